@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+# Builds lkvm. `make help` lists the targets; every output goes below build/ (or O=DIR).
+
+VERSION := 0.1.0
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
+DESTDIR ?=
+DISTDIR ?= .
+
+CC := $(if $(filter default,$(origin CC)),$(CROSS_COMPILE)gcc,$(CC))
+AR := $(if $(filter default,$(origin AR)),$(CROSS_COMPILE)ar,$(AR))
+
+# ARCH: x86-64 alone so far; the room of an architecture is named by ARCHDIR.
+ARCH ?= $(subst _,-,$(shell uname -m))
+ARCHDIR_x86-64 := x86
+ARCHDIR := $(ARCHDIR_$(ARCH))
+ifeq ($(ARCHDIR),)
+$(error ARCH=$(ARCH) is not supported; supported: x86-64)
+endif
+
+O ?= build
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-7s %s\n' '$(1)' '$(2)';
+else
+Q :=
+say =
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wformat=2 -Wvla -Wundef -Wwrite-strings -Wimplicit-fallthrough -Wno-unused-parameter
+CFLAGS ?= -O2 -g
+HARDEN := -fstack-protector-strong $(if $(filter 1,$(SANITIZE)),,-D_FORTIFY_SOURCE=2)
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -pthread -fno-common $(HARDEN) $(CFLAGS)
+ALL_CPPFLAGS := -Iinclude -isystem include/uapi -DLKVM_VERSION='"$(VERSION)"' $(CPPFLAGS)
+ALL_LDFLAGS := -pthread $(LDFLAGS)
+LIBS :=
+
+ifeq ($(STATIC),1)
+ALL_LDFLAGS += -static
+else
+ALL_CFLAGS += -fPIE
+ALL_LDFLAGS += -pie -Wl,-z,relro,-z,now
+endif
+ifeq ($(SANITIZE),1)
+ALL_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+ALL_LDFLAGS += -fsanitize=address,undefined
+endif
+ifeq ($(WERROR),1)
+ALL_CFLAGS += -Werror
+endif
+
+# Optional libraries: taken when a program that includes the header links with this compiler and these flags.
+# $(call probe,HEADER,LIBRARIES) is 1 or empty.
+probe = $(shell printf '%s\n' '$(hash)include <$(1)>' 'int main(void) { return 0; }' | \
+	$(CC) $(ALL_LDFLAGS) -x c - -o /dev/null $(2) 2>/dev/null && echo 1)
+hash := \#
+HAVE_ZLIB := $(call probe,zlib.h,-lz)
+HAVE_ZSTD := $(call probe,zstd.h,-lzstd)
+ifeq ($(HAVE_ZLIB),1)
+ALL_CPPFLAGS += -DHAVE_ZLIB
+LIBS += -lz
+endif
+ifeq ($(HAVE_ZSTD),1)
+ALL_CPPFLAGS += -DHAVE_ZSTD
+LIBS += -lzstd
+endif
+
+ROOMS := util boot hw pci virtio disk net console $(ARCHDIR)
+SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c)))
+OBJS := $(SRCS:%.c=$(O)/obj/%.o)
+LIB_OBJS := $(filter-out $(O)/obj/main.o,$(OBJS))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+
+all: $(O)/liblkvm.a ## build the library (default)
+
+$(O)/lkvm: $(O)/obj/main.o $(O)/liblkvm.a
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(O)/liblkvm.a: $(LIB_OBJS)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(O)/obj/%.o: %.c $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Everything is built anew when the compiler or its flags change.
+$(O)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))' | cmp -s - $@ || \
+	 echo '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))' >$@
+
+$(O)/tests/%: tests/unit/%.c $(O)/liblkvm.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
+		$(O)/liblkvm.a -lcmocka $(LIBS)
+
+unit: $(UNIT_TESTS) ## build the unit tests
+
+static: ## build build/static/lkvm, linked statically
+	$(Q)$(MAKE) --no-print-directory O=$(O)/static STATIC=1
+
+# musl-gcc knows no kernel headers: it is shown the system's through links.
+MUSL_INCLUDE := $(O)/musl/include
+musl: ## build build/musl/lkvm with musl-gcc, statically
+	$(Q)mkdir -p $(MUSL_INCLUDE)
+	$(Q)ln -sfn /usr/include/linux /usr/include/asm-generic /usr/include/video $(MUSL_INCLUDE)/
+	$(Q)ln -sfn /usr/include/$$(gcc -print-multiarch)/asm $(MUSL_INCLUDE)/
+	$(Q)$(MAKE) --no-print-directory O=$(O)/musl STATIC=1 CC=musl-gcc \
+		CPPFLAGS='-idirafter $(abspath $(MUSL_INCLUDE)) $(CPPFLAGS)'
+
+# The manual's list of options comes from the program; RUN starts it when it is built for another machine.
+RUN ?=
+man: $(O)/lkvm.1 ## make build/lkvm.1
+$(O)/lkvm.1: docs/lkvm.1.in $(O)/lkvm
+	$(call say,MAN,$@)$(RUN) $(O)/lkvm help --man run >$@.options && \
+		sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' $< >$@ && rm $@.options
+
+install: $(O)/lkvm $(O)/lkvm.1 ## install below DESTDIR and prefix (/usr/local)
+	install -D -m 755 $(O)/lkvm $(DESTDIR)$(bindir)/lkvm
+	install -D -m 644 $(O)/lkvm.1 $(DESTDIR)$(mandir)/man1/lkvm.1
+	install -D -m 644 docs/lkvm.bash $(DESTDIR)$(datadir)/bash-completion/completions/lkvm
+
+dist: ## pack the last commit as lkvm-VERSION.tar.xz (in DISTDIR)
+	git archive --prefix=lkvm-$(VERSION)/ -o $(DISTDIR)/lkvm-$(VERSION).tar HEAD
+	xz -9f $(DISTDIR)/lkvm-$(VERSION).tar
+
+# The settings stand in .clang-format, .clang-tidy and .cppcheck.
+LINT_SH = $(shell grep -lE '^\#!/bin/(ba)?sh' $(wildcard .ci/* scripts/* guest/* tests/* tests/*/* tests/*/*/*) 2>/dev/null)
+LINT_C = $(SRCS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) guest/*.[ch] tests/unit/*.[ch])
+lint: $(O)/lkvm.1 ## check style and look for bugs: clang-format, clang-tidy, cppcheck, shellcheck, mandoc
+	clang-format --dry-run -Werror $(LINT_C)
+	shellcheck -S warning -e SC1090 $(LINT_SH)
+	shellcheck -s bash docs/lkvm.bash
+	mandoc -T lint -W warning $(O)/lkvm.1
+	cppcheck --quiet -j 2 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
+		--std=c11 --suppressions-list=.cppcheck $(ALL_CPPFLAGS) -D_GNU_SOURCE $(SRCS)
+	printf '%s\n' $(SRCS) | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=gnu17 -D_GNU_SOURCE $(ALL_CPPFLAGS)
+
+format: ## let clang-format lay out the sources
+	clang-format -i $(LINT_C)
+
+-include guest/build.mk
+include tests/check.mk
+
+clean: ## remove build/
+	rm -rf $(O)
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(filter-out %.d,$(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: all unit static musl man install dist lint format clean help FORCE
+.DELETE_ON_ERROR:
+-include $(OBJS:.o=.d) $(UNIT_TESTS:=.d)

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Small helpers that know nothing of KVM: whole reads and writes, numbers, words, memory. */
+#ifndef LKVM_UTIL_H
+#define LKVM_UTIL_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "lkvm/types.h"
+
+/* util/io.c: retry on EINTR and short transfers; 0 or -errno. A read that meets end of file gives
+ * -ENODATA. */
+int read_full(int fd, void *buf, size_t len) __must_check;
+int write_full(int fd, const void *buf, size_t len) __must_check;
+int pread_full(int fd, void *buf, size_t len, off_t offset) __must_check;
+int pwrite_full(int fd, const void *buf, size_t len, off_t offset) __must_check;
+/* Monotonic clock in nanoseconds. */
+u64 now_ns(void);
+
+/* util/iov.c: scatter-gather lists. */
+size_t iov_len(const struct iovec *iov, unsigned int count);
+/* Copy at most @len bytes from/to the list starting @offset bytes in; return the bytes copied. */
+size_t iov_to_buf(const struct iovec *iov, unsigned int count, size_t offset, void *buf,
+		  size_t len);
+size_t iov_from_buf(const struct iovec *iov, unsigned int count, size_t offset, const void *buf,
+		    size_t len);
+/*
+ * Describe [offset, offset+len) of @iov in @out (room for @max entries).
+ * Returns the number of entries, or -E2BIG / -EINVAL (range beyond the list).
+ */
+int iov_slice(const struct iovec *iov, unsigned int count, size_t offset, size_t len,
+	      struct iovec *out, unsigned int max) __must_check;
+
+/*
+ * util/parse.c: user input to numbers. All return 0 or -EINVAL (not a number, trailing text) or
+ * -ERANGE, and leave *out alone on failure. Decimal, 0x and 0 prefixes.
+ */
+int parse_u64(const char *s, u64 *out) __must_check;
+/*
+ * A size: number and an optional suffix B K M G T P (binary, either case, an optional "iB"/"B"
+ * behind it); a bare number counts @unit bytes.
+ */
+int parse_size(const char *s, u64 unit, u64 *out) __must_check;
+/* yes/no, on/off, true/false, 1/0. */
+int parse_bool(const char *s, bool *out) __must_check;
+/* 512M, 4G, 1536K: the largest binary unit that divides @bytes. @buf is returned. */
+const char *format_size(u64 bytes, char *buf, size_t len);
+/*
+ * The word of the NULL-terminated list closest to @word (edit distance with transpositions), or
+ * NULL when none is near enough to be worth suggesting.
+ */
+const char *nearest_word(const char *word, const char *const *words);
+
+/* malloc family that never returns NULL: an allocation of a few KiB that fails ends the program
+ * with a message. For sizes under the control of configuration alone; what a guest or file sizes
+ * uses malloc. */
+void *xcalloc(size_t n, size_t size) __must_check;
+void *xrealloc(void *p, size_t size) __must_check;
+char *xstrdup(const char *s) __must_check;
+char *xasprintf(const char *fmt, ...) __printf(1, 2) __must_check;
+
+#endif

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+# The test targets; every TAP run is collected by prove.
+
+PROVE ?= prove --timer
+export LKVM := $(O)/lkvm
+export GUESTS := $(O)/guests
+
+check-unit: unit ## run the unit tests
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '' $(UNIT_TESTS)
+
+check-native: all guests ## run lkvm on this host's /dev/kvm with tiny guests
+	$(Q)$(PROVE) $(sort $(wildcard tests/native/*.t))
+
+check-quick: all unit guests ## unit and native tests, under three minutes
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '' $(UNIT_TESTS) $(sort $(wildcard tests/native/*.t))
+
+check-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
+	$(Q)$(MAKE) --no-print-directory SANITIZE=1 O=$(O)/asan check-quick
+
+check-build: ## other compilers and libraries, install, dist, lint
+	$(Q)$(PROVE) tests/build/build.t
+
+check-lab: static ## real kernels in the lab (makes the lab first, see docs/lab.md)
+	$(Q)$(PROVE) $(sort $(wildcard tests/lab/*.t))
+
+check: ## everything
+	@echo '== unit and native tests'
+	$(Q)$(MAKE) --no-print-directory WERROR=1 check-quick
+	@echo '== the same under sanitizers'
+	$(Q)$(MAKE) --no-print-directory WERROR=1 check-asan
+	@echo '== builds, install, lint'
+	$(Q)$(MAKE) --no-print-directory check-build
+	@echo '== real kernels in the lab'
+	$(Q)$(MAKE) --no-print-directory check-lab
+
+.PHONY: check check-unit check-native check-quick check-asan check-build check-lab
