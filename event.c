@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* An event loop over epoll (see include/lkvm/event.h). */
+#include "lkvm/event.h"
+
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "lkvm/log.h"
+
+static void drain(int fd)
+{
+	u64 count;
+	ssize_t n __maybe_unused = read(fd, &count, sizeof(count));
+}
+
+static void kick(int fd)
+{
+	u64 one = 1;
+	ssize_t n __maybe_unused = write(fd, &one, sizeof(one));
+}
+
+static void run_posts(struct event_loop *loop)
+{
+	for (;;) {
+		struct event_post *post;
+
+		pthread_mutex_lock(&loop->lock);
+		post = loop->posts;
+		if (post) {
+			loop->posts = post->next;
+			post->queued = false;
+		}
+		pthread_mutex_unlock(&loop->lock);
+		if (!post)
+			return;
+		post->fn(post->opaque);
+	}
+}
+
+static void on_wake(void *opaque, u32 events)
+{
+	struct event_loop *loop = opaque;
+
+	drain(loop->wake_fd);
+	run_posts(loop);
+}
+
+int event_loop_init(struct event_loop *loop, const char *name)
+{
+	int ret;
+
+	memset(loop, 0, sizeof(*loop));
+	loop->name = name;
+	loop->wake_fd = -1;
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll_fd < 0)
+		return -errno;
+	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop->wake_fd < 0) {
+		ret = -errno;
+		goto fail;
+	}
+	pthread_mutex_init(&loop->lock, NULL);
+	loop->wake = (struct event){
+		.fd = loop->wake_fd,
+		.events = EPOLLIN,
+		.fn = on_wake,
+		.opaque = loop,
+	};
+	ret = event_add(loop, &loop->wake);
+	if (!ret)
+		return 0;
+	close(loop->wake_fd);
+fail:
+	close(loop->epoll_fd);
+	loop->epoll_fd = -1;
+	return ret;
+}
+
+void event_loop_destroy(struct event_loop *loop)
+{
+	if (loop->epoll_fd < 0 || !loop->wake.loop)
+		return;
+	event_loop_stop_thread(loop);
+	close(loop->epoll_fd);
+	close(loop->wake_fd);
+	pthread_mutex_destroy(&loop->lock);
+	loop->epoll_fd = -1;
+	loop->wake.loop = NULL;
+}
+
+void event_loop_run(struct event_loop *loop)
+{
+	struct epoll_event batch[ARRAY_SIZE(loop->current)];
+
+	while (!atomic_load(&loop->stop)) {
+		int n = epoll_wait(loop->epoll_fd, batch, ARRAY_SIZE(batch), -1);
+
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			err("event loop '%s': epoll_wait: %s", loop->name, strerror(errno));
+			return;
+		}
+		pthread_mutex_lock(&loop->lock);
+		for (int i = 0; i < n; i++)
+			loop->current[i] = batch[i].data.ptr;
+		loop->nr_current = (unsigned int)n;
+		pthread_mutex_unlock(&loop->lock);
+		for (int i = 0; i < n; i++) {
+			struct event *ev;
+
+			pthread_mutex_lock(&loop->lock);
+			ev = loop->current[i];
+			pthread_mutex_unlock(&loop->lock);
+			if (ev)
+				ev->fn(ev->opaque, batch[i].events);
+		}
+	}
+}
+
+void event_loop_stop(struct event_loop *loop)
+{
+	atomic_store(&loop->stop, true);
+	kick(loop->wake_fd);
+}
+
+void event_loop_rearm(struct event_loop *loop)
+{
+	atomic_store(&loop->stop, false);
+}
+
+static void *loop_thread(void *arg)
+{
+	struct event_loop *loop = arg;
+
+	event_loop_run(loop);
+	return NULL;
+}
+
+int event_loop_start_thread(struct event_loop *loop)
+{
+	sigset_t all, old;
+	char name[16];
+	int ret;
+
+	/* Signals are the main thread's business. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = pthread_create(&loop->thread, NULL, loop_thread, loop);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (ret)
+		return -ret;
+	loop->has_thread = true;
+	/* The kernel takes 15 characters. */
+	strncpy(name, loop->name, sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	pthread_setname_np(loop->thread, name);
+	return 0;
+}
+
+void event_loop_stop_thread(struct event_loop *loop)
+{
+	if (!loop->has_thread)
+		return;
+	event_loop_stop(loop);
+	pthread_join(loop->thread, NULL);
+	loop->has_thread = false;
+}
+
+int event_add(struct event_loop *loop, struct event *ev)
+{
+	struct epoll_event e = { .events = ev->events, .data.ptr = ev };
+
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, ev->fd, &e) < 0)
+		return -errno;
+	ev->loop = loop;
+	return 0;
+}
+
+int event_mod(struct event *ev, u32 events)
+{
+	struct epoll_event e = { .events = events, .data.ptr = ev };
+
+	if (!ev->loop)
+		return -EINVAL;
+	if (ev->events == events)
+		return 0;
+	if (epoll_ctl(ev->loop->epoll_fd, EPOLL_CTL_MOD, ev->fd, &e) < 0)
+		return -errno;
+	ev->events = events;
+	return 0;
+}
+
+void event_del(struct event *ev)
+{
+	struct event_loop *loop = ev->loop;
+
+	if (!loop)
+		return;
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, ev->fd, NULL);
+	/* It may stand further down in the batch that is being dispatched. */
+	pthread_mutex_lock(&loop->lock);
+	for (unsigned int i = 0; i < loop->nr_current; i++)
+		if (loop->current[i] == ev)
+			loop->current[i] = NULL;
+	pthread_mutex_unlock(&loop->lock);
+	ev->loop = NULL;
+}
+
+void event_loop_post(struct event_loop *loop, struct event_post *post)
+{
+	struct event_post **tail;
+
+	pthread_mutex_lock(&loop->lock);
+	if (!post->queued) {
+		post->queued = true;
+		post->next = NULL;
+		for (tail = &loop->posts; *tail; tail = &(*tail)->next)
+			;
+		*tail = post;
+	}
+	pthread_mutex_unlock(&loop->lock);
+	kick(loop->wake_fd);
+}
+
+struct sync_call {
+	void (*fn)(void *opaque);
+	void *opaque;
+	pthread_mutex_t lock;
+	pthread_cond_t done_cond;
+	bool done;
+};
+
+static void run_sync_call(void *opaque)
+{
+	struct sync_call *call = opaque;
+
+	call->fn(call->opaque);
+	pthread_mutex_lock(&call->lock);
+	call->done = true;
+	pthread_cond_signal(&call->done_cond);
+	pthread_mutex_unlock(&call->lock);
+}
+
+void event_call_sync(struct event_loop *loop, void (*fn)(void *opaque), void *opaque)
+{
+	struct sync_call call = { .fn = fn, .opaque = opaque };
+	struct event_post post = { .fn = run_sync_call, .opaque = &call };
+
+	if (!loop->has_thread || pthread_equal(loop->thread, pthread_self())) {
+		fn(opaque);
+		return;
+	}
+	pthread_mutex_init(&call.lock, NULL);
+	pthread_cond_init(&call.done_cond, NULL);
+	event_loop_post(loop, &post);
+	pthread_mutex_lock(&call.lock);
+	while (!call.done)
+		pthread_cond_wait(&call.done_cond, &call.lock);
+	pthread_mutex_unlock(&call.lock);
+	pthread_cond_destroy(&call.done_cond);
+	pthread_mutex_destroy(&call.lock);
+}
+
+static void on_timer(void *opaque, u32 events)
+{
+	struct event_timer *t = opaque;
+
+	drain(t->ev.fd);
+	t->fn(t->opaque);
+}
+
+int event_timer_init(struct event_timer *t, struct event_loop *loop, void (*fn)(void *),
+		     void *opaque)
+{
+	int ret;
+
+	memset(t, 0, sizeof(*t));
+	t->fn = fn;
+	t->opaque = opaque;
+	t->ev.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (t->ev.fd < 0)
+		return -errno;
+	t->ev.events = EPOLLIN;
+	t->ev.fn = on_timer;
+	t->ev.opaque = t;
+	ret = event_add(loop, &t->ev);
+	if (ret)
+		close(t->ev.fd);
+	return ret;
+}
+
+void event_timer_set(struct event_timer *t, u64 ns)
+{
+	struct itimerspec when = {
+		.it_value = { .tv_sec = (time_t)(ns / 1000000000),
+			      .tv_nsec = (long)(ns % 1000000000) },
+	};
+
+	timerfd_settime(t->ev.fd, 0, &when, NULL);
+}
+
+void event_timer_destroy(struct event_timer *t)
+{
+	if (!t->ev.loop)
+		return;
+	event_del(&t->ev);
+	close(t->ev.fd);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract between common code and an architecture: x86/, later arm/, riscv/, loongarch/.
+ * Exactly one is linked. Common code never says #ifdef __x86_64__: what differs stands here, as
+ * data in arch_platform or as one of the functions below, listed in the order in which machine.c
+ * calls them.
+ */
+#ifndef LKVM_ARCH_H
+#define LKVM_ARCH_H
+
+#include <stdio.h>
+
+#include "lkvm/types.h"
+
+struct boot;
+struct kvm;
+struct vcpu;
+struct vm;
+struct vm_config;
+
+/* Where a simple device sits. size 0: this architecture has none. */
+struct arch_place {
+	bool pio; /* on the port I/O bus, else MMIO */
+	u64 base;
+	u64 size;
+	u32 gsi;   /* its interrupt, where it has one */
+	bool edge; /* trigger of that interrupt */
+};
+
+struct arch_pci_layout {
+	u64 ecam_base; /* bus 0 and up, 1 MiB each */
+	u64 ecam_size;
+	u64 mem32_base; /* window for 32-bit memory BARs */
+	u64 mem32_size;
+	u64 mem64_size; /* window for 64-bit memory BARs; its base is arch_pci_mem64_base() */
+	u64 io_base;	/* window for I/O BARs: port numbers on x86, PCI addresses elsewhere */
+	u64 io_size;
+	u64 io_mmio_base;  /* where the I/O window appears in MMIO; 0 where ports are ports */
+	bool config_ports; /* type-1 configuration ports 0xcf8/0xcfc */
+	u32 intx_gsi[4];   /* INTA..INTD of slot 0; rotated by slot */
+};
+
+struct arch_platform {
+	const char *name;		  /* "x86-64" */
+	u32 option_mask;		  /* OPT_ARCH_*: which options exist here */
+	const char *const *kernel_search; /* kvmtool's list, relative to the current directory; %r
+					     is uname -r */
+	const char *default_console;	  /* "ttyS0": for console= with --console serial */
+	u64 pio_limit;			  /* 65536 where port I/O exists, else 0 */
+	struct arch_place serial;
+	u32 serial_reg_shift;
+	struct arch_place pvpanic;
+	struct arch_place debug_exit;
+	struct arch_pci_layout pci;
+	u64 virtio_mmio_base; /* 512 bytes of registers at each stride */
+	u64 virtio_mmio_stride;
+	u32 virtio_mmio_max;
+	u32 virtio_mmio_gsi; /* of the first; one more for each next */
+};
+
+extern const struct arch_platform arch_platform;
+
+/* Defaults and limits of this architecture for a configuration (config_complete calls it); prints,
+ * -EINVAL. */
+int arch_config_complete(struct vm_config *cfg) __must_check;
+/* Are the capabilities there that this architecture needs? Prints what is missing and why it
+ * matters. */
+int arch_check_host(const struct kvm *kvm) __must_check;
+/* The type argument of KVM_CREATE_VM. */
+u64 arch_vm_type(const struct vm_config *cfg);
+/* vm->arch, and map guest RAM at its addresses. Prints. */
+int arch_add_memory(struct vm *vm) __must_check;
+/* Base of the window for 64-bit BARs: above all RAM. */
+u64 arch_pci_mem64_base(const struct vm *vm);
+/* After KVM_CREATE_VM, before any vcpu: interrupt controllers and the like. Prints. */
+int arch_vm_init(struct vm *vm) __must_check;
+/* Per vcpu, after KVM_CREATE_VCPU. Prints. */
+int arch_vcpu_init(struct vcpu *vcpu) __must_check;
+/* After all vcpus exist: what must be initialized last. Prints. */
+int arch_vm_late_init(struct vm *vm) __must_check;
+/* Devices that only this architecture has, by device_add, in a fixed order. Prints. */
+int arch_add_devices(struct vm *vm) __must_check;
+
+/*
+ * Load kernel, initrds or firmware into (zeroed) guest RAM, write the machine's description (ACPI,
+ * FDT, boot parameters), note the entry state. Called at start and again at every reset; prints.
+ */
+int arch_load_guest(struct vm *vm, const struct boot *boot) __must_check;
+/* Registers to the state that the loaded guest starts in (secondary vcpus: waiting). The thread is
+ * parked. Prints. */
+int arch_vcpu_reset(struct vcpu *vcpu) __must_check;
+/*
+ * An exit reason that is not port I/O, MMIO or one of the common ones. 0: handled, run on;
+ * -ENOTSUP: not known here. Ends the VM by vm_request.
+ */
+int arch_vcpu_exit(struct vcpu *vcpu);
+/* Registers, and the instruction bytes at the program counter where they can be read. vcpu parked,
+ * or its own thread. */
+void arch_vcpu_dump(struct vcpu *vcpu, FILE *out);
+
+/* Press the guest's power button; -ENOTSUP where there is none. Any thread. */
+int arch_power_button(struct vm *vm) __must_check;
+
+/* Both are safe on what was never initialized. */
+void arch_vcpu_destroy(struct vcpu *vcpu);
+void arch_vm_destroy(struct vm *vm);
+
+#endif

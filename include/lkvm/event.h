@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An event loop over epoll: file descriptors, timers and functions posted from other threads.
+ * The main thread runs one (console, signals, requests); an I/O thread is one more with a thread of
+ * its own.
+ */
+#ifndef LKVM_EVENT_H
+#define LKVM_EVENT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+#include "lkvm/types.h"
+
+struct event_loop;
+
+/* An fd in a loop; embedded in its owner, zeroed before event_add. */
+struct event {
+	int fd;
+	u32 events; /* EPOLLIN, EPOLLOUT */
+	/* Runs on the loop's thread. May call event_del on any event, its own included. */
+	void (*fn)(void *opaque, u32 events);
+	void *opaque;
+	struct event_loop *loop; /* NULL while not added */
+};
+
+struct event_post {
+	void (*fn)(void *opaque);
+	void *opaque;
+	struct event_post *next;
+	bool queued;
+};
+
+struct event_loop {
+	const char *name;
+	int epoll_fd;
+	int wake_fd;
+	atomic_bool stop;
+	pthread_mutex_t lock; /* guards posts and the dead list */
+	struct event_post *posts;
+	struct event *current[64]; /* the batch being dispatched: event_del clears its entry */
+	unsigned int nr_current;
+	struct event wake;
+	pthread_t thread;
+	bool has_thread;
+};
+
+int event_loop_init(struct event_loop *loop, const char *name) __must_check;
+void event_loop_destroy(struct event_loop *loop);
+/* Run on the calling thread until event_loop_stop; returns at once when already stopped. */
+void event_loop_run(struct event_loop *loop);
+/* From any thread, and async-signal-safe. */
+void event_loop_stop(struct event_loop *loop);
+/* Let a stopped loop run again. */
+void event_loop_rearm(struct event_loop *loop);
+/* Run the loop on a thread of its own (all signals blocked), named @loop->name; stop joins it. */
+int event_loop_start_thread(struct event_loop *loop) __must_check;
+void event_loop_stop_thread(struct event_loop *loop);
+
+/*
+ * Watch @ev->fd, level-triggered. 0 or epoll's -errno (-EPERM: a regular file, always ready).
+ * After event_del returns on the loop's own thread, or while the loop does not run, @fn is not
+ * called again; from another thread a call may be in progress: use event_call_sync then.
+ */
+int event_add(struct event_loop *loop, struct event *ev) __must_check;
+int event_mod(struct event *ev, u32 events);
+void event_del(struct event *ev);
+/* Run @post->fn once on the loop's thread, soon. Posting twice before it ran is one run. Any
+ * thread. */
+void event_loop_post(struct event_loop *loop, struct event_post *post);
+/* Run @fn on the loop's thread and wait; runs it here when called on that thread or when the loop
+ * has none. */
+void event_call_sync(struct event_loop *loop, void (*fn)(void *opaque), void *opaque);
+
+/* A one-shot timer on a loop: a timerfd in an event. */
+struct event_timer {
+	struct event ev;
+	void (*fn)(void *opaque);
+	void *opaque;
+};
+int event_timer_init(struct event_timer *t, struct event_loop *loop, void (*fn)(void *),
+		     void *opaque) __must_check;
+/* Fires once @ns from now; 0 disarms. Any thread. */
+void event_timer_set(struct event_timer *t, u64 ns);
+void event_timer_destroy(struct event_timer *t);
+
+#endif

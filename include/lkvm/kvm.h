@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* The file descriptors of KVM and its capabilities (Linux Documentation/virt/kvm/api.rst). */
+#ifndef LKVM_KVM_H
+#define LKVM_KVM_H
+
+#include <kvm-compat.h>
+
+#include "lkvm/types.h"
+
+struct guest_memory;
+struct mem_listener;
+
+struct kvm {
+	int sys_fd;	    /* /dev/kvm */
+	int vm_fd;	    /* -1 until kvm_create_vm */
+	u32 run_size;	    /* bytes to map of a vcpu fd */
+	u32 max_vcpus;	    /* KVM_CAP_MAX_VCPUS */
+	u32 soft_max_vcpus; /* KVM_CAP_NR_VCPUS: what the kernel recommends */
+	u32 max_vcpu_id;
+	u32 max_slots;
+	struct mem_listener *slots; /* turns memory regions into memory slots */
+};
+
+/* Open @path and check the API version. Prints what is wrong and how to mend it; 0 or -errno. */
+int kvm_open(struct kvm *kvm, const char *path) __must_check;
+/* Create the VM of @type (0: the default). Prints on failure. */
+int kvm_create_vm(struct kvm *kvm, u64 type) __must_check;
+/* Keep KVM's memory slots equal to @mem from now on. */
+int kvm_attach_memory(struct kvm *kvm, struct guest_memory *mem) __must_check;
+/* KVM_CHECK_EXTENSION on the VM where there is one, else on the system fd; 0 when unknown. */
+int kvm_check_cap(const struct kvm *kvm, u32 cap);
+/* KVM_ENABLE_CAP on the VM; 0 or -errno, prints nothing. */
+int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0) __must_check;
+void kvm_close(struct kvm *kvm);
+
+/* ioctl that retries EINTR and returns its value or -errno. Not for KVM_RUN. */
+int xioctl(int fd, unsigned long request, void *arg);
+int xioctl_val(int fd, unsigned long request, unsigned long arg);
+
+#endif

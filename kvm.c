@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* KVM's file descriptors, capabilities and memory slots (Linux Documentation/virt/kvm/api.rst). */
+#include "lkvm/kvm.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lkvm/log.h"
+#include "lkvm/memory.h"
+#include "lkvm/util.h"
+
+int xioctl(int fd, unsigned long request, void *arg)
+{
+	return xioctl_val(fd, request, (unsigned long)arg);
+}
+
+int xioctl_val(int fd, unsigned long request, unsigned long arg)
+{
+	int ret;
+
+	do {
+		ret = ioctl(fd, request, arg);
+	} while (ret < 0 && errno == EINTR);
+	return ret < 0 ? -errno : ret;
+}
+
+/*
+ * The name of group @gid in @buf, or NULL. From the file itself: getgrgid would load the name
+ * service's plug-ins, which a static binary cannot.
+ */
+static const char *group_name(gid_t gid, char *buf, size_t len)
+{
+	FILE *f = fopen("/etc/group", "re");
+	const char *found = NULL;
+	struct group *gr;
+
+	if (!f)
+		return NULL;
+	while (!found && (gr = fgetgrent(f))) {
+		if (gr->gr_gid == gid) {
+			snprintf(buf, len, "%s", gr->gr_name);
+			found = buf;
+		}
+	}
+	fclose(f);
+	return found;
+}
+
+/* Say who may open @path: the remedy differs with what stands in the way. */
+static void explain_permission(const char *path)
+{
+	char name[64];
+	const char *group;
+	struct stat st;
+
+	if (stat(path, &st) < 0) {
+		err("%s: permission denied", path);
+		return;
+	}
+	group = group_name(st.st_gid, name, sizeof(name));
+	if ((st.st_mode & 0060) == 0060 && st.st_gid != 0)
+		err("%s: permission denied; add yourself to group '%s' (usermod -aG %s USER) and "
+		    "log in "
+		    "again",
+		    path, group ? group : "of the device", group ? group : "GROUP");
+	else
+		err("%s: permission denied: only root may use it; run as root, or give it group "
+		    "'kvm' and "
+		    "mode 0660",
+		    path);
+}
+
+static void explain_open(const char *path, int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		explain_permission(path);
+		break;
+	case ENOENT:
+		err("%s: no such device; load the KVM module of this CPU (modprobe kvm_intel or "
+		    "kvm_amd on x86) and check that virtualization is enabled in the firmware",
+		    path);
+		break;
+	case ENODEV:
+	case ENXIO:
+		err("%s: the kernel has no KVM for this CPU; check that virtualization is enabled "
+		    "in the "
+		    "firmware",
+		    path);
+		break;
+	case EBUSY:
+		err("%s: busy: another hypervisor holds the CPU's virtualization extension; stop "
+		    "it first",
+		    path);
+		break;
+	default:
+		err("%s: cannot open: %s", path, strerror(error));
+	}
+}
+
+int kvm_open(struct kvm *kvm, const char *path)
+{
+	int version, ret;
+
+	memset(kvm, 0, sizeof(*kvm));
+	kvm->vm_fd = -1;
+	kvm->sys_fd = open(path, O_RDWR | O_CLOEXEC);
+	if (kvm->sys_fd < 0) {
+		ret = -errno;
+		explain_open(path, -ret);
+		return ret;
+	}
+	version = xioctl_val(kvm->sys_fd, KVM_GET_API_VERSION, 0);
+	if (version != KVM_API_VERSION) {
+		if (version < 0)
+			err("%s: is not KVM (%s); name the device with --dev", path,
+			    strerror(-version));
+		else
+			err("%s: speaks KVM API %d, lkvm needs %d", path, version, KVM_API_VERSION);
+		ret = -ENODEV;
+		goto fail;
+	}
+	ret = xioctl_val(kvm->sys_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (ret < (int)sizeof(struct kvm_run)) {
+		err("%s: KVM_GET_VCPU_MMAP_SIZE: %s", path, ret < 0 ? strerror(-ret) : "too small");
+		ret = ret < 0 ? ret : -EPROTO;
+		goto fail;
+	}
+	kvm->run_size = (u32)ret;
+	return 0;
+fail:
+	kvm_close(kvm);
+	return ret;
+}
+
+static u32 cap_or(const struct kvm *kvm, u32 cap, u32 fallback)
+{
+	int n = kvm_check_cap(kvm, cap);
+
+	return n > 0 ? (u32)n : fallback;
+}
+
+int kvm_create_vm(struct kvm *kvm, u64 type)
+{
+	int fd = xioctl_val(kvm->sys_fd, KVM_CREATE_VM, (unsigned long)type);
+
+	if (fd < 0) {
+		if (fd == -EBUSY)
+			err("cannot create a VM: KVM is busy: another hypervisor holds the CPU's "
+			    "virtualization extension; stop it first");
+		else if (fd == -EINVAL && type)
+			err("cannot create a VM of type 0x%llx: this host's KVM does not offer it",
+			    type);
+		else
+			err("cannot create a VM: KVM_CREATE_VM: %s", strerror(-fd));
+		return fd;
+	}
+	kvm->vm_fd = fd;
+	kvm->soft_max_vcpus = cap_or(kvm, KVM_CAP_NR_VCPUS, 4);
+	kvm->max_vcpus = cap_or(kvm, KVM_CAP_MAX_VCPUS, kvm->soft_max_vcpus);
+	kvm->max_vcpu_id = cap_or(kvm, KVM_CAP_MAX_VCPU_ID, kvm->max_vcpus);
+	kvm->max_slots = cap_or(kvm, KVM_CAP_NR_MEMSLOTS, 32);
+	return 0;
+}
+
+struct slot_listener {
+	struct mem_listener listener;
+	int vm_fd;
+	u32 max_slots;
+};
+
+static int set_slot(struct slot_listener *sl, const struct mem_region *region, u64 size)
+{
+	struct kvm_userspace_memory_region slot = {
+		.slot = region->id,
+		.flags = region->flags & MEM_ROM ? KVM_MEM_READONLY : 0,
+		.guest_phys_addr = region->gpa,
+		.memory_size = size,
+		.userspace_addr = (u64)(uintptr_t)region->hva,
+	};
+
+	return xioctl(sl->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot);
+}
+
+static int slot_add(struct mem_listener *l, const struct mem_region *region)
+{
+	struct slot_listener *sl = container_of(l, struct slot_listener, listener);
+	int ret;
+
+	if (region->id >= sl->max_slots)
+		return -ENOSPC;
+	ret = set_slot(sl, region, region->size);
+	return ret < 0 ? ret : 0;
+}
+
+static void slot_remove(struct mem_listener *l, const struct mem_region *region)
+{
+	struct slot_listener *sl = container_of(l, struct slot_listener, listener);
+
+	set_slot(sl, region, 0);
+}
+
+int kvm_attach_memory(struct kvm *kvm, struct guest_memory *mem)
+{
+	struct slot_listener *sl = xcalloc(1, sizeof(*sl));
+	int ret;
+
+	sl->listener.add = slot_add;
+	sl->listener.remove = slot_remove;
+	sl->vm_fd = kvm->vm_fd;
+	sl->max_slots = kvm->max_slots;
+	ret = gmem_add_listener(mem, &sl->listener);
+	if (ret) {
+		free(sl);
+		return ret;
+	}
+	kvm->slots = &sl->listener;
+	return 0;
+}
+
+int kvm_check_cap(const struct kvm *kvm, u32 cap)
+{
+	int ret = xioctl_val(kvm->vm_fd >= 0 ? kvm->vm_fd : kvm->sys_fd, KVM_CHECK_EXTENSION, cap);
+
+	/* Old kernels answer on the system fd alone. */
+	if (ret < 0 && kvm->vm_fd >= 0)
+		ret = xioctl_val(kvm->sys_fd, KVM_CHECK_EXTENSION, cap);
+	return ret < 0 ? 0 : ret;
+}
+
+int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0)
+{
+	struct kvm_enable_cap enable = { .cap = cap, .args = { arg0 } };
+	int ret = xioctl(kvm->vm_fd, KVM_ENABLE_CAP, &enable);
+
+	return ret < 0 ? ret : 0;
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	if (kvm->slots) {
+		free(container_of(kvm->slots, struct slot_listener, listener));
+		kvm->slots = NULL;
+	}
+	if (kvm->vm_fd >= 0)
+		close(kvm->vm_fd);
+	if (kvm->sys_fd >= 0)
+		close(kvm->sys_fd);
+	kvm->vm_fd = -1;
+	kvm->sys_fd = -1;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* The event loop: descriptors, removal inside a batch, posts, timers, threads. */
+#include "unit.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "lkvm/event.h"
+
+struct source {
+	struct event ev;
+	struct event_loop *loop;
+	struct source *victim;
+	int calls;
+};
+
+static void on_source(void *opaque, u32 events)
+{
+	struct source *s = opaque;
+	u64 n;
+
+	s->calls++;
+	assert_int_equal(read(s->ev.fd, &n, 8), 8);
+	if (s->victim)
+		event_del(&s->victim->ev);
+	event_loop_stop(s->loop);
+}
+
+static void source_init(struct source *s, struct event_loop *loop)
+{
+	*s = (struct source){ .loop = loop };
+	s->ev = (struct event){
+		.fd = eventfd(0, EFD_NONBLOCK), .events = EPOLLIN, .fn = on_source, .opaque = s
+	};
+	assert_int_equal(event_add(loop, &s->ev), 0);
+}
+
+static void signal_source(struct source *s)
+{
+	u64 one = 1;
+
+	assert_int_equal(write(s->ev.fd, &one, 8), 8);
+}
+
+static void removed_in_a_batch_is_not_called(void **state)
+{
+	struct event_loop loop;
+	struct source a, b;
+
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	source_init(&a, &loop);
+	source_init(&b, &loop);
+	/* Both are ready at once; whichever comes first removes the other. */
+	a.victim = &b;
+	b.victim = &a;
+	signal_source(&a);
+	signal_source(&b);
+	event_loop_run(&loop);
+	assert_int_equal(a.calls + b.calls, 1);
+	close(a.ev.fd);
+	close(b.ev.fd);
+	event_loop_destroy(&loop);
+}
+
+static void stopped_loop_runs_again_when_rearmed(void **state)
+{
+	struct event_loop loop;
+	struct source a;
+
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	source_init(&a, &loop);
+	event_loop_stop(&loop);
+	signal_source(&a);
+	event_loop_run(&loop);
+	assert_int_equal(a.calls, 0);
+	event_loop_rearm(&loop);
+	event_loop_run(&loop);
+	assert_int_equal(a.calls, 1);
+	event_del(&a.ev);
+	close(a.ev.fd);
+	event_loop_destroy(&loop);
+}
+
+static atomic_int counter;
+
+static void count(void *opaque)
+{
+	atomic_fetch_add(&counter, 1);
+	if (opaque)
+		event_loop_stop(opaque);
+}
+
+static void posts_run_once_in_order(void **state)
+{
+	struct event_loop loop;
+	struct event_post first = { .fn = count }, last = { .fn = count, .opaque = &loop };
+
+	atomic_store(&counter, 0);
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	event_loop_post(&loop, &first);
+	event_loop_post(&loop, &first);
+	event_loop_post(&loop, &last);
+	event_loop_run(&loop);
+	assert_int_equal(atomic_load(&counter), 2);
+	assert_false(first.queued);
+	event_loop_destroy(&loop);
+}
+
+static void timer_fires_once_and_can_be_disarmed(void **state)
+{
+	struct event_loop loop;
+	struct event_timer t, never;
+
+	atomic_store(&counter, 0);
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	assert_int_equal(event_timer_init(&t, &loop, count, &loop), 0);
+	assert_int_equal(event_timer_init(&never, &loop, count, NULL), 0);
+	event_timer_set(&never, 1);
+	event_timer_set(&never, 0);
+	event_timer_set(&t, 20000000);
+	event_loop_run(&loop);
+	assert_int_equal(atomic_load(&counter), 1);
+	event_timer_destroy(&t);
+	event_timer_destroy(&never);
+	event_loop_destroy(&loop);
+}
+
+static pthread_t ran_on;
+
+static void note_thread(void *opaque)
+{
+	ran_on = pthread_self();
+	atomic_fetch_add(&counter, 1);
+}
+
+static void sync_calls_run_on_the_loops_thread(void **state)
+{
+	struct event_loop loop;
+	pthread_t loop_thread;
+
+	atomic_store(&counter, 0);
+	assert_int_equal(event_loop_init(&loop, "worker"), 0);
+	event_call_sync(&loop, note_thread, NULL);
+	assert_true(pthread_equal(ran_on, pthread_self()));
+	assert_int_equal(event_loop_start_thread(&loop), 0);
+	loop_thread = loop.thread;
+	for (int i = 0; i < 1000; i++)
+		event_call_sync(&loop, note_thread, NULL);
+	assert_int_equal(atomic_load(&counter), 1001);
+	assert_true(pthread_equal(ran_on, loop_thread));
+	event_loop_stop_thread(&loop);
+	event_loop_destroy(&loop);
+}
+
+static void a_regular_file_is_refused(void **state)
+{
+	struct event_loop loop;
+	FILE *f = tmpfile();
+	struct event ev = { .fd = fileno(f), .events = EPOLLIN };
+
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	assert_int_equal(event_add(&loop, &ev), -EPERM);
+	assert_null(ev.loop);
+	fclose(f);
+	event_loop_destroy(&loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(removed_in_a_batch_is_not_called),
+		cmocka_unit_test(stopped_loop_runs_again_when_rearmed),
+		cmocka_unit_test(posts_run_once_in_order),
+		cmocka_unit_test(timer_fires_once_and_can_be_disarmed),
+		cmocka_unit_test(sync_calls_run_on_the_loops_thread),
+		cmocka_unit_test(a_regular_file_is_refused),
+	};
+
+	return cmocka_run_group_tests_name("event", tests, NULL, NULL);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vcpu and its thread (Linux Documentation/virt/kvm/api.rst, sections 4.10 KVM_RUN and 5 "The
+ * kvm_run structure"): KVM_RUN, then the exit to a bus or to the architecture.
+ */
+#include "lkvm/vcpu.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lkvm/arch.h"
+#include "lkvm/config.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "lkvm/vm.h"
+
+int vcpu_create(struct vm *vm, u32 id, struct vcpu **out)
+{
+	struct vcpu *vcpu = xcalloc(1, sizeof(*vcpu));
+	int ret;
+
+	*out = NULL;
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->run_size = vm->kvm.run_size;
+	vcpu->fd = xioctl_val(vm->kvm.vm_fd, KVM_CREATE_VCPU, id);
+	if (vcpu->fd < 0) {
+		ret = vcpu->fd;
+		err("vcpu %u: KVM_CREATE_VCPU: %s", id, strerror(-ret));
+		goto fail;
+	}
+	vcpu->run = mmap(NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (vcpu->run == MAP_FAILED) {
+		ret = -errno;
+		vcpu->run = NULL;
+		err("vcpu %u: cannot map its run structure: %s", id, strerror(-ret));
+		goto fail;
+	}
+	ret = arch_vcpu_init(vcpu);
+	if (ret)
+		goto fail;
+	*out = vcpu;
+	return 0;
+fail:
+	vcpu_destroy(vcpu);
+	return ret;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	if (!vcpu)
+		return;
+	arch_vcpu_destroy(vcpu);
+	if (vcpu->run)
+		munmap(vcpu->run, vcpu->run_size);
+	if (vcpu->fd >= 0)
+		close(vcpu->fd);
+	free(vcpu);
+}
+
+/* Its only task is to interrupt system calls. */
+static void on_kick(int sig) {}
+
+static void handle_pio(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	u8 *data = (u8 *)run + run->io.data_offset;
+
+	/* A string instruction comes as many accesses to one port. */
+	for (u32 i = 0; i < run->io.count; i++, data += run->io.size) {
+		bool known = run->io.direction == KVM_EXIT_IO_OUT
+				     ? bus_write(&vcpu->vm->pio, run->io.port, data, run->io.size)
+				     : bus_read(&vcpu->vm->pio, run->io.port, data, run->io.size);
+
+		if (!known)
+			guest_debug("vcpu %u: port 0x%x: no device", vcpu->id, run->io.port);
+	}
+}
+
+static void handle_mmio(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	bool known = run->mmio.is_write ? bus_write(&vcpu->vm->mmio, run->mmio.phys_addr,
+						    run->mmio.data, run->mmio.len)
+					: bus_read(&vcpu->vm->mmio, run->mmio.phys_addr,
+						   run->mmio.data, run->mmio.len);
+
+	if (!known)
+		guest_debug("vcpu %u: address 0x%llx: no device", vcpu->id, run->mmio.phys_addr);
+}
+
+/* Line by line through the log: other threads may be printing too, and the terminal may be raw. */
+void vcpu_dump(struct vcpu *vcpu, enum log_level level)
+{
+	char *text = NULL, *line, *rest;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return;
+	arch_vcpu_dump(vcpu, out);
+	fclose(out);
+	for (rest = text; (line = strsep(&rest, "\n"));)
+		if (*line)
+			log_print(level, "%s", line);
+	free(text);
+}
+
+static void handle_internal_error(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	const char *what = "unknown kind";
+	char data[16 * 20] = "";
+	size_t at = 0;
+
+	switch (run->internal.suberror) {
+	case KVM_INTERNAL_ERROR_EMULATION:
+		what = "an instruction that KVM cannot emulate";
+		break;
+	case KVM_INTERNAL_ERROR_SIMUL_EX:
+		what = "simultaneous exceptions";
+		break;
+	case KVM_INTERNAL_ERROR_DELIVERY_EV:
+		what = "failure while delivering an event";
+		break;
+	case KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON:
+		what = "an exit reason that KVM does not expect";
+		break;
+	}
+	for (u32 i = 0; i < run->internal.ndata && i < ARRAY_SIZE(run->internal.data); i++)
+		at += (size_t)snprintf(data + at, sizeof(data) - at, " 0x%llx",
+				       run->internal.data[i]);
+	err("vcpu %u: KVM internal error %u: %s%s%s", vcpu->id, run->internal.suberror, what,
+	    at ? "; data" : "", data);
+	vcpu_dump(vcpu, LOG_ERROR);
+	vm_request(vcpu->vm, VM_EVENT_KVM_ERROR, 0, (s32)vcpu->id);
+}
+
+/* The power-off, reset and crash of architectures whose firmware calls end in KVM (PSCI, SBI). */
+static void handle_system_event(struct vcpu *vcpu)
+{
+	u32 type = vcpu->run->system_event.type;
+
+	switch (type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		vm_request(vcpu->vm, VM_EVENT_POWEROFF, 0, (s32)vcpu->id);
+		break;
+	case KVM_SYSTEM_EVENT_RESET:
+		vm_request(vcpu->vm, VM_EVENT_RESET, 0, (s32)vcpu->id);
+		break;
+	case KVM_SYSTEM_EVENT_CRASH:
+		vm_request(vcpu->vm, VM_EVENT_PANIC, 0, (s32)vcpu->id);
+		break;
+	default:
+		err("vcpu %u: system event %u is not known to this lkvm", vcpu->id, type);
+		vm_request(vcpu->vm, VM_EVENT_UNKNOWN_EXIT, 0, (s32)vcpu->id);
+	}
+}
+
+static void handle_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		handle_pio(vcpu);
+		break;
+	case KVM_EXIT_MMIO:
+		handle_mmio(vcpu);
+		break;
+	case KVM_EXIT_INTR:
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		handle_internal_error(vcpu);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		err("vcpu %u: the CPU refused to enter the guest: hardware reason 0x%llx", vcpu->id,
+		    run->fail_entry.hardware_entry_failure_reason);
+		vcpu_dump(vcpu, LOG_ERROR);
+		vm_request(vcpu->vm, VM_EVENT_ENTRY_FAILED, 0, (s32)vcpu->id);
+		break;
+	case KVM_EXIT_SYSTEM_EVENT:
+		handle_system_event(vcpu);
+		break;
+	default:
+		if (arch_vcpu_exit(vcpu) != -ENOTSUP)
+			break;
+		err("vcpu %u: exit reason %u (%s) is not known to this lkvm", vcpu->id,
+		    run->exit_reason, vcpu_exit_name(run->exit_reason));
+		vcpu_dump(vcpu, LOG_ERROR);
+		vm_request(vcpu->vm, VM_EVENT_UNKNOWN_EXIT, 0, (s32)vcpu->id);
+	}
+}
+
+static void handle_run_error(struct vcpu *vcpu, int error)
+{
+	struct kvm_run *run = vcpu->run;
+	const struct lkvm_exit_memory_fault *fault = (const void *)&run->hw;
+
+	if (error == EFAULT && run->exit_reason == KVM_EXIT_MEMORY_FAULT)
+		err("vcpu %u: the host cannot back guest memory at 0x%llx; is it out of memory or "
+		    "huge pages?",
+		    vcpu->id, fault->gpa);
+	else
+		err("vcpu %u: KVM_RUN: %s", vcpu->id, strerror(error));
+	vcpu_dump(vcpu, LOG_ERROR);
+	vm_request(vcpu->vm, VM_EVENT_KVM_ERROR, 0, (s32)vcpu->id);
+}
+
+/*
+ * Run until the VM stops. Whoever stops it clears vm->running and then sets immediate_exit; we
+ * clear immediate_exit and then look at running: one of the two sees the other. KVM_RUN with
+ * immediate_exit set completes a pending port or MMIO access and comes back at once: a parked vcpu
+ * has none left.
+ */
+static void run_vcpu(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+
+	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	if (!atomic_load(&vm->running))
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	for (;;) {
+		int error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+
+		if (!error) {
+			handle_exit(vcpu);
+		} else if (error != EINTR && error != EAGAIN) {
+			handle_run_error(vcpu, error);
+			return;
+		} else if (!atomic_load(&vm->running)) {
+			return;
+		}
+	}
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	char name[16];
+
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
+	pthread_setname_np(pthread_self(), name);
+	while (vm_vcpu_gate(vcpu->vm))
+		run_vcpu(vcpu);
+	return NULL;
+}
+
+int vcpu_start(struct vcpu *vcpu)
+{
+	const int unblocked[] = { VCPU_KICK_SIGNAL, SIGSEGV, SIGBUS,  SIGABRT,
+				  SIGILL,	    SIGFPE,  SIGTRAP, SIGSYS };
+	struct sigaction action = { .sa_handler = on_kick };
+	sigset_t mask, old;
+	int ret;
+
+	sigaction(VCPU_KICK_SIGNAL, &action, NULL);
+	/* All signals but the kick, and those that mean a crash, are the main thread's business. A
+	 * fault on a blocked signal would end the process without restoring the terminal. */
+	sigfillset(&mask);
+	for (size_t i = 0; i < ARRAY_SIZE(unblocked); i++)
+		sigdelset(&mask, unblocked[i]);
+	pthread_sigmask(SIG_SETMASK, &mask, &old);
+	ret = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	vcpu->has_thread = !ret;
+	return -ret;
+}
+
+const char *vcpu_exit_name(u32 reason)
+{
+	static const char *const names[] = {
+		[KVM_EXIT_UNKNOWN] = "unknown to KVM",
+		[KVM_EXIT_EXCEPTION] = "exception",
+		[KVM_EXIT_IO] = "port I/O",
+		[KVM_EXIT_HYPERCALL] = "hypercall",
+		[KVM_EXIT_DEBUG] = "debug",
+		[KVM_EXIT_HLT] = "halt",
+		[KVM_EXIT_MMIO] = "MMIO",
+		[KVM_EXIT_IRQ_WINDOW_OPEN] = "interrupt window",
+		[KVM_EXIT_SHUTDOWN] = "shutdown",
+		[KVM_EXIT_FAIL_ENTRY] = "failed entry",
+		[KVM_EXIT_INTR] = "signal",
+		[KVM_EXIT_SET_TPR] = "task priority",
+		[KVM_EXIT_TPR_ACCESS] = "task priority access",
+		[KVM_EXIT_NMI] = "NMI",
+		[KVM_EXIT_INTERNAL_ERROR] = "internal error",
+		[KVM_EXIT_SYSTEM_EVENT] = "system event",
+		[KVM_EXIT_IOAPIC_EOI] = "IOAPIC end of interrupt",
+		[KVM_EXIT_HYPERV] = "Hyper-V",
+		[KVM_EXIT_X86_RDMSR] = "MSR read",
+		[KVM_EXIT_X86_WRMSR] = "MSR write",
+		[KVM_EXIT_DIRTY_RING_FULL] = "dirty ring full",
+		[KVM_EXIT_X86_BUS_LOCK] = "bus lock",
+		[KVM_EXIT_XEN] = "Xen",
+		[KVM_EXIT_NOTIFY] = "notify",
+		[KVM_EXIT_MEMORY_FAULT] = "memory fault",
+	};
+
+	return reason < ARRAY_SIZE(names) && names[reason] ? names[reason] : "unknown";
+}

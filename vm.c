@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* A VM's parts: made, started, reset, destroyed (see include/lkvm/vm.h; gate.c runs and stops it).
+ */
+#include "lkvm/vm.h"
+
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <sys/vfs.h>
+
+#include "lkvm/arch.h"
+#include "lkvm/config.h"
+#include "lkvm/device.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "lkvm/vcpu.h"
+
+int vm_init(struct vm *vm, const struct vm_config *cfg)
+{
+	int ret;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->cfg = cfg;
+	vm->kvm.sys_fd = -1;
+	vm->kvm.vm_fd = -1;
+	vm->devices_tail = &vm->devices;
+	vm->event_vcpu = -1;
+	gmem_init(&vm->mem);
+	pthread_mutex_init(&vm->lock, NULL);
+	pthread_cond_init(&vm->gate, NULL);
+	pthread_cond_init(&vm->parked, NULL);
+	ret = event_loop_init(&vm->loop, "main");
+	if (ret)
+		goto fail;
+	ret = bus_init(&vm->pio, "pio", arch_platform.pio_limit);
+	if (ret)
+		goto fail;
+	ret = bus_init(&vm->mmio, "mmio", ~0ULL);
+	if (ret)
+		goto fail;
+	return 0;
+fail:
+	err("cannot set up a VM: %s", strerror(-ret));
+	vm_destroy(vm);
+	return ret;
+}
+
+/* The size of the huge pages of the mount at @path, or -errno after saying what is wrong with it.
+ */
+static s64 huge_page_size(const char *path)
+{
+	struct statfs fs;
+
+	if (statfs(path, &fs) < 0) {
+		int ret = -errno;
+
+		err("--hugetlbfs %s: %s", path, strerror(-ret));
+		return ret;
+	}
+	if (fs.f_type != HUGETLBFS_MAGIC) {
+		err("--hugetlbfs %s: is not on a hugetlbfs mount; make one with: mount -t "
+		    "hugetlbfs none %s",
+		    path, path);
+		return -EINVAL;
+	}
+	return fs.f_bsize;
+}
+
+int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
+{
+	const char *path = vm->cfg->hugetlbfs;
+	char text[32], page[32];
+	s64 huge = 0;
+	int ret;
+
+	format_size(size, text, sizeof(text));
+	if (path) {
+		huge = huge_page_size(path);
+		if (huge < 0)
+			return (int)huge;
+		format_size((u64)huge, page, sizeof(page));
+		if (size % (u64)huge) {
+			err("memory: %s at 0x%llx is no multiple of the huge pages of '%s' (%s); "
+			    "choose another -m",
+			    text, gpa, path, page);
+			return -EINVAL;
+		}
+	}
+	ret = gmem_add(&vm->mem, gpa, size, path ? MEM_HUGETLB : MEM_ANON, path, 0, name);
+	if (!ret)
+		return 0;
+	if (path)
+		err("memory: cannot map %s of huge pages from '%s': %s; %lld pages of %s must be "
+		    "free "
+		    "(/proc/meminfo, HugePages_Free)",
+		    text, path, strerror(-ret), (s64)size / huge, page);
+	else
+		err("memory: cannot map %s: %s; give the guest less (-m)", text, strerror(-ret));
+	return ret;
+}
+
+/* Backwards: a device goes before what it hangs on. */
+void vm_destroy_devices(struct vm *vm)
+{
+	struct device *reversed = NULL, *dev, *next;
+
+	for (dev = vm->devices; dev; dev = next) {
+		next = dev->next;
+		dev->next = reversed;
+		reversed = dev;
+	}
+	for (dev = reversed; dev; dev = next) {
+		next = dev->next;
+		if (dev->ops->destroy)
+			dev->ops->destroy(dev);
+	}
+	vm->devices = NULL;
+	vm->devices_tail = &vm->devices;
+}
+
+void vm_destroy_vcpus(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->nr_vcpus; i++)
+		vcpu_destroy(vm->vcpus[i]);
+	free(vm->vcpus);
+	vm->vcpus = NULL;
+	vm->nr_vcpus = 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	vm_destroy_devices(vm);
+	vm_destroy_vcpus(vm);
+	irq_destroy(&vm->irqs);
+	gmem_destroy(&vm->mem);
+	bus_destroy(&vm->pio);
+	bus_destroy(&vm->mmio);
+	event_loop_destroy(&vm->loop);
+	kvm_close(&vm->kvm);
+	pthread_cond_destroy(&vm->parked);
+	pthread_cond_destroy(&vm->gate);
+	pthread_mutex_destroy(&vm->lock);
+}
+
+int vm_start_vcpus(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->nr_vcpus; i++) {
+		int ret = vcpu_start(vm->vcpus[i]);
+
+		if (ret) {
+			err("vcpu %u: cannot start its thread: %s", i, strerror(-ret));
+			vm_stop_vcpus(vm);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+void vm_stop_vcpus(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->ending = true;
+	atomic_store(&vm->running, false);
+	pthread_cond_broadcast(&vm->gate);
+	for (u32 i = 0; i < vm->nr_vcpus; i++)
+		vcpu_kick(vm->vcpus[i]);
+	pthread_mutex_unlock(&vm->lock);
+	for (u32 i = 0; i < vm->nr_vcpus; i++) {
+		if (!vm->vcpus[i]->has_thread)
+			continue;
+		pthread_join(vm->vcpus[i]->thread, NULL);
+		vm->vcpus[i]->has_thread = false;
+	}
+}
+
+void vm_reset_devices(struct vm *vm)
+{
+	for (struct device *dev = vm->devices; dev; dev = dev->next)
+		if (dev->ops->reset)
+			dev->ops->reset(dev);
+}
+
+int vm_ioeventfd(struct vm *vm, bool pio, u64 addr, u32 len, const u64 *datamatch, int fd,
+		 bool assign)
+{
+	struct kvm_ioeventfd io = {
+		.addr = addr,
+		.len = len,
+		.fd = fd,
+		.datamatch = datamatch ? *datamatch : 0,
+		.flags = (pio ? KVM_IOEVENTFD_FLAG_PIO : 0u) |
+			 (datamatch ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0u) |
+			 (assign ? 0u : KVM_IOEVENTFD_FLAG_DEASSIGN),
+	};
+	int ret;
+
+	if (vm->kvm.vm_fd < 0)
+		return -ENOTSUP;
+	ret = xioctl(vm->kvm.vm_fd, KVM_IOEVENTFD, &io);
+	return ret < 0 ? ret : 0;
+}
