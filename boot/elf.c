@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ELF executables (System V gABI, chapters 4 and 5): what a loader needs of them, and the PVH entry
+ * note (Xen public/elfnote.h, XEN_ELFNOTE_PHYS32_ENTRY).
+ */
+#include <elf.h>
+
+#include "lkvm/boot.h"
+
+#define ELF_MAX_PHDRS	      256 /* kernels have fewer than ten */
+#define ELF_MAX_NOTES	      (64 * KiB)
+#define XEN_NOTE_PHYS32_ENTRY 18
+
+/* The fields of either class, widened. */
+struct elf_header {
+	u64 entry, phoff;
+	u32 phentsize, phnum;
+};
+
+struct elf_phdr {
+	u32 type;
+	u64 offset, vaddr, paddr, filesz, memsz, align;
+};
+
+static int broken(const char **why, const char *text)
+{
+	*why = text;
+	return -EINVAL;
+}
+
+static int read_header(const struct boot_image *img, struct elf_image *elf, struct elf_header *h,
+		       const char **why)
+{
+	union {
+		unsigned char ident[EI_NIDENT];
+		Elf32_Ehdr h32;
+		Elf64_Ehdr h64;
+	} e = { 0 };
+	u16 type;
+
+	if (boot_image_read(img, 0, e.ident, EI_NIDENT) || memcmp(e.ident, ELFMAG, SELFMAG))
+		return -ENOEXEC;
+	if (e.ident[EI_DATA] != ELFDATA2LSB)
+		return broken(why, "it is not little-endian");
+	if (e.ident[EI_CLASS] != ELFCLASS32 && e.ident[EI_CLASS] != ELFCLASS64)
+		return broken(why, "its ELF class is neither 32 nor 64 bit");
+	elf->is64 = e.ident[EI_CLASS] == ELFCLASS64;
+	if (boot_image_read(img, 0, &e, elf->is64 ? sizeof(e.h64) : sizeof(e.h32)))
+		return broken(why, "its ELF header is truncated");
+
+	/* The first members are at the same place in both classes. */
+	type = le16_to_cpu(e.h32.e_type);
+	elf->machine = le16_to_cpu(e.h32.e_machine);
+	if (type != ET_EXEC && type != ET_DYN)
+		return broken(why, "it is an object or core file, not an executable");
+	if (elf->is64)
+		*h = (struct elf_header){ le64_to_cpu(e.h64.e_entry), le64_to_cpu(e.h64.e_phoff),
+					  le16_to_cpu(e.h64.e_phentsize),
+					  le16_to_cpu(e.h64.e_phnum) };
+	else
+		*h = (struct elf_header){ le32_to_cpu(e.h32.e_entry), le32_to_cpu(e.h32.e_phoff),
+					  le16_to_cpu(e.h32.e_phentsize),
+					  le16_to_cpu(e.h32.e_phnum) };
+	if (h->phentsize != (elf->is64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
+		return broken(why, "its program headers have a wrong size");
+	if (!h->phnum || h->phnum > ELF_MAX_PHDRS)
+		return broken(why, "it has no program headers, or too many");
+	return 0;
+}
+
+static int read_phdr(const struct boot_image *img, const struct elf_image *elf,
+		     const struct elf_header *h, u32 i, struct elf_phdr *p)
+{
+	union {
+		Elf32_Phdr p32;
+		Elf64_Phdr p64;
+	} u;
+	u64 offset;
+
+	if (__builtin_add_overflow(h->phoff, (u64)i * h->phentsize, &offset) ||
+	    boot_image_read(img, offset, &u, h->phentsize))
+		return -ENODATA;
+	if (elf->is64)
+		*p = (struct elf_phdr){ le32_to_cpu(u.p64.p_type),   le64_to_cpu(u.p64.p_offset),
+					le64_to_cpu(u.p64.p_vaddr),  le64_to_cpu(u.p64.p_paddr),
+					le64_to_cpu(u.p64.p_filesz), le64_to_cpu(u.p64.p_memsz),
+					le64_to_cpu(u.p64.p_align) };
+	else
+		*p = (struct elf_phdr){ le32_to_cpu(u.p32.p_type),   le32_to_cpu(u.p32.p_offset),
+					le32_to_cpu(u.p32.p_vaddr),  le32_to_cpu(u.p32.p_paddr),
+					le32_to_cpu(u.p32.p_filesz), le32_to_cpu(u.p32.p_memsz),
+					le32_to_cpu(u.p32.p_align) };
+	return 0;
+}
+
+static int add_segment(struct elf_image *elf, const struct elf_phdr *p, const char **why)
+{
+	struct elf_segment *s;
+	u64 end;
+
+	if (!p->memsz)
+		return 0;
+	if (p->filesz > p->memsz)
+		return broken(why, "a segment is larger in the file than in memory");
+	if (__builtin_add_overflow(p->paddr, p->memsz, &end))
+		return broken(why, "a segment wraps around the address space");
+	if (elf->nr_segments == ELF_MAX_SEGMENTS)
+		return broken(why, "it has too many segments");
+	for (u32 i = 0; i < elf->nr_segments; i++)
+		if (ranges_overlap(p->paddr, p->memsz, elf->segments[i].paddr,
+				   elf->segments[i].memsz))
+			return broken(why, "its segments overlap");
+	s = &elf->segments[elf->nr_segments++];
+	*s = (struct elf_segment){ p->offset, p->paddr, p->filesz, p->memsz };
+	elf->low = MIN(elf->low, p->paddr);
+	elf->high = MAX(elf->high, end);
+	/* 5-3: the entry is virtual; Linux's x86 vmlinux says the physical address instead. */
+	if (elf->entry >= p->vaddr && elf->entry - p->vaddr < p->memsz)
+		elf->entry_paddr = p->paddr + (elf->entry - p->vaddr);
+	return 0;
+}
+
+/* Look for the PVH note in one PT_NOTE; stops at the first note that makes no sense. */
+static int read_notes(const struct boot_image *img, struct elf_image *elf, const struct elf_phdr *p,
+		      const char **why)
+{
+	u64 pos = p->offset, end = p->offset + p->filesz;
+	u64 align = p->align == 8 ? 8 : 4;
+
+	if (p->filesz > ELF_MAX_NOTES)
+		return broken(why, "its notes are too long");
+	while (end - pos >= sizeof(Elf64_Nhdr)) {
+		Elf64_Nhdr n; /* the same in both classes */
+		u8 name[4], desc[8];
+		u64 desc_off, next;
+		u32 namesz, descsz;
+
+		if (boot_image_read(img, pos, &n, sizeof(n)))
+			return broken(why, "its notes are truncated");
+		namesz = le32_to_cpu(n.n_namesz);
+		descsz = le32_to_cpu(n.n_descsz);
+		desc_off = ALIGN_UP(pos + sizeof(n) + namesz, align);
+		next = ALIGN_UP(desc_off + descsz, align);
+		if (desc_off > end || desc_off + descsz > end)
+			return 0;
+		if (le32_to_cpu(n.n_type) == XEN_NOTE_PHYS32_ENTRY && namesz == sizeof(name) &&
+		    (descsz == 4 || descsz == 8)) {
+			if (boot_image_read(img, pos + sizeof(n), name, sizeof(name)) ||
+			    boot_image_read(img, desc_off, desc, descsz))
+				return broken(why, "its notes are truncated");
+			if (!memcmp(name, "Xen", sizeof(name)))
+				elf->pvh_entry = get_le(desc, descsz);
+		}
+		if (next >= end)
+			return 0;
+		pos = next;
+	}
+	return 0;
+}
+
+int elf_parse(const struct boot_image *img, struct elf_image *elf, const char **why)
+{
+	struct elf_header h;
+	int ret;
+
+	*elf = (struct elf_image){ .low = UINT64_MAX };
+	*why = "";
+	ret = read_header(img, elf, &h, why);
+	if (ret)
+		return ret;
+	elf->entry = elf->entry_paddr = h.entry;
+	for (u32 i = 0; i < h.phnum; i++) {
+		struct elf_phdr p;
+
+		if (read_phdr(img, elf, &h, i, &p))
+			return broken(why, "its program headers lie beyond the end of the file");
+		if (p.type == PT_INTERP)
+			return broken(why, "it is a program for an operating system, no kernel");
+		if (p.type != PT_LOAD && p.type != PT_NOTE)
+			continue;
+		if (!range_within(p.offset, p.filesz, 0, img->size))
+			return broken(why,
+				      "a segment lies beyond the end of the file (truncated?)");
+		ret = p.type == PT_LOAD ? add_segment(elf, &p, why) : read_notes(img, elf, &p, why);
+		if (ret)
+			return ret;
+	}
+	if (!elf->nr_segments)
+		return broken(why, "it has nothing to load");
+	return 0;
+}
+
+int elf_load(const struct boot_image *img, const struct elf_image *elf, struct guest_memory *mem)
+{
+	for (u32 i = 0; i < elf->nr_segments; i++) {
+		const struct elf_segment *s = &elf->segments[i];
+		int ret = boot_image_load(img, s->offset, mem, s->paddr, s->filesz);
+
+		if (ret)
+			return ret;
+		/* The tail has to be RAM too, though it is not written. */
+		if (!gmem_is_ram(mem, s->paddr, s->memsz))
+			return -EFAULT;
+	}
+	return 0;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Opens every file that a VM boots from, before anything else is done: a VM that cannot start fails
+ * early. */
+#include <stdlib.h>
+
+#include "lkvm/boot.h"
+#include "lkvm/config.h"
+#include "lkvm/util.h"
+
+int boot_open(struct boot *boot, const struct vm_config *cfg)
+{
+	int ret;
+
+	*boot = (struct boot){ .kernel.fd = -1, .firmware.fd = -1 };
+	if (cfg->kernel) {
+		ret = boot_image_open(&boot->kernel, cfg->kernel, "kernel");
+		if (!ret)
+			ret = boot_image_decompress(&boot->kernel, "kernel", BOOT_DECOMPRESS_MAX);
+		if (ret)
+			goto fail;
+	}
+	if (cfg->firmware) {
+		ret = boot_image_open(&boot->firmware, cfg->firmware, "firmware");
+		if (ret)
+			goto fail;
+	}
+	if (cfg->nr_initrds)
+		boot->initrds = xcalloc(cfg->nr_initrds, sizeof(*boot->initrds));
+	for (u32 i = 0; i < cfg->nr_initrds; i++) {
+		ret = boot_image_open(&boot->initrds[i], cfg->initrds[i], "initrd");
+		if (ret)
+			goto fail;
+		boot->nr_initrds++;
+	}
+	return 0;
+fail:
+	boot_close(boot);
+	return ret;
+}
+
+void boot_close(struct boot *boot)
+{
+	boot_image_close(&boot->kernel);
+	boot_image_close(&boot->firmware);
+	for (u32 i = 0; i < boot->nr_initrds; i++)
+		boot_image_close(&boot->initrds[i]);
+	free(boot->initrds);
+	*boot = (struct boot){ .kernel.fd = -1, .firmware.fd = -1 };
+}

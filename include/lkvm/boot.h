@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the guest starts from: opened once, before anything else, and read again at every reset. All
+ * contents are hostile: every offset, size and count is checked before use.
+ */
+#ifndef LKVM_BOOT_H
+#define LKVM_BOOT_H
+
+#include "lkvm/memory.h"
+#include "lkvm/types.h"
+
+struct vm_config;
+
+/* A file, or its decompressed contents in memory. */
+struct boot_image {
+	const char *path;   /* owned by the configuration */
+	int fd;		    /* -1 when blob is used */
+	u8 *blob;	    /* decompressed contents, or the caller's buffer */
+	bool blob_owned;    /* blob is freed by boot_image_close */
+	const char *packed; /* "gzip" or "zstd" where blob was decompressed, else NULL */
+	u64 size;
+};
+
+struct boot {
+	struct boot_image kernel;   /* path NULL: none */
+	struct boot_image firmware; /* path NULL: none */
+	struct boot_image *initrds;
+	u32 nr_initrds;
+};
+
+/* Open all that @cfg names; gzip and zstd kernels are decompressed now. Prints; 0 or -errno. */
+int boot_open(struct boot *boot, const struct vm_config *cfg) __must_check;
+void boot_close(struct boot *boot);
+
+/*
+ * boot/image.c: open a regular file that is not empty. @what names its role in messages: "kernel",
+ * "firmware", "initrd". Prints; 0 or -errno, and the image is closed then.
+ */
+int boot_image_open(struct boot_image *img, const char *path, const char *what) __must_check;
+/* Safe on a zeroed or closed image. */
+void boot_image_close(struct boot_image *img);
+/* Read [offset, offset+len); -ENODATA beyond its end. Prints nothing. */
+int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len) __must_check;
+/* The same straight into guest RAM; -EFAULT where that is no RAM. Prints nothing. */
+int boot_image_load(const struct boot_image *img, u64 offset, struct guest_memory *mem, u64 gpa,
+		    u64 len) __must_check;
+/* An image over the caller's buffer, for tests and fuzzers. */
+void boot_image_from_buffer(struct boot_image *img, const char *path, u8 *buf, u64 len);
+
+/*
+ * boot/decompress.c: where the contents are gzip or zstd, replace them by what they hold, at most
+ * @max bytes; other images stay as they are. Prints (@what as above); 0 or -errno.
+ */
+#define BOOT_DECOMPRESS_MAX GiB
+int boot_image_decompress(struct boot_image *img, const char *what, u64 max) __must_check;
+
+/* boot/initrd.c: the sum of all initrds, each padded to 4 bytes as the kernel's unpacker wants;
+ * -EOVERFLOW. */
+int boot_initrd_size(const struct boot *boot, u64 *size) __must_check;
+/* Load them one behind the other at @gpa. Prints. */
+int boot_initrd_load(const struct boot *boot, struct guest_memory *mem, u64 gpa) __must_check;
+
+/* boot/elf.c: 32-bit and 64-bit little-endian executables. */
+#define ELF_MAX_SEGMENTS 64
+struct elf_segment {
+	u64 offset, paddr, filesz, memsz;
+};
+struct elf_image {
+	bool is64;
+	u16 machine;	 /* EM_* */
+	u64 entry;	 /* e_entry: virtual, or physical as in Linux's x86 vmlinux */
+	u64 entry_paddr; /* e_entry translated by the segment that holds it, else e_entry itself */
+	u64 low, high;	 /* physical span of the segments */
+	u64 pvh_entry;	 /* XEN_ELFNOTE_PHYS32_ENTRY; 0: none */
+	u32 nr_segments;
+	struct elf_segment segments[ELF_MAX_SEGMENTS];
+};
+/* 0; -ENOEXEC: no ELF file; -EINVAL: a broken one (*why says how, in a few words). */
+int elf_parse(const struct boot_image *img, struct elf_image *elf, const char **why) __must_check;
+/*
+ * Load all segments, which do not overlap. Their tails (memsz beyond filesz) are left as they are:
+ * guest RAM is zeroed before anything is loaded. -EFAULT: does not fit guest RAM.
+ */
+int elf_load(const struct boot_image *img, const struct elf_image *elf,
+	     struct guest_memory *mem) __must_check;
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* boot/elf.c. */
+#include "capture.h"
+#include "image_builder.h"
+
+static u8 file[ELF_TEST_SIZE];
+
+static int parse(struct elf_image *elf, u64 size)
+{
+	struct boot_image img;
+	const char *why = NULL;
+	int ret;
+
+	boot_image_from_buffer(&img, "elf", file, size);
+	ret = elf_parse(&img, elf, &why);
+	if (ret == -EINVAL)
+		assert_true(why && *why);
+	return ret;
+}
+
+static Elf64_Ehdr *ehdr(void)
+{
+	return (Elf64_Ehdr *)file;
+}
+
+static Elf64_Phdr *phdr(u32 i)
+{
+	return (Elf64_Phdr *)(file + sizeof(Elf64_Ehdr)) + i;
+}
+
+static void check_common(const struct elf_image *elf)
+{
+	assert_int_equal(elf->entry, ELF_TEST_ENTRY);
+	assert_int_equal(elf->entry_paddr, ELF_TEST_ENTRY);
+	assert_int_equal(elf->low, ELF_TEST_BASE);
+	assert_int_equal(elf->high, ELF_TEST_HIGH);
+	assert_int_equal(elf->pvh_entry, ELF_TEST_PVH);
+	assert_int_equal(elf->nr_segments, 2);
+	assert_int_equal(elf->segments[1].memsz, ELF_TEST_BSS);
+}
+
+static void test_good(void **state)
+{
+	struct elf_image elf;
+
+	build_elf64(file, true);
+	assert_int_equal(parse(&elf, sizeof(file)), 0);
+	assert_true(elf.is64);
+	assert_int_equal(elf.machine, EM_X86_64);
+	check_common(&elf);
+
+	build_elf32(file, true);
+	assert_int_equal(parse(&elf, sizeof(file)), 0);
+	assert_false(elf.is64);
+	assert_int_equal(elf.machine, EM_386);
+	check_common(&elf);
+
+	build_elf64(file, false);
+	ehdr()->e_entry = ELF_TEST_VIRTUAL + 0x1080;
+	assert_int_equal(parse(&elf, sizeof(file)), 0);
+	assert_int_equal(elf.pvh_entry, 0);
+	assert_int_equal(elf.entry_paddr, ELF_TEST_SEG2 + 0x80);
+}
+
+static void test_load(void **state)
+{
+	struct elf_image elf;
+	struct boot_image img;
+	struct guest g;
+
+	build_elf64(file, true);
+	assert_int_equal(parse(&elf, sizeof(file)), 0);
+	boot_image_from_buffer(&img, "elf", file, sizeof(file));
+	guest_init(&g, 4 * MiB);
+	assert_int_equal(elf_load(&img, &elf, &g.mem), 0);
+	assert_guest_bytes(&g, ELF_TEST_BASE, file + 0x1000, 0x100);
+	assert_guest_bytes(&g, ELF_TEST_SEG2, file + 0x1100, 0x100);
+	guest_destroy(&g);
+	/* The data fits, the tail does not. */
+	guest_init(&g, ELF_TEST_SEG2 + 0x1000);
+	assert_int_equal(elf_load(&img, &elf, &g.mem), -EFAULT);
+	guest_destroy(&g);
+}
+
+static void test_not_elf(void **state)
+{
+	struct elf_image elf;
+
+	build_elf64(file, true);
+	assert_int_equal(parse(&elf, 3), -ENOEXEC);
+	file[1] = 'e';
+	assert_int_equal(parse(&elf, sizeof(file)), -ENOEXEC);
+}
+
+static void test_truncated(void **state)
+{
+	struct elf_image elf;
+
+	build_elf64(file, true);
+	for (u32 size = EI_NIDENT; size < sizeof(file); size++)
+		assert_int_equal(parse(&elf, size), -EINVAL);
+}
+
+/* One field of an otherwise good file lies. */
+#define LIE(field, value)                                             \
+	do {                                                          \
+		build_elf64(file, true);                              \
+		(field) = (__typeof__(field))(value);                 \
+		assert_int_equal(parse(&elf, sizeof(file)), -EINVAL); \
+	} while (0)
+
+static void test_lies(void **state)
+{
+	struct elf_image elf;
+
+	LIE(file[EI_DATA], ELFDATA2MSB);
+	LIE(file[EI_CLASS], 3);
+	LIE(ehdr()->e_type, ET_REL);
+	LIE(ehdr()->e_type, ET_CORE);
+	LIE(ehdr()->e_phentsize, 1);
+	LIE(ehdr()->e_phnum, 0);
+	LIE(ehdr()->e_phnum, 0xffff);
+	LIE(ehdr()->e_phnum, 200);
+	LIE(ehdr()->e_phoff, UINT64_MAX);
+	LIE(ehdr()->e_phoff, UINT64_MAX - 70);
+	LIE(ehdr()->e_phoff, ELF_TEST_SIZE - 8);
+	LIE(phdr(2)->p_type, PT_INTERP);
+	LIE(phdr(0)->p_offset, UINT64_MAX);
+	LIE(phdr(0)->p_offset, ELF_TEST_SIZE - 1);
+	LIE(phdr(0)->p_filesz, UINT64_MAX);
+	LIE(phdr(0)->p_filesz, 0x101);
+	LIE(phdr(0)->p_memsz, 0xff);
+	LIE(phdr(0)->p_memsz, UINT64_MAX);
+	LIE(phdr(0)->p_paddr, UINT64_MAX);
+	LIE(phdr(0)->p_paddr, UINT64_MAX - 0xff);
+	LIE(phdr(0)->p_paddr, ELF_TEST_SEG2 + ELF_TEST_BSS - 1);
+	LIE(phdr(2)->p_filesz, UINT64_MAX);
+	LIE(phdr(2)->p_offset, ELF_TEST_SIZE);
+	/* Nothing to load at all. */
+	build_elf64(file, true);
+	phdr(0)->p_type = phdr(1)->p_type = PT_NULL;
+	assert_int_equal(parse(&elf, sizeof(file)), -EINVAL);
+	/* An entry outside of all segments stays what it is, for the loader to refuse. */
+	build_elf64(file, true);
+	ehdr()->e_entry = 5;
+	assert_int_equal(parse(&elf, sizeof(file)), 0);
+	assert_int_equal(elf.entry_paddr, 5);
+}
+
+static void test_notes(void **state)
+{
+	struct elf_image elf;
+	u32 *note = (u32 *)(file + 0x800);
+
+	/* The first note claims more than there is: the second is not reached. */
+	build_elf64(file, true);
+	note[0] = UINT32_MAX;
+	assert_int_equal(parse(&elf, sizeof(file)), 0);
+	assert_int_equal(elf.pvh_entry, 0);
+	build_elf64(file, true);
+	note[1] = UINT32_MAX - 3;
+	assert_int_equal(parse(&elf, sizeof(file)), 0);
+	assert_int_equal(elf.pvh_entry, 0);
+	/* Another vendor's note of the same type; a descriptor of 2 bytes. */
+	build_elf64(file, true);
+	note[8] ^= 1;
+	assert_int_equal(parse(&elf, sizeof(file)), 0);
+	assert_int_equal(elf.pvh_entry, 0);
+	build_elf64(file, true);
+	note[6] = 2;
+	assert_int_equal(parse(&elf, sizeof(file)), 0);
+	assert_int_equal(elf.pvh_entry, 0);
+	/* Notes that end within a descriptor, within a header. */
+	build_elf64(file, true);
+	phdr(2)->p_filesz--;
+	assert_int_equal(parse(&elf, sizeof(file)), 0);
+	assert_int_equal(elf.pvh_entry, 0);
+	build_elf64(file, true);
+	phdr(2)->p_filesz = 31;
+	assert_int_equal(parse(&elf, sizeof(file)), 0);
+	assert_int_equal(elf.pvh_entry, 0);
+}
+
+static void test_random(void **state)
+{
+	struct elf_image elf;
+	struct boot_image img;
+	struct guest g;
+	u64 seed = 42;
+
+	guest_init(&g, 4 * MiB);
+	for (u32 i = 0; i < 20000; i++) {
+		if (i & 1)
+			build_elf64(file, true);
+		else
+			build_elf32(file, true);
+		damage(file, 0x100, &seed);
+		damage(file + 0x800, 0x40, &seed);
+		if (parse(&elf, sizeof(file)))
+			continue;
+		assert_true(elf.nr_segments > 0 && elf.low < elf.high);
+		boot_image_from_buffer(&img, "elf", file, sizeof(file));
+		(void)!elf_load(&img, &elf, &g.mem);
+	}
+	guest_destroy(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good),	cmocka_unit_test(test_load),
+		cmocka_unit_test(test_not_elf), cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_lies),	cmocka_unit_test(test_notes),
+		cmocka_unit_test(test_random),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

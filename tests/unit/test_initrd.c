@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* boot/initrd.c. */
+#include "capture.h"
+#include "image_builder.h"
+
+static void test_size(void **state)
+{
+	struct guest g;
+	u8 byte;
+	u64 size;
+
+	guest_init(&g, MiB);
+	assert_int_equal(boot_initrd_size(&g.boot, &size), 0);
+	assert_int_equal(size, 0);
+	guest_add_initrd(&g, "a", &byte, 5);
+	guest_add_initrd(&g, "b", &byte, 4);
+	guest_add_initrd(&g, "c", &byte, 1);
+	assert_int_equal(boot_initrd_size(&g.boot, &size), 0);
+	assert_int_equal(size, 16);
+	g.initrds[1].size = UINT64_MAX - 11;
+	assert_int_equal(boot_initrd_size(&g.boot, &size), -EOVERFLOW);
+	g.initrds[1].size = UINT64_MAX;
+	assert_int_equal(boot_initrd_size(&g.boot, &size), -EOVERFLOW);
+	guest_destroy(&g);
+}
+
+static void test_load(void **state)
+{
+	char a[] = "12345", b[] = "67";
+	struct guest g;
+	const char *text;
+	int ret;
+
+	guest_init(&g, MiB);
+	memset(gmem_ptr(&g.mem, 0, MiB), 0xee, MiB);
+	guest_add_initrd(&g, "a", a, 5);
+	guest_add_initrd(&g, "b", b, 2);
+	assert_int_equal(boot_initrd_load(&g.boot, &g.mem, 0x1000), 0);
+	assert_guest_bytes(&g, 0x1000,
+			   "12345\0\0\0"
+			   "67\0\0\xee",
+			   13);
+	capture_begin();
+	ret = boot_initrd_load(&g.boot, &g.mem, MiB - 6);
+	text = capture_end();
+	assert_int_equal(ret, -EFAULT);
+	assert_contains(text, "initrd 'a'");
+	assert_one_line(text);
+	guest_destroy(&g);
+}
+
+static void test_shrunk(void **state)
+{
+	char path[] = "/tmp/lkvm-initrd-XXXXXX";
+	struct guest g;
+	const char *text;
+	int fd = mkstemp(path), ret;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "0123456789", 10), 10);
+	guest_init(&g, MiB);
+	assert_int_equal(boot_image_open(&g.initrds[g.boot.nr_initrds++], path, "initrd"), 0);
+	assert_int_equal(boot_initrd_load(&g.boot, &g.mem, 0x1000), 0);
+	assert_int_equal(ftruncate(fd, 3), 0);
+	capture_begin();
+	ret = boot_initrd_load(&g.boot, &g.mem, 0x1000);
+	text = capture_end();
+	assert_int_equal(ret, -ENODATA);
+	assert_contains(text, "shorter than when it was opened");
+	assert_one_line(text);
+	boot_image_close(&g.initrds[0]);
+	guest_destroy(&g);
+	close(fd);
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_shrunk),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
