@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages to standard error, one write(2) each, and the rate limit for those a guest provokes. */
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -13,6 +14,7 @@
 #define LINE_ROOM	   512 /* longer lines go through malloc */
 #define RATELIMIT_BURST	   10
 #define RATELIMIT_WINDOW_S 5
+#define STUCK_WAIT_MS	   1000
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 
@@ -55,6 +57,21 @@ static void mask_control(char *s)
 	}
 }
 
+/*
+ * Nobody may hang on a message because its reader is stuck: a signal would not end lkvm then. The
+ * first line that cannot go out waits a second, those behind it not at all until the reader moves
+ * on.
+ */
+static bool writable(void)
+{
+	static atomic_bool stuck;
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	bool ready = poll(&p, 1, atomic_load(&stuck) ? 0 : STUCK_WAIT_MS) != 0;
+
+	atomic_store(&stuck, !ready);
+	return ready;
+}
+
 void log_print(enum log_level level, const char *fmt, ...)
 {
 	char line[LINE_ROOM], *buf = line;
@@ -90,7 +107,7 @@ void log_print(enum log_level level, const char *fmt, ...)
 	mask_control(buf);
 	len = (size_t)(stpcpy(buf + len, eol) - buf);
 	/* When standard error fails nobody is left to tell. */
-	ret = write_full(STDERR_FILENO, buf, len);
+	ret = writable() ? write_full(STDERR_FILENO, buf, len) : 0;
 	if (buf != line)
 		free(buf);
 	errno = saved_errno;

@@ -11,6 +11,7 @@
 #include <termios.h>
 
 #include "lkvm/log.h"
+#include "lkvm/util.h"
 
 static void test_levels(void **state)
 {
@@ -162,12 +163,36 @@ static void test_threads(void **state)
 	assert_int_equal(rl.suppressed, 39990);
 }
 
+/* A pipe that nobody reads: messages are lost, the caller goes on. */
+static void test_stuck_reader(void **state)
+{
+	int saved = dup(STDERR_FILENO), fds[2];
+	u64 start;
+	char byte;
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fcntl(fds[1], F_SETPIPE_SZ, 4096), 4096);
+	assert_true(dup2(fds[1], STDERR_FILENO) >= 0);
+	start = now_ns();
+	for (int i = 0; i < 1000; i++)
+		warn("a line of some length, so that the pipe is full after fewer than a thousand");
+	dup2(saved, STDERR_FILENO);
+	/* One wait of a second, not one for each line. */
+	assert_in_range(now_ns() - start, 0, 10000000000ULL);
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	assert_int_equal(byte, 'l');
+	close(saved);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_levels),	  cmocka_unit_test(test_long_and_control),
-		cmocka_unit_test(test_one_write), cmocka_unit_test(test_raw_terminal),
-		cmocka_unit_test(test_ratelimit), cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_levels),	     cmocka_unit_test(test_long_and_control),
+		cmocka_unit_test(test_one_write),    cmocka_unit_test(test_raw_terminal),
+		cmocka_unit_test(test_ratelimit),    cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_stuck_reader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
