@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest output to the host (see outq.h). Bytes come one by one from a serial port: a line goes out
+ * as it ends, what is no line yet a moment later, so a line costs one write(2) and a prompt is not
+ * late.
+ */
+#include "outq.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "tty.h"
+
+#define RING_SIZE 65536
+/*
+ * From here on a thread waits for the reader. The rest is for what may not wait: the main loop, and
+ * vcpus that are to stop.
+ */
+#define RING_HIGH    49152
+#define WRITE_EARLY  1024 /* go out even without an end of line */
+#define GATHER_NS    2000000ULL
+#define RETRY_NS     20000000ULL
+#define WAIT_MS	     50
+#define PACED_MAX    256
+#define LAST_WAIT_MS 2000
+
+static void give_up(struct outq *q, int error)
+{
+	q->len = 0;
+	/* Space may come back; a reader does not. */
+	if (error != ENOSPC && error != EDQUOT && error != EFBIG)
+		q->dead = true;
+	if (!q->warned)
+		warn("console: cannot write to standard output: %s; guest output is dropped",
+		     strerror(error));
+	q->warned = true;
+}
+
+static ssize_t write_some(struct outq *q, const u8 *p, size_t len)
+{
+	struct pollfd pfd = { .fd = q->fd, .events = POLLOUT };
+
+	if (q->socket)
+		return send(q->fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (q->paced) {
+		if (poll(&pfd, 1, 0) == 0) {
+			errno = EAGAIN;
+			return -1;
+		}
+		len = MIN(len, (size_t)PACED_MAX);
+	}
+	return write(q->fd, p, len);
+}
+
+static void flush_locked(struct outq *q)
+{
+	while (q->len) {
+		size_t chunk = MIN(q->len, RING_SIZE - q->head);
+		ssize_t n = write_some(q, q->buf + q->head, chunk);
+
+		if (n >= 0) {
+			q->head = (q->head + (size_t)n) % RING_SIZE;
+			q->len -= (size_t)n;
+		} else if (errno == EAGAIN) {
+			q->blocked = true;
+			return;
+		} else if (errno != EINTR) {
+			give_up(q, errno);
+		}
+	}
+	q->blocked = false;
+}
+
+static void arm_timer(struct outq *q, u64 ns)
+{
+	q->timer_armed = true;
+	event_timer_set(&q->timer, ns);
+}
+
+static void on_ready(void *opaque, u32 events)
+{
+	struct outq *q = opaque;
+
+	pthread_mutex_lock(&q->lock);
+	flush_locked(q);
+	if (!q->len)
+		event_del(&q->ready);
+	pthread_mutex_unlock(&q->lock);
+}
+
+static void on_timer(void *opaque)
+{
+	struct outq *q = opaque;
+
+	pthread_mutex_lock(&q->lock);
+	q->timer_armed = false;
+	flush_locked(q);
+	/* The rest goes when the reader has made room. */
+	if (q->len && !q->ready.loop && event_add(q->loop, &q->ready))
+		arm_timer(q, RETRY_NS);
+	pthread_mutex_unlock(&q->lock);
+}
+
+static void put(struct outq *q, const u8 *buf, size_t len)
+{
+	size_t tail = (q->head + q->len) % RING_SIZE;
+	size_t first = MIN(len, RING_SIZE - tail);
+
+	memcpy(q->buf + tail, buf, first);
+	memcpy(q->buf, buf + first, len - first);
+	q->len += len;
+}
+
+/*
+ * Wait a little for the reader. False: this thread may not wait. A vcpu that is to park is told by
+ * the loop's stop, or by the signal that interrupts poll.
+ */
+static bool wait_for_reader(struct outq *q)
+{
+	struct pollfd pfd = { .fd = q->fd, .events = POLLOUT };
+	int n, error;
+
+	if (pthread_equal(pthread_self(), q->main) || atomic_load(&q->loop->stop))
+		return false;
+	pthread_mutex_unlock(&q->lock);
+	n = poll(&pfd, 1, WAIT_MS);
+	error = errno;
+	pthread_mutex_lock(&q->lock);
+	if (n > 0)
+		flush_locked(q);
+	return n >= 0 || error != EINTR;
+}
+
+void outq_write(struct outq *q, const u8 *buf, size_t len)
+{
+	pthread_mutex_lock(&q->lock);
+	while (len && !q->dead) {
+		size_t n = q->len < RING_HIGH ? MIN(len, RING_HIGH - q->len) : 0;
+
+		if (!n && wait_for_reader(q))
+			continue;
+		if (!n) {
+			n = MIN(len, RING_SIZE - q->len);
+			if (n < len)
+				guest_warn("console: standard output is not read; %zu bytes of "
+					   "guest output are dropped",
+					   len - n);
+			put(q, buf, n);
+			break;
+		}
+		put(q, buf, n);
+		if (!q->blocked && (memchr(buf, '\n', n) || q->len >= WRITE_EARLY))
+			flush_locked(q);
+		buf += n;
+		len -= n;
+	}
+	if (q->len && !q->timer_armed && !q->ready.loop)
+		arm_timer(q, GATHER_NS);
+	pthread_mutex_unlock(&q->lock);
+}
+
+void outq_flush(struct outq *q)
+{
+	pthread_mutex_lock(&q->lock);
+	flush_locked(q);
+	pthread_mutex_unlock(&q->lock);
+}
+
+/*
+ * A terminal or pipe is opened once more without blocking: O_NONBLOCK on the shared one would hit
+ * the shell and every other process that has it, and would outlive us.
+ */
+static void open_output(struct outq *q, int fd)
+{
+	struct stat st;
+
+	q->fd = -1;
+	if (!tty_inherited(fd) || fstat(fd, &st) < 0) {
+		q->dead = true;
+		return;
+	}
+	q->fd = fd;
+	q->socket = S_ISSOCK(st.st_mode);
+	if (!S_ISFIFO(st.st_mode) && !isatty(fd))
+		return;
+	q->fd = tty_reopen(fd, O_WRONLY);
+	q->owned = q->fd >= 0;
+	if (q->owned)
+		return;
+	q->fd = fd;
+	q->paced = true;
+}
+
+int outq_init(struct outq *q, struct event_loop *loop, int fd)
+{
+	int ret;
+
+	memset(q, 0, sizeof(*q));
+	q->loop = loop;
+	q->main = pthread_self();
+	ret = event_timer_init(&q->timer, loop, on_timer, q);
+	if (ret)
+		return ret;
+	q->buf = malloc(RING_SIZE);
+	if (!q->buf) {
+		event_timer_destroy(&q->timer);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&q->lock, NULL);
+	open_output(q, fd);
+	q->ready = (struct event){
+		.fd = q->fd,
+		.events = EPOLLOUT,
+		.fn = on_ready,
+		.opaque = q,
+	};
+	return 0;
+}
+
+static void write_rest(struct outq *q)
+{
+	struct pollfd pfd = { .fd = q->fd, .events = POLLOUT };
+	u64 last = now_ns();
+
+	while (q->len && now_ns() - last < LAST_WAIT_MS * 1000000ULL) {
+		size_t before = q->len;
+
+		flush_locked(q);
+		if (q->len < before)
+			last = now_ns();
+		else
+			poll(&pfd, 1, WAIT_MS);
+	}
+	if (q->len)
+		warn("console: standard output is not read; the last %zu bytes of guest output are "
+		     "dropped",
+		     q->len);
+}
+
+void outq_destroy(struct outq *q)
+{
+	event_del(&q->ready);
+	event_timer_destroy(&q->timer);
+	write_rest(q);
+	if (q->owned)
+		close(q->fd);
+	pthread_mutex_destroy(&q->lock);
+	free(q->buf);
+}

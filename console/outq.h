@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest output on its way to a file descriptor of the host: gathered into lines, never blocking the
+ * main loop, holding the guest's own threads back while the reader is slow.
+ */
+#ifndef LKVM_CONSOLE_OUTQ_H
+#define LKVM_CONSOLE_OUTQ_H
+
+#include <pthread.h>
+
+#include "lkvm/event.h"
+#include "lkvm/types.h"
+
+struct outq {
+	struct event_loop *loop;
+	pthread_t main; /* the thread that runs the loop: never waits */
+	int fd;		/* -1: none */
+	bool owned;	/* opened here, does not block */
+	bool socket;
+	bool paced; /* may block: ask poll first, and write little */
+
+	pthread_mutex_t lock;
+	bool dead;    /* nobody reads any more: output is dropped */
+	bool warned;  /* one message is enough */
+	bool blocked; /* the last write would have blocked */
+	bool timer_armed;
+	struct event ready;
+	struct event_timer timer;
+	u8 *buf; /* a ring */
+	size_t head, len;
+};
+
+/* Output to @fd, which stays the caller's; where it is not open, output is dropped. 0 or -errno. */
+int outq_init(struct outq *q, struct event_loop *loop, int fd) __must_check;
+/* Any thread. */
+void outq_write(struct outq *q, const u8 *buf, size_t len);
+/* Write what can be written now. */
+void outq_flush(struct outq *q);
+/* Writes what is left, as long as the reader takes it. */
+void outq_destroy(struct outq *q);
+
+#endif

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The console on standard input and output, and the menu behind Ctrl-A. Input goes to the device as
+ * fast as the device takes it; a terminal is read beyond that, so that the menu answers although
+ * the guest is stuck.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lkvm/console.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "outq.h"
+#include "tty.h"
+
+#define CTRL_A	      0x01
+#define HOLD_SIZE     4096
+#define READ_ROUNDS   16 /* of a file, before other events have a turn */
+#define BACKGROUND_NS 1000000000ULL
+#define STALLED_NS    2000000000ULL /* a guest that takes nothing for so long is stuck */
+#define DROP_NS	      250000000ULL
+
+struct term {
+	struct console con;
+	struct event_loop *loop;
+	struct term_hooks hooks;
+	struct console_client client;
+	bool has_client;
+	struct outq out;
+
+	int in_fd;	/* -1: none */
+	bool in_owned;	/* opened here */
+	bool in_tty;	/* obeys Ctrl-A */
+	bool in_always; /* a file: epoll does not know it, a read never waits */
+	bool in_ended;
+	bool attached;	     /* the terminal is ours to read: we are in its foreground */
+	bool escape;	     /* Ctrl-A was typed */
+	bool stalled;	     /* the guest takes nothing and hold is full */
+	atomic_bool starved; /* the client had no room: input_ready goes on */
+	struct event in_ev;
+	struct event_timer resume; /* go on reading now */
+	struct event_timer slow;   /* look again: foreground, stalled guest */
+	u8 hold[HOLD_SIZE];	   /* read, but not taken by the client */
+	size_t hold_at, hold_len;
+
+	struct event sig_ev;
+	sigset_t blocked; /* what create added to the thread's mask */
+	struct sigaction old_ttin, old_ttou, old_pipe;
+};
+
+/* Words to the person at the terminal, between what the guest writes. */
+static void notice(struct term *t, const char *text)
+{
+	size_t len = strlen(text);
+
+	outq_flush(&t->out);
+	/* A terminal that was opened for reading alone; standard error is likely to be it too. */
+	if (write(t->in_fd, text, len) < 0 && errno == EBADF && write(STDERR_FILENO, text, len) < 0)
+		debug("console: no way to tell: %s", text);
+}
+
+static void hold_put(struct term *t, u8 byte)
+{
+	if (t->hold_at + t->hold_len < HOLD_SIZE)
+		t->hold[t->hold_at + t->hold_len++] = byte;
+}
+
+static void menu(struct term *t, u8 key)
+{
+	switch (key) {
+	case 'x':
+		notice(t, "\r\n");
+		if (t->hooks.quit)
+			t->hooks.quit(t->hooks.opaque);
+		break;
+	case 'p':
+		if (t->hooks.power_button)
+			t->hooks.power_button(t->hooks.opaque);
+		break;
+	case 'h':
+	case '?':
+		notice(t, "\r\n"
+			  "Ctrl-A x       leave: end the virtual machine at once\r\n"
+			  "Ctrl-A p       press its power button\r\n"
+			  "Ctrl-A h       this help\r\n"
+			  "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n");
+		break;
+	case CTRL_A:
+		hold_put(t, CTRL_A);
+		break;
+	default:
+		notice(t, "\r\nCtrl-A: unknown key; Ctrl-A h shows the keys\r\n");
+	}
+}
+
+static void take_input(struct term *t, const u8 *buf, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (t->escape) {
+			t->escape = false;
+			menu(t, buf[i]);
+		} else if (t->in_tty && buf[i] == CTRL_A) {
+			t->escape = true;
+		} else {
+			hold_put(t, buf[i]);
+		}
+	}
+}
+
+/* What the client takes. When it is nothing, input_ready will tell, whichever comes first. */
+static size_t client_room(struct term *t)
+{
+	size_t room;
+
+	if (!t->has_client)
+		return 0;
+	atomic_store(&t->starved, true);
+	room = t->client.room(t->client.opaque);
+	if (room)
+		atomic_store(&t->starved, false);
+	return room;
+}
+
+static void feed_client(struct term *t)
+{
+	while (t->hold_len) {
+		size_t n = client_room(t);
+
+		if (!n)
+			break;
+		n = MIN(n, t->hold_len);
+		t->client.input(t->client.opaque, t->hold + t->hold_at, n);
+		t->hold_at += n;
+		t->hold_len -= n;
+	}
+	memmove(t->hold, t->hold + t->hold_at, t->hold_len);
+	t->hold_at = 0;
+}
+
+/* How much to read now. A pipe or file is left alone until the client takes what comes. */
+static size_t read_space(struct term *t)
+{
+	size_t room;
+
+	if (t->in_tty)
+		return HOLD_SIZE - t->hold_len;
+	if (t->hold_len)
+		return 0;
+	room = client_room(t);
+	return MIN(room, (size_t)HOLD_SIZE);
+}
+
+/* Not event_mod(0): epoll would go on reporting the end of a pipe. */
+static void unwatch(struct term *t)
+{
+	event_del(&t->in_ev);
+}
+
+static void end_input(struct term *t)
+{
+	unwatch(t);
+	t->in_ended = true;
+}
+
+static void watch(struct term *t)
+{
+	int ret;
+
+	if (t->in_ev.loop)
+		return;
+	ret = event_add(t->loop, &t->in_ev);
+	if (ret == -EPERM) {
+		t->in_always = true;
+		event_timer_set(&t->resume, 1);
+	} else if (ret) {
+		warn("console: cannot watch standard input: %s", strerror(-ret));
+		end_input(t);
+	}
+}
+
+static void detach(struct term *t)
+{
+	unwatch(t);
+	t->attached = false;
+	event_timer_set(&t->slow, BACKGROUND_NS);
+}
+
+/* The terminal is ours while we are in its foreground; nothing tells when that comes to be. */
+static void attach(struct term *t)
+{
+	int ret;
+
+	if (!tty_foreground(t->in_fd)) {
+		tty_forget_raw();
+		detach(t);
+		return;
+	}
+	ret = tty_enter_raw(t->in_fd);
+	if (ret)
+		debug("console: no raw mode: %s", strerror(-ret));
+	t->attached = true;
+}
+
+static void read_failed(struct term *t, int error)
+{
+	if (error == EAGAIN || error == EINTR)
+		return;
+	if (error == EIO && t->in_tty && !tty_foreground(t->in_fd)) {
+		tty_forget_raw();
+		detach(t);
+		return;
+	}
+	debug("console: standard input: %s", strerror(error));
+	end_input(t);
+}
+
+/* One read of at most @len bytes; what does not fit into hold is dropped. */
+static void read_once(struct term *t, size_t len)
+{
+	u8 buf[HOLD_SIZE];
+	ssize_t n = read(t->in_fd, buf, MIN(len, sizeof(buf)));
+
+	if (n > 0)
+		take_input(t, buf, (size_t)n);
+	else if (n == 0)
+		end_input(t);
+	else
+		read_failed(t, errno);
+}
+
+/* Move input along. @readable: a read will not block. */
+static void pump(struct term *t, bool readable)
+{
+	for (int i = 0; i < READ_ROUNDS; i++) {
+		size_t space;
+
+		feed_client(t);
+		if (t->in_ended || !t->attached)
+			return;
+		space = read_space(t);
+		if (!space) {
+			unwatch(t);
+			if (t->in_tty)
+				event_timer_set(&t->slow, STALLED_NS);
+			return;
+		}
+		t->stalled = false;
+		if (!readable)
+			break;
+		read_once(t, space);
+		readable = t->in_always;
+	}
+	if (t->in_ended || !t->attached)
+		return;
+	if (t->in_always)
+		event_timer_set(&t->resume, 1);
+	else
+		watch(t);
+}
+
+static void on_input(void *opaque, u32 events)
+{
+	pump(opaque, true);
+}
+
+static void on_resume(void *opaque)
+{
+	struct term *t = opaque;
+
+	pump(t, t->in_always);
+}
+
+/*
+ * The guest has taken nothing for a while and hold is full. Now typed characters are dropped, as a
+ * terminal does, but the menu is still obeyed: it may be the only way out.
+ */
+static void read_stalled(struct term *t)
+{
+	struct pollfd pfd = { .fd = t->in_fd, .events = POLLIN };
+
+	if (!t->stalled)
+		notice(t, "\r\nThe guest takes no input: what is typed is dropped; Ctrl-A x leaves"
+			  "\r\n");
+	t->stalled = true;
+	event_timer_set(&t->slow, DROP_NS);
+	if (poll(&pfd, 1, 0) > 0)
+		read_once(t, HOLD_SIZE);
+}
+
+static void on_slow(void *opaque)
+{
+	struct term *t = opaque;
+
+	if (t->in_ended || !t->in_tty)
+		return;
+	if (!t->attached)
+		attach(t);
+	feed_client(t);
+	if (t->attached && t->hold_len == HOLD_SIZE)
+		read_stalled(t);
+	else
+		pump(t, false);
+}
+
+/* Signals that concern the terminal */
+
+static void tell_size(struct term *t)
+{
+	u16 cols, rows;
+
+	if (!t->has_client || !t->client.resized)
+		return;
+	if (tty_size(STDOUT_FILENO, &cols, &rows) ||
+	    (t->in_tty && tty_size(t->in_fd, &cols, &rows)))
+		t->client.resized(t->client.opaque, cols, rows);
+}
+
+/* Stop for real, with the terminal as it was. Goes on when the shell says so. */
+static void suspend(struct term *t)
+{
+	sigset_t set;
+
+	outq_flush(&t->out);
+	term_restore();
+	sigemptyset(&set);
+	sigaddset(&set, SIGTSTP);
+	raise(SIGTSTP);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static void on_signal(void *opaque, u32 events)
+{
+	struct term *t = opaque;
+	struct signalfd_siginfo info;
+
+	if (read(t->sig_ev.fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGTSTP)
+		suspend(t);
+	if (info.ssi_signo != SIGWINCH && t->in_tty && !t->in_ended) {
+		/* Continued: the shell may have changed the modes, or left us in the background. */
+		attach(t);
+		pump(t, false);
+	}
+	tell_size(t);
+}
+
+static int take_signals(struct term *t)
+{
+	static const int signals[] = { SIGTSTP, SIGCONT, SIGWINCH };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t set, old;
+	int ret;
+
+	sigemptyset(&set);
+	sigemptyset(&t->blocked);
+	pthread_sigmask(SIG_SETMASK, NULL, &old);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		sigaddset(&set, signals[i]);
+		if (!sigismember(&old, signals[i]))
+			sigaddset(&t->blocked, signals[i]);
+	}
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	t->sig_ev = (struct event){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.events = EPOLLIN,
+		.fn = on_signal,
+		.opaque = t,
+	};
+	if (t->sig_ev.fd < 0) {
+		ret = -errno;
+		goto fail;
+	}
+	ret = event_add(t->loop, &t->sig_ev);
+	if (ret)
+		goto fail_close;
+	/* In the background reading and writing the terminal shall fail, not stop the VM. */
+	sigaction(SIGTTIN, &ignore, &t->old_ttin);
+	sigaction(SIGTTOU, &ignore, &t->old_ttou);
+	sigaction(SIGPIPE, &ignore, &t->old_pipe);
+	tty_guard();
+	return 0;
+fail_close:
+	close(t->sig_ev.fd);
+fail:
+	pthread_sigmask(SIG_UNBLOCK, &t->blocked, NULL);
+	return ret;
+}
+
+static void release_signals(struct term *t)
+{
+	event_del(&t->sig_ev);
+	close(t->sig_ev.fd);
+	tty_unguard();
+	sigaction(SIGTTIN, &t->old_ttin, NULL);
+	sigaction(SIGTTOU, &t->old_ttou, NULL);
+	sigaction(SIGPIPE, &t->old_pipe, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &t->blocked, NULL);
+}
+
+/* The console */
+
+static struct term *to_term(struct console *con)
+{
+	return container_of(con, struct term, con);
+}
+
+static void term_write(struct console *con, const u8 *buf, size_t len)
+{
+	outq_write(&to_term(con)->out, buf, len);
+}
+
+static void term_set_client(struct console *con, const struct console_client *client)
+{
+	struct term *t = to_term(con);
+
+	t->has_client = client;
+	if (!client)
+		return;
+	t->client = *client;
+	tell_size(t);
+	event_timer_set(&t->resume, 1);
+}
+
+static void term_input_ready(struct console *con)
+{
+	struct term *t = to_term(con);
+
+	if (atomic_exchange(&t->starved, false))
+		event_timer_set(&t->resume, 1);
+}
+
+static void close_input(struct term *t)
+{
+	unwatch(t);
+	term_restore();
+	if (t->in_owned)
+		close(t->in_fd);
+}
+
+static void term_destroy(struct console *con)
+{
+	struct term *t = to_term(con);
+
+	event_timer_destroy(&t->resume);
+	event_timer_destroy(&t->slow);
+	unwatch(t);
+	/* The guest's last words go out by the modes that they were written for. */
+	outq_destroy(&t->out);
+	close_input(t);
+	release_signals(t);
+	free(t);
+}
+
+static const struct console_ops term_ops = {
+	.write = term_write,
+	.set_client = term_set_client,
+	.input_ready = term_input_ready,
+	.destroy = term_destroy,
+};
+
+static void open_input(struct term *t)
+{
+	struct stat st;
+
+	t->in_fd = -1;
+	if (!tty_inherited(STDIN_FILENO) || fstat(STDIN_FILENO, &st) < 0) {
+		t->in_ended = true;
+		return;
+	}
+	t->in_tty = isatty(STDIN_FILENO);
+	if (t->in_tty)
+		t->in_fd = tty_reopen(STDIN_FILENO, O_RDWR);
+	else if (S_ISFIFO(st.st_mode))
+		t->in_fd = tty_reopen(STDIN_FILENO, O_RDONLY);
+	t->in_owned = t->in_fd >= 0;
+	if (!t->in_owned)
+		t->in_fd = STDIN_FILENO;
+	t->in_ev = (struct event){
+		.fd = t->in_fd,
+		.events = EPOLLIN,
+		.fn = on_input,
+		.opaque = t,
+	};
+	if (t->in_tty)
+		attach(t);
+	else
+		t->attached = true;
+}
+
+int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct console **out)
+{
+	struct term *t = xcalloc(1, sizeof(*t));
+	int ret;
+
+	t->con.ops = &term_ops;
+	t->loop = loop;
+	t->hooks = *hooks;
+	ret = event_timer_init(&t->resume, loop, on_resume, t);
+	if (ret)
+		goto fail;
+	ret = event_timer_init(&t->slow, loop, on_slow, t);
+	if (ret)
+		goto fail_resume;
+	ret = outq_init(&t->out, loop, STDOUT_FILENO);
+	if (ret)
+		goto fail_slow;
+	ret = take_signals(t);
+	if (ret)
+		goto fail_out;
+	open_input(t);
+	/* A terminal's menu works before any device listens. */
+	event_timer_set(&t->resume, 1);
+	*out = &t->con;
+	return 0;
+fail_out:
+	outq_destroy(&t->out);
+fail_slow:
+	event_timer_destroy(&t->slow);
+fail_resume:
+	event_timer_destroy(&t->resume);
+fail:
+	free(t);
+	return ret;
+}

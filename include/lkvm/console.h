@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The character stream behind a serial port or a virtio console. A backend knows no device, a
+ * device no terminal.
+ */
+#ifndef LKVM_CONSOLE_H
+#define LKVM_CONSOLE_H
+
+#include "lkvm/event.h"
+#include "lkvm/types.h"
+
+struct console;
+
+struct console_client {
+	/* How many input bytes the device can take now; 0 holds input back until
+	 * console_input_ready. Main loop's thread. */
+	size_t (*room)(void *opaque);
+	/* Input; @len is at most what room said. Main loop's thread. */
+	void (*input)(void *opaque, const u8 *buf, size_t len);
+	/* The terminal's size changed (or is first known). May be NULL. */
+	void (*resized)(void *opaque, u16 cols, u16 rows);
+	void *opaque;
+};
+
+struct console_ops {
+	/* Guest output. May block while the reader is slow; returns early when the console is being
+	 * closed. */
+	void (*write)(struct console *con, const u8 *buf, size_t len);
+	void (*set_client)(struct console *con, const struct console_client *client);
+	/* The device has room again. Any thread. */
+	void (*input_ready)(struct console *con);
+	void (*destroy)(struct console *con);
+};
+
+struct console {
+	const struct console_ops *ops;
+};
+
+/* Keys of the escape menu behind Ctrl-A. All run on the main loop's thread. */
+struct term_hooks {
+	void (*quit)(void *opaque);	    /* x */
+	void (*power_button)(void *opaque); /* p */
+	void *opaque;
+};
+
+/*
+ * console/term.c: standard input and output. Raw mode only when standard input is a terminal and
+ * the process is in its foreground; restored by destroy, by term_restore (async-signal-safe: fatal
+ * signals, exit), and never changed otherwise. Works with stdin closed, a pipe, a file, /dev/null.
+ * *out is owned by the caller.
+ */
+int term_create(struct event_loop *loop, const struct term_hooks *hooks,
+		struct console **out) __must_check;
+void term_restore(void);
+
+#endif
