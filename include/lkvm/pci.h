@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PCI: one host bridge with one bus of conventional functions (PCI Local Bus 3.0), reached through
+ * ECAM (PCI Express 5.0, 7.2.2) and, where the platform has them, the configuration ports.
+ *
+ * At power-on every memory and I/O BAR has an address in the platform's windows and is decoded, so
+ * a guest without firmware finds it; bus mastering is off, as on hardware: a driver that does not
+ * switch it on gets neither DMA nor messages. A BAR that the guest moves outside the windows, or
+ * onto something else, is not decoded.
+ *
+ * Locks, outer to inner: host->lock (configuration space, BARs), a device's own, msix->lock,
+ * host->intx_lock. BAR handlers run with none of them held.
+ */
+#ifndef LKVM_PCI_H
+#define LKVM_PCI_H
+
+#include <linux/pci.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lkvm/arch.h"
+#include "lkvm/bus.h"
+#include "lkvm/device.h"
+#include "lkvm/irq.h"
+#include "lkvm/types.h"
+
+struct aml;
+struct pci_device;
+struct pci_host;
+struct vm;
+
+#define PCI_NR_BARS	6
+#define PCI_NR_SLOTS	32
+#define PCI_NR_DEVFNS	256
+#define PCI_MAX_PLUGGED (8 * (PCI_NR_SLOTS - 1)) /* slot 0 is the host bridge */
+
+/* Callbacks of a function, each under host->lock; all may be NULL. */
+struct pci_ops {
+	/* Bytes [offset, offset+len) are about to be read: refresh them. */
+	void (*config_read)(struct pci_device *pci, u32 offset, u32 len);
+	/* Bytes [offset, offset+len) were written, as far as they are writable. */
+	void (*config_written)(struct pci_device *pci, u32 offset, u32 len);
+	/* bars[bar].mapped or .addr changed. */
+	void (*bar_moved)(struct pci_device *pci, unsigned int bar);
+};
+
+struct pci_bar {
+	u64 size;  /* a power of two; 0: no such BAR */
+	u32 flags; /* PCI_BASE_ADDRESS_*: the read-only low bits */
+	const struct bus_ops *ops;
+	void *opaque;
+	bool mapped;
+	u64 addr; /* where it is mapped, in PCI addresses */
+};
+
+/* What a function is: the fixed part of its configuration header. */
+struct pci_ident {
+	u16 vendor, device;
+	u16 subsystem_vendor, subsystem;
+	u16 class; /* class << 8 | subclass */
+	u8 prog_if;
+	u8 revision;
+};
+
+/*
+ * One function. Its owner embeds it, fills dev.name and dev.ops, builds it with the functions below
+ * and calls pci_device_add from dev.ops->realize.
+ */
+struct pci_device {
+	struct device dev;
+	const struct pci_ops *ops;
+	struct pci_host *host; /* NULL while not plugged */
+	u8 devfn;
+	u32 config_size;
+	u8 *config;   /* what is read */
+	u8 *wmask;    /* bits that the guest may write */
+	u8 *initial;  /* the state at power-on */
+	u32 next_cap; /* where the next capability goes */
+	u32 last_cap; /* the link to fill in */
+	struct pci_bar bars[PCI_NR_BARS];
+	atomic_bool bus_master;
+	/* Under host->intx_lock. */
+	bool intx_raised, intx_disabled, intx_counted;
+};
+
+struct pci_host {
+	struct device dev;
+	const struct arch_pci_layout *layout;
+	u64 mem64_base;
+	pthread_mutex_t lock;
+	struct pci_device *functions[PCI_NR_DEVFNS];
+	u32 nr_plugged;
+	u64 next_io, next_mem32, next_mem64; /* BARs are placed upwards from here */
+	u32 config_address;		     /* port 0xcf8 */
+	struct pci_device bridge;
+	pthread_mutex_t intx_lock;
+	struct irq_line intx[4];
+	u32 intx_count[4]; /* functions that hold the line */
+};
+
+/* What pci_host_create does, with the base of the window for 64-bit BARs. Prints. */
+int pci_host_add(struct vm *vm, const struct arch_pci_layout *layout, u64 mem64_base) __must_check;
+
+/* pci/device.c: building a function, before pci_device_add. */
+
+/* @config_size: PCI_CFG_SPACE_SIZE, or PCI_CFG_SPACE_EXP_SIZE for a PCI Express function. */
+void pci_device_init(struct pci_device *pci, const struct pci_ident *id, u32 config_size);
+/*
+ * @size: a power of two, at least 16 bytes (memory) or 4 (I/O). @flags:
+ * PCI_BASE_ADDRESS_SPACE_IO, or PCI_BASE_ADDRESS_MEM_TYPE_64 (takes two registers) and
+ * PCI_BASE_ADDRESS_MEM_PREFETCH.
+ */
+void pci_set_bar(struct pci_device *pci, unsigned int bar, u64 size, u32 flags,
+		 const struct bus_ops *ops, void *opaque);
+/* Append a capability of @len bytes; returns its offset, bytes behind the header zero and
+ * read-only. The caller fills pci->config and pci->wmask. */
+u8 pci_add_capability(struct pci_device *pci, u8 id, u8 len);
+/* Give it a slot, BAR addresses and its interrupt pin. Prints; 0, -ENOSPC. */
+int pci_device_add(struct pci_host *host, struct pci_device *pci) __must_check;
+/* Back to power-on; for dev.ops->reset. */
+void pci_device_reset(struct pci_device *pci);
+/* Unplug and free what pci_device_init made. Safe when it was never added. */
+void pci_device_fini(struct pci_device *pci);
+
+/* Hold or release the function's INTx line. Any thread. */
+void pci_set_intx(struct pci_device *pci, bool level);
+
+/*
+ * Configuration space accesses of 1, 2 or 4 bytes; one that leaves its aligned word of 4 bytes, and
+ * one of a function that is not there, reads all ones and writes nothing.
+ */
+u32 pci_config_read(struct pci_host *host, u8 devfn, u32 offset, u32 len);
+void pci_config_write(struct pci_host *host, u8 devfn, u32 offset, u32 value, u32 len);
+
+/* pci/bar.c: for host.c and device.c, under host->lock. Follow what the registers of @pci say. */
+void pci_update_bars(struct pci_device *pci);
+/* First addresses; -ENOSPC when a window is full. */
+int pci_assign_bars(struct pci_device *pci) __must_check;
+void pci_unmap_bars(struct pci_device *pci);
+
+/* pci/acpi.c: the host bridge in the scope \_SB. */
+void pci_host_describe_acpi(struct device *dev, struct aml *aml);
+
+/* pci/msix.c: the MSI-X capability (PCI 3.0, 6.8.2). The owner's BAR handlers forward accesses of
+ * the table and the pending bits. */
+#define MSIX_MAX_VECTORS 2048
+
+struct msix {
+	struct pci_device *pci;
+	u8 cap; /* offset of the capability */
+	u16 nr;
+	pthread_mutex_t lock;
+	bool enabled, masked; /* Message Control */
+	u8 *table;	      /* 16 bytes for each vector */
+	u64 *pending;
+	struct msi_route **routes; /* allocated when a vector is first unmasked */
+};
+
+/* Both parts are in BAR @bar, 8-byte aligned. Before pci_device_add. */
+void msix_init(struct msix *msix, struct pci_device *pci, u16 nr, u8 bar, u32 table_offset,
+	       u32 pba_offset);
+void msix_fini(struct msix *msix);
+/* Back to power-on: disabled, every vector masked. */
+void msix_reset(struct msix *msix);
+/* From pci_ops.config_written. */
+void msix_config_written(struct msix *msix, u32 offset, u32 len);
+bool msix_enabled(struct msix *msix);
+/* Send vector @v, or remember it while it is masked. Any @v; any thread. */
+void msix_notify(struct msix *msix, u32 v);
+static inline u32 msix_table_size(const struct msix *msix)
+{
+	return msix->nr * 16u;
+}
+static inline u32 msix_pba_size(const struct msix *msix)
+{
+	return (msix->nr + 63u) / 64 * 8;
+}
+/* @offset is relative to the table or the pending bits; beyond them reads are zero, writes dropped.
+ */
+void msix_table_read(struct msix *msix, u64 offset, void *data, u32 len);
+void msix_table_write(struct msix *msix, u64 offset, const void *data, u32 len);
+void msix_pba_read(struct msix *msix, u64 offset, void *data, u32 len);
+
+#endif

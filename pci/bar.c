@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Base address registers: where they are, and whether they are decoded (PCI Local Bus 3.0, 6.2.5;
+ * see include/lkvm/pci.h). A guest may write any address. Only what lies wholly in a window of the
+ * host bridge and collides with nothing is mapped; the rest waits until it can be.
+ */
+#include "lkvm/pci.h"
+#include "lkvm/util.h"
+#include "lkvm/vm.h"
+
+static bool is_io(const struct pci_bar *bar)
+{
+	return bar->flags & PCI_BASE_ADDRESS_SPACE_IO;
+}
+
+static bool is_wide(const struct pci_bar *bar)
+{
+	return !is_io(bar) && (bar->flags & PCI_BASE_ADDRESS_MEM_TYPE_64);
+}
+
+/* The bus that carries the BAR, and its address there. */
+static struct bus *bar_bus(const struct pci_device *pci, const struct pci_bar *bar, u64 *addr)
+{
+	const struct arch_pci_layout *layout = pci->host->layout;
+	struct vm *vm = pci->host->dev.vm;
+
+	if (!is_io(bar))
+		return &vm->mmio;
+	if (!layout->io_mmio_base)
+		return &vm->pio;
+	*addr = *addr - layout->io_base + layout->io_mmio_base;
+	return &vm->mmio;
+}
+
+static bool in_window(const struct pci_device *pci, const struct pci_bar *bar, u64 addr)
+{
+	const struct arch_pci_layout *l = pci->host->layout;
+
+	if (is_io(bar))
+		return range_within(addr, bar->size, l->io_base, l->io_size);
+	return range_within(addr, bar->size, l->mem32_base, l->mem32_size) ||
+	       range_within(addr, bar->size, pci->host->mem64_base, l->mem64_size);
+}
+
+static bool decoded(const struct pci_device *pci, unsigned int i, u64 *addr)
+{
+	const struct pci_bar *bar = &pci->bars[i];
+	u16 command = (u16)get_le(pci->config + PCI_COMMAND, 2);
+	const u8 *reg = pci->config + PCI_BASE_ADDRESS_0 + 4 * i;
+
+	*addr = get_le(reg, is_wide(bar) ? 8 : 4) & ~(bar->size - 1);
+	if (!(command & (is_io(bar) ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
+		return false;
+	return in_window(pci, bar, *addr);
+}
+
+static void unmap_bar(struct pci_device *pci, unsigned int i)
+{
+	struct pci_bar *bar = &pci->bars[i];
+	u64 addr = bar->addr;
+
+	bus_remove(bar_bus(pci, bar, &addr), addr);
+	bar->mapped = false;
+	if (pci->ops && pci->ops->bar_moved)
+		pci->ops->bar_moved(pci, i);
+}
+
+/* Map what is decoded and is not mapped yet; what collides stays unmapped. */
+static void map_bars(struct pci_device *pci)
+{
+	for (unsigned int i = 0; i < PCI_NR_BARS; i++) {
+		struct pci_bar *bar = &pci->bars[i];
+		u64 addr, at;
+
+		if (!bar->size || bar->mapped || !decoded(pci, i, &addr))
+			continue;
+		at = addr;
+		if (bus_add(bar_bus(pci, bar, &at), at, bar->size, bar->ops, bar->opaque,
+			    pci->dev.name))
+			continue;
+		bar->mapped = true;
+		bar->addr = addr;
+		if (pci->ops && pci->ops->bar_moved)
+			pci->ops->bar_moved(pci, i);
+	}
+}
+
+void pci_update_bars(struct pci_device *pci)
+{
+	bool freed = false;
+
+	for (unsigned int i = 0; i < PCI_NR_BARS; i++) {
+		struct pci_bar *bar = &pci->bars[i];
+		u64 addr;
+
+		if (!bar->mapped || (decoded(pci, i, &addr) && addr == bar->addr))
+			continue;
+		unmap_bar(pci, i);
+		freed = true;
+	}
+	map_bars(pci);
+	/* The place that became free may be where another function has been told to go. */
+	for (unsigned int i = 0; freed && i < PCI_NR_DEVFNS; i++)
+		if (pci->host->functions[i])
+			map_bars(pci->host->functions[i]);
+}
+
+void pci_unmap_bars(struct pci_device *pci)
+{
+	for (unsigned int i = 0; i < PCI_NR_BARS; i++)
+		if (pci->bars[i].mapped)
+			unmap_bar(pci, i);
+}
+
+int pci_assign_bars(struct pci_device *pci)
+{
+	struct pci_host *host = pci->host;
+	u64 next_io = host->next_io, next_mem32 = host->next_mem32, next_mem64 = host->next_mem64;
+
+	for (unsigned int i = 0; i < PCI_NR_BARS; i++) {
+		struct pci_bar *bar = &pci->bars[i];
+		u64 *next = is_io(bar) ? &next_io : is_wide(bar) ? &next_mem64 : &next_mem32;
+		u64 addr = ALIGN_UP(*next, bar->size);
+
+		if (!bar->size)
+			continue;
+		if (addr < *next || !in_window(pci, bar, addr))
+			return -ENOSPC;
+		put_le(pci->config + PCI_BASE_ADDRESS_0 + 4 * i, is_wide(bar) ? 8 : 4,
+		       addr | bar->flags);
+		*next = addr + bar->size;
+	}
+	host->next_io = next_io;
+	host->next_mem32 = next_mem32;
+	host->next_mem64 = next_mem64;
+	return 0;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A PCI function: its configuration space with write masks, capabilities, interrupt pin and life
+ * (PCI Local Bus 3.0, chapter 6; see include/lkvm/pci.h).
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "lkvm/log.h"
+#include "lkvm/pci.h"
+#include "lkvm/util.h"
+#include "lkvm/vm.h"
+
+static void set_config(struct pci_device *pci, u32 offset, u32 len, u32 value)
+{
+	put_le(pci->config + offset, len, value);
+}
+
+static void set_wmask(struct pci_device *pci, u32 offset, u32 len, u32 value)
+{
+	put_le(pci->wmask + offset, len, value);
+}
+
+void pci_device_init(struct pci_device *pci, const struct pci_ident *id, u32 config_size)
+{
+	assert(config_size == PCI_CFG_SPACE_SIZE || config_size == PCI_CFG_SPACE_EXP_SIZE);
+	pci->config_size = config_size;
+	pci->config = xcalloc(1, config_size);
+	pci->wmask = xcalloc(1, config_size);
+	pci->initial = xcalloc(1, config_size);
+	pci->next_cap = PCI_STD_HEADER_SIZEOF;
+	pci->last_cap = PCI_CAPABILITY_LIST;
+	set_config(pci, PCI_VENDOR_ID, 2, id->vendor);
+	set_config(pci, PCI_DEVICE_ID, 2, id->device);
+	set_config(pci, PCI_REVISION_ID, 1, id->revision);
+	set_config(pci, PCI_CLASS_PROG, 1, id->prog_if);
+	set_config(pci, PCI_CLASS_DEVICE, 2, id->class);
+	set_config(pci, PCI_SUBSYSTEM_VENDOR_ID, 2, id->subsystem_vendor);
+	set_config(pci, PCI_SUBSYSTEM_ID, 2, id->subsystem);
+	set_wmask(pci, PCI_CACHE_LINE_SIZE, 1, 0xff);
+	set_wmask(pci, PCI_LATENCY_TIMER, 1, 0xff);
+	set_wmask(pci, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+}
+
+void pci_set_bar(struct pci_device *pci, unsigned int bar, u64 size, u32 flags,
+		 const struct bus_ops *ops, void *opaque)
+{
+	bool io = flags & PCI_BASE_ADDRESS_SPACE_IO;
+	bool wide = !io && (flags & PCI_BASE_ADDRESS_MEM_TYPE_64);
+	u32 at = PCI_BASE_ADDRESS_0 + 4 * bar;
+	u16 command = (u16)get_le(pci->config + PCI_COMMAND, 2);
+	u16 decode = io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+	u64 mask = ~(size - 1);
+
+	assert(bar + wide < PCI_NR_BARS && !pci->bars[bar].size);
+	assert(size >= (io ? 4 : 16) && !(size & (size - 1)) && (wide || size <= 1ULL << 31));
+	pci->bars[bar] = (struct pci_bar){
+		.size = size,
+		.flags = flags,
+		.ops = ops,
+		.opaque = opaque,
+	};
+	set_config(pci, at, 4, flags);
+	set_wmask(pci, at, 4, (u32)mask);
+	if (wide)
+		set_wmask(pci, at + 4, 4, (u32)(mask >> 32));
+	/* Decoded at power-on, and the guest may switch it off and on. */
+	set_config(pci, PCI_COMMAND, 2, command | decode);
+	set_wmask(pci, PCI_COMMAND, 2, (u32)get_le(pci->wmask + PCI_COMMAND, 2) | decode);
+}
+
+u8 pci_add_capability(struct pci_device *pci, u8 id, u8 len)
+{
+	u32 at = pci->next_cap;
+
+	assert(at + len <= PCI_CFG_SPACE_SIZE);
+	pci->config[at + PCI_CAP_LIST_ID] = id;
+	pci->config[pci->last_cap] = (u8)at;
+	pci->last_cap = at + PCI_CAP_LIST_NEXT;
+	pci->next_cap = ALIGN_UP(at + len, 4u);
+	pci->config[PCI_STATUS] |= PCI_STATUS_CAP_LIST;
+	return (u8)at;
+}
+
+/* INTx */
+
+/* Slot and pin to the host's line: the usual rotation, so that slots share lines evenly. */
+static unsigned int intx_line(const struct pci_device *pci)
+{
+	return (PCI_SLOT(pci->devfn) + pci->config[PCI_INTERRUPT_PIN] - 1u) % 4;
+}
+
+/* Under intx_lock. The line is a wired OR of the functions on it. */
+static void update_intx(struct pci_device *pci)
+{
+	struct pci_host *host = pci->host;
+	bool level = pci->intx_raised && !pci->intx_disabled;
+	unsigned int i = intx_line(pci);
+
+	if (level == pci->intx_counted)
+		return;
+	pci->intx_counted = level;
+	host->intx_count[i] += level ? 1 : -1u;
+	irq_line_set(&host->intx[i], host->intx_count[i] != 0);
+}
+
+void pci_set_intx(struct pci_device *pci, bool level)
+{
+	struct pci_host *host = pci->host;
+
+	if (!host || !pci->config[PCI_INTERRUPT_PIN])
+		return;
+	pthread_mutex_lock(&host->intx_lock);
+	pci->intx_raised = level;
+	update_intx(pci);
+	pthread_mutex_unlock(&host->intx_lock);
+}
+
+static void give_intx_pin(struct pci_device *pci)
+{
+	/* The functions of one slot take INTA to INTD in turn. */
+	u8 pin = (u8)(PCI_FUNC(pci->devfn) % 4 + 1);
+	u32 gsi;
+
+	pci->config[PCI_INTERRUPT_PIN] = pin;
+	gsi = pci->host->layout->intx_gsi[intx_line(pci)];
+	pci->config[PCI_INTERRUPT_LINE] = gsi < 0xff ? (u8)gsi : 0xff;
+	pci->wmask[PCI_INTERRUPT_LINE] = 0xff;
+	set_wmask(pci, PCI_COMMAND, 2,
+		  (u32)get_le(pci->wmask + PCI_COMMAND, 2) | PCI_COMMAND_INTX_DISABLE);
+}
+
+/* Life */
+
+static int take_slot(struct pci_host *host, struct pci_device *pci)
+{
+	u32 n = host->nr_plugged;
+	u8 slot = (u8)(1 + n % (PCI_NR_SLOTS - 1));
+	u8 function = (u8)(n / (PCI_NR_SLOTS - 1));
+
+	if (n >= PCI_MAX_PLUGGED)
+		return -ENOSPC;
+	pci->devfn = (u8)PCI_DEVFN(slot, function);
+	if (function) {
+		struct pci_device *first = host->functions[PCI_DEVFN(slot, 0)];
+
+		/* Guests look for other functions only when the first one says so. */
+		first->config[PCI_HEADER_TYPE] |= 0x80;
+		first->initial[PCI_HEADER_TYPE] |= 0x80;
+	}
+	host->nr_plugged++;
+	return 0;
+}
+
+int pci_device_add(struct pci_host *host, struct pci_device *pci)
+{
+	int ret;
+
+	pthread_mutex_lock(&host->lock);
+	pci->host = host;
+	pci->dev.parent = &host->dev;
+	ret = take_slot(host, pci);
+	if (ret) {
+		err("%s: a PCI bus has room for %u devices", pci->dev.name, PCI_MAX_PLUGGED);
+		pci->host = NULL;
+		goto out;
+	}
+	ret = pci_assign_bars(pci);
+	if (ret) {
+		err("%s: no room for its registers in the PCI windows", pci->dev.name);
+		host->nr_plugged--;
+		pci->host = NULL;
+		goto out;
+	}
+	give_intx_pin(pci);
+	memcpy(pci->initial, pci->config, pci->config_size);
+	host->functions[pci->devfn] = pci;
+	pci_update_bars(pci);
+out:
+	pthread_mutex_unlock(&host->lock);
+	return ret;
+}
+
+/* Follow the command register. Under host->lock. */
+static void update_command(struct pci_device *pci)
+{
+	u16 command = (u16)get_le(pci->config + PCI_COMMAND, 2);
+
+	atomic_store(&pci->bus_master, command & PCI_COMMAND_MASTER);
+	pthread_mutex_lock(&pci->host->intx_lock);
+	pci->intx_disabled = command & PCI_COMMAND_INTX_DISABLE;
+	if (pci->config[PCI_INTERRUPT_PIN])
+		update_intx(pci);
+	pthread_mutex_unlock(&pci->host->intx_lock);
+}
+
+void pci_device_reset(struct pci_device *pci)
+{
+	struct pci_host *host = pci->host;
+
+	pci_set_intx(pci, false);
+	pthread_mutex_lock(&host->lock);
+	memcpy(pci->config, pci->initial, pci->config_size);
+	update_command(pci);
+	pci_update_bars(pci);
+	pthread_mutex_unlock(&host->lock);
+}
+
+void pci_device_fini(struct pci_device *pci)
+{
+	struct pci_host *host = pci->host;
+
+	if (host) {
+		pci_set_intx(pci, false);
+		pthread_mutex_lock(&host->lock);
+		pci_unmap_bars(pci);
+		host->functions[pci->devfn] = NULL;
+		pthread_mutex_unlock(&host->lock);
+		pci->host = NULL;
+	}
+	free(pci->config);
+	free(pci->wmask);
+	free(pci->initial);
+	pci->config = NULL;
+	pci->wmask = NULL;
+	pci->initial = NULL;
+}
+
+/* Configuration space */
+
+static struct pci_device *find_function(struct pci_host *host, u8 devfn, u32 offset, u32 len)
+{
+	struct pci_device *pci = host->functions[devfn];
+
+	if (!pci || (len != 1 && len != 2 && len != 4) || (offset & 3) + len > 4 ||
+	    !range_within(offset, len, 0, pci->config_size))
+		return NULL;
+	return pci;
+}
+
+u32 pci_config_read(struct pci_host *host, u8 devfn, u32 offset, u32 len)
+{
+	struct pci_device *pci;
+	u32 value = ~0u;
+
+	pthread_mutex_lock(&host->lock);
+	pci = find_function(host, devfn, offset, len);
+	if (pci) {
+		if (pci->ops && pci->ops->config_read)
+			pci->ops->config_read(pci, offset, len);
+		value = (u32)get_le(pci->config + offset, len);
+		if (offset <= PCI_STATUS && PCI_STATUS < offset + len) {
+			pthread_mutex_lock(&host->intx_lock);
+			if (pci->intx_raised)
+				value |= PCI_STATUS_INTERRUPT << (8 * (PCI_STATUS - offset));
+			pthread_mutex_unlock(&host->intx_lock);
+		}
+	}
+	pthread_mutex_unlock(&host->lock);
+	return value;
+}
+
+void pci_config_write(struct pci_host *host, u8 devfn, u32 offset, u32 value, u32 len)
+{
+	struct pci_device *pci;
+
+	pthread_mutex_lock(&host->lock);
+	pci = find_function(host, devfn, offset, len);
+	if (!pci)
+		goto out;
+	for (u32 i = 0; i < len; i++) {
+		u8 mask = pci->wmask[offset + i];
+		u8 *byte = &pci->config[offset + i];
+
+		*byte = (u8)((*byte & ~mask) | ((value >> (8 * i)) & mask));
+	}
+	if (ranges_overlap(offset, len, PCI_COMMAND, 2)) {
+		update_command(pci);
+		pci_update_bars(pci);
+	}
+	if (ranges_overlap(offset, len, PCI_BASE_ADDRESS_0, 4 * PCI_NR_BARS))
+		pci_update_bars(pci);
+	if (pci->ops && pci->ops->config_written)
+		pci->ops->config_written(pci, offset, len);
+out:
+	pthread_mutex_unlock(&host->lock);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PCI host bridge: device 0, the ways into configuration space (ECAM: PCI Express 5.0, 7.2.2;
+ * ports: PCI Local Bus 3.0, 3.2.2.3.2) and the four interrupt lines.
+ */
+#include <stdlib.h>
+
+#include "lkvm/hw.h"
+#include "lkvm/log.h"
+#include "lkvm/pci.h"
+#include "lkvm/util.h"
+#include "lkvm/vm.h"
+
+/* 8 bytes: the address register, then the window to the 4 bytes that it selects. */
+#define CONFIG_PORTS	     0xcf8
+#define CONFIG_PORTS_SIZE    8
+#define CONFIG_DATA	     4
+#define CONFIG_ADDRESS_VALID 0x80fffffc
+#define CONFIG_ENABLE	     0x80000000
+
+/* A host bridge without registers or quirks; the id that QEMU's documentation gives to its own. */
+#define BRIDGE_VENDOR 0x1b36
+#define BRIDGE_DEVICE 0x0008
+
+/* ECAM: bus << 20 | devfn << 12 | register. There is only bus 0. */
+
+static void ecam_read(void *opaque, u64 offset, void *data, u32 len)
+{
+	struct pci_host *host = opaque;
+	u32 step = MIN(len, 4u);
+
+	if (offset >> 20)
+		return;
+	for (u32 i = 0; i < len; i += step)
+		put_le((u8 *)data + i, step,
+		       pci_config_read(host, (u8)((offset + i) >> 12), (offset + i) & 0xfff, step));
+}
+
+static void ecam_write(void *opaque, u64 offset, const void *data, u32 len)
+{
+	struct pci_host *host = opaque;
+	u32 step = MIN(len, 4u);
+
+	if (offset >> 20)
+		return;
+	for (u32 i = 0; i < len; i += step)
+		pci_config_write(host, (u8)((offset + i) >> 12), (offset + i) & 0xfff,
+				 (u32)get_le((const u8 *)data + i, step), step);
+}
+
+static const struct bus_ops ecam_ops = { ecam_read, ecam_write };
+
+/* Ports. Only whole words reach the address register. */
+
+static u32 get_address(struct pci_host *host)
+{
+	u32 address;
+
+	pthread_mutex_lock(&host->lock);
+	address = host->config_address;
+	pthread_mutex_unlock(&host->lock);
+	return address;
+}
+
+/* The data window selects a register of bus 0? */
+static bool data_target(u32 address, u64 offset, u8 *devfn, u32 *reg)
+{
+	*devfn = (u8)(address >> 8);
+	*reg = (address & 0xfc) + (u32)(offset - CONFIG_DATA);
+	return (address & CONFIG_ENABLE) && !((address >> 16) & 0xff);
+}
+
+static void ports_read(void *opaque, u64 offset, void *data, u32 len)
+{
+	struct pci_host *host = opaque;
+	u32 address = get_address(host);
+	u32 reg;
+	u8 devfn;
+
+	if (!offset && len == 4)
+		put_le(data, 4, address);
+	else if (offset >= CONFIG_DATA && data_target(address, offset, &devfn, &reg))
+		put_le(data, len, pci_config_read(host, devfn, reg, len));
+}
+
+static void ports_write(void *opaque, u64 offset, const void *data, u32 len)
+{
+	struct pci_host *host = opaque;
+	u32 reg;
+	u8 devfn;
+
+	if (!offset && len == 4) {
+		pthread_mutex_lock(&host->lock);
+		host->config_address = (u32)get_le(data, 4) & CONFIG_ADDRESS_VALID;
+		pthread_mutex_unlock(&host->lock);
+	} else if (offset >= CONFIG_DATA && data_target(get_address(host), offset, &devfn, &reg)) {
+		pci_config_write(host, devfn, reg, (u32)get_le(data, len), len);
+	}
+}
+
+static const struct bus_ops ports_ops = { ports_read, ports_write };
+
+/* The device */
+
+static struct pci_host *to_host(struct device *dev)
+{
+	return container_of(dev, struct pci_host, dev);
+}
+
+static int claim_lines(struct pci_host *host, struct vm *vm)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(host->intx); i++) {
+		int ret =
+			irq_line_init(&host->intx[i], &vm->irqs, host->layout->intx_gsi[i], false);
+
+		if (ret) {
+			err("pci: cannot use interrupt %u: %s", host->layout->intx_gsi[i],
+			    strerror(-ret));
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static void release_lines(struct pci_host *host)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(host->intx); i++)
+		irq_line_destroy(&host->intx[i]);
+}
+
+static int host_realize(struct device *dev, struct vm *vm)
+{
+	struct pci_host *host = to_host(dev);
+	const struct arch_pci_layout *l = host->layout;
+	int ret;
+
+	if (vm->pci) {
+		err("pci: a machine has one host bridge");
+		return -EEXIST;
+	}
+	ret = claim_lines(host, vm);
+	if (ret)
+		goto fail;
+	ret = bus_add(&vm->mmio, l->ecam_base, l->ecam_size, &ecam_ops, host, "pci-ecam");
+	if (ret) {
+		err("pci: cannot place configuration space at 0x%llx: %s", l->ecam_base,
+		    strerror(-ret));
+		goto fail;
+	}
+	if (l->config_ports) {
+		ret = bus_add(&vm->pio, CONFIG_PORTS, CONFIG_PORTS_SIZE, &ports_ops, host,
+			      "pci-config");
+		if (ret) {
+			err("pci: cannot claim ports 0x%x: %s", CONFIG_PORTS, strerror(-ret));
+			goto fail_ecam;
+		}
+	}
+	vm->pci = host;
+	return 0;
+fail_ecam:
+	bus_remove(&vm->mmio, l->ecam_base);
+fail:
+	release_lines(host);
+	return ret;
+}
+
+static void host_reset(struct device *dev)
+{
+	struct pci_host *host = to_host(dev);
+
+	pthread_mutex_lock(&host->lock);
+	host->config_address = 0;
+	pthread_mutex_unlock(&host->lock);
+	pci_device_reset(&host->bridge);
+}
+
+static void host_free(struct pci_host *host)
+{
+	pci_device_fini(&host->bridge);
+	pthread_mutex_destroy(&host->lock);
+	pthread_mutex_destroy(&host->intx_lock);
+	free(host);
+}
+
+static void host_destroy(struct device *dev)
+{
+	struct pci_host *host = to_host(dev);
+
+	bus_remove(&dev->vm->mmio, host->layout->ecam_base);
+	if (host->layout->config_ports)
+		bus_remove(&dev->vm->pio, CONFIG_PORTS);
+	release_lines(host);
+	dev->vm->pci = NULL;
+	host_free(host);
+}
+
+static const struct device_ops host_ops = {
+	.realize = host_realize,
+	.reset = host_reset,
+	.describe_acpi = pci_host_describe_acpi,
+	.destroy = host_destroy,
+};
+
+static void init_bridge(struct pci_host *host)
+{
+	static const struct pci_ident ident = {
+		.vendor = BRIDGE_VENDOR, .device = BRIDGE_DEVICE, .class = 0x0600, /* host bridge */
+	};
+	struct pci_device *bridge = &host->bridge;
+
+	bridge->dev.name = "pci-bridge";
+	pci_device_init(bridge, &ident, PCI_CFG_SPACE_SIZE);
+	memcpy(bridge->initial, bridge->config, bridge->config_size);
+	bridge->host = host;
+	host->functions[0] = bridge;
+}
+
+int pci_host_create(struct vm *vm, const struct arch_pci_layout *layout)
+{
+	return pci_host_add(vm, layout, arch_pci_mem64_base(vm));
+}
+
+int pci_host_add(struct vm *vm, const struct arch_pci_layout *layout, u64 mem64_base)
+{
+	struct pci_host *host = xcalloc(1, sizeof(*host));
+	int ret;
+
+	host->dev.name = "pci0";
+	host->dev.ops = &host_ops;
+	host->layout = layout;
+	host->mem64_base = mem64_base;
+	host->next_io = layout->io_base;
+	host->next_mem32 = layout->mem32_base;
+	host->next_mem64 = host->mem64_base;
+	pthread_mutex_init(&host->lock, NULL);
+	pthread_mutex_init(&host->intx_lock, NULL);
+	init_bridge(host);
+	ret = device_add(vm, &host->dev);
+	if (ret)
+		host_free(host);
+	return ret;
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio over MMIO (VIRTIO 1.3, 4.2): the register set of version 2 behind one memory window and
+ * one level-triggered interrupt line. ACPI finds it as LNRO0005.
+ */
+#include <linux/virtio_mmio.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lkvm/aml.h"
+#include "lkvm/arch.h"
+#include "lkvm/irq.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "lkvm/virtio.h"
+#include "lkvm/vm.h"
+
+#define MMIO_SIZE    0x200
+#define MMIO_MAGIC   0x74726976 /* "virt" */
+#define MMIO_VERSION 2
+#define MMIO_VENDOR  0x4d564b4c /* "LKVM" */
+
+struct virtio_mmio {
+	struct device dev;
+	struct virtio_device *vdev;
+	u32 index;
+	u64 base;
+	u32 gsi;
+	struct irq_line line;
+	/* Under vdev->lock. */
+	u32 host_features_sel, driver_features_sel, queue_sel;
+	bool bound[VIRTIO_MAX_QUEUES]; /* its ioeventfd is in KVM */
+	pthread_mutex_t irq_lock;      /* status and line move together */
+	u32 interrupt_status;
+};
+
+static struct virtio_mmio *to_mmio(struct device *dev)
+{
+	return container_of(dev, struct virtio_mmio, dev);
+}
+
+/* Interrupts (4.2.2, InterruptStatus and InterruptACK) */
+
+static void mmio_interrupt(struct virtio_device *vdev, int q)
+{
+	struct virtio_mmio *m = vdev->transport_data;
+
+	pthread_mutex_lock(&m->irq_lock);
+	m->interrupt_status |= q < 0 ? VIRTIO_MMIO_INT_CONFIG : VIRTIO_MMIO_INT_VRING;
+	irq_line_set(&m->line, true);
+	pthread_mutex_unlock(&m->irq_lock);
+}
+
+static void ack_interrupt(struct virtio_mmio *m, u32 bits)
+{
+	pthread_mutex_lock(&m->irq_lock);
+	m->interrupt_status &= ~bits;
+	irq_line_set(&m->line, m->interrupt_status != 0);
+	pthread_mutex_unlock(&m->irq_lock);
+}
+
+static u32 interrupt_status(struct virtio_mmio *m)
+{
+	u32 status;
+
+	pthread_mutex_lock(&m->irq_lock);
+	status = m->interrupt_status;
+	pthread_mutex_unlock(&m->irq_lock);
+	return status;
+}
+
+/* Let KVM signal the queues' eventfds itself; where it cannot, the register's handler does. */
+static void mmio_set_active(struct virtio_device *vdev, bool active)
+{
+	struct virtio_mmio *m = vdev->transport_data;
+
+	for (u16 i = 0; i < vdev->nr_queues; i++) {
+		u64 match = i;
+
+		if (m->bound[i] == (active && vdev->queues[i].vq.enabled))
+			continue;
+		if (!vm_ioeventfd(vdev->vm, false, m->base + VIRTIO_MMIO_QUEUE_NOTIFY, 4, &match,
+				  vdev->queues[i].notify.fd, active) ||
+		    !active)
+			m->bound[i] = active;
+	}
+}
+
+static const struct virtio_transport_ops mmio_transport = {
+	.interrupt = mmio_interrupt,
+	.set_active = mmio_set_active,
+};
+
+/* Registers, under the device's lock */
+
+static struct virtqueue *selected(struct virtio_mmio *m)
+{
+	return m->queue_sel < m->vdev->nr_queues ? &m->vdev->queues[m->queue_sel].vq : NULL;
+}
+
+static u32 read_reg(struct virtio_mmio *m, u32 reg)
+{
+	struct virtio_device *vdev = m->vdev;
+	struct virtqueue *vq = selected(m);
+
+	switch (reg) {
+	case VIRTIO_MMIO_MAGIC_VALUE:
+		return MMIO_MAGIC;
+	case VIRTIO_MMIO_VERSION:
+		return MMIO_VERSION;
+	case VIRTIO_MMIO_DEVICE_ID:
+		return vdev->ops->id;
+	case VIRTIO_MMIO_VENDOR_ID:
+		return MMIO_VENDOR;
+	case VIRTIO_MMIO_DEVICE_FEATURES:
+		if (m->host_features_sel > 1)
+			return 0;
+		return (u32)(virtio_offered(vdev) >> (32 * m->host_features_sel));
+	case VIRTIO_MMIO_QUEUE_NUM_MAX:
+		return vq ? vq->max_size : 0;
+	case VIRTIO_MMIO_QUEUE_READY:
+		return vq && vq->enabled;
+	case VIRTIO_MMIO_INTERRUPT_STATUS:
+		return interrupt_status(m);
+	case VIRTIO_MMIO_STATUS:
+		return vdev->status;
+	case VIRTIO_MMIO_SHM_LEN_LOW:
+	case VIRTIO_MMIO_SHM_LEN_HIGH:
+	case VIRTIO_MMIO_SHM_BASE_LOW:
+	case VIRTIO_MMIO_SHM_BASE_HIGH:
+		return ~0u; /* there is no shared memory region: length -1 */
+	case VIRTIO_MMIO_CONFIG_GENERATION:
+		return vdev->config_generation;
+	default:
+		return 0;
+	}
+}
+
+static void set_half(u64 *value, bool high, u32 half)
+{
+	*value = high ? (*value & 0xffffffffULL) | (u64)half << 32
+		      : (*value & ~0xffffffffULL) | half;
+}
+
+/* What describes a queue changes only while it is not enabled. */
+static void write_queue_reg(struct virtio_mmio *m, u32 reg, u32 value)
+{
+	struct virtqueue *vq = selected(m);
+	bool high = reg & 4;
+
+	if (!vq)
+		return;
+	if (reg == VIRTIO_MMIO_QUEUE_READY) {
+		if (value & 1)
+			virtio_enable_queue(m->vdev, (u16)m->queue_sel);
+		else
+			virtio_disable_queue(m->vdev, (u16)m->queue_sel);
+		return;
+	}
+	if (vq->enabled)
+		return;
+	switch (reg) {
+	case VIRTIO_MMIO_QUEUE_NUM:
+		vq->size = value > VIRTQ_MAX_SIZE ? 0 : (u16)value; /* 0 cannot be enabled */
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+		set_half(&vq->desc_gpa, high, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
+		set_half(&vq->avail_gpa, high, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_LOW:
+	case VIRTIO_MMIO_QUEUE_USED_HIGH:
+		set_half(&vq->used_gpa, high, value);
+		break;
+	}
+}
+
+static void reset_registers(struct virtio_mmio *m)
+{
+	m->host_features_sel = 0;
+	m->driver_features_sel = 0;
+	m->queue_sel = 0;
+	ack_interrupt(m, ~0u);
+}
+
+static void write_reg(struct virtio_mmio *m, u32 reg, u32 value)
+{
+	switch (reg) {
+	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
+		m->host_features_sel = value;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES:
+		virtio_accept_features(m->vdev, m->driver_features_sel, value);
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
+		m->driver_features_sel = value;
+		break;
+	case VIRTIO_MMIO_QUEUE_SEL:
+		m->queue_sel = value;
+		break;
+	case VIRTIO_MMIO_QUEUE_NOTIFY:
+		virtio_kick(m->vdev, value);
+		break;
+	case VIRTIO_MMIO_INTERRUPT_ACK:
+		ack_interrupt(m, value);
+		break;
+	case VIRTIO_MMIO_STATUS:
+		virtio_set_status(m->vdev, (u8)value);
+		if (!(u8)value)
+			reset_registers(m);
+		break;
+	default:
+		write_queue_reg(m, reg, value);
+	}
+}
+
+/* 4.2.2.2: registers are accessed by aligned words, the device's own space in any way. */
+static void mmio_read(void *opaque, u64 offset, void *data, u32 len)
+{
+	struct virtio_mmio *m = opaque;
+
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		virtio_config_read(m->vdev, (u32)offset - VIRTIO_MMIO_CONFIG, data, len);
+		return;
+	}
+	memset(data, 0, len);
+	if (len != 4 || offset & 3)
+		return;
+	virtio_lock(m->vdev);
+	put_le(data, 4, read_reg(m, (u32)offset));
+	virtio_unlock(m->vdev);
+}
+
+static void mmio_write(void *opaque, u64 offset, const void *data, u32 len)
+{
+	struct virtio_mmio *m = opaque;
+
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		virtio_config_write(m->vdev, (u32)offset - VIRTIO_MMIO_CONFIG, data, len);
+		return;
+	}
+	if (len != 4 || offset & 3)
+		return;
+	virtio_lock(m->vdev);
+	write_reg(m, (u32)offset, (u32)get_le(data, 4));
+	virtio_unlock(m->vdev);
+}
+
+static const struct bus_ops mmio_bus_ops = { mmio_read, mmio_write };
+
+/* The device */
+
+static int mmio_realize(struct device *dev, struct vm *vm)
+{
+	struct virtio_mmio *m = to_mmio(dev);
+	int ret;
+
+	ret = irq_line_init(&m->line, &vm->irqs, m->gsi, false);
+	if (ret) {
+		err("%s: cannot use interrupt %u: %s", dev->name, m->gsi, strerror(-ret));
+		return ret;
+	}
+	ret = bus_add(&vm->mmio, m->base, MMIO_SIZE, &mmio_bus_ops, m, dev->name);
+	if (ret) {
+		err("%s: cannot place its registers at 0x%llx: %s", dev->name, m->base,
+		    strerror(-ret));
+		irq_line_destroy(&m->line);
+	}
+	return ret;
+}
+
+static void mmio_reset(struct device *dev)
+{
+	struct virtio_mmio *m = to_mmio(dev);
+
+	virtio_lock(m->vdev);
+	virtio_device_reset(m->vdev);
+	reset_registers(m);
+	virtio_unlock(m->vdev);
+}
+
+static void mmio_describe_acpi(struct device *dev, struct aml *aml)
+{
+	struct virtio_mmio *m = to_mmio(dev);
+	char name[5];
+	size_t mark, resources;
+
+	snprintf(name, sizeof(name), "VR%02X", m->index & 0xff);
+	mark = aml_device(aml, name);
+	aml_name_string(aml, "_HID", "LNRO0005");
+	aml_name_int(aml, "_UID", m->index);
+	aml_name_int(aml, "_CCA", 1);
+	resources = aml_name_resources(aml, "_CRS");
+	aml_res_memory32(aml, (u32)m->base, MMIO_SIZE, true);
+	aml_res_irq(aml, m->gsi, false, false, false);
+	aml_close_resources(aml, resources);
+	aml_close(aml, mark);
+}
+
+static void mmio_destroy(struct device *dev)
+{
+	struct virtio_mmio *m = to_mmio(dev);
+	struct virtio_device *vdev = m->vdev;
+	const struct virtio_ops *ops = vdev->ops;
+
+	bus_remove(&dev->vm->mmio, m->base);
+	virtio_device_reset(vdev);
+	virtio_fini(vdev);
+	if (ops->destroy)
+		ops->destroy(vdev);
+	irq_line_destroy(&m->line);
+	pthread_mutex_destroy(&m->irq_lock);
+	free(m);
+}
+
+static const struct device_ops mmio_device_ops = {
+	.realize = mmio_realize,
+	.reset = mmio_reset,
+	.describe_acpi = mmio_describe_acpi,
+	.destroy = mmio_destroy,
+};
+
+/* Windows are handed out in the order of attachment. */
+static u32 next_index(const struct vm *vm)
+{
+	u32 n = 0;
+
+	for (const struct device *dev = vm->devices; dev; dev = dev->next)
+		n += dev->ops == &mmio_device_ops;
+	return n;
+}
+
+int virtio_mmio_attach(struct virtio_device *vdev)
+{
+	const struct arch_platform *p = &arch_platform;
+	u32 index = next_index(vdev->vm);
+	struct virtio_mmio *m;
+	int ret;
+
+	if (index >= p->virtio_mmio_max) {
+		err("%s: there is room for %u virtio-mmio devices; use --virtio-transport pci",
+		    vdev->name, p->virtio_mmio_max);
+		return -ENOSPC;
+	}
+	m = xcalloc(1, sizeof(*m));
+	m->dev.name = vdev->name;
+	m->dev.ops = &mmio_device_ops;
+	m->vdev = vdev;
+	m->index = index;
+	m->base = p->virtio_mmio_base + index * p->virtio_mmio_stride;
+	m->gsi = p->virtio_mmio_gsi + index;
+	pthread_mutex_init(&m->irq_lock, NULL);
+	vdev->transport = &mmio_transport;
+	vdev->transport_data = m;
+	ret = device_add(vdev->vm, &m->dev);
+	if (!ret)
+		return 0;
+	vdev->transport = NULL;
+	vdev->transport_data = NULL;
+	pthread_mutex_destroy(&m->irq_lock);
+	free(m);
+	return ret;
+}

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio over PCI (VIRTIO 1.3, 4.1), modern only: five capabilities, one memory BAR of 32 KiB, and
+ * MSI-X with a vector for each queue and one for the configuration, or INTx with the ISR byte.
+ */
+#include <linux/virtio_pci.h>
+#include <stdlib.h>
+
+#include "lkvm/log.h"
+#include "lkvm/pci.h"
+#include "lkvm/util.h"
+#include "lkvm/virtio.h"
+#include "lkvm/vm.h"
+
+#define VIRTIO_PCI_VENDOR	 0x1af4 /* 4.1.2 */
+#define VIRTIO_PCI_DEVICE_MODERN 0x1040 /* plus the device type */
+#define VIRTIO_PCI_REVISION	 1
+
+/* The BAR, a page for each part. */
+#define BAR_NR	       0
+#define BAR_SIZE       0x8000
+#define BAR_PAGE       0x1000
+#define BAR_COMMON     0x0000
+#define BAR_ISR	       0x1000
+#define BAR_DEVICE     0x2000
+#define BAR_NOTIFY     0x3000
+#define BAR_MSIX_TABLE 0x4000
+#define BAR_MSIX_PBA   0x5000
+#define COMMON_SIZE    64 /* 4.1.4.3, up to admin_queue_num */
+#define NOTIFY_STRIDE  4  /* notify_off_multiplier */
+
+struct virtio_pci {
+	struct pci_device pci;
+	struct virtio_device *vdev;
+	struct msix msix;
+	u8 window_cap; /* offset of the VIRTIO_PCI_CAP_PCI_CFG capability */
+	/* Under vdev->lock. */
+	u32 device_features_sel, driver_features_sel;
+	u16 queue_sel;
+	bool mapped; /* the BAR is, at bar_base */
+	u64 bar_base;
+	bool bound[VIRTIO_MAX_QUEUES]; /* its ioeventfd is in KVM, for bound_base */
+	u64 bound_base;
+	/* ISR, vectors and line move together. */
+	pthread_mutex_t irq_lock;
+	u8 isr;
+	u16 config_vector;
+	u16 queue_vector[VIRTIO_MAX_QUEUES];
+};
+
+static struct virtio_pci *from_pci(struct pci_device *pci)
+{
+	return container_of(pci, struct virtio_pci, pci);
+}
+
+static struct virtio_pci *from_device(struct device *dev)
+{
+	return container_of(dev, struct virtio_pci, pci.dev);
+}
+
+/* Interrupts (4.1.4.5, 4.1.5.1) */
+
+static void update_line(struct virtio_pci *vp)
+{
+	pci_set_intx(&vp->pci, vp->isr && !msix_enabled(&vp->msix));
+}
+
+static void vpci_interrupt(struct virtio_device *vdev, int q)
+{
+	struct virtio_pci *vp = vdev->transport_data;
+	u16 vector = VIRTIO_MSI_NO_VECTOR;
+
+	pthread_mutex_lock(&vp->irq_lock);
+	if (q < 0)
+		vp->isr |= VIRTIO_PCI_ISR_CONFIG;
+	if (msix_enabled(&vp->msix)) {
+		vector = q < 0 ? vp->config_vector : vp->queue_vector[q];
+	} else {
+		if (q >= 0)
+			vp->isr |= 1;
+		update_line(vp);
+	}
+	pthread_mutex_unlock(&vp->irq_lock);
+	if (vector != VIRTIO_MSI_NO_VECTOR)
+		msix_notify(&vp->msix, vector);
+}
+
+/* Reading the ISR byte acknowledges. */
+static u8 take_isr(struct virtio_pci *vp)
+{
+	u8 isr;
+
+	pthread_mutex_lock(&vp->irq_lock);
+	isr = vp->isr;
+	vp->isr = 0;
+	update_line(vp);
+	pthread_mutex_unlock(&vp->irq_lock);
+	return isr;
+}
+
+/* NULL: there is no such queue. */
+static u16 *vector_slot(struct virtio_pci *vp, bool config)
+{
+	if (config)
+		return &vp->config_vector;
+	return vp->queue_sel < vp->vdev->nr_queues ? &vp->queue_vector[vp->queue_sel] : NULL;
+}
+
+static u16 get_vector(struct virtio_pci *vp, bool config)
+{
+	u16 *slot = vector_slot(vp, config);
+	u16 vector = 0;
+
+	pthread_mutex_lock(&vp->irq_lock);
+	if (slot)
+		vector = *slot;
+	pthread_mutex_unlock(&vp->irq_lock);
+	return vector;
+}
+
+/* 4.1.5.1.2.1: a vector that does not exist reads back as NO_VECTOR. */
+static void set_vector(struct virtio_pci *vp, bool config, u16 vector)
+{
+	u16 *slot = vector_slot(vp, config);
+
+	pthread_mutex_lock(&vp->irq_lock);
+	if (slot)
+		*slot = vector < vp->msix.nr ? vector : VIRTIO_MSI_NO_VECTOR;
+	pthread_mutex_unlock(&vp->irq_lock);
+}
+
+/* Let KVM signal the queues' eventfds itself; where it cannot, the BAR's handler does. */
+static void bind_ioeventfds(struct virtio_pci *vp)
+{
+	struct virtio_device *vdev = vp->vdev;
+	bool want = vdev->active && vp->mapped;
+	u64 base = vp->bar_base + BAR_NOTIFY;
+
+	for (u16 i = 0; i < vdev->nr_queues; i++) {
+		u64 offset = (u64)i * NOTIFY_STRIDE;
+
+		if (vp->bound[i] && (!want || vp->bound_base != base)) {
+			vm_ioeventfd(vdev->vm, false, vp->bound_base + offset, 0, NULL,
+				     vdev->queues[i].notify.fd, false);
+			vp->bound[i] = false;
+		}
+		if (!vp->bound[i] && want && vdev->queues[i].vq.enabled)
+			vp->bound[i] = !vm_ioeventfd(vdev->vm, false, base + offset, 0, NULL,
+						     vdev->queues[i].notify.fd, true);
+	}
+	vp->bound_base = base;
+}
+
+static void vpci_set_active(struct virtio_device *vdev, bool active)
+{
+	struct virtio_pci *vp = vdev->transport_data;
+
+	if (active && vdev->paused)
+		guest_warn("%s: its driver left PCI bus mastering off: it can reach no memory",
+			   vdev->name);
+	bind_ioeventfds(vp);
+}
+
+static const struct virtio_transport_ops vpci_transport = {
+	.interrupt = vpci_interrupt,
+	.set_active = vpci_set_active,
+};
+
+/* Common configuration (4.1.4.3), under the device's lock */
+
+static void reset_registers(struct virtio_pci *vp)
+{
+	vp->device_features_sel = 0;
+	vp->driver_features_sel = 0;
+	vp->queue_sel = 0;
+	pthread_mutex_lock(&vp->irq_lock);
+	vp->isr = 0;
+	vp->config_vector = VIRTIO_MSI_NO_VECTOR;
+	for (u32 i = 0; i < VIRTIO_MAX_QUEUES; i++)
+		vp->queue_vector[i] = VIRTIO_MSI_NO_VECTOR;
+	update_line(vp);
+	pthread_mutex_unlock(&vp->irq_lock);
+}
+
+static struct virtqueue *selected(struct virtio_pci *vp)
+{
+	return vp->queue_sel < vp->vdev->nr_queues ? &vp->vdev->queues[vp->queue_sel].vq : NULL;
+}
+
+static u32 feature_word(u64 features, u32 sel)
+{
+	return sel > 1 ? 0 : (u32)(features >> (32 * sel));
+}
+
+/* No register of this structure changes by being read, so any access is a part of its image. */
+static void common_image(struct virtio_pci *vp, u8 *p)
+{
+	struct virtio_device *vdev = vp->vdev;
+	struct virtqueue *vq = selected(vp);
+
+	memset(p, 0, COMMON_SIZE);
+	put_le(p + VIRTIO_PCI_COMMON_DFSELECT, 4, vp->device_features_sel);
+	put_le(p + VIRTIO_PCI_COMMON_DF, 4,
+	       feature_word(virtio_offered(vdev), vp->device_features_sel));
+	put_le(p + VIRTIO_PCI_COMMON_GFSELECT, 4, vp->driver_features_sel);
+	put_le(p + VIRTIO_PCI_COMMON_GF, 4, feature_word(vdev->features, vp->driver_features_sel));
+	put_le(p + VIRTIO_PCI_COMMON_MSIX, 2, get_vector(vp, true));
+	put_le(p + VIRTIO_PCI_COMMON_NUMQ, 2, vdev->nr_queues);
+	p[VIRTIO_PCI_COMMON_STATUS] = vdev->status;
+	p[VIRTIO_PCI_COMMON_CFGGENERATION] = (u8)vdev->config_generation;
+	put_le(p + VIRTIO_PCI_COMMON_Q_SELECT, 2, vp->queue_sel);
+	if (!vq)
+		return; /* size 0: there is no such queue */
+	put_le(p + VIRTIO_PCI_COMMON_Q_SIZE, 2, vq->size);
+	put_le(p + VIRTIO_PCI_COMMON_Q_MSIX, 2, get_vector(vp, false));
+	put_le(p + VIRTIO_PCI_COMMON_Q_ENABLE, 2, vq->enabled);
+	put_le(p + VIRTIO_PCI_COMMON_Q_NOFF, 2, vp->queue_sel);
+	put_le(p + VIRTIO_PCI_COMMON_Q_DESCLO, 8, vq->desc_gpa);
+	put_le(p + VIRTIO_PCI_COMMON_Q_AVAILLO, 8, vq->avail_gpa);
+	put_le(p + VIRTIO_PCI_COMMON_Q_USEDLO, 8, vq->used_gpa);
+}
+
+/* The address of a ring: all 8 bytes, or one half. */
+static void write_ring_address(struct virtqueue *vq, u32 offset, u64 value, u32 len)
+{
+	u32 field = offset & ~7u;
+	u64 *gpa = field == VIRTIO_PCI_COMMON_Q_DESCLO	  ? &vq->desc_gpa
+		   : field == VIRTIO_PCI_COMMON_Q_AVAILLO ? &vq->avail_gpa
+							  : &vq->used_gpa;
+
+	if (len == 8 && !(offset & 7))
+		*gpa = value;
+	else if (len == 4 && offset & 4)
+		*gpa = (*gpa & 0xffffffffULL) | value << 32;
+	else if (len == 4)
+		*gpa = (*gpa & ~0xffffffffULL) | value;
+}
+
+static void write_queue_field(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
+{
+	struct virtqueue *vq = selected(vp);
+
+	if (!vq)
+		return;
+	if (offset == VIRTIO_PCI_COMMON_Q_MSIX && len == 2) {
+		set_vector(vp, false, (u16)value);
+		return;
+	}
+	/* What describes a queue changes only while it is not enabled. */
+	if (vq->enabled)
+		return;
+	if (offset == VIRTIO_PCI_COMMON_Q_SIZE && len == 2)
+		vq->size = (u16)value;
+	else if (offset == VIRTIO_PCI_COMMON_Q_ENABLE && len == 2 && value == 1)
+		virtio_enable_queue(vp->vdev, vp->queue_sel);
+	else if (offset >= VIRTIO_PCI_COMMON_Q_DESCLO && offset < VIRTIO_PCI_COMMON_Q_NDATA &&
+		 !(offset & 3))
+		write_ring_address(vq, offset, value, len);
+}
+
+/* 4.1.3.1: fields are written at their own width; other accesses are dropped. */
+static void write_common(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
+{
+	if (offset == VIRTIO_PCI_COMMON_DFSELECT && len == 4) {
+		vp->device_features_sel = (u32)value;
+	} else if (offset == VIRTIO_PCI_COMMON_GFSELECT && len == 4) {
+		vp->driver_features_sel = (u32)value;
+	} else if (offset == VIRTIO_PCI_COMMON_GF && len == 4) {
+		virtio_accept_features(vp->vdev, vp->driver_features_sel, (u32)value);
+	} else if (offset == VIRTIO_PCI_COMMON_MSIX && len == 2) {
+		set_vector(vp, true, (u16)value);
+	} else if (offset == VIRTIO_PCI_COMMON_STATUS && len == 1) {
+		virtio_set_status(vp->vdev, (u8)value);
+		if (!value)
+			reset_registers(vp);
+	} else if (offset == VIRTIO_PCI_COMMON_Q_SELECT && len == 2) {
+		vp->queue_sel = (u16)value;
+	} else if (offset > VIRTIO_PCI_COMMON_Q_SELECT) {
+		write_queue_field(vp, offset, value, len);
+	}
+}
+
+static void read_common(struct virtio_pci *vp, u32 offset, void *data, u32 len)
+{
+	u8 image[COMMON_SIZE];
+
+	virtio_lock(vp->vdev);
+	common_image(vp, image);
+	virtio_unlock(vp->vdev);
+	memcpy(data, image + offset, len);
+}
+
+/* The BAR. @len is at most 8 and the access lies inside; each part checks its own end. */
+
+static void bar_read(void *opaque, u64 offset, void *data, u32 len)
+{
+	struct virtio_pci *vp = opaque;
+	u32 at = offset % BAR_PAGE;
+
+	memset(data, 0, len);
+	switch (offset - at) {
+	case BAR_COMMON:
+		if (range_within(at, len, 0, COMMON_SIZE))
+			read_common(vp, at, data, len);
+		break;
+	case BAR_ISR:
+		if (!at)
+			*(u8 *)data = take_isr(vp);
+		break;
+	case BAR_DEVICE:
+		virtio_config_read(vp->vdev, at, data, len);
+		break;
+	case BAR_MSIX_TABLE:
+		msix_table_read(&vp->msix, at, data, len);
+		break;
+	case BAR_MSIX_PBA:
+		msix_pba_read(&vp->msix, at, data, len);
+		break;
+	}
+}
+
+static void bar_write(void *opaque, u64 offset, const void *data, u32 len)
+{
+	struct virtio_pci *vp = opaque;
+	u32 at = offset % BAR_PAGE;
+
+	switch (offset - at) {
+	case BAR_COMMON:
+		virtio_lock(vp->vdev);
+		write_common(vp, at, get_le(data, len), len);
+		virtio_unlock(vp->vdev);
+		break;
+	case BAR_DEVICE:
+		virtio_config_write(vp->vdev, at, data, len);
+		break;
+	case BAR_NOTIFY:
+		/* 4.1.4.4.1: the address alone says which queue. */
+		if (!(at % NOTIFY_STRIDE))
+			virtio_kick(vp->vdev, at / NOTIFY_STRIDE);
+		break;
+	case BAR_MSIX_TABLE:
+		msix_table_write(&vp->msix, at, data, len);
+		break;
+	}
+}
+
+static const struct bus_ops bar_ops = { bar_read, bar_write };
+
+/* Configuration space, under host->lock */
+
+/*
+ * The window of 4.1.4.9: bar, offset and length say which bytes of the BAR an access of
+ * pci_cfg_data stands for. They are the guest's, and checked here.
+ */
+static bool window_target(const struct virtio_pci *vp, u32 *offset, u32 *len)
+{
+	const u8 *cap = vp->pci.config + vp->window_cap;
+
+	*offset = (u32)get_le(cap + VIRTIO_PCI_CAP_OFFSET, 4);
+	*len = (u32)get_le(cap + VIRTIO_PCI_CAP_LENGTH, 4);
+	return cap[VIRTIO_PCI_CAP_BAR] == BAR_NR && (*len == 1 || *len == 2 || *len == 4) &&
+	       !(*offset % *len) && range_within(*offset, *len, 0, BAR_SIZE);
+}
+
+static bool touches_window(const struct virtio_pci *vp, u32 offset, u32 len)
+{
+	return ranges_overlap(offset, len, vp->window_cap + sizeof(struct virtio_pci_cap), 4);
+}
+
+static void vpci_config_read(struct pci_device *pci, u32 offset, u32 len)
+{
+	struct virtio_pci *vp = from_pci(pci);
+	u32 target, size;
+
+	if (touches_window(vp, offset, len) && window_target(vp, &target, &size))
+		bar_read(vp, target, pci->config + vp->window_cap + sizeof(struct virtio_pci_cap),
+			 size);
+}
+
+static void vpci_config_written(struct pci_device *pci, u32 offset, u32 len)
+{
+	struct virtio_pci *vp = from_pci(pci);
+	u32 target, size;
+
+	msix_config_written(&vp->msix, offset, len);
+	/* With MSI-X the line is silent. */
+	pthread_mutex_lock(&vp->irq_lock);
+	update_line(vp);
+	pthread_mutex_unlock(&vp->irq_lock);
+	if (ranges_overlap(offset, len, PCI_COMMAND, 2))
+		virtio_set_paused(vp->vdev, !atomic_load(&pci->bus_master));
+	if (touches_window(vp, offset, len) && window_target(vp, &target, &size))
+		bar_write(vp, target, pci->config + vp->window_cap + sizeof(struct virtio_pci_cap),
+			  size);
+}
+
+static void vpci_bar_moved(struct pci_device *pci, unsigned int bar)
+{
+	struct virtio_pci *vp = from_pci(pci);
+
+	virtio_lock(vp->vdev);
+	vp->mapped = pci->bars[bar].mapped;
+	vp->bar_base = pci->bars[bar].addr;
+	bind_ioeventfds(vp);
+	virtio_unlock(vp->vdev);
+}
+
+static const struct pci_ops vpci_ops = {
+	.config_read = vpci_config_read,
+	.config_written = vpci_config_written,
+	.bar_moved = vpci_bar_moved,
+};
+
+/* The device */
+
+/* A capability of 4.1.4, and @extra bytes behind it. */
+static u8 add_cap(struct virtio_pci *vp, u8 type, u32 offset, u32 length, u8 extra)
+{
+	u8 size = (u8)(sizeof(struct virtio_pci_cap) + extra);
+	u8 at = pci_add_capability(&vp->pci, PCI_CAP_ID_VNDR, size);
+	u8 *cap = vp->pci.config + at;
+
+	cap[VIRTIO_PCI_CAP_LEN] = size;
+	cap[VIRTIO_PCI_CAP_CFG_TYPE] = type;
+	cap[VIRTIO_PCI_CAP_BAR] = BAR_NR;
+	put_le(cap + VIRTIO_PCI_CAP_OFFSET, 4, offset);
+	put_le(cap + VIRTIO_PCI_CAP_LENGTH, 4, length);
+	return at;
+}
+
+static void add_caps(struct virtio_pci *vp)
+{
+	struct virtio_device *vdev = vp->vdev;
+	u8 at;
+
+	add_cap(vp, VIRTIO_PCI_CAP_COMMON_CFG, BAR_COMMON, COMMON_SIZE, 0);
+	at = add_cap(vp, VIRTIO_PCI_CAP_NOTIFY_CFG, BAR_NOTIFY,
+		     (u32)vdev->nr_queues * NOTIFY_STRIDE, 4);
+	put_le(vp->pci.config + at + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, NOTIFY_STRIDE);
+	add_cap(vp, VIRTIO_PCI_CAP_ISR_CFG, BAR_ISR, 1, 0);
+	/* 4.1.4.6: only where there is something to configure. */
+	if (vdev->ops->config_len)
+		add_cap(vp, VIRTIO_PCI_CAP_DEVICE_CFG, BAR_DEVICE, vdev->ops->config_len, 0);
+	at = add_cap(vp, VIRTIO_PCI_CAP_PCI_CFG, 0, 0, 4);
+	vp->window_cap = at;
+	vp->pci.wmask[at + VIRTIO_PCI_CAP_BAR] = 0xff;
+	memset(vp->pci.wmask + at + VIRTIO_PCI_CAP_OFFSET, 0xff, 12);
+}
+
+static void build_function(struct virtio_pci *vp)
+{
+	struct virtio_device *vdev = vp->vdev;
+	struct pci_ident ident = {
+		.vendor = VIRTIO_PCI_VENDOR,
+		.device = (u16)(VIRTIO_PCI_DEVICE_MODERN + vdev->ops->id),
+		.subsystem_vendor = VIRTIO_PCI_VENDOR,
+		.subsystem = (u16)(VIRTIO_PCI_DEVICE_MODERN + vdev->ops->id),
+		.class = (u16)vdev->ops->pci_class,
+		.revision = VIRTIO_PCI_REVISION,
+	};
+
+	pci_device_init(&vp->pci, &ident, PCI_CFG_SPACE_SIZE);
+	pci_set_bar(&vp->pci, BAR_NR, BAR_SIZE, PCI_BASE_ADDRESS_SPACE_MEMORY, &bar_ops, vp);
+	msix_init(&vp->msix, &vp->pci, (u16)(vdev->nr_queues + 1), BAR_NR, BAR_MSIX_TABLE,
+		  BAR_MSIX_PBA);
+	add_caps(vp);
+}
+
+static int vpci_realize(struct device *dev, struct vm *vm)
+{
+	return pci_device_add(vm->pci, &from_device(dev)->pci);
+}
+
+static void vpci_reset(struct device *dev)
+{
+	struct virtio_pci *vp = from_device(dev);
+
+	virtio_lock(vp->vdev);
+	virtio_device_reset(vp->vdev);
+	msix_reset(&vp->msix);
+	reset_registers(vp);
+	vp->vdev->paused = true;
+	virtio_unlock(vp->vdev);
+	pci_device_reset(&vp->pci);
+}
+
+static void free_transport(struct virtio_pci *vp)
+{
+	pci_device_fini(&vp->pci);
+	msix_fini(&vp->msix);
+	pthread_mutex_destroy(&vp->irq_lock);
+	free(vp);
+}
+
+static void vpci_destroy(struct device *dev)
+{
+	struct virtio_pci *vp = from_device(dev);
+	struct virtio_device *vdev = vp->vdev;
+	const struct virtio_ops *ops = vdev->ops;
+
+	virtio_device_reset(vdev);
+	virtio_lock(vdev);
+	vdev->transport = NULL;
+	virtio_unlock(vdev);
+	free_transport(vp);
+	virtio_fini(vdev);
+	if (ops->destroy)
+		ops->destroy(vdev);
+}
+
+static const struct device_ops vpci_device_ops = {
+	.realize = vpci_realize,
+	.reset = vpci_reset,
+	.destroy = vpci_destroy,
+};
+
+int virtio_pci_attach(struct virtio_device *vdev)
+{
+	struct virtio_pci *vp;
+	int ret;
+
+	if (!vdev->vm->pci) {
+		err("%s: this machine has no PCI bus; use --virtio-transport mmio", vdev->name);
+		return -ENODEV;
+	}
+	vp = xcalloc(1, sizeof(*vp));
+	vp->vdev = vdev;
+	vp->pci.dev.name = vdev->name;
+	vp->pci.dev.ops = &vpci_device_ops;
+	vp->pci.ops = &vpci_ops;
+	pthread_mutex_init(&vp->irq_lock, NULL);
+	build_function(vp);
+	reset_registers(vp);
+	vdev->transport = &vpci_transport;
+	vdev->transport_data = vp;
+	vdev->paused = true; /* until the driver lets it be a bus master */
+	ret = device_add(vdev->vm, &vp->pci.dev);
+	if (!ret)
+		return 0;
+	vdev->transport = NULL;
+	vdev->transport_data = NULL;
+	vdev->paused = false;
+	free_transport(vp);
+	return ret;
+}
