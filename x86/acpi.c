@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ACPI for the guest (ACPI 6.5, 5.2): which tables there are and where they lie. The root pointer
+ * is at X86_ACPI_BASE, where a kernel that was not told finds it (5.2.5.1); the tables follow.
+ */
+#include "layout.h"
+#include "lkvm/aml.h"
+#include "lkvm/config.h"
+#include "lkvm/log.h"
+#include "lkvm/vm.h"
+#include "platform.h"
+#include "x86.h"
+
+#define RSDP_SIZE  36U
+#define MAX_TABLES 8U
+
+struct lookup {
+	u64 base;
+	bool found;
+};
+
+static void match_region(const struct bus_region *region, void *arg)
+{
+	struct lookup *l = arg;
+
+	l->found |= region->base == l->base;
+}
+
+/* What is on the bus is described, nothing else. */
+static bool has_region(struct bus *bus, u64 base)
+{
+	struct lookup l = { .base = base };
+
+	bus_for_each(bus, match_region, &l);
+	return l.found;
+}
+
+/* All tables into @out, for a place at @base; returns the offset of the XSDT. */
+static size_t build(struct aml *out, struct vm *vm, u64 base)
+{
+	u64 tables[MAX_TABLES];
+	u32 count = 0;
+	u64 dsdt = base + acpi_dsdt(out, vm);
+
+	tables[count++] = base + acpi_fadt(out, dsdt);
+	tables[count++] = base + acpi_madt(out, vm->cfg->cpus, !vm->arch->split_irqchip);
+	if (has_region(&vm->mmio, X86_ECAM_BASE))
+		tables[count++] = base + acpi_mcfg(out);
+	if (has_region(&vm->pio, X86_PORT_COM1))
+		tables[count++] = base + acpi_spcr(out);
+	return acpi_xsdt(out, tables, count);
+}
+
+int x86_acpi_write(struct vm *vm, u64 *rsdp_gpa)
+{
+	const u64 base = ALIGN_UP(X86_ACPI_BASE + RSDP_SIZE, 16);
+	const u64 room = X86_ACPI_BASE + X86_ACPI_SIZE - base;
+	u8 rsdp[RSDP_SIZE];
+	struct aml out;
+	size_t xsdt;
+	int ret;
+
+	aml_init(&out);
+	xsdt = build(&out, vm, base);
+	if (out.len > room) {
+		err("the ACPI tables need %zu bytes, %llu are there; use fewer vcpus or devices",
+		    out.len, room);
+		ret = -ENOSPC;
+		goto out;
+	}
+	acpi_rsdp(rsdp, base + xsdt);
+	ret = gmem_write(&vm->mem, X86_ACPI_BASE, rsdp, sizeof(rsdp));
+	if (!ret)
+		ret = gmem_write(&vm->mem, base, out.data, out.len);
+	if (ret) {
+		err("no room for the ACPI tables at 0x%x; give the guest more memory (-m)",
+		    X86_ACPI_BASE);
+		goto out;
+	}
+	*rsdp_gpa = X86_ACPI_BASE;
+out:
+	aml_free(&out);
+	return ret;
+}

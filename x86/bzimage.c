@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bzImage by the 64-bit boot protocol (Linux Documentation/arch/x86/boot.rst, "64-bit Boot
+ * Protocol"): the real-mode code is left alone, the rest is loaded and entered at its 64-bit entry.
+ */
+#include <asm/bootparam.h>
+
+#include "loader.h"
+
+#define SECTOR	       512ULL
+#define SETUP_MAGIC    0x53726448U /* "HdrS" */
+#define PROTOCOL_MIN   0x020c	   /* 2.12, Linux 3.8: xloadflags and the 64-bit entry */
+#define ENTRY64_OFFSET 0x200U	   /* of the 64-bit entry from the load address */
+
+#define HDR_OFFSET offsetof(struct boot_params, hdr)
+#define HDR_MAX	   (offsetof(struct boot_params, edd_mbr_sig_buffer) - HDR_OFFSET)
+#define HDR_JUMP_END                                                                \
+	0x202U /* the header's end is this plus the byte before it, a jump's offset \
+		*/
+
+bool bzimage_probe(const struct boot_image *img)
+{
+	struct setup_header hdr;
+
+	/* All kernels with this magic are larger than the header. */
+	return !boot_image_read(img, HDR_OFFSET, &hdr, sizeof(hdr)) &&
+	       le16_to_cpu(hdr.boot_flag) == 0xaa55 && le32_to_cpu(hdr.header) == SETUP_MAGIC;
+}
+
+static int read_header(const struct x86_loader *l, struct boot_params *bp)
+{
+	struct setup_header *hdr = &bp->hdr;
+	u8 jump_offset;
+	u64 len;
+
+	memset(bp, 0, sizeof(*bp));
+	if (boot_image_read(l->image, HDR_JUMP_END - 1, &jump_offset, 1))
+		return loader_io_error(l, -ENODATA);
+	len = MIN(HDR_JUMP_END + jump_offset - HDR_OFFSET, HDR_MAX);
+	if (boot_image_read(l->image, HDR_OFFSET, hdr, len))
+		return loader_io_error(l, -ENODATA);
+	if (le16_to_cpu(hdr->version) < PROTOCOL_MIN ||
+	    len < offsetof(struct setup_header, init_size) + sizeof(hdr->init_size) ||
+	    !(le16_to_cpu(hdr->xloadflags) & XLF_KERNEL_64) || !(hdr->loadflags & LOADED_HIGH))
+		return loader_error(l, -ENOEXEC,
+				    "a kernel without 64-bit entry (32-bit, or older than Linux "
+				    "3.8; boot protocol %u.%02u); give a 64-bit kernel",
+				    le16_to_cpu(hdr->version) >> 8,
+				    le16_to_cpu(hdr->version) & 0xff);
+	return 0;
+}
+
+/* Where the protected-mode kernel lies in the file. */
+static int find_payload(const struct x86_loader *l, const struct setup_header *hdr, u64 *offset,
+			u64 *size)
+{
+	/* boot.rst: 0 setup sectors mean 4, for kernels of old. */
+	u64 sectors = hdr->setup_sects ? hdr->setup_sects : 4;
+
+	*offset = (sectors + 1) * SECTOR;
+	*size = (u64)le32_to_cpu(hdr->syssize) * 16;
+	if (!range_within(*offset, *size, 0, l->image->size))
+		return loader_error(l, -ENODATA,
+				    "truncated: its header says %llu bytes, the file has %llu",
+				    *offset + *size, l->image->size);
+	if (*size <= ENTRY64_OFFSET)
+		return loader_error(l, -ENOEXEC, "its header says that it has no code");
+	return 0;
+}
+
+/*
+ * boot.rst, init_size: the kernel runs at pref_address or above, aligned, and needs init_size bytes
+ * of memory there. We load it at the very place.
+ */
+static int find_place(const struct x86_loader *l, const struct setup_header *hdr, u64 payload,
+		      u64 *base, u64 *size)
+{
+	u64 align = le32_to_cpu(hdr->kernel_alignment);
+	u64 pref = le64_to_cpu(hdr->pref_address);
+
+	*base = MAX(pref, (u64)X86_HIGH_BASE);
+	*size = MAX((u64)le32_to_cpu(hdr->init_size), payload);
+	if (hdr->relocatable_kernel) {
+		if (!align || align & (align - 1))
+			return loader_error(l, -ENOEXEC,
+					    "its header says an alignment of %#llx, which is no "
+					    "power of two",
+					    align);
+		if (*base <= X86_HOLE_BASE)
+			*base = ALIGN_UP(*base, align);
+	} else if (*base != pref) {
+		return loader_error(l, -ENOEXEC, "it wants to be at %#llx, below 1 MiB", pref);
+	}
+	return loader_check_range(l, *base, *size);
+}
+
+int bzimage_load(struct x86_loader *l)
+{
+	struct boot_params bp;
+	u64 offset, payload, base, size, initrd, initrd_size, initrd_max;
+	bool above_4g;
+	int ret = read_header(l, &bp);
+
+	if (!ret)
+		ret = find_payload(l, &bp.hdr, &offset, &payload);
+	if (!ret)
+		ret = find_place(l, &bp.hdr, payload, &base, &size);
+	if (!ret)
+		ret = loader_write_cmdline(l, "", le32_to_cpu(bp.hdr.cmdline_size));
+	if (ret)
+		return ret;
+
+	above_4g = le16_to_cpu(bp.hdr.xloadflags) & XLF_CAN_BE_LOADED_ABOVE_4G;
+	initrd_max = above_4g ? X86_HOLE_BASE : (u64)le32_to_cpu(bp.hdr.initrd_addr_max) + 1;
+	ret = loader_place_initrd(l, base + size, initrd_max, above_4g, &initrd, &initrd_size);
+	if (ret)
+		return ret;
+	ret = boot_image_load(l->image, offset, l->mem, base, payload);
+	if (ret)
+		return loader_io_error(l, ret);
+
+	linux_fill_params(l, &bp, initrd, initrd_size);
+	bp.hdr.code32_start = cpu_to_le32((u32)base);
+	ret = gmem_write(l->mem, X86_BOOT_PARAMS, &bp, sizeof(bp));
+	if (ret)
+		return loader_io_error(l, ret);
+	l->entry = (struct x86_entry){ .mode = X86_ENTRY_LONG64,
+				       .rip = base + ENTRY64_OFFSET,
+				       .rsi = X86_BOOT_PARAMS };
+	return 0;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* The registers of a vcpu in words, and the instruction bytes at its program counter. */
+#include <stdio.h>
+
+#include "lkvm/arch.h"
+#include "lkvm/kvm.h"
+#include "lkvm/vcpu.h"
+#include "lkvm/vm.h"
+
+/* Intel SDM volume 3, 2.2.1 and 2.5 */
+#define EFER_LMA BIT_ULL(10)
+#define CR0_PE	 BIT_ULL(0)
+
+#define CODE_BEFORE 16U /* bytes shown before the program counter */
+#define CODE_BYTES  48U
+
+static void dump_segment(FILE *out, const char *name, const struct kvm_segment *s)
+{
+	fprintf(out,
+		"  %-4s %04x base %016llx limit %08x type %x s %u dpl %u p %u l %u db %u g %u%s\n",
+		name, s->selector, s->base, s->limit, s->type, s->s, s->dpl, s->present, s->l,
+		s->db, s->g, s->unusable ? " unusable" : "");
+}
+
+static void dump_general(FILE *out, const struct kvm_regs *r)
+{
+	fprintf(out, "  rip %016llx rflags %016llx\n", r->rip, r->rflags);
+	fprintf(out, "  rax %016llx rbx %016llx rcx %016llx rdx %016llx\n", r->rax, r->rbx, r->rcx,
+		r->rdx);
+	fprintf(out, "  rsi %016llx rdi %016llx rbp %016llx rsp %016llx\n", r->rsi, r->rdi, r->rbp,
+		r->rsp);
+	fprintf(out, "  r8  %016llx r9  %016llx r10 %016llx r11 %016llx\n", r->r8, r->r9, r->r10,
+		r->r11);
+	fprintf(out, "  r12 %016llx r13 %016llx r14 %016llx r15 %016llx\n", r->r12, r->r13, r->r14,
+		r->r15);
+}
+
+static void dump_system(FILE *out, const struct kvm_sregs *s)
+{
+	fprintf(out, "  cr0 %016llx cr2 %016llx cr3 %016llx cr4 %016llx\n", s->cr0, s->cr2, s->cr3,
+		s->cr4);
+	fprintf(out, "  cr8 %llx efer %016llx apic base %016llx\n", s->cr8, s->efer, s->apic_base);
+	dump_segment(out, "cs", &s->cs);
+	dump_segment(out, "ss", &s->ss);
+	dump_segment(out, "ds", &s->ds);
+	dump_segment(out, "es", &s->es);
+	dump_segment(out, "fs", &s->fs);
+	dump_segment(out, "gs", &s->gs);
+	dump_segment(out, "tr", &s->tr);
+	dump_segment(out, "ldt", &s->ldt);
+	fprintf(out, "  gdt  base %016llx limit %04x\n", s->gdt.base, s->gdt.limit);
+	fprintf(out, "  idt  base %016llx limit %04x\n", s->idt.base, s->idt.limit);
+}
+
+/* What is about to be delivered; nothing where KVM cannot tell. */
+static void dump_events(FILE *out, struct vcpu *vcpu)
+{
+	struct kvm_vcpu_events ev = { 0 };
+	struct kvm_mp_state mp = { 0 };
+
+	if (xioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) >= 0)
+		fprintf(out, "  mp state %u\n", mp.mp_state);
+	if (xioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+		return;
+	if (ev.exception.injected)
+		fprintf(out, "  exception %u pending, error code %x\n", ev.exception.nr,
+			ev.exception.has_error_code ? ev.exception.error_code : 0);
+	if (ev.interrupt.injected)
+		fprintf(out, "  interrupt %u pending\n", ev.interrupt.nr);
+	if (ev.nmi.injected || ev.nmi.pending)
+		fprintf(out, "  NMI pending\n");
+}
+
+static u64 linear_address(const struct kvm_regs *regs, const struct kvm_sregs *sregs)
+{
+	if ((sregs->efer & EFER_LMA) && sregs->cs.l)
+		return regs->rip;
+	if (sregs->cr0 & CR0_PE)
+		return (u32)(sregs->cs.base + regs->rip);
+	return (u32)(sregs->cs.base + (regs->rip & 0xffff));
+}
+
+/* One byte of guest memory as the vcpu sees it: a page may end anywhere. */
+static bool read_code(struct vcpu *vcpu, u64 linear, u8 *byte)
+{
+	struct kvm_translation tr = { .linear_address = linear };
+
+	if (xioctl(vcpu->fd, KVM_TRANSLATE, &tr) < 0 || !tr.valid)
+		return false;
+	return gmem_read(&vcpu->vm->mem, tr.physical_address, byte, 1) == 0;
+}
+
+static void dump_code(FILE *out, struct vcpu *vcpu, u64 linear)
+{
+	struct kvm_translation tr = { .linear_address = linear };
+	u64 start = linear - MIN(linear, (u64)CODE_BEFORE);
+
+	if (xioctl(vcpu->fd, KVM_TRANSLATE, &tr) < 0 || !tr.valid) {
+		fprintf(out, "  code %llx: not mapped\n", linear);
+		return;
+	}
+	fprintf(out, "  code %llx (physical %llx):", linear, tr.physical_address);
+	for (u64 at = start; at < start + CODE_BYTES; at++) {
+		u8 byte;
+
+		if (!read_code(vcpu, at, &byte))
+			fprintf(out, at == linear ? " <-->" : " --");
+		else
+			fprintf(out, at == linear ? " <%02x>" : " %02x", byte);
+	}
+	fputc('\n', out);
+}
+
+/* The instruction that KVM gave up on, as KVM fetched it. */
+static void dump_emulation_failure(FILE *out, const struct kvm_run *run)
+{
+	u32 n = run->emulation_failure.insn_size;
+
+	if (run->exit_reason != KVM_EXIT_INTERNAL_ERROR ||
+	    run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION || run->internal.ndata < 3 ||
+	    !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+		return;
+	fprintf(out, "  instruction:");
+	for (u32 i = 0; i < MIN(n, (u32)sizeof(run->emulation_failure.insn_bytes)); i++)
+		fprintf(out, " %02x", run->emulation_failure.insn_bytes[i]);
+	fputc('\n', out);
+}
+
+void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
+{
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	int ret;
+
+	ret = xioctl(vcpu->fd, KVM_GET_REGS, &regs);
+	if (ret >= 0)
+		ret = xioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
+	if (ret < 0) {
+		fprintf(out, "vcpu %u: its registers cannot be read: %s\n", vcpu->id,
+			strerror(-ret));
+		return;
+	}
+	fprintf(out, "vcpu %u:\n", vcpu->id);
+	dump_general(out, &regs);
+	dump_system(out, &sregs);
+	dump_events(out, vcpu);
+	dump_code(out, vcpu, linear_address(&regs, &sregs));
+	dump_emulation_failure(out, vcpu->run);
+}

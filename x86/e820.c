@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The memory map that every boot protocol tells the guest (ACPI 6.5, chapter 15). */
+#include "lkvm/memory.h"
+#include "x86.h"
+
+static void add(struct x86_mem_range *out, u32 *count, u64 base, u64 end, enum x86_mem_type type)
+{
+	if (base < end && *count < X86_MAX_MEM_RANGES)
+		out[(*count)++] = (struct x86_mem_range){ base, end - base, type };
+}
+
+u64 x86_ram_end(const struct guest_memory *mem, u64 base)
+{
+	u64 end = base;
+
+	for (unsigned int i = 0; i < mem->count; i++)
+		if (mem->regions[i].gpa == end && !(mem->regions[i].flags & MEM_ROM))
+			end += mem->regions[i].size;
+	return end;
+}
+
+u32 x86_memory_map(const struct guest_memory *mem, struct x86_mem_range *out)
+{
+	u64 low_end = x86_ram_end(mem, 0);
+	u64 high_end = x86_ram_end(mem, X86_HOLE_END);
+	u32 count = 0;
+
+	add(out, &count, 0, MIN(low_end, (u64)X86_EBDA), X86_MEM_RAM);
+	/* The EBDA, then the place of video memory and ROMs, where the ACPI tables are. */
+	add(out, &count, X86_EBDA, X86_HIGH_BASE, X86_MEM_RESERVED);
+	add(out, &count, X86_HIGH_BASE, low_end, X86_MEM_RAM);
+	/* Linux takes an ECAM only where the memory map reserves it (PCI Firmware 3.3, 4.1.2). */
+	add(out, &count, X86_ECAM_BASE, X86_ECAM_BASE + X86_ECAM_SIZE, X86_MEM_RESERVED);
+	add(out, &count, X86_HOLE_END, high_end, X86_MEM_RAM);
+	return count;
+}

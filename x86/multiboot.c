@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Multiboot (GNU Multiboot Specification 0.6.96): ELF images, or raw ones whose header says their
+ * addresses ("a.out kludge"), entered in 32-bit protected mode with EBX pointing to the boot
+ * information. Each initrd is one module.
+ */
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "loader.h"
+
+#define MB_SEARCH	8192U /* 3.1.1: the header lies in the first 8192 bytes, 4-byte aligned */
+#define MB_HEADER_MAGIC 0x1badb002U
+#define MB_LOADER_MAGIC 0x2badb002U /* 3.2: in EAX at entry */
+#define MB_WANT_VIDEO	BIT(2)
+#define MB_REQUIRED	0xffffU /* 3.1.2: what a loader does not understand here it must refuse */
+#define MB_UNDERSTOOD	(BIT(0) | BIT(1)) /* page-aligned modules, memory information: always so */
+
+#define MBI_MEMORY  BIT(0)
+#define MBI_CMDLINE BIT(2)
+#define MBI_MODULES BIT(3)
+#define MBI_MMAP    BIT(6)
+#define MBI_LOADER  BIT(9)
+
+struct mb_info {
+	__le32 flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr;
+	__le32 syms[4];
+	__le32 mmap_length, mmap_addr, drives_length, drives_addr, config_table, boot_loader_name;
+	__le32 apm_table, vbe_control_info, vbe_mode_info;
+	__le16 vbe_mode, vbe_interface_seg, vbe_interface_off, vbe_interface_len;
+};
+
+struct mb_mmap_entry {
+	__le32 size; /* of what follows */
+	__le64 base, len;
+	__le32 type; /* 1 is RAM */
+} __attribute__((packed));
+
+struct mb_module {
+	__le32 start, end, string, reserved;
+};
+
+/* All of it but the modules, as it lies at X86_START_INFO. */
+struct mb_page {
+	struct mb_info info;
+	struct mb_mmap_entry mmap[X86_MAX_MEM_RANGES];
+	char loader[8];
+};
+
+#define MB_MAX_MODULES 64U
+#define MB_NAME_MAX    128U /* with the NUL; longer names are cut */
+
+_Static_assert(sizeof(struct mb_info) == 88, "mb_info");
+_Static_assert(sizeof(struct mb_page) <= X86_PAGE_TABLES - X86_START_INFO, "multiboot page");
+_Static_assert(MB_MAX_MODULES *(sizeof(struct mb_module) + MB_NAME_MAX) <= X86_MODULES_SIZE,
+	       "multiboot modules");
+
+int multiboot_find(const struct boot_image *img, struct multiboot_header *h)
+{
+	u8 buf[MB_SEARCH];
+	u32 len = (u32)MIN(img->size, (u64)MB_SEARCH);
+
+	if (boot_image_read(img, 0, buf, len))
+		return -ENOENT;
+	for (u32 i = 0; i + 12 <= len; i += 4) {
+		u32 magic = (u32)get_le(buf + i, 4), flags = (u32)get_le(buf + i + 4, 4);
+
+		if (magic != MB_HEADER_MAGIC || magic + flags + (u32)get_le(buf + i + 8, 4))
+			continue;
+		*h = (struct multiboot_header){ .offset = i, .flags = flags };
+		if (!(flags & MULTIBOOT_AOUT_KLUDGE))
+			return 0;
+		if (i + 32 > len)
+			return -ENOENT;
+		h->header_addr = (u32)get_le(buf + i + 12, 4);
+		h->load_addr = (u32)get_le(buf + i + 16, 4);
+		h->load_end_addr = (u32)get_le(buf + i + 20, 4);
+		h->bss_end_addr = (u32)get_le(buf + i + 24, 4);
+		h->entry_addr = (u32)get_le(buf + i + 28, 4);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* 3.1.3: addresses from the header; *high is the end of the image with its bss. */
+static int load_kludge(const struct x86_loader *l, const struct multiboot_header *h, u64 *high)
+{
+	u64 before = (u64)h->header_addr - h->load_addr; /* from the image's start to its header */
+	u64 offset, filesz, memsz;
+	int ret;
+
+	if (h->header_addr < h->load_addr || before > h->offset)
+		return loader_error(l, -ENOEXEC,
+				    "its multiboot header has a load address %#x that does not fit "
+				    "its own address %#x",
+				    h->load_addr, h->header_addr);
+	offset = h->offset - before;
+	filesz = h->load_end_addr ? (u64)h->load_end_addr - h->load_addr : l->image->size - offset;
+	if ((h->load_end_addr && h->load_end_addr <= h->load_addr) ||
+	    !range_within(offset, filesz, 0, l->image->size))
+		return loader_error(l, -ENODATA,
+				    "its multiboot header says that it ends at %#x, and the file "
+				    "does not reach there (truncated?)",
+				    h->load_end_addr);
+	memsz = filesz;
+	if (h->bss_end_addr) {
+		if (h->bss_end_addr < h->load_addr + filesz)
+			return loader_error(l, -ENOEXEC,
+					    "its multiboot header has a bss that ends at %#x, "
+					    "before its data",
+					    h->bss_end_addr);
+		memsz = (u64)h->bss_end_addr - h->load_addr;
+	}
+	ret = loader_check_range(l, h->load_addr, memsz);
+	if (ret)
+		return ret;
+	*high = h->load_addr + memsz;
+	if (h->entry_addr < h->load_addr || h->entry_addr >= *high)
+		return loader_error(l, -ENOEXEC, "its entry point %#x is outside of it",
+				    h->entry_addr);
+	ret = boot_image_load(l->image, offset, l->mem, h->load_addr, filesz);
+	return ret ? loader_io_error(l, ret) : 0;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* Each initrd at its own page, one after the other from @bottom. */
+static int load_modules(const struct x86_loader *l, u64 bottom)
+{
+	const struct boot *boot = l->boot;
+	u64 low_end = x86_ram_end(l->mem, 0);
+	u64 gpa = ALIGN_UP(MAX(bottom, (u64)X86_HIGH_BASE), 4 * KiB);
+	u64 name = X86_MODULES + MB_MAX_MODULES * sizeof(struct mb_module);
+	char need[32], have[32];
+
+	if (boot->nr_initrds > MB_MAX_MODULES)
+		return loader_error(l, -E2BIG, "%u modules (-i) are too many, %u are possible",
+				    boot->nr_initrds, MB_MAX_MODULES);
+	for (u32 i = 0; i < boot->nr_initrds; i++, name += MB_NAME_MAX) {
+		struct boot one = { .initrds = &boot->initrds[i], .nr_initrds = 1 };
+		u64 size = boot->initrds[i].size;
+		u64 room = low_end > gpa ? low_end - gpa : 0;
+		char text[MB_NAME_MAX] = "";
+		struct mb_module mod;
+		int ret;
+
+		if (size > room || ALIGN_UP(size, 4ULL) > room) {
+			err("initrd '%s' does not fit: needs %s, have %s; give more memory with -m",
+			    boot->initrds[i].path, format_size(size, need, sizeof(need)),
+			    format_size(room, have, sizeof(have)));
+			return -ENOMEM;
+		}
+		ret = boot_initrd_load(&one, l->mem, gpa);
+		if (ret)
+			return ret;
+		strncpy(text, base_name(boot->initrds[i].path), sizeof(text) - 1);
+		mod = (struct mb_module){ cpu_to_le32((u32)gpa), cpu_to_le32((u32)(gpa + size)),
+					  cpu_to_le32((u32)name), 0 };
+		ret = gmem_write(l->mem, X86_MODULES + i * sizeof(mod), &mod, sizeof(mod));
+		if (!ret)
+			ret = gmem_write(l->mem, name, text, sizeof(text));
+		if (ret)
+			return loader_io_error(l, ret);
+		gpa = ALIGN_UP(gpa + size, 4 * KiB);
+	}
+	return 0;
+}
+
+static int write_info(const struct x86_loader *l)
+{
+	struct x86_mem_range map[X86_MAX_MEM_RANGES];
+	u32 count = x86_memory_map(l->mem, map);
+	u64 upper = x86_ram_end(l->mem, 0) - X86_HIGH_BASE;
+	struct mb_page page = {
+		.info = {
+			.flags = cpu_to_le32(MBI_MEMORY | MBI_CMDLINE | MBI_MODULES | MBI_MMAP |
+					     MBI_LOADER),
+			.mem_lower = cpu_to_le32(X86_EBDA / KiB),
+			.mem_upper = cpu_to_le32((u32)(upper / KiB)),
+			.cmdline = cpu_to_le32(X86_CMDLINE),
+			.mods_count = cpu_to_le32(l->boot->nr_initrds),
+			.mods_addr = cpu_to_le32(X86_MODULES),
+			.mmap_length = cpu_to_le32(count * (u32)sizeof(struct mb_mmap_entry)),
+			.mmap_addr =
+				cpu_to_le32(X86_START_INFO + offsetof(struct mb_page, mmap)),
+			.boot_loader_name =
+				cpu_to_le32(X86_START_INFO + offsetof(struct mb_page, loader)),
+		},
+		.loader = "lkvm",
+	};
+
+	for (u32 i = 0; i < count; i++)
+		page.mmap[i] = (struct mb_mmap_entry){
+			cpu_to_le32(sizeof(struct mb_mmap_entry) - 4),
+			cpu_to_le64(map[i].base),
+			cpu_to_le64(map[i].size),
+			cpu_to_le32(map[i].type),
+		};
+	return gmem_write(l->mem, X86_START_INFO, &page, sizeof(page));
+}
+
+/* Loaders pass the image's name before the words meant for it, and images count on that. */
+static int write_cmdline(const struct x86_loader *l)
+{
+	char name[MB_NAME_MAX] = "";
+
+	strncpy(name, base_name(l->image->path), sizeof(name) - 2);
+	if (l->cmdline && *l->cmdline)
+		strcat(name, " ");
+	return loader_write_cmdline(l, name, X86_CMDLINE_MAX - 1);
+}
+
+int multiboot_load(struct x86_loader *l, const struct multiboot_header *h,
+		   const struct elf_image *elf)
+{
+	u32 unmet = h->flags & MB_REQUIRED & ~MB_UNDERSTOOD;
+	u64 high = 0, entry;
+	int ret;
+
+	if (unmet)
+		return loader_error(l, -ENOTSUP, "its multiboot header requires %s (flags %#x)",
+				    unmet == MB_WANT_VIDEO ? "a screen, which this machine lacks"
+							   : "features that lkvm does not know",
+				    h->flags);
+	if (h->flags & MULTIBOOT_AOUT_KLUDGE) {
+		entry = h->entry_addr;
+		ret = load_kludge(l, h, &high);
+	} else if (elf) {
+		entry = elf->entry_paddr;
+		high = elf->high;
+		if (!loader_elf_holds(elf, entry))
+			return loader_error(l, -ENOEXEC,
+					    "its entry point %#llx is in none of its segments",
+					    elf->entry);
+		ret = loader_load_elf(l, elf);
+	} else {
+		return loader_error(l, -ENOEXEC,
+				    "a multiboot header, but neither an ELF file nor load "
+				    "addresses in that header");
+	}
+	if (!ret)
+		ret = write_cmdline(l);
+	if (!ret)
+		ret = load_modules(l, high);
+	if (ret)
+		return ret;
+	ret = write_info(l);
+	if (ret)
+		return loader_io_error(l, ret);
+	l->entry = (struct x86_entry){
+		.mode = X86_ENTRY_PROT32,
+		.rip = entry,
+		.rax = MB_LOADER_MAGIC,
+		.rbx = X86_START_INFO,
+	};
+	return 0;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* The x86 platform as data, and what is checked before there is a VM. */
+#include "platform.h"
+#include "layout.h"
+#include "lkvm/arch.h"
+#include "lkvm/config.h"
+#include "lkvm/kvm.h"
+#include "lkvm/log.h"
+#include "lkvm/options.h"
+
+/* kvmtool's places, in its order. */
+static const char *const kernel_search[] = {
+	"./bzImage",	    "arch/x86/boot/bzImage", "../../arch/x86/boot/bzImage",
+	"/boot/vmlinuz-%r", "/boot/bzImage-%r",	     NULL,
+};
+
+const struct arch_platform arch_platform = {
+	.name = "x86-64",
+	.option_mask = OPT_ARCH_X86,
+	.kernel_search = kernel_search,
+	.default_console = "ttyS0",
+	.pio_limit = 0x10000,
+	.serial = {
+		.pio = true,
+		.base = X86_PORT_COM1,
+		.size = 8,
+		.gsi = X86_GSI_COM1,
+		.edge = true,
+	},
+	.pvpanic = { .pio = true, .base = X86_PORT_PVPANIC, .size = 1 },
+	.debug_exit = { .pio = true, .base = X86_PORT_DEBUG_EXIT, .size = 4 },
+	.pci = {
+		.ecam_base = X86_ECAM_BASE,
+		.ecam_size = X86_ECAM_SIZE,
+		.mem32_base = X86_PCI_MEM32_BASE,
+		.mem32_size = X86_PCI_MEM32_SIZE,
+		.mem64_size = X86_PCI_MEM64_SIZE,
+		.io_base = X86_PCI_IO_BASE,
+		.io_size = X86_PCI_IO_SIZE,
+		.config_ports = true,
+		.intx_gsi = { X86_GSI_INTX, X86_GSI_INTX + 1, X86_GSI_INTX + 2, X86_GSI_INTX + 3 },
+	},
+	.virtio_mmio_base = X86_VIRTIO_MMIO,
+	.virtio_mmio_stride = X86_VIRTIO_STRIDE,
+	.virtio_mmio_max = X86_IOAPIC_PINS - X86_GSI_VIRTIO_MMIO,
+	.virtio_mmio_gsi = X86_GSI_VIRTIO_MMIO,
+};
+
+int arch_config_complete(struct vm_config *cfg)
+{
+	if (cfg->cpus > X86_MAX_VCPUS) {
+		err("-c %u: at most %u vcpus on x86", cfg->cpus, X86_MAX_VCPUS);
+		return -EINVAL;
+	}
+	if (cfg->irqchip == IRQCHIP_FULL && cfg->cpus > X86_XAPIC_MAX_VCPUS) {
+		err("-c %u: the full irqchip reaches %u vcpus; use --irqchip split", cfg->cpus,
+		    X86_XAPIC_MAX_VCPUS);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int arch_check_host(const struct kvm *kvm)
+{
+	static const struct {
+		u32 cap;
+		const char *name, *why;
+	} needed[] = {
+		{ KVM_CAP_USER_MEMORY, "USER_MEMORY", "the guest's memory" },
+		{ KVM_CAP_SET_TSS_ADDR, "SET_TSS_ADDR", "real mode" },
+		{ KVM_CAP_SET_IDENTITY_MAP_ADDR, "SET_IDENTITY_MAP_ADDR", "real mode" },
+		{ KVM_CAP_EXT_CPUID, "EXT_CPUID", "the guest's CPUID" },
+		{ KVM_CAP_IRQCHIP, "IRQCHIP", "interrupts" },
+		{ KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING", "interrupt routes" },
+		{ KVM_CAP_SIGNAL_MSI, "SIGNAL_MSI", "message interrupts" },
+		{ KVM_CAP_IRQFD, "IRQFD", "interrupts of devices" },
+		{ KVM_CAP_IOEVENTFD, "IOEVENTFD", "notifications to devices" },
+		{ KVM_CAP_MP_STATE, "MP_STATE", "starting and resetting vcpus" },
+		{ KVM_CAP_VCPU_EVENTS, "VCPU_EVENTS", "resetting vcpus" },
+		{ KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT", "stopping vcpus" },
+	};
+	int ret = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		if (kvm_check_cap(kvm, needed[i].cap) > 0)
+			continue;
+		err("this host's KVM has no KVM_CAP_%s, needed for %s; use a newer kernel",
+		    needed[i].name, needed[i].why);
+		ret = -ENOTSUP;
+	}
+	return ret;
+}
+
+u64 arch_vm_type(const struct vm_config *cfg)
+{
+	return 0;
+}

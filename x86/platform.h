@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the files of the x86 platform: CPUID, interrupt controllers, power management, ACPI. */
+#ifndef LKVM_X86_PLATFORM_H
+#define LKVM_X86_PLATFORM_H
+
+#include <linux/kvm.h>
+
+#include "lkvm/types.h"
+
+struct aml;
+struct irqs;
+struct kvm;
+struct vcpu;
+struct vm;
+struct x86_ioapic;
+struct x86_pm;
+
+/*
+ * One vcpu costs up to 46 bytes of ACPI tables, of which [X86_ACPI_BASE, +X86_ACPI_SIZE) holds 128
+ * KiB.
+ */
+#define X86_MAX_VCPUS 2048U
+/* A local APIC's id has 8 bits in a plain message; 255 is the broadcast. */
+#define X86_XAPIC_MAX_VCPUS 255U
+
+/* x86/cpuid.c */
+
+/* What KVM supports, as an owned copy; 0 or -errno, prints nothing. */
+int x86_cpuid_supported(const struct kvm *kvm, struct kvm_cpuid2 **out) __must_check;
+/* The entry for @function (and @index where it has subleaves), or NULL. */
+struct kvm_cpuid_entry2 *x86_cpuid_find(struct kvm_cpuid2 *cpuid, u32 function, u32 index);
+/* Usable bits of a guest physical address. */
+u32 x86_cpuid_phys_bits(struct kvm_cpuid2 *supported);
+
+struct x86_cpuid_params {
+	u32 apic_id;
+	u32 nr_cpus;	   /* cores of the one socket */
+	u32 tsc_khz;	   /* 0: not known */
+	bool tsc_deadline; /* the local APIC has that timer mode */
+	bool msi_ext_dest;
+};
+/*
+ * One vcpu's CPUID: what KVM supports, with the topology and identity of @p. The result is the
+ * caller's (free); -ENOMEM.
+ */
+int x86_cpuid_build(const struct kvm_cpuid2 *supported, const struct x86_cpuid_params *p,
+		    struct kvm_cpuid2 **out) __must_check;
+
+/*
+ * x86/irqchip.c: PIC, PIT, IOAPIC and local APICs as the configuration asks; before any vcpu. Then,
+ * first of all devices, the one that resets them. Both print.
+ */
+int x86_irqchip_init(struct vm *vm) __must_check;
+int x86_irqchip_create(struct vm *vm) __must_check;
+/*
+ * Without interrupt remapping a guest puts bits 8 to 14 of a destination into bits 5 to 11 of the
+ * message's address (KVM_FEATURE_MSI_EXT_DEST_ID); KVM wants them in the upper half
+ * (KVM_X2APIC_API_USE_32BIT_IDS).
+ */
+u64 x86_kvm_msi_address(u64 addr);
+
+/* x86/ioapic.c: the split irqchip's IOAPIC, in userspace. */
+int x86_ioapic_create(struct vm *vm, struct x86_ioapic **out) __must_check;
+/* Drive an input pin. Any thread. */
+void x86_ioapic_set_level(struct x86_ioapic *ioapic, u32 pin, bool level);
+/* A local APIC has ended the level-triggered interrupt @vector. Any thread. */
+void x86_ioapic_eoi(struct x86_ioapic *ioapic, u8 vector);
+
+/* x86/pm.c: ACPI's sleep, reset and event registers at X86_PORT_PM. */
+#define X86_PM_SLEEP_CONTROL (X86_PORT_PM + 0)
+#define X86_PM_SLEEP_STATUS  (X86_PORT_PM + 1)
+#define X86_PM_EVENT	     (X86_PORT_PM + 3)
+#define X86_PM_S5	     5U /* SLP_TYP of the off state */
+int x86_pm_create(struct vm *vm, struct x86_pm **out) __must_check;
+
+/*
+ * x86/acpi-tables.c, x86/acpi-dsdt.c: each appends one table to @out; the tables will lie at @base
+ * plus their offset. A table starts at acpi_begin's offset.
+ */
+size_t acpi_begin(struct aml *out, const char *signature, u8 revision);
+/* Fix length and checksum of the table that began at @start and ends here. */
+void acpi_end(struct aml *out, size_t start);
+size_t acpi_dsdt(struct aml *out, struct vm *vm);
+size_t acpi_fadt(struct aml *out, u64 dsdt_gpa);
+size_t acpi_madt(struct aml *out, u32 nr_cpus, bool pic);
+size_t acpi_mcfg(struct aml *out);
+size_t acpi_spcr(struct aml *out);
+size_t acpi_xsdt(struct aml *out, const u64 *tables, u32 count);
+void acpi_rsdp(u8 rsdp[36], u64 xsdt_gpa);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PVH direct boot (Xen docs/misc/pvh.pandoc; public/arch-x86/hvm/start_info.h): an ELF image
+ * entered in 32-bit protected mode with EBX pointing to hvm_start_info.
+ */
+#include "loader.h"
+
+#define START_INFO_MAGIC 0x336ec578U
+
+struct hvm_start_info {
+	__le32 magic, version, flags, nr_modules;
+	__le64 modlist_paddr, cmdline_paddr, rsdp_paddr;
+	/* Version 1. */
+	__le64 memmap_paddr;
+	__le32 memmap_entries, reserved;
+};
+
+struct hvm_modlist_entry {
+	__le64 paddr, size, cmdline_paddr, reserved;
+};
+
+struct hvm_memmap_entry {
+	__le64 addr, size;
+	__le32 type, reserved;
+};
+
+/* All of it, as it lies at X86_START_INFO. */
+struct start_page {
+	struct hvm_start_info info;
+	struct hvm_modlist_entry module;
+	struct hvm_memmap_entry map[X86_MAX_MEM_RANGES];
+};
+
+_Static_assert(sizeof(struct hvm_start_info) == 56, "hvm_start_info");
+_Static_assert(sizeof(struct start_page) <= X86_PAGE_TABLES - X86_START_INFO, "start page");
+
+static int write_start_page(const struct x86_loader *l, u64 initrd, u64 initrd_size)
+{
+	struct x86_mem_range map[X86_MAX_MEM_RANGES];
+	u32 count = x86_memory_map(l->mem, map);
+	struct start_page page = {
+		.info = {
+			.magic = cpu_to_le32(START_INFO_MAGIC),
+			.version = cpu_to_le32(1),
+			.cmdline_paddr = cpu_to_le64(X86_CMDLINE),
+			.rsdp_paddr = cpu_to_le64(l->rsdp),
+			.memmap_paddr =
+				cpu_to_le64(X86_START_INFO + offsetof(struct start_page, map)),
+			.memmap_entries = cpu_to_le32(count),
+		},
+	};
+
+	for (u32 i = 0; i < count; i++) /* the types have e820's numbers */
+		page.map[i] = (struct hvm_memmap_entry){ cpu_to_le64(map[i].base),
+							 cpu_to_le64(map[i].size),
+							 cpu_to_le32(map[i].type), 0 };
+	if (initrd_size) {
+		page.info.nr_modules = cpu_to_le32(1);
+		page.info.modlist_paddr =
+			cpu_to_le64(X86_START_INFO + offsetof(struct start_page, module));
+		page.module.paddr = cpu_to_le64(initrd);
+		page.module.size = cpu_to_le64(initrd_size);
+	}
+	return gmem_write(l->mem, X86_START_INFO, &page, sizeof(page));
+}
+
+int pvh_load(struct x86_loader *l, const struct elf_image *elf)
+{
+	u64 initrd, initrd_size;
+	int ret;
+
+	if (!loader_elf_holds(elf, elf->pvh_entry))
+		return loader_error(l, -ENOEXEC, "its PVH entry %#llx is in none of its segments",
+				    elf->pvh_entry);
+	ret = loader_load_elf(l, elf);
+	if (!ret)
+		ret = loader_write_cmdline(l, "", X86_CMDLINE_MAX - 1);
+	/* Linux keeps 32 bits of the module's address: never above 4 GiB. */
+	if (!ret)
+		ret = loader_place_initrd(l, elf->high, X86_HOLE_BASE, false, &initrd,
+					  &initrd_size);
+	if (ret)
+		return ret;
+	ret = write_start_page(l, initrd, initrd_size);
+	if (ret)
+		return loader_io_error(l, ret);
+	l->entry = (struct x86_entry){
+		.mode = X86_ENTRY_PROT32,
+		.rip = elf->pvh_entry,
+		.rbx = X86_START_INFO,
+	};
+	return 0;
+}

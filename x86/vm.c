@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VM as x86 wants it: RAM around the hole below 4 GiB, KVM's own pages, capabilities, and the
+ * devices that only a PC has (Linux Documentation/virt/kvm/api.rst).
+ */
+#include "lkvm/vm.h"
+
+#include <stdlib.h>
+
+#include "layout.h"
+#include "lkvm/arch.h"
+#include "lkvm/config.h"
+#include "lkvm/hw.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "platform.h"
+#include "x86.h"
+
+/* RAM, then the window for 64-bit BARs, must end within the guest's physical addresses. */
+static int lay_out(struct vm *vm)
+{
+	struct arch_vm *arch = vm->arch;
+	u64 memory = vm->cfg->memory;
+	u64 hole = X86_HOLE_END - X86_HOLE_BASE;
+	u64 ram_end = memory > X86_HOLE_BASE ? memory + hole : X86_HOLE_END;
+	u64 top = 1ULL << MIN(arch->phys_bits, 52U);
+
+	arch->pci_mem64_base = ALIGN_UP(ram_end, X86_PCI_MEM64_SIZE);
+	if (!range_within(arch->pci_mem64_base, X86_PCI_MEM64_SIZE, 0, top)) {
+		u64 most = ALIGN_DOWN(top - X86_PCI_MEM64_SIZE, X86_PCI_MEM64_SIZE) - hole;
+		char size[32], limit[32];
+
+		err("memory: %s is more than a guest's %u address bits hold on this host; the "
+		    "most is "
+		    "%s",
+		    format_size(memory, size, sizeof(size)), arch->phys_bits,
+		    format_size(most, limit, sizeof(limit)));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int arch_add_memory(struct vm *vm)
+{
+	u64 memory = vm->cfg->memory;
+	int ret;
+
+	vm->arch = xcalloc(1, sizeof(*vm->arch));
+	ret = x86_cpuid_supported(&vm->kvm, &vm->arch->cpuid);
+	if (ret) {
+		err("KVM_GET_SUPPORTED_CPUID: %s", strerror(-ret));
+		return ret;
+	}
+	vm->arch->phys_bits = x86_cpuid_phys_bits(vm->arch->cpuid);
+	ret = lay_out(vm);
+	if (ret)
+		return ret;
+	ret = vm_add_ram(vm, 0, MIN(memory, X86_HOLE_BASE), "ram-low");
+	if (ret || memory <= X86_HOLE_BASE)
+		return ret;
+	return vm_add_ram(vm, X86_HOLE_END, memory - X86_HOLE_BASE, "ram-high");
+}
+
+u64 arch_pci_mem64_base(const struct vm *vm)
+{
+	return vm->arch->pci_mem64_base;
+}
+
+/* Improvements that a host may lack: nothing depends on them. */
+static void enable_optional_caps(struct vm *vm)
+{
+	/* An id beyond the last vcpu's then costs KVM no memory. */
+	if (kvm_enable_cap(&vm->kvm, KVM_CAP_MAX_VCPU_ID, vm->cfg->cpus))
+		debug("KVM_CAP_MAX_VCPU_ID is not available");
+	/* What KVM cannot emulate comes here with its bytes, instead of #UD in the guest. */
+	if (kvm_enable_cap(&vm->kvm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1))
+		debug("KVM_CAP_EXIT_ON_EMULATION_FAILURE is not available");
+}
+
+int arch_vm_init(struct vm *vm)
+{
+	u64 identity_map = X86_IDENTITY_MAP;
+	int ret;
+
+	ret = xioctl(vm->kvm.vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+	if (ret < 0) {
+		err("KVM_SET_IDENTITY_MAP_ADDR: %s", strerror(-ret));
+		return ret;
+	}
+	ret = xioctl_val(vm->kvm.vm_fd, KVM_SET_TSS_ADDR, X86_TSS);
+	if (ret < 0) {
+		err("KVM_SET_TSS_ADDR: %s", strerror(-ret));
+		return ret;
+	}
+	enable_optional_caps(vm);
+	ret = x86_irqchip_init(vm);
+	if (ret)
+		return ret;
+	return x86_reset_init(vm);
+}
+
+int arch_vm_late_init(struct vm *vm)
+{
+	return 0;
+}
+
+/* The interrupt controllers come first: the lines of all others lead there. */
+int arch_add_devices(struct vm *vm)
+{
+	int ret;
+
+	ret = x86_irqchip_create(vm);
+	if (ret)
+		return ret;
+	ret = x86_pm_create(vm, &vm->arch->pm);
+	if (ret)
+		return ret;
+	ret = i8042_create(vm);
+	if (ret)
+		return ret;
+	return cmos_rtc_create(vm);
+}
+
+void arch_vm_destroy(struct vm *vm)
+{
+	if (!vm->arch)
+		return;
+	x86_reset_destroy(vm);
+	free(vm->arch->cpuid);
+	free(vm->arch);
+	vm->arch = NULL;
+}
