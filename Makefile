@@ -75,7 +75,7 @@ OBJS := $(SRCS:%.c=$(O)/obj/%.o)
 LIB_OBJS := $(filter-out $(O)/obj/main.o,$(OBJS))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 
-all: $(O)/liblkvm.a ## build the library (default)
+all: $(O)/lkvm ## build lkvm (default)
 
 $(O)/lkvm: $(O)/obj/main.o $(O)/liblkvm.a
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* `lkvm help`: the commands, one command's options, and the same for the manual and completion. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lkvm/cli.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+
+struct help_args {
+	bool man;
+	bool words;
+};
+
+static const struct option_spec help_options[] = {
+	{ .type = OPT_FLAG,
+	  .name = "man",
+	  .help = "the options as mdoc source",
+	  .offset = offsetof(struct help_args, man),
+	  .hidden = true },
+	{ .type = OPT_FLAG,
+	  .name = "words",
+	  .help = "the options for shell completion",
+	  .offset = offsetof(struct help_args, words),
+	  .hidden = true },
+	OPT_END,
+};
+
+const struct command *command_find(const char *name)
+{
+	const char *names[16];
+	const char *near;
+	size_t n = 0;
+
+	for (; n < ARRAY_SIZE(names) - 1 && commands[n]; n++) {
+		if (!strcmp(commands[n]->name, name))
+			return commands[n];
+		names[n] = commands[n]->name;
+	}
+	names[n] = NULL;
+	near = nearest_word(name, names);
+	if (near)
+		err("'%s' is not an lkvm command; did you mean '%s'?", name, near);
+	else
+		err("'%s' is not an lkvm command; 'lkvm help' lists them, 'lkvm run %s' boots a "
+		    "kernel",
+		    name, name);
+	return NULL;
+}
+
+void commands_print_help(FILE *out)
+{
+	fprintf(out, "usage: lkvm COMMAND [options]\n\n"
+		     "The most commonly used lkvm commands are:\n");
+	for (const struct command *const *c = commands; *c; c++)
+		fprintf(out, "  %-10s %s\n", (*c)->name, (*c)->summary);
+	fprintf(out, "\n'lkvm help COMMAND' shows the options of a command, lkvm(1) tells all.\n");
+}
+
+static int cmd_help_main(const struct command *cmd, int argc, char **argv)
+{
+	struct help_args args = { 0 };
+	const struct command *about;
+	int words, rest;
+	int ret = options_parse(cmd, argc, argv, &args, &words, &rest);
+
+	if (ret)
+		return ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
+	if (words > 1 || rest < argc) {
+		err("help: one command at a time; 'lkvm help' lists them");
+		return EXIT_USAGE;
+	}
+	if (!words) {
+		for (size_t i = 0; args.words && commands[i]; i++)
+			puts(commands[i]->name);
+		if (!args.words)
+			commands_print_help(stdout);
+		return EXIT_SUCCESS;
+	}
+	about = command_find(argv[0]);
+	if (!about)
+		return EXIT_USAGE;
+	if (args.man)
+		options_print_man(about, stdout);
+	else if (args.words)
+		options_print_words(about, stdout);
+	else
+		options_print_help(about, stdout);
+	return EXIT_SUCCESS;
+}
+
+const struct command cmd_help = {
+	.name = "help",
+	.summary = "Show the commands, or the options of one",
+	.usage = "lkvm help [COMMAND]",
+	.description = "Lists the commands, or shows how one is used.",
+	.options = help_options,
+	.run = cmd_help_main,
+};

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The configuration of one VM: its defaults (memory, vcpus, kernel and command line as kvmtool
+ * chooses them), its validation, and how it is printed.
+ */
+#include "lkvm/config.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "lkvm/arch.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+
+#define NAME_LEN_MAX 64
+/* No processor that KVM runs on has more than 52 bits of physical address. */
+#define MEMORY_MAX (1ULL << 52)
+
+const char *const kernel_format_names[] = { "auto",	 "bzimage", "elf", "pvh",
+					    "multiboot", "flat",    NULL };
+const char *const console_kind_names[] = { "serial", "virtio", NULL };
+const char *const irqchip_kind_names[] = { "default", "full", "split", NULL };
+const char *const virtio_transport_names[] = { "pci", "mmio", NULL };
+
+void config_init(struct vm_config *cfg)
+{
+	memset(cfg, 0, sizeof(*cfg));
+	cfg->name = xasprintf("guest-%d", (int)getpid());
+	cfg->kvm_path = xstrdup("/dev/kvm");
+}
+
+void config_destroy(struct vm_config *cfg)
+{
+	for (u32 i = 0; i < cfg->nr_initrds; i++)
+		free(cfg->initrds[i]);
+	for (u32 i = 0; i < cfg->nr_disks; i++)
+		free(cfg->disks[i].path);
+	for (u32 i = 0; i < cfg->nr_nets; i++)
+		free(cfg->nets[i].tapif);
+	free(cfg->initrds);
+	free(cfg->disks);
+	free(cfg->nets);
+	free(cfg->name);
+	free(cfg->kernel);
+	free(cfg->params);
+	free(cfg->cmdline);
+	free(cfg->firmware);
+	free(cfg->hugetlbfs);
+	free(cfg->kvm_path);
+	memset(cfg, 0, sizeof(*cfg));
+}
+
+/* One more zeroed element behind the @count that *array holds. The command line bounds the count.
+ */
+static void *grow(void *array, u32 *count, size_t size)
+{
+	u8 *p = xrealloc(array, (*count + (size_t)1) * size);
+
+	memset(p + *count * size, 0, size);
+	++*count;
+	return p;
+}
+
+void config_add_initrd(struct vm_config *cfg, const char *path)
+{
+	cfg->initrds = grow(cfg->initrds, &cfg->nr_initrds, sizeof(*cfg->initrds));
+	cfg->initrds[cfg->nr_initrds - 1] = xstrdup(path);
+}
+
+struct disk_config *config_add_disk(struct vm_config *cfg)
+{
+	cfg->disks = grow(cfg->disks, &cfg->nr_disks, sizeof(*cfg->disks));
+	return &cfg->disks[cfg->nr_disks - 1];
+}
+
+struct net_config *config_add_net(struct vm_config *cfg)
+{
+	cfg->nets = grow(cfg->nets, &cfg->nr_nets, sizeof(*cfg->nets));
+	return &cfg->nets[cfg->nr_nets - 1];
+}
+
+/* The name becomes part of file names: letters, digits and . _ - , no leading dot or dash. */
+static int check_name(const struct vm_config *cfg)
+{
+	const char *s = cfg->name;
+	size_t len = strlen(s);
+	bool ok = len && len <= NAME_LEN_MAX && *s != '.' && *s != '-';
+
+	for (; ok && *s; s++)
+		ok = isalnum((unsigned char)*s) || *s == '.' || *s == '_' || *s == '-';
+	if (ok)
+		return 0;
+	err("name '%s': must be 1 to %d letters, digits, '.', '_' or '-', beginning with none of "
+	    "'.' and '-'",
+	    cfg->name, NAME_LEN_MAX);
+	return -EINVAL;
+}
+
+static int check_not_empty(const char *path, const char *option)
+{
+	if (!path || *path)
+		return 0;
+	err("option '--%s': the name is empty", option);
+	return -EINVAL;
+}
+
+static int check_paths(const struct vm_config *cfg)
+{
+	int ret = check_not_empty(cfg->kernel, "kernel");
+
+	for (u32 i = 0; i < cfg->nr_initrds && !ret; i++)
+		ret = check_not_empty(cfg->initrds[i], "initrd");
+	for (u32 i = 0; i < cfg->nr_disks && !ret; i++)
+		ret = check_not_empty(cfg->disks[i].path, "disk");
+	if (!ret)
+		ret = check_not_empty(cfg->firmware, "firmware");
+	if (!ret)
+		ret = check_not_empty(cfg->hugetlbfs, "hugetlbfs");
+	if (!ret)
+		ret = check_not_empty(cfg->kvm_path, "dev");
+	return ret;
+}
+
+static int check_firmware(const struct vm_config *cfg)
+{
+	if (!cfg->firmware)
+		return 0;
+	if (cfg->kernel) {
+		err("firmware '%s' and kernel '%s': only one of them can be started; leave out "
+		    "--firmware or --kernel",
+		    cfg->firmware, cfg->kernel);
+		return -EINVAL;
+	}
+	if (cfg->nr_initrds || cfg->params) {
+		err("firmware '%s': %s would have no kernel to go to; leave it out", cfg->firmware,
+		    cfg->nr_initrds ? "--initrd" : "--params");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static u64 host_memory(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+	return pages > 0 && size > 0 ? (u64)pages * (u64)size : 0;
+}
+
+static void complete_cpus(struct vm_config *cfg)
+{
+	long online;
+
+	if (cfg->cpus)
+		return;
+	online = sysconf(_SC_NPROCESSORS_ONLN);
+	cfg->cpus = online > 0 ? (u32)online : 1;
+}
+
+static int complete_memory(struct vm_config *cfg)
+{
+	u64 page = (u64)sysconf(_SC_PAGESIZE), host = host_memory();
+	char a[32], b[32];
+
+	if (!cfg->memory) {
+		cfg->memory = 64 * MiB * ((u64)cfg->cpus + 3);
+		if (host && cfg->memory > host / 5 * 4)
+			cfg->memory = MAX(ALIGN_DOWN(host / 5 * 4, MiB), MiB);
+	}
+	if (cfg->memory < MiB) {
+		err("memory: %s is too little; the least is 1M",
+		    format_size(cfg->memory, a, sizeof(a)));
+		return -EINVAL;
+	}
+	if (cfg->memory > MEMORY_MAX) {
+		err("memory: %s is more than any host can address; the most is %s",
+		    format_size(cfg->memory, a, sizeof(a)), format_size(MEMORY_MAX, b, sizeof(b)));
+		return -EINVAL;
+	}
+	if (!IS_ALIGNED(cfg->memory, page)) {
+		u64 rounded = ALIGN_UP(cfg->memory, page);
+
+		info("memory: %s rounded up to whole pages: %s",
+		     format_size(cfg->memory, a, sizeof(a)), format_size(rounded, b, sizeof(b)));
+		cfg->memory = rounded;
+	}
+	if (host && cfg->memory > host)
+		warn("memory: %s is more than the host's %lluM",
+		     format_size(cfg->memory, a, sizeof(a)), host / MiB);
+	return 0;
+}
+
+/* The same file or block device behind two names. */
+static bool same_disk(const struct disk_config *a, const struct disk_config *b)
+{
+	struct stat sa, sb;
+
+	if (!strcmp(a->path, b->path))
+		return true;
+	if (stat(a->path, &sa) || stat(b->path, &sb))
+		return false; /* disk_open says what is wrong */
+	if (S_ISBLK(sa.st_mode) && S_ISBLK(sb.st_mode))
+		return sa.st_rdev == sb.st_rdev;
+	return sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+static int check_disks(const struct vm_config *cfg)
+{
+	for (u32 i = 0; i < cfg->nr_disks; i++) {
+		for (u32 j = 0; j < i; j++) {
+			const struct disk_config *a = &cfg->disks[j], *b = &cfg->disks[i];
+
+			if ((a->readonly && b->readonly) || !same_disk(a, b))
+				continue;
+			err("disk '%s' is given twice, as '%s' too, and not both times read-only; "
+			    "add ',ro' or leave one out",
+			    b->path, a->path);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int check_nets(const struct vm_config *cfg)
+{
+	for (u32 i = 0; i < cfg->nr_nets; i++) {
+		for (u32 j = 0; j < i; j++) {
+			const struct net_config *a = &cfg->nets[j], *b = &cfg->nets[i];
+
+			if (a->tapif && b->tapif && !strcmp(a->tapif, b->tapif)) {
+				err("network: tap '%s' is given twice; each card needs its own",
+				    a->tapif);
+				return -EINVAL;
+			}
+			if (a->has_guest_mac && b->has_guest_mac &&
+			    !memcmp(a->guest_mac, b->guest_mac, sizeof(a->guest_mac))) {
+				err("network: two cards have the same guest_mac; each needs its "
+				    "own");
+				return -EINVAL;
+			}
+		}
+	}
+	return 0;
+}
+
+static int check_virtio_mmio(const struct vm_config *cfg)
+{
+	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->rng + (cfg->console == CONSOLE_VIRTIO);
+
+	if (cfg->transport != TRANSPORT_MMIO || nr <= arch_platform.virtio_mmio_max)
+		return 0;
+	err("%llu virtio devices are too many for --virtio-transport mmio, which has room for %u; "
+	    "use pci",
+	    nr, arch_platform.virtio_mmio_max);
+	return -EINVAL;
+}
+
+/* A pattern of the architecture's list with %r made the running kernel's release. */
+static char *expand_kernel(const char *pattern, const char *release)
+{
+	const char *r = strstr(pattern, "%r");
+
+	if (!r)
+		return xstrdup(pattern);
+	return xasprintf("%.*s%s%s", (int)(r - pattern), pattern, release, r + 2);
+}
+
+static int find_kernel(struct vm_config *cfg)
+{
+	char *looked = xstrdup("");
+	struct utsname uts;
+
+	if (uname(&uts))
+		snprintf(uts.release, sizeof(uts.release), "unknown");
+	for (const char *const *p = arch_platform.kernel_search; *p && !cfg->kernel; p++) {
+		char *path = expand_kernel(*p, uts.release), *more;
+		struct stat st;
+		bool there = !stat(path, &st) && S_ISREG(st.st_mode);
+
+		if (there && !access(path, R_OK)) {
+			cfg->kernel = path;
+			break;
+		}
+		more = xasprintf("%s%s%s%s", looked, *looked ? ", " : "", path,
+				 there ? " (not readable)" : "");
+		free(looked);
+		free(path);
+		looked = more;
+	}
+	if (cfg->kernel)
+		info("kernel: found %s; -k FILE names another", cfg->kernel);
+	else
+		err("no kernel: none is named and none was found (%s); name one with -k FILE",
+		    looked);
+	free(looked);
+	return cfg->kernel ? 0 : -ENOENT;
+}
+
+/*
+ * Is there a word that begins with @prefix among the kernel's own parameters? As the kernel reads
+ * them (lib/cmdline.c next_arg): blanks part words but not inside double quotes, a word may be
+ * quoted as a whole, and what follows "--" is init's.
+ */
+static bool has_param(const char *params, const char *prefix)
+{
+	bool quoted = false, start = true;
+
+	for (const char *p = params; *p; p++) {
+		if (start) {
+			const char *word = p + (*p == '"');
+
+			if (!strncmp(p, "--", 2) && (!p[2] || isspace((unsigned char)p[2])))
+				return false;
+			if (!strncmp(word, prefix, strlen(prefix)))
+				return true;
+		}
+		if (*p == '"')
+			quoted = !quoted;
+		start = !quoted && isspace((unsigned char)*p);
+	}
+	return false;
+}
+
+/* Images that are no Linux have no use for Linux's words. */
+static bool wants_default_params(const struct vm_config *cfg)
+{
+	return !cfg->nodefaults && cfg->kernel && cfg->kernel_format != KERNEL_MULTIBOOT &&
+	       cfg->kernel_format != KERNEL_FLAT;
+}
+
+/* Defaults go before the user's words: the last of two wins, and "--" may stand among the latter.
+ */
+static void make_cmdline(struct vm_config *cfg)
+{
+	const char *params = cfg->params ? cfg->params : "";
+	const char *console = "", *root = "";
+	char added[128];
+
+	free(cfg->cmdline);
+	cfg->cmdline = NULL;
+	if (wants_default_params(cfg)) {
+		if (!has_param(params, "console="))
+			console = cfg->console == CONSOLE_VIRTIO ? "hvc0"
+								 : arch_platform.default_console;
+		if (cfg->nr_disks && !cfg->nr_initrds && !has_param(params, "root="))
+			root = cfg->disks[0].readonly ? "root=/dev/vda ro" : "root=/dev/vda rw";
+	}
+	snprintf(added, sizeof(added), "%s%s%s%s", *console ? "console=" : "", console,
+		 *console && *root ? " " : "", root);
+	if (*added)
+		info("kernel parameters: added '%s'; --nodefaults adds none", added);
+	cfg->cmdline = xasprintf("%s%s%s", added, *added && *params ? " " : "", params);
+}
+
+int config_complete(struct vm_config *cfg)
+{
+	int ret = check_name(cfg);
+
+	if (!ret)
+		ret = check_paths(cfg);
+	if (!ret)
+		ret = check_firmware(cfg);
+	complete_cpus(cfg);
+	if (!ret)
+		ret = complete_memory(cfg);
+	if (!ret)
+		ret = check_disks(cfg);
+	if (!ret)
+		ret = check_nets(cfg);
+	if (!ret)
+		ret = check_virtio_mmio(cfg);
+	if (!ret && !cfg->kernel && !cfg->firmware)
+		ret = find_kernel(cfg);
+	if (ret)
+		return ret;
+	make_cmdline(cfg);
+	return arch_config_complete(cfg);
+}
+
+static void print_line(FILE *out, const char *name, const char *value)
+{
+	fprintf(out, "%s: %s\n", name, value ? value : "none");
+}
+
+static void print_devices(const struct vm_config *cfg, FILE *out)
+{
+	for (u32 i = 0; i < cfg->nr_disks; i++) {
+		const struct disk_config *d = &cfg->disks[i];
+
+		fprintf(out, "disk: %s%s%s\n", d->path, d->readonly ? ",ro" : "",
+			d->direct ? ",direct" : "");
+	}
+	if (!cfg->nr_disks)
+		print_line(out, "disk", NULL);
+	for (u32 i = 0; i < cfg->nr_nets; i++) {
+		const struct net_config *n = &cfg->nets[i];
+		const u8 *m = n->guest_mac;
+
+		fprintf(out, "network: mode=%s", n->mode == NET_TAP ? "tap" : "none");
+		if (n->tapif)
+			fprintf(out, ",tapif=%s", n->tapif);
+		if (n->has_guest_mac)
+			fprintf(out, ",guest_mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
+				m[3], m[4], m[5]);
+		fputc('\n', out);
+	}
+	if (!cfg->nr_nets)
+		print_line(out, "network", NULL);
+}
+
+void config_print(const struct vm_config *cfg, FILE *out)
+{
+	char size[32];
+
+	print_line(out, "name", cfg->name);
+	fprintf(out, "cpus: %u\n", cfg->cpus);
+	print_line(out, "mem", format_size(cfg->memory, size, sizeof(size)));
+	print_line(out, "hugetlbfs", cfg->hugetlbfs);
+	print_line(out, "irqchip", irqchip_kind_names[cfg->irqchip]);
+	print_line(out, "virtio-transport", virtio_transport_names[cfg->transport]);
+	print_line(out, "dev", cfg->kvm_path);
+	print_line(out, "kernel", cfg->kernel);
+	print_line(out, "kernel-format", kernel_format_names[cfg->kernel_format]);
+	for (u32 i = 0; i < cfg->nr_initrds; i++)
+		print_line(out, "initrd", cfg->initrds[i]);
+	if (!cfg->nr_initrds)
+		print_line(out, "initrd", NULL);
+	print_line(out, "params", cfg->params);
+	print_line(out, "cmdline", cfg->cmdline);
+	print_line(out, "firmware", cfg->firmware);
+	print_line(out, "nodefaults", cfg->nodefaults ? "yes" : "no");
+	print_line(out, "no-reboot", cfg->no_reboot ? "yes" : "no");
+	print_devices(cfg, out);
+	print_line(out, "rng", cfg->rng ? "yes" : "no");
+	print_line(out, "console", console_kind_names[cfg->console]);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* The program: the table of commands, and the first word of the command line. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lkvm/cli.h"
+#include "lkvm/log.h"
+
+const struct command *const commands[] = { &cmd_run, &cmd_help, &cmd_version, NULL };
+
+/*
+ * A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and console
+ * output would go into a disk image.
+ */
+static void open_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+			continue;
+		/* The lowest free number is @fd: all below are open. */
+		if (open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) != fd)
+			_exit(EXIT_FAILURE);
+	}
+}
+
+/* `lkvm --help` and `lkvm --version` are commands in the shape of options. */
+static const char *command_name(const char *word)
+{
+	if (!strcmp(word, "--help") || !strcmp(word, "-h"))
+		return "help";
+	if (!strcmp(word, "--version") || !strcmp(word, "-v"))
+		return "version";
+	return word;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *cmd;
+	const char *name;
+	int status;
+
+	open_standard_fds();
+	if (argc < 2) {
+		commands_print_help(stderr);
+		return EXIT_USAGE;
+	}
+	name = command_name(argv[1]);
+	if (*name == '-') {
+		err("option '%s' without a command; try 'lkvm run %s ...', or 'lkvm help'", name,
+		    name);
+		return EXIT_USAGE;
+	}
+	cmd = command_find(name);
+	if (!cmd)
+		return EXIT_USAGE;
+	status = cmd->run(cmd, argc - 2, argv + 2);
+	if (fflush(stdout) || ferror(stdout)) {
+		err("standard output: cannot write: %s", strerror(errno));
+		return status ? status : EXIT_FAILURE;
+	}
+	return status;
+}

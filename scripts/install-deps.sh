@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs the Debian packages (12 and 13) that are missing for the groups named: build, test,
+# lint, lab; without a name: build. Says nothing when all are there.
+set -eu
+
+packages_of() {
+	case $1 in
+	build)
+		echo gcc make libc6-dev linux-libc-dev pkg-config zlib1g-dev libzstd-dev
+		;;
+	test)
+		# prove is perl's; clang and musl for the builds beside gcc's; iasl is acpica-tools'.
+		echo binutils libcmocka-dev acpica-tools perl iproute2 strace python3 clang \
+			libclang-rt-dev musl-tools git xz-utils zstd gzip util-linux mandoc
+		;;
+	lint)
+		echo clang clang-format clang-tidy cppcheck shellcheck mandoc
+		;;
+	lab)
+		echo mmdebstrap debian-archive-keyring ca-certificates cpio zstd xz-utils \
+			e2fsprogs util-linux procps python3
+		;;
+	*)
+		echo "install-deps: unknown group '$1'; there are build, test, lint and lab" >&2
+		return 2
+		;;
+	esac
+}
+
+wanted=
+for group in "${@:-build}"; do
+	packages=$(packages_of "$group") || exit 2
+	wanted="$wanted $packages"
+done
+
+missing=
+for package in $wanted; do
+	case " $missing " in *" $package "*) continue ;; esac
+	# Only "ii" counts: a package that was removed may have left its settings behind.
+	case $(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null || :) in
+	ii*) ;;
+	*) missing="$missing $package" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+	echo "install-deps: this is no Debian: install by hand what these packages hold:$missing" >&2
+	exit 1
+fi
+sudo=
+if [ "$(id -u)" -ne 0 ]; then
+	sudo=sudo
+	if ! command -v sudo >/dev/null; then
+		echo "install-deps: not root and no sudo; as root: apt-get install$missing" >&2
+		exit 1
+	fi
+fi
+
+echo "install-deps: installing$missing" >&2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() {
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" \
+		</dev/null >>"$log" 2>&1
+}
+# A list that cannot be refreshed is no failure yet: the old one may do.
+apt update || :
+# shellcheck disable=SC2086 # a list of words
+if ! apt install -y --no-install-recommends $missing; then
+	cat "$log" >&2
+	echo "install-deps: apt-get could not install$missing (see above)" >&2
+	exit 1
+fi
