@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ACPI tables of whole machines, found and read as a guest would and checked with iasl; and the
+ * power management registers that they name.
+ */
+#include "unit.h"
+
+#include "iasl.h"
+
+#include "../../x86/platform.h"
+#include "../../x86/x86.h"
+#include "capture.h"
+#include "lkvm/arch.h"
+#include "lkvm/config.h"
+#include "lkvm/device.h"
+#include "lkvm/hw.h"
+#include "lkvm/vm.h"
+
+struct fixture {
+	struct vm_config cfg;
+	struct vm vm;
+	int msis, highs, last_gsi;
+};
+
+static void set_level(void *opaque, u32 gsi, bool level)
+{
+	struct fixture *f = opaque;
+
+	f->highs += level;
+	f->last_gsi = (int)gsi;
+}
+
+static const struct irq_chip_ops chip = { .set_level = set_level };
+
+static void machine(struct fixture *f, u32 cpus, bool pci, bool split)
+{
+	const struct arch_platform *p = &arch_platform;
+
+	memset(f, 0, sizeof(*f));
+	config_init(&f->cfg);
+	f->cfg.cpus = cpus;
+	assert_int_equal(vm_init(&f->vm, &f->cfg), 0);
+	assert_int_equal(irq_init(&f->vm.irqs, &chip, f), 0);
+	assert_int_equal(gmem_add(&f->vm.mem, 0, 2 * MiB, MEM_ANON, NULL, 0, "ram"), 0);
+	f->vm.arch = calloc(1, sizeof(*f->vm.arch));
+	f->vm.arch->pci_mem64_base = X86_PCI_MEM64_SIZE;
+	f->vm.arch->split_irqchip = split;
+	assert_int_equal(x86_pm_create(&f->vm, &f->vm.arch->pm), 0);
+	assert_int_equal(i8042_create(&f->vm), 0);
+	assert_int_equal(cmos_rtc_create(&f->vm), 0);
+	assert_int_equal(serial_create(&f->vm, &p->serial, 0, NULL), 0);
+	assert_int_equal(pvpanic_create(&f->vm, &p->pvpanic), 0);
+	assert_int_equal(debug_exit_create(&f->vm, &p->debug_exit), 0);
+	if (pci)
+		assert_int_equal(pci_host_create(&f->vm, &p->pci), 0);
+}
+
+static void machine_end(struct fixture *f)
+{
+	vm_destroy_devices(&f->vm);
+	vm_destroy(&f->vm);
+	config_destroy(&f->cfg);
+}
+
+static u8 sum(const u8 *p, size_t len)
+{
+	u8 s = 0;
+
+	while (len--)
+		s = (u8)(s + *p++);
+	return s;
+}
+
+/* A table at @gpa: inside the area, with length and checksum right. */
+static const u8 *table_at(struct fixture *f, u64 gpa, const char *signature)
+{
+	const u8 *t = gmem_ptr(&f->vm.mem, gpa, 36);
+	u32 len;
+
+	assert_non_null(t);
+	len = (u32)get_le(t + 4, 4);
+	assert_true(range_within(gpa, len, X86_ACPI_BASE, X86_ACPI_SIZE));
+	assert_int_equal(sum(t, len), 0);
+	if (signature)
+		assert_memory_equal(t, signature, 4);
+	return t;
+}
+
+static const u8 *xsdt(struct fixture *f)
+{
+	u64 gpa = 0;
+	const u8 *rsdp;
+
+	assert_int_equal(x86_acpi_write(&f->vm, &gpa), 0);
+	assert_int_equal(gpa, 0xe0000);
+	rsdp = gmem_ptr(&f->vm.mem, gpa, 36);
+	assert_memory_equal(rsdp, "RSD PTR ", 8);
+	assert_int_equal(sum(rsdp, 20), 0);
+	assert_int_equal(sum(rsdp, 36), 0);
+	assert_int_equal(rsdp[15], 2);
+	assert_int_equal(get_le(rsdp + 20, 4), 36);
+	return table_at(f, get_le(rsdp + 24, 8), "XSDT");
+}
+
+/* The table of that signature, or NULL. */
+static const u8 *find_table(struct fixture *f, const char *signature)
+{
+	const u8 *root = xsdt(f);
+	u32 count = ((u32)get_le(root + 4, 4) - 36) / 8;
+	const u8 *found = NULL;
+
+	for (u32 i = 0; i < count; i++) {
+		const u8 *t = table_at(f, get_le(root + 36 + 8 * i, 8), NULL);
+
+		if (!memcmp(t, signature, 4))
+			found = t;
+	}
+	return found;
+}
+
+static const u8 *find_dsdt(struct fixture *f)
+{
+	return table_at(f, get_le(find_table(f, "FACP") + 140, 8), "DSDT");
+}
+
+static void test_fadt(void **state)
+{
+	struct fixture f;
+	const u8 *t;
+
+	machine(&f, 2, true, false);
+	t = find_table(&f, "FACP");
+	assert_non_null(t);
+	assert_int_equal(get_le(t + 4, 4), 276);
+	assert_int_equal(t[8], 6);
+	assert_int_equal(get_le(t + 40, 4), get_le(t + 140, 8)); /* DSDT, X_DSDT */
+	assert_int_equal(get_le(t + 109, 2), 1 | 4);		 /* ISA, no VGA */
+	/* WBINVD, C1, no fixed buttons, reset register, hardware-reduced */
+	assert_int_equal(get_le(t + 112, 4), 1 << 0 | 1 << 2 | 3 << 4 | 1 << 10 | 1 << 20);
+	assert_memory_equal(t + 116, "\1\10\0\1\2\6\0\0\0\0\0\0\1", 13); /* reset 0x602 := 1 */
+	assert_memory_equal(t + 244, "\1\10\0\1\0\6\0\0\0\0\0\0", 12);	 /* sleep control 0x600 */
+	assert_memory_equal(t + 256, "\1\10\0\1\1\6\0\0\0\0\0\0", 12);	 /* sleep status 0x601 */
+	machine_end(&f);
+}
+
+struct madt_count {
+	u32 lapics, x2apics, ioapics, overrides, nmis, x2apic_nmis;
+};
+
+static struct madt_count count_madt(const u8 *t)
+{
+	struct madt_count c = { 0 };
+	u32 len = (u32)get_le(t + 4, 4), at;
+
+	for (at = 44; at + 2 <= len; at += t[at + 1]) {
+		const u8 *e = t + at;
+
+		assert_true(e[1] >= 2 && at + e[1] <= len);
+		switch (e[0]) {
+		case 0:
+			assert_int_equal(e[1], 8);
+			assert_int_equal(e[2], c.lapics);
+			assert_int_equal(e[3], c.lapics++);
+			assert_int_equal(get_le(e + 4, 4), 1);
+			break;
+		case 1:
+			assert_int_equal(get_le(e + 4, 4), 0xfec00000);
+			assert_int_equal(get_le(e + 8, 4), 0);
+			c.ioapics++;
+			break;
+		case 2: /* ISA 4 is GSI 4, edge, active high */
+			assert_memory_equal(e, "\2\12\0\4\4\0\0\0\5\0", 10);
+			c.overrides++;
+			break;
+		case 4:
+			assert_memory_equal(e, "\4\6\377\0\0\1", 6);
+			c.nmis++;
+			break;
+		case 9:
+			assert_int_equal(e[1], 16);
+			assert_int_equal(get_le(e + 4, 4), 255 + c.x2apics);
+			assert_int_equal(get_le(e + 8, 4), 1);
+			assert_int_equal(get_le(e + 12, 4), 255 + c.x2apics++);
+			break;
+		case 10:
+			c.x2apic_nmis++;
+			break;
+		default:
+			fail_msg("MADT structure %u", e[0]);
+		}
+	}
+	assert_int_equal(at, len);
+	return c;
+}
+
+static void test_madt(void **state)
+{
+	static const struct {
+		u32 cpus, lapics, x2apics;
+		bool split;
+	} cases[] = {
+		{ 1, 1, 0, false },    { 64, 64, 0, true },	  { 255, 255, 0, false },
+		{ 256, 255, 1, true }, { 2048, 255, 1793, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct madt_count c;
+		struct fixture f;
+		const u8 *t;
+
+		machine(&f, cases[i].cpus, true, cases[i].split);
+		t = find_table(&f, "APIC");
+		assert_non_null(t);
+		assert_int_equal(get_le(t + 36, 4), 0xfee00000);
+		assert_int_equal(get_le(t + 40, 4), cases[i].split ? 0 : 1); /* 8259 */
+		c = count_madt(t);
+		assert_int_equal(c.lapics, cases[i].lapics);
+		assert_int_equal(c.x2apics, cases[i].x2apics);
+		assert_int_equal(c.ioapics, 1);
+		assert_int_equal(c.overrides, 1);
+		assert_int_equal(c.nmis, 1);
+		assert_int_equal(c.x2apic_nmis, cases[i].x2apics ? 1 : 0);
+		machine_end(&f);
+	}
+}
+
+/* Without a PCI host there is no MCFG. */
+static void test_what_is_there(void **state)
+{
+	struct fixture f;
+	const u8 *t;
+
+	machine(&f, 1, true, false);
+	t = find_table(&f, "MCFG");
+	assert_non_null(t);
+	assert_int_equal(get_le(t + 44, 8), 0xe0000000);
+	assert_int_equal(t[55], 255);
+	t = find_table(&f, "SPCR");
+	assert_non_null(t);
+	assert_int_equal(get_le(t + 44, 8), 0x3f8);
+	assert_int_equal(get_le(t + 54, 4), 4);
+	machine_end(&f);
+	machine(&f, 1, false, false);
+	assert_null(find_table(&f, "MCFG"));
+	assert_non_null(find_table(&f, "SPCR"));
+	machine_end(&f);
+}
+
+/* The same machine has the same tables, and a second write (a reboot) changes nothing. */
+static void test_deterministic(void **state)
+{
+	static u8 first[X86_ACPI_SIZE], second[X86_ACPI_SIZE];
+	struct fixture f;
+
+	machine(&f, 7, true, false);
+	xsdt(&f);
+	assert_int_equal(gmem_read(&f.vm.mem, X86_ACPI_BASE, first, sizeof(first)), 0);
+	xsdt(&f);
+	assert_int_equal(gmem_read(&f.vm.mem, X86_ACPI_BASE, second, sizeof(second)), 0);
+	assert_memory_equal(first, second, sizeof(first));
+	machine_end(&f);
+	machine(&f, 7, true, false);
+	xsdt(&f);
+	assert_int_equal(gmem_read(&f.vm.mem, X86_ACPI_BASE, second, sizeof(second)), 0);
+	assert_memory_equal(first, second, sizeof(first));
+	machine_end(&f);
+}
+
+static void test_no_room(void **state)
+{
+	struct fixture f;
+	u64 gpa;
+
+	machine(&f, 4095, true, false);
+	capture_begin();
+	assert_int_equal(x86_acpi_write(&f.vm, &gpa), -ENOSPC);
+	assert_one_line(capture_end());
+	assert_contains(captured, "fewer vcpus");
+	machine_end(&f);
+}
+
+static void check(const u8 *table, const char *const *parts)
+{
+	const char *source;
+
+	iasl_check(table, get_le(table + 4, 4), &source);
+	for (; *parts; parts++)
+		if (!strstr(source, *parts))
+			fail_msg("no '%s' in: %s", *parts, source);
+}
+
+static void test_iasl(void **state)
+{
+	static const char *const dsdt[] = {
+		"Device (C001)",
+		"\"ACPI0007\"",
+		"Name (_UID, One)",
+		"Device (PWRB)",
+		"EisaId (\"PNP0C0C\")",
+		"\"ACPI0013\"",
+		"Method (_EVT, 1, Serialized)",
+		"OperationRegion (EREG, SystemIO, 0x0603, One)",
+		"Local0 = EVNT",
+		"If ((Local0 & One))",
+		"Notify (PWRB, 0x80)",
+		"Name (\\_S5, Package (0x04)",
+		"EisaId (\"PNP0501\")",
+		"EisaId (\"PNP0B00\")",
+		"EisaId (\"PNP0A08\")",
+		NULL,
+	};
+	static const char *const fadt[] = {
+		"Hardware Reduced (V5) : 1",
+		"Reset Register Supported (V2) : 1",
+		"Control Method Power Button (V1) : 1",
+		"VGA Not Present (V4) : 1",
+		"8042 Present on ports 60/64 (V2) : 0",
+		"CMOS RTC Not Present (V5) : 0",
+		NULL,
+	};
+	static const char *const madt[] = {
+		"Processor Local x2APIC",    "Local APIC NMI",
+		"Local x2APIC NMI",	     "I/O APIC",
+		"Interrupt Source Override", NULL,
+	};
+	static const char *const mcfg[] = { "00000000E0000000", NULL };
+	static const char *const spcr[] = { "00000000000003F8", NULL };
+	struct fixture f;
+
+	if (iasl_missing()) {
+		print_message("iasl is not installed (acpica-tools)\n");
+		skip();
+	}
+	machine(&f, 300, true, false);
+	check(find_dsdt(&f), dsdt);
+	check(find_table(&f, "FACP"), fadt);
+	check(find_table(&f, "APIC"), madt);
+	check(find_table(&f, "MCFG"), mcfg);
+	check(find_table(&f, "SPCR"), spcr);
+	check(xsdt(&f), (const char *const[]){ NULL });
+	machine_end(&f);
+}
+
+/* The registers */
+
+static void out8(struct fixture *f, u64 port, u8 value)
+{
+	assert_true(bus_write(&f->vm.pio, port, &value, 1));
+}
+
+static u8 in8(struct fixture *f, u64 port)
+{
+	u8 value = 0xff;
+
+	assert_true(bus_read(&f->vm.pio, port, &value, 1));
+	return value;
+}
+
+static void test_power_off(void **state)
+{
+	struct fixture f;
+
+	machine(&f, 1, false, false);
+	out8(&f, 0x601, 0x80);	 /* what a guest writes first: clear WAK_STS */
+	out8(&f, 0x600, 5 << 2); /* no SLP_EN */
+	assert_int_equal(f.vm.event, VM_EVENT_NONE);
+	capture_begin();
+	out8(&f, 0x600, 3 << 2 | 0x20); /* S3 is not offered */
+	assert_contains(capture_end(), "sleep type 3");
+	assert_int_equal(f.vm.event, VM_EVENT_NONE);
+	assert_int_equal(in8(&f, 0x601), 0);
+	out8(&f, 0x600, 5 << 2 | 0x20);
+	assert_int_equal(f.vm.event, VM_EVENT_POWEROFF);
+	machine_end(&f);
+}
+
+static void test_reset(void **state)
+{
+	struct fixture f;
+
+	machine(&f, 1, false, false);
+	out8(&f, 0x602, 0);
+	assert_int_equal(f.vm.event, VM_EVENT_NONE);
+	out8(&f, 0x602, 1);
+	assert_int_equal(f.vm.event, VM_EVENT_RESET);
+	machine_end(&f);
+}
+
+static void test_power_button(void **state)
+{
+	struct fixture f;
+
+	machine(&f, 1, false, false);
+	assert_int_equal(in8(&f, 0x603), 0);
+	assert_int_equal(arch_power_button(&f.vm), 0);
+	assert_int_equal(f.highs, 1);
+	assert_int_equal(f.last_gsi, 9);
+	assert_int_equal(in8(&f, 0x603), 1);
+	assert_int_equal(in8(&f, 0x603), 0);
+	/* A reset forgets it; the guest cannot press it. */
+	assert_int_equal(arch_power_button(&f.vm), 0);
+	vm_reset_devices(&f.vm);
+	out8(&f, 0x603, 0xff);
+	assert_int_equal(in8(&f, 0x603), 0);
+	vm_destroy_devices(&f.vm);
+	assert_int_equal(arch_power_button(&f.vm), -ENOTSUP);
+	machine_end(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fadt),	      cmocka_unit_test(test_madt),
+		cmocka_unit_test(test_what_is_there), cmocka_unit_test(test_deterministic),
+		cmocka_unit_test(test_no_room),	      cmocka_unit_test(test_iasl),
+		cmocka_unit_test(test_power_off),     cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_power_button),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

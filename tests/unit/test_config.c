@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/* config.c: defaults, validation, the kernel search, the command line, the printed form. */
+#include "capture.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "lkvm/arch.h"
+#include "lkvm/config.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+
+static const char *const search[] = { "./img", "sub/img", "img-%r", NULL };
+const struct arch_platform arch_platform = {
+	.name = "test",
+	.kernel_search = search,
+	.default_console = "ttyT0",
+	.virtio_mmio_max = 3,
+};
+
+static int arch_answer;
+int arch_config_complete(struct vm_config *cfg)
+{
+	assert_non_null(cfg->cmdline);
+	return arch_answer;
+}
+
+static struct vm_config cfg;
+
+static int begin(void **state)
+{
+	config_init(&cfg);
+	arch_answer = 0;
+	return 0;
+}
+
+static int end(void **state)
+{
+	config_destroy(&cfg);
+	return 0;
+}
+
+/* config_complete; an error is one line. */
+static int complete(void)
+{
+	int ret;
+
+	capture_begin();
+	ret = config_complete(&cfg);
+	capture_end();
+	if (ret && !arch_answer)
+		assert_one_line(captured);
+	return ret;
+}
+
+static void set(char **member, const char *value)
+{
+	free(*member);
+	*member = value ? xstrdup(value) : NULL;
+}
+
+static void test_defaults(void **state)
+{
+	u64 host = (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE);
+	char name[32];
+
+	set(&cfg.kernel, "k");
+	assert_int_equal(complete(), 0);
+	snprintf(name, sizeof(name), "guest-%d", (int)getpid());
+	assert_string_equal(cfg.name, name);
+	assert_string_equal(cfg.kvm_path, "/dev/kvm");
+	assert_int_equal(cfg.cpus, sysconf(_SC_NPROCESSORS_ONLN));
+	assert_true(cfg.memory == 64 * MiB * (cfg.cpus + 3) || cfg.memory <= host / 5 * 4);
+	/* More vcpus than memory for them: 80 % of the host's. */
+	cfg.memory = 0;
+	cfg.cpus = UINT32_MAX;
+	assert_int_equal(complete(), 0);
+	assert_true(cfg.memory <= host / 5 * 4 && cfg.memory > host / 5 * 4 - MiB);
+	cfg.memory = 0;
+	cfg.cpus = 1;
+	assert_int_equal(complete(), 0);
+	assert_true(cfg.memory == 256 * MiB || cfg.memory > host / 2);
+}
+
+static void test_memory(void **state)
+{
+	set(&cfg.kernel, "k");
+	cfg.memory = MiB - 1;
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "too little; the least is 1M");
+	cfg.memory = MiB;
+	assert_int_equal(complete(), 0);
+	cfg.memory = MiB + 1;
+	assert_int_equal(complete(), 0);
+	assert_contains(captured, "rounded up");
+	assert_true(cfg.memory > MiB && IS_ALIGNED(cfg.memory, (u64)sysconf(_SC_PAGESIZE)));
+	cfg.memory = 1ULL << 50;
+	assert_int_equal(complete(), 0);
+	assert_contains(captured, "warning: memory: 1P is more than the host's");
+	cfg.memory = UINT64_MAX;
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "more than any host can address");
+	cfg.memory = (1ULL << 52) + 1;
+	assert_int_equal(complete(), -EINVAL);
+}
+
+static void test_names(void **state)
+{
+	static const char *const bad[] = { "",
+					   ".",
+					   "..",
+					   "a/b",
+					   "-x",
+					   "a b",
+					   "a\nb",
+					   "0123456789012345678901234567890123456789"
+					   "0123456789012345678901234" };
+
+	set(&cfg.kernel, "k");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		set(&cfg.name, bad[i]);
+		assert_int_equal(complete(), -EINVAL);
+	}
+	set(&cfg.name, "web-1.example_A");
+	assert_int_equal(complete(), 0);
+	set(&cfg.kernel, "");
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "option '--kernel': the name is empty");
+	set(&cfg.kernel, "k");
+	config_add_disk(&cfg)->path = xstrdup("");
+	assert_int_equal(complete(), -EINVAL);
+	set(&cfg.disks[0].path, "d");
+	config_add_initrd(&cfg, "");
+	assert_int_equal(complete(), -EINVAL);
+	set(&cfg.initrds[0], "i");
+	set(&cfg.hugetlbfs, "");
+	assert_int_equal(complete(), -EINVAL);
+}
+
+static void test_firmware(void **state)
+{
+	set(&cfg.firmware, "fw");
+	assert_int_equal(complete(), 0);
+	assert_null(cfg.kernel);
+	assert_string_equal(cfg.cmdline, "");
+	set(&cfg.params, "x");
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--params would have no kernel");
+	set(&cfg.params, NULL);
+	config_add_initrd(&cfg, "i");
+	assert_int_equal(complete(), -EINVAL);
+	set(&cfg.kernel, "k");
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "firmware 'fw' and kernel 'k'");
+}
+
+static void test_cmdline(void **state)
+{
+	static const struct {
+		const char *params;
+		const char *cmdline;
+	} cases[] = {
+		{ NULL, "console=ttyT0 root=/dev/vda rw" },
+		{ "", "console=ttyT0 root=/dev/vda rw" },
+		{ "quiet", "console=ttyT0 root=/dev/vda rw quiet" },
+		{ "console=tty0", "root=/dev/vda rw console=tty0" },
+		{ "\"console=tty0\"", "root=/dev/vda rw \"console=tty0\"" },
+		{ "a root=/dev/vdb", "console=ttyT0 a root=/dev/vdb" },
+		{ "console=a\troot=b", "console=a\troot=b" },
+		{ "noconsole=1 netroot=2", "console=ttyT0 root=/dev/vda rw noconsole=1 netroot=2" },
+		{ "x=\"a console=b\"", "console=ttyT0 root=/dev/vda rw x=\"a console=b\"" },
+		{ "-- console=b root=c", "console=ttyT0 root=/dev/vda rw -- console=b root=c" },
+		{ "--x console=b", "root=/dev/vda rw --x console=b" },
+	};
+
+	set(&cfg.kernel, "k");
+	config_add_disk(&cfg)->path = xstrdup("d");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		set(&cfg.params, cases[i].params);
+		assert_int_equal(complete(), 0);
+		assert_string_equal(cfg.cmdline, cases[i].cmdline);
+	}
+	set(&cfg.params, "quiet");
+	assert_int_equal(complete(), 0);
+	assert_contains(captured, "added 'console=ttyT0 root=/dev/vda rw'; --nodefaults");
+	cfg.disks[0].readonly = true;
+	cfg.console = CONSOLE_VIRTIO;
+	assert_int_equal(complete(), 0);
+	assert_string_equal(cfg.cmdline, "console=hvc0 root=/dev/vda ro quiet");
+	config_add_initrd(&cfg, "i");
+	assert_int_equal(complete(), 0);
+	assert_string_equal(cfg.cmdline, "console=hvc0 quiet");
+	cfg.nodefaults = true;
+	assert_int_equal(complete(), 0);
+	assert_string_equal(cfg.cmdline, "quiet");
+	assert_string_equal(captured, "");
+	cfg.nodefaults = false;
+	cfg.kernel_format = KERNEL_MULTIBOOT;
+	assert_int_equal(complete(), 0);
+	assert_string_equal(cfg.cmdline, "quiet");
+}
+
+static void test_disks_and_nets(void **state)
+{
+	struct net_config *n;
+
+	set(&cfg.kernel, "k");
+	config_add_disk(&cfg)->path = xstrdup("/dev/null");
+	config_add_disk(&cfg)->path = xstrdup("/dev/../dev/null");
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "is given twice");
+	cfg.disks[0].readonly = true;
+	assert_int_equal(complete(), -EINVAL);
+	cfg.disks[1].readonly = true;
+	assert_int_equal(complete(), 0);
+	set(&cfg.disks[1].path, "/dev/zero");
+	cfg.disks[1].readonly = false;
+	assert_int_equal(complete(), 0);
+	for (int i = 0; i < 2; i++) {
+		n = config_add_net(&cfg);
+		n->mode = NET_TAP;
+		n->tapif = xstrdup("tap0");
+		n->has_guest_mac = true;
+		n->guest_mac[5] = 1;
+	}
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "tap 'tap0' is given twice");
+	set(&cfg.nets[1].tapif, NULL);
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "same guest_mac");
+	cfg.nets[1].guest_mac[5] = 2;
+	assert_int_equal(complete(), 0);
+	cfg.transport = TRANSPORT_MMIO;
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "4 virtio devices are too many");
+	arch_answer = -EINVAL;
+	cfg.transport = TRANSPORT_PCI;
+	assert_int_equal(complete(), -EINVAL);
+}
+
+static void test_kernel_search(void **state)
+{
+	char dir[] = "/tmp/lkvm-config-XXXXXX", release[512];
+	int home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct utsname uts;
+
+	uname(&uts);
+	snprintf(release, sizeof(release), "img-%s", uts.release);
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	assert_int_equal(complete(), -ENOENT);
+	assert_contains(captured, "none was found (./img, sub/img, img-");
+	assert_contains(captured, uts.release);
+	assert_contains(captured, "name one with -k FILE");
+	close(open(release, O_CREAT | O_WRONLY, 0600));
+	/* A directory is no kernel. */
+	assert_int_equal(mkdir("img", 0700), 0);
+	assert_int_equal(complete(), 0);
+	assert_string_equal(cfg.kernel, release);
+	assert_contains(captured, "kernel: found img-");
+	rmdir("img");
+	close(open("img", O_CREAT | O_WRONLY, 0600));
+	set(&cfg.kernel, NULL);
+	assert_int_equal(complete(), 0);
+	assert_string_equal(cfg.kernel, "./img");
+	/* A name that was given is taken as it is. */
+	set(&cfg.kernel, "nowhere");
+	assert_int_equal(complete(), 0);
+	assert_string_equal(cfg.kernel, "nowhere");
+	unlink("img");
+	unlink(release);
+	assert_int_equal(fchdir(home), 0);
+	close(home);
+	rmdir(dir);
+}
+
+static void test_print(void **state)
+{
+	static char text[2048];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+	struct disk_config *d;
+	struct net_config *n;
+
+	set(&cfg.kernel, "k");
+	set(&cfg.name, "vm");
+	set(&cfg.params, "quiet");
+	cfg.cpus = 2;
+	cfg.memory = 512 * MiB;
+	d = config_add_disk(&cfg);
+	d->path = xstrdup("x.img");
+	d->readonly = d->direct = true;
+	n = config_add_net(&cfg);
+	n->mode = NET_TAP;
+	n->tapif = xstrdup("vm0");
+	n->has_guest_mac = true;
+	memcpy(n->guest_mac, "\x02\x15\x15\x15\x15\xab", 6);
+	assert_int_equal(complete(), 0);
+	config_print(&cfg, out);
+	fclose(out);
+	assert_string_equal(text, "name: vm\ncpus: 2\nmem: 512M\nhugetlbfs: none\n"
+				  "irqchip: default\nvirtio-transport: pci\ndev: /dev/kvm\n"
+				  "kernel: k\nkernel-format: auto\ninitrd: none\nparams: quiet\n"
+				  "cmdline: console=ttyT0 root=/dev/vda ro quiet\n"
+				  "firmware: none\nnodefaults: no\nno-reboot: no\n"
+				  "disk: x.img,ro,direct\n"
+				  "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
+				  "rng: no\nconsole: serial\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_defaults, begin, end),
+		cmocka_unit_test_setup_teardown(test_memory, begin, end),
+		cmocka_unit_test_setup_teardown(test_names, begin, end),
+		cmocka_unit_test_setup_teardown(test_firmware, begin, end),
+		cmocka_unit_test_setup_teardown(test_cmdline, begin, end),
+		cmocka_unit_test_setup_teardown(test_disks_and_nets, begin, end),
+		cmocka_unit_test_setup_teardown(test_kernel_search, begin, end),
+		cmocka_unit_test_setup_teardown(test_print, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/* boot/image.c, boot/decompress.c, boot/open.c. */
+#include "capture.h"
+#include "image_builder.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#ifdef HAVE_ZLIB
+#include <zlib.h>
+#endif
+#ifdef HAVE_ZSTD
+#include <zstd.h>
+#endif
+
+#include "lkvm/config.h"
+
+static char dir[] = "/tmp/lkvm-image-XXXXXX";
+static char path[128];
+
+static const char *in_dir(const char *name)
+{
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+static const char *make_file(const char *name, const void *data, size_t len)
+{
+	int fd = open(in_dir(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, data, len), len);
+	close(fd);
+	return path;
+}
+
+static u32 open_fds(void)
+{
+	u32 n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void assert_open_fails(const char *name, int error, const char *why)
+{
+	struct boot_image img;
+	char want[256];
+	u32 fds = open_fds();
+	const char *text;
+	int ret;
+
+	capture_begin();
+	ret = boot_image_open(&img, in_dir(name), "kernel");
+	text = capture_end();
+	assert_int_equal(ret, error);
+	assert_int_equal(img.fd, -1);
+	assert_int_equal(open_fds(), fds);
+	assert_one_line(text);
+	snprintf(want, sizeof(want), "Fatal: Unable to open kernel %s: %s", path, why);
+	assert_contains(text, want);
+}
+
+static void test_open_errors(void **state)
+{
+	assert_open_fails("missing", -ENOENT, "No such file or directory");
+	assert_int_equal(mkdir(in_dir("subdir"), 0700), 0);
+	assert_open_fails("subdir", -EISDIR, "it is a directory");
+	make_file("empty", "", 0);
+	assert_open_fails("empty", -ENODATA, "the file is empty");
+	/* Nobody writes to it: opening must not wait. */
+	assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0);
+	assert_open_fails("fifo", -EINVAL, "not a regular file");
+}
+
+static void test_read(void **state)
+{
+	struct boot_image img;
+	char buf[8] = "";
+
+	assert_int_equal(boot_image_open(&img, make_file("f", "0123456789", 10), "kernel"), 0);
+	assert_int_equal(img.size, 10);
+	assert_int_equal(boot_image_read(&img, 4, buf, 6), 0);
+	assert_memory_equal(buf, "456789", 6);
+	assert_int_equal(boot_image_read(&img, 10, buf, 0), 0);
+	assert_int_equal(boot_image_read(&img, 4, buf, 7), -ENODATA);
+	assert_int_equal(boot_image_read(&img, 11, buf, 0), -ENODATA);
+	assert_int_equal(boot_image_read(&img, UINT64_MAX, buf, 2), -ENODATA);
+	assert_int_equal(boot_image_read(&img, 2, buf, UINT64_MAX), -ENODATA);
+	/* The file shrinks behind our back. */
+	assert_int_equal(truncate(path, 5), 0);
+	assert_int_equal(boot_image_read(&img, 4, buf, 6), -ENODATA);
+	boot_image_close(&img);
+	boot_image_close(&img);
+}
+
+static void test_load(void **state)
+{
+	struct guest_memory mem;
+	struct boot_image img;
+	u8 data[64];
+
+	for (u32 i = 0; i < sizeof(data); i++)
+		data[i] = (u8)(i + 1);
+	gmem_init(&mem);
+	/* Two regions that touch, then a hole, then one that is no RAM. */
+	assert_int_equal(gmem_add(&mem, 0, 0x1000, MEM_ANON, NULL, 0, "a"), 0);
+	assert_int_equal(gmem_add(&mem, 0x1000, 0x1000, MEM_ANON, NULL, 0, "b"), 0);
+	assert_int_equal(gmem_add(&mem, 0x3000, 0x1000, MEM_ANON, NULL, MEM_ROM, "rom"), 0);
+	boot_image_from_buffer(&img, "buffer", data, sizeof(data));
+	assert_int_equal(boot_image_load(&img, 0, &mem, 0xff0, 64), 0);
+	assert_memory_equal(gmem_ptr(&mem, 0xff0, 16), data, 16);
+	assert_memory_equal(gmem_ptr(&mem, 0x1000, 48), data + 16, 48);
+	assert_int_equal(boot_image_load(&img, 0, &mem, 0x1ff0, 64), -EFAULT);
+	assert_int_equal(*(u8 *)gmem_ptr(&mem, 0x1ff0, 1), 0);
+	assert_int_equal(boot_image_load(&img, 0, &mem, 0x3000, 64), -EFAULT);
+	assert_int_equal(boot_image_load(&img, 1, &mem, 0, 64), -ENODATA);
+	assert_int_equal(boot_image_load(&img, 0, &mem, UINT64_MAX, 64), -EFAULT);
+	boot_image_close(&img);
+	gmem_destroy(&mem);
+}
+
+static int decompress(struct boot_image *img, u8 *data, u64 len, u64 max, const char **text)
+{
+	int ret;
+
+	boot_image_from_buffer(img, "packed", data, len);
+	capture_begin();
+	ret = boot_image_decompress(img, "kernel", max);
+	*text = capture_end();
+	return ret;
+}
+
+static void test_not_compressed(void **state)
+{
+	u8 data[] = "plain";
+	struct boot_image img;
+	const char *text;
+
+	assert_int_equal(decompress(&img, data, sizeof(data), GiB, &text), 0);
+	assert_ptr_equal(img.blob, data);
+	assert_null(img.packed);
+	assert_int_equal(decompress(&img, data, 1, GiB, &text), 0);
+	boot_image_close(&img);
+}
+
+#if defined(HAVE_ZLIB) || defined(HAVE_ZSTD)
+#define PLAIN_SIZE (40U * 1024 * 1024 + 12345)
+
+/* Larger than the first output buffer; compressible, yet not one run. */
+static u8 *make_plain(void)
+{
+	u8 *plain = malloc(PLAIN_SIZE);
+
+	assert_non_null(plain);
+	for (u32 i = 0; i < PLAIN_SIZE; i++)
+		plain[i] = (u8)(i >> 8 ^ (i & 0x3f));
+	return plain;
+}
+
+static void check_packing(const char *name, const u8 *plain, u8 *packed, u64 len, u64 check_at)
+{
+	struct boot_image img;
+	const char *text;
+	u64 seed = 1;
+
+	assert_int_equal(decompress(&img, packed, len, GiB, &text), 0);
+	assert_int_equal(img.size, PLAIN_SIZE);
+	assert_memory_equal(img.blob, plain, PLAIN_SIZE);
+	assert_string_equal(img.packed, name);
+	assert_string_equal(img.path, "packed");
+	boot_image_close(&img);
+
+	/* A limit that is a byte too small, as a bomb would meet it. */
+	assert_int_equal(decompress(&img, packed, len, PLAIN_SIZE - 1, &text), -EFBIG);
+	assert_contains(text, "kernel 'packed': more than");
+	assert_one_line(text);
+	assert_int_equal(decompress(&img, packed, len / 2, GiB, &text), -ENODATA);
+	assert_contains(text, "truncated");
+	assert_int_equal(decompress(&img, packed, 5, GiB, &text), -ENODATA);
+	packed[check_at] ^= 0x55;
+	assert_int_equal(decompress(&img, packed, len, GiB, &text), -EBADMSG);
+	assert_contains(text, "damaged");
+	assert_one_line(text);
+
+	for (u32 i = 0; i < 200; i++) {
+		u8 copy[512];
+		u32 n = (u32)MIN(len, (u64)sizeof(copy));
+
+		memcpy(copy, packed, n);
+		damage(copy + 4, n - 4, &seed);
+		if (!decompress(&img, copy, n, 64 * KiB, &text))
+			boot_image_close(&img);
+	}
+}
+#endif
+
+static void test_gzip(void **state)
+{
+#ifdef HAVE_ZLIB
+	u8 *plain = make_plain(), *packed = malloc(PLAIN_SIZE);
+	z_stream zs = { .next_in = plain,
+			.avail_in = PLAIN_SIZE,
+			.next_out = packed,
+			.avail_out = PLAIN_SIZE };
+
+	assert_int_equal(deflateInit2(&zs, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflate(&zs, Z_FINISH), Z_STREAM_END);
+	check_packing("gzip", plain, packed, zs.total_out, zs.total_out - 8 /* the checksum */);
+	deflateEnd(&zs);
+	free(plain);
+	free(packed);
+#else
+	u8 data[] = "\x1f\x8b\x08 and so on";
+	struct boot_image img;
+	const char *text;
+
+	assert_int_equal(decompress(&img, data, sizeof(data), GiB, &text), -ENOTSUP);
+	assert_contains(text, "without zlib");
+#endif
+}
+
+static void test_zstd(void **state)
+{
+#ifdef HAVE_ZSTD
+	u8 *plain = make_plain(), *packed = malloc(PLAIN_SIZE);
+	ZSTD_CCtx *cctx = ZSTD_createCCtx();
+	size_t len;
+
+	ZSTD_CCtx_setParameter(cctx, ZSTD_c_checksumFlag, 1);
+	len = ZSTD_compress2(cctx, packed, PLAIN_SIZE, plain, PLAIN_SIZE);
+	assert_false(ZSTD_isError(len));
+	check_packing("zstd", plain, packed, len, len - 1 /* the checksum */);
+	ZSTD_freeCCtx(cctx);
+	free(plain);
+	free(packed);
+#else
+	u8 data[] = "\x28\xb5\x2f\xfd and so on";
+	struct boot_image img;
+	const char *text;
+
+	assert_int_equal(decompress(&img, data, sizeof(data), GiB, &text), -ENOTSUP);
+	assert_contains(text, "without libzstd");
+#endif
+}
+
+static void test_boot_open(void **state)
+{
+	u32 fds = open_fds();
+	struct vm_config cfg;
+	struct boot boot;
+	const char *text;
+	int ret;
+
+	config_init(&cfg);
+	cfg.kernel = strdup(make_file("kernel", "k", 1));
+	config_add_initrd(&cfg, make_file("initrd1", "12", 2));
+	config_add_initrd(&cfg, make_file("initrd2", "345", 3));
+	assert_int_equal(boot_open(&boot, &cfg), 0);
+	assert_int_equal(boot.kernel.size, 1);
+	assert_int_equal(boot.nr_initrds, 2);
+	assert_int_equal(boot.initrds[1].size, 3);
+	assert_null(boot.firmware.path);
+	boot_close(&boot);
+	assert_int_equal(open_fds(), fds);
+	boot_close(&boot);
+
+	config_add_initrd(&cfg, in_dir("initrd3"));
+	capture_begin();
+	ret = boot_open(&boot, &cfg);
+	text = capture_end();
+	assert_int_equal(ret, -ENOENT);
+	assert_contains(text, "Unable to open initrd");
+	assert_one_line(text);
+	assert_int_equal(open_fds(), fds);
+	config_destroy(&cfg);
+}
+
+static int setup(void **state)
+{
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = { "empty", "fifo", "f", "kernel", "initrd1", "initrd2" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		unlink(in_dir(names[i]));
+	rmdir(in_dir("subdir"));
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_open_errors), cmocka_unit_test(test_read),
+		cmocka_unit_test(test_load),	    cmocka_unit_test(test_not_compressed),
+		cmocka_unit_test(test_gzip),	    cmocka_unit_test(test_zstd),
+		cmocka_unit_test(test_boot_open),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* x86/load.c, identify.c, firmware.c, flat images, e820.c. */
+#include "loader_test.h"
+
+#include <asm/bootparam.h>
+
+#define ROM_SIZE (256 * KiB)
+
+static u8 file[ROM_SIZE + 4096];
+static struct guest g;
+
+static struct load_result load(u64 size, enum kernel_format format)
+{
+	return load_fresh(&g, 64 * MiB, file, size, format);
+}
+
+static void test_flat(void **state)
+{
+	struct boot_params bp;
+	struct load_result r;
+	char initrd[] = "data";
+
+	for (u32 i = 0; i < 10000; i++)
+		file[i] = (u8)(i * 13);
+	guest_add_initrd(&g, "i", initrd, 4);
+	r = load(10000, KERNEL_FLAT);
+	assert_loads(r);
+	assert_int_equal(r.entry.mode, X86_ENTRY_LONG64);
+	assert_int_equal(r.entry.rip, MiB);
+	assert_int_equal(r.entry.rsi, X86_BOOT_PARAMS);
+	assert_guest_bytes(&g, MiB, file, 10000);
+	assert_int_equal(gmem_read(&g.mem, X86_BOOT_PARAMS, &bp, sizeof(bp)), 0);
+	assert_int_equal(bp.acpi_rsdp_addr, TEST_RSDP);
+	assert_int_equal(bp.e820_entries, 4);
+	assert_guest_bytes(&g, bp.hdr.cmd_line_ptr, "one two", 8);
+	assert_int_equal(bp.hdr.ramdisk_size, 4);
+	assert_guest_bytes(&g, bp.hdr.ramdisk_image, initrd, 4);
+	g.boot.nr_initrds = 0;
+	/* One byte is a program too. */
+	assert_loads(load(1, KERNEL_FLAT));
+	assert_refused(load_fresh(&g, MiB + 4096, file, 4097, KERNEL_FLAT), -ENOMEM,
+		       "needs at least 2M");
+}
+
+static void test_unknown(void **state)
+{
+	static const struct {
+		u32 offset;
+		const char *magic;
+		u32 len;
+		const char *part;
+	} images[] = {
+		{ 0, "nothing", 7, "--kernel-format flat" },
+		{ 56, "ARM\x64", 4, "arm64" },
+		{ 56, "RSC\x05", 4, "riscv64" },
+		{ 56, "\xcd\x23\x82\x81", 4, "loongarch64" },
+		{ 4, "zimg", 4, "zboot" },
+		{ 0, "\x1f\x8b\x08", 3, "gzip twice" },
+		{ 0,
+		  "\xfd"
+		  "7zXZ\0",
+		  6, "xz" },
+		{ 0, "070701", 6, "initrd" },
+		{ 0, "MZ", 2, "EFI" },
+		{ 510, "\x55\xaa", 2, "16-bit" },
+		{ 0, "#!/bin/sh", 9, "script" },
+		{ 0, "\177ELF\x02\x02", 6, "not little-endian" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
+		memset(file, 0, 4096);
+		memcpy(file + images[i].offset, images[i].magic, images[i].len);
+		assert_refused(load(4096, KERNEL_AUTO), -ENOEXEC, images[i].part);
+	}
+	/* Short files of every kind. */
+	for (u64 size = 1; size < 64; size++)
+		assert_true(load(size, KERNEL_AUTO).ret == -ENOEXEC);
+}
+
+static void test_unpacked_name(void **state)
+{
+	memset(file, 0, 100);
+	load(100, KERNEL_AUTO);
+	g.boot.kernel.packed = "gzip";
+	assert_refused(load_guest(&g, KERNEL_AUTO, ""), -ENOEXEC,
+		       "kernel 'dir/image', unpacked by gzip: neither");
+}
+
+static void test_nothing(void **state)
+{
+	load(100, KERNEL_AUTO);
+	g.boot.kernel.path = NULL;
+	assert_refused(load_guest(&g, KERNEL_AUTO, ""), -EINVAL, "-k");
+}
+
+static struct load_result load_firmware(u64 size)
+{
+	g.boot.kernel.path = NULL;
+	boot_image_from_buffer(&g.boot.firmware, "rom", file, size);
+	return load_guest(&g, KERNEL_AUTO, "");
+}
+
+static void fresh(u64 memory)
+{
+	guest_destroy(&g);
+	guest_init(&g, memory);
+}
+
+static void test_firmware(void **state)
+{
+	const struct mem_region *rom;
+	struct load_result r;
+
+	for (u32 i = 0; i < sizeof(file); i++)
+		file[i] = (u8)(i * 17 + (i >> 9));
+	fresh(16 * MiB);
+	/* Twice: a reset loads again. */
+	for (int i = 0; i < 2; i++) {
+		r = load_firmware(ROM_SIZE);
+		assert_loads(r);
+		assert_true(x86_firmware_is_raw(&g.boot));
+		assert_int_equal(r.entry.mode, X86_ENTRY_RESET);
+		assert_int_equal(g.mem.count, 2);
+		rom = &g.mem.regions[1];
+		assert_int_equal(rom->gpa, 4 * GiB - ROM_SIZE);
+		assert_int_equal(rom->size, ROM_SIZE);
+		assert_true(rom->flags & MEM_ROM);
+		assert_memory_equal(rom->hva, file, ROM_SIZE);
+		assert_guest_bytes(&g, 0xe0000, file + ROM_SIZE - 128 * KiB, 128 * KiB);
+		gmem_discard_all(&g.mem);
+	}
+	fresh(16 * MiB);
+	assert_loads(load_firmware(64 * KiB));
+	assert_guest_bytes(&g, 0xf0000, file, 64 * KiB);
+	assert_guest_bytes(&g, 0xeff00, (u8[0x100]){ 0 }, 0x100);
+	fresh(16 * MiB);
+	assert_refused(load_firmware(64 * KiB - 4096), -EINVAL, "64K to 16M");
+	assert_refused(load_firmware(64 * KiB + 1), -EINVAL, "firmware 'rom': raw firmware has");
+	assert_refused(load_firmware(16 * MiB + 4096), -EINVAL, "64K to 16M");
+	assert_int_equal(g.mem.count, 1);
+	/* The copy lies where the machine has RAM above 4 GiB, too. */
+	fresh(4 * GiB);
+	assert_loads(load_firmware(ROM_SIZE));
+	g.boot.firmware.path = NULL;
+}
+
+static void test_memory_map(void **state)
+{
+	struct x86_mem_range map[X86_MAX_MEM_RANGES];
+
+	fresh(MiB);
+	assert_int_equal(x86_memory_map(&g.mem, map), 3);
+	fresh(3 * GiB);
+	assert_int_equal(x86_memory_map(&g.mem, map), 4);
+	fresh(3 * GiB + 4096);
+	assert_int_equal(x86_memory_map(&g.mem, map), 5);
+	assert_int_equal(map[4].size, 4096);
+	for (u32 i = 1; i < 5; i++)
+		assert_true(map[i].base >= map[i - 1].base + map[i - 1].size);
+}
+
+static int teardown(void **state)
+{
+	guest_destroy(&g);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_flat),	      cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_unpacked_name), cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_firmware),      cmocka_unit_test(test_memory_map),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, teardown);
+}

@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio/net.c over a socket pair: both directions, mergeable buffers, a full backend, a backend
+ * that goes away, the control queue, hostile buffers.
+ */
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "lkvm/net.h"
+#include "lkvm/util.h"
+#include "virtio_rig.h"
+
+enum { RX, TX, CTRL };
+
+#define BIG (NET_HDR_LEN + 65000)
+
+struct sock_net {
+	struct net_backend nb;
+	int peer; /* the test's end */
+	u32 tun_f;
+	unsigned int sets;
+};
+
+static struct sock_net *to_sock(struct net_backend *nb)
+{
+	return container_of(nb, struct sock_net, nb);
+}
+
+static ssize_t sock_readv(struct net_backend *nb, const struct iovec *iov, int count)
+{
+	ssize_t n = readv(nb->poll_fd, iov, count);
+
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t sock_writev(struct net_backend *nb, const struct iovec *iov, int count)
+{
+	ssize_t n = writev(nb->poll_fd, iov, count);
+
+	return n < 0 ? -errno : n;
+}
+
+static int sock_set_offloads(struct net_backend *nb, u32 tun_f)
+{
+	to_sock(nb)->tun_f = tun_f;
+	to_sock(nb)->sets++;
+	return 0;
+}
+
+static void sock_close(struct net_backend *nb)
+{
+	close(nb->poll_fd);
+	if (to_sock(nb)->peer >= 0)
+		close(to_sock(nb)->peer);
+	free(to_sock(nb));
+}
+
+static const struct net_backend_ops sock_ops = {
+	.readv = sock_readv,
+	.writev = sock_writev,
+	.set_offloads = sock_set_offloads,
+	.close = sock_close,
+};
+
+static const u8 mac[6] = { 2, 0, 0, 1, 2, 3 };
+
+static struct sock_net *start(struct rig *r, u64 without)
+{
+	struct sock_net *s = xcalloc(1, sizeof(*s));
+	struct virtio_device *vdev;
+	int fds[2], room = MiB;
+
+	rig_init(r);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	s->nb.ops = &sock_ops;
+	s->nb.poll_fd = fds[0];
+	s->nb.name = "pair";
+	s->nb.mtu = 9000;
+	s->nb.offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+	s->peer = fds[1];
+	assert_int_equal(virtio_net_new(&r->vm, &s->nb, mac, 0, &vdev), 0);
+	rig_start(r, vdev, virtio_offered(vdev) & ~without & ~BIT_ULL(VIRTIO_RING_F_EVENT_IDX));
+	return s;
+}
+
+/* The device's thread does it: wait for the next used chain, at most 5 seconds. */
+static int wait_used(struct rig *r, u16 q, u32 *len)
+{
+	for (int i = 0; i < 50000; i++) {
+		int head = rig_used(r, q, len);
+
+		if (head >= 0)
+			return head;
+		usleep(100);
+	}
+	fail_msg("nothing came back from queue %u", q);
+	return -1;
+}
+
+/* The interrupt follows the used ring: let it. */
+static void expect_irq(struct rig *r, u16 q)
+{
+	for (int i = 0; i < 50000; i++) {
+		unsigned int irqs;
+
+		virtio_lock(r->vdev);
+		irqs = r->queue_irqs[q];
+		virtio_unlock(r->vdev);
+		if (irqs)
+			return;
+		usleep(100);
+	}
+	fail_msg("no interrupt of queue %u", q);
+}
+
+static void fill(u8 *p, size_t len, u8 seed)
+{
+	memset(p, 0, NET_HDR_LEN);
+	for (size_t i = NET_HDR_LEN; i < len; i++)
+		p[i] = (u8)(seed + i * 7 + i / 251);
+}
+
+static void test_config(void **state)
+{
+	struct virtio_net_config cfg;
+	struct rig r;
+
+	start(&r, 0);
+	virtio_config_read(r.vdev, 0, &cfg, sizeof(cfg));
+	assert_memory_equal(cfg.mac, mac, 6);
+	assert_int_equal(le16_to_cpu(cfg.status), VIRTIO_NET_S_LINK_UP);
+	assert_int_equal(le16_to_cpu(cfg.mtu), 9000);
+	rig_stop(&r);
+}
+
+static void test_send(void **state)
+{
+	struct rig_buf bufs[2] = { { RIG_DATA, 12, false }, { RIG_DATA + 100, 600, false } };
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+	u8 got[2048], sent[612];
+
+	for (int i = 0; i < 10; i++) {
+		fill(sent, sizeof(sent), (u8)i);
+		memcpy(rig_ptr(&r, RIG_DATA), sent, 12);
+		memcpy(rig_ptr(&r, RIG_DATA + 100), sent + 12, 600);
+		rig_add(&r, TX, bufs, 2);
+		rig_notify(&r, TX);
+		assert_true(rig_used(&r, TX, NULL) >= 0);
+		assert_int_equal(recv(s->peer, got, sizeof(got), 0), 612);
+		assert_memory_equal(got, sent, 612);
+	}
+	rig_stop(&r);
+}
+
+/* Packets without header, of no length and of any length are dropped; the device lives. */
+static void test_send_bad(void **state)
+{
+	struct rig_buf cases[] = {
+		{ RIG_DATA, 11, false },
+		{ RIG_DATA, 12, false },
+		{ RIG_DATA, 4 * MiB, false },
+		{ RIG_DATA, 100, true },
+	};
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+	u8 got[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		rig_add(&r, TX, &cases[i], 1);
+		rig_notify(&r, TX);
+		assert_true(rig_used(&r, TX, NULL) >= 0);
+	}
+	assert_int_equal(recv(s->peer, got, sizeof(got), 0), -1);
+	assert_true(rig_live(&r));
+	rig_stop(&r);
+}
+
+/* A full backend: the packet waits, and everything arrives in order when the reader reads. */
+static void test_send_full(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 60000, false };
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+	static u8 got[65536];
+	unsigned int sent = 0, received = 0, back = 0;
+
+	for (; sent < 100; sent++)
+		rig_add(&r, TX, &buf, 1);
+	rig_notify(&r, TX);
+	while (rig_used(&r, TX, NULL) >= 0)
+		back++;
+	assert_true(back > 0 && back < sent);
+	for (int tries = 0; received < sent && tries < 50000; tries++) {
+		if (recv(s->peer, got, sizeof(got), 0) == 60000)
+			received++;
+		else
+			usleep(100);
+	}
+	assert_int_equal(received, sent);
+	while (back < sent) {
+		wait_used(&r, TX, NULL);
+		back++;
+	}
+	rig_stop(&r);
+}
+
+static void check_received(struct rig *r, const u8 *sent, size_t len, const struct rig_buf *bufs,
+			   unsigned int n)
+{
+	size_t done = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		size_t skip = i ? 0 : NET_HDR_LEN;
+		u32 used = 0;
+
+		wait_used(r, RX, &used);
+		assert_true(used <= bufs[i].len);
+		assert_memory_equal(rig_ptr(r, bufs[i].gpa + skip), sent + done + skip,
+				    used - skip);
+		done += used;
+	}
+	assert_int_equal(done, len);
+	assert_int_equal(get_le(rig_ptr(r, bufs[0].gpa + 10), 2), n);
+	expect_irq(r, RX);
+	assert_int_equal(rig_used(r, RX, NULL), -1);
+}
+
+static void test_receive(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 2000, true };
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+	u8 sent[1000];
+
+	fill(sent, sizeof(sent), 1);
+	/* A packet that comes first waits for its buffer. */
+	assert_int_equal(send(s->peer, sent, sizeof(sent), 0), sizeof(sent));
+	usleep(10000);
+	assert_int_equal(rig_used(&r, RX, NULL), -1);
+	rig_add(&r, RX, &buf, 1);
+	rig_notify(&r, RX);
+	check_received(&r, sent, sizeof(sent), &buf, 1);
+	/* And a buffer that comes first waits for its packet. */
+	buf.gpa += 4096;
+	rig_add(&r, RX, &buf, 1);
+	rig_notify(&r, RX);
+	fill(sent, sizeof(sent), 9);
+	assert_int_equal(send(s->peer, sent, sizeof(sent), 0), sizeof(sent));
+	check_received(&r, sent, sizeof(sent), &buf, 1);
+	rig_stop(&r);
+}
+
+static u8 big[BIG];
+
+/* 5.1.6.4: one packet over many buffers, visible all at once, the count in the first header. */
+static void test_mergeable(void **state)
+{
+	const unsigned int n = (sizeof(big) + 1525) / 1526;
+	struct rig_buf bufs[44];
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+
+	assert_true(n <= 44);
+	for (unsigned int i = 0; i < 44; i++)
+		bufs[i] = (struct rig_buf){ RIG_DATA + i * 2048, 1526, true };
+	for (int round = 0; round < 30; round++) {
+		u16 idx;
+
+		rig_start(&r, r.vdev, BIT_ULL(VIRTIO_NET_F_MRG_RXBUF));
+		for (unsigned int i = 0; i < 44; i++)
+			rig_add(&r, RX, &bufs[i], 1);
+		rig_notify(&r, RX);
+		fill(big, sizeof(big), (u8)round);
+		assert_int_equal(send(s->peer, big, sizeof(big), 0), sizeof(big));
+		do {
+			idx = le16_to_cpu(__atomic_load_n(&r.q[RX].used->idx, __ATOMIC_ACQUIRE));
+		} while (!idx);
+		assert_int_equal(idx, n);
+		check_received(&r, big, sizeof(big), bufs, n);
+	}
+	rig_stop(&r);
+}
+
+/* What rx_push stands on: nothing is visible before the last of them. */
+static void test_push_later(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 1526, true };
+	static struct virtq_chain chain;
+	struct virtqueue *vq;
+	struct rig r;
+	u32 len;
+
+	start(&r, 0);
+	vq = &r.vdev->queues[RX].vq;
+	for (u16 i = 0; i < 3; i++)
+		rig_add(&r, RX, &buf, 1);
+	virtio_lock(r.vdev);
+	for (u16 i = 0; i < 3; i++)
+		assert_int_equal(virtio_pop(r.vdev, RX, &chain), 1);
+	virtq_push_later(vq, 0, 10);
+	virtq_push_later(vq, 1, 11);
+	assert_int_equal(rig_used(&r, RX, NULL), -1);
+	virtq_push(vq, 2, 12);
+	virtio_unlock(r.vdev);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(rig_used(&r, RX, &len), i);
+		assert_int_equal(len, 10 + i);
+	}
+	rig_stop(&r);
+}
+
+/* The guest is short of buffers when a long packet comes: it is whole in the end. */
+static void test_mergeable_late_buffers(void **state)
+{
+	struct rig_buf bufs[44];
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+
+	fill(big, sizeof(big), 5);
+	for (unsigned int i = 0; i < 44; i++)
+		bufs[i] = (struct rig_buf){ RIG_DATA + i * 2048, 1526, true };
+	for (unsigned int i = 0; i < 10; i++)
+		rig_add(&r, RX, &bufs[i], 1);
+	rig_notify(&r, RX);
+	assert_int_equal(send(s->peer, big, sizeof(big), 0), sizeof(big));
+	usleep(20000);
+	assert_int_equal(rig_used(&r, RX, NULL), -1);
+	for (unsigned int i = 10; i < 44; i++) {
+		rig_add(&r, RX, &bufs[i], 1);
+		rig_notify(&r, RX);
+	}
+	check_received(&r, big, sizeof(big), bufs, (sizeof(big) + 1525) / 1526);
+	rig_stop(&r);
+}
+
+/* Without mergeable buffers a packet that does not fit is dropped, not cut. */
+static void test_too_long(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 1526, true };
+	struct rig r;
+	struct sock_net *s = start(&r, BIT_ULL(VIRTIO_NET_F_MRG_RXBUF));
+	u8 sent[200];
+
+	rig_add(&r, RX, &buf, 1);
+	rig_notify(&r, RX);
+	fill(big, sizeof(big), 5);
+	fill(sent, sizeof(sent), 6);
+	assert_int_equal(send(s->peer, big, 1527, 0), 1527);
+	assert_int_equal(send(s->peer, sent, sizeof(sent), 0), sizeof(sent));
+	check_received(&r, sent, sizeof(sent), &buf, 1);
+	rig_stop(&r);
+}
+
+/* Buffers so small that a packet never fits: it is dropped, the next one passes. */
+static void test_tiny_buffers(void **state)
+{
+	struct rig_buf bufs[256];
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+	u8 sent[40];
+
+	for (unsigned int i = 0; i < 256; i++) {
+		bufs[i] = (struct rig_buf){ RIG_DATA + i * 16, 16, true };
+		rig_add(&r, RX, &bufs[i], 1);
+	}
+	rig_notify(&r, RX);
+	fill(big, sizeof(big), 5);
+	fill(sent, sizeof(sent), 6);
+	assert_int_equal(send(s->peer, big, 5000, 0), 5000);
+	assert_int_equal(send(s->peer, sent, sizeof(sent), 0), sizeof(sent));
+	check_received(&r, sent, sizeof(sent), bufs, 3);
+	rig_stop(&r);
+}
+
+static void test_bad_receive_buffers(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 11, true };
+	struct rig_buf out = { RIG_DATA, 2000, false };
+	struct rig r;
+	struct virtio_device *vdev;
+	struct sock_net *s = start(&r, 0);
+	u8 sent[40] = { 0 };
+
+	vdev = r.vdev;
+	rig_add(&r, RX, &buf, 1);
+	rig_notify(&r, RX);
+	assert_true(vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	/* A broken device leaves its packets alone and does not spin on them. */
+	send(s->peer, sent, sizeof(sent), 0);
+	usleep(10000);
+	rig_start(&r, vdev, 0);
+	rig_add(&r, RX, &out, 1);
+	rig_notify(&r, RX);
+	assert_true(vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	rig_stop(&r);
+}
+
+static double cpu_seconds(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+/* Packets wait and the guest gives no buffers: nobody burns the host's time. */
+static void test_no_busy_loop(void **state)
+{
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+	u8 sent[40] = { 0 };
+	double before;
+
+	send(s->peer, sent, sizeof(sent), 0);
+	rig_notify(&r, RX);
+	before = cpu_seconds();
+	usleep(300000);
+	assert_true(cpu_seconds() - before < 0.1);
+	rig_stop(&r);
+}
+
+/* The interface is removed: link down, an interrupt, no busy loop, sending goes nowhere. */
+static void test_gone(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 100, false };
+	struct virtio_net_config cfg;
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+	double before = cpu_seconds();
+	unsigned int irqs = 0;
+
+	close(s->peer);
+	s->peer = -1;
+	for (int i = 0; i < 50000 && !irqs; i++) {
+		usleep(100);
+		virtio_lock(r.vdev);
+		irqs = r.config_irqs;
+		virtio_unlock(r.vdev);
+	}
+	assert_int_equal(irqs, 1);
+	virtio_config_read(r.vdev, 0, &cfg, sizeof(cfg));
+	assert_int_equal(le16_to_cpu(cfg.status), 0);
+	rig_add(&r, TX, &buf, 1);
+	rig_notify(&r, TX);
+	wait_used(&r, TX, NULL);
+	before = cpu_seconds();
+	usleep(200000);
+	assert_true(cpu_seconds() - before < 0.1);
+	rig_start(&r, r.vdev, 0);
+	rig_stop(&r);
+}
+
+static u8 ctrl(struct rig *r, u8 class, u8 cmd, u64 offloads, u32 len)
+{
+	struct rig_buf bufs[3] = {
+		{ RIG_DATA, 2, false },
+		{ RIG_DATA + 16, len, false },
+		{ RIG_DATA + 64, 1, true },
+	};
+	u8 *p = rig_ptr(r, RIG_DATA);
+
+	p[0] = class;
+	p[1] = cmd;
+	put_le(p + 16, 8, offloads);
+	p[64] = 0xee;
+	rig_add(r, CTRL, bufs, 3);
+	rig_notify(r, CTRL);
+	assert_true(rig_used(r, CTRL, NULL) >= 0);
+	return p[64];
+}
+
+static void test_control(void **state)
+{
+	const u64 csum = BIT_ULL(VIRTIO_NET_F_GUEST_CSUM), tso4 = BIT_ULL(VIRTIO_NET_F_GUEST_TSO4);
+	const u64 tso6 = BIT_ULL(VIRTIO_NET_F_GUEST_TSO6);
+	struct rig r;
+	struct sock_net *s = start(&r, tso6);
+
+	/* DRIVER_OK chose what was negotiated. */
+	assert_int_equal(s->tun_f, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN);
+	assert_int_equal(ctrl(&r, 5, 0, 0, 8), VIRTIO_NET_OK);
+	assert_int_equal(s->tun_f, 0);
+	assert_int_equal(ctrl(&r, 5, 0, csum | tso4, 8), VIRTIO_NET_OK);
+	assert_int_equal(s->tun_f, TUN_F_CSUM | TUN_F_TSO4);
+	assert_int_equal(ctrl(&r, 5, 0, tso4, 8), VIRTIO_NET_OK);
+	assert_int_equal(s->tun_f, 0);
+	/* What was not negotiated, or is no such command. */
+	s->sets = 0;
+	assert_int_equal(ctrl(&r, 5, 0, csum | tso6, 8), VIRTIO_NET_ERR);
+	assert_int_equal(ctrl(&r, 5, 0, ~0ULL, 8), VIRTIO_NET_ERR);
+	assert_int_equal(ctrl(&r, 5, 0, csum, 7), VIRTIO_NET_ERR);
+	assert_int_equal(ctrl(&r, 5, 1, csum, 8), VIRTIO_NET_ERR);
+	assert_int_equal(ctrl(&r, 0, 0, 1, 1), VIRTIO_NET_ERR);
+	assert_int_equal(s->sets, 0);
+	rig_stop(&r);
+}
+
+/* A reset in the middle of everything forgets buffers and packets of the last driver. */
+static void test_reset(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 2000, true };
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+	u8 sent[100];
+
+	fill(sent, sizeof(sent), 1);
+	for (int i = 0; i < 20; i++) {
+		rig_add(&r, RX, &buf, 1);
+		rig_notify(&r, RX);
+		if (i & 1)
+			send(s->peer, sent, sizeof(sent), 0);
+		rig_start(&r, r.vdev, i % 3 ? BIT_ULL(VIRTIO_NET_F_MRG_RXBUF) : 0);
+		rig_add(&r, RX, &buf, 1);
+		rig_notify(&r, RX);
+		r.queue_irqs[RX] = 0;
+		send(s->peer, sent, sizeof(sent), 0);
+		check_received(&r, sent, sizeof(sent), &buf, 1);
+	}
+	rig_stop(&r);
+}
+
+static void test_fuzz(void **state)
+{
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+	static u8 got[65536];
+	u64 seed = 77;
+
+	for (int round = 0; round < 5000; round++) {
+		u16 q = (u16)(rig_rand(&seed) % 3);
+		struct rig_buf bufs[6];
+		unsigned int n = 1 + (unsigned int)(rig_rand(&seed) % 6);
+		unsigned int first_in = q == RX ? 0 : (unsigned int)(rig_rand(&seed) % (n + 1));
+
+		for (unsigned int i = 0; i < n; i++) {
+			bufs[i].gpa = RIG_DATA + rig_rand(&seed) % MiB;
+			bufs[i].len = (u32)(rig_rand(&seed) % (rig_rand(&seed) % 8 ? 2000 : 70000));
+			bufs[i].in = i >= first_in;
+		}
+		rig_add(&r, q, bufs, n);
+		rig_notify(&r, q);
+		if (rig_rand(&seed) % 2)
+			send(s->peer, big, 12 + rig_rand(&seed) % 9000, 0);
+		while (recv(s->peer, got, sizeof(got), 0) > 0)
+			;
+		for (u16 i = 0; i < 3; i++)
+			while (rig_used(&r, i, NULL) >= 0)
+				;
+		if (!rig_live(&r) || round % 200 == 199)
+			rig_start(&r, r.vdev, rig_rand(&seed) % 2 ? virtio_offered(r.vdev) : 0);
+	}
+	rig_stop(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_send),
+		cmocka_unit_test(test_send_bad),
+		cmocka_unit_test(test_send_full),
+		cmocka_unit_test(test_receive),
+		cmocka_unit_test(test_mergeable),
+		cmocka_unit_test(test_push_later),
+		cmocka_unit_test(test_mergeable_late_buffers),
+		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_tiny_buffers),
+		cmocka_unit_test(test_bad_receive_buffers),
+		cmocka_unit_test(test_no_busy_loop),
+		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_control),
+		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_fuzz),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: MIT */
+/* options.c and options-help.c with a table of their own; run-options.c with the real one. */
+#include "capture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lkvm/arch.h"
+#include "lkvm/cli.h"
+#include "lkvm/config.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+
+/* An architecture of our own, and no story behind `lkvm run`: nothing else is linked. */
+static const char *const no_kernels[] = { NULL };
+const struct arch_platform arch_platform = {
+	.name = "test",
+	.option_mask = OPT_ARCH_X86,
+	.kernel_search = no_kernels,
+	.default_console = "ttyS0",
+	.virtio_mmio_max = 8,
+};
+int arch_config_complete(struct vm_config *cfg)
+{
+	return 0;
+}
+int cmd_run_main(const struct command *cmd, int argc, char **argv)
+{
+	return EXIT_FAILURE;
+}
+
+struct target {
+	bool flag, other, no_thing;
+	char *string;
+	u32 number;
+	u64 size;
+	int choice;
+	unsigned int calls, bare_calls;
+};
+
+static int count_call(const struct option_spec *opt, const char *arg, void *opaque)
+{
+	struct target *t = opaque;
+
+	if (!arg) {
+		t->bare_calls++;
+		return 0;
+	}
+	t->calls++;
+	return strcmp(arg, "bad") ? 0 : -EINVAL;
+}
+
+static const char *const colours[] = { "red", "green", "blue", NULL };
+#define MEMBER(m) .offset = offsetof(struct target, m)
+static const struct option_spec options[] = {
+	{ .type = OPT_GROUP, .help = "Some" },
+	{ .type = OPT_FLAG, .short_name = 'a', .name = "flag", .help = "a flag", MEMBER(flag) },
+	{ .type = OPT_FLAG, .short_name = 'b', .name = "other", .help = "other", MEMBER(other) },
+	{ .type = OPT_FLAG, .name = "no-thing", .help = ".thing", MEMBER(no_thing) },
+	{ .type = OPT_STRING,
+	  .short_name = 's',
+	  .name = "string",
+	  .arg = "TEXT",
+	  .help = "a string with a help text that is so long that it must be wrapped, \\ --twice",
+	  .def = "none",
+	  MEMBER(string) },
+	{ .type = OPT_U32,
+	  .short_name = 'n',
+	  .name = "number",
+	  .arg = "N",
+	  .help = "a number",
+	  .min = 2,
+	  MEMBER(number) },
+	{ .type = OPT_SIZE,
+	  .name = "size",
+	  .arg = "SIZE",
+	  .min = MiB,
+	  .help = "a size",
+	  MEMBER(size) },
+	{ .type = OPT_GROUP, .help = "More" },
+	{ .type = OPT_CHOICE, .name = "colour", .choices = colours, .help = "c", MEMBER(choice) },
+	{ .type = OPT_CALL,
+	  .short_name = 'x',
+	  .name = "call",
+	  .arg = "X",
+	  .help = "call",
+	  .parse = count_call },
+	{ .type = OPT_CALL, .name = "bare", .help = "bare", .parse = count_call },
+	{ .type = OPT_FLAG, .name = "arm-only", .help = "arm", .archs = OPT_ARCH_ARM64 },
+	{ .type = OPT_FLAG, .name = "secret", .help = "hidden", .hidden = true, MEMBER(other) },
+	OPT_END,
+};
+static const struct command command = {
+	.name = "try",
+	.usage = "lkvm try [options]",
+	.description = "Tries.",
+	.options = options,
+};
+
+static struct target t;
+static int nr_words, rest, nr_args;
+static char *args[32];
+
+static int clear(void **state)
+{
+	free(t.string);
+	memset(&t, 0, sizeof(t));
+	return 0;
+}
+
+/* Parse the words of @line, which ' ' parts ('_' stands for a blank inside a word). */
+static int try(const char *line)
+{
+	static char copy[512];
+	int ret;
+
+	nr_args = 0;
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *save = NULL, *w = strtok_r(copy, " ", &save); w;
+	     w = strtok_r(NULL, " ", &save)) {
+		for (char *c = w; *c; c++)
+			if (*c == '_')
+				*c = ' ';
+		args[nr_args++] = w;
+	}
+	capture_begin();
+	ret = options_parse(&command, nr_args, args, &t, &nr_words, &rest);
+	capture_end();
+	if (ret == 0)
+		assert_string_equal(captured, "");
+	if (ret < 0)
+		assert_one_line(captured);
+	return ret;
+}
+
+static void test_forms(void **state)
+{
+	assert_int_equal(try("--string=a --number 7 --size=5 --colour blue -a"), 0);
+	assert_string_equal(t.string, "a");
+	assert_int_equal(t.number, 7);
+	assert_true(t.size == 5 * MiB);
+	assert_int_equal(t.choice, 2);
+	assert_true(t.flag);
+	assert_int_equal(try("-sb -n8 -n 9"), 0);
+	assert_string_equal(t.string, "b");
+	assert_int_equal(t.number, 9);
+	assert_int_equal(try("--string="), 0);
+	assert_string_equal(t.string, "");
+	assert_int_equal(try("--string=a=b"), 0);
+	assert_string_equal(t.string, "a=b");
+	assert_int_equal(try("-x a --call b --call=c --bare"), 0);
+	assert_int_equal(t.calls, 3);
+	assert_int_equal(t.bare_calls, 1);
+	clear(NULL);
+	assert_int_equal(try("-abn5"), 0);
+	assert_true(t.flag && t.other);
+	assert_int_equal(t.number, 5);
+	clear(NULL);
+	assert_int_equal(try("-absx"), 0);
+	assert_string_equal(t.string, "x");
+}
+
+static void test_negation(void **state)
+{
+	assert_int_equal(try("--flag --no-flag --no-thing"), 0);
+	assert_false(t.flag);
+	assert_true(t.no_thing);
+	assert_int_equal(try("--thing"), 0);
+	assert_false(t.no_thing);
+	assert_int_equal(try("--no-string"), -EINVAL);
+}
+
+static void test_words(void **state)
+{
+	assert_int_equal(try("one -a two -n 4 - -- -b three"), 0);
+	assert_int_equal(nr_words, 3);
+	assert_string_equal(args[0], "one");
+	assert_string_equal(args[1], "two");
+	assert_string_equal(args[2], "-");
+	assert_int_equal(rest, 7);
+	assert_string_equal(args[rest], "-b");
+	assert_false(t.other);
+	assert_int_equal(try(""), 0);
+	assert_int_equal(nr_words, 0);
+	assert_int_equal(rest, 0);
+	assert_int_equal(try("--"), 0);
+	assert_int_equal(rest, 1);
+}
+
+static void test_missing_argument(void **state)
+{
+	assert_int_equal(try("--string"), -EINVAL);
+	assert_contains(captured, "option '--string' needs an argument: TEXT");
+	assert_int_equal(try("-s"), -EINVAL);
+	assert_contains(captured, "option '-s' needs an argument: TEXT");
+	/* A known option is never swallowed as an argument ... */
+	assert_int_equal(try("--string --number 5"), -EINVAL);
+	assert_contains(captured, "'--string' needs an argument (TEXT) before '--number'");
+	assert_contains(captured, "--string=--number");
+	assert_int_equal(try("-s -n 5"), -EINVAL);
+	assert_int_equal(try("-s --number=5"), -EINVAL);
+	assert_int_equal(try("-s --no-flag"), -EINVAL);
+	assert_int_equal(try("-s -- x"), -EINVAL);
+	/* ... but what is none is an argument, and so is what is attached. */
+	assert_int_equal(try("-s -verbose_run"), 0);
+	assert_string_equal(t.string, "-verbose run");
+	assert_int_equal(try("-s --_single"), 0);
+	assert_string_equal(t.string, "-- single");
+	assert_int_equal(try("--string=--number"), 0);
+	assert_string_equal(t.string, "--number");
+	assert_int_equal(try("-s -"), 0);
+	assert_string_equal(t.string, "-");
+}
+
+static void test_bad_values(void **state)
+{
+	t.number = 77;
+	assert_int_equal(try("--number many"), -EINVAL);
+	assert_contains(captured, "'--number': 'many' is not a number");
+	assert_int_equal(try("--number 4294967296"), -EINVAL);
+	assert_contains(captured, "too large");
+	assert_int_equal(try("--number 1"), -EINVAL);
+	assert_contains(captured, "too small; the least is 2");
+	assert_int_equal(try("--size 1023K"), -EINVAL);
+	assert_contains(captured, "the least is 1M");
+	assert_int_equal(try("--size 5Q"), -EINVAL);
+	assert_contains(captured, "'5Q' is not a size");
+	assert_int_equal(try("--size 99999999999P"), -EINVAL);
+	assert_contains(captured, "too large");
+	assert_int_equal(try("--colour gren"), -EINVAL);
+	assert_contains(captured, "not one of red, green, blue; did you mean 'green'?");
+	assert_int_equal(try("--colour="), -EINVAL);
+	assert_int_equal(try("--flag=on"), -EINVAL);
+	assert_contains(captured, "'--flag' takes no argument, but got 'on'");
+	assert_int_equal(t.number, 77);
+	capture_begin();
+	args[0] = (char *)"--call=bad";
+	assert_int_equal(options_parse(&command, 1, args, &t, &nr_words, &rest), -EINVAL);
+	capture_end();
+}
+
+static void test_unknown(void **state)
+{
+	char word[3000];
+
+	assert_int_equal(try("--strng=x"), -EINVAL);
+	assert_contains(captured, "unknown option '--strng'; did you mean '--string'?");
+	assert_int_equal(try("--zzzzzz"), -EINVAL);
+	assert_contains(captured, "'lkvm help try' lists the options");
+	assert_int_equal(try("-z"), -EINVAL);
+	assert_contains(captured, "unknown option '-z'");
+	assert_int_equal(try("-aq"), -EINVAL);
+	assert_int_equal(try("--=x"), -EINVAL);
+	assert_int_equal(try("--secre"), -EINVAL);
+	assert_lacks(captured, "secret");
+	assert_int_equal(try("--arm-only"), -EINVAL);
+	assert_contains(captured, "'--arm-only' does not exist on test");
+	memset(word, '-', sizeof(word));
+	word[sizeof(word) - 1] = '\0';
+	args[0] = word;
+	capture_begin();
+	assert_int_equal(options_parse(&command, 1, args, &t, &nr_words, &rest), -EINVAL);
+	assert_true(strlen(capture_end()) < 200);
+}
+
+/* What @print writes for @cmd. */
+static const char *printed(void (*print)(const struct command *, FILE *), const struct command *cmd)
+{
+	static char text[16384];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	print(cmd, out);
+	fclose(out);
+	return text;
+}
+
+static void test_help(void **state)
+{
+	const char *text = printed(options_print_help, &command);
+
+	assert_contains(text, "usage: lkvm try [options]\n\nTries.\n\nSome:\n");
+	assert_contains(text, "\n  -s, --string TEXT           a string");
+	assert_contains(text, "(default: none)");
+	assert_contains(text, "      --colour red|green|blue\n                              c\n");
+	assert_lacks(text, "secret");
+	assert_lacks(text, "arm-only");
+	for (const char *p = text; *p; p = strchr(p, '\n') + 1)
+		assert_true(strcspn(p, "\n") <= 80);
+}
+
+static void test_man(void **state)
+{
+	const char *text = printed(options_print_man, &command);
+
+	assert_contains(text, ".Ss Some\n.Bl -tag -width Ds\n.It Fl a , Fl \\-flag\na flag.\n");
+	assert_contains(text, "\n\\&.thing.\n");
+	assert_contains(text, "wrapped, \\e \\--twice.\nDefault: none.\n");
+	assert_contains(text, ".It Fl \\-colour Ar \"red|green|blue\"\n");
+	assert_contains(text, "Only on arm64.\n");
+	assert_lacks(text, "secret");
+}
+
+static void test_completion_words(void **state)
+{
+	const char *text = printed(options_print_words, &command);
+
+	assert_contains(text, "-a --flag\n");
+	assert_contains(text, "-s --string=TEXT\n");
+	assert_contains(text, "\n--colour=red|green|blue\n");
+	assert_contains(text, "\n--help\n");
+	assert_lacks(text, "arm-only");
+}
+
+/* From here: lkvm run's own table. */
+static struct vm_config cfg;
+
+static int run(const char *line)
+{
+	static char copy[512];
+	int ret;
+
+	config_destroy(&cfg);
+	config_init(&cfg);
+	nr_args = 0;
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *save = NULL, *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		args[nr_args++] = w;
+	capture_begin();
+	ret = run_options_parse(&cmd_run, nr_args, args, &cfg);
+	capture_end();
+	if (ret < 0)
+		assert_one_line(captured);
+	return ret;
+}
+
+static void test_run_kvmtool_words(void **state)
+{
+	assert_int_equal(run("--kernel x.flat --cpus 3 --nodefaults --network mode=none "
+			     "--loglevel=warning --params a=b"),
+			 0);
+	assert_string_equal(cfg.kernel, "x.flat");
+	assert_int_equal(cfg.cpus, 3);
+	assert_true(cfg.nodefaults);
+	assert_int_equal(cfg.nr_nets, 0);
+	assert_int_equal(log_get_level(), LOG_WARNING);
+	assert_string_equal(cfg.params, "a=b");
+	log_set_level(LOG_INFO);
+	assert_int_equal(run("-k vmlinuz -i a -i b -m 512 -c2 -d x,ro -d y,,z,direct --rng "
+			     "--console virtio --irqchip split --virtio-transport mmio "
+			     "--hugetlbfs /h --dev /d --no-reboot --dry-run --kernel-format pvh "
+			     "--name web"),
+			 0);
+	assert_int_equal(cfg.nr_initrds, 2);
+	assert_string_equal(cfg.initrds[1], "b");
+	assert_true(cfg.memory == 512 * MiB);
+	assert_int_equal(cfg.nr_disks, 2);
+	assert_true(cfg.disks[0].readonly && !cfg.disks[0].direct);
+	assert_string_equal(cfg.disks[1].path, "y,z");
+	assert_true(!cfg.disks[1].readonly && cfg.disks[1].direct);
+	assert_int_equal(cfg.console, CONSOLE_VIRTIO);
+	assert_int_equal(cfg.irqchip, IRQCHIP_SPLIT);
+	assert_int_equal(cfg.transport, TRANSPORT_MMIO);
+	assert_int_equal(cfg.kernel_format, KERNEL_PVH);
+	assert_true(cfg.rng && cfg.no_reboot && cfg.dry_run);
+	assert_string_equal(cfg.hugetlbfs, "/h");
+	assert_string_equal(cfg.kvm_path, "/d");
+	assert_string_equal(cfg.name, "web");
+}
+
+static void test_run_bare_kernel(void **state)
+{
+	assert_int_equal(run("vmlinuz -c 2"), 0);
+	assert_string_equal(cfg.kernel, "vmlinuz");
+	assert_int_equal(run("-k a b"), -EINVAL);
+	assert_contains(captured, "'b' is one kernel too many");
+	assert_int_equal(run("a b"), -EINVAL);
+	assert_contains(captured, "unexpected word 'b'");
+	assert_int_equal(run("a -- sh"), -EINVAL);
+	assert_contains(captured, "'sh' behind '--'");
+}
+
+static void test_run_disk_errors(void **state)
+{
+	assert_int_equal(run("-d x,or"), -EINVAL);
+	assert_contains(captured, "'--disk': unknown 'or'; did you mean 'ro'?");
+	assert_int_equal(run("-d x,"), -EINVAL);
+	assert_int_equal(run("-d scsi:naa.600"), -EINVAL);
+	assert_contains(captured, "vhost-scsi");
+	assert_int_equal(run("-c 0"), -EINVAL);
+	assert_int_equal(run("-m 0"), -EINVAL);
+	assert_int_equal(run("--loglevel loud"), -EINVAL);
+	assert_int_equal(run("--balloon"), -EINVAL);
+	assert_contains(captured, "unknown option '--balloon'");
+}
+
+static void test_run_network(void **state)
+{
+	static const char *const good[] = { "vhost=0", "mq=1", "script=none", "downscript=none" };
+	static const char *const bad[] = { "vhost=1",
+					   "vhost=",
+					   "mq=2",
+					   "fd=3",
+					   "trans=mmio",
+					   "host_ip=10.0.0.1",
+					   "script=/bin/x",
+					   "tapif=",
+					   "tapif=a/b",
+					   "tapif=0123456789abcdef",
+					   "tapif",
+					   "wat=1",
+					   "guest_mac=02:15:15:15:15",
+					   "guest_mac=01:15:15:15:15:15",
+					   "mode=bridge",
+					   "guest_mac=02:15:15:15:15:15:15",
+					   "guest_mac=",
+					   "guest_mac=00:00:00:00:00:00",
+					   "" };
+	char line[128];
+
+	assert_int_equal(run("-n mode=tap,tapif=vm0,guest_mac=02:15:15:15:aB:16"), 0);
+	assert_int_equal(cfg.nr_nets, 1);
+	assert_int_equal(cfg.nets[0].mode, NET_TAP);
+	assert_string_equal(cfg.nets[0].tapif, "vm0");
+	assert_true(cfg.nets[0].has_guest_mac);
+	assert_int_equal(cfg.nets[0].guest_mac[4], 0xab);
+	assert_int_equal(run("-n tap -n tapif=vm1"), 0);
+	assert_int_equal(cfg.nr_nets, 2);
+	assert_null(cfg.nets[0].tapif);
+	assert_int_equal(run("-n none"), 0);
+	assert_int_equal(cfg.nr_nets, 0);
+	assert_int_equal(run("-n mode=user"), -EINVAL);
+	assert_contains(captured, "this build has no user-mode network yet");
+	assert_int_equal(run("-n mode=tap,host_mac=02:00:00:00:00:01"), 0);
+	assert_contains(captured, "host_mac has no effect");
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		snprintf(line, sizeof(line), "-n mode=tap,%s", good[i]);
+		assert_int_equal(run(line), 0);
+		assert_string_equal(captured, "");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(line, sizeof(line), "-n mode=tap,%s", bad[i]);
+		if (run(line) != -EINVAL)
+			fail_msg("'%s' was taken", line);
+	}
+}
+
+static void test_run_table(void **state)
+{
+	const char *text = printed(options_print_help, &cmd_run);
+
+	assert_contains(text, "--kernel FILE");
+	assert_contains(text, "--irqchip default|full|split");
+	for (const char *p = text; *p; p = strchr(p, '\n') + 1)
+		assert_true(strcspn(p, "\n") <= 80);
+	config_destroy(&cfg);
+	clear(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_forms, clear),
+		cmocka_unit_test_setup(test_negation, clear),
+		cmocka_unit_test_setup(test_words, clear),
+		cmocka_unit_test_setup(test_missing_argument, clear),
+		cmocka_unit_test_setup(test_bad_values, clear),
+		cmocka_unit_test_setup(test_unknown, clear),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_man),
+		cmocka_unit_test(test_completion_words),
+		cmocka_unit_test(test_run_kvmtool_words),
+		cmocka_unit_test(test_run_bare_kernel),
+		cmocka_unit_test(test_run_disk_errors),
+		cmocka_unit_test(test_run_network),
+		cmocka_unit_test(test_run_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest output to the host: in whole lines, to readers that are slow, asleep or gone, to full
+ * devices and to files.
+ */
+#include "termchild.h"
+
+#include <sys/socket.h>
+
+static void two_lines(void)
+{
+	struct guest g;
+
+	guest_open(&g, 0);
+	for (const char *s = "first\nsecond\n$ "; *s; s++)
+		g.con->ops->write(g.con, (const u8 *)s, 1);
+	guest_run(&g, 100);
+	guest_close(&g);
+}
+
+static void a_line_is_one_write(void **state)
+{
+	int fds[2], null = open_null();
+	struct child c;
+	char buf[64];
+
+	/* A socket that keeps the borders of writes. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	c = start(two_lines, null, fds[1], STDERR_FILENO);
+	close(fds[1]);
+	assert_int_equal(read(fds[0], buf, sizeof(buf)), 6);
+	assert_memory_equal(buf, "first\n", 6);
+	assert_int_equal(read(fds[0], buf, sizeof(buf)), 7);
+	assert_memory_equal(buf, "second\n", 7);
+	assert_int_equal(read(fds[0], buf, sizeof(buf)), 2); /* the prompt, a moment later */
+	expect(c.report, "<end>");
+	assert_ends_well(&c);
+	close(fds[0]);
+	close(null);
+}
+
+static void *write_much(void *arg)
+{
+	struct guest *g = arg;
+
+	for (int i = 0; i < 30000; i++) {
+		char line[32];
+
+		snprintf(line, sizeof(line), "line %d\n", i);
+		guest_print(g, line);
+	}
+	event_timer_set(&g->end, 1);
+	return NULL;
+}
+
+static void writes_much(void)
+{
+	struct guest g;
+	pthread_t thread;
+
+	guest_open(&g, 0);
+	pthread_create(&thread, NULL, write_much, &g);
+	event_loop_run(&g.loop);
+	pthread_join(thread, NULL);
+	guest_close(&g);
+	if (used_ms() > 2000)
+		_exit(3);
+}
+
+static void check_much(int out)
+{
+	FILE *f = fdopen(out, "r");
+	char want[32], got[32];
+
+	for (int i = 0; i < 30000; i++) {
+		snprintf(want, sizeof(want), "line %d\n", i);
+		assert_non_null(fgets(got, sizeof(got), f));
+		assert_string_equal(got, want);
+		if (i % 1000 == 0)
+			usleep(10000);
+	}
+	assert_null(fgets(got, sizeof(got), f));
+	fclose(f);
+}
+
+static void a_slow_reader_gets_all(void **state)
+{
+	int fds[2], null = open_null();
+	struct child c;
+
+	make_pipe(fds);
+	c = start(writes_much, null, fds[1], STDERR_FILENO);
+	usleep(300000);
+	/* The pipe is shared: its flags are not ours. */
+	assert_int_equal(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
+	close(fds[1]);
+	check_much(fds[0]);
+	assert_ends_well(&c);
+	close(null);
+}
+
+static void a_slow_socket_gets_all(void **state)
+{
+	int fds[2], null = open_null();
+	struct child c;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	c = start(writes_much, null, fds[1], STDERR_FILENO);
+	close(fds[1]);
+	usleep(300000);
+	check_much(fds[0]);
+	assert_ends_well(&c);
+	close(null);
+}
+
+static void prints_and_idles(void)
+{
+	struct guest g;
+	char line[101];
+
+	memset(line, '.', 99);
+	line[99] = '\n';
+	line[100] = '\0';
+	guest_open(&g, 0);
+	for (int i = 0; i < 300; i++)
+		guest_print(&g, line);
+	guest_print(&g, "last");
+	guest_run(&g, 0);
+}
+
+/* The guest is silent, the reader late: the main loop has to bring the rest, without spinning. */
+static void the_rest_follows(void **state)
+{
+	int fds[2], null = open_null();
+	struct child c;
+	size_t len = 0;
+	char buf[512];
+
+	make_pipe(fds);
+	assert_int_equal(fcntl(fds[1], F_SETPIPE_SZ, 4096), 4096);
+	c = start(prints_and_idles, null, fds[1], STDERR_FILENO);
+	close(fds[1]);
+	usleep(200000);
+	while (len < 30004) {
+		struct pollfd pfd = { .fd = fds[0], .events = POLLIN };
+		ssize_t n;
+
+		assert_int_equal(poll(&pfd, 1, 2000), 1);
+		n = read(fds[0], buf, sizeof(buf));
+		assert_true(n > 0);
+		len += (size_t)n;
+	}
+	assert_int_equal(len, 30004);
+	kill(c.pid, SIGKILL);
+	finish(&c);
+	close(fds[0]);
+	close(null);
+}
+
+static void stop_soon(void)
+{
+	struct guest g;
+	pthread_t thread;
+	u64 start_ns = now_ns();
+
+	guest_open(&g, 0);
+	pthread_create(&thread, NULL, write_much, &g);
+	guest_run(&g, 200);
+	/* Nobody reads: the writer must come back all the same, and so must destroy. */
+	pthread_join(thread, NULL);
+	guest_close(&g);
+	if (now_ns() - start_ns > 6000000000ULL)
+		_exit(3);
+}
+
+static void a_reader_that_sleeps_holds_nobody(void **state)
+{
+	int fds[2], null = open_null(), error[2];
+	struct child c;
+
+	make_pipe(fds);
+	make_pipe(error);
+	c = start(stop_soon, null, fds[1], error[1]);
+	close(error[1]);
+	expect(error[0], "not read");
+	assert_ends_well(&c);
+	close(error[0]);
+	close(fds[0]);
+	close(fds[1]);
+	close(null);
+}
+
+static void prints_on(void)
+{
+	struct guest g;
+
+	guest_open(&g, 0);
+	for (int i = 0; i < 1000; i++)
+		guest_print(&g, "nobody hears\n");
+	guest_run(&g, 100);
+	guest_print(&g, "still\n");
+	guest_close(&g);
+}
+
+static void runs_without_reader(int out, const char *complaint)
+{
+	int error[2], null = open_null();
+	struct child c;
+	const char *text;
+
+	make_pipe(error);
+	c = start(prints_on, null, out, error[1]);
+	close(error[1]);
+	expect(c.report, "<end>");
+	if (complaint) {
+		text = expect(error[0], "\n");
+		assert_non_null(strstr(text, complaint));
+		assert_null(strchr(text, '\n')[1] ? text : NULL);
+	}
+	assert_ends_well(&c);
+	/* Once is enough. */
+	assert_int_equal(read(error[0], &(char){ 0 }, 1), 0);
+	close(error[0]);
+	close(null);
+}
+
+static void output_to_a_closed_pipe(void **state)
+{
+	int fds[2];
+
+	make_pipe(fds);
+	close(fds[0]);
+	runs_without_reader(fds[1], "Broken pipe");
+	close(fds[1]);
+}
+
+static void output_closed(void **state)
+{
+	runs_without_reader(-1, NULL);
+}
+
+static void output_to_a_full_device(void **state)
+{
+	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	runs_without_reader(fd, "No space left");
+	close(fd);
+}
+
+static void output_to_a_file_is_appended_where_it_stands(void **state)
+{
+	char path[] = "/tmp/lkvm-test-term-XXXXXX", buf[32] = "";
+	int fd = mkostemp(path, O_CLOEXEC), null = open_null();
+	struct child c;
+
+	unlink(path);
+	send_text(fd, "before\n");
+	c = start(two_lines, null, fd, STDERR_FILENO);
+	assert_ends_well(&c);
+	assert_int_equal(pread(fd, buf, sizeof(buf), 0), 22);
+	assert_string_equal(buf, "before\nfirst\nsecond\n$ ");
+	close(fd);
+	close(null);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_line_is_one_write),
+		cmocka_unit_test(a_slow_reader_gets_all),
+		cmocka_unit_test(a_slow_socket_gets_all),
+		cmocka_unit_test(the_rest_follows),
+		cmocka_unit_test(a_reader_that_sleeps_holds_nobody),
+		cmocka_unit_test(output_to_a_closed_pipe),
+		cmocka_unit_test(output_closed),
+		cmocka_unit_test(output_to_a_full_device),
+		cmocka_unit_test(output_to_a_file_is_appended_where_it_stands),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The console on standard input: terminals (pty), their modes, menu, jobs and signals; pipes,
+ * files, nothing at all.
+ */
+#include "termchild.h"
+
+#include <pty.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+
+#define CTRL_A "\x01"
+
+/* Terminals */
+
+static int master, slave;
+static struct termios before;
+
+static int open_terminal(void **state)
+{
+	struct winsize size = { .ws_col = 80, .ws_row = 24 };
+
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, &size), 0);
+	fcntl(master, F_SETFD, FD_CLOEXEC);
+	fcntl(slave, F_SETFD, FD_CLOEXEC);
+	assert_int_equal(tcgetattr(slave, &before), 0);
+	assert_true(before.c_lflag & ICANON);
+	return 0;
+}
+
+static int close_terminal(void **state)
+{
+	close(master);
+	close(slave);
+	return 0;
+}
+
+static bool is_raw(void)
+{
+	struct termios now;
+
+	assert_int_equal(tcgetattr(slave, &now), 0);
+	return !(now.c_lflag & (ICANON | ECHO | ISIG)) && !(now.c_oflag & OPOST);
+}
+
+static void wait_raw(bool raw)
+{
+	for (int i = 0; i < 5000 && is_raw() != raw; i++)
+		usleep(1000);
+	assert_int_equal(is_raw(), raw);
+}
+
+static void assert_as_before(void)
+{
+	struct termios now;
+
+	assert_int_equal(tcgetattr(slave, &now), 0);
+	assert_int_equal(now.c_lflag, before.c_lflag);
+	assert_int_equal(now.c_iflag, before.c_iflag);
+	assert_int_equal(now.c_oflag, before.c_oflag);
+	assert_int_equal(now.c_cflag, before.c_cflag);
+}
+
+static void interactive(void)
+{
+	struct guest g;
+
+	guest_open(&g, 16);
+	guest_print(&g, "login: ");
+	guest_run(&g, 0);
+	guest_print(&g, "bye");
+	guest_close(&g);
+}
+
+static void keys_and_menu(void **state)
+{
+	struct child c = start(interactive, slave, slave, slave);
+
+	expect(c.report, "<80x24>");
+	expect(master, "login: ");
+	wait_raw(true);
+	send_text(master, "ls\r\x03\x1a\x7f");
+	expect(c.report, "ls\r\x03\x1a\x7f");
+	send_text(master, "a" CTRL_A CTRL_A "b");
+	expect(c.report, "a" CTRL_A "b");
+	send_text(master, CTRL_A "h");
+	expect(master, "power button");
+	send_text(master, CTRL_A "z");
+	expect(master, "Ctrl-A h");
+	send_text(master, CTRL_A "p");
+	expect(c.report, "<power>");
+	/* The two keys may come apart. */
+	send_text(master, CTRL_A);
+	usleep(20000);
+	send_text(master, "x");
+	assert_string_equal(expect(c.report, "<quit>"), "<quit>");
+	expect(master, "bye");
+	assert_ends_well(&c);
+	assert_as_before();
+}
+
+static void a_paste_is_not_lost(void **state)
+{
+	struct child c = start(interactive, slave, slave, slave);
+	char line[101], got[20001];
+	size_t len = 0;
+
+	wait_raw(true);
+	expect(c.report, "<80x24>");
+	memset(line, 'p', 100);
+	line[100] = '\0';
+	for (int i = 0; i < 200; i++) {
+		line[0] = (char)('A' + i % 26);
+		send_text(master, line);
+		while (len < (size_t)(i + 1) * 100 - 50)
+			len += (size_t)read(c.report, got + len, sizeof(got) - 1 - len);
+	}
+	while (len < 20000)
+		len += (size_t)read(c.report, got + len, sizeof(got) - 1 - len);
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(got[i * 100], 'A' + i % 26);
+	send_text(master, CTRL_A "x");
+	assert_ends_well(&c);
+}
+
+static void deaf(void)
+{
+	struct guest g;
+
+	guest_open(&g, 0);
+	guest_run(&g, 0);
+	if (used_ms() > 500)
+		_exit(3);
+	guest_close(&g);
+}
+
+static void the_menu_answers_when_the_guest_is_stuck(void **state)
+{
+	struct child c = start(deaf, slave, slave, slave);
+
+	wait_raw(true);
+	send_text(master, "hello?" CTRL_A "p");
+	expect(c.report, "<power>");
+	for (int i = 0; i < 100; i++)
+		send_text(master, "0123456789012345678901234567890123456789012345678901234567890");
+	expect(master, "Ctrl-A x leaves");
+	send_text(master, CTRL_A "x");
+	expect(c.report, "<quit>");
+	assert_ends_well(&c);
+	assert_as_before();
+}
+
+static void abort_in_raw_mode(void)
+{
+	struct guest g;
+
+	guest_open(&g, 16);
+	report("<go>", 4);
+	usleep(100000);
+	raise(SIGABRT);
+}
+
+static void exit_in_raw_mode(void)
+{
+	struct guest g;
+
+	guest_open(&g, 16);
+	report("<go>", 4);
+	usleep(100000);
+	exit(0);
+}
+
+static void restored_when_it_crashes(void **state)
+{
+	struct child c = start(abort_in_raw_mode, slave, slave, slave);
+	int status;
+
+	expect(c.report, "<go>");
+	assert_true(is_raw());
+	status = finish(&c);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+	assert_as_before();
+}
+
+static void restored_when_it_exits(void **state)
+{
+	struct child c = start(exit_in_raw_mode, slave, slave, slave);
+
+	expect(c.report, "<go>");
+	assert_true(is_raw());
+	assert_true(WIFEXITED(finish(&c)));
+	assert_as_before();
+}
+
+static void restored_when_killed(void **state)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		struct child c = start(interactive, slave, slave, slave);
+		int status;
+
+		wait_raw(true);
+		kill(c.pid, signals[i]);
+		status = finish(&c);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), signals[i]);
+		assert_as_before();
+	}
+}
+
+static void tells_the_size(void **state)
+{
+	struct child c = start(interactive, slave, slave, slave);
+	struct winsize size = { .ws_col = 132, .ws_row = 50 };
+
+	expect(c.report, "<80x24>");
+	wait_raw(true);
+	ioctl(master, TIOCSWINSZ, &size);
+	kill(c.pid, SIGWINCH);
+	expect(c.report, "<132x50>");
+	send_text(master, CTRL_A "x");
+	assert_ends_well(&c);
+}
+
+static void output_alone(void **state)
+{
+	int null = open_null();
+	struct child c = start(interactive, null, slave, slave);
+
+	expect(master, "login: ");
+	assert_as_before();
+	kill(c.pid, SIGTERM);
+	finish(&c);
+	close(null);
+}
+
+/*
+ * A shell in small: session leader of the terminal, its job first in the background. The leader
+ * lives until the terminal's state has been looked at.
+ */
+static pid_t shell_job;
+
+/* fg and bg */
+static void on_order(int sig)
+{
+	tcsetpgrp(STDIN_FILENO, sig == SIGUSR1 ? shell_job : getpid());
+}
+
+static void shell(void)
+{
+	struct sigaction order = { .sa_handler = on_order, .sa_flags = SA_RESTART };
+	pid_t job;
+
+	setsid();
+	ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+	signal(SIGTTOU, SIG_IGN);
+	job = fork();
+	if (!job) {
+		setpgid(0, 0);
+		signal(SIGTTOU, SIG_DFL);
+		alarm(30);
+		interactive();
+		_exit(0);
+	}
+	setpgid(job, job);
+	shell_job = job;
+	sigaction(SIGUSR1, &order, NULL);
+	sigaction(SIGUSR2, &order, NULL);
+	report(&job, sizeof(job));
+	for (;;) {
+		int status;
+		char event;
+
+		if (waitpid(job, &status, WUNTRACED) != job)
+			_exit(1);
+		event = WIFSTOPPED(status) ? 'S' : WIFSIGNALED(status) ? 'K' : 'E';
+		report(&event, 1);
+		if (event != 'S')
+			break;
+	}
+	pause();
+}
+
+static void jobs(void **state)
+{
+	struct child c = start(shell, slave, slave, slave);
+	pid_t job;
+	char event;
+
+	assert_int_equal(read(c.report, &job, sizeof(job)), sizeof(job));
+	/* In the background: it prints and runs, but leaves the terminal alone. */
+	expect(c.report, "<80x24>");
+	expect(master, "login: ");
+	assert_as_before();
+	/* fg */
+	kill(c.pid, SIGUSR1);
+	wait_raw(true);
+	send_text(master, "q");
+	expect(c.report, "q");
+	/* Stopped from outside, and continued */
+	kill(job, SIGTSTP);
+	assert_int_equal(read(c.report, &event, 1), 1);
+	assert_int_equal(event, 'S');
+	assert_as_before();
+	kill(job, SIGCONT);
+	wait_raw(true);
+	expect(c.report, "<80x24>");
+	/* Stopped for sure; the shell takes the terminal and lets the job run on behind it: bg */
+	kill(job, SIGSTOP);
+	assert_int_equal(read(c.report, &event, 1), 1);
+	assert_int_equal(event, 'S');
+	kill(c.pid, SIGUSR2);
+	usleep(50000);
+	assert_int_equal(tcsetattr(slave, TCSANOW, &before), 0);
+	kill(job, SIGCONT);
+	usleep(200000);
+	assert_as_before();
+	kill(job, SIGTERM);
+	assert_int_equal(read(c.report, &event, 1), 1);
+	if (event == '<') /* the size, told anew */
+		event = *(strchr(expect(c.report, "K"), 'K'));
+	assert_int_equal(event, 'K');
+	assert_as_before();
+	kill(c.pid, SIGKILL);
+	finish(&c);
+}
+
+/* Input from elsewhere */
+
+static void three_tenths(void)
+{
+	struct guest g;
+	long cpu;
+
+	guest_open(&g, 16);
+	guest_print(&g, "out\n");
+	guest_run(&g, 300);
+	cpu = used_ms();
+	guest_close(&g);
+	/* 300 wake-ups of the refill timer are in this. */
+	if (cpu > 150)
+		_exit(3);
+}
+
+static void runs_with(int in)
+{
+	struct child c;
+	int out[2];
+
+	make_pipe(out);
+	c = start(three_tenths, in, out[1], STDERR_FILENO);
+	close(out[1]);
+	expect(out[0], "out\n");
+	expect(c.report, "<end>");
+	assert_ends_well(&c);
+	close(out[0]);
+}
+
+static void input_closed(void **state)
+{
+	runs_with(-1);
+}
+
+static void input_null(void **state)
+{
+	int fd = open_null();
+
+	runs_with(fd);
+	close(fd);
+}
+
+static void input_for_writing_only(void **state)
+{
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	runs_with(fd);
+	close(fd);
+}
+
+static void input_directory(void **state)
+{
+	int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	runs_with(fd);
+	close(fd);
+}
+
+static void input_at_end(void **state)
+{
+	int fds[2];
+
+	make_pipe(fds);
+	close(fds[1]);
+	runs_with(fds[0]);
+	close(fds[0]);
+}
+
+static void until_all_has_come(void)
+{
+	struct guest g;
+
+	guest_open(&g, 16);
+	guest_run(&g, 0);
+}
+
+static void *feed(void *arg)
+{
+	int fd = *(int *)arg;
+
+	for (int i = 0; i < 1000; i++) {
+		char line[32];
+		size_t len = (size_t)snprintf(line, sizeof(line), "line \1%dx\n", i);
+
+		if (write_full(fd, line, len))
+			break;
+	}
+	close(fd);
+	return NULL;
+}
+
+static void assert_all_comes(struct child *c)
+{
+	FILE *f = fdopen(dup(c->report), "r");
+	char want[32], got[64];
+
+	for (int i = 0; i < 1000; i++) {
+		snprintf(want, sizeof(want), "line \1%dx\n", i);
+		do
+			assert_non_null(fgets(got, sizeof(got), f));
+		while (got[0] == '<');
+		assert_string_equal(got, want);
+	}
+	fclose(f);
+	/* And it lives on. */
+	assert_int_equal(waitpid(c->pid, NULL, WNOHANG), 0);
+	kill(c->pid, SIGKILL);
+	finish(c);
+}
+
+static void input_pipe_comes_whole(void **state)
+{
+	int fds[2], null = open_null();
+	pthread_t thread;
+	struct child c;
+
+	make_pipe(fds);
+	c = start(until_all_has_come, fds[0], null, STDERR_FILENO);
+	close(fds[0]);
+	pthread_create(&thread, NULL, feed, &fds[1]);
+	assert_all_comes(&c);
+	pthread_join(thread, NULL);
+	close(null);
+}
+
+static void input_file_comes_whole(void **state)
+{
+	char path[] = "/tmp/lkvm-test-term-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC), null = open_null(), in;
+	struct child c;
+
+	assert_true(fd >= 0);
+	in = open(path, O_RDONLY | O_CLOEXEC);
+	unlink(path);
+	feed(&fd);
+	c = start(until_all_has_come, in, null, STDERR_FILENO);
+	close(in);
+	close(null);
+	assert_all_comes(&c);
+}
+
+static void never_reads(void)
+{
+	struct guest g;
+	long cpu;
+
+	guest_open(&g, 0);
+	guest_run(&g, 300);
+	cpu = used_ms();
+	/* It reads now: nothing is lost. */
+	event_loop_rearm(&g.loop);
+	g.room = 6;
+	g.con->ops->input_ready(g.con);
+	guest_run(&g, 100);
+	guest_close(&g);
+	if (cpu > 100)
+		_exit(3);
+}
+
+static void held_back_without_spinning(void **state)
+{
+	int fds[2], null = open_null();
+	struct child c;
+
+	make_pipe(fds);
+	send_text(fds[1], "keep me");
+	close(fds[1]); /* its end is already there */
+	c = start(never_reads, fds[0], null, STDERR_FILENO);
+	assert_string_equal(expect(c.report, "keep m"), "<end>keep m");
+	assert_ends_well(&c);
+	close(fds[0]);
+	close(null);
+}
+
+#define TERMINAL(name) cmocka_unit_test_setup_teardown(name, open_terminal, close_terminal)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TERMINAL(keys_and_menu),
+		TERMINAL(a_paste_is_not_lost),
+		TERMINAL(the_menu_answers_when_the_guest_is_stuck),
+		TERMINAL(restored_when_it_crashes),
+		TERMINAL(restored_when_it_exits),
+		TERMINAL(restored_when_killed),
+		TERMINAL(tells_the_size),
+		TERMINAL(output_alone),
+		TERMINAL(jobs),
+		cmocka_unit_test(input_closed),
+		cmocka_unit_test(input_null),
+		cmocka_unit_test(input_for_writing_only),
+		cmocka_unit_test(input_directory),
+		cmocka_unit_test(input_at_end),
+		cmocka_unit_test(input_pipe_comes_whole),
+		cmocka_unit_test(input_file_comes_whole),
+		cmocka_unit_test(held_back_without_spinning),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

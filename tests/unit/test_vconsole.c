@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* virtio/console.c over a console in memory: both directions, a slow reader, the terminal's size.
+ */
+#include <linux/virtio_console.h>
+#include <semaphore.h>
+#include <stdlib.h>
+
+#include "lkvm/console.h"
+#include "virtio_rig.h"
+
+enum { RX, TX };
+
+struct mem_console {
+	struct console con;
+	const struct console_client *client;
+	pthread_mutex_t lock;
+	u8 out[65536];
+	size_t out_len;
+	unsigned int input_ready;
+	bool slow; /* write waits for gate */
+	sem_t entered, gate;
+};
+
+static struct mem_console *to_mem(struct console *con)
+{
+	return container_of(con, struct mem_console, con);
+}
+
+static void mem_write(struct console *con, const u8 *buf, size_t len)
+{
+	struct mem_console *m = to_mem(con);
+
+	if (m->slow) {
+		sem_post(&m->entered);
+		sem_wait(&m->gate);
+	}
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < len && m->out_len < sizeof(m->out); i++)
+		m->out[m->out_len++] = buf[i];
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void mem_set_client(struct console *con, const struct console_client *client)
+{
+	to_mem(con)->client = client;
+}
+
+static void mem_input_ready(struct console *con)
+{
+	to_mem(con)->input_ready++;
+}
+
+static const struct console_ops mem_ops = {
+	.write = mem_write,
+	.set_client = mem_set_client,
+	.input_ready = mem_input_ready,
+};
+
+static void start(struct rig *r, struct mem_console *m)
+{
+	struct virtio_device *vdev;
+
+	rig_init(r);
+	memset(m, 0, sizeof(*m));
+	m->con.ops = &mem_ops;
+	pthread_mutex_init(&m->lock, NULL);
+	sem_init(&m->entered, 0, 0);
+	sem_init(&m->gate, 0, 0);
+	assert_int_equal(virtio_console_new(&r->vm, &m->con, &vdev), 0);
+	assert_non_null(m->client);
+	rig_start(r, vdev, BIT_ULL(VIRTIO_CONSOLE_F_SIZE));
+}
+
+static void wait_used(struct rig *r, u16 q)
+{
+	for (int i = 0; i < 50000; i++) {
+		if (rig_used(r, q, NULL) >= 0)
+			return;
+		usleep(100);
+	}
+	fail_msg("nothing came back from queue %u", q);
+}
+
+static struct mem_console m;
+
+static void test_output(void **state)
+{
+	struct rig_buf bufs[2] = { { RIG_DATA, 3, false }, { RIG_DATA + 100, 10000, false } };
+	struct rig r;
+
+	start(&r, &m);
+	memcpy(rig_ptr(&r, RIG_DATA), "abc", 3);
+	memset(rig_ptr(&r, RIG_DATA + 100), 'x', 10000);
+	for (int i = 0; i < 5; i++)
+		rig_add(&r, TX, bufs, 2);
+	rig_notify(&r, TX);
+	for (int i = 0; i < 5; i++)
+		wait_used(&r, TX);
+	assert_int_equal(m.out_len, 5 * 10003);
+	for (int i = 0; i < 5; i++)
+		assert_memory_equal(m.out + i * 10003, "abcxx", 5);
+	rig_stop(&r);
+	assert_null(m.client);
+}
+
+static void test_input(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 8, true };
+	struct rig_buf none = { RIG_DATA, 8, false };
+	struct rig r;
+	u32 len;
+
+	start(&r, &m);
+	assert_int_equal(m.client->room(m.client->opaque), 0);
+	/* A buffer that takes nothing goes back, the next one serves. */
+	rig_add(&r, RX, &none, 1);
+	rig_add(&r, RX, &buf, 1);
+	m.input_ready = 0;
+	rig_notify(&r, RX);
+	assert_int_equal(m.input_ready, 1);
+	assert_int_equal(m.client->room(m.client->opaque), 8);
+	assert_true(rig_used(&r, RX, &len) >= 0);
+	assert_int_equal(len, 0);
+	m.client->input(m.client->opaque, (const u8 *)"hello", 5);
+	assert_true(rig_used(&r, RX, &len) >= 0);
+	assert_int_equal(len, 5);
+	assert_memory_equal(rig_ptr(&r, RIG_DATA), "hello", 5);
+	assert_int_equal(r.queue_irqs[RX], 1);
+	/* No room, nothing taken. */
+	assert_int_equal(m.client->room(m.client->opaque), 0);
+	m.client->input(m.client->opaque, (const u8 *)"lost", 4);
+	assert_int_equal(rig_used(&r, RX, &len), -1);
+	/* A buffer that the last driver gave is not written after a reset. */
+	rig_add(&r, RX, &buf, 1);
+	assert_int_equal(m.client->room(m.client->opaque), 8);
+	rig_start(&r, r.vdev, 0);
+	memset(rig_ptr(&r, RIG_DATA), 0, 8);
+	m.client->input(m.client->opaque, (const u8 *)"late", 4);
+	assert_int_equal(*(u8 *)rig_ptr(&r, RIG_DATA), 0);
+	rig_stop(&r);
+}
+
+/* Nobody reads what the guest writes: registers, keys and a reset still work. */
+static void test_slow_reader(void **state)
+{
+	struct rig_buf out = { RIG_DATA, 9000, false }, in = { RIG_DATA + 16384, 8, true };
+	struct rig r;
+	u32 len;
+
+	start(&r, &m);
+	m.slow = true;
+	rig_add(&r, TX, &out, 1);
+	rig_notify(&r, TX);
+	sem_wait(&m.entered);
+	rig_add(&r, RX, &in, 1);
+	assert_int_equal(m.client->room(m.client->opaque), 8);
+	m.client->input(m.client->opaque, (const u8 *)"k", 1);
+	assert_true(rig_used(&r, RX, &len) >= 0);
+	virtio_set_status(r.vdev, 0);
+	m.slow = false;
+	sem_post(&m.gate);
+	event_call_sync(r.vdev->loop, rig_nothing, NULL);
+	/* The rest of the chain belonged to a driver that is gone. */
+	assert_int_equal(m.out_len, 4096);
+	rig_start(&r, r.vdev, 0);
+	usleep(1000);
+	assert_int_equal(rig_used(&r, TX, NULL), -1);
+	rig_stop(&r);
+}
+
+static void test_size(void **state)
+{
+	struct virtio_console_config cfg;
+	struct rig r;
+
+	start(&r, &m);
+	m.client->resized(m.client->opaque, 132, 43);
+	assert_int_equal(r.config_irqs, 1);
+	m.client->resized(m.client->opaque, 132, 43);
+	assert_int_equal(r.config_irqs, 1);
+	virtio_config_read(r.vdev, 0, &cfg, sizeof(cfg));
+	assert_int_equal(le16_to_cpu(cfg.cols), 132);
+	assert_int_equal(le16_to_cpu(cfg.rows), 43);
+	rig_stop(&r);
+}
+
+static void test_fuzz(void **state)
+{
+	static const u8 keys[100] = "keys";
+	struct rig r;
+	u64 seed = 3;
+
+	start(&r, &m);
+	for (int round = 0; round < 3000; round++) {
+		u16 q = (u16)(rig_rand(&seed) % 2);
+		struct rig_buf bufs[4];
+		unsigned int n = 1 + (unsigned int)(rig_rand(&seed) % 4);
+		unsigned int first_in = (unsigned int)(rig_rand(&seed) % (n + 1));
+		size_t room;
+
+		for (unsigned int i = 0; i < n; i++) {
+			bufs[i].gpa = RIG_DATA + rig_rand(&seed) % (8 * MiB);
+			bufs[i].len = (u32)(rig_rand(&seed) % 9000);
+			bufs[i].in = i >= first_in;
+		}
+		rig_add(&r, q, bufs, n);
+		rig_notify(&r, q);
+		room = m.client->room(m.client->opaque);
+		if (room)
+			m.client->input(m.client->opaque, keys, MIN(room, sizeof(keys)));
+		for (u16 i = 0; i < 2; i++)
+			while (rig_used(&r, i, NULL) >= 0)
+				;
+		if (!rig_live(&r) || round % 100 == 99)
+			rig_start(&r, r.vdev, 0);
+	}
+	rig_stop(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_output),	    cmocka_unit_test(test_input),
+		cmocka_unit_test(test_slow_reader), cmocka_unit_test(test_size),
+		cmocka_unit_test(test_fuzz),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

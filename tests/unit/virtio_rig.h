@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A device on a bench: guest RAM in plain memory, a transport that counts interrupts, and the
+ * driver's side of split rings. Queues are served by rig_notify on the calling thread, so that a
+ * test sees each step; the device's own thread runs too and finds nothing to do.
+ */
+#ifndef LKVM_TESTS_VIRTIO_RIG_H
+#define LKVM_TESTS_VIRTIO_RIG_H
+
+#include <linux/virtio_ring.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lkvm/config.h"
+#include "lkvm/log.h"
+#include "lkvm/virtio.h"
+#include "lkvm/vm.h"
+#include "unit.h"
+
+#define RIG_BASE    0x100000ULL
+#define RIG_SIZE    (8 * MiB)
+#define RIG_QUEUES  4
+#define RIG_ENTRIES 256
+/* Where tests put their buffers: behind the rings. */
+#define RIG_DATA (RIG_BASE + RIG_QUEUES * 0x10000)
+
+struct rig_queue {
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	u16 next_desc, avail_idx, last_used;
+};
+
+struct rig {
+	struct vm_config cfg;
+	struct vm vm;
+	u8 *ram;
+	struct virtio_device *vdev;
+	struct rig_queue q[RIG_QUEUES];
+	unsigned int queue_irqs[RIG_QUEUES], config_irqs;
+};
+
+struct rig_buf {
+	u64 gpa;
+	u32 len;
+	bool in; /* the device writes it */
+};
+
+static inline void rig_interrupt(struct virtio_device *vdev, int q)
+{
+	struct rig *r = vdev->transport_data;
+
+	if (q < 0)
+		r->config_irqs++;
+	else
+		r->queue_irqs[q]++;
+}
+
+static inline void rig_set_active(struct virtio_device *vdev, bool active) {}
+
+static const struct virtio_transport_ops rig_transport = {
+	.interrupt = rig_interrupt,
+	.set_active = rig_set_active,
+};
+
+static inline void *rig_ptr(struct rig *r, u64 gpa)
+{
+	return r->ram + (gpa - RIG_BASE);
+}
+
+static inline void rig_init(struct rig *r)
+{
+	memset(r, 0, sizeof(*r));
+	log_set_level(LOG_ERROR);
+	r->cfg.name = (char *)"rig";
+	r->vm.cfg = &r->cfg;
+	r->ram = mmap(NULL, RIG_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(r->ram, MAP_FAILED);
+	gmem_init(&r->vm.mem);
+	assert_int_equal(gmem_add_borrowed(&r->vm.mem, RIG_BASE, RIG_SIZE, r->ram, 0, "ram"), 0);
+	assert_int_equal(event_loop_init(&r->vm.loop, "rig"), 0);
+}
+
+static inline void rig_nothing(void *opaque) {}
+
+/* Each queue is looked at once at DRIVER_OK: wait for that, so that it does not mix with a test. */
+static inline void rig_settle(struct virtio_device *vdev)
+{
+	if (!vdev->loop->has_thread)
+		return;
+	for (u16 i = 0; i < vdev->nr_queues; i++) {
+		struct pollfd p = { .fd = vdev->queues[i].notify.fd, .events = POLLIN };
+
+		while (poll(&p, 1, 0) == 1)
+			usleep(100);
+	}
+	event_call_sync(vdev->loop, rig_nothing, NULL);
+}
+
+/* Negotiate @features (VERSION_1 is added) and set DRIVER_OK with all queues enabled. */
+static inline void rig_start(struct rig *r, struct virtio_device *vdev, u64 features)
+{
+	features |= BIT_ULL(VIRTIO_F_VERSION_1);
+	r->vdev = vdev;
+	virtio_lock(vdev);
+	vdev->transport = &rig_transport;
+	vdev->transport_data = r;
+	virtio_unlock(vdev);
+	virtio_set_status(vdev, 0);
+	virtio_set_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	virtio_accept_features(vdev, 0, (u32)features);
+	virtio_accept_features(vdev, 1, (u32)(features >> 32));
+	virtio_set_status(vdev, vdev->status | VIRTIO_CONFIG_S_FEATURES_OK);
+	assert_true(vdev->status & VIRTIO_CONFIG_S_FEATURES_OK);
+	memset(r->ram, 0, RIG_QUEUES * 0x10000);
+	memset(r->q, 0, sizeof(r->q));
+	for (u16 i = 0; i < vdev->nr_queues; i++) {
+		struct virtqueue *vq = &vdev->queues[i].vq;
+		u64 gpa = RIG_BASE + i * 0x10000u;
+
+		vq->size = MIN(vq->max_size, (u16)RIG_ENTRIES);
+		vq->desc_gpa = gpa;
+		vq->avail_gpa = gpa + 0x2000;
+		vq->used_gpa = gpa + 0x4000;
+		r->q[i].desc = rig_ptr(r, vq->desc_gpa);
+		r->q[i].avail = rig_ptr(r, vq->avail_gpa);
+		r->q[i].used = rig_ptr(r, vq->used_gpa);
+		virtio_enable_queue(vdev, i);
+		assert_true(vq->enabled);
+	}
+	virtio_set_status(vdev, vdev->status | VIRTIO_CONFIG_S_DRIVER_OK);
+	assert_true(virtio_live(vdev));
+	rig_settle(vdev);
+}
+
+static inline bool rig_live(struct rig *r)
+{
+	bool live;
+
+	virtio_lock(r->vdev);
+	live = virtio_live(r->vdev);
+	virtio_unlock(r->vdev);
+	return live;
+}
+
+/* Offer one chain; its head. */
+static inline u16 rig_add(struct rig *r, u16 q, const struct rig_buf *bufs, unsigned int n)
+{
+	u16 size = r->vdev->queues[q].vq.size;
+	struct rig_queue *rq = &r->q[q];
+	u16 head;
+
+	if (rq->next_desc + n > size)
+		rq->next_desc = 0;
+	head = rq->next_desc;
+	for (unsigned int i = 0; i < n; i++) {
+		struct vring_desc *d = &rq->desc[rq->next_desc++];
+
+		d->addr = cpu_to_le64(bufs[i].gpa);
+		d->len = cpu_to_le32(bufs[i].len);
+		d->flags = cpu_to_le16((bufs[i].in ? VRING_DESC_F_WRITE : 0) |
+				       (i + 1 < n ? VRING_DESC_F_NEXT : 0));
+		d->next = cpu_to_le16(rq->next_desc);
+	}
+	rq->avail->ring[rq->avail_idx % size] = cpu_to_le16(head);
+	rq->avail_idx++;
+	__atomic_store_n(&rq->avail->idx, cpu_to_le16(rq->avail_idx), __ATOMIC_RELEASE);
+	return head;
+}
+
+static inline void rig_notify(struct rig *r, u16 q)
+{
+	virtio_lock(r->vdev);
+	if (virtio_live(r->vdev))
+		r->vdev->ops->notify(r->vdev, q);
+	virtio_unlock(r->vdev);
+}
+
+/* The next used chain, or -1. */
+static inline int rig_used(struct rig *r, u16 q, u32 *len)
+{
+	struct rig_queue *rq = &r->q[q];
+	const struct vring_used_elem *e;
+
+	if (le16_to_cpu(__atomic_load_n(&rq->used->idx, __ATOMIC_ACQUIRE)) == rq->last_used)
+		return -1;
+	e = &rq->used->ring[rq->last_used++ % r->vdev->queues[q].vq.size];
+	if (len)
+		*len = le32_to_cpu(e->len);
+	return (int)le32_to_cpu(e->id);
+}
+
+static inline void rig_stop(struct rig *r)
+{
+	virtio_set_status(r->vdev, 0);
+	virtio_fini(r->vdev);
+	r->vdev->ops->destroy(r->vdev);
+	event_loop_destroy(&r->vm.loop);
+	gmem_destroy(&r->vm.mem);
+	munmap(r->ram, RIG_SIZE);
+}
+
+/* xorshift64: the same numbers each time. */
+static inline u64 rig_rand(u64 *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+#endif
