@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+# Guests without an operating system: common code in guest/lib, each architecture's in guest/ARCHDIR,
+# tests in tests/native/guests. Every test is a flat image; hello exists in every format.
+
+GUEST_CC := $(CC)
+GUEST_LD := $(CROSS_COMPILE)ld
+GUEST_OBJCOPY := $(CROSS_COMPILE)objcopy
+# The hypervisor may interpret us: no vector registers, nothing that needs a run-time library.
+GUEST_CFLAGS := -std=gnu17 $(WARNINGS) -O2 -g -ffreestanding -fno-pic -fno-pie -fno-common \
+	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
+	-fno-strict-aliasing -fno-tree-loop-distribute-patterns -Iguest/lib -Iguest/$(ARCHDIR) \
+	-Itests/native/guests
+GUEST_CFLAGS_x86 := -m64 -mgeneral-regs-only -mno-red-zone -mcmodel=small
+GUEST_CFLAGS += $(GUEST_CFLAGS_$(ARCHDIR))
+# clang has no such pass and says so
+ifneq ($(findstring clang,$(shell $(GUEST_CC) --version)),)
+GUEST_CFLAGS := $(filter-out -fno-tree-loop-distribute-patterns,$(GUEST_CFLAGS)) -fno-builtin
+endif
+
+GUEST_OBJ := $(O)/obj-guest
+GUEST_LIB_SRCS := $(sort $(wildcard guest/lib/*.c))
+GUEST_ARCH_SRCS := $(sort $(wildcard guest/$(ARCHDIR)/*.[cS]))
+GUEST_ENTRY_32 := guest/x86/start32.S
+GUEST_OBJS := $(patsubst %,$(GUEST_OBJ)/%.o,$(basename $(GUEST_LIB_SRCS) \
+	$(filter-out $(GUEST_ENTRY_32),$(GUEST_ARCH_SRCS))))
+GUEST_TESTS := $(patsubst tests/native/guests/%.c,%,$(sort $(wildcard tests/native/guests/*.c)))
+GUEST_IMAGES := $(GUEST_TESTS:%=$(O)/guests/%.flat) $(O)/guests/hello.elf $(O)/guests/hello.pvh \
+	$(O)/guests/hello.multiboot
+
+guests: $(GUEST_IMAGES) ## build the test guests
+
+$(GUEST_OBJ)/%.o: %.c $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,GUEST,$<)$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
+$(GUEST_OBJ)/%.o: %.S $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,GUEST,$<)$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
+$(GUEST_OBJ)/pvh.o: $(GUEST_ENTRY_32) $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)$(GUEST_CC) $(GUEST_CFLAGS) -DPVH -MMD -MP -c -o $@ $<
+$(GUEST_OBJ)/multiboot.o: $(GUEST_ENTRY_32) $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)$(GUEST_CC) $(GUEST_CFLAGS) -DMULTIBOOT -MMD -MP -c -o $@ $<
+
+guest_link = $(GUEST_LD) -nostdlib -static --no-warn-rwx-segments -z max-page-size=4096 --build-id=none \
+	-T guest/$(ARCHDIR)/link.ld
+
+$(O)/guests/%.elf: $(GUEST_OBJ)/tests/native/guests/%.o $(GUEST_OBJS) guest/$(ARCHDIR)/link.ld
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(guest_link) -o $@ $(filter %.o,$^)
+# bss is part of a flat image: nothing else tells the loader how long it is.
+$(O)/guests/%.flat: $(O)/guests/%.elf
+	$(call say,FLAT,$@)$(GUEST_OBJCOPY) -O binary --set-section-flags .bss=alloc,load,contents $< $@
+$(O)/guests/%.pvh: $(GUEST_OBJ)/tests/native/guests/%.o $(GUEST_OBJ)/pvh.o $(GUEST_OBJS) \
+		guest/$(ARCHDIR)/link.ld
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(guest_link) -o $@ $(filter %.o,$^)
+# Multiboot wants a 32-bit ELF file, whatever is in it.
+$(O)/guests/%.multiboot: $(GUEST_OBJ)/tests/native/guests/%.o $(GUEST_OBJ)/multiboot.o $(GUEST_OBJS) \
+		guest/$(ARCHDIR)/link.ld
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(guest_link) -e enter32 -o $@.64 $(filter %.o,$^) && \
+		$(GUEST_OBJCOPY) -O elf32-i386 $@.64 $@ && rm $@.64
+
+.SECONDARY: $(GUEST_OBJS) $(GUEST_TESTS:%=$(GUEST_OBJ)/tests/native/guests/%.o) $(GUEST_TESTS:%=$(O)/guests/%.elf)
+.PHONY: guests
+-include $(GUEST_OBJS:.o=.d) $(GUEST_TESTS:%=$(GUEST_OBJ)/tests/native/guests/%.d)

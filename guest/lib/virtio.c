@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/* A driver's half of virtio; see virtio.h. */
+#include "virtio.h"
+
+/* 4.1.4.3 */
+enum {
+	C_DFSELECT = 0,
+	C_DF = 4,
+	C_GFSELECT = 8,
+	C_GF = 12,
+	C_MSIX = 16,
+	C_STATUS = 20,
+	C_Q_SELECT = 22,
+	C_Q_SIZE = 24,
+	C_Q_MSIX = 26,
+	C_Q_ENABLE = 28,
+	C_Q_NOFF = 30,
+	C_Q_DESC = 32,
+	C_Q_AVAIL = 40,
+	C_Q_USED = 48,
+};
+
+/* 4.2.2 */
+enum {
+	M_MAGIC = 0x0,
+	M_ID = 0x8,
+	M_DF = 0x10,
+	M_DFSELECT = 0x14,
+	M_GF = 0x20,
+	M_GFSELECT = 0x24,
+	M_Q_SELECT = 0x30,
+	M_Q_SIZE = 0x38,
+	M_Q_READY = 0x44,
+	M_NOTIFY = 0x50,
+	M_ISR = 0x60,
+	M_ACK = 0x64,
+	M_STATUS = 0x70,
+	M_Q_DESC = 0x80,
+	M_Q_AVAIL = 0x90,
+	M_Q_USED = 0xa0,
+	M_CONFIG = 0x100,
+};
+
+enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8 };
+
+struct desc {
+	u64 addr;
+	u32 len;
+	u16 flags, next;
+};
+
+/* The rings of all queues; a test drives one device. */
+static struct {
+	struct desc desc[VQ_SIZE];
+	volatile struct {
+		u16 flags, idx, ring[VQ_SIZE], event;
+	} avail;
+	volatile struct {
+		u16 flags, idx;
+		struct {
+			u32 id, len;
+		} ring[VQ_SIZE];
+		u16 event;
+	} used;
+} __attribute__((aligned(4096))) rings[VQ_MAX];
+
+/* PCI configuration space by ECAM */
+
+static u64 ecam(void)
+{
+	const u8 *mcfg = acpi_find("MCFG");
+
+	return mcfg ? *(const u64 *)(mcfg + 44) : 0;
+}
+
+/* Give the BAR an address if nobody has. */
+static u64 bar_address(u64 fn, u32 bar)
+{
+	static u64 next;
+	u64 reg = fn + 0x10 + 4 * bar;
+	u32 low = read32(reg), size;
+
+	if (low & ~0xfu)
+		return (low & ~0xfu) | ((low & 4) ? (u64)read32(reg + 4) << 32 : 0);
+	write32(reg, ~0u);
+	size = ~(read32(reg) & ~0xfu) + 1;
+	if (!next)
+		next = arch_devices.pci_window;
+	next = (next + size - 1) & ~((u64)size - 1);
+	write32(reg, (u32)next);
+	if (low & 4)
+		write32(reg + 4, 0);
+	next += size;
+	return next - size;
+}
+
+static void read_capability(struct virtio *v, u64 fn, u64 cap)
+{
+	u64 at;
+
+	if (read8(cap) == 0x11) { /* MSI-X */
+		u32 table = read32(cap + 4);
+
+		v->msix = bar_address(fn, table & 7) + (table & ~7u);
+		write16(cap + 2, 0x8000); /* enabled, not masked */
+		return;
+	}
+	if (read8(cap) != 0x09) /* vendor: 4.1.4 */
+		return;
+	at = bar_address(fn, read8(cap + 4)) + read32(cap + 8);
+	switch (read8(cap + 3)) {
+	case 1:
+		v->common = at;
+		break;
+	case 2:
+		v->notify = at;
+		v->notify_multiplier = read32(cap + 16);
+		break;
+	case 3:
+		v->isr = at;
+		break;
+	case 4:
+		v->config = at;
+		break;
+	}
+}
+
+static bool find_pci(struct virtio *v, u32 id, u32 nth)
+{
+	u64 base = ecam();
+
+	for (u64 fn = base; base && fn < base + 32 * 0x8000; fn += 0x8000) {
+		if (read32(fn) != (0x1af4 | (0x1040 + id) << 16) || nth--)
+			continue;
+		v->pci = true;
+		write16(fn + 4, 0); /* the BARs move */
+		for (u8 cap = read8(fn + 0x34); cap; cap = read8(fn + cap + 1))
+			read_capability(v, fn, fn + cap);
+		write16(fn + 4, 6); /* memory, bus master */
+		return v->common && v->notify;
+	}
+	return false;
+}
+
+static bool find_mmio(struct virtio *v, u32 id, u32 nth)
+{
+	for (u32 i = 0; i < arch_devices.virtio_mmio_count; i++) {
+		u64 base = arch_devices.virtio_mmio + i * arch_devices.virtio_mmio_stride;
+
+		if (read32(base + M_MAGIC) != 0x74726976 || read32(base + M_ID) != id || nth--)
+			continue;
+		v->common = base;
+		v->config = base + M_CONFIG;
+		v->irq = arch_devices.virtio_mmio_irq + i;
+		return true;
+	}
+	return false;
+}
+
+static void set_status(struct virtio *v, u8 status)
+{
+	if (v->pci)
+		write8(v->common + C_STATUS, status);
+	else
+		write32(v->common + M_STATUS, status);
+}
+
+u8 virtio_status(struct virtio *v)
+{
+	return v->pci ? read8(v->common + C_STATUS) : (u8)read32(v->common + M_STATUS);
+}
+
+void virtio_reset(struct virtio *v)
+{
+	set_status(v, 0);
+	while (virtio_status(v))
+		arch_pause();
+	memset(v->q, 0, sizeof(v->q));
+	set_status(v, ACKNOWLEDGE);
+	set_status(v, ACKNOWLEDGE | DRIVER);
+}
+
+bool virtio_open(struct virtio *v, u32 id, u32 nth)
+{
+	memset(v, 0, sizeof(*v));
+	if (!find_pci(v, id, nth) && !find_mmio(v, id, nth))
+		return false;
+	virtio_reset(v);
+	return true;
+}
+
+u64 virtio_offered(struct virtio *v)
+{
+	u64 features = 0;
+
+	for (u32 i = 0; i < 2; i++) {
+		write32(v->common + (v->pci ? C_DFSELECT : M_DFSELECT), i);
+		features |= (u64)read32(v->common + (v->pci ? C_DF : M_DF)) << (32 * i);
+	}
+	return features;
+}
+
+bool virtio_negotiate(struct virtio *v, u64 wanted)
+{
+	wanted |= 1ULL << 32;
+	for (u32 i = 0; i < 2; i++) {
+		write32(v->common + (v->pci ? C_GFSELECT : M_GFSELECT), i);
+		write32(v->common + (v->pci ? C_GF : M_GF), (u32)(wanted >> (32 * i)));
+	}
+	set_status(v, ACKNOWLEDGE | DRIVER | FEATURES_OK);
+	return virtio_status(v) & FEATURES_OK;
+}
+
+static void write_addr(u64 reg, const volatile void *p)
+{
+	write32(reg, (u32)(uintptr_t)p);
+	write32(reg + 4, (u32)((uintptr_t)p >> 32));
+}
+
+static bool pci_queue(struct virtio *v, u32 q, bool interrupts)
+{
+	u64 c = v->common, entry = v->msix + 16 * q, addr;
+	u32 data;
+
+	write16(c + C_Q_SELECT, (u16)q);
+	if (read16(c + C_Q_SIZE) < VQ_SIZE)
+		return false;
+	write16(c + C_Q_SIZE, VQ_SIZE);
+	if (interrupts) {
+		arch_msi_message(VQ_VECTOR + q, &addr, &data);
+		write32(entry, (u32)addr);
+		write32(entry + 4, (u32)(addr >> 32));
+		write32(entry + 8, data);
+		write32(entry + 12, 0);
+		write16(c + C_Q_MSIX, (u16)q);
+		if (read16(c + C_Q_MSIX) != q)
+			return false;
+	}
+	write_addr(c + C_Q_DESC, rings[q].desc);
+	write_addr(c + C_Q_AVAIL, &rings[q].avail);
+	write_addr(c + C_Q_USED, &rings[q].used);
+	v->q[q].notify_addr = v->notify + (u64)read16(c + C_Q_NOFF) * v->notify_multiplier;
+	write16(c + C_Q_ENABLE, 1);
+	return read16(c + C_Q_ENABLE);
+}
+
+static bool mmio_queue(struct virtio *v, u32 q, bool interrupts)
+{
+	u64 c = v->common;
+
+	write32(c + M_Q_SELECT, q);
+	if (read32(c + 0x34) < VQ_SIZE)
+		return false;
+	write32(c + M_Q_SIZE, VQ_SIZE);
+	if (interrupts)
+		arch_route_irq(v->irq, VQ_VECTOR);
+	write_addr(c + M_Q_DESC, rings[q].desc);
+	write_addr(c + M_Q_AVAIL, &rings[q].avail);
+	write_addr(c + M_Q_USED, &rings[q].used);
+	v->q[q].notify_addr = c + M_NOTIFY;
+	v->q[q].wide = true;
+	write32(c + M_Q_READY, 1);
+	return read32(c + M_Q_READY);
+}
+
+bool virtio_queue(struct virtio *v, u32 q, bool interrupts)
+{
+	memset(&rings[q], 0, sizeof(rings[q]));
+	v->q[q].index = (u16)q;
+	rings[q].avail.flags = !interrupts; /* NO_INTERRUPT */
+	return v->pci ? pci_queue(v, q, interrupts) : mmio_queue(v, q, interrupts);
+}
+
+void virtio_driver_ok(struct virtio *v)
+{
+	set_status(v, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
+}
+
+u32 virtio_ack(struct virtio *v)
+{
+	u32 reasons;
+
+	if (v->pci)
+		return read8(v->isr);
+	reasons = read32(v->common + M_ISR);
+	write32(v->common + M_ACK, reasons);
+	return reasons;
+}
+
+/* Rings */
+
+void vq_add(struct virtio *v, u32 q, const struct vq_buf *bufs, u32 n)
+{
+	struct vq *vq = &v->q[q];
+	u16 head = vq->next;
+
+	for (u32 i = 0; i < n; i++) {
+		struct desc *d = &rings[q].desc[vq->next];
+
+		vq->next = (u16)((vq->next + 1) % VQ_SIZE);
+		*d = (struct desc){
+			.addr = (u64)bufs[i].p,
+			.len = bufs[i].len,
+			.flags = (u16)((bufs[i].in ? 2 : 0) | (i + 1 < n ? 1 : 0)),
+			.next = vq->next,
+		};
+	}
+	rings[q].avail.ring[vq->avail++ % VQ_SIZE] = head;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	rings[q].avail.idx = vq->avail;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+void vq_kick(struct virtio *v, u32 q)
+{
+	if (rings[q].used.flags & 1) /* NO_NOTIFY */
+		return;
+	if (v->q[q].wide)
+		write32(v->q[q].notify_addr, q);
+	else
+		write16(v->q[q].notify_addr, (u16)q);
+}
+
+int vq_used(struct virtio *v, u32 q, u32 *len)
+{
+	struct vq *vq = &v->q[q];
+	u32 i = vq->last_used % VQ_SIZE;
+
+	if (rings[q].used.idx == vq->last_used)
+		return -1;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (len)
+		*len = rings[q].used.ring[i].len;
+	vq->last_used++;
+	return (int)rings[q].used.ring[i].id;
+}
+
+int vq_wait(struct virtio *v, u32 q, u32 *len)
+{
+	int head;
+
+	for (u32 i = 0; i < 3000000; i++) {
+		head = vq_used(v, q, len);
+		if (head >= 0)
+			return head;
+		arch_pause();
+	}
+	return -1;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A driver's half of virtio (VIRTIO 1.3), as little as tests need: PCI with MSI-X or MMIO with its
+ * line, split rings, one request at a time or several, interrupts or polling.
+ */
+#ifndef GUEST_VIRTIO_H
+#define GUEST_VIRTIO_H
+
+#include "guest.h"
+
+#define VIRTIO_NET     1
+#define VIRTIO_BLK     2
+#define VIRTIO_CONSOLE 3
+#define VIRTIO_RNG     4
+
+#define VQ_SIZE	  16
+#define VQ_MAX	  3
+#define VQ_VECTOR 0x30 /* interrupt vector of queue 0; one more for each next */
+
+struct vq_buf {
+	const volatile void *p;
+	u32 len;
+	bool in; /* the device writes it */
+};
+
+struct vq {
+	u16 next, avail, last_used;
+	u64 notify_addr;
+	bool wide; /* the notification is 32 bits */
+	u16 index;
+};
+
+struct virtio {
+	bool pci;
+	u64 common, config, isr, notify, msix; /* PCI: capabilities; MMIO: common is the base */
+	u32 notify_multiplier;
+	u32 irq;
+	struct vq q[VQ_MAX];
+};
+
+/* The @nth device of that kind, reset and with DRIVER set. False: there is none. */
+bool virtio_open(struct virtio *v, u32 id, u32 nth);
+/* Accept @wanted and VERSION_1; false when the device does not agree. */
+bool virtio_negotiate(struct virtio *v, u64 wanted);
+u64 virtio_offered(struct virtio *v);
+/* Set up queue @q; @interrupts: vector VQ_VECTOR + q, else polled. */
+bool virtio_queue(struct virtio *v, u32 q, bool interrupts);
+void virtio_driver_ok(struct virtio *v);
+u8 virtio_status(struct virtio *v);
+void virtio_reset(struct virtio *v);
+/* After an interrupt on MMIO. Returns the reasons. */
+u32 virtio_ack(struct virtio *v);
+
+void vq_add(struct virtio *v, u32 q, const struct vq_buf *bufs, u32 n);
+void vq_kick(struct virtio *v, u32 q);
+/* The next used buffer's head, or -1. */
+int vq_used(struct virtio *v, u32 q, u32 *len);
+/* The same, waiting for some seconds. */
+int vq_wait(struct virtio *v, u32 q, u32 *len);
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* x86-64 guests: exceptions, interrupts, local APIC, IOAPIC, other CPUs. */
+#include "x86.h"
+
+/* What trap.S leaves on the stack. */
+struct frame {
+	u64 r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
+	u64 vector, error, rip, cs, rflags, rsp, ss;
+};
+
+/* Intel SDM volume 3, 6.14.1 */
+struct gate {
+	u16 offset0, selector;
+	u8 ist, type;
+	u16 offset1;
+	u32 offset2, zero;
+};
+
+#define GATE_INTERRUPT	0x8e
+#define SPURIOUS_VECTOR 0x4f
+
+static struct gate idt[NR_VECTORS];
+static void (*handlers[NR_VECTORS])(void);
+
+void x86_trap(struct frame *f);
+void x86_ap_main(u32 index);
+void x86_setup_traps(void);
+
+extern char trap_stubs[], ap_begin[], ap_end[];
+extern u64 ap_cr3;
+
+void x86_trap(struct frame *f)
+{
+	u64 cr2;
+
+	if (f->vector >= 0x20) {
+		if (handlers[f->vector])
+			handlers[f->vector]();
+		if (f->vector != SPURIOUS_VECTOR)
+			lapic_write(LAPIC_EOI, 0);
+		return;
+	}
+	__asm__ volatile("movq %%cr2, %0" : "=r"(cr2));
+	print("exception %lu, error 0x%lx, rip 0x%lx, rsp 0x%lx, cr2 0x%lx\n", f->vector, f->error,
+	      f->rip, f->rsp, cr2);
+	arch_exit(99);
+}
+
+static void load_idt(void)
+{
+	struct {
+		u16 limit;
+		u64 base;
+	} __attribute__((packed)) idtr = { sizeof(idt) - 1, (u64)idt };
+
+	__asm__ volatile("lidt %0" : : "m"(idtr));
+}
+
+void x86_setup_traps(void)
+{
+	for (u32 i = 0; i < NR_VECTORS; i++) {
+		u64 stub = (u64)trap_stubs + i * 16;
+
+		idt[i] = (struct gate){
+			.offset0 = (u16)stub,
+			.selector = SEL_CODE64,
+			.type = GATE_INTERRUPT,
+			.offset1 = (u16)(stub >> 16),
+			.offset2 = (u32)(stub >> 32),
+		};
+	}
+	load_idt();
+}
+
+void arch_set_handler(u32 vector, void (*fn)(void))
+{
+	handlers[vector] = fn;
+}
+
+void arch_pause(void)
+{
+	__asm__ volatile("pause" : : : "memory");
+}
+
+void arch_wait(void)
+{
+	__asm__ volatile("sti; hlt; cli" : : : "memory");
+}
+
+void lapic_enable(void)
+{
+	/* The 8259s are out of use: each of their inputs is masked. */
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+	lapic_write(LAPIC_SPIV, 0x100 | SPURIOUS_VECTOR);
+}
+
+void ioapic_route(u32 pin, u32 vector, u32 flags)
+{
+	write32(IOAPIC_BASE, 0x10 + 2 * pin + 1);
+	write32(IOAPIC_BASE + 0x10, 0); /* APIC id 0 */
+	write32(IOAPIC_BASE, 0x10 + 2 * pin);
+	write32(IOAPIC_BASE + 0x10, vector | flags);
+}
+
+void arch_route_irq(u32 irq, u32 vector)
+{
+	lapic_enable();
+	ioapic_route(irq, vector, 1 << 15); /* level */
+}
+
+void arch_msi_message(u32 vector, u64 *addr, u32 *data)
+{
+	lapic_enable();
+	*addr = LAPIC_BASE; /* to APIC id 0 */
+	*data = vector;
+}
+
+/* ACPI 6.5, 5.2.12: enabled local APICs, as xAPIC or x2APIC entries. */
+static u32 madt_cpus(u32 *ids)
+{
+	const u8 *madt = acpi_find("APIC"), *p;
+	u32 n = 0, length;
+
+	if (!madt)
+		return 0;
+	length = *(const u32 *)(madt + 4);
+	for (p = madt + 44; p + 2 <= madt + length && p[1]; p += p[1]) {
+		if (p[0] == 0 && (p[4] & 1) && n < MAX_CPUS)
+			ids[n++] = p[3];
+		else if (p[0] == 9 && (p[8] & 1) && n < MAX_CPUS)
+			ids[n++] = *(const u32 *)(p + 4);
+	}
+	return n;
+}
+
+u32 arch_nr_cpus(void)
+{
+	u32 ids[MAX_CPUS];
+
+	return madt_cpus(ids);
+}
+
+static void (*ap_fn)(u32 index);
+static u32 aps_online;
+
+void x86_ap_main(u32 index)
+{
+	load_idt();
+	lapic_enable();
+	atomic_add(&aps_online, 1);
+	ap_fn(index);
+}
+
+void send_ipi(u32 id, u32 what)
+{
+	lapic_write(LAPIC_ICR_HI, id << 24);
+	lapic_write(LAPIC_ICR, what);
+	for (u32 i = 0; i < 1000 && (lapic_read(LAPIC_ICR) & 0x1000); i++)
+		arch_pause();
+}
+
+static bool wait_online(u32 n)
+{
+	for (u32 i = 0; i < 300000; i++) {
+		if (atomic_read(&aps_online) >= n)
+			return true;
+		arch_pause();
+	}
+	return false;
+}
+
+u32 arch_start_cpus(void (*fn)(u32 index))
+{
+	u32 ids[MAX_CPUS], n = madt_cpus(ids), me;
+
+	lapic_enable();
+	me = lapic_read(LAPIC_ID) >> 24;
+	ap_fn = fn;
+	__asm__ volatile("movq %%cr3, %0" : "=r"(ap_cr3));
+	memcpy((void *)AP_START, ap_begin, (size_t)(ap_end - ap_begin));
+	for (u32 i = 0; i < n; i++) {
+		u32 want = atomic_read(&aps_online) + 1;
+
+		if (ids[i] == me)
+			continue;
+		/* 11.6.1: INIT, then SIPI, a second one if the first was lost. */
+		send_ipi(ids[i], 0x4500);
+		send_ipi(ids[i], 0x4600 | AP_START >> 12);
+		if (wait_online(want))
+			continue;
+		send_ipi(ids[i], 0x4600 | AP_START >> 12);
+		if (!wait_online(want))
+			print("cpu with APIC id %u does not start\n", ids[i]);
+	}
+	return atomic_read(&aps_online);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* x86-64 guests: instructions, ports, selectors. Shared with assembler. */
+#ifndef GUEST_X86_H
+#define GUEST_X86_H
+
+/* Linux's __BOOT_CS and __BOOT_DS, as lkvm enters 64-bit images. */
+#define SEL_CODE64 0x10
+#define SEL_DATA   0x18
+#define SEL_CODE32 0x20
+
+#define FROM_LINUX     0
+#define FROM_PVH       1
+#define FROM_MULTIBOOT 2
+
+/* Where other CPUs start: the SIPI's vector is the page number. */
+#define AP_START   0x8000
+#define MAX_CPUS   16
+#define STACK_SIZE 4096
+
+#define NR_VECTORS 0x50
+
+#ifndef __ASSEMBLER__
+#include "guest.h"
+
+/* The PC's ports. */
+#define COM1	   0x3f8
+#define DEBUG_EXIT 0xf4
+#define PVPANIC	   0x505
+
+#define LAPIC_BASE  0xfee00000ULL
+#define IOAPIC_BASE 0xfec00000ULL
+
+/* Intel SDM volume 3, 11.4.1 (xAPIC register offsets) */
+#define LAPIC_ID     0x20
+#define LAPIC_EOI    0xb0
+#define LAPIC_SPIV   0xf0
+#define LAPIC_ICR    0x300
+#define LAPIC_ICR_HI 0x310
+#define LAPIC_LVTT   0x320
+#define LAPIC_TMICT  0x380
+#define LAPIC_TMCCT  0x390
+#define LAPIC_TDCR   0x3e0
+
+static inline void outb(u16 port, u8 v)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
+}
+static inline void outw(u16 port, u16 v)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
+}
+static inline void outl(u16 port, u32 v)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
+}
+static inline u8 inb(u16 port)
+{
+	u8 v;
+
+	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
+}
+static inline u32 inl(u16 port)
+{
+	u32 v;
+
+	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
+}
+static inline u32 lapic_read(u32 reg)
+{
+	return read32(LAPIC_BASE + reg);
+}
+static inline void lapic_write(u32 reg, u32 v)
+{
+	write32(LAPIC_BASE + reg, v);
+}
+/* An IOAPIC pin to @vector on the first CPU; @flags are bits of the low word (level, polarity). */
+void ioapic_route(u32 pin, u32 vector, u32 flags);
+void lapic_enable(void);
+/* Write the low word @what of the interrupt command register, for the CPU with APIC id @id. */
+void send_ipi(u32 id, u32 what);
+
+#endif
+#endif

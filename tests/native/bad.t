@@ -1,0 +1,114 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Bad input: each has its exit status and one line that says what and why; nothing stays behind.
+# shellcheck disable=SC2154
+. "$(dirname "$0")/lib.sh"
+
+hello="$guests/hello.flat"
+flat=(-k "$hello" --kernel-format flat -c 1)
+: >empty
+mkdir directory
+head -c 100 "$guests/hello.elf" >short.elf
+head -c 3000 "$guests/hello.elf" >shorter.elf
+cp "$guests/hello.elf" arm.elf && printf '\267\0' | dd of=arm.elf bs=1 seek=18 conv=notrunc status=none
+# A segment at 64-bit -4096 (p_paddr), and one with 2^63 bytes (p_memsz).
+cp "$guests/hello.elf" wild.elf && printf '\0\360\377\377\377\377\377\377' | dd of=wild.elf bs=1 seek=88 conv=notrunc status=none
+cp "$guests/hello.elf" huge.elf && printf '\0\0\0\0\0\0\0\200' | dd of=huge.elf bs=1 seek=104 conv=notrunc status=none
+head -c 64K /dev/urandom >noise
+truncate -s 200M big.initrd
+truncate -s 1M disk
+
+# bad STATUS REGEX ARGUMENT...: one line on standard error that matches, nothing on standard output.
+bad() {
+	local want=$1 regex=$2 status
+	shift 2
+	timeout -k 5 20 "$lkvm" run --nodefaults --loglevel warning "$@" >out 2>err </dev/null
+	status=$?
+	[ $status = "$want" ] && [ "$(wc -l <err)" = 1 ] && grep -qE -- "$regex" err && [ ! -s out ] && return 0
+	echo "# 'run $*': status $status, not $want, or not one line like '$regex':"
+	head -n 5 err | sed 's/^/# err: /'
+	head -n 2 out | sed 's/^/# out: /'
+	return 1
+}
+
+table=(
+	'a missing kernel' 1 'Fatal: Unable to open kernel nosuch: No such file' '-k nosuch'
+	'an empty kernel' 1 'kernel empty: the file is empty' '-k empty'
+	'a directory as kernel' 1 'kernel directory: it is a directory' '-k directory'
+	'a device as kernel' 1 '/dev/zero: not a regular file' '-k /dev/zero'
+	'a kernel that is noise' 1 "'noise': neither bzImage, ELF" '-k noise'
+	'a kernel cut within its headers' 1 'truncated|beyond the end of the file' '-k short.elf'
+	'a kernel cut within a segment' 1 'truncated|beyond the end of the file' '-k shorter.elf'
+	'a kernel for another architecture' 1 'for arm64, and the guest is x86-64' '-k arm.elf'
+	'a kernel that wants to lie nowhere' 1 "kernel 'wild.elf': " '-k wild.elf'
+	'a kernel with an enormous segment' 1 "kernel 'huge.elf': " '-k huge.elf'
+	'the wrong format' 1 'no PVH entry note' "-k $guests/hello.elf --kernel-format pvh"
+	'a format that there is not' 2 "kernel-format.*'elfs'.*did you mean 'elf'|'elfs' is not one of" '-k noise --kernel-format elfs'
+	'a missing initrd' 1 'Unable to open initrd nosuch' '@ -i nosuch'
+	'an initrd that does not fit' 1 'initrd does not fit: needs 200M.*more memory with -m' '@ -m 64 -i big.initrd'
+	'a missing firmware' 1 'Unable to open firmware nosuch' '-f nosuch'
+	'firmware that is too short' 1 'firmware' '-f noise2'
+	'no memory' 2 "too small; the least is 1M" '@ -m 0'
+	'too little memory' 1 'needs at least .* give more with -m' '@ -m 1'
+	'more memory than any host has' 2 'more than any host can address' '@ -m 9999T'
+	'a size that is none' 2 "'12Q' is not a size; write it like" '@ -m 12Q'
+	'no CPUs' 2 'too small; the least is 1' '@ -c 0'
+	'too many CPUs' 2 'at most [0-9]+ vcpus' '@ -c 100000'
+	'more CPUs than the irqchip reaches' 2 'full irqchip reaches 255.*--irqchip split' '@ -c 300 --irqchip full'
+	'an unknown option' 2 "unknown option '--cpuss'; did you mean '--cpus'" '@ --cpuss 3'
+	'an option without argument' 2 'needs an argument' '@ -m'
+	'no such KVM device' 1 '/dev/nosuch: ' '@ --dev /dev/nosuch'
+	'a KVM device that is none' 1 '/dev/null: is not KVM' '@ --dev /dev/null'
+	'a missing disk' 1 "disk 'nosuch': cannot open: No such file.*truncate" '@ -d nosuch'
+	'a directory as disk' 1 "disk 'directory': is a directory" '@ -d directory'
+	'an empty disk' 1 "disk 'empty': is empty" '@ -d empty'
+	'a character device as disk' 1 'neither a regular file nor a block device' '@ -d /dev/null'
+	'a disk named twice' 2 "disk 'disk' is given twice" '@ -d disk -d disk'
+	'an unknown word behind a disk' 2 "unknown 'rq'; did you mean 'r" '@ -d disk,rq'
+	'a missing tap' 1 "no interface 'nosuchtap'; make it with: .*ip tuntap add dev nosuchtap" '@ -n mode=tap,tapif=nosuchtap'
+	'an interface that is no tap' 1 "interface 'lo' is no tap" '@ -n mode=tap,tapif=lo'
+	'a bad MAC address' 2 'guest_mac' '@ -n mode=tap,guest_mac=1:2'
+	'a missing hugetlbfs' 1 '--hugetlbfs /nosuch: ' '@ --hugetlbfs /nosuch'
+)
+
+permission() {
+	cp "$lkvm" lkvm && chmod 755 . lkvm
+	setpriv --reuid=65534 --regid=65534 --clear-groups ./lkvm run -k nosuch-but-later >out 2>err </dev/null
+	setpriv --reuid=65534 --regid=65534 --clear-groups timeout 20 ./lkvm run "${flat[@]/$hello/hello.flat}" \
+		--loglevel warning >out 2>err </dev/null
+	[ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && says err '/dev/kvm: permission denied' && grep -qE 'group|root' err
+}
+long_cmdline() {
+	bad 1 'command line is 70000 characters long.*-p' "${flat[@]}" -p "$(head -c 70000 /dev/zero | tr '\0' x)"
+}
+# With less address space than the guest shall have.
+no_memory() { (ulimit -v 4000000 && bad 1 'memory: cannot map .*give the guest less' "${flat[@]}" --loglevel error -m 64G); }
+# Nothing that ran here is still there, and nobody made a file or an interface.
+nothing_left() {
+	! pgrep -s 0 -x lkvm >/dev/null && [ -z "$(ls -A tmp)" ] && [ "$(ls -A /dev/shm)" = "$shm" ] &&
+		[ "$(ls /sys/class/net)" = "$nets" ]
+}
+
+head -c 100 noise >noise2
+cp "$hello" hello.flat
+nets=$(ls /sys/class/net)
+shm=$(ls -A /dev/shm)
+mkdir tmp && export TMPDIR=$dir/tmp
+echo "1..$((${#table[@]} / 4 + 4))"
+for ((i = 0; i < ${#table[@]}; i += 4)); do
+	read -ra words <<<"${table[i + 3]}"
+	[ "${words[0]}" != @ ] || words=("${flat[@]}" "${words[@]:1}")
+	point "${table[i]}" bad "${table[i + 1]}" "${table[i + 2]}" "${words[@]}"
+done
+point 'a command line that is too long' long_cmdline
+if ! nm "$lkvm" 2>/dev/null | grep -q __asan_init; then
+	point 'memory that the host does not give' no_memory
+else
+	skip 'memory that the host does not give' 'AddressSanitizer needs address space of its own'
+fi
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && [ "$(stat -c %a /dev/kvm)" != 666 ]; then
+	point 'no permission for /dev/kvm' permission
+else
+	skip 'no permission for /dev/kvm' 'needs root, setpriv and a /dev/kvm that is not for everyone'
+fi
+point 'nothing stays behind' nothing_left

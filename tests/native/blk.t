@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# virtio-blk with a driver in the guest: what it reads and writes is what is in the file.
+# shellcheck disable=SC2154
+. "$(dirname "$0")/lib.sh"
+
+head -c 1M /dev/urandom >disk
+before=$(sha256sum <disk)
+
+# pattern COUNT SEED: what `blk write` puts into COUNT sectors.
+pattern() {
+	python3 -c '
+import struct, sys
+n, seed = int(sys.argv[1]) * 128, int(sys.argv[2])
+sys.stdout.buffer.write(struct.pack("<%dI" % n, *((i * 2654435761 + seed) & 0xffffffff for i in range(n))))
+' "$1" "$2"
+}
+part() { dd if=disk bs=512 skip="$1" count="$2" status=none; }
+
+reads() {
+	part 40 64 >part && guest 0 blk --virtio-transport "$1" $3 -d "disk$2" -p 'id at=40 count=64 read' &&
+		says out "disk on $1: 2048 sectors" "id 'lkvm-disk0'" "checksum $(checksum part)" 'interrupts came' &&
+		[ "$(sha256sum <disk)" = "$before" ] && quiet
+}
+writes() {
+	part 0 2048 >old && guest 0 blk --virtio-transport "$1" -d "disk$3" -p "write at=104 count=48 seed=$2 flush $4" &&
+		says out 'wrote 48 sectors' 'flush: status 0' && part 104 48 | cmp - <(pattern 48 "$2") &&
+		cmp <(head -c $((104 * 512)) old) <(part 0 104) &&
+		cmp <(tail -c +$((152 * 512 + 1)) old) <(part 152 1896) && before=$(sha256sum <disk)
+}
+refuses() {
+	guest 0 blk --virtio-transport "$1" -d disk,ro -p bad &&
+		says out ', ro' 'beyond the end: status 1' 'over the end: status 1' 'half a sector: status 1' \
+			'unknown: status 2' 'write: status 1' 'device status 4f' &&
+		says err 'read-only disk' 'beyond the end' 'is broken' && [ "$(sha256sum <disk)" = "$before" ]
+}
+zeroes() {
+	cp disk zdisk && guest 0 blk -d zdisk -p 'zero at=16 count=100' && says out 'zeroes: status 0' 'discard: status 0' &&
+		[ "$(stat -c %s zdisk)" = 1048576 ] && cmp -n $((16 * 512)) zdisk disk &&
+		cmp <(tail -c +$((116 * 512 + 1)) zdisk) <(tail -c +$((116 * 512 + 1)) disk) &&
+		dd if=zdisk bs=512 skip=16 count=100 status=none | cmp - <(head -c 51200 /dev/zero)
+}
+two_disks() {
+	head -c 64K /dev/urandom >second && part 0 8 >part &&
+		guest 0 blk -d disk -d second -p 'read count=8' && says out 'disk on pci: 2048 sectors' "checksum $(checksum part)"
+}
+# The host's disk is full: the guest is told, and lkvm lives on.
+no_space() {
+	local unshare
+	for unshare in 'unshare -m' 'unshare -rm'; do
+		$unshare true 2>/dev/null || continue
+		mkdir -p small && $unshare bash -c '
+			mount -t tmpfs -o size=256k none small && truncate -s 8M small/disk || exit 1
+			timeout 40 "$0" run -k "$1/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
+				-d small/disk -p "fill flush" >out 2>err </dev/null' "$lkvm" "$guests" &&
+			says out ': status 1' 'read: status 0' 'interrupts came' && says err 'No space left on device' &&
+			[ "$(grep -c 'No space left' err)" = 1 ]
+		return
+	done
+}
+# Started with "wait", the guest keeps the disk until a key comes.
+hold() {
+	mkfifo key 2>/dev/null
+	exec 8<>key
+	"$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
+		-d "$1" -p 'read wait' <key >held 2>&1 8<&- &
+	holder=$!
+	for _ in {1..100}; do
+		grep -q checksum held && return
+		sleep 0.1
+	done
+	return 1
+}
+release() {
+	echo >&8
+	wait $holder
+}
+locked() {
+	hold disk && guest 1 blk -d disk && says err "disk 'disk': locked by process $holder" && [ "$(wc -l <err)" = 1 ] &&
+		guest 1 blk -d disk,ro && says err locked && release && guest 0 blk -d disk -p 'read'
+}
+shared() {
+	hold disk,ro && guest 0 blk -d disk,ro -p read && guest 1 blk -d disk && says err locked && release
+}
+killed() {
+	hold disk && kill -KILL $holder && { wait $holder 2>/dev/null || true; } && guest 0 blk -d disk -p read
+}
+
+echo 1..13
+point 'reads on PCI with MSI-X' reads pci '' ''
+point 'reads on MMIO' reads mmio '' ''
+point 'reads with the split irqchip' reads pci ',ro' '--irqchip split'
+point 'writes on PCI' writes pci 5 '' ''
+point 'writes on MMIO' writes mmio 77 '' poll
+point 'requests that must fail, on PCI' refuses pci
+point 'requests that must fail, on MMIO' refuses mmio
+point 'write zeroes and discard' zeroes
+point 'two disks' two_disks
+point 'no space on the host is an I/O error in the guest' no_space
+point 'a disk in use is refused, its user is named' locked
+point 'readers share a disk' shared
+point 'a killed lkvm leaves no lock' killed

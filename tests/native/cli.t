@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The command line without a guest: help, version, wrong usage, dry run, closed descriptors. TAP.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+tree=$PWD
+lkvm=$(realpath "${LKVM:-build/lkvm}")
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+n=0
+
+# run STATUS ARGUMENT...: runs lkvm, keeps out and err, compares the status.
+run() {
+	local want=$1 status
+	shift
+	timeout 20 "$lkvm" "$@" >out 2>err </dev/null
+	status=$?
+	[ $status = "$want" ] || { echo "# '$*': status $status, not $want" && return 1; }
+}
+
+# says FILE TEXT...: each text is in the file.
+says() {
+	local file=$1 text
+	shift
+	for text; do
+		grep -qF -- "$text" "$file" || { echo "# no '$text' in: $(cat "$file")" && return 1; }
+	done
+}
+
+# wrong TEXT ARGUMENT...: wrong usage: status 2, nothing on standard output, one line that has TEXT.
+wrong() {
+	local text=$1
+	shift
+	run 2 "$@" && says err "$text" && [ ! -s out ] && [ "$(wc -l <err)" = 1 ]
+}
+
+point() {
+	local name=$1
+	shift
+	n=$((n + 1))
+	if "$@"; then echo "ok $n - $name"; else echo "not ok $n - $name"; fi
+}
+
+helps() {
+	for words in --help -h help; do
+		run 0 "$words" && says out 'The most commonly used lkvm commands are:' '  run ' || return 1
+		[ ! -s err ] || return 1
+	done
+	run 2 && says err 'The most commonly used'
+}
+helps_run() {
+	run 0 help run && says out 'usage: lkvm run' '-k, --kernel FILE' && cp out first &&
+		run 0 run --help && cmp out first
+}
+versions() {
+	for words in --version version; do
+		run 0 "$words" && says out 'lkvm ' 'architecture: ' 'zlib: ' 'zstd: ' || return 1
+	done
+}
+wrong_commands() {
+	wrong "did you mean 'run'?" rnu && wrong "'lkvm run vmlinuz' boots" vmlinuz &&
+		wrong "'lkvm run -k" -k vmlinuz && wrong "did you mean 'version'?" help verson &&
+		wrong 'one command at a time' help run version && wrong 'no arguments' version x
+}
+wrong_options() {
+	wrong "did you mean '--mem'?" run --mme 512 && wrong 'needs an argument' run -k &&
+		wrong 'not a size' run -m much && wrong 'too small' run -c 0 &&
+		wrong 'user-mode' run -n mode=user -k x && wrong 'more than any host' run -k x -m 9999P &&
+		wrong 'only one of them' run -k x -f y
+}
+dry_run() {
+	run 0 run --dry-run -k x -m 512 -c 3 -d d.img -p quiet --name t &&
+		says out 'name: t' 'cpus: 3' 'mem: 512M' 'kernel: x' 'disk: d.img' \
+			'root=/dev/vda rw quiet' && says err 'lkvm: info: kernel parameters: added' &&
+		run 0 run --dry-run --kernel x --cpus 1 --nodefaults --network mode=none \
+			--loglevel=warning && [ ! -s err ] && says out 'cmdline: ' 'network: none'
+}
+no_kernel() {
+	run 1 run -k nosuch && says err 'Fatal: Unable to open kernel nosuch' && touch bzImage &&
+		run 0 run --dry-run && says out 'kernel: ./bzImage'
+}
+full_output() {
+	timeout 20 "$lkvm" help >/dev/full 2>err
+	[ $? = 1 ] && says err 'cannot write: No space left on device'
+}
+# Closed descriptors 0, 1 and 2 are /dev/null: not the next file that is opened.
+closed_descriptors() {
+	timeout 20 "$lkvm" version <&- >&- 2>&- && cp "$lkvm" kernel &&
+		timeout 20 "$lkvm" run -k kernel --dev /nosuch <&- >&- 2>&-
+	[ $? = 1 ] && cmp kernel "$lkvm"
+}
+completes() {
+	# shellcheck source=docs/lkvm.bash
+	. "$tree/docs/lkvm.bash"
+	COMP_WORDS=("$lkvm" run --console '') COMP_CWORD=3
+	_lkvm && [ "${COMPREPLY[*]}" = 'serial virtio' ] || return 1
+	COMP_WORDS=("$lkvm" run --no) COMP_CWORD=2
+	_lkvm && [ "${COMPREPLY[*]}" = '--nodefaults --no-reboot' ]
+}
+
+echo 1..10
+point 'help has the words that test runners look for' helps
+point 'help run and run --help are the same' helps_run
+point 'version names the optional parts' versions
+point 'a wrong command is one line with the nearest' wrong_commands
+point 'a wrong option is one line with the remedy, status 2' wrong_options
+point 'a dry run prints the configuration' dry_run
+point 'a missing kernel is named, a kernel in the directory is found' no_kernel
+point 'a full standard output is an error' full_output
+point 'closed standard descriptors do no harm' closed_descriptors
+point 'bash completes from the option table' completes

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Every way in which a guest ends has a status of its own and one line that says what happened.
+# shellcheck disable=SC2154
+. "$(dirname "$0")/lib.sh"
+
+statuses() {
+	local status
+	for status in 0 1 3 99 255; do
+		guest $status exit -p "exit=$status" && quiet || return 1
+	done
+}
+power_off() { guest 0 exit -p poweroff && says out 'sleep control at port 600' && quiet; }
+resets() {
+	guest 0 exit -p reset --no-reboot && says out 'reset register' && [ "$(grep -c boot out)" = 1 ] &&
+		guest 0 exit -p kbd --no-reboot && [ "$(grep -c boot out)" = 1 ]
+}
+reset_says() {
+	timeout 20 "$lkvm" run -k "$guests/exit.flat" --kernel-format flat -m 32 -c 1 -p reset --no-reboot \
+		>out 2>err </dev/null && says err 'the guest asked for a reset'
+}
+reset_vector() { guest 0 exit -c 2 -p vector --no-reboot && [ "$(grep -c boot out)" = 1 ]; }
+triple_fault() { guest 101 exit -p triple && [ "$(wc -l <err)" = 1 ] && says err 'triple fault'; }
+triple_fault_dump() {
+	guest 101 exit -p triple --loglevel debug && says err 'rip 00000000' 'cr3 00000000' 'idt '
+}
+panic() { guest 100 exit -p panic && [ "$(wc -l <err)" = 1 ] && says err 'panicked'; }
+# An exception that the guest handles is the guest's own business.
+handled() { guest 99 exit -p ud && says out 'exception 6' && quiet; }
+internal_error() { says err 'KVM internal error' 'rip 00000000' 'cr3 00000000' '<cc>' && [ ! -s dump ]; }
+
+echo 1..10
+point 'the guest chooses its exit status' statuses
+point 'power-off by ACPI is status 0' power_off
+point 'a reset by ACPI and by the keyboard controller, with --no-reboot' resets
+point 'the reset is said' reset_says
+point 'a jump to the reset vector resets' reset_vector
+point 'a triple fault is status 101 and one line' triple_fault
+point 'its registers on request' triple_fault_dump
+point 'a panic is status 100 and one line' panic
+point 'an exception that the guest handles' handled
+# Most KVMs run int3: then the guest prints exception 3.
+timeout 20 "$lkvm" run -k "$guests/exit.flat" --kernel-format flat -m 32 -c 1 -p int3 --nodefaults \
+	--loglevel warning >out 2>err </dev/null
+case $? in
+102) point 'an internal error of KVM is status 102, with registers and instruction bytes' internal_error ;;
+99) skip 'an internal error of KVM' 'this KVM executes int3' ;;
+*) point 'an internal error of KVM' false ;;
+esac

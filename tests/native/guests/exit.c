@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every way to end, chosen by a word of the command line: poweroff, reset, vector (reset), kbd
+ * (reset), triple, panic, ud (an exception that is caught), int3, hang, halt; exit=N otherwise.
+ * ask: keys choose.
+ */
+#include "x86.h"
+
+/* ACPI 6.5, 5.2.9: generic address structures in the FADT. */
+static u16 fadt_port(u32 offset)
+{
+	const u8 *fadt = acpi_find("FACP");
+
+	if (!fadt || fadt[offset] != 1)
+		return 0;
+	return *(const u16 *)(fadt + offset + 4);
+}
+
+/* The SLP_TYP of \_S5 in the DSDT: Name (_S5, Package () {type, ...}). */
+static u8 s5_type(void)
+{
+	const u8 *fadt = acpi_find("FACP"), *p, *end;
+
+	p = (const u8 *)*(const u64 *)(fadt + 140);
+	end = p + *(const u32 *)(p + 4);
+	for (; p + 10 < end; p++)
+		if (!memcmp(p, "_S5_\x12", 5))
+			return p[7] == 0x0a ? p[8] : p[7]; /* BytePrefix, or ZeroOp, OneOp */
+	return 0xff;
+}
+
+static void power_off(void)
+{
+	u16 port = fadt_port(244);
+	u8 type = s5_type();
+
+	print("sleep control at port %x, S5 is type %x\n", port, type);
+	if (port)
+		outb(port, (u8)(1 << 5 | type << 2));
+}
+
+static void reset(void)
+{
+	const u8 *fadt = acpi_find("FACP");
+
+	print("reset register at port %x, value %x\n", fadt_port(116), fadt[128]);
+	outb(fadt_port(116), fadt[128]);
+}
+
+/* A jump to the PC's reset vector in real mode, by the second CPU: it starts in that mode. */
+static void reset_vector(void)
+{
+	static const u8 ljmp[] = { 0xea, 0xf0, 0xff, 0x00, 0xf0 }; /* ljmp $0xf000, $0xfff0 */
+
+	memcpy((void *)AP_START, ljmp, sizeof(ljmp));
+	lapic_enable();
+	send_ipi(1, 0x4500);
+	send_ipi(1, 0x4600 | AP_START >> 12);
+}
+
+static void triple_fault(void)
+{
+	struct {
+		u16 limit;
+		u64 base;
+	} __attribute__((packed)) idtr = { 0, 0 };
+
+	__asm__ volatile("lidt %0; ud2" : : "m"(idtr));
+}
+
+static void act(const char *word)
+{
+	switch (word[0] | word[1] << 8) {
+	case 'p' | 'o' << 8:
+		power_off();
+		break;
+	case 'r' | 'e' << 8:
+		reset();
+		break;
+	case 'v' | 'e' << 8:
+		reset_vector();
+		break;
+	case 'k' | 'b' << 8:
+		outb(0x64, 0xfe);
+		break;
+	case 't' | 'r' << 8:
+		triple_fault();
+		break;
+	case 'p' | 'a' << 8:
+		outb(PVPANIC, 1);
+		break;
+	case 'u' | 'd' << 8:
+		__asm__ volatile("ud2");
+		break;
+	case 'i' | 'n' << 8:
+		__asm__ volatile("int3");
+		break;
+	case 'h' | 'a' << 8:
+		for (;;)
+			__asm__ volatile("cli; hlt");
+	case 'h' | 'n' << 8:
+		for (;;)
+			arch_pause();
+	}
+}
+
+static void ask(void)
+{
+	int c;
+
+	for (;;) {
+		c = arch_getc();
+		if (c == 'r')
+			reset();
+		else if (c == 'k')
+			act("kb");
+		else if (c == 'p')
+			power_off();
+		else if (c == 'q')
+			arch_exit(42);
+		arch_pause();
+	}
+}
+
+int guest_main(void)
+{
+	static const char *const words[] = { "poweroff", "reset", "vector", "kbd",  "triple",
+					     "panic",	 "ud",	  "int3",   "hang", "halt" };
+
+	print("boot\n");
+	if (has_word("ask"))
+		ask();
+	for (u32 i = 0; i < ARRAY_SIZE(words); i++) {
+		if (!has_word(words[i]))
+			continue;
+		act(has_word("hang") ? "hn" : words[i]);
+		print("still here\n");
+		for (;;)
+			arch_pause();
+	}
+	return (int)word_value("exit", 0);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interrupts: the local APIC's timer, one CPU to another, the serial port's edge through the
+ * IOAPIC, and its mask.
+ */
+#include "x86.h"
+
+#define TIMER_VECTOR  0x21
+#define SERIAL_VECTOR 0x22
+#define IPI_VECTOR    0x23
+#define IOAPIC_MASK   (1u << 16)
+
+static volatile u32 timers, serials, ipis;
+static u32 ap_ready;
+
+static void on_timer(void)
+{
+	timers++;
+}
+
+/* THRE: reading IIR clears it (16550A data sheet, 8.6.4). */
+static void on_serial(void)
+{
+	inb(COM1 + 2);
+	serials++;
+}
+
+static void on_ipi(void)
+{
+	atomic_add((u32 *)&ipis, 1);
+}
+
+static void ap(u32 index)
+{
+	atomic_add(&ap_ready, 1);
+	for (;;)
+		arch_wait();
+}
+
+static void test_timer(void)
+{
+	arch_set_handler(TIMER_VECTOR, on_timer);
+	lapic_write(LAPIC_TDCR, 0xb);			 /* divide by 1 */
+	lapic_write(LAPIC_LVTT, TIMER_VECTOR | 1 << 17); /* periodic */
+	lapic_write(LAPIC_TMICT, 5000000);		 /* 5 ms at KVM's 1 GHz */
+	while (timers < 5)
+		arch_wait();
+	lapic_write(LAPIC_TMICT, 0);
+	lapic_write(LAPIC_LVTT, 1 << 16);
+	print("timer: %s\n", timers >= 5 ? "ok" : "no");
+}
+
+static void test_serial(void)
+{
+	u32 before;
+
+	arch_set_handler(SERIAL_VECTOR, on_serial);
+	ioapic_route(4, SERIAL_VECTOR, 0);
+	outb(COM1 + 4, 0x0b); /* DTR, RTS, OUT2: the interrupt gets out */
+	outb(COM1 + 1, 0x02); /* THRE, which is true now: one edge */
+	while (!serials)
+		arch_wait();
+	before = serials;
+	outb(COM1, '.');
+	while (serials == before)
+		arch_wait();
+	outb(COM1 + 1, 0);
+	before = serials;
+	ioapic_route(4, SERIAL_VECTOR, IOAPIC_MASK);
+	outb(COM1 + 1, 0x02);
+	__asm__ volatile("sti");
+	for (u32 i = 0; i < 30000; i++)
+		arch_pause();
+	__asm__ volatile("cli");
+	outb(COM1 + 1, 0);
+	print("\nserial: ok, masked: %s\n", serials == before ? "ok" : "no");
+}
+
+static void test_ipi(void)
+{
+	u32 n = arch_start_cpus(ap);
+
+	arch_set_handler(IPI_VECTOR, on_ipi);
+	for (u32 i = 0; i < 1000000 && atomic_read(&ap_ready) < n; i++)
+		arch_pause();
+	lapic_write(LAPIC_ICR_HI, 0);
+	lapic_write(LAPIC_ICR, 0xc0000 | IPI_VECTOR); /* all but me */
+	for (u32 i = 0; i < 1000000 && ipis < n; i++)
+		arch_pause();
+	print("ipi: %u of %u cpus\n", ipis, n);
+}
+
+int guest_main(void)
+{
+	lapic_enable();
+	test_timer();
+	test_serial();
+	test_ipi();
+	return 0;
+}

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""For the native tests in Python: TAP, and an lkvm whose console is a pipe or a terminal."""
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+import traceback
+
+LKVM = os.path.realpath(os.environ.get('LKVM', 'build/lkvm'))
+GUESTS = os.path.realpath(os.environ.get('GUESTS', 'build/guests'))
+LIMIT = 40  # seconds for anything
+
+
+class Skip(Exception):
+    pass
+
+
+def guest(name, *args, cpus=1):
+    """The command line for a flat guest."""
+    return [LKVM, 'run', '--loglevel', 'warning', '--nodefaults', '-m', '32', '-c', str(cpus),
+            '-k', f'{GUESTS}/{name}.flat', '--kernel-format', 'flat', *args]
+
+
+class Vm:
+    """A running lkvm. @stdin: 'pipe', 'pty', or what Popen takes."""
+
+    def __init__(self, argv, stdin='pipe', size=None, stderr=subprocess.STDOUT, **more):
+        self.pty = stdin == 'pty'
+        self.seen = b''
+        if self.pty:
+            self.master, self.slave = pty.openpty()
+            if size:
+                termios.tcsetwinsize(self.slave, (size[1], size[0]))
+            self.modes = termios.tcgetattr(self.slave)
+            self.proc = subprocess.Popen(argv, stdin=self.slave, stdout=self.slave, stderr=self.slave,
+                                         start_new_session=True, preexec_fn=self.take_terminal, **more)
+            self.infd = self.outfd = self.master
+        else:
+            pipe = stdin == 'pipe'
+            self.proc = subprocess.Popen(argv, stdin=subprocess.PIPE if pipe else stdin,
+                                         stdout=subprocess.PIPE, stderr=stderr, **more)
+            self.infd = self.proc.stdin.fileno() if pipe else None
+            self.outfd = self.proc.stdout.fileno()
+        vms.append(self)
+
+    @staticmethod
+    def take_terminal():
+        import fcntl
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    def send(self, text):
+        os.write(self.infd, text.encode())
+
+    def read(self, seconds):
+        """More output, or b'' at its end or after some time."""
+        if not select.select([self.outfd], [], [], seconds)[0]:
+            return b''
+        try:
+            more = os.read(self.outfd, 65536)
+        except OSError:
+            more = b''
+        self.seen += more
+        return more
+
+    def expect(self, pattern):
+        """Wait until the output matches; forget everything up to there."""
+        end = time.monotonic() + LIMIT
+        while not (m := re.search(pattern.encode(), self.seen)):
+            if time.monotonic() > end or not self.read(1) and self.proc.poll() is not None and not self.read(0):
+                raise AssertionError(f'no {pattern!r} in {self.seen!r}')
+        self.seen = self.seen[m.end():]
+        return m
+
+    def end(self, seconds=LIMIT):
+        """Wait for the end, reading on; the exit status (negative: a signal)."""
+        end = time.monotonic() + seconds
+        while self.proc.poll() is None:
+            if time.monotonic() > end:
+                raise AssertionError(f'lkvm does not end; last output {self.seen[-300:]!r}')
+            self.read(0.02)
+        while self.read(0):
+            pass
+        return self.proc.returncode
+
+    def raw(self):
+        """Is the terminal in raw mode?"""
+        return not termios.tcgetattr(self.slave)[3] & termios.ICANON
+
+    def restored(self):
+        return termios.tcgetattr(self.slave) == self.modes
+
+    def close(self):
+        if self.proc.poll() is None:
+            self.proc.kill()
+            self.proc.wait()
+        if self.pty:
+            os.close(self.master)
+            os.close(self.slave)
+            self.pty = False
+        for f in (self.proc.stdin, self.proc.stdout):
+            if f:
+                f.close()
+
+    def proc_file(self, name):
+        with open(f'/proc/{self.proc.pid}/{name}', encoding='ascii') as f:
+            return f.read()
+
+    def fds(self):
+        return len(os.listdir(f'/proc/{self.proc.pid}/fd'))
+
+    def threads(self):
+        return len(os.listdir(f'/proc/{self.proc.pid}/task'))
+
+
+vms = []
+
+
+def until(what, condition):
+    end = time.monotonic() + LIMIT
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f'never: {what}')
+        time.sleep(0.01)
+
+
+def same(got, want):
+    if got != want:
+        raise AssertionError(f'{got!r} is not {want!r}')
+
+
+def main(tests):
+    """Run (name, function) pairs as TAP."""
+    if os.uname().machine != 'x86_64' or not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        print('1..0 # SKIP no access to /dev/kvm, or not x86-64')
+        sys.exit(0)
+    if not os.access(LKVM, os.X_OK) or not os.path.isdir(GUESTS):
+        sys.exit('Bail out! run make all guests first')
+    print(f'1..{len(tests)}')
+    for n, (name, fn) in enumerate(tests, 1):
+        try:
+            fn()
+            print(f'ok {n} - {name}')
+        except Skip as why:
+            print(f'ok {n} - {name} # SKIP {why}')
+        except Exception:
+            for line in traceback.format_exc().splitlines():
+                print(f'# {line}')
+            print(f'not ok {n} - {name}')
+        sys.stdout.flush()
+        while vms:
+            vms.pop().close()

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""virtio-net over a tap in a network namespace of its own: packets both ways, whatever the transport."""
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from native import Skip, Vm, guest, main, same, until  # noqa: E402
+
+PROTO = 0x88b5  # IEEE 802 local experimental
+INSIDE = 'LKVM_TEST_NETNS'
+
+
+def ip(*words):
+    subprocess.run(['ip', *words], check=True)
+
+
+def need_namespace():
+    if INSIDE not in os.environ:
+        raise Skip('no network namespace (needs root or user namespaces, ip and /dev/net/tun)')
+
+
+def answer(vm, sock, text):
+    """Wait for a ping, check it, answer; the guest's address."""
+    sock.settimeout(20)
+    frame = sock.recv(2000)
+    same(frame[:6], b'\xff' * 6)
+    assert frame[14:19] == b'ping ', frame
+    same(frame[20:78], b'x' * 58)
+    sock.send(frame[6:12] + b'\x02\0\0\0\0\x99' + struct.pack('>H', PROTO) + text)
+    return frame[6:12]
+
+
+def checksum(data):
+    h = 0x811c9dc5
+    for w, in struct.iter_unpack('<I', data):
+        h = (h ^ w) * 0x01000193 & 0xffffffff
+    return h
+
+
+def ping(tap, *args, length=64):
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(PROTO)) as sock:
+        sock.bind((tap, PROTO))
+        vm = Vm(guest('net', '-n', f'mode=tap,tapif={tap}' + ''.join(a for a in args if a[0] == ','),
+                      *(a for a in args if a[0] != ',')))
+        text = b'pong' + bytes(range(60)) + os.urandom(length - 64)
+        mac = answer(vm, sock, text)
+        m = vm.expect(r'pong of (\d+) bytes, (\d) buffer, sum ([0-9a-f]+)')
+        same([int(m[1]), int(m[2]), int(m[3], 16)], [14 + length, 1, checksum(text[:64])])
+        same(vm.end(), 0)
+        return mac
+
+
+def both_ways():
+    need_namespace()
+    ip('tuntap', 'add', 'dev', 'lt0', 'mode', 'tap')
+    ip('link', 'set', 'lt0', 'up')
+    for args in [], ['--virtio-transport', 'mmio'], ['--irqchip', 'split']:
+        ping('lt0', *args)
+    ping('lt0', length=1400)
+
+
+def addresses():
+    need_namespace()
+    same(ping('lt0', ',guest_mac=02:15:15:15:15:16'), b'\x02\x15\x15\x15\x15\x16')
+    one, again, other = (ping('lt0', '--name', name) for name in ('a', 'a', 'b'))
+    same(one, again)
+    assert one != other
+    same(one[0] & 3, 2)
+
+
+def queues_and_mtu():
+    need_namespace()
+    ip('tuntap', 'add', 'dev', 'lt1', 'mode', 'tap', 'multi_queue')
+    ip('link', 'set', 'lt1', 'up', 'mtu', '4000')
+    ping('lt1')
+    vm = Vm(guest('net', '-n', 'mode=tap,tapif=lt1'))
+    vm.expect('mtu 4000 link 1')
+
+
+def busy():
+    need_namespace()
+    vm = Vm(guest('net', '-n', 'mode=tap,tapif=lt0'))
+    vm.expect('card')
+    second = subprocess.run(guest('net', '-n', 'mode=tap,tapif=lt0'), capture_output=True, text=True, check=False)
+    same(second.returncode, 1)
+    assert "tap 'lt0' is in use" in second.stderr, second.stderr
+    same(second.stderr.count('\n'), 1)
+
+
+def removed():
+    """The interface goes away under the guest: one line, no busy loop, the guest goes on."""
+    need_namespace()
+    ip('tuntap', 'add', 'dev', 'lt2', 'mode', 'tap')
+    ip('link', 'set', 'lt2', 'up')
+    vm = Vm(guest('net', '-n', 'mode=tap,tapif=lt2', '-p', 'pings=20'))
+    vm.expect('link 1')
+    ip('link', 'del', 'lt2')
+    vm.expect("'lt2' is gone")
+    task = next(t for t in os.listdir(f'/proc/{vm.proc.pid}/task')
+                if vm.proc_file(f'task/{t}/comm').startswith('virtio-net'))
+    before = vm.proc_file(f'task/{task}/stat').split()[13:15]
+    time.sleep(0.5)
+    after = vm.proc_file(f'task/{task}/stat').split()[13:15]
+    assert sum(map(int, after)) - sum(map(int, before)) < 10, (before, after)
+    vm.expect('no pong')
+    same(vm.end(), 1)
+
+
+def made():
+    """Without a name lkvm makes an interface, which goes with it, killed or not."""
+    need_namespace()
+    nets = sorted(os.listdir('/sys/class/net'))
+    for kill in False, True:
+        vm = Vm(guest('net', '-n', 'mode=tap'))
+        vm.expect('card')
+        assert len(os.listdir('/sys/class/net')) == len(nets) + 1
+        if kill:
+            vm.proc.kill()
+        else:
+            vm.proc.terminate()
+        vm.end()
+        until('the tap is gone', lambda: sorted(os.listdir('/sys/class/net')) == nets)
+
+
+def enter_namespace():
+    """Start anew inside a network namespace with a /sys of its own, where that is allowed."""
+    if INSIDE in os.environ or not os.access('/dev/net/tun', os.R_OK | os.W_OK):
+        return
+    for flags in ['-mn'], ['-rmn']:
+        inside = ['unshare', *flags, 'sh', '-c', 'mount -t sysfs none /sys && ip link set lo up && exec "$@"', 'sh']
+        try:
+            if subprocess.run([*inside, 'true'], capture_output=True, check=False).returncode == 0:
+                os.environ[INSIDE] = '1'
+                os.execvp('unshare', [*inside, sys.executable, os.path.realpath(__file__)])
+        except OSError:
+            return
+
+
+enter_namespace()
+main([
+    ('packets go both ways', both_ways),
+    ('addresses: given, and stable for a name', addresses),
+    ('a tap of several queues, and its MTU', queues_and_mtu),
+    ('a tap in use', busy),
+    ('a tap that is removed', removed),
+    ('a tap of our own goes with us', made),
+])
