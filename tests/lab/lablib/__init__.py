@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""The lab's library: what a lab error is, how progress is told, and where things are in the tree."""
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+LAB_DIR = Path(__file__).resolve().parents[1]
+TREE = LAB_DIR.parents[1]
+BUILD = TREE / "build" / "lab"
+LOGS = BUILD / "logs"
+L1_CONSOLE = LOGS / "l1-console.log"
+
+
+class LabError(Exception):
+    """A failure that the user reads as one line: what failed, on which object, why, and the remedy."""
+
+
+class UsageError(LabError):
+    """The command line or a data file asks for something that does not exist: exit status 2."""
+
+
+def shown(path):
+    """A path as a user in the tree would type it."""
+    try:
+        return str(Path(path).relative_to(TREE))
+    except ValueError:
+        return str(path)
+
+
+class Progress:
+    """Where progress goes: one line per event. `lab test` puts '# ' before each line, for TAP."""
+
+    prefix = ""
+    stream = sys.stdout
+
+    @classmethod
+    def say(cls, text):
+        print(f"{cls.prefix}{text}", file=cls.stream, flush=True)
+
+
+@contextmanager
+def step(what):
+    """Says what is being done, and how many seconds it took."""
+    start = time.monotonic()
+    yield
+    Progress.say(f"lab: {what}: {time.monotonic() - start:.1f} s")

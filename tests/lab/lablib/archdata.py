@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""What differs between architectures: tests/lab/arch/NAME.toml and tests/lab/packages/NAME.list, as objects."""
+import platform
+import tomllib
+from dataclasses import dataclass, field
+
+from . import BUILD, LAB_DIR, TREE, LabError, UsageError, shown
+
+MACHINE_TO_ARCH = {"x86_64": "x86-64", "aarch64": "arm64", "riscv64": "riscv64", "loongarch64": "loongarch64"}
+
+
+@dataclass
+class Kernel:
+    """One kernel line of a package list. `packages` hold {v} where the version stands in the package's name."""
+
+    name: str
+    suite: str
+    tried: str
+    packages: list
+
+    @property
+    def series(self):
+        return self.name.rsplit("-", 1)[0]
+
+
+@dataclass
+class Package:
+    """A tool (for the machine that runs QEMU) or a static program (for the guests) of a package list."""
+
+    name: str
+    suite: str
+    tried: str
+
+
+@dataclass
+class PackageList:
+    kernels: list = field(default_factory=list)
+    tools: list = field(default_factory=list)
+    guest: list = field(default_factory=list)
+
+    def suites(self):
+        everything = self.kernels + self.tools + self.guest
+        return sorted({entry.suite for entry in everything})
+
+    def kernel(self, name):
+        for kernel in self.kernels:
+            if kernel.name == name:
+                return kernel
+        known = " ".join(kernel.name for kernel in self.kernels)
+        raise UsageError(f"kernel '{name}': not in the package list: choose one of: {known}")
+
+
+@dataclass
+class Arch:
+    name: str
+    data: dict
+    packages: PackageList
+
+    @property
+    def folder(self):
+        return BUILD / self.name
+
+    def kernel_folder(self, kernel_name):
+        return self.folder / "kernels" / kernel_name
+
+    def default_lkvm(self):
+        """The first binary of the arch's `lkvm` list that was built, or None."""
+        for candidate in self.data["lkvm"]:
+            if (TREE / candidate).exists():
+                return TREE / candidate
+        return None
+
+
+def host_arch():
+    machine = platform.machine()
+    return MACHINE_TO_ARCH.get(machine, machine)
+
+
+def read_package_list(path):
+    packages = PackageList()
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        words = line.split("#", 1)[0].split()
+        if not words:
+            continue
+        kind, rest = words[0], words[1:]
+        if kind == "kernel" and len(rest) >= 4:
+            packages.kernels.append(Kernel(rest[0], rest[1], rest[2], rest[3:]))
+        elif kind in ("tool", "guest") and len(rest) == 3:
+            (packages.tools if kind == "tool" else packages.guest).append(Package(*rest))
+        else:
+            raise LabError(f"{shown(path)}:{number}: cannot read '{line}': write 'kernel NAME SUITE TRIED PACKAGE...' "
+                           "or 'tool|guest PACKAGE SUITE TRIED'")
+    return packages
+
+
+def load_arch(name):
+    path = LAB_DIR / "arch" / f"{name}.toml"
+    if not path.exists():
+        known = " ".join(sorted(p.stem for p in path.parent.glob("*.toml")))
+        raise UsageError(f"architecture '{name}': no {shown(path)}: the lab knows: {known}")
+    with path.open("rb") as file:
+        data = tomllib.load(file)
+    return Arch(name, data, read_package_list(LAB_DIR / "packages" / f"{name}.list"))

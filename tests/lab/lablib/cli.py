@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""The command line of tests/lab/lab."""
+import argparse
+import os
+import shlex
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from . import BUILD, LAB_DIR, LOGS, LabError, Progress, UsageError, shown, step
+from .archdata import host_arch, load_arch
+from .job import Job, find_lkvm, parse_file_option, run_job, run_shell, write_guest_scripts
+from .lock import machine_lock, take_lock
+from .make import Maker
+from .tap import TapStream
+
+EPILOG = """examples:
+  tests/lab/lab make                              make the lab (or what is missing of it)
+  tests/lab/lab run -- lkvm version               run a command in L1
+  tests/lab/lab run --file bench:/job/bench -- sh -c 'cd /job/bench && ./run > /out/result'
+  tests/lab/lab test kernels disk                 run two of the test cases
+"""
+
+
+def cmd_make(arch, options):
+    start = time.monotonic()
+    Maker(arch).make(options.kernel, with_qemu=not options.no_qemu)
+    Progress.say(f"lab: made in {time.monotonic() - start:.1f} s")
+    return 0
+
+
+def cmd_run(arch, options):
+    words = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not words:
+        raise UsageError("run: no command: write it behind '--'")
+    files = [parse_file_option(text) for text in options.file]
+    lkvm = None if options.no_lkvm else find_lkvm(arch, options.lkvm)
+    lock = take_lock(machine_lock(), options.wait)
+    status, _ = run_job(arch, Job(shlex.join(words), files, lkvm, Path(options.out)), lock, options)
+    return status
+
+
+def cmd_shell(arch, options):
+    files = [parse_file_option(text) for text in options.file]
+    lkvm = None if options.no_lkvm else find_lkvm(arch, options.lkvm)
+    return run_shell(arch, files, lkvm, take_lock(machine_lock(), options.wait))
+
+
+def cmd_test(arch, options):
+    """Speaks TAP: everything but results goes out as '# ' comments, and whatever goes wrong is a 'not ok'."""
+    Progress.prefix = "# "
+    start = time.monotonic()
+    tap = TapStream()
+    try:
+        case_names(options.case)
+        lkvm = find_lkvm(arch, options.lkvm)
+        files = [parse_file_option(text) for text in options.file]
+        Maker(arch).make()
+        lock = take_lock(machine_lock(), options.wait)
+        shutil.rmtree(LOGS, ignore_errors=True)
+        command = shlex.join(["/lab/run-cases", *options.case])
+        status, booted = run_job(arch, Job(command, files, lkvm, BUILD, tap.write), lock, options)
+        Progress.say(f"L1 booted in {booted:.1f} s, all in {time.monotonic() - start:.1f} s")
+    except LabError as error:
+        if isinstance(error, UsageError):
+            raise
+        return tap.fail(str(error))
+    return tap.finish(status)
+
+
+def case_names(wanted):
+    known = sorted(path.stem.split("-", 1)[1] for path in (LAB_DIR / "cases").glob("*.sh"))
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"case '{name}': not in {shown(LAB_DIR / 'cases')}: choose from: {' '.join(known)}")
+
+
+def cmd_initrd(arch, options):
+    """Composes one L2 initramfs, for booting outside the lab."""
+    modules = arch.kernel_folder(arch.packages.kernel(options.kernel_name).name) / "modules.cpio"
+    if not modules.exists():
+        raise LabError(f"{shown(modules)}: not there: run 'tests/lab/lab make --kernel {options.kernel_name}'")
+    scripts = Path(options.output + ".scripts")
+    write_guest_scripts(arch, scripts)
+    Path(options.output).write_bytes(modules.read_bytes() + scripts.read_bytes())
+    scripts.unlink()
+    return 0
+
+
+def cmd_status(arch, options):
+    print(f"architecture: {arch.name}, lkvm: {shown(arch.default_lkvm() or 'not built')}")
+    for kernel in arch.packages.kernels:
+        release = arch.kernel_folder(kernel.name) / "release"
+        print(f"kernel {kernel.name}: {release.read_text().strip() if release.exists() else 'not made'}")
+    ready = (arch.folder / "l1.cpio").exists() and (arch.folder / "root").exists()
+    print(f"lab: {'ready' if ready else 'not made: run tests/lab/lab make'} ({shown(arch.folder)})")
+    return 0 if ready else 1
+
+
+def cmd_clean(arch, options):
+    with step(f"removing {shown(BUILD)}"):
+        shutil.rmtree(BUILD, ignore_errors=True)
+    return 0
+
+
+def seconds(text):
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text}: must be more than 0 seconds")
+    return value
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="lab", description="A QEMU machine (L1) with a real KVM, in which lkvm boots guests (L2).",
+                                  epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(dest="name", required=True, metavar="COMMAND")
+
+    def command(function, name, text):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--arch", default=host_arch(), help="architecture of L1 and L2 (this machine's)")
+        sub.set_defaults(function=function)
+        return sub
+
+    def running(sub, timeout):
+        sub.add_argument("--lkvm", metavar="PATH", help="the binary to put into L1 as /usr/bin/lkvm")
+        sub.add_argument("--file", action="append", default=[], metavar="SRC[:DST]", help="a file or folder for L1 (DST: /job/NAME)")
+        sub.add_argument("--l1-kernel", metavar="NAME", help="L1's own kernel, one of the guests' (the arch file's)")
+        sub.add_argument("--wait", type=seconds, default=1800, metavar="S", help="limit of waiting for another lab (1800)")
+        if timeout:
+            sub.add_argument("--timeout", type=seconds, default=timeout, metavar="S", help=f"limit of the job ({timeout})")
+            sub.add_argument("--boot-timeout", type=seconds, default=120, metavar="S", help="limit of L1's boot (120)")
+
+    sub = command(cmd_make, "make", "make the lab in build/lab, or what is missing of it")
+    sub.add_argument("--kernel", action="append", default=[], metavar="NAME", help="only this guest kernel (all)")
+    sub.add_argument("--no-qemu", action="store_true", help="only what a VMM outside the lab boots")
+    sub = command(cmd_run, "run", "run a command in L1; its status is the status")
+    running(sub, 600)
+    sub.add_argument("--no-lkvm", action="store_true", help="run without an lkvm")
+    sub.add_argument("--out", default=str(BUILD / "out"), metavar="DIR", help="where L1's /out goes (build/lab/out)")
+    sub.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD...")
+    sub = command(cmd_shell, "shell", "an interactive shell in L1")
+    running(sub, None)
+    sub.add_argument("--no-lkvm", action="store_true", help="run without an lkvm")
+    sub = command(cmd_test, "test", "run the test cases in one L1, speaking TAP")
+    running(sub, 2400)
+    sub.add_argument("case", nargs="*", help="names of cases (all)")
+    sub = command(cmd_initrd, "initrd", "write the initramfs of one guest kernel to a file")
+    sub.add_argument("kernel_name", metavar="KERNEL")
+    sub.add_argument("output", metavar="FILE")
+    command(cmd_status, "status", "what is made")
+    command(cmd_clean, "clean", "remove build/lab")
+    return top
+
+
+def on_signal(number, frame):
+    raise SystemExit(128 + number)
+
+
+def main(arguments):
+    options = parser().parse_args(arguments)
+    # SIGTERM becomes an exception, so that every 'finally' on the way ends what it started.
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, on_signal)
+    try:
+        arch = load_arch(options.arch)
+        if getattr(options, "l1_kernel", None):
+            arch.data["l1"]["kernel"] = arch.packages.kernel(options.l1_kernel).name
+        return options.function(arch, options)
+    except UsageError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 2
+    except (LabError, OSError) as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""`lab make`: the steps that fill build/lab/ARCH. Each leaves a stamp with what it was made from, and runs again
+only when that changes; an interrupted step leaves no stamp."""
+import gzip
+import hashlib
+import json
+import shutil
+import subprocess
+
+from . import LAB_DIR, LabError, Progress, shown, step
+from .apt import Apt, notice_other_version, version_key
+from .cpio import Cpio
+from .kernel import Modules, add_modules, extract_elf, find_image
+from .lock import take_lock
+
+# Raise it when a step's result changes its form: everything is made anew then.
+RECIPE = 2
+# Seconds to wait for another `lab make` of this clone.
+MAKE_WAIT = 1800
+
+
+class Maker:
+    def __init__(self, arch):
+        self.arch = arch
+        self.folder = arch.folder
+        self.root = self.folder / "root"
+        self.apt = Apt(self.folder / "apt", arch.data["debian_arch"], arch.packages.suites())
+
+    def make(self, kernel_names=(), with_qemu=True):
+        """Everything, or only the kernels that are named; without QEMU there is only what a VMM elsewhere boots."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Held until this process ends, so `lab test` keeps what it runs from being made anew.
+        take_lock(self.folder / "lock", MAKE_WAIT)
+        for tool in self.arch.packages.tools if with_qemu else ():
+            self.make_tool(tool)
+        kernels = [self.arch.packages.kernel(name) for name in kernel_names] or self.arch.packages.kernels
+        for kernel in kernels:
+            self.make_kernel(kernel, with_elf=with_qemu)
+        if with_qemu:
+            self.make_l1()
+
+    # Stamps ---------------------------------------------------------------------------------------------------
+
+    def _done(self, name, inputs):
+        stamp = self.folder / "stamps" / name
+        return stamp.exists() and stamp.read_text() == self._digest(inputs)
+
+    def _mark(self, name, inputs):
+        stamp = self.folder / "stamps" / name
+        stamp.parent.mkdir(exist_ok=True)
+        stamp.write_text(self._digest(inputs))
+
+    @staticmethod
+    def _digest(inputs):
+        return hashlib.sha256(json.dumps([RECIPE, inputs], sort_keys=True).encode()).hexdigest() + "\n"
+
+    # Steps ----------------------------------------------------------------------------------------------------
+
+    def make_tool(self, tool):
+        inputs = [vars(tool), str(self.root)]
+        if self._done(f"tool-{tool.name}", inputs):
+            return
+        self.apt.prepare()
+        with step(f"{tool.name} of {tool.suite}"):
+            versions = self.apt.fetch_tool(tool.name, tool.suite, self.root)
+        notice_other_version(tool.name, tool.tried, versions.get(tool.name))
+        self._mark(f"tool-{tool.name}", inputs)
+
+    def make_guest_programs(self):
+        """busybox and what else the guests run; returns the folder that it was unpacked into."""
+        unpacked = self.folder / "guest"
+        for package in self.arch.packages.guest:
+            if self._done(f"guest-{package.name}", vars(package)):
+                continue
+            self.apt.prepare()
+            with step(f"{package.name} of {package.suite}"):
+                versions = self.apt.fetch([package.name], package.suite, unpacked)
+            notice_other_version(package.name, package.tried, versions.get(package.name))
+            self._mark(f"guest-{package.name}", vars(package))
+        return unpacked
+
+    def make_kernel(self, kernel, with_elf=True):
+        inputs = [vars(kernel), self.arch.data["l2"]["modules"], self.arch.data["l1"]["modules"]]
+        stamp = f"kernel-{kernel.name}"
+        target = self.arch.kernel_folder(kernel.name)
+        if not self._done(stamp, inputs):
+            guest = self.make_guest_programs()
+            version = self._choose_version(kernel)
+            unpacked = self.folder / "unpacked" / kernel.name
+            shutil.rmtree(unpacked, ignore_errors=True)
+            shutil.rmtree(target, ignore_errors=True)
+            with step(f"kernel {kernel.name} ({version})"):
+                names = [pattern.replace("{v}", version) for pattern in kernel.packages]
+                self.apt.fetch(names, kernel.suite, unpacked)
+                self._take_kernel_files(kernel, unpacked, target, guest)
+            shutil.rmtree(unpacked)
+            self._mark(stamp, inputs)
+        if with_elf and self._wants_elf(kernel) and not (target / "vmlinux").exists():
+            with step(f"kernel {kernel.name}: its ELF file"):
+                self._take_elf(kernel, target)
+
+    def _wants_elf(self, kernel):
+        l1 = self.arch.data["l1"]
+        return kernel.name in self.arch.data["l2"]["elf"] or (kernel.name == l1["kernel"] and l1["image"] == "vmlinux")
+
+    def _choose_version(self, kernel):
+        """The version that was tried, else the newest of its series, else the newest that the suite has."""
+        per_package = [self.apt.names(pattern, kernel.suite, self.apt.guest_arch) for pattern in kernel.packages]
+        available = set.intersection(*per_package)
+        if kernel.tried in available:
+            return kernel.tried
+        same_series = [version for version in available if version.startswith(kernel.series + ".")]
+        candidates = same_series or available
+        if not candidates:
+            raise LabError(f"kernel {kernel.name}: no package {kernel.packages[0]} in {kernel.suite}: "
+                           f"name another in {shown(LAB_DIR / 'packages')}/{self.arch.name}.list")
+        chosen = max(candidates, key=version_key)
+        notice_other_version(f"kernel {kernel.name}", kernel.tried, chosen)
+        return chosen
+
+    def _take_kernel_files(self, kernel, unpacked, target, guest):
+        target.mkdir(parents=True)
+        shutil.copyfile(find_image(unpacked), target / "vmlinuz")
+        modules = Modules(unpacked)
+        (target / "release").write_text(modules.release + "\n")
+        with Cpio(target / "modules.cpio") as cpio:
+            add_busybox(cpio, guest)
+            add_modules(cpio, modules, self.arch.data["l2"]["modules"])
+        with Cpio(target / "l1-modules.cpio") as cpio:
+            add_modules(cpio, modules, self.arch.data["l1"]["modules"])
+
+    def _take_elf(self, kernel, target):
+        elf = extract_elf(target / "vmlinuz", self._zstd)
+        if kernel.name in self.arch.data["l2"]["elf"]:
+            (target / "vmlinux.gz").write_bytes(gzip.compress(elf, 1))
+            (target / "vmlinux.zst").write_bytes(self._zstd(["-cq1"], elf))
+        # Last: its presence says that all of them are complete.
+        part = target / "vmlinux.part"
+        part.write_bytes(elf)
+        part.replace(target / "vmlinux")
+
+    def _zstd(self, args, data):
+        done = subprocess.run([*tool_command(self.root, "zstd"), *args], input=data, capture_output=True, check=False)
+        if done.returncode:
+            raise LabError(f"zstd: {done.stderr.decode().strip()}")
+        return done.stdout
+
+    def make_l1(self):
+        """The part of L1's initramfs that does not change with the tree: busybox and the guest kernels that are made."""
+        elf = self.arch.data["l2"]["elf"]
+        stamps = {kernel.name: self.folder / "stamps" / f"kernel-{kernel.name}" for kernel in self.arch.packages.kernels}
+        stamps = {name: stamp.read_text() for name, stamp in stamps.items() if stamp.exists()}
+        inputs = [stamps, elf]
+        if self._done("l1", inputs) and (self.folder / "l1.cpio").exists():
+            return
+        with step("L1's initramfs"), Cpio(self.folder / "l1.cpio") as cpio:
+            add_busybox(cpio, self.folder / "guest")
+            for name in stamps:
+                for path in sorted(self.arch.kernel_folder(name).iterdir()):
+                    if path.name != "l1-modules.cpio" and (name in elf or not path.name.startswith("vmlinux")):
+                        cpio.copy(f"lab/kernels/{name}/{path.name}", path)
+        Progress.say(f"lab: {shown(self.folder)} is ready")
+        self._mark("l1", inputs)
+
+
+def add_busybox(cpio, guest):
+    """What every initramfs begins with: busybox as the shell, and a console to speak on before /dev is mounted."""
+    for name in ("usr/bin/busybox", "bin/busybox"):
+        if (guest / name).exists():
+            cpio.copy("bin/busybox", guest / name, 0o755)
+            break
+    cpio.link("bin/sh", "busybox")
+    cpio.char_device("dev/console", 5, 1)
+    for name in ("proc", "sys", "run", "tmp", "root", "usr/bin", "sbin", "etc"):
+        cpio.folder(name)
+
+
+def tool_command(root, program):
+    """A program of the unpacked tools, run with their own C library: the system need not be as new as they are,
+    and nothing is installed or chrooted, so no root is needed."""
+    loader = next(iter(sorted(root.glob("usr/lib*/ld-linux-*.so.*")) + sorted(root.glob("lib*/ld-linux-*.so.*"))), None)
+    libraries = next(iter(root.glob("usr/lib/*-linux-gnu*")), None)
+    if loader is None or libraries is None or not (root / "usr/bin" / program).exists():
+        raise LabError(f"{shown(root)}: no {program} there: run 'tests/lab/lab make'")
+    return [str(loader), "--inhibit-cache", "--library-path", str(libraries), str(root / "usr/bin" / program)]
