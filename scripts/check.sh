@@ -1,0 +1,7 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs what the tests need and runs all of them.
+set -eu
+cd "$(dirname "$0")/.."
+scripts/install-deps.sh build test lint lab
+exec make -j2 check
