@@ -145,6 +145,7 @@ format: ## let clang-format lay out the sources
 
 -include guest/build.mk
 include tests/check.mk
+include bench/bench.mk
 
 clean: ## remove build/
 	rm -rf $(O)
