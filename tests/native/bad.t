@@ -69,6 +69,7 @@ table=(
 	'an interface that is no tap' 1 "interface 'lo' is no tap" '@ -n mode=tap,tapif=lo'
 	'a bad MAC address' 2 'guest_mac' '@ -n mode=tap,guest_mac=1:2'
 	'a missing hugetlbfs' 1 '--hugetlbfs /nosuch: ' '@ --hugetlbfs /nosuch'
+	'a hugetlbfs that is none' 1 '--hugetlbfs /tmp: is not on a hugetlbfs mount; make one' '@ --hugetlbfs /tmp'
 )
 
 permission() {

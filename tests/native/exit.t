@@ -24,12 +24,23 @@ triple_fault() { guest 101 exit -p triple && [ "$(wc -l <err)" = 1 ] && says err
 triple_fault_dump() {
 	guest 101 exit -p triple --loglevel debug && says err 'rip 00000000' 'cr3 00000000' 'idt '
 }
+# With --loglevel debug a signal shows where each vcpu was: the way to see where a guest hangs.
+signal_dump() {
+	: >out # what an earlier guest said would end the wait before lkvm is there
+	"$lkvm" run -k "$guests/exit.flat" --kernel-format flat --nodefaults -m 32 -c 2 -p 'hang poweroff' \
+		--loglevel debug >out 2>err </dev/null &
+	local pid=$!
+	for _ in {1..100}; do grep -q boot out && break || sleep 0.1; done
+	kill -TERM $pid
+	wait $pid
+	[ $? = 143 ] && says err 'vcpu 0:' 'vcpu 1:' 'rip '
+}
 panic() { guest 100 exit -p panic && [ "$(wc -l <err)" = 1 ] && says err 'panicked'; }
 # An exception that the guest handles is the guest's own business.
 handled() { guest 99 exit -p ud && says out 'exception 6' && quiet; }
 internal_error() { says err 'KVM internal error' 'rip 00000000' 'cr3 00000000' '<cc>' && [ ! -s dump ]; }
 
-echo 1..10
+echo 1..11
 point 'the guest chooses its exit status' statuses
 point 'power-off by ACPI is status 0' power_off
 point 'a reset by ACPI and by the keyboard controller, with --no-reboot' resets
@@ -37,6 +48,7 @@ point 'the reset is said' reset_says
 point 'a jump to the reset vector resets' reset_vector
 point 'a triple fault is status 101 and one line' triple_fault
 point 'its registers on request' triple_fault_dump
+point 'a signal shows the registers of all vcpus on request' signal_dump
 point 'a panic is status 100 and one line' panic
 point 'an exception that the guest handles' handled
 # Most KVMs run int3: then the guest prints exception 3.
