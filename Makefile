@@ -69,7 +69,7 @@ ALL_CPPFLAGS += -DHAVE_ZSTD
 LIBS += -lzstd
 endif
 
-ROOMS := util boot hw pci virtio disk net console $(ARCHDIR)
+ROOMS := util boot hw pci virtio disk net console host $(ARCHDIR)
 SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c)))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)
 LIB_OBJS := $(filter-out $(O)/obj/main.o,$(OBJS))

@@ -10,7 +10,7 @@ struct vm_config;
 /* Exit status for a command line that makes no sense; 0 and 1 are EXIT_SUCCESS and EXIT_FAILURE. */
 #define EXIT_USAGE 2
 
-extern const struct command cmd_run, cmd_help, cmd_version;
+extern const struct command cmd_run, cmd_host, cmd_help, cmd_version;
 /* main.c: every command, in the order of `lkvm help`; ends with NULL. */
 extern const struct command *const commands[];
 

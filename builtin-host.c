@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* `lkvm host`: what this host offers to virtual machines, and why it lacks what it lacks. */
+#include <stdlib.h>
+
+#include "lkvm/cli.h"
+#include "lkvm/host.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+
+struct host_args {
+	bool json;
+	bool verbose;
+	char *kvm_path;
+};
+
+/* clang-format off */
+static const struct option_spec host_options[] = {
+	{ .type = OPT_FLAG, .name = "json", .offset = offsetof(struct host_args, json),
+	  .help = "print JSON instead of a table" },
+	{ .type = OPT_FLAG, .short_name = 'v', .name = "verbose",
+	  .offset = offsetof(struct host_args, verbose),
+	  .help = "in the table: what each capability is good for, its number, the Linux that "
+		  "brought it; and the CPU features that are not there" },
+	{ .type = OPT_STRING, .name = "dev", .arg = "PATH",
+	  .offset = offsetof(struct host_args, kvm_path),
+	  .help = "the KVM device", .def = "/dev/kvm" },
+	OPT_END
+};
+/* clang-format on */
+
+static int cmd_host_main(const struct command *cmd, int argc, char **argv)
+{
+	struct host_args args = { .kvm_path = xstrdup("/dev/kvm") };
+	int words, rest, status = EXIT_USAGE;
+	struct host host;
+	int ret = options_parse(cmd, argc, argv, &args, &words, &rest);
+
+	if (ret) {
+		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
+		goto out;
+	}
+	if (words || rest < argc) {
+		err("host takes no arguments but its options; 'lkvm help host' lists them");
+		goto out;
+	}
+	host_probe(&host, &host_sys_real, args.kvm_path);
+	if (args.json)
+		host_print_json(&host, stdout);
+	else
+		host_print_table(&host, args.verbose, stdout);
+	status = host.usable ? EXIT_SUCCESS : EXIT_FAILURE;
+	host_destroy(&host);
+out:
+	free(args.kvm_path);
+	return status;
+}
+
+const struct command cmd_host = {
+	.name = "host",
+	.summary = "Show what this host offers to virtual machines",
+	.usage = "lkvm host [--json] [options]",
+	.description = "Lists what this host's KVM, kernel and devices offer, and for what is not "
+		       "there the reason. Nothing is changed or loaded. The exit status is 0 when "
+		       "virtual machines can be created, else 1.",
+	.options = host_options,
+	.run = cmd_host_main,
+};

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* The rows of `lkvm host`: what is known about one capability each. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lkvm/host.h"
+#include "lkvm/util.h"
+
+struct host_row *host_row(struct host *h, enum host_section section, const char *name,
+			  const char *brings)
+{
+	struct host_row *row = xcalloc(1, sizeof(*row));
+
+	row->section = section;
+	row->name = xstrdup(name);
+	row->brings = brings;
+	row->cap = -1;
+	h->rows = xrealloc(h->rows, (h->nr_rows + 1) * sizeof(*h->rows));
+	h->rows[h->nr_rows++] = row;
+	return row;
+}
+
+static char *__printf(1, 0) format(const char *fmt, va_list ap)
+{
+	char *text = NULL;
+
+	if (vasprintf(&text, fmt, ap) < 0)
+		return xstrdup("");
+	return text;
+}
+
+void host_yes(struct host_row *row)
+{
+	row->answer = HOST_YES;
+}
+
+void host_number(struct host_row *row, u64 number)
+{
+	row->answer = HOST_YES;
+	row->type = HOST_NUMBER;
+	row->number = number;
+}
+
+void host_text(struct host_row *row, const char *fmt, ...)
+{
+	va_list ap;
+
+	row->answer = HOST_YES;
+	row->type = HOST_TEXT;
+	free(row->text);
+	va_start(ap, fmt);
+	row->text = format(fmt, ap);
+	va_end(ap);
+}
+
+void host_bits(struct host_row *row, u64 mask, const char *const *names, size_t nr_names)
+{
+	char *list = xstrdup("");
+
+	for (u32 bit = 0; bit < 64; bit++) {
+		const char *sep = *list ? " " : "";
+		char *longer;
+
+		if (!(mask & BIT_ULL(bit)))
+			continue;
+		if (bit < nr_names && names[bit])
+			longer = xasprintf("%s%s%s", list, sep, names[bit]);
+		else
+			longer = xasprintf("%s%sbit%u", list, sep, bit);
+		free(list);
+		list = longer;
+	}
+	free(row->text);
+	row->answer = HOST_YES;
+	row->type = HOST_LIST;
+	row->text = list;
+}
+
+void host_note(struct host_row *row, const char *fmt, ...)
+{
+	va_list ap;
+
+	free(row->note);
+	va_start(ap, fmt);
+	row->note = format(fmt, ap);
+	va_end(ap);
+}
+
+void host_no(struct host_row *row, const char *fmt, ...)
+{
+	va_list ap;
+
+	row->answer = HOST_NO;
+	row->type = HOST_NO_VALUE;
+	free(row->why);
+	va_start(ap, fmt);
+	row->why = format(fmt, ap);
+	va_end(ap);
+}
+
+void host_unknown(struct host_row *row, const char *fmt, ...)
+{
+	va_list ap;
+
+	row->answer = HOST_UNKNOWN;
+	row->type = HOST_NO_VALUE;
+	free(row->why);
+	va_start(ap, fmt);
+	row->why = format(fmt, ap);
+	va_end(ap);
+}
+
+void host_unasked(struct host_row *row)
+{
+	host_unknown(row, "KVM cannot be asked");
+	row->unasked = true;
+}
+
+const struct host_row *host_find(const struct host *h, enum host_section section, const char *name)
+{
+	for (size_t i = 0; i < h->nr_rows; i++) {
+		if (h->rows[i]->section == section && !strcmp(h->rows[i]->name, name))
+			return h->rows[i];
+	}
+	return NULL;
+}
+
+void host_destroy(struct host *h)
+{
+	for (size_t i = 0; i < h->nr_rows; i++) {
+		struct host_row *row = h->rows[i];
+
+		free(row->name);
+		free(row->text);
+		free(row->why);
+		free(row->note);
+		free(row);
+	}
+	free(h->rows);
+	h->rows = NULL;
+	h->nr_rows = 0;
+}

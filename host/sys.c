@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host's files, modules and device nodes, as `lkvm host` reads them: all below the root of
+ * struct host_sys, nothing written, no driver loaded.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lkvm/host.h"
+#include "lkvm/kvm.h"
+#include "lkvm/util.h"
+
+#define PATH_LEN 512
+
+static int real_open(void *opaque, const char *path, int flags)
+{
+	int fd = open(path, flags);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int real_close(void *opaque, int fd)
+{
+	return close(fd) ? -errno : 0;
+}
+
+static int real_ioctl(void *opaque, int fd, unsigned long request, unsigned long arg)
+{
+	return xioctl_val(fd, request, arg);
+}
+
+static int real_access(void *opaque, const char *path, int mode)
+{
+	return access(path, mode) ? -errno : 0;
+}
+
+static long real_syscall(void *opaque, long number, long a, long b, long c)
+{
+	long ret = syscall(number, a, b, c);
+
+	return ret < 0 ? -errno : ret;
+}
+
+const struct host_sys host_sys_real = {
+	.root = "",
+	.open = real_open,
+	.close = real_close,
+	.ioctl = real_ioctl,
+	.access = real_access,
+	.syscall = real_syscall,
+};
+
+static const char *full_path(const struct host *h, const char *path, char *buf)
+{
+	snprintf(buf, PATH_LEN, "%s%s", h->sys->root, path);
+	return buf;
+}
+
+u32 host_version(const char *s)
+{
+	unsigned int major = 0, minor = 0;
+
+	if (sscanf(s, "%5u.%5u", &major, &minor) != 2)
+		return 0;
+	return major << 16 | (minor & 0xffff);
+}
+
+bool host_exists(const struct host *h, const char *path)
+{
+	char buf[PATH_LEN];
+	struct stat st;
+
+	return stat(full_path(h, path, buf), &st) == 0;
+}
+
+static FILE *open_file(const struct host *h, const char *path)
+{
+	char buf[PATH_LEN];
+
+	return fopen(full_path(h, path, buf), "re");
+}
+
+bool host_read_line(const struct host *h, const char *path, char *buf, size_t len)
+{
+	FILE *f = open_file(h, path);
+	bool ok;
+
+	if (!f)
+		return false;
+	ok = fgets(buf, (int)len, f);
+	fclose(f);
+	if (ok)
+		buf[strcspn(buf, "\n")] = '\0';
+	return ok;
+}
+
+bool host_read_number(const struct host *h, const char *path, u64 *number)
+{
+	char line[64];
+
+	return host_read_line(h, path, line, sizeof(line)) && parse_u64(line, number) == 0;
+}
+
+u32 host_count_entries(const struct host *h, const char *path)
+{
+	char buf[PATH_LEN];
+	DIR *dir = opendir(full_path(h, path, buf));
+	const struct dirent *e;
+	u32 n = 0;
+
+	if (!dir)
+		return 0;
+	while ((e = readdir(dir)))
+		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	closedir(dir);
+	return n;
+}
+
+static bool line_has_word(const char *line, const char *word)
+{
+	size_t len = strlen(word);
+
+	while (*line) {
+		size_t n = strcspn(line, " \t\n");
+
+		if (n == len && !memcmp(line, word, len))
+			return true;
+		line += n;
+		line += strspn(line, " \t\n");
+	}
+	return false;
+}
+
+bool host_file_has_word(const struct host *h, const char *path, const char *key, const char *word)
+{
+	FILE *f = open_file(h, path);
+	bool found = false, last = false;
+	char *line = NULL;
+	size_t size = 0;
+
+	if (!f)
+		return false;
+	while (!found && !last && getline(&line, &size, f) >= 0) {
+		if (key && strncmp(line, key, strlen(key)) != 0)
+			continue;
+		found = line_has_word(line, word);
+		last = key;
+	}
+	free(line);
+	fclose(f);
+	return found;
+}
+
+/* kmod takes '-' and '_' for the same. */
+static bool same_module(const char *a, const char *b)
+{
+	for (; *a && *b; a++, b++) {
+		if ((*a == '-' ? '_' : *a) != (*b == '-' ? '_' : *b))
+			return false;
+	}
+	return *a == *b;
+}
+
+/*
+ * Does modules.dep or modules.builtin name @module? A line begins with
+ * kernel/drivers/vhost/vhost_net.ko, perhaps with .xz or .zst behind. -ENOENT: no such file.
+ */
+static int list_has_module(const struct host *h, const char *list, const char *module)
+{
+	char path[PATH_LEN];
+	char *line = NULL;
+	size_t size = 0;
+	int found = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/lib/modules/%s/%s", h->release, list);
+	f = open_file(h, path);
+	if (!f)
+		return -ENOENT;
+	while (!found && getline(&line, &size, f) >= 0) {
+		char *name, *end;
+
+		line[strcspn(line, ":\n")] = '\0';
+		name = strrchr(line, '/');
+		name = name ? name + 1 : line;
+		end = strstr(name, ".ko");
+		if (end)
+			*end = '\0';
+		found = same_module(name, module);
+	}
+	free(line);
+	fclose(f);
+	return found;
+}
+
+enum host_module host_module(const struct host *h, const char *name)
+{
+	char path[PATH_LEN];
+	int builtin, dep;
+
+	snprintf(path, sizeof(path), "/sys/module/%s", name);
+	if (host_exists(h, path))
+		return HOST_MODULE_LOADED;
+	builtin = list_has_module(h, "modules.builtin", name);
+	dep = list_has_module(h, "modules.dep", name);
+	if (builtin == 1)
+		return HOST_MODULE_LOADED;
+	if (dep == 1)
+		return HOST_MODULE_AVAILABLE;
+	return dep == 0 ? HOST_MODULE_ABSENT : HOST_MODULE_UNKNOWN;
+}
+
+const char *host_module_why(const struct host *h, const char *name, const char *config, char *buf,
+			    size_t len)
+{
+	switch (host_module(h, name)) {
+	case HOST_MODULE_LOADED:
+		snprintf(buf, len, "%s is in the kernel, but has no device: see the kernel's log",
+			 name);
+		break;
+	case HOST_MODULE_AVAILABLE:
+		snprintf(buf, len, "its module is not loaded: modprobe %s", name);
+		break;
+	case HOST_MODULE_ABSENT:
+		snprintf(buf, len, "this kernel has no module %s (%s)", name, config);
+		break;
+	case HOST_MODULE_UNKNOWN:
+		snprintf(buf, len, "not loaded: modprobe %s, if this kernel has it (%s)", name,
+			 config);
+		break;
+	}
+	return buf;
+}
+
+int host_module_param(const struct host *h, const char *module, const char *param, char *path,
+		      size_t len)
+{
+	char value[32];
+
+	snprintf(path, len, "/sys/module/%s/parameters/%s", module, param);
+	if (!host_read_line(h, path, value, sizeof(value)))
+		return -ENOENT;
+	return !(!strcmp(value, "N") || !strcmp(value, "0") || !strcmp(value, "n"));
+}
+
+/* The name of group @gid in @buf, or NULL; see kvm.c for why not getgrgid. */
+static const char *group_name(const struct host *h, gid_t gid, char *buf, size_t len)
+{
+	FILE *f = open_file(h, "/etc/group");
+	const char *found = NULL;
+	char *line = NULL;
+	size_t size = 0;
+
+	if (!f)
+		return NULL;
+	while (!found && getline(&line, &size, f) >= 0) {
+		char *second = strchr(line, ':');
+		char *third = second ? strchr(second + 1, ':') : NULL;
+
+		if (!third || strtoul(third + 1, NULL, 10) != gid)
+			continue;
+		snprintf(buf, len, "%.*s", (int)(second - line), line);
+		found = buf;
+	}
+	free(line);
+	fclose(f);
+	return found;
+}
+
+const char *host_permission_why(const struct host *h, const char *path, char *buf, size_t len)
+{
+	char name[64], file[PATH_LEN];
+	const char *group;
+	struct stat st;
+
+	if (stat(full_path(h, path, file), &st) < 0) {
+		snprintf(buf, len, "%s: permission denied", path);
+		return buf;
+	}
+	group = group_name(h, st.st_gid, name, sizeof(name));
+	if ((st.st_mode & 0060) == 0060 && st.st_gid != 0)
+		snprintf(buf, len,
+			 "%s: permission denied: it is for group '%s': usermod -aG %s USER, then "
+			 "log in again",
+			 path, group ? group : "of the device", group ? group : "GROUP");
+	else if ((st.st_mode & 0006) == 0006)
+		snprintf(
+			buf, len,
+			"%s: permission denied, though its mode is %04o: a container or a security "
+			"module forbids it",
+			path, st.st_mode & 07777);
+	else
+		snprintf(buf, len,
+			 "%s: permission denied: only root may use it (mode %04o); be root, or "
+			 "give it a group and mode 0660",
+			 path, st.st_mode & 07777);
+	return buf;
+}
+
+bool host_too_old(const struct host *h, const char *since, char *buf, size_t len)
+{
+	if (!since || !h->kernel || h->kernel >= host_version(since))
+		return false;
+	snprintf(buf, len, "Linux %s brought it, this is %s", since, h->release);
+	return true;
+}
+
+/* Is the driver of @node registered? Also true when sysfs does not tell. */
+static bool registered(const struct host *h, const struct host_node *node)
+{
+	char path[PATH_LEN];
+
+	snprintf(path, sizeof(path), "/sys/class/%s", node->class);
+	return host_exists(h, path) || !host_exists(h, "/sys/class/misc");
+}
+
+bool host_node_usable(const struct host *h, const struct host_node *node, char *why, size_t len)
+{
+	char path[PATH_LEN];
+	int ret;
+
+	if (!host_exists(h, node->path)) {
+		if (registered(h, node) && host_exists(h, "/sys/class/misc"))
+			snprintf(why, len,
+				 "the driver is there, %s is not: in a container, pass it in",
+				 node->path);
+		else
+			host_module_why(h, node->module, node->config, why, len);
+		return false;
+	}
+	ret = h->sys->access(h->sys->opaque, full_path(h, node->path, path), R_OK | W_OK);
+	if (ret == -EACCES || ret == -EPERM) {
+		host_permission_why(h, node->path, why, len);
+		return false;
+	}
+	if (ret < 0) {
+		snprintf(why, len, "%s: %s", node->path, strerror(-ret));
+		return false;
+	}
+	if (!registered(h, node) && host_module(h, node->module) == HOST_MODULE_ABSENT) {
+		host_module_why(h, node->module, node->config, why, len);
+		return false;
+	}
+	return true;
+}
+
+void host_node_row(struct host *h, enum host_section section, const struct host_node *node)
+{
+	struct host_row *row = host_row(h, section, node->name, node->brings);
+	char why[256];
+
+	if (!host_node_usable(h, node, why, sizeof(why))) {
+		host_no(row, "%s", why);
+		return;
+	}
+	host_text(row, "%s", node->path);
+	/* kmod makes the nodes of such modules at boot; the first to open one loads it. */
+	if (!registered(h, node))
+		host_note(row, "module %s is loaded when it is opened", node->module);
+}

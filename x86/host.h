@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of x86/ that serve `lkvm host` share: host.c, host-caps.c, host-cpu.c,
+ * host-coco.c. */
+#ifndef LKVM_X86_HOST_H
+#define LKVM_X86_HOST_H
+
+#include "lkvm/types.h"
+
+struct host;
+struct kvm_cpuid2;
+
+/*
+ * A field of CPUID under the name that QEMU gives it, which is what users write behind --cpu. One
+ * bit is a flag, more are a number.
+ */
+struct x86_cpu_prop {
+	const char *name;
+	u32 leaf;
+	u32 index;
+	u8 reg; /* 0 EAX, 1 EBX, 2 ECX, 3 EDX */
+	u8 shift;
+	u8 width;
+};
+extern const struct x86_cpu_prop x86_cpu_props[];
+extern const size_t x86_nr_cpu_props;
+
+/* What @prop is in @cpuid; 0 when its leaf is not there. */
+u32 x86_cpu_prop_value(const struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *prop);
+
+/* KVM_GET_SUPPORTED_CPUID, to be freed; NULL when it cannot be had. */
+struct kvm_cpuid2 *x86_host_supported(const struct host *h);
+/* The leaves of x86_cpu_props as this CPU has them, to be freed. */
+struct kvm_cpuid2 *x86_host_hardware(void);
+/*
+ * The rows of the CPU: what KVM supports (@supported; NULL: not known), and which of the CPU's own
+ * (@hardware) it withholds.
+ */
+void x86_host_cpu_rows(struct host *h, const struct kvm_cpuid2 *supported,
+		       const struct kvm_cpuid2 *hardware);
+void x86_host_nested_rows(struct host *h, const struct kvm_cpuid2 *supported);
+void x86_host_coco_rows(struct host *h);
+/* host-caps.c: the capabilities of KVM that only x86 has. */
+void x86_host_caps(struct host *h);
+
+/* Does /proc/cpuinfo show @flag? For reasons only: what can be used, KVM says. */
+bool x86_host_cpu_flag(const struct host *h, const char *flag);
+bool x86_host_is_amd(const struct host *h);
+
+#endif
