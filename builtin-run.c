@@ -11,7 +11,7 @@
 
 /* End the way the signal would have ended us, now that everything is put back: the shell sees 128 +
  * its number. */
-static int end_by_signal(int sig)
+int end_by_signal(int sig)
 {
 	sigset_t set;
 

@@ -292,7 +292,8 @@ static int find_kernel(struct vm_config *cfg)
 	if (cfg->kernel)
 		info("kernel: found %s; -k FILE names another", cfg->kernel);
 	else
-		err("no kernel: none is named and none was found (%s); name one with -k FILE",
+		err("no kernel: none is named and none was found (%s); name one with -k FILE; "
+		    "'lkvm selftest' needs no kernel",
 		    looked);
 	free(looked);
 	return cfg->kernel ? 0 : -ENOENT;

@@ -32,6 +32,8 @@ static int add_serial(struct machine *m)
 {
 	struct console *con = m->vm.cfg->console == CONSOLE_SERIAL ? m->console : NULL;
 
+	if (m->inject)
+		con = m->inject->serial;
 	return serial_create(&m->vm, &arch_platform.serial, arch_platform.serial_reg_shift, con);
 }
 
@@ -81,6 +83,8 @@ static int add_rng(struct machine *m)
 
 static int add_virtio_console(struct machine *m)
 {
+	if (m->inject)
+		return m->inject->hvc ? virtio_console_create(&m->vm, m->inject->hvc) : 0;
 	if (m->vm.cfg->console != CONSOLE_VIRTIO)
 		return 0;
 	return virtio_console_create(&m->vm, m->console);
@@ -206,7 +210,7 @@ static int load(struct machine *m)
 	return ret;
 }
 
-static int build(struct machine *m)
+static int open_console(struct machine *m)
 {
 	const struct term_hooks hooks = {
 		.quit = on_quit,
@@ -215,17 +219,27 @@ static int build(struct machine *m)
 	};
 	int ret;
 
+	if (m->inject)
+		return 0;
+	ret = term_create(&m->vm.loop, &hooks, &m->console);
+	if (ret)
+		err("cannot set up the console: %s", strerror(-ret));
+	return ret;
+}
+
+static int build(struct machine *m)
+{
+	int ret;
+
 	ret = catch_signals(m);
 	if (ret)
 		return ret;
 	ret = create_vm(&m->vm);
 	if (ret)
 		return ret;
-	ret = term_create(&m->vm.loop, &hooks, &m->console);
-	if (ret) {
-		err("cannot set up the console: %s", strerror(-ret));
+	ret = open_console(m);
+	if (ret)
 		return ret;
-	}
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		ret = parts[i](m);
 		if (ret)
@@ -239,13 +253,23 @@ static int build(struct machine *m)
 
 int machine_create(struct machine *m, const struct vm_config *cfg)
 {
+	return machine_create_with(m, cfg, NULL);
+}
+
+int machine_create_with(struct machine *m, const struct vm_config *cfg,
+			const struct machine_inject *inject)
+{
 	int ret;
 
 	memset(m, 0, sizeof(*m));
 	m->signals.fd = -1;
+	m->inject = inject;
 	ret = boot_open(&m->boot, cfg);
 	if (ret)
 		return ret;
+	if (inject && inject->image)
+		boot_image_from_buffer(&m->boot.kernel, "the built-in guest", inject->image,
+				       inject->image_len);
 	ret = vm_init(&m->vm, cfg);
 	if (ret) {
 		boot_close(&m->boot);
@@ -335,11 +359,10 @@ static int conclude(struct vm *vm)
 	return vm->event == VM_EVENT_DEBUG_EXIT ? vm->event_status : o->status;
 }
 
-static int restart(struct machine *m)
+int machine_restart(struct machine *m)
 {
 	int ret;
 
-	info("the guest reboots");
 	vm_reset_devices(&m->vm);
 	gmem_discard_all(&m->vm.mem);
 	ret = load(m);
@@ -360,7 +383,8 @@ int machine_run(struct machine *m, int *signal)
 		vm_pause(vm);
 		if (vm->event != VM_EVENT_RESET || vm->cfg->no_reboot)
 			break;
-		if (restart(m))
+		info("the guest reboots");
+		if (machine_restart(m))
 			return 1;
 	}
 	if (vm->event == VM_EVENT_SIGNAL)

@@ -8,7 +8,9 @@
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
 
-const struct command *const commands[] = { &cmd_run, &cmd_host, &cmd_help, &cmd_version, NULL };
+const struct command *const commands[] = {
+	&cmd_run, &cmd_selftest, &cmd_host, &cmd_help, &cmd_version, NULL,
+};
 
 /*
  * A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and console

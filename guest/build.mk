@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Guests without an operating system: common code in guest/lib, each architecture's in guest/ARCHDIR,
-# tests in tests/native/guests. Every test is a flat image; hello exists in every format.
+# the guest of `lkvm selftest` in guest/selftest, tests in tests/native/guests. Every test is a flat image; hello exists in every format.
 
 GUEST_CC := $(CC)
 GUEST_LD := $(CROSS_COMPILE)ld
@@ -19,10 +19,12 @@ endif
 
 GUEST_OBJ := $(O)/obj-guest
 GUEST_LIB_SRCS := $(sort $(wildcard guest/lib/*.c))
-GUEST_ARCH_SRCS := $(sort $(wildcard guest/$(ARCHDIR)/*.[cS]))
+GUEST_ARCH_SRCS := $(sort $(filter-out %/selftest.c,$(wildcard guest/$(ARCHDIR)/*.[cS])))
 GUEST_ENTRY_32 := guest/x86/start32.S
 GUEST_OBJS := $(patsubst %,$(GUEST_OBJ)/%.o,$(basename $(GUEST_LIB_SRCS) \
 	$(filter-out $(GUEST_ENTRY_32),$(GUEST_ARCH_SRCS))))
+SELFTEST_OBJS := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(sort $(wildcard guest/selftest/*.c)) \
+	guest/$(ARCHDIR)/selftest.c)
 GUEST_TESTS := $(patsubst tests/native/guests/%.c,%,$(sort $(wildcard tests/native/guests/*.c)))
 GUEST_IMAGES := $(GUEST_TESTS:%=$(O)/guests/%.flat) $(O)/guests/hello.elf $(O)/guests/hello.pvh \
 	$(O)/guests/hello.multiboot
@@ -62,6 +64,14 @@ $(O)/guests/%.multiboot: $(GUEST_OBJ)/tests/native/guests/%.o $(GUEST_OBJ)/multi
 	$(call say,LD,$@)$(guest_link) -e enter32 -o $@.64 $(filter %.o,$^) && \
 		$(GUEST_OBJCOPY) -O elf32-i386 $@.64 $@ && rm $@.64
 
-.SECONDARY: $(GUEST_OBJS) $(GUEST_TESTS:%=$(GUEST_OBJ)/tests/native/guests/%.o) $(GUEST_TESTS:%=$(O)/guests/%.elf)
+# The built-in guest: without what only debuggers read, and closely packed.
+$(O)/selftest.elf: $(SELFTEST_OBJS) $(GUEST_OBJS) guest/$(ARCHDIR)/link.ld
+	$(call say,LD,$@)$(guest_link) -o $@.debug $(filter %.o,$^) && \
+		$(GUEST_OBJCOPY) --strip-all $@.debug $@
+$(EMBEDDED): guest/embed.S $(O)/selftest.elf $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,AS,$<)$(CC) -DSELFTEST_IMAGE='"$(O)/selftest.elf"' -c -o $@ $<
+
+.SECONDARY: $(GUEST_OBJS) $(SELFTEST_OBJS) $(GUEST_TESTS:%=$(GUEST_OBJ)/tests/native/guests/%.o) $(GUEST_TESTS:%=$(O)/guests/%.elf)
 .PHONY: guests
--include $(GUEST_OBJS:.o=.d) $(GUEST_TESTS:%=$(GUEST_OBJ)/tests/native/guests/%.d)
+-include $(GUEST_OBJS:.o=.d) $(SELFTEST_OBJS:.o=.d) $(GUEST_TESTS:%=$(GUEST_OBJ)/tests/native/guests/%.d)

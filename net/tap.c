@@ -208,6 +208,8 @@ int net_backend_open(const struct net_config *cfg, struct net_backend **out)
 	switch (cfg->mode) {
 	case NET_TAP:
 		return tap_open(cfg, out);
+	case NET_LOOPBACK:
+		return net_loopback_open(out);
 	default:
 		err("net: this mode has no backend");
 		return -EINVAL;

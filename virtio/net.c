@@ -537,7 +537,7 @@ static u64 hash_bytes(u64 h, const void *data, size_t len)
 static void make_mac(const struct vm_config *cfg, u32 index, u8 mac[6])
 {
 	u64 h = 0xcbf29ce484222325ULL;
-	char id[64];
+	char id[64] = "";
 	FILE *f = fopen("/etc/machine-id", "re");
 
 	if (f) {

@@ -39,3 +39,48 @@ const void *acpi_find(const char *signature)
 	}
 	return NULL;
 }
+
+const void *acpi_dsdt(void)
+{
+	static const struct acpi_header *dsdt;
+	const struct acpi_header *h;
+	const u8 *fadt;
+
+	if (dsdt)
+		return dsdt;
+	fadt = acpi_find("FACP");
+	if (!fadt)
+		return NULL;
+	/* 5.2.9: X_DSDT, else DSDT */
+	h = *(const struct acpi_header *const *)(fadt + 140);
+	if (!h)
+		h = (const struct acpi_header *)(uintptr_t) * (const u32 *)(fadt + 40);
+	if (h && !memcmp(h->signature, "DSDT", 4) && sums_to_zero(h, h->length))
+		dsdt = h;
+	return dsdt;
+}
+
+/*
+ * No interpreter: the device's _HID as a string, then in its _CRS the 32-bit fixed memory range
+ * (6.4.3.4) and the extended interrupt (6.4.3.6).
+ */
+bool acpi_virtio_mmio(u32 nth, u64 *base, u32 *irq)
+{
+	const struct acpi_header *h = acpi_dsdt();
+	const u8 *p = (const u8 *)h, *end;
+
+	if (!h)
+		return false;
+	for (end = p + h->length; p + 8 < end; p++)
+		if (*p == 'L' && !memcmp(p, "LNRO0005", 8) && !nth--)
+			break;
+	for (*base = 0; p + 12 < end; p++) {
+		if (!*base && p[0] == 0x86 && p[1] == 9 && !p[2])
+			*base = *(const u32 *)(p + 4);
+		if (!*base || p[0] != 0x89 || p[1] != 6 || p[2])
+			continue;
+		*irq = *(const u32 *)(p + 5);
+		return true;
+	}
+	return false;
+}

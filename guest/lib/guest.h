@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The small world of code that runs in a guest without an operating system: test guests now, the
- * built-in self-test guest later. Common code uses this header alone; guest/ARCH implements what
- * stands under "architecture".
+ * The small world of code that runs in a guest without an operating system: the built-in guest of
+ * `lkvm selftest` (guest/selftest) and test guests. Common code uses this header alone; guest/ARCH
+ * implements what stands under "architecture".
  *
  * Code here may run interpreted, at a few million instructions a second: general registers only,
  * loops short.
@@ -110,6 +110,10 @@ static inline void write64(u64 addr, u64 v)
 
 /* lib/acpi.c: the table of that signature, checksums verified; NULL: none. */
 const void *acpi_find(const char *signature);
+/* The DSDT that the FADT names, the same way. */
+const void *acpi_dsdt(void);
+/* The @nth virtio-mmio device of the DSDT; false: there is none. */
+bool acpi_virtio_mmio(u32 nth, u64 *base, u32 *irq);
 
 /* Architecture */
 struct arch_devices {
@@ -127,8 +131,11 @@ void arch_pause(void);
 /* Wait for an interrupt, with interrupts on; they are off again on return. */
 void arch_wait(void);
 u32 arch_nr_cpus(void);
-/* Run @fn(index) on every other CPU; the number that came up. */
+/* Run @fn(index) on every other CPU, index from 1; the number that came up. */
 u32 arch_start_cpus(void (*fn)(u32 index));
+/* Raise @vector on the CPU that came up as @index (0: the first CPU). */
+void arch_send_ipi(u32 index, u32 vector);
+u32 arch_cpu_index(void);
 /* Call @fn at each interrupt @vector (0x20 to 0x4f) on the CPU that it comes to. */
 void arch_set_handler(u32 vector, void (*fn)(void));
 /* Lead a level-triggered interrupt of the platform to @vector of the first CPU. */

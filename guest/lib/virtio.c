@@ -101,7 +101,11 @@ static void read_capability(struct virtio *v, u64 fn, u64 cap)
 	if (read8(cap) == 0x11) { /* MSI-X */
 		u32 table = read32(cap + 4);
 
+		u32 pending = read32(cap + 8);
+
 		v->msix = bar_address(fn, table & 7) + (table & ~7u);
+		v->msix_pending = bar_address(fn, pending & 7) + (pending & ~7u);
+		v->msix_cap = cap;
 		write16(cap + 2, 0x8000); /* enabled, not masked */
 		return;
 	}
@@ -146,12 +150,16 @@ static bool find_mmio(struct virtio *v, u32 id, u32 nth)
 {
 	for (u32 i = 0; i < arch_devices.virtio_mmio_count; i++) {
 		u64 base = arch_devices.virtio_mmio + i * arch_devices.virtio_mmio_stride;
+		u32 irq = arch_devices.virtio_mmio_irq + i;
 
+		/* What is described comes before what we expect. */
+		if (acpi_dsdt() && !acpi_virtio_mmio(i, &base, &irq))
+			return false;
 		if (read32(base + M_MAGIC) != 0x74726976 || read32(base + M_ID) != id || nth--)
 			continue;
 		v->common = base;
 		v->config = base + M_CONFIG;
-		v->irq = arch_devices.virtio_mmio_irq + i;
+		v->irq = irq;
 		return true;
 	}
 	return false;

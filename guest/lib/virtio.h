@@ -33,6 +33,7 @@ struct vq {
 struct virtio {
 	bool pci;
 	u64 common, config, isr, notify, msix; /* PCI: capabilities; MMIO: common is the base */
+	u64 msix_cap, msix_pending;
 	u32 notify_multiplier;
 	u32 irq;
 	struct vq q[VQ_MAX];

@@ -143,11 +143,13 @@ u32 arch_nr_cpus(void)
 
 static void (*ap_fn)(u32 index);
 static u32 aps_online;
+static u32 cpu_ids[MAX_CPUS]; /* by index, see arch_start_cpus */
 
 void x86_ap_main(u32 index)
 {
 	load_idt();
 	lapic_enable();
+	cpu_ids[index] = lapic_read(LAPIC_ID) >> 24;
 	atomic_add(&aps_online, 1);
 	ap_fn(index);
 }
@@ -158,6 +160,21 @@ void send_ipi(u32 id, u32 what)
 	lapic_write(LAPIC_ICR, what);
 	for (u32 i = 0; i < 1000 && (lapic_read(LAPIC_ICR) & 0x1000); i++)
 		arch_pause();
+}
+
+u32 arch_cpu_index(void)
+{
+	u32 id = lapic_read(LAPIC_ID) >> 24, index = 0;
+
+	while (index < MAX_CPUS - 1 && cpu_ids[index] != id)
+		index++;
+	return index;
+}
+
+void arch_send_ipi(u32 index, u32 vector)
+{
+	lapic_write(LAPIC_ICR_HI, cpu_ids[index] << 24);
+	lapic_write(LAPIC_ICR, vector);
 }
 
 static bool wait_online(u32 n)
@@ -176,6 +193,7 @@ u32 arch_start_cpus(void (*fn)(u32 index))
 
 	lapic_enable();
 	me = lapic_read(LAPIC_ID) >> 24;
+	cpu_ids[0] = me;
 	ap_fn = fn;
 	__asm__ volatile("movq %%cr3, %0" : "=r"(ap_cr3));
 	memcpy((void *)AP_START, ap_begin, (size_t)(ap_end - ap_begin));

@@ -14,7 +14,7 @@
 
 /* Where other CPUs start: the SIPI's vector is the page number. */
 #define AP_START   0x8000
-#define MAX_CPUS   16
+#define MAX_CPUS   64
 #define STACK_SIZE 4096
 
 #define NR_VECTORS 0x50

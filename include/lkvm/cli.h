@@ -10,7 +10,7 @@ struct vm_config;
 /* Exit status for a command line that makes no sense; 0 and 1 are EXIT_SUCCESS and EXIT_FAILURE. */
 #define EXIT_USAGE 2
 
-extern const struct command cmd_run, cmd_host, cmd_help, cmd_version;
+extern const struct command cmd_run, cmd_selftest, cmd_host, cmd_help, cmd_version;
 /* main.c: every command, in the order of `lkvm help`; ends with NULL. */
 extern const struct command *const commands[];
 
@@ -21,6 +21,8 @@ void commands_print_help(FILE *out);
 
 /* builtin-run.c: the story of `lkvm run`. */
 int cmd_run_main(const struct command *cmd, int argc, char **argv);
+/* End the way signal @sig would have ended us; for when everything is put back. */
+int end_by_signal(int sig);
 /*
  * run-options.c: the command line of `lkvm run` (without its name) into @cfg, which config_init has
  * prepared and config_destroy releases, also after a failure. Sets the log level. 0, 1 when help

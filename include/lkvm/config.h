@@ -22,7 +22,11 @@ enum kernel_format {
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
 enum irqchip_kind { IRQCHIP_DEFAULT, IRQCHIP_FULL, IRQCHIP_SPLIT };
 enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
-enum net_mode { NET_NONE, NET_TAP };
+enum net_mode {
+	NET_NONE,
+	NET_TAP,
+	NET_LOOPBACK, /* what is sent comes back; of `lkvm selftest` alone */
+};
 
 /* Their names on the command line, by position; NULL-terminated. */
 extern const char *const kernel_format_names[];

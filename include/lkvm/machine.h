@@ -11,10 +11,22 @@
 struct console;
 struct vm_config;
 
+/* What `lkvm selftest` puts into a machine from inside the process. */
+struct machine_inject {
+	/* Started instead of the configuration's kernel; NULL: that one. */
+	u8 *image;
+	u64 image_len;
+	/* Stand behind the serial port and a virtio console instead of the terminal; owned by the
+	 * caller. */
+	struct console *serial;
+	struct console *hvc; /* NULL: no virtio console */
+};
+
 struct machine {
 	struct vm vm;
 	struct boot boot;
-	struct console *console;
+	struct console *console; /* the terminal; NULL with @inject */
+	const struct machine_inject *inject;
 	struct event signals; /* a signalfd */
 };
 
@@ -23,6 +35,14 @@ struct machine {
  * (config_complete) and outlive the machine. Prints; on failure nothing is left behind.
  */
 int machine_create(struct machine *m, const struct vm_config *cfg) __must_check;
+/* The same with @inject (NULL: nothing), which must outlive the machine too. */
+int machine_create_with(struct machine *m, const struct vm_config *cfg,
+			const struct machine_inject *inject) __must_check;
+/*
+ * After machine_run ended by VM_EVENT_RESET, which cfg->no_reboot makes it do: everything back to
+ * where the guest starts; machine_run goes on. 0 or -errno (printed).
+ */
+int machine_restart(struct machine *m) __must_check;
 /* Run until the guest ends or a signal comes. Returns lkvm's exit status; *signal is the signal
  * that ended it, or 0. */
 int machine_run(struct machine *m, int *signal);

@@ -35,4 +35,7 @@ struct net_backend {
  * (ops->close). */
 int net_backend_open(const struct net_config *cfg, struct net_backend **out) __must_check;
 
+/* net/loopback.c: a network that gives back every packet, in order; for NET_LOOPBACK. */
+int net_loopback_open(struct net_backend **out) __must_check;
+
 #endif

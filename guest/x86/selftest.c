@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The built-in guest's x86-64 part: ACPI, ports, the local APIC's timer in both its modes, the time
+ * stamp counter, instructions that leave the guest.
+ */
+#include "../selftest/selftest.h"
+#include "x86.h"
+
+/* Between the IOAPIC and the local APIC; a PC has its HPET elsewhere. */
+const u64 arch_nowhere = 0xfed80000;
+
+static inline void cpuid(u32 leaf, u32 r[4])
+{
+	__asm__ volatile("cpuid"
+			 : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+			 : "a"(leaf), "c"(0));
+}
+
+static inline void wrmsr(u32 msr, u64 v)
+{
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)v), "d"((u32)(v >> 32)));
+}
+
+static inline u64 rdmsr(u32 msr)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return low | (u64)high << 32;
+}
+
+u64 arch_cycles(void)
+{
+	u32 low, high;
+
+	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return low | (u64)high << 32;
+}
+
+static void timer_arm(u64 ns);
+static void timer_disarm(void);
+
+/* By the local APIC's timer, which counts nanoseconds under KVM. */
+static u32 measured_khz(void)
+{
+	u64 start;
+	u32 left;
+
+	timer_arm(50000000);
+	left = lapic_read(LAPIC_TMCCT);
+	start = arch_cycles();
+	while (left - lapic_read(LAPIC_TMCCT) < 5000000)
+		arch_pause();
+	start = arch_cycles() - start;
+	timer_disarm();
+	return (u32)(start / 5);
+}
+
+/* Hypervisors' leaf 0x40000010 where there is one (EAX: kHz), else it is measured. */
+u32 arch_cycles_khz(void)
+{
+	static u32 khz;
+	u32 r[4];
+
+	if (khz)
+		return khz;
+	cpuid(0x40000000, r);
+	if (r[0] >= 0x40000010 && r[0] < 0x40000100) {
+		cpuid(0x40000010, r);
+		khz = r[0];
+	}
+	if (!khz)
+		khz = measured_khz();
+	return khz;
+}
+
+void arch_interrupts(bool on)
+{
+	if (on)
+		__asm__ volatile("sti; nop" : : : "memory");
+	else
+		__asm__ volatile("cli" : : : "memory");
+}
+
+/* Description: ACPI 6.5, 5.2 */
+
+const char *arch_check_description(void)
+{
+	const u8 *fadt = acpi_find("FACP");
+	u32 described = 0, found = 0, irq;
+	u64 base;
+
+	if (!expect("RSDP", boot.rsdp != 0, true))
+		return NULL;
+	if (expect("FADT", fadt != NULL, true))
+		expect("FADT: hardware-reduced", *(const u32 *)(fadt + 112) >> 20 & 1, 1);
+	expect("DSDT", acpi_dsdt() != NULL, true);
+	expect("MADT with this CPU", arch_nr_cpus() > 0, true);
+	if (acpi_find("MCFG"))
+		return NULL;
+	/* Without PCI the DSDT says where virtio devices are, and they are there. */
+	for (; acpi_virtio_mmio(described, &base, &irq); described++)
+		found += read32(base) == 0x74726976;
+	expect("virtio-mmio devices described", described > 0, true);
+	expect("virtio-mmio devices found", found, described);
+	return NULL;
+}
+
+#define PCI_ADDRESS 0xcf8
+#define PCI_DATA    0xcfc
+#define NO_PORT	    0x5f0
+
+static inline u16 inw(u16 port)
+{
+	u16 v;
+
+	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
+}
+
+const char *arch_check_ports(void)
+{
+	static const u8 out[4] = { 0x11, 0x22, 0x33, 0x44 };
+	const u8 *from = out;
+	u64 count = sizeof(out);
+
+	outb(COM1 + 7, 0x5a);
+	expect("8 bits", inb(COM1 + 7), 0x5a);
+	__asm__ volatile("rep outsb" : "+S"(from), "+c"(count) : "d"(COM1 + 7) : "memory");
+	expect("the last of a string", inb(COM1 + 7), 0x44);
+	expect("8 bits from nowhere", inb(NO_PORT), 0xff);
+	expect("16 bits from nowhere", inw(NO_PORT), 0xffff);
+	expect("32 bits from nowhere", inl(NO_PORT), 0xffffffff);
+	if (!acpi_find("MCFG"))
+		return NULL;
+	outl(PCI_ADDRESS, 0x80000000);
+	expect("32 bits: PCI's address port", inl(PCI_ADDRESS), 0x80000000);
+	/* Configuration space by ports is the one by memory. */
+	expect("32 bits: PCI device 0", inl(PCI_DATA),
+	       read32(*(const u64 *)((const u8 *)acpi_find("MCFG") + 44)));
+	return NULL;
+}
+
+u8 arch_uart_read(u32 reg)
+{
+	return inb((u16)(COM1 + reg));
+}
+
+void arch_uart_write(u32 reg, u8 value)
+{
+	outb((u16)(COM1 + reg), value);
+}
+
+/* Timers: Intel SDM volume 3, 11.5.4 */
+
+#define MSR_TSC_DEADLINE 0x6e0
+#define LVTT_DEADLINE	 (2 << 17)
+#define LVT_MASKED	 (1 << 16)
+
+static const char *timer_missing(void)
+{
+	return NULL;
+}
+
+static void timer_arm(u64 ns)
+{
+	static bool ready;
+
+	if (!ready) {
+		lapic_enable();
+		lapic_write(LAPIC_TDCR, 0xb); /* divide by 1 */
+		ready = true;
+	}
+	lapic_write(LAPIC_LVTT, TIMER_VECTOR); /* one shot */
+	lapic_write(LAPIC_TMICT, ns ? (u32)ns : 1);
+}
+
+static void timer_disarm(void)
+{
+	lapic_write(LAPIC_TMICT, 0);
+	lapic_write(LAPIC_LVTT, LVT_MASKED);
+}
+
+static const char *deadline_missing(void)
+{
+	u32 r[4];
+
+	cpuid(1, r);
+	return r[2] >> 24 & 1 ? NULL : "this CPU has no TSC deadline";
+}
+
+static void deadline_arm(u64 ns)
+{
+	lapic_enable();
+	lapic_write(LAPIC_LVTT, TIMER_VECTOR | LVTT_DEADLINE);
+	__asm__ volatile("mfence" : : : "memory"); /* 11.5.4.1: before the MSR */
+	wrmsr(MSR_TSC_DEADLINE, arch_cycles() + arch_cycles_khz() * ns / 1000000 + 1);
+}
+
+static void deadline_disarm(void)
+{
+	wrmsr(MSR_TSC_DEADLINE, 0);
+	lapic_write(LAPIC_LVTT, LVT_MASKED);
+}
+
+const struct arch_timer arch_timers[] = {
+	{ "local APIC", timer_missing, timer_arm, timer_disarm },
+	{ "TSC deadline", deadline_missing, deadline_arm, deadline_disarm },
+};
+const u32 arch_nr_timers = ARRAY_SIZE(arch_timers);
+
+/* Exits */
+
+static void run_cpuid(void)
+{
+	u32 r[4];
+
+	cpuid(0, r);
+}
+
+/* The serial port's scratch register. */
+static void run_pio(void)
+{
+	inb(COM1 + 7);
+}
+
+/* IA32_APIC_BASE: no KVM lets a guest read it by itself. */
+static void run_msr(void)
+{
+	rdmsr(0x1b);
+}
+
+const struct arch_exit arch_exits[] = {
+	{ "cpuid", NULL, run_cpuid },
+	{ "msr", NULL, run_msr },
+	{ "pio", NULL, run_pio },
+};
+const u32 arch_nr_exits = ARRAY_SIZE(arch_exits);
+
+/* Linux Documentation/virt/kvm/x86/cpuid.rst: "KVMKVMKVM". */
+const char *arch_hypercall_missing(void)
+{
+	u32 r[4];
+
+	cpuid(0x40000000, r);
+	if (r[1] == 0x4b4d564b && r[2] == 0x564b4d56 && r[3] == 0x4d)
+		return NULL;
+	return "the hypervisor does not say that it is KVM";
+}
+
+/* KVM_HC_VAPIC_POLL_IRQ (documentation/virt/kvm/x86/hypercalls.rst), which does nothing. AMD and
+ * Hygon have an instruction of their own. */
+void arch_hypercall(void)
+{
+	u64 rax = 1;
+	u32 r[4];
+	static bool known, amd;
+
+	if (!known) {
+		cpuid(0, r);
+		amd = r[1] == 0x68747541 || r[1] == 0x6f677948;
+		known = true;
+	}
+	if (amd)
+		__asm__ volatile("vmmcall" : "+a"(rax) : : "memory");
+	else
+		__asm__ volatile("vmcall" : "+a"(rax) : : "memory");
+}
+
+/* The ways out: ACPI 6.5, 4.8.3.6 (reset register), 4.8.3.7 (sleep control), 7.4.2 (\_S5) */
+
+void arch_reset(void)
+{
+	const u8 *fadt = acpi_find("FACP");
+
+	if (fadt)
+		outb(*(const u16 *)(fadt + 116 + 4), fadt[128]);
+}
+
+void arch_power_off(void)
+{
+	const u8 *fadt = acpi_find("FACP"), *p = acpi_dsdt(), *end;
+
+	if (!fadt || !p)
+		return;
+	end = p + *(const u32 *)(p + 4);
+	for (; p + 10 < end; p++) {
+		if (memcmp(p, "_S5_\x12", 5))
+			continue;
+		/* Package, its length and count, then SLP_TYP: BytePrefix, or ZeroOp, OneOp. */
+		outb(*(const u16 *)(fadt + 244 + 4),
+		     (u8)(1 << 5 | (p[7] == 0x0a ? p[8] : p[7]) << 2));
+		return;
+	}
+}
