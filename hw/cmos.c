@@ -107,17 +107,20 @@ static void latch_clock(struct cmos *c)
 {
 	time_t now = (time_t)(host_ns() / NSEC + c->offset);
 	struct tm tm;
+	int year;
 
 	if (!gmtime_r(&now, &tm))
 		return;
+	/* Whole, since tm_year is negative when a host that is set back takes 1900 with it. */
+	year = tm.tm_year + 1900;
 	c->ram[REG_SECONDS] = encode(c, tm.tm_sec);
 	c->ram[REG_MINUTES] = encode(c, tm.tm_min);
 	c->ram[REG_HOURS] = encode_hour(c, tm.tm_hour);
 	c->ram[REG_WEEKDAY] = encode(c, tm.tm_wday + 1);
 	c->ram[REG_DAY] = encode(c, tm.tm_mday);
 	c->ram[REG_MONTH] = encode(c, tm.tm_mon + 1);
-	c->ram[REG_YEAR] = encode(c, tm.tm_year % 100);
-	c->ram[REG_CENTURY] = encode(c, tm.tm_year / 100 + 19);
+	c->ram[REG_YEAR] = encode(c, year % 100);
+	c->ram[REG_CENTURY] = encode(c, year / 100);
 }
 
 /* A register's value when it is between @min and @max, else -1. */

@@ -3,7 +3,9 @@
 #include "devvm.h"
 
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lkvm/hw.h"
 #include "lkvm/util.h"
@@ -12,6 +14,18 @@ enum { INDEX = 0x70, DATA = 0x71 };
 enum { UIP = 0x80, SET = 0x80, BINARY = 4, H24 = 2 };
 
 static struct devvm d;
+
+/* Seconds by which the host's clock is set forward, or back. */
+static time_t host_step;
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int ret = (int)syscall(SYS_clock_gettime, clock, now);
+
+	if (!ret && clock == CLOCK_REALTIME)
+		now->tv_sec += host_step;
+	return ret;
+}
 
 static int setup(void **state)
 {
@@ -22,6 +36,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	host_step = 0;
 	vm_destroy(&d.vm);
 	return 0;
 }
@@ -149,6 +164,16 @@ static void can_be_set(void **state)
 	vm_reset_devices(&d.vm);
 	assert_int_equal(get(0x0b), H24);
 	assert_near(read_clock(true), 4102444800);
+}
+
+/* The guest's clock can show 1900 and later; the host's own being set back takes it further. */
+static void before_1900(void **state)
+{
+	write_clock(-2208988700, H24); /* 1 January 1900, 00:01:40 */
+	host_step = -400 * 86400;
+	assert_near(read_clock(true), -2208988700 - 400 * 86400);
+	assert_int_equal(get(0x32), 0x18);
+	assert_int_equal(get(9), 0x98);
 }
 
 static void stands_while_set(void **state)
@@ -308,6 +333,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tells_utc_in_binary, setup, teardown),
 		cmocka_unit_test_setup_teardown(twelve_hours, setup, teardown),
 		cmocka_unit_test_setup_teardown(can_be_set, setup, teardown),
+		cmocka_unit_test_setup_teardown(before_1900, setup, teardown),
 		cmocka_unit_test_setup_teardown(stands_while_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_time_that_is_none_changes_nothing, setup,
 						teardown),
