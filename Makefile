@@ -134,7 +134,7 @@ dist: ## pack the last commit as lkvm-VERSION.tar.xz (in DISTDIR)
 
 # The settings stand in .clang-format, .clang-tidy and .cppcheck.
 LINT_SH = $(shell grep -lE '^\#!/bin/(ba)?sh' $(wildcard .ci/* scripts/* guest/* tests/* tests/*/* tests/*/*/*) 2>/dev/null)
-LINT_C = $(SRCS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) guest/*.[ch] tests/unit/*.[ch])
+LINT_C = $(SRCS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) guest/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch])
 lint: $(O)/lkvm.1 ## check style and look for bugs: clang-format, clang-tidy, cppcheck, shellcheck, mandoc
 	@# Every version of clang-format lays out a few things its own way; the tree has the way of 14, Debian 12's.
 	@case "$$(clang-format --version)" in \
@@ -153,6 +153,7 @@ format: ## let clang-format lay out the sources
 
 -include guest/build.mk
 include tests/check.mk
+include tests/fuzz/fuzz.mk
 include bench/bench.mk
 
 clean: ## remove build/

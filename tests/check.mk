@@ -28,9 +28,11 @@ check: ## everything
 	$(Q)$(MAKE) --no-print-directory WERROR=1 check-quick
 	@echo '== the same under sanitizers'
 	$(Q)$(MAKE) --no-print-directory WERROR=1 check-asan
+	@echo '== fuzz corpora'
+	$(Q)$(MAKE) --no-print-directory WERROR=1 check-fuzz
 	@echo '== builds, install, lint'
-	$(Q)$(MAKE) --no-print-directory check-build
+	$(Q)$(MAKE) --no-print-directory WERROR=1 check-build
 	@echo '== real kernels in the lab'
-	$(Q)$(MAKE) --no-print-directory check-lab
+	$(Q)$(MAKE) --no-print-directory WERROR=1 check-lab
 
 .PHONY: check check-unit check-native check-quick check-asan check-build check-lab

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+# Fuzzing (docs/fuzzing.md): `make fuzz` needs Clang and its libFuzzer, `make check-fuzz` any compiler.
+
+FUZZ_CC ?= clang
+FUZZ_SECONDS ?= 60
+FUZZ_MAX_LEN ?= 4096
+FUZZ_ALL := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+# Those that fuzz-quick and fuzz-merge work on.
+FUZZ ?= $(FUZZ_ALL)
+FUZZ_SUB = --no-print-directory SANITIZE=1
+
+# What lkvm says of its broken guests is not shown; a report of a finding is.
+FUZZ_RUN = -close_fd_mask=3 -max_len=$(FUZZ_MAX_LEN) -timeout=10 -rss_limit_mb=1024
+FUZZ_SOURCE_FLAGS = -Itests/fuzz -MMD -MP -MF $@.d
+
+fuzz: ## build the fuzz targets with libFuzzer, below build/fuzz
+	$(Q)$(MAKE) $(FUZZ_SUB) CC=$(FUZZ_CC) O=$(O)/fuzz CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzz-programs
+
+fuzz-programs: $(FUZZ_ALL:%=$(O)/fuzz-%)
+$(O)/fuzz-%: tests/fuzz/fuzz_%.c $(O)/liblkvm.a
+	$(call say,FUZZ,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(FUZZ_SOURCE_FLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer \
+		-o $@ $< $(O)/liblkvm.a $(LIBS)
+
+replay-programs: $(FUZZ_ALL:%=$(O)/replay/fuzz-%)
+$(O)/replay/fuzz-%: tests/fuzz/fuzz_%.c $(O)/obj/tests/fuzz/replay_main.o $(O)/liblkvm.a
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(FUZZ_SOURCE_FLAGS) $(ALL_LDFLAGS) -o $@ $< \
+		$(O)/obj/tests/fuzz/replay_main.o $(O)/liblkvm.a $(LIBS)
+
+# New inputs go to build/fuzz/corpus, findings to build/fuzz/findings.
+fuzz-quick: fuzz ## fuzz each target (FUZZ=... for some) for FUZZ_SECONDS (60)
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh fuzz $(O)/fuzz '$(FUZZ_RUN)' $(FUZZ)
+
+fuzz-merge: fuzz ## take what was found worth keeping from build/fuzz/corpus into tests/fuzz/corpus
+	$(Q)tests/fuzz/run.sh merge $(O)/fuzz '$(FUZZ_RUN)' $(FUZZ)
+
+fuzz-coverage: ## which lines the corpora reach, as a table for each room
+	$(Q)$(MAKE) --no-print-directory CC=$(FUZZ_CC) O=$(O)/fuzz-cov \
+		CFLAGS='-O0 -g -fprofile-instr-generate -fcoverage-mapping' replay-programs
+	$(Q)tests/fuzz/run.sh coverage $(O)/fuzz-cov '' $(FUZZ)
+
+check-fuzz: ## replay the corpora of tests/fuzz under sanitizers
+	$(Q)$(MAKE) $(FUZZ_SUB) O=$(O)/asan replay-programs
+	$(Q)FUZZ_PROGRAMS=$(O)/asan/replay $(PROVE) tests/fuzz/replay.t
+
+.PHONY: fuzz fuzz-programs replay-programs fuzz-quick fuzz-merge fuzz-coverage check-fuzz
+.SECONDARY: $(O)/obj/tests/fuzz/replay_main.o
+-include $(wildcard $(O)/fuzz-*.d $(O)/replay/*.d)

@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes first inputs for the fuzz targets: seeds.py DIRECTORY. They say what a target's bytes mean."""
+import gzip
+import os
+import struct
+import sys
+
+out = sys.argv[1]
+
+
+def seed(target, name, *parts):
+    os.makedirs(f"{out}/{target}", exist_ok=True)
+    with open(f"{out}/{target}/{name}", "wb") as f:
+        f.write(b"".join(bytes([p]) if isinstance(p, int) else p for p in parts))
+
+
+def le(fmt, *values):
+    return struct.pack("<" + fmt, *values)
+
+
+# Kernels (fuzz_load.h): guest size, format << 3, initrd 0x40, firmware 0x80; pages; image.
+def bzimage(version=0x20F, xload=3, reloc=1, pref=0x100000, align=0x1000, init=0x10000, sects=1, initrd_max=0x7FFFFFFF):
+    image = bytearray(b"\x90" * (512 * (sects + 1)) + b"\xf4" * 1024)
+    header = le("BHIHHHH", sects, 0, 1024 // 16, 0, 0, 0, 0xAA55)
+    header += le("HIHIHHBBHIIIIIHBBIIIBBHIIIQQQII", 0x6AEB, 0x53726448, version, 0, 0, 0, 0, 1, 0, 0x100000, 0, 0,
+                 0, 0, 0, 0, 0, initrd_max, align, reloc, 0, xload, 255, 0, 0, 0, 0, 0, pref, init, 0)
+    image[0x1F1:0x1F1 + len(header)] = header
+    # The widths above follow struct setup_header; fix what the padding would shift.
+    struct.pack_into("<I", image, 0x22C, initrd_max)
+    struct.pack_into("<IBBHI", image, 0x230, align, reloc, 0, xload, 255)
+    struct.pack_into("<QI", image, 0x258, pref, init)
+    return bytes(image)
+
+
+def elf64(paddr=0x100000, note=True, machine=62, vaddr=None, extra=b""):
+    vaddr = paddr if vaddr is None else vaddr
+    data = b"\xf4" * 64 + extra
+    notes = le("III4sI", 4, 4, 18, b"Xen\0", paddr + 16)
+    n = 2 if note else 1
+    off = 64 + 56 * n
+    header = b"\x7fELF\2\1\1" + bytes(9) + le("HHIQQQIHHHHHH", 2, machine, 1, vaddr + 8, 64, 0, 0, 64, 56, n, 0, 0, 0)
+    phdrs = le("IIQQQQQQ", 1, 5, off + 20 * note, vaddr, paddr, len(data), len(data) + 4096, 4096)
+    if note:
+        phdrs += le("IIQQQQQQ", 4, 4, off, 0, 0, 20, 20, 4)
+    return header + phdrs + (notes if note else b"") + data
+
+
+def elf32(paddr=0x100000, note=True, extra=b""):
+    data = b"\xf4" * 64 + extra
+    n = 2 if note else 1
+    off = 52 + 32 * n
+    notes = le("III4sI", 4, 4, 18, b"Xen\0", paddr + 16)
+    header = b"\x7fELF\1\1\1" + bytes(9) + le("HHIIIIIHHHHHH", 2, 3, 1, paddr + 8, 52, 0, 0, 52, 32, n, 0, 0, 0)
+    phdrs = le("IIIIIIII", 1, off + 20 * note, paddr, paddr, len(data), len(data) + 64, 5, 4096)
+    if note:
+        phdrs += le("IIIIIIII", 4, off, 0, 0, 20, 20, 4, 4)
+    return header + phdrs + (notes if note else b"") + data
+
+
+def multiboot(flags, *words):
+    return le("III", 0x1BADB002, flags, -(0x1BADB002 + flags) & 0xFFFFFFFF) + le(f"{len(words)}I", *words)
+
+
+for size in range(8):
+    seed("bzimage", f"good-{size}", size | 0x40, 0, bzimage())
+    seed("elf", f"pvh-{size}", size | 0x40, 1, elf64())
+seed("bzimage", "no-reloc", 4 | 1 << 3, 0, bzimage(reloc=0))
+seed("bzimage", "old", 4, 0, bzimage(version=0x202))
+seed("bzimage", "below-4g", 7 | 0x40, 0, bzimage(xload=1, initrd_max=0x37FFFFFF))
+seed("bzimage", "high", 6 | 0x40, 0, bzimage(pref=0x1000000, align=0x200000, init=0x1000000))
+seed("bzimage", "flat", 4 | 2 << 3 | 0x40, 1, b"\xf4" * 64)
+seed("bzimage", "firmware", 0x80 | 4, 17, b"\xea")
+seed("elf", "linux", 4 | 1 << 3 | 0x40, 0, elf64(note=False, vaddr=0xFFFFFFFF80000000))
+seed("elf", "linux-auto", 7 | 0x40, 0, elf64(note=False))
+seed("elf", "pvh32", 4 | 2 << 3, 0, elf32())
+seed("elf", "firmware", 0x80 | 4, 0, elf32())
+seed("elf", "firmware-raw", 0x80 | 4, 17, b"\xea")
+seed("elf", "aarch64", 4, 0, elf64(machine=183))
+seed("elf", "multiboot32", 4 | 3 << 3 | 0x40, 0, elf32(note=False, extra=multiboot(3)))
+seed("elf", "multiboot64", 4 | 3 << 3 | 0x40, 0, elf64(note=False, extra=multiboot(0)))
+seed("elf", "kludge", 4 | 0x40, 1, multiboot(0x10003, 0x100000, 0x100000, 0, 0, 0x100020), b"\xf4" * 64)
+seed("elf", "kludge-bss", 4 | 3 << 3, 1, bytes(16), multiboot(0x10000, 0x100010, 0x100000, 0x100080, 0x108000, 0x100040), b"\xf4" * 128)
+seed("elf", "script", 4, 0, b"#!/bin/sh\n")
+seed("elf", "pe", 4, 0, b"MZ" + bytes(58) + le("I", 64) + b"PE\0\0d\x86" + bytes(64))
+for n, magic in enumerate((b"\x1f\x8b\x08\0", b"\xfd7zXZ\0", b"BZh91AY", b"\x89LZO\0\r\n", b"\x02!L\x18", b"\x27\x05\x19\x56", b"ARMd", b"070701", b"\x28\xb5\x2f\xfd")):
+    seed("elf", f"magic-{n}", 4, 0, magic, bytes(600))
+    seed("elf", f"arm-{n}", 4, 0, bytes(56), magic, bytes(600))
+    seed("elf", f"bootsector-{n}", 4, 0, bytes(510), b"\x55\xaa", magic)
+
+# Guest size and kind, initrd_addr_max, above 4G, pref_address, init_size, lengths.
+for how in range(16):
+    for above in (0, 1):
+        seed("initrd", f"plain-{how}-{above}", how, le("IBII", 0x7FFFFFFF, above, 0x100000, 0x10000), le("III", 5, 4096, 100000))
+seed("initrd", "limit", 4, le("IBII", 0x180000, 0, 0x100000, 0x1000), le("II", 7, 9))
+seed("initrd", "none", 4, le("IBII", 0x180000, 0, 0x100000, 0x1000))
+seed("initrd", "full", 2, le("IBII", 0xFFFFFFFF, 1, 0x100000, 0xFF000), le("I", 4095))
+
+# The limit as a power of two, then the file.
+for limit in (19, 4):
+    seed("decompress", f"gzip-{limit}", limit, gzip.compress(b"lkvm " * 100, mtime=0))
+    seed("decompress", f"gzip0-{limit}", limit, gzip.compress(bytes(range(256)), 0, mtime=0))
+    # A raw block and a run-length block in one frame; compressed blocks come by mutation.
+    seed("decompress", f"zstd-{limit}", limit, bytes.fromhex("28b52ffd2005290000") + b"hello")
+    seed("decompress", f"zstd-rle-{limit}", limit, bytes.fromhex("28b52ffd6000004b200061"))
+    # zstd -19 of "lkvm " * 100, with a checksum.
+    seed("decompress", f"zstd-c-{limit}", limit, bytes.fromhex("28b52ffd0468650000286c6b766d200100ec508b161ea1ec90"))
+seed("decompress", "plain", 10, b"\x7fELF")
+
+# virtqueue: 0 set-up, 1 chain, 2 indirect, 3 pop, 4 push, 5 unpop, 6 signal, 7/8 notify, 9 index, 10 poke, 11 serve, 12 head.
+chain = [1, 0x02, 0, 1, 16, 0, 2, 32, 1, 3, 64]
+serve = [3, 4, 9, 6, 7, 8]
+for size in range(9):
+    seed("virtqueue", f"serve-{size}", *([0, size] + (chain + serve) * 3))
+    seed("virtqueue", f"event-{size}", *([0, size | 0x40] + (chain + serve) * 5))
+seed("virtqueue", "indirect", *([0, 6] + [2, 5] + [0, 1, 16, 0, 2, 16, 1, 3, 16, 1, 4, 16] + serve))
+seed("virtqueue", "long", *([0, 8] + [2, 0x84] + [0, 1, 16, 0, 2, 16, 0, 3, 16, 0, 4, 16] + serve))
+seed("virtqueue", "4g", *([0, 8] + [2, 0x84] + [4, 1, 0] * 4 + serve))
+seed("virtqueue", "unpop", *([0, 4] + chain + [3, 5, 3, 4, 1]))
+seed("virtqueue", "batch", *([0, 3] + chain * 3 + [11 + 13 * 8, 11 + 13 * 8]))
+# Files called case-* stay in the corpus whatever the merge thinks of them: each is at the edge of a rule.
+quarter = [0, 1, 16, 0, 2, 16, 0, 3, 16, 0, 4, 16]
+seed("virtqueue", "case-jump", 0, 4, 9, 17, 3)
+for off in (-1, 0, 1):
+    seed("virtqueue", f"case-head-{off}", 0, 4, 12, off & 0xFF, 3)
+    seed("virtqueue", f"case-segments-{off}", 0, 8, 2, 0x84 + off, *quarter, 3)
+    seed("virtqueue", f"case-segments-in-two-{off}", 0, 8, 2, 0xA3 + off, *quarter, 0, 1, 16, 3)
+seed("virtqueue", "case-4g", 0, 8, 2, 0x84, *[4, 1, 0] * 4, 3)
+seed("virtqueue", "case-loop", 0, 0, 1, 0, 0xF8, le("HQIH", 1, 0xD000, 0, 0), 3)
+seed("virtqueue", "case-next", 0, 4, 1, 0, 0xF8, le("HQIH", 1, 0xD000, 16, 16), 3)
+seed("virtqueue", "later", *([0, 4] + chain * 2 + [3, 4 + 13 * 12, 1, 3, 4, 2, 6]))
+
+# Devices: the first byte, then operations (fuzz_virtio.h).
+up = [0, 0x60]
+for name, own in {
+    "blk": [
+        [12, 0x01, 0, 0, 0x09, 0, 0, 2, 4],  # read
+        [12, 0x01, 1, 2, 0x08, 0, 1, 0, 4],  # write
+        [12, 0x00, 4, 0],  # flush
+        [12, 0x09, 8, 0, 0x00, 0, 0, 20],  # id
+        [12, 0x01, 11, 0, 0x00, 0, 0, 20, 8, 8],  # discard
+        [12, 0x01, 13, 0, 0x00, 0, 0, 20, 8, 8],  # zeroes
+        [12, 0x11, 13, 0, 0x00, 0, 0, 20, 8, 8, 1],
+        [12, 0x03, 1, 0, 8, 0, 1, 0, 4, 8, 0, 2, 0, 6, 8, 0, 9, 0, 6],
+        [12, 0x04, 0] + [255] * 8,
+        [7, 0x28, 32, 0],  # config: write-through
+        [12, 0x01, 1, 2, 0x08, 0, 1, 0, 4],
+    ],
+    "net": [
+        [12, 1, 5, 0x80, 0],
+        [12, 0, 60, 12, 0, 61],
+        [12, 1, 8, 40],
+        [12, 0, 0x80, 0, 4],
+        [12, 2, 60, 0],
+        [12, 3, 1, 0, 12, 3, 0x82, 1],
+        [12, 4 + 6, 12, 2, 60, 0, 12, 2, 60, 0],
+        [12, 5, 12, 2, 60, 0],
+        [12, 5 + 64 + 128, 12, 0, 60],
+    ],
+    "console": [
+        [1, 0x00, 1, 0x00, 5, 0, 32],  # transmit
+        [1, 0x01, 0, 0x01, 5, 0, 32, 1, 6, 0, 3],  # buffers for input
+        [12, 5, 65, 66, 67, 68, 69],
+        [12, 0x80, 80, 25],
+        [1, 0x01, 0, 0x01, 0, 0, 0, 1, 6, 0, 3],
+        [12, 5, 65, 66, 67, 68, 69],
+    ],
+    "rng": [[12, 0x08, 0, 0, 0, 20, 5], [1, 0x00, 0, 0x09, 0, 0, 0, 1, 5]],
+}.items():
+    for first in range(8):
+        for how in (0x60, 0x61, 0x64, 0x40, 0x62, 0x68):
+            full = [first, 0, how] + ([255] * 8 if how & 2 else [])
+            seed(name, f"all-{first}-{how:x}", *full, *[b for op in own for b in op], *([5, 11, 0, 0x60, 5]))
+        for n, op in enumerate(own):
+            seed(name, f"one-{first}-{n}", first, *up, *op)
+        seed(name, f"indirect-{first}", first, *up, *([1, 0x13, 0] + [0, 0, 1, 0, 16] * 2 + [1, 0, 2, 0, 16] * 2))
+        seed(name, f"wide-{first}", first, *up, *([1, 0x31, 1] + [0, 0, 1, 0, 16]))
+        seed(name, f"rings-{first}", first, *up, 3, 4, 0, le("QIHH", 0x2000, 16, 3, 1), 3, 8, 0, 0, 4, 0, 5, 3, 0, 200, 4, 0, 5)
+        seed(name, f"registers-{first}", first, *[b for r in range(64) for b in (8, 2, 4 * r, 7, 10, 4 * r, 1)])
+        seed(name, f"pci-{first}", first, *up, *[b for r in range(64) for b in (9, 0x82, 4 * r, 9, 0x40, r)], 9, 1, 4, 2, 0)
+
+for first in (0, 1):
+    seed("blk", f"case-ranges-{first}", first, *up, *[b for n in (1, 2, 32, 33, 255) for b in (12, 0x21, 11, 0, 0, 0, 0, 20, 8, 8, n, 12, 0x21, 13, 0, 0, 0, 0, 20, 8, 8, n)])
+    seed("blk", f"case-end-{first}", first, *up, *[b for s in (254, 255, 0) for t in (0, 1) for b in (12, 5, t, s, s // 255, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 4)])
+    seed("blk", f"case-read-only-{first}", 2 | first, *up, 12, 0x01, 1, 2, 0x08, 0, 1, 0, 4, 12, 1, 11, 0, 0, 0, 0, 20, 8, 8)
+    seed("net", f"case-pieces-{first}", first, *up, 12, 1, 0x40 | 31, 40, 12, 0, 60, 12, 0, 0x80, 0, 60, 12, 1, 0x40 | 31, 40)
+    seed("net", f"case-reset-{first}", first, *up, 12, 1, 8, 40, 10, 0, *up, 12, 0, 60, 12, 1, 8, 40, 12, 0, 60)
+    seed("console", f"case-reset-{first}", first, *up, 1, 0x01, 0, 0x01, 5, 0, 32, 1, 6, 0, 3, 12, 0, 10, 0, *up, 12, 5, 65, 66, 67, 68, 69)
+    seed("rng", f"case-kick-{first}", first, *up, *[b for q in (0, 1, 2, 63, 64, 255) for b in (4, q)])
+seed("rng", "case-select", 0, *[b for s in (1, 3, 64, 200, 255) for b in (7, 9, 0x16, s, 8, 2, 0x18, 8, 1, 0x1A, 7, 9, 0x1A, 1, 7, 9, 0x18, 4, 7, 10, 0x20, 1, 7, 9, 0x1C, 1)])
+seed("rng", "case-select-mmio", 1, *[b for s in (1, 3, 59, 255) for r in range(0x30, 0xB0, 4) for b in (7, 10, 0x30, s, 8, 2, r, 7, 10, r, 1)])
+seed("rng", "case-vectors", 0, 0, 0x64, *[b for v in (0, 1, 2, 9, 255) for b in (7, 9, 0x10, v, 7, 9, 0x16, 0, 7, 9, 0x1A, v, 1, 0, 0, 0x09, 0, 0, 0, 1, 5)])
+seed("rng", "case-window", 0, *up, *[b for o in (0, 0x20, 0x40, 0x41, 0x7FFC, 0x7FFE, 0x8000, 0xFFFF) for w in (1, 2, 4) for b in (9, 0, 0x98, 0, 9, 2, 0x9C, *o.to_bytes(4, "little"), 9, 2, 0xA0, w, 0, 0, 0, 9, 0x82, 0xA4)])
+for t in ("blk", "net", "console", "rng"):
+    for first in (0, 1):
+        base = 0x100 if first else 0x2000
+        # The end of the configuration space, and of the registers, at every width.
+        seed(t, f"case-config-{first}", first, *up, *[b for o in list(range(base, base + 72, 3)) + [0x3C, 0x3E, 0x3F, 0x40, 0xFFC, 0xFFF] for w in range(4) for b in (8, 4 | w, *o.to_bytes(2, "little"), 7, 12 | w, *o.to_bytes(2, "little"), 1)])
+
+# pci: the kinds of BAR; operations.
+seed("pci", "walk", 0xFF, 0xFF, *[b for s in range(4) for r in range(0, 256, 4) for b in (0xA0, s, r)])
+seed("pci", "size", 0xFF, 0xFF, *[b for s in (1, 2, 3) for r in range(0x10, 0x28, 4) for b in (0x20, s, r, 255, 255, 255, 255)])
+seed("pci", "move", 0xFF, 0xFF, *[b for i in range(3) for k in range(4) for t in (0, 1, 2, 3, 40) for b in (1, i | k << 4, t)])
+seed("pci", "move64", 0xFF, 0xFF, *[b for i in range(3) for t in range(6) for b in (1, i | 0xA0, t)])
+seed("pci", "command", 0xFF, 0xFF, *[b for s in (1, 2, 3) for c in (0, 1, 2, 4, 7) for b in (0x10, s, 4, c, 4)])
+seed("pci", "ports", 0xFF, 0xFF, *[b for r in range(0, 64, 4) for b in (2, 1, r, 0x83, 2, 3, 2, 7, 0, 0, 0)])
+seed("pci", "intx", 0, 0, 0x86, 0x8E, 6, 0x96, 0x10, 2, 4, 7, 4, 0x0E, 0x16)
+msix = [0x10, 1, 4, 6, 0, 0x10, 1, 0x42, 0, 0x80]
+seed("pci", "msix", 0, 0, *msix, *[b for v in range(5) for b in (0x44, 3, 0, 0, 0, 0, v * 16, 0, 0, 0xE0, 0xFE, 0, 0, 0, 0, 0x44, 3, 0, 0, 0, 0, v * 16 + 8, 0x41, 0, 0, 0, 0, 0, 0, 0)], 5, 0, 5, 1, 5, 9, 7, 255)
+seed("pci", "case-vectors", 0, 0, *msix, *[b for v in range(7) for b in (5, v)])
+seed("pci", "case-shared-line", 0, 0, 0xA6, 0x9E, 6, 0x26)
+seed("pci", "pending", 0, 0, *msix, 5, 2, 0x44, 2, 0, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0, 0, 0x84, 3, 0, 0x20, 0, 0)
+
+# serial: operation, register << 3, read 0x80.
+r, w = (lambda reg: [0x82 | reg << 3]), (lambda reg, v: [2 | reg << 3, v])
+for first in range(0, 32):
+    seed("serial", f"session-{first}", first, *(w(2, 0xC7) + w(3, 3) + w(4, 0xB) + w(1, 0xF) + r(2) + w(0, 65) + r(2) + r(5) + [0x28] + [65] * 5
+                                               + r(2) + r(5) + r(0) * 6 + r(6) + w(4, 0x1F) + w(0, 66) + w(3, 0x43) + r(5) + r(0) + r(6)
+                                               + w(4, 0x10) + r(6) + w(3, 0x83) + w(0, 1) + w(1, 2) + r(0) + r(1) + w(3, 3) + w(4, 0xB) + w(7, 9) + r(7)
+                                               + w(1, 0) + r(5) * 20 + [0xF8] + [66] * 31 + r(0) * 20 + [0xC2, 3, 0, 0x42, 2, 0, 1, 2, 3, 4, 1] + r(5)))
+    seed("serial", f"overrun-{first}", first, *(w(4, 0x10) + w(0, 1) + w(0, 2) + w(1, 4) + r(2) + r(5) + r(2)))
+
+# pc: time, operations.
+seed("pc", "clock", le("I", 1700000000), *[b for i in range(0, 128) for b in (2, i)])
+seed("pc", "set", le("I", 1700000000), 0x42, 11, 0x82, *[b for i, v in enumerate((0x30, 0, 0x59, 0, 0x23, 0, 7, 0x31, 0x12, 0x99)) for b in (0x42, i, v)], 0x42, 0x32, 0x20, 0x42, 11, 2, 2, 0)
+for b in (0, 2, 4, 6):
+    seed("pc", f"format-{b}", le("I", 1700003600), 0x42, 11, b, *[x for i in range(10) for x in (2, i, 0x42, i, 5)], 0x43, le("II", 999000000, 90000), 2, 10, 2, 12, 0x42, 10, 0x26, 2, 12)
+seed("pc", "keyboard", le("I", 0), *[b for c in (0x20, 0x60, 0xAA, 0xA7, 0xA8, 0xA9, 0xAB, 0xAD, 0xAE, 0xC0, 0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xF0, 0xFE) for b in (0x0D, c, 0x0C, 0x08, 0x09, c, 0x08, 0x13)])
+seed("pc", "ports", le("I", 0), *[b for p in range(14) for v in (0, 1, 2, 3, 0x34, 255) for b in (p << 2, p << 2 | 1, v, p << 2 | 0x80, 1, 3, 0x13, 0x23)])
+
+# ioapic: operation, pin.
+seed("ioapic", "edge", 2, 4, le("I", 0x31), 3, 4, le("I", 1 << 24), 1, 4, 0, 4, 1, 4)
+seed("ioapic", "level", 2, 10, le("I", 0x8041), 1, 10, 4, 0, 0x41, 5, 0, 0x41, 0, 10, 5, 0, 0x41)
+seed("ioapic", "masked", 2, 10, le("I", 0x18041), 1, 10, 2, 10, le("I", 0x8041), 2, 10, le("I", 0x41), 7 | 0x80, 0)
+seed("ioapic", "registers", *[b for i in range(0, 80) for b in (7, 0, i, 1, 0, 0, 1, 0x86, 0, 0x10, 2)])
+seed("ioapic", "modes", *[b for m in range(8) for b in (2, m, 0x20 + m, m | 0x80, 0, 0, 1, m, 0, m, 2, m, 0x20 + m, m, 0, 0, 1, m)])
+
+for n, text in enumerate((
+        "-k\nbzImage\n-m\n512M\n-c\n2", "bzImage", "--disk=a.img,ro,direct\n-d\nb,,c\nk", "-n\nmode=tap,tapif=tap0,guest_mac=02:15:15:15:15:15\nk",
+        "--network=mode=none\nk", "-n\ntap\n-n\ntrans=mmio\nk", "--kernel-format=pvh\nk", "--kernel-format=pvm\nk", "--irqchip\nsplit\n-c\n300\nk", "--console=virtio\n--rng\nk",
+        "-f\nrom.bin", "-f\nrom.bin\n-p\nx", "--no-rng\n--no-reboot\n--reboot\nk", "--params=console=hvc0 root=/dev/vda\n-i\na\n-i\nb\nk", "--help", "-h", "--kernal\nk",
+        "--virtio-transport=mmio\n-d\na\n-d\nb\nk", "--name\n../x\nk", "--loglevel=debug\nk", "--loglevel=loud", "--\nx", "a\nb", "-mem\n1", "-m\n0", "-m\n99999999999T", "-m1537k\nk",
+        "--nodefaults\n--dry-run\n--hugetlbfs=/nowhere\nk", "-d\nscsi:1\nk", "-n\nvhost=1", "-n\nmq=1\nk", "-n\nhost_mac=1,script=none\nk", "--dev=\nk", "-d\na\n-d\na\nk")):
+    seed("options", f"line-{n}", text.encode())
+for n, text in enumerate(("0", "10", "0x1f", "077", "512M", "4GiB", "1536kb", "18446744073709551615", "18446744073709551616", "16385P", "-1", " 1", "1.5G", "0x", "8B", "B",
+                          "yes", "off", "TRUE", "kernal", "mme", "no-rebot", "virtio-transprot", "k" * 40)):
+    seed("parse", f"text-{n}", text.encode())
