@@ -51,11 +51,12 @@ static int find_place(const struct guest_memory *mem, u64 gpa, u64 size)
 	return (int)at;
 }
 
-static int insert_region(struct guest_memory *mem, unsigned int at, const struct mem_region *region)
+static int insert_region(struct guest_memory *mem, unsigned int at, struct mem_region *region)
 {
 	struct mem_listener *l;
 	int ret = 0;
 
+	region->id = mem->next_id;
 	for (l = mem->listeners; l; l = l->next) {
 		ret = l->add(l, region);
 		if (ret)
@@ -65,6 +66,7 @@ static int insert_region(struct guest_memory *mem, unsigned int at, const struct
 		(mem->count - at) * sizeof(mem->regions[0]));
 	mem->regions[at] = *region;
 	mem->count++;
+	mem->next_id++;
 	return 0;
 undo:
 	for (struct mem_listener *u = mem->listeners; u != l; u = u->next)
@@ -104,7 +106,6 @@ int gmem_add(struct guest_memory *mem, u64 gpa, u64 size, enum mem_backing backi
 		.flags = flags,
 		.fd = -1,
 		.name = name,
-		.id = mem->next_id,
 	};
 	int at = find_place(mem, gpa, size);
 	int ret;
@@ -132,12 +133,9 @@ int gmem_add(struct guest_memory *mem, u64 gpa, u64 size, enum mem_backing backi
 		madvise(r.hva, size, MADV_DONTDUMP);
 	}
 	ret = insert_region(mem, (unsigned int)at, &r);
-	if (ret) {
+	if (ret)
 		unmap_region(&r);
-		return ret;
-	}
-	mem->next_id++;
-	return 0;
+	return ret;
 }
 
 int gmem_add_borrowed(struct guest_memory *mem, u64 gpa, u64 size, void *hva, u32 flags,
@@ -151,17 +149,10 @@ int gmem_add_borrowed(struct guest_memory *mem, u64 gpa, u64 size, void *hva, u3
 		.flags = flags,
 		.fd = -1,
 		.name = name,
-		.id = mem->next_id,
 	};
 	int at = find_place(mem, gpa, size);
-	int ret;
 
-	if (at < 0)
-		return at;
-	ret = insert_region(mem, (unsigned int)at, &r);
-	if (!ret)
-		mem->next_id++;
-	return ret;
+	return at < 0 ? at : insert_region(mem, (unsigned int)at, &r);
 }
 
 int gmem_add_listener(struct guest_memory *mem, struct mem_listener *listener)

@@ -299,3 +299,14 @@ void x86_host_cpu_rows(struct host *h, const struct kvm_cpuid2 *supported,
 			host_no(row, "KVM tells none");
 	}
 }
+
+bool x86_host_cpu_flag(const struct host *h, const char *flag)
+{
+	return host_file_has_word(h, "/proc/cpuinfo", "flags", flag);
+}
+
+bool x86_host_is_amd(const struct host *h)
+{
+	return host_file_has_word(h, "/proc/cpuinfo", "vendor_id", "AuthenticAMD") ||
+	       host_file_has_word(h, "/proc/cpuinfo", "vendor_id", "HygonGenuine");
+}

@@ -14,17 +14,6 @@
 #include "lkvm/kvm.h"
 #include "lkvm/util.h"
 
-bool x86_host_cpu_flag(const struct host *h, const char *flag)
-{
-	return host_file_has_word(h, "/proc/cpuinfo", "flags", flag);
-}
-
-bool x86_host_is_amd(const struct host *h)
-{
-	return host_file_has_word(h, "/proc/cpuinfo", "vendor_id", "AuthenticAMD") ||
-	       host_file_has_word(h, "/proc/cpuinfo", "vendor_id", "HygonGenuine");
-}
-
 const char *arch_host_why_no_kvm(const struct host *h, char *buf, size_t len)
 {
 	bool amd = x86_host_cpu_flag(h, "svm");
