@@ -14,6 +14,7 @@ for transport in pci mmio; do
 	make_pattern rw.img 16
 	make_pattern ro.img 9
 	make_pattern discard.img 10
+	make_pattern trim.img 48
 	make_pattern block.img 11
 	first_half=$(part_of rw.img 0 8)
 	first_mib=$(part_of block.img 0 1)
@@ -24,8 +25,8 @@ for transport in pci mmio; do
 	losetup /dev/loop0 block.img
 
 	vm "disk-$transport" 7.2-cloud lab.test=disks --virtio-transport $transport \
-		-d rw.img -d ro.img,ro -d discard.img -d /dev/loop0
-	booted "$transport: a guest with four disks"
+		-d rw.img -d ro.img,ro -d discard.img -d trim.img -d /dev/loop0
+	booted "$transport: a guest with five disks"
 	losetup -d /dev/loop0
 
 	check_fact "$transport: the guest reads what the image holds" disk-read "$first_half"
@@ -37,6 +38,9 @@ for transport in pci mmio; do
 	check_fact "$transport: discard is offered" discard yes
 	check "$transport: discard gives space back to the host" [ "$(du -k discard.img | cut -f1)" -lt "$discard_before" ]
 	check_fact "$transport: what was not discarded is still there" discard-edges "$edge"
+	check_fact "$transport: fstrim works" fstrim yes
+	check "$transport: fstrim gives space back to the host" [ "$(du -m trim.img | cut -f1)" -lt 12 ]
+	check_fact "$transport: fstrim leaves the files alone" fstrim-keeps-files yes
 	check_fact "$transport: a block device of the host is read" block-device-read "$block"
 	check "$transport: and written" [ "$(part_of block.img 10 1)" = "$first_mib" ]
 done

@@ -1,16 +1,27 @@
 # SPDX-License-Identifier: MIT
-# virtio-net on a tap of L1: ping and TCP, both ways, on both transports.
+# virtio-net on two taps of L1: ping, and TCP both ways in large segments, on both transports.
 # shellcheck shell=dash
 
-file_mib=4
+file_mib=24
+
+# bytes_each TAP rx|tx: how many bytes a packet had on average; "rx" is what the guest sent.
+bytes_each() {
+	read -r bytes <"/sys/class/net/$1/statistics/$2_bytes"
+	read -r packets <"/sys/class/net/$1/statistics/$2_packets"
+	echo $((bytes / (packets + 1)))
+}
+
 # nc ends as soon as the other side has nothing more to say: who only listens keeps an input that never ends.
 mkfifo /run/never
+make_pattern /run/given $file_mib
+sum=$(sum_of /run/given)
 for transport in pci mmio; do
 	rm -f /run/pinged /run/returned
-	make_pattern /run/given $file_mib
-	tunctl -t lab0 >/dev/null
-	ip addr add 10.77.0.1/24 dev lab0
-	ip link set lab0 up
+	for number in 0 1; do
+		tunctl -t lab$number >/dev/null
+		ip addr add 10.77.$number.1/24 dev lab$number
+		ip link set lab$number up
+	done
 
 	# The other end of what l2/network does; all of it ends with the guest.
 	nc -l -p 7001 </run/given &
@@ -24,16 +35,21 @@ for transport in pci mmio; do
 	) >/dev/null 2>&1 &
 	helpers="$helpers $!"
 
-	vm "network-$transport" 6.12-cloud "lab.test=network lab.ip=10.77.0.2 lab.host=10.77.0.1" \
-		--virtio-transport $transport -n mode=tap,tapif=lab0
-	booted "$transport: a guest on a tap"
+	vm "network-$transport" 6.12-cloud "lab.test=network lab.net=10.77" --virtio-transport $transport \
+		-n mode=tap,tapif=lab0 -n mode=tap,tapif=lab1
+	booted "$transport: a guest on two taps"
 	check_fact "$transport: the guest pings the host" ping-host yes
+	check_fact "$transport: also by its second card" ping-second yes
 	check "$transport: the host pings the guest" [ -e /run/pinged ]
-	check_fact "$transport: $file_mib MiB by TCP reach the guest whole" received "$(sum_of /run/given)"
-	check "$transport: $file_mib MiB by TCP come back whole" [ "$(sum_of /run/returned)" = "$(sum_of /run/given)" ]
+	check_fact "$transport: $file_mib MiB by TCP reach the guest whole" received "$sum"
+	check "$transport: $file_mib MiB by TCP come back whole" [ "$(sum_of /run/returned)" = "$sum" ]
+	check "$transport: the guest sends segments larger than its MTU (TSO)" [ "$(bytes_each lab0 rx)" -gt 3000 ]
+	check "$transport: and is sent them" [ "$(bytes_each lab0 tx)" -gt 3000 ]
 
 	# shellcheck disable=SC2086 # a list of process ids
 	kill $helpers 2>/dev/null
 	killall nc 2>/dev/null
 	tunctl -d lab0 >/dev/null
+	tunctl -d lab1 >/dev/null
 done
+rm -f /run/given /run/returned

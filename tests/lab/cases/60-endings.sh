@@ -12,6 +12,16 @@ vm end-no-reboot 7.2-cloud lab.test=reboot --no-reboot
 booted "--no-reboot: lkvm ends when the guest reboots"
 check "--no-reboot: it booted once" [ "$(lines_of ^LAB-L2-UP)" = 1 ]
 
+# Ctrl-A p on the terminal is the power button; the guest's driver hears it by ACPI.
+press_power() {
+	wait_for says "LAB-L2 button ready"
+	printf '\001p'
+}
+keys=press_power vm end-power-button 7.2-generic lab.test=power-button
+booted "a guest on a terminal powers off when its power button is pressed"
+check_fact "its kernel has a power button" button-name "Power Button"
+check_fact "the button is a key pressed, once" button-key "1 116 1 0"
+
 vm end-panic 7.2-generic lab.test=panic
 booted "a panic that pvpanic tells ends lkvm with status 100" 100
 

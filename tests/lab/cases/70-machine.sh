@@ -14,3 +14,7 @@ booted "a guest with 5 GiB boots"
 check "it sees its memory" [ "$(fact memory-mib)" -gt 4700 ]
 check_fact "a part of it lies above 4 GiB" memory-above-4g yes
 check_fact "it keeps what is written to it" memory-keeps-content yes
+
+mem=128 vm memory-128m 6.12-cloud lab.test=memory
+booted "a guest with 128 MiB boots"
+check "it has most of them" [ "$(fact memory-mib)" -gt 80 ]
