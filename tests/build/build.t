@@ -8,6 +8,11 @@ log=$out/log
 mkdir -p "$out"
 n=0
 
+# Each make below is one of its own, not a part of the one that may have started this; and the flags are the same for
+# all of them and for `make check`, so that nothing is built twice.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+export WERROR=1
+
 # try NAME COMMAND...: one test point; the output is shown when it fails.
 try() {
 	local name=$1
@@ -26,11 +31,9 @@ skip() {
 	echo "ok $n - $1 # SKIP $2"
 }
 
-# quiet_build DIR ARGUMENTS...: builds without a word on standard error.
+# quiet_build ARGUMENTS...: makes without a warning.
 quiet_build() {
-	local dir=$1
-	shift
-	make -j2 --no-print-directory O="$dir" "$@" 2>"$log.err"
+	make -j2 --no-print-directory "$@" 2>"$log.err"
 	local status=$?
 	cat "$log.err"
 	[ $status = 0 ] && ! grep -q 'warning' "$log.err"
@@ -46,11 +49,12 @@ installs() {
 
 # The packed tree builds by itself, without git.
 packs() {
-	local dir=$out/dist
+	local dir=$out/dist tree
 	rm -rf "$dir" && mkdir -p "$dir"
 	make --no-print-directory dist DISTDIR="$PWD/$dir" || return 1
 	tar -C "$dir" -xf "$dir"/lkvm-*.tar.xz || return 1
-	make -j2 --no-print-directory -C "$dir"/lkvm-*/ WERROR=1 && "$dir"/lkvm-*/build/lkvm version
+	tree=$(echo "$dir"/lkvm-*/)
+	make -j2 --no-print-directory -C "$tree" O=build && "$tree/build/lkvm" version
 }
 
 unsupported_arch() {
@@ -60,13 +64,13 @@ unsupported_arch() {
 
 if command -v clang >/dev/null; then
 	try 'Clang builds lkvm and the unit tests without a warning' \
-		quiet_build "$out/clang" CC=clang WERROR=1 all unit
+		quiet_build O="$out/clang" CC=clang all unit
 else
 	skip 'Clang builds lkvm' 'clang is not installed'
 fi
-try 'a static binary builds without a warning' quiet_build "$out/static" STATIC=1 WERROR=1 all
+try 'a static binary builds without a warning' quiet_build static
 if command -v musl-gcc >/dev/null; then
-	try 'musl: a static binary builds without a warning' make -j2 --no-print-directory musl WERROR=1
+	try 'musl: a static binary builds without a warning' quiet_build musl
 else
 	skip 'musl builds lkvm' 'musl-gcc is not installed'
 fi
