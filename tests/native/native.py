@@ -15,6 +15,10 @@ LKVM = os.path.realpath(os.environ.get('LKVM', 'build/lkvm'))
 GUESTS = os.path.realpath(os.environ.get('GUESTS', 'build/guests'))
 LIMIT = 40  # seconds for anything
 
+# A shell that starts us in the background has these ignored, and lkvm would inherit that.
+for number in signal.SIGINT, signal.SIGQUIT:
+    signal.signal(number, signal.SIG_DFL)
+
 
 class Skip(Exception):
     pass
