@@ -50,7 +50,7 @@ def ping(tap, *args, length=64):
                       *(a for a in args if a[0] != ',')))
         text = b'pong' + bytes(range(60)) + os.urandom(length - 64)
         mac = answer(vm, sock, text)
-        m = vm.expect(r'pong of (\d+) bytes, (\d) buffer, sum ([0-9a-f]+)')
+        m = vm.expect(r'pong of (\d+) bytes, (\d) buffer, sum ([0-9a-f]+)\r?\n')
         same([int(m[1]), int(m[2]), int(m[3], 16)], [14 + length, 1, checksum(text[:64])])
         same(vm.end(), 0)
         return mac
