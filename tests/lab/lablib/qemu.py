@@ -58,6 +58,10 @@ def tail_of_console(lines=5):
     return "".join(f"\n  | {line}" for line in text[-lines:])
 
 
+def how_it_ended(status):
+    return f"status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
+
+
 class Session:
     """One run of L1 with a job. `run` returns when L1 has powered off, and raises LabError when a limit is passed."""
 
@@ -71,17 +75,18 @@ class Session:
         self.errors = b""
         self.last_error = ""
         self.start = time.monotonic()
+        self.ending = ""
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         pass_fds=(lock_fd,), start_new_session=True, preexec_fn=die_with_parent)
 
     def run(self):
         try:
             self._pump()
-            status = self.process.wait(timeout=10)
+            self.ending = how_it_ended(self.process.wait(timeout=10))
         finally:
             self.kill()
         if not self.ready:
-            raise LabError(f"L1: QEMU ended (status {status}) before L1 was up: its console: {shown(L1_CONSOLE)}"
+            raise LabError(f"L1: QEMU ended ({self.ending}) before L1 was up: its console: {shown(L1_CONSOLE)}"
                            f"{self._last_error()}{tail_of_console()}")
 
     def kill(self):
