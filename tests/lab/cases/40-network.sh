@@ -25,7 +25,7 @@ for transport in pci mmio; do
 
 	# The other end of what l2/network does; all of it ends with the guest. dd writes to the connection itself: nc would
 	# hand over 1 KiB at a time, which TCP may send as it comes.
-	nc -l -p 7001 -e dd if=/run/given bs=1M &
+	nc -l -p 7001 -e dd if=/run/given bs=1M 2>/dev/null &
 	helpers=$!
 	nc -l -p 7002 >/run/returned <>/run/never &
 	helpers="$helpers $!"
