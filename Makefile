@@ -12,15 +12,17 @@ DISTDIR ?= .
 CC := $(if $(filter default,$(origin CC)),$(CROSS_COMPILE)gcc,$(CC))
 AR := $(if $(filter default,$(origin AR)),$(CROSS_COMPILE)ar,$(AR))
 
-# ARCH: x86-64 alone so far; the room of an architecture is named by ARCHDIR.
-ARCH ?= $(subst _,-,$(shell uname -m))
+# The room of an architecture is named by ARCHDIR. Another machine's build has a folder of its own.
+HOST_ARCH := $(subst aarch64,arm64,$(subst _,-,$(shell uname -m)))
+ARCH ?= $(HOST_ARCH)
 ARCHDIR_x86-64 := x86
+ARCHDIR_arm64 := arm
 ARCHDIR := $(ARCHDIR_$(ARCH))
 ifeq ($(ARCHDIR),)
-$(error ARCH=$(ARCH) is not supported; supported: x86-64)
+$(error ARCH=$(ARCH) is not supported; supported: x86-64 arm64)
 endif
 
-O ?= build
+O ?= build$(if $(filter-out $(HOST_ARCH),$(ARCH)),/$(ARCH))
 V ?= 0
 ifeq ($(V),0)
 Q := @
@@ -53,10 +55,24 @@ ifeq ($(WERROR),1)
 ALL_CFLAGS += -Werror
 endif
 
+# The libraries of another machine, where they are not the system's: `tests/lab/lab libs --arch ARCH` makes this folder.
+LIBS_DIR ?= $(wildcard build/lab/$(ARCH)/libs)
+ifneq ($(LIBS_DIR),)
+TRIPLET := $(shell $(CC) -dumpmachine)
+ALL_CPPFLAGS += -isystem $(LIBS_DIR)/usr/include
+ALL_LDFLAGS += -L$(LIBS_DIR)/usr/lib/$(TRIPLET) -L$(LIBS_DIR)/lib/$(TRIPLET)
+endif
+
+# libfdt writes device trees. Statically, where that is installed: it is small, and each shared library costs
+# time at every start.
+LIBFDT := $(or $(firstword $(wildcard $(LIBS_DIR:%=%/usr/lib/$(TRIPLET)/libfdt.a) \
+	$(shell $(CC) -print-file-name=libfdt.a))),-lfdt)
+LIBS += $(LIBFDT)
+
 # Optional libraries: taken when a program that includes the header links with this compiler and these flags.
 # $(call probe,HEADER,LIBRARIES) is 1 or empty.
 probe = $(shell printf '%s\n' '$(hash)include <$(1)>' 'int main(void) { return 0; }' | \
-	$(CC) $(ALL_LDFLAGS) -x c - -o /dev/null $(2) 2>/dev/null && echo 1)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_LDFLAGS) -x c - -o /dev/null $(2) 2>/dev/null && echo 1)
 hash := \#
 HAVE_ZLIB := $(call probe,zlib.h,-lz)
 HAVE_ZSTD := $(call probe,zstd.h,-lzstd)
@@ -75,7 +91,7 @@ OBJS := $(SRCS:%.c=$(O)/obj/%.o)
 LIB_OBJS := $(filter-out $(O)/obj/main.o,$(OBJS))
 # The guest of `lkvm selftest` as data, see guest/build.mk.
 EMBEDDED := $(O)/obj/guest/embed.o
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(sort $(wildcard tests/unit/test_*.c tests/unit/$(ARCHDIR)/test_*.c)))
 
 all: $(O)/lkvm ## build lkvm (default)
 
@@ -105,11 +121,12 @@ unit: $(UNIT_TESTS) ## build the unit tests
 static: ## build build/static/lkvm, linked statically
 	$(Q)$(MAKE) --no-print-directory O=$(O)/static STATIC=1
 
-# musl-gcc knows no kernel headers: it is shown the system's through links.
+# musl-gcc knows neither kernel headers nor libfdt's: it is shown the system's through links.
 MUSL_INCLUDE := $(O)/musl/include
 musl: ## build build/musl/lkvm with musl-gcc, statically
 	$(Q)mkdir -p $(MUSL_INCLUDE)
 	$(Q)ln -sfn /usr/include/linux /usr/include/asm-generic /usr/include/video $(MUSL_INCLUDE)/
+	$(Q)ln -sfn /usr/include/libfdt.h /usr/include/libfdt_env.h /usr/include/fdt.h $(MUSL_INCLUDE)/
 	$(Q)ln -sfn /usr/include/$$(gcc -print-multiarch)/asm $(MUSL_INCLUDE)/
 	$(Q)$(MAKE) --no-print-directory O=$(O)/musl STATIC=1 CC=musl-gcc \
 		CPPFLAGS='-idirafter $(abspath $(MUSL_INCLUDE)) $(CPPFLAGS)'
@@ -134,7 +151,7 @@ dist: ## pack the last commit as lkvm-VERSION.tar.xz (in DISTDIR)
 
 # The settings stand in .clang-format, .clang-tidy and .cppcheck.
 LINT_SH = $(shell grep -lE '^\#!/bin/(ba)?sh' $(wildcard .ci/* scripts/* guest/* tests/* tests/*/* tests/*/*/*) 2>/dev/null)
-LINT_C = $(SRCS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) guest/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch])
+LINT_C = $(SRCS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) guest/*.[ch] tests/unit/*.[ch] tests/unit/*/*.c tests/fuzz/*.[ch])
 lint: $(O)/lkvm.1 ## check style and look for bugs: clang-format, clang-tidy, cppcheck, shellcheck, mandoc
 	@# Every version of clang-format lays out a few things its own way; the tree has the way of 14, Debian 12's.
 	@case "$$(clang-format --version)" in \

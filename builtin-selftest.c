@@ -52,7 +52,7 @@ static const struct option_spec selftest_options[] = {
 	  .help = "number of virtual CPUs", .def = "2" },
 	{ .type = OPT_SIZE, .short_name = 'm', .name = "mem", .arg = "SIZE", MEMBER(memory), .min = MiB,
 	  .help = "memory; what is not touched costs nothing", .def = "4G; 256M with --exits" },
-	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_kind_names,
+	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names_x86,
 	  .archs = OPT_ARCH_X86, .def = "full for as many CPUs as it reaches, else split",
 	  .help = "interrupt controllers: all in KVM, or the local APICs only" },
 	{ .type = OPT_CHOICE, .name = "virtio-transport", MEMBER(transports), .choices = transport_names,
@@ -62,7 +62,7 @@ static const struct option_spec selftest_options[] = {
 	  .help = "the KVM device", .def = "/dev/kvm" },
 
 	{ .type = OPT_GROUP, .help = "Test image" },
-	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(format), .choices = kernel_format_names,
+	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(format), .choices = kernel_format_names_x86,
 	  .def = "auto", .help = "how the image is loaded and entered" },
 	{ .type = OPT_STRING, .short_name = 'p', .name = "params", .arg = "WORDS", MEMBER(params),
 	  .help = "words for the image's command line" },

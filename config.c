@@ -19,10 +19,16 @@
 /* No processor that KVM runs on has more than 52 bits of physical address. */
 #define MEMORY_MAX (1ULL << 52)
 
-const char *const kernel_format_names[] = { "auto",	 "bzimage", "elf", "pvh",
-					    "multiboot", "flat",    NULL };
+const char *const kernel_format_names_x86[] = { "auto", "elf",	     "flat", "bzimage",
+						"pvh",	"multiboot", NULL };
+const char *const kernel_format_names_image[] = { "auto", "elf", "flat", "image", NULL };
 const char *const console_kind_names[] = { "serial", "virtio", NULL };
-const char *const irqchip_kind_names[] = { "default", "full", "split", NULL };
+const char *const irqchip_names_x86[] = { "default", "full", "split", NULL };
+const char *const irqchip_names_arm64[] = {
+	"default", "gicv2", "gicv2m", "gicv3", "gicv3-its", NULL
+};
+const char *const psci_kind_names[] = { "kernel", "user", NULL };
+const char *const auto_switch_names[] = { "auto", "on", "off", NULL };
 const char *const virtio_transport_names[] = { "pci", "mmio", NULL };
 
 void config_init(struct vm_config *cfg)
@@ -50,6 +56,10 @@ void config_destroy(struct vm_config *cfg)
 	free(cfg->firmware);
 	free(cfg->hugetlbfs);
 	free(cfg->kvm_path);
+	free(cfg->cpu);
+	free(cfg->vcpu_affinity);
+	free(cfg->dump_dtb);
+	free(cfg->flash);
 	memset(cfg, 0, sizeof(*cfg));
 }
 
@@ -121,6 +131,10 @@ static int check_paths(const struct vm_config *cfg)
 		ret = check_not_empty(cfg->hugetlbfs, "hugetlbfs");
 	if (!ret)
 		ret = check_not_empty(cfg->kvm_path, "dev");
+	if (!ret)
+		ret = check_not_empty(cfg->flash, "flash");
+	if (!ret)
+		ret = check_not_empty(cfg->dump_dtb, "dump-dtb");
 	return ret;
 }
 
@@ -419,11 +433,11 @@ void config_print(const struct vm_config *cfg, FILE *out)
 	fprintf(out, "cpus: %u\n", cfg->cpus);
 	print_line(out, "mem", format_size(cfg->memory, size, sizeof(size)));
 	print_line(out, "hugetlbfs", cfg->hugetlbfs);
-	print_line(out, "irqchip", irqchip_kind_names[cfg->irqchip]);
+	print_line(out, "irqchip", arch_platform.irqchip_names[cfg->irqchip]);
 	print_line(out, "virtio-transport", virtio_transport_names[cfg->transport]);
 	print_line(out, "dev", cfg->kvm_path);
 	print_line(out, "kernel", cfg->kernel);
-	print_line(out, "kernel-format", kernel_format_names[cfg->kernel_format]);
+	print_line(out, "kernel-format", arch_platform.kernel_format_names[cfg->kernel_format]);
 	for (u32 i = 0; i < cfg->nr_initrds; i++)
 		print_line(out, "initrd", cfg->initrds[i]);
 	if (!cfg->nr_initrds)
@@ -436,4 +450,5 @@ void config_print(const struct vm_config *cfg, FILE *out)
 	print_devices(cfg, out);
 	print_line(out, "rng", cfg->rng ? "yes" : "no");
 	print_line(out, "console", console_kind_names[cfg->console]);
+	arch_config_print(cfg, out);
 }

@@ -168,6 +168,7 @@ static int create_vcpus(struct vm *vm)
 
 static int create_vm(struct vm *vm)
 {
+	u64 type;
 	int ret;
 
 	ret = kvm_open(&vm->kvm, vm->cfg->kvm_path);
@@ -176,7 +177,10 @@ static int create_vm(struct vm *vm)
 	ret = arch_check_host(&vm->kvm);
 	if (ret)
 		return ret;
-	ret = kvm_create_vm(&vm->kvm, arch_vm_type(vm->cfg));
+	ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
+	if (ret)
+		return ret;
+	ret = kvm_create_vm(&vm->kvm, type);
 	if (ret)
 		return ret;
 	ret = irq_init(&vm->irqs, &kvm_irq_chip_ops, &vm->kvm);

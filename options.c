@@ -34,13 +34,19 @@ static bool takes_argument(const struct option_spec *o)
 	return o->type != OPT_FLAG && (o->type != OPT_CALL || o->arg || o->choices);
 }
 
+/* Architectures may each have an option of that name: ours goes before others'. */
 static const struct option_spec *find_long(const struct command *cmd, const char *name, size_t len)
 {
+	const struct option_spec *elsewhere = NULL;
+
 	for (const struct option_spec *o = cmd->options; o && !is_end(o); o++) {
-		if (o->type != OPT_GROUP && strlen(o->name) == len && !memcmp(o->name, name, len))
+		if (o->type == OPT_GROUP || strlen(o->name) != len || memcmp(o->name, name, len))
+			continue;
+		if (exists_here(o))
 			return o;
+		elsewhere = o;
 	}
-	return NULL;
+	return elsewhere;
 }
 
 static const struct option_spec *find_short(const struct command *cmd, char c)

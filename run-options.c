@@ -232,6 +232,28 @@ static int parse_loglevel(const struct option_spec *opt, const char *arg, void *
 	return 0;
 }
 
+static int parse_counter_offset(const struct option_spec *opt, const char *arg, void *target)
+{
+	struct vm_config *cfg = target;
+
+	if (parse_u64(arg, &cfg->counter_offset)) {
+		err("option '--counter-offset': '%s' is no number of ticks", arg);
+		return -EINVAL;
+	}
+	cfg->has_counter_offset = true;
+	return 0;
+}
+
+static int parse_firmware_address(const struct option_spec *opt, const char *arg, void *target)
+{
+	struct vm_config *cfg = target;
+
+	if (!parse_u64(arg, &cfg->firmware_address))
+		return 0;
+	err("option '--firmware-address': '%s' is no address like 0x80000000", arg);
+	return -EINVAL;
+}
+
 #define MEMBER(m) .offset = offsetof(struct vm_config, m)
 
 /* clang-format off */
@@ -246,9 +268,21 @@ static const struct option_spec run_options[] = {
 	  .def = "64M for each CPU and 192M more, at most 80 % of the host's" },
 	{ .type = OPT_STRING, .name = "hugetlbfs", .arg = "PATH", MEMBER(hugetlbfs),
 	  .help = "take the memory from the hugetlbfs mounted at PATH" },
-	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_kind_names,
+	{ .type = OPT_STRING, .name = "cpu", .arg = "host[,+FEATURE][,-FEATURE]...", MEMBER(cpu),
+	  .archs = OPT_ARCH_ARM64, .def = "host",
+	  .help = "what the CPUs have: the host's, with features switched on or off" },
+	{ .type = OPT_STRING, .name = "vcpu-affinity", .arg = "CPUS", MEMBER(vcpu_affinity),
+	  .archs = OPT_ARCH_ARM64, .def = "wherever the host's scheduler puts them",
+	  .help = "the host's CPUs that may run the vcpus, as 0-3,8" },
+	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names_x86,
 	  .archs = OPT_ARCH_X86, .def = "full for as many CPUs as it reaches, else split",
 	  .help = "interrupt controllers: all in KVM, or the local APICs only" },
+	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names_arm64,
+	  .archs = OPT_ARCH_ARM64, .def = "the first that the host has of gicv3-its, gicv3, gicv2m, gicv2",
+	  .help = "interrupt controller" },
+	{ .type = OPT_CHOICE, .name = "gicv4", MEMBER(gicv4), .choices = auto_switch_names,
+	  .archs = OPT_ARCH_ARM64, .def = "auto",
+	  .help = "inject interrupts of passed-through devices directly (GICv4)" },
 	{ .type = OPT_CHOICE, .name = "virtio-transport", MEMBER(transport),
 	  .choices = virtio_transport_names, .def = "pci",
 	  .help = "how virtio devices are attached" },
@@ -260,7 +294,10 @@ static const struct option_spec run_options[] = {
 	  .help = "kernel to boot; a bare word does the same",
 	  .def = "searched for: bzImage here or in a kernel tree, then the running kernel's in /boot" },
 	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(kernel_format),
-	  .choices = kernel_format_names, .def = "auto",
+	  .archs = OPT_ARCH_X86, .choices = kernel_format_names_x86, .def = "auto",
+	  .help = "how the kernel is loaded and entered" },
+	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(kernel_format),
+	  .archs = OPT_ARCH_ARM64, .choices = kernel_format_names_image, .def = "auto",
 	  .help = "how the kernel is loaded and entered" },
 	{ .type = OPT_CALL, .short_name = 'i', .name = "initrd", .arg = "FILE", .parse = parse_initrd,
 	  .help = "initial RAM disk; several are put one behind the other" },
@@ -272,6 +309,17 @@ static const struct option_spec run_options[] = {
 	  .help = "add nothing to the kernel's command line" },
 	{ .type = OPT_FLAG, .name = "no-reboot", MEMBER(no_reboot),
 	  .help = "end when the guest asks for a reboot" },
+	{ .type = OPT_CALL, .name = "firmware-address", .arg = "ADDRESS", .parse = parse_firmware_address,
+	  .archs = OPT_ARCH_ARM64, .def = "the beginning of memory",
+	  .help = "where the firmware is loaded and entered" },
+	{ .type = OPT_STRING, .short_name = 'F', .name = "flash", .arg = "FILE", MEMBER(flash),
+	  .archs = OPT_ARCH_ARM64, .help = "flash memory with the contents of FILE, which it writes to" },
+	{ .type = OPT_STRING, .name = "dump-dtb", .arg = "FILE", MEMBER(dump_dtb),
+	  .archs = OPT_ARCH_ARM64, .help = "write the guest's device tree to FILE and end" },
+	{ .type = OPT_FLAG, .name = "kaslr-seed", MEMBER(kaslr_seed), .archs = OPT_ARCH_ARM64,
+	  .help = "give the kernel a random number to choose its own address by" },
+	{ .type = OPT_FLAG, .name = "rng-seed", MEMBER(rng_seed), .archs = OPT_ARCH_ARM64,
+	  .help = "give the kernel random numbers to start its generator with" },
 
 	{ .type = OPT_GROUP, .help = "Devices" },
 	{ .type = OPT_CALL, .short_name = 'd', .name = "disk", .arg = "FILE[,ro][,direct]",
@@ -285,6 +333,32 @@ static const struct option_spec run_options[] = {
 	  .help = "give the guest random numbers from the host" },
 	{ .type = OPT_CHOICE, .name = "console", MEMBER(console), .choices = console_kind_names,
 	  .help = "device behind the terminal", .def = "serial" },
+
+	{ .type = OPT_GROUP, .help = "Arm", .archs = OPT_ARCH_ARM64 },
+	{ .type = OPT_FLAG, .name = "nested", MEMBER(nested), .archs = OPT_ARCH_ARM64,
+	  .help = "start the guest at EL2: it can be a hypervisor itself" },
+	{ .type = OPT_FLAG, .name = "e2h0", MEMBER(e2h0), .archs = OPT_ARCH_ARM64,
+	  .help = "with --nested: CPUs without the virtualization host extensions (E2H is 0)" },
+	{ .type = OPT_FLAG, .name = "aarch32", MEMBER(aarch32), .archs = OPT_ARCH_ARM64,
+	  .help = "start the guest's kernel in AArch32 state" },
+	{ .type = OPT_FLAG, .name = "pmu", MEMBER(pmu), .archs = OPT_ARCH_ARM64,
+	  .help = "give the CPUs performance counters" },
+	{ .type = OPT_U32, .name = "sve-max-vl", .arg = "BITS", MEMBER(sve_max_vl), .min = 128,
+	  .archs = OPT_ARCH_ARM64, .def = "the host's longest",
+	  .help = "longest SVE vector, a multiple of 128" },
+	{ .type = OPT_FLAG, .name = "disable-mte", MEMBER(disable_mte), .archs = OPT_ARCH_ARM64,
+	  .help = "no memory tagging" },
+	{ .type = OPT_FLAG, .name = "no-pvtime", MEMBER(no_pvtime), .archs = OPT_ARCH_ARM64,
+	  .help = "do not tell the guest how much time the host took from it" },
+	{ .type = OPT_CHOICE, .name = "psci", MEMBER(psci), .choices = psci_kind_names,
+	  .archs = OPT_ARCH_ARM64, .def = "kernel",
+	  .help = "who answers the guest's power calls: the host's kernel, or lkvm" },
+	{ .type = OPT_CALL, .name = "counter-offset", .arg = "TICKS", .parse = parse_counter_offset,
+	  .archs = OPT_ARCH_ARM64,
+	  .help = "how far the guest's counters are behind the host's" },
+	{ .type = OPT_U32, .name = "override-bad-firmware-cntfrq", .arg = "HZ", MEMBER(cntfrq), .min = 1,
+	  .archs = OPT_ARCH_ARM64,
+	  .help = "frequency of the counters, on hosts whose firmware tells a wrong one" },
 
 	{ .type = OPT_GROUP, .help = "Diagnosis" },
 	{ .type = OPT_FLAG, .name = "dry-run", MEMBER(dry_run),

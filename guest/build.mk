@@ -7,10 +7,10 @@ GUEST_LD := $(CROSS_COMPILE)ld
 GUEST_OBJCOPY := $(CROSS_COMPILE)objcopy
 # The hypervisor may interpret us: no vector registers, nothing that needs a run-time library.
 GUEST_CFLAGS := -std=gnu17 $(WARNINGS) -O2 -g -ffreestanding -fno-pic -fno-pie -fno-common \
-	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
+	-fno-stack-protector -fno-asynchronous-unwind-tables \
 	-fno-strict-aliasing -fno-tree-loop-distribute-patterns -Iguest/lib -Iguest/$(ARCHDIR) \
 	-Itests/native/guests
-GUEST_CFLAGS_x86 := -m64 -mgeneral-regs-only -mno-red-zone -mcmodel=small
+GUEST_CFLAGS_x86 := -fcf-protection=none -m64 -mgeneral-regs-only -mno-red-zone -mcmodel=small
 GUEST_CFLAGS += $(GUEST_CFLAGS_$(ARCHDIR))
 # clang has no such pass and says so
 ifneq ($(findstring clang,$(shell $(GUEST_CC) --version)),)

@@ -7,7 +7,7 @@ set -eu
 packages_of() {
 	case $1 in
 	build)
-		echo gcc make libc6-dev linux-libc-dev zlib1g-dev libzstd-dev
+		echo gcc make libc6-dev linux-libc-dev libfdt-dev zlib1g-dev libzstd-dev
 		;;
 	test)
 		# prove is perl's, iasl acpica-tools', nm binutils', pgrep procps'; clang and musl are for the builds beside gcc's.

@@ -19,6 +19,8 @@ const struct arch_platform arch_platform = {
 	.option_mask = OPT_ARCH_X86,
 	.kernel_search = kernel_search,
 	.default_console = "ttyS0",
+	.irqchip_names = irqchip_names_x86,
+	.kernel_format_names = kernel_format_names_x86,
 	.pio_limit = 0x10000,
 	.serial = {
 		.pio = true,
@@ -60,6 +62,8 @@ int arch_config_complete(struct vm_config *cfg)
 	return 0;
 }
 
+void arch_config_print(const struct vm_config *cfg, FILE *out) {}
+
 int arch_check_host(const struct kvm *kvm)
 {
 	static const struct {
@@ -91,7 +95,8 @@ int arch_check_host(const struct kvm *kvm)
 	return ret;
 }
 
-u64 arch_vm_type(const struct vm_config *cfg)
+int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)
 {
+	*type = 0;
 	return 0;
 }

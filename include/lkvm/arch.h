@@ -47,9 +47,12 @@ struct arch_platform {
 	const char *const *kernel_search; /* kvmtool's list, relative to the current directory; %r
 					     is uname -r */
 	const char *default_console;	  /* "ttyS0": for console= with --console serial */
-	u64 pio_limit;			  /* 65536 where port I/O exists, else 0 */
+	const char *const *irqchip_names; /* of config.irqchip, by position */
+	const char *const *kernel_format_names; /* of config.kernel_format */
+	u64 pio_limit;				/* 65536 where port I/O exists, else 0 */
 	struct arch_place serial;
 	u32 serial_reg_shift;
+	bool pvpanic_pci; /* pvpanic is a PCI function, where there is PCI, and has no place */
 	struct arch_place pvpanic;
 	struct arch_place debug_exit;
 	struct arch_pci_layout pci;
@@ -64,11 +67,13 @@ extern const struct arch_platform arch_platform;
 /* Defaults and limits of this architecture for a configuration (config_complete calls it); prints,
  * -EINVAL. */
 int arch_config_complete(struct vm_config *cfg) __must_check;
+/* What only this architecture has of @cfg, as config_print prints it. */
+void arch_config_print(const struct vm_config *cfg, FILE *out);
 /* Are the capabilities there that this architecture needs? Prints what is missing and why it
  * matters. */
 int arch_check_host(const struct kvm *kvm) __must_check;
-/* The type argument of KVM_CREATE_VM. */
-u64 arch_vm_type(const struct vm_config *cfg);
+/* The type argument of KVM_CREATE_VM. Prints what @kvm cannot do of what @cfg asks. */
+int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type) __must_check;
 /* vm->arch, and map guest RAM at its addresses. Prints. */
 int arch_add_memory(struct vm *vm) __must_check;
 /* Base of the window for 64-bit BARs: above all RAM. */

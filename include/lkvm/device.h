@@ -11,6 +11,7 @@
 
 struct aml;
 struct device;
+struct dt;
 struct vm;
 
 struct device_ops {
@@ -19,9 +20,8 @@ struct device_ops {
 	int (*realize)(struct device *dev, struct vm *vm);
 	/* Back to the power-on state. vcpus are parked. */
 	void (*reset)(struct device *dev);
-	/* The devices below it: append to the flattened device tree @fdt (libfdt, sequential
-	 * write). */
-	int (*describe_fdt)(struct device *dev, void *fdt);
+	/* Append its nodes to the root of the device tree (lkvm/dt.h keeps the first error). */
+	void (*describe_fdt)(struct device *dev, struct dt *dt);
 	/* Append Device() objects to the scope \_SB of the DSDT. */
 	void (*describe_acpi)(struct device *dev, struct aml *aml);
 	/* Stop what runs, release everything, free @dev. */

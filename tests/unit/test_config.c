@@ -19,6 +19,8 @@ const struct arch_platform arch_platform = {
 	.kernel_search = search,
 	.default_console = "ttyT0",
 	.virtio_mmio_max = 3,
+	.irqchip_names = irqchip_names_x86,
+	.kernel_format_names = kernel_format_names_x86,
 };
 
 static int arch_answer;
@@ -26,6 +28,11 @@ int arch_config_complete(struct vm_config *cfg)
 {
 	assert_non_null(cfg->cmdline);
 	return arch_answer;
+}
+
+void arch_config_print(const struct vm_config *c, FILE *out)
+{
+	fprintf(out, "of-this-architecture: yes\n");
 }
 
 static struct vm_config cfg;
@@ -307,7 +314,7 @@ static void test_print(void **state)
 				  "firmware: none\nnodefaults: no\nno-reboot: no\n"
 				  "disk: x.img,ro,direct\n"
 				  "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
-				  "rng: no\nconsole: serial\n");
+				  "rng: no\nconsole: serial\nof-this-architecture: yes\n");
 }
 
 int main(void)

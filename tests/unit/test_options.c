@@ -24,6 +24,8 @@ int arch_config_complete(struct vm_config *cfg)
 {
 	return 0;
 }
+
+void arch_config_print(const struct vm_config *c, FILE *out) {}
 int cmd_run_main(const struct command *cmd, int argc, char **argv)
 {
 	return EXIT_FAILURE;
@@ -52,6 +54,8 @@ static int count_call(const struct option_spec *opt, const char *arg, void *opaq
 
 static const char *const colours[] = { "red", "green", "blue", NULL };
 #define MEMBER(m) .offset = offsetof(struct target, m)
+static const char *const shapes_elsewhere[] = { "square", NULL };
+static const char *const shapes_here[] = { "circle", "oval", NULL };
 static const struct option_spec options[] = {
 	{ .type = OPT_GROUP, .help = "Some" },
 	{ .type = OPT_FLAG, .short_name = 'a', .name = "flag", .help = "a flag", MEMBER(flag) },
@@ -87,6 +91,20 @@ static const struct option_spec options[] = {
 	  .parse = count_call },
 	{ .type = OPT_CALL, .name = "bare", .help = "bare", .parse = count_call },
 	{ .type = OPT_FLAG, .name = "arm-only", .help = "arm", .archs = OPT_ARCH_ARM64 },
+	/* The same option on two architectures, with words of its own on each. */
+	{ .type = OPT_CHOICE,
+	  .name = "shape",
+	  .choices = shapes_elsewhere,
+	  .help = "s",
+	  .archs = OPT_ARCH_ARM64,
+	  MEMBER(choice) },
+	{ .type = OPT_CHOICE,
+	  .name = "shape",
+	  .choices = shapes_here,
+	  .help = "s",
+	  .archs = OPT_ARCH_X86,
+	  MEMBER(choice) },
+	{ .type = OPT_GROUP, .help = "Elsewhere", .archs = OPT_ARCH_ARM64 },
 	{ .type = OPT_FLAG, .name = "secret", .help = "hidden", .hidden = true, MEMBER(other) },
 	OPT_END,
 };
@@ -253,6 +271,10 @@ static void test_unknown(void **state)
 	assert_int_equal(try("--=x"), -EINVAL);
 	assert_int_equal(try("--secre"), -EINVAL);
 	assert_lacks(captured, "secret");
+	assert_int_equal(try("--shape oval"), 0);
+	assert_int_equal(t.choice, 1);
+	assert_int_equal(try("--shape square"), -EINVAL);
+	assert_contains(captured, "circle, oval");
 	assert_int_equal(try("--arm-only"), -EINVAL);
 	assert_contains(captured, "'--arm-only' does not exist on test");
 	memset(word, '-', sizeof(word));
@@ -284,6 +306,8 @@ static void test_help(void **state)
 	assert_contains(text, "      --colour red|green|blue\n                              c\n");
 	assert_lacks(text, "secret");
 	assert_lacks(text, "arm-only");
+	assert_lacks(text, "Elsewhere");
+	assert_lacks(text, "square");
 	for (const char *p = text; *p; p = strchr(p, '\n') + 1)
 		assert_true(strcspn(p, "\n") <= 80);
 }
@@ -309,6 +333,8 @@ static void test_completion_words(void **state)
 	assert_contains(text, "\n--colour=red|green|blue\n");
 	assert_contains(text, "\n--help\n");
 	assert_lacks(text, "arm-only");
+	assert_lacks(text, "Elsewhere");
+	assert_lacks(text, "square");
 }
 
 /* From here: lkvm run's own table. */

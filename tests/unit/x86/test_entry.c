@@ -108,6 +108,7 @@ static bool no_kvm(void)
 static void machine_init(struct machine *m)
 {
 	struct vm *vm = &m->vm;
+	u64 type;
 
 	memset(m, 0, sizeof(*m));
 	config_init(&m->cfg);
@@ -116,7 +117,8 @@ static void machine_init(struct machine *m)
 	m->boot.kernel.fd = m->boot.firmware.fd = -1;
 	assert_int_equal(vm_init(vm, &m->cfg), 0);
 	assert_int_equal(kvm_open(&vm->kvm, "/dev/kvm"), 0);
-	assert_int_equal(kvm_create_vm(&vm->kvm, arch_vm_type(&m->cfg)), 0);
+	assert_int_equal(arch_vm_type(&vm->kvm, &m->cfg, &type), 0);
+	assert_int_equal(kvm_create_vm(&vm->kvm, type), 0);
 	assert_int_equal(irq_init(&vm->irqs, &kvm_irq_chip_ops, &vm->kvm), 0);
 	assert_int_equal(arch_add_memory(vm), 0);
 	assert_int_equal(kvm_attach_memory(&vm->kvm, &vm->mem), 0);

@@ -2,7 +2,7 @@
 /* x86's part of `lkvm host`: CPU properties, nested virtualization, confidential guests. */
 #include "fake_host.h"
 
-#include "../../x86/host.h"
+#include "../../../x86/host.h"
 
 static void add_leaf(struct fake *f, u32 function, u32 eax, u32 ebx, u32 ecx, u32 edx)
 {

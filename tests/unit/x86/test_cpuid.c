@@ -5,7 +5,7 @@
 #include <linux/kvm.h>
 #include <stdlib.h>
 
-#include "../../x86/platform.h"
+#include "../../../x86/platform.h"
 
 #define MAX_ENTRIES 32
 

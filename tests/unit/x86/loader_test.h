@@ -6,7 +6,7 @@
 #include "capture.h"
 #include "image_builder.h"
 
-#include "../../x86/loader.h"
+#include "../../../x86/loader.h"
 
 #define TEST_RSDP 0xe0010U
 

@@ -5,8 +5,8 @@
 #include <linux/kvm.h>
 #include <stdlib.h>
 
-#include "../../x86/platform.h"
-#include "../../x86/x86.h"
+#include "../../../x86/platform.h"
+#include "../../../x86/x86.h"
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
 #include "lkvm/irq.h"

@@ -7,8 +7,8 @@
 
 #include "iasl.h"
 
-#include "../../x86/platform.h"
-#include "../../x86/x86.h"
+#include "../../../x86/platform.h"
+#include "../../../x86/x86.h"
 #include "capture.h"
 #include "lkvm/arch.h"
 #include "lkvm/config.h"
