@@ -123,13 +123,16 @@ static: ## build build/static/lkvm, linked statically
 
 # musl-gcc knows neither kernel headers nor libfdt's: it is shown the system's through links.
 MUSL_INCLUDE := $(O)/musl/include
+MUSL_LIB := $(O)/musl/lib
 musl: ## build build/musl/lkvm with musl-gcc, statically
-	$(Q)mkdir -p $(MUSL_INCLUDE)
+	$(Q)mkdir -p $(MUSL_INCLUDE) $(MUSL_LIB)
 	$(Q)ln -sfn /usr/include/linux /usr/include/asm-generic /usr/include/video $(MUSL_INCLUDE)/
-	$(Q)ln -sfn /usr/include/libfdt.h /usr/include/libfdt_env.h /usr/include/fdt.h $(MUSL_INCLUDE)/
+	$(Q)ln -sfn $(wildcard $(addprefix /usr/include/,libfdt.h libfdt_env.h fdt.h zlib.h zconf.h zstd.h zstd_errors.h)) \
+		$(MUSL_INCLUDE)/
+	$(Q)ln -sfn $(wildcard $(foreach lib,z zstd,$(shell gcc -print-file-name=lib$(lib).a))) $(MUSL_LIB)/
 	$(Q)ln -sfn /usr/include/$$(gcc -print-multiarch)/asm $(MUSL_INCLUDE)/
 	$(Q)$(MAKE) --no-print-directory O=$(O)/musl STATIC=1 CC=musl-gcc \
-		CPPFLAGS='-idirafter $(abspath $(MUSL_INCLUDE)) $(CPPFLAGS)'
+		CPPFLAGS='-idirafter $(abspath $(MUSL_INCLUDE)) $(CPPFLAGS)' LDFLAGS='-L$(abspath $(MUSL_LIB)) $(LDFLAGS)'
 
 # The manual's list of options comes from the program; RUN starts it when it is built for another machine.
 RUN ?=

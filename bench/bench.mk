@@ -5,9 +5,9 @@ $(O)/bench/firstrun.so: bench/firstrun.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -O2 -Wall -Wextra -fPIC -shared -o $@ $< -ldl
 
-bench: all static guests $(O)/bench/firstrun.so ## lkvm beside QEMU's microvm: start-up, memory, size
-	$(Q)python3 bench/bench.py --lkvm $(O)/lkvm --static $(O)/static/lkvm --guest $(O)/guests/hello.pvh \
-		--shim $(O)/bench/firstrun.so
+bench: all static musl guests $(O)/bench/firstrun.so ## lkvm beside QEMU's microvm: start-up, memory, size
+	$(Q)python3 bench/bench.py --lkvm $(O)/lkvm --static glibc=$(O)/static/lkvm --static musl=$(O)/musl/lkvm \
+		--guest $(O)/guests/hello.pvh --shim $(O)/bench/firstrun.so
 
 bench-lab: static ## time to a Debian kernel's userspace, beside QEMU's microvm, in the lab
 	$(Q)tests/lab/lab make

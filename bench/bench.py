@@ -157,7 +157,8 @@ def show(results, names):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lkvm", default=TREE / "build/lkvm", type=Path)
-    parser.add_argument("--static", default=TREE / "build/static/lkvm", type=Path, help="binary whose stripped size is told")
+    parser.add_argument("--static", action="append", default=[], metavar="NAME=FILE",
+                        help="a static binary, whose memory and stripped size are told; may be repeated")
     parser.add_argument("--guest", default=TREE / "build/guests/hello.pvh", type=Path)
     parser.add_argument("--shim", default=TREE / "build/bench/firstrun.so", type=Path)
     parser.add_argument("--rounds", default=20, type=int)
@@ -178,21 +179,21 @@ def main():
         results = {name: {key: statistics.median(values) for key, values in row.items()} for name, row in samples.items()}
         for peer in peers:
             results[peer.name]["calls"] = count_calls(peer, Path(tmp))
-    size = static_rss = None
-    if args.static.exists():
-        static_rss = waiting_rss(args.static, args.guest.with_name("echo.flat"))
+    statics = {}
+    for name, _, file in (text.partition("=") for text in args.static):
         with tempfile.NamedTemporaryFile() as stripped:
-            subprocess.run(["strip", "-o", stripped.name, str(args.static)], check=True)
-            size = os.path.getsize(stripped.name)
+            subprocess.run(["strip", "-o", stripped.name, file], check=True)
+            statics[name] = {"rss_kib": waiting_rss(file, args.guest.with_name("echo.flat")),
+                             "bytes": os.path.getsize(stripped.name)}
     if args.json:
-        print(json.dumps({"rounds": args.rounds, "results": results, "static_bytes": size, "static_rss_kib": static_rss}, indent=2))
+        print(json.dumps({"rounds": args.rounds, "results": results, "static": statics}, indent=2))
         return
     print(f"One guest of {MEMORY_MB} MiB and 1 vCPU, medians of {args.rounds} runs each, turn by turn; "
           f"load {os.getloadavg()[0]:.1f}")
     show(results, [p.name for p in peers])
-    if size:
-        print(f"{'static lkvm: resident beside the guest':<42}{static_rss:>12} KiB")
-        print(f"{'static lkvm: the file, stripped':<42}{size / 1024:>12.0f} KiB")
+    for name, figures in statics.items():
+        print(f"{f'static, {name}: resident beside the guest':<42}{figures['rss_kib']:>12} KiB")
+        print(f"{f'static, {name}: the file, stripped':<42}{figures['bytes'] / 1024:>12.0f} KiB")
 
 
 if __name__ == "__main__":

@@ -200,11 +200,12 @@ static int raw_discard(struct disk *disk, u64 offset, u64 len)
 /* What every file system can do. */
 static int write_zero_bytes(struct raw_disk *raw, u64 offset, u64 len)
 {
-	static const u8 zeroes[ZEROES] __attribute__((aligned(4096)));
+	/* Never written; not const, so that it takes no room in the binary. */
+	static u8 zeroes[ZEROES] __attribute__((aligned(4096)));
 
 	while (len) {
 		struct iovec iov = {
-			.iov_base = (void *)zeroes,
+			.iov_base = zeroes,
 			.iov_len = MIN(len, ZEROES),
 		};
 		int ret = raw_writev(&raw->disk, &iov, 1, offset);
