@@ -8,18 +8,7 @@
 #include <unistd.h>
 
 #include "lkvm/log.h"
-
-static void drain(int fd)
-{
-	u64 count;
-	ssize_t n __maybe_unused = read(fd, &count, sizeof(count));
-}
-
-static void kick(int fd)
-{
-	u64 one = 1;
-	ssize_t n __maybe_unused = write(fd, &one, sizeof(one));
-}
+#include "lkvm/util.h"
 
 static void run_posts(struct event_loop *loop)
 {
@@ -43,7 +32,7 @@ static void on_wake(void *opaque, u32 events)
 {
 	struct event_loop *loop = opaque;
 
-	drain(loop->wake_fd);
+	eventfd_drain(loop->wake_fd);
 	run_posts(loop);
 }
 
@@ -124,7 +113,7 @@ void event_loop_run(struct event_loop *loop)
 void event_loop_stop(struct event_loop *loop)
 {
 	atomic_store(&loop->stop, true);
-	kick(loop->wake_fd);
+	eventfd_raise(loop->wake_fd);
 }
 
 void event_loop_rearm(struct event_loop *loop)
@@ -223,7 +212,7 @@ void event_loop_post(struct event_loop *loop, struct event_post *post)
 		*tail = post;
 	}
 	pthread_mutex_unlock(&loop->lock);
-	kick(loop->wake_fd);
+	eventfd_raise(loop->wake_fd);
 }
 
 struct sync_call {
@@ -269,7 +258,7 @@ static void on_timer(void *opaque, u32 events)
 {
 	struct event_timer *t = opaque;
 
-	drain(t->ev.fd);
+	eventfd_drain(t->ev.fd);
 	t->fn(t->opaque);
 }
 

@@ -207,17 +207,10 @@ void irq_line_set(struct irq_line *line, bool level)
 		line->irqs->ops->set_level(line->irqs->opaque, line->gsi, level);
 }
 
-static void fd_signal(int fd)
-{
-	u64 one = 1;
-	/* A full counter means that an interrupt is pending anyway. */
-	ssize_t n __maybe_unused = write(fd, &one, sizeof(one));
-}
-
 void irq_line_pulse(struct irq_line *line)
 {
 	if (line->fd >= 0) {
-		fd_signal(line->fd);
+		eventfd_raise(line->fd);
 		return;
 	}
 	line->irqs->ops->set_level(line->irqs->opaque, line->gsi, true);
@@ -332,7 +325,7 @@ void msi_route_trigger(struct msi_route *route)
 	struct irqs *irqs = route->irqs;
 
 	if (route->bound)
-		fd_signal(route->fd);
+		eventfd_raise(route->fd);
 	else if (route->live && irqs->ops->send_msi)
 		irqs->ops->send_msi(irqs->opaque, route->addr, route->data, route->devid);
 }

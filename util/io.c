@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole reads and writes, and the clock. */
+/* Whole reads and writes, eventfds, and the clock. */
 #include <time.h>
 #include <unistd.h>
 
 #include "lkvm/util.h"
 
-int read_full(int fd, void *buf, size_t len)
+/* At *@offset, which moves on, or at the file's own position when it is NULL. */
+static int read_all(int fd, u8 *p, size_t len, off_t *offset)
 {
-	u8 *p = buf;
-
 	while (len) {
-		ssize_t n = read(fd, p, len);
+		ssize_t n = offset ? pread(fd, p, len, *offset) : read(fd, p, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -20,16 +19,16 @@ int read_full(int fd, void *buf, size_t len)
 			return -ENODATA;
 		p += n;
 		len -= (size_t)n;
+		if (offset)
+			*offset += n;
 	}
 	return 0;
 }
 
-int write_full(int fd, const void *buf, size_t len)
+static int write_all(int fd, const u8 *p, size_t len, off_t *offset)
 {
-	const u8 *p = buf;
-
 	while (len) {
-		ssize_t n = write(fd, p, len);
+		ssize_t n = offset ? pwrite(fd, p, len, *offset) : write(fd, p, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -39,48 +38,43 @@ int write_full(int fd, const void *buf, size_t len)
 			return -EIO; /* would never end */
 		p += n;
 		len -= (size_t)n;
+		if (offset)
+			*offset += n;
 	}
 	return 0;
+}
+
+int read_full(int fd, void *buf, size_t len)
+{
+	return read_all(fd, buf, len, NULL);
+}
+
+int write_full(int fd, const void *buf, size_t len)
+{
+	return write_all(fd, buf, len, NULL);
 }
 
 int pread_full(int fd, void *buf, size_t len, off_t offset)
 {
-	u8 *p = buf;
-
-	while (len) {
-		ssize_t n = pread(fd, p, len, offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (!n)
-			return -ENODATA;
-		p += n;
-		offset += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return read_all(fd, buf, len, &offset);
 }
 
 int pwrite_full(int fd, const void *buf, size_t len, off_t offset)
 {
-	const u8 *p = buf;
+	return write_all(fd, buf, len, &offset);
+}
 
-	while (len) {
-		ssize_t n = pwrite(fd, p, len, offset);
+void eventfd_raise(int fd)
+{
+	u64 one = 1;
+	/* A full counter means that whoever reads it has something to read anyway. */
+	ssize_t n __maybe_unused = write(fd, &one, sizeof(one));
+}
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (!n)
-			return -EIO;
-		p += n;
-		offset += n;
-		len -= (size_t)n;
-	}
-	return 0;
+void eventfd_drain(int fd)
+{
+	u64 count;
+	ssize_t n __maybe_unused = read(fd, &count, sizeof(count));
 }
 
 u64 now_ns(void)

@@ -36,26 +36,13 @@ bool virtio_live(const struct virtio_device *vdev)
 
 /* Queues on the loop's thread */
 
-static void drain(int fd)
-{
-	u64 count;
-	ssize_t n __maybe_unused = read(fd, &count, sizeof(count));
-}
-
-static void kick(int fd)
-{
-	u64 one = 1;
-	/* A full counter means that a notification is pending anyway. */
-	ssize_t n __maybe_unused = write(fd, &one, sizeof(one));
-}
-
 /* May run once after a reset has taken the event out of the loop: then nothing is live. */
 static void on_notify(void *opaque, u32 events)
 {
 	struct virtio_queue *q = opaque;
 	struct virtio_device *vdev = q->vdev;
 
-	drain(q->notify.fd);
+	eventfd_drain(q->notify.fd);
 	virtio_lock(vdev);
 	if (virtio_live(vdev) && q->vq.enabled)
 		vdev->ops->notify(vdev, q->vq.index);
@@ -66,13 +53,13 @@ static void kick_all(struct virtio_device *vdev)
 {
 	for (u16 i = 0; i < vdev->nr_queues; i++)
 		if (vdev->queues[i].vq.enabled)
-			kick(vdev->queues[i].notify.fd);
+			eventfd_raise(vdev->queues[i].notify.fd);
 }
 
 void virtio_kick(struct virtio_device *vdev, u32 q)
 {
 	if (q < vdev->nr_queues)
-		kick(vdev->queues[q].notify.fd);
+		eventfd_raise(vdev->queues[q].notify.fd);
 }
 
 /* Making and ending */
@@ -378,7 +365,7 @@ void virtio_device_reset(struct virtio_device *vdev)
 	detach_queues(vdev);
 	for (u16 i = 0; i < vdev->nr_queues; i++) {
 		virtq_reset(&vdev->queues[i].vq);
-		drain(vdev->queues[i].notify.fd);
+		eventfd_drain(vdev->queues[i].notify.fd);
 	}
 	vdev->status = 0;
 	vdev->features = 0;

@@ -2,11 +2,10 @@
 /*
  * CPUID of the vcpus: what KVM supports, edited to one socket of N single-threaded cores
  * (Intel SDM volume 2A, "CPUID"; AMD APM volume 3, appendix E; Linux
- * Documentation/virt/kvm/x86/cpuid.rst). Pure but for x86_cpuid_supported.
+ * Documentation/virt/kvm/x86/cpuid.rst). Pure: who has KVM at hand asks it.
  */
 #include <stdlib.h>
 
-#include "lkvm/kvm.h"
 #include "platform.h"
 
 #define CPUID_MAX_ENTRIES 4096U
@@ -32,7 +31,8 @@ static size_t cpuid_bytes(u32 nent)
 	return sizeof(struct kvm_cpuid2) + nent * sizeof(struct kvm_cpuid_entry2);
 }
 
-int x86_cpuid_supported(const struct kvm *kvm, struct kvm_cpuid2 **out)
+int x86_cpuid_supported(int (*get)(void *opaque, struct kvm_cpuid2 *cpuid), void *opaque,
+			struct kvm_cpuid2 **out)
 {
 	/* KVM says E2BIG for too few, never how many it has. */
 	for (u32 nent = 128; nent <= CPUID_MAX_ENTRIES; nent *= 2) {
@@ -42,7 +42,7 @@ int x86_cpuid_supported(const struct kvm *kvm, struct kvm_cpuid2 **out)
 		if (!cpuid)
 			return -ENOMEM;
 		cpuid->nent = nent;
-		ret = xioctl(kvm->sys_fd, KVM_GET_SUPPORTED_CPUID, cpuid);
+		ret = get(opaque, cpuid);
 		if (ret >= 0) {
 			*out = cpuid;
 			return 0;

@@ -11,8 +11,7 @@
 #include "lkvm/host.h"
 #include "lkvm/kvm.h"
 #include "lkvm/util.h"
-
-#define MAX_ENTRIES 4096U
+#include "platform.h"
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -162,21 +161,21 @@ static struct kvm_cpuid2 *new_cpuid(u32 nent)
 	return cpuid;
 }
 
+static int get_supported(void *opaque, struct kvm_cpuid2 *cpuid)
+{
+	const struct host *h = opaque;
+
+	return h->sys->ioctl(h->sys->opaque, h->kvm_fd, KVM_GET_SUPPORTED_CPUID,
+			     (unsigned long)cpuid);
+}
+
 struct kvm_cpuid2 *x86_host_supported(const struct host *h)
 {
-	/* KVM says E2BIG for too few, never how many it has. */
-	for (u32 nent = 128; h->kvm_fd >= 0 && nent <= MAX_ENTRIES; nent *= 2) {
-		struct kvm_cpuid2 *cpuid = new_cpuid(nent);
-		int ret = h->sys->ioctl(h->sys->opaque, h->kvm_fd, KVM_GET_SUPPORTED_CPUID,
-					(unsigned long)cpuid);
+	struct kvm_cpuid2 *cpuid = NULL;
 
-		if (ret >= 0)
-			return cpuid;
-		free(cpuid);
-		if (ret != -E2BIG)
-			return NULL;
-	}
-	return NULL;
+	if (h->kvm_fd < 0 || x86_cpuid_supported(get_supported, (void *)h, &cpuid))
+		return NULL;
+	return cpuid;
 }
 
 /* KVM's own leaves come from no CPU. */

@@ -25,8 +25,12 @@ struct x86_pm;
 
 /* x86/cpuid.c */
 
-/* What KVM supports, as an owned copy; 0 or -errno, prints nothing. */
-int x86_cpuid_supported(const struct kvm *kvm, struct kvm_cpuid2 **out) __must_check;
+/*
+ * What KVM supports, as an owned copy; 0 or -errno, prints nothing. @get is KVM_GET_SUPPORTED_CPUID
+ * on what @opaque stands for.
+ */
+int x86_cpuid_supported(int (*get)(void *opaque, struct kvm_cpuid2 *cpuid), void *opaque,
+			struct kvm_cpuid2 **out) __must_check;
 /* The entry for @function (and @index where it has subleaves), or NULL. */
 struct kvm_cpuid_entry2 *x86_cpuid_find(struct kvm_cpuid2 *cpuid, u32 function, u32 index);
 /* Usable bits of a guest physical address. */

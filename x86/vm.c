@@ -40,13 +40,20 @@ static int lay_out(struct vm *vm)
 	return 0;
 }
 
+static int get_supported(void *opaque, struct kvm_cpuid2 *cpuid)
+{
+	const struct kvm *kvm = opaque;
+
+	return xioctl(kvm->sys_fd, KVM_GET_SUPPORTED_CPUID, cpuid);
+}
+
 int arch_add_memory(struct vm *vm)
 {
 	u64 memory = vm->cfg->memory;
 	int ret;
 
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
-	ret = x86_cpuid_supported(&vm->kvm, &vm->arch->cpuid);
+	ret = x86_cpuid_supported(get_supported, &vm->kvm, &vm->arch->cpuid);
 	if (ret) {
 		err("KVM_GET_SUPPORTED_CPUID: %s", strerror(-ret));
 		return ret;

@@ -4,11 +4,12 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 tree=$PWD
+# shellcheck source=tests/native/tap.sh
+. tests/native/tap.sh
 lkvm=$(realpath "${LKVM:-build/lkvm}")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
-n=0
 
 # run STATUS ARGUMENT...: runs lkvm, keeps out and err, compares the status.
 run() {
@@ -33,13 +34,6 @@ wrong() {
 	local text=$1
 	shift
 	run 2 "$@" && says err "$text" && [ ! -s out ] && [ "$(wc -l <err)" = 1 ]
-}
-
-point() {
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@"; then echo "ok $n - $name"; else echo "not ok $n - $name"; fi
 }
 
 helps() {

@@ -3,22 +3,12 @@
 # lkvm host on this host: valid JSON, the same answers in both forms, nothing left, no KVM. TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/native/tap.sh
+. tests/native/tap.sh
 lkvm=$(realpath "${LKVM:-build/lkvm}")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
-n=0
-
-point() {
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@"; then echo "ok $n - $name"; else echo "not ok $n - $name"; fi
-}
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
 # run STATUS ARGUMENT...: lkvm host; keeps out and err, compares the status; standard error is empty.
 run() {
 	local want=$1 status

@@ -6,12 +6,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.." || exit 1
 lkvm=$(realpath "${LKVM:-build/lkvm}")
 guests=$(realpath "${GUESTS:-build/guests}")
-n=0
-
-skip_all() {
-	echo "1..0 # SKIP $1"
-	exit 0
-}
+# shellcheck source=tests/native/tap.sh
+. "$here/tap.sh"
 
 [ "$(uname -m)" = x86_64 ] || skip_all 'the guests are for x86-64'
 [ -x "$lkvm" ] && [ -d "$guests" ] || { echo 'Bail out! run make all guests first' && exit 1; }
@@ -20,18 +16,6 @@ skip_all() {
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
-
-# point NAME COMMAND...: one test.
-point() {
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@"; then echo "ok $n - $name"; else echo "not ok $n - $name"; fi
-}
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
 
 # run STATUS ARGUMENT...: lkvm run, quietly; keeps out and err, compares the status.
 run() {
