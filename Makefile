@@ -58,7 +58,8 @@ endif
 # The libraries of another machine, where they are not the system's: `tests/lab/lab libs --arch ARCH` makes this folder.
 LIBS_DIR ?= $(wildcard build/lab/$(ARCH)/libs)
 ifneq ($(LIBS_DIR),)
-TRIPLET := $(shell $(CC) -dumpmachine)
+# Clang names a vendor in its triplet, Debian's folders have none.
+TRIPLET := $(subst -pc-,-,$(subst -unknown-,-,$(shell $(CC) -dumpmachine)))
 ALL_CPPFLAGS += -isystem $(LIBS_DIR)/usr/include
 ALL_LDFLAGS += -L$(LIBS_DIR)/usr/lib/$(TRIPLET) -L$(LIBS_DIR)/lib/$(TRIPLET)
 endif
@@ -105,15 +106,24 @@ $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# Everything is built anew when the compiler or its flags change.
+# Everything is built anew when the compiler or its flags change. Then it is also seen whether they find libfdt.
+IS_CROSS := $(filter-out $(HOST_ARCH),$(ARCH))
+NEED_CC := install it: 'scripts/install-deps.sh $(if $(IS_CROSS),cross,build)'
+NEED_FDT := $(if $(IS_CROSS),unpack it: 'tests/lab/lab libs --arch $(ARCH)',install it: 'scripts/install-deps.sh build')
 $(O)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))' | cmp -s - $@ || \
-	 echo '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))' >$@
+	@flags='$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))'; \
+	echo "$$flags" | cmp -s - $@ && exit; \
+	command -v $(firstword $(CC)) >/dev/null || { echo "lkvm: no compiler $(firstword $(CC)): $(NEED_CC)" >&2; exit 1; }; \
+	echo '$(hash)include <libfdt.h>' | $(CC) $(ALL_CPPFLAGS) -E -x c - >/dev/null 2>&1 && \
+	echo 'int main(void) { return 0; }' | \
+		$(CC) $(ALL_LDFLAGS) -x c - -x none $(LIBFDT) -o /dev/null >/dev/null 2>&1 || \
+		{ echo "lkvm: $(CC) finds no libfdt for $(ARCH): $(NEED_FDT)" >&2; exit 1; }; \
+	echo "$$flags" >$@
 
 $(O)/tests/%: tests/unit/%.c $(O)/liblkvm.a
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
+	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) -Itests/unit -Itests/unit/$(ARCHDIR) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
 		$(O)/liblkvm.a -lcmocka $(LIBS)
 
 unit: $(UNIT_TESTS) ## build the unit tests
@@ -134,8 +144,10 @@ musl: ## build build/musl/lkvm with musl-gcc, statically
 	$(Q)$(MAKE) --no-print-directory O=$(O)/musl STATIC=1 CC=musl-gcc \
 		CPPFLAGS='-idirafter $(abspath $(MUSL_INCLUDE)) $(CPPFLAGS)' LDFLAGS='-L$(abspath $(MUSL_LIB)) $(LDFLAGS)'
 
-# The manual's list of options comes from the program; RUN starts it when it is built for another machine.
-RUN ?=
+# RUN starts programs that are built for another machine: qemu-user does, with the libraries of LIBS_DIR.
+RUN ?= $(if $(filter-out $(HOST_ARCH),$(ARCH)),qemu-$(subst arm64,aarch64,$(ARCH)) -L /usr/$(TRIPLET) \
+	-E LD_LIBRARY_PATH=$(LIBS_DIR)/usr/lib/$(TRIPLET):$(LIBS_DIR)/lib/$(TRIPLET))
+# The manual's list of options comes from the program.
 man: $(O)/lkvm.1 ## make build/lkvm.1
 $(O)/lkvm.1: docs/lkvm.1.in $(O)/lkvm
 	$(call say,MAN,$@)$(RUN) $(O)/lkvm help --man run >$@.options && \
@@ -154,7 +166,14 @@ dist: ## pack the last commit as lkvm-VERSION.tar.xz (in DISTDIR)
 
 # The settings stand in .clang-format, .clang-tidy and .cppcheck.
 LINT_SH = $(shell grep -lE '^\#!/bin/(ba)?sh' $(wildcard .ci/* scripts/* guest/* tests/* tests/*/* tests/*/*/*) 2>/dev/null)
-LINT_C = $(SRCS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) guest/*.[ch] tests/unit/*.[ch] tests/unit/*/*.c tests/fuzz/*.[ch])
+LINT_C = $(SRCS) $(LINT_CROSS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) $(LINT_CROSS_ROOMS:%=%/*.h) guest/*.[ch] \
+	tests/unit/*.[ch] tests/unit/*/*.[ch] tests/fuzz/*.[ch])
+# The other architectures' rooms; clang-tidy wants their headers.
+LINT_CROSS_ROOMS := $(filter-out $(ARCHDIR),arm x86)
+LINT_CROSS = $(sort $(wildcard $(LINT_CROSS_ROOMS:%=%/*.c)))
+LINT_CROSS_FLAGS_arm := --target=aarch64-linux-gnu -isystem /usr/aarch64-linux-gnu/include
+LINT_CROSS_FLAGS_x86 := --target=x86_64-linux-gnu -isystem /usr/x86_64-linux-gnu/include
+tidy = clang-tidy --quiet {} -- -std=gnu17 -D_GNU_SOURCE $(ALL_CPPFLAGS)
 lint: $(O)/lkvm.1 ## check style and look for bugs: clang-format, clang-tidy, cppcheck, shellcheck, mandoc
 	@# Every version of clang-format lays out a few things its own way; the tree has the way of 14, Debian 12's.
 	@case "$$(clang-format --version)" in \
@@ -165,8 +184,10 @@ lint: $(O)/lkvm.1 ## check style and look for bugs: clang-format, clang-tidy, cp
 	shellcheck -s bash docs/lkvm.bash
 	mandoc -T lint -W warning $(O)/lkvm.1
 	cppcheck --quiet -j 2 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
-		--std=c11 --suppressions-list=.cppcheck $(ALL_CPPFLAGS) -D_GNU_SOURCE $(SRCS)
-	printf '%s\n' $(SRCS) | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=gnu17 -D_GNU_SOURCE $(ALL_CPPFLAGS)
+		--std=c11 --suppressions-list=.cppcheck $(ALL_CPPFLAGS) -D_GNU_SOURCE $(SRCS) $(LINT_CROSS)
+	printf '%s\n' $(SRCS) | xargs -P 2 -I{} $(tidy)
+	$(foreach room,$(LINT_CROSS_ROOMS),test ! -d $(lastword $(LINT_CROSS_FLAGS_$(room))) || \
+		printf '%s\n' $(wildcard $(room)/*.c) | xargs -P 2 -I{} $(tidy) $(LINT_CROSS_FLAGS_$(room));)
 
 format: ## let clang-format lay out the sources
 	clang-format -i $(LINT_C)

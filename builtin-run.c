@@ -32,7 +32,10 @@ static int run_machine(const struct vm_config *cfg, int *sig)
 	signal(SIGPIPE, SIG_IGN);
 	if (machine_create(&m, cfg))
 		return EXIT_FAILURE;
-	status = machine_run(&m, sig);
+	if (cfg->dump_dtb)
+		status = machine_dump_dtb(&m, cfg->dump_dtb) ? EXIT_FAILURE : EXIT_SUCCESS;
+	else
+		status = machine_run(&m, sig);
 	machine_destroy(&m);
 	return status;
 }

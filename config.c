@@ -173,6 +173,17 @@ static void complete_cpus(struct vm_config *cfg)
 	cfg->cpus = online > 0 ? (u32)online : 1;
 }
 
+/* Which of them the host has, only pthread_setaffinity_np knows. */
+static int check_affinity(const struct vm_config *cfg)
+{
+	cpu_set_t cpus;
+
+	if (!cfg->vcpu_affinity || !parse_cpu_list(cfg->vcpu_affinity, &cpus))
+		return 0;
+	err("--vcpu-affinity %s: a list of CPUs is like 0-3,8", cfg->vcpu_affinity);
+	return -EINVAL;
+}
+
 static int complete_memory(struct vm_config *cfg)
 {
 	u64 page = (u64)sysconf(_SC_PAGESIZE), host = host_memory();
@@ -379,6 +390,8 @@ int config_complete(struct vm_config *cfg)
 		ret = check_firmware(cfg);
 	complete_cpus(cfg);
 	if (!ret)
+		ret = check_affinity(cfg);
+	if (!ret)
 		ret = complete_memory(cfg);
 	if (!ret)
 		ret = check_disks(cfg);
@@ -431,6 +444,7 @@ void config_print(const struct vm_config *cfg, FILE *out)
 
 	print_line(out, "name", cfg->name);
 	fprintf(out, "cpus: %u\n", cfg->cpus);
+	print_line(out, "vcpu-affinity", cfg->vcpu_affinity);
 	print_line(out, "mem", format_size(cfg->memory, size, sizeof(size)));
 	print_line(out, "hugetlbfs", cfg->hugetlbfs);
 	print_line(out, "irqchip", arch_platform.irqchip_names[cfg->irqchip]);

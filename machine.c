@@ -48,6 +48,12 @@ static int add_debug_exit(struct machine *m)
 					     : 0;
 }
 
+static int add_boot_mark(struct machine *m)
+{
+	return arch_platform.boot_mark.size ? boot_mark_create(&m->vm, &arch_platform.boot_mark)
+					    : 0;
+}
+
 static int add_pci_host(struct machine *m)
 {
 	if (m->vm.cfg->transport != TRANSPORT_PCI)
@@ -90,9 +96,15 @@ static int add_virtio_console(struct machine *m)
 	return virtio_console_create(&m->vm, m->console);
 }
 
+/* Behind the virtio devices, which then have the same slots whether it is there or not. */
+static int add_pvpanic_pci(struct machine *m)
+{
+	return arch_platform.pvpanic_pci && m->vm.pci ? pvpanic_pci_create(&m->vm) : 0;
+}
+
 static int (*const parts[])(struct machine *m) = {
-	add_platform, add_serial, add_pvpanic, add_debug_exit,	   add_pci_host,
-	add_disks,    add_nets,	  add_rng,     add_virtio_console,
+	add_platform, add_serial, add_pvpanic, add_debug_exit,	   add_boot_mark,   add_pci_host,
+	add_disks,    add_nets,	  add_rng,     add_virtio_console, add_pvpanic_pci,
 };
 
 /* Host signals and the terminal's menu */
@@ -263,6 +275,7 @@ int machine_create(struct machine *m, const struct vm_config *cfg)
 int machine_create_with(struct machine *m, const struct vm_config *cfg,
 			const struct machine_inject *inject)
 {
+	u64 start_ns = now_ns();
 	int ret;
 
 	memset(m, 0, sizeof(*m));
@@ -279,6 +292,8 @@ int machine_create_with(struct machine *m, const struct vm_config *cfg,
 		boot_close(&m->boot);
 		return ret;
 	}
+	/* Opening what it boots took its time too. */
+	m->vm.start_ns = start_ns;
 	ret = build(m);
 	if (ret)
 		machine_destroy(m);
@@ -351,16 +366,35 @@ static void show_vcpus(struct vm *vm)
 			vcpu_dump(vm->vcpus[i], LOG_DEBUG);
 }
 
-static int conclude(struct vm *vm)
+static int conclude(struct machine *m)
 {
-	const struct outcome *o = &outcomes[vm->event];
+	const struct outcome *o = &outcomes[m->vm.event];
+	struct vm *vm = &m->vm;
 
 	if (vm->event_vcpu >= 0)
 		log_print(o->level, "vcpu %d: %s", vm->event_vcpu, o->message);
+	else if (vm->event == VM_EVENT_QUIT && m->inject)
+		log_print(o->level, "ended by its time limit");
 	else
 		log_print(o->level, "%s", o->message);
 	show_vcpus(vm);
 	return vm->event == VM_EVENT_DEBUG_EXIT ? vm->event_status : o->status;
+}
+
+int machine_dump_dtb(const struct machine *m, const char *path)
+{
+	const struct vm *vm = &m->vm;
+	const void *dtb = vm->dtb_size ? gmem_ptr(&vm->mem, vm->dtb, vm->dtb_size) : NULL;
+	int ret;
+
+	if (!dtb) {
+		err("--dump-dtb '%s': this machine has no device tree", path);
+		return -ENOTSUP;
+	}
+	ret = write_file(path, dtb, vm->dtb_size);
+	if (ret)
+		err("--dump-dtb '%s': cannot write the device tree: %s", path, strerror(-ret));
+	return ret;
 }
 
 int machine_restart(struct machine *m)
@@ -393,5 +427,5 @@ int machine_run(struct machine *m, int *signal)
 	}
 	if (vm->event == VM_EVENT_SIGNAL)
 		*signal = vm->event_status;
-	return conclude(vm);
+	return conclude(m);
 }

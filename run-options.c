@@ -272,7 +272,7 @@ static const struct option_spec run_options[] = {
 	  .archs = OPT_ARCH_ARM64, .def = "host",
 	  .help = "what the CPUs have: the host's, with features switched on or off" },
 	{ .type = OPT_STRING, .name = "vcpu-affinity", .arg = "CPUS", MEMBER(vcpu_affinity),
-	  .archs = OPT_ARCH_ARM64, .def = "wherever the host's scheduler puts them",
+	  .def = "wherever the host's scheduler puts them",
 	  .help = "the host's CPUs that may run the vcpus, as 0-3,8" },
 	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names_x86,
 	  .archs = OPT_ARCH_X86, .def = "full for as many CPUs as it reaches, else split",

@@ -156,6 +156,8 @@ static void handle_system_event(struct vcpu *vcpu)
 		vm_request(vcpu->vm, VM_EVENT_PANIC, 0, (s32)vcpu->id);
 		break;
 	default:
+		if (arch_vcpu_exit(vcpu) != -ENOTSUP)
+			break;
 		err("vcpu %u: system event %u is not known to this lkvm", vcpu->id, type);
 		vm_request(vcpu->vm, VM_EVENT_UNKNOWN_EXIT, 0, (s32)vcpu->id);
 	}
@@ -250,6 +252,24 @@ static void *vcpu_thread(void *arg)
 	return NULL;
 }
 
+/* The list was checked with the configuration; which of its CPUs there are, the host knows. */
+static int set_affinity(struct vcpu *vcpu)
+{
+	const char *list = vcpu->vm->cfg->vcpu_affinity;
+	cpu_set_t set;
+	int ret;
+
+	if (!list)
+		return 0;
+	ret = parse_cpu_list(list, &set);
+	if (!ret)
+		ret = -pthread_setaffinity_np(vcpu->thread, sizeof(set), &set);
+	if (ret)
+		err("--vcpu-affinity %s: vcpu %u cannot be bound to these CPUs: %s", list, vcpu->id,
+		    ret == -EINVAL ? "lkvm may run on none of them" : strerror(-ret));
+	return ret;
+}
+
 int vcpu_start(struct vcpu *vcpu)
 {
 	const int unblocked[] = { VCPU_KICK_SIGNAL, SIGSEGV, SIGBUS,  SIGABRT,
@@ -268,7 +288,12 @@ int vcpu_start(struct vcpu *vcpu)
 	ret = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	vcpu->has_thread = !ret;
-	return -ret;
+	if (ret) {
+		err("vcpu %u: cannot start its thread: %s", vcpu->id, strerror(ret));
+		return -ret;
+	}
+	/* It waits at the gate as yet. */
+	return set_affinity(vcpu);
 }
 
 const char *vcpu_exit_name(u32 reason)

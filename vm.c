@@ -20,6 +20,7 @@ int vm_init(struct vm *vm, const struct vm_config *cfg)
 
 	memset(vm, 0, sizeof(*vm));
 	vm->cfg = cfg;
+	vm->start_ns = now_ns();
 	vm->kvm.sys_fd = -1;
 	vm->kvm.vm_fd = -1;
 	vm->devices_tail = &vm->devices;
@@ -147,7 +148,6 @@ int vm_start_vcpus(struct vm *vm)
 		int ret = vcpu_start(vm->vcpus[i]);
 
 		if (ret) {
-			err("vcpu %u: cannot start its thread: %s", i, strerror(-ret));
 			vm_stop_vcpus(vm);
 			return ret;
 		}

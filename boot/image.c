@@ -66,10 +66,10 @@ int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len
 	if (!len)
 		return 0;
 	if (img->fd < 0) {
-		memcpy(buf, img->blob + offset, len);
+		memcpy(buf, img->blob + img->start + offset, len);
 		return 0;
 	}
-	return pread_full(img->fd, buf, len, (off_t)offset);
+	return pread_full(img->fd, buf, len, (off_t)(img->start + offset));
 }
 
 /* How many bytes from @gpa on are in one RAM region; @gpa is RAM. */

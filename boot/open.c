@@ -16,6 +16,8 @@ int boot_open(struct boot *boot, const struct vm_config *cfg)
 		ret = boot_image_open(&boot->kernel, cfg->kernel, "kernel");
 		if (!ret)
 			ret = boot_image_decompress(&boot->kernel, "kernel", BOOT_DECOMPRESS_MAX);
+		if (!ret)
+			ret = boot_image_unzboot(&boot->kernel, "kernel", BOOT_DECOMPRESS_MAX);
 		if (ret)
 			goto fail;
 	}

@@ -186,7 +186,7 @@ static void probe_kvm(struct host *h)
 	}
 	host_number(api, (u64)version);
 	h->kvm_fd = fd;
-	h->vm_fd = h->sys->ioctl(h->sys->opaque, fd, KVM_CREATE_VM, 0);
+	h->vm_fd = h->sys->ioctl(h->sys->opaque, fd, KVM_CREATE_VM, arch_host_vm_type(h));
 	if (h->vm_fd >= 0) {
 		host_yes(vm);
 		h->usable = true;

@@ -3,7 +3,8 @@
  * The PC's real-time clock and its 128 bytes of battery-backed memory (Motorola MC146818A data
  * sheet; the PC's use of the memory: Ralf Brown's interrupt list, "CMOS memory map"). The clock is
  * the host's UTC plus what the guest set it forward or back. There is no interrupt line, so the
- * flags of register C serve guests that poll; the alarm is not implemented.
+ * flags of register C serve guests that poll; the alarm is not implemented. In MMIO it is the clock
+ * of EDK2's firmware for kvmtool.
  */
 #include <stdlib.h>
 #include <time.h>
@@ -12,6 +13,7 @@
 #include "lkvm/bus.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
+#include "lkvm/dt.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -67,12 +69,18 @@ enum {
 
 struct cmos {
 	struct device dev;
+	struct arch_place place;
 	pthread_mutex_t lock;
 	u8 index;
 	u8 ram[CMOS_SIZE];
 	s64 offset; /* seconds that the guest's clock is ahead of the host's */
 	s64 read_c; /* host time of the last read of register C, ns */
 };
+
+static struct bus *cmos_bus(const struct cmos *c)
+{
+	return c->place.pio ? &c->dev.vm->pio : &c->dev.vm->mmio;
+}
 
 static s64 host_ns(void)
 {
@@ -331,10 +339,11 @@ static void cmos_reset(struct device *dev)
 static int cmos_realize(struct device *dev, struct vm *vm)
 {
 	struct cmos *c = container_of(dev, struct cmos, dev);
-	int ret = bus_add(&vm->pio, CMOS_PORT, 2, &cmos_bus_ops, c, dev->name);
+	int ret = bus_add(cmos_bus(c), c->place.base, 2, &cmos_bus_ops, c, dev->name);
 
 	if (ret) {
-		err("%s: cannot claim port 0x%x: %s", dev->name, CMOS_PORT, strerror(-ret));
+		err("%s: cannot claim address 0x%llx: %s", dev->name, c->place.base,
+		    strerror(-ret));
 		return ret;
 	}
 	cmos_reset(dev);
@@ -343,14 +352,29 @@ static int cmos_realize(struct device *dev, struct vm *vm)
 
 static void cmos_describe_acpi(struct device *dev, struct aml *aml)
 {
-	size_t device = aml_device(aml, "RTC");
-	size_t resources;
+	size_t device, resources;
 
+	/* PNP0B00 is a clock at ports. */
+	if (!container_of(dev, struct cmos, dev)->place.pio)
+		return;
+	device = aml_device(aml, "RTC");
 	aml_name_eisaid(aml, "_HID", "PNP0B00");
 	resources = aml_name_resources(aml, "_CRS");
 	aml_res_io(aml, CMOS_PORT, 2);
 	aml_close_resources(aml, resources);
 	aml_close(aml, device);
+}
+
+static void cmos_describe_fdt(struct device *dev, struct dt *dt)
+{
+	const struct cmos *c = container_of(dev, struct cmos, dev);
+
+	if (c->place.pio)
+		return;
+	dt_node(dt, "rtc@%llx", c->place.base);
+	dt_string(dt, "compatible", "motorola,mc146818");
+	dt_reg(dt, c->place.base, 2);
+	dt_close(dt);
 }
 
 static void cmos_free(struct cmos *c)
@@ -361,24 +385,35 @@ static void cmos_free(struct cmos *c)
 
 static void cmos_destroy(struct device *dev)
 {
-	bus_remove(&dev->vm->pio, CMOS_PORT);
-	cmos_free(container_of(dev, struct cmos, dev));
+	struct cmos *c = container_of(dev, struct cmos, dev);
+
+	bus_remove(cmos_bus(c), c->place.base);
+	cmos_free(c);
 }
 
 static const struct device_ops cmos_ops = {
 	.realize = cmos_realize,
 	.reset = cmos_reset,
+	.describe_fdt = cmos_describe_fdt,
 	.describe_acpi = cmos_describe_acpi,
 	.destroy = cmos_destroy,
 };
 
 int cmos_rtc_create(struct vm *vm)
 {
+	const struct arch_place place = { .pio = true, .base = CMOS_PORT };
+
+	return mc146818_create(vm, &place);
+}
+
+int mc146818_create(struct vm *vm, const struct arch_place *place)
+{
 	struct cmos *c = xcalloc(1, sizeof(*c));
 	int ret;
 
 	c->dev.name = "cmos-rtc";
 	c->dev.ops = &cmos_ops;
+	c->place = *place;
 	pthread_mutex_init(&c->lock, NULL);
 	ret = device_add(vm, &c->dev);
 	if (ret)

@@ -2,7 +2,7 @@
 /*
  * pvpanic: one byte through which a guest says that its kernel panicked (QEMU,
  * docs/specs/pvpanic.rst; events: Linux include/uapi/misc/pvpanic.h). Linux finds it by the ACPI
- * name QEMU0001.
+ * name QEMU0001, or as a PCI function.
  */
 #include <stdlib.h>
 
@@ -11,6 +11,7 @@
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/pci.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -40,17 +41,17 @@ static void pvpanic_read(void *opaque, u64 offset, void *data, u32 len)
 
 static void pvpanic_write(void *opaque, u64 offset, const void *data, u32 len)
 {
-	struct pvpanic *p = opaque;
+	struct vm *vm = opaque;
 	u8 events = *(const u8 *)data;
 
 	if (offset)
 		return;
 	if (events & PVPANIC_PANICKED)
-		vm_request(p->dev.vm, VM_EVENT_PANIC, 0, -1);
+		vm_request(vm, VM_EVENT_PANIC, 0, -1);
 	else if (events & PVPANIC_CRASH_LOADED)
 		guest_warn("pvpanic: the guest's kernel panicked; its crash kernel takes over");
 	else if (events & PVPANIC_SHUTDOWN)
-		vm_request(p->dev.vm, VM_EVENT_POWEROFF, 0, -1);
+		vm_request(vm, VM_EVENT_POWEROFF, 0, -1);
 }
 
 static const struct bus_ops pvpanic_bus_ops = {
@@ -61,7 +62,7 @@ static const struct bus_ops pvpanic_bus_ops = {
 static int pvpanic_realize(struct device *dev, struct vm *vm)
 {
 	struct pvpanic *p = container_of(dev, struct pvpanic, dev);
-	int ret = bus_add(pvpanic_bus(p), p->place.base, p->place.size, &pvpanic_bus_ops, p,
+	int ret = bus_add(pvpanic_bus(p), p->place.base, p->place.size, &pvpanic_bus_ops, vm,
 			  dev->name);
 
 	if (ret)
@@ -111,5 +112,56 @@ int pvpanic_create(struct vm *vm, const struct arch_place *place)
 	ret = device_add(vm, &p->dev);
 	if (ret)
 		free(p);
+	return ret;
+}
+
+/* As a PCI function */
+
+#define PVPANIC_PCI_VENDOR 0x1b36 /* Red Hat */
+#define PVPANIC_PCI_DEVICE 0x0011
+#define PVPANIC_BAR_SIZE   16 /* the register is its first byte; no memory BAR is smaller */
+
+static int pvpanic_pci_realize(struct device *dev, struct vm *vm)
+{
+	return pci_device_add(vm->pci, container_of(dev, struct pci_device, dev));
+}
+
+static void pvpanic_pci_reset(struct device *dev)
+{
+	pci_device_reset(container_of(dev, struct pci_device, dev));
+}
+
+static void pvpanic_pci_destroy(struct device *dev)
+{
+	struct pci_device *pci = container_of(dev, struct pci_device, dev);
+
+	pci_device_fini(pci);
+	free(pci);
+}
+
+static const struct device_ops pvpanic_pci_ops = {
+	.realize = pvpanic_pci_realize,
+	.reset = pvpanic_pci_reset,
+	.destroy = pvpanic_pci_destroy,
+};
+
+int pvpanic_pci_create(struct vm *vm)
+{
+	static const struct pci_ident ident = {
+		.vendor = PVPANIC_PCI_VENDOR,
+		.device = PVPANIC_PCI_DEVICE,
+		.class = 0x0880, /* system peripheral, other */
+		.revision = 1,
+	};
+	struct pci_device *pci = xcalloc(1, sizeof(*pci));
+	int ret;
+
+	pci->dev.name = "pvpanic-pci";
+	pci->dev.ops = &pvpanic_pci_ops;
+	pci_device_init(pci, &ident, PCI_CFG_SPACE_SIZE);
+	pci_set_bar(pci, 0, PVPANIC_BAR_SIZE, PCI_BASE_ADDRESS_SPACE_MEMORY, &pvpanic_bus_ops, vm);
+	ret = device_add(vm, &pci->dev);
+	if (ret)
+		pvpanic_pci_destroy(&pci->dev);
 	return ret;
 }

@@ -10,6 +10,7 @@
 #include "lkvm/bus.h"
 #include "lkvm/console.h"
 #include "lkvm/device.h"
+#include "lkvm/dt.h"
 #include "lkvm/hw.h"
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
@@ -73,7 +74,8 @@ enum {
 	MSR_DCD = BIT(7),
 };
 
-/* Power-on: 9600 baud (a divisor for 1.8432 MHz); nothing depends on it. */
+/* Power-on: 9600 baud; nothing depends on it. */
+#define CLOCK_HZ	1843200
 #define DIVISOR_DEFAULT 12
 
 /*
@@ -499,6 +501,23 @@ static void serial_describe_acpi(struct device *dev, struct aml *aml)
 	aml_close(aml, device);
 }
 
+/* serial/8250.yaml. The clock is the one of the divisor, which nothing depends on. */
+static void serial_describe_fdt(struct device *dev, struct dt *dt)
+{
+	struct serial *s = container_of(dev, struct serial, dev);
+
+	if (s->place.pio)
+		return;
+	dt_node(dt, "serial@%llx", s->place.base);
+	dt_string(dt, "compatible", "ns16550a");
+	dt_reg(dt, s->place.base, s->place.size);
+	dt_irq(dt, s->place.gsi, s->place.edge);
+	dt_u32(dt, "clock-frequency", CLOCK_HZ);
+	if (s->reg_shift)
+		dt_u32(dt, "reg-shift", s->reg_shift);
+	dt_close(dt);
+}
+
 static void serial_free(struct serial *s)
 {
 	pthread_mutex_destroy(&s->lock);
@@ -519,6 +538,7 @@ static void serial_destroy(struct device *dev)
 static const struct device_ops serial_ops = {
 	.realize = serial_realize,
 	.reset = serial_reset,
+	.describe_fdt = serial_describe_fdt,
 	.describe_acpi = serial_describe_acpi,
 	.destroy = serial_destroy,
 };

@@ -21,7 +21,7 @@ static void describe_windows(const struct pci_host *host, struct aml *aml)
 	aml_res_bus(aml, 0, last_bus(l));
 	if (l->config_ports)
 		aml_res_io(aml, 0xcf8, 8);
-	if (l->io_size && !l->io_mmio_base)
+	if (l->io_size && !l->io_in_mmio)
 		aml_res_io_window(aml, (u16)l->io_base, (u32)l->io_size);
 	if (l->mem32_size)
 		aml_res_memory_window32(aml, (u32)l->mem32_base, (u32)l->mem32_size);

@@ -26,7 +26,7 @@ static struct bus *bar_bus(const struct pci_device *pci, const struct pci_bar *b
 
 	if (!is_io(bar))
 		return &vm->mmio;
-	if (!layout->io_mmio_base)
+	if (!layout->io_in_mmio)
 		return &vm->pio;
 	*addr = *addr - layout->io_base + layout->io_mmio_base;
 	return &vm->mmio;

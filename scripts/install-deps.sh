@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages (12 and 13) that are missing for the groups named: build, test,
-# lint, lab; without a name: build. Says nothing when all are there.
+# cross, lint, lab; without a name: build. Says nothing when all are there.
 set -eu
 
 packages_of() {
@@ -10,9 +10,14 @@ packages_of() {
 		echo gcc make libc6-dev linux-libc-dev libfdt-dev zlib1g-dev libzstd-dev
 		;;
 	test)
-		# prove is perl's, iasl acpica-tools', nm binutils', pgrep procps'; clang and musl are for the builds beside gcc's.
+		# prove is perl's, iasl acpica-tools', dtc device-tree-compiler's, nm binutils', pgrep procps';
+		# clang and musl are for the builds beside gcc's.
 		echo perl binutils procps iproute2 util-linux python3 git xz-utils zstd gzip \
-			libcmocka-dev acpica-tools clang libclang-rt-dev musl-tools
+			libcmocka-dev acpica-tools device-tree-compiler clang libclang-rt-dev musl-tools
+		;;
+	cross)
+		# For arm64 on another machine; its libraries come by tests/lab/lab libs. qemu-user runs the unit tests.
+		echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 		;;
 	lint)
 		echo clang-format clang-tidy cppcheck shellcheck mandoc
@@ -22,7 +27,7 @@ packages_of() {
 		echo python3 debian-archive-keyring ca-certificates
 		;;
 	*)
-		echo "install-deps: unknown group '$1'; there are build, test, lint and lab" >&2
+		echo "install-deps: unknown group '$1'; there are build, test, cross, lint and lab" >&2
 		return 2
 		;;
 	esac

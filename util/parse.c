@@ -81,6 +81,46 @@ int parse_size(const char *s, u64 unit, u64 *out)
 	return 0;
 }
 
+/* "3" or "0-3", then the end or a comma. */
+static int parse_cpu_range(const char **s, cpu_set_t *set)
+{
+	u64 first = 0, last;
+	int ret = parse_digits(s, &first);
+
+	last = first;
+	if (!ret && **s == '-') {
+		++*s;
+		ret = parse_digits(s, &last);
+	}
+	if (ret)
+		return ret;
+	if (first > last || (**s && **s != ','))
+		return -EINVAL;
+	if (last >= CPU_SETSIZE)
+		return -ERANGE;
+	for (u64 cpu = first; cpu <= last; cpu++)
+		CPU_SET(cpu, set);
+	return 0;
+}
+
+int parse_cpu_list(const char *s, cpu_set_t *out)
+{
+	cpu_set_t set;
+	int ret;
+
+	CPU_ZERO(&set);
+	for (;;) {
+		ret = parse_cpu_range(&s, &set);
+		if (ret)
+			return ret;
+		if (!*s)
+			break;
+		s++;
+	}
+	*out = set;
+	return 0;
+}
+
 int parse_bool(const char *s, bool *out)
 {
 	static const char *const yes[] = { "yes", "on", "true", "1" };

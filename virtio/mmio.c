@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * virtio over MMIO (VIRTIO 1.3, 4.2): the register set of version 2 behind one memory window and
- * one level-triggered interrupt line. ACPI finds it as LNRO0005.
+ * one level-triggered interrupt line. ACPI finds it as LNRO0005, a device tree as virtio,mmio.
  */
 #include <linux/virtio_mmio.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #include "lkvm/aml.h"
 #include "lkvm/arch.h"
+#include "lkvm/dt.h"
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -300,6 +301,19 @@ static void mmio_describe_acpi(struct device *dev, struct aml *aml)
 	aml_close(aml, mark);
 }
 
+/* virtio/mmio.yaml */
+static void mmio_describe_fdt(struct device *dev, struct dt *dt)
+{
+	struct virtio_mmio *m = to_mmio(dev);
+
+	dt_node(dt, "virtio_mmio@%llx", m->base);
+	dt_string(dt, "compatible", "virtio,mmio");
+	dt_reg(dt, m->base, MMIO_SIZE);
+	dt_irq(dt, m->gsi, false);
+	dt_empty(dt, "dma-coherent");
+	dt_close(dt);
+}
+
 static void mmio_destroy(struct device *dev)
 {
 	struct virtio_mmio *m = to_mmio(dev);
@@ -319,6 +333,7 @@ static void mmio_destroy(struct device *dev)
 static const struct device_ops mmio_device_ops = {
 	.realize = mmio_realize,
 	.reset = mmio_reset,
+	.describe_fdt = mmio_describe_fdt,
 	.describe_acpi = mmio_describe_acpi,
 	.destroy = mmio_destroy,
 };

@@ -14,6 +14,11 @@
 #include "lkvm/kvm.h"
 #include "lkvm/util.h"
 
+u64 arch_host_vm_type(const struct host *h)
+{
+	return 0;
+}
+
 const char *arch_host_why_no_kvm(const struct host *h, char *buf, size_t len)
 {
 	bool amd = x86_host_cpu_flag(h, "svm");

@@ -10,10 +10,16 @@
 
 static int load_unknown(struct x86_loader *l)
 {
-	const char *known = x86_identify(l->image);
+	char known[160];
+	u8 signature[2];
 
-	if (known)
+	if (boot_identify(l->image, arch_platform.name, known, sizeof(known)))
 		return loader_error(l, -ENOEXEC, "%s", known);
+	/* Linux before protocol 2.00 (1.3.73) has nothing else. */
+	if (!boot_image_read(l->image, 510, signature, 2) && get_le(signature, 2) == 0xaa55)
+		return loader_error(l, -ENOEXEC,
+				    "a boot sector or a Linux kernel too old to have a 64-bit "
+				    "entry; lkvm runs no 16-bit boot code");
 	return loader_error(l, -ENOEXEC,
 			    "neither bzImage, ELF nor multiboot; a raw 64-bit image is started by "
 			    "--kernel-format flat");

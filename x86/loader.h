@@ -53,11 +53,6 @@ int loader_place_initrd(const struct x86_loader *l, u64 bottom, u64 limit, bool 
  */
 int loader_io_error(const struct x86_loader *l, int error);
 
-/* identify.c: is it an image for another loader? A few words, or NULL. */
-const char *x86_identify(const struct boot_image *img);
-/* The name of an ELF machine, "an unknown machine" for others. */
-const char *elf_machine_name(u16 machine);
-
 /* bzimage.c */
 bool bzimage_probe(const struct boot_image *img);
 int bzimage_load(struct x86_loader *l) __must_check;

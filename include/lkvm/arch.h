@@ -36,7 +36,8 @@ struct arch_pci_layout {
 	u64 mem64_size; /* window for 64-bit memory BARs; its base is arch_pci_mem64_base() */
 	u64 io_base;	/* window for I/O BARs: port numbers on x86, PCI addresses elsewhere */
 	u64 io_size;
-	u64 io_mmio_base;  /* where the I/O window appears in MMIO; 0 where ports are ports */
+	bool io_in_mmio; /* the I/O window is in MMIO, at io_mmio_base; else ports are ports */
+	u64 io_mmio_base;
 	bool config_ports; /* type-1 configuration ports 0xcf8/0xcfc */
 	u32 intx_gsi[4];   /* INTA..INTD of slot 0; rotated by slot */
 };
@@ -55,6 +56,7 @@ struct arch_platform {
 	bool pvpanic_pci; /* pvpanic is a PCI function, where there is PCI, and has no place */
 	struct arch_place pvpanic;
 	struct arch_place debug_exit;
+	struct arch_place boot_mark;
 	struct arch_pci_layout pci;
 	u64 virtio_mmio_base; /* 512 bytes of registers at each stride */
 	u64 virtio_mmio_stride;
@@ -112,6 +114,8 @@ int arch_power_button(struct vm *vm) __must_check;
  * IOMMU here. The text goes to @buf, which is returned.
  */
 void arch_host_rows(struct host *h);
+/* The type of VM that serves the probes: the plainest that can be made. */
+u64 arch_host_vm_type(const struct host *h);
 const char *arch_host_why_no_kvm(const struct host *h, char *buf, size_t len);
 const char *arch_host_why_no_iommu(const struct host *h, char *buf, size_t len);
 

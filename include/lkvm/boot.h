@@ -18,6 +18,7 @@ struct boot_image {
 	u8 *blob;	    /* decompressed contents, or the caller's buffer */
 	bool blob_owned;    /* blob is freed by boot_image_close */
 	const char *packed; /* "gzip" or "zstd" where blob was decompressed, else NULL */
+	u64 start;	    /* its contents begin there in the file or blob */
 	u64 size;
 };
 
@@ -28,7 +29,7 @@ struct boot {
 	u32 nr_initrds;
 };
 
-/* Open all that @cfg names; gzip and zstd kernels are decompressed now. Prints; 0 or -errno. */
+/* Open all that @cfg names; compressed kernels are unpacked now. Prints; 0 or -errno. */
 int boot_open(struct boot *boot, const struct vm_config *cfg) __must_check;
 void boot_close(struct boot *boot);
 
@@ -54,11 +55,26 @@ void boot_image_from_buffer(struct boot_image *img, const char *path, u8 *buf, u
 #define BOOT_DECOMPRESS_MAX GiB
 int boot_image_decompress(struct boot_image *img, const char *what, u64 max) __must_check;
 
+/*
+ * boot/zboot.c: where the contents are an EFI zboot image, replace them by the kernel in it, in the
+ * same way. Prints; 0 or -errno.
+ */
+int boot_image_unzboot(struct boot_image *img, const char *what, u64 max) __must_check;
+
 /* boot/initrd.c: the sum of all initrds, each padded to 4 bytes as the kernel's unpacker wants;
  * -EOVERFLOW. */
 int boot_initrd_size(const struct boot *boot, u64 *size) __must_check;
 /* Load them one behind the other at @gpa. Prints. */
 int boot_initrd_load(const struct boot *boot, struct guest_memory *mem, u64 gpa) __must_check;
+
+/*
+ * boot/identify.c: is it something else than what a guest for the machine @guest starts from? Then
+ * what it is and what to do about it, as the end of a sentence.
+ */
+bool boot_identify(const struct boot_image *img, const char *guest, char *text,
+		   size_t len) __must_check;
+/* The name of an ELF machine, "an unknown machine" for others. */
+const char *elf_machine_name(u16 machine);
 
 /* boot/elf.c: 32-bit and 64-bit little-endian executables. */
 #define ELF_MAX_SEGMENTS 64

@@ -8,6 +8,7 @@
 #include "lkvm/types.h"
 
 struct console;
+struct device;
 struct vm;
 
 /* 16550A UART at @place; @con NULL: an unconnected port (output is dropped). */
@@ -15,10 +16,28 @@ int serial_create(struct vm *vm, const struct arch_place *place, u32 reg_shift,
 		  struct console *con) __must_check;
 /* pvpanic (QEMU docs/specs/pvpanic): a panic ends the VM. */
 int pvpanic_create(struct vm *vm, const struct arch_place *place) __must_check;
+/* The same as a PCI function, 1b36:0011; the VM has a PCI host bridge. */
+int pvpanic_pci_create(struct vm *vm) __must_check;
 /* A write of N ends lkvm with status N & 0xff. */
 int debug_exit_create(struct vm *vm, const struct arch_place *place) __must_check;
+/* A write of a byte prints it with the time since lkvm's start, or the last reset. */
+int boot_mark_create(struct vm *vm, const struct arch_place *place) __must_check;
+/* Arm PrimeCell RTC (PL031) in MMIO: the host's UTC, with its alarm. */
+int pl031_create(struct vm *vm, const struct arch_place *place) __must_check;
+/* Arm PrimeCell GPIO (PL061) in MMIO, with a power key on one of its pins. *@out lives as long as
+ * the VM's devices. */
+int pl061_create(struct vm *vm, const struct arch_place *place, struct device **out) __must_check;
+/* Press that key and let it go soon after. Any thread. */
+void pl061_press(struct device *dev);
+/*
+ * NOR flash with the Intel command set (CFI) at @base over the image file @path, which says its
+ * size: at most @max. What the guest writes goes to the file.
+ */
+int cfi_flash_create(struct vm *vm, u64 base, u64 max, const char *path) __must_check;
 /* MC146818 RTC at ports 0x70/0x71. */
 int cmos_rtc_create(struct vm *vm) __must_check;
+/* The same at @place: index and data in two bytes. */
+int mc146818_create(struct vm *vm, const struct arch_place *place) __must_check;
 /* The part of the i8042 that resets a PC: ports 0x60 and 0x64. */
 int i8042_create(struct vm *vm) __must_check;
 

@@ -3,6 +3,7 @@
 #ifndef LKVM_UTIL_H
 #define LKVM_UTIL_H
 
+#include <sched.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -19,6 +20,13 @@ void eventfd_raise(int fd);
 void eventfd_drain(int fd);
 /* Monotonic clock in nanoseconds. */
 u64 now_ns(void);
+
+/*
+ * util/file.c: make @path a file of these bytes. A regular file appears whole, in place of one that
+ * is there, or not at all; anything else that exists (a pipe, /dev/stdout) is written to. 0 or
+ * -errno.
+ */
+int write_file(const char *path, const void *buf, size_t len) __must_check;
 
 /* util/iov.c: scatter-gather lists. */
 size_t iov_len(const struct iovec *iov, unsigned int count);
@@ -46,6 +54,8 @@ int parse_u64(const char *s, u64 *out) __must_check;
 int parse_size(const char *s, u64 unit, u64 *out) __must_check;
 /* yes/no, on/off, true/false, 1/0. */
 int parse_bool(const char *s, bool *out) __must_check;
+/* "0-3,8": numbers of CPUs, each below CPU_SETSIZE (else -ERANGE); none is -EINVAL. */
+int parse_cpu_list(const char *s, cpu_set_t *out) __must_check;
 /* 512M, 4G, 1536K: the largest binary unit that divides @bytes. @buf is returned. */
 const char *format_size(u64 bytes, char *buf, size_t len);
 /*

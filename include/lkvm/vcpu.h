@@ -36,7 +36,8 @@ struct vcpu {
 int vcpu_create(struct vm *vm, u32 id, struct vcpu **out) __must_check;
 /* Free it; its thread must have been stopped. NULL is fine. */
 void vcpu_destroy(struct vcpu *vcpu);
-/* Start the thread; it waits in vm_vcpu_gate until the VM runs. */
+/* Start the thread, on the CPUs that the configuration names; it waits in vm_vcpu_gate until the VM
+ * runs. Prints. */
 int vcpu_start(struct vcpu *vcpu) __must_check;
 /* Make the vcpu leave KVM_RUN soon. Any thread. */
 void vcpu_kick(struct vcpu *vcpu);

@@ -49,6 +49,7 @@ enum vm_exit_status {
 
 struct vm {
 	const struct vm_config *cfg;
+	u64 start_ns; /* now_ns() when the machine began to be made */
 	struct kvm kvm;
 	struct guest_memory mem;
 	struct bus pio;
@@ -61,6 +62,8 @@ struct vm {
 	struct device **devices_tail;
 	struct arch_vm *arch; /* owned by the architecture's code */
 	struct pci_host *pci; /* owned by its device; NULL in a machine without PCI */
+	u64 dtb;	      /* where arch_load_guest put the device tree */
+	u64 dtb_size;	      /* 0: there is none */
 
 	/* Run gate and pending event, all under lock. */
 	pthread_mutex_t lock;

@@ -78,4 +78,91 @@ struct kvm_create_guest_memfd {
 #define KVM_X86_SEV_SNP_REQ_CERTS 2
 #endif
 
+#ifdef __aarch64__
+/* Capabilities that only arm64 answers, in the order of their numbers. */
+#ifndef KVM_CAP_COUNTER_OFFSET /* 6.4 */
+#define KVM_CAP_COUNTER_OFFSET 227
+#endif
+#ifndef KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE /* 6.5, this and the next */
+#define KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE 228
+#define KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES  229
+#endif
+#ifndef KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES /* 6.7 */
+#define KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES 230
+#endif
+#ifndef KVM_CAP_ARM_WRITABLE_IMP_ID_REGS /* 6.15 */
+#define KVM_CAP_ARM_WRITABLE_IMP_ID_REGS 239
+#endif
+#ifndef KVM_CAP_ARM_EL2 /* 6.16, this and the next */
+#define KVM_CAP_ARM_EL2 240
+#endif
+#ifndef KVM_CAP_ARM_EL2_E2H0
+#define KVM_CAP_ARM_EL2_E2H0 241
+#endif
+
+/* asm/kvm.h: features of a vcpu. */
+#ifndef KVM_ARM_VCPU_HAS_EL2 /* 6.16, this and the next */
+#define KVM_ARM_VCPU_HAS_EL2 7
+#endif
+#ifndef KVM_ARM_VCPU_HAS_EL2_E2H0
+#define KVM_ARM_VCPU_HAS_EL2_E2H0 8
+#endif
+
+/* Linux 6.16: how many event counters a vcpu's PMU has. */
+#ifndef KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS
+#define KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS 4
+#endif
+
+/* Linux 6.4: hypercalls (SMCCC) that user space takes, and the offset of the counters. */
+#ifndef KVM_ARM_VM_SMCCC_CTRL
+#define KVM_ARM_VM_SMCCC_CTRL	0
+#define KVM_ARM_VM_SMCCC_FILTER 0
+
+enum kvm_smccc_filter_action {
+	KVM_SMCCC_FILTER_HANDLE = 0,
+	KVM_SMCCC_FILTER_DENY,
+	KVM_SMCCC_FILTER_FWD_TO_USER,
+};
+
+struct kvm_smccc_filter {
+	__u32 base;
+	__u32 nr_functions;
+	__u8 action;
+	__u8 pad[15];
+};
+#endif
+#ifndef KVM_ARM_SET_COUNTER_OFFSET
+#define KVM_ARM_SET_COUNTER_OFFSET _IOW(KVMIO, 0xb5, struct kvm_arm_counter_offset)
+struct kvm_arm_counter_offset {
+	__u64 counter_offset;
+	__u64 reserved;
+};
+#endif
+
+/* Linux 6.7: which bits of the ID registers may be written. */
+#ifndef KVM_ARM_GET_REG_WRITABLE_MASKS
+#define KVM_ARM_GET_REG_WRITABLE_MASKS _IOR(KVMIO, 0xb6, struct reg_mask_range)
+#define KVM_ARM_FEATURE_ID_RANGE       0
+#define KVM_ARM_FEATURE_ID_RANGE_SIZE  (3 * 8 * 8)
+struct reg_mask_range {
+	__u64 addr;
+	__u32 range;
+	__u32 reserved[13];
+};
+#endif
+
+/* Interrupt controllers. */
+#ifndef KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ /* 6.16 */
+#define KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ 9
+#endif
+#ifndef KVM_DEV_TYPE_ARM_VGIC_V5 /* 7.1 */
+#define KVM_DEV_TYPE_ARM_VGIC_V5 16
+#endif
+/* Not merged: the series of 2025-05-14 on the kvmarm list. 7.3 has another attribute of this
+ * number, of a GICv5: ask a GICv3 only. */
+#ifndef KVM_DEV_ARM_VGIC_CONFIG_GICV4
+#define KVM_DEV_ARM_VGIC_CONFIG_GICV4 5
+#endif
+#endif /* __aarch64__ */
+
 #endif

@@ -107,6 +107,22 @@ for limit in (19, 4):
     seed("decompress", f"zstd-c-{limit}", limit, bytes.fromhex("28b52ffd0468650000286c6b766d200100ec508b161ea1ec90"))
 seed("decompress", "plain", 10, b"\x7fELF")
 
+# The limit as a power of two, then the file: offset and length of the kernel in it, how it is compressed.
+def zboot(payload, kind, offset=64, length=None):
+    header = b"MZ\0\0zimg" + le("IIII", offset, len(payload) if length is None else length, 0, 0)
+    return header + kind.ljust(32, b"\0") + bytes.fromhex("cd23828140000000") + payload + bytes(8)
+
+
+ZSTD = bytes.fromhex("28b52ffd2005290000") + b"hello"
+for limit in (19, 4):
+    seed("zboot", f"gzip-{limit}", limit, zboot(gzip.compress(b"lkvm " * 100, mtime=0), b"gzip"))
+    seed("zboot", f"zstd-{limit}", limit, zboot(ZSTD, b"zstd22"))
+seed("zboot", "other", 19, zboot(ZSTD, b"xzkern"))
+seed("zboot", "wrong", 19, zboot(ZSTD, b"gzip"))
+seed("zboot", "beyond", 19, zboot(ZSTD, b"zstd", length=0x1000))
+seed("zboot", "wrap", 19, zboot(ZSTD, b"zstd", offset=0xFFFFFFFF))
+seed("zboot", "plain", 10, b"MZ\0\0zimh" + bytes(64))
+
 # virtqueue: 0 set-up, 1 chain, 2 indirect, 3 pop, 4 push, 5 unpop, 6 signal, 7/8 notify, 9 index, 10 poke, 11 serve, 12 head.
 chain = [1, 0x02, 0, 1, 16, 0, 2, 32, 1, 3, 64]
 serve = [3, 4, 9, 6, 7, 8]
@@ -227,6 +243,27 @@ for b in (0, 2, 4, 6):
     seed("pc", f"format-{b}", le("I", 1700003600), 0x42, 11, b, *[x for i in range(10) for x in (2, i, 0x42, i, 5)], 0x43, le("II", 999000000, 90000), 2, 10, 2, 12, 0x42, 10, 0x26, 2, 12)
 seed("pc", "keyboard", le("I", 0), *[b for c in (0x20, 0x60, 0xAA, 0xA7, 0xA8, 0xA9, 0xAB, 0xAD, 0xAE, 0xC0, 0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xF0, 0xFE) for b in (0x0D, c, 0x0C, 0x08, 0x09, c, 0x08, 0x13)])
 seed("pc", "ports", le("I", 0), *[b for p in range(14) for v in (0, 1, 2, 3, 0x34, 255) for b in (p << 2, p << 2 | 1, v, p << 2 | 0x80, 1, 3, 0x13, 0x23)])
+
+# board: time, operations: place << 1 | read, offset, value; 0x40, command, its address; 0x60 | key, release, alarm, reset; 0x70, seconds.
+def at(place, offset, value=None):
+    return [place << 1 | (value is None), *le("I", offset)[:3], *(b"" if value is None else le("I", value))]
+
+
+def flash(offset, *commands):
+    return [b for c in commands for b in (0x40, c, *le("H", offset // 4))]
+
+
+seed("board", "alarm", le("I", 1700000000), *(at(0, 4, 1700000005) + at(0, 0x10, 1) + [0x70, *le("I", 3), 0x64, 0x70, *le("I", 3), 0x64] + at(0, 0x18) + at(0, 0x1C, 1)
+                                              + at(0, 8, 5) + at(0, 0) + at(0, 4, 9) + [0x70, *le("I", 0x90000000), 0x64, 0x68] + [b for r in range(0, 32, 4) for b in at(0, r)]))
+seed("board", "ids", le("I", 0), *[b for r in range(0, 32, 4) for b in at(1, r) + at(2, 0xFE0 + r) + at(1, r, 1)])
+seed("board", "key", le("I", 0), *(at(3, 8, 8) + at(3, 16, 8) + [0x61] + at(3, 24) + at(2, 0x20) + at(3, 28, 8) + [0x62] + at(3, 28, 8) + at(3, 4, 8) + at(3, 12, 8) + [0x61]
+                                   + at(3, 0, 0xF0) + at(2, 0x3FC, 0xAA) + at(2, 0x3FC) + at(3, 32, 1) + [0x68] + [b for r in range(0, 36, 4) for b in at(3, r)]))
+seed("board", "rest", le("I", 1700000000), *[b for i in range(14) for b in (0x88, 0, 0, 0, 0, i, 0x89, 1, 0, 0, 0)], *(at(5, 0, 123) + at(5, 0) + at(6, 0) + [0x8C, 0, 0, 0, 0, 2, 0x8C, 0, 0, 0, 0, 4, 0x8C, 0, 0, 0, 0, 1]))
+seed("board", "flash-query", le("I", 0), *(flash(0, 0xF0, 0xFF) + flash(0x154, 0x98) + [b for i in range(0x10, 0x44) for b in at(8, 4 * i)] + flash(0, 0x90) + [b for i in range(3) for b in at(7, 0x10000 + 4 * i)]))
+seed("board", "flash-word", le("I", 0), *(flash(0x10000, 0x20, 0xD0) + at(7, 0x10000) + flash(0x10004, 0x40) + at(7, 0x10004, 0x12345678) + flash(0, 0x70) + at(7, 0) + flash(0, 0x50, 0xFF) + at(7, 0x10004)))
+seed("board", "flash-buffer", le("I", 0), *(flash(0xFF80, 0x20, 0xD0, 0xE8, 31) + [b for i in range(32) for b in at(9, 0x80 + 4 * i, i)] + flash(0, 0xD0, 0xFF) + at(9, 0x80) + flash(0, 0xE8, 33, 0xE8, 1) + at(9, 0xFC, 0) + at(9, 0x100, 0)
+                                            + flash(0, 0xD0, 0xE8, 1) + at(9, 0, 0) + at(9, 0x40, 0)))
+seed("board", "flash-lock", le("I", 0), *(flash(0, 0x60, 0x01, 0x20, 0xD0, 0x40, 0, 0x60, 0x2F, 0x60, 0xD0, 0x60, 0x03, 0x60, 0x55, 0x20, 0x55, 0xC0, 0, 0xB0, 0xD0) + [0x68]))
 
 # ioapic: operation, pin.
 seed("ioapic", "edge", 2, 4, le("I", 0x31), 3, 4, le("I", 1 << 24), 1, 4, 0, 4, 1, 4)

@@ -19,7 +19,13 @@
 #include "lkvm/kvm.h"
 #include "lkvm/util.h"
 
-enum { FD_KVM = 1000, FD_VM, FD_GMEM, FD_TUN };
+enum { FD_KVM = 1000, FD_VM, FD_GMEM, FD_TUN, FD_ARCH };
+
+struct fake;
+/* What an architecture adds: struct fake_arch, and the answers that only its KVM has. */
+#include "fake_arch.h"
+static void fake_arch_setup(struct fake *f);
+static int fake_arch_ioctl(struct fake *f, int fd, unsigned long request, unsigned long arg);
 
 struct fake {
 	struct host_sys sys;
@@ -30,12 +36,8 @@ struct fake {
 	int create_vm;
 	int sys_caps[256], vm_caps[256];
 	int in_place; /* what KVM_SET_MEMORY_ATTRIBUTES2 of a guest_memfd says */
-	int tsc_khz;
 	int tun_hash;
-	s64 sev_attr[3]; /* -1: not there */
-	struct kvm_cpuid_entry2 cpuid[8];
-	u32 nr_cpuid;
-	u64 vmx_msr;
+	struct fake_arch arch;
 	const char *denied; /* path that may not be accessed */
 	long io_uring, landlock, seccomp;
 	u32 opened, closed;
@@ -57,55 +59,25 @@ static inline int fake_close(void *opaque, int fd)
 {
 	struct fake *f = opaque;
 
-	assert_in_range(fd, FD_KVM, FD_TUN);
+	assert_in_range(fd, FD_KVM, FD_ARCH + 1);
 	f->closed++;
-	return 0;
-}
-
-static inline int get_cpuid(const struct fake *f, struct kvm_cpuid2 *cpuid)
-{
-	if (cpuid->nent < 200)
-		return -E2BIG; /* so that a second try is needed */
-	cpuid->nent = f->nr_cpuid;
-	memcpy(cpuid->entries, f->cpuid, f->nr_cpuid * sizeof(f->cpuid[0]));
-	return 0;
-}
-
-static inline int get_attr(const struct fake *f, const struct kvm_device_attr *attr)
-{
-	assert_int_equal(attr->group, 1);
-	if (f->sev_attr[attr->attr] < 0)
-		return -ENXIO;
-	*(u64 *)(uintptr_t)attr->addr = (u64)f->sev_attr[attr->attr];
 	return 0;
 }
 
 static inline int kvm_ioctl(struct fake *f, unsigned long request, unsigned long arg)
 {
-	struct kvm_msrs *msrs = (struct kvm_msrs *)arg;
-
 	switch (request) {
 	case KVM_GET_API_VERSION:
 		return f->api;
 	case KVM_CREATE_VM:
-		assert_int_equal(arg, 0);
+		f->arch.vm_type = arg;
 		f->opened += f->create_vm >= 0;
 		return f->create_vm;
 	case KVM_CHECK_EXTENSION:
 		return f->sys_caps[arg];
-	case KVM_GET_SUPPORTED_CPUID:
-		return get_cpuid(f, (struct kvm_cpuid2 *)arg);
-	case KVM_GET_DEVICE_ATTR:
-		return get_attr(f, (const struct kvm_device_attr *)arg);
-	case KVM_GET_MSRS:
-		assert_int_equal(msrs->nmsrs, 1);
-		assert_int_equal(msrs->entries[0].index, 0x48b);
-		msrs->entries[0].data = f->vmx_msr;
-		return 1;
 	default:
-		fail_msg("/dev/kvm was asked 0x%lx", request);
+		return fake_arch_ioctl(f, FD_KVM, request, arg);
 	}
-	return -ENOTTY;
 }
 
 static inline int vm_ioctl(struct fake *f, unsigned long request, unsigned long arg)
@@ -116,16 +88,9 @@ static inline int vm_ioctl(struct fake *f, unsigned long request, unsigned long 
 	case KVM_CREATE_GUEST_MEMFD:
 		f->opened++;
 		return FD_GMEM;
-	case KVM_GET_TSC_KHZ:
-		return f->tsc_khz;
-	case KVM_CREATE_DEVICE:
-		/* Nothing may be created. */
-		assert_int_equal(((struct kvm_create_device *)arg)->flags, KVM_CREATE_DEVICE_TEST);
-		return -ENODEV;
 	default:
-		fail_msg("the VM was asked 0x%lx", request);
+		return fake_arch_ioctl(f, FD_VM, request, arg);
 	}
-	return -ENOTTY;
 }
 
 static inline int fake_ioctl(void *opaque, int fd, unsigned long request, unsigned long arg)
@@ -136,6 +101,8 @@ static inline int fake_ioctl(void *opaque, int fd, unsigned long request, unsign
 		return kvm_ioctl(f, request, arg);
 	if (fd == FD_VM)
 		return vm_ioctl(f, request, arg);
+	if (fd >= FD_ARCH)
+		return fake_arch_ioctl(f, fd, request, arg);
 	if (fd == FD_GMEM) {
 		static const u64 zero[16];
 
@@ -223,14 +190,13 @@ static inline int setup(void **state)
 	f->tun_hash = -EINVAL;
 	f->io_uring = -EFAULT;
 	f->landlock = 4;
-	for (size_t i = 0; i < ARRAY_SIZE(f->sev_attr); i++)
-		f->sev_attr[i] = -1;
 	put(f, "/proc/sys/kernel/osrelease", "6.8.12-test\n");
 	put(f, "/proc/cpuinfo",
 	    "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: Some CPU\n"
 	    "flags\t\t: fpu vmx\n\nprocessor\t: 1\nflags\t: svm\n");
 	put(f, "/dev/kvm", "");
 	put(f, "/sys/class/misc/kvm/dev", "10:232\n");
+	fake_arch_setup(f);
 	*state = f;
 	return 0;
 }
@@ -301,6 +267,8 @@ static inline void unlink_in(struct fake *f, const char *path)
 	assert_int_equal(nftw(full, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 	free(full);
 }
+
+#include "fake_arch_kvm.h"
 
 #define HOST_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 

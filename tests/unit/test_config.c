@@ -262,6 +262,7 @@ static void test_kernel_search(void **state)
 	assert_contains(captured, "none was found (./img, sub/img, img-");
 	assert_contains(captured, uts.release);
 	assert_contains(captured, "name one with -k FILE");
+	assert_contains(captured, "'lkvm selftest' needs no kernel");
 	close(open(release, O_CREAT | O_WRONLY, 0600));
 	/* A directory is no kernel. */
 	assert_int_equal(mkdir("img", 0700), 0);
@@ -282,6 +283,16 @@ static void test_kernel_search(void **state)
 	assert_int_equal(fchdir(home), 0);
 	close(home);
 	rmdir(dir);
+}
+
+static void test_affinity(void **state)
+{
+	set(&cfg.kernel, "k");
+	set(&cfg.vcpu_affinity, "0-3,8");
+	assert_int_equal(complete(), 0);
+	set(&cfg.vcpu_affinity, "3-0");
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--vcpu-affinity 3-0");
 }
 
 static void test_print(void **state)
@@ -307,14 +318,15 @@ static void test_print(void **state)
 	assert_int_equal(complete(), 0);
 	config_print(&cfg, out);
 	fclose(out);
-	assert_string_equal(text, "name: vm\ncpus: 2\nmem: 512M\nhugetlbfs: none\n"
-				  "irqchip: default\nvirtio-transport: pci\ndev: /dev/kvm\n"
-				  "kernel: k\nkernel-format: auto\ninitrd: none\nparams: quiet\n"
-				  "cmdline: console=ttyT0 root=/dev/vda ro quiet\n"
-				  "firmware: none\nnodefaults: no\nno-reboot: no\n"
-				  "disk: x.img,ro,direct\n"
-				  "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
-				  "rng: no\nconsole: serial\nof-this-architecture: yes\n");
+	assert_string_equal(text,
+			    "name: vm\ncpus: 2\nvcpu-affinity: none\nmem: 512M\nhugetlbfs: none\n"
+			    "irqchip: default\nvirtio-transport: pci\ndev: /dev/kvm\n"
+			    "kernel: k\nkernel-format: auto\ninitrd: none\nparams: quiet\n"
+			    "cmdline: console=ttyT0 root=/dev/vda ro quiet\n"
+			    "firmware: none\nnodefaults: no\nno-reboot: no\n"
+			    "disk: x.img,ro,direct\n"
+			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
+			    "rng: no\nconsole: serial\nof-this-architecture: yes\n");
 }
 
 int main(void)
@@ -327,6 +339,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cmdline, begin, end),
 		cmocka_unit_test_setup_teardown(test_disks_and_nets, begin, end),
 		cmocka_unit_test_setup_teardown(test_kernel_search, begin, end),
+		cmocka_unit_test_setup_teardown(test_affinity, begin, end),
 		cmocka_unit_test_setup_teardown(test_print, begin, end),
 	};
 

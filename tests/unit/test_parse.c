@@ -145,12 +145,33 @@ static void test_nearest(void **state)
 	assert_null(nearest_word(huge, words));
 }
 
+static void test_cpu_list(void **state)
+{
+	static const char *const bad[] = { "",	  ",",	  "0,",	 ",0",	"-1", "1-",
+					   "3-0", "0--1", "0 1", "0-x", "a",  "0-3 " };
+	cpu_set_t set;
+
+	assert_int_equal(parse_cpu_list("0-3,8", &set), 0);
+	assert_int_equal(CPU_COUNT(&set), 5);
+	assert_true(CPU_ISSET(0, &set) && CPU_ISSET(3, &set) && CPU_ISSET(8, &set));
+	assert_int_equal(parse_cpu_list("5", &set), 0);
+	assert_true(CPU_COUNT(&set) == 1 && CPU_ISSET(5, &set));
+	assert_int_equal(parse_cpu_list("1-2,2-4", &set), 0);
+	assert_int_equal(CPU_COUNT(&set), 4);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(parse_cpu_list(bad[i], &set), -EINVAL);
+	assert_int_equal(parse_cpu_list("1024", &set), -ERANGE);
+	assert_int_equal(parse_cpu_list("0-18446744073709551615", &set), -ERANGE);
+	assert_int_equal(parse_cpu_list("99999999999999999999", &set), -ERANGE);
+	assert_int_equal(CPU_COUNT(&set), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_u64),	cmocka_unit_test(test_size),
-		cmocka_unit_test(test_bool),	cmocka_unit_test(test_format_size),
-		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_u64),	    cmocka_unit_test(test_size),
+		cmocka_unit_test(test_bool),	    cmocka_unit_test(test_cpu_list),
+		cmocka_unit_test(test_format_size), cmocka_unit_test(test_nearest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

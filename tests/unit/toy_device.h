@@ -27,7 +27,7 @@
 #define TOY_ID	     42
 #define TOY_CONFIG   12
 #define TOY_FEATURE  BIT_ULL(5)
-#define TOY_NR_GSIS  64
+#define TOY_NR_GSIS  96
 #define TOY_MSI_GSIS 24
 
 struct toy_chip {
@@ -175,6 +175,8 @@ static inline struct toy_vm *toy_vm_new(enum virtio_transport_kind transport)
 	log_set_level(LOG_ERROR);
 	v->cfg.transport = transport;
 	assert_int_equal(vm_init(&v->vm, &v->cfg), 0);
+	/* Ports are tested on machines without any as well. */
+	v->vm.pio.limit = 65536;
 	assert_int_equal(irq_init(&v->vm.irqs, &toy_chip_ops, &v->chip), 0);
 	v->vm.irqs.first_msi_gsi = TOY_MSI_GSIS;
 	v->ram = aligned_alloc(4096, TOY_RAM);

@@ -6,7 +6,7 @@
 
 static void add_leaf(struct fake *f, u32 function, u32 eax, u32 ebx, u32 ecx, u32 edx)
 {
-	f->cpuid[f->nr_cpuid++] = (struct kvm_cpuid_entry2){
+	f->arch.cpuid[f->arch.nr_cpuid++] = (struct kvm_cpuid_entry2){
 		.function = function,
 		.eax = eax,
 		.ebx = ebx,
@@ -25,7 +25,7 @@ static void test_cpu(void **state)
 	add_leaf(f, 1, 0x00b20f21, 0, 1U << 21, 0); /* family 0x1a, model 0x22, x2apic */
 	add_leaf(f, 0x80000008, 0x2f3034, 0, 0, 0);
 	f->vm_caps[KVM_CAP_TSC_DEADLINE_TIMER] = 1;
-	f->tsc_khz = 2600000;
+	f->arch.tsc_khz = 2600000;
 	probe(f);
 	expect_text(f, HOST_SEC_CPU, "vendor", "AuthenticAMD");
 	expect_number(f, HOST_SEC_CPU, "family", 0x1a);
@@ -72,8 +72,8 @@ static void test_nested(void **state)
 	probe(f);
 	expect_no(f, HOST_SEC_NESTED, "nested", "modprobe kvm_amd nested=1");
 
-	f->cpuid[0].ecx = 1U << 5;
-	f->vmx_msr = 1ULL << (32 + 22);
+	f->arch.cpuid[0].ecx = 1U << 5;
+	f->arch.vmx_msr = 1ULL << (32 + 22);
 	probe(f);
 	expect_text(f, HOST_SEC_NESTED, "nested", "vmx");
 	/* The MSR is read only where KVM says that it may be. */
@@ -83,7 +83,7 @@ static void test_nested(void **state)
 	expect_yes(f, HOST_SEC_NESTED, "vmx-mbec");
 	expect_no(f, HOST_SEC_NESTED, "vmx-ept", "does not offer it");
 
-	f->cpuid[0].ecx = 0;
+	f->arch.cpuid[0].ecx = 0;
 	add_leaf(f, 0x80000001, 0, 0, 1U << 2, 0);
 	add_leaf(f, 0x8000000a, 0, 0, 0, 1);
 	probe(f);
@@ -141,7 +141,7 @@ static void test_sev_attributes(void **state)
 {
 	struct fake *f = *state;
 
-	f->sev_attr[0] = 1 << 5 | 1 << 9;
+	f->arch.sev_attr[0] = 1 << 5 | 1 << 9;
 	probe(f);
 	expect_no(f, HOST_SEC_CONFIDENTIAL, "sev-vmsa-features", "no SEV here");
 	f->sys_caps[KVM_CAP_VM_TYPES] = 1 << 4;
@@ -149,8 +149,8 @@ static void test_sev_attributes(void **state)
 	probe(f);
 	expect_text(f, HOST_SEC_CONFIDENTIAL, "sev-vmsa-features", "debug-swap secure-tsc");
 	expect_no(f, HOST_SEC_CONFIDENTIAL, "snp-policy", "does not tell");
-	f->sev_attr[1] = 0xffff | 1 << 16 | 1 << 17 | 1 << 19;
-	f->sev_attr[2] = 1;
+	f->arch.sev_attr[1] = 0xffff | 1 << 16 | 1 << 17 | 1 << 19;
+	f->arch.sev_attr[2] = 1;
 	probe(f);
 	expect_text(f, HOST_SEC_CONFIDENTIAL, "snp-policy", "smt debug");
 	expect_yes(f, HOST_SEC_CONFIDENTIAL, "snp-certificates");

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The boot mark: a byte that the guest writes when it has come somewhere, and lkvm says how long
+ * that took, as Firecracker's boot timer does (there the byte is 123, in MMIO).
+ */
+#include <stdlib.h>
+
+#include "lkvm/bus.h"
+#include "lkvm/device.h"
+#include "lkvm/hw.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "lkvm/vm.h"
+
+struct boot_mark {
+	struct device dev;
+	struct arch_place place;
+	_Atomic u64 since; /* when the VM was reset, now_ns(); 0: never */
+};
+
+static struct bus *boot_mark_bus(struct boot_mark *b)
+{
+	return b->place.pio ? &b->dev.vm->pio : &b->dev.vm->mmio;
+}
+
+static void boot_mark_write(void *opaque, u64 offset, const void *data, u32 len)
+{
+	struct boot_mark *b = opaque;
+	u64 reset = atomic_load(&b->since);
+	u64 tenths;
+
+	if (offset)
+		return;
+	tenths = (now_ns() - (reset ? reset : b->dev.vm->start_ns)) / 100000;
+	guest_log(LOG_INFO, "boot mark %u: %llu.%llu ms after %s", *(const u8 *)data, tenths / 10,
+		  tenths % 10, reset ? "the reset" : "start");
+}
+
+static const struct bus_ops boot_mark_bus_ops = {
+	.write = boot_mark_write,
+};
+
+static int boot_mark_realize(struct device *dev, struct vm *vm)
+{
+	struct boot_mark *b = container_of(dev, struct boot_mark, dev);
+	int ret = bus_add(boot_mark_bus(b), b->place.base, b->place.size, &boot_mark_bus_ops, b,
+			  dev->name);
+
+	if (ret)
+		err("%s: cannot claim address 0x%llx: %s", dev->name, b->place.base,
+		    strerror(-ret));
+	return ret;
+}
+
+static void boot_mark_reset(struct device *dev)
+{
+	atomic_store(&container_of(dev, struct boot_mark, dev)->since, now_ns());
+}
+
+static void boot_mark_destroy(struct device *dev)
+{
+	struct boot_mark *b = container_of(dev, struct boot_mark, dev);
+
+	bus_remove(boot_mark_bus(b), b->place.base);
+	free(b);
+}
+
+static const struct device_ops boot_mark_ops = {
+	.realize = boot_mark_realize,
+	.reset = boot_mark_reset,
+	.destroy = boot_mark_destroy,
+};
+
+int boot_mark_create(struct vm *vm, const struct arch_place *place)
+{
+	struct boot_mark *b = xcalloc(1, sizeof(*b));
+	int ret;
+
+	b->dev.name = "boot-mark";
+	b->dev.ops = &boot_mark_ops;
+	b->place = *place;
+	ret = device_add(vm, &b->dev);
+	if (ret)
+		free(b);
+	return ret;
+}

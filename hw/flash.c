@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NOR flash with the Intel command set (JEDEC JESD68.01, common flash interface; commands and
+ * status: Intel StrataFlash Embedded Memory P30 data sheet, chapter 9): two 16-bit chips side by
+ * side, which are given the same commands, as EDK2's drivers and kvmtool have them.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lkvm/bus.h"
+#include "lkvm/device.h"
+#include "lkvm/dt.h"
+#include "lkvm/hw.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "lkvm/vm.h"
+
+#define BANK_WIDTH  4	       /* bytes of both chips together */
+#define BLOCK_SIZE  (64 * KiB) /* of both chips together; EDK2 and kvmtool say so */
+#define BUFFER_LOG2 6	       /* bytes that one chip programs at once */
+#define BUFFER_SIZE (2U << BUFFER_LOG2)
+#define MAX_COUNT   (BUFFER_SIZE / BANK_WIDTH - 1)
+
+enum {
+	CMD_LOCK = 0x01,
+	CMD_READ_CONFIG = 0x03,
+	CMD_PROGRAM_ALT = 0x10,
+	CMD_ERASE = 0x20,
+	CMD_LOCK_DOWN = 0x2f,
+	CMD_PROGRAM = 0x40,
+	CMD_CLEAR_STATUS = 0x50,
+	CMD_LOCK_SETUP = 0x60,
+	CMD_READ_STATUS = 0x70,
+	CMD_READ_ID = 0x90,
+	CMD_READ_QUERY = 0x98,
+	CMD_SUSPEND = 0xb0,
+	CMD_PROGRAM_OTP = 0xc0,
+	CMD_CONFIRM = 0xd0,
+	CMD_BUFFERED_PROGRAM = 0xe8,
+	CMD_READ_ARRAY = 0xff,
+};
+
+enum {
+	SR_LOCKED = BIT(1),
+	SR_PROGRAM_ERROR = BIT(4),
+	SR_ERASE_ERROR = BIT(5),
+	SR_SEQUENCE_ERROR = SR_PROGRAM_ERROR | SR_ERASE_ERROR,
+	SR_READY = BIT(7),
+};
+
+/* As the identification shows it for each block. */
+enum { BLOCK_LOCKED = BIT(0), BLOCK_LOCKED_DOWN = BIT(1) };
+
+/* The manufacturer is Intel; the device is the one that QEMU shows. */
+enum { ID_MANUFACTURER = 0x89, ID_DEVICE = 0x18 };
+
+enum mode { MODE_ARRAY, MODE_STATUS, MODE_ID, MODE_QUERY };
+enum state {
+	STATE_COMMAND,
+	STATE_PROGRAM,
+	STATE_BUFFER_COUNT,
+	STATE_BUFFER_DATA,
+	STATE_BUFFER_CONFIRM,
+	STATE_ERASE,
+	STATE_LOCK,
+	STATE_OTP,
+};
+
+struct flash {
+	struct device dev;
+	u64 base, size;
+	const char *path; /* owned by the configuration */
+	int fd;
+	bool readonly;
+	u8 *array; /* what the file holds */
+	u8 *erased;
+	u8 *locks; /* one for each block */
+
+	pthread_mutex_t lock;
+	enum mode mode;
+	enum state state;
+	u8 status;
+	u8 buffer[BUFFER_SIZE];
+	u32 buffer_len; /* bytes that the guest announced */
+	u32 buffer_left;
+	u64 buffer_offset;
+};
+
+/* Reading */
+
+/*
+ * JESD68.01, chapter 5. Two's powers: sizes and, from 0x1f, times (microseconds, the erasure's in
+ * milliseconds). Sizes and counts are those of one chip, filled in by query_byte.
+ */
+enum {
+	Q_CHIP_SIZE = 0x27,
+	Q_BLOCKS = 0x2d,
+	Q_BLOCK_SIZE = 0x2f,
+};
+static const u8 query[] = {
+	/* Command set: Intel, extended; its table is at 0x31. */
+	[0x10] = 'Q',
+	[0x11] = 'R',
+	[0x12] = 'Y',
+	[0x13] = 1,
+	[0x15] = 0x31,
+	/* 1.7 to 2.0 V; times to program a word, to program a buffer, to erase a block. */
+	[0x1b] = 0x17,
+	[0x1c] = 0x20,
+	[0x1f] = 1,
+	[0x20] = 1,
+	[0x21] = 1,
+	/* 16 lines wide, the buffer, and all blocks of one size. */
+	[0x28] = 1,
+	[0x2a] = BUFFER_LOG2,
+	[0x2c] = 1,
+	/* Version 1.0; blocks are locked one by one, at once. */
+	[0x31] = 'P',
+	[0x32] = 'R',
+	[0x33] = 'I',
+	[0x34] = '1',
+	[0x35] = '0',
+	[0x36] = BIT(5),
+	/* Which lock bits there are; 1.8 V; one protection register, with nothing in it. */
+	[0x3b] = BLOCK_LOCKED | BLOCK_LOCKED_DOWN,
+	[0x3d] = 0x18,
+	[0x3f] = 1,
+	[0x43] = 0
+};
+
+static u8 query_byte(const struct flash *f, u64 index)
+{
+	u64 blocks = f->size / BLOCK_SIZE - 1;
+
+	switch (index) {
+	case Q_CHIP_SIZE:
+		return (u8)__builtin_ctzll(f->size / 2);
+	case Q_BLOCKS:
+		return (u8)blocks;
+	case Q_BLOCKS + 1:
+		return (u8)(blocks >> 8);
+	case Q_BLOCK_SIZE:
+		return (u8)(BLOCK_SIZE / 2 / 256);
+	case Q_BLOCK_SIZE + 1:
+		return (u8)(BLOCK_SIZE / 2 / 256 >> 8);
+	}
+	return index < sizeof(query) ? query[index] : 0;
+}
+
+static u8 id_byte(const struct flash *f, u64 offset)
+{
+	switch (offset % BLOCK_SIZE / BANK_WIDTH) {
+	case 0:
+		return ID_MANUFACTURER;
+	case 1:
+		return ID_DEVICE;
+	case 2:
+		return f->locks[offset / BLOCK_SIZE];
+	}
+	return 0;
+}
+
+/* The low byte of what each chip puts on its 16 lines, when that is not the array. */
+static u8 chip_byte(const struct flash *f, u64 offset)
+{
+	switch (f->mode) {
+	case MODE_STATUS:
+		return f->status;
+	case MODE_ID:
+		return id_byte(f, offset);
+	default:
+		return query_byte(f, offset / BANK_WIDTH);
+	}
+}
+
+static void flash_read(void *opaque, u64 offset, void *data, u32 len)
+{
+	struct flash *f = opaque;
+	u8 *bytes = data;
+
+	pthread_mutex_lock(&f->lock);
+	if (f->mode == MODE_ARRAY)
+		memcpy(bytes, f->array + offset, len);
+	else
+		for (u32 i = 0; i < len; i++)
+			bytes[i] = (offset + i) & 1 ? 0 : chip_byte(f, offset + i);
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* Changing */
+
+/* Both ends of a change lie in blocks that may be changed; else the status says so. */
+static bool may_change(struct flash *f, u64 offset, u64 len, u8 error)
+{
+	if (!((f->locks[offset / BLOCK_SIZE] | f->locks[(offset + len - 1) / BLOCK_SIZE]) &
+	      BLOCK_LOCKED))
+		return true;
+	f->status |= error | SR_LOCKED;
+	return false;
+}
+
+/* The file first: the guest reads what is kept. */
+static void store(struct flash *f, u64 offset, const u8 *data, u64 len, u8 error)
+{
+	int ret = pwrite_full(f->fd, data, len, (off_t)offset);
+
+	if (ret) {
+		guest_log(LOG_ERROR, "flash '%s': cannot write at 0x%llx: %s", f->path, offset,
+			  strerror(-ret));
+		f->status |= error;
+		return;
+	}
+	memcpy(f->array + offset, data, len);
+}
+
+/* Programming only clears bits. @len is at most BUFFER_SIZE. */
+static void program(struct flash *f, u64 offset, const u8 *data, u32 len)
+{
+	u8 merged[BUFFER_SIZE];
+
+	if (!may_change(f, offset, len, SR_PROGRAM_ERROR))
+		return;
+	for (u32 i = 0; i < len; i++)
+		merged[i] = f->array[offset + i] & data[i];
+	store(f, offset, merged, len, SR_PROGRAM_ERROR);
+}
+
+static void erase(struct flash *f, u64 offset)
+{
+	offset = ALIGN_DOWN(offset, BLOCK_SIZE);
+	if (may_change(f, offset, BLOCK_SIZE, SR_ERASE_ERROR))
+		store(f, offset, f->erased, BLOCK_SIZE, SR_ERASE_ERROR);
+}
+
+static void set_lock(struct flash *f, u64 offset, u8 command)
+{
+	u8 *state = &f->locks[offset / BLOCK_SIZE];
+
+	switch (command) {
+	case CMD_LOCK:
+		*state |= BLOCK_LOCKED;
+		break;
+	case CMD_LOCK_DOWN:
+		*state = BLOCK_LOCKED | BLOCK_LOCKED_DOWN;
+		break;
+	case CMD_CONFIRM:
+		/* Only a reset undoes a lock-down. */
+		if (!(*state & BLOCK_LOCKED_DOWN))
+			*state &= (u8)~BLOCK_LOCKED;
+		break;
+	case CMD_READ_CONFIG:
+		/* How bursts are read: there are none. */
+		break;
+	default:
+		f->status |= SR_SEQUENCE_ERROR;
+	}
+}
+
+static void begin_buffer(struct flash *f, u8 count)
+{
+	if (count > MAX_COUNT) {
+		f->status |= SR_SEQUENCE_ERROR;
+		f->state = STATE_COMMAND;
+		return;
+	}
+	memset(f->buffer, 0xff, sizeof(f->buffer));
+	f->buffer_len = f->buffer_left = (count + 1U) * BANK_WIDTH;
+	f->state = STATE_BUFFER_DATA;
+}
+
+/* The first word says where the buffer goes, all others lie behind it. */
+static void fill_buffer(struct flash *f, u64 offset, const u8 *data, u32 len)
+{
+	if (f->buffer_left == f->buffer_len)
+		f->buffer_offset = offset;
+	if (!range_within(offset, len, f->buffer_offset, f->buffer_len)) {
+		f->status |= SR_SEQUENCE_ERROR;
+		f->state = STATE_COMMAND;
+		return;
+	}
+	memcpy(f->buffer + (offset - f->buffer_offset), data, len);
+	f->buffer_left -= MIN(len, f->buffer_left);
+	if (!f->buffer_left)
+		f->state = STATE_BUFFER_CONFIRM;
+}
+
+static void end_buffer(struct flash *f, u8 command)
+{
+	u64 last = f->buffer_offset + f->buffer_len - 1;
+
+	if (command != CMD_CONFIRM || last / BLOCK_SIZE != f->buffer_offset / BLOCK_SIZE)
+		f->status |= SR_SEQUENCE_ERROR;
+	else
+		program(f, f->buffer_offset, f->buffer, f->buffer_len);
+}
+
+static void begin_command(struct flash *f, u8 command)
+{
+	f->mode = MODE_STATUS;
+	switch (command) {
+	case CMD_PROGRAM:
+	case CMD_PROGRAM_ALT:
+		f->state = STATE_PROGRAM;
+		break;
+	case CMD_BUFFERED_PROGRAM:
+		f->state = STATE_BUFFER_COUNT;
+		break;
+	case CMD_ERASE:
+		f->state = STATE_ERASE;
+		break;
+	case CMD_LOCK_SETUP:
+		f->state = STATE_LOCK;
+		break;
+	case CMD_PROGRAM_OTP:
+		f->state = STATE_OTP;
+		break;
+	case CMD_CLEAR_STATUS:
+		f->status = SR_READY;
+		break;
+	case CMD_READ_STATUS:
+	case CMD_SUSPEND:
+	case CMD_CONFIRM:
+		/* Nothing is ever under way that could be suspended. */
+		break;
+	case CMD_READ_ID:
+		f->mode = MODE_ID;
+		break;
+	case CMD_READ_QUERY:
+		f->mode = MODE_QUERY;
+		break;
+	default:
+		/* CMD_READ_ARRAY, and what chips of other kinds are asked when they are probed. */
+		f->mode = MODE_ARRAY;
+	}
+}
+
+/* One cycle on the bus. A command is in the low byte of each chip's lines. */
+static void bus_cycle(struct flash *f, u64 offset, const u8 *data, u32 len)
+{
+	enum state state = f->state;
+	u8 command = data[0];
+
+	f->state = STATE_COMMAND;
+	switch (state) {
+	case STATE_COMMAND:
+		begin_command(f, command);
+		break;
+	case STATE_PROGRAM:
+		program(f, offset, data, len);
+		break;
+	case STATE_BUFFER_COUNT:
+		begin_buffer(f, command);
+		break;
+	case STATE_BUFFER_DATA:
+		f->state = STATE_BUFFER_DATA;
+		fill_buffer(f, offset, data, len);
+		break;
+	case STATE_BUFFER_CONFIRM:
+		end_buffer(f, command);
+		break;
+	case STATE_ERASE:
+		if (command == CMD_CONFIRM)
+			erase(f, offset);
+		else
+			f->status |= SR_SEQUENCE_ERROR;
+		break;
+	case STATE_LOCK:
+		set_lock(f, offset, command);
+		break;
+	case STATE_OTP:
+		f->status |= SR_PROGRAM_ERROR | SR_LOCKED;
+		break;
+	}
+}
+
+static void flash_write(void *opaque, u64 offset, const void *data, u32 len)
+{
+	struct flash *f = opaque;
+
+	pthread_mutex_lock(&f->lock);
+	for (u32 done = 0; done < len; done += BANK_WIDTH)
+		bus_cycle(f, offset + done, (const u8 *)data + done,
+			  MIN(len - done, (u32)BANK_WIDTH));
+	pthread_mutex_unlock(&f->lock);
+}
+
+static const struct bus_ops flash_bus_ops = {
+	.read = flash_read,
+	.write = flash_write,
+};
+
+/* The device */
+
+/* Not locked at power-on, as kvmtool has it; the blocks of a file that cannot be written stay
+ * locked. */
+static void flash_reset(struct device *dev)
+{
+	struct flash *f = container_of(dev, struct flash, dev);
+
+	pthread_mutex_lock(&f->lock);
+	f->mode = MODE_ARRAY;
+	f->state = STATE_COMMAND;
+	f->status = SR_READY;
+	memset(f->locks, f->readonly ? BLOCK_LOCKED | BLOCK_LOCKED_DOWN : 0, f->size / BLOCK_SIZE);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static int flash_realize(struct device *dev, struct vm *vm)
+{
+	struct flash *f = container_of(dev, struct flash, dev);
+	int ret = bus_add(&vm->mmio, f->base, f->size, &flash_bus_ops, f, dev->name);
+
+	if (ret) {
+		err("%s: cannot claim address 0x%llx: %s", dev->name, f->base, strerror(-ret));
+		return ret;
+	}
+	flash_reset(dev);
+	return 0;
+}
+
+/* EDK2 keeps its variables in the flash with this label. */
+static void flash_describe_fdt(struct device *dev, struct dt *dt)
+{
+	const struct flash *f = container_of(dev, struct flash, dev);
+
+	dt_node(dt, "flash@%llx", f->base);
+	dt_string(dt, "compatible", "cfi-flash");
+	dt_reg(dt, f->base, f->size);
+	dt_u32(dt, "bank-width", BANK_WIDTH);
+	dt_string(dt, "label", "System-firmware");
+	dt_close(dt);
+}
+
+static void flash_free(struct flash *f)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	pthread_mutex_destroy(&f->lock);
+	free(f->array);
+	free(f->erased);
+	free(f->locks);
+	free(f);
+}
+
+static void flash_destroy(struct device *dev)
+{
+	struct flash *f = container_of(dev, struct flash, dev);
+
+	bus_remove(&dev->vm->mmio, f->base);
+	flash_free(f);
+}
+
+static const struct device_ops flash_ops = {
+	.realize = flash_realize,
+	.reset = flash_reset,
+	.describe_fdt = flash_describe_fdt,
+	.destroy = flash_destroy,
+};
+
+/* The file */
+
+static int open_file(struct flash *f)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	f->fd = open(f->path, O_RDWR | O_CLOEXEC);
+	if (f->fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
+		f->readonly = true;
+		lock.l_type = F_RDLCK;
+		f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
+		if (f->fd >= 0)
+			warn("flash '%s': may only be read: what the guest writes to it is refused",
+			     f->path);
+	}
+	if (f->fd < 0) {
+		int ret = -errno;
+
+		err("flash '%s': %s%s", f->path, strerror(-ret),
+		    ret == -ENOENT ? "; make one with: truncate -s 16M FILE" : "");
+		return ret;
+	}
+	/* Where there are no locks, the user's images are the user's business. */
+	if (fcntl(f->fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES)) {
+		err("flash '%s': locked by another process; give each VM a file of its own",
+		    f->path);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int check_size(struct flash *f, u64 max)
+{
+	char size[32], limit[32];
+	struct stat st;
+
+	if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		err("flash '%s': is no regular file", f->path);
+		return -EINVAL;
+	}
+	f->size = (u64)st.st_size;
+	format_size(f->size, size, sizeof(size));
+	format_size(max, limit, sizeof(limit));
+	if (!f->size || f->size % BLOCK_SIZE) {
+		err("flash '%s': its size, %s, is no multiple of 64K, the size of a block; fill it "
+		    "up with: truncate -s %s FILE",
+		    f->path, size, f->size ? "%64K" : limit);
+		return -EINVAL;
+	}
+	if (f->size > max) {
+		err("flash '%s': %s are too much: the machine has room for %s", f->path, size,
+		    limit);
+		return -EFBIG;
+	}
+	/* A chip's size can only be told as a power of two; the rest stays unseen, as in kvmtool.
+	 */
+	f->size = 1ULL << (63 - __builtin_clzll(f->size));
+	if (f->size != (u64)st.st_size)
+		info("flash '%s': the guest sees the first %s of %s, a power of two", f->path,
+		     format_size(f->size, limit, sizeof(limit)), size);
+	return 0;
+}
+
+static int load_file(struct flash *f)
+{
+	int ret;
+
+	f->array = malloc(f->size);
+	f->erased = malloc(BLOCK_SIZE);
+	f->locks = malloc(f->size / BLOCK_SIZE);
+	ret = f->array && f->erased && f->locks ? pread_full(f->fd, f->array, f->size, 0) : -ENOMEM;
+	if (ret)
+		err("flash '%s': cannot read it: %s", f->path, strerror(-ret));
+	else
+		memset(f->erased, 0xff, BLOCK_SIZE);
+	return ret;
+}
+
+int cfi_flash_create(struct vm *vm, u64 base, u64 max, const char *path)
+{
+	struct flash *f = xcalloc(1, sizeof(*f));
+	int ret;
+
+	f->dev.name = "flash";
+	f->dev.ops = &flash_ops;
+	f->base = base;
+	f->path = path;
+	f->fd = -1;
+	pthread_mutex_init(&f->lock, NULL);
+	ret = open_file(f);
+	if (!ret)
+		ret = check_size(f, max);
+	if (!ret)
+		ret = load_file(f);
+	if (!ret)
+		ret = device_add(vm, &f->dev);
+	if (ret)
+		flash_free(f);
+	return ret;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* The boot mark: what it says, and how often. */
+#include "devvm.h"
+
+#include "capture.h"
+#include "lkvm/hw.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+
+#define BASE 0x1050000ULL
+
+static struct devvm d;
+
+static int setup(void **state)
+{
+	const struct arch_place place = { .base = BASE, .size = 4 };
+
+	devvm_init(&d);
+	assert_int_equal(boot_mark_create(&d.vm, &place), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	vm_destroy(&d.vm);
+	return 0;
+}
+
+static const char *mark(u8 value, u64 offset, u32 len)
+{
+	u8 data[8] = { value, 1 };
+
+	capture_begin();
+	assert_true(bus_write(&d.vm.mmio, BASE + offset, data, len));
+	return capture_end();
+}
+
+static void says_the_time(void **state)
+{
+	unsigned int number, ms, tenths;
+
+	/* As if it had begun 1234.5 ms ago. */
+	d.vm.start_ns = now_ns() - 1234500000;
+	assert_one_line(mark(123, 0, 1));
+	assert_int_equal(sscanf(captured, "lkvm: info: boot mark %u: %u.%u ms after start", &number,
+				&ms, &tenths),
+			 3);
+	assert_int_equal(number, 123);
+	assert_in_range(ms * 10 + tenths, 12345, 22345);
+	/* The low byte, whatever the width. */
+	assert_contains(mark(7, 0, 4), "boot mark 7:");
+	assert_string_equal(mark(7, 1, 1), "");
+	assert_string_equal(mark(7, 2, 2), "");
+}
+
+static void counts_from_the_reset(void **state)
+{
+	d.vm.start_ns = now_ns() - 50000000000ULL;
+	vm_reset_devices(&d.vm);
+	assert_contains(mark(1, 0, 1), "ms after the reset");
+	assert_lacks(captured, "1: 500");
+}
+
+static void is_not_read(void **state)
+{
+	u8 data[4];
+
+	assert_true(bus_read(&d.vm.mmio, BASE, data, 4));
+	assert_int_equal(get_le(data, 4), 0xffffffff);
+}
+
+static void does_not_flood(void **state)
+{
+	u32 lines = 0;
+
+	capture_begin();
+	for (int i = 0; i < 1000; i++)
+		assert_true(bus_write(&d.vm.mmio, BASE, "\1", 1));
+	for (const char *p = capture_end(); (p = strchr(p, '\n')); p++)
+		lines++;
+	assert_in_range(lines, 1, 10);
+}
+
+static void as_a_port(void **state)
+{
+	const struct arch_place place = { .pio = true, .base = 0x510, .size = 1 };
+
+	assert_int_equal(boot_mark_create(&d.vm, &place), 0);
+	capture_begin();
+	devvm_out(&d, 0x510, 123, 1);
+	/* This site's lines may be used up by now. */
+	capture_end();
+	assert_int_equal(boot_mark_create(&d.vm, &place), -EEXIST);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(says_the_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(counts_from_the_reset, setup, teardown),
+		cmocka_unit_test_setup_teardown(is_not_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(as_a_port, setup, teardown),
+		cmocka_unit_test_setup_teardown(does_not_flood, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

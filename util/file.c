@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Files that are there whole or not at all. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lkvm/util.h"
+
+#define NEW_FILE_MODE 0666 /* less the umask, as any program's files */
+
+static int write_through(const char *path, const void *buf, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = write_full(fd, buf, len);
+	if (close(fd) && !ret)
+		ret = -errno;
+	return ret;
+}
+
+static int fill(int fd, const void *buf, size_t len)
+{
+	int ret = write_full(fd, buf, len);
+	mode_t mask = umask(0);
+
+	umask(mask);
+	if (!ret && fchmod(fd, NEW_FILE_MODE & ~mask))
+		ret = -errno;
+	return ret;
+}
+
+int write_file(const char *path, const void *buf, size_t len)
+{
+	struct stat st;
+	char *name;
+	int fd, ret;
+
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+		return write_through(path, buf, len);
+	/* In the same folder: a rename does not leave its file system. */
+	name = xasprintf("%s.XXXXXX", path);
+	fd = mkostemp(name, O_CLOEXEC);
+	if (fd < 0) {
+		ret = -errno;
+		free(name);
+		return ret;
+	}
+	ret = fill(fd, buf, len);
+	if (close(fd) && !ret)
+		ret = -errno;
+	if (!ret && rename(name, path))
+		ret = -errno;
+	if (ret)
+		unlink(name);
+	free(name);
+	return ret;
+}
