@@ -9,8 +9,8 @@
 #include "lkvm/selftest.h"
 #include "lkvm/util.h"
 
-/* What the built-in guest has room for (guest/selftest, guest/x86/x86.h). */
-#define BUILT_IN_CPUS	64u
+/* What the built-in guest has room for (guest/selftest, GUEST_MAX_CPUS in guest/build.mk). */
+#define BUILT_IN_CPUS	512u
 #define BUILT_IN_ROUNDS 16384u
 /* The memory in which selftest/run.c lets fresh pages be touched ends here. */
 #define EXITS_MEMORY (256 * MiB)
@@ -55,6 +55,18 @@ static const struct option_spec selftest_options[] = {
 	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names_x86,
 	  .archs = OPT_ARCH_X86, .def = "full for as many CPUs as it reaches, else split",
 	  .help = "interrupt controllers: all in KVM, or the local APICs only" },
+	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names_arm64,
+	  .archs = OPT_ARCH_ARM64, .def = "the first that the host has of gicv3-its, gicv3, gicv2m, gicv2",
+	  .help = "interrupt controller" },
+	{ .type = OPT_FLAG, .name = "nested", MEMBER(nested), .archs = OPT_ARCH_ARM64,
+	  .help = "start the guest at EL2" },
+	{ .type = OPT_FLAG, .name = "e2h0", MEMBER(e2h0), .archs = OPT_ARCH_ARM64,
+	  .help = "with --nested: without the virtualization host extensions" },
+	{ .type = OPT_FLAG, .name = "pmu", MEMBER(pmu), .archs = OPT_ARCH_ARM64,
+	  .help = "give the CPUs performance counters" },
+	{ .type = OPT_CHOICE, .name = "psci", MEMBER(psci), .archs = OPT_ARCH_ARM64,
+	  .choices = psci_kind_names, .def = "kernel",
+	  .help = "who starts and stops CPUs: KVM, or lkvm" },
 	{ .type = OPT_CHOICE, .name = "virtio-transport", MEMBER(transports), .choices = transport_names,
 	  .help = "how virtio devices are attached", .def = "both, one after the other; pci with "
 	  "--exits or an image" },
@@ -63,7 +75,9 @@ static const struct option_spec selftest_options[] = {
 
 	{ .type = OPT_GROUP, .help = "Test image" },
 	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(format), .choices = kernel_format_names_x86,
-	  .def = "auto", .help = "how the image is loaded and entered" },
+	  .archs = OPT_ARCH_X86, .def = "auto", .help = "how the image is loaded and entered" },
+	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(format), .choices = kernel_format_names_image,
+	  .archs = OPT_ARCH_ARM64, .def = "auto", .help = "how the image is loaded and entered" },
 	{ .type = OPT_STRING, .short_name = 'p', .name = "params", .arg = "WORDS", MEMBER(params),
 	  .help = "words for the image's command line" },
 

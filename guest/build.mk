@@ -2,6 +2,7 @@
 # Guests without an operating system: common code in guest/lib, each architecture's in guest/ARCHDIR,
 # the guest of `lkvm selftest` in guest/selftest, tests in tests/native/guests. Every test is a flat image; hello exists in every format.
 
+GUEST_MAX_CPUS := 512
 GUEST_CC := $(CC)
 GUEST_LD := $(CROSS_COMPILE)ld
 GUEST_OBJCOPY := $(CROSS_COMPILE)objcopy
@@ -9,8 +10,10 @@ GUEST_OBJCOPY := $(CROSS_COMPILE)objcopy
 GUEST_CFLAGS := -std=gnu17 $(WARNINGS) -O2 -g -ffreestanding -fno-pic -fno-pie -fno-common \
 	-fno-stack-protector -fno-asynchronous-unwind-tables \
 	-fno-strict-aliasing -fno-tree-loop-distribute-patterns -Iguest/lib -Iguest/$(ARCHDIR) \
-	-Itests/native/guests
+	-Itests/native/guests -DGUEST_MAX_CPUS=$(GUEST_MAX_CPUS)
 GUEST_CFLAGS_x86 := -fcf-protection=none -m64 -mgeneral-regs-only -mno-red-zone -mcmodel=small
+# No vector registers, no calls to a library for atomics, nothing unaligned while the MMU is off.
+GUEST_CFLAGS_arm := -mgeneral-regs-only -mno-outline-atomics -mstrict-align -mcmodel=small
 GUEST_CFLAGS += $(GUEST_CFLAGS_$(ARCHDIR))
 # clang has no such pass and says so
 ifneq ($(findstring clang,$(shell $(GUEST_CC) --version)),)
@@ -25,9 +28,12 @@ GUEST_OBJS := $(patsubst %,$(GUEST_OBJ)/%.o,$(basename $(GUEST_LIB_SRCS) \
 	$(filter-out $(GUEST_ENTRY_32),$(GUEST_ARCH_SRCS))))
 SELFTEST_OBJS := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(sort $(wildcard guest/selftest/*.c)) \
 	guest/$(ARCHDIR)/selftest.c)
-GUEST_TESTS := $(patsubst tests/native/guests/%.c,%,$(sort $(wildcard tests/native/guests/*.c)))
-GUEST_IMAGES := $(GUEST_TESTS:%=$(O)/guests/%.flat) $(O)/guests/hello.elf $(O)/guests/hello.pvh \
-	$(O)/guests/hello.multiboot
+# Tests of what only one architecture has are of no use to others.
+GUEST_TESTS_NOT_arm := exit irq
+GUEST_TESTS := $(filter-out $(GUEST_TESTS_NOT_$(ARCHDIR)), \
+	$(patsubst tests/native/guests/%.c,%,$(sort $(wildcard tests/native/guests/*.c))))
+GUEST_IMAGES_x86 := $(O)/guests/hello.elf $(O)/guests/hello.pvh $(O)/guests/hello.multiboot
+GUEST_IMAGES := $(GUEST_TESTS:%=$(O)/guests/%.flat) $(GUEST_IMAGES_$(ARCHDIR))
 
 guests: $(GUEST_IMAGES) ## build the test guests
 
@@ -50,9 +56,11 @@ guest_link = $(GUEST_LD) -nostdlib -static --no-warn-rwx-segments -z max-page-si
 $(O)/guests/%.elf: $(GUEST_OBJ)/tests/native/guests/%.o $(GUEST_OBJS) guest/$(ARCHDIR)/link.ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(guest_link) -o $@ $(filter %.o,$^)
-# bss is part of a flat image: nothing else tells the loader how long it is.
+# bss is part of a flat image where the guest does not clear it: nothing else tells the loader how long it is.
+guest_flat_x86 := --set-section-flags .bss=alloc,load,contents
+guest_flat = $(GUEST_OBJCOPY) -O binary $(guest_flat_$(ARCHDIR))
 $(O)/guests/%.flat: $(O)/guests/%.elf
-	$(call say,FLAT,$@)$(GUEST_OBJCOPY) -O binary --set-section-flags .bss=alloc,load,contents $< $@
+	$(call say,FLAT,$@)$(guest_flat) $< $@
 $(O)/guests/%.pvh: $(GUEST_OBJ)/tests/native/guests/%.o $(GUEST_OBJ)/pvh.o $(GUEST_OBJS) \
 		guest/$(ARCHDIR)/link.ld
 	@mkdir -p $(@D)
@@ -68,9 +76,18 @@ $(O)/guests/%.multiboot: $(GUEST_OBJ)/tests/native/guests/%.o $(GUEST_OBJ)/multi
 $(O)/selftest.elf: $(SELFTEST_OBJS) $(GUEST_OBJS) guest/$(ARCHDIR)/link.ld
 	$(call say,LD,$@)$(guest_link) -o $@.debug $(filter %.o,$^) && \
 		$(GUEST_OBJCOPY) --strip-all $@.debug $@
-$(EMBEDDED): guest/embed.S $(O)/selftest.elf $(O)/flags
+# The same for loaders that do not take ELF files.
+$(O)/selftest.flat: $(O)/selftest.elf
+	$(call say,FLAT,$@)$(guest_flat) $< $@
+SELFTEST_FILE_x86 := $(O)/selftest.elf
+SELFTEST_FILE_arm := $(O)/selftest.flat
+SELFTEST_FILE := $(SELFTEST_FILE_$(ARCHDIR))
+$(EMBEDDED): guest/embed.S $(SELFTEST_FILE) $(O)/flags
 	@mkdir -p $(@D)
-	$(call say,AS,$<)$(CC) -DSELFTEST_IMAGE='"$(O)/selftest.elf"' -c -o $@ $<
+	$(call say,AS,$<)$(CC) -DSELFTEST_IMAGE='"$(SELFTEST_FILE)"' -c -o $@ $<
+
+# Code of the guest that is tested on this machine.
+$(O)/tests/test_guest_fdt: ALL_CPPFLAGS += -Iguest/lib -Iguest/$(ARCHDIR)
 
 .SECONDARY: $(GUEST_OBJS) $(SELFTEST_OBJS) $(GUEST_TESTS:%=$(GUEST_OBJ)/tests/native/guests/%.o) $(GUEST_TESTS:%=$(O)/guests/%.elf)
 .PHONY: guests

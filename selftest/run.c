@@ -240,7 +240,7 @@ int selftest_image_run(const struct selftest_options *o, struct selftest_report 
 /* Exits */
 
 #define MAX_SAMPLES 16384u
-/* Memory set aside in which to touch fresh pages. */
+/* Memory set aside in which to touch fresh pages, from the beginning of RAM. */
 #define SMALL_BASE (64 * MiB)
 #define SMALL_SIZE (64 * MiB)
 #define HUGE_BASE  (128 * MiB)
@@ -344,12 +344,22 @@ static int try_hypercall(const struct selftest_options *o, bool *returned, int *
 	return ret;
 }
 
+/* Where RAM begins: smaller regions are flash and the like. */
+static u64 ram_base(const struct guest_memory *mem)
+{
+	for (unsigned int i = 0; i < mem->count; i++)
+		if (mem->regions[i].size >= HUGE_BASE + HUGE_SIZE)
+			return mem->regions[i].gpa;
+	return 0;
+}
+
 /* Fresh pages of the size that is to be measured. */
 static void prepare_pages(struct selftest_vm *vm)
 {
 	struct guest_memory *mem = &vm->machine.vm.mem;
-	void *small = gmem_ptr(mem, SMALL_BASE, SMALL_SIZE);
-	void *huge = gmem_ptr(mem, HUGE_BASE, HUGE_SIZE);
+	u64 base = ram_base(mem);
+	void *small = gmem_ptr(mem, base + SMALL_BASE, SMALL_SIZE);
+	void *huge = gmem_ptr(mem, base + HUGE_BASE, HUGE_SIZE);
 
 	if (small && madvise(small, SMALL_SIZE, MADV_NOHUGEPAGE))
 		debug("madvise: %s", strerror(errno));

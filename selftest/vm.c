@@ -195,12 +195,16 @@ static int configure(struct selftest_vm *vm, enum virtio_transport_kind transpor
 	cfg->memory = o->memory ? o->memory : o->exits ? 256 * MiB : 4 * GiB;
 	cfg->irqchip = (enum irqchip_kind)o->irqchip;
 	cfg->transport = transport;
+	cfg->nested = o->nested;
+	cfg->e2h0 = o->e2h0;
+	cfg->pmu = o->pmu;
+	cfg->psci = (enum psci_kind)o->psci;
 	cfg->nodefaults = true;
 	cfg->no_reboot = true; /* it comes back to us, see selftest_vm_restart */
 	cfg->rng = true;
 	cfg->params = cmdline ? xstrdup(cmdline) : NULL;
 	cfg->kernel = xstrdup(o->image ? o->image : "the built-in guest");
-	cfg->kernel_format = o->image ? (enum kernel_format)o->format : KERNEL_ELF;
+	cfg->kernel_format = o->image ? (enum kernel_format)o->format : KERNEL_AUTO;
 	free(cfg->kvm_path);
 	cfg->kvm_path = xstrdup(o->kvm_path);
 	config_add_net(cfg)->mode = NET_LOOPBACK;

@@ -33,9 +33,11 @@ struct guest_range {
 };
 
 struct guest_boot {
-	const char *protocol; /* "linux64", "pvh", "multiboot" */
+	const char *protocol; /* "linux64", "pvh", "multiboot", "fdt" */
 	const char *cmdline;
 	u64 rsdp; /* 0: not told */
+	u64 ram_base;
+	u64 keep, keep_end; /* RAM that we and what the loader left are in */
 	struct guest_range map[GUEST_MAX_RANGES];
 	u32 nr_ranges;
 	struct guest_range modules[GUEST_MAX_MODULES]; /* initrds */
@@ -78,35 +80,8 @@ static inline u32 atomic_read(const u32 *p)
 	return __atomic_load_n(p, __ATOMIC_SEQ_CST);
 }
 
-/* MMIO */
-static inline u8 read8(u64 addr)
-{
-	return *(volatile u8 *)(uintptr_t)addr;
-}
-static inline u16 read16(u64 addr)
-{
-	return *(volatile u16 *)(uintptr_t)addr;
-}
-static inline u32 read32(u64 addr)
-{
-	return *(volatile u32 *)(uintptr_t)addr;
-}
-static inline void write8(u64 addr, u8 v)
-{
-	*(volatile u8 *)(uintptr_t)addr = v;
-}
-static inline void write16(u64 addr, u16 v)
-{
-	*(volatile u16 *)(uintptr_t)addr = v;
-}
-static inline void write32(u64 addr, u32 v)
-{
-	*(volatile u32 *)(uintptr_t)addr = v;
-}
-static inline void write64(u64 addr, u64 v)
-{
-	*(volatile u64 *)(uintptr_t)addr = v;
-}
+/* Architecture: MMIO. readN(address) and writeN(address, value), N bits, never split or merged. */
+#include "mmio.h"
 
 /* lib/acpi.c: the table of that signature, checksums verified; NULL: none. */
 const void *acpi_find(const char *signature);
@@ -115,13 +90,37 @@ const void *acpi_dsdt(void);
 /* The @nth virtio-mmio device of the DSDT; false: there is none. */
 bool acpi_virtio_mmio(u32 nth, u64 *base, u32 *irq);
 
-/* Architecture */
-struct arch_devices {
-	u64 virtio_mmio, virtio_mmio_stride;
-	u32 virtio_mmio_count, virtio_mmio_irq;
-	u64 pci_window; /* free addresses for 32-bit BARs */
-};
-extern const struct arch_devices arch_devices;
+/*
+ * lib/fdt.c: the device tree, one at a time. Buses have two cells for addresses and two for sizes.
+ * fdt_size: of a tree that begins there, 0: none does. fdt_open: false: it is damaged, and has no
+ * nodes then. Nodes are found by a string of a property (which may be a list of them), by their
+ * "compatible", by phandle; FDT_NONE: there is none.
+ */
+#define FDT_NONE (~0u)
+u32 fdt_size(const void *blob);
+bool fdt_open(const void *blob);
+u32 fdt_find(const char *name, const char *value, u32 nth);
+u32 fdt_compatible(const char *compatible, u32 nth);
+u32 fdt_child_of_root(const char *name);
+u32 fdt_phandle(u32 phandle);
+u32 fdt_next(u32 node);
+const void *fdt_prop(u32 node, const char *name, u32 *len);
+u32 fdt_u32(u32 node, const char *name, u32 def);
+bool fdt_has_string(u32 node, const char *name, const char *value);
+bool fdt_reg(u32 node, u32 nth, u64 *base, u64 *size);
+/* Cell @n of a property, and the 64-bit number that begins there. */
+u32 fdt_cell(const void *cells, u32 n);
+u64 fdt_cells(const void *cells, u32 n);
+
+/* Architecture. CPUs have an index from 0 (the first) to GUEST_MAX_CPUS - 1 (the compiler is told).
+ */
+
+/* What devices there are, as the machine describes them. */
+bool arch_virtio_mmio(u32 nth, u64 *base, u32 *irq); /* false: that many there are not */
+u64 arch_ecam(void);				     /* PCI's configuration space; 0: none */
+u64 arch_pci_window(void);			     /* free addresses for 32-bit BARs */
+u32 arch_pci_line(u32 slot, u32 pin);		     /* the interrupt that pin (1 to 4) raises */
+
 void arch_putc(char c);
 /* A key, or -1: none waits. */
 int arch_getc(void);
@@ -138,10 +137,14 @@ void arch_send_ipi(u32 index, u32 vector);
 u32 arch_cpu_index(void);
 /* Call @fn at each interrupt @vector (0x20 to 0x4f) on the CPU that it comes to. */
 void arch_set_handler(u32 vector, void (*fn)(void));
-/* Lead a level-triggered interrupt of the platform to @vector of the first CPU. */
-void arch_route_irq(u32 irq, u32 vector);
-/* Address and data of the message that raises @vector on the first CPU. */
-void arch_msi_message(u32 vector, u64 *addr, u32 *data);
+/* Lead an interrupt of the platform to @vector of the first CPU. */
+void arch_route_irq(u32 irq, u32 vector, bool edge);
+void arch_mask_irq(u32 irq);
+/*
+ * Address and data of the message that raises @vector on the first CPU when @requester (PCI: bus,
+ * device and function) writes it; false: messages go nowhere.
+ */
+bool arch_msi_message(u32 vector, u32 requester, u64 *addr, u32 *data);
 /* Map 1 GiB at @gpa (a multiple of it, above the first 4) to its own address. */
 void arch_map_gib(u64 gpa);
 

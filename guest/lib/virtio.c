@@ -66,13 +66,6 @@ static struct {
 
 /* PCI configuration space by ECAM */
 
-static u64 ecam(void)
-{
-	const u8 *mcfg = acpi_find("MCFG");
-
-	return mcfg ? *(const u64 *)(mcfg + 44) : 0;
-}
-
 /* Give the BAR an address if nobody has. */
 static u64 bar_address(u64 fn, u32 bar)
 {
@@ -85,7 +78,7 @@ static u64 bar_address(u64 fn, u32 bar)
 	write32(reg, ~0u);
 	size = ~(read32(reg) & ~0xfu) + 1;
 	if (!next)
-		next = arch_devices.pci_window;
+		next = arch_pci_window();
 	next = (next + size - 1) & ~((u64)size - 1);
 	write32(reg, (u32)next);
 	if (low & 4)
@@ -106,7 +99,6 @@ static void read_capability(struct virtio *v, u64 fn, u64 cap)
 		v->msix = bar_address(fn, table & 7) + (table & ~7u);
 		v->msix_pending = bar_address(fn, pending & 7) + (pending & ~7u);
 		v->msix_cap = cap;
-		write16(cap + 2, 0x8000); /* enabled, not masked */
 		return;
 	}
 	if (read8(cap) != 0x09) /* vendor: 4.1.4 */
@@ -131,12 +123,14 @@ static void read_capability(struct virtio *v, u64 fn, u64 cap)
 
 static bool find_pci(struct virtio *v, u32 id, u32 nth)
 {
-	u64 base = ecam();
+	u64 base = arch_ecam();
 
 	for (u64 fn = base; base && fn < base + 32 * 0x8000; fn += 0x8000) {
 		if (read32(fn) != (0x1af4 | (0x1040 + id) << 16) || nth--)
 			continue;
 		v->pci = true;
+		v->requester = (u32)(fn - base) >> 12;
+		v->irq = arch_pci_line(v->requester >> 3, read8(fn + 0x3d));
 		write16(fn + 4, 0); /* the BARs move */
 		for (u8 cap = read8(fn + 0x34); cap; cap = read8(fn + cap + 1))
 			read_capability(v, fn, fn + cap);
@@ -148,15 +142,13 @@ static bool find_pci(struct virtio *v, u32 id, u32 nth)
 
 static bool find_mmio(struct virtio *v, u32 id, u32 nth)
 {
-	for (u32 i = 0; i < arch_devices.virtio_mmio_count; i++) {
-		u64 base = arch_devices.virtio_mmio + i * arch_devices.virtio_mmio_stride;
-		u32 irq = arch_devices.virtio_mmio_irq + i;
+	u64 base;
+	u32 irq;
 
-		/* What is described comes before what we expect. */
-		if (acpi_dsdt() && !acpi_virtio_mmio(i, &base, &irq))
-			return false;
+	for (u32 i = 0; arch_virtio_mmio(i, &base, &irq); i++) {
 		if (read32(base + M_MAGIC) != 0x74726976 || read32(base + M_ID) != id || nth--)
 			continue;
+		v->line = true;
 		v->common = base;
 		v->config = base + M_CONFIG;
 		v->irq = irq;
@@ -225,25 +217,37 @@ static void write_addr(u64 reg, const volatile void *p)
 	write32(reg + 4, (u32)((uintptr_t)p >> 32));
 }
 
+/* By a message if they go somewhere, else by the line. */
+static bool pci_interrupt(struct virtio *v, u32 q)
+{
+	u64 entry = v->msix + 16 * q, addr;
+	u32 data;
+
+	v->line = !v->msix || !arch_msi_message(VQ_VECTOR + q, v->requester, &addr, &data);
+	if (v->msix)
+		write16(v->msix_cap + 2, v->line ? 0 : 0x8000); /* enabled, not masked */
+	if (v->line) {
+		arch_route_irq(v->irq, VQ_VECTOR, false);
+		return true;
+	}
+	write32(entry, (u32)addr);
+	write32(entry + 4, (u32)(addr >> 32));
+	write32(entry + 8, data);
+	write32(entry + 12, 0);
+	write16(v->common + C_Q_MSIX, (u16)q);
+	return read16(v->common + C_Q_MSIX) == q;
+}
+
 static bool pci_queue(struct virtio *v, u32 q, bool interrupts)
 {
-	u64 c = v->common, entry = v->msix + 16 * q, addr;
-	u32 data;
+	u64 c = v->common;
 
 	write16(c + C_Q_SELECT, (u16)q);
 	if (read16(c + C_Q_SIZE) < VQ_SIZE)
 		return false;
 	write16(c + C_Q_SIZE, VQ_SIZE);
-	if (interrupts) {
-		arch_msi_message(VQ_VECTOR + q, &addr, &data);
-		write32(entry, (u32)addr);
-		write32(entry + 4, (u32)(addr >> 32));
-		write32(entry + 8, data);
-		write32(entry + 12, 0);
-		write16(c + C_Q_MSIX, (u16)q);
-		if (read16(c + C_Q_MSIX) != q)
-			return false;
-	}
+	if (interrupts && !pci_interrupt(v, q))
+		return false;
 	write_addr(c + C_Q_DESC, rings[q].desc);
 	write_addr(c + C_Q_AVAIL, &rings[q].avail);
 	write_addr(c + C_Q_USED, &rings[q].used);
@@ -261,7 +265,7 @@ static bool mmio_queue(struct virtio *v, u32 q, bool interrupts)
 		return false;
 	write32(c + M_Q_SIZE, VQ_SIZE);
 	if (interrupts)
-		arch_route_irq(v->irq, VQ_VECTOR);
+		arch_route_irq(v->irq, VQ_VECTOR, false);
 	write_addr(c + M_Q_DESC, rings[q].desc);
 	write_addr(c + M_Q_AVAIL, &rings[q].avail);
 	write_addr(c + M_Q_USED, &rings[q].used);
@@ -321,8 +325,12 @@ void vq_add(struct virtio *v, u32 q, const struct vq_buf *bufs, u32 n)
 
 void vq_kick(struct virtio *v, u32 q)
 {
-	if (rings[q].used.flags & 1) /* NO_NOTIFY */
-		return;
+	if (!(rings[q].used.flags & 1)) /* NO_NOTIFY */
+		vq_notify(v, q);
+}
+
+void vq_notify(struct virtio *v, u32 q)
+{
 	if (v->q[q].wide)
 		write32(v->q[q].notify_addr, q);
 	else

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A driver's half of virtio (VIRTIO 1.3), as little as tests need: PCI with MSI-X or MMIO with its
- * line, split rings, one request at a time or several, interrupts or polling.
+ * A driver's half of virtio (VIRTIO 1.3), as little as tests need: PCI with MSI-X (or its line
+ * where messages go nowhere) or MMIO with its line, split rings, one request at a time or several,
+ * interrupts or polling.
  */
 #ifndef GUEST_VIRTIO_H
 #define GUEST_VIRTIO_H
@@ -32,10 +33,12 @@ struct vq {
 
 struct virtio {
 	bool pci;
+	bool line; /* all queues share one, with the vector of the first */
 	u64 common, config, isr, notify, msix; /* PCI: capabilities; MMIO: common is the base */
 	u64 msix_cap, msix_pending;
 	u32 notify_multiplier;
 	u32 irq;
+	u32 requester; /* PCI: bus, device, function */
 	struct vq q[VQ_MAX];
 };
 
@@ -49,11 +52,13 @@ bool virtio_queue(struct virtio *v, u32 q, bool interrupts);
 void virtio_driver_ok(struct virtio *v);
 u8 virtio_status(struct virtio *v);
 void virtio_reset(struct virtio *v);
-/* After an interrupt on MMIO. Returns the reasons. */
+/* After an interrupt by a line. Returns the reasons. */
 u32 virtio_ack(struct virtio *v);
 
 void vq_add(struct virtio *v, u32 q, const struct vq_buf *bufs, u32 n);
+/* Notify the device, if it wants to know; or whether or not it does. */
 void vq_kick(struct virtio *v, u32 q);
+void vq_notify(struct virtio *v, u32 q);
 /* The next used buffer's head, or -1. */
 int vq_used(struct virtio *v, u32 q, u32 *len);
 /* The same, waiting for some seconds. */

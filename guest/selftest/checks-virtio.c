@@ -12,7 +12,7 @@ static volatile u32 interrupts[VQ_MAX];
 /* A line may be seen raised once more before its fall gets through: without a reason it is none. */
 static void on_queue(u32 q)
 {
-	if (v.pci || virtio_ack(&v))
+	if (!v.line || virtio_ack(&v))
 		interrupts[q]++;
 }
 
@@ -26,10 +26,10 @@ static void on_queue_1(void)
 	on_queue(1);
 }
 
-/* On MMIO all queues share the vector of the first. */
+/* By a line all queues share the vector of the first. */
 static volatile u32 *counter(u32 q)
 {
-	return &interrupts[v.pci ? q : 0];
+	return &interrupts[v.line ? 0 : q];
 }
 
 static bool start(u32 id, u64 features, u32 queues)
@@ -98,10 +98,10 @@ static const char *check_interrupts(void)
 {
 	if (!start(VIRTIO_RNG, 0, 1))
 		return NULL;
-	if (v.pci)
-		check_msix();
-	else
+	if (v.line)
 		check_line();
+	else
+		check_msix();
 	virtio_reset(&v);
 	return NULL;
 }

@@ -2,8 +2,8 @@
 /*
  * What each kind of exit costs: samples in cycles, left in memory for lkvm, which is told where
  * ("@exit NAME COUNT ADDRESS") and makes the statistics. Words: rounds=N, nohypercall,
- * small=ADDRESS and huge=ADDRESS (fresh memory in small and in huge pages), small_size, huge_size,
- * nohuge.
+ * small=OFFSET and huge=OFFSET into RAM (fresh memory in small and in huge pages), small_size,
+ * huge_size, nohuge.
  */
 #include "selftest.h"
 
@@ -11,11 +11,12 @@
 /* Without rounds=N: as many as fit into some time, within bounds. */
 #define BUDGET_MS      100
 #define DEFAULT_ROUNDS 2000
+#define FAILED	       (~0ULL)
 
 struct kind {
 	const char *name;
 	const char *(*start)(void); /* the reason why it cannot be measured, or NULL; may be NULL */
-	u64 (*sample)(void);	    /* cycles; 0: a failed sample */
+	u64 (*sample)(void);	    /* cycles, or FAILED */
 	void (*stop)(void);	    /* may be NULL */
 };
 
@@ -37,7 +38,7 @@ static void measure(const struct kind *k)
 	while (n < wanted && n < MAX_SAMPLES && failed < 10) {
 		u64 cycles = k->sample();
 
-		if (cycles)
+		if (cycles != FAILED)
 			samples[n++] = cycles > ~0u ? ~0u : (u32)cycles;
 		else
 			failed++;
@@ -124,7 +125,7 @@ static u64 sample_ioeventfd(void)
 {
 	u64 start = arch_cycles();
 
-	vq_kick(&v, 0);
+	vq_notify(&v, 0);
 	return arch_cycles() - start;
 }
 
@@ -151,7 +152,7 @@ static u64 sample_timer(void)
 	u64 start = arch_cycles();
 
 	arch_timers[0].arm(0);
-	return wait_until(&fired, before + 1, true) ? fired_at - start : 0;
+	return wait_until(&fired, before + 1, true) ? fired_at - start : FAILED;
 }
 
 static void stop_timer(void)
@@ -202,9 +203,9 @@ static u64 send(void)
 
 	arch_send_ipi(1, IPI_VECTOR);
 	if (!wait_until(&fired, before + 1, true))
-		return 0;
+		return FAILED;
 	/* Clocks that differ from CPU to CPU would make nonsense of it. */
-	return fired_at > start ? fired_at - start : 0;
+	return fired_at >= start ? fired_at - start : FAILED;
 }
 
 /* Long enough for KVM to give up polling and put the vcpu's thread to sleep (halt_poll_ns). */
@@ -223,8 +224,8 @@ static u64 next_page, end_page, page_step;
 
 static const char *start_pages(u64 base, u64 size, u64 step)
 {
-	next_page = base;
-	end_page = base + size;
+	next_page = boot.ram_base + base;
+	end_page = next_page + size;
 	page_step = step;
 	return base ? NULL : "no memory was set aside for it";
 }
@@ -246,7 +247,7 @@ static u64 sample_page(void)
 	u64 start = arch_cycles();
 
 	if (next_page >= end_page)
-		return 0;
+		return FAILED;
 	*(volatile u32 *)next_page = 1;
 	next_page += page_step;
 	return arch_cycles() - start;

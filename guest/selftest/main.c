@@ -18,6 +18,9 @@ static void first_boot(void)
 {
 	u32 n = run_checks(machine_checks, nr_machine_checks);
 
+	n += run_checks(arch_checks, arch_nr_checks);
+	n += check_timers();
+	n += run_checks(cpu_checks, nr_cpu_checks);
 	n += run_checks(virtio_checks, nr_virtio_checks);
 	print("@points %u\n", n);
 	end(arch_reset, "reboot");

@@ -12,8 +12,9 @@
 #include "virtio.h"
 
 /* Interrupt vectors; the queues of virtio have VQ_VECTOR and up. */
-#define TIMER_VECTOR 0x21
-#define IPI_VECTOR   0x23
+#define TIMER_VECTOR  0x21
+#define SERIAL_VECTOR 0x22
+#define IPI_VECTOR    0x23
 
 /* checks.c: note that @what is wrong unless the two are equal; true when they are. */
 bool expect(const char *what, u64 seen, u64 wanted);
@@ -40,8 +41,10 @@ static inline bool wait_for(const volatile u32 *p, u32 wanted)
 void let_interrupts_in(void);
 
 /* checks-machine.c, checks-virtio.c */
-extern const struct check machine_checks[], virtio_checks[];
-extern const u32 nr_machine_checks, nr_virtio_checks;
+extern const struct check machine_checks[], cpu_checks[], virtio_checks[];
+extern const u32 nr_machine_checks, nr_cpu_checks, nr_virtio_checks;
+/* Each of arch_timers; the number of points. */
+u32 check_timers(void);
 const char *check_disk_survives(void);
 
 /* exits.c */
@@ -53,11 +56,13 @@ void probe_hypercall(void);
 
 /* The machine's description, as far as the checks can: tables, checksums. */
 const char *arch_check_description(void);
-/* Accesses to I/O ports; the reason where there are none. */
-const char *arch_check_ports(void);
-/* A register of the first serial port, a 16550. */
+/* What only this architecture has. */
+extern const struct check arch_checks[];
+extern const u32 arch_nr_checks;
+/* A register of the first serial port, a 16550, and its interrupt; false: it is not described. */
 u8 arch_uart_read(u32 reg);
 void arch_uart_write(u32 reg, u8 value);
+bool arch_uart_irq(u32 *irq, bool *edge);
 /* They are off but in arch_wait and between these two. */
 void arch_interrupts(bool on);
 /* A counter that never stands still, the same on every CPU, and its frequency (0: not known). */

@@ -66,7 +66,7 @@ ap_cr3:	.quad	0
 ap_next:
 	.long	1
 
-	.bss
+	.section .stacks, "aw", @nobits
 	.balign	16
 ap_stacks:
 	.skip	MAX_CPUS * STACK_SIZE

@@ -19,6 +19,13 @@ struct gate {
 #define GATE_INTERRUPT	0x8e
 #define SPURIOUS_VECTOR 0x4f
 
+/* Intel SDM volume 3, 10.4.4, 10.12 */
+#define MSR_APIC_BASE 0x1b
+#define APIC_BASE_X2  (1 << 10)
+#define MSR_X2APIC    0x800
+/* Ids up to 254 need no x2APIC; machines with more CPUs than this show that it works. */
+#define MAX_XAPIC_CPUS 64
+
 static struct gate idt[NR_VECTORS];
 static void (*handlers[NR_VECTORS])(void);
 
@@ -87,8 +94,44 @@ void arch_wait(void)
 	__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
+static bool x2apic;
+
+u32 lapic_read(u32 reg)
+{
+	return x2apic ? (u32)rdmsr(MSR_X2APIC + (reg >> 4)) : read32(LAPIC_BASE + reg);
+}
+
+void lapic_write(u32 reg, u32 v)
+{
+	if (x2apic)
+		wrmsr(MSR_X2APIC + (reg >> 4), v);
+	else
+		write32(LAPIC_BASE + reg, v);
+}
+
+u32 lapic_id(void)
+{
+	return x2apic ? lapic_read(LAPIC_ID) : lapic_read(LAPIC_ID) >> 24;
+}
+
+/* Before the first CPU uses its APIC; others follow it in x86_ap_main. */
+static void choose_apic_mode(void)
+{
+	static bool chosen;
+	u32 r[4];
+
+	if (chosen)
+		return;
+	chosen = true;
+	cpuid(1, r);
+	x2apic = arch_nr_cpus() > MAX_XAPIC_CPUS && (r[2] >> 21 & 1);
+}
+
 void lapic_enable(void)
 {
+	choose_apic_mode();
+	if (x2apic)
+		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_X2);
 	/* The 8259s are out of use: each of their inputs is masked. */
 	outb(0x21, 0xff);
 	outb(0xa1, 0xff);
@@ -103,17 +146,23 @@ void ioapic_route(u32 pin, u32 vector, u32 flags)
 	write32(IOAPIC_BASE + 0x10, vector | flags);
 }
 
-void arch_route_irq(u32 irq, u32 vector)
+void arch_route_irq(u32 irq, u32 vector, bool edge)
 {
 	lapic_enable();
-	ioapic_route(irq, vector, 1 << 15); /* level */
+	ioapic_route(irq, vector, edge ? 0 : 1 << 15);
 }
 
-void arch_msi_message(u32 vector, u64 *addr, u32 *data)
+void arch_mask_irq(u32 irq)
+{
+	ioapic_route(irq, 0x20, 1 << 16);
+}
+
+bool arch_msi_message(u32 vector, u32 requester, u64 *addr, u32 *data)
 {
 	lapic_enable();
 	*addr = LAPIC_BASE; /* to APIC id 0 */
 	*data = vector;
+	return true;
 }
 
 /* ACPI 6.5, 5.2.12: enabled local APICs, as xAPIC or x2APIC entries. */
@@ -134,11 +183,13 @@ static u32 madt_cpus(u32 *ids)
 	return n;
 }
 
+static u32 apic_ids[MAX_CPUS], nr_cpus;
+
 u32 arch_nr_cpus(void)
 {
-	u32 ids[MAX_CPUS];
-
-	return madt_cpus(ids);
+	if (!nr_cpus)
+		nr_cpus = madt_cpus(apic_ids);
+	return nr_cpus;
 }
 
 static void (*ap_fn)(u32 index);
@@ -149,22 +200,33 @@ void x86_ap_main(u32 index)
 {
 	load_idt();
 	lapic_enable();
-	cpu_ids[index] = lapic_read(LAPIC_ID) >> 24;
+	cpu_ids[index] = lapic_id();
 	atomic_add(&aps_online, 1);
 	ap_fn(index);
 }
 
+/* 10.12.9: the x2APIC's command register is one MSR, and is never busy. */
+static void write_icr(u32 id, u32 what)
+{
+	if (x2apic) {
+		__asm__ volatile("mfence" : : : "memory"); /* 10.12.3: before the MSR */
+		wrmsr(MSR_X2APIC + (LAPIC_ICR >> 4), (u64)id << 32 | what);
+	} else {
+		lapic_write(LAPIC_ICR_HI, id << 24);
+		lapic_write(LAPIC_ICR, what);
+	}
+}
+
 void send_ipi(u32 id, u32 what)
 {
-	lapic_write(LAPIC_ICR_HI, id << 24);
-	lapic_write(LAPIC_ICR, what);
-	for (u32 i = 0; i < 1000 && (lapic_read(LAPIC_ICR) & 0x1000); i++)
+	write_icr(id, what);
+	for (u32 i = 0; i < 1000 && !x2apic && (lapic_read(LAPIC_ICR) & 0x1000); i++)
 		arch_pause();
 }
 
 u32 arch_cpu_index(void)
 {
-	u32 id = lapic_read(LAPIC_ID) >> 24, index = 0;
+	u32 id = lapic_id(), index = 0;
 
 	while (index < MAX_CPUS - 1 && cpu_ids[index] != id)
 		index++;
@@ -173,8 +235,7 @@ u32 arch_cpu_index(void)
 
 void arch_send_ipi(u32 index, u32 vector)
 {
-	lapic_write(LAPIC_ICR_HI, cpu_ids[index] << 24);
-	lapic_write(LAPIC_ICR, vector);
+	write_icr(cpu_ids[index], vector);
 }
 
 static bool wait_online(u32 n)
@@ -189,10 +250,10 @@ static bool wait_online(u32 n)
 
 u32 arch_start_cpus(void (*fn)(u32 index))
 {
-	u32 ids[MAX_CPUS], n = madt_cpus(ids), me;
+	u32 n = arch_nr_cpus(), me;
 
 	lapic_enable();
-	me = lapic_read(LAPIC_ID) >> 24;
+	me = lapic_id();
 	cpu_ids[0] = me;
 	ap_fn = fn;
 	__asm__ volatile("movq %%cr3, %0" : "=r"(ap_cr3));
@@ -200,16 +261,16 @@ u32 arch_start_cpus(void (*fn)(u32 index))
 	for (u32 i = 0; i < n; i++) {
 		u32 want = atomic_read(&aps_online) + 1;
 
-		if (ids[i] == me)
+		if (apic_ids[i] == me)
 			continue;
 		/* 11.6.1: INIT, then SIPI, a second one if the first was lost. */
-		send_ipi(ids[i], 0x4500);
-		send_ipi(ids[i], 0x4600 | AP_START >> 12);
+		send_ipi(apic_ids[i], 0x4500);
+		send_ipi(apic_ids[i], 0x4600 | AP_START >> 12);
 		if (wait_online(want))
 			continue;
-		send_ipi(ids[i], 0x4600 | AP_START >> 12);
+		send_ipi(apic_ids[i], 0x4600 | AP_START >> 12);
 		if (!wait_online(want))
-			print("cpu with APIC id %u does not start\n", ids[i]);
+			print("cpu with APIC id %u does not start\n", apic_ids[i]);
 	}
 	return atomic_read(&aps_online);
 }

@@ -2,15 +2,15 @@
 /* x86-64 guests: what the loader says, the serial port, the way out, memory above 4 GiB. */
 #include "x86.h"
 
-struct guest_boot boot;
+/* The image at 1 MiB; what the loader left is around it. */
+struct guest_boot boot = { .keep = 0x80000, .keep_end = 0x400000 };
 
-const struct arch_devices arch_devices = {
-	.virtio_mmio = 0xfeb00000,
-	.virtio_mmio_stride = 0x1000,
-	.virtio_mmio_count = 8,
-	.virtio_mmio_irq = 10,
-	.pci_window = 0xc0000000,
-};
+/* lkvm's, where nothing is described (images that are given no RSDP). */
+#define VIRTIO_MMIO	   0xfeb00000
+#define VIRTIO_MMIO_STRIDE 0x1000
+#define VIRTIO_MMIO_COUNT  8
+#define VIRTIO_MMIO_IRQ	   10
+#define PCI_WINDOW	   0xc0000000
 
 void x86_start(const u8 *info, u32 from);
 void x86_setup_traps(void);
@@ -142,4 +142,31 @@ void arch_map_gib(u64 gpa)
 		pd[i] = (gpa + i * 0x200000ULL) | 0x83;
 	pdpt[gpa >> 30] = (u64)pd | 3;
 	__asm__ volatile("movq %0, %%cr3" : : "r"(pml4) : "memory");
+}
+
+bool arch_virtio_mmio(u32 nth, u64 *base, u32 *irq)
+{
+	if (acpi_dsdt())
+		return acpi_virtio_mmio(nth, base, irq);
+	*base = VIRTIO_MMIO + nth * VIRTIO_MMIO_STRIDE;
+	*irq = VIRTIO_MMIO_IRQ + nth;
+	return nth < VIRTIO_MMIO_COUNT;
+}
+
+u64 arch_ecam(void)
+{
+	const u8 *mcfg = acpi_find("MCFG");
+
+	return mcfg ? *(const u64 *)(mcfg + 44) : 0;
+}
+
+u64 arch_pci_window(void)
+{
+	return PCI_WINDOW;
+}
+
+/* Every message gets through here, so no line is needed. */
+u32 arch_pci_line(u32 slot, u32 pin)
+{
+	return 0;
 }

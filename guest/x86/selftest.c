@@ -9,26 +9,6 @@
 /* Between the IOAPIC and the local APIC; a PC has its HPET elsewhere. */
 const u64 arch_nowhere = 0xfed80000;
 
-static inline void cpuid(u32 leaf, u32 r[4])
-{
-	__asm__ volatile("cpuid"
-			 : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
-			 : "a"(leaf), "c"(0));
-}
-
-static inline void wrmsr(u32 msr, u64 v)
-{
-	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)v), "d"((u32)(v >> 32)));
-}
-
-static inline u64 rdmsr(u32 msr)
-{
-	u32 low, high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-	return low | (u64)high << 32;
-}
-
 u64 arch_cycles(void)
 {
 	u32 low, high;
@@ -118,7 +98,7 @@ static inline u16 inw(u16 port)
 	return v;
 }
 
-const char *arch_check_ports(void)
+static const char *check_ports(void)
 {
 	static const u8 out[4] = { 0x11, 0x22, 0x33, 0x44 };
 	const u8 *from = out;
@@ -141,6 +121,11 @@ const char *arch_check_ports(void)
 	return NULL;
 }
 
+const struct check arch_checks[] = {
+	{ "port I/O", check_ports },
+};
+const u32 arch_nr_checks = ARRAY_SIZE(arch_checks);
+
 u8 arch_uart_read(u32 reg)
 {
 	return inb((u16)(COM1 + reg));
@@ -149,6 +134,13 @@ u8 arch_uart_read(u32 reg)
 void arch_uart_write(u32 reg, u8 value)
 {
 	outb((u16)(COM1 + reg), value);
+}
+
+bool arch_uart_irq(u32 *irq, bool *edge)
+{
+	*irq = 4; /* ISA's, to the same pin of the IOAPIC */
+	*edge = true;
+	return true;
 }
 
 /* Timers: Intel SDM volume 3, 11.5.4 */
@@ -204,8 +196,8 @@ static void deadline_disarm(void)
 }
 
 const struct arch_timer arch_timers[] = {
-	{ "local APIC", timer_missing, timer_arm, timer_disarm },
-	{ "TSC deadline", deadline_missing, deadline_arm, deadline_disarm },
+	{ "timer", timer_missing, timer_arm, timer_disarm },
+	{ "timer by deadline", deadline_missing, deadline_arm, deadline_disarm },
 };
 const u32 arch_nr_timers = ARRAY_SIZE(arch_timers);
 

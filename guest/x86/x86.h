@@ -14,7 +14,7 @@
 
 /* Where other CPUs start: the SIPI's vector is the page number. */
 #define AP_START   0x8000
-#define MAX_CPUS   64
+#define MAX_CPUS   GUEST_MAX_CPUS
 #define STACK_SIZE 4096
 
 #define NR_VECTORS 0x50
@@ -25,6 +25,7 @@
 /* The PC's ports. */
 #define COM1	   0x3f8
 #define DEBUG_EXIT 0xf4
+#define BOOT_MARK  0x504
 #define PVPANIC	   0x505
 
 #define LAPIC_BASE  0xfee00000ULL
@@ -60,6 +61,23 @@ static inline u8 inb(u16 port)
 	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
 	return v;
 }
+static inline void wrmsr(u32 msr, u64 v)
+{
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
+}
+static inline u64 rdmsr(u32 msr)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr) : "memory");
+	return low | (u64)high << 32;
+}
+static inline void cpuid(u32 leaf, u32 r[4])
+{
+	__asm__ volatile("cpuid"
+			 : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+			 : "a"(leaf), "c"(0));
+}
 static inline u32 inl(u16 port)
 {
 	u32 v;
@@ -67,18 +85,15 @@ static inline u32 inl(u16 port)
 	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
 	return v;
 }
-static inline u32 lapic_read(u32 reg)
-{
-	return read32(LAPIC_BASE + reg);
-}
-static inline void lapic_write(u32 reg, u32 v)
-{
-	write32(LAPIC_BASE + reg, v);
-}
+/* The local APIC of this CPU, in MMIO, or by MSRs once it is an x2APIC (10.12.1.2). */
+u32 lapic_read(u32 reg);
+void lapic_write(u32 reg, u32 v);
+u32 lapic_id(void);
 /* An IOAPIC pin to @vector on the first CPU; @flags are bits of the low word (level, polarity). */
 void ioapic_route(u32 pin, u32 vector, u32 flags);
 void lapic_enable(void);
-/* Write the low word @what of the interrupt command register, for the CPU with APIC id @id. */
+/* Write the low word @what of the interrupt command register, for the CPU with APIC id @id; wait
+ * until it is on its way. */
 void send_ipi(u32 id, u32 what);
 
 #endif

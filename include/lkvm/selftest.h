@@ -21,6 +21,8 @@ struct selftest_options {
 	u64 memory; /* 0: chosen */
 	int irqchip;
 	int transports;
+	bool nested, e2h0, pmu;
+	int psci;
 	char *kvm_path;
 	bool exits;
 	bool json;

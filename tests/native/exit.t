@@ -40,7 +40,12 @@ panic() { guest 100 exit -p panic && [ "$(wc -l <err)" = 1 ] && says err 'panick
 handled() { guest 99 exit -p ud && says out 'exception 6' && quiet; }
 internal_error() { says err 'KVM internal error' 'rip 00000000' 'cr3 00000000' '<cc>' && [ ! -s dump ]; }
 
-echo 1..11
+boot_mark() {
+	guest 0 exit -p 'mark exit=0' --loglevel info &&
+		grep -qE 'boot mark 7: [0-9]+\.[0-9] ms after start' err
+}
+
+echo 1..12
 point 'the guest chooses its exit status' statuses
 point 'power-off by ACPI is status 0' power_off
 point 'a reset by ACPI and by the keyboard controller, with --no-reboot' resets
@@ -51,6 +56,7 @@ point 'its registers on request' triple_fault_dump
 point 'a signal shows the registers of all vcpus on request' signal_dump
 point 'a panic is status 100 and one line' panic
 point 'an exception that the guest handles' handled
+point 'a boot mark is printed with its time' boot_mark
 # Most KVMs run int3: then the guest prints exception 3.
 timeout 20 "$lkvm" run -k "$guests/exit.flat" --kernel-format flat -m 32 -c 1 -p int3 --nodefaults \
 	--loglevel warning >out 2>err </dev/null

@@ -2,7 +2,7 @@
 /*
  * Every way to end, chosen by a word of the command line: poweroff, reset, vector (reset), kbd
  * (reset), triple, panic, ud (an exception that is caught), int3, hang, halt; exit=N otherwise.
- * ask: keys choose.
+ * ask: keys choose. mark: a boot mark before that.
  */
 #include "x86.h"
 
@@ -128,6 +128,8 @@ int guest_main(void)
 					     "panic",	 "ud",	  "int3",   "hang", "halt" };
 
 	print("boot\n");
+	if (has_word("mark"))
+		outb(BOOT_MARK, 7);
 	if (has_word("ask"))
 		ask();
 	for (u32 i = 0; i < ARRAY_SIZE(words); i++) {

@@ -9,8 +9,7 @@ static u32 nr_points;
 
 static void add_point(u64 gpa)
 {
-	/* The image and what the loader left stay as they are. */
-	if (gpa >= 0x80000 && gpa < 0x400000)
+	if (gpa >= boot.keep && gpa < boot.keep_end)
 		return;
 	if (nr_points < ARRAY_SIZE(points))
 		points[nr_points++] = gpa & ~7ULL;
