@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of arm/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, exit.c, dump.c. The
+ * interrupt controller: gic.c, gicv2m.c. The CPU model: cpu.c, psci.c, pvtime.c. Loading and
+ * description: load.c, image.c, fdt.c. `lkvm host`: host.c.
+ */
+#ifndef LKVM_ARM_H
+#define LKVM_ARM_H
+
+#include <linux/kvm.h>
+
+#include "layout.h"
+#include "lkvm/config.h"
+#include "lkvm/types.h"
+
+struct dt;
+struct guest_memory;
+struct kvm;
+struct vcpu;
+struct vm;
+
+/* How vcpu 0 starts (Linux Documentation/arch/arm64/booting.rst). */
+struct arm_entry {
+	u64 pc;
+	u64 x0; /* the device tree's address */
+};
+
+struct arm_gic {
+	enum irqchip_kind kind; /* never IRQCHIP_DEFAULT once made */
+	int fd;			/* -1: none */
+	int its_fd;		/* -1: none */
+	u64 cpu_base;		/* GICv2: CPU interface; GICv3: redistributors of all vcpus */
+	u64 cpu_size;
+	u64 msi_base; /* ITS, or GICv2m frame */
+	u64 msi_size; /* 0: messages go nowhere */
+};
+
+/* Per-VM state of this architecture; zeroed by arch_add_memory, which allocates it. */
+struct arch_vm {
+	struct arm_entry entry; /* written by arch_load_guest, read by arch_vcpu_reset */
+	u32 ipa_bits;
+	u64 pci_mem64_base;
+	struct arm_gic gic;
+	struct kvm_vcpu_init init; /* of all vcpus; arm_cpu_init */
+	void *pvtime;		   /* host mapping of ARM_PVTIME, or NULL */
+	struct arm_psci *psci;	   /* --psci user, or NULL */
+	struct device *gpio;	   /* the power button's PL061 */
+	u64 ram_end;
+};
+
+/* Per-vcpu state; zeroed by arch_vcpu_init, which allocates it. */
+struct arch_vcpu {
+	u64 mpidr;
+	bool pvtime; /* it has a record there */
+};
+
+/* What follows from the size of RAM. vm.c. */
+struct arm_map {
+	u64 ram_end;
+	u64 pci_mem64_base;
+	u32 ipa_bits; /* the fewest that hold it all; at least 32, KVM's minimum */
+};
+void arm_map_memory(const struct vm_config *cfg, struct arm_map *map);
+
+/* KVM_SET_ONE_REG and KVM_GET_ONE_REG of @id; 0 or -errno, print nothing. vcpu.c. */
+int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value) __must_check;
+int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value) __must_check;
+/* An attribute of a device fd or a vcpu fd; 0 or -errno, print nothing. gic.c. */
+int arm_set_attr(int fd, u32 group, u64 attr, const void *value) __must_check;
+int arm_get_attr(int fd, u32 group, u64 attr, void *value) __must_check;
+bool arm_has_attr(int fd, u32 group, u64 attr);
+
+/* translate.c: stage 1 of the guest's translation. */
+struct arm_mmu {
+	bool on;
+	bool two_halves; /* TTBR1 for the upper half of the addresses, told by bit 55 */
+	bool wide;	 /* 52-bit addresses with pages of 4 and 16 KiB */
+	u64 tcr;	 /* TCR_EL1, or TCR_EL2 */
+	u64 ttbr[2];
+};
+/* 0, or -EFAULT where @va is not mapped or a table is not in RAM. */
+int arm_translate(const struct arm_mmu *mmu, const struct guest_memory *mem, u64 va,
+		  u64 *pa) __must_check;
+
+/*
+ * gic.c. arm_gic_init creates the device (the best that the host has, or the one asked for) and
+ * puts vm->irqs' operations in place; arm_gic_finish, after all vcpus exist, gives it its addresses
+ * and initializes it. Both print. arm_gic_describe writes its node, with phandles, and fills the
+ * interrupt fields of @dt.
+ */
+int arm_gic_init(struct vm *vm) __must_check;
+int arm_gic_finish(struct vm *vm) __must_check;
+void arm_gic_describe(struct vm *vm, struct dt *dt);
+void arm_gic_destroy(struct vm *vm);
+/* gic-reset.c: the device that brings the controller back to its power-on state at a reset; with a
+ * GICv2m also gicv2m.c's. Prints. */
+int arm_gic_add_devices(struct vm *vm) __must_check;
+/* gicv2m.c: the frame's registers, which the guest reads (a device). Prints. */
+int arm_gicv2m_create(struct vm *vm, u64 base) __must_check;
+/* The shared interrupt that a message of @data to @addr raises at the frame at @base, as a GSI;
+ * -EINVAL: none. */
+int arm_gicv2m_gsi(u64 base, u64 addr, u32 data);
+
+/*
+ * cpu.c: the CPU model. arm_cpu_check: validate --cpu and the options that imply features, without
+ * a host. arm_cpu_init: choose the features of KVM_ARM_VCPU_INIT for this VM (vm->arch->init);
+ * needs the VM fd. arm_cpu_finish: after KVM_ARM_VCPU_INIT of one vcpu: SVE lengths,
+ * KVM_ARM_VCPU_FINALIZE, ID registers, timers. arm_cpu_late: after arm_gic_finish, what needs an
+ * initialized GIC: the PMU. All print what the host cannot do. arm_cpu_describe: properties that
+ * the features bring to the tree, such as the PMU's node.
+ */
+int arm_cpu_check(const struct vm_config *cfg) __must_check;
+int arm_cpu_init(struct vm *vm) __must_check;
+int arm_cpu_finish(struct vcpu *vcpu) __must_check;
+int arm_cpu_late(struct vm *vm) __must_check;
+void arm_cpu_describe(struct vm *vm, struct dt *dt);
+
+/*
+ * psci.c: PSCI in lkvm (--psci user), by KVM's SMCCC filter (DEN0022F). arm_psci_init after the VM
+ * is created; arm_psci_call from KVM_EXIT_HYPERCALL, -ENOTSUP: not a PSCI call; arm_psci_event from
+ * KVM_EXIT_SYSTEM_EVENT, -ENOTSUP: not one of its own. Reset: all back to off but vcpu 0. Nothing
+ * to do with PSCI in the kernel.
+ */
+int arm_psci_init(struct vm *vm) __must_check;
+int arm_psci_call(struct vcpu *vcpu);
+int arm_psci_event(struct vcpu *vcpu);
+void arm_psci_reset(struct vm *vm);
+void arm_psci_destroy(struct vm *vm);
+
+/* pvtime.c: stolen time (Arm DEN0057A). Silent where the host has none. */
+int arm_pvtime_init(struct vm *vm) __must_check;
+int arm_pvtime_vcpu(struct vcpu *vcpu) __must_check;
+void arm_pvtime_destroy(struct vm *vm);
+
+/*
+ * Phandles of the tree; a device's own come from dt_phandle. The root names ARM_PHANDLE_GIC as its
+ * interrupt parent, so the GIC's node has that one; its #address-cells is 2, if arm_gic_describe
+ * does not change dt->irq_address_cells.
+ */
+enum { ARM_PHANDLE_GIC = 1, ARM_PHANDLE_MSI, ARM_PHANDLE_CLOCK };
+
+/*
+ * fdt.c: the device tree of the machine, deterministic: the same bytes for the same configuration.
+ * The caller frees *blob. Prints.
+ */
+struct arm_fdt_input {
+	u64 initrd; /* address; size 0: none */
+	u64 initrd_size;
+	const char *cmdline; /* NULL: none */
+};
+int arm_fdt_build(struct vm *vm, const struct arm_fdt_input *in, void **blob,
+		  size_t *len) __must_check;
+/* "interrupts" of private peripheral interrupts, by their interrupt ids: level, active high. */
+void arm_fdt_ppis(const struct vm *vm, struct dt *dt, const u32 *intids, size_t n);
+
+#endif

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The interrupt controller in KVM: which one, its addresses, its routes, its node in the device
+ * tree (Linux Documentation/virt/kvm/devices/arm-vgic.rst, arm-vgic-v3.rst, arm-vgic-its.rst).
+ */
+#include "arm.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "layout.h"
+#include "lkvm/dt.h"
+#include "lkvm/irq.h"
+#include "lkvm/kvm.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "lkvm/vm.h"
+
+#define FIRST_SPI 32U
+
+/* Sizes of what KVM maps (arm-vgic.rst, arm-vgic-v3.rst); its headers' own names lack SZ_64K. */
+#define GICV2_DIST_SIZE (4 * KiB)
+#define GICV2_CPU_SIZE	(8 * KiB)
+#define GICV3_CPU_SIZE	(128 * KiB) /* one redistributor */
+#define ITS_SIZE	(128 * KiB)
+#define GICV2M_SIZE	(4 * KiB)
+/* kvmtool leaves this much room for a GICv2's CPU interface, and the frame of a GICv2m below. */
+#define GICV2_CPU_ROOM (128 * KiB)
+#define GICV2M_ROOM    (64 * KiB)
+
+/* Values of KVM_DEV_ARM_VGIC_CONFIG_GICV4. */
+enum { GICV4_UNAVAILABLE, GICV4_DISABLE, GICV4_ENABLE };
+
+/* Attributes */
+
+static int device_attr(int fd, unsigned long request, u32 group, u64 attr, const void *value)
+{
+	struct kvm_device_attr a = {
+		.group = group,
+		.attr = attr,
+		.addr = (u64)(uintptr_t)value,
+	};
+	int ret = xioctl(fd, request, &a);
+
+	return ret < 0 ? ret : 0;
+}
+
+int arm_set_attr(int fd, u32 group, u64 attr, const void *value)
+{
+	return device_attr(fd, KVM_SET_DEVICE_ATTR, group, attr, value);
+}
+
+int arm_get_attr(int fd, u32 group, u64 attr, void *value)
+{
+	return device_attr(fd, KVM_GET_DEVICE_ATTR, group, attr, value);
+}
+
+bool arm_has_attr(int fd, u32 group, u64 attr)
+{
+	return !device_attr(fd, KVM_HAS_DEVICE_ATTR, group, attr, NULL);
+}
+
+/* A setting without which there is no controller. */
+static int must_set(int fd, u32 group, u64 attr, const void *value, const char *what)
+{
+	int ret = arm_set_attr(fd, group, attr, value);
+
+	if (ret)
+		err("interrupt controller: cannot set %s: %s", what, strerror(-ret));
+	return ret;
+}
+
+/* The chip's operations: a GSI is the number of a shared interrupt. */
+
+static void gic_set_level(void *opaque, u32 gsi, bool level)
+{
+	struct vm *vm = opaque;
+
+	if (gsi >= ARM_NR_SPIS)
+		return;
+	kvm_irq_chip_ops.set_level(
+		&vm->kvm, KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (gsi + FIRST_SPI),
+		level);
+}
+
+static void gic_send_msi(void *opaque, u64 addr, u32 data, u32 devid)
+{
+	struct vm *vm = opaque;
+	const struct arm_gic *gic = &vm->arch->gic;
+	int gsi;
+
+	if (gic->kind == IRQCHIP_GICV3_ITS) {
+		kvm_irq_chip_ops.send_msi(&vm->kvm, addr, data, devid);
+	} else if (gic->kind == IRQCHIP_GICV2M) {
+		gsi = arm_gicv2m_gsi(gic->msi_base, addr, data);
+		if (gsi < 0)
+			return;
+		gic_set_level(vm, (u32)gsi, true);
+		gic_set_level(vm, (u32)gsi, false);
+	}
+}
+
+static int gic_bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
+{
+	struct vm *vm = opaque;
+
+	return kvm_irq_chip_ops.bind_irqfd(&vm->kvm, fd, gsi, assign);
+}
+
+static void fill_pin(struct kvm_irq_routing_entry *e, u32 gsi, u32 pin)
+{
+	*e = (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_IRQCHIP,
+		.u.irqchip = { .irqchip = 0, .pin = pin },
+	};
+}
+
+/* KVM has no GICv2m: a message to the frame is routed to the interrupt that it stands for. */
+static int frame_routes(const struct arm_gic *gic, struct kvm_irq_routing_entry *table, u32 count)
+{
+	for (u32 i = 0; i < count; i++) {
+		struct kvm_irq_routing_entry *e = &table[i];
+		u64 addr = (u64)e->u.msi.address_hi << 32 | e->u.msi.address_lo;
+		int pin;
+
+		if (e->type != KVM_IRQ_ROUTING_MSI)
+			continue;
+		if (gic->kind != IRQCHIP_GICV2M)
+			return -ENXIO;
+		pin = arm_gicv2m_gsi(gic->msi_base, addr, e->u.msi.data);
+		if (pin < 0)
+			return pin;
+		fill_pin(e, e->gsi, (u32)pin);
+	}
+	return 0;
+}
+
+static int gic_set_routes(void *opaque, const struct kvm_irq_routing_entry *entries, u32 count)
+{
+	struct vm *vm = opaque;
+	struct kvm_irq_routing_entry *table;
+	int ret;
+
+	if (vm->arch->gic.kind == IRQCHIP_GICV3_ITS)
+		return kvm_irq_chip_ops.set_routes(&vm->kvm, entries, count);
+	table = calloc(count ? count : 1, sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	memcpy(table, entries, count * sizeof(*table));
+	ret = frame_routes(&vm->arch->gic, table, count);
+	if (!ret)
+		ret = kvm_irq_chip_ops.set_routes(&vm->kvm, table, count);
+	free(table);
+	return ret;
+}
+
+static const struct irq_chip_ops gic_irq_chip_ops = {
+	.set_level = gic_set_level,
+	.send_msi = gic_send_msi,
+	.bind_irqfd = gic_bind_irqfd,
+	.set_routes = gic_set_routes,
+};
+
+/* Which one */
+
+static int create_device(const struct kvm *kvm, u32 type, u32 flags, int *fd)
+{
+	struct kvm_create_device dev = { .type = type, .flags = flags };
+	int ret = xioctl(kvm->vm_fd, KVM_CREATE_DEVICE, &dev);
+
+	if (ret < 0)
+		return ret;
+	if (fd)
+		*fd = (int)dev.fd;
+	return 0;
+}
+
+static bool offers(const struct kvm *kvm, u32 type)
+{
+	return !create_device(kvm, type, KVM_CREATE_DEVICE_TEST, NULL);
+}
+
+static bool can_do(const struct kvm *kvm, enum irqchip_kind kind)
+{
+	switch (kind) {
+	case IRQCHIP_GICV3_ITS:
+		return offers(kvm, KVM_DEV_TYPE_ARM_VGIC_V3) &&
+		       offers(kvm, KVM_DEV_TYPE_ARM_VGIC_ITS);
+	case IRQCHIP_GICV3:
+		return offers(kvm, KVM_DEV_TYPE_ARM_VGIC_V3);
+	default:
+		return offers(kvm, KVM_DEV_TYPE_ARM_VGIC_V2);
+	}
+}
+
+static bool is_v3(enum irqchip_kind kind)
+{
+	return kind == IRQCHIP_GICV3 || kind == IRQCHIP_GICV3_ITS;
+}
+
+static int no_gic(const struct vm *vm)
+{
+	const char *asked = irqchip_names_arm64[vm->cfg->irqchip];
+	bool v5 = offers(&vm->kvm, KVM_DEV_TYPE_ARM_VGIC_V5);
+
+	if (vm->cfg->irqchip != IRQCHIP_DEFAULT)
+		err("--irqchip %s: this host's KVM cannot do it; leave the option out for the best "
+		    "that it can, `lkvm host` lists them",
+		    asked);
+	else if (v5)
+		err("this host has a GICv5 that offers no GICv3 to guests (FEAT_GCIE_LEGACY), and "
+		    "KVM's GICv5 has no interrupts for devices: guests cannot run here");
+	else if (vm->cfg->nested)
+		err("--nested needs a GICv3, which this host's KVM does not offer");
+	else
+		err("this host's KVM offers no interrupt controller (neither GICv3 nor GICv2); "
+		    "guests cannot run here");
+	return -ENODEV;
+}
+
+/* kvmtool's order: messages before none, new before old. */
+static int choose(const struct vm *vm, enum irqchip_kind *kind)
+{
+	static const enum irqchip_kind order[] = {
+		IRQCHIP_GICV3_ITS,
+		IRQCHIP_GICV3,
+		IRQCHIP_GICV2M,
+		IRQCHIP_GICV2,
+	};
+	enum irqchip_kind asked = vm->cfg->irqchip;
+
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		if (asked != IRQCHIP_DEFAULT && asked != order[i])
+			continue;
+		if ((vm->cfg->nested && !is_v3(order[i])) || !can_do(&vm->kvm, order[i]))
+			continue;
+		*kind = order[i];
+		return 0;
+	}
+	return no_gic(vm);
+}
+
+static void place(struct vm *vm)
+{
+	struct arm_gic *gic = &vm->arch->gic;
+
+	if (is_v3(gic->kind)) {
+		gic->cpu_size = vm->cfg->cpus * GICV3_CPU_SIZE;
+		gic->cpu_base = ARM_GIC_DIST - gic->cpu_size;
+	} else {
+		gic->cpu_size = GICV2_CPU_SIZE;
+		gic->cpu_base = ARM_GIC_DIST - GICV2_CPU_ROOM;
+	}
+	if (gic->kind == IRQCHIP_GICV3_ITS) {
+		gic->msi_size = ITS_SIZE;
+		gic->msi_base = gic->cpu_base - ITS_SIZE;
+	} else if (gic->kind == IRQCHIP_GICV2M) {
+		gic->msi_size = GICV2M_SIZE;
+		gic->msi_base = gic->cpu_base - GICV2M_ROOM;
+	}
+}
+
+int arm_gic_init(struct vm *vm)
+{
+	struct arm_gic *gic = &vm->arch->gic;
+	int ret = choose(vm, &gic->kind);
+	const char *what = is_v3(gic->kind) ? "GICv3" : "GICv2";
+
+	if (ret)
+		return ret;
+	ret = create_device(&vm->kvm,
+			    is_v3(gic->kind) ? KVM_DEV_TYPE_ARM_VGIC_V3 : KVM_DEV_TYPE_ARM_VGIC_V2,
+			    0, &gic->fd);
+	if (!ret && gic->kind == IRQCHIP_GICV3_ITS) {
+		what = "ITS";
+		ret = create_device(&vm->kvm, KVM_DEV_TYPE_ARM_VGIC_ITS, 0, &gic->its_fd);
+	}
+	if (ret) {
+		err("cannot create the %s: KVM_CREATE_DEVICE: %s", what, strerror(-ret));
+		return ret;
+	}
+	place(vm);
+	vm->irqs.ops = &gic_irq_chip_ops;
+	vm->irqs.opaque = vm;
+	vm->irqs.msi_devid = gic->kind == IRQCHIP_GICV3_ITS;
+	return 0;
+}
+
+/* Setting it up */
+
+/*
+ * The attribute is not in Linux's releases: without it a host hands messages to the CPU directly
+ * for all VMs or none, as it was booted.
+ */
+static int set_gicv4(const struct vm *vm)
+{
+	enum auto_switch want = vm->cfg->gicv4;
+	int fd = vm->arch->gic.fd, ret;
+	u8 value = GICV4_UNAVAILABLE;
+
+	if (want == SWITCH_AUTO)
+		return 0;
+	if (!is_v3(vm->arch->gic.kind) ||
+	    !arm_has_attr(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CONFIG_GICV4)) {
+		if (want == SWITCH_ON) {
+			err("--gicv4 on: this host's KVM has no switch for one VM; boot the host "
+			    "with kvm-arm.vgic_v4_enable=1 and leave the option out");
+			return -ENOTSUP;
+		}
+		info("--gicv4 off: this host's KVM has no switch for one VM; it is off unless the "
+		     "host was booted with kvm-arm.vgic_v4_enable=1");
+		return 0;
+	}
+	ret = arm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CONFIG_GICV4, &value);
+	if (!ret && value == GICV4_UNAVAILABLE && want == SWITCH_OFF)
+		return 0;
+	if (!ret && value == GICV4_UNAVAILABLE) {
+		err("--gicv4 on: this host has no GICv4, or was booted without "
+		    "kvm-arm.vgic_v4_enable=1");
+		return -ENOTSUP;
+	}
+	value = want == SWITCH_ON ? GICV4_ENABLE : GICV4_DISABLE;
+	return must_set(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CONFIG_GICV4, &value,
+			"--gicv4");
+}
+
+static int set_addresses(const struct arm_gic *gic)
+{
+	bool v3 = is_v3(gic->kind);
+	u64 dist = ARM_GIC_DIST;
+	int ret;
+
+	ret = must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+		       v3 ? KVM_VGIC_V3_ADDR_TYPE_DIST : KVM_VGIC_V2_ADDR_TYPE_DIST, &dist,
+		       "the distributor's address");
+	if (ret)
+		return ret;
+	/* One range for the redistributors of all vcpus: nothing else stands in its way. */
+	return must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+			v3 ? KVM_VGIC_V3_ADDR_TYPE_REDIST : KVM_VGIC_V2_ADDR_TYPE_CPU,
+			&gic->cpu_base,
+			v3 ? "the redistributors' address" : "the CPU interface's address");
+}
+
+static int set_up_its(const struct arm_gic *gic)
+{
+	int ret;
+
+	if (gic->its_fd < 0)
+		return 0;
+	ret = must_set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_ITS_ADDR_TYPE,
+		       &gic->msi_base, "the ITS's address");
+	if (ret)
+		return ret;
+	return must_set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL,
+			"the ITS's last step");
+}
+
+static int set_routes(struct vm *vm)
+{
+	struct kvm_irq_routing_entry table[ARM_NR_SPIS];
+	int ret;
+
+	for (u32 i = 0; i < ARM_NR_SPIS; i++)
+		fill_pin(&table[i], i, i);
+	ret = irq_set_fixed_routes(&vm->irqs, table, ARM_NR_SPIS, ARM_NR_SPIS);
+	if (ret)
+		err("cannot route the interrupt lines: KVM_SET_GSI_ROUTING: %s", strerror(-ret));
+	return ret;
+}
+
+int arm_gic_finish(struct vm *vm)
+{
+	const struct arm_gic *gic = &vm->arch->gic;
+	const u32 nr_irqs = FIRST_SPI + ARM_NR_SPIS, maintenance = ARM_PPI_GIC_MAINT;
+	int ret;
+
+	ret = set_addresses(gic);
+	if (!ret)
+		ret = must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs,
+			       "the number of interrupts");
+	if (!ret && vm->cfg->nested)
+		ret = must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ, 0, &maintenance,
+			       "the maintenance interrupt");
+	if (!ret)
+		ret = set_gicv4(vm);
+	if (!ret)
+		ret = must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL,
+			       "its last step");
+	if (!ret)
+		ret = set_up_its(gic);
+	/* KVM's own routes, which its last step installs, end at the pins. */
+	return ret ? ret : set_routes(vm);
+}
+
+/* Device tree (Linux Documentation/devicetree/bindings/interrupt-controller/arm,gic*.yaml) */
+
+static u32 gic_irq_cells(u32 gsi, bool edge, u32 cells[DT_MAX_IRQ_CELLS])
+{
+	cells[0] = 0; /* shared */
+	cells[1] = gsi;
+	cells[2] = edge ? 1 : 4; /* rising edge, high level */
+	return 3;
+}
+
+static void describe_msi(const struct arm_gic *gic, struct dt *dt)
+{
+	bool its = gic->kind == IRQCHIP_GICV3_ITS;
+
+	if (!gic->msi_size)
+		return;
+	dt_node(dt, "%s@%llx", its ? "msi-controller" : "v2m", gic->msi_base);
+	dt_string(dt, "compatible", its ? "arm,gic-v3-its" : "arm,gic-v2m-frame");
+	dt_empty(dt, "msi-controller");
+	if (its)
+		dt_u32(dt, "#msi-cells", 1);
+	dt_reg(dt, gic->msi_base, gic->msi_size);
+	dt_u32(dt, "phandle", ARM_PHANDLE_MSI);
+	dt_close(dt);
+	dt->msi_phandle = ARM_PHANDLE_MSI;
+	dt->msi_devid = its;
+}
+
+void arm_gic_describe(struct vm *vm, struct dt *dt)
+{
+	const struct arm_gic *gic = &vm->arch->gic;
+	u64 dist_size = is_v3(gic->kind) ? ARM_GIC_DIST_SIZE : GICV2_DIST_SIZE;
+	const u32 reg[] = {
+		0, (u32)ARM_GIC_DIST,  0, (u32)dist_size,
+		0, (u32)gic->cpu_base, 0, (u32)gic->cpu_size,
+	};
+	/* Private, numbered from interrupt id 16, level high. */
+	const u32 maintenance[] = { 1, ARM_PPI_GIC_MAINT - 16, 4 };
+
+	dt_node(dt, "interrupt-controller@%llx", ARM_GIC_DIST);
+	dt_string(dt, "compatible", is_v3(gic->kind) ? "arm,gic-v3" : "arm,cortex-a15-gic");
+	dt_u32(dt, "#interrupt-cells", 3);
+	dt_empty(dt, "interrupt-controller");
+	dt_cells(dt, "reg", reg, ARRAY_SIZE(reg));
+	if (vm->cfg->nested)
+		dt_cells(dt, "interrupts", maintenance, ARRAY_SIZE(maintenance));
+	dt_u32(dt, "phandle", ARM_PHANDLE_GIC);
+	dt_u32(dt, "#address-cells", DT_ADDRESS_CELLS);
+	dt_u32(dt, "#size-cells", DT_SIZE_CELLS);
+	dt_empty(dt, "ranges");
+	describe_msi(gic, dt);
+	dt_close(dt);
+	dt->irq_phandle = ARM_PHANDLE_GIC;
+	dt->irq_cells = gic_irq_cells;
+}
+
+void arm_gic_destroy(struct vm *vm)
+{
+	struct arm_gic *gic = &vm->arch->gic;
+
+	if (gic->its_fd >= 0)
+		close(gic->its_fd);
+	if (gic->fd >= 0)
+		close(gic->fd);
+	gic->its_fd = -1;
+	gic->fd = -1;
+}

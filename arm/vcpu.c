@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vcpu as arm64 wants it (Linux Documentation/virt/kvm/api.rst, 4.82 KVM_ARM_VCPU_INIT). The same
+ * ioctl resets it later: its features, ID registers, vector lengths and device attributes stay.
+ */
+#include "lkvm/vcpu.h"
+
+#include <stdlib.h>
+
+#include "arm.h"
+#include "lkvm/arch.h"
+#include "lkvm/kvm.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "lkvm/vm.h"
+
+#define CORE_REG(name) \
+	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
+#define MPIDR_EL1 ARM64_SYS_REG(3, 0, 0, 0, 5)
+
+/* Linux Documentation/arch/arm/booting.rst, 5: the machine is described by the tree alone. */
+#define AARCH32_NO_MACHINE 0xffffffffULL
+
+static int one_reg(const struct vcpu *vcpu, unsigned long request, u64 id, const void *value)
+{
+	struct kvm_one_reg reg = { .id = id, .addr = (u64)(uintptr_t)value };
+	int ret = xioctl(vcpu->fd, request, &reg);
+
+	return ret < 0 ? ret : 0;
+}
+
+int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value)
+{
+	return one_reg(vcpu, KVM_GET_ONE_REG, id, value);
+}
+
+int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
+{
+	return one_reg(vcpu, KVM_SET_ONE_REG, id, value);
+}
+
+/* To the architecture's reset state: at EL2 where the guest has it, interrupts masked, MMU off. */
+static int init_vcpu(struct vcpu *vcpu)
+{
+	struct kvm_vcpu_init init = vcpu->vm->arch->init;
+	int ret;
+
+	if (vcpu->id)
+		init.features[0] |= BIT(KVM_ARM_VCPU_POWER_OFF);
+	ret = xioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init);
+	if (ret < 0) {
+		err("vcpu %u: KVM_ARM_VCPU_INIT with features 0x%x: %s", vcpu->id, init.features[0],
+		    strerror(-ret));
+		return ret;
+	}
+	return 0;
+}
+
+int arch_vcpu_init(struct vcpu *vcpu)
+{
+	int ret;
+
+	vcpu->arch = xcalloc(1, sizeof(*vcpu->arch));
+	ret = init_vcpu(vcpu);
+	if (ret)
+		return ret;
+	ret = arm_get_reg(vcpu, MPIDR_EL1, &vcpu->arch->mpidr);
+	if (ret) {
+		err("vcpu %u: MPIDR_EL1 cannot be read: %s", vcpu->id, strerror(-ret));
+		return ret;
+	}
+	ret = arm_cpu_finish(vcpu);
+	return ret ? ret : arm_pvtime_vcpu(vcpu);
+}
+
+static int set_entry(struct vcpu *vcpu)
+{
+	const struct vm *vm = vcpu->vm;
+	const struct arm_entry *entry = &vm->arch->entry;
+	const u64 machine = AARCH32_NO_MACHINE;
+	int ret;
+
+	ret = arm_set_reg(vcpu, CORE_REG(regs.pc), &entry->pc);
+	if (!ret && !vm->cfg->aarch32)
+		return arm_set_reg(vcpu, CORE_REG(regs.regs[0]), &entry->x0);
+	if (!ret)
+		ret = arm_set_reg(vcpu, CORE_REG(regs.regs[1]), &machine);
+	if (!ret)
+		ret = arm_set_reg(vcpu, CORE_REG(regs.regs[2]), &entry->x0);
+	return ret;
+}
+
+int arch_vcpu_reset(struct vcpu *vcpu)
+{
+	int ret = init_vcpu(vcpu);
+
+	if (ret || vcpu->id)
+		return ret;
+	arm_psci_reset(vcpu->vm);
+	/* The other registers are zero and PSTATE is as Linux wants it: init_vcpu did that. */
+	ret = set_entry(vcpu);
+	if (ret)
+		err("vcpu 0: its registers cannot be set: %s", strerror(-ret));
+	return ret;
+}
+
+void arch_vcpu_destroy(struct vcpu *vcpu)
+{
+	free(vcpu->arch);
+	vcpu->arch = NULL;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VM as arm64 wants it: its address space, the parts that KVM must know before and after its
+ * vcpus, and the devices that stand at fixed places (Linux Documentation/virt/kvm/api.rst, 4.2).
+ */
+#include "lkvm/vm.h"
+
+#include <stdlib.h>
+
+#include "arm.h"
+#include "layout.h"
+#include "lkvm/arch.h"
+#include "lkvm/hw.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "lkvm/vcpu.h"
+
+/* api.rst 4.2: a KVM that cannot choose has 40 bits; one that can, takes 32 and up. */
+#define IPA_BITS_FIXED 40U
+#define IPA_BITS_MIN   32U
+
+void arm_map_memory(const struct vm_config *cfg, struct arm_map *map)
+{
+	u64 end;
+
+	map->ram_end = ARM_RAM + cfg->memory;
+	map->pci_mem64_base = ALIGN_UP(map->ram_end, ARM_PCI_MEM64_SIZE);
+	end = cfg->transport == TRANSPORT_PCI ? map->pci_mem64_base + ARM_PCI_MEM64_SIZE
+					      : map->ram_end;
+	map->ipa_bits = IPA_BITS_MIN;
+	while (end > 1ULL << map->ipa_bits)
+		map->ipa_bits++;
+}
+
+/* The most memory that @bits of address hold with what must stand beside it. */
+static u64 most_memory(const struct vm_config *cfg, u32 bits)
+{
+	u64 end = 1ULL << bits;
+
+	if (cfg->transport == TRANSPORT_PCI)
+		end -= MIN(end, ARM_PCI_MEM64_SIZE);
+	return end > ARM_RAM ? end - ARM_RAM : 0;
+}
+
+int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)
+{
+	int cap = kvm_check_cap(kvm, KVM_CAP_ARM_VM_IPA_SIZE);
+	u32 max = cap > 0 ? (u32)cap : IPA_BITS_FIXED;
+	char size[32], most[32];
+	struct arm_map map;
+
+	arm_map_memory(cfg, &map);
+	if (map.ipa_bits <= max) {
+		*type = cap > 0 ? map.ipa_bits : 0;
+		return 0;
+	}
+	err("memory: %s and the devices need %u address bits, a guest has %u on this host; the "
+	    "most is %s%s",
+	    format_size(cfg->memory, size, sizeof(size)), map.ipa_bits, max,
+	    format_size(most_memory(cfg, max), most, sizeof(most)),
+	    map.ram_end <= 1ULL << max ? ", or use --virtio-transport mmio" : "");
+	return -EINVAL;
+}
+
+int arch_add_memory(struct vm *vm)
+{
+	struct arm_map map;
+
+	arm_map_memory(vm->cfg, &map);
+	vm->arch = xcalloc(1, sizeof(*vm->arch));
+	vm->arch->gic.fd = -1;
+	vm->arch->gic.its_fd = -1;
+	vm->arch->ipa_bits = map.ipa_bits;
+	vm->arch->ram_end = map.ram_end;
+	vm->arch->pci_mem64_base = map.pci_mem64_base;
+	return vm_add_ram(vm, ARM_RAM, vm->cfg->memory, "ram");
+}
+
+u64 arch_pci_mem64_base(const struct vm *vm)
+{
+	return vm->arch->pci_mem64_base;
+}
+
+int arch_vm_init(struct vm *vm)
+{
+	int ret;
+
+	/* An access whose syndrome does not describe it then comes here with its address. */
+	if (kvm_enable_cap(&vm->kvm, KVM_CAP_ARM_NISV_TO_USER, 0))
+		debug("KVM_CAP_ARM_NISV_TO_USER is not available");
+	ret = arm_cpu_init(vm);
+	if (!ret)
+		ret = arm_gic_init(vm);
+	if (!ret)
+		ret = arm_psci_init(vm);
+	if (!ret)
+		ret = arm_pvtime_init(vm);
+	return ret;
+}
+
+int arch_vm_late_init(struct vm *vm)
+{
+	int ret = arm_gic_finish(vm);
+
+	return ret ? ret : arm_cpu_late(vm);
+}
+
+/* The interrupt controller comes first: the lines of all others lead there. */
+int arch_add_devices(struct vm *vm)
+{
+	static const struct arch_place rtc = { .base = ARM_RTC,
+					       .size = 4 * KiB,
+					       .gsi = ARM_GSI_RTC };
+	static const struct arch_place pc_rtc = { .base = ARM_PC_RTC };
+	static const struct arch_place gpio = { .base = ARM_GPIO,
+						.size = 4 * KiB,
+						.gsi = ARM_GSI_GPIO };
+	int ret;
+
+	ret = arm_gic_add_devices(vm);
+	if (!ret)
+		ret = pl031_create(vm, &rtc);
+	/* EDK2's firmware for kvmtool takes no other clock, Linux's driver is not for arm64.
+	 */
+	if (!ret && vm->cfg->firmware)
+		ret = mc146818_create(vm, &pc_rtc);
+	if (!ret)
+		ret = pl061_create(vm, &gpio, &vm->arch->gpio);
+	if (!ret && vm->cfg->flash)
+		ret = cfi_flash_create(vm, ARM_FLASH, ARM_FLASH_MAX, vm->cfg->flash);
+	return ret;
+}
+
+int arch_power_button(struct vm *vm)
+{
+	if (!vm->arch || !vm->arch->gpio)
+		return -ENOTSUP;
+	pl061_press(vm->arch->gpio);
+	return 0;
+}
+
+void arch_vm_destroy(struct vm *vm)
+{
+	if (!vm->arch)
+		return;
+	arm_pvtime_destroy(vm);
+	arm_psci_destroy(vm);
+	arm_gic_destroy(vm);
+	free(vm->arch);
+	vm->arch = NULL;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* arm64 guests: the machine's fixed places, system registers, what its files share. Shared with
+ * assembler. */
+#ifndef GUEST_ARM_H
+#define GUEST_ARM_H
+
+/* lkvm's and kvmtool's map; the tree says it too, but these are needed before it is read. */
+#define ARM_UART       0x01000000
+#define ARM_DEBUG_EXIT 0x01030000
+/* From the beginning of the image: what nobody else may use. The heap is at its end. */
+#define IMAGE_SPACE 0x800000
+
+#define STACK_SIZE 4096
+
+/* What trap.S saves: X0 to X30, the return address, the saved state. */
+#define FRAME_SIZE 272
+
+#ifndef __ASSEMBLER__
+#include "guest.h"
+
+#define MAX_CPUS GUEST_MAX_CPUS
+
+#define sysreg_read(reg)                                                  \
+	({                                                                \
+		u64 v_;                                                   \
+		__asm__ volatile("mrs %0, " reg : "=r"(v_) : : "memory"); \
+		v_;                                                       \
+	})
+#define sysreg_write(reg, v) __asm__ volatile("msr " reg ", %x0" : : "rZ"((u64)(v)) : "memory")
+
+static inline void isb(void)
+{
+	__asm__ volatile("isb" : : : "memory");
+}
+
+/* What the CPU and everything else that looks at memory agree on. */
+static inline void dsb(void)
+{
+	__asm__ volatile("dsb sy" : : : "memory");
+}
+
+/* start.S: the exception level that the first CPU was entered at, and the one it runs at. */
+extern u64 arm_entry_el;
+u32 arm_el(void);
+void arm_secondary_entry(void);
+
+extern u64 arm_uart; /* the serial port's base */
+
+/* platform.c: zeroed memory behind the image that is never freed; NULL: there is no more. */
+void *arm_alloc(size_t size, size_t align);
+/*
+ * Interrupt @nth of @node, as interrupt id (Devicetree binding arm,gic-v3: type, number, flags).
+ * False: there is none.
+ */
+bool arm_irq(u32 node, u32 nth, u32 *intid, bool *edge);
+
+/* cpu.c: PSCI (Arm DEN0022F) by the conduit that the tree names. */
+#define PSCI_VERSION	  0x84000000
+#define PSCI_CPU_ON	  0xc4000003
+#define PSCI_SYSTEM_OFF	  0x84000008
+#define PSCI_SYSTEM_RESET 0x84000009
+long arm_psci(u32 function, u64 a, u64 b, u64 c);
+/* The affinity of the CPU that came up as @index. */
+u64 arm_affinity(u32 index);
+
+/*
+ * gic.c: GICv2 and GICv3 (Arm IHI 0048B, IHI 0069H). gic_init once, gic_cpu_init on each CPU with
+ * its index. The version is 0 where there is none.
+ */
+extern u32 gic_version;
+void gic_init(void);
+void gic_cpu_init(u32 index);
+/* A private interrupt of this CPU leads to @vector; @quiet silences its source before. */
+void gic_enable_private(u32 intid, u32 vector, void (*quiet)(void));
+void gic_dispatch(void (*const handlers[])(void), u32 n);
+/* Tell nobody: what an SGI costs its sender. */
+void gic_send_to_nobody(void);
+u64 gic_redistributor(void); /* the first CPU's; 0: none */
+
+/* its.c: the ITS, or a GICv2m frame. The interrupts that they raise, to vectors. */
+#define FIRST_LPI 8192
+u32 its_vector(u32 intid);
+#endif
+#endif

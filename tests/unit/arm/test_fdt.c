@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/* arm/fdt.c: the whole tree of a machine that is made without KVM. */
+#include "capture.h"
+#include "dt_read.h"
+#include "dtc.h"
+#include "unit.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "../../../arm/arm.h"
+#include "lkvm/arch.h"
+#include "lkvm/device.h"
+#include "lkvm/dt.h"
+#include "lkvm/hw.h"
+#include "lkvm/vcpu.h"
+#include "lkvm/virtio.h"
+#include "lkvm/vm.h"
+
+#define MAX_CPUS 512
+
+struct rig {
+	struct vm vm;
+	struct vm_config cfg;
+	struct arch_vcpu arch[MAX_CPUS];
+	struct vcpu vcpus[MAX_CPUS];
+	struct vcpu *list[MAX_CPUS];
+	void *blob;
+	size_t len;
+};
+
+static struct rig *rig;
+
+static void ignore_level(void *opaque, u32 gsi, bool level) {}
+
+static const struct irq_chip_ops chip_ops = { .set_level = ignore_level };
+
+static void add_gic(struct arch_vm *arch, enum irqchip_kind kind)
+{
+	arch->gic = (struct arm_gic){
+		.kind = kind,
+		.fd = -1,
+		.its_fd = -1,
+		.cpu_base = ARM_GIC_DIST - 0x40000,
+		.cpu_size = 0x40000,
+	};
+	if (kind == IRQCHIP_GICV3_ITS || kind == IRQCHIP_GICV2M) {
+		arch->gic.msi_base = ARM_GIC_DIST - 0x60000;
+		arch->gic.msi_size = 0x20000;
+	}
+}
+
+/* As KVM numbers them: 16 in a cluster. */
+static u64 mpidr_of(u32 id)
+{
+	return BIT_ULL(31) | (id & 0xf) | (u64)(id >> 4 & 0xff) << 8;
+}
+
+static void begin(enum irqchip_kind kind, u32 cpus, enum virtio_transport_kind transport)
+{
+	rig = calloc(1, sizeof(*rig));
+	assert_non_null(rig);
+	rig->cfg.cpus = cpus;
+	rig->cfg.transport = transport;
+	assert_int_equal(vm_init(&rig->vm, &rig->cfg), 0);
+	assert_int_equal(irq_init(&rig->vm.irqs, &chip_ops, rig), 0);
+	assert_int_equal(gmem_add(&rig->vm.mem, ARM_RAM, 64 * MiB, MEM_ANON, NULL, 0, "ram"), 0);
+	assert_int_equal(
+		gmem_add(&rig->vm.mem, ARM_PVTIME, ARM_PVTIME_SIZE, MEM_ANON, NULL, 0, "pvtime"),
+		0);
+	rig->vm.arch = calloc(1, sizeof(*rig->vm.arch));
+	assert_non_null(rig->vm.arch);
+	rig->vm.arch->pci_mem64_base = 16 * GiB;
+	add_gic(rig->vm.arch, kind);
+	for (u32 i = 0; i < cpus; i++) {
+		rig->arch[i].mpidr = mpidr_of(i);
+		rig->vcpus[i].arch = &rig->arch[i];
+		rig->list[i] = &rig->vcpus[i];
+	}
+	rig->vm.vcpus = rig->list;
+	rig->vm.nr_vcpus = cpus;
+}
+
+static void add_devices(void)
+{
+	static const struct arch_place rtc = { .base = ARM_RTC,
+					       .size = 4 * KiB,
+					       .gsi = ARM_GSI_RTC };
+
+	assert_int_equal(pl031_create(&rig->vm, &rtc), 0);
+	assert_int_equal(pl061_create(&rig->vm,
+				      &(struct arch_place){ .base = ARM_GPIO,
+							    .size = 4 * KiB,
+							    .gsi = ARM_GSI_GPIO },
+				      &rig->vm.arch->gpio),
+			 0);
+	assert_int_equal(serial_create(&rig->vm, &arch_platform.serial, 0, NULL), 0);
+	if (rig->cfg.transport == TRANSPORT_PCI)
+		assert_int_equal(pci_host_create(&rig->vm, &arch_platform.pci), 0);
+	assert_int_equal(virtio_rng_create(&rig->vm), 0);
+}
+
+static void *build(const struct arm_fdt_input *in)
+{
+	free(rig->blob);
+	assert_int_equal(arm_fdt_build(&rig->vm, in, &rig->blob, &rig->len), 0);
+	assert_int_equal(fdt_check_full(rig->blob, rig->len), 0);
+	if (!dtc_missing())
+		dtc_check(rig->blob, rig->len);
+	return rig->blob;
+}
+
+static void end(void)
+{
+	free(rig->blob);
+	rig->vm.vcpus = NULL;
+	rig->vm.nr_vcpus = 0;
+	vm_destroy_devices(&rig->vm);
+	free(rig->vm.arch);
+	vm_destroy(&rig->vm);
+	free(rig);
+	rig = NULL;
+}
+
+static const struct arm_fdt_input nothing;
+
+static void test_machine(void **state)
+{
+	static const struct arm_fdt_input in = { .initrd = 0x8fe00000,
+						 .initrd_size = 0x1234,
+						 .cmdline = "console=ttyS0 a=\"b c\"" };
+	static const u32 timer[] = { 1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4 };
+	const void *fdt;
+
+	begin(IRQCHIP_GICV3_ITS, 2, TRANSPORT_PCI);
+	add_devices();
+	fdt = build(&in);
+	assert_dt_string(fdt, "/", "compatible", "linux,dummy-virt");
+	assert_dt_string(fdt, "/chosen", "bootargs", in.cmdline);
+	assert_int_equal(dt_cell64(fdt, "/chosen", "linux,initrd-start", 0), 0x8fe00000);
+	assert_int_equal(dt_cell64(fdt, "/chosen", "linux,initrd-end", 0), 0x8fe01234);
+	assert_dt_string(fdt, "/chosen", "stdout-path", "/serial@1000000");
+	dt_path(fdt, "serial0");
+	assert_false(dt_has(fdt, "/chosen", "kaslr-seed"));
+	assert_false(dt_has(fdt, "/chosen", "rng-seed"));
+	assert_int_equal(dt_cell64(fdt, "/memory@80000000", "reg", 0), ARM_RAM);
+	assert_int_equal(dt_cell64(fdt, "/memory@80000000", "reg", 2), 64 * MiB);
+	assert_true(fdt_path_offset(fdt, "/memory@1020000") < 0);
+	assert_dt_string(fdt, "/cpus/cpu@1", "enable-method", "psci");
+	assert_int_equal(dt_cell(fdt, "/cpus/cpu@1", "reg", 0), 1);
+	assert_dt_bytes(fdt, "/psci", "compatible", "arm,psci-1.0\0arm,psci-0.2", 26);
+	assert_dt_string(fdt, "/psci", "method", "hvc");
+	assert_dt_cells(fdt, "/timer", "interrupts", timer, ARRAY_SIZE(timer));
+	assert_true(dt_has(fdt, "/timer", "always-on"));
+	assert_false(dt_has(fdt, "/timer", "clock-frequency"));
+	/* What is referred to exists. */
+	assert_int_equal(dt_cell(fdt, "/interrupt-controller@3fff0000", "phandle", 0),
+			 dt_cell(fdt, "/", "interrupt-parent", 0));
+	assert_int_equal(dt_cell(fdt, "/apb-pclk", "phandle", 0),
+			 dt_cell(fdt, "/rtc@1010000", "clocks", 0));
+	assert_int_equal(
+		fdt_node_offset_by_phandle(fdt, dt_cell(fdt, "/pcie@40000000", "msi-map", 1)),
+		dt_path(fdt, "/interrupt-controller@3fff0000/msi-controller@3ff90000"));
+	end();
+}
+
+static void test_options(void **state)
+{
+	static const u32 timer[] = { 1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4, 1, 12, 4 };
+	const void *fdt;
+
+	begin(IRQCHIP_GICV3, 1, TRANSPORT_MMIO);
+	add_devices();
+	rig->cfg.nested = true;
+	rig->cfg.cntfrq = 24000000;
+	fdt = build(&nothing);
+	assert_dt_string(fdt, "/psci", "method", "smc");
+	assert_dt_cells(fdt, "/timer", "interrupts", timer, ARRAY_SIZE(timer));
+	assert_int_equal(dt_cell(fdt, "/timer", "clock-frequency", 0), 24000000);
+	assert_false(dt_has(fdt, "/chosen", "bootargs"));
+	assert_false(dt_has(fdt, "/chosen", "linux,initrd-start"));
+	assert_true(dt_has(fdt, "/virtio_mmio@3000000", "reg"));
+	assert_true(fdt_path_offset(fdt, "/pcie@40000000") < 0);
+	end();
+}
+
+/* A GICv2 is told which CPUs have a private interrupt. */
+static void test_gicv2(void **state)
+{
+	const void *fdt;
+
+	begin(IRQCHIP_GICV2M, 3, TRANSPORT_PCI);
+	add_devices();
+	fdt = build(&nothing);
+	for (u32 i = 0; i < 4; i++)
+		assert_int_equal(dt_cell(fdt, "/timer", "interrupts", 3 * i + 2), 0x704);
+	assert_true(dt_has(fdt, "/pcie@40000000", "msi-parent"));
+	end();
+	begin(IRQCHIP_GICV2, 8, TRANSPORT_PCI);
+	add_devices();
+	fdt = build(&nothing);
+	assert_int_equal(dt_cell(fdt, "/timer", "interrupts", 2), 0xff04);
+	assert_false(dt_has(fdt, "/pcie@40000000", "msi-parent"));
+	end();
+}
+
+static void test_many_cpus(void **state)
+{
+	const void *fdt;
+
+	begin(IRQCHIP_GICV3, 512, TRANSPORT_PCI);
+	add_devices();
+	fdt = build(&nothing);
+	assert_int_equal(dt_cell(fdt, "/cpus", "#address-cells", 0), 1);
+	assert_int_equal(dt_cell(fdt, "/cpus/cpu@1f0f", "reg", 0), 0x1f0f);
+	/* A third level of affinity takes a second cell, of all. */
+	rig->arch[511].mpidr |= 5ULL << 32;
+	fdt = build(&nothing);
+	assert_int_equal(dt_cell(fdt, "/cpus", "#address-cells", 0), 2);
+	assert_int_equal(dt_cell64(fdt, "/cpus/cpu@500001f0f", "reg", 0), 0x500001f0fULL);
+	assert_int_equal(dt_cell64(fdt, "/cpus/cpu@0", "reg", 0), 0);
+	end();
+}
+
+/* The same bytes whatever the memory held before, in a second machine too. */
+static void test_deterministic(void **state)
+{
+	static const struct arm_fdt_input in = { .initrd = ARM_RAM,
+						 .initrd_size = 1,
+						 .cmdline = "a" };
+	void *first;
+	size_t len;
+
+	mallopt(M_PERTURB, 0x5a);
+	begin(IRQCHIP_GICV3_ITS, 4, TRANSPORT_PCI);
+	add_devices();
+	first = build(&in);
+	len = rig->len;
+	rig->blob = NULL;
+	build(&in);
+	assert_int_equal(rig->len, len);
+	assert_memory_equal(rig->blob, first, len);
+	end();
+	mallopt(M_PERTURB, 0xc3);
+	begin(IRQCHIP_GICV3_ITS, 4, TRANSPORT_PCI);
+	add_devices();
+	build(&in);
+	assert_int_equal(rig->len, len);
+	assert_memory_equal(rig->blob, first, len);
+	end();
+	mallopt(M_PERTURB, 0);
+	free(first);
+}
+
+static void test_seeds(void **state)
+{
+	static const u8 zeroes[64];
+	u8 seed[64];
+	u32 len;
+	const void *fdt;
+
+	begin(IRQCHIP_GICV3, 1, TRANSPORT_PCI);
+	add_devices();
+	rig->cfg.kaslr_seed = true;
+	fdt = build(&nothing);
+	assert_int_equal(dt_nr_cells(fdt, "/chosen", "kaslr-seed"), 2);
+	assert_int_not_equal(dt_cell64(fdt, "/chosen", "kaslr-seed", 0), 0);
+	assert_false(dt_has(fdt, "/chosen", "rng-seed"));
+	rig->cfg.kaslr_seed = false;
+	rig->cfg.rng_seed = true;
+	fdt = build(&nothing);
+	assert_false(dt_has(fdt, "/chosen", "kaslr-seed"));
+	memcpy(seed, dt_prop(fdt, "/chosen", "rng-seed", &len), sizeof(seed));
+	assert_int_equal(len, sizeof(seed));
+	assert_memory_not_equal(seed, zeroes, sizeof(seed));
+	/* Another one each time. */
+	fdt = build(&nothing);
+	assert_memory_not_equal(seed, dt_prop(fdt, "/chosen", "rng-seed", &len), sizeof(seed));
+	end();
+}
+
+static void test_too_large(void **state)
+{
+	struct arm_fdt_input in = { 0 };
+	char *cmdline = malloc(ARM_FDT_MAX);
+	const char *text;
+	int ret;
+
+	memset(cmdline, 'x', ARM_FDT_MAX - 1);
+	cmdline[ARM_FDT_MAX - 1] = '\0';
+	in.cmdline = cmdline;
+	begin(IRQCHIP_GICV3, 1, TRANSPORT_PCI);
+	capture_begin();
+	ret = arm_fdt_build(&rig->vm, &in, &rig->blob, &rig->len);
+	text = capture_end();
+	assert_int_equal(ret, -ENOSPC);
+	assert_one_line(text);
+	assert_contains(text, "shorter command line");
+	assert_null(rig->blob);
+	end();
+	free(cmdline);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_machine),	      cmocka_unit_test(test_options),
+		cmocka_unit_test(test_gicv2),	      cmocka_unit_test(test_many_cpus),
+		cmocka_unit_test(test_deterministic), cmocka_unit_test(test_seeds),
+		cmocka_unit_test(test_too_large),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

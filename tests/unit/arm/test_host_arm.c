@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* arm64's part of `lkvm host`: interrupt controllers, the CPU, nested and confidential guests. */
+#include "fake_host.h"
+
+#define GICV4  HOST_SEC_INTERRUPTS, "gicv4"
+#define NESTED HOST_SEC_NESTED, "nested"
+#define PKVM   HOST_SEC_CONFIDENTIAL, "pkvm"
+
+static void test_nothing(void **state)
+{
+	struct fake *f = *state;
+
+	/* A KVM that makes a VM and has nothing else. */
+	probe(f);
+	assert_true(f->host.usable);
+	expect_text(f, HOST_SEC_HOST, "cpu", "implementer 0x41, part 0xd4f");
+	expect_no(f, HOST_SEC_INTERRUPTS, "gicv3", "no GICv3");
+	expect_no(f, HOST_SEC_CPU, "sve-lengths", "no SVE");
+	expect_no(f, HOST_SEC_CPU, "pmu", "firmware describes");
+	expect_no(f, HOST_SEC_CPU, "lse", "not in these CPUs");
+	expect_no(f, HOST_SEC_CPU, "sme", "Linux 7.3");
+	expect_no(f, HOST_SEC_LIMITS, "address-bits", "40 bits");
+	expect_no(f, HOST_SEC_EXECUTION, "smccc-filter", "does not offer it");
+	expect_no(f, HOST_SEC_CONFIDENTIAL, "cca", "realms");
+	f->arch.smccc = true;
+	probe(f);
+	expect_yes(f, HOST_SEC_EXECUTION, "smccc-filter");
+	unlink_in(f, "/proc/cpuinfo");
+	probe(f);
+	assert_int_equal(row(f, HOST_SEC_HOST, "cpu")->answer, HOST_UNKNOWN);
+}
+
+static void test_no_kvm(void **state)
+{
+	struct fake *f = *state;
+
+	f->open_kvm = -ENOENT;
+	unlink_in(f, "/dev/kvm");
+	unlink_in(f, "/sys/class/misc/kvm");
+	probe(f);
+	expect_no(f, HOST_SEC_KVM, "device", "not started at EL2");
+	assert_true(row(f, HOST_SEC_CPU, "lse")->unasked);
+	assert_true(row(f, NESTED)->unasked);
+	assert_true(row(f, GICV4)->unasked);
+	assert_true(row(f, HOST_SEC_EXECUTION, "smccc-filter")->unasked);
+	put(f, "/proc/cmdline", "quiet kvm-arm.mode=none\n");
+	probe(f);
+	expect_no(f, HOST_SEC_KVM, "device", "kvm-arm.mode=none: take it away");
+}
+
+static void test_small_addresses(void **state)
+{
+	struct fake *f = *state;
+
+	f->sys_caps[KVM_CAP_ARM_VM_IPA_SIZE] = 36;
+	probe(f);
+	assert_int_equal(f->arch.vm_type, 36);
+	f->sys_caps[KVM_CAP_ARM_VM_IPA_SIZE] = 48;
+	f->vm_caps[KVM_CAP_ARM_VM_IPA_SIZE] = 48;
+	probe(f);
+	assert_int_equal(f->arch.vm_type, 0);
+	expect_number(f, HOST_SEC_LIMITS, "address-bits", 48);
+}
+
+static void test_gic(void **state)
+{
+	struct fake *f = *state;
+
+	f->arch.devices = BIT(5);
+	probe(f);
+	expect_yes(f, HOST_SEC_INTERRUPTS, "gicv2");
+	expect_no(f, HOST_SEC_INTERRUPTS, "gicv3-its", "needs a GICv3");
+	expect_no(f, GICV4, "needs a GICv3");
+	f->arch.devices = BIT(7) | BIT(8) | BIT(16);
+	probe(f);
+	expect_no(f, HOST_SEC_INTERRUPTS, "gicv2", "no GICv2");
+	expect_yes(f, HOST_SEC_INTERRUPTS, "gicv3");
+	expect_yes(f, HOST_SEC_INTERRUPTS, "gicv3-its");
+	expect_yes(f, HOST_SEC_INTERRUPTS, "gicv5");
+	expect_no(f, GICV4, "kvm-arm.vgic_v4_enable=1");
+	put(f, "/proc/cmdline", "kvm-arm.vgic_v4_enable=1\n");
+	probe(f);
+	assert_int_equal(row(f, GICV4)->answer, HOST_UNKNOWN);
+	f->arch.gicv4 = 0;
+	probe(f);
+	expect_no(f, GICV4, "no GICv4");
+	f->arch.gicv4 = 2;
+	probe(f);
+	expect_yes(f, GICV4);
+}
+
+static void test_features(void **state)
+{
+	struct fake *f = *state;
+	const u32 isar0 = ARM_ID_REG(6, 0), isar1 = ARM_ID_REG(6, 1);
+
+	f->arch.regs.value[isar0] = 0x200020;
+	probe(f);
+	expect_yes(f, HOST_SEC_CPU, "lse");
+	expect_yes(f, HOST_SEC_CPU, "aes");
+	expect_yes(f, HOST_SEC_CPU, "pmull");
+	expect_no(f, HOST_SEC_CPU, "lse128", "not in these CPUs");
+	assert_null(row(f, HOST_SEC_CPU, "lse")->note);
+	assert_int_equal(f->arch.features, BIT(KVM_ARM_VCPU_PSCI_0_2));
+
+	f->arch.regs.value[isar1] = 1;
+	f->arch.regs.writable[isar0] = 0xf00000;
+	f->vm_caps[KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES] = 1;
+	probe(f);
+	expect_text(f, HOST_SEC_CPU, "writable-id-registers", "feature-ids");
+	assert_null(row(f, HOST_SEC_CPU, "lse")->note);
+	assert_contains(row(f, HOST_SEC_CPU, "aes")->note, "fixed");
+	assert_contains(row(f, HOST_SEC_CPU, "dpb")->note, "fixed");
+
+	f->arch.create_vcpu = -ENOMEM;
+	probe(f);
+	assert_int_equal(row(f, HOST_SEC_CPU, "lse")->answer, HOST_UNKNOWN);
+	assert_int_equal(row(f, HOST_SEC_CPU, "pmu-counters")->answer, HOST_UNKNOWN);
+}
+
+static void test_sve_and_pmu(void **state)
+{
+	struct fake *f = *state;
+
+	f->vm_caps[KVM_CAP_ARM_SVE] = f->vm_caps[KVM_CAP_ARM_PMU_V3] = 1;
+	f->vm_caps[KVM_CAP_ARM_PTRAUTH_ADDRESS] = 1;
+	f->arch.vls = 1 | 2 | 8;
+	f->arch.pmcr = 6 << 11 | 0x41;
+	probe(f);
+	expect_yes(f, HOST_SEC_CPU, "sve");
+	expect_text(f, HOST_SEC_CPU, "sve-lengths", "128 256 512");
+	expect_number(f, HOST_SEC_CPU, "pmu-counters", 6);
+	f->vm_caps[KVM_CAP_ARM_MTE] = 1;
+	probe(f);
+	assert_true(f->arch.mte);
+	/* One kind of authentication is none. */
+	assert_int_equal(f->arch.features, 1 << 2 | 1 << 3 | 1 << 4);
+	f->vm_caps[KVM_CAP_ARM_PTRAUTH_GENERIC] = 1;
+	probe(f);
+	assert_int_equal(f->arch.features, 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6);
+}
+
+static void test_nested(void **state)
+{
+	struct fake *f = *state;
+
+	probe(f);
+	expect_no(f, NESTED, "Linux 6.16 brought it");
+	expect_no(f, HOST_SEC_NESTED, "e2h0", "needs nested");
+	put(f, "/proc/sys/kernel/osrelease", "7.2.1\n");
+	probe(f);
+	expect_no(f, NESTED, "boot the kernel with kvm-arm.mode=nested");
+	put(f, "/proc/cmdline", "quiet kvm-arm.mode=nested\n");
+	probe(f);
+	expect_no(f, NESTED, "it needs a GICv3");
+	f->arch.devices = BIT(7);
+	probe(f);
+	expect_no(f, NESTED, "no FEAT_NV2");
+	f->vm_caps[KVM_CAP_ARM_EL2] = 1;
+	probe(f);
+	expect_yes(f, NESTED);
+	expect_no(f, HOST_SEC_NESTED, "e2h0", "without VHE");
+	f->vm_caps[KVM_CAP_ARM_EL2_E2H0] = 1;
+	probe(f);
+	expect_yes(f, HOST_SEC_NESTED, "e2h0");
+}
+
+static void test_pkvm(void **state)
+{
+	struct fake *f = *state;
+
+	probe(f);
+	expect_no(f, PKVM, "Linux 7.1 brought it");
+	put(f, "/proc/sys/kernel/osrelease", "7.2.1\n");
+	probe(f);
+	expect_no(f, PKVM, "kvm-arm.mode=protected");
+	put(f, "/proc/cmdline", "kvm-arm.mode=protected\n");
+	probe(f);
+	expect_yes(f, PKVM);
+}
+
+static void test_no_iommu(void **state)
+{
+	struct fake *f = *state;
+
+	probe(f);
+	expect_no(f, HOST_SEC_DEVICES, "iommu-groups", "describes no SMMU");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		HOST_TEST(test_nothing),  HOST_TEST(test_no_kvm),
+		HOST_TEST(test_gic),	  HOST_TEST(test_small_addresses),
+		HOST_TEST(test_features), HOST_TEST(test_sve_and_pmu),
+		HOST_TEST(test_nested),	  HOST_TEST(test_pkvm),
+		HOST_TEST(test_no_iommu),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* arm/load.c: where kernel, device tree, initrds and firmware go. */
+#include "loader_test.h"
+
+#include <stdlib.h>
+
+#define FILE_SIZE (64 * KiB)
+
+static u8 file[FILE_SIZE];
+static struct guest g;
+static const struct arm_loader automatic;
+
+/* An initrd of that many bytes: one pattern for all. */
+static u8 *add_initrd(u64 size)
+{
+	u8 *data = malloc(size);
+
+	assert_non_null(data);
+	for (u64 i = 0; i < size; i += 4096)
+		data[i] = (u8)(i >> 12);
+	data[size - 1] = 0x77;
+	guest_add_initrd(&g, "dir/initrd", data, size);
+	return data;
+}
+
+static struct load_result load(u64 memory, u64 image_size)
+{
+	build_image(file, 0, image_size, 0xa);
+	return arm_load_fresh(&g, memory, file, FILE_SIZE, automatic);
+}
+
+/* kvmtool's places: device tree at the last 2 MiB boundary of the first 256 MiB, initrd below. */
+static void test_places(void **state)
+{
+	static const struct {
+		u64 memory, fdt;
+	} cases[] = {
+		{ 4 * GiB, 254 * MiB }, { 256 * MiB, 254 * MiB }, { 255 * MiB, 254 * MiB },
+		{ 64 * MiB, 62 * MiB }, { 17 * MiB, 16 * MiB },	  { 2 * MiB + 256 * KiB, 2 * MiB },
+	};
+	struct load_result r;
+	u8 *initrd;
+
+	g.boot.nr_initrds = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		r = load(cases[i].memory, MiB);
+		assert_loads(r);
+		assert_int_equal(r.l.entry, ARM_RAM);
+		assert_int_equal(r.l.fdt, ARM_RAM + cases[i].fdt);
+		assert_int_equal(r.l.initrd_size, 0);
+		assert_placed(&g, &r.l);
+	}
+	initrd = add_initrd(5000);
+	r = load(512 * MiB, MiB);
+	assert_loads(r);
+	assert_placed(&g, &r.l);
+	assert_int_equal(r.l.initrd, ARM_RAM + 254 * MiB - 8192);
+	assert_int_equal(r.l.initrd_size, 5000);
+	assert_guest_bytes(&g, r.l.initrd, initrd, 5000);
+	free(initrd);
+	g.boot.nr_initrds = 0;
+}
+
+/* What does not fit below 256 MiB goes to the end of RAM, within 32 GiB. */
+static void test_large(void **state)
+{
+	struct load_result r = load(GiB, 255 * MiB);
+	u8 *initrd;
+
+	assert_loads(r);
+	assert_placed(&g, &r.l);
+	assert_int_equal(r.l.fdt, ARM_RAM + GiB - 2 * MiB);
+	r = load(40 * GiB, 33 * GiB);
+	assert_refused(r, -ENOMEM, "does not fit");
+	r = load(40 * GiB, GiB);
+	assert_loads(r);
+	assert_int_equal(r.l.fdt, ARM_RAM + 32 * GiB - 2 * MiB);
+	initrd = add_initrd(300 * MiB);
+	r = load(GiB, MiB);
+	assert_loads(r);
+	assert_placed(&g, &r.l);
+	assert_int_equal(r.l.initrd, ARM_RAM + GiB - 302 * MiB);
+	assert_guest_bytes(&g, r.l.initrd, initrd, 300 * MiB);
+	free(initrd);
+	g.boot.nr_initrds = 0;
+}
+
+static void test_tight(void **state)
+{
+	u8 *initrd = add_initrd(4 * MiB);
+	struct load_result r;
+
+	/* 1 MiB kernel, 4 MiB initrd, device tree from 6 MiB on. */
+	r = load(6 * MiB + 256 * KiB, MiB);
+	assert_loads(r);
+	assert_placed(&g, &r.l);
+	assert_int_equal(r.l.initrd, ARM_RAM + 2 * MiB);
+	r = load(6 * MiB + 256 * KiB, 2 * MiB);
+	assert_loads(r);
+	assert_placed(&g, &r.l);
+	r = load(6 * MiB + 256 * KiB, 2 * MiB + 1);
+	assert_refused(r, -ENOMEM, "initrd does not fit");
+	r = load(6 * MiB + 252 * KiB, MiB);
+	assert_refused(r, -ENOMEM, "give more with -m");
+	g.boot.nr_initrds = 0;
+	r = load(128 * KiB, FILE_SIZE);
+	assert_refused(r, -ENOMEM, "device tree does not fit");
+	r = load(60 * KiB, FILE_SIZE);
+	assert_refused(r, -ENOMEM, "needs at least 1M of memory");
+	free(initrd);
+}
+
+/* Sizes that do not add up. */
+static void test_initrd_overflow(void **state)
+{
+	static u8 byte;
+	struct load_result r;
+
+	guest_add_initrd(&g, "a", &byte, ~0ULL - 8);
+	r = load(64 * MiB, MiB);
+	assert_refused(r, -ENOMEM, "initrd does not fit");
+	guest_add_initrd(&g, "b", &byte, ~0ULL - 8);
+	r = load(64 * MiB, MiB);
+	assert_refused(r, -EOVERFLOW, "initrd does not fit");
+	g.boot.nr_initrds = 0;
+}
+
+static void test_several_initrds(void **state)
+{
+	u8 *a = add_initrd(5), *b = add_initrd(4097);
+	struct load_result r = load(64 * MiB, MiB);
+
+	assert_loads(r);
+	assert_int_equal(r.l.initrd_size, 8 + 4100);
+	assert_guest_bytes(&g, r.l.initrd, a, 5);
+	assert_guest_bytes(&g, r.l.initrd + 8, b, 4097);
+	free(a);
+	free(b);
+	g.boot.nr_initrds = 0;
+}
+
+static struct load_result load_firmware(u64 memory, u64 size, u64 address)
+{
+	const struct arm_loader how = { .firmware_address = address };
+
+	guest_destroy(&g);
+	arm_guest_init(&g, memory);
+	boot_image_from_buffer(&g.boot.firmware, "dir/fw", file, size);
+	return arm_load_guest(&g, how);
+}
+
+static void test_firmware(void **state)
+{
+	struct load_result r;
+
+	for (u32 i = 0; i < FILE_SIZE; i++)
+		file[i] = (u8)(i * 11 + (i >> 8));
+	r = load_firmware(64 * MiB, FILE_SIZE, 0);
+	assert_loads(r);
+	assert_int_equal(r.l.entry, ARM_RAM);
+	assert_int_equal(r.l.fdt, ARM_RAM + 2 * MiB);
+	assert_guest_bytes(&g, ARM_RAM, file, FILE_SIZE);
+	assert_placed(&g, &r.l);
+	/* As raw as it is: no format is looked for. */
+	build_image(file, 0x80000, MiB, 1);
+	r = load_firmware(64 * MiB, FILE_SIZE, ARM_RAM + 0x200000);
+	assert_loads(r);
+	assert_int_equal(r.l.entry, ARM_RAM + 0x200000);
+	assert_int_equal(r.l.fdt, ARM_RAM + 0x400000);
+	assert_guest_bytes(&g, r.l.entry, file, FILE_SIZE);
+	assert_placed(&g, &r.l);
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0x1000), -EINVAL,
+		       "firmware 'dir/fw': it wants to be at 0x1000");
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ARM_RAM + 64 * MiB), -ENOMEM,
+		       "needs at least 65M of memory");
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ~0ULL - 5), -EINVAL, "never be memory");
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ARM_RAM + 64 * MiB - FILE_SIZE), -ENOMEM,
+		       "give more");
+	assert_refused(load_firmware(2 * MiB, FILE_SIZE, 0), -ENOMEM, "needs at least 3M");
+	g.boot.firmware.path = NULL;
+}
+
+static void test_nothing(void **state)
+{
+	guest_destroy(&g);
+	arm_guest_init(&g, 64 * MiB);
+	assert_refused(arm_load_guest(&g, automatic), -EINVAL, "-k");
+}
+
+static void test_messages(void **state)
+{
+	struct load_result r = load(64 * MiB, MiB);
+
+	assert_loads(r);
+	build_image(file, 0, MiB, 1);
+	g.boot.kernel.packed = "gzip";
+	assert_refused(arm_load_guest(&g, automatic), -ENOEXEC,
+		       "kernel 'dir/image', unpacked by gzip: a big-endian kernel");
+}
+
+static int teardown(void **state)
+{
+	guest_destroy(&g);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_places),		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_tight),		cmocka_unit_test(test_initrd_overflow),
+		cmocka_unit_test(test_several_initrds), cmocka_unit_test(test_firmware),
+		cmocka_unit_test(test_nothing),		cmocka_unit_test(test_messages),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, teardown);
+}

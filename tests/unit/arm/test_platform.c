@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* The arm64 machine's address space, and what its configuration may ask for. */
+#include "unit.h"
+
+#include "../../../arm/arm.h"
+#include "capture.h"
+#include "lkvm/arch.h"
+#include "lkvm/kvm.h"
+
+static struct arm_map map_of(u64 memory, enum virtio_transport_kind transport)
+{
+	struct vm_config cfg = { .memory = memory, .transport = transport };
+	struct arm_map map;
+
+	arm_map_memory(&cfg, &map);
+	return map;
+}
+
+static void test_few_address_bits(void **state)
+{
+	struct arm_map map = map_of(512 * MiB, TRANSPORT_MMIO);
+
+	assert_int_equal(map.ram_end, ARM_RAM + 512 * MiB);
+	assert_int_equal(map.ipa_bits, 32);
+	/* RAM up to 4 GiB is the last that 32 bits hold. */
+	assert_int_equal(map_of(2 * GiB, TRANSPORT_MMIO).ipa_bits, 32);
+	assert_int_equal(map_of(2 * GiB + 4 * KiB, TRANSPORT_MMIO).ipa_bits, 33);
+	assert_int_equal(map_of(6 * GiB, TRANSPORT_MMIO).ipa_bits, 33);
+	assert_int_equal(map_of(1ULL << 52, TRANSPORT_MMIO).ipa_bits, 53);
+}
+
+static void test_window_above_ram(void **state)
+{
+	struct arm_map map = map_of(MiB, TRANSPORT_PCI);
+
+	assert_int_equal(map.pci_mem64_base, 16 * GiB);
+	assert_int_equal(map.ipa_bits, 35);
+	/* RAM may touch the window, not reach into it. */
+	assert_int_equal(map_of(14 * GiB, TRANSPORT_PCI).pci_mem64_base, 16 * GiB);
+	assert_int_equal(map_of(14 * GiB, TRANSPORT_PCI).ipa_bits, 35);
+	assert_int_equal(map_of(14 * GiB + 4 * KiB, TRANSPORT_PCI).pci_mem64_base, 32 * GiB);
+	assert_int_equal(map_of(14 * GiB + 4 * KiB, TRANSPORT_PCI).ipa_bits, 36);
+}
+
+/* Without a host that says more, a guest has 40 bits. */
+static void test_memory_limit(void **state)
+{
+	const struct kvm kvm = { .sys_fd = -1, .vm_fd = -1 };
+	struct vm_config cfg = { .memory = 1006 * GiB };
+	u64 type = 1;
+
+	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), 0);
+	assert_int_equal(type, 0);
+	cfg.memory = 1006 * GiB + MiB;
+	capture_begin();
+	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), -EINVAL);
+	capture_end();
+	assert_contains(captured, "41 address bits, a guest has 40");
+	assert_contains(captured, "most is 1006G, or use --virtio-transport mmio");
+	cfg.transport = TRANSPORT_MMIO;
+	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), 0);
+	cfg.memory = 1022 * GiB + MiB;
+	capture_begin();
+	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), -EINVAL);
+	capture_end();
+	assert_contains(captured, "most is 1022G");
+	assert_null(strstr(captured, "--virtio-transport"));
+}
+
+struct range {
+	u64 base, size;
+};
+
+static void test_nothing_overlaps(void **state)
+{
+	const struct arch_platform *p = &arch_platform;
+	const struct range ranges[] = {
+		{ p->pci.io_mmio_base, p->pci.io_size },
+		{ p->serial.base, p->serial.size },
+		{ ARM_RTC, 4 * KiB },
+		{ ARM_PVTIME, ARM_PVTIME_SIZE },
+		{ p->debug_exit.base, p->debug_exit.size },
+		{ ARM_GPIO, 4 * KiB },
+		{ p->boot_mark.base, p->boot_mark.size },
+		{ ARM_FLASH, ARM_FLASH_MAX },
+		{ p->virtio_mmio_base, p->virtio_mmio_max * p->virtio_mmio_stride },
+		/* The most redistributors, and the ITS. */
+		{ ARM_GIC_DIST - (ARM_MAX_VCPUS + 1) * 128 * KiB, (ARM_MAX_VCPUS + 1) * 128 * KiB },
+		{ ARM_GIC_DIST, ARM_GIC_DIST_SIZE },
+		{ p->pci.ecam_base, p->pci.ecam_size },
+		{ p->pci.mem32_base, p->pci.mem32_size },
+		{ ARM_RAM, GiB },
+	};
+
+	for (size_t i = 1; i < ARRAY_SIZE(ranges); i++)
+		assert_true(ranges[i - 1].base + ranges[i - 1].size <= ranges[i].base);
+}
+
+/* Every line is an interrupt of its own, below those of messages. */
+static void test_lines(void **state)
+{
+	const struct arch_platform *p = &arch_platform;
+	bool taken[ARM_NR_LINES] = { false };
+	const u32 single[] = { p->serial.gsi,	   ARM_GSI_RTC,	       ARM_GSI_GPIO,
+			       p->pci.intx_gsi[0], p->pci.intx_gsi[1], p->pci.intx_gsi[2],
+			       p->pci.intx_gsi[3] };
+
+	for (size_t i = 0; i < ARRAY_SIZE(single); i++) {
+		assert_true(single[i] < ARM_NR_LINES);
+		assert_false(taken[single[i]]);
+		taken[single[i]] = true;
+	}
+	for (u32 i = 0; i < p->virtio_mmio_max; i++) {
+		assert_true(p->virtio_mmio_gsi + i < ARM_NR_LINES);
+		assert_false(taken[p->virtio_mmio_gsi + i]);
+	}
+	/* KVM wants a multiple of 32, private ones included (devices/arm-vgic-v3.rst). */
+	assert_int_equal((32 + ARM_NR_SPIS) % 32, 0);
+}
+
+static void assert_refused(struct vm_config *cfg, const char *why)
+{
+	capture_begin();
+	assert_int_equal(arch_config_complete(cfg), -EINVAL);
+	capture_end();
+	assert_contains(captured, why);
+}
+
+static void test_impossible_configurations(void **state)
+{
+	struct vm_config cfg = { .cpus = 8, .irqchip = IRQCHIP_GICV2M };
+
+	assert_int_equal(arch_config_complete(&cfg), 0);
+	cfg.cpus = 9;
+	assert_refused(&cfg, "a GICv2 serves at most 8 vcpus");
+	cfg.irqchip = IRQCHIP_GICV3;
+	assert_int_equal(arch_config_complete(&cfg), 0);
+	cfg.cpus = ARM_MAX_VCPUS + 1;
+	assert_refused(&cfg, "at most 4096 vcpus");
+	cfg.cpus = 1;
+	cfg.nested = true;
+	assert_int_equal(arch_config_complete(&cfg), 0);
+	cfg.irqchip = IRQCHIP_GICV2;
+	assert_refused(&cfg, "--nested needs a GICv3");
+	cfg.nested = false;
+	cfg.gicv4 = SWITCH_ON;
+	assert_refused(&cfg, "use --irqchip gicv3-its instead of gicv2");
+	cfg.irqchip = IRQCHIP_DEFAULT;
+	assert_int_equal(arch_config_complete(&cfg), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_few_address_bits),
+		cmocka_unit_test(test_window_above_ram),
+		cmocka_unit_test(test_memory_limit),
+		cmocka_unit_test(test_nothing_overlaps),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_impossible_configurations),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
