@@ -234,6 +234,20 @@ int kvm_check_cap(const struct kvm *kvm, u32 cap)
 	return ret < 0 ? 0 : ret;
 }
 
+int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (kvm_check_cap(kvm, needs[i].cap) > 0)
+			continue;
+		err("this host's KVM has no KVM_CAP_%s, needed for %s; use a newer kernel",
+		    needs[i].name, needs[i].why);
+		ret = -ENOTSUP;
+	}
+	return ret;
+}
+
 int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0)
 {
 	struct kvm_enable_cap enable = { .cap = cap, .args = { arg0 } };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of arm/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, exit.c, dump.c. The
- * interrupt controller: gic.c, gicv2m.c. The CPU model: cpu.c, psci.c, pvtime.c. Loading and
- * description: load.c, image.c, fdt.c. `lkvm host`: host.c.
+ * What the files of arm/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, reg.c, exit.c,
+ * dump.c. The interrupt controller: gic.c, gicv2m.c. The CPU model: cpu.c, psci.c, pvtime.c.
+ * Loading and description: load.c, loader.c, image.c, fdt.c. `lkvm host`: host.c.
  */
 #ifndef LKVM_ARM_H
 #define LKVM_ARM_H
@@ -62,10 +62,10 @@ struct arm_map {
 };
 void arm_map_memory(const struct vm_config *cfg, struct arm_map *map);
 
-/* KVM_SET_ONE_REG and KVM_GET_ONE_REG of @id; 0 or -errno, print nothing. vcpu.c. */
+/* KVM_SET_ONE_REG and KVM_GET_ONE_REG of @id; 0 or -errno, print nothing. reg.c. */
 int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value) __must_check;
 int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value) __must_check;
-/* An attribute of a device fd or a vcpu fd; 0 or -errno, print nothing. gic.c. */
+/* An attribute of a device fd or a vcpu fd; 0 or -errno, print nothing. reg.c. */
 int arm_set_attr(int fd, u32 group, u64 attr, const void *value) __must_check;
 int arm_get_attr(int fd, u32 group, u64 attr, void *value) __must_check;
 bool arm_has_attr(int fd, u32 group, u64 attr);

@@ -31,35 +31,6 @@
 /* Values of KVM_DEV_ARM_VGIC_CONFIG_GICV4. */
 enum { GICV4_UNAVAILABLE, GICV4_DISABLE, GICV4_ENABLE };
 
-/* Attributes */
-
-static int device_attr(int fd, unsigned long request, u32 group, u64 attr, const void *value)
-{
-	struct kvm_device_attr a = {
-		.group = group,
-		.attr = attr,
-		.addr = (u64)(uintptr_t)value,
-	};
-	int ret = xioctl(fd, request, &a);
-
-	return ret < 0 ? ret : 0;
-}
-
-int arm_set_attr(int fd, u32 group, u64 attr, const void *value)
-{
-	return device_attr(fd, KVM_SET_DEVICE_ATTR, group, attr, value);
-}
-
-int arm_get_attr(int fd, u32 group, u64 attr, void *value)
-{
-	return device_attr(fd, KVM_GET_DEVICE_ATTR, group, attr, value);
-}
-
-bool arm_has_attr(int fd, u32 group, u64 attr)
-{
-	return !device_attr(fd, KVM_HAS_DEVICE_ATTR, group, attr, NULL);
-}
-
 /* A setting without which there is no controller. */
 static int must_set(int fd, u32 group, u64 attr, const void *value, const char *what)
 {

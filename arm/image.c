@@ -42,17 +42,17 @@ static int load_image(struct arm_loader *l, const struct arm_image *image)
 	u64 base;
 
 	if (l->aarch32)
-		return arm_loader_error(l, -ENOEXEC,
-					"a 64-bit kernel, and --aarch32 starts the guest in 32-bit "
-					"mode; leave out --aarch32");
+		return loader_error(l, -ENOEXEC,
+				    "a 64-bit kernel, and --aarch32 starts the guest in 32-bit "
+				    "mode; leave out --aarch32");
 	if (image->flags & ARM_IMAGE_BIG_ENDIAN)
-		return arm_loader_error(l, -ENOEXEC,
-					"a big-endian kernel; lkvm starts only little-endian ones "
-					"(Linux: CONFIG_CPU_LITTLE_ENDIAN)");
+		return loader_error(l, -ENOEXEC,
+				    "a big-endian kernel; lkvm starts only little-endian ones "
+				    "(Linux: CONFIG_CPU_LITTLE_ENDIAN)");
 	if (__builtin_add_overflow(ARM_RAM, image->text_offset, &base))
-		return arm_loader_error(l, -ENOEXEC,
-					"damaged: its header wants it %#llx bytes into memory",
-					image->text_offset);
+		return loader_error(l, -ENOEXEC,
+				    "damaged: its header wants it %#llx bytes into memory",
+				    image->text_offset);
 	return arm_loader_raw(l, base, image->size);
 }
 
@@ -70,30 +70,29 @@ static int load_elf(struct arm_loader *l, const struct elf_image *elf)
 	int ret;
 
 	if (elf->machine != machine)
-		return arm_loader_error(l, -ENOEXEC,
-					"an ELF file for %s, and the guest is %s; give a kernel "
-					"built for %s",
-					elf_machine_name(elf->machine), elf_machine_name(machine),
-					elf_machine_name(machine));
+		return loader_error(l, -ENOEXEC,
+				    "an ELF file for %s, and the guest is %s; give a kernel "
+				    "built for %s",
+				    elf_machine_name(elf->machine), elf_machine_name(machine),
+				    elf_machine_name(machine));
 	if (!elf_holds(elf, elf->entry_paddr))
-		return arm_loader_error(l, -ENOEXEC,
-					"its entry point %#llx is in none of its segments",
-					elf->entry);
+		return loader_error(l, -ENOEXEC, "its entry point %#llx is in none of its segments",
+				    elf->entry);
 	for (u32 i = 0; i < elf->nr_segments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
 
 		if (s->memsz && !gmem_is_ram(l->mem, s->paddr, s->memsz) && s->paddr < ARM_RAM)
-			return arm_loader_error(l, -ENOEXEC,
-						"an ELF file for address %#llx, and RAM begins at "
-						"%#llx; of Linux, give Image instead of vmlinux",
-						s->paddr, ARM_RAM);
+			return loader_error(l, -ENOEXEC,
+					    "an ELF file for address %#llx, and RAM begins at "
+					    "%#llx; of Linux, give Image instead of vmlinux",
+					    s->paddr, ARM_RAM);
 		ret = arm_loader_check(l, s->paddr, s->memsz);
 		if (ret)
 			return ret;
 	}
 	ret = elf_load(l->image, elf, l->mem);
 	if (ret)
-		return arm_loader_error(l, ret, "cannot load it: %s", strerror(-ret));
+		return loader_error(l, ret, "cannot load it: %s", strerror(-ret));
 	l->entry = elf->entry_paddr;
 	l->low = elf->low;
 	l->high = elf->high;
@@ -126,12 +125,12 @@ static int load_auto(struct arm_loader *l)
 	if (!ret)
 		return load_elf(l, &elf);
 	if (ret == -EINVAL)
-		return arm_loader_error(l, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
+		return loader_error(l, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
 	if (l->format == KERNEL_ELF)
-		return arm_loader_error(l, -ENOEXEC, "not an ELF file; leave out --kernel-format");
+		return loader_error(l, -ENOEXEC, "not an ELF file; leave out --kernel-format");
 	if (!(l->aarch32 && is_zimage(l->image)) &&
 	    boot_identify(l->image, arch_platform.name, known, sizeof(known)))
-		return arm_loader_error(l, -ENOEXEC, "%s", known);
+		return loader_error(l, -ENOEXEC, "%s", known);
 	return load_flat(l);
 }
 
@@ -144,7 +143,7 @@ int arm_load_kernel(struct arm_loader *l)
 	if (l->format != KERNEL_ELF && !arm_image_parse(l->image, &image))
 		return load_image(l, &image);
 	if (l->format == KERNEL_IMAGE)
-		return arm_loader_error(l, -ENOEXEC,
-					"no header of a Linux Image; leave out --kernel-format");
+		return loader_error(l, -ENOEXEC,
+				    "no header of a Linux Image; leave out --kernel-format");
 	return load_auto(l);
 }

@@ -4,8 +4,6 @@
  * from the end of the first 256 MiB, or of RAM where they do not fit there. Raw firmware stands at
  * the beginning of RAM with the device tree behind it.
  */
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lkvm/arch.h"
@@ -13,58 +11,6 @@
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 #include "loader.h"
-
-int arm_loader_error(const struct arm_loader *l, int error, const char *fmt, ...)
-{
-	const char *packed = l->image->packed;
-	char text[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	err("%s '%s'%s%s: %s", l->what, l->image->path, packed ? ", unpacked by " : "",
-	    packed ? packed : "", text);
-	return error;
-}
-
-int arm_loader_check(const struct arm_loader *l, u64 base, u64 size)
-{
-	char need[32], have[32];
-	u64 end;
-
-	if (base < ARM_RAM || __builtin_add_overflow(base, size, &end))
-		return arm_loader_error(l, -EINVAL,
-					"it wants to be at %#llx (%#llx bytes), which can never be "
-					"memory of the guest",
-					base, size);
-	if (end > l->ram_end)
-		return arm_loader_error(
-			l, -ENOMEM,
-			"it needs at least %s of memory and the guest has %s; give more with -m",
-			format_size(ALIGN_UP(end - ARM_RAM, MiB), need, sizeof(need)),
-			format_size(l->ram_end - ARM_RAM, have, sizeof(have)));
-	return 0;
-}
-
-int arm_loader_raw(struct arm_loader *l, u64 base, u64 size)
-{
-	int ret = arm_loader_check(l, base, size);
-
-	if (ret)
-		return ret;
-	ret = boot_image_load(l->image, 0, l->mem, base, l->image->size);
-	if (ret == -ENODATA)
-		return arm_loader_error(l, ret,
-					"it is shorter than when it was opened; do not change it "
-					"while the VM runs");
-	if (ret)
-		return arm_loader_error(l, ret, "cannot load it: %s", strerror(-ret));
-	l->entry = base;
-	l->low = base;
-	l->high = base + size;
-	return 0;
-}
 
 /* Where RAM that begins at ARM_RAM ends; ARM_RAM itself: there is none. */
 static u64 find_ram_end(const struct guest_memory *mem)
@@ -130,18 +76,14 @@ static int load_firmware(struct arm_loader *l)
 int arm_load(struct arm_loader *l)
 {
 	const struct boot *boot = l->boot;
-	bool firmware = boot->firmware.path;
 	int ret;
 
-	if (!firmware && !boot->kernel.path) {
-		err("nothing to start: give a kernel with -k or firmware with -f");
+	l->image = boot_first_image(boot, &l->what);
+	if (!l->image)
 		return -EINVAL;
-	}
-	l->image = firmware ? &boot->firmware : &boot->kernel;
-	l->what = firmware ? "firmware" : "kernel";
 	l->ram_end = find_ram_end(l->mem);
 	l->initrd_size = 0;
-	if (firmware)
+	if (boot->firmware.path)
 		return load_firmware(l);
 	ret = arm_load_kernel(l);
 	if (!ret)

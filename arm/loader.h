@@ -35,8 +35,8 @@ struct arm_loader {
  */
 int arm_load(struct arm_loader *l) __must_check;
 
-/* "kernel 'NAME': ..." in one line, with what its contents were unpacked from. Returns @error. */
-int arm_loader_error(const struct arm_loader *l, int error, const char *fmt, ...) __printf(3, 4);
+/* loader.c: what is wrong with the image at hand, in one line. Value: the error. */
+#define loader_error(l, error, ...) boot_image_error((l)->image, (l)->what, (error), __VA_ARGS__)
 /* Is [base, base+size) RAM? Prints how much memory it would take. */
 int arm_loader_check(const struct arm_loader *l, u64 base, u64 size) __must_check;
 /* The whole image at @base, entered at its first byte; it uses @size bytes there. Prints. */

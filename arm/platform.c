@@ -79,10 +79,7 @@ int arch_config_complete(struct vm_config *cfg)
 
 int arch_check_host(const struct kvm *kvm)
 {
-	static const struct {
-		u32 cap;
-		const char *name, *why;
-	} needed[] = {
+	static const struct kvm_need needed[] = {
 		{ KVM_CAP_USER_MEMORY, "USER_MEMORY", "the guest's memory" },
 		{ KVM_CAP_ONE_REG, "ONE_REG", "the registers of vcpus" },
 		{ KVM_CAP_DEVICE_CTRL, "DEVICE_CTRL", "the interrupt controller" },
@@ -93,14 +90,6 @@ int arch_check_host(const struct kvm *kvm)
 		{ KVM_CAP_ARM_PSCI_0_2, "ARM_PSCI_0_2", "starting vcpus and switching off" },
 		{ KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT", "stopping vcpus" },
 	};
-	int ret = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
-		if (kvm_check_cap(kvm, needed[i].cap) > 0)
-			continue;
-		err("this host's KVM has no KVM_CAP_%s, needed for %s; use a newer kernel",
-		    needed[i].name, needed[i].why);
-		ret = -ENOTSUP;
-	}
-	return ret;
+	return kvm_require(kvm, needed, ARRAY_SIZE(needed));
 }

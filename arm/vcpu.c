@@ -21,24 +21,6 @@
 /* Linux Documentation/arch/arm/booting.rst, 5: the machine is described by the tree alone. */
 #define AARCH32_NO_MACHINE 0xffffffffULL
 
-static int one_reg(const struct vcpu *vcpu, unsigned long request, u64 id, const void *value)
-{
-	struct kvm_one_reg reg = { .id = id, .addr = (u64)(uintptr_t)value };
-	int ret = xioctl(vcpu->fd, request, &reg);
-
-	return ret < 0 ? ret : 0;
-}
-
-int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value)
-{
-	return one_reg(vcpu, KVM_GET_ONE_REG, id, value);
-}
-
-int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
-{
-	return one_reg(vcpu, KVM_SET_ONE_REG, id, value);
-}
-
 /* To the architecture's reset state: at EL2 where the guest has it, interrupts masked, MMU off. */
 static int init_vcpu(struct vcpu *vcpu)
 {

@@ -4,6 +4,8 @@
  * straight from the file: no copy in between.
  */
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,4 +105,31 @@ int boot_image_load(const struct boot_image *img, u64 offset, struct guest_memor
 		len -= run;
 	}
 	return 0;
+}
+
+int boot_image_error(const struct boot_image *img, const char *what, int error, const char *fmt,
+		     ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	err("%s '%s'%s%s: %s", what, img->path, img->packed ? ", unpacked by " : "",
+	    img->packed ? img->packed : "", text);
+	return error;
+}
+
+const struct boot_image *boot_first_image(const struct boot *boot, const char **what)
+{
+	bool firmware = boot->firmware.path;
+
+	*what = firmware ? "firmware" : "kernel";
+	if (firmware)
+		return &boot->firmware;
+	if (boot->kernel.path)
+		return &boot->kernel;
+	err("nothing to start: give a kernel with -k or firmware with -f");
+	return NULL;
 }

@@ -153,12 +153,9 @@ int x86_load(struct x86_loader *l)
 	bool firmware = boot->firmware.path;
 	int ret;
 
-	if (!firmware && !boot->kernel.path) {
-		err("nothing to start: give a kernel with -k or firmware with -f");
+	l->image = boot_first_image(boot, &l->what);
+	if (!l->image)
 		return -EINVAL;
-	}
-	l->image = firmware ? &boot->firmware : &boot->kernel;
-	l->what = firmware ? "firmware" : "kernel";
 	l->entry = (struct x86_entry){ 0 };
 	if (!gmem_is_ram(l->mem, 0, X86_HIGH_BASE))
 		return loader_error(l, -ENOMEM,

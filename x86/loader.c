@@ -3,26 +3,9 @@
  * What all image formats share: where images may lie, the command line, the initrds' place, and how
  * an image that cannot be started is called in one line.
  */
-#include <stdarg.h>
-#include <stdio.h>
-
+#include "loader.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
-#include "loader.h"
-
-int loader_error(const struct x86_loader *l, int error, const char *fmt, ...)
-{
-	const char *packed = l->image->packed;
-	char text[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	err("%s '%s'%s%s: %s", l->what, l->image->path, packed ? ", unpacked by " : "",
-	    packed ? packed : "", text);
-	return error;
-}
 
 int loader_io_error(const struct x86_loader *l, int error)
 {

@@ -30,8 +30,8 @@ int x86_load(struct x86_loader *l) __must_check;
 /* The machine starts in raw firmware at the reset vector: no tables are written for it. */
 bool x86_firmware_is_raw(const struct boot *boot);
 
-/* "kernel 'NAME': ..." in one line, with what its contents were unpacked from. Returns @error. */
-int loader_error(const struct x86_loader *l, int error, const char *fmt, ...) __printf(3, 4);
+/* What is wrong with the image at hand, in one line. Value: the error. */
+#define loader_error(l, error, ...) boot_image_error((l)->image, (l)->what, (error), __VA_ARGS__)
 /*
  * May the image use [base, base+size)? Only RAM below 4 GiB that holds nothing of ours. Prints how
  * much memory it would take, or what is in the way.

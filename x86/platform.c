@@ -67,10 +67,7 @@ void arch_config_print(const struct vm_config *cfg, FILE *out) {}
 
 int arch_check_host(const struct kvm *kvm)
 {
-	static const struct {
-		u32 cap;
-		const char *name, *why;
-	} needed[] = {
+	static const struct kvm_need needed[] = {
 		{ KVM_CAP_USER_MEMORY, "USER_MEMORY", "the guest's memory" },
 		{ KVM_CAP_SET_TSS_ADDR, "SET_TSS_ADDR", "real mode" },
 		{ KVM_CAP_SET_IDENTITY_MAP_ADDR, "SET_IDENTITY_MAP_ADDR", "real mode" },
@@ -84,16 +81,8 @@ int arch_check_host(const struct kvm *kvm)
 		{ KVM_CAP_VCPU_EVENTS, "VCPU_EVENTS", "resetting vcpus" },
 		{ KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT", "stopping vcpus" },
 	};
-	int ret = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
-		if (kvm_check_cap(kvm, needed[i].cap) > 0)
-			continue;
-		err("this host's KVM has no KVM_CAP_%s, needed for %s; use a newer kernel",
-		    needed[i].name, needed[i].why);
-		ret = -ENOTSUP;
-	}
-	return ret;
+	return kvm_require(kvm, needed, ARRAY_SIZE(needed));
 }
 
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)

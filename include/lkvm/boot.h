@@ -45,6 +45,12 @@ int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len
 /* The same straight into guest RAM; -EFAULT where that is no RAM. Prints nothing. */
 int boot_image_load(const struct boot_image *img, u64 offset, struct guest_memory *mem, u64 gpa,
 		    u64 len) __must_check;
+/* "kernel 'NAME': ..." in one line, with what its contents were unpacked from. Returns @error. */
+int boot_image_error(const struct boot_image *img, const char *what, int error, const char *fmt,
+		     ...) __printf(4, 5);
+/* What the guest starts from, and its role in messages: firmware or kernel. NULL: neither
+ * (printed). */
+const struct boot_image *boot_first_image(const struct boot *boot, const char **what);
 /* An image over the caller's buffer, for tests and fuzzers. */
 void boot_image_from_buffer(struct boot_image *img, const char *path, u8 *buf, u64 len);
 

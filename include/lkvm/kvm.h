@@ -29,6 +29,13 @@ int kvm_create_vm(struct kvm *kvm, u64 type) __must_check;
 int kvm_attach_memory(struct kvm *kvm, struct guest_memory *mem) __must_check;
 /* KVM_CHECK_EXTENSION on the VM where there is one, else on the system fd; 0 when unknown. */
 int kvm_check_cap(const struct kvm *kvm, u32 cap);
+/* A capability without which nothing works, and what it is needed for. */
+struct kvm_need {
+	u32 cap;
+	const char *name, *why;
+};
+/* Are all there? Prints each that is missing; -ENOTSUP. */
+int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n) __must_check;
 /* KVM_ENABLE_CAP on the VM; 0 or -errno, prints nothing. */
 int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0) __must_check;
 void kvm_close(struct kvm *kvm);
