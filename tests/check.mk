@@ -6,7 +6,7 @@ export LKVM := $(O)/lkvm
 export GUESTS := $(O)/guests
 
 check-unit: unit ## run the unit tests
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '' $(UNIT_TESTS)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '$(RUN)' $(UNIT_TESTS)
 
 check-native: all guests ## run lkvm on this host's /dev/kvm with tiny guests
 	$(Q)$(PROVE) $(sort $(wildcard tests/native/*.t))
@@ -17,10 +17,17 @@ check-quick: all unit guests ## unit and native tests, under three minutes
 check-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SANITIZE=1 O=$(O)/asan check-quick
 
-check-build: ## other compilers and libraries, install, dist, lint
+check-build: ## other compilers, libraries and architectures, install, dist, lint
 	$(Q)$(PROVE) tests/build/build.t
 
-check-lab: static ## real kernels in the lab (makes the lab first, see docs/lab.md)
+# lkvm for the labs of other architectures than this machine's: from build/arm64 where their .t file finds it.
+CROSS_arm64 := ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- O=$(O)/arm64
+CROSS_STATIC := $(if $(filter arm64,$(HOST_ARCH)),,static-arm64)
+static-arm64: ## build build/arm64/static/lkvm with Debian's cross compiler
+	$(Q)tests/lab/lab libs --arch arm64
+	$(Q)$(MAKE) --no-print-directory $(CROSS_arm64) static
+
+check-lab: static $(CROSS_STATIC) ## real kernels in the lab (makes the lab first, see docs/lab.md)
 	$(Q)$(PROVE) $(sort $(wildcard tests/lab/*.t))
 
 check: ## everything
@@ -35,4 +42,4 @@ check: ## everything
 	@echo '== real kernels in the lab'
 	$(Q)$(MAKE) --no-print-directory WERROR=1 check-lab
 
-.PHONY: check check-unit check-native check-quick check-asan check-build check-lab
+.PHONY: check check-unit check-native check-quick check-asan check-build check-lab static-arm64

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Builds with other compilers and C libraries, installs, packs, checks the documentation and the style. TAP.
+# Builds with other compilers and C libraries and for another architecture, installs, packs, checks the documentation and
+# the style. TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 out=${O:-build}/variants
@@ -57,6 +58,22 @@ packs() {
 	make -j2 --no-print-directory -C "$tree" O=build && "$tree/build/lkvm" version
 }
 
+# cross ARGUMENTS...: makes for arm64 without a warning.
+cross() {
+	quiet_build ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- "$@"
+}
+
+# Debian has libcmocka as a shared library only, so the tests are dynamic; TAP of all of them goes to the log.
+cross_unit_tests() {
+	CMOCKA_MESSAGE_OUTPUT=TAP make --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- \
+		O="${O:-build}/arm64" PROVE='prove -Q' check-unit
+}
+
+missing_libfdt() {
+	make --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- LIBS_DIR=/nonexistent O="$out/nofdt" && return 1
+	grep -q 'finds no libfdt for arm64.*lab libs --arch arm64' "$log"
+}
+
 unsupported_arch() {
 	make --no-print-directory ARCH=vax O="$out/vax" && return 1
 	grep -q 'ARCH=vax' "$log"
@@ -79,6 +96,27 @@ if git rev-parse --git-dir >/dev/null 2>&1; then
 	try 'make dist packs a tree that builds' packs
 else
 	skip 'make dist packs a tree that builds' 'this is no git checkout'
+fi
+if [ "$(uname -m)" = aarch64 ]; then
+	skip 'arm64 cross-builds' 'this machine is arm64'
+elif ! command -v aarch64-linux-gnu-gcc >/dev/null; then
+	skip 'arm64 cross-builds' 'aarch64-linux-gnu-gcc is not installed'
+else
+	try "arm64: Debian's libraries unpack" tests/lab/lab libs --arch arm64
+	try 'arm64: GCC builds a static binary without a warning' cross O="${O:-build}/arm64" static
+	try 'arm64: and a dynamic one, and the unit tests' cross O="${O:-build}/arm64" all unit
+	if command -v clang >/dev/null; then
+		try 'arm64: Clang builds a static binary without a warning' \
+			cross O="$out/arm64-clang" CC='clang --target=aarch64-linux-gnu' static
+	else
+		skip 'arm64: Clang builds a static binary' 'clang is not installed'
+	fi
+	if command -v qemu-aarch64 >/dev/null; then
+		try 'arm64: the unit tests pass under qemu-user' cross_unit_tests
+	else
+		skip 'arm64: the unit tests pass' 'qemu-aarch64 (qemu-user) is not installed'
+	fi
+	try 'arm64: where libfdt is missing the message says how to get it' missing_libfdt
 fi
 try 'an architecture that is not supported is named' unsupported_arch
 try 'make lint has nothing to say' make --no-print-directory lint

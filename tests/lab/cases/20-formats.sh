@@ -2,7 +2,8 @@
 # The kernel in other forms than a bzImage, and an initramfs in two parts.
 # shellcheck shell=dash
 
-kernel=${LAB_ELF_KERNELS%% *}
+only_on x86-64
+kernel=$LAB_ELF_KERNEL
 
 image=vmlinux vm format-pvh "$kernel" ""
 booted "vmlinux boots, by its PVH note"

@@ -24,7 +24,7 @@ for transport in pci mmio; do
 	read_only=$(sum_of ro.img)
 	losetup /dev/loop0 block.img
 
-	vm "disk-$transport" 7.2-cloud lab.test=disks --virtio-transport $transport \
+	vm "disk-$transport" "$LAB_KERNEL" lab.test=disks --virtio-transport $transport \
 		-d rw.img -d ro.img,ro -d discard.img -d trim.img -d /dev/loop0
 	booted "$transport: a guest with five disks"
 	losetup -d /dev/loop0

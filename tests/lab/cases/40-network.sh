@@ -11,20 +11,11 @@ bytes_each() {
 	echo $((bytes / (packets + 1)))
 }
 
-# nc ends as soon as the other side has nothing more to say: who only listens keeps an input that never ends.
-mkfifo /run/never
-make_pattern /run/given $file_mib
-sum=$(sum_of /run/given)
-for transport in pci mmio; do
+# The other end of what l2/network does; all of it ends with the guest. dd writes to the connection itself: nc would
+# hand over 1 KiB at a time, which TCP may send as it comes.
+serve() {
+	stop_serving
 	rm -f /run/pinged /run/returned
-	for number in 0 1; do
-		tunctl -t lab$number >/dev/null
-		ip addr add 10.77.$number.1/24 dev lab$number
-		ip link set lab$number up
-	done
-
-	# The other end of what l2/network does; all of it ends with the guest. dd writes to the connection itself: nc would
-	# hand over 1 KiB at a time, which TCP may send as it comes.
 	nc -l -p 7001 -e dd if=/run/given bs=1M 2>/dev/null &
 	helpers=$!
 	nc -l -p 7002 >/run/returned <>/run/never &
@@ -36,8 +27,27 @@ for transport in pci mmio; do
 		while :; do echo pinged | nc -l -p 7003; done
 	) >/dev/null 2>&1 &
 	helpers="$helpers $!"
+}
 
-	vm "network-$transport" 6.12-cloud "lab.test=network lab.net=10.77" --virtio-transport $transport \
+stop_serving() {
+	# shellcheck disable=SC2086 # a list of process ids
+	[ -z "$helpers" ] || kill $helpers 2>/dev/null
+	helpers=
+	killall nc 2>/dev/null
+}
+
+# nc ends as soon as the other side has nothing more to say: who only listens keeps an input that never ends.
+mkfifo /run/never
+make_pattern /run/given $file_mib
+sum=$(sum_of /run/given)
+for transport in pci mmio; do
+	for number in 0 1; do
+		tunctl -t lab$number >/dev/null
+		ip addr add 10.77.$number.1/24 dev lab$number
+		ip link set lab$number up
+	done
+
+	prepare=serve vm "network-$transport" "$LAB_STABLE_KERNEL" "lab.test=network lab.net=10.77" --virtio-transport $transport \
 		-n mode=tap,tapif=lab0 -n mode=tap,tapif=lab1
 	booted "$transport: a guest on two taps"
 	check_fact "$transport: the guest pings the host" ping-host yes
@@ -49,9 +59,7 @@ for transport in pci mmio; do
 	# sent depends on how fast it acknowledges.)
 	check "$transport: the guest sends segments larger than its MTU (TSO)" [ "$(bytes_each lab0)" -gt 1600 ]
 
-	# shellcheck disable=SC2086 # a list of process ids
-	kill $helpers 2>/dev/null
-	killall nc 2>/dev/null
+	stop_serving
 	tunctl -d lab0 >/dev/null
 	tunctl -d lab1 >/dev/null
 done

@@ -8,12 +8,14 @@ from pathlib import Path
 LAB_DIR = Path(__file__).resolve().parents[1]
 TREE = LAB_DIR.parents[1]
 BUILD = TREE / "build" / "lab"
-LOGS = BUILD / "logs"
-L1_CONSOLE = LOGS / "l1-console.log"
 
 
 class LabError(Exception):
     """A failure that the user reads as one line: what failed, on which object, why, and the remedy."""
+
+
+class L1Died(LabError):
+    """L1 ended before its job did: a new one may get further."""
 
 
 class UsageError(LabError):

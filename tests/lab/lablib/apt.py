@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from . import LabError, Progress, step
+from .archdata import codename
 
 KEYRINGS = ("/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp")
 # What is inherited of the system's configuration: how to reach a mirror, and how old its lists may be.
@@ -34,13 +35,6 @@ def run(command, env=None, what="", remedy="", cwd=None):
         errors = [line for line in lines if line.startswith("E:")] or lines or [f"status {done.returncode}"]
         raise LabError(f"{what or command[0]}: {errors[0]}{': ' + remedy if remedy else ''}")
     return done.stdout
-
-
-def codename():
-    for line in Path("/etc/os-release").read_text().splitlines():
-        if line.startswith("VERSION_CODENAME="):
-            return line.split("=", 1)[1].strip('"')
-    return "stable"
 
 
 def mirror():

@@ -3,6 +3,7 @@
 import platform
 import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from . import BUILD, LAB_DIR, TREE, LabError, UsageError, shown
 
@@ -37,10 +38,11 @@ class PackageList:
     kernels: list = field(default_factory=list)
     tools: list = field(default_factory=list)
     guest: list = field(default_factory=list)
+    libs: list = field(default_factory=list)
 
     def suites(self):
         everything = self.kernels + self.tools + self.guest
-        return sorted({entry.suite for entry in everything})
+        return sorted({entry.suite for entry in everything} | ({codename()} if self.libs else set()))
 
     def kernel(self, name):
         for kernel in self.kernels:
@@ -55,10 +57,19 @@ class Arch:
     name: str
     data: dict
     packages: PackageList
+    out: Path | None = None     # where the logs of a test go, if not into the folder
 
     @property
     def folder(self):
         return BUILD / self.name
+
+    @property
+    def logs(self):
+        return (self.out or self.folder) / "logs"
+
+    @property
+    def l1_console(self):
+        return self.logs / "l1-console.log"
 
     def kernel_folder(self, kernel_name):
         return self.folder / "kernels" / kernel_name
@@ -69,6 +80,14 @@ class Arch:
             if (TREE / candidate).exists():
                 return TREE / candidate
         return None
+
+
+def codename():
+    """The suite that this system is of."""
+    for line in Path("/etc/os-release").read_text().splitlines():
+        if line.startswith("VERSION_CODENAME="):
+            return line.split("=", 1)[1].strip('"')
+    return "stable"
 
 
 def host_arch():
@@ -87,9 +106,11 @@ def read_package_list(path):
             packages.kernels.append(Kernel(rest[0], rest[1], rest[2], rest[3:]))
         elif kind in ("tool", "guest") and len(rest) == 3:
             (packages.tools if kind == "tool" else packages.guest).append(Package(*rest))
+        elif kind == "lib" and rest:
+            packages.libs += rest
         else:
-            raise LabError(f"{shown(path)}:{number}: cannot read '{line}': write 'kernel NAME SUITE TRIED PACKAGE...' "
-                           "or 'tool|guest PACKAGE SUITE TRIED'")
+            raise LabError(f"{shown(path)}:{number}: cannot read '{line}': write 'kernel NAME SUITE TRIED PACKAGE...', "
+                           "'tool|guest PACKAGE SUITE TRIED' or 'lib PACKAGE...'")
     return packages
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from . import BUILD, L1_CONSOLE, LAB_DIR, LabError, UsageError, shown
+from . import BUILD, LAB_DIR, L1Died, LabError, UsageError, shown
 from .cpio import Cpio
 from .qemu import Session, die_with_parent, job_ports, qemu_command, tail_of_console
 
@@ -28,13 +28,14 @@ def to_stdout(data):
 
 @dataclass
 class Job:
-    """A shell command for L1 with the files and the lkvm that it needs; /out of L1 comes back to `out`."""
+    """A shell command for L1 with the files, test cases and lkvm that it needs; /out of L1 comes back to `out`."""
 
     command: str
     files: list
     lkvm: Path | None
     out: Path
     sink: Callable = to_stdout
+    cases: Path = LAB_DIR / "cases"
 
 
 def shared_libraries(binary):
@@ -75,12 +76,14 @@ def write_job(arch, job):
     RUN.mkdir(parents=True, exist_ok=True)
     write_guest_scripts(arch, RUN / "l2.cpio")
     l1, l2 = arch.data["l1"], arch.data["l2"]
-    settings = {"LAB_ARCH": arch.name, "LAB_L1_MODULES": " ".join(l1["modules"]), "LAB_CONSOLE": l2["console"],
-                "LAB_PARAMS": l2["cmdline"], "LAB_ELF_KERNELS": " ".join(l2["elf"])}
+    settings = {"LAB_ARCH": arch.name, "LAB_LOGS": shown(arch.logs),
+                "LAB_L1_MODULES": " ".join(l1["modules"]), "LAB_CONSOLE": l2["console"],
+                "LAB_PARAMS": l2["cmdline"], "LAB_KERNELS": " ".join(kernel.name for kernel in arch.packages.kernels)}
+    settings |= {f"LAB_{name.upper()}": str(value) for name, value in arch.data["cases"].items()}
     with Cpio(RUN / "job.cpio") as cpio:
         cpio.copy("init", LAB_DIR / "l1" / "init", 0o755)
         cpio.copy("lab/l2.cpio", RUN / "l2.cpio")
-        cpio.copy_tree("lab/cases", LAB_DIR / "cases")
+        cpio.copy_tree("lab/cases", job.cases)
         for script in ("caselib", "run-cases", "send"):
             cpio.copy(f"lab/{script}", LAB_DIR / "l1" / script, 0o755)
         cpio.data("lab/settings", "".join(f"{key}={shlex.quote(value)}\n" for key, value in settings.items()).encode())
@@ -134,10 +137,11 @@ def run_job(arch, job, lock_fd, limits):
     initrd = write_job(arch, job)
     archive = RUN / "files.tar"
     archive.unlink(missing_ok=True)
-    L1_CONSOLE.parent.mkdir(parents=True, exist_ok=True)
-    L1_CONSOLE.unlink(missing_ok=True)
-    session = Session(qemu_command(arch, initrd, job_ports(archive), []), arch.data["qemu"]["noise"], job.sink,
-                      lock_fd, limits.boot_timeout, limits.timeout)
+    console = arch.l1_console
+    console.parent.mkdir(parents=True, exist_ok=True)
+    console.unlink(missing_ok=True)
+    session = Session(qemu_command(arch, initrd, job_ports(console, archive), []), arch.data["qemu"]["noise"],
+                      console, job.sink, lock_fd, limits.boot_timeout, limits.timeout)
     try:
         session.run()
     except TimeoutError as error:
@@ -148,8 +152,8 @@ def run_job(arch, job, lock_fd, limits):
         initrd.unlink(missing_ok=True)
     status = unpack_results(archive, job.out)
     if status is None:
-        raise LabError(f"L1: ended before the job did (QEMU: {session.ending}): its console: {shown(L1_CONSOLE)}"
-                       f"{tail_of_console()}")
+        raise L1Died(f"L1: ended before the job did (QEMU: {session.ending}): its console: {shown(console)}"
+                     f"{tail_of_console(console)}")
     return status, session.boot_seconds
 
 

@@ -7,10 +7,11 @@ import json
 import shutil
 import subprocess
 
-from . import LAB_DIR, LabError, Progress, shown, step
+from . import LAB_DIR, LabError, Progress, UsageError, shown, step
 from .apt import Apt, notice_other_version, version_key
+from .archdata import codename
 from .cpio import Cpio
-from .kernel import Modules, add_modules, extract_elf, find_image
+from .kernel import Modules, add_modules, extract_elf, find_image, zboot
 from .lock import take_lock
 
 # Raise it when a step's result changes its form: everything is made anew then.
@@ -38,6 +39,29 @@ class Maker:
             self.make_kernel(kernel, with_elf=with_qemu)
         if with_qemu:
             self.make_l1()
+
+    def make_libs(self):
+        """The libraries that lkvm is built with for this architecture, for a cross compiler: Debian's libfdt-dev of two
+        architectures cannot be installed side by side. They are of this system's own suite, as its cross compiler's C
+        library is. Returns the folder."""
+        libs = self.arch.packages.libs
+        if not libs:
+            raise UsageError(f"libs: {self.arch.name} names none in {shown(LAB_DIR / 'packages')}/{self.arch.name}.list: "
+                             "its libraries are the system's own: scripts/install-deps.sh build")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        take_lock(self.folder / "lock", MAKE_WAIT)
+        target = self.folder / "libs"
+        inputs = [libs, codename()]
+        if not self._done("libs", inputs) or not target.exists():
+            self.apt.prepare()
+            part = self.folder / "libs.part"
+            shutil.rmtree(part, ignore_errors=True)
+            with step(f"libraries of {codename()} for {self.arch.name}"):
+                self.apt.fetch(libs, codename(), part)
+            shutil.rmtree(target, ignore_errors=True)
+            part.rename(target)
+            self._mark("libs", inputs)
+        return target
 
     # Stamps ---------------------------------------------------------------------------------------------------
 
@@ -81,6 +105,8 @@ class Maker:
 
     def make_kernel(self, kernel, with_elf=True):
         inputs = [vars(kernel), self.arch.data["l2"]["modules"], self.arch.data["l1"]["modules"]]
+        if self._wants_packed(kernel):
+            inputs.append("packed")
         stamp = f"kernel-{kernel.name}"
         target = self.arch.kernel_folder(kernel.name)
         if not self._done(stamp, inputs):
@@ -98,6 +124,9 @@ class Maker:
         if with_elf and self._wants_elf(kernel) and not (target / "vmlinux").exists():
             with step(f"kernel {kernel.name}: its ELF file"):
                 self._take_elf(kernel, target)
+
+    def _wants_packed(self, kernel):
+        return kernel.name in self.arch.data["l2"].get("packed", [])
 
     def _wants_elf(self, kernel):
         l1 = self.arch.data["l1"]
@@ -120,7 +149,12 @@ class Maker:
 
     def _take_kernel_files(self, kernel, unpacked, target, guest):
         target.mkdir(parents=True)
-        shutil.copyfile(find_image(unpacked), target / "vmlinuz")
+        image = target / "vmlinuz"
+        shutil.copyfile(find_image(unpacked), image)
+        if self._wants_packed(kernel):
+            packed = gzip.compress(image.read_bytes(), 1)
+            (target / "vmlinuz.gz").write_bytes(packed)
+            (target / "vmlinuz.zboot").write_bytes(zboot(packed))
         modules = Modules(unpacked)
         (target / "release").write_text(modules.release + "\n")
         with Cpio(target / "modules.cpio") as cpio:

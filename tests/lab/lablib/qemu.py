@@ -2,13 +2,14 @@
 """Starts the QEMU that is L1, watches it with time limits, and sees to it that it never outlives the lab."""
 import ctypes
 import os
+import re
 import selectors
 import signal
 import subprocess
 import sys
 import time
 
-from . import L1_CONSOLE, LabError, shown
+from . import L1Died, LabError, shown
 from .make import tool_command
 
 PR_SET_PDEATHSIG = 1
@@ -16,6 +17,9 @@ PR_SET_PDEATHSIG = 1
 READY = b"LAB-L1-READY\n"
 JOB_PORT = "lab.out"
 FILES_PORT = "lab.files"
+# With an oops L1 is no host to judge a guest by: it ends at once, and QEMU with it (-no-reboot).
+L1_WORDS = "panic=-1 oops=panic quiet"
+KERNEL_BROKE = re.compile(r"\bBUG: |Internal error: |Unable to handle kernel|Oops: |Kernel panic")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -32,17 +36,19 @@ def qemu_command(arch, initrd, extra, words):
         kernel = kernel.with_name("vmlinuz")
     if not kernel.exists():
         raise LabError(f"{shown(kernel)}: not there: run 'tests/lab/lab make --arch {arch.name}'")
+    data = [word for folder in qemu["data"] for word in ("-L", str(root / folder))]
     return [
-        *tool_command(root, qemu["binary"]), "-L", str(root / "usr/share/qemu"), "-L", str(root / "usr/share/seabios"),
-        "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", *qemu["args"],
-        "-kernel", str(kernel), "-initrd", str(initrd), "-append", " ".join([l1["cmdline"], *words]), *extra,
+        *tool_command(root, qemu["binary"]), *data, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        *qemu["args"],
+        "-kernel", str(kernel), "-initrd", str(initrd),
+        "-append", " ".join([l1["cmdline"], L1_WORDS, *words]), *extra,
     ]
 
 
-def job_ports(files):
+def job_ports(console, files):
     """L1's console goes to a file; the job speaks through one port and sends its files through another."""
     return [
-        "-chardev", f"file,id=console,path={L1_CONSOLE}", "-serial", "chardev:console",
+        "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
         "-device", "virtio-serial-pci",
         # Not "stdio": at the end of its input it hangs up, and the guest's words are dropped.
         "-chardev", "file,id=out,path=/proc/self/fd/1", "-device", f"virtserialport,chardev=out,name={JOB_PORT}",
@@ -50,12 +56,14 @@ def job_ports(files):
     ]
 
 
-def tail_of_console(lines=5):
+def tail_of_console(console, lines=5):
     try:
-        text = L1_CONSOLE.read_text(errors="replace").splitlines()
+        text = console.read_text(errors="replace").splitlines()
     except OSError:
         return ""
-    return "".join(f"\n  | {line}" for line in text[-lines:])
+    # A kernel that broke says why first, and its registers last.
+    why = next((i for i, line in enumerate(text) if KERNEL_BROKE.search(line)), len(text))
+    return "".join(f"\n  | {line}" for line in text[why:why + lines] or text[-lines:])
 
 
 def how_it_ended(status):
@@ -65,8 +73,9 @@ def how_it_ended(status):
 class Session:
     """One run of L1 with a job. `run` returns when L1 has powered off, and raises LabError when a limit is passed."""
 
-    def __init__(self, command, noise, sink, lock_fd, boot_limit, job_limit):
+    def __init__(self, command, noise, console, sink, lock_fd, boot_limit, job_limit):
         self.noise = [text.encode() for text in noise]
+        self.console = console
         self.sink = sink
         self.boot_limit, self.job_limit = boot_limit, job_limit
         self.ready = False
@@ -86,8 +95,8 @@ class Session:
         finally:
             self.kill()
         if not self.ready:
-            raise LabError(f"L1: QEMU ended ({self.ending}) before L1 was up: its console: {shown(L1_CONSOLE)}"
-                           f"{self._last_error()}{tail_of_console()}")
+            raise L1Died(f"L1: QEMU ended ({self.ending}) before L1 was up: its console: {shown(self.console)}"
+                         f"{self._last_error()}{tail_of_console(self.console)}")
 
     def kill(self):
         if self.process.poll() is None:
@@ -111,8 +120,8 @@ class Session:
         left = self.start + limit - time.monotonic()
         if left <= 0:
             what = "the job" if self.ready else "booting L1"
-            raise TimeoutError(f"L1: {what} took longer than {limit} s: stopped it: L1's console: {shown(L1_CONSOLE)}"
-                               f"{tail_of_console()}")
+            raise TimeoutError(f"L1: {what} took longer than {limit} s: stopped it: L1's console: {shown(self.console)}"
+                               f"{tail_of_console(self.console)}")
         return left
 
     def _output(self, data):

@@ -3,17 +3,25 @@
 import re
 import sys
 
-RESULT = re.compile(rb"^(not )?ok\b", re.MULTILINE)
-PLAN = re.compile(rb"^1\.\.\d+", re.MULTILINE)
+RESULT = re.compile(rb"^(not )?ok\b")
+PLAN = re.compile(rb"^1\.\.\d+")
+CASE = b"# case "
+AGAIN = b"# again: "
 
 
 class TapStream:
-    """Passes L1's results on as they come, and counts them."""
+    """Passes L1's results on as they come, and counts them.
 
-    def __init__(self):
+    What failed, with the diagnostics behind it, and what was done again go to standard error too: prove shows that, and
+    swallows the rest unless it is told not to."""
+
+    def __init__(self, logs):
+        self.logs = logs
         self.count = 0
+        self.case = ""
         self.failed = False
         self.planned = False
+        self.telling = False
         self.partial = b""
 
     def write(self, data):
@@ -27,22 +35,39 @@ class TapStream:
         result = RESULT.match(line)
         if result:
             self.count += 1
-            self.failed = self.failed or result.group(1) is not None
+            self.telling = result.group(1) is not None
+            self.failed = self.failed or self.telling
+        elif not line.startswith(b"#"):
+            self.telling = False
+        elif line.startswith(CASE):
+            self.telling = False
+            self.case = line[len(CASE):].decode(errors="replace").strip()
         self.planned = self.planned or PLAN.match(line) is not None
+        # A terminal would show it twice.
+        if (self.telling or line.startswith(AGAIN)) and not sys.stdout.isatty():
+            sys.stderr.buffer.write(line + b"\n")
+            sys.stderr.buffer.flush()
+
+    def _end_line(self):
+        if self.partial:
+            self.write(b"\n")
+
+    def note(self, text):
+        """Diagnostics, on lines of their own."""
+        self._end_line()
+        self.write("".join(f"# {line}\n" for line in text.splitlines()).encode())
 
     def fail(self, why):
         """A failure outside the cases, as one more result."""
         first, *rest = why.splitlines()
-        newline = "\n" if self.partial else ""
-        print(f"{newline}not ok {self.count + 1} - lab: {first}")
-        for line in rest:
-            print(f"# {line}")
+        self._end_line()
+        self.write(f"not ok {self.count + 1} - lab: {first}\n".encode())
+        self.note("\n".join(rest))
         if not self.planned:
-            print(f"1..{self.count + 1}")
-        sys.stdout.flush()
+            self.write(f"1..{self.count}\n".encode())
         return 1
 
     def finish(self, status):
         if self.planned and status in (0, 1):
             return 1 if self.failed else status
-        return self.fail(f"the cases ended early, with status {status}: see build/lab/logs")
+        return self.fail(f"the cases ended early, with status {status}: see {self.logs}")
