@@ -114,11 +114,17 @@ def read_package_list(path):
     return packages
 
 
-def load_arch(name):
+def load_arch(name, machine=None):
+    """@machine names one of the other L1s of the file, whose tables replace single values of the first's."""
     path = LAB_DIR / "arch" / f"{name}.toml"
     if not path.exists():
         known = " ".join(sorted(p.stem for p in path.parent.glob("*.toml")))
         raise UsageError(f"architecture '{name}': no {shown(path)}: the lab knows: {known}")
     with path.open("rb") as file:
         data = tomllib.load(file)
+    machines = data.get("machine", {})
+    if machine and machine not in machines:
+        raise UsageError(f"machine '{machine}': not in {shown(path)}, which has: {' '.join(machines) or 'none'}")
+    for table, values in machines.get(machine, {}).items():
+        data[table] |= values
     return Arch(name, data, read_package_list(LAB_DIR / "packages" / f"{name}.list"))

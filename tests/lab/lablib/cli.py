@@ -153,6 +153,7 @@ def parser():
         sub.add_argument("--lkvm", metavar="PATH", help="the binary to put into L1 as /usr/bin/lkvm")
         sub.add_argument("--file", action="append", default=[], metavar="SRC[:DST]", help="a file or folder for L1 (DST: /job/NAME)")
         sub.add_argument("--l1-kernel", metavar="NAME", help="L1's own kernel, one of the guests' (the arch file's)")
+        sub.add_argument("--machine", metavar="NAME", help="another L1 of the arch file's")
         sub.add_argument("--wait", type=seconds, default=1800, metavar="S", help="limit of waiting for another lab (1800)")
         if timeout:
             sub.add_argument("--timeout", type=seconds, default=timeout, metavar="S", help=f"limit of the job ({timeout})")
@@ -193,7 +194,7 @@ def main(arguments):
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, on_signal)
     try:
-        arch = load_arch(options.arch)
+        arch = load_arch(options.arch, getattr(options, "machine", None))
         if getattr(options, "l1_kernel", None):
             arch.data["l1"]["kernel"] = arch.packages.kernel(options.l1_kernel).name
         return options.function(arch, options)
