@@ -205,11 +205,13 @@ static void a_time_that_is_none_changes_nothing(void **state)
 
 static void update_in_progress_comes_and_goes(void **state)
 {
+	/* The bit is there for 244 us of each second: on a busy machine some are missed. */
+	const u64 limit = 30000000000ULL;
 	u64 start = now_ns();
 	bool was_set = false, was_clear = false;
 
 	get(0x0c);
-	while (now_ns() - start < 3000000000ULL && !(was_set && was_clear)) {
+	while (now_ns() - start < limit && !(was_set && was_clear)) {
 		bool uip = get(0x0a) & UIP;
 
 		was_set |= uip;
@@ -217,9 +219,9 @@ static void update_in_progress_comes_and_goes(void **state)
 	}
 	assert_true(was_set && was_clear);
 	/* The second has passed or is about to. */
-	while (now_ns() - start < 3000000000ULL && !(get(0x0c) & 0x10))
+	while (now_ns() - start < limit && !(get(0x0c) & 0x10))
 		;
-	assert_true(now_ns() - start < 3000000000ULL);
+	assert_true(now_ns() - start < limit);
 	/* Never while the guest sets the clock. */
 	set(0x0b, SET | H24);
 	for (start = now_ns(); now_ns() - start < 1010000000ULL;)
