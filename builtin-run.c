@@ -26,17 +26,21 @@ int end_by_signal(int sig)
 static int run_machine(const struct vm_config *cfg, int *sig)
 {
 	struct machine m;
+	bool again;
 	int status;
 
 	/* A reader that goes away is an error of a write, not the end of the VM. */
 	signal(SIGPIPE, SIG_IGN);
-	if (machine_create(&m, cfg))
-		return EXIT_FAILURE;
-	if (cfg->dump_dtb)
-		status = machine_dump_dtb(&m, cfg->dump_dtb) ? EXIT_FAILURE : EXIT_SUCCESS;
-	else
-		status = machine_run(&m, sig);
-	machine_destroy(&m);
+	do {
+		if (machine_create(&m, cfg))
+			return EXIT_FAILURE;
+		if (cfg->dump_dtb)
+			status = machine_dump_dtb(&m, cfg->dump_dtb) ? EXIT_FAILURE : EXIT_SUCCESS;
+		else
+			status = machine_run(&m, sig);
+		again = machine_again(&m);
+		machine_destroy(&m);
+	} while (again);
 	return status;
 }
 

@@ -135,8 +135,10 @@ int event_loop_start_thread(struct event_loop *loop)
 	char name[16];
 	int ret;
 
-	/* Signals are the main thread's business. */
+	/* Signals are the main thread's business; but a fault on a blocked one ends the process
+	 * whoever handles it. */
 	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = pthread_create(&loop->thread, NULL, loop_thread, loop);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

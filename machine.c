@@ -397,6 +397,13 @@ int machine_dump_dtb(const struct machine *m, const char *path)
 	return ret;
 }
 
+bool machine_again(const struct machine *m)
+{
+	const struct vm_config *cfg = m->vm.cfg;
+
+	return m->vm.event == VM_EVENT_RESET && cfg->protected && !cfg->no_reboot;
+}
+
 int machine_restart(struct machine *m)
 {
 	int ret;
@@ -422,6 +429,8 @@ int machine_run(struct machine *m, int *signal)
 		if (vm->event != VM_EVENT_RESET || vm->cfg->no_reboot)
 			break;
 		info("the guest reboots");
+		if (machine_again(m))
+			return 0;
 		if (machine_restart(m))
 			return 1;
 	}

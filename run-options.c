@@ -335,6 +335,8 @@ static const struct option_spec run_options[] = {
 	  .help = "device behind the terminal", .def = "serial" },
 
 	{ .type = OPT_GROUP, .help = "Arm", .archs = OPT_ARCH_ARM64 },
+	{ .type = OPT_FLAG, .name = "protected", MEMBER(protected), .archs = OPT_ARCH_ARM64,
+	  .help = "keep the guest's memory from the host, but for what the guest shares (pKVM)" },
 	{ .type = OPT_FLAG, .name = "nested", MEMBER(nested), .archs = OPT_ARCH_ARM64,
 	  .help = "start the guest at EL2: it can be a hypervisor itself" },
 	{ .type = OPT_FLAG, .name = "e2h0", MEMBER(e2h0), .archs = OPT_ARCH_ARM64,

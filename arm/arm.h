@@ -137,7 +137,7 @@ void arm_pvtime_destroy(struct vm *vm);
  * interrupt parent, so the GIC's node has that one; its #address-cells is 2, if arm_gic_describe
  * does not change dt->irq_address_cells.
  */
-enum { ARM_PHANDLE_GIC = 1, ARM_PHANDLE_MSI, ARM_PHANDLE_CLOCK };
+enum { ARM_PHANDLE_GIC = 1, ARM_PHANDLE_MSI, ARM_PHANDLE_CLOCK, ARM_PHANDLE_POOL };
 
 /*
  * fdt.c: the device tree of the machine, deterministic: the same bytes for the same configuration.

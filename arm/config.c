@@ -17,6 +17,7 @@ void arch_config_print(const struct vm_config *cfg, FILE *out)
 {
 	print_text(out, "cpu", cfg->cpu ? cfg->cpu : "host");
 	print_text(out, "gicv4", auto_switch_names[cfg->gicv4]);
+	print_flag(out, "protected", cfg->protected);
 	print_flag(out, "nested", cfg->nested);
 	print_flag(out, "e2h0", cfg->e2h0);
 	print_flag(out, "aarch32", cfg->aarch32);

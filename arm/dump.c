@@ -110,6 +110,10 @@ static void dump_code(FILE *out, const struct vcpu *vcpu, u64 pc, u64 pstate)
 	u64 start = pc - MIN(pc, (u64)CODE_WORDS_BEFORE * 4), pa;
 	struct arm_mmu mmu;
 
+	if (vcpu->vm->cfg->protected) {
+		fprintf(out, "  code %llx: the guest's own\n", pc);
+		return;
+	}
 	if (!current_mmu(vcpu, pstate, &mmu) || arm_translate(&mmu, mem, pc, &pa)) {
 		fprintf(out, "  code %llx: not to be read\n", pc);
 		return;

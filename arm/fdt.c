@@ -15,6 +15,7 @@
 #include "lkvm/log.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
+#include "pkvm.h"
 
 /* interrupt-controller/arm,gic.yaml, arm,gic-v3.yaml: the first and the third cell. */
 #define GIC_PPI		   1
@@ -182,6 +183,8 @@ static void describe_machine(struct vm *vm, const struct arm_fdt_input *in, stru
 	describe_root(dt);
 	describe_chosen(vm, in, dt);
 	describe_memory(vm, dt);
+	if (vm->cfg->protected)
+		arm_pkvm_describe(dt);
 	describe_cpus(vm, dt);
 	describe_psci(vm, dt);
 	describe_timer(vm, dt);

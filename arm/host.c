@@ -217,7 +217,7 @@ static void nested_rows(struct host *h)
 static void confidential_rows(struct host *h)
 {
 	struct host_row *row = host_row(h, HOST_SEC_CONFIDENTIAL, "pkvm",
-					"guests whose memory the host cannot read");
+					"guests whose memory the host cannot read: --protected");
 	char why[256];
 
 	row->since = "7.1";

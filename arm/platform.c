@@ -6,6 +6,7 @@
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
 #include "lkvm/options.h"
+#include "pkvm.h"
 
 /* A GICv2 tells its CPU interfaces apart by 8 bits (Arm IHI 0048B, 4.3.12). */
 #define GICV2_MAX_VCPUS 8U
@@ -74,6 +75,8 @@ int arch_config_complete(struct vm_config *cfg)
 		    chip);
 		return -EINVAL;
 	}
+	if (arm_pkvm_check(cfg))
+		return -EINVAL;
 	return arm_cpu_check(cfg);
 }
 

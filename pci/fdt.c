@@ -96,5 +96,6 @@ void pci_host_describe_fdt(struct device *dev, struct dt *dt)
 	describe_lines(l, dt);
 	describe_messages(dt);
 	dt_empty(dt, "dma-coherent");
+	dt_dma_pool(dt);
 	dt_close(dt);
 }

@@ -171,3 +171,9 @@ void dt_irq(struct dt *dt, u32 gsi, bool edge)
 	if (dt->irq_cells)
 		dt_cells(dt, "interrupts", cells, dt->irq_cells(gsi, edge, cells));
 }
+
+void dt_dma_pool(struct dt *dt)
+{
+	if (dt->dma_pool_phandle)
+		dt_u32(dt, "memory-region", dt->dma_pool_phandle);
+}

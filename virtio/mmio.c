@@ -311,6 +311,7 @@ static void mmio_describe_fdt(struct device *dev, struct dt *dt)
 	dt_reg(dt, m->base, MMIO_SIZE);
 	dt_irq(dt, m->gsi, false);
 	dt_empty(dt, "dma-coherent");
+	dt_dma_pool(dt);
 	dt_close(dt);
 }
 

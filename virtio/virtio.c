@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
@@ -114,6 +115,8 @@ int virtio_init(struct virtio_device *vdev, struct vm *vm, const struct virtio_o
 	vdev->vm = vm;
 	vdev->loop = loop;
 	vdev->host_features = host_features | FEATURES_ALWAYS;
+	if (vm->cfg && vm->cfg->protected)
+		vdev->host_features |= BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
 	vdev->name = xasprintf("%s%u", kind, index);
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
@@ -259,6 +262,14 @@ static bool features_ok(struct virtio_device *vdev)
 	}
 	if (!virtio_has(vdev, VIRTIO_F_VERSION_1)) {
 		guest_warn("%s: the driver is for legacy devices (no VERSION_1)", vdev->name);
+		return false;
+	}
+	/* 6.1: such a driver gives plain addresses, of memory that the device cannot reach. */
+	if (vdev->host_features & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM) &&
+	    !virtio_has(vdev, VIRTIO_F_ACCESS_PLATFORM)) {
+		guest_warn("%s: the driver does not put its buffers into shared memory (no "
+			   "ACCESS_PLATFORM); a protected guest must",
+			   vdev->name);
 		return false;
 	}
 	return true;

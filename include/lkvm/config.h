@@ -98,6 +98,9 @@ struct vm_config {
 	bool no_reboot;
 	bool dry_run;
 
+	/* The host cannot read the guest's memory; devices reach what the guest shares. */
+	bool protected;
+
 	/* The vcpus. */
 	char *cpu;	     /* "host,+feat,-feat" (--cpu), or NULL: the host's */
 	bool nested;	     /* the guest has the virtualization extensions */

@@ -34,7 +34,9 @@ struct dt {
 	u32 msi_phandle;   /* where messages go; 0: nowhere */
 	bool msi_devid;	   /* it wants the requester's id: msi-map instead of msi-parent */
 	u32 clock_phandle; /* a fixed clock for devices that must name one; 0: none */
-	u32 nr_phandles;   /* handed out by dt_phandle */
+	/* Reserved memory that a protected guest shares with its devices; 0: they reach all. */
+	u32 dma_pool_phandle;
+	u32 nr_phandles; /* handed out by dt_phandle */
 };
 
 /* Phandles below are the architecture's own; those above come from dt_phandle. */
@@ -68,5 +70,7 @@ void dt_strings(struct dt *dt, const char *name, const char *const *strings);
 void dt_reg(struct dt *dt, u64 base, u64 size);
 /* "interrupts" of one line, by dt->irq_cells. */
 void dt_irq(struct dt *dt, u32 gsi, bool edge);
+/* "memory-region" of a device that accesses memory itself, where dt->dma_pool_phandle says one. */
+void dt_dma_pool(struct dt *dt);
 
 #endif

@@ -48,6 +48,11 @@ int machine_dump_dtb(const struct machine *m, const char *path) __must_check;
  * where the guest starts; machine_run goes on. 0 or -errno (printed).
  */
 int machine_restart(struct machine *m) __must_check;
+/*
+ * After machine_run: the guest reboots and is protected, so its memory cannot be written anew:
+ * destroy the machine and make it again.
+ */
+bool machine_again(const struct machine *m);
 /* Run until the guest ends or a signal comes. Returns lkvm's exit status; *signal is the signal
  * that ended it, or 0. */
 int machine_run(struct machine *m, int *signal);

@@ -85,7 +85,8 @@ struct virtio_device {
 
 /*
  * For device files: fill @vdev (the first member of the caller's structure or any other).
- * @host_features has the device's own bits; VERSION_1, EVENT_IDX, INDIRECT_DESC are added. @loop
+ * @host_features has the device's own bits; VERSION_1, EVENT_IDX, INDIRECT_DESC are added, and
+ * ACCESS_PLATFORM where the guest is protected (a driver must accept that one then). @loop
  * NULL: an I/O thread of its own. The name is made of @kind ("virtio-blk") and @index. 0, -EINVAL
  * (more queues or entries than there may be, a size that is no power of two) or an errno of
  * eventfd and epoll; prints.

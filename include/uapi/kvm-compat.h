@@ -100,6 +100,11 @@ struct kvm_create_guest_memfd {
 #define KVM_CAP_ARM_EL2_E2H0 241
 #endif
 
+/* Linux 7.1: a bit of KVM_CREATE_VM's argument. */
+#ifndef KVM_VM_TYPE_ARM_PROTECTED
+#define KVM_VM_TYPE_ARM_PROTECTED (1UL << 31)
+#endif
+
 /* asm/kvm.h: features of a vcpu. */
 #ifndef KVM_ARM_VCPU_HAS_EL2 /* 6.16, this and the next */
 #define KVM_ARM_VCPU_HAS_EL2 7

@@ -162,6 +162,25 @@ static void test_features(void **state)
 	end(v);
 }
 
+/* A driver that does not go through shared memory would give addresses that are none. */
+static void test_protected(void **state)
+{
+	struct toy_vm *v = begin(false);
+	struct virtio_device *vdev = &v->toy->vdev;
+
+	assert_false(virtio_offered(vdev) & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM));
+	toy_free(v->toy);
+	v->cfg.protected = true;
+	vdev = &toy_new(v, false)->vdev;
+	assert_true(virtio_offered(vdev) & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM));
+	negotiate(vdev, TOY_ACCEPT);
+	assert_int_equal(vdev->status, S_ACK | S_DRIVER);
+	virtio_set_status(vdev, 0);
+	negotiate(vdev, TOY_ACCEPT | BIT_ULL(VIRTIO_F_ACCESS_PLATFORM));
+	assert_int_equal(vdev->status, S_ACK | S_DRIVER | S_FEATURES_OK);
+	end(v);
+}
+
 static void test_hostile_order(void **state)
 {
 	struct toy_vm *v = begin(false);
@@ -400,11 +419,17 @@ static void test_init_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good_order),  cmocka_unit_test(test_pending_at_activation),
-		cmocka_unit_test(test_features),    cmocka_unit_test(test_hostile_order),
-		cmocka_unit_test(test_bad_queue),   cmocka_unit_test(test_config),
-		cmocka_unit_test(test_pause),	    cmocka_unit_test(test_reset_during_io),
-		cmocka_unit_test(test_reset_waits), cmocka_unit_test(test_init_limits),
+		cmocka_unit_test(test_good_order),
+		cmocka_unit_test(test_pending_at_activation),
+		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_hostile_order),
+		cmocka_unit_test(test_protected),
+		cmocka_unit_test(test_bad_queue),
+		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_reset_during_io),
+		cmocka_unit_test(test_reset_waits),
+		cmocka_unit_test(test_init_limits),
 	};
 
 	return cmocka_run_group_tests_name("virtio", tests, NULL, NULL);

@@ -184,6 +184,38 @@ static void test_options(void **state)
 	end();
 }
 
+/* Devices of a protected guest name the memory that it shares with them. */
+static void check_pool(enum virtio_transport_kind transport, const char *device)
+{
+	static const char pool[] = "/reserved-memory/restricted-dma-pool";
+	/* Linux refuses a pool that has one of them. */
+	static const char *const excluded[] = { "no-map", "reusable", "linux,cma-default",
+						"linux,dma-default" };
+	const void *fdt;
+
+	begin(IRQCHIP_GICV3_ITS, 1, transport);
+	add_devices();
+	fdt = build(&nothing);
+	assert_true(fdt_path_offset(fdt, "/reserved-memory") < 0);
+	assert_false(dt_has(fdt, device, "memory-region"));
+	rig->cfg.protected = true;
+	fdt = build(&nothing);
+	assert_dt_string(fdt, pool, "compatible", "restricted-dma-pool");
+	assert_int_equal(dt_cell64(fdt, pool, "size", 0), 64 * MiB);
+	assert_true(dt_has(fdt, "/reserved-memory", "ranges"));
+	for (size_t i = 0; i < ARRAY_SIZE(excluded); i++)
+		assert_false(dt_has(fdt, pool, excluded[i]));
+	assert_int_equal(fdt_node_offset_by_phandle(fdt, dt_cell(fdt, device, "memory-region", 0)),
+			 dt_path(fdt, pool));
+	end();
+}
+
+static void test_protected(void **state)
+{
+	check_pool(TRANSPORT_PCI, "/pcie@40000000");
+	check_pool(TRANSPORT_MMIO, "/virtio_mmio@3000000");
+}
+
 /* A GICv2 is told which CPUs have a private interrupt. */
 static void test_gicv2(void **state)
 {
@@ -307,7 +339,7 @@ int main(void)
 		cmocka_unit_test(test_machine),	      cmocka_unit_test(test_options),
 		cmocka_unit_test(test_gicv2),	      cmocka_unit_test(test_many_cpus),
 		cmocka_unit_test(test_deterministic), cmocka_unit_test(test_seeds),
-		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_too_large),     cmocka_unit_test(test_protected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* Protected guests: what they exclude, their VM type, locked memory and the pool that they share.
+ */
+#include "pkvm.h"
+
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "arm.h"
+#include "cpu.h"
+#include "lkvm/console.h"
+#include "lkvm/dt.h"
+#include "lkvm/kvm.h"
+#include "lkvm/log.h"
+#include "lkvm/memory.h"
+#include "lkvm/util.h"
+
+#define POOL_ALIGN (2 * MiB)
+
+/* The host */
+
+/* Made only to see whether it can be. */
+static int create_vm(const struct kvm *kvm, u64 type)
+{
+	int fd = xioctl_val(kvm->sys_fd, KVM_CREATE_VM, (unsigned long)type);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+static int get_limit(struct rlimit *limit)
+{
+	return getrlimit(RLIMIT_MEMLOCK, limit) < 0 ? -errno : 0;
+}
+
+static int set_limit(const struct rlimit *limit)
+{
+	return setrlimit(RLIMIT_MEMLOCK, limit) < 0 ? -errno : 0;
+}
+
+static bool may_lock(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+
+	return !syscall(SYS_capget, &header, data) && data[0].effective & BIT(CAP_IPC_LOCK);
+}
+
+const struct arm_pkvm_host arm_pkvm_host = {
+	.create_vm = create_vm,
+	.get_limit = get_limit,
+	.set_limit = set_limit,
+	.may_lock = may_lock,
+};
+
+/* The configuration */
+
+static int refuse(const char *what, const char *why)
+{
+	err("--protected and %s exclude each other: %s", what, why);
+	return -EINVAL;
+}
+
+/* The hypervisor has its own list of features, and what is beyond it is not there (Linux
+ * arch/arm64/include/asm/kvm_pkvm.h, kvm_pkvm_ext_allowed). */
+static int check_cpu(const struct vm_config *cfg)
+{
+	struct arm_cpu_model model;
+	int ret = arm_cpu_model_parse(cfg, &model);
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < arm_nr_cpu_props; i++) {
+		const struct arm_cpu_prop *prop = &arm_cpu_props[i];
+		bool ok = prop->kind == ARM_PROP_PAUTH ||
+			  (prop->kind != ARM_PROP_FIELD && model.want[i] == ARM_OFF);
+
+		if (model.want[i] == ARM_AS_HOST || ok)
+			continue;
+		err("--protected: the hypervisor alone chooses what the CPUs have; leave out "
+		    "what asks for '%c%s' (of --cpu, --pmu or --sve-max-vl)",
+		    model.want[i] == ARM_ON ? '+' : '-', prop->name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int arm_pkvm_check(const struct vm_config *cfg)
+{
+	static const char not_offered[] = "KVM does not offer it to protected guests";
+	char size[32], pool[32];
+
+	if (!cfg->protected)
+		return 0;
+	if (cfg->nested)
+		return refuse("--nested", not_offered);
+	if (cfg->aarch32)
+		return refuse("--aarch32", not_offered);
+	if (cfg->has_counter_offset)
+		return refuse("--counter-offset", not_offered);
+	if (cfg->psci == PSCI_USER)
+		return refuse("--psci user", not_offered);
+	if (cfg->irqchip == IRQCHIP_GICV2 || cfg->irqchip == IRQCHIP_GICV2M)
+		return refuse("a GICv2", "use --irqchip gicv3 or gicv3-its");
+	if (cfg->flash)
+		return refuse("--flash", "a protected guest has no read-only memory");
+	if (cfg->hugetlbfs)
+		return refuse("--hugetlbfs", "its memory must be anonymous");
+	if (cfg->memory <= ARM_DMA_POOL_SIZE) {
+		err("--protected: %s of memory is too little: the pool that the guest shares with "
+		    "its devices takes %s; give more with -m",
+		    format_size(cfg->memory, size, sizeof(size)),
+		    format_size(ARM_DMA_POOL_SIZE, pool, sizeof(pool)));
+		return -EINVAL;
+	}
+	return check_cpu(cfg);
+}
+
+/* The VM */
+
+int arm_pkvm_vm_type(const struct arm_pkvm_host *host, const struct kvm *kvm, u64 *type)
+{
+	u64 protected = *type | KVM_VM_TYPE_ARM_PROTECTED;
+	int ret = host->create_vm(kvm, protected);
+
+	if (ret == -EINVAL)
+		err("--protected: this host's KVM has no protected guests; they need Linux 7.1, "
+		    "booted with kvm-arm.mode=protected; `lkvm host` tells more");
+	else if (ret < 0)
+		err("--protected: cannot create a VM: %s", strerror(-ret));
+	if (ret < 0)
+		return ret;
+	*type = protected;
+	return 0;
+}
+
+int arm_pkvm_lock_limit(const struct arm_pkvm_host *host, u64 size)
+{
+	struct rlimit now, wanted;
+	char need[32], have[32];
+	int ret = host->get_limit(&now);
+
+	if (ret || now.rlim_cur == RLIM_INFINITY || now.rlim_cur >= size)
+		return ret;
+	wanted = (struct rlimit){ .rlim_cur = size, .rlim_max = MAX(now.rlim_max, (rlim_t)size) };
+	/* Above the hard limit takes CAP_SYS_RESOURCE. */
+	ret = host->set_limit(&wanted);
+	if (!ret || host->may_lock())
+		return 0;
+	err("--protected: all of the guest's memory is locked, %s, and lkvm may lock %s: raise the "
+	    "limit (ulimit -l %llu, LimitMEMLOCK= of systemd) or grant CAP_IPC_LOCK",
+	    format_size(size, need, sizeof(need)), format_size(now.rlim_max, have, sizeof(have)),
+	    ALIGN_UP(size, KiB) / KiB);
+	return ret;
+}
+
+/* What the guest does not share */
+
+static _Atomic(struct guest_memory *) guarded;
+
+static bool put_zeroes(const struct guest_memory *mem, u8 *addr)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	void *start = (void *)((uintptr_t)addr & ~(page - 1));
+
+	for (unsigned int i = 0; i < mem->count; i++) {
+		const struct mem_region *r = &mem->regions[i];
+		u8 *first = r->hva;
+
+		if (addr >= first && addr < first + r->size)
+			return mmap(start, page, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == start;
+	}
+	return false;
+}
+
+/*
+ * Raised by an access of our own to guest memory, which the C library does not make while it holds
+ * a lock: what is called here need not be safe in any signal handler.
+ */
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	struct guest_memory *mem = atomic_load(&guarded);
+	int saved_errno = errno;
+
+	if (mem && info->si_code > 0 && put_zeroes(mem, info->si_addr)) {
+		guest_warn("a driver gave a device memory that the guest does not share; the "
+			   "device finds zeroes there");
+	} else {
+		/* A crash like any: the same access raises it again. */
+		term_restore();
+		signal(sig, SIG_DFL);
+	}
+	errno = saved_errno;
+}
+
+void arm_pkvm_guard(struct guest_memory *mem)
+{
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+
+	atomic_store(&guarded, mem);
+	sigemptyset(&action.sa_mask);
+	if (mem)
+		sigaction(SIGSEGV, &action, NULL);
+}
+
+void arm_pkvm_describe(struct dt *dt)
+{
+	/* Documentation/devicetree/bindings/reserved-memory: the guest chooses the place. */
+	dt_node(dt, "reserved-memory");
+	dt_u32(dt, "#address-cells", DT_ADDRESS_CELLS);
+	dt_u32(dt, "#size-cells", DT_SIZE_CELLS);
+	dt_empty(dt, "ranges");
+	dt_node(dt, "restricted-dma-pool");
+	dt_string(dt, "compatible", "restricted-dma-pool");
+	dt_u64(dt, "size", ARM_DMA_POOL_SIZE);
+	dt_u64(dt, "alignment", POOL_ALIGN);
+	dt_u32(dt, "phandle", ARM_PHANDLE_POOL);
+	dt_close(dt);
+	dt_close(dt);
+	dt->dma_pool_phandle = ARM_PHANDLE_POOL;
+}
