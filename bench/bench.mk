@@ -4,14 +4,23 @@
 $(O)/bench/firstrun.so: bench/firstrun.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -O2 -Wall -Wextra -fPIC -shared -o $@ $< -ldl
+$(O)/bench/launch: bench/launch.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -O2 -Wall -Wextra -o $@ $<
 
-bench: all static musl guests $(O)/bench/firstrun.so ## lkvm beside QEMU's microvm: start-up, memory, size
+bench: all static musl guests $(O)/bench/firstrun.so $(O)/bench/launch ## lkvm beside QEMU's microvm: start-up, memory, size
 	$(Q)python3 bench/bench.py --lkvm $(O)/lkvm --static glibc=$(O)/static/lkvm --static musl=$(O)/musl/lkvm \
 		--guest $(O)/guests/hello.pvh --shim $(O)/bench/firstrun.so
 
-bench-lab: static ## time to a Debian kernel's userspace, beside QEMU's microvm, in the lab
-	$(Q)tests/lab/lab make
-	$(Q)tests/lab/lab run --timeout 600 --lkvm $(O)/static/lkvm --file bench/l1.sh:/job/l1.sh \
-		--file build/lab/x86-64/root/usr:/job/root/usr -- sh /job/l1.sh
+# ARCH chooses the lab's architecture, as it does for a build.
+BENCH_ROUNDS ?= 5
+BENCH_CROSS_arm64 := aarch64-linux-gnu-
+bench-lab: ## time to a Debian kernel's userspace and exits, beside QEMU, in the lab; ARCH=arm64 too
+ifneq ($(ARCH),$(HOST_ARCH))
+	$(Q)tests/lab/lab libs --arch $(ARCH)
+endif
+	$(Q)$(MAKE) --no-print-directory ARCH=$(ARCH) O=$(O) $(if $(filter-out $(HOST_ARCH),$(ARCH)), \
+		CROSS_COMPILE=$(or $(CROSS_COMPILE),$(BENCH_CROSS_$(ARCH)))) static
+	$(Q)python3 bench/lab.py --arch $(ARCH) --lkvm $(O)/static/lkvm --rounds $(BENCH_ROUNDS) --folder $(abspath $(O))/bench/lab
 
 .PHONY: bench bench-lab

@@ -35,10 +35,10 @@ class Peer:
         return {} if self.loader else {"LD_PRELOAD": str(shim)}
 
 
-def lkvm_peer(binary, guest):
+def lkvm_peer(binary, guest, name="lkvm"):
     command = [str(binary), "run", "-k", str(guest), "-m", str(MEMORY_MB), "-c", "1", "-p", "bench", "--nodefaults",
                "--loglevel", "warning"]
-    return Peer("lkvm", command)
+    return Peer(name, command)
 
 
 def qemu_arguments(guest):
@@ -85,9 +85,8 @@ def run_preloaded(peer, shim, folder):
     """What firstrun.c notes at the first KVM_RUN."""
     out = folder / "first"
     out.unlink(missing_ok=True)
-    env = dict(os.environ, FIRSTRUN_OUT=str(out), FIRSTRUN_START_NS=str(time.clock_gettime_ns(time.CLOCK_MONOTONIC)),
-               **peer.env(shim))
-    subprocess.run(peer.argv(shim), env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    env = dict(os.environ, FIRSTRUN_OUT=str(out), **peer.env(shim))
+    subprocess.run([str(shim.with_name("launch")), *peer.argv(shim)], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, timeout=LIMIT_S, check=False)
     return json.loads(out.read_text())
 
@@ -107,7 +106,7 @@ def count_calls(peer, folder):
     return None
 
 
-def measure(peer, shim, rounds, folder, into):
+def measure(peer, shim, folder, into):
     plain = run_plain(peer)
     first = run_preloaded(peer, shim, folder)
     row = into.setdefault(peer.name, {})
@@ -131,6 +130,15 @@ def waiting_rss(binary, guest):
     process.kill()
     process.wait()
     return total
+
+
+def measure_static(peer, guest, samples_ms):
+    binary = peer.command[0]
+    with tempfile.NamedTemporaryFile() as stripped:
+        subprocess.run(["strip", "-o", stripped.name, binary], check=True)
+        size = os.path.getsize(stripped.name)
+    return {"guest_ms": statistics.median(samples_ms), "rss_kib": waiting_rss(binary, guest.with_name("echo.flat")),
+            "bytes": size}
 
 
 ROWS = (
@@ -164,34 +172,33 @@ def main():
     parser.add_argument("--rounds", default=20, type=int)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    for path in (args.lkvm, args.guest, args.shim):
+    for path in (args.lkvm, args.guest, args.shim, args.shim.with_name("launch")):
         if not path.exists():
             sys.exit(f"bench: {path} is not there; run 'make bench'")
     peers = [p for p in (lkvm_peer(args.lkvm, args.guest), qemu_peer(args.guest)) if p]
     if len(peers) == 1:
         print("bench: no QEMU to compare with; install qemu-system-x86, or make the lab (tests/lab/lab make)", file=sys.stderr)
-    samples = {}
+    statics = [lkvm_peer(file, args.guest, name) for name, _, file in (text.partition("=") for text in args.static)]
+    samples, static_ms = {}, {}
     with tempfile.TemporaryDirectory() as tmp:
         for round_number in range(args.rounds):
             # The one that went first goes second next time.
             for peer in peers if round_number % 2 else reversed(peers):
-                measure(peer, args.shim, args.rounds, Path(tmp), samples)
+                measure(peer, args.shim, Path(tmp), samples)
+            for peer in statics:
+                static_ms.setdefault(peer.name, []).append(run_plain(peer)["guest"] * 1e3)
         results = {name: {key: statistics.median(values) for key, values in row.items()} for name, row in samples.items()}
         for peer in peers:
             results[peer.name]["calls"] = count_calls(peer, Path(tmp))
-    statics = {}
-    for name, _, file in (text.partition("=") for text in args.static):
-        with tempfile.NamedTemporaryFile() as stripped:
-            subprocess.run(["strip", "-o", stripped.name, file], check=True)
-            statics[name] = {"rss_kib": waiting_rss(file, args.guest.with_name("echo.flat")),
-                             "bytes": os.path.getsize(stripped.name)}
+    static = {peer.name: measure_static(peer, args.guest, static_ms[peer.name]) for peer in statics}
     if args.json:
-        print(json.dumps({"rounds": args.rounds, "results": results, "static": statics}, indent=2))
+        print(json.dumps({"rounds": args.rounds, "results": results, "static": static}, indent=2))
         return
     print(f"One guest of {MEMORY_MB} MiB and 1 vCPU, medians of {args.rounds} runs each, turn by turn; "
           f"load {os.getloadavg()[0]:.1f}")
     show(results, [p.name for p in peers])
-    for name, figures in statics.items():
+    for name, figures in static.items():
+        print(f"{f'static, {name}: exec to the last line':<42}{figures['guest_ms']:>12.1f} ms")
         print(f"{f'static, {name}: resident beside the guest':<42}{figures['rss_kib']:>12} KiB")
         print(f"{f'static, {name}: the file, stripped':<42}{figures['bytes'] / 1024:>12.0f} KiB")
 

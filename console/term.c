@@ -384,7 +384,6 @@ static int take_signals(struct term *t)
 	sigaction(SIGTTIN, &ignore, &t->old_ttin);
 	sigaction(SIGTTOU, &ignore, &t->old_ttou);
 	sigaction(SIGPIPE, &ignore, &t->old_pipe);
-	tty_guard();
 	return 0;
 fail_close:
 	close(t->sig_ev.fd);
@@ -397,7 +396,8 @@ static void release_signals(struct term *t)
 {
 	event_del(&t->sig_ev);
 	close(t->sig_ev.fd);
-	tty_unguard();
+	if (t->in_tty)
+		tty_unguard();
 	sigaction(SIGTTIN, &t->old_ttin, NULL);
 	sigaction(SIGTTOU, &t->old_ttou, NULL);
 	sigaction(SIGPIPE, &t->old_pipe, NULL);
@@ -488,10 +488,14 @@ static void open_input(struct term *t)
 		.fn = on_input,
 		.opaque = t,
 	};
-	if (t->in_tty)
-		attach(t);
-	else
+	if (!t->in_tty) {
 		t->attached = true;
+		return;
+	}
+	tty_guard();
+	attach(t);
+	/* The menu works before any device listens. */
+	event_timer_set(&t->resume, 1);
 }
 
 int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct console **out)
@@ -515,8 +519,6 @@ int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct 
 	if (ret)
 		goto fail_out;
 	open_input(t);
-	/* A terminal's menu works before any device listens. */
-	event_timer_set(&t->resume, 1);
 	*out = &t->con;
 	return 0;
 fail_out:
