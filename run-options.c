@@ -244,6 +244,22 @@ static int parse_counter_offset(const struct option_spec *opt, const char *arg, 
 	return 0;
 }
 
+static int parse_nothing(const struct option_spec *opt, const char *arg, void *target)
+{
+	return 0;
+}
+
+static int parse_kaslr_seed(const struct option_spec *opt, const char *arg, void *target)
+{
+	struct vm_config *cfg = target;
+
+	cfg->kaslr_random = !strcmp(arg, "random");
+	if (cfg->kaslr_random || !parse_u64(arg, &cfg->kaslr_seed))
+		return 0;
+	err("option '--kaslr-seed': '%s' is neither a number nor 'random'", arg);
+	return -EINVAL;
+}
+
 static int parse_firmware_address(const struct option_spec *opt, const char *arg, void *target)
 {
 	struct vm_config *cfg = target;
@@ -316,8 +332,9 @@ static const struct option_spec run_options[] = {
 	  .archs = OPT_ARCH_ARM64, .help = "flash memory with the contents of FILE, which it writes to" },
 	{ .type = OPT_STRING, .name = "dump-dtb", .arg = "FILE", MEMBER(dump_dtb),
 	  .archs = OPT_ARCH_ARM64, .help = "write the guest's device tree to FILE and end" },
-	{ .type = OPT_FLAG, .name = "kaslr-seed", MEMBER(kaslr_seed), .archs = OPT_ARCH_ARM64,
-	  .help = "give the kernel a random number to choose its own address by" },
+	{ .type = OPT_CALL, .name = "kaslr-seed", .arg = "SEED|random", .parse = parse_kaslr_seed,
+	  .archs = OPT_ARCH_ARM64,
+	  .help = "give the kernel a number to choose its own address by" },
 	{ .type = OPT_FLAG, .name = "rng-seed", MEMBER(rng_seed), .archs = OPT_ARCH_ARM64,
 	  .help = "give the kernel random numbers to start its generator with" },
 
@@ -361,6 +378,9 @@ static const struct option_spec run_options[] = {
 	{ .type = OPT_U32, .name = "override-bad-firmware-cntfrq", .arg = "HZ", MEMBER(cntfrq), .min = 1,
 	  .archs = OPT_ARCH_ARM64,
 	  .help = "frequency of the counters, on hosts whose firmware tells a wrong one" },
+
+	{ .type = OPT_CALL, .name = "force-pci", .parse = parse_nothing, .archs = OPT_ARCH_ARM64,
+	  .help = "virtio on PCI, as it is anyway", .hidden = true },
 
 	{ .type = OPT_GROUP, .help = "Diagnosis" },
 	{ .type = OPT_FLAG, .name = "dry-run", MEMBER(dry_run),

@@ -61,6 +61,8 @@ struct arm_map {
 	u32 ipa_bits; /* the fewest that hold it all; at least 32, KVM's minimum */
 };
 void arm_map_memory(const struct vm_config *cfg, struct arm_map *map);
+/* The devices at fixed places beside the interrupt controller and what every architecture has. */
+int arm_add_fixed_devices(struct vm *vm) __must_check;
 
 /* KVM_SET_ONE_REG and KVM_GET_ONE_REG of @id; 0 or -errno, print nothing. reg.c. */
 int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value) __must_check;

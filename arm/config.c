@@ -35,6 +35,9 @@ void arch_config_print(const struct vm_config *cfg, FILE *out)
 		fprintf(out, "firmware-address: 0x%llx\n", cfg->firmware_address);
 	print_text(out, "flash", cfg->flash);
 	print_text(out, "dump-dtb", cfg->dump_dtb);
-	print_flag(out, "kaslr-seed", cfg->kaslr_seed);
+	if (cfg->kaslr_random)
+		print_text(out, "kaslr-seed", "random");
+	else if (cfg->kaslr_seed)
+		fprintf(out, "kaslr-seed: 0x%llx\n", cfg->kaslr_seed);
 	print_flag(out, "rng-seed", cfg->rng_seed);
 }

@@ -223,6 +223,25 @@ static int set_id_regs(struct vcpu *vcpu, const struct arm_cpu_model *model)
 	return ret;
 }
 
+/* A KVM that does not let it be changed (before Linux 6.7) shows the host's. */
+static void limit_pa_range(struct vcpu *vcpu)
+{
+	const u64 id = arm_id_reg(ARM_ID_REG(7, 0));
+	u64 host, value;
+	int ret = arm_get_reg(vcpu, id, &host);
+
+	if (ret)
+		return;
+	value = arm_limit_pa_range(host, vcpu->vm->arch->ipa_bits);
+	if (value == host)
+		return;
+	ret = arm_set_reg(vcpu, id, &value);
+	if (ret)
+		debug("KVM does not take 0x%llx for %s: %s; the guest sees the host's range of "
+		      "physical addresses",
+		      value, arm_id_reg_name(ARM_ID_REG(7, 0)), strerror(-ret));
+}
+
 int arm_cpu_finish(struct vcpu *vcpu)
 {
 	struct arm_cpu_model model;
@@ -235,6 +254,7 @@ int arm_cpu_finish(struct vcpu *vcpu)
 	}
 	if (vcpu->id)
 		return 0;
+	limit_pa_range(vcpu);
 	ret = arm_cpu_model_parse(vcpu->vm->cfg, &model);
 	return ret ? ret : set_id_regs(vcpu, &model);
 }

@@ -81,6 +81,11 @@ enum arm_switch arm_cpu_model_want(const struct arm_cpu_model *model, enum arm_p
  */
 int arm_id_regs_plan(const struct arm_cpu_model *model, struct arm_id_regs *regs,
 		     u64 *changed) __must_check;
+/*
+ * idregs.c: @mmfr0, an ID_AA64MMFR0_EL1, with a PARange of at most 48 bits where a machine of
+ * @ipa_bits needs no more.
+ */
+u64 arm_limit_pa_range(u64 mmfr0, u32 ipa_bits);
 /* The masks that KVM_ARM_GET_REG_WRITABLE_MASKS tells; all 0 on a host without it. */
 void arm_id_regs_writable(struct vm *vm, struct arm_id_regs *regs);
 

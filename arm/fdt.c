@@ -72,11 +72,15 @@ static void describe_seed(struct dt *dt, const char *name, size_t len)
 static void describe_chosen(const struct vm *vm, const struct arm_fdt_input *in, struct dt *dt)
 {
 	u64 serial = arch_platform.serial.base;
-	char path[32];
+	char path[32], debug_path[32];
 
 	snprintf(path, sizeof(path), "/serial@%llx", serial);
 	dt_node(dt, "aliases");
 	dt_string(dt, "serial0", path);
+	if (vm->cfg->firmware) {
+		snprintf(debug_path, sizeof(debug_path), "/serial@%llx", ARM_DEBUG_UART);
+		dt_string(dt, "serial1", debug_path);
+	}
 	dt_close(dt);
 
 	dt_node(dt, "chosen");
@@ -87,8 +91,10 @@ static void describe_chosen(const struct vm *vm, const struct arm_fdt_input *in,
 		dt_u64(dt, "linux,initrd-start", in->initrd);
 		dt_u64(dt, "linux,initrd-end", in->initrd + in->initrd_size);
 	}
-	if (vm->cfg->kaslr_seed)
+	if (vm->cfg->kaslr_random)
 		describe_seed(dt, "kaslr-seed", sizeof(u64));
+	else if (vm->cfg->kaslr_seed)
+		dt_u64(dt, "kaslr-seed", vm->cfg->kaslr_seed);
 	if (vm->cfg->rng_seed)
 		describe_seed(dt, "rng-seed", RNG_SEED_BYTES);
 	dt_close(dt);

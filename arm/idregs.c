@@ -25,6 +25,10 @@
 #define MMFR2 ARM_ID_REG(7, 2)
 #define MMFR3 ARM_ID_REG(7, 3)
 
+/* ID_AA64MMFR0_EL1.PARange, bits 3 to 0. */
+#define PARANGE_SHIFT	0
+#define PARANGE_48_BITS 5
+
 /* A feature that is there from @level on, and one less is without it. */
 #define FIELD(name, reg, shift, level)                                    \
 	{                                                                 \
@@ -235,6 +239,19 @@ int arm_id_regs_plan(const struct arm_cpu_model *model, struct arm_id_regs *regs
 		if (regs->value[reg] != host.value[reg])
 			*changed |= BIT_ULL(reg);
 	return 0;
+}
+
+/*
+ * KVM shows the host's range, whatever the size of the guest's address space (api.rst, 4.2), and
+ * there is software that maps all that it is told: 52 bits in page tables that end at 48, those of
+ * 4 KiB pages without FEAT_LPA2 (Arm ARM, D8.2), so that the devices above RAM come to lie over it.
+ * EDK2's firmware for kvmtool did so until 2026.
+ */
+u64 arm_limit_pa_range(u64 mmfr0, u32 ipa_bits)
+{
+	if (get_field(mmfr0, PARANGE_SHIFT) <= PARANGE_48_BITS || ipa_bits > 48)
+		return mmfr0;
+	return put_field(mmfr0, PARANGE_SHIFT, PARANGE_48_BITS);
 }
 
 void arm_id_regs_writable(struct vm *vm, struct arm_id_regs *regs)

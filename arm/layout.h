@@ -12,6 +12,7 @@
 #define ARM_PCI_IO	   0x00000000ULL /* the I/O window, as it appears in MMIO */
 #define ARM_PCI_IO_SIZE	   (64 * KiB)
 #define ARM_UART	   0x01000000ULL
+#define ARM_DEBUG_UART	   0x01001000ULL /* kvmtool's second, for firmware */
 #define ARM_RTC		   0x01010000ULL
 #define ARM_PC_RTC	   0x01011000ULL /* MC146818, for firmware */
 #define ARM_PVTIME	   0x01020000ULL /* RAM-backed: stolen time, 64 bytes for each vcpu */
@@ -52,6 +53,7 @@
 #define ARM_GSI_UART	    0
 #define ARM_GSI_RTC	    1
 #define ARM_GSI_GPIO	    2
+#define ARM_GSI_DEBUG_UART  3
 #define ARM_GSI_INTX	    4 /* 4 to 7 */
 #define ARM_GSI_VIRTIO_MMIO 8
 #define ARM_NR_LINES	    96

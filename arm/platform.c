@@ -24,7 +24,9 @@ const struct arch_platform arch_platform = {
 	.default_console = "ttyS0",
 	.irqchip_names = irqchip_names_arm64,
 	.kernel_format_names = kernel_format_names_image,
-	.serial = { .base = ARM_UART, .size = 8, .gsi = ARM_GSI_UART, .edge = true },
+	/* A level, since the ACPI tables that EDK2 makes of the tree say so whatever the tree says:
+	 * a guest that takes an edge for a level sees the interrupt without end. */
+	.serial = { .base = ARM_UART, .size = 8, .gsi = ARM_GSI_UART },
 	.pvpanic_pci = true,
 	.debug_exit = { .base = ARM_DEBUG_EXIT, .size = 4 },
 	.boot_mark = { .base = ARM_BOOT_MARK, .size = 4 },

@@ -111,30 +111,47 @@ int arch_vm_late_init(struct vm *vm)
 	return ret ? ret : arm_cpu_late(vm);
 }
 
-/* The interrupt controller comes first: the lines of all others lead there. */
-int arch_add_devices(struct vm *vm)
+/*
+ * What EDK2's firmware for kvmtool asks of the tree. It takes no other clock, and Linux's driver of
+ * this one is not for arm64. From the second serial port it makes the debug port of its ACPI
+ * tables: when one of them cannot be made, the guest gets none, and no device tree either.
+ */
+static int add_firmware_devices(struct vm *vm)
+{
+	static const struct arch_place rtc = { .base = ARM_PC_RTC };
+	static const struct arch_place uart = { .base = ARM_DEBUG_UART,
+						.size = 8,
+						.gsi = ARM_GSI_DEBUG_UART };
+	int ret = mc146818_create(vm, &rtc);
+
+	return ret ? ret : serial_create(vm, &uart, 0, NULL);
+}
+
+int arm_add_fixed_devices(struct vm *vm)
 {
 	static const struct arch_place rtc = { .base = ARM_RTC,
 					       .size = 4 * KiB,
 					       .gsi = ARM_GSI_RTC };
-	static const struct arch_place pc_rtc = { .base = ARM_PC_RTC };
 	static const struct arch_place gpio = { .base = ARM_GPIO,
 						.size = 4 * KiB,
 						.gsi = ARM_GSI_GPIO };
-	int ret;
+	int ret = pl031_create(vm, &rtc);
 
-	ret = arm_gic_add_devices(vm);
-	if (!ret)
-		ret = pl031_create(vm, &rtc);
-	/* EDK2's firmware for kvmtool takes no other clock, Linux's driver is not for arm64.
-	 */
 	if (!ret && vm->cfg->firmware)
-		ret = mc146818_create(vm, &pc_rtc);
+		ret = add_firmware_devices(vm);
 	if (!ret)
 		ret = pl061_create(vm, &gpio, &vm->arch->gpio);
 	if (!ret && vm->cfg->flash)
 		ret = cfi_flash_create(vm, ARM_FLASH, ARM_FLASH_MAX, vm->cfg->flash);
 	return ret;
+}
+
+/* The interrupt controller comes first: the lines of all others lead there. */
+int arch_add_devices(struct vm *vm)
+{
+	int ret = arm_gic_add_devices(vm);
+
+	return ret ? ret : arm_add_fixed_devices(vm);
 }
 
 int arch_power_button(struct vm *vm)

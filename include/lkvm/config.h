@@ -108,8 +108,9 @@ struct vm_config {
 
 	/* Machines with a device tree. */
 	char *dump_dtb;	      /* write it there, and start nothing */
-	bool kaslr_seed;      /* random bytes in /chosen, for the kernel's KASLR */
-	bool rng_seed;	      /* and for its random number generator */
+	u64 kaslr_seed;	      /* in /chosen, for the kernel's KASLR; 0: none */
+	bool kaslr_random;    /* a new one at every start */
+	bool rng_seed;	      /* random bytes for the kernel's random number generator */
 	char *flash;	      /* image of a CFI flash, or NULL */
 	u64 firmware_address; /* where the firmware goes in RAM; 0: the default */
 

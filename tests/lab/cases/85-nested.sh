@@ -14,6 +14,10 @@ log=/out/logs/host.log vm_name=host
 check_says "lkvm host knows that guests can be at EL2" '^ +nested +yes'
 check_says "lkvm host says why there is no GICv2" '^ +gicv2 +no +[a-z]'
 
+lkvm_says selftest-nested selftest --nested --timeout 60
+check "the self-test passes at EL2" [ "$status" = 0 ]
+check "all of it ran" says "^1\.\.$LAB_SELFTEST_CHECKS\$"
+
 # Tearing a nested guest down walks all of its addresses: 10 s and more that no other guest takes.
 limit=180
 

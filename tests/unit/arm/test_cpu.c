@@ -10,11 +10,50 @@
 #include "../../../arm/arm.h"
 #include "../../../arm/cpu.h"
 #include "lkvm/util.h"
+#include "lkvm/vcpu.h"
+#include "lkvm/vm.h"
 
 #define PFR0  ARM_ID_REG(4, 0)
 #define DFR0  ARM_ID_REG(5, 0)
 #define ISAR0 ARM_ID_REG(6, 0)
 #define MMFR0 ARM_ID_REG(7, 0)
+
+/* In place of arm/reg.c: a vcpu with this register. */
+static u64 mmfr0;
+static int set_answer;
+static unsigned int sets;
+
+int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value)
+{
+	if (id != arm_id_reg(MMFR0))
+		return -ENOENT;
+	*(u64 *)value = mmfr0;
+	return 0;
+}
+
+int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
+{
+	assert_true(id == arm_id_reg(MMFR0));
+	sets++;
+	if (!set_answer)
+		mmfr0 = *(const u64 *)value;
+	return set_answer;
+}
+
+int arm_set_attr(int fd, u32 group, u64 attr, const void *value)
+{
+	return -ENXIO;
+}
+
+int arm_get_attr(int fd, u32 group, u64 attr, void *value)
+{
+	return -ENXIO;
+}
+
+bool arm_has_attr(int fd, u32 group, u64 attr)
+{
+	return false;
+}
 
 static int parse(const char *words, struct arm_cpu_model *model)
 {
@@ -222,6 +261,40 @@ static void test_pmuver(void **state)
 	assert_int_equal(plan("host,+pmu,pmuver=v3", &regs, &changed), -EOPNOTSUPP);
 }
 
+/* Its encodings: 0 32 bits, 1 36, 2 40, 3 42, 4 44, 5 48, 6 52, 7 56. */
+static void test_pa_range(void **state)
+{
+	assert_true(arm_limit_pa_range(0x2100022310000006, 36) == 0x2100022310000005);
+	assert_true(arm_limit_pa_range(0x10f7, 48) == 0x10f5);
+	/* A machine that needs them all, and hosts with no more than 48. */
+	assert_true(arm_limit_pa_range(0x10f6, 49) == 0x10f6);
+	for (u64 range = 0; range <= 5; range++)
+		assert_true(arm_limit_pa_range(0xff0 | range, 36) == (0xff0 | range));
+}
+
+/* The first vcpu tells it for all; a KVM that does not take it is no reason to stop. */
+static void test_pa_range_set(void **state)
+{
+	struct vm_config cfg = { 0 };
+	struct arch_vm arch = { .ipa_bits = 40 };
+	struct vm vm = { .cfg = &cfg, .arch = &arch };
+	struct vcpu vcpu = { .vm = &vm, .id = 1 };
+
+	mmfr0 = 0x10f6;
+	sets = 0;
+	assert_int_equal(arm_cpu_finish(&vcpu), 0);
+	assert_int_equal(sets, 0);
+	vcpu.id = 0;
+	set_answer = -EINVAL;
+	assert_int_equal(arm_cpu_finish(&vcpu), 0);
+	assert_true(sets == 1 && mmfr0 == 0x10f6);
+	set_answer = 0;
+	assert_int_equal(arm_cpu_finish(&vcpu), 0);
+	assert_true(sets == 2 && mmfr0 == 0x10f5);
+	assert_int_equal(arm_cpu_finish(&vcpu), 0);
+	assert_int_equal(sets, 2);
+}
+
 /* A row's field must be one that a wrong shift or level would give away. */
 static void test_table(void **state)
 {
@@ -315,6 +388,8 @@ int main(void)
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_fixed),
 		cmocka_unit_test(test_pmuver),
+		cmocka_unit_test(test_pa_range),
+		cmocka_unit_test(test_pa_range_set),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_sve),
 		cmocka_unit_test(test_pmu_of),

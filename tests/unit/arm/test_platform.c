@@ -77,7 +77,9 @@ static void test_nothing_overlaps(void **state)
 	const struct range ranges[] = {
 		{ p->pci.io_mmio_base, p->pci.io_size },
 		{ p->serial.base, p->serial.size },
+		{ ARM_DEBUG_UART, 8 },
 		{ ARM_RTC, 4 * KiB },
+		{ ARM_PC_RTC, 2 },
 		{ ARM_PVTIME, ARM_PVTIME_SIZE },
 		{ p->debug_exit.base, p->debug_exit.size },
 		{ ARM_GPIO, 4 * KiB },
@@ -102,8 +104,8 @@ static void test_lines(void **state)
 	const struct arch_platform *p = &arch_platform;
 	bool taken[ARM_NR_LINES] = { false };
 	const u32 single[] = { p->serial.gsi,	   ARM_GSI_RTC,	       ARM_GSI_GPIO,
-			       p->pci.intx_gsi[0], p->pci.intx_gsi[1], p->pci.intx_gsi[2],
-			       p->pci.intx_gsi[3] };
+			       ARM_GSI_DEBUG_UART, p->pci.intx_gsi[0], p->pci.intx_gsi[1],
+			       p->pci.intx_gsi[2], p->pci.intx_gsi[3] };
 
 	for (size_t i = 0; i < ARRAY_SIZE(single); i++) {
 		assert_true(single[i] < ARM_NR_LINES);
