@@ -17,7 +17,6 @@
 #define IN_MEMORY    (16 * MiB)
 
 static const char *const transport_names[] = { "both", "pci", "mmio", NULL };
-static const char *const log_level_names[] = { "error", "warning", "info", "debug", NULL };
 
 static int parse_loglevel(const struct option_spec *opt, const char *arg, void *target)
 {

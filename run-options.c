@@ -220,8 +220,6 @@ static int parse_network(const struct option_spec *opt, const char *arg, void *t
 	return ret;
 }
 
-static const char *const log_level_names[] = { "error", "warning", "info", "debug", NULL };
-
 static int parse_loglevel(const struct option_spec *opt, const char *arg, void *target)
 {
 	enum log_level level;

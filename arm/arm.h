@@ -64,6 +64,10 @@ void arm_map_memory(const struct vm_config *cfg, struct arm_map *map);
 /* The devices at fixed places beside the interrupt controller and what every architecture has. */
 int arm_add_fixed_devices(struct vm *vm) __must_check;
 
+/* The id of a 64-bit member of struct kvm_regs (api.rst, 4.68). */
+#define ARM_CORE_REG(name) \
+	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
+
 /* KVM_SET_ONE_REG and KVM_GET_ONE_REG of @id; 0 or -errno, print nothing. reg.c. */
 int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value) __must_check;
 int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value) __must_check;

@@ -8,9 +8,6 @@
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
-#define CORE_REG(name) \
-	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
-
 /* PSTATE as SPSR_EL1 has it (Arm DDI 0487, C5.2.18), HCR_EL2 (D23.2). */
 #define PSTATE_AARCH32	BIT_ULL(4)
 #define PSTATE_EL(p)	((u32)((p) >> 2) & 3)
@@ -38,9 +35,9 @@ static const struct named_reg el1_regs[] = {
 	{ "vbar_el1", ARM64_SYS_REG(3, 0, 12, 0, 0) },
 	{ "esr_el1", ARM64_SYS_REG(3, 0, 5, 2, 0) },
 	{ "far_el1", ARM64_SYS_REG(3, 0, 6, 0, 0) },
-	{ "elr_el1", CORE_REG(elr_el1) },
-	{ "spsr_el1", CORE_REG(spsr[KVM_SPSR_EL1]) },
-	{ "sp_el1", CORE_REG(sp_el1) },
+	{ "elr_el1", ARM_CORE_REG(elr_el1) },
+	{ "spsr_el1", ARM_CORE_REG(spsr[KVM_SPSR_EL1]) },
+	{ "sp_el1", ARM_CORE_REG(sp_el1) },
 	{ "tpidr_el1", ARM64_SYS_REG(3, 0, 13, 0, 4) },
 	{ "mpidr_el1", ARM64_SYS_REG(3, 0, 0, 0, 5) },
 };
@@ -79,7 +76,7 @@ static void dump_regs(FILE *out, const struct vcpu *vcpu, const struct named_reg
 static void dump_general(FILE *out, const struct vcpu *vcpu)
 {
 	/* A register of 64 bits takes two of the steps in which KVM counts. */
-	const u64 x0 = CORE_REG(regs.regs[0]), step = CORE_REG(regs.regs[1]) - x0;
+	const u64 x0 = ARM_CORE_REG(regs.regs[0]), step = ARM_CORE_REG(regs.regs[1]) - x0;
 
 	for (u32 i = 0; i < 31; i++)
 		fprintf(out, "%sx%-2u %016llx%s", i % 4 ? " " : "  ", i, get(vcpu, x0 + i * step),
@@ -134,17 +131,17 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 {
 	struct kvm_mp_state mp = { 0 };
 	u64 pc, pstate;
-	int ret = arm_get_reg(vcpu, CORE_REG(regs.pc), &pc);
+	int ret = arm_get_reg(vcpu, ARM_CORE_REG(regs.pc), &pc);
 
 	if (ret) {
 		fprintf(out, "vcpu %u: its registers cannot be read: %s\n", vcpu->id,
 			strerror(-ret));
 		return;
 	}
-	pstate = get(vcpu, CORE_REG(regs.pstate));
+	pstate = get(vcpu, ARM_CORE_REG(regs.pstate));
 	fprintf(out, "vcpu %u:\n", vcpu->id);
 	fprintf(out, "  pc %016llx sp_el0 %016llx pstate %08llx EL%u%s%s\n", pc,
-		get(vcpu, CORE_REG(regs.sp)), pstate,
+		get(vcpu, ARM_CORE_REG(regs.sp)), pstate,
 		pstate & PSTATE_AARCH32 ? (pstate & 0xf ? 1U : 0U) : PSTATE_EL(pstate),
 		pstate & PSTATE_AARCH32 ? " AArch32" : "",
 		xioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) >= 0 && mp.mp_state == KVM_MP_STATE_STOPPED

@@ -41,8 +41,7 @@ static void undecodable_access(struct vcpu *vcpu)
 /* Only what the filter sends here (psci.c) arrives. */
 static void hypercall(struct vcpu *vcpu)
 {
-	const u64 x0 = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE |
-		       KVM_REG_ARM_CORE_REG(regs.regs[0]);
+	const u64 x0 = ARM_CORE_REG(regs.regs[0]);
 	const u64 answer = SMCCC_NOT_SUPPORTED;
 
 	if (arm_psci_call(vcpu) != -ENOTSUP)

@@ -16,8 +16,6 @@
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
-#define FIRST_SPI 32U
-
 /* Sizes of what KVM maps (arm-vgic.rst, arm-vgic-v3.rst); its headers' own names lack SZ_64K. */
 #define GICV2_DIST_SIZE (4 * KiB)
 #define GICV2_CPU_SIZE	(8 * KiB)
@@ -50,7 +48,7 @@ static void gic_set_level(void *opaque, u32 gsi, bool level)
 	if (gsi >= ARM_NR_SPIS)
 		return;
 	kvm_irq_chip_ops.set_level(
-		&vm->kvm, KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (gsi + FIRST_SPI),
+		&vm->kvm, KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (gsi + ARM_FIRST_SPI),
 		level);
 }
 
@@ -344,7 +342,7 @@ static int set_routes(struct vm *vm)
 int arm_gic_finish(struct vm *vm)
 {
 	const struct arm_gic *gic = &vm->arch->gic;
-	const u32 nr_irqs = FIRST_SPI + ARM_NR_SPIS, maintenance = ARM_PPI_GIC_MAINT;
+	const u32 nr_irqs = ARM_FIRST_SPI + ARM_NR_SPIS, maintenance = ARM_PPI_GIC_MAINT;
 	int ret;
 
 	ret = set_addresses(gic);

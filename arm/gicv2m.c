@@ -17,9 +17,8 @@
 #define MSI_SETSPI  0x040U /* MSI_SETSPI_NS */
 #define MSI_IIDR    0xfccU /* JEDEC code of Arm, as hardware of other makers has it too */
 #define IIDR_ARM    0x43bU
-#define FIRST_SPI   32U
 #define FRAME_SIZE  (4 * KiB)
-#define FIRST_INTID (FIRST_SPI + ARM_GSI_V2M)
+#define FIRST_INTID (ARM_FIRST_SPI + ARM_GSI_V2M)
 
 struct gicv2m {
 	struct device dev;
@@ -30,7 +29,7 @@ int arm_gicv2m_gsi(u64 base, u64 addr, u32 data)
 {
 	if (addr != base + MSI_SETSPI || data < FIRST_INTID || data - FIRST_INTID >= ARM_NR_V2M)
 		return -EINVAL;
-	return (int)(data - FIRST_SPI);
+	return (int)(data - ARM_FIRST_SPI);
 }
 
 static void gicv2m_read(void *opaque, u64 offset, void *data, u32 len)

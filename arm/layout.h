@@ -50,6 +50,7 @@
  * GSIs are numbers of shared peripheral interrupts: interrupt id minus 32. Lines first, then those
  * that a GICv2m frame raises.
  */
+#define ARM_FIRST_SPI	    32U /* its interrupt id */
 #define ARM_GSI_UART	    0
 #define ARM_GSI_RTC	    1
 #define ARM_GSI_GPIO	    2

@@ -25,8 +25,6 @@
 /* DEN0022F, 5.2.1: the functions of PSCI. */
 #define PSCI_NR_FUNCTIONS 0x20U
 
-#define CORE_REG(name) \
-	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
 /* Arm ARM, G8.2.37: CPSR.T. */
 #define AARCH32_THUMB BIT(5)
 
@@ -37,13 +35,13 @@ static int kvm_get_args(struct vcpu *vcpu, u64 args[3])
 	int ret = 0;
 
 	for (u32 i = 0; i < 3 && !ret; i++)
-		ret = arm_get_reg(vcpu, CORE_REG(regs.regs[0]) + (i + 1) * 2, &args[i]);
+		ret = arm_get_reg(vcpu, ARM_CORE_REG(regs.regs[0]) + (i + 1) * 2, &args[i]);
 	return ret;
 }
 
 static int kvm_set_result(struct vcpu *vcpu, u64 x0)
 {
-	return arm_set_reg(vcpu, CORE_REG(regs.regs[0]), &x0);
+	return arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[0]), &x0);
 }
 
 static int kvm_set_mp_state(struct vcpu *vcpu, u32 state)
@@ -60,17 +58,17 @@ static int set_entry(struct vcpu *vcpu, u64 entry, u64 context)
 	int ret = 0;
 
 	if (vcpu->vm->cfg->aarch32 && (entry & 1)) {
-		ret = arm_get_reg(vcpu, CORE_REG(regs.pstate), &pstate);
+		ret = arm_get_reg(vcpu, ARM_CORE_REG(regs.pstate), &pstate);
 		if (ret)
 			return ret;
 		pstate |= AARCH32_THUMB;
 		entry &= ~1ULL;
-		ret = arm_set_reg(vcpu, CORE_REG(regs.pstate), &pstate);
+		ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.pstate), &pstate);
 	}
 	if (!ret)
-		ret = arm_set_reg(vcpu, CORE_REG(regs.pc), &entry);
+		ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.pc), &entry);
 	if (!ret)
-		ret = arm_set_reg(vcpu, CORE_REG(regs.regs[0]), &context);
+		ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[0]), &context);
 	return ret ? ret : kvm_set_mp_state(vcpu, KVM_MP_STATE_RUNNABLE);
 }
 

@@ -14,8 +14,6 @@
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
-#define CORE_REG(name) \
-	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
 #define MPIDR_EL1 ARM64_SYS_REG(3, 0, 0, 0, 5)
 
 /* Linux Documentation/arch/arm/booting.rst, 5: the machine is described by the tree alone. */
@@ -62,13 +60,13 @@ static int set_entry(struct vcpu *vcpu)
 	const u64 machine = AARCH32_NO_MACHINE;
 	int ret;
 
-	ret = arm_set_reg(vcpu, CORE_REG(regs.pc), &entry->pc);
+	ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.pc), &entry->pc);
 	if (!ret && !vm->cfg->aarch32)
-		return arm_set_reg(vcpu, CORE_REG(regs.regs[0]), &entry->x0);
+		return arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[0]), &entry->x0);
 	if (!ret)
-		ret = arm_set_reg(vcpu, CORE_REG(regs.regs[1]), &machine);
+		ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[1]), &machine);
 	if (!ret)
-		ret = arm_set_reg(vcpu, CORE_REG(regs.regs[2]), &entry->x0);
+		ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[2]), &entry->x0);
 	return ret;
 }
 

@@ -16,7 +16,7 @@
 #define RATELIMIT_WINDOW_S 5
 #define STUCK_WAIT_MS	   1000
 
-static const char *const level_names[] = { "error", "warning", "info", "debug" };
+const char *const log_level_names[] = { "error", "warning", "info", "debug", NULL };
 
 static atomic_int current_level = LOG_INFO;
 static atomic_bool raw_terminal;
@@ -33,8 +33,8 @@ enum log_level log_get_level(void)
 
 int log_level_parse(const char *word, enum log_level *level)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(level_names); i++) {
-		if (!strcmp(word, level_names[i])) {
+	for (size_t i = 0; log_level_names[i]; i++) {
+		if (!strcmp(word, log_level_names[i])) {
 			*level = (enum log_level)i;
 			return 0;
 		}
@@ -84,7 +84,7 @@ void log_print(enum log_level level, const char *fmt, ...)
 
 	if (level > log_get_level())
 		return;
-	prefix = (size_t)snprintf(line, cap, "lkvm: %s: ", level_names[level]);
+	prefix = (size_t)snprintf(line, cap, "lkvm: %s: ", log_level_names[level]);
 	va_start(ap, fmt);
 	n = vsnprintf(line + prefix, cap - prefix, fmt, ap);
 	va_end(ap);

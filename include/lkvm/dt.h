@@ -15,8 +15,6 @@
 #define DT_SIZE_CELLS	 2
 /* The most cells of an interrupt specifier. */
 #define DT_MAX_IRQ_CELLS 4
-/* Phandles below are the architecture's; those of devices begin here, see dt_new_phandle. */
-#define DT_DEVICE_PHANDLES 0x100
 
 struct dt {
 	void *buf; /* owned */

@@ -12,6 +12,8 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
+/* Their names, by position; NULL-terminated. */
+extern const char *const log_level_names[];
 /* "error", "warning", "info" or "debug" to a level; -EINVAL for any other word. */
 int log_level_parse(const char *word, enum log_level *level);
 
