@@ -215,7 +215,7 @@ int kvm_attach_memory(struct kvm *kvm, struct guest_memory *mem)
 	sl->listener.remove = slot_remove;
 	sl->vm_fd = kvm->vm_fd;
 	sl->max_slots = kvm->max_slots;
-	ret = gmem_add_listener(mem, &sl->listener);
+	ret = memory_add_listener(mem, &sl->listener);
 	if (ret) {
 		free(sl);
 		return ret;

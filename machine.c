@@ -115,7 +115,7 @@ static void on_signal(void *opaque, u32 events)
 	struct signalfd_siginfo info;
 
 	if (read(m->signals.fd, &info, sizeof(info)) == sizeof(info))
-		vm_request(&m->vm, VM_EVENT_SIGNAL, (int)info.ssi_signo, -1);
+		vm_request_stop(&m->vm, VM_STOP_SIGNAL, (int)info.ssi_signo, -1);
 }
 
 static int catch_signals(struct machine *m)
@@ -146,7 +146,7 @@ static void on_quit(void *opaque)
 {
 	struct machine *m = opaque;
 
-	vm_request(&m->vm, VM_EVENT_QUIT, 0, -1);
+	vm_request_stop(&m->vm, VM_STOP_QUIT, 0, -1);
 }
 
 static void on_power_button(void *opaque)
@@ -331,22 +331,22 @@ struct outcome {
 /* What `lkvm run` says and returns for each way to end. KVM's and the CPU's own errors were
  * explained where they came up. */
 static const struct outcome outcomes[] = {
-	[VM_EVENT_NONE] = { LOG_ERROR, "the main loop ended by itself", 1 },
-	[VM_EVENT_POWEROFF] = { LOG_DEBUG, "the guest powered off", 0 },
-	[VM_EVENT_RESET] = { LOG_INFO, "the guest asked for a reset; --no-reboot ends it here", 0 },
-	[VM_EVENT_DEBUG_EXIT] = { LOG_DEBUG, "the guest chose its exit status", 0 },
-	[VM_EVENT_PANIC] = { LOG_ERROR, "the guest's kernel panicked", EXIT_GUEST_PANIC },
-	[VM_EVENT_TRIPLE_FAULT] = { LOG_ERROR,
+	[VM_STOP_NONE] = { LOG_ERROR, "the main loop ended by itself", 1 },
+	[VM_STOP_POWEROFF] = { LOG_DEBUG, "the guest powered off", 0 },
+	[VM_STOP_RESET] = { LOG_INFO, "the guest asked for a reset; --no-reboot ends it here", 0 },
+	[VM_STOP_DEBUG_EXIT] = { LOG_DEBUG, "the guest chose its exit status", 0 },
+	[VM_STOP_PANIC] = { LOG_ERROR, "the guest's kernel panicked", EXIT_GUEST_PANIC },
+	[VM_STOP_TRIPLE_FAULT] = { LOG_ERROR,
 				    "triple fault: the guest met an exception that it has no way "
 				    "to handle; "
 				    "--loglevel debug shows the registers",
 				    EXIT_TRIPLE_FAULT },
-	[VM_EVENT_KVM_ERROR] = { LOG_DEBUG, "KVM cannot go on with this guest", EXIT_KVM_ERROR },
-	[VM_EVENT_ENTRY_FAILED] = { LOG_DEBUG, "the guest cannot be entered", EXIT_ENTRY_FAILED },
-	[VM_EVENT_UNKNOWN_EXIT] = { LOG_DEBUG, "unknown exit", EXIT_UNKNOWN_EXIT },
-	[VM_EVENT_HOST_ERROR] = { LOG_DEBUG, "the host failed", 1 },
-	[VM_EVENT_QUIT] = { LOG_INFO, "ended from the terminal", 0 },
-	[VM_EVENT_SIGNAL] = { LOG_DEBUG, "ended by a signal", 0 },
+	[VM_STOP_KVM_ERROR] = { LOG_DEBUG, "KVM cannot go on with this guest", EXIT_KVM_ERROR },
+	[VM_STOP_ENTRY_FAILED] = { LOG_DEBUG, "the guest cannot be entered", EXIT_ENTRY_FAILED },
+	[VM_STOP_UNKNOWN_EXIT] = { LOG_DEBUG, "unknown exit", EXIT_UNKNOWN_EXIT },
+	[VM_STOP_HOST_ERROR] = { LOG_DEBUG, "the host failed", 1 },
+	[VM_STOP_QUIT] = { LOG_INFO, "ended from the terminal", 0 },
+	[VM_STOP_SIGNAL] = { LOG_DEBUG, "ended by a signal", 0 },
 };
 
 /*
@@ -356,35 +356,35 @@ static const struct outcome outcomes[] = {
  */
 static void show_vcpus(struct vm *vm)
 {
-	bool outside = vm->event == VM_EVENT_SIGNAL || vm->event == VM_EVENT_QUIT;
-	bool inside = vm->event == VM_EVENT_TRIPLE_FAULT || vm->event == VM_EVENT_PANIC;
+	bool outside = vm->stop == VM_STOP_SIGNAL || vm->stop == VM_STOP_QUIT;
+	bool inside = vm->stop == VM_STOP_TRIPLE_FAULT || vm->stop == VM_STOP_PANIC;
 
 	if (log_get_level() < LOG_DEBUG)
 		return;
 	for (u32 i = 0; i < vm->nr_vcpus; i++)
-		if (outside || (inside && (s32)i == vm->event_vcpu))
+		if (outside || (inside && (s32)i == vm->stop_vcpu))
 			vcpu_dump(vm->vcpus[i], LOG_DEBUG);
 }
 
 static int conclude(struct machine *m)
 {
-	const struct outcome *o = &outcomes[m->vm.event];
+	const struct outcome *o = &outcomes[m->vm.stop];
 	struct vm *vm = &m->vm;
 
-	if (vm->event_vcpu >= 0)
-		log_print(o->level, "vcpu %d: %s", vm->event_vcpu, o->message);
-	else if (vm->event == VM_EVENT_QUIT && m->inject)
+	if (vm->stop_vcpu >= 0)
+		log_print(o->level, "vcpu %d: %s", vm->stop_vcpu, o->message);
+	else if (vm->stop == VM_STOP_QUIT && m->inject)
 		log_print(o->level, "ended by its time limit");
 	else
 		log_print(o->level, "%s", o->message);
 	show_vcpus(vm);
-	return vm->event == VM_EVENT_DEBUG_EXIT ? vm->event_status : o->status;
+	return vm->stop == VM_STOP_DEBUG_EXIT ? vm->stop_status : o->status;
 }
 
 int machine_dump_dtb(const struct machine *m, const char *path)
 {
 	const struct vm *vm = &m->vm;
-	const void *dtb = vm->dtb_size ? gmem_ptr(&vm->mem, vm->dtb, vm->dtb_size) : NULL;
+	const void *dtb = vm->dtb_size ? memory_ptr(&vm->mem, vm->dtb, vm->dtb_size) : NULL;
 	int ret;
 
 	if (!dtb) {
@@ -401,7 +401,7 @@ bool machine_again(const struct machine *m)
 {
 	const struct vm_config *cfg = m->vm.cfg;
 
-	return m->vm.event == VM_EVENT_RESET && cfg->protected && !cfg->no_reboot;
+	return m->vm.stop == VM_STOP_RESET && cfg->protected && !cfg->no_reboot;
 }
 
 int machine_restart(struct machine *m)
@@ -409,11 +409,11 @@ int machine_restart(struct machine *m)
 	int ret;
 
 	vm_reset_devices(&m->vm);
-	gmem_discard_all(&m->vm.mem);
+	memory_discard_all(&m->vm.mem);
 	ret = load(m);
 	if (ret)
 		return ret;
-	vm_clear_event(&m->vm);
+	vm_clear_stop(&m->vm);
 	return 0;
 }
 
@@ -426,7 +426,7 @@ int machine_run(struct machine *m, int *signal)
 		vm_resume(vm);
 		event_loop_run(&vm->loop);
 		vm_pause(vm);
-		if (vm->event != VM_EVENT_RESET || vm->cfg->no_reboot)
+		if (vm->stop != VM_STOP_RESET || vm->cfg->no_reboot)
 			break;
 		info("the guest reboots");
 		if (machine_again(m))
@@ -434,7 +434,7 @@ int machine_run(struct machine *m, int *signal)
 		if (machine_restart(m))
 			return 1;
 	}
-	if (vm->event == VM_EVENT_SIGNAL)
-		*signal = vm->event_status;
+	if (vm->stop == VM_STOP_SIGNAL)
+		*signal = vm->stop_status;
 	return conclude(m);
 }

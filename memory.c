@@ -8,7 +8,7 @@
 
 #include "lkvm/log.h"
 
-void gmem_init(struct guest_memory *mem)
+void memory_init(struct guest_memory *mem)
 {
 	memset(mem, 0, sizeof(*mem));
 }
@@ -22,7 +22,7 @@ static void unmap_region(const struct mem_region *r)
 		close(r->fd);
 }
 
-void gmem_destroy(struct guest_memory *mem)
+void memory_destroy(struct guest_memory *mem)
 {
 	for (unsigned int i = mem->count; i-- > 0;) {
 		for (struct mem_listener *l = mem->listeners; l; l = l->next)
@@ -94,7 +94,7 @@ static int open_backing(u64 size, enum mem_backing backing, const char *path, co
 	return fd;
 }
 
-int gmem_add(struct guest_memory *mem, u64 gpa, u64 size, enum mem_backing backing,
+int memory_add(struct guest_memory *mem, u64 gpa, u64 size, enum mem_backing backing,
 	     const char *path, u32 flags, const char *name)
 {
 	int prot = PROT_READ | PROT_WRITE;
@@ -138,7 +138,7 @@ int gmem_add(struct guest_memory *mem, u64 gpa, u64 size, enum mem_backing backi
 	return ret;
 }
 
-int gmem_add_borrowed(struct guest_memory *mem, u64 gpa, u64 size, void *hva, u32 flags,
+int memory_add_borrowed(struct guest_memory *mem, u64 gpa, u64 size, void *hva, u32 flags,
 		      const char *name)
 {
 	struct mem_region r = {
@@ -155,7 +155,7 @@ int gmem_add_borrowed(struct guest_memory *mem, u64 gpa, u64 size, void *hva, u3
 	return at < 0 ? at : insert_region(mem, (unsigned int)at, &r);
 }
 
-int gmem_add_listener(struct guest_memory *mem, struct mem_listener *listener)
+int memory_add_listener(struct guest_memory *mem, struct mem_listener *listener)
 {
 	for (unsigned int i = 0; i < mem->count; i++) {
 		int ret = listener->add(listener, &mem->regions[i]);
@@ -183,7 +183,7 @@ static const struct mem_region *find_ram(const struct guest_memory *mem, u64 gpa
 	return NULL;
 }
 
-void *gmem_ptr(const struct guest_memory *mem, u64 gpa, u64 len)
+void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len)
 {
 	const struct mem_region *r = find_ram(mem, gpa);
 
@@ -192,7 +192,7 @@ void *gmem_ptr(const struct guest_memory *mem, u64 gpa, u64 len)
 	return (u8 *)r->hva + (gpa - r->gpa);
 }
 
-bool gmem_is_ram(const struct guest_memory *mem, u64 gpa, u64 len)
+bool memory_is_ram(const struct guest_memory *mem, u64 gpa, u64 len)
 {
 	while (len) {
 		const struct mem_region *r = find_ram(mem, gpa);
@@ -214,7 +214,7 @@ static int copy_range(const struct guest_memory *mem, u64 gpa, void *buf, u64 le
 {
 	u8 *p = buf;
 
-	if (!gmem_is_ram(mem, gpa, len))
+	if (!memory_is_ram(mem, gpa, len))
 		return -EFAULT;
 	while (len) {
 		const struct mem_region *r = find_ram(mem, gpa);
@@ -235,22 +235,22 @@ static int copy_range(const struct guest_memory *mem, u64 gpa, void *buf, u64 le
 	return 0;
 }
 
-int gmem_read(const struct guest_memory *mem, u64 gpa, void *buf, u64 len)
+int memory_read(const struct guest_memory *mem, u64 gpa, void *buf, u64 len)
 {
 	return copy_range(mem, gpa, buf, len, COPY_OUT);
 }
 
-int gmem_write(struct guest_memory *mem, u64 gpa, const void *buf, u64 len)
+int memory_write(struct guest_memory *mem, u64 gpa, const void *buf, u64 len)
 {
 	return copy_range(mem, gpa, (void *)buf, len, COPY_IN);
 }
 
-int gmem_zero(struct guest_memory *mem, u64 gpa, u64 len)
+int memory_zero(struct guest_memory *mem, u64 gpa, u64 len)
 {
 	return copy_range(mem, gpa, NULL, len, COPY_ZERO);
 }
 
-void gmem_discard_all(struct guest_memory *mem)
+void memory_discard_all(struct guest_memory *mem)
 {
 	for (unsigned int i = 0; i < mem->count; i++) {
 		const struct mem_region *r = &mem->regions[i];
@@ -268,7 +268,7 @@ void gmem_discard_all(struct guest_memory *mem)
 	}
 }
 
-u64 gmem_ram_size(const struct guest_memory *mem)
+u64 memory_ram_size(const struct guest_memory *mem)
 {
 	u64 sum = 0;
 

@@ -137,7 +137,7 @@ static void handle_internal_error(struct vcpu *vcpu)
 	err("vcpu %u: KVM internal error %u: %s%s%s", vcpu->id, run->internal.suberror, what,
 	    at ? "; data" : "", data);
 	vcpu_dump(vcpu, LOG_ERROR);
-	vm_request(vcpu->vm, VM_EVENT_KVM_ERROR, 0, (s32)vcpu->id);
+	vm_request_stop(vcpu->vm, VM_STOP_KVM_ERROR, 0, (s32)vcpu->id);
 }
 
 /* The power-off, reset and crash of architectures whose firmware calls end in KVM (PSCI, SBI). */
@@ -147,19 +147,19 @@ static void handle_system_event(struct vcpu *vcpu)
 
 	switch (type) {
 	case KVM_SYSTEM_EVENT_SHUTDOWN:
-		vm_request(vcpu->vm, VM_EVENT_POWEROFF, 0, (s32)vcpu->id);
+		vm_request_stop(vcpu->vm, VM_STOP_POWEROFF, 0, (s32)vcpu->id);
 		break;
 	case KVM_SYSTEM_EVENT_RESET:
-		vm_request(vcpu->vm, VM_EVENT_RESET, 0, (s32)vcpu->id);
+		vm_request_stop(vcpu->vm, VM_STOP_RESET, 0, (s32)vcpu->id);
 		break;
 	case KVM_SYSTEM_EVENT_CRASH:
-		vm_request(vcpu->vm, VM_EVENT_PANIC, 0, (s32)vcpu->id);
+		vm_request_stop(vcpu->vm, VM_STOP_PANIC, 0, (s32)vcpu->id);
 		break;
 	default:
 		if (arch_vcpu_exit(vcpu) != -ENOTSUP)
 			break;
 		err("vcpu %u: system event %u is not known to this lkvm", vcpu->id, type);
-		vm_request(vcpu->vm, VM_EVENT_UNKNOWN_EXIT, 0, (s32)vcpu->id);
+		vm_request_stop(vcpu->vm, VM_STOP_UNKNOWN_EXIT, 0, (s32)vcpu->id);
 	}
 }
 
@@ -183,7 +183,7 @@ static void handle_exit(struct vcpu *vcpu)
 		err("vcpu %u: the CPU refused to enter the guest: hardware reason 0x%llx", vcpu->id,
 		    run->fail_entry.hardware_entry_failure_reason);
 		vcpu_dump(vcpu, LOG_ERROR);
-		vm_request(vcpu->vm, VM_EVENT_ENTRY_FAILED, 0, (s32)vcpu->id);
+		vm_request_stop(vcpu->vm, VM_STOP_ENTRY_FAILED, 0, (s32)vcpu->id);
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:
 		handle_system_event(vcpu);
@@ -194,7 +194,7 @@ static void handle_exit(struct vcpu *vcpu)
 		err("vcpu %u: exit reason %u (%s) is not known to this lkvm", vcpu->id,
 		    run->exit_reason, vcpu_exit_name(run->exit_reason));
 		vcpu_dump(vcpu, LOG_ERROR);
-		vm_request(vcpu->vm, VM_EVENT_UNKNOWN_EXIT, 0, (s32)vcpu->id);
+		vm_request_stop(vcpu->vm, VM_STOP_UNKNOWN_EXIT, 0, (s32)vcpu->id);
 	}
 }
 
@@ -210,7 +210,7 @@ static void handle_run_error(struct vcpu *vcpu, int error)
 	else
 		err("vcpu %u: KVM_RUN: %s", vcpu->id, strerror(error));
 	vcpu_dump(vcpu, LOG_ERROR);
-	vm_request(vcpu->vm, VM_EVENT_KVM_ERROR, 0, (s32)vcpu->id);
+	vm_request_stop(vcpu->vm, VM_STOP_KVM_ERROR, 0, (s32)vcpu->id);
 }
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A VM's parts: made, started, reset, destroyed (see include/lkvm/vm.h; gate.c runs and stops it).
+/* A VM's parts: made, started, reset, destroyed (see include/lkvm/vm.h; pause.c runs and stops it).
  */
 #include "lkvm/vm.h"
 
@@ -24,8 +24,8 @@ int vm_init(struct vm *vm, const struct vm_config *cfg)
 	vm->kvm.sys_fd = -1;
 	vm->kvm.vm_fd = -1;
 	vm->devices_tail = &vm->devices;
-	vm->event_vcpu = -1;
-	gmem_init(&vm->mem);
+	vm->stop_vcpu = -1;
+	memory_init(&vm->mem);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->gate, NULL);
 	pthread_cond_init(&vm->parked, NULL);
@@ -86,7 +86,7 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 			return -EINVAL;
 		}
 	}
-	ret = gmem_add(&vm->mem, gpa, size, path ? MEM_HUGETLB : MEM_ANON, path, 0, name);
+	ret = memory_add(&vm->mem, gpa, size, path ? MEM_HUGETLB : MEM_ANON, path, 0, name);
 	if (!ret)
 		return 0;
 	if (path)
@@ -132,7 +132,7 @@ void vm_destroy(struct vm *vm)
 	vm_destroy_devices(vm);
 	vm_destroy_vcpus(vm);
 	irq_destroy(&vm->irqs);
-	gmem_destroy(&vm->mem);
+	memory_destroy(&vm->mem);
 	bus_destroy(&vm->pio);
 	bus_destroy(&vm->mmio);
 	event_loop_destroy(&vm->loop);

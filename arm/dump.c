@@ -119,7 +119,7 @@ static void dump_code(FILE *out, const struct vcpu *vcpu, u64 pc, u64 pstate)
 	for (u64 at = start; at < start + CODE_WORDS * 4; at += 4) {
 		__le32 word;
 
-		if (arm_translate(&mmu, mem, at, &pa) || gmem_read(mem, pa, &word, sizeof(word)))
+		if (arm_translate(&mmu, mem, at, &pa) || memory_read(mem, pa, &word, sizeof(word)))
 			fprintf(out, at == pc ? " <-------->" : " --------");
 		else
 			fprintf(out, at == pc ? " <%08x>" : " %08x", le32_to_cpu(word));

@@ -35,7 +35,7 @@ static void undecodable_access(struct vcpu *vcpu)
 	    "serve (ISS 0x%llx); KVM cannot tell the guest: %s",
 	    vcpu->id, ipa, iss, strerror(-ret));
 	vcpu_dump(vcpu, LOG_ERROR);
-	vm_request(vcpu->vm, VM_EVENT_KVM_ERROR, 0, (s32)vcpu->id);
+	vm_request_stop(vcpu->vm, VM_STOP_KVM_ERROR, 0, (s32)vcpu->id);
 }
 
 /* Only what the filter sends here (psci.c) arrives. */

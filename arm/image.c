@@ -81,7 +81,7 @@ static int load_elf(struct arm_loader *l, const struct elf_image *elf)
 	for (u32 i = 0; i < elf->nr_segments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
 
-		if (s->memsz && !gmem_is_ram(l->mem, s->paddr, s->memsz) && s->paddr < ARM_RAM)
+		if (s->memsz && !memory_is_ram(l->mem, s->paddr, s->memsz) && s->paddr < ARM_RAM)
 			return loader_error(l, -ENOEXEC,
 					    "an ELF file for address %#llx, and RAM begins at "
 					    "%#llx; of Linux, give Image instead of vmlinux",

@@ -106,7 +106,7 @@ static int write_fdt(struct vm *vm, const struct arm_loader *l)
 
 	if (ret)
 		return ret;
-	ret = gmem_write(&vm->mem, l->fdt, blob, len);
+	ret = memory_write(&vm->mem, l->fdt, blob, len);
 	free(blob);
 	if (ret) {
 		err("cannot write the device tree to %#llx: %s", l->fdt, strerror(-ret));

@@ -204,13 +204,13 @@ static s64 psci_version(struct vcpu *vcpu, const u64 args[3])
 /* The VM has stopped before these return: the guest does not see what they return. */
 static s64 system_off(struct vcpu *vcpu, const u64 args[3])
 {
-	vm_request(vcpu->vm, VM_EVENT_POWEROFF, 0, (s32)vcpu->id);
+	vm_request_stop(vcpu->vm, VM_STOP_POWEROFF, 0, (s32)vcpu->id);
 	return PSCI_RET_INTERNAL_FAILURE;
 }
 
 static s64 system_reset(struct vcpu *vcpu, const u64 args[3])
 {
-	vm_request(vcpu->vm, VM_EVENT_RESET, 0, (s32)vcpu->id);
+	vm_request_stop(vcpu->vm, VM_STOP_RESET, 0, (s32)vcpu->id);
 	return PSCI_RET_INTERNAL_FAILURE;
 }
 

@@ -64,7 +64,7 @@ int arm_translate(const struct arm_mmu *mmu, const struct guest_memory *mem, u64
 		u64 desc;
 
 		mask = left == levels ? ~0ULL : BIT_ULL(stride) - 1;
-		if (gmem_read(mem, table + (va >> at & mask) * 8, &desc, sizeof(desc)))
+		if (memory_read(mem, table + (va >> at & mask) * 8, &desc, sizeof(desc)))
 			return -EFAULT;
 		desc = le64_to_cpu(desc);
 		if (!(desc & DESC_VALID) || (left == 1 && !(desc & DESC_TABLE)))

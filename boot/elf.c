@@ -199,7 +199,7 @@ int elf_load(const struct boot_image *img, const struct elf_image *elf, struct g
 		if (ret)
 			return ret;
 		/* The tail has to be RAM too, though it is not written. */
-		if (!gmem_is_ram(mem, s->paddr, s->memsz))
+		if (!memory_is_ram(mem, s->paddr, s->memsz))
 			return -EFAULT;
 	}
 	return 0;

@@ -91,11 +91,11 @@ int boot_image_load(const struct boot_image *img, u64 offset, struct guest_memor
 {
 	if (!range_within(offset, len, 0, img->size))
 		return -ENODATA;
-	if (!gmem_is_ram(mem, gpa, len))
+	if (!memory_is_ram(mem, gpa, len))
 		return -EFAULT;
 	while (len) {
 		u64 run = MIN(ram_run(mem, gpa), len);
-		void *hva = gmem_ptr(mem, gpa, run);
+		void *hva = memory_ptr(mem, gpa, run);
 		int ret = hva ? boot_image_read(img, offset, hva, run) : -EFAULT;
 
 		if (ret)

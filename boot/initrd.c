@@ -33,7 +33,7 @@ int boot_initrd_load(const struct boot *boot, struct guest_memory *mem, u64 gpa)
 		int ret = boot_image_load(img, 0, mem, gpa, img->size);
 
 		if (!ret && pad)
-			ret = gmem_zero(mem, gpa + img->size, pad);
+			ret = memory_zero(mem, gpa + img->size, pad);
 		if (ret == -ENODATA) {
 			err("initrd '%s': it is shorter than when it was opened; do not change it "
 			    "while the VM runs",

@@ -13,7 +13,7 @@
 #include "lkvm/kvm.h"
 
 /* KVM_CAP_GUEST_MEMFD_FLAGS, KVM_CAP_MEMORY_ATTRIBUTES, the two KVM_CAP_DIRTY_LOG_... masks */
-static const char *const gmem_flags[] = { "mmap", "init-shared" };
+static const char *const memory_flags[] = { "mmap", "init-shared" };
 static const char *const memory_attributes[] = { NULL, NULL, NULL, "private" };
 static const char *const dirty_log_flags[] = { "manual-protect", "initially-set" };
 
@@ -54,7 +54,7 @@ static const struct host_cap common_caps[] = {
 		     "CONFIG_KVM_PRIVATE_MEM)" },
 	{ "guest-memfd-flags", HOST_SEC_MEMORY, KVM_CAP_GUEST_MEMFD_FLAGS, .since = "6.18",
 	  .brings = "guest_memfd for ordinary guests: mmap, and shared from the start",
-	  HOST_BITS(gmem_flags) },
+	  HOST_BITS(memory_flags) },
 	{ "memory-attributes", HOST_SEC_MEMORY, KVM_CAP_MEMORY_ATTRIBUTES, .since = "6.8",
 	  .brings = "pages change between private and shared, for the whole VM",
 	  HOST_BITS(memory_attributes),

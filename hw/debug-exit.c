@@ -29,7 +29,7 @@ static void debug_exit_write(void *opaque, u64 offset, const void *data, u32 len
 	/* A byte in the middle of a wider port is no status. */
 	if (offset)
 		return;
-	vm_request(d->dev.vm, VM_EVENT_DEBUG_EXIT, *(const u8 *)data, -1);
+	vm_request_stop(d->dev.vm, VM_STOP_DEBUG_EXIT, *(const u8 *)data, -1);
 }
 
 static const struct bus_ops debug_exit_bus_ops = {

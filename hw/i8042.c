@@ -168,7 +168,7 @@ static void data_write(void *opaque, u64 offset, const void *data, u32 len)
 	reset = take_data(k, *(const u8 *)data);
 	pthread_mutex_unlock(&k->lock);
 	if (reset)
-		vm_request(k->dev.vm, VM_EVENT_RESET, 0, -1);
+		vm_request_stop(k->dev.vm, VM_STOP_RESET, 0, -1);
 }
 
 static void command_read(void *opaque, u64 offset, void *data, u32 len)
@@ -189,7 +189,7 @@ static void command_write(void *opaque, u64 offset, const void *data, u32 len)
 	reset = run_command(k, *(const u8 *)data);
 	pthread_mutex_unlock(&k->lock);
 	if (reset)
-		vm_request(k->dev.vm, VM_EVENT_RESET, 0, -1);
+		vm_request_stop(k->dev.vm, VM_STOP_RESET, 0, -1);
 }
 
 /* System control port A: bit 0 resets as it rises, bit 1 is gate A20. */
@@ -213,7 +213,7 @@ static void port_a_write(void *opaque, u64 offset, const void *data, u32 len)
 	k->port_a = value;
 	pthread_mutex_unlock(&k->lock);
 	if (reset)
-		vm_request(k->dev.vm, VM_EVENT_RESET, 0, -1);
+		vm_request_stop(k->dev.vm, VM_STOP_RESET, 0, -1);
 }
 
 static const struct i8042_port {

@@ -47,11 +47,11 @@ static void pvpanic_write(void *opaque, u64 offset, const void *data, u32 len)
 	if (offset)
 		return;
 	if (events & PVPANIC_PANICKED)
-		vm_request(vm, VM_EVENT_PANIC, 0, -1);
+		vm_request_stop(vm, VM_STOP_PANIC, 0, -1);
 	else if (events & PVPANIC_CRASH_LOADED)
 		guest_warn("pvpanic: the guest's kernel panicked; its crash kernel takes over");
 	else if (events & PVPANIC_SHUTDOWN)
-		vm_request(vm, VM_EVENT_POWEROFF, 0, -1);
+		vm_request_stop(vm, VM_STOP_POWEROFF, 0, -1);
 }
 
 static const struct bus_ops pvpanic_bus_ops = {

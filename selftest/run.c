@@ -93,31 +93,31 @@ static void note_registers(struct selftest_vm *vm, struct selftest_report *repor
 	free(text);
 }
 
-static const char *event_text(enum vm_event event)
+static const char *stop_text(enum vm_stop stop)
 {
 	static const char *const texts[] = {
-		[VM_EVENT_POWEROFF] = "it powered off",
-		[VM_EVENT_RESET] = "it asked for a reset",
-		[VM_EVENT_DEBUG_EXIT] = "it ended by the debug-exit device",
-		[VM_EVENT_PANIC] = "it panicked",
-		[VM_EVENT_TRIPLE_FAULT] = "triple fault",
-		[VM_EVENT_KVM_ERROR] = "KVM cannot go on with it",
-		[VM_EVENT_ENTRY_FAILED] = "it cannot be entered",
-		[VM_EVENT_UNKNOWN_EXIT] = "unknown exit",
-		[VM_EVENT_HOST_ERROR] = "the host failed",
-		[VM_EVENT_QUIT] = "it was ended",
-		[VM_EVENT_SIGNAL] = "a signal ended it",
+		[VM_STOP_POWEROFF] = "it powered off",
+		[VM_STOP_RESET] = "it asked for a reset",
+		[VM_STOP_DEBUG_EXIT] = "it ended by the debug-exit device",
+		[VM_STOP_PANIC] = "it panicked",
+		[VM_STOP_TRIPLE_FAULT] = "triple fault",
+		[VM_STOP_KVM_ERROR] = "KVM cannot go on with it",
+		[VM_STOP_ENTRY_FAILED] = "it cannot be entered",
+		[VM_STOP_UNKNOWN_EXIT] = "unknown exit",
+		[VM_STOP_HOST_ERROR] = "the host failed",
+		[VM_STOP_QUIT] = "it was ended",
+		[VM_STOP_SIGNAL] = "a signal ended it",
 	};
 
-	return event < ARRAY_SIZE(texts) && texts[event] ? texts[event] : "unknown";
+	return stop < ARRAY_SIZE(texts) && texts[stop] ? texts[stop] : "unknown";
 }
 
 /* A point for the end of one run: @wanted is what should have ended it. */
 static bool report_ending(struct selftest_vm *vm, struct selftest_report *report, const char *name,
-			  enum vm_event wanted)
+			  enum vm_stop wanted)
 {
 	struct vm *m = &vm->machine.vm;
-	bool ok = !vm->timed_out && m->event == wanted;
+	bool ok = !vm->timed_out && m->stop == wanted;
 
 	report_point(report, ok, name, NULL);
 	if (ok)
@@ -127,10 +127,10 @@ static bool report_ending(struct selftest_vm *vm, struct selftest_report *report
 			    vm->options->timeout);
 		note_registers(vm, report);
 	} else {
-		report_note(report, "expected: %s, seen: %s", event_text(wanted),
-			    event_text(m->event));
-		if (m->event == VM_EVENT_DEBUG_EXIT)
-			report_note(report, "exit status %d", m->event_status & 0xff);
+		report_note(report, "expected: %s, seen: %s", stop_text(wanted),
+			    stop_text(m->stop));
+		if (m->stop == VM_STOP_DEBUG_EXIT)
+			report_note(report, "exit status %d", m->stop_status & 0xff);
 	}
 	return false;
 }
@@ -151,7 +151,7 @@ static void run_checks(struct selftest_vm *vm, struct tap_reader *tap, int *sig)
 	u64 limit = vm->options->timeout * 1000ULL;
 
 	selftest_vm_run(vm, limit, sig);
-	if (*sig || !report_ending(vm, tap->report, "the guest's reboot is seen", VM_EVENT_RESET))
+	if (*sig || !report_ending(vm, tap->report, "the guest's reboot is seen", VM_STOP_RESET))
 		return;
 	if (selftest_vm_restart(vm, "boot=2")) {
 		report_point(tap->report, false, "the machine starts again", NULL);
@@ -160,7 +160,7 @@ static void run_checks(struct selftest_vm *vm, struct tap_reader *tap, int *sig)
 	selftest_vm_run(vm, limit, sig);
 	if (*sig ||
 	    !report_ending(vm, tap->report, "the guest comes up again, and its power-off is seen",
-			   VM_EVENT_POWEROFF))
+			   VM_STOP_POWEROFF))
 		return;
 	report_plan(tap);
 	report_point(tap->report, selftest_disk_written(vm),
@@ -210,10 +210,10 @@ static void report_image_end(struct selftest_vm *vm, struct tap_reader *tap)
 	static const char name[] = "the image ends with status 0";
 	struct vm *m = &vm->machine.vm;
 
-	if (m->event == VM_EVENT_DEBUG_EXIT && !(m->event_status & 0xff))
+	if (m->stop == VM_STOP_DEBUG_EXIT && !(m->stop_status & 0xff))
 		report_point(tap->report, true, name, NULL);
 	else
-		report_ending(vm, tap->report, name, VM_EVENT_POWEROFF);
+		report_ending(vm, tap->report, name, VM_STOP_POWEROFF);
 	report_plan(tap);
 }
 
@@ -288,7 +288,7 @@ static void read_samples(struct selftest_vm *vm, const char *name, u32 n, u64 gp
 	u32 *samples = xcalloc(MAX_SAMPLES, sizeof(*samples));
 	s64 huge;
 
-	if (!n || n > MAX_SAMPLES || gmem_read(&vm->machine.vm.mem, gpa, samples, n * 4ULL)) {
+	if (!n || n > MAX_SAMPLES || memory_read(&vm->machine.vm.mem, gpa, samples, n * 4ULL)) {
 		exits_skipped(&r->table, name, "its samples cannot be read");
 	} else if (!strcmp(name, "page-2m") && (huge = huge_memory()) >= 0 &&
 		   (u64)huge < r->huge_at_start + n * HUGE_PAGE / 2) {
@@ -358,8 +358,8 @@ static void prepare_pages(struct selftest_vm *vm)
 {
 	struct guest_memory *mem = &vm->machine.vm.mem;
 	u64 base = ram_base(mem);
-	void *small = gmem_ptr(mem, base + SMALL_BASE, SMALL_SIZE);
-	void *huge = gmem_ptr(mem, base + HUGE_BASE, HUGE_SIZE);
+	void *small = memory_ptr(mem, base + SMALL_BASE, SMALL_SIZE);
+	void *huge = memory_ptr(mem, base + HUGE_BASE, HUGE_SIZE);
 
 	if (small && madvise(small, SMALL_SIZE, MADV_NOHUGEPAGE))
 		debug("madvise: %s", strerror(errno));
@@ -384,7 +384,7 @@ static int run_exits(struct selftest_vm *vm, const struct selftest_options *o, i
 		err("the built-in guest did not end within %u s; --timeout gives it more",
 		    o->timeout);
 	else
-		err("the built-in guest ended early: %s", event_text(vm->machine.vm.event));
+		err("the built-in guest ended early: %s", stop_text(vm->machine.vm.stop));
 	for (u32 i = 0; i < vm->machine.vm.nr_vcpus; i++)
 		vcpu_dump(vm->machine.vm.vcpus[i], LOG_ERROR);
 	return 1;

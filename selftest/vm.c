@@ -226,7 +226,7 @@ static void on_limit(void *opaque)
 	struct selftest_vm *vm = opaque;
 
 	vm->timed_out = true;
-	vm_request(&vm->machine.vm, VM_EVENT_QUIT, 0, -1);
+	vm_request_stop(&vm->machine.vm, VM_STOP_QUIT, 0, -1);
 }
 
 int selftest_vm_create(struct selftest_vm *vm, const struct selftest_options *o,

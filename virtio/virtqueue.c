@@ -93,9 +93,9 @@ int virtq_enable(struct virtqueue *vq)
 	    !IS_ALIGNED(vq->used_gpa, 4))
 		goto refuse;
 	why = "it does not lie in RAM";
-	vq->desc = gmem_ptr(vq->mem, vq->desc_gpa, size * sizeof(struct virtq_desc));
-	vq->avail = gmem_ptr(vq->mem, vq->avail_gpa, RING_HEAD + size * 2 + RING_TAIL);
-	vq->used = gmem_ptr(vq->mem, vq->used_gpa,
+	vq->desc = memory_ptr(vq->mem, vq->desc_gpa, size * sizeof(struct virtq_desc));
+	vq->avail = memory_ptr(vq->mem, vq->avail_gpa, RING_HEAD + size * 2 + RING_TAIL);
+	vq->used = memory_ptr(vq->mem, vq->used_gpa,
 			    RING_HEAD + size * sizeof(struct virtq_used_elem) + RING_TAIL);
 	if (!vq->desc || !vq->avail || !vq->used)
 		goto refuse;
@@ -173,7 +173,7 @@ static const char *add_buffer(struct virtqueue *vq, struct virtq_chain *c,
 		return "a chain has too many buffers";
 	if ((u64)c->out_len + c->in_len + d->len > CHAIN_MAX_BYTES)
 		return "a chain is longer than 4 GiB";
-	host = gmem_ptr(vq->mem, d->addr, d->len);
+	host = memory_ptr(vq->mem, d->addr, d->len);
 	if (!host)
 		return "a buffer does not lie in RAM";
 	c->iov[n].iov_base = host;
@@ -200,7 +200,7 @@ static const char *enter_indirect(struct virtqueue *vq, const struct virtq_desc 
 		return "an indirect table is empty or has half an entry";
 	if (d->len / sizeof(struct virtq_desc) > VIRTQ_MAX_SEGS)
 		return "an indirect table is too long";
-	*table = gmem_ptr(vq->mem, d->addr, d->len);
+	*table = memory_ptr(vq->mem, d->addr, d->len);
 	if (!*table)
 		return "an indirect table does not lie in RAM";
 	*entries = d->len / (u32)sizeof(struct virtq_desc);

@@ -69,9 +69,9 @@ int x86_acpi_write(struct vm *vm, u64 *rsdp_gpa)
 		goto out;
 	}
 	acpi_rsdp(rsdp, base + xsdt);
-	ret = gmem_write(&vm->mem, X86_ACPI_BASE, rsdp, sizeof(rsdp));
+	ret = memory_write(&vm->mem, X86_ACPI_BASE, rsdp, sizeof(rsdp));
 	if (!ret)
-		ret = gmem_write(&vm->mem, base, out.data, out.len);
+		ret = memory_write(&vm->mem, base, out.data, out.len);
 	if (ret) {
 		err("no room for the ACPI tables at 0x%x; give the guest more memory (-m)",
 		    X86_ACPI_BASE);

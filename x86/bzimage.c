@@ -121,7 +121,7 @@ int bzimage_load(struct x86_loader *l)
 
 	linux_fill_params(l, &bp, initrd, initrd_size);
 	bp.hdr.code32_start = cpu_to_le32((u32)base);
-	ret = gmem_write(l->mem, X86_BOOT_PARAMS, &bp, sizeof(bp));
+	ret = memory_write(l->mem, X86_BOOT_PARAMS, &bp, sizeof(bp));
 	if (ret)
 		return loader_io_error(l, ret);
 	l->entry = (struct x86_entry){ .mode = X86_ENTRY_LONG64,

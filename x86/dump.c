@@ -87,7 +87,7 @@ static bool read_code(struct vcpu *vcpu, u64 linear, u8 *byte)
 
 	if (xioctl(vcpu->fd, KVM_TRANSLATE, &tr) < 0 || !tr.valid)
 		return false;
-	return gmem_read(&vcpu->vm->mem, tr.physical_address, byte, 1) == 0;
+	return memory_read(&vcpu->vm->mem, tr.physical_address, byte, 1) == 0;
 }
 
 static void dump_code(FILE *out, struct vcpu *vcpu, u64 linear)

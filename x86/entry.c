@@ -81,7 +81,7 @@ static int write_gdt(struct guest_memory *mem, bool long64)
 	gdt[CODE_SELECTOR / 8] = cpu_to_le64(descriptor(&code));
 	gdt[DATA_SELECTOR / 8] = cpu_to_le64(descriptor(&data));
 	gdt[TSS_SELECTOR / 8] = cpu_to_le64(descriptor(&tss)); /* [5] is its upper half */
-	return gmem_write(mem, X86_GDT, gdt, sizeof(gdt));
+	return memory_write(mem, X86_GDT, gdt, sizeof(gdt));
 }
 
 /* Identity mapping of the first 4 GiB by 2 MiB pages, which every 64-bit CPU has. */
@@ -91,16 +91,16 @@ static int write_page_tables(struct guest_memory *mem)
 	const u64 page = table | PTE_DIRTY | PTE_LARGE;
 	const u64 pdpt = X86_PAGE_TABLES + 4 * KiB, pds = pdpt + 4 * KiB;
 	__le64 entries[PTES] = { cpu_to_le64(pdpt | table) };
-	int ret = gmem_write(mem, X86_PAGE_TABLES, entries, sizeof(entries));
+	int ret = memory_write(mem, X86_PAGE_TABLES, entries, sizeof(entries));
 
 	for (u32 i = 0; i < 4; i++)
 		entries[i] = cpu_to_le64((pds + i * 4 * KiB) | table);
 	if (!ret)
-		ret = gmem_write(mem, pdpt, entries, sizeof(entries));
+		ret = memory_write(mem, pdpt, entries, sizeof(entries));
 	for (u32 i = 0; i < 4 && !ret; i++) {
 		for (u32 j = 0; j < PTES; j++)
 			entries[j] = cpu_to_le64((i * GiB + j * 2 * MiB) | page);
-		ret = gmem_write(mem, pds + i * 4 * KiB, entries, sizeof(entries));
+		ret = memory_write(mem, pds + i * 4 * KiB, entries, sizeof(entries));
 	}
 	return ret;
 }

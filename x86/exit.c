@@ -13,7 +13,7 @@ int arch_vcpu_exit(struct vcpu *vcpu)
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_SHUTDOWN:
-		vm_request(vcpu->vm, VM_EVENT_TRIPLE_FAULT, 0, (s32)vcpu->id);
+		vm_request_stop(vcpu->vm, VM_STOP_TRIPLE_FAULT, 0, (s32)vcpu->id);
 		return 0;
 	case KVM_EXIT_IOAPIC_EOI:
 		if (vcpu->vm->arch->ioapic)

@@ -24,7 +24,7 @@ static int map_rom(const struct x86_loader *l, u64 base, u64 size)
 
 	if (find_region(l->mem, base))
 		return 0;
-	ret = gmem_add(l->mem, base, size, MEM_ANON, NULL, MEM_ROM, "firmware");
+	ret = memory_add(l->mem, base, size, MEM_ANON, NULL, MEM_ROM, "firmware");
 	if (ret)
 		return loader_error(l, ret, "cannot map it at %#llx: %s", base, strerror(-ret));
 	rom = find_region(l->mem, base);

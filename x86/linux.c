@@ -54,7 +54,7 @@ static int finish(struct x86_loader *l, u64 bottom, u64 entry)
 	bp.hdr.cmdline_size = cpu_to_le32(X86_CMDLINE_MAX - 1);
 	bp.hdr.xloadflags = cpu_to_le16(XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G);
 	linux_fill_params(l, &bp, initrd, initrd_size);
-	ret = gmem_write(l->mem, X86_BOOT_PARAMS, &bp, sizeof(bp));
+	ret = memory_write(l->mem, X86_BOOT_PARAMS, &bp, sizeof(bp));
 	if (ret)
 		return loader_io_error(l, ret);
 	l->entry = (struct x86_entry){

@@ -118,10 +118,10 @@ static int write_bda(const struct x86_loader *l)
 {
 	__le16 ebda = cpu_to_le16(X86_EBDA >> 4);
 	__le16 base_kb = cpu_to_le16(X86_EBDA / KiB);
-	int ret = gmem_write(l->mem, X86_BDA_EBDA_SEG, &ebda, sizeof(ebda));
+	int ret = memory_write(l->mem, X86_BDA_EBDA_SEG, &ebda, sizeof(ebda));
 
 	if (!ret)
-		ret = gmem_write(l->mem, X86_BDA_BASE_KB, &base_kb, sizeof(base_kb));
+		ret = memory_write(l->mem, X86_BDA_BASE_KB, &base_kb, sizeof(base_kb));
 	return ret;
 }
 
@@ -144,7 +144,7 @@ static int write_reset_vector(const struct x86_loader *l)
 		0xfd, /* jmp 1b */
 	};
 
-	return gmem_write(l->mem, X86_RESET_VECTOR, code, sizeof(code));
+	return memory_write(l->mem, X86_RESET_VECTOR, code, sizeof(code));
 }
 
 int x86_load(struct x86_loader *l)
@@ -157,7 +157,7 @@ int x86_load(struct x86_loader *l)
 	if (!l->image)
 		return -EINVAL;
 	l->entry = (struct x86_entry){ 0 };
-	if (!gmem_is_ram(l->mem, 0, X86_HIGH_BASE))
+	if (!memory_is_ram(l->mem, 0, X86_HIGH_BASE))
 		return loader_error(l, -ENOMEM,
 				    "the guest has less than 1M of memory; give more "
 				    "with -m");

@@ -31,7 +31,7 @@ int loader_check_range(const struct x86_loader *l, u64 base, u64 size)
 			l, -ENOMEM,
 			"it needs at least %s of memory and the guest has %s; give more with -m",
 			format_size(ALIGN_UP(end, MiB), need, sizeof(need)),
-			format_size(gmem_ram_size(l->mem), have, sizeof(have)));
+			format_size(memory_ram_size(l->mem), have, sizeof(have)));
 	if (base >= X86_HIGH_BASE || (base >= X86_FREE_BASE && end <= X86_LOADER_BASE))
 		return 0;
 	return loader_error(l, -EINVAL,
@@ -73,11 +73,11 @@ int loader_write_cmdline(const struct x86_loader *l, const char *prefix, u64 max
 				    "the command line is %zu characters long, and at most %llu are "
 				    "possible here; shorten it (-p)",
 				    prefix_len + len, max);
-	ret = gmem_write(l->mem, X86_CMDLINE, prefix, prefix_len);
+	ret = memory_write(l->mem, X86_CMDLINE, prefix, prefix_len);
 	if (!ret && len)
-		ret = gmem_write(l->mem, X86_CMDLINE + prefix_len, l->cmdline, len);
+		ret = memory_write(l->mem, X86_CMDLINE + prefix_len, l->cmdline, len);
 	if (!ret)
-		ret = gmem_zero(l->mem, X86_CMDLINE + prefix_len + len, 1);
+		ret = memory_zero(l->mem, X86_CMDLINE + prefix_len + len, 1);
 	return ret ? loader_io_error(l, ret) : 0;
 }
 

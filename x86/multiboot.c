@@ -160,9 +160,9 @@ static int load_modules(const struct x86_loader *l, u64 bottom)
 		strncpy(text, base_name(boot->initrds[i].path), sizeof(text) - 1);
 		mod = (struct mb_module){ cpu_to_le32((u32)gpa), cpu_to_le32((u32)(gpa + size)),
 					  cpu_to_le32((u32)name), 0 };
-		ret = gmem_write(l->mem, X86_MODULES + i * sizeof(mod), &mod, sizeof(mod));
+		ret = memory_write(l->mem, X86_MODULES + i * sizeof(mod), &mod, sizeof(mod));
 		if (!ret)
-			ret = gmem_write(l->mem, name, text, sizeof(text));
+			ret = memory_write(l->mem, name, text, sizeof(text));
 		if (ret)
 			return loader_io_error(l, ret);
 		gpa = ALIGN_UP(gpa + size, 4 * KiB);
@@ -200,7 +200,7 @@ static int write_info(const struct x86_loader *l)
 			cpu_to_le64(map[i].size),
 			cpu_to_le32(map[i].type),
 		};
-	return gmem_write(l->mem, X86_START_INFO, &page, sizeof(page));
+	return memory_write(l->mem, X86_START_INFO, &page, sizeof(page));
 }
 
 /* Loaders pass the image's name before the words meant for it, and images count on that. */

@@ -61,7 +61,7 @@ static int write_start_page(const struct x86_loader *l, u64 initrd, u64 initrd_s
 		page.module.paddr = cpu_to_le64(initrd);
 		page.module.size = cpu_to_le64(initrd_size);
 	}
-	return gmem_write(l->mem, X86_START_INFO, &page, sizeof(page));
+	return memory_write(l->mem, X86_START_INFO, &page, sizeof(page));
 }
 
 int pvh_load(struct x86_loader *l, const struct elf_image *elf)

@@ -99,7 +99,7 @@ int arch_load_guest(struct vm *vm, const struct boot *boot) __must_check;
 int arch_vcpu_reset(struct vcpu *vcpu) __must_check;
 /*
  * An exit reason that is not port I/O, MMIO or one of the common ones. 0: handled, run on;
- * -ENOTSUP: not known here. Ends the VM by vm_request.
+ * -ENOTSUP: not known here. Ends the VM by vm_request_stop.
  */
 int arch_vcpu_exit(struct vcpu *vcpu);
 /* Registers, and the instruction bytes at the program counter where they can be read. vcpu parked,

@@ -44,7 +44,7 @@ int machine_create_with(struct machine *m, const struct vm_config *cfg,
  */
 int machine_dump_dtb(const struct machine *m, const char *path) __must_check;
 /*
- * After machine_run ended by VM_EVENT_RESET, which cfg->no_reboot makes it do: everything back to
+ * After machine_run ended by VM_STOP_RESET, which cfg->no_reboot makes it do: everything back to
  * where the guest starts; machine_run goes on. 0 or -errno (printed).
  */
 int machine_restart(struct machine *m) __must_check;

@@ -19,7 +19,7 @@ enum mem_backing {
 	MEM_BORROWED, /* the caller's buffer: not unmapped, not owned */
 };
 
-#define MEM_ROM BIT(0) /* guest may not write; not reachable by gmem_ptr (it is no RAM) */
+#define MEM_ROM BIT(0) /* guest may not write; not reachable by memory_ptr (it is no RAM) */
 
 struct mem_region {
 	u64 gpa;
@@ -48,37 +48,37 @@ struct guest_memory {
 	struct mem_listener *listeners;
 };
 
-void gmem_init(struct guest_memory *mem);
+void memory_init(struct guest_memory *mem);
 /* Unmaps and closes everything that the set owns, telling the listeners. Safe on a zeroed set. */
-void gmem_destroy(struct guest_memory *mem);
+void memory_destroy(struct guest_memory *mem);
 
 /*
  * Map @size bytes (a multiple of the page size) at @gpa. For MEM_HUGETLB @path names the hugetlbfs
  * mount. Memory is not touched: it costs nothing until the guest uses it. 0, or -EINVAL (alignment,
  * wrap), -EEXIST (overlap), -ENOSPC (too many regions), or mmap's errno.
  */
-int gmem_add(struct guest_memory *mem, u64 gpa, u64 size, enum mem_backing backing,
+int memory_add(struct guest_memory *mem, u64 gpa, u64 size, enum mem_backing backing,
 	     const char *path, u32 flags, const char *name) __must_check;
 /* The same over the caller's page-aligned buffer, which must outlive the set. */
-int gmem_add_borrowed(struct guest_memory *mem, u64 gpa, u64 size, void *hva, u32 flags,
+int memory_add_borrowed(struct guest_memory *mem, u64 gpa, u64 size, void *hva, u32 flags,
 		      const char *name) __must_check;
-int gmem_add_listener(struct guest_memory *mem, struct mem_listener *listener) __must_check;
+int memory_add_listener(struct guest_memory *mem, struct mem_listener *listener) __must_check;
 
 /*
  * Host address of guest RAM [gpa, gpa+len), or NULL when it is not wholly inside one RAM region.
  * len 0 is valid anywhere inside RAM. Never cache across a reset of the machine.
  */
-void *gmem_ptr(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
+void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 /* Is every byte of the range RAM? Regions that touch count as one. */
-bool gmem_is_ram(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
+bool memory_is_ram(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 /* Copy across regions; all or nothing: -EFAULT (nothing copied) when a byte of the range is not
  * RAM. */
-int gmem_read(const struct guest_memory *mem, u64 gpa, void *buf, u64 len) __must_check;
-int gmem_write(struct guest_memory *mem, u64 gpa, const void *buf, u64 len) __must_check;
-int gmem_zero(struct guest_memory *mem, u64 gpa, u64 len) __must_check;
+int memory_read(const struct guest_memory *mem, u64 gpa, void *buf, u64 len) __must_check;
+int memory_write(struct guest_memory *mem, u64 gpa, const void *buf, u64 len) __must_check;
+int memory_zero(struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 /* Give all RAM back to the host: it reads as zero afterwards. Used on reboot. */
-void gmem_discard_all(struct guest_memory *mem);
+void memory_discard_all(struct guest_memory *mem);
 /* Sum of the RAM regions in bytes. */
-u64 gmem_ram_size(const struct guest_memory *mem);
+u64 memory_ram_size(const struct guest_memory *mem);
 
 #endif

@@ -23,19 +23,19 @@ struct arch_vm;
 struct pci_host;
 
 /* Why the VM left its running state. */
-enum vm_event {
-	VM_EVENT_NONE,
-	VM_EVENT_POWEROFF,     /* the guest switched itself off */
-	VM_EVENT_RESET,	       /* the guest asked for a reset */
-	VM_EVENT_DEBUG_EXIT,   /* the guest chose an exit status */
-	VM_EVENT_PANIC,	       /* pvpanic */
-	VM_EVENT_TRIPLE_FAULT, /* or the architecture's like */
-	VM_EVENT_KVM_ERROR,    /* KVM_EXIT_INTERNAL_ERROR, or KVM_RUN failed */
-	VM_EVENT_ENTRY_FAILED, /* KVM_EXIT_FAIL_ENTRY */
-	VM_EVENT_UNKNOWN_EXIT, /* an exit reason that lkvm does not know */
-	VM_EVENT_HOST_ERROR,   /* lkvm itself cannot go on */
-	VM_EVENT_QUIT,	       /* the user left (Ctrl-A x) */
-	VM_EVENT_SIGNAL,       /* a signal ends lkvm: status is its number */
+enum vm_stop {
+	VM_STOP_NONE,
+	VM_STOP_POWEROFF,     /* the guest switched itself off */
+	VM_STOP_RESET,	       /* the guest asked for a reset */
+	VM_STOP_DEBUG_EXIT,   /* the guest chose an exit status */
+	VM_STOP_PANIC,	       /* pvpanic */
+	VM_STOP_TRIPLE_FAULT, /* or the architecture's like */
+	VM_STOP_KVM_ERROR,    /* KVM_EXIT_INTERNAL_ERROR, or KVM_RUN failed */
+	VM_STOP_ENTRY_FAILED, /* KVM_EXIT_FAIL_ENTRY */
+	VM_STOP_UNKNOWN_EXIT, /* an exit reason that lkvm does not know */
+	VM_STOP_HOST_ERROR,   /* lkvm itself cannot go on */
+	VM_STOP_QUIT,	       /* the user left (Ctrl-A x) */
+	VM_STOP_SIGNAL,       /* a signal ends lkvm: status is its number */
 };
 
 /* Exit statuses of `lkvm run` beside 0, 1 (failure) and 2 (usage); documented in lkvm(1). */
@@ -65,16 +65,16 @@ struct vm {
 	u64 dtb;	      /* where arch_load_guest put the device tree */
 	u64 dtb_size;	      /* 0: there is none */
 
-	/* Run gate and pending event, all under lock. */
+	/* Run gate and pending request to stop, all under lock. */
 	pthread_mutex_t lock;
 	pthread_cond_t gate;   /* vcpus wait here while not running */
 	pthread_cond_t parked; /* the main thread waits here for vcpus to park */
 	atomic_bool running;
 	bool ending;
 	u32 nr_parked;
-	enum vm_event event;
-	int event_status;
-	s32 event_vcpu; /* the vcpu that raised it, or -1 */
+	enum vm_stop stop;
+	int stop_status;
+	s32 stop_vcpu; /* the vcpu that asked for it, or -1 */
 };
 
 /* Set up the parts that need no KVM. @cfg outlives the VM. */
@@ -102,12 +102,12 @@ void vm_stop_vcpus(struct vm *vm);
 bool vm_vcpu_gate(struct vm *vm);
 
 /*
- * Ask for the VM to leave its running state: the first request wins until vm_clear_event, the main
+ * Ask for the VM to leave its running state: the first request wins until vm_clear_stop, the main
  * loop is stopped. Any thread; a vcpu thread passes its id in @vcpu, others -1, and goes back to
  * its loop, where it parks.
  */
-void vm_request(struct vm *vm, enum vm_event event, int status, s32 vcpu);
-void vm_clear_event(struct vm *vm);
+void vm_request_stop(struct vm *vm, enum vm_stop stop, int status, s32 vcpu);
+void vm_clear_stop(struct vm *vm);
 
 /* Reset all devices in order (vcpus must be parked). */
 void vm_reset_devices(struct vm *vm);

@@ -43,14 +43,14 @@ static void check_placed(const struct fl *g, bool flat)
 	struct boot_params bp;
 	u64 gpa, size, want = 0, kernel_end;
 
-	fz_check(!gmem_read(&g->mem, X86_BOOT_PARAMS, &bp, sizeof(bp)));
+	fz_check(!memory_read(&g->mem, X86_BOOT_PARAMS, &bp, sizeof(bp)));
 	gpa = bp.hdr.ramdisk_image | (u64)bp.ext_ramdisk_image << 32;
 	size = bp.hdr.ramdisk_size | (u64)bp.ext_ramdisk_size << 32;
 	kernel_end = flat ? X86_HIGH_BASE + sizeof(kernel)
 			  : (u64)bp.hdr.code32_start + MAX(bp.hdr.init_size, PAYLOAD);
 	for (u32 i = 0; i < g->boot.nr_initrds; i++) {
 		const struct boot_image *img = &g->initrds[i];
-		const void *at = gmem_ptr(&g->mem, gpa + want, img->size);
+		const void *at = memory_ptr(&g->mem, gpa + want, img->size);
 
 		fz_check(at && !memcmp(at, img->blob, img->size));
 		want += ALIGN_UP(img->size, 4ULL);

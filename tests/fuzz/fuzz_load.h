@@ -44,17 +44,17 @@ static inline void fl_begin(struct fl *g, u8 how)
 	madvise(low, X86_HOLE_BASE, MADV_DONTNEED);
 	madvise(high, 64 * MiB, MADV_DONTNEED);
 	memset(g, 0, sizeof(*g));
-	gmem_init(&g->mem);
+	memory_init(&g->mem);
 	g->boot.kernel.fd = g->boot.firmware.fd = -1;
 	g->boot.initrds = g->initrds;
-	fz_check(!gmem_add_borrowed(&g->mem, 0, sizes[how % 8], low, 0, "low"));
+	fz_check(!memory_add_borrowed(&g->mem, 0, sizes[how % 8], low, 0, "low"));
 	if (how % 8 == 7)
-		fz_check(!gmem_add_borrowed(&g->mem, 4 * GiB, 64 * MiB, high, 0, "high"));
+		fz_check(!memory_add_borrowed(&g->mem, 4 * GiB, 64 * MiB, high, 0, "high"));
 }
 
 static inline void fl_end(struct fl *g)
 {
-	gmem_destroy(&g->mem);
+	memory_destroy(&g->mem);
 }
 
 static inline void fl_add_initrd(struct fl *g, const u8 *buf, size_t len)
@@ -76,7 +76,7 @@ static inline int fl_load(struct fl *g, enum kernel_format format, const char *c
 	ret = x86_load(&g->l);
 	/* Whatever the image says, the guest starts in its own memory, not in what we wrote. */
 	if (!ret && g->l.entry.mode != X86_ENTRY_RESET) {
-		fz_check(gmem_is_ram(&g->mem, g->l.entry.rip, 1));
+		fz_check(memory_is_ram(&g->mem, g->l.entry.rip, 1));
 		fz_check(g->l.entry.rip < X86_LOADER_BASE || g->l.entry.rip >= X86_HIGH_BASE);
 	}
 	return ret;

@@ -32,11 +32,11 @@ static void check_event(void)
 {
 	const struct vm *vm = &v.vm;
 
-	fz_check(vm->event == VM_EVENT_NONE || vm->event == VM_EVENT_POWEROFF ||
-		 vm->event == VM_EVENT_RESET || vm->event == VM_EVENT_PANIC ||
-		 vm->event == VM_EVENT_DEBUG_EXIT);
-	fz_check(vm->event != VM_EVENT_DEBUG_EXIT ||
-		 (vm->event_status >= 0 && vm->event_status <= 255));
+	fz_check(vm->stop == VM_STOP_NONE || vm->stop == VM_STOP_POWEROFF ||
+		 vm->stop == VM_STOP_RESET || vm->stop == VM_STOP_PANIC ||
+		 vm->stop == VM_STOP_DEBUG_EXIT);
+	fz_check(vm->stop != VM_STOP_DEBUG_EXIT ||
+		 (vm->stop_status >= 0 && vm->stop_status <= 255));
 }
 
 static void step(struct fz *f)
@@ -68,7 +68,7 @@ static void step(struct fz *f)
 		} else if (op & 0x20) {
 			vm_reset_devices(&v.vm);
 		} else if (op & 0x10) {
-			vm_clear_event(&v.vm);
+			vm_clear_stop(&v.vm);
 		} else {
 			fz_check(!arch_power_button(&v.vm));
 		}

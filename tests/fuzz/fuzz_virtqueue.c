@@ -30,11 +30,11 @@ static void begin(void)
 		huge = fz_buffer(4096, 0);
 	}
 	memset(ram, 0, FZ_RAM_SIZE);
-	gmem_init(&mem);
-	fz_check(!gmem_add_borrowed(&mem, 0, FZ_RAM_SIZE, ram, 0, "ram"));
-	fz_check(!gmem_add_borrowed(&mem, FZ_HIGH_GPA, FZ_HIGH_SIZE, high, 0, "high"));
-	fz_check(!gmem_add_borrowed(&mem, FZ_ROM_GPA, 4096, high, MEM_ROM, "rom"));
-	fz_check(!gmem_add_borrowed(&mem, HUGE_GPA, HUGE, huge, 0, "huge"));
+	memory_init(&mem);
+	fz_check(!memory_add_borrowed(&mem, 0, FZ_RAM_SIZE, ram, 0, "ram"));
+	fz_check(!memory_add_borrowed(&mem, FZ_HIGH_GPA, FZ_HIGH_SIZE, high, 0, "high"));
+	fz_check(!memory_add_borrowed(&mem, FZ_ROM_GPA, 4096, high, MEM_ROM, "rom"));
+	fz_check(!memory_add_borrowed(&mem, HUGE_GPA, HUGE, huge, 0, "huge"));
 	vq = (struct virtqueue){ .mem = &mem, .name = "fuzz", .max_size = 256 };
 	virtq_reset(&vq);
 	next_desc = popped = 0;
@@ -264,6 +264,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		step(&f);
 		fz_check(vq.in_flight == popped);
 	}
-	gmem_destroy(&mem);
+	memory_destroy(&mem);
 	return 0;
 }

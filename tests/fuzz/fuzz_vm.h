@@ -91,9 +91,9 @@ static inline void fz_vm_add_ram(struct fz_vm *v)
 	v->ram = fz_buffer(FZ_RAM_SIZE, 0);
 	v->high = fz_buffer(FZ_HIGH_SIZE, 0);
 	v->rom = fz_buffer(FZ_ROM_SIZE, FZ_ROM_BYTE);
-	fz_check(!gmem_add_borrowed(&v->vm.mem, 0, FZ_RAM_SIZE, v->ram, 0, "ram"));
-	fz_check(!gmem_add_borrowed(&v->vm.mem, FZ_HIGH_GPA, FZ_HIGH_SIZE, v->high, 0, "high"));
-	fz_check(!gmem_add_borrowed(&v->vm.mem, FZ_ROM_GPA, FZ_ROM_SIZE, v->rom, MEM_ROM, "rom"));
+	fz_check(!memory_add_borrowed(&v->vm.mem, 0, FZ_RAM_SIZE, v->ram, 0, "ram"));
+	fz_check(!memory_add_borrowed(&v->vm.mem, FZ_HIGH_GPA, FZ_HIGH_SIZE, v->high, 0, "high"));
+	fz_check(!memory_add_borrowed(&v->vm.mem, FZ_ROM_GPA, FZ_ROM_SIZE, v->rom, MEM_ROM, "rom"));
 }
 
 static inline void fz_vm_destroy(struct fz_vm *v)

@@ -23,18 +23,18 @@ struct guest {
 static inline void guest_init(struct guest *g, u64 size)
 {
 	memset(g, 0, sizeof(*g));
-	gmem_init(&g->mem);
+	memory_init(&g->mem);
 	g->boot.kernel.fd = g->boot.firmware.fd = -1;
 	g->boot.initrds = g->initrds;
-	assert_int_equal(gmem_add(&g->mem, 0, MIN(size, 3 * GiB), MEM_ANON, NULL, 0, "low"), 0);
+	assert_int_equal(memory_add(&g->mem, 0, MIN(size, 3 * GiB), MEM_ANON, NULL, 0, "low"), 0);
 	if (size > 3 * GiB)
 		assert_int_equal(
-			gmem_add(&g->mem, 4 * GiB, size - 3 * GiB, MEM_ANON, NULL, 0, "high"), 0);
+			memory_add(&g->mem, 4 * GiB, size - 3 * GiB, MEM_ANON, NULL, 0, "high"), 0);
 }
 
 static inline void guest_destroy(struct guest *g)
 {
-	gmem_destroy(&g->mem);
+	memory_destroy(&g->mem);
 }
 
 static inline void guest_add_initrd(struct guest *g, const char *path, void *buf, u64 len)
@@ -45,7 +45,7 @@ static inline void guest_add_initrd(struct guest *g, const char *path, void *buf
 
 static inline void assert_guest_bytes(const struct guest *g, u64 gpa, const void *bytes, u64 len)
 {
-	const void *p = gmem_ptr(&g->mem, gpa, len);
+	const void *p = memory_ptr(&g->mem, gpa, len);
 
 	assert_non_null(p);
 	assert_memory_equal(p, bytes, len);

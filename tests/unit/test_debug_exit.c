@@ -27,10 +27,10 @@ static void every_width_gives_the_low_byte(void **state)
 {
 	for (u32 len = 1; len <= 4; len *= 2) {
 		devvm_out(&d, PORT, 0x12345642 & (u32)((1ULL << 8 * len) - 1), len);
-		assert_int_equal(d.vm.event, VM_EVENT_DEBUG_EXIT);
-		assert_int_equal(d.vm.event_status, 0x42);
+		assert_int_equal(d.vm.stop, VM_STOP_DEBUG_EXIT);
+		assert_int_equal(d.vm.stop_status, 0x42);
 		assert_true(atomic_load(&d.vm.loop.stop));
-		vm_clear_event(&d.vm);
+		vm_clear_stop(&d.vm);
 	}
 }
 
@@ -40,7 +40,7 @@ static void the_middle_is_no_status(void **state)
 	devvm_out(&d, PORT + 2, 5, 2);
 	devvm_out(&d, PORT - 1, 5, 2);
 	devvm_out(&d, PORT + 3, 5, 4);
-	assert_int_equal(d.vm.event, VM_EVENT_NONE);
+	assert_int_equal(d.vm.stop, VM_STOP_NONE);
 	assert_int_equal(devvm_in(&d, PORT, 4), 0xffffffff);
 }
 
@@ -58,7 +58,7 @@ static void works_in_mmio(void **state)
 
 	assert_int_equal(debug_exit_create(&d.vm, &place), 0);
 	assert_true(bus_write(&d.vm.mmio, 0x1000, &value, 8));
-	assert_int_equal(d.vm.event_status, 7);
+	assert_int_equal(d.vm.stop_status, 7);
 }
 
 int main(void)

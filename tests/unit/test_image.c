@@ -103,22 +103,22 @@ static void test_load(void **state)
 
 	for (u32 i = 0; i < sizeof(data); i++)
 		data[i] = (u8)(i + 1);
-	gmem_init(&mem);
+	memory_init(&mem);
 	/* Two regions that touch, then a hole, then one that is no RAM. */
-	assert_int_equal(gmem_add(&mem, 0, 0x1000, MEM_ANON, NULL, 0, "a"), 0);
-	assert_int_equal(gmem_add(&mem, 0x1000, 0x1000, MEM_ANON, NULL, 0, "b"), 0);
-	assert_int_equal(gmem_add(&mem, 0x3000, 0x1000, MEM_ANON, NULL, MEM_ROM, "rom"), 0);
+	assert_int_equal(memory_add(&mem, 0, 0x1000, MEM_ANON, NULL, 0, "a"), 0);
+	assert_int_equal(memory_add(&mem, 0x1000, 0x1000, MEM_ANON, NULL, 0, "b"), 0);
+	assert_int_equal(memory_add(&mem, 0x3000, 0x1000, MEM_ANON, NULL, MEM_ROM, "rom"), 0);
 	boot_image_from_buffer(&img, "buffer", data, sizeof(data));
 	assert_int_equal(boot_image_load(&img, 0, &mem, 0xff0, 64), 0);
-	assert_memory_equal(gmem_ptr(&mem, 0xff0, 16), data, 16);
-	assert_memory_equal(gmem_ptr(&mem, 0x1000, 48), data + 16, 48);
+	assert_memory_equal(memory_ptr(&mem, 0xff0, 16), data, 16);
+	assert_memory_equal(memory_ptr(&mem, 0x1000, 48), data + 16, 48);
 	assert_int_equal(boot_image_load(&img, 0, &mem, 0x1ff0, 64), -EFAULT);
-	assert_int_equal(*(u8 *)gmem_ptr(&mem, 0x1ff0, 1), 0);
+	assert_int_equal(*(u8 *)memory_ptr(&mem, 0x1ff0, 1), 0);
 	assert_int_equal(boot_image_load(&img, 0, &mem, 0x3000, 64), -EFAULT);
 	assert_int_equal(boot_image_load(&img, 1, &mem, 0, 64), -ENODATA);
 	assert_int_equal(boot_image_load(&img, 0, &mem, UINT64_MAX, 64), -EFAULT);
 	boot_image_close(&img);
-	gmem_destroy(&mem);
+	memory_destroy(&mem);
 }
 
 static int decompress(struct boot_image *img, u8 *data, u64 len, u64 max, const char **text)

@@ -32,7 +32,7 @@ static void test_load(void **state)
 	int ret;
 
 	guest_init(&g, MiB);
-	memset(gmem_ptr(&g.mem, 0, MiB), 0xee, MiB);
+	memset(memory_ptr(&g.mem, 0, MiB), 0xee, MiB);
 	guest_add_initrd(&g, "a", a, 5);
 	guest_add_initrd(&g, "b", b, 2);
 	assert_int_equal(boot_initrd_load(&g.boot, &g.mem, 0x1000), 0);

@@ -13,21 +13,21 @@ static int setup(void **state)
 {
 	struct guest_memory *mem = malloc(sizeof(*mem));
 
-	gmem_init(mem);
+	memory_init(mem);
 	*state = mem;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	gmem_destroy(*state);
+	memory_destroy(*state);
 	free(*state);
 	return 0;
 }
 
 static int add(struct guest_memory *mem, u64 gpa, u64 size, u32 flags)
 {
-	return gmem_add(mem, gpa, size, MEM_ANON, NULL, flags, "test");
+	return memory_add(mem, gpa, size, MEM_ANON, NULL, flags, "test");
 }
 
 static void refuses_bad_placement(void **state)
@@ -44,7 +44,7 @@ static void refuses_bad_placement(void **state)
 	assert_int_equal(add(mem, 3 * PAGE, 8 * PAGE, 0), -EEXIST);
 	assert_int_equal(add(mem, 3 * PAGE, PAGE, 0), 0);
 	assert_int_equal(add(mem, 8 * PAGE, PAGE, 0), 0);
-	assert_int_equal(gmem_ram_size(mem), 6 * PAGE);
+	assert_int_equal(memory_ram_size(mem), 6 * PAGE);
 }
 
 static void is_full_after_the_last_region(void **state)
@@ -64,16 +64,16 @@ static void pointers_stay_inside_one_region(void **state)
 	/* Added out of order: the set sorts. */
 	assert_int_equal(add(mem, 8 * PAGE, 2 * PAGE, 0), 0);
 	assert_int_equal(add(mem, 2 * PAGE, 2 * PAGE, 0), 0);
-	base = gmem_ptr(mem, 2 * PAGE, 2 * PAGE);
+	base = memory_ptr(mem, 2 * PAGE, 2 * PAGE);
 	assert_non_null(base);
-	assert_ptr_equal(gmem_ptr(mem, 2 * PAGE + 5, 1), base + 5);
-	assert_non_null(gmem_ptr(mem, 4 * PAGE - 1, 1));
-	assert_null(gmem_ptr(mem, 4 * PAGE - 1, 2));
-	assert_null(gmem_ptr(mem, 2 * PAGE - 1, 1));
-	assert_null(gmem_ptr(mem, 4 * PAGE, 0));
-	assert_null(gmem_ptr(mem, 2 * PAGE, ~0ULL));
-	assert_null(gmem_ptr(mem, ~0ULL, 1));
-	assert_non_null(gmem_ptr(mem, 9 * PAGE, PAGE));
+	assert_ptr_equal(memory_ptr(mem, 2 * PAGE + 5, 1), base + 5);
+	assert_non_null(memory_ptr(mem, 4 * PAGE - 1, 1));
+	assert_null(memory_ptr(mem, 4 * PAGE - 1, 2));
+	assert_null(memory_ptr(mem, 2 * PAGE - 1, 1));
+	assert_null(memory_ptr(mem, 4 * PAGE, 0));
+	assert_null(memory_ptr(mem, 2 * PAGE, ~0ULL));
+	assert_null(memory_ptr(mem, ~0ULL, 1));
+	assert_non_null(memory_ptr(mem, 9 * PAGE, PAGE));
 }
 
 static void copies_are_all_or_nothing(void **state)
@@ -85,19 +85,19 @@ static void copies_are_all_or_nothing(void **state)
 	assert_int_equal(add(mem, 0, PAGE, 0), 0);
 	assert_int_equal(add(mem, PAGE, PAGE, 0), 0);
 	/* Across two regions that touch. */
-	assert_int_equal(gmem_write(mem, PAGE - 32, out, 64), 0);
-	assert_int_equal(gmem_read(mem, PAGE - 32, in, 64), 0);
+	assert_int_equal(memory_write(mem, PAGE - 32, out, 64), 0);
+	assert_int_equal(memory_read(mem, PAGE - 32, in, 64), 0);
 	assert_memory_equal(in, out, 64);
 	/* Over the end: nothing is written. */
-	assert_int_equal(gmem_write(mem, 2 * PAGE - 32, out, 64), -EFAULT);
-	assert_int_equal(*(u8 *)gmem_ptr(mem, 2 * PAGE - 32, 1), 0);
-	assert_int_equal(gmem_read(mem, 2 * PAGE - 32, in, 64), -EFAULT);
-	assert_int_equal(gmem_zero(mem, PAGE - 32, 64), 0);
-	assert_int_equal(*(u8 *)gmem_ptr(mem, PAGE - 1, 1), 0);
-	assert_int_equal(*(u8 *)gmem_ptr(mem, PAGE, 1), 0);
-	assert_true(gmem_is_ram(mem, 0, 2 * PAGE));
-	assert_false(gmem_is_ram(mem, 0, 2 * PAGE + 1));
-	assert_false(gmem_is_ram(mem, PAGE, ~0ULL));
+	assert_int_equal(memory_write(mem, 2 * PAGE - 32, out, 64), -EFAULT);
+	assert_int_equal(*(u8 *)memory_ptr(mem, 2 * PAGE - 32, 1), 0);
+	assert_int_equal(memory_read(mem, 2 * PAGE - 32, in, 64), -EFAULT);
+	assert_int_equal(memory_zero(mem, PAGE - 32, 64), 0);
+	assert_int_equal(*(u8 *)memory_ptr(mem, PAGE - 1, 1), 0);
+	assert_int_equal(*(u8 *)memory_ptr(mem, PAGE, 1), 0);
+	assert_true(memory_is_ram(mem, 0, 2 * PAGE));
+	assert_false(memory_is_ram(mem, 0, 2 * PAGE + 1));
+	assert_false(memory_is_ram(mem, PAGE, ~0ULL));
 }
 
 static void rom_is_no_ram(void **state)
@@ -105,9 +105,9 @@ static void rom_is_no_ram(void **state)
 	struct guest_memory *mem = *state;
 
 	assert_int_equal(add(mem, 0, PAGE, MEM_ROM), 0);
-	assert_null(gmem_ptr(mem, 0, 1));
-	assert_int_equal(gmem_zero(mem, 0, 1), -EFAULT);
-	assert_int_equal(gmem_ram_size(mem), 0);
+	assert_null(memory_ptr(mem, 0, 1));
+	assert_int_equal(memory_zero(mem, 0, 1), -EFAULT);
+	assert_int_equal(memory_ram_size(mem), 0);
 }
 
 static void discarding_zeroes_ram_alone(void **state)
@@ -118,16 +118,16 @@ static void discarding_zeroes_ram_alone(void **state)
 	memset(plain, 1, PAGE);
 	memset(rom, 2, PAGE);
 	assert_int_equal(add(mem, 0, PAGE, 0), 0);
-	assert_int_equal(gmem_add(mem, PAGE, PAGE, MEM_MEMFD, NULL, 0, "shared"), 0);
-	assert_int_equal(gmem_add_borrowed(mem, 2 * PAGE, PAGE, plain, 0, "buffer"), 0);
-	assert_int_equal(gmem_add_borrowed(mem, 3 * PAGE, PAGE, rom, MEM_ROM, "rom"), 0);
+	assert_int_equal(memory_add(mem, PAGE, PAGE, MEM_MEMFD, NULL, 0, "shared"), 0);
+	assert_int_equal(memory_add_borrowed(mem, 2 * PAGE, PAGE, plain, 0, "buffer"), 0);
+	assert_int_equal(memory_add_borrowed(mem, 3 * PAGE, PAGE, rom, MEM_ROM, "rom"), 0);
 	for (u64 gpa = 0; gpa < 3 * PAGE; gpa += PAGE)
-		assert_int_equal(gmem_write(mem, gpa + 7, "x", 1), 0);
-	gmem_discard_all(mem);
+		assert_int_equal(memory_write(mem, gpa + 7, "x", 1), 0);
+	memory_discard_all(mem);
 	for (u64 gpa = 0; gpa < 3 * PAGE; gpa += PAGE)
-		assert_int_equal(*(u8 *)gmem_ptr(mem, gpa + 7, 1), 0);
+		assert_int_equal(*(u8 *)memory_ptr(mem, gpa + 7, 1), 0);
 	assert_int_equal(rom[0], 2);
-	gmem_destroy(mem);
+	memory_destroy(mem);
 	free(plain);
 	free(rom);
 }
@@ -166,17 +166,17 @@ static void listeners_see_every_region_once(void **state)
 	struct recorder bad = { .listener = { on_add, on_remove, NULL }, .fail_at = 1 };
 
 	assert_int_equal(add(mem, 8 * PAGE, PAGE, 0), 0);
-	assert_int_equal(gmem_add_listener(mem, &r.listener), 0);
+	assert_int_equal(memory_add_listener(mem, &r.listener), 0);
 	assert_int_equal(add(mem, 0, PAGE, 0), 0);
 	assert_int_equal(r.adds, 2);
 	/* One that refuses the second region is unwound and not registered. */
-	assert_int_equal(gmem_add_listener(mem, &bad.listener), -EIO);
+	assert_int_equal(memory_add_listener(mem, &bad.listener), -EIO);
 	assert_int_equal(bad.removes, 1);
 	/* A listener that refuses a new region keeps it out, and the others forget it. */
 	r.fail_at = 2;
 	assert_int_equal(add(mem, 4 * PAGE, PAGE, 0), -EIO);
-	assert_null(gmem_ptr(mem, 4 * PAGE, 1));
-	gmem_destroy(mem);
+	assert_null(memory_ptr(mem, 4 * PAGE, 1));
+	memory_destroy(mem);
 	assert_int_equal(r.removes, 2);
 	assert_int_equal(r.ids, 0);
 }
@@ -185,7 +185,7 @@ static void hugetlbfs_wants_its_mount(void **state)
 {
 	struct guest_memory *mem = *state;
 
-	assert_int_equal(gmem_add(mem, 0, 2 * MiB, MEM_HUGETLB, "/nonexistent", 0, "huge"),
+	assert_int_equal(memory_add(mem, 0, 2 * MiB, MEM_HUGETLB, "/nonexistent", 0, "huge"),
 			 -ENOENT);
 	assert_int_equal(mem->count, 0);
 }

@@ -24,14 +24,14 @@ static int teardown(void **state)
 	return 0;
 }
 
-static enum vm_event event_of(u8 value)
+static enum vm_stop event_of(u8 value)
 {
-	enum vm_event event;
+	enum vm_stop stop;
 
 	devvm_out(&d, PORT, value, 1);
-	event = d.vm.event;
-	vm_clear_event(&d.vm);
-	return event;
+	stop = d.vm.stop;
+	vm_clear_stop(&d.vm);
+	return stop;
 }
 
 static void reads_the_supported_events(void **state)
@@ -42,17 +42,17 @@ static void reads_the_supported_events(void **state)
 
 static void each_event(void **state)
 {
-	assert_int_equal(event_of(1), VM_EVENT_PANIC);
-	assert_int_equal(event_of(4), VM_EVENT_POWEROFF);
-	assert_int_equal(event_of(0), VM_EVENT_NONE);
-	assert_int_equal(event_of(0xf8), VM_EVENT_NONE);
-	assert_int_equal(event_of(7), VM_EVENT_PANIC);
+	assert_int_equal(event_of(1), VM_STOP_PANIC);
+	assert_int_equal(event_of(4), VM_STOP_POWEROFF);
+	assert_int_equal(event_of(0), VM_STOP_NONE);
+	assert_int_equal(event_of(0xf8), VM_STOP_NONE);
+	assert_int_equal(event_of(7), VM_STOP_PANIC);
 }
 
 static void a_crash_kernel_goes_on(void **state)
 {
 	capture_begin();
-	assert_int_equal(event_of(2), VM_EVENT_NONE);
+	assert_int_equal(event_of(2), VM_STOP_NONE);
 	assert_one_line(capture_end());
 	assert_contains(captured, "crash kernel");
 }
@@ -75,9 +75,9 @@ static void in_mmio(void **state)
 	assert_int_equal(data[0], 7);
 	assert_int_equal(data[1], 0);
 	assert_true(bus_write(&d.vm.mmio, 0x9060001, "\1", 1));
-	assert_int_equal(d.vm.event, VM_EVENT_NONE);
+	assert_int_equal(d.vm.stop, VM_STOP_NONE);
 	assert_true(bus_write(&d.vm.mmio, 0x9060000, "\1", 1));
-	assert_int_equal(d.vm.event, VM_EVENT_PANIC);
+	assert_int_equal(d.vm.stop, VM_STOP_PANIC);
 }
 
 int main(void)

@@ -42,9 +42,9 @@ static void its_register(void **state)
 	assert_int_equal(mmio_get(v, at, 1), 7);
 	assert_int_equal(mmio_get(v, at + 1, 1), 0);
 	mmio_put(v, at + 1, 1, 1);
-	assert_int_equal(v->vm.event, VM_EVENT_NONE);
+	assert_int_equal(v->vm.stop, VM_STOP_NONE);
 	mmio_put(v, at, 1, 1);
-	assert_int_equal(v->vm.event, VM_EVENT_PANIC);
+	assert_int_equal(v->vm.stop, VM_STOP_PANIC);
 }
 
 static void follows_its_bar(void **state)
@@ -53,9 +53,9 @@ static void follows_its_bar(void **state)
 
 	set_cfg(v, 1, PCI_BASE_ADDRESS_0, 4, (u32)at + 0x1000);
 	mmio_put(v, at, 1, 4);
-	assert_int_equal(v->vm.event, VM_EVENT_NONE);
+	assert_int_equal(v->vm.stop, VM_STOP_NONE);
 	mmio_put(v, at + 0x1000, 1, 4);
-	assert_int_equal(v->vm.event, VM_EVENT_POWEROFF);
+	assert_int_equal(v->vm.stop, VM_STOP_POWEROFF);
 	vm_reset_devices(&v->vm);
 	assert_int_equal(bar(), at);
 }

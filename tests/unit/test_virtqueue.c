@@ -276,9 +276,9 @@ static void test_total_length(void **state)
 	struct guest_memory big;
 	size_t size = 1 << 30;
 
-	gmem_init(&big);
-	assert_int_equal(gmem_add(&big, 0x40000000, size, MEM_ANON, NULL, 0, "big"), 0);
-	assert_int_equal(gmem_add_borrowed(&big, 0, RAM_SIZE, f->ram, 0, "ram"), 0);
+	memory_init(&big);
+	assert_int_equal(memory_add(&big, 0x40000000, size, MEM_ANON, NULL, 0, "big"), 0);
+	assert_int_equal(memory_add_borrowed(&big, 0, RAM_SIZE, f->ram, 0, "ram"), 0);
 	f->vq.mem = &big;
 	for (u32 n = 4; n <= 5; n++) {
 		start(f, 8, false, false);
@@ -290,7 +290,7 @@ static void test_total_length(void **state)
 	}
 	virtq_reset(&f->vq);
 	f->vq.mem = &f->mem;
-	gmem_destroy(&big);
+	memory_destroy(&big);
 }
 
 static bool enables(struct fixture *f, u16 size, u64 desc, u64 avail, u64 used)

@@ -181,7 +181,7 @@ static inline struct toy_vm *toy_vm_new(enum virtio_transport_kind transport)
 	v->vm.irqs.first_msi_gsi = TOY_MSI_GSIS;
 	v->ram = aligned_alloc(4096, TOY_RAM);
 	memset(v->ram, 0, TOY_RAM);
-	assert_int_equal(gmem_add_borrowed(&v->vm.mem, 0, TOY_RAM, v->ram, 0, "ram"), 0);
+	assert_int_equal(memory_add_borrowed(&v->vm.mem, 0, TOY_RAM, v->ram, 0, "ram"), 0);
 	return v;
 }
 

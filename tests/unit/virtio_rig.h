@@ -78,8 +78,8 @@ static inline void rig_init(struct rig *r)
 	r->vm.cfg = &r->cfg;
 	r->ram = mmap(NULL, RIG_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(r->ram, MAP_FAILED);
-	gmem_init(&r->vm.mem);
-	assert_int_equal(gmem_add_borrowed(&r->vm.mem, RIG_BASE, RIG_SIZE, r->ram, 0, "ram"), 0);
+	memory_init(&r->vm.mem);
+	assert_int_equal(memory_add_borrowed(&r->vm.mem, RIG_BASE, RIG_SIZE, r->ram, 0, "ram"), 0);
 	assert_int_equal(event_loop_init(&r->vm.loop, "rig"), 0);
 }
 
@@ -198,7 +198,7 @@ static inline void rig_stop(struct rig *r)
 	virtio_fini(r->vdev);
 	r->vdev->ops->destroy(r->vdev);
 	event_loop_destroy(&r->vm.loop);
-	gmem_destroy(&r->vm.mem);
+	memory_destroy(&r->vm.mem);
 	munmap(r->ram, RIG_SIZE);
 }
 

@@ -54,10 +54,10 @@ static inline int setup(void **state)
 	f->rom = aligned_alloc(4096, 4096);
 	memset(f->ram, 0, RAM_SIZE);
 	memset(f->high, 0, HIGH_SIZE);
-	gmem_init(&f->mem);
-	assert_int_equal(gmem_add_borrowed(&f->mem, 0, RAM_SIZE, f->ram, 0, "ram"), 0);
-	assert_int_equal(gmem_add_borrowed(&f->mem, HIGH_GPA, HIGH_SIZE, f->high, 0, "high"), 0);
-	assert_int_equal(gmem_add_borrowed(&f->mem, ROM_GPA, 4096, f->rom, MEM_ROM, "rom"), 0);
+	memory_init(&f->mem);
+	assert_int_equal(memory_add_borrowed(&f->mem, 0, RAM_SIZE, f->ram, 0, "ram"), 0);
+	assert_int_equal(memory_add_borrowed(&f->mem, HIGH_GPA, HIGH_SIZE, f->high, 0, "high"), 0);
+	assert_int_equal(memory_add_borrowed(&f->mem, ROM_GPA, 4096, f->rom, MEM_ROM, "rom"), 0);
 	f->vq.mem = &f->mem;
 	f->vq.name = "test";
 	f->vq.max_size = 256;
@@ -69,7 +69,7 @@ static inline int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	gmem_destroy(&f->mem);
+	memory_destroy(&f->mem);
 	free(f->ram);
 	free(f->high);
 	free(f->rom);

@@ -17,12 +17,12 @@ struct load_result {
 static inline void arm_guest_init(struct guest *g, u64 memory)
 {
 	memset(g, 0, sizeof(*g));
-	gmem_init(&g->mem);
+	memory_init(&g->mem);
 	g->boot.kernel.fd = g->boot.firmware.fd = -1;
 	g->boot.initrds = g->initrds;
-	assert_int_equal(gmem_add(&g->mem, ARM_RAM, memory, MEM_ANON, NULL, 0, "ram"), 0);
+	assert_int_equal(memory_add(&g->mem, ARM_RAM, memory, MEM_ANON, NULL, 0, "ram"), 0);
 	/* A page of a device, as the stolen time's. */
-	assert_int_equal(gmem_add(&g->mem, ARM_PVTIME, ARM_PVTIME_SIZE, MEM_ANON, NULL, 0, "dev"),
+	assert_int_equal(memory_add(&g->mem, ARM_PVTIME, ARM_PVTIME_SIZE, MEM_ANON, NULL, 0, "dev"),
 			 0);
 }
 
@@ -70,15 +70,15 @@ static inline void assert_refused(struct load_result r, int error, const char *p
 /* All that a load that succeeded placed is RAM, and nothing lies over another. */
 static inline void assert_placed(const struct guest *g, const struct arm_loader *l)
 {
-	assert_true(gmem_is_ram(&g->mem, l->low, l->high - l->low));
+	assert_true(memory_is_ram(&g->mem, l->low, l->high - l->low));
 	assert_true(l->low >= ARM_RAM);
 	assert_true(l->entry >= l->low && l->entry < l->high);
-	assert_true(gmem_is_ram(&g->mem, l->fdt, ARM_FDT_MAX));
+	assert_true(memory_is_ram(&g->mem, l->fdt, ARM_FDT_MAX));
 	assert_int_equal(l->fdt % (2 * MiB), 0);
 	assert_false(ranges_overlap(l->low, l->high - l->low, l->fdt, ARM_FDT_MAX));
 	if (!l->initrd_size)
 		return;
-	assert_true(gmem_is_ram(&g->mem, l->initrd, l->initrd_size));
+	assert_true(memory_is_ram(&g->mem, l->initrd, l->initrd_size));
 	assert_false(ranges_overlap(l->low, l->high - l->low, l->initrd, l->initrd_size));
 	assert_false(ranges_overlap(l->fdt, ARM_FDT_MAX, l->initrd, l->initrd_size));
 }

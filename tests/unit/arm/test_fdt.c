@@ -64,9 +64,9 @@ static void begin(enum irqchip_kind kind, u32 cpus, enum virtio_transport_kind t
 	rig->cfg.transport = transport;
 	assert_int_equal(vm_init(&rig->vm, &rig->cfg), 0);
 	assert_int_equal(irq_init(&rig->vm.irqs, &chip_ops, rig), 0);
-	assert_int_equal(gmem_add(&rig->vm.mem, ARM_RAM, 64 * MiB, MEM_ANON, NULL, 0, "ram"), 0);
+	assert_int_equal(memory_add(&rig->vm.mem, ARM_RAM, 64 * MiB, MEM_ANON, NULL, 0, "ram"), 0);
 	assert_int_equal(
-		gmem_add(&rig->vm.mem, ARM_PVTIME, ARM_PVTIME_SIZE, MEM_ANON, NULL, 0, "pvtime"),
+		memory_add(&rig->vm.mem, ARM_PVTIME, ARM_PVTIME_SIZE, MEM_ANON, NULL, 0, "pvtime"),
 		0);
 	rig->vm.arch = calloc(1, sizeof(*rig->vm.arch));
 	assert_non_null(rig->vm.arch);

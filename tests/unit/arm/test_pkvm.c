@@ -222,9 +222,9 @@ static void test_unshared_page(void **state)
 	struct guest_memory mem;
 	volatile u8 *ram;
 
-	gmem_init(&mem);
-	assert_int_equal(gmem_add(&mem, ARM_RAM, 4 * page, MEM_ANON, NULL, 0, "ram"), 0);
-	ram = gmem_ptr(&mem, ARM_RAM, 4 * page);
+	memory_init(&mem);
+	assert_int_equal(memory_add(&mem, ARM_RAM, 4 * page, MEM_ANON, NULL, 0, "ram"), 0);
+	ram = memory_ptr(&mem, ARM_RAM, 4 * page);
 	ram[0] = ram[page] = ram[2 * page] = ram[3 * page - 1] = 0x55;
 	arm_pkvm_guard(&mem);
 	assert_int_equal(mprotect((u8 *)ram + page, 2 * page, PROT_NONE), 0);
@@ -238,7 +238,7 @@ static void test_unshared_page(void **state)
 	assert_int_equal(ram[2 * page], 0);
 	assert_int_equal(ram[0], 0x55);
 	arm_pkvm_guard(NULL);
-	gmem_destroy(&mem);
+	memory_destroy(&mem);
 }
 
 /* Elsewhere a fault is a crash as ever. */
@@ -249,7 +249,7 @@ static void test_other_faults(void **state)
 	int status;
 	pid_t pid;
 
-	gmem_init(&mem);
+	memory_init(&mem);
 	for (int with = 0; with < 2; with++) {
 		pid = fork();
 		if (!pid) {

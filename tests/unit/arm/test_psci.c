@@ -242,24 +242,24 @@ static void test_suspend(void **state)
 	assert_int_equal(call(r, PSCI_0_2_FN_CPU_SUSPEND, 0, 0, 0), PSCI_RET_DENIED);
 }
 
-static void ends_with(struct rig *r, u32 id, u64 type, enum vm_event event)
+static void ends_with(struct rig *r, u32 id, u64 type, enum vm_stop stop)
 {
-	vm_clear_event(&r->vm);
+	vm_clear_stop(&r->vm);
 	atomic_store(&r->vm.running, true);
 	call(r, id, type, 0, 0);
-	assert_int_equal(r->vm.event, event);
-	assert_int_equal(atomic_load(&r->vm.running), event == VM_EVENT_NONE);
+	assert_int_equal(r->vm.stop, stop);
+	assert_int_equal(atomic_load(&r->vm.running), stop == VM_STOP_NONE);
 }
 
 static void test_system(void **state)
 {
 	struct rig *r = *state;
 
-	ends_with(r, PSCI_0_2_FN_SYSTEM_OFF, 0, VM_EVENT_POWEROFF);
-	ends_with(r, PSCI_0_2_FN_SYSTEM_RESET, 0, VM_EVENT_RESET);
-	ends_with(r, PSCI_1_1_FN_SYSTEM_RESET2, 0, VM_EVENT_RESET);
-	ends_with(r, C(PSCI_1_1_FN_SYSTEM_RESET2), 0x80000000, VM_EVENT_RESET);
-	ends_with(r, C(PSCI_1_1_FN_SYSTEM_RESET2), 1, VM_EVENT_NONE);
+	ends_with(r, PSCI_0_2_FN_SYSTEM_OFF, 0, VM_STOP_POWEROFF);
+	ends_with(r, PSCI_0_2_FN_SYSTEM_RESET, 0, VM_STOP_RESET);
+	ends_with(r, PSCI_1_1_FN_SYSTEM_RESET2, 0, VM_STOP_RESET);
+	ends_with(r, C(PSCI_1_1_FN_SYSTEM_RESET2), 0x80000000, VM_STOP_RESET);
+	ends_with(r, C(PSCI_1_1_FN_SYSTEM_RESET2), 1, VM_STOP_NONE);
 	assert_int_equal((s64)r->result, PSCI_RET_INVALID_PARAMS);
 }
 

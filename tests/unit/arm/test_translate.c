@@ -16,15 +16,15 @@ static int set_up(void **state)
 	struct guest_memory *mem = calloc(1, sizeof(*mem));
 
 	assert_non_null(mem);
-	gmem_init(mem);
-	assert_int_equal(gmem_add(mem, ARM_RAM, MiB, MEM_ANON, NULL, 0, "ram"), 0);
+	memory_init(mem);
+	assert_int_equal(memory_add(mem, ARM_RAM, MiB, MEM_ANON, NULL, 0, "ram"), 0);
 	*state = mem;
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	gmem_destroy(*state);
+	memory_destroy(*state);
 	free(*state);
 	return 0;
 }
@@ -33,7 +33,7 @@ static void put_desc(struct guest_memory *mem, u64 table, u32 index, u64 desc)
 {
 	const __le64 le = cpu_to_le64(desc);
 
-	assert_int_equal(gmem_write(mem, table + index * 8ULL, &le, sizeof(le)), 0);
+	assert_int_equal(memory_write(mem, table + index * 8ULL, &le, sizeof(le)), 0);
 }
 
 static u64 translate(const struct arm_mmu *mmu, const struct guest_memory *mem, u64 va)

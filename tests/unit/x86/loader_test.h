@@ -67,7 +67,7 @@ static inline void assert_entry_sane(const struct guest *g, struct load_result r
 {
 	if (r.ret)
 		return;
-	assert_true(gmem_is_ram(&g->mem, r.entry.rip, 1));
+	assert_true(memory_is_ram(&g->mem, r.entry.rip, 1));
 	assert_true(r.entry.rip < X86_LOADER_BASE || r.entry.rip >= X86_HIGH_BASE);
 }
 

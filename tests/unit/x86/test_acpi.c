@@ -41,7 +41,7 @@ static void machine(struct fixture *f, u32 cpus, bool pci, bool split)
 	f->cfg.cpus = cpus;
 	assert_int_equal(vm_init(&f->vm, &f->cfg), 0);
 	assert_int_equal(irq_init(&f->vm.irqs, &chip, f), 0);
-	assert_int_equal(gmem_add(&f->vm.mem, 0, 2 * MiB, MEM_ANON, NULL, 0, "ram"), 0);
+	assert_int_equal(memory_add(&f->vm.mem, 0, 2 * MiB, MEM_ANON, NULL, 0, "ram"), 0);
 	f->vm.arch = calloc(1, sizeof(*f->vm.arch));
 	f->vm.arch->pci_mem64_base = X86_PCI_MEM64_SIZE;
 	f->vm.arch->split_irqchip = split;
@@ -75,7 +75,7 @@ static u8 sum(const u8 *p, size_t len)
 /* A table at @gpa: inside the area, with length and checksum right. */
 static const u8 *table_at(struct fixture *f, u64 gpa, const char *signature)
 {
-	const u8 *t = gmem_ptr(&f->vm.mem, gpa, 36);
+	const u8 *t = memory_ptr(&f->vm.mem, gpa, 36);
 	u32 len;
 
 	assert_non_null(t);
@@ -94,7 +94,7 @@ static const u8 *xsdt(struct fixture *f)
 
 	assert_int_equal(x86_acpi_write(&f->vm, &gpa), 0);
 	assert_int_equal(gpa, 0xe0000);
-	rsdp = gmem_ptr(&f->vm.mem, gpa, 36);
+	rsdp = memory_ptr(&f->vm.mem, gpa, 36);
 	assert_memory_equal(rsdp, "RSD PTR ", 8);
 	assert_int_equal(sum(rsdp, 20), 0);
 	assert_int_equal(sum(rsdp, 36), 0);
@@ -255,14 +255,14 @@ static void test_deterministic(void **state)
 
 	machine(&f, 7, true, false);
 	xsdt(&f);
-	assert_int_equal(gmem_read(&f.vm.mem, X86_ACPI_BASE, first, sizeof(first)), 0);
+	assert_int_equal(memory_read(&f.vm.mem, X86_ACPI_BASE, first, sizeof(first)), 0);
 	xsdt(&f);
-	assert_int_equal(gmem_read(&f.vm.mem, X86_ACPI_BASE, second, sizeof(second)), 0);
+	assert_int_equal(memory_read(&f.vm.mem, X86_ACPI_BASE, second, sizeof(second)), 0);
 	assert_memory_equal(first, second, sizeof(first));
 	machine_end(&f);
 	machine(&f, 7, true, false);
 	xsdt(&f);
-	assert_int_equal(gmem_read(&f.vm.mem, X86_ACPI_BASE, second, sizeof(second)), 0);
+	assert_int_equal(memory_read(&f.vm.mem, X86_ACPI_BASE, second, sizeof(second)), 0);
 	assert_memory_equal(first, second, sizeof(first));
 	machine_end(&f);
 }
@@ -364,14 +364,14 @@ static void test_power_off(void **state)
 	machine(&f, 1, false, false);
 	out8(&f, 0x601, 0x80);	 /* what a guest writes first: clear WAK_STS */
 	out8(&f, 0x600, 5 << 2); /* no SLP_EN */
-	assert_int_equal(f.vm.event, VM_EVENT_NONE);
+	assert_int_equal(f.vm.stop, VM_STOP_NONE);
 	capture_begin();
 	out8(&f, 0x600, 3 << 2 | 0x20); /* S3 is not offered */
 	assert_contains(capture_end(), "sleep type 3");
-	assert_int_equal(f.vm.event, VM_EVENT_NONE);
+	assert_int_equal(f.vm.stop, VM_STOP_NONE);
 	assert_int_equal(in8(&f, 0x601), 0);
 	out8(&f, 0x600, 5 << 2 | 0x20);
-	assert_int_equal(f.vm.event, VM_EVENT_POWEROFF);
+	assert_int_equal(f.vm.stop, VM_STOP_POWEROFF);
 	machine_end(&f);
 }
 
@@ -381,9 +381,9 @@ static void test_reset(void **state)
 
 	machine(&f, 1, false, false);
 	out8(&f, 0x602, 0);
-	assert_int_equal(f.vm.event, VM_EVENT_NONE);
+	assert_int_equal(f.vm.stop, VM_STOP_NONE);
 	out8(&f, 0x602, 1);
-	assert_int_equal(f.vm.event, VM_EVENT_RESET);
+	assert_int_equal(f.vm.stop, VM_STOP_RESET);
 	machine_end(&f);
 }
 

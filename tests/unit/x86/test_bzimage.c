@@ -51,7 +51,7 @@ static struct load_result load(u64 memory)
 
 static void boot_params(struct boot_params *bp)
 {
-	assert_int_equal(gmem_read(&g.mem, X86_BOOT_PARAMS, bp, sizeof(*bp)), 0);
+	assert_int_equal(memory_read(&g.mem, X86_BOOT_PARAMS, bp, sizeof(*bp)), 0);
 }
 
 static u64 initrd_address(void)

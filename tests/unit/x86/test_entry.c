@@ -16,7 +16,7 @@
 
 static u64 quad(const struct guest_memory *mem, u64 gpa)
 {
-	const void *p = gmem_ptr(mem, gpa, 8);
+	const void *p = memory_ptr(mem, gpa, 8);
 
 	assert_non_null(p);
 	return get_le(p, 8);
@@ -176,7 +176,7 @@ static void test_run_flat(void **state)
 	machine_init(&m);
 	boot_image_from_buffer(&m.boot.kernel, "flat", flat_code, sizeof(flat_code));
 	for (int i = 0; i < 3; i++) {
-		gmem_discard_all(&m.vm.mem);
+		memory_discard_all(&m.vm.mem);
 		load_and_reset(&m, KERNEL_FLAT);
 		assert_int_equal(run(&m), X86_BOOT_PARAMS);
 	}
@@ -200,7 +200,7 @@ static void test_run_multiboot(void **state)
 	machine_init(&m);
 	boot_image_from_buffer(&m.boot.kernel, "mb", image, sizeof(image));
 	for (int i = 0; i < 3; i++) {
-		gmem_discard_all(&m.vm.mem);
+		memory_discard_all(&m.vm.mem);
 		load_and_reset(&m, KERNEL_AUTO);
 		assert_int_equal(run(&m), X86_START_INFO);
 	}
@@ -225,7 +225,7 @@ static void test_run_firmware(void **state)
 	machine_init(&m);
 	boot_image_from_buffer(&m.boot.firmware, "rom", rom, sizeof(rom));
 	for (int i = 0; i < 3; i++) {
-		gmem_discard_all(&m.vm.mem);
+		memory_discard_all(&m.vm.mem);
 		load_and_reset(&m, KERNEL_AUTO);
 		assert_int_equal(run(&m), 0x600dcafe);
 	}

@@ -48,9 +48,9 @@ static u8 reply(void)
 
 static bool took_reset(void)
 {
-	bool reset = d.vm.event == VM_EVENT_RESET;
+	bool reset = d.vm.stop == VM_STOP_RESET;
 
-	vm_clear_event(&d.vm);
+	vm_clear_stop(&d.vm);
 	return reset;
 }
 

@@ -29,7 +29,7 @@ static void test_flat(void **state)
 	assert_int_equal(r.entry.rip, MiB);
 	assert_int_equal(r.entry.rsi, X86_BOOT_PARAMS);
 	assert_guest_bytes(&g, MiB, file, 10000);
-	assert_int_equal(gmem_read(&g.mem, X86_BOOT_PARAMS, &bp, sizeof(bp)), 0);
+	assert_int_equal(memory_read(&g.mem, X86_BOOT_PARAMS, &bp, sizeof(bp)), 0);
 	assert_int_equal(bp.acpi_rsdp_addr, TEST_RSDP);
 	assert_int_equal(bp.e820_entries, 4);
 	assert_guest_bytes(&g, bp.hdr.cmd_line_ptr, "one two", 8);
@@ -127,7 +127,7 @@ static void test_firmware(void **state)
 		assert_true(rom->flags & MEM_ROM);
 		assert_memory_equal(rom->hva, file, ROM_SIZE);
 		assert_guest_bytes(&g, 0xe0000, file + ROM_SIZE - 128 * KiB, 128 * KiB);
-		gmem_discard_all(&g.mem);
+		memory_discard_all(&g.mem);
 	}
 	fresh(16 * MiB);
 	assert_loads(load_firmware(64 * KiB));

@@ -51,7 +51,7 @@ static struct load_result load(u64 memory, enum kernel_format format)
 
 static u32 word(u64 gpa)
 {
-	const void *p = gmem_ptr(&g.mem, gpa, 4);
+	const void *p = memory_ptr(&g.mem, gpa, 4);
 
 	assert_non_null(p);
 	return (u32)get_le(p, 4);

@@ -19,7 +19,7 @@ static Elf64_Phdr *phdr(u32 i)
 
 static u64 word(u64 gpa, unsigned int size)
 {
-	const void *p = gmem_ptr(&g.mem, gpa, size);
+	const void *p = memory_ptr(&g.mem, gpa, size);
 
 	assert_non_null(p);
 	return get_le(p, size);
@@ -119,7 +119,7 @@ static void test_elf64(void **state)
 	assert_int_equal(r.entry.mode, X86_ENTRY_LONG64);
 	assert_int_equal(r.entry.rip, ELF_TEST_ENTRY);
 	assert_int_equal(r.entry.rsi, X86_BOOT_PARAMS);
-	assert_int_equal(gmem_read(&g.mem, X86_BOOT_PARAMS, &bp, sizeof(bp)), 0);
+	assert_int_equal(memory_read(&g.mem, X86_BOOT_PARAMS, &bp, sizeof(bp)), 0);
 	assert_int_equal(bp.hdr.header, 0x53726448);
 	assert_int_equal(bp.hdr.type_of_loader, 0xff);
 	assert_int_equal(bp.hdr.cmd_line_ptr, X86_CMDLINE);

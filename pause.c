@@ -28,7 +28,7 @@ void vm_resume(struct vm *vm)
 {
 	pthread_mutex_lock(&vm->lock);
 	/* A request that came in meanwhile keeps the VM stopped. */
-	if (vm->event == VM_EVENT_NONE) {
+	if (vm->stop == VM_STOP_NONE) {
 		atomic_store(&vm->running, true);
 		pthread_cond_broadcast(&vm->gate);
 	}
@@ -64,13 +64,13 @@ bool vm_vcpu_gate(struct vm *vm)
 	return go_on;
 }
 
-void vm_request(struct vm *vm, enum vm_event event, int status, s32 vcpu)
+void vm_request_stop(struct vm *vm, enum vm_stop stop, int status, s32 vcpu)
 {
 	pthread_mutex_lock(&vm->lock);
-	if (vm->event == VM_EVENT_NONE) {
-		vm->event = event;
-		vm->event_status = status;
-		vm->event_vcpu = vcpu;
+	if (vm->stop == VM_STOP_NONE) {
+		vm->stop = stop;
+		vm->stop_status = status;
+		vm->stop_vcpu = vcpu;
 	}
 	atomic_store(&vm->running, false);
 	kick_all(vm);
@@ -78,12 +78,12 @@ void vm_request(struct vm *vm, enum vm_event event, int status, s32 vcpu)
 	pthread_mutex_unlock(&vm->lock);
 }
 
-void vm_clear_event(struct vm *vm)
+void vm_clear_stop(struct vm *vm)
 {
 	pthread_mutex_lock(&vm->lock);
-	vm->event = VM_EVENT_NONE;
-	vm->event_status = 0;
-	vm->event_vcpu = -1;
+	vm->stop = VM_STOP_NONE;
+	vm->stop_status = 0;
+	vm->stop_vcpu = -1;
 	event_loop_rearm(&vm->loop);
 	pthread_mutex_unlock(&vm->lock);
 }
