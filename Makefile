@@ -86,7 +86,7 @@ ALL_CPPFLAGS += -DHAVE_ZSTD
 LIBS += -lzstd
 endif
 
-ROOMS := util boot hw pci virtio disk net console host selftest $(ARCHDIR)
+ROOMS := util boot hw pci virtio disk net console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
 SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c)))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)
 LIB_OBJS := $(filter-out $(O)/obj/main.o,$(OBJS))

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "lkvm/cli.h"
-#include "lkvm/host.h"
 #include "lkvm/log.h"
+#include "lkvm/probe.h"
 #include "lkvm/util.h"
 
 struct host_args {
@@ -32,7 +32,7 @@ static int cmd_host_main(const struct command *cmd, int argc, char **argv)
 {
 	struct host_args args = { .kvm_path = xstrdup("/dev/kvm") };
 	int words, rest, status = EXIT_USAGE;
-	struct host host;
+	struct probe probe;
 	int ret = options_parse(cmd, argc, argv, &args, &words, &rest);
 
 	if (ret) {
@@ -43,13 +43,13 @@ static int cmd_host_main(const struct command *cmd, int argc, char **argv)
 		err("host takes no arguments but its options; 'lkvm help host' lists them");
 		goto out;
 	}
-	host_probe(&host, &host_sys_real, args.kvm_path);
+	probe_run(&probe, &probe_sys_real, args.kvm_path);
 	if (args.json)
-		host_print_json(&host, stdout);
+		probe_print_json(&probe, stdout);
 	else
-		host_print_table(&host, args.verbose, stdout);
-	status = host.usable ? EXIT_SUCCESS : EXIT_FAILURE;
-	host_destroy(&host);
+		probe_print_table(&probe, args.verbose, stdout);
+	status = probe.usable ? EXIT_SUCCESS : EXIT_FAILURE;
+	probe_destroy(&probe);
 out:
 	free(args.kvm_path);
 	return status;

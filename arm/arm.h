@@ -2,7 +2,7 @@
 /*
  * What the files of arm/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, reg.c, exit.c,
  * dump.c. The interrupt controller: gic.c, gicv2m.c. The CPU model: cpu.c, psci.c, pvtime.c.
- * Loading and description: load.c, loader.c, image.c, fdt.c. `lkvm host`: host.c.
+ * Loading and description: load.c, loader.c, image.c, fdt.c.
  */
 #ifndef LKVM_ARM_H
 #define LKVM_ARM_H

@@ -13,7 +13,6 @@
 #include "lkvm/types.h"
 
 struct boot;
-struct host;
 struct kvm;
 struct vcpu;
 struct vm;
@@ -108,16 +107,6 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out);
 
 /* Press the guest's power button; -ENOTSUP where there is none. Any thread. */
 int arch_power_button(struct vm *vm) __must_check;
-
-/*
- * `lkvm host`, see host.h: the rows that only this architecture has, and why there is no KVM or no
- * IOMMU here. The text goes to @buf, which is returned.
- */
-void arch_host_rows(struct host *h);
-/* The type of VM that serves the probes: the plainest that can be made. */
-u64 arch_host_vm_type(const struct host *h);
-const char *arch_host_why_no_kvm(const struct host *h, char *buf, size_t len);
-const char *arch_host_why_no_iommu(const struct host *h, char *buf, size_t len);
 
 /* Both are safe on what was never initialized. */
 void arch_vcpu_destroy(struct vcpu *vcpu);

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "capture.h"
-#include "lkvm/host.h"
 #include "lkvm/kvm.h"
+#include "lkvm/probe.h"
 #include "lkvm/util.h"
 
 enum { FD_KVM = 1000, FD_VM, FD_GMEM, FD_TUN, FD_ARCH };
@@ -28,9 +28,9 @@ static void fake_arch_setup(struct fake *f);
 static int fake_arch_ioctl(struct fake *f, int fd, unsigned long request, unsigned long arg);
 
 struct fake {
-	struct host_sys sys;
+	struct probe_sys sys;
 	char root[64];
-	struct host host;
+	struct probe host;
 	int open_kvm; /* 0 or -errno */
 	int api;
 	int create_vm;
@@ -182,8 +182,8 @@ static inline int setup(void **state)
 
 	strcpy(f->root, "/tmp/lkvm-test-host-XXXXXX");
 	assert_non_null(mkdtemp(f->root));
-	f->sys = (struct host_sys){ f->root,	f,	     fake_open,	  fake_close,
-				    fake_ioctl, fake_access, fake_syscall };
+	f->sys = (struct probe_sys){ f->root,	 f,	      fake_open,   fake_close,
+				     fake_ioctl, fake_access, fake_syscall };
 	f->api = 12;
 	f->create_vm = FD_VM;
 	f->in_place = -ENOTTY;
@@ -205,7 +205,7 @@ static inline int teardown(void **state)
 {
 	struct fake *f = *state;
 
-	host_destroy(&f->host);
+	probe_destroy(&f->host);
 	nftw(f->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	free(f);
 	return 0;
@@ -213,40 +213,41 @@ static inline int teardown(void **state)
 
 static inline void probe(struct fake *f)
 {
-	host_destroy(&f->host);
+	probe_destroy(&f->host);
 	f->opened = f->closed = 0;
-	host_probe(&f->host, &f->sys, "/dev/kvm");
+	probe_run(&f->host, &f->sys, "/dev/kvm");
 	/* Whatever was opened is closed again. */
 	assert_int_equal(f->opened, f->closed);
 }
 
-static const struct host_row *row(const struct fake *f, enum host_section section, const char *name)
+static const struct probe_row *row(const struct fake *f, enum probe_section section,
+				   const char *name)
 {
-	const struct host_row *r = host_find(&f->host, section, name);
+	const struct probe_row *r = probe_find(&f->host, section, name);
 
 	if (!r)
 		fail_msg("no row '%s'", name);
 	return r;
 }
 
-static inline void expect_no(const struct fake *f, enum host_section s, const char *name,
+static inline void expect_no(const struct fake *f, enum probe_section s, const char *name,
 			     const char *why)
 {
-	const struct host_row *r = row(f, s, name);
+	const struct probe_row *r = row(f, s, name);
 
-	assert_int_equal(r->answer, HOST_NO);
+	assert_int_equal(r->answer, PROBE_NO);
 	assert_contains(r->why, why);
 }
 
-static inline void expect_yes(const struct fake *f, enum host_section s, const char *name)
+static inline void expect_yes(const struct fake *f, enum probe_section s, const char *name)
 {
-	const struct host_row *r = row(f, s, name);
+	const struct probe_row *r = row(f, s, name);
 
-	if (r->answer != HOST_YES)
+	if (r->answer != PROBE_YES)
 		fail_msg("%s: %s", name, r->why);
 }
 
-static inline void expect_text(const struct fake *f, enum host_section s, const char *name,
+static inline void expect_text(const struct fake *f, enum probe_section s, const char *name,
 			       const char *text)
 {
 	expect_yes(f, s, name);
@@ -254,7 +255,8 @@ static inline void expect_text(const struct fake *f, enum host_section s, const 
 	assert_string_equal(row(f, s, name)->text, text);
 }
 
-static inline void expect_number(const struct fake *f, enum host_section s, const char *name, u64 n)
+static inline void expect_number(const struct fake *f, enum probe_section s, const char *name,
+				 u64 n)
 {
 	expect_yes(f, s, name);
 	assert_int_equal(row(f, s, name)->number, n);
@@ -270,6 +272,6 @@ static inline void unlink_in(struct fake *f, const char *path)
 
 #include "fake_arch_kvm.h"
 
-#define HOST_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define PROBE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 #endif

@@ -3,31 +3,31 @@
  * arm64's part of `lkvm host`: the CPU's maker, interrupt controllers, nested virtualization,
  * confidential guests, and the reasons that lie in this architecture.
  */
-#include "host.h"
+#include "arch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "arm.h"
+#include "../../arm/arm.h"
 #include "lkvm/arch.h"
-#include "lkvm/host.h"
 #include "lkvm/kvm.h"
+#include "lkvm/probe.h"
 #include "lkvm/util.h"
 
 #define CMDLINE "/proc/cmdline"
 
 /* Linux 7.3, include/uapi/linux/kvm.h. */
 #define DEV_TYPE_VGIC_V5 16U
-/* A patch of 2025 for GICv4 per VM; no release has it, see host_gicv4. */
+/* A patch of 2025 for GICv4 per VM; no release has it, see probe_gicv4. */
 #define VGIC_CONFIG_GICV4      5U
 #define VGIC_GICV4_UNAVAILABLE 0U
 
-static bool booted_with(const struct host *h, const char *word)
+static bool booted_with(const struct probe *h, const char *word)
 {
-	return host_file_has_word(h, CMDLINE, NULL, word);
+	return probe_file_has_word(h, CMDLINE, NULL, word);
 }
 
-const char *arch_host_why_no_kvm(const struct host *h, char *buf, size_t len)
+const char *probe_arch_why_no_kvm(const struct probe *h, char *buf, size_t len)
 {
 	if (booted_with(h, "kvm-arm.mode=none"))
 		snprintf(buf, len, "the kernel was booted with kvm-arm.mode=none: take it away");
@@ -38,7 +38,7 @@ const char *arch_host_why_no_kvm(const struct host *h, char *buf, size_t len)
 	return buf;
 }
 
-const char *arch_host_why_no_iommu(const struct host *h, char *buf, size_t len)
+const char *probe_arch_why_no_iommu(const struct probe *h, char *buf, size_t len)
 {
 	snprintf(buf, len,
 		 "the firmware describes no SMMU, or the kernel does not drive it "
@@ -46,16 +46,16 @@ const char *arch_host_why_no_iommu(const struct host *h, char *buf, size_t len)
 	return buf;
 }
 
-u64 arch_host_vm_type(const struct host *h)
+u64 probe_arch_vm_type(const struct probe *h)
 {
 	/* 0 stands for 40 bits, which not all CPUs have. */
-	int bits = host_check_sys(h, KVM_CAP_ARM_VM_IPA_SIZE);
+	int bits = probe_check_sys(h, KVM_CAP_ARM_VM_IPA_SIZE);
 
 	return bits > 0 && bits < 40 ? (u64)bits : 0;
 }
 
 /* The value behind @key in the first line of /proc/cpuinfo that has it. */
-static bool cpuinfo(const struct host *h, const char *key, char *buf, size_t len)
+static bool cpuinfo(const struct probe *h, const char *key, char *buf, size_t len)
 {
 	char *path = xasprintf("%s/proc/cpuinfo", h->sys->root);
 	FILE *f = fopen(path, "re");
@@ -77,27 +77,27 @@ static bool cpuinfo(const struct host *h, const char *key, char *buf, size_t len
 	return found;
 }
 
-static void cpu_model_row(struct host *h)
+static void cpu_model_row(struct probe *h)
 {
-	struct host_row *row = host_row(h, HOST_SEC_HOST, "cpu", NULL);
+	struct probe_row *row = probe_row(h, PROBE_SEC_HOST, "cpu", NULL);
 	char maker[32], part[32];
 
 	if (cpuinfo(h, "CPU implementer", maker, sizeof(maker)) &&
 	    cpuinfo(h, "CPU part", part, sizeof(part)))
-		host_text(row, "implementer %s, part %s", maker, part);
+		probe_text(row, "implementer %s, part %s", maker, part);
 	else
-		host_unknown(row, "/proc/cpuinfo does not say");
+		probe_unknown(row, "/proc/cpuinfo does not say");
 }
 
 /* Can KVM make a device of @type? Nothing is made. */
-static int try_device(const struct host *h, u32 type)
+static int try_device(const struct probe *h, u32 type)
 {
 	struct kvm_create_device dev = { .type = type, .flags = KVM_CREATE_DEVICE_TEST };
 
 	return h->sys->ioctl(h->sys->opaque, h->vm_fd, KVM_CREATE_DEVICE, (unsigned long)&dev);
 }
 
-static void gic_rows(struct host *h)
+static void gic_rows(struct probe *h)
 {
 	static const struct {
 		const char *name;
@@ -116,20 +116,20 @@ static void gic_rows(struct host *h)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(chips); i++) {
-		struct host_row *row =
-			host_row(h, HOST_SEC_INTERRUPTS, chips[i].name, chips[i].brings);
+		struct probe_row *row =
+			probe_row(h, PROBE_SEC_INTERRUPTS, chips[i].name, chips[i].brings);
 
 		if (h->vm_fd < 0)
-			host_unasked(row);
+			probe_unasked(row);
 		else if (try_device(h, chips[i].type) < 0)
-			host_no(row, "%s", chips[i].missing);
+			probe_no(row, "%s", chips[i].missing);
 		else
-			host_yes(row);
+			probe_yes(row);
 	}
 }
 
 /* Only a GICv3 may be asked: with GICv5 the number of the attribute is another one's. */
-static int gicv4_attribute(const struct host *h, u8 *value)
+static int gicv4_attribute(const struct probe *h, u8 *value)
 {
 	struct kvm_create_device dev = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
 	const struct kvm_device_attr attr = {
@@ -146,99 +146,99 @@ static int gicv4_attribute(const struct host *h, u8 *value)
 	return ret;
 }
 
-static void gicv4_row(struct host *h)
+static void gicv4_row(struct probe *h)
 {
-	struct host_row *row =
-		host_row(h, HOST_SEC_INTERRUPTS, "gicv4",
-			 "interrupts of passed-through devices reach the guest without an exit");
+	struct probe_row *row =
+		probe_row(h, PROBE_SEC_INTERRUPTS, "gicv4",
+			  "interrupts of passed-through devices reach the guest without an exit");
 	bool asked = booted_with(h, "kvm-arm.vgic_v4_enable=1") ||
 		     booted_with(h, "kvm-arm.vgic_v4_enable=Y");
 	u8 value = VGIC_GICV4_UNAVAILABLE;
 
 	if (h->vm_fd < 0)
-		host_unasked(row);
+		probe_unasked(row);
 	else if (try_device(h, KVM_DEV_TYPE_ARM_VGIC_V3) < 0)
-		host_no(row, "needs a GICv3 with GICv4's extensions");
+		probe_no(row, "needs a GICv3 with GICv4's extensions");
 	else if (!asked)
-		host_no(row, "boot the kernel with kvm-arm.vgic_v4_enable=1, on a GICv4");
+		probe_no(row, "boot the kernel with kvm-arm.vgic_v4_enable=1, on a GICv4");
 	else if (gicv4_attribute(h, &value) < 0)
-		host_unknown(row, "the kernel was booted with kvm-arm.vgic_v4_enable=1; whether "
-				  "the controller is a GICv4, its log says");
+		probe_unknown(row, "the kernel was booted with kvm-arm.vgic_v4_enable=1; whether "
+				   "the controller is a GICv4, its log says");
 	else if (value == VGIC_GICV4_UNAVAILABLE)
-		host_no(row, "the host's interrupt controller is no GICv4");
+		probe_no(row, "the host's interrupt controller is no GICv4");
 	else
-		host_yes(row);
+		probe_yes(row);
 }
 
 /* Linux Documentation/admin-guide/kernel-parameters.txt, kvm-arm.mode. */
-static void why_no_nested(const struct host *h, struct host_row *row)
+static void why_no_nested(const struct probe *h, struct probe_row *row)
 {
 	char why[256];
 
-	if (host_too_old(h, "6.16", why, sizeof(why)))
-		host_no(row, "%s", why);
+	if (probe_too_old(h, "6.16", why, sizeof(why)))
+		probe_no(row, "%s", why);
 	else if (!booted_with(h, "kvm-arm.mode=nested"))
-		host_no(row, "boot the kernel with kvm-arm.mode=nested; the CPUs need FEAT_NV2");
+		probe_no(row, "boot the kernel with kvm-arm.mode=nested; the CPUs need FEAT_NV2");
 	else if (try_device(h, KVM_DEV_TYPE_ARM_VGIC_V3) < 0)
-		host_no(row, "the kernel was booted for it; it needs a GICv3, too");
+		probe_no(row, "the kernel was booted for it; it needs a GICv3, too");
 	else
-		host_no(row,
-			"the kernel was booted for it, but the CPUs have no FEAT_NV2 (Armv8.4; "
-			"the kernel's log says)");
+		probe_no(row,
+			 "the kernel was booted for it, but the CPUs have no FEAT_NV2 (Armv8.4; "
+			 "the kernel's log says)");
 }
 
-static void nested_rows(struct host *h)
+static void nested_rows(struct probe *h)
 {
-	struct host_row *row = host_row(h, HOST_SEC_NESTED, "nested",
-					"guests that run hypervisors themselves: --nested");
-	bool nested = host_check_vm(h, KVM_CAP_ARM_EL2);
+	struct probe_row *row = probe_row(h, PROBE_SEC_NESTED, "nested",
+					  "guests that run hypervisors themselves: --nested");
+	bool nested = probe_check_vm(h, KVM_CAP_ARM_EL2);
 
 	row->cap = KVM_CAP_ARM_EL2;
 	row->since = "6.16";
 	if (h->vm_fd < 0)
-		host_unasked(row);
+		probe_unasked(row);
 	else if (nested)
-		host_yes(row);
+		probe_yes(row);
 	else
 		why_no_nested(h, row);
-	row = host_row(h, HOST_SEC_NESTED, "e2h0",
-		       "the same for hypervisors without VHE: --nested --e2h0");
+	row = probe_row(h, PROBE_SEC_NESTED, "e2h0",
+			"the same for hypervisors without VHE: --nested --e2h0");
 	row->cap = KVM_CAP_ARM_EL2_E2H0;
 	row->since = "6.16";
 	if (h->vm_fd < 0)
-		host_unasked(row);
-	else if (nested && host_check_vm(h, KVM_CAP_ARM_EL2_E2H0))
-		host_yes(row);
+		probe_unasked(row);
+	else if (nested && probe_check_vm(h, KVM_CAP_ARM_EL2_E2H0))
+		probe_yes(row);
 	else
-		host_no(row, nested ? "these CPUs cannot virtualize EL2 without VHE"
-				    : "needs nested virtualization");
+		probe_no(row, nested ? "these CPUs cannot virtualize EL2 without VHE"
+				     : "needs nested virtualization");
 }
 
-static void confidential_rows(struct host *h)
+static void confidential_rows(struct probe *h)
 {
-	struct host_row *row = host_row(h, HOST_SEC_CONFIDENTIAL, "pkvm",
-					"guests whose memory the host cannot read: --protected");
+	struct probe_row *row = probe_row(h, PROBE_SEC_CONFIDENTIAL, "pkvm",
+					  "guests whose memory the host cannot read: --protected");
 	char why[256];
 
 	row->since = "7.1";
-	if (host_too_old(h, row->since, why, sizeof(why)))
-		host_no(row, "%s", why);
+	if (probe_too_old(h, row->since, why, sizeof(why)))
+		probe_no(row, "%s", why);
 	else if (!booted_with(h, "kvm-arm.mode=protected"))
-		host_no(row, "boot the kernel with kvm-arm.mode=protected");
+		probe_no(row, "boot the kernel with kvm-arm.mode=protected");
 	else if (h->vm_fd < 0)
-		host_unasked(row);
+		probe_unasked(row);
 	else
-		host_yes(row);
-	row = host_row(h, HOST_SEC_CONFIDENTIAL, "cca",
-		       "realms: the same against the host's firmware");
-	host_no(row, "no Linux up to 7.3 starts realms");
+		probe_yes(row);
+	row = probe_row(h, PROBE_SEC_CONFIDENTIAL, "cca",
+			"realms: the same against the host's firmware");
+	probe_no(row, "no Linux up to 7.3 starts realms");
 }
 
 /* Hypercalls that lkvm answers: an attribute of the VM. */
-static void smccc_row(struct host *h)
+static void smccc_row(struct probe *h)
 {
-	struct host_row *row = host_row(h, HOST_SEC_EXECUTION, "smccc-filter",
-					"lkvm answers the guest's power calls: --psci user");
+	struct probe_row *row = probe_row(h, PROBE_SEC_EXECUTION, "smccc-filter",
+					  "lkvm answers the guest's power calls: --psci user");
 	const struct kvm_device_attr attr = {
 		.group = KVM_ARM_VM_SMCCC_CTRL,
 		.attr = KVM_ARM_VM_SMCCC_FILTER,
@@ -247,24 +247,24 @@ static void smccc_row(struct host *h)
 
 	row->since = "6.4";
 	if (h->vm_fd < 0)
-		host_unasked(row);
+		probe_unasked(row);
 	else if (h->sys->ioctl(h->sys->opaque, h->vm_fd, KVM_HAS_DEVICE_ATTR,
 			       (unsigned long)&attr) >= 0)
-		host_yes(row);
-	else if (host_too_old(h, row->since, why, sizeof(why)))
-		host_no(row, "%s", why);
+		probe_yes(row);
+	else if (probe_too_old(h, row->since, why, sizeof(why)))
+		probe_no(row, "%s", why);
 	else
-		host_no(row, "this KVM does not offer it");
+		probe_no(row, "this KVM does not offer it");
 }
 
-void arch_host_rows(struct host *h)
+void probe_arch_rows(struct probe *h)
 {
 	cpu_model_row(h);
 	gic_rows(h);
 	gicv4_row(h);
-	arm_host_cpu_rows(h);
+	arm_probe_cpu_rows(h);
 	nested_rows(h);
-	arm_host_caps(h);
+	arm_probe_caps(h);
 	smccc_row(h);
 	confidential_rows(h);
 }

@@ -2,9 +2,9 @@
 /* arm64's part of `lkvm host`: interrupt controllers, the CPU, nested and confidential guests. */
 #include "fake_host.h"
 
-#define GICV4  HOST_SEC_INTERRUPTS, "gicv4"
-#define NESTED HOST_SEC_NESTED, "nested"
-#define PKVM   HOST_SEC_CONFIDENTIAL, "pkvm"
+#define GICV4  PROBE_SEC_INTERRUPTS, "gicv4"
+#define NESTED PROBE_SEC_NESTED, "nested"
+#define PKVM   PROBE_SEC_CONFIDENTIAL, "pkvm"
 
 static void test_nothing(void **state)
 {
@@ -13,21 +13,21 @@ static void test_nothing(void **state)
 	/* A KVM that makes a VM and has nothing else. */
 	probe(f);
 	assert_true(f->host.usable);
-	expect_text(f, HOST_SEC_HOST, "cpu", "implementer 0x41, part 0xd4f");
-	expect_no(f, HOST_SEC_INTERRUPTS, "gicv3", "no GICv3");
-	expect_no(f, HOST_SEC_CPU, "sve-lengths", "no SVE");
-	expect_no(f, HOST_SEC_CPU, "pmu", "firmware describes");
-	expect_no(f, HOST_SEC_CPU, "lse", "not in these CPUs");
-	expect_no(f, HOST_SEC_CPU, "sme", "Linux 7.3");
-	expect_no(f, HOST_SEC_LIMITS, "address-bits", "40 bits");
-	expect_no(f, HOST_SEC_EXECUTION, "smccc-filter", "does not offer it");
-	expect_no(f, HOST_SEC_CONFIDENTIAL, "cca", "realms");
+	expect_text(f, PROBE_SEC_HOST, "cpu", "implementer 0x41, part 0xd4f");
+	expect_no(f, PROBE_SEC_INTERRUPTS, "gicv3", "no GICv3");
+	expect_no(f, PROBE_SEC_CPU, "sve-lengths", "no SVE");
+	expect_no(f, PROBE_SEC_CPU, "pmu", "firmware describes");
+	expect_no(f, PROBE_SEC_CPU, "lse", "not in these CPUs");
+	expect_no(f, PROBE_SEC_CPU, "sme", "Linux 7.3");
+	expect_no(f, PROBE_SEC_LIMITS, "address-bits", "40 bits");
+	expect_no(f, PROBE_SEC_EXECUTION, "smccc-filter", "does not offer it");
+	expect_no(f, PROBE_SEC_CONFIDENTIAL, "cca", "realms");
 	f->arch.smccc = true;
 	probe(f);
-	expect_yes(f, HOST_SEC_EXECUTION, "smccc-filter");
+	expect_yes(f, PROBE_SEC_EXECUTION, "smccc-filter");
 	unlink_in(f, "/proc/cpuinfo");
 	probe(f);
-	assert_int_equal(row(f, HOST_SEC_HOST, "cpu")->answer, HOST_UNKNOWN);
+	assert_int_equal(row(f, PROBE_SEC_HOST, "cpu")->answer, PROBE_UNKNOWN);
 }
 
 static void test_no_kvm(void **state)
@@ -38,14 +38,14 @@ static void test_no_kvm(void **state)
 	unlink_in(f, "/dev/kvm");
 	unlink_in(f, "/sys/class/misc/kvm");
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "not started at EL2");
-	assert_true(row(f, HOST_SEC_CPU, "lse")->unasked);
+	expect_no(f, PROBE_SEC_KVM, "device", "not started at EL2");
+	assert_true(row(f, PROBE_SEC_CPU, "lse")->unasked);
 	assert_true(row(f, NESTED)->unasked);
 	assert_true(row(f, GICV4)->unasked);
-	assert_true(row(f, HOST_SEC_EXECUTION, "smccc-filter")->unasked);
+	assert_true(row(f, PROBE_SEC_EXECUTION, "smccc-filter")->unasked);
 	put(f, "/proc/cmdline", "quiet kvm-arm.mode=none\n");
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "kvm-arm.mode=none: take it away");
+	expect_no(f, PROBE_SEC_KVM, "device", "kvm-arm.mode=none: take it away");
 }
 
 static void test_small_addresses(void **state)
@@ -59,7 +59,7 @@ static void test_small_addresses(void **state)
 	f->vm_caps[KVM_CAP_ARM_VM_IPA_SIZE] = 48;
 	probe(f);
 	assert_int_equal(f->arch.vm_type, 0);
-	expect_number(f, HOST_SEC_LIMITS, "address-bits", 48);
+	expect_number(f, PROBE_SEC_LIMITS, "address-bits", 48);
 }
 
 static void test_gic(void **state)
@@ -68,19 +68,19 @@ static void test_gic(void **state)
 
 	f->arch.devices = BIT(5);
 	probe(f);
-	expect_yes(f, HOST_SEC_INTERRUPTS, "gicv2");
-	expect_no(f, HOST_SEC_INTERRUPTS, "gicv3-its", "needs a GICv3");
+	expect_yes(f, PROBE_SEC_INTERRUPTS, "gicv2");
+	expect_no(f, PROBE_SEC_INTERRUPTS, "gicv3-its", "needs a GICv3");
 	expect_no(f, GICV4, "needs a GICv3");
 	f->arch.devices = BIT(7) | BIT(8) | BIT(16);
 	probe(f);
-	expect_no(f, HOST_SEC_INTERRUPTS, "gicv2", "no GICv2");
-	expect_yes(f, HOST_SEC_INTERRUPTS, "gicv3");
-	expect_yes(f, HOST_SEC_INTERRUPTS, "gicv3-its");
-	expect_yes(f, HOST_SEC_INTERRUPTS, "gicv5");
+	expect_no(f, PROBE_SEC_INTERRUPTS, "gicv2", "no GICv2");
+	expect_yes(f, PROBE_SEC_INTERRUPTS, "gicv3");
+	expect_yes(f, PROBE_SEC_INTERRUPTS, "gicv3-its");
+	expect_yes(f, PROBE_SEC_INTERRUPTS, "gicv5");
 	expect_no(f, GICV4, "kvm-arm.vgic_v4_enable=1");
 	put(f, "/proc/cmdline", "kvm-arm.vgic_v4_enable=1\n");
 	probe(f);
-	assert_int_equal(row(f, GICV4)->answer, HOST_UNKNOWN);
+	assert_int_equal(row(f, GICV4)->answer, PROBE_UNKNOWN);
 	f->arch.gicv4 = 0;
 	probe(f);
 	expect_no(f, GICV4, "no GICv4");
@@ -96,26 +96,26 @@ static void test_features(void **state)
 
 	f->arch.regs.value[isar0] = 0x200020;
 	probe(f);
-	expect_yes(f, HOST_SEC_CPU, "lse");
-	expect_yes(f, HOST_SEC_CPU, "aes");
-	expect_yes(f, HOST_SEC_CPU, "pmull");
-	expect_no(f, HOST_SEC_CPU, "lse128", "not in these CPUs");
-	assert_null(row(f, HOST_SEC_CPU, "lse")->note);
+	expect_yes(f, PROBE_SEC_CPU, "lse");
+	expect_yes(f, PROBE_SEC_CPU, "aes");
+	expect_yes(f, PROBE_SEC_CPU, "pmull");
+	expect_no(f, PROBE_SEC_CPU, "lse128", "not in these CPUs");
+	assert_null(row(f, PROBE_SEC_CPU, "lse")->note);
 	assert_int_equal(f->arch.features, BIT(KVM_ARM_VCPU_PSCI_0_2));
 
 	f->arch.regs.value[isar1] = 1;
 	f->arch.regs.writable[isar0] = 0xf00000;
 	f->vm_caps[KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES] = 1;
 	probe(f);
-	expect_text(f, HOST_SEC_CPU, "writable-id-registers", "feature-ids");
-	assert_null(row(f, HOST_SEC_CPU, "lse")->note);
-	assert_contains(row(f, HOST_SEC_CPU, "aes")->note, "fixed");
-	assert_contains(row(f, HOST_SEC_CPU, "dpb")->note, "fixed");
+	expect_text(f, PROBE_SEC_CPU, "writable-id-registers", "feature-ids");
+	assert_null(row(f, PROBE_SEC_CPU, "lse")->note);
+	assert_contains(row(f, PROBE_SEC_CPU, "aes")->note, "fixed");
+	assert_contains(row(f, PROBE_SEC_CPU, "dpb")->note, "fixed");
 
 	f->arch.create_vcpu = -ENOMEM;
 	probe(f);
-	assert_int_equal(row(f, HOST_SEC_CPU, "lse")->answer, HOST_UNKNOWN);
-	assert_int_equal(row(f, HOST_SEC_CPU, "pmu-counters")->answer, HOST_UNKNOWN);
+	assert_int_equal(row(f, PROBE_SEC_CPU, "lse")->answer, PROBE_UNKNOWN);
+	assert_int_equal(row(f, PROBE_SEC_CPU, "pmu-counters")->answer, PROBE_UNKNOWN);
 }
 
 static void test_sve_and_pmu(void **state)
@@ -127,9 +127,9 @@ static void test_sve_and_pmu(void **state)
 	f->arch.vls = 1 | 2 | 8;
 	f->arch.pmcr = 6 << 11 | 0x41;
 	probe(f);
-	expect_yes(f, HOST_SEC_CPU, "sve");
-	expect_text(f, HOST_SEC_CPU, "sve-lengths", "128 256 512");
-	expect_number(f, HOST_SEC_CPU, "pmu-counters", 6);
+	expect_yes(f, PROBE_SEC_CPU, "sve");
+	expect_text(f, PROBE_SEC_CPU, "sve-lengths", "128 256 512");
+	expect_number(f, PROBE_SEC_CPU, "pmu-counters", 6);
 	f->vm_caps[KVM_CAP_ARM_MTE] = 1;
 	probe(f);
 	assert_true(f->arch.mte);
@@ -146,7 +146,7 @@ static void test_nested(void **state)
 
 	probe(f);
 	expect_no(f, NESTED, "Linux 6.16 brought it");
-	expect_no(f, HOST_SEC_NESTED, "e2h0", "needs nested");
+	expect_no(f, PROBE_SEC_NESTED, "e2h0", "needs nested");
 	put(f, "/proc/sys/kernel/osrelease", "7.2.1\n");
 	probe(f);
 	expect_no(f, NESTED, "boot the kernel with kvm-arm.mode=nested");
@@ -159,10 +159,10 @@ static void test_nested(void **state)
 	f->vm_caps[KVM_CAP_ARM_EL2] = 1;
 	probe(f);
 	expect_yes(f, NESTED);
-	expect_no(f, HOST_SEC_NESTED, "e2h0", "without VHE");
+	expect_no(f, PROBE_SEC_NESTED, "e2h0", "without VHE");
 	f->vm_caps[KVM_CAP_ARM_EL2_E2H0] = 1;
 	probe(f);
-	expect_yes(f, HOST_SEC_NESTED, "e2h0");
+	expect_yes(f, PROBE_SEC_NESTED, "e2h0");
 }
 
 static void test_pkvm(void **state)
@@ -184,17 +184,17 @@ static void test_no_iommu(void **state)
 	struct fake *f = *state;
 
 	probe(f);
-	expect_no(f, HOST_SEC_DEVICES, "iommu-groups", "describes no SMMU");
+	expect_no(f, PROBE_SEC_DEVICES, "iommu-groups", "describes no SMMU");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		HOST_TEST(test_nothing),  HOST_TEST(test_no_kvm),
-		HOST_TEST(test_gic),	  HOST_TEST(test_small_addresses),
-		HOST_TEST(test_features), HOST_TEST(test_sve_and_pmu),
-		HOST_TEST(test_nested),	  HOST_TEST(test_pkvm),
-		HOST_TEST(test_no_iommu),
+		PROBE_TEST(test_nothing),  PROBE_TEST(test_no_kvm),
+		PROBE_TEST(test_gic),	   PROBE_TEST(test_small_addresses),
+		PROBE_TEST(test_features), PROBE_TEST(test_sve_and_pmu),
+		PROBE_TEST(test_nested),   PROBE_TEST(test_pkvm),
+		PROBE_TEST(test_no_iommu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

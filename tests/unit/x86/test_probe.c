@@ -4,12 +4,12 @@
 
 static void test_versions(void **state)
 {
-	assert_int_equal(host_version("6.8"), 6 << 16 | 8);
-	assert_int_equal(host_version("6.18.4-rc1+"), 6 << 16 | 18);
-	assert_true(host_version("6.10") > host_version("6.9.99"));
-	assert_true(host_version("7.0-rc1") > host_version("6.99"));
-	assert_int_equal(host_version("six"), 0);
-	assert_int_equal(host_version(""), 0);
+	assert_int_equal(probe_version("6.8"), 6 << 16 | 8);
+	assert_int_equal(probe_version("6.18.4-rc1+"), 6 << 16 | 18);
+	assert_true(probe_version("6.10") > probe_version("6.9.99"));
+	assert_true(probe_version("7.0-rc1") > probe_version("6.99"));
+	assert_int_equal(probe_version("six"), 0);
+	assert_int_equal(probe_version(""), 0);
 }
 
 static void test_words(void **state)
@@ -19,10 +19,10 @@ static void test_words(void **state)
 	probe(f);
 	put(f, "/w", "flags\t: svm_lock svm2\nother: svm\nflags: svm\n");
 	/* Whole words, and of the first such line alone. */
-	assert_false(host_file_has_word(&f->host, "/w", "flags", "svm"));
-	assert_true(host_file_has_word(&f->host, "/w", "flags", "svm2"));
-	assert_true(host_file_has_word(&f->host, "/w", NULL, "svm"));
-	assert_false(host_file_has_word(&f->host, "/nosuch", NULL, "svm"));
+	assert_false(probe_file_has_word(&f->host, "/w", "flags", "svm"));
+	assert_true(probe_file_has_word(&f->host, "/w", "flags", "svm2"));
+	assert_true(probe_file_has_word(&f->host, "/w", NULL, "svm"));
+	assert_false(probe_file_has_word(&f->host, "/nosuch", NULL, "svm"));
 }
 
 static void test_usable(void **state)
@@ -32,23 +32,23 @@ static void test_usable(void **state)
 	put(f, "/sys/module/kvm/holders/kvm_intel", "");
 	probe(f);
 	assert_true(f->host.usable);
-	expect_text(f, HOST_SEC_HOST, "kernel", "Linux 6.8.12-test");
-	expect_text(f, HOST_SEC_HOST, "cpu", "Some CPU");
-	expect_text(f, HOST_SEC_KVM, "device", "/dev/kvm");
-	expect_text(f, HOST_SEC_KVM, "module", "kvm_intel");
-	expect_number(f, HOST_SEC_KVM, "api", 12);
+	expect_text(f, PROBE_SEC_HOST, "kernel", "Linux 6.8.12-test");
+	expect_text(f, PROBE_SEC_HOST, "cpu", "Some CPU");
+	expect_text(f, PROBE_SEC_KVM, "device", "/dev/kvm");
+	expect_text(f, PROBE_SEC_KVM, "module", "kvm_intel");
+	expect_number(f, PROBE_SEC_KVM, "api", 12);
 
 	f->create_vm = -EBUSY;
 	probe(f);
 	assert_false(f->host.usable);
-	expect_no(f, HOST_SEC_KVM, "vm", "another hypervisor");
+	expect_no(f, PROBE_SEC_KVM, "vm", "another hypervisor");
 	f->api = 13;
 	probe(f);
 	assert_false(f->host.usable);
-	expect_no(f, HOST_SEC_KVM, "api", "it is 13, lkvm speaks 12");
+	expect_no(f, PROBE_SEC_KVM, "api", "it is 13, lkvm speaks 12");
 	f->api = -ENOTTY;
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "is not KVM");
+	expect_no(f, PROBE_SEC_KVM, "device", "is not KVM");
 }
 
 static void test_no_kvm(void **state)
@@ -60,33 +60,33 @@ static void test_no_kvm(void **state)
 	unlink_in(f, "/dev/kvm");
 	probe(f);
 	assert_false(f->host.usable);
-	expect_no(f, HOST_SEC_KVM, "device", "in a container, pass it in");
-	assert_true(row(f, HOST_SEC_MEMORY, "dirty-ring")->unasked);
-	assert_int_equal(row(f, HOST_SEC_CPU, "vendor")->answer, HOST_UNKNOWN);
+	expect_no(f, PROBE_SEC_KVM, "device", "in a container, pass it in");
+	assert_true(row(f, PROBE_SEC_MEMORY, "dirty-ring")->unasked);
+	assert_int_equal(row(f, PROBE_SEC_CPU, "vendor")->answer, PROBE_UNKNOWN);
 	/* The rest is told all the same. */
-	expect_number(f, HOST_SEC_SERVICES, "landlock", 4);
+	expect_number(f, PROBE_SEC_SERVICES, "landlock", 4);
 
 	/* Nothing of it: the module that this CPU needs, as far as one can see. */
 	unlink_in(f, "/sys/class/misc/kvm");
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "modprobe kvm_intel, if this kernel has it");
+	expect_no(f, PROBE_SEC_KVM, "device", "modprobe kvm_intel, if this kernel has it");
 	put(f, "/lib/modules/6.8.12-test/modules.builtin", "kernel/fs/ext4/ext4.ko\n");
 	put(f, "/lib/modules/6.8.12-test/modules.dep", "kernel/arch/x86/kvm/kvm-amd.ko: x\n");
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "no module kvm_intel (CONFIG_KVM_INTEL)");
+	expect_no(f, PROBE_SEC_KVM, "device", "no module kvm_intel (CONFIG_KVM_INTEL)");
 	put(f, "/lib/modules/6.8.12-test/modules.dep",
 	    "kernel/fs/xfs/xfs.ko.zst:\nkernel/arch/x86/kvm/kvm-intel.ko.zst: kernel/kvm.ko\n");
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "not loaded: modprobe kvm_intel");
+	expect_no(f, PROBE_SEC_KVM, "device", "not loaded: modprobe kvm_intel");
 	put(f, "/lib/modules/6.8.12-test/modules.builtin", "kernel/arch/x86/kvm/kvm-intel.ko\n");
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "see the kernel's log");
+	expect_no(f, PROBE_SEC_KVM, "device", "see the kernel's log");
 	put(f, "/proc/cpuinfo", "flags : fpu\n");
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "neither vmx nor svm");
+	expect_no(f, PROBE_SEC_KVM, "device", "neither vmx nor svm");
 	put(f, "/proc/cpuinfo", "flags : svm\n");
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "kvm_amd");
+	expect_no(f, PROBE_SEC_KVM, "device", "kvm_amd");
 }
 
 /* A node that systemd made ahead of the driver: to open it would load a module. */
@@ -99,10 +99,10 @@ static void test_loads_nothing(void **state)
 	put(f, "/dev/net/tun", "");
 	probe(f);
 	assert_int_equal(f->opened, 0);
-	expect_no(f, HOST_SEC_KVM, "device", "modprobe kvm_intel");
-	expect_yes(f, HOST_SEC_DEVICES, "tun");
-	assert_contains(row(f, HOST_SEC_DEVICES, "tun")->note, "module tun is loaded when");
-	expect_no(f, HOST_SEC_DEVICES, "tun-features", "needs tun");
+	expect_no(f, PROBE_SEC_KVM, "device", "modprobe kvm_intel");
+	expect_yes(f, PROBE_SEC_DEVICES, "tun");
+	assert_contains(row(f, PROBE_SEC_DEVICES, "tun")->note, "module tun is loaded when");
+	expect_no(f, PROBE_SEC_DEVICES, "tun-features", "needs tun");
 
 	/* Without sysfs there is no telling: KVM was asked for. */
 	unlink_in(f, "/sys");
@@ -119,7 +119,7 @@ static void test_permission(void **state)
 	f->open_kvm = -EACCES;
 	assert_int_equal(chmod(kvm, 0600), 0);
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "only root may use it (mode 0600)");
+	expect_no(f, PROBE_SEC_KVM, "device", "only root may use it (mode 0600)");
 	assert_int_equal(chmod(kvm, 0666), 0);
 	assert_int_equal(chown(kvm, (uid_t)-1, getgid()), 0);
 	/* The group's own advice needs a group that is not root's; root can make one. */
@@ -130,10 +130,10 @@ static void test_permission(void **state)
 	group = xasprintf("root:x:0:\nkvm:x:%u:someone\n", st.st_gid);
 	put(f, "/etc/group", group);
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "usermod -aG kvm USER");
+	expect_no(f, PROBE_SEC_KVM, "device", "usermod -aG kvm USER");
 	assert_int_equal(chmod(kvm, 0606), 0);
 	probe(f);
-	expect_no(f, HOST_SEC_KVM, "device", "container or a security module");
+	expect_no(f, PROBE_SEC_KVM, "device", "container or a security module");
 	free(group);
 	free(kvm);
 }
@@ -151,21 +151,21 @@ static void test_caps(void **state)
 	put(f, "/sys/module/kvm/parameters/enable_pmu", "N\n");
 	probe(f);
 	/* What the VM says counts; what only the device knows is for other types. */
-	expect_number(f, HOST_SEC_LIMITS, "memory-slots", 32764);
-	assert_null(row(f, HOST_SEC_LIMITS, "memory-slots")->note);
-	expect_yes(f, HOST_SEC_MEMORY, "guest-memfd");
-	assert_string_equal(row(f, HOST_SEC_MEMORY, "guest-memfd")->note, "not for ordinary VMs");
-	expect_text(f, HOST_SEC_MEMORY, "dirty-log-manual", "manual-protect initially-set");
-	expect_text(f, HOST_SEC_INTERRUPTS, "x2apic-api", "32bit-ids eoi-suppression-off bit5");
-	expect_text(f, HOST_SEC_EXECUTION, "hypercall-exit", "map-gpa-range");
+	expect_number(f, PROBE_SEC_LIMITS, "memory-slots", 32764);
+	assert_null(row(f, PROBE_SEC_LIMITS, "memory-slots")->note);
+	expect_yes(f, PROBE_SEC_MEMORY, "guest-memfd");
+	assert_string_equal(row(f, PROBE_SEC_MEMORY, "guest-memfd")->note, "not for ordinary VMs");
+	expect_text(f, PROBE_SEC_MEMORY, "dirty-log-manual", "manual-protect initially-set");
+	expect_text(f, PROBE_SEC_INTERRUPTS, "x2apic-api", "32bit-ids eoi-suppression-off bit5");
+	expect_text(f, PROBE_SEC_EXECUTION, "hypercall-exit", "map-gpa-range");
 	/* Reasons: the kernel, a parameter, the usual one, none in particular. */
-	expect_no(f, HOST_SEC_MEMORY, "pre-fault", "Linux 6.11 brought it, this is 6.8.12-test");
-	expect_no(f, HOST_SEC_CPU, "pmu-switch", "module parameter kvm.enable_pmu is off (/sys/");
-	expect_no(f, HOST_SEC_CPU, "hyperv", "CONFIG_KVM_HYPERV");
-	expect_no(f, HOST_SEC_MEMORY, "user-memory2", "this KVM does not offer it; new in Linux");
+	expect_no(f, PROBE_SEC_MEMORY, "pre-fault", "Linux 6.11 brought it, this is 6.8.12-test");
+	expect_no(f, PROBE_SEC_CPU, "pmu-switch", "module parameter kvm.enable_pmu is off (/sys/");
+	expect_no(f, PROBE_SEC_CPU, "hyperv", "CONFIG_KVM_HYPERV");
+	expect_no(f, PROBE_SEC_MEMORY, "user-memory2", "this KVM does not offer it; new in Linux");
 	put(f, "/sys/module/kvm/parameters/enable_pmu", "Y\n");
 	probe(f);
-	expect_no(f, HOST_SEC_CPU, "pmu-switch", "no virtual PMU");
+	expect_no(f, PROBE_SEC_CPU, "pmu-switch", "no virtual PMU");
 }
 
 static void test_in_place(void **state)
@@ -173,19 +173,19 @@ static void test_in_place(void **state)
 	struct fake *f = *state;
 
 	probe(f);
-	expect_no(f, HOST_SEC_MEMORY, "guest-memfd-in-place", "needs guest-memfd");
+	expect_no(f, PROBE_SEC_MEMORY, "guest-memfd-in-place", "needs guest-memfd");
 	f->vm_caps[KVM_CAP_GUEST_MEMFD] = 1;
 	probe(f);
-	expect_no(f, HOST_SEC_MEMORY, "guest-memfd-in-place", "not in this kernel");
+	expect_no(f, PROBE_SEC_MEMORY, "guest-memfd-in-place", "not in this kernel");
 	f->in_place = -EINVAL;
 	probe(f);
-	expect_yes(f, HOST_SEC_MEMORY, "guest-memfd-in-place");
+	expect_yes(f, PROBE_SEC_MEMORY, "guest-memfd-in-place");
 	f->in_place = 0;
 	probe(f);
-	assert_int_equal(row(f, HOST_SEC_MEMORY, "guest-memfd-in-place")->answer, HOST_UNKNOWN);
+	assert_int_equal(row(f, PROBE_SEC_MEMORY, "guest-memfd-in-place")->answer, PROBE_UNKNOWN);
 }
 
-#define VHOST_NET HOST_SEC_DEVICES, "vhost-net"
+#define VHOST_NET PROBE_SEC_DEVICES, "vhost-net"
 static void test_devices(void **state)
 {
 	struct fake *f = *state;
@@ -201,10 +201,11 @@ static void test_devices(void **state)
 	put(f, "/lib/modules/6.8.12-test/modules.dep", "kernel/drivers/vhost/vhost_net.ko.xz:\n");
 	probe(f);
 	expect_no(f, VHOST_NET, "modprobe vhost_net");
-	expect_no(f, HOST_SEC_DEVICES, "vhost-vsock", "no module vhost_vsock (CONFIG_VHOST_VSOCK)");
-	expect_no(f, HOST_SEC_DEVICES, "iommu-groups", "intel_iommu=on");
-	expect_no(f, HOST_SEC_DEVICES, "kvm-vfio", "CONFIG_KVM_VFIO");
-	expect_no(f, HOST_SEC_DEVICES, "vfio-cdev", "bind a device");
+	expect_no(f, PROBE_SEC_DEVICES, "vhost-vsock",
+		  "no module vhost_vsock (CONFIG_VHOST_VSOCK)");
+	expect_no(f, PROBE_SEC_DEVICES, "iommu-groups", "intel_iommu=on");
+	expect_no(f, PROBE_SEC_DEVICES, "kvm-vfio", "CONFIG_KVM_VFIO");
+	expect_no(f, PROBE_SEC_DEVICES, "vfio-cdev", "bind a device");
 	put(f, "/sys/class/misc/vhost-net/dev", "");
 	probe(f);
 	expect_no(f, VHOST_NET, "in a container, pass it in");
@@ -221,15 +222,15 @@ static void test_devices(void **state)
 	put(f, "/proc/cmdline", "quiet intel_iommu=off\n");
 	put(f, "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "N\n");
 	probe(f);
-	expect_no(f, HOST_SEC_DEVICES, "vhost-scsi", "no module vhost_scsi");
-	expect_no(f, HOST_SEC_DEVICES, "iommu-groups", "take intel_iommu=off away");
-	expect_no(f, HOST_SEC_DEVICES, "vfio-noiommu", "is off (/sys/module/vfio");
+	expect_no(f, PROBE_SEC_DEVICES, "vhost-scsi", "no module vhost_scsi");
+	expect_no(f, PROBE_SEC_DEVICES, "iommu-groups", "take intel_iommu=off away");
+	expect_no(f, PROBE_SEC_DEVICES, "vfio-noiommu", "is off (/sys/module/vfio");
 	put_dir(f, "/sys/kernel/iommu_groups/0");
 	put_dir(f, "/sys/kernel/iommu_groups/1");
 	put(f, "/dev/vfio/devices/vfio0", "");
 	probe(f);
-	expect_number(f, HOST_SEC_DEVICES, "iommu-groups", 2);
-	expect_number(f, HOST_SEC_DEVICES, "vfio-cdev", 1);
+	expect_number(f, PROBE_SEC_DEVICES, "iommu-groups", 2);
+	expect_number(f, PROBE_SEC_DEVICES, "vfio-cdev", 1);
 }
 
 static void test_tun(void **state)
@@ -239,11 +240,11 @@ static void test_tun(void **state)
 	put(f, "/dev/net/tun", "");
 	put(f, "/sys/class/misc/tun/dev", "");
 	probe(f);
-	expect_text(f, HOST_SEC_DEVICES, "tun-features", "tap vnet-hdr bit20");
-	expect_no(f, HOST_SEC_DEVICES, "tun-hash", "not in this kernel");
+	expect_text(f, PROBE_SEC_DEVICES, "tun-features", "tap vnet-hdr bit20");
+	expect_no(f, PROBE_SEC_DEVICES, "tun-hash", "not in this kernel");
 	f->tun_hash = 0;
 	probe(f);
-	expect_yes(f, HOST_SEC_DEVICES, "tun-hash");
+	expect_yes(f, PROBE_SEC_DEVICES, "tun-hash");
 }
 
 static void test_memory(void **state)
@@ -253,9 +254,9 @@ static void test_memory(void **state)
 	char path[128];
 
 	probe(f);
-	expect_no(f, HOST_SEC_MEMORY, "hugetlb", "CONFIG_HUGETLBFS");
-	expect_no(f, HOST_SEC_MEMORY, "hugetlbfs", "mount -t hugetlbfs");
-	expect_no(f, HOST_SEC_MEMORY, "transparent-huge-pages", "CONFIG_TRANSPARENT_HUGEPAGE");
+	expect_no(f, PROBE_SEC_MEMORY, "hugetlb", "CONFIG_HUGETLBFS");
+	expect_no(f, PROBE_SEC_MEMORY, "hugetlbfs", "mount -t hugetlbfs");
+	expect_no(f, PROBE_SEC_MEMORY, "transparent-huge-pages", "CONFIG_TRANSPARENT_HUGEPAGE");
 	put(f, "/proc/mounts",
 	    "none /huge\\040pages hugetlbfs rw 0 0\nx /hugetlbfs tmpfs rw 0 0\nbroken\n"
 	    "none /h1 hugetlbfs rw,pagesize=1G 0 0\n");
@@ -263,18 +264,18 @@ static void test_memory(void **state)
 	snprintf(path, sizeof(path), "%snr_hugepages", pool);
 	put(f, path, "0\n");
 	probe(f);
-	expect_text(f, HOST_SEC_MEMORY, "hugetlbfs", "/huge\\040pages /h1");
-	expect_no(f, HOST_SEC_MEMORY, "transparent-huge-pages", "echo madvise > /sys");
-	expect_no(f, HOST_SEC_MEMORY, "hugetlb-2M", "echo N > /sys/kernel/mm/hugepages/");
+	expect_text(f, PROBE_SEC_MEMORY, "hugetlbfs", "/huge\\040pages /h1");
+	expect_no(f, PROBE_SEC_MEMORY, "transparent-huge-pages", "echo madvise > /sys");
+	expect_no(f, PROBE_SEC_MEMORY, "hugetlb-2M", "echo N > /sys/kernel/mm/hugepages/");
 	put(f, path, "8\n");
 	probe(f);
-	expect_no(f, HOST_SEC_MEMORY, "hugetlb-2M", "all 8 pages are in use");
+	expect_no(f, PROBE_SEC_MEMORY, "hugetlb-2M", "all 8 pages are in use");
 	snprintf(path, sizeof(path), "%sfree_hugepages", pool);
 	put(f, path, "5\n");
 	put(f, "/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
 	probe(f);
-	expect_text(f, HOST_SEC_MEMORY, "hugetlb-2M", "5 of 8 pages are free");
-	expect_text(f, HOST_SEC_MEMORY, "transparent-huge-pages", "madvise");
+	expect_text(f, PROBE_SEC_MEMORY, "hugetlb-2M", "5 of 8 pages are free");
+	expect_text(f, PROBE_SEC_MEMORY, "transparent-huge-pages", "madvise");
 }
 
 static void test_services(void **state)
@@ -282,31 +283,31 @@ static void test_services(void **state)
 	struct fake *f = *state;
 
 	probe(f);
-	expect_yes(f, HOST_SEC_SERVICES, "io-uring");
-	expect_yes(f, HOST_SEC_SERVICES, "seccomp");
+	expect_yes(f, PROBE_SEC_SERVICES, "io-uring");
+	expect_yes(f, PROBE_SEC_SERVICES, "seccomp");
 	f->io_uring = -EPERM;
 	f->landlock = -EOPNOTSUPP;
 	f->seccomp = -EINVAL;
 	probe(f);
-	expect_no(f, HOST_SEC_SERVICES, "io-uring", "seccomp filter");
-	expect_no(f, HOST_SEC_SERVICES, "landlock", "lsm=");
-	expect_no(f, HOST_SEC_SERVICES, "seccomp", "CONFIG_SECCOMP_FILTER");
+	expect_no(f, PROBE_SEC_SERVICES, "io-uring", "seccomp filter");
+	expect_no(f, PROBE_SEC_SERVICES, "landlock", "lsm=");
+	expect_no(f, PROBE_SEC_SERVICES, "seccomp", "CONFIG_SECCOMP_FILTER");
 	put(f, "/proc/sys/kernel/io_uring_disabled", "1\n");
 	probe(f);
-	expect_no(f, HOST_SEC_SERVICES, "io-uring", "io_uring_group");
+	expect_no(f, PROBE_SEC_SERVICES, "io-uring", "io_uring_group");
 	/* Root may set it up where it is 1, nobody where it is 2. */
 	f->io_uring = -EFAULT;
 	probe(f);
-	expect_yes(f, HOST_SEC_SERVICES, "io-uring");
+	expect_yes(f, PROBE_SEC_SERVICES, "io-uring");
 	f->io_uring = -EPERM;
 	put(f, "/proc/sys/kernel/io_uring_disabled", "2\n");
 	f->landlock = -ENOSYS;
 	probe(f);
-	expect_no(f, HOST_SEC_SERVICES, "io-uring", "is 2: write 0");
-	expect_no(f, HOST_SEC_SERVICES, "landlock", "CONFIG_SECURITY_LANDLOCK");
+	expect_no(f, PROBE_SEC_SERVICES, "io-uring", "is 2: write 0");
+	expect_no(f, PROBE_SEC_SERVICES, "landlock", "CONFIG_SECURITY_LANDLOCK");
 	f->io_uring = -ENOSYS;
 	probe(f);
-	expect_no(f, HOST_SEC_SERVICES, "io-uring", "CONFIG_IO_URING");
+	expect_no(f, PROBE_SEC_SERVICES, "io-uring", "CONFIG_IO_URING");
 }
 
 /* A key that came twice would hide the first of its values in JSON. */
@@ -317,14 +318,14 @@ static void test_keys(void **state)
 	probe(f);
 	assert_true(f->host.nr_rows > 200);
 	for (size_t i = 0; i < f->host.nr_rows; i++) {
-		const struct host_row *r = f->host.rows[i];
+		const struct probe_row *r = f->host.rows[i];
 
-		assert_ptr_equal(host_find(&f->host, r->section, r->name), r);
+		assert_ptr_equal(probe_find(&f->host, r->section, r->name), r);
 		assert_int_equal(strspn(r->name, "abcdefghijklmnopqrstuvwxyz0123456789.-M"),
 				 strlen(r->name));
 		/* No answer but yes comes without its reason. */
-		assert_true(r->answer == HOST_YES || (r->why && *r->why));
-		assert_true(!r->since || host_version(r->since));
+		assert_true(r->answer == PROBE_YES || (r->why && *r->why));
+		assert_true(!r->since || probe_version(r->since));
 	}
 }
 
@@ -335,9 +336,9 @@ static char *printed(struct fake *f, bool json, bool verbose)
 	FILE *out = open_memstream(&text, &len);
 
 	if (json)
-		host_print_json(&f->host, out);
+		probe_print_json(&f->host, out);
 	else
-		host_print_table(&f->host, verbose, out);
+		probe_print_table(&f->host, verbose, out);
 	fclose(out);
 	return text;
 }
@@ -386,20 +387,13 @@ static void test_print(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_versions),
-		HOST_TEST(test_words),
-		HOST_TEST(test_usable),
-		HOST_TEST(test_no_kvm),
-		HOST_TEST(test_loads_nothing),
-		HOST_TEST(test_permission),
-		HOST_TEST(test_caps),
-		HOST_TEST(test_in_place),
-		HOST_TEST(test_devices),
-		HOST_TEST(test_tun),
-		HOST_TEST(test_memory),
-		HOST_TEST(test_services),
-		HOST_TEST(test_keys),
-		HOST_TEST(test_print),
+		cmocka_unit_test(test_versions), PROBE_TEST(test_words),
+		PROBE_TEST(test_usable),	 PROBE_TEST(test_no_kvm),
+		PROBE_TEST(test_loads_nothing),	 PROBE_TEST(test_permission),
+		PROBE_TEST(test_caps),		 PROBE_TEST(test_in_place),
+		PROBE_TEST(test_devices),	 PROBE_TEST(test_tun),
+		PROBE_TEST(test_memory),	 PROBE_TEST(test_services),
+		PROBE_TEST(test_keys),		 PROBE_TEST(test_print),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
 /* The rows of `lkvm host` as a table for people and as JSON (RFC 8259) for programs. */
 #include <ctype.h>
 
-#include "lkvm/host.h"
+#include "lkvm/probe.h"
 
 #define NAME_WIDTH  24
 #define TABLE_WIDTH 100
@@ -10,19 +10,19 @@
 static const struct {
 	const char *key;
 	const char *heading;
-} sections[NR_HOST_SECTIONS] = {
-	[HOST_SEC_HOST] = { "host", "Host" },
-	[HOST_SEC_KVM] = { "kvm", "KVM" },
-	[HOST_SEC_LIMITS] = { "limits", "Limits of a VM" },
-	[HOST_SEC_INTERRUPTS] = { "interrupts", "Interrupts" },
-	[HOST_SEC_CPU] = { "cpu", "CPU of a guest" },
-	[HOST_SEC_TIME] = { "time", "Time" },
-	[HOST_SEC_NESTED] = { "nested", "Nested virtualization" },
-	[HOST_SEC_CONFIDENTIAL] = { "confidential", "Confidential guests" },
-	[HOST_SEC_MEMORY] = { "memory", "Memory" },
-	[HOST_SEC_EXECUTION] = { "execution", "Execution and exits" },
-	[HOST_SEC_DEVICES] = { "devices", "Devices of the host" },
-	[HOST_SEC_SERVICES] = { "services", "Services of the host's kernel" },
+} sections[NR_PROBE_SECTIONS] = {
+	[PROBE_SEC_HOST] = { "host", "Host" },
+	[PROBE_SEC_KVM] = { "kvm", "KVM" },
+	[PROBE_SEC_LIMITS] = { "limits", "Limits of a VM" },
+	[PROBE_SEC_INTERRUPTS] = { "interrupts", "Interrupts" },
+	[PROBE_SEC_CPU] = { "cpu", "CPU of a guest" },
+	[PROBE_SEC_TIME] = { "time", "Time" },
+	[PROBE_SEC_NESTED] = { "nested", "Nested virtualization" },
+	[PROBE_SEC_CONFIDENTIAL] = { "confidential", "Confidential guests" },
+	[PROBE_SEC_MEMORY] = { "memory", "Memory" },
+	[PROBE_SEC_EXECUTION] = { "execution", "Execution and exits" },
+	[PROBE_SEC_DEVICES] = { "devices", "Devices of the host" },
+	[PROBE_SEC_SERVICES] = { "services", "Services of the host's kernel" },
 };
 
 /* A byte that came from a file of the host could be anything; a terminal obeys control codes. */
@@ -32,14 +32,14 @@ static void put_plain(const char *s, FILE *out)
 		fputc(iscntrl((unsigned char)*s) ? '?' : *s, out);
 }
 
-static const char *answer_word(const struct host_row *row)
+static const char *answer_word(const struct probe_row *row)
 {
 	static const char *const words[] = { "?", "no", "yes" };
 
 	return words[row->answer];
 }
 
-static void print_details(const struct host_row *row, FILE *out)
+static void print_details(const struct probe_row *row, FILE *out)
 {
 	const char *sep = "";
 
@@ -59,20 +59,20 @@ static void print_details(const struct host_row *row, FILE *out)
 	fputs(")\n", out);
 }
 
-static void print_row(const struct host_row *row, bool verbose, FILE *out)
+static void print_row(const struct probe_row *row, bool verbose, FILE *out)
 {
 	fprintf(out, "  %-*s %-3s", NAME_WIDTH, row->name, answer_word(row));
-	if (row->type == HOST_NUMBER)
+	if (row->type == PROBE_NUMBER)
 		fprintf(out, row->hex ? "  0x%llx" : "  %llu", row->number);
-	if (row->text && row->type != HOST_NO_VALUE) {
+	if (row->text && row->type != PROBE_NO_VALUE) {
 		fputs("  ", out);
 		put_plain(row->text, out);
 	}
-	if (row->answer == HOST_YES && row->note) {
-		fputs(row->type == HOST_NO_VALUE ? "  " : "; ", out);
+	if (row->answer == PROBE_YES && row->note) {
+		fputs(row->type == PROBE_NO_VALUE ? "  " : "; ", out);
 		put_plain(row->note, out);
 	}
-	if (row->answer != HOST_YES && row->why) {
+	if (row->answer != PROBE_YES && row->why) {
 		fputs("  ", out);
 		put_plain(row->why, out);
 	}
@@ -83,22 +83,22 @@ static void print_row(const struct host_row *row, bool verbose, FILE *out)
 
 enum feature_group { OFFERED, WITHHELD, LACKING, NR_FEATURE_GROUPS };
 
-static enum feature_group group_of(const struct host_row *row)
+static enum feature_group group_of(const struct probe_row *row)
 {
-	if (row->answer == HOST_YES)
+	if (row->answer == PROBE_YES)
 		return OFFERED;
 	return row->withheld ? WITHHELD : LACKING;
 }
 
 /* The names of one group of features, in lines that begin below each other. */
-static void print_features(const struct host *h, enum host_section section,
+static void print_features(const struct probe *h, enum probe_section section,
 			   enum feature_group group, FILE *out)
 {
 	static const char *const names[] = { "features", "in the CPU, not from KVM", "not there" };
 	size_t indent = NAME_WIDTH + 3, column = 0;
 
 	for (size_t i = 0; i < h->nr_rows; i++) {
-		const struct host_row *row = h->rows[i];
+		const struct probe_row *row = h->rows[i];
 		size_t len = strlen(row->name);
 
 		if (row->section != section || !row->feature || row->unasked ||
@@ -118,13 +118,14 @@ static void print_features(const struct host *h, enum host_section section,
 		fputc('\n', out);
 }
 
-static void print_section(const struct host *h, enum host_section section, bool verbose, FILE *out)
+static void print_section(const struct probe *h, enum probe_section section, bool verbose,
+			  FILE *out)
 {
 	u32 unasked = 0;
 
 	fprintf(out, "%s%s\n", section ? "\n" : "", sections[section].heading);
 	for (size_t i = 0; i < h->nr_rows; i++) {
-		const struct host_row *row = h->rows[i];
+		const struct probe_row *row = h->rows[i];
 
 		if (row->section != section)
 			continue;
@@ -140,9 +141,9 @@ static void print_section(const struct host *h, enum host_section section, bool 
 		fprintf(out, "  (%u more that KVM would have to be asked for)\n", unasked);
 }
 
-void host_print_table(const struct host *h, bool verbose, FILE *out)
+void probe_print_table(const struct probe *h, bool verbose, FILE *out)
 {
-	for (enum host_section s = 0; s < NR_HOST_SECTIONS; s++)
+	for (enum probe_section s = 0; s < NR_PROBE_SECTIONS; s++)
 		print_section(h, s, verbose, out);
 }
 
@@ -219,22 +220,22 @@ static void json_member(const char *key, const char *value, FILE *out)
 	json_string(value, out);
 }
 
-static void json_row(const struct host_row *row, FILE *out)
+static void json_row(const struct probe_row *row, FILE *out)
 {
 	static const char *const words[] = { "null", "false", "true" };
 
 	fputs("\t\t\t", out);
 	json_string(row->name, out);
 	fprintf(out, ": {\"available\": %s", words[row->answer]);
-	if (row->type != HOST_NO_VALUE)
+	if (row->type != PROBE_NO_VALUE)
 		fputs(", \"value\": ", out);
-	if (row->type == HOST_NUMBER)
+	if (row->type == PROBE_NUMBER)
 		fprintf(out, "%llu", row->number);
-	else if (row->type == HOST_TEXT)
+	else if (row->type == PROBE_TEXT)
 		json_string(row->text, out);
-	else if (row->type == HOST_LIST)
+	else if (row->type == PROBE_LIST)
 		json_list(row->text, out);
-	if (row->answer == HOST_YES)
+	if (row->answer == PROBE_YES)
 		json_member("note", row->note, out);
 	else
 		json_member("why", row->why, out);
@@ -245,12 +246,12 @@ static void json_row(const struct host_row *row, FILE *out)
 	fputc('}', out);
 }
 
-void host_print_json(const struct host *h, FILE *out)
+void probe_print_json(const struct probe *h, FILE *out)
 {
 	fprintf(out, "{\n\t\"format\": 1,\n\t\"lkvm\": \"%s\",\n\t\"usable\": %s,\n", LKVM_VERSION,
 		h->usable ? "true" : "false");
 	fputs("\t\"sections\": {", out);
-	for (enum host_section s = 0; s < NR_HOST_SECTIONS; s++) {
+	for (enum probe_section s = 0; s < NR_PROBE_SECTIONS; s++) {
 		const char *sep = "\n";
 
 		fprintf(out, "%s\n\t\t\"%s\": {", s ? "," : "", sections[s].key);

@@ -5,11 +5,11 @@
  */
 #include <stdio.h>
 
-#include "arm.h"
-#include "cpu.h"
-#include "host.h"
-#include "lkvm/host.h"
+#include "../../arm/arm.h"
+#include "../../arm/cpu.h"
+#include "arch.h"
 #include "lkvm/kvm.h"
+#include "lkvm/probe.h"
 
 /* Arm ARM, D24.5.9: PMCR_EL0.N, the number of event counters. */
 #define PMCR_EL0     ARM64_SYS_REG(3, 3, 9, 12, 0)
@@ -24,19 +24,19 @@ struct scratch {
 	bool masks; /* it is known which bits are writable */
 };
 
-static int kvm(const struct host *h, int fd, unsigned long request, const void *arg)
+static int kvm(const struct probe *h, int fd, unsigned long request, const void *arg)
 {
 	return h->sys->ioctl(h->sys->opaque, fd, request, (unsigned long)arg);
 }
 
-static bool get_reg(const struct host *h, int fd, u64 id, void *value)
+static bool get_reg(const struct probe *h, int fd, u64 id, void *value)
 {
 	const struct kvm_one_reg reg = { .id = id, .addr = (u64)(uintptr_t)value };
 
 	return kvm(h, fd, KVM_GET_ONE_REG, &reg) >= 0;
 }
 
-static int init_vcpu(const struct host *h, int fd, struct scratch *s)
+static int init_vcpu(const struct probe *h, int fd, struct scratch *s)
 {
 	struct kvm_vcpu_init init = { 0 };
 	int ret = kvm(h, h->vm_fd, KVM_ARM_PREFERRED_TARGET, &init);
@@ -45,20 +45,20 @@ static int init_vcpu(const struct host *h, int fd, struct scratch *s)
 		return ret;
 	memset(init.features, 0, sizeof(init.features));
 	init.features[0] = BIT(KVM_ARM_VCPU_PSCI_0_2);
-	s->sve = host_check_vm(h, KVM_CAP_ARM_SVE);
-	s->pmu = host_check_vm(h, KVM_CAP_ARM_PMU_V3);
+	s->sve = probe_check_vm(h, KVM_CAP_ARM_SVE);
+	s->pmu = probe_check_vm(h, KVM_CAP_ARM_PMU_V3);
 	if (s->sve)
 		init.features[0] |= BIT(KVM_ARM_VCPU_SVE);
 	if (s->pmu)
 		init.features[0] |= BIT(KVM_ARM_VCPU_PMU_V3);
-	if (host_check_vm(h, KVM_CAP_ARM_PTRAUTH_ADDRESS) &&
-	    host_check_vm(h, KVM_CAP_ARM_PTRAUTH_GENERIC))
+	if (probe_check_vm(h, KVM_CAP_ARM_PTRAUTH_ADDRESS) &&
+	    probe_check_vm(h, KVM_CAP_ARM_PTRAUTH_GENERIC))
 		init.features[0] |=
 			BIT(KVM_ARM_VCPU_PTRAUTH_ADDRESS) | BIT(KVM_ARM_VCPU_PTRAUTH_GENERIC);
 	return kvm(h, fd, KVM_ARM_VCPU_INIT, &init);
 }
 
-static void read_masks(const struct host *h, struct scratch *s)
+static void read_masks(const struct probe *h, struct scratch *s)
 {
 	u64 masks[KVM_ARM_FEATURE_ID_RANGE_SIZE] = { 0 };
 	const struct reg_mask_range range = {
@@ -66,7 +66,7 @@ static void read_masks(const struct host *h, struct scratch *s)
 		.range = KVM_ARM_FEATURE_ID_RANGE,
 	};
 
-	if (!host_check_vm(h, KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES) ||
+	if (!probe_check_vm(h, KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES) ||
 	    kvm(h, h->vm_fd, KVM_ARM_GET_REG_WRITABLE_MASKS, &range) < 0)
 		return;
 	s->masks = true;
@@ -74,14 +74,14 @@ static void read_masks(const struct host *h, struct scratch *s)
 }
 
 /* 0, or why nothing is known. */
-static int read_vcpu(const struct host *h, struct scratch *s)
+static int read_vcpu(const struct probe *h, struct scratch *s)
 {
 	const struct kvm_enable_cap mte = { .cap = KVM_CAP_ARM_MTE };
 	int fd, ret, feature = KVM_ARM_VCPU_SVE;
 	u64 pmcr = 0;
 
 	/* The VM must have it before its first vcpu, whose registers then show it. */
-	if (host_check_vm(h, KVM_CAP_ARM_MTE))
+	if (probe_check_vm(h, KVM_CAP_ARM_MTE))
 		kvm(h, h->vm_fd, KVM_ENABLE_CAP, &mte);
 	fd = h->sys->ioctl(h->sys->opaque, h->vm_fd, KVM_CREATE_VCPU, 0);
 	if (fd < 0)
@@ -109,63 +109,63 @@ out:
 	return ret;
 }
 
-static void feature_row(struct host *h, const struct arm_cpu_prop *prop, const struct scratch *s,
+static void feature_row(struct probe *h, const struct arm_cpu_prop *prop, const struct scratch *s,
 			int error)
 {
-	struct host_row *row;
+	struct probe_row *row;
 
 	/* Two fields of one name: the first tells. */
-	if (prop->kind != ARM_PROP_FIELD || host_find(h, HOST_SEC_CPU, prop->name))
+	if (prop->kind != ARM_PROP_FIELD || probe_find(h, PROBE_SEC_CPU, prop->name))
 		return;
-	row = host_row(h, HOST_SEC_CPU, prop->name, NULL);
+	row = probe_row(h, PROBE_SEC_CPU, prop->name, NULL);
 	row->feature = true;
 	if (h->vm_fd < 0) {
-		host_unasked(row);
+		probe_unasked(row);
 	} else if (error) {
-		host_unknown(row, "no vcpu can be made: %s", strerror(-error));
+		probe_unknown(row, "no vcpu can be made: %s", strerror(-error));
 	} else if (!arm_prop_present(prop, s->regs.value[prop->reg])) {
-		host_no(row, "not in these CPUs, or KVM does not pass it on");
+		probe_no(row, "not in these CPUs, or KVM does not pass it on");
 	} else {
-		host_yes(row);
+		probe_yes(row);
 		if (s->masks && !(s->regs.writable[prop->reg] >> prop->shift & 0xf))
-			host_note(row, "fixed: --cpu cannot take it away");
+			probe_note(row, "fixed: --cpu cannot take it away");
 	}
 }
 
 /* A row that needs a vcpu with @there. */
-static struct host_row *vcpu_row(struct host *h, const char *name, const char *brings, bool there,
-				 int error, const char *missing)
+static struct probe_row *vcpu_row(struct probe *h, const char *name, const char *brings, bool there,
+				  int error, const char *missing)
 {
-	struct host_row *row = host_row(h, HOST_SEC_CPU, name, brings);
+	struct probe_row *row = probe_row(h, PROBE_SEC_CPU, name, brings);
 
 	if (h->vm_fd < 0)
-		host_unasked(row);
+		probe_unasked(row);
 	else if (error)
-		host_unknown(row, "no vcpu can be made: %s", strerror(-error));
+		probe_unknown(row, "no vcpu can be made: %s", strerror(-error));
 	else if (!there)
-		host_no(row, "%s", missing);
+		probe_no(row, "%s", missing);
 	else
 		return row;
 	return NULL;
 }
 
-void arm_host_cpu_rows(struct host *h)
+void arm_probe_cpu_rows(struct probe *h)
 {
 	struct scratch s = { 0 };
 	int error = h->vm_fd < 0 ? 0 : read_vcpu(h, &s);
-	struct host_row *row;
+	struct probe_row *row;
 	char list[512];
 
 	row = vcpu_row(h, "sve-lengths", "bits of SVE vectors: --sve-max-vl", s.sve, error,
 		       "no SVE");
 	if (row)
-		host_text(row, "%s", arm_sve_list(s.vls, list, sizeof(list)));
+		probe_text(row, "%s", arm_sve_list(s.vls, list, sizeof(list)));
 	row = vcpu_row(h, "pmu-counters", "event counters, beside the one of cycles", s.pmu, error,
 		       "no PMU");
 	if (row)
-		host_number(row, s.counters);
-	row = host_row(h, HOST_SEC_CPU, "sme", "matrices");
-	host_no(row, "no KVM up to Linux 7.3 gives it to guests");
+		probe_number(row, s.counters);
+	row = probe_row(h, PROBE_SEC_CPU, "sme", "matrices");
+	probe_no(row, "no KVM up to Linux 7.3 gives it to guests");
 	for (size_t i = 0; i < arm_nr_cpu_props; i++)
 		feature_row(h, &arm_cpu_props[i], &s, error);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of x86/ that serve `lkvm host` share: host.c, host-caps.c, host-cpu.c,
- * host-coco.c. */
-#ifndef LKVM_X86_HOST_H
-#define LKVM_X86_HOST_H
+/* What the files of this folder share: rows.c, caps.c, cpu.c,
+ * coco.c. */
+#ifndef LKVM_X86_PROBE_H
+#define LKVM_X86_PROBE_H
 
 #include "lkvm/types.h"
 
-struct host;
+struct probe;
 struct kvm_cpuid2;
 
 /*
@@ -28,22 +28,22 @@ extern const size_t x86_nr_cpu_props;
 u32 x86_cpu_prop_value(const struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *prop);
 
 /* KVM_GET_SUPPORTED_CPUID, to be freed; NULL when it cannot be had. */
-struct kvm_cpuid2 *x86_host_supported(const struct host *h);
+struct kvm_cpuid2 *x86_probe_supported(const struct probe *h);
 /* The leaves of x86_cpu_props as this CPU has them, to be freed. */
-struct kvm_cpuid2 *x86_host_hardware(void);
+struct kvm_cpuid2 *x86_probe_hardware(void);
 /*
  * The rows of the CPU: what KVM supports (@supported; NULL: not known), and which of the CPU's own
  * (@hardware) it withholds.
  */
-void x86_host_cpu_rows(struct host *h, const struct kvm_cpuid2 *supported,
-		       const struct kvm_cpuid2 *hardware);
-void x86_host_nested_rows(struct host *h, const struct kvm_cpuid2 *supported);
-void x86_host_coco_rows(struct host *h);
-/* host-caps.c: the capabilities of KVM that only x86 has. */
-void x86_host_caps(struct host *h);
+void x86_probe_cpu_rows(struct probe *h, const struct kvm_cpuid2 *supported,
+			const struct kvm_cpuid2 *hardware);
+void x86_probe_nested_rows(struct probe *h, const struct kvm_cpuid2 *supported);
+void x86_probe_coco_rows(struct probe *h);
+/* caps.c: the capabilities of KVM that only x86 has. */
+void x86_probe_caps(struct probe *h);
 
 /* Does /proc/cpuinfo show @flag? For reasons only: what can be used, KVM says. */
-bool x86_host_cpu_flag(const struct host *h, const char *flag);
-bool x86_host_is_amd(const struct host *h);
+bool x86_probe_cpu_flag(const struct probe *h, const char *flag);
+bool x86_probe_is_amd(const struct probe *h);
 
 #endif

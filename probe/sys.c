@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The host's files, modules and device nodes, as `lkvm host` reads them: all below the root of
- * struct host_sys, nothing written, no driver loaded.
+ * struct probe_sys, nothing written, no driver loaded.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lkvm/host.h"
 #include "lkvm/kvm.h"
+#include "lkvm/probe.h"
 #include "lkvm/util.h"
 
 #define PATH_LEN 512
@@ -47,7 +47,7 @@ static long real_syscall(void *opaque, long number, long a, long b, long c)
 	return ret < 0 ? -errno : ret;
 }
 
-const struct host_sys host_sys_real = {
+const struct probe_sys probe_sys_real = {
 	.root = "",
 	.open = real_open,
 	.close = real_close,
@@ -56,13 +56,13 @@ const struct host_sys host_sys_real = {
 	.syscall = real_syscall,
 };
 
-static const char *full_path(const struct host *h, const char *path, char *buf)
+static const char *full_path(const struct probe *h, const char *path, char *buf)
 {
 	snprintf(buf, PATH_LEN, "%s%s", h->sys->root, path);
 	return buf;
 }
 
-u32 host_version(const char *s)
+u32 probe_version(const char *s)
 {
 	unsigned int major = 0, minor = 0;
 
@@ -71,7 +71,7 @@ u32 host_version(const char *s)
 	return major << 16 | (minor & 0xffff);
 }
 
-bool host_exists(const struct host *h, const char *path)
+bool probe_exists(const struct probe *h, const char *path)
 {
 	char buf[PATH_LEN];
 	struct stat st;
@@ -79,14 +79,14 @@ bool host_exists(const struct host *h, const char *path)
 	return stat(full_path(h, path, buf), &st) == 0;
 }
 
-static FILE *open_file(const struct host *h, const char *path)
+static FILE *open_file(const struct probe *h, const char *path)
 {
 	char buf[PATH_LEN];
 
 	return fopen(full_path(h, path, buf), "re");
 }
 
-bool host_read_line(const struct host *h, const char *path, char *buf, size_t len)
+bool probe_read_line(const struct probe *h, const char *path, char *buf, size_t len)
 {
 	FILE *f = open_file(h, path);
 	bool ok;
@@ -100,14 +100,14 @@ bool host_read_line(const struct host *h, const char *path, char *buf, size_t le
 	return ok;
 }
 
-bool host_read_number(const struct host *h, const char *path, u64 *number)
+bool probe_read_number(const struct probe *h, const char *path, u64 *number)
 {
 	char line[64];
 
-	return host_read_line(h, path, line, sizeof(line)) && parse_u64(line, number) == 0;
+	return probe_read_line(h, path, line, sizeof(line)) && parse_u64(line, number) == 0;
 }
 
-u32 host_count_entries(const struct host *h, const char *path)
+u32 probe_count_entries(const struct probe *h, const char *path)
 {
 	char buf[PATH_LEN];
 	DIR *dir = opendir(full_path(h, path, buf));
@@ -137,7 +137,7 @@ static bool line_has_word(const char *line, const char *word)
 	return false;
 }
 
-bool host_file_has_word(const struct host *h, const char *path, const char *key, const char *word)
+bool probe_file_has_word(const struct probe *h, const char *path, const char *key, const char *word)
 {
 	FILE *f = open_file(h, path);
 	bool found = false, last = false;
@@ -171,7 +171,7 @@ static bool same_module(const char *a, const char *b)
  * Does modules.dep or modules.builtin name @module? A line begins with
  * kernel/drivers/vhost/vhost_net.ko, perhaps with .xz or .zst behind. -ENOENT: no such file.
  */
-static int list_has_module(const struct host *h, const char *list, const char *module)
+static int list_has_module(const struct probe *h, const char *list, const char *module)
 {
 	char path[PATH_LEN];
 	char *line = NULL;
@@ -199,38 +199,38 @@ static int list_has_module(const struct host *h, const char *list, const char *m
 	return found;
 }
 
-enum host_module host_module(const struct host *h, const char *name)
+enum probe_module probe_module(const struct probe *h, const char *name)
 {
 	char path[PATH_LEN];
 	int builtin, dep;
 
 	snprintf(path, sizeof(path), "/sys/module/%s", name);
-	if (host_exists(h, path))
-		return HOST_MODULE_LOADED;
+	if (probe_exists(h, path))
+		return PROBE_MODULE_LOADED;
 	builtin = list_has_module(h, "modules.builtin", name);
 	dep = list_has_module(h, "modules.dep", name);
 	if (builtin == 1)
-		return HOST_MODULE_LOADED;
+		return PROBE_MODULE_LOADED;
 	if (dep == 1)
-		return HOST_MODULE_AVAILABLE;
-	return dep == 0 ? HOST_MODULE_ABSENT : HOST_MODULE_UNKNOWN;
+		return PROBE_MODULE_AVAILABLE;
+	return dep == 0 ? PROBE_MODULE_ABSENT : PROBE_MODULE_UNKNOWN;
 }
 
-const char *host_module_why(const struct host *h, const char *name, const char *config, char *buf,
-			    size_t len)
+const char *probe_module_why(const struct probe *h, const char *name, const char *config, char *buf,
+			     size_t len)
 {
-	switch (host_module(h, name)) {
-	case HOST_MODULE_LOADED:
+	switch (probe_module(h, name)) {
+	case PROBE_MODULE_LOADED:
 		snprintf(buf, len, "%s is in the kernel, but has no device: see the kernel's log",
 			 name);
 		break;
-	case HOST_MODULE_AVAILABLE:
+	case PROBE_MODULE_AVAILABLE:
 		snprintf(buf, len, "its module is not loaded: modprobe %s", name);
 		break;
-	case HOST_MODULE_ABSENT:
+	case PROBE_MODULE_ABSENT:
 		snprintf(buf, len, "this kernel has no module %s (%s)", name, config);
 		break;
-	case HOST_MODULE_UNKNOWN:
+	case PROBE_MODULE_UNKNOWN:
 		snprintf(buf, len, "not loaded: modprobe %s, if this kernel has it (%s)", name,
 			 config);
 		break;
@@ -238,19 +238,19 @@ const char *host_module_why(const struct host *h, const char *name, const char *
 	return buf;
 }
 
-int host_module_param(const struct host *h, const char *module, const char *param, char *path,
-		      size_t len)
+int probe_module_param(const struct probe *h, const char *module, const char *param, char *path,
+		       size_t len)
 {
 	char value[32];
 
 	snprintf(path, len, "/sys/module/%s/parameters/%s", module, param);
-	if (!host_read_line(h, path, value, sizeof(value)))
+	if (!probe_read_line(h, path, value, sizeof(value)))
 		return -ENOENT;
 	return !(!strcmp(value, "N") || !strcmp(value, "0") || !strcmp(value, "n"));
 }
 
 /* The name of group @gid in @buf, or NULL; see kvm.c for why not getgrgid. */
-static const char *group_name(const struct host *h, gid_t gid, char *buf, size_t len)
+static const char *group_name(const struct probe *h, gid_t gid, char *buf, size_t len)
 {
 	FILE *f = open_file(h, "/etc/group");
 	const char *found = NULL;
@@ -273,7 +273,7 @@ static const char *group_name(const struct host *h, gid_t gid, char *buf, size_t
 	return found;
 }
 
-const char *host_permission_why(const struct host *h, const char *path, char *buf, size_t len)
+const char *probe_permission_why(const struct probe *h, const char *path, char *buf, size_t len)
 {
 	char name[64], file[PATH_LEN];
 	const char *group;
@@ -303,64 +303,64 @@ const char *host_permission_why(const struct host *h, const char *path, char *bu
 	return buf;
 }
 
-bool host_too_old(const struct host *h, const char *since, char *buf, size_t len)
+bool probe_too_old(const struct probe *h, const char *since, char *buf, size_t len)
 {
-	if (!since || !h->kernel || h->kernel >= host_version(since))
+	if (!since || !h->kernel || h->kernel >= probe_version(since))
 		return false;
 	snprintf(buf, len, "Linux %s brought it, this is %s", since, h->release);
 	return true;
 }
 
 /* Is the driver of @node registered? Also true when sysfs does not tell. */
-static bool registered(const struct host *h, const struct host_node *node)
+static bool registered(const struct probe *h, const struct probe_node *node)
 {
 	char path[PATH_LEN];
 
 	snprintf(path, sizeof(path), "/sys/class/%s", node->class);
-	return host_exists(h, path) || !host_exists(h, "/sys/class/misc");
+	return probe_exists(h, path) || !probe_exists(h, "/sys/class/misc");
 }
 
-bool host_node_usable(const struct host *h, const struct host_node *node, char *why, size_t len)
+bool probe_node_usable(const struct probe *h, const struct probe_node *node, char *why, size_t len)
 {
 	char path[PATH_LEN];
 	int ret;
 
-	if (!host_exists(h, node->path)) {
-		if (registered(h, node) && host_exists(h, "/sys/class/misc"))
+	if (!probe_exists(h, node->path)) {
+		if (registered(h, node) && probe_exists(h, "/sys/class/misc"))
 			snprintf(why, len,
 				 "the driver is there, %s is not: in a container, pass it in",
 				 node->path);
 		else
-			host_module_why(h, node->module, node->config, why, len);
+			probe_module_why(h, node->module, node->config, why, len);
 		return false;
 	}
 	ret = h->sys->access(h->sys->opaque, full_path(h, node->path, path), R_OK | W_OK);
 	if (ret == -EACCES || ret == -EPERM) {
-		host_permission_why(h, node->path, why, len);
+		probe_permission_why(h, node->path, why, len);
 		return false;
 	}
 	if (ret < 0) {
 		snprintf(why, len, "%s: %s", node->path, strerror(-ret));
 		return false;
 	}
-	if (!registered(h, node) && host_module(h, node->module) == HOST_MODULE_ABSENT) {
-		host_module_why(h, node->module, node->config, why, len);
+	if (!registered(h, node) && probe_module(h, node->module) == PROBE_MODULE_ABSENT) {
+		probe_module_why(h, node->module, node->config, why, len);
 		return false;
 	}
 	return true;
 }
 
-void host_node_row(struct host *h, enum host_section section, const struct host_node *node)
+void probe_node_row(struct probe *h, enum probe_section section, const struct probe_node *node)
 {
-	struct host_row *row = host_row(h, section, node->name, node->brings);
+	struct probe_row *row = probe_row(h, section, node->name, node->brings);
 	char why[256];
 
-	if (!host_node_usable(h, node, why, sizeof(why))) {
-		host_no(row, "%s", why);
+	if (!probe_node_usable(h, node, why, sizeof(why))) {
+		probe_no(row, "%s", why);
 		return;
 	}
-	host_text(row, "%s", node->path);
+	probe_text(row, "%s", node->path);
 	/* kmod makes the nodes of such modules at boot; the first to open one loads it. */
 	if (!registered(h, node))
-		host_note(row, "module %s is loaded when it is opened", node->module);
+		probe_note(row, "module %s is loaded when it is opened", node->module);
 }

@@ -4,36 +4,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lkvm/host.h"
+#include "lkvm/probe.h"
 #include "lkvm/util.h"
 
 #define HUGEPAGES "/sys/kernel/mm/hugepages"
 
-static void pool_row(struct host *h, u64 kib)
+static void pool_row(struct probe *h, u64 kib)
 {
 	char dir[128], path[192], size[32];
-	struct host_row *row;
+	struct probe_row *row;
 	u64 total = 0, unused = 0;
 	char *name;
 
 	format_size(kib * KiB, size, sizeof(size));
 	name = xasprintf("hugetlb-%s", size);
-	row = host_row(h, HOST_SEC_MEMORY, name, "reserved huge pages: --hugetlbfs");
+	row = probe_row(h, PROBE_SEC_MEMORY, name, "reserved huge pages: --hugetlbfs");
 	free(name);
 	snprintf(dir, sizeof(dir), HUGEPAGES "/hugepages-%llukB", kib);
 	snprintf(path, sizeof(path), "%s/nr_hugepages", dir);
-	host_read_number(h, path, &total);
+	probe_read_number(h, path, &total);
 	if (!total) {
-		host_no(row, "no pages are reserved: echo N > %s", path);
+		probe_no(row, "no pages are reserved: echo N > %s", path);
 		return;
 	}
 	snprintf(path, sizeof(path), "%s/free_hugepages", dir);
-	host_read_number(h, path, &unused);
+	probe_read_number(h, path, &unused);
 	if (unused)
-		host_text(row, "%llu of %llu pages are free", unused, total);
+		probe_text(row, "%llu of %llu pages are free", unused, total);
 	else
-		host_no(row, "all %llu pages are in use: reserve more in %s/nr_hugepages", total,
-			dir);
+		probe_no(row, "all %llu pages are in use: reserve more in %s/nr_hugepages", total,
+			 dir);
 }
 
 static int compare_sizes(const void *a, const void *b)
@@ -43,7 +43,7 @@ static int compare_sizes(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void pool_rows(struct host *h)
+static void pool_rows(struct probe *h)
 {
 	char *path = xasprintf("%s" HUGEPAGES, h->sys->root);
 	DIR *dir = opendir(path);
@@ -53,8 +53,8 @@ static void pool_rows(struct host *h)
 
 	free(path);
 	if (!dir) {
-		host_no(host_row(h, HOST_SEC_MEMORY, "hugetlb", NULL),
-			"this kernel has none (CONFIG_HUGETLBFS)");
+		probe_no(probe_row(h, PROBE_SEC_MEMORY, "hugetlb", NULL),
+			 "this kernel has none (CONFIG_HUGETLBFS)");
 		return;
 	}
 	while (n < ARRAY_SIZE(sizes) && (e = readdir(dir)))
@@ -67,9 +67,10 @@ static void pool_rows(struct host *h)
 }
 
 /* The mount points of type hugetlbfs, as /proc/mounts writes them (a blank is \040). */
-static void mount_row(struct host *h)
+static void mount_row(struct probe *h)
 {
-	struct host_row *row = host_row(h, HOST_SEC_MEMORY, "hugetlbfs", "paths for --hugetlbfs");
+	struct probe_row *row =
+		probe_row(h, PROBE_SEC_MEMORY, "hugetlbfs", "paths for --hugetlbfs");
 	char *path = xasprintf("%s/proc/mounts", h->sys->root);
 	char *line = NULL, *list = xstrdup("");
 	FILE *f = fopen(path, "re");
@@ -92,40 +93,40 @@ static void mount_row(struct host *h)
 		fclose(f);
 	free(line);
 	if (*list) {
-		host_text(row, "%s", list);
-		row->type = HOST_LIST;
+		probe_text(row, "%s", list);
+		row->type = PROBE_LIST;
 	} else {
-		host_no(row, "not mounted: mount -t hugetlbfs none /dev/hugepages");
+		probe_no(row, "not mounted: mount -t hugetlbfs none /dev/hugepages");
 	}
 	free(list);
 }
 
 /* The file lists the choices, the one in force in brackets: "always [madvise] never". */
-static void thp_row(struct host *h)
+static void thp_row(struct probe *h)
 {
 	static const char path[] = "/sys/kernel/mm/transparent_hugepage/enabled";
-	struct host_row *row = host_row(h, HOST_SEC_MEMORY, "transparent-huge-pages",
-					"huge pages for guest memory without a reservation");
+	struct probe_row *row = probe_row(h, PROBE_SEC_MEMORY, "transparent-huge-pages",
+					  "huge pages for guest memory without a reservation");
 	char line[128], *start, *end;
 
-	if (!host_read_line(h, path, line, sizeof(line))) {
-		host_no(row, "this kernel has none (CONFIG_TRANSPARENT_HUGEPAGE)");
+	if (!probe_read_line(h, path, line, sizeof(line))) {
+		probe_no(row, "this kernel has none (CONFIG_TRANSPARENT_HUGEPAGE)");
 		return;
 	}
 	start = strchr(line, '[');
 	end = start ? strchr(start, ']') : NULL;
 	if (!end) {
-		host_unknown(row, "%s is not understood", path);
+		probe_unknown(row, "%s is not understood", path);
 		return;
 	}
 	*end = '\0';
 	if (!strcmp(start + 1, "never"))
-		host_no(row, "switched off: echo madvise > %s", path);
+		probe_no(row, "switched off: echo madvise > %s", path);
 	else
-		host_text(row, "%s", start + 1);
+		probe_text(row, "%s", start + 1);
 }
 
-void host_memory_rows(struct host *h)
+void probe_memory_rows(struct probe *h)
 {
 	thp_row(h);
 	mount_row(h);

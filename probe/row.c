@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lkvm/host.h"
+#include "lkvm/probe.h"
 #include "lkvm/util.h"
 
-struct host_row *host_row(struct host *h, enum host_section section, const char *name,
-			  const char *brings)
+struct probe_row *probe_row(struct probe *h, enum probe_section section, const char *name,
+			    const char *brings)
 {
-	struct host_row *row = xcalloc(1, sizeof(*row));
+	struct probe_row *row = xcalloc(1, sizeof(*row));
 
 	row->section = section;
 	row->name = xstrdup(name);
@@ -30,31 +30,31 @@ static char *__printf(1, 0) format(const char *fmt, va_list ap)
 	return text;
 }
 
-void host_yes(struct host_row *row)
+void probe_yes(struct probe_row *row)
 {
-	row->answer = HOST_YES;
+	row->answer = PROBE_YES;
 }
 
-void host_number(struct host_row *row, u64 number)
+void probe_number(struct probe_row *row, u64 number)
 {
-	row->answer = HOST_YES;
-	row->type = HOST_NUMBER;
+	row->answer = PROBE_YES;
+	row->type = PROBE_NUMBER;
 	row->number = number;
 }
 
-void host_text(struct host_row *row, const char *fmt, ...)
+void probe_text(struct probe_row *row, const char *fmt, ...)
 {
 	va_list ap;
 
-	row->answer = HOST_YES;
-	row->type = HOST_TEXT;
+	row->answer = PROBE_YES;
+	row->type = PROBE_TEXT;
 	free(row->text);
 	va_start(ap, fmt);
 	row->text = format(fmt, ap);
 	va_end(ap);
 }
 
-void host_bits(struct host_row *row, u64 mask, const char *const *names, size_t nr_names)
+void probe_bits(struct probe_row *row, u64 mask, const char *const *names, size_t nr_names)
 {
 	char *list = xstrdup("");
 
@@ -72,12 +72,12 @@ void host_bits(struct host_row *row, u64 mask, const char *const *names, size_t 
 		list = longer;
 	}
 	free(row->text);
-	row->answer = HOST_YES;
-	row->type = HOST_LIST;
+	row->answer = PROBE_YES;
+	row->type = PROBE_LIST;
 	row->text = list;
 }
 
-void host_note(struct host_row *row, const char *fmt, ...)
+void probe_note(struct probe_row *row, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -87,37 +87,38 @@ void host_note(struct host_row *row, const char *fmt, ...)
 	va_end(ap);
 }
 
-void host_no(struct host_row *row, const char *fmt, ...)
+void probe_no(struct probe_row *row, const char *fmt, ...)
 {
 	va_list ap;
 
-	row->answer = HOST_NO;
-	row->type = HOST_NO_VALUE;
+	row->answer = PROBE_NO;
+	row->type = PROBE_NO_VALUE;
 	free(row->why);
 	va_start(ap, fmt);
 	row->why = format(fmt, ap);
 	va_end(ap);
 }
 
-void host_unknown(struct host_row *row, const char *fmt, ...)
+void probe_unknown(struct probe_row *row, const char *fmt, ...)
 {
 	va_list ap;
 
-	row->answer = HOST_UNKNOWN;
-	row->type = HOST_NO_VALUE;
+	row->answer = PROBE_UNKNOWN;
+	row->type = PROBE_NO_VALUE;
 	free(row->why);
 	va_start(ap, fmt);
 	row->why = format(fmt, ap);
 	va_end(ap);
 }
 
-void host_unasked(struct host_row *row)
+void probe_unasked(struct probe_row *row)
 {
-	host_unknown(row, "KVM cannot be asked");
+	probe_unknown(row, "KVM cannot be asked");
 	row->unasked = true;
 }
 
-const struct host_row *host_find(const struct host *h, enum host_section section, const char *name)
+const struct probe_row *probe_find(const struct probe *h, enum probe_section section,
+				   const char *name)
 {
 	for (size_t i = 0; i < h->nr_rows; i++) {
 		if (h->rows[i]->section == section && !strcmp(h->rows[i]->name, name))
@@ -126,10 +127,10 @@ const struct host_row *host_find(const struct host *h, enum host_section section
 	return NULL;
 }
 
-void host_destroy(struct host *h)
+void probe_destroy(struct probe *h)
 {
 	for (size_t i = 0; i < h->nr_rows; i++) {
-		struct host_row *row = h->rows[i];
+		struct probe_row *row = h->rows[i];
 
 		free(row->name);
 		free(row->text);

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "host.h"
-#include "lkvm/host.h"
+#include "../../x86/platform.h"
+#include "arch.h"
 #include "lkvm/kvm.h"
+#include "lkvm/probe.h"
 #include "lkvm/util.h"
-#include "platform.h"
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -163,13 +163,13 @@ static struct kvm_cpuid2 *new_cpuid(u32 nent)
 
 static int get_supported(void *opaque, struct kvm_cpuid2 *cpuid)
 {
-	const struct host *h = opaque;
+	const struct probe *h = opaque;
 
 	return h->sys->ioctl(h->sys->opaque, h->kvm_fd, KVM_GET_SUPPORTED_CPUID,
 			     (unsigned long)cpuid);
 }
 
-struct kvm_cpuid2 *x86_host_supported(const struct host *h)
+struct kvm_cpuid2 *x86_probe_supported(const struct probe *h)
 {
 	struct kvm_cpuid2 *cpuid = NULL;
 
@@ -184,7 +184,7 @@ static bool is_hardware(const struct x86_cpu_prop *prop)
 	return prop->leaf >> 28 != 4;
 }
 
-struct kvm_cpuid2 *x86_host_hardware(void)
+struct kvm_cpuid2 *x86_probe_hardware(void)
 {
 	struct kvm_cpuid2 *cpuid = new_cpuid((u32)x86_nr_cpu_props);
 
@@ -204,36 +204,36 @@ struct kvm_cpuid2 *x86_host_hardware(void)
 	return cpuid;
 }
 
-static void vendor_row(struct host *h, const struct kvm_cpuid2 *supported)
+static void vendor_row(struct probe *h, const struct kvm_cpuid2 *supported)
 {
-	struct host_row *row = host_row(h, HOST_SEC_CPU, "vendor", NULL);
+	struct probe_row *row = probe_row(h, PROBE_SEC_CPU, "vendor", NULL);
 	const struct kvm_cpuid_entry2 *e = supported ? find(supported, 0, 0) : NULL;
 	char name[13] = "";
 
 	if (!e) {
-		host_unasked(row);
+		probe_unasked(row);
 		return;
 	}
 	put_le(name, 4, e->ebx);
 	put_le(name + 4, 4, e->edx);
 	put_le(name + 8, 4, e->ecx);
-	host_text(row, "%s", name);
+	probe_text(row, "%s", name);
 }
 
 /* Leaf 1, EAX: families from 0xf up and models of families 6 and 0xf up have an extension. */
-static void model_rows(struct host *h, const struct kvm_cpuid2 *supported)
+static void model_rows(struct probe *h, const struct kvm_cpuid2 *supported)
 {
 	static const struct x86_cpu_prop signature = { "", 1, 0, EAX, 0, 32 };
-	struct host_row *rows[3] = {
-		host_row(h, HOST_SEC_CPU, "family", NULL),
-		host_row(h, HOST_SEC_CPU, "model", NULL),
-		host_row(h, HOST_SEC_CPU, "stepping", NULL),
+	struct probe_row *rows[3] = {
+		probe_row(h, PROBE_SEC_CPU, "family", NULL),
+		probe_row(h, PROBE_SEC_CPU, "model", NULL),
+		probe_row(h, PROBE_SEC_CPU, "stepping", NULL),
 	};
 	u32 eax, family, model;
 
 	if (!supported) {
 		for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-			host_unasked(rows[i]);
+			probe_unasked(rows[i]);
 		return;
 	}
 	eax = x86_cpu_prop_value(supported, &signature);
@@ -243,46 +243,46 @@ static void model_rows(struct host *h, const struct kvm_cpuid2 *supported)
 		model |= (eax >> 16 & 0xf) << 4;
 	if (family == 0xf)
 		family += eax >> 20 & 0xff;
-	host_number(rows[0], family);
-	host_number(rows[1], model);
-	host_number(rows[2], eax & 0xf);
+	probe_number(rows[0], family);
+	probe_number(rows[1], model);
+	probe_number(rows[2], eax & 0xf);
 }
 
-static void flag_row(const struct host *h, struct host_row *row, const struct x86_cpu_prop *p,
+static void flag_row(const struct probe *h, struct probe_row *row, const struct x86_cpu_prop *p,
 		     const struct kvm_cpuid2 *supported, const struct kvm_cpuid2 *hardware)
 {
 	/* KVM leaves this bit to who makes the local APIC, and tells it by a capability. */
 	bool there = !strcmp(p->name, "tsc-deadline")
-			     ? host_check_vm(h, KVM_CAP_TSC_DEADLINE_TIMER) ||
-				       host_check_sys(h, KVM_CAP_TSC_DEADLINE_TIMER)
+			     ? probe_check_vm(h, KVM_CAP_TSC_DEADLINE_TIMER) ||
+				       probe_check_sys(h, KVM_CAP_TSC_DEADLINE_TIMER)
 			     : x86_cpu_prop_value(supported, p) != 0;
 
 	row->feature = true;
 	if (there) {
-		host_yes(row);
+		probe_yes(row);
 	} else if (!is_hardware(p)) {
-		host_no(row, "this KVM does not have it");
+		probe_no(row, "this KVM does not have it");
 		row->withheld = false;
 	} else if (x86_cpu_prop_value(hardware, p)) {
-		host_no(row, "the CPU has it, KVM does not pass it on");
+		probe_no(row, "the CPU has it, KVM does not pass it on");
 		row->withheld = true;
 	} else {
-		host_no(row, "not in this CPU");
+		probe_no(row, "not in this CPU");
 	}
 }
 
-void x86_host_cpu_rows(struct host *h, const struct kvm_cpuid2 *supported,
-		       const struct kvm_cpuid2 *hardware)
+void x86_probe_cpu_rows(struct probe *h, const struct kvm_cpuid2 *supported,
+			const struct kvm_cpuid2 *hardware)
 {
 	vendor_row(h, supported);
 	model_rows(h, supported);
 	for (size_t i = 0; i < x86_nr_cpu_props; i++) {
 		const struct x86_cpu_prop *p = &x86_cpu_props[i];
-		struct host_row *row = host_row(h, HOST_SEC_CPU, p->name, NULL);
+		struct probe_row *row = probe_row(h, PROBE_SEC_CPU, p->name, NULL);
 		u32 value;
 
 		if (!supported) {
-			host_unasked(row);
+			probe_unasked(row);
 			row->feature = p->width == 1;
 			continue;
 		}
@@ -293,19 +293,19 @@ void x86_host_cpu_rows(struct host *h, const struct kvm_cpuid2 *supported,
 		value = x86_cpu_prop_value(supported, p);
 		row->hex = p->width == 32;
 		if (value)
-			host_number(row, value);
+			probe_number(row, value);
 		else
-			host_no(row, "KVM tells none");
+			probe_no(row, "KVM tells none");
 	}
 }
 
-bool x86_host_cpu_flag(const struct host *h, const char *flag)
+bool x86_probe_cpu_flag(const struct probe *h, const char *flag)
 {
-	return host_file_has_word(h, "/proc/cpuinfo", "flags", flag);
+	return probe_file_has_word(h, "/proc/cpuinfo", "flags", flag);
 }
 
-bool x86_host_is_amd(const struct host *h)
+bool x86_probe_is_amd(const struct probe *h)
 {
-	return host_file_has_word(h, "/proc/cpuinfo", "vendor_id", "AuthenticAMD") ||
-	       host_file_has_word(h, "/proc/cpuinfo", "vendor_id", "HygonGenuine");
+	return probe_file_has_word(h, "/proc/cpuinfo", "vendor_id", "AuthenticAMD") ||
+	       probe_file_has_word(h, "/proc/cpuinfo", "vendor_id", "HygonGenuine");
 }
