@@ -13,7 +13,7 @@
 #include "lkvm/config.h"
 #include "lkvm/types.h"
 
-struct dt;
+struct fdtw;
 struct guest_memory;
 struct kvm;
 struct vcpu;
@@ -92,11 +92,11 @@ int arm_translate(const struct arm_mmu *mmu, const struct guest_memory *mem, u64
  * gic.c. arm_gic_init creates the device (the best that the host has, or the one asked for) and
  * puts vm->irqs' operations in place; arm_gic_finish, after all vcpus exist, gives it its addresses
  * and initializes it. Both print. arm_gic_describe writes its node, with phandles, and fills the
- * interrupt fields of @dt.
+ * interrupt fields of @fdt.
  */
 int arm_gic_init(struct vm *vm) __must_check;
 int arm_gic_finish(struct vm *vm) __must_check;
-void arm_gic_describe(struct vm *vm, struct dt *dt);
+void arm_gic_describe(struct vm *vm, struct fdtw *fdt);
 void arm_gic_destroy(struct vm *vm);
 /* gic-reset.c: the device that brings the controller back to its power-on state at a reset; with a
  * GICv2m also gicv2m.c's. Prints. */
@@ -119,7 +119,7 @@ int arm_cpu_check(const struct vm_config *cfg) __must_check;
 int arm_cpu_init(struct vm *vm) __must_check;
 int arm_cpu_finish(struct vcpu *vcpu) __must_check;
 int arm_cpu_late(struct vm *vm) __must_check;
-void arm_cpu_describe(struct vm *vm, struct dt *dt);
+void arm_cpu_describe(struct vm *vm, struct fdtw *fdt);
 
 /*
  * psci.c: PSCI in lkvm (--psci user), by KVM's SMCCC filter (DEN0022F). arm_psci_init after the VM
@@ -139,9 +139,9 @@ int arm_pvtime_vcpu(struct vcpu *vcpu) __must_check;
 void arm_pvtime_destroy(struct vm *vm);
 
 /*
- * Phandles of the tree; a device's own come from dt_phandle. The root names ARM_PHANDLE_GIC as its
- * interrupt parent, so the GIC's node has that one; its #address-cells is 2, if arm_gic_describe
- * does not change dt->irq_address_cells.
+ * Phandles of the tree; a device's own come from fdtw_phandle. The root names ARM_PHANDLE_GIC as
+ * its interrupt parent, so the GIC's node has that one; its #address-cells is 2, if
+ * arm_gic_describe does not change fdt->irq_address_cells.
  */
 enum { ARM_PHANDLE_GIC = 1, ARM_PHANDLE_MSI, ARM_PHANDLE_CLOCK, ARM_PHANDLE_POOL };
 
@@ -157,6 +157,6 @@ struct arm_fdt_input {
 int arm_fdt_build(struct vm *vm, const struct arm_fdt_input *in, void **blob,
 		  size_t *len) __must_check;
 /* "interrupts" of private peripheral interrupts, by their interrupt ids: level, active high. */
-void arm_fdt_ppis(const struct vm *vm, struct dt *dt, const u32 *intids, size_t n);
+void arm_fdt_ppis(const struct vm *vm, struct fdtw *fdt, const u32 *intids, size_t n);
 
 #endif

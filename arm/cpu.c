@@ -6,7 +6,7 @@
 #include "cpu.h"
 
 #include "arm.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
@@ -270,17 +270,18 @@ int arm_cpu_late(struct vm *vm)
 	return ret ? ret : arm_pmu_setup(vm, &model);
 }
 
-void arm_cpu_describe(struct vm *vm, struct dt *dt)
+void arm_cpu_describe(struct vm *vm, struct fdtw *fdt)
 {
-	u32 cells[DT_MAX_IRQ_CELLS] = { 1, ARM_PPI_PMU - 16, 4 }; /* PPI, its number, level high */
+	u32 cells[FDTW_MAX_IRQ_CELLS] = { 1, ARM_PPI_PMU - 16,
+					  4 }; /* PPI, its number, level high */
 
 	if (!added(vm, KVM_ARM_VCPU_PMU_V3))
 		return;
 	/* A GICv2 wants to know whose they are (arm,gic.yaml: bits 15:8, a mask of CPUs). */
 	if (vm->arch->gic.kind == IRQCHIP_GICV2 || vm->arch->gic.kind == IRQCHIP_GICV2M)
 		cells[2] |= (BIT(MIN(vm->cfg->cpus, 8U)) - 1) << 8;
-	dt_node(dt, "pmu");
-	dt_string(dt, "compatible", "arm,armv8-pmuv3");
-	dt_cells(dt, "interrupts", cells, 3);
-	dt_close(dt);
+	fdtw_node(fdt, "pmu");
+	fdtw_string(fdt, "compatible", "arm,armv8-pmuv3");
+	fdtw_cells(fdt, "interrupts", cells, 3);
+	fdtw_close(fdt);
 }

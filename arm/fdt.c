@@ -11,7 +11,7 @@
 #include "arm.h"
 #include "lkvm/arch.h"
 #include "lkvm/device.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/log.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
@@ -31,7 +31,7 @@
 /* Nodes of CPUs take most of it: 512 of them about 60 KiB. */
 #define FDT_ROOM ((size_t)ARM_FDT_MAX)
 
-void arm_fdt_ppis(const struct vm *vm, struct dt *dt, const u32 *intids, size_t n)
+void arm_fdt_ppis(const struct vm *vm, struct fdtw *fdt, const u32 *intids, size_t n)
 {
 	enum irqchip_kind kind = vm->arch->gic.kind;
 	u32 cells[MAX_PPIS * 3], flags = GIC_LEVEL_HIGH;
@@ -44,63 +44,63 @@ void arm_fdt_ppis(const struct vm *vm, struct dt *dt, const u32 *intids, size_t 
 		cells[3 * i + 1] = intids[i] - GIC_FIRST_PPI;
 		cells[3 * i + 2] = flags;
 	}
-	dt_cells(dt, "interrupts", cells, 3 * n);
+	fdtw_cells(fdt, "interrupts", cells, 3 * n);
 }
 
-static void describe_root(struct dt *dt)
+static void describe_root(struct fdtw *fdt)
 {
-	dt_string(dt, "compatible", "linux,dummy-virt");
-	dt_string(dt, "model", "lkvm arm64 virtual machine");
-	dt_u32(dt, "#address-cells", DT_ADDRESS_CELLS);
-	dt_u32(dt, "#size-cells", DT_SIZE_CELLS);
-	dt_u32(dt, "interrupt-parent", ARM_PHANDLE_GIC);
+	fdtw_string(fdt, "compatible", "linux,dummy-virt");
+	fdtw_string(fdt, "model", "lkvm arm64 virtual machine");
+	fdtw_u32(fdt, "#address-cells", FDTW_ADDRESS_CELLS);
+	fdtw_u32(fdt, "#size-cells", FDTW_SIZE_CELLS);
+	fdtw_u32(fdt, "interrupt-parent", ARM_PHANDLE_GIC);
 }
 
 /* Seeds of @len bytes; the kernel erases them from the tree once it has read them. */
-static void describe_seed(struct dt *dt, const char *name, size_t len)
+static void describe_seed(struct fdtw *fdt, const char *name, size_t len)
 {
 	u8 seed[RNG_SEED_BYTES];
 
 	/* So few bytes come whole (getrandom(2)); without them the guest collects its own. */
 	if (getrandom(seed, len, 0) == (ssize_t)len)
-		dt_bytes(dt, name, seed, len);
+		fdtw_bytes(fdt, name, seed, len);
 	else
 		warn("no random bytes for %s: %s", name, strerror(errno));
 	explicit_bzero(seed, sizeof(seed));
 }
 
-static void describe_chosen(const struct vm *vm, const struct arm_fdt_input *in, struct dt *dt)
+static void describe_chosen(const struct vm *vm, const struct arm_fdt_input *in, struct fdtw *fdt)
 {
 	u64 serial = arch_platform.serial.base;
 	char path[32], debug_path[32];
 
 	snprintf(path, sizeof(path), "/serial@%llx", serial);
-	dt_node(dt, "aliases");
-	dt_string(dt, "serial0", path);
+	fdtw_node(fdt, "aliases");
+	fdtw_string(fdt, "serial0", path);
 	if (vm->cfg->firmware) {
 		snprintf(debug_path, sizeof(debug_path), "/serial@%llx", ARM_DEBUG_UART);
-		dt_string(dt, "serial1", debug_path);
+		fdtw_string(fdt, "serial1", debug_path);
 	}
-	dt_close(dt);
+	fdtw_close(fdt);
 
-	dt_node(dt, "chosen");
+	fdtw_node(fdt, "chosen");
 	if (in->cmdline)
-		dt_string(dt, "bootargs", in->cmdline);
-	dt_string(dt, "stdout-path", path);
+		fdtw_string(fdt, "bootargs", in->cmdline);
+	fdtw_string(fdt, "stdout-path", path);
 	if (in->initrd_size) {
-		dt_u64(dt, "linux,initrd-start", in->initrd);
-		dt_u64(dt, "linux,initrd-end", in->initrd + in->initrd_size);
+		fdtw_u64(fdt, "linux,initrd-start", in->initrd);
+		fdtw_u64(fdt, "linux,initrd-end", in->initrd + in->initrd_size);
 	}
 	if (vm->cfg->kaslr_random)
-		describe_seed(dt, "kaslr-seed", sizeof(u64));
+		describe_seed(fdt, "kaslr-seed", sizeof(u64));
 	else if (vm->cfg->kaslr_seed)
-		dt_u64(dt, "kaslr-seed", vm->cfg->kaslr_seed);
+		fdtw_u64(fdt, "kaslr-seed", vm->cfg->kaslr_seed);
 	if (vm->cfg->rng_seed)
-		describe_seed(dt, "rng-seed", RNG_SEED_BYTES);
-	dt_close(dt);
+		describe_seed(fdt, "rng-seed", RNG_SEED_BYTES);
+	fdtw_close(fdt);
 }
 
-static void describe_memory(const struct vm *vm, struct dt *dt)
+static void describe_memory(const struct vm *vm, struct fdtw *fdt)
 {
 	for (unsigned int i = 0; i < vm->mem.count; i++) {
 		const struct mem_region *r = &vm->mem.regions[i];
@@ -108,109 +108,109 @@ static void describe_memory(const struct vm *vm, struct dt *dt)
 		/* Below ARM_RAM lie pages that belong to devices. */
 		if (r->gpa < ARM_RAM || r->flags & MEM_ROM)
 			continue;
-		dt_node(dt, "memory@%llx", r->gpa);
-		dt_string(dt, "device_type", "memory");
-		dt_reg(dt, r->gpa, r->size);
-		dt_close(dt);
+		fdtw_node(fdt, "memory@%llx", r->gpa);
+		fdtw_string(fdt, "device_type", "memory");
+		fdtw_reg(fdt, r->gpa, r->size);
+		fdtw_close(fdt);
 	}
 }
 
 /* arm/cpus.yaml: "reg" is the affinity, in two cells only where it has a third level. */
-static void describe_cpus(const struct vm *vm, struct dt *dt)
+static void describe_cpus(const struct vm *vm, struct fdtw *fdt)
 {
 	bool wide = false;
 
 	for (u32 i = 0; i < vm->nr_vcpus; i++)
 		wide |= vm->vcpus[i]->arch->mpidr & MPIDR_AFF3;
-	dt_node(dt, "cpus");
-	dt_u32(dt, "#address-cells", wide ? 2 : 1);
-	dt_u32(dt, "#size-cells", 0);
+	fdtw_node(fdt, "cpus");
+	fdtw_u32(fdt, "#address-cells", wide ? 2 : 1);
+	fdtw_u32(fdt, "#size-cells", 0);
 	for (u32 i = 0; i < vm->nr_vcpus; i++) {
 		u64 affinity = vm->vcpus[i]->arch->mpidr & MPIDR_AFFINITY;
 
-		dt_node(dt, "cpu@%llx", affinity);
-		dt_string(dt, "device_type", "cpu");
-		dt_string(dt, "compatible", "arm,armv8");
+		fdtw_node(fdt, "cpu@%llx", affinity);
+		fdtw_string(fdt, "device_type", "cpu");
+		fdtw_string(fdt, "compatible", "arm,armv8");
 		if (wide)
-			dt_u64(dt, "reg", affinity);
+			fdtw_u64(fdt, "reg", affinity);
 		else
-			dt_u32(dt, "reg", (u32)affinity);
-		dt_string(dt, "enable-method", "psci");
-		dt_close(dt);
+			fdtw_u32(fdt, "reg", (u32)affinity);
+		fdtw_string(fdt, "enable-method", "psci");
+		fdtw_close(fdt);
 	}
-	dt_close(dt);
+	fdtw_close(fdt);
 }
 
 /* arm/psci.yaml. A guest that has EL2 would take an HVC itself. */
-static void describe_psci(const struct vm *vm, struct dt *dt)
+static void describe_psci(const struct vm *vm, struct fdtw *fdt)
 {
 	static const char *const compatible[] = { "arm,psci-1.0", "arm,psci-0.2", NULL };
 
-	dt_node(dt, "psci");
-	dt_strings(dt, "compatible", compatible);
-	dt_string(dt, "method", vm->cfg->nested ? "smc" : "hvc");
-	dt_close(dt);
+	fdtw_node(fdt, "psci");
+	fdtw_strings(fdt, "compatible", compatible);
+	fdtw_string(fdt, "method", vm->cfg->nested ? "smc" : "hvc");
+	fdtw_close(fdt);
 }
 
 /* timer/arm,arch_timer.yaml: secure, physical, virtual, hypervisor physical and virtual. */
-static void describe_timer(const struct vm *vm, struct dt *dt)
+static void describe_timer(const struct vm *vm, struct fdtw *fdt)
 {
 	static const u32 ppis[] = { ARM_PPI_SEC_TIMER, ARM_PPI_PHYS_TIMER, ARM_PPI_VIRT_TIMER,
 				    ARM_PPI_HYP_TIMER, ARM_PPI_HVIRT_TIMER };
 	/* The last is there only for a guest with EL2 and VHE. */
 	size_t n = ARRAY_SIZE(ppis) - (vm->cfg->nested ? 0 : 1);
 
-	dt_node(dt, "timer");
-	dt_string(dt, "compatible", vm->cfg->aarch32 ? "arm,armv7-timer" : "arm,armv8-timer");
-	arm_fdt_ppis(vm, dt, ppis, n);
-	dt_empty(dt, "always-on");
+	fdtw_node(fdt, "timer");
+	fdtw_string(fdt, "compatible", vm->cfg->aarch32 ? "arm,armv7-timer" : "arm,armv8-timer");
+	arm_fdt_ppis(vm, fdt, ppis, n);
+	fdtw_empty(fdt, "always-on");
 	if (vm->cfg->cntfrq)
-		dt_u32(dt, "clock-frequency", vm->cfg->cntfrq);
-	dt_close(dt);
+		fdtw_u32(fdt, "clock-frequency", vm->cfg->cntfrq);
+	fdtw_close(fdt);
 }
 
 /* clock/fixed-clock.yaml: PrimeCells must name the clock of their bus. */
-static void describe_clock(struct dt *dt)
+static void describe_clock(struct fdtw *fdt)
 {
-	dt_node(dt, "apb-pclk");
-	dt_string(dt, "compatible", "fixed-clock");
-	dt_u32(dt, "#clock-cells", 0);
-	dt_u32(dt, "clock-frequency", PRIMECELL_CLOCK_HZ);
-	dt_string(dt, "clock-output-names", "apb-pclk");
-	dt_u32(dt, "phandle", ARM_PHANDLE_CLOCK);
-	dt_close(dt);
+	fdtw_node(fdt, "apb-pclk");
+	fdtw_string(fdt, "compatible", "fixed-clock");
+	fdtw_u32(fdt, "#clock-cells", 0);
+	fdtw_u32(fdt, "clock-frequency", PRIMECELL_CLOCK_HZ);
+	fdtw_string(fdt, "clock-output-names", "apb-pclk");
+	fdtw_u32(fdt, "phandle", ARM_PHANDLE_CLOCK);
+	fdtw_close(fdt);
 }
 
-static void describe_machine(struct vm *vm, const struct arm_fdt_input *in, struct dt *dt)
+static void describe_machine(struct vm *vm, const struct arm_fdt_input *in, struct fdtw *fdt)
 {
-	dt->irq_phandle = ARM_PHANDLE_GIC;
-	dt->irq_address_cells = DT_ADDRESS_CELLS;
-	dt->clock_phandle = ARM_PHANDLE_CLOCK;
-	describe_root(dt);
-	describe_chosen(vm, in, dt);
-	describe_memory(vm, dt);
+	fdt->irq_phandle = ARM_PHANDLE_GIC;
+	fdt->irq_address_cells = FDTW_ADDRESS_CELLS;
+	fdt->clock_phandle = ARM_PHANDLE_CLOCK;
+	describe_root(fdt);
+	describe_chosen(vm, in, fdt);
+	describe_memory(vm, fdt);
 	if (vm->cfg->protected)
-		arm_pkvm_describe(dt);
-	describe_cpus(vm, dt);
-	describe_psci(vm, dt);
-	describe_timer(vm, dt);
-	arm_gic_describe(vm, dt);
-	arm_cpu_describe(vm, dt);
-	describe_clock(dt);
+		arm_pkvm_describe(fdt);
+	describe_cpus(vm, fdt);
+	describe_psci(vm, fdt);
+	describe_timer(vm, fdt);
+	arm_gic_describe(vm, fdt);
+	arm_cpu_describe(vm, fdt);
+	describe_clock(fdt);
 	for (struct device *dev = vm->devices; dev; dev = dev->next)
 		if (dev->ops->describe_fdt)
-			dev->ops->describe_fdt(dev, dt);
+			dev->ops->describe_fdt(dev, fdt);
 }
 
 int arm_fdt_build(struct vm *vm, const struct arm_fdt_input *in, void **blob, size_t *len)
 {
-	struct dt dt;
+	struct fdtw fdt;
 	int ret;
 
 	*blob = NULL;
-	dt_begin(&dt, FDT_ROOM);
-	describe_machine(vm, in, &dt);
-	ret = dt_finish(&dt, len);
+	fdtw_begin(&fdt, FDT_ROOM);
+	describe_machine(vm, in, &fdt);
+	ret = fdtw_finish(&fdt, len);
 	if (ret) {
 		if (ret == -ENOSPC)
 			err("the device tree takes more than %llu bytes; give fewer vcpus or "
@@ -218,9 +218,9 @@ int arm_fdt_build(struct vm *vm, const struct arm_fdt_input *in, void **blob, si
 			    (u64)ARM_FDT_MAX);
 		else
 			err("cannot make the device tree: %s", strerror(-ret));
-		dt_destroy(&dt);
+		fdtw_destroy(&fdt);
 		return ret;
 	}
-	*blob = dt.buf;
+	*blob = fdt.buf;
 	return 0;
 }

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "layout.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/irq.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
@@ -365,7 +365,7 @@ int arm_gic_finish(struct vm *vm)
 
 /* Device tree (Linux Documentation/devicetree/bindings/interrupt-controller/arm,gic*.yaml) */
 
-static u32 gic_irq_cells(u32 gsi, bool edge, u32 cells[DT_MAX_IRQ_CELLS])
+static u32 gic_irq_cells(u32 gsi, bool edge, u32 cells[FDTW_MAX_IRQ_CELLS])
 {
 	cells[0] = 0; /* shared */
 	cells[1] = gsi;
@@ -373,25 +373,25 @@ static u32 gic_irq_cells(u32 gsi, bool edge, u32 cells[DT_MAX_IRQ_CELLS])
 	return 3;
 }
 
-static void describe_msi(const struct arm_gic *gic, struct dt *dt)
+static void describe_msi(const struct arm_gic *gic, struct fdtw *fdt)
 {
 	bool its = gic->kind == IRQCHIP_GICV3_ITS;
 
 	if (!gic->msi_size)
 		return;
-	dt_node(dt, "%s@%llx", its ? "msi-controller" : "v2m", gic->msi_base);
-	dt_string(dt, "compatible", its ? "arm,gic-v3-its" : "arm,gic-v2m-frame");
-	dt_empty(dt, "msi-controller");
+	fdtw_node(fdt, "%s@%llx", its ? "msi-controller" : "v2m", gic->msi_base);
+	fdtw_string(fdt, "compatible", its ? "arm,gic-v3-its" : "arm,gic-v2m-frame");
+	fdtw_empty(fdt, "msi-controller");
 	if (its)
-		dt_u32(dt, "#msi-cells", 1);
-	dt_reg(dt, gic->msi_base, gic->msi_size);
-	dt_u32(dt, "phandle", ARM_PHANDLE_MSI);
-	dt_close(dt);
-	dt->msi_phandle = ARM_PHANDLE_MSI;
-	dt->msi_devid = its;
+		fdtw_u32(fdt, "#msi-cells", 1);
+	fdtw_reg(fdt, gic->msi_base, gic->msi_size);
+	fdtw_u32(fdt, "phandle", ARM_PHANDLE_MSI);
+	fdtw_close(fdt);
+	fdt->msi_phandle = ARM_PHANDLE_MSI;
+	fdt->msi_devid = its;
 }
 
-void arm_gic_describe(struct vm *vm, struct dt *dt)
+void arm_gic_describe(struct vm *vm, struct fdtw *fdt)
 {
 	const struct arm_gic *gic = &vm->arch->gic;
 	u64 dist_size = is_v3(gic->kind) ? ARM_GIC_DIST_SIZE : GICV2_DIST_SIZE;
@@ -402,21 +402,21 @@ void arm_gic_describe(struct vm *vm, struct dt *dt)
 	/* Private, numbered from interrupt id 16, level high. */
 	const u32 maintenance[] = { 1, ARM_PPI_GIC_MAINT - 16, 4 };
 
-	dt_node(dt, "interrupt-controller@%llx", ARM_GIC_DIST);
-	dt_string(dt, "compatible", is_v3(gic->kind) ? "arm,gic-v3" : "arm,cortex-a15-gic");
-	dt_u32(dt, "#interrupt-cells", 3);
-	dt_empty(dt, "interrupt-controller");
-	dt_cells(dt, "reg", reg, ARRAY_SIZE(reg));
+	fdtw_node(fdt, "interrupt-controller@%llx", ARM_GIC_DIST);
+	fdtw_string(fdt, "compatible", is_v3(gic->kind) ? "arm,gic-v3" : "arm,cortex-a15-gic");
+	fdtw_u32(fdt, "#interrupt-cells", 3);
+	fdtw_empty(fdt, "interrupt-controller");
+	fdtw_cells(fdt, "reg", reg, ARRAY_SIZE(reg));
 	if (vm->cfg->nested)
-		dt_cells(dt, "interrupts", maintenance, ARRAY_SIZE(maintenance));
-	dt_u32(dt, "phandle", ARM_PHANDLE_GIC);
-	dt_u32(dt, "#address-cells", DT_ADDRESS_CELLS);
-	dt_u32(dt, "#size-cells", DT_SIZE_CELLS);
-	dt_empty(dt, "ranges");
-	describe_msi(gic, dt);
-	dt_close(dt);
-	dt->irq_phandle = ARM_PHANDLE_GIC;
-	dt->irq_cells = gic_irq_cells;
+		fdtw_cells(fdt, "interrupts", maintenance, ARRAY_SIZE(maintenance));
+	fdtw_u32(fdt, "phandle", ARM_PHANDLE_GIC);
+	fdtw_u32(fdt, "#address-cells", FDTW_ADDRESS_CELLS);
+	fdtw_u32(fdt, "#size-cells", FDTW_SIZE_CELLS);
+	fdtw_empty(fdt, "ranges");
+	describe_msi(gic, fdt);
+	fdtw_close(fdt);
+	fdt->irq_phandle = ARM_PHANDLE_GIC;
+	fdt->irq_cells = gic_irq_cells;
 }
 
 void arm_gic_destroy(struct vm *vm)

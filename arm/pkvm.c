@@ -13,7 +13,7 @@
 #include "arm.h"
 #include "cpu.h"
 #include "lkvm/console.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
 #include "lkvm/memory.h"
@@ -210,19 +210,19 @@ void arm_pkvm_guard(struct guest_memory *mem)
 		sigaction(SIGSEGV, &action, NULL);
 }
 
-void arm_pkvm_describe(struct dt *dt)
+void arm_pkvm_describe(struct fdtw *fdt)
 {
 	/* Documentation/devicetree/bindings/reserved-memory: the guest chooses the place. */
-	dt_node(dt, "reserved-memory");
-	dt_u32(dt, "#address-cells", DT_ADDRESS_CELLS);
-	dt_u32(dt, "#size-cells", DT_SIZE_CELLS);
-	dt_empty(dt, "ranges");
-	dt_node(dt, "restricted-dma-pool");
-	dt_string(dt, "compatible", "restricted-dma-pool");
-	dt_u64(dt, "size", ARM_DMA_POOL_SIZE);
-	dt_u64(dt, "alignment", POOL_ALIGN);
-	dt_u32(dt, "phandle", ARM_PHANDLE_POOL);
-	dt_close(dt);
-	dt_close(dt);
-	dt->dma_pool_phandle = ARM_PHANDLE_POOL;
+	fdtw_node(fdt, "reserved-memory");
+	fdtw_u32(fdt, "#address-cells", FDTW_ADDRESS_CELLS);
+	fdtw_u32(fdt, "#size-cells", FDTW_SIZE_CELLS);
+	fdtw_empty(fdt, "ranges");
+	fdtw_node(fdt, "restricted-dma-pool");
+	fdtw_string(fdt, "compatible", "restricted-dma-pool");
+	fdtw_u64(fdt, "size", ARM_DMA_POOL_SIZE);
+	fdtw_u64(fdt, "alignment", POOL_ALIGN);
+	fdtw_u32(fdt, "phandle", ARM_PHANDLE_POOL);
+	fdtw_close(fdt);
+	fdtw_close(fdt);
+	fdt->dma_pool_phandle = ARM_PHANDLE_POOL;
 }

@@ -11,7 +11,7 @@
 
 #include "lkvm/types.h"
 
-struct dt;
+struct fdtw;
 struct guest_memory;
 struct kvm;
 struct vm_config;
@@ -46,6 +46,6 @@ int arm_pkvm_lock_limit(const struct arm_pkvm_host *host, u64 size) __must_check
  */
 void arm_pkvm_guard(struct guest_memory *mem);
 /* The pool, in the root node; devices name it from then on. */
-void arm_pkvm_describe(struct dt *dt);
+void arm_pkvm_describe(struct fdtw *fdt);
 
 #endif

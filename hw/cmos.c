@@ -13,7 +13,7 @@
 #include "lkvm/bus.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -365,16 +365,16 @@ static void cmos_describe_acpi(struct device *dev, struct aml *aml)
 	aml_close(aml, device);
 }
 
-static void cmos_describe_fdt(struct device *dev, struct dt *dt)
+static void cmos_describe_fdt(struct device *dev, struct fdtw *fdt)
 {
 	const struct cmos *c = container_of(dev, struct cmos, dev);
 
 	if (c->place.pio)
 		return;
-	dt_node(dt, "rtc@%llx", c->place.base);
-	dt_string(dt, "compatible", "motorola,mc146818");
-	dt_reg(dt, c->place.base, 2);
-	dt_close(dt);
+	fdtw_node(fdt, "rtc@%llx", c->place.base);
+	fdtw_string(fdt, "compatible", "motorola,mc146818");
+	fdtw_reg(fdt, c->place.base, 2);
+	fdtw_close(fdt);
 }
 
 static void cmos_free(struct cmos *c)

@@ -11,7 +11,7 @@
 
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -421,16 +421,16 @@ static int flash_realize(struct device *dev, struct vm *vm)
 }
 
 /* EDK2 keeps its variables in the flash with this label. */
-static void flash_describe_fdt(struct device *dev, struct dt *dt)
+static void flash_describe_fdt(struct device *dev, struct fdtw *fdt)
 {
 	const struct flash *f = container_of(dev, struct flash, dev);
 
-	dt_node(dt, "flash@%llx", f->base);
-	dt_string(dt, "compatible", "cfi-flash");
-	dt_reg(dt, f->base, f->size);
-	dt_u32(dt, "bank-width", BANK_WIDTH);
-	dt_string(dt, "label", "System-firmware");
-	dt_close(dt);
+	fdtw_node(fdt, "flash@%llx", f->base);
+	fdtw_string(fdt, "compatible", "cfi-flash");
+	fdtw_reg(fdt, f->base, f->size);
+	fdtw_u32(fdt, "bank-width", BANK_WIDTH);
+	fdtw_string(fdt, "label", "System-firmware");
+	fdtw_close(fdt);
 }
 
 static void flash_free(struct flash *f)

@@ -8,7 +8,7 @@
 
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -219,13 +219,13 @@ no_timer:
 	return ret;
 }
 
-static void pl031_describe_fdt(struct device *dev, struct dt *dt)
+static void pl031_describe_fdt(struct device *dev, struct fdtw *fdt)
 {
 	const struct pl031 *rtc = container_of(dev, struct pl031, dev);
 
-	dt_node(dt, "rtc@%llx", rtc->place.base);
-	primecell_describe(dt, "arm,pl031", &rtc->place);
-	dt_close(dt);
+	fdtw_node(fdt, "rtc@%llx", rtc->place.base);
+	primecell_describe(fdt, "arm,pl031", &rtc->place);
+	fdtw_close(fdt);
 }
 
 static void pl031_free(struct pl031 *rtc)

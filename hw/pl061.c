@@ -8,7 +8,7 @@
 
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -229,30 +229,30 @@ no_timer:
 	return ret;
 }
 
-static void pl061_describe_fdt(struct device *dev, struct dt *dt)
+static void pl061_describe_fdt(struct device *dev, struct fdtw *fdt)
 {
 	const struct pl061 *g = container_of(dev, struct pl061, dev);
 	u32 key[3] = { 0, POWER_PIN, 0 }; /* active high */
 
-	key[0] = dt_phandle(dt);
-	dt_node(dt, "gpio@%llx", g->place.base);
-	primecell_describe(dt, "arm,pl061", &g->place);
-	dt_empty(dt, "gpio-controller");
-	dt_u32(dt, "#gpio-cells", 2);
-	dt_empty(dt, "interrupt-controller");
-	dt_u32(dt, "#interrupt-cells", 2);
-	dt_u32(dt, "#address-cells", 0);
-	dt_u32(dt, "phandle", key[0]);
-	dt_close(dt);
+	key[0] = fdtw_phandle(fdt);
+	fdtw_node(fdt, "gpio@%llx", g->place.base);
+	primecell_describe(fdt, "arm,pl061", &g->place);
+	fdtw_empty(fdt, "gpio-controller");
+	fdtw_u32(fdt, "#gpio-cells", 2);
+	fdtw_empty(fdt, "interrupt-controller");
+	fdtw_u32(fdt, "#interrupt-cells", 2);
+	fdtw_u32(fdt, "#address-cells", 0);
+	fdtw_u32(fdt, "phandle", key[0]);
+	fdtw_close(fdt);
 
-	dt_node(dt, "gpio-keys");
-	dt_string(dt, "compatible", "gpio-keys");
-	dt_node(dt, "power");
-	dt_string(dt, "label", "power");
-	dt_u32(dt, "linux,code", KEY_POWER);
-	dt_cells(dt, "gpios", key, ARRAY_SIZE(key));
-	dt_close(dt);
-	dt_close(dt);
+	fdtw_node(fdt, "gpio-keys");
+	fdtw_string(fdt, "compatible", "gpio-keys");
+	fdtw_node(fdt, "power");
+	fdtw_string(fdt, "label", "power");
+	fdtw_u32(fdt, "linux,code", KEY_POWER);
+	fdtw_cells(fdt, "gpios", key, ARRAY_SIZE(key));
+	fdtw_close(fdt);
+	fdtw_close(fdt);
 }
 
 static void pl061_free(struct pl061 *g)

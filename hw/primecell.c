@@ -7,7 +7,7 @@
 #include "primecell.h"
 
 #include "lkvm/arch.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 
 #define PRIMECELL_IDS	   0xfe0 /* eight bytes, one in each word */
 #define PRIMECELL_DESIGNER 0x41	 /* 'A': Arm */
@@ -52,13 +52,13 @@ void primecell_write(const struct primecell_ops *ops, void *opaque, u64 offset, 
 			   (u32)get_le((const u8 *)data + done, MIN(len - done, 4U)));
 }
 
-void primecell_describe(struct dt *dt, const char *name, const struct arch_place *place)
+void primecell_describe(struct fdtw *fdt, const char *name, const struct arch_place *place)
 {
 	const char *const compatible[] = { name, "arm,primecell", NULL };
 
-	dt_strings(dt, "compatible", compatible);
-	dt_reg(dt, place->base, place->size);
-	dt_irq(dt, place->gsi, place->edge);
-	dt_u32(dt, "clocks", dt->clock_phandle);
-	dt_string(dt, "clock-names", "apb_pclk");
+	fdtw_strings(fdt, "compatible", compatible);
+	fdtw_reg(fdt, place->base, place->size);
+	fdtw_irq(fdt, place->gsi, place->edge);
+	fdtw_u32(fdt, "clocks", fdt->clock_phandle);
+	fdtw_string(fdt, "clock-names", "apb_pclk");
 }

@@ -6,7 +6,7 @@
 #include "lkvm/types.h"
 
 struct arch_place;
-struct dt;
+struct fdtw;
 
 #define PRIMECELL_SIZE 0x1000
 
@@ -25,8 +25,8 @@ void primecell_read(const struct primecell_ops *ops, void *opaque, u64 offset, v
 void primecell_write(const struct primecell_ops *ops, void *opaque, u64 offset, const void *data,
 		     u32 len);
 
-/* compatible (@name and arm,primecell), reg, interrupts and clocks (dt->clock_phandle) of the open
+/* compatible (@name and arm,primecell), reg, interrupts and clocks (fdt->clock_phandle) of the open
  * node. */
-void primecell_describe(struct dt *dt, const char *name, const struct arch_place *place);
+void primecell_describe(struct fdtw *fdt, const char *name, const struct arch_place *place);
 
 #endif

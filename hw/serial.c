@@ -10,7 +10,7 @@
 #include "lkvm/bus.h"
 #include "lkvm/console.h"
 #include "lkvm/device.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
@@ -502,20 +502,20 @@ static void serial_describe_acpi(struct device *dev, struct aml *aml)
 }
 
 /* serial/8250.yaml. The clock is the one of the divisor, which nothing depends on. */
-static void serial_describe_fdt(struct device *dev, struct dt *dt)
+static void serial_describe_fdt(struct device *dev, struct fdtw *fdt)
 {
 	struct serial *s = container_of(dev, struct serial, dev);
 
 	if (s->place.pio)
 		return;
-	dt_node(dt, "serial@%llx", s->place.base);
-	dt_string(dt, "compatible", "ns16550a");
-	dt_reg(dt, s->place.base, s->place.size);
-	dt_irq(dt, s->place.gsi, s->place.edge);
-	dt_u32(dt, "clock-frequency", CLOCK_HZ);
+	fdtw_node(fdt, "serial@%llx", s->place.base);
+	fdtw_string(fdt, "compatible", "ns16550a");
+	fdtw_reg(fdt, s->place.base, s->place.size);
+	fdtw_irq(fdt, s->place.gsi, s->place.edge);
+	fdtw_u32(fdt, "clock-frequency", CLOCK_HZ);
 	if (s->reg_shift)
-		dt_u32(dt, "reg-shift", s->reg_shift);
-	dt_close(dt);
+		fdtw_u32(fdt, "reg-shift", s->reg_shift);
+	fdtw_close(fdt);
 }
 
 static void serial_free(struct serial *s)

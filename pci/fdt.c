@@ -4,7 +4,7 @@
  * Documentation/devicetree/bindings/pci/host-generic-pci.yaml and pci-msi.txt): ECAM, windows,
  * interrupt lines and where messages go.
  */
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/pci.h"
 
 /* IEEE 1275 PCI, 2.2.1.1: the space of a range, in the first cell. */
@@ -25,7 +25,7 @@ static size_t add_range(u32 *cells, u32 space, u64 pci, u64 cpu, u64 size)
 	return RANGE_CELLS;
 }
 
-static void describe_ranges(const struct pci_host *host, struct dt *dt)
+static void describe_ranges(const struct pci_host *host, struct fdtw *fdt)
 {
 	const struct arch_pci_layout *l = host->layout;
 	u32 cells[3 * RANGE_CELLS];
@@ -34,20 +34,20 @@ static void describe_ranges(const struct pci_host *host, struct dt *dt)
 	n += add_range(cells + n, RANGE_IO, l->io_base, l->io_mmio_base, l->io_size);
 	n += add_range(cells + n, RANGE_MEM32, l->mem32_base, l->mem32_base, l->mem32_size);
 	n += add_range(cells + n, RANGE_MEM64, host->mem64_base, host->mem64_base, l->mem64_size);
-	dt_cells(dt, "ranges", cells, n);
+	fdtw_cells(fdt, "ranges", cells, n);
 }
 
 /*
  * Lines rotate with the slot and repeat every four, so four slots describe all: bits 11 and 12 of
  * the first cell are the slot's low bits, and the fourth is the pin, from 1.
  */
-static void describe_lines(const struct arch_pci_layout *l, struct dt *dt)
+static void describe_lines(const struct arch_pci_layout *l, struct fdtw *fdt)
 {
 	static const u32 mask[] = { 3 << 11, 0, 0, 7 };
-	u32 map[16 * (5 + DT_ADDRESS_CELLS + DT_MAX_IRQ_CELLS)];
+	u32 map[16 * (5 + FDTW_ADDRESS_CELLS + FDTW_MAX_IRQ_CELLS)];
 	size_t n = 0;
 
-	if (!dt->irq_cells || dt->irq_address_cells > DT_ADDRESS_CELLS)
+	if (!fdt->irq_cells || fdt->irq_address_cells > FDTW_ADDRESS_CELLS)
 		return;
 	for (u32 slot = 0; slot < 4; slot++) {
 		for (u32 pin = 0; pin < 4; pin++) {
@@ -55,47 +55,47 @@ static void describe_lines(const struct arch_pci_layout *l, struct dt *dt)
 			map[n++] = 0;
 			map[n++] = 0;
 			map[n++] = pin + 1;
-			map[n++] = dt->irq_phandle;
-			for (u32 i = 0; i < dt->irq_address_cells; i++)
+			map[n++] = fdt->irq_phandle;
+			for (u32 i = 0; i < fdt->irq_address_cells; i++)
 				map[n++] = 0;
-			n += dt->irq_cells(l->intx_gsi[(slot + pin) % 4], false, map + n);
+			n += fdt->irq_cells(l->intx_gsi[(slot + pin) % 4], false, map + n);
 		}
 	}
-	dt_u32(dt, "#interrupt-cells", 1);
-	dt_cells(dt, "interrupt-map-mask", mask, ARRAY_SIZE(mask));
-	dt_cells(dt, "interrupt-map", map, n);
+	fdtw_u32(fdt, "#interrupt-cells", 1);
+	fdtw_cells(fdt, "interrupt-map-mask", mask, ARRAY_SIZE(mask));
+	fdtw_cells(fdt, "interrupt-map", map, n);
 }
 
-static void describe_messages(struct dt *dt)
+static void describe_messages(struct fdtw *fdt)
 {
 	/* Every requester id, as it is. */
-	const u32 map[] = { 0, dt->msi_phandle, 0, 0x10000 };
+	const u32 map[] = { 0, fdt->msi_phandle, 0, 0x10000 };
 
-	if (!dt->msi_phandle)
+	if (!fdt->msi_phandle)
 		return;
-	if (dt->msi_devid)
-		dt_cells(dt, "msi-map", map, ARRAY_SIZE(map));
+	if (fdt->msi_devid)
+		fdtw_cells(fdt, "msi-map", map, ARRAY_SIZE(map));
 	else
-		dt_u32(dt, "msi-parent", dt->msi_phandle);
+		fdtw_u32(fdt, "msi-parent", fdt->msi_phandle);
 }
 
-void pci_host_describe_fdt(struct device *dev, struct dt *dt)
+void pci_host_describe_fdt(struct device *dev, struct fdtw *fdt)
 {
 	const struct pci_host *host = container_of(dev, struct pci_host, dev);
 	const struct arch_pci_layout *l = host->layout;
 	const u32 buses[] = { 0, (u32)MIN(l->ecam_size / MiB, 256ULL) - 1 };
 
-	dt_node(dt, "pcie@%llx", l->ecam_base);
-	dt_string(dt, "compatible", "pci-host-ecam-generic");
-	dt_string(dt, "device_type", "pci");
-	dt_u32(dt, "#address-cells", 3);
-	dt_u32(dt, "#size-cells", 2);
-	dt_reg(dt, l->ecam_base, l->ecam_size);
-	dt_cells(dt, "bus-range", buses, ARRAY_SIZE(buses));
-	describe_ranges(host, dt);
-	describe_lines(l, dt);
-	describe_messages(dt);
-	dt_empty(dt, "dma-coherent");
-	dt_dma_pool(dt);
-	dt_close(dt);
+	fdtw_node(fdt, "pcie@%llx", l->ecam_base);
+	fdtw_string(fdt, "compatible", "pci-host-ecam-generic");
+	fdtw_string(fdt, "device_type", "pci");
+	fdtw_u32(fdt, "#address-cells", 3);
+	fdtw_u32(fdt, "#size-cells", 2);
+	fdtw_reg(fdt, l->ecam_base, l->ecam_size);
+	fdtw_cells(fdt, "bus-range", buses, ARRAY_SIZE(buses));
+	describe_ranges(host, fdt);
+	describe_lines(l, fdt);
+	describe_messages(fdt);
+	fdtw_empty(fdt, "dma-coherent");
+	fdtw_dma_pool(fdt);
+	fdtw_close(fdt);
 }

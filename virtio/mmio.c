@@ -9,7 +9,7 @@
 
 #include "lkvm/aml.h"
 #include "lkvm/arch.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -302,17 +302,17 @@ static void mmio_describe_acpi(struct device *dev, struct aml *aml)
 }
 
 /* virtio/mmio.yaml */
-static void mmio_describe_fdt(struct device *dev, struct dt *dt)
+static void mmio_describe_fdt(struct device *dev, struct fdtw *fdt)
 {
 	struct virtio_mmio *m = to_mmio(dev);
 
-	dt_node(dt, "virtio_mmio@%llx", m->base);
-	dt_string(dt, "compatible", "virtio,mmio");
-	dt_reg(dt, m->base, MMIO_SIZE);
-	dt_irq(dt, m->gsi, false);
-	dt_empty(dt, "dma-coherent");
-	dt_dma_pool(dt);
-	dt_close(dt);
+	fdtw_node(fdt, "virtio_mmio@%llx", m->base);
+	fdtw_string(fdt, "compatible", "virtio,mmio");
+	fdtw_reg(fdt, m->base, MMIO_SIZE);
+	fdtw_irq(fdt, m->gsi, false);
+	fdtw_empty(fdt, "dma-coherent");
+	fdtw_dma_pool(fdt);
+	fdtw_close(fdt);
 }
 
 static void mmio_destroy(struct device *dev)

@@ -11,7 +11,7 @@
 
 struct aml;
 struct device;
-struct dt;
+struct fdtw;
 struct vm;
 
 struct device_ops {
@@ -20,8 +20,8 @@ struct device_ops {
 	int (*realize)(struct device *dev, struct vm *vm);
 	/* Back to the power-on state. vcpus are parked. */
 	void (*reset)(struct device *dev);
-	/* Append its nodes to the root of the device tree (lkvm/dt.h keeps the first error). */
-	void (*describe_fdt)(struct device *dev, struct dt *dt);
+	/* Append its nodes to the root of the device tree (lkvm/fdt.h keeps the first error). */
+	void (*describe_fdt)(struct device *dev, struct fdtw *fdt);
 	/* Append Device() objects to the scope \_SB of the DSDT. */
 	void (*describe_acpi)(struct device *dev, struct aml *aml);
 	/* Stop what runs, release everything, free @dev. */

@@ -25,7 +25,7 @@
 #include "lkvm/types.h"
 
 struct aml;
-struct dt;
+struct fdtw;
 struct pci_device;
 struct pci_host;
 struct vm;
@@ -142,7 +142,7 @@ void pci_unmap_bars(struct pci_device *pci);
 /* pci/acpi.c: the host bridge in the scope \_SB. */
 void pci_host_describe_acpi(struct device *dev, struct aml *aml);
 /* pci/fdt.c: its node in the root. */
-void pci_host_describe_fdt(struct device *dev, struct dt *dt);
+void pci_host_describe_fdt(struct device *dev, struct fdtw *fdt);
 
 /* pci/msix.c: the MSI-X capability (PCI 3.0, 6.8.2). The owner's BAR handlers forward accesses of
  * the table and the pending bits. */

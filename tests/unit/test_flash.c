@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "capture.h"
-#include "dt_tree.h"
+#include "fdt_tree.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"

@@ -4,7 +4,7 @@
 
 #include <time.h>
 
-#include "dt_tree.h"
+#include "fdt_tree.h"
 
 static struct timespec host_clock;
 static u64 timer_ns;

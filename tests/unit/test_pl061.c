@@ -4,7 +4,7 @@
 
 #include <sys/epoll.h>
 
-#include "dt_tree.h"
+#include "fdt_tree.h"
 #include "lkvm/hw.h"
 
 #define BASE 0x1040000ULL

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* arm/fdt.c: the whole tree of a machine that is made without KVM. */
 #include "capture.h"
-#include "dt_read.h"
 #include "dtc.h"
+#include "fdt_read.h"
 #include "unit.h"
 
 #include <malloc.h>
@@ -11,7 +11,7 @@
 #include "../../../arm/arm.h"
 #include "lkvm/arch.h"
 #include "lkvm/device.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/virtio.h"
@@ -127,30 +127,30 @@ static void test_machine(void **state)
 	fdt = build(&in);
 	assert_dt_string(fdt, "/", "compatible", "linux,dummy-virt");
 	assert_dt_string(fdt, "/chosen", "bootargs", in.cmdline);
-	assert_int_equal(dt_cell64(fdt, "/chosen", "linux,initrd-start", 0), 0x8fe00000);
-	assert_int_equal(dt_cell64(fdt, "/chosen", "linux,initrd-end", 0), 0x8fe01234);
+	assert_int_equal(fdtw_cell64(fdt, "/chosen", "linux,initrd-start", 0), 0x8fe00000);
+	assert_int_equal(fdtw_cell64(fdt, "/chosen", "linux,initrd-end", 0), 0x8fe01234);
 	assert_dt_string(fdt, "/chosen", "stdout-path", "/serial@1000000");
-	dt_path(fdt, "serial0");
-	assert_false(dt_has(fdt, "/chosen", "kaslr-seed"));
-	assert_false(dt_has(fdt, "/chosen", "rng-seed"));
-	assert_int_equal(dt_cell64(fdt, "/memory@80000000", "reg", 0), ARM_RAM);
-	assert_int_equal(dt_cell64(fdt, "/memory@80000000", "reg", 2), 64 * MiB);
+	fdtw_path(fdt, "serial0");
+	assert_false(fdtw_has(fdt, "/chosen", "kaslr-seed"));
+	assert_false(fdtw_has(fdt, "/chosen", "rng-seed"));
+	assert_int_equal(fdtw_cell64(fdt, "/memory@80000000", "reg", 0), ARM_RAM);
+	assert_int_equal(fdtw_cell64(fdt, "/memory@80000000", "reg", 2), 64 * MiB);
 	assert_true(fdt_path_offset(fdt, "/memory@1020000") < 0);
 	assert_dt_string(fdt, "/cpus/cpu@1", "enable-method", "psci");
-	assert_int_equal(dt_cell(fdt, "/cpus/cpu@1", "reg", 0), 1);
+	assert_int_equal(fdtw_cell(fdt, "/cpus/cpu@1", "reg", 0), 1);
 	assert_dt_bytes(fdt, "/psci", "compatible", "arm,psci-1.0\0arm,psci-0.2", 26);
 	assert_dt_string(fdt, "/psci", "method", "hvc");
 	assert_dt_cells(fdt, "/timer", "interrupts", timer, ARRAY_SIZE(timer));
-	assert_true(dt_has(fdt, "/timer", "always-on"));
-	assert_false(dt_has(fdt, "/timer", "clock-frequency"));
+	assert_true(fdtw_has(fdt, "/timer", "always-on"));
+	assert_false(fdtw_has(fdt, "/timer", "clock-frequency"));
 	/* What is referred to exists. */
-	assert_int_equal(dt_cell(fdt, "/interrupt-controller@3fff0000", "phandle", 0),
-			 dt_cell(fdt, "/", "interrupt-parent", 0));
-	assert_int_equal(dt_cell(fdt, "/apb-pclk", "phandle", 0),
-			 dt_cell(fdt, "/rtc@1010000", "clocks", 0));
+	assert_int_equal(fdtw_cell(fdt, "/interrupt-controller@3fff0000", "phandle", 0),
+			 fdtw_cell(fdt, "/", "interrupt-parent", 0));
+	assert_int_equal(fdtw_cell(fdt, "/apb-pclk", "phandle", 0),
+			 fdtw_cell(fdt, "/rtc@1010000", "clocks", 0));
 	assert_int_equal(
-		fdt_node_offset_by_phandle(fdt, dt_cell(fdt, "/pcie@40000000", "msi-map", 1)),
-		dt_path(fdt, "/interrupt-controller@3fff0000/msi-controller@3ff90000"));
+		fdt_node_offset_by_phandle(fdt, fdtw_cell(fdt, "/pcie@40000000", "msi-map", 1)),
+		fdtw_path(fdt, "/interrupt-controller@3fff0000/msi-controller@3ff90000"));
 	end();
 }
 
@@ -166,10 +166,10 @@ static void test_options(void **state)
 	fdt = build(&nothing);
 	assert_dt_string(fdt, "/psci", "method", "smc");
 	assert_dt_cells(fdt, "/timer", "interrupts", timer, ARRAY_SIZE(timer));
-	assert_int_equal(dt_cell(fdt, "/timer", "clock-frequency", 0), 24000000);
-	assert_false(dt_has(fdt, "/chosen", "bootargs"));
-	assert_false(dt_has(fdt, "/chosen", "linux,initrd-start"));
-	assert_true(dt_has(fdt, "/virtio_mmio@3000000", "reg"));
+	assert_int_equal(fdtw_cell(fdt, "/timer", "clock-frequency", 0), 24000000);
+	assert_false(fdtw_has(fdt, "/chosen", "bootargs"));
+	assert_false(fdtw_has(fdt, "/chosen", "linux,initrd-start"));
+	assert_true(fdtw_has(fdt, "/virtio_mmio@3000000", "reg"));
 	assert_true(fdt_path_offset(fdt, "/pcie@40000000") < 0);
 	end();
 }
@@ -188,10 +188,10 @@ static void test_firmware(void **state)
 		/* Levels: ACPI tables that are made of this say so anyway. */
 		assert_dt_cells(fdt, "/serial@1000000", "interrupts", console, 3);
 		assert_dt_string(fdt, "/aliases", "serial0", "/serial@1000000");
-		assert_int_equal(dt_has(fdt, "/aliases", "serial1"), firmware);
+		assert_int_equal(fdtw_has(fdt, "/aliases", "serial1"), firmware);
 		if (firmware) {
 			assert_dt_string(fdt, "/rtc@1011000", "compatible", "motorola,mc146818");
-			assert_int_equal(dt_cell64(fdt, "/rtc@1011000", "reg", 2), 2);
+			assert_int_equal(fdtw_cell64(fdt, "/rtc@1011000", "reg", 2), 2);
 			assert_dt_string(fdt, "/aliases", "serial1", "/serial@1001000");
 			assert_dt_string(fdt, "/serial@1001000", "compatible", "ns16550a");
 			assert_dt_cells(fdt, "/serial@1001000", "interrupts", debug, 3);
@@ -216,16 +216,17 @@ static void check_pool(enum virtio_transport_kind transport, const char *device)
 	add_devices();
 	fdt = build(&nothing);
 	assert_true(fdt_path_offset(fdt, "/reserved-memory") < 0);
-	assert_false(dt_has(fdt, device, "memory-region"));
+	assert_false(fdtw_has(fdt, device, "memory-region"));
 	rig->cfg.protected = true;
 	fdt = build(&nothing);
 	assert_dt_string(fdt, pool, "compatible", "restricted-dma-pool");
-	assert_int_equal(dt_cell64(fdt, pool, "size", 0), 64 * MiB);
-	assert_true(dt_has(fdt, "/reserved-memory", "ranges"));
+	assert_int_equal(fdtw_cell64(fdt, pool, "size", 0), 64 * MiB);
+	assert_true(fdtw_has(fdt, "/reserved-memory", "ranges"));
 	for (size_t i = 0; i < ARRAY_SIZE(excluded); i++)
-		assert_false(dt_has(fdt, pool, excluded[i]));
-	assert_int_equal(fdt_node_offset_by_phandle(fdt, dt_cell(fdt, device, "memory-region", 0)),
-			 dt_path(fdt, pool));
+		assert_false(fdtw_has(fdt, pool, excluded[i]));
+	assert_int_equal(
+		fdt_node_offset_by_phandle(fdt, fdtw_cell(fdt, device, "memory-region", 0)),
+		fdtw_path(fdt, pool));
 	end();
 }
 
@@ -244,14 +245,14 @@ static void test_gicv2(void **state)
 	add_devices();
 	fdt = build(&nothing);
 	for (u32 i = 0; i < 4; i++)
-		assert_int_equal(dt_cell(fdt, "/timer", "interrupts", 3 * i + 2), 0x704);
-	assert_true(dt_has(fdt, "/pcie@40000000", "msi-parent"));
+		assert_int_equal(fdtw_cell(fdt, "/timer", "interrupts", 3 * i + 2), 0x704);
+	assert_true(fdtw_has(fdt, "/pcie@40000000", "msi-parent"));
 	end();
 	begin(IRQCHIP_GICV2, 8, TRANSPORT_PCI);
 	add_devices();
 	fdt = build(&nothing);
-	assert_int_equal(dt_cell(fdt, "/timer", "interrupts", 2), 0xff04);
-	assert_false(dt_has(fdt, "/pcie@40000000", "msi-parent"));
+	assert_int_equal(fdtw_cell(fdt, "/timer", "interrupts", 2), 0xff04);
+	assert_false(fdtw_has(fdt, "/pcie@40000000", "msi-parent"));
 	end();
 }
 
@@ -262,14 +263,14 @@ static void test_many_cpus(void **state)
 	begin(IRQCHIP_GICV3, 512, TRANSPORT_PCI);
 	add_devices();
 	fdt = build(&nothing);
-	assert_int_equal(dt_cell(fdt, "/cpus", "#address-cells", 0), 1);
-	assert_int_equal(dt_cell(fdt, "/cpus/cpu@1f0f", "reg", 0), 0x1f0f);
+	assert_int_equal(fdtw_cell(fdt, "/cpus", "#address-cells", 0), 1);
+	assert_int_equal(fdtw_cell(fdt, "/cpus/cpu@1f0f", "reg", 0), 0x1f0f);
 	/* A third level of affinity takes a second cell, of all. */
 	rig->arch[511].mpidr |= 5ULL << 32;
 	fdt = build(&nothing);
-	assert_int_equal(dt_cell(fdt, "/cpus", "#address-cells", 0), 2);
-	assert_int_equal(dt_cell64(fdt, "/cpus/cpu@500001f0f", "reg", 0), 0x500001f0fULL);
-	assert_int_equal(dt_cell64(fdt, "/cpus/cpu@0", "reg", 0), 0);
+	assert_int_equal(fdtw_cell(fdt, "/cpus", "#address-cells", 0), 2);
+	assert_int_equal(fdtw_cell64(fdt, "/cpus/cpu@500001f0f", "reg", 0), 0x500001f0fULL);
+	assert_int_equal(fdtw_cell64(fdt, "/cpus/cpu@0", "reg", 0), 0);
 	end();
 }
 
@@ -331,23 +332,23 @@ static void test_seeds(void **state)
 	add_devices();
 	rig->cfg.kaslr_seed = 0x123456789abcdefULL;
 	fdt = build(&nothing);
-	assert_int_equal(dt_cell64(fdt, "/chosen", "kaslr-seed", 0), 0x123456789abcdefULL);
+	assert_int_equal(fdtw_cell64(fdt, "/chosen", "kaslr-seed", 0), 0x123456789abcdefULL);
 	rig->cfg.kaslr_seed = 0;
 	rig->cfg.kaslr_random = true;
 	fdt = build(&nothing);
-	assert_int_equal(dt_nr_cells(fdt, "/chosen", "kaslr-seed"), 2);
-	assert_int_not_equal(dt_cell64(fdt, "/chosen", "kaslr-seed", 0), 0);
-	assert_false(dt_has(fdt, "/chosen", "rng-seed"));
+	assert_int_equal(fdtw_nr_cells(fdt, "/chosen", "kaslr-seed"), 2);
+	assert_int_not_equal(fdtw_cell64(fdt, "/chosen", "kaslr-seed", 0), 0);
+	assert_false(fdtw_has(fdt, "/chosen", "rng-seed"));
 	rig->cfg.kaslr_random = false;
 	rig->cfg.rng_seed = true;
 	fdt = build(&nothing);
-	assert_false(dt_has(fdt, "/chosen", "kaslr-seed"));
-	memcpy(seed, dt_prop(fdt, "/chosen", "rng-seed", &len), sizeof(seed));
+	assert_false(fdtw_has(fdt, "/chosen", "kaslr-seed"));
+	memcpy(seed, fdtw_prop(fdt, "/chosen", "rng-seed", &len), sizeof(seed));
 	assert_int_equal(len, sizeof(seed));
 	assert_memory_not_equal(seed, zeroes, sizeof(seed));
 	/* Another one each time. */
 	fdt = build(&nothing);
-	assert_memory_not_equal(seed, dt_prop(fdt, "/chosen", "rng-seed", &len), sizeof(seed));
+	assert_memory_not_equal(seed, fdtw_prop(fdt, "/chosen", "rng-seed", &len), sizeof(seed));
 	end();
 }
 

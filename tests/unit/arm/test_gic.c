@@ -7,7 +7,7 @@
 
 #include "../../../arm/arm.h"
 #include "lkvm/device.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/vm.h"
 
 #define FRAME	    0x3ffc0000ULL
@@ -107,23 +107,23 @@ static void test_frame(void **state)
 }
 
 /* The node as the tree has it, with a parent that says two cells for addresses and sizes. */
-static void *describe(struct fixture *f, struct dt *dt)
+static void *describe(struct fixture *f, struct fdtw *fdt)
 {
 	size_t len;
 
-	dt_begin(dt, 64 * KiB);
-	dt_u32(dt, "#address-cells", 2);
-	dt_u32(dt, "#size-cells", 2);
-	arm_gic_describe(&f->vm, dt);
-	assert_int_equal(dt_finish(dt, &len), 0);
-	assert_int_equal(fdt_check_header(dt->buf), 0);
-	return dt->buf;
+	fdtw_begin(fdt, 64 * KiB);
+	fdtw_u32(fdt, "#address-cells", 2);
+	fdtw_u32(fdt, "#size-cells", 2);
+	arm_gic_describe(&f->vm, fdt);
+	assert_int_equal(fdtw_finish(fdt, &len), 0);
+	assert_int_equal(fdt_check_header(fdt->buf), 0);
+	return fdt->buf;
 }
 
-static u64 cells64(const void *fdt, int node, const char *name, int index)
+static u64 cells64(const void *blob, int node, const char *name, int index)
 {
 	int len;
-	const fdt32_t *p = fdt_getprop(fdt, node, name, &len);
+	const fdt32_t *p = fdt_getprop(blob, node, name, &len);
 
 	assert_non_null(p);
 	assert_true(len >= (index + 2) * 4);
@@ -133,10 +133,10 @@ static u64 cells64(const void *fdt, int node, const char *name, int index)
 static void test_gicv3_node(void **state)
 {
 	struct fixture *f = *state;
-	u32 cells[DT_MAX_IRQ_CELLS];
+	u32 cells[FDTW_MAX_IRQ_CELLS];
 	const fdt32_t *irq;
-	struct dt dt;
-	void *fdt;
+	struct fdtw fdt;
+	void *blob;
 	int gic, its, len;
 
 	f->arch.gic = (struct arm_gic){
@@ -147,39 +147,39 @@ static void test_gicv3_node(void **state)
 		.msi_size = 0x20000,
 	};
 	f->cfg.nested = true;
-	fdt = describe(f, &dt);
-	gic = fdt_node_offset_by_compatible(fdt, -1, "arm,gic-v3");
+	blob = describe(f, &fdt);
+	gic = fdt_node_offset_by_compatible(blob, -1, "arm,gic-v3");
 	assert_true(gic >= 0);
-	assert_int_equal(cells64(fdt, gic, "reg", 0), ARM_GIC_DIST);
-	assert_int_equal(cells64(fdt, gic, "reg", 2), ARM_GIC_DIST_SIZE);
-	assert_int_equal(cells64(fdt, gic, "reg", 4), 0x3ffb0000);
-	assert_int_equal(cells64(fdt, gic, "reg", 6), 0x40000);
-	assert_int_equal(fdt_get_phandle(fdt, gic), dt.irq_phandle);
-	irq = fdt_getprop(fdt, gic, "interrupts", &len);
+	assert_int_equal(cells64(blob, gic, "reg", 0), ARM_GIC_DIST);
+	assert_int_equal(cells64(blob, gic, "reg", 2), ARM_GIC_DIST_SIZE);
+	assert_int_equal(cells64(blob, gic, "reg", 4), 0x3ffb0000);
+	assert_int_equal(cells64(blob, gic, "reg", 6), 0x40000);
+	assert_int_equal(fdt_get_phandle(blob, gic), fdt.irq_phandle);
+	irq = fdt_getprop(blob, gic, "interrupts", &len);
 	assert_int_equal(len, 12);
 	assert_int_equal(fdt32_to_cpu(irq[0]), 1);
 	assert_int_equal(fdt32_to_cpu(irq[1]), 9);
 	assert_int_equal(fdt32_to_cpu(irq[2]), 4);
-	its = fdt_node_offset_by_compatible(fdt, gic, "arm,gic-v3-its");
-	assert_int_equal(fdt_parent_offset(fdt, its), gic);
-	assert_int_equal(cells64(fdt, its, "reg", 0), 0x3ff90000);
-	assert_int_equal(fdt_get_phandle(fdt, its), dt.msi_phandle);
-	assert_true(dt.msi_devid);
-	assert_int_equal(dt.irq_cells(ARM_GSI_UART, true, cells), 3);
+	its = fdt_node_offset_by_compatible(blob, gic, "arm,gic-v3-its");
+	assert_int_equal(fdt_parent_offset(blob, its), gic);
+	assert_int_equal(cells64(blob, its, "reg", 0), 0x3ff90000);
+	assert_int_equal(fdt_get_phandle(blob, its), fdt.msi_phandle);
+	assert_true(fdt.msi_devid);
+	assert_int_equal(fdt.irq_cells(ARM_GSI_UART, true, cells), 3);
 	assert_int_equal(cells[0], 0);
 	assert_int_equal(cells[1], ARM_GSI_UART);
 	assert_int_equal(cells[2], 1);
-	dt.irq_cells(ARM_GSI_INTX, false, cells);
+	fdt.irq_cells(ARM_GSI_INTX, false, cells);
 	assert_int_equal(cells[1], ARM_GSI_INTX);
 	assert_int_equal(cells[2], 4);
-	dt_destroy(&dt);
+	fdtw_destroy(&fdt);
 }
 
 static void test_gicv2_nodes(void **state)
 {
 	struct fixture *f = *state;
-	struct dt dt;
-	void *fdt;
+	struct fdtw fdt;
+	void *blob;
 	int gic, frame;
 
 	f->arch.gic = (struct arm_gic){
@@ -189,23 +189,23 @@ static void test_gicv2_nodes(void **state)
 		.msi_base = FRAME,
 		.msi_size = 0x1000,
 	};
-	fdt = describe(f, &dt);
-	gic = fdt_node_offset_by_compatible(fdt, -1, "arm,cortex-a15-gic");
+	blob = describe(f, &fdt);
+	gic = fdt_node_offset_by_compatible(blob, -1, "arm,cortex-a15-gic");
 	assert_true(gic >= 0);
-	assert_int_equal(cells64(fdt, gic, "reg", 4), 0x3ffd0000);
-	assert_null(fdt_getprop(fdt, gic, "interrupts", NULL));
-	frame = fdt_node_offset_by_compatible(fdt, gic, "arm,gic-v2m-frame");
-	assert_int_equal(fdt_parent_offset(fdt, frame), gic);
-	assert_int_equal(fdt_get_phandle(fdt, frame), dt.msi_phandle);
-	assert_false(dt.msi_devid);
-	dt_destroy(&dt);
+	assert_int_equal(cells64(blob, gic, "reg", 4), 0x3ffd0000);
+	assert_null(fdt_getprop(blob, gic, "interrupts", NULL));
+	frame = fdt_node_offset_by_compatible(blob, gic, "arm,gic-v2m-frame");
+	assert_int_equal(fdt_parent_offset(blob, frame), gic);
+	assert_int_equal(fdt_get_phandle(blob, frame), fdt.msi_phandle);
+	assert_false(fdt.msi_devid);
+	fdtw_destroy(&fdt);
 	/* Without messages there is nothing that PCI could name. */
 	f->arch.gic.kind = IRQCHIP_GICV2;
 	f->arch.gic.msi_size = 0;
-	fdt = describe(f, &dt);
-	assert_true(fdt_node_offset_by_compatible(fdt, -1, "arm,gic-v2m-frame") < 0);
-	assert_int_equal(dt.msi_phandle, 0);
-	dt_destroy(&dt);
+	blob = describe(f, &fdt);
+	assert_true(fdt_node_offset_by_compatible(blob, -1, "arm,gic-v2m-frame") < 0);
+	assert_int_equal(fdt.msi_phandle, 0);
+	fdtw_destroy(&fdt);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* For unit tests: the device tree of a VM's devices, and what is in it. */
-#ifndef TEST_DT_TREE_H
-#define TEST_DT_TREE_H
+#ifndef TEST_FDT_TREE_H
+#define TEST_FDT_TREE_H
 
 #include "unit.h"
 
@@ -9,14 +9,14 @@
 #include <stdlib.h>
 
 #include "lkvm/device.h"
-#include "lkvm/dt.h"
+#include "lkvm/fdt.h"
 #include "lkvm/vm.h"
 
 #define TREE_CLOCK 7
 
-static struct dt tree;
+static struct fdtw tree;
 
-static inline u32 tree_irq_cells(u32 gsi, bool edge, u32 cells[DT_MAX_IRQ_CELLS])
+static inline u32 tree_irq_cells(u32 gsi, bool edge, u32 cells[FDTW_MAX_IRQ_CELLS])
 {
 	cells[0] = 0;
 	cells[1] = gsi;
@@ -28,19 +28,19 @@ static inline void tree_begin(struct vm *vm)
 {
 	size_t len;
 
-	dt_begin(&tree, 64 * KiB);
+	fdtw_begin(&tree, 64 * KiB);
 	tree.irq_phandle = 1;
 	tree.irq_cells = tree_irq_cells;
 	tree.clock_phandle = TREE_CLOCK;
 	for (struct device *dev = vm->devices; dev; dev = dev->next)
 		if (dev->ops->describe_fdt)
 			dev->ops->describe_fdt(dev, &tree);
-	assert_int_equal(dt_finish(&tree, &len), 0);
+	assert_int_equal(fdtw_finish(&tree, &len), 0);
 }
 
 static inline void tree_end(void)
 {
-	dt_destroy(&tree);
+	fdtw_destroy(&tree);
 }
 
 /* Cell @i of a property of the node at @path. */
