@@ -170,16 +170,16 @@ int kvm_create_vm(struct kvm *kvm, u64 type)
 }
 
 struct slot_listener {
-	struct mem_listener listener;
+	struct memory_listener listener;
 	int vm_fd;
 	u32 max_slots;
 };
 
-static int set_slot(struct slot_listener *sl, const struct mem_region *region, u64 size)
+static int set_slot(struct slot_listener *sl, const struct memory_region *region, u64 size)
 {
 	struct kvm_userspace_memory_region slot = {
 		.slot = region->id,
-		.flags = region->flags & MEM_ROM ? KVM_MEM_READONLY : 0,
+		.flags = region->kind == MEM_ROM ? KVM_MEM_READONLY : 0,
 		.guest_phys_addr = region->gpa,
 		.memory_size = size,
 		.userspace_addr = (u64)(uintptr_t)region->hva,
@@ -188,7 +188,7 @@ static int set_slot(struct slot_listener *sl, const struct mem_region *region, u
 	return xioctl(sl->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot);
 }
 
-static int slot_add(struct mem_listener *l, const struct mem_region *region)
+static int slot_add(struct memory_listener *l, const struct memory_region *region)
 {
 	struct slot_listener *sl = container_of(l, struct slot_listener, listener);
 	int ret;
@@ -199,7 +199,7 @@ static int slot_add(struct mem_listener *l, const struct mem_region *region)
 	return ret < 0 ? ret : 0;
 }
 
-static void slot_remove(struct mem_listener *l, const struct mem_region *region)
+static void slot_remove(struct memory_listener *l, const struct memory_region *region)
 {
 	struct slot_listener *sl = container_of(l, struct slot_listener, listener);
 

@@ -2,58 +2,54 @@
 /* Guest memory: regions, checked access, listeners (see include/lkvm/memory.h). */
 #include "lkvm/memory.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "lkvm/log.h"
+#include "lkvm/memory-map.h"
 
 void memory_init(struct guest_memory *mem)
 {
 	memset(mem, 0, sizeof(*mem));
 }
 
-static void unmap_region(const struct mem_region *r)
-{
-	if (r->backing == MEM_BORROWED)
-		return;
-	munmap(r->hva, r->size);
-	if (r->fd >= 0)
-		close(r->fd);
-}
-
 void memory_destroy(struct guest_memory *mem)
 {
 	for (unsigned int i = mem->count; i-- > 0;) {
-		for (struct mem_listener *l = mem->listeners; l; l = l->next)
-			l->remove(l, &mem->regions[i]);
-		unmap_region(&mem->regions[i]);
+		for (struct memory_listener *l = mem->listeners; l; l = l->next)
+			l->remove(l, mem->regions[i]);
+		memory_unmap(mem->regions[i]);
 	}
 	memset(mem, 0, sizeof(*mem));
 }
 
+static u64 last_byte(const struct memory_region *r)
+{
+	return r->gpa + (r->size - 1);
+}
+
 /* Where a new region goes in the sorted array, or -errno when it cannot. */
-static int find_place(const struct guest_memory *mem, u64 gpa, u64 size)
+static int find_place(const struct guest_memory *mem, const struct memory_desc *d)
 {
 	u64 page = (u64)sysconf(_SC_PAGESIZE);
 	unsigned int at = 0;
 
-	if (!size || gpa + size < gpa || !IS_ALIGNED(gpa, page) || !IS_ALIGNED(size, page))
+	if (!d->size || d->gpa + (d->size - 1) < d->gpa)
+		return -EINVAL;
+	if (!IS_ALIGNED(d->gpa | d->size | d->offset, page))
 		return -EINVAL;
 	if (mem->count == MEM_MAX_REGIONS)
 		return -ENOSPC;
 	for (unsigned int i = 0; i < mem->count; i++) {
-		if (ranges_overlap(gpa, size, mem->regions[i].gpa, mem->regions[i].size))
+		if (ranges_overlap(d->gpa, d->size, mem->regions[i]->gpa, mem->regions[i]->size))
 			return -EEXIST;
-		if (mem->regions[i].gpa < gpa)
+		if (mem->regions[i]->gpa < d->gpa)
 			at = i + 1;
 	}
 	return (int)at;
 }
 
-static int insert_region(struct guest_memory *mem, unsigned int at, struct mem_region *region)
+static int insert_region(struct guest_memory *mem, unsigned int at, struct memory_region *region)
 {
-	struct mem_listener *l;
+	struct memory_listener *l;
 	int ret = 0;
 
 	region->id = mem->next_id;
@@ -64,105 +60,41 @@ static int insert_region(struct guest_memory *mem, unsigned int at, struct mem_r
 	}
 	memmove(&mem->regions[at + 1], &mem->regions[at],
 		(mem->count - at) * sizeof(mem->regions[0]));
-	mem->regions[at] = *region;
+	mem->regions[at] = region;
 	mem->count++;
 	mem->next_id++;
 	return 0;
 undo:
-	for (struct mem_listener *u = mem->listeners; u != l; u = u->next)
+	for (struct memory_listener *u = mem->listeners; u != l; u = u->next)
 		u->remove(u, region);
 	return ret;
 }
 
-static int open_backing(u64 size, enum mem_backing backing, const char *path, const char *name)
+int memory_add(struct guest_memory *mem, const struct memory_desc *desc)
 {
-	int fd, ret;
-
-	if (backing == MEM_MEMFD) {
-		fd = memfd_create(name, MFD_CLOEXEC);
-	} else {
-		/* An unnamed file: nothing stays on the mount, however the process ends. */
-		fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	}
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)size) < 0) {
-		ret = -errno;
-		close(fd);
-		return ret;
-	}
-	return fd;
-}
-
-int memory_add(struct guest_memory *mem, u64 gpa, u64 size, enum mem_backing backing,
-	     const char *path, u32 flags, const char *name)
-{
-	int prot = PROT_READ | PROT_WRITE;
-	int map_flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-	struct mem_region r = {
-		.gpa = gpa,
-		.size = size,
-		.backing = backing,
-		.flags = flags,
-		.fd = -1,
-		.name = name,
-	};
-	int at = find_place(mem, gpa, size);
+	struct memory_region *r;
+	int at = find_place(mem, desc);
 	int ret;
 
 	if (at < 0)
 		return at;
-	if (backing == MEM_MEMFD || backing == MEM_HUGETLB) {
-		r.fd = open_backing(size, backing, path, name);
-		if (r.fd < 0)
-			return r.fd;
-		/* Huge pages are reserved here: without enough of them this fails, not the guest
-		 * later. */
-		map_flags = MAP_SHARED;
-	}
-	r.hva = mmap(NULL, size, prot, map_flags, r.fd, 0);
-	if (r.hva == MAP_FAILED) {
-		ret = -errno;
-		if (r.fd >= 0)
-			close(r.fd);
-		return ret;
-	}
-	if (backing == MEM_ANON) {
-		madvise(r.hva, size, MADV_HUGEPAGE);
-		/* A core dump is for lkvm's own state; a guest's memory would make it huge. */
-		madvise(r.hva, size, MADV_DONTDUMP);
-	}
-	ret = insert_region(mem, (unsigned int)at, &r);
+	ret = memory_map(desc, &r);
 	if (ret)
-		unmap_region(&r);
+		return ret;
+	ret = insert_region(mem, (unsigned int)at, r);
+	if (ret)
+		memory_unmap(r);
 	return ret;
 }
 
-int memory_add_borrowed(struct guest_memory *mem, u64 gpa, u64 size, void *hva, u32 flags,
-		      const char *name)
-{
-	struct mem_region r = {
-		.gpa = gpa,
-		.size = size,
-		.hva = hva,
-		.backing = MEM_BORROWED,
-		.flags = flags,
-		.fd = -1,
-		.name = name,
-	};
-	int at = find_place(mem, gpa, size);
-
-	return at < 0 ? at : insert_region(mem, (unsigned int)at, &r);
-}
-
-int memory_add_listener(struct guest_memory *mem, struct mem_listener *listener)
+int memory_add_listener(struct guest_memory *mem, struct memory_listener *listener)
 {
 	for (unsigned int i = 0; i < mem->count; i++) {
-		int ret = listener->add(listener, &mem->regions[i]);
+		int ret = listener->add(listener, mem->regions[i]);
 
 		if (ret) {
 			while (i-- > 0)
-				listener->remove(listener, &mem->regions[i]);
+				listener->remove(listener, mem->regions[i]);
 			return ret;
 		}
 	}
@@ -171,21 +103,37 @@ int memory_add_listener(struct guest_memory *mem, struct mem_listener *listener)
 	return 0;
 }
 
-/* The RAM region that holds @gpa, or NULL. Few regions, so a linear search is the quickest. */
-static const struct mem_region *find_ram(const struct guest_memory *mem, u64 gpa)
+const struct memory_region *memory_find(const struct guest_memory *mem, u64 gpa)
 {
 	for (unsigned int i = 0; i < mem->count; i++) {
-		const struct mem_region *r = &mem->regions[i];
+		const struct memory_region *r = mem->regions[i];
 
 		if (gpa >= r->gpa && gpa - r->gpa < r->size)
-			return r->flags & MEM_ROM ? NULL : r;
+			return r;
 	}
 	return NULL;
 }
 
+const struct memory_region *memory_next(const struct guest_memory *mem,
+					const struct memory_region *region)
+{
+	for (unsigned int i = 0; i < mem->count; i++)
+		if (!region || mem->regions[i]->gpa > region->gpa)
+			return mem->regions[i];
+	return NULL;
+}
+
+/* The RAM region that holds @gpa, or NULL. */
+static const struct memory_region *find_ram(const struct guest_memory *mem, u64 gpa)
+{
+	const struct memory_region *r = memory_find(mem, gpa);
+
+	return r && r->kind == MEM_RAM ? r : NULL;
+}
+
 void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len)
 {
-	const struct mem_region *r = find_ram(mem, gpa);
+	const struct memory_region *r = find_ram(mem, gpa);
 
 	if (!r || len > r->size - (gpa - r->gpa))
 		return NULL;
@@ -195,12 +143,17 @@ void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len)
 bool memory_is_ram(const struct guest_memory *mem, u64 gpa, u64 len)
 {
 	while (len) {
-		const struct mem_region *r = find_ram(mem, gpa);
+		const struct memory_region *r = find_ram(mem, gpa);
 		u64 n;
 
 		if (!r)
 			return false;
-		n = MIN(len, r->size - (gpa - r->gpa));
+		n = r->size - (gpa - r->gpa);
+		if (len <= n)
+			return true;
+		/* Nothing follows the last address. */
+		if (last_byte(r) == ~0ULL)
+			return false;
 		gpa += n;
 		len -= n;
 	}
@@ -217,7 +170,7 @@ static int copy_range(const struct guest_memory *mem, u64 gpa, void *buf, u64 le
 	if (!memory_is_ram(mem, gpa, len))
 		return -EFAULT;
 	while (len) {
-		const struct mem_region *r = find_ram(mem, gpa);
+		const struct memory_region *r = find_ram(mem, gpa);
 		u8 *host = (u8 *)r->hva + (gpa - r->gpa);
 		u64 n = MIN(len, r->size - (gpa - r->gpa));
 
@@ -252,28 +205,32 @@ int memory_zero(struct guest_memory *mem, u64 gpa, u64 len)
 
 void memory_discard_all(struct guest_memory *mem)
 {
-	for (unsigned int i = 0; i < mem->count; i++) {
-		const struct mem_region *r = &mem->regions[i];
-		int ret = -1;
+	const struct memory_region *r;
 
-		if (r->flags & MEM_ROM)
-			continue;
-		if (r->backing == MEM_ANON)
-			ret = madvise(r->hva, r->size, MADV_DONTNEED);
-		else if (r->fd >= 0)
-			ret = fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-					(off_t)r->size);
-		if (ret < 0)
-			memset(r->hva, 0, r->size);
-	}
+	memory_for_each(mem, r)
+		if (r->kind == MEM_RAM)
+			memory_discard(r, 0, r->size);
 }
 
 u64 memory_ram_size(const struct guest_memory *mem)
 {
+	const struct memory_region *r;
 	u64 sum = 0;
 
-	for (unsigned int i = 0; i < mem->count; i++)
-		if (!(mem->regions[i].flags & MEM_ROM))
-			sum += mem->regions[i].size;
+	memory_for_each(mem, r)
+		if (r->kind == MEM_RAM)
+			sum += r->size;
 	return sum;
+}
+
+u64 memory_ram_end(const struct guest_memory *mem, u64 base)
+{
+	const struct memory_region *r;
+
+	while ((r = find_ram(mem, base)) && r->gpa == base) {
+		base += r->size;
+		if (!base)
+			break;
+	}
+	return base;
 }

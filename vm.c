@@ -86,7 +86,13 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 			return -EINVAL;
 		}
 	}
-	ret = memory_add(&vm->mem, gpa, size, path ? MEM_HUGETLB : MEM_ANON, path, 0, name);
+	ret = memory_add(&vm->mem, &(struct memory_desc){
+					   .gpa = gpa,
+					   .size = size,
+					   .backing = path ? MEM_HUGETLB : MEM_ANON,
+					   .path = path,
+					   .name = name,
+				   });
 	if (!ret)
 		return 0;
 	if (path)

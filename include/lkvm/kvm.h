@@ -8,7 +8,7 @@
 #include "lkvm/types.h"
 
 struct guest_memory;
-struct mem_listener;
+struct memory_listener;
 
 struct kvm {
 	int sys_fd;	    /* /dev/kvm */
@@ -18,7 +18,7 @@ struct kvm {
 	u32 soft_max_vcpus; /* KVM_CAP_NR_VCPUS: what the kernel recommends */
 	u32 max_vcpu_id;
 	u32 max_slots;
-	struct mem_listener *slots; /* turns memory regions into memory slots */
+	struct memory_listener *slots; /* turns memory regions into memory slots */
 };
 
 /* Open @path and check the API version. Prints what is wrong and how to mend it; 0 or -errno. */

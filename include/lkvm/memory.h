@@ -12,40 +12,61 @@
 
 #include "lkvm/types.h"
 
-enum mem_backing {
-	MEM_ANON,     /* private anonymous mapping, transparent huge pages advised */
-	MEM_MEMFD,    /* shared memfd: other processes can map it (vhost-user) */
-	MEM_HUGETLB,  /* a file on a hugetlbfs mount, or memfd with huge pages */
-	MEM_BORROWED, /* the caller's buffer: not unmapped, not owned */
+enum memory_kind {
+	MEM_RAM,
+	MEM_ROM,    /* the guest may not write */
+	MEM_DEVICE, /* mapped for the guest (a BAR of a real device); never RAM for a device here */
 };
 
-#define MEM_ROM BIT(0) /* guest may not write; not reachable by memory_ptr (it is no RAM) */
+enum memory_backing {
+	MEM_ANON,	 /* private anonymous mapping, transparent huge pages advised */
+	MEM_MEMFD,	 /* shared memfd: other processes can map it (vhost-user) */
+	MEM_HUGETLB,	 /* an unnamed file on the hugetlbfs mount @path */
+	MEM_FILE,	 /* the file @path, or @fd: shared, so what the guest writes is in it */
+	MEM_GUEST_MEMFD, /* @fd is a guest_memfd that the host may map */
+	MEM_BORROWED,	 /* the caller's buffer @hva: not unmapped, not owned */
+};
 
-struct mem_region {
+/* What memory_add shall map; zeroes are anonymous RAM. */
+struct memory_desc {
+	u64 gpa;
+	u64 size; /* bytes; like @gpa a multiple of the page size. May end at the very top: 2^64 */
+	enum memory_kind kind;
+	enum memory_backing backing;
+	const char *path; /* MEM_HUGETLB, MEM_FILE */
+	int fd;	    /* MEM_FILE without @path, MEM_GUEST_MEMFD: duplicated, stays the caller's */
+	u64 offset; /* MEM_FILE, MEM_GUEST_MEMFD: where in the file; of pages */
+	void *hva;  /* MEM_BORROWED: page-aligned, outlives the set */
+	const char *name; /* static string for messages and dumps */
+};
+
+/* Nothing in it changes while the region exists. */
+struct memory_region {
 	u64 gpa;
 	u64 size;
 	void *hva;
-	enum mem_backing backing;
-	u32 flags;
-	int fd;		  /* -1 unless MEM_MEMFD or MEM_HUGETLB */
-	const char *name; /* static string for messages and dumps */
-	unsigned int id;  /* unique, never reused: a listener's slot number */
+	enum memory_kind kind;
+	enum memory_backing backing;
+	int fd; /* -1: the backing has none */
+	u64 offset;
+	const char *name;
+	unsigned int id; /* unique, never reused: a listener's slot number */
 };
 
-struct mem_listener {
+struct memory_listener {
 	/* Called for each region added, and at registration for those that exist. 0 or -errno. */
-	int (*add)(struct mem_listener *l, const struct mem_region *region);
-	void (*remove)(struct mem_listener *l, const struct mem_region *region);
-	struct mem_listener *next;
+	int (*add)(struct memory_listener *l, const struct memory_region *region);
+	void (*remove)(struct memory_listener *l, const struct memory_region *region);
+	struct memory_listener *next;
 };
 
 #define MEM_MAX_REGIONS 32
 
 struct guest_memory {
-	struct mem_region regions[MEM_MAX_REGIONS]; /* sorted by gpa */
+	struct memory_region *regions[MEM_MAX_REGIONS]; /* sorted by gpa */
 	unsigned int count;
 	unsigned int next_id;
-	struct mem_listener *listeners;
+	struct memory_listener *listeners;
 };
 
 void memory_init(struct guest_memory *mem);
@@ -53,16 +74,25 @@ void memory_init(struct guest_memory *mem);
 void memory_destroy(struct guest_memory *mem);
 
 /*
- * Map @size bytes (a multiple of the page size) at @gpa. For MEM_HUGETLB @path names the hugetlbfs
- * mount. Memory is not touched: it costs nothing until the guest uses it. 0, or -EINVAL (alignment,
- * wrap), -EEXIST (overlap), -ENOSPC (too many regions), or mmap's errno.
+ * Map what @desc says. The memory is not touched: it costs nothing until the guest uses it. 0, or
+ * -EINVAL (alignment, wrap, a file that ends too soon), -EEXIST (overlap), -ENOSPC (too many
+ * regions), the errno of open or mmap, or what a listener said. Prints nothing.
  */
-int memory_add(struct guest_memory *mem, u64 gpa, u64 size, enum mem_backing backing,
-	     const char *path, u32 flags, const char *name) __must_check;
-/* The same over the caller's page-aligned buffer, which must outlive the set. */
-int memory_add_borrowed(struct guest_memory *mem, u64 gpa, u64 size, void *hva, u32 flags,
-		      const char *name) __must_check;
-int memory_add_listener(struct guest_memory *mem, struct mem_listener *listener) __must_check;
+int memory_add(struct guest_memory *mem, const struct memory_desc *desc) __must_check;
+/* The same for MEM_BORROWED. */
+static inline int memory_add_borrowed(struct guest_memory *mem, u64 gpa, u64 size, void *hva,
+				      enum memory_kind kind, const char *name)
+{
+	return memory_add(mem, &(struct memory_desc){
+				       .gpa = gpa,
+				       .size = size,
+				       .kind = kind,
+				       .backing = MEM_BORROWED,
+				       .hva = hva,
+				       .name = name,
+			       });
+}
+int memory_add_listener(struct guest_memory *mem, struct memory_listener *listener) __must_check;
 
 /*
  * Host address of guest RAM [gpa, gpa+len), or NULL when it is not wholly inside one RAM region.
@@ -80,5 +110,15 @@ int memory_zero(struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 void memory_discard_all(struct guest_memory *mem);
 /* Sum of the RAM regions in bytes. */
 u64 memory_ram_size(const struct guest_memory *mem);
+
+/* The region of any kind that holds @gpa, or NULL. */
+const struct memory_region *memory_find(const struct guest_memory *mem, u64 gpa);
+/* The next region above @region (NULL: the lowest), or NULL: a walk in the order of addresses. */
+const struct memory_region *memory_next(const struct guest_memory *mem,
+					const struct memory_region *region);
+#define memory_for_each(mem, r) for ((r) = memory_next(mem, NULL); (r); (r) = memory_next(mem, r))
+/* Where the RAM that begins at @base ends, over regions that touch; @base itself: there is none.
+ * RAM up to the top of all addresses ends at 0. */
+u64 memory_ram_end(const struct guest_memory *mem, u64 base);
 
 #endif

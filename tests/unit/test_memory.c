@@ -2,8 +2,10 @@
 /* Guest memory: placement, checked access across and beyond regions, listeners, discarding. */
 #include "unit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "lkvm/memory.h"
 
@@ -25,9 +27,10 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int add(struct guest_memory *mem, u64 gpa, u64 size, u32 flags)
+static int add(struct guest_memory *mem, u64 gpa, u64 size, enum memory_kind kind)
 {
-	return memory_add(mem, gpa, size, MEM_ANON, NULL, flags, "test");
+	return memory_add(mem, &(struct memory_desc){
+				       .gpa = gpa, .size = size, .kind = kind, .name = "test" });
 }
 
 static void refuses_bad_placement(void **state)
@@ -37,7 +40,7 @@ static void refuses_bad_placement(void **state)
 	assert_int_equal(add(mem, 0, 0, 0), -EINVAL);
 	assert_int_equal(add(mem, 1, PAGE, 0), -EINVAL);
 	assert_int_equal(add(mem, 0, PAGE + 1, 0), -EINVAL);
-	assert_int_equal(add(mem, ~0ULL - PAGE + 1, 2 * PAGE, 0), -EINVAL);
+	assert_int_equal(add(mem, 0 - PAGE, 2 * PAGE, 0), -EINVAL);
 	assert_int_equal(add(mem, 4 * PAGE, 4 * PAGE, 0), 0);
 	assert_int_equal(add(mem, 7 * PAGE, PAGE, 0), -EEXIST);
 	assert_int_equal(add(mem, 0, 5 * PAGE, 0), -EEXIST);
@@ -110,6 +113,122 @@ static void rom_is_no_ram(void **state)
 	assert_int_equal(memory_ram_size(mem), 0);
 }
 
+/* A BAR that the guest reaches is nothing that a device may be sent to. */
+static void a_device_is_no_ram(void **state)
+{
+	struct guest_memory *mem = *state;
+	u8 byte = 1;
+
+	assert_int_equal(add(mem, 0, PAGE, MEM_RAM), 0);
+	assert_int_equal(add(mem, PAGE, PAGE, MEM_DEVICE), 0);
+	assert_null(memory_ptr(mem, PAGE, 1));
+	assert_null(memory_ptr(mem, 0, PAGE + 1));
+	assert_false(memory_is_ram(mem, PAGE - 1, 2));
+	assert_int_equal(memory_write(mem, PAGE, &byte, 1), -EFAULT);
+	assert_int_equal(memory_read(mem, PAGE, &byte, 1), -EFAULT);
+	assert_int_equal(memory_ram_size(mem), PAGE);
+	assert_int_equal(memory_ram_end(mem, 0), PAGE);
+	assert_int_equal(memory_find(mem, PAGE)->kind, MEM_DEVICE);
+	/* Nor is it emptied at a reboot. */
+	*(u8 *)memory_find(mem, PAGE)->hva = 5;
+	memory_discard_all(mem);
+	assert_int_equal(*(u8 *)memory_find(mem, PAGE)->hva, 5);
+}
+
+static void reaches_the_top_of_all_addresses(void **state)
+{
+	struct guest_memory *mem = *state;
+	u64 top = 0 - 2 * PAGE;
+	u8 in[2] = { 3, 4 };
+
+	assert_int_equal(add(mem, top, 2 * PAGE, MEM_RAM), 0);
+	assert_int_equal(add(mem, 0, PAGE, MEM_RAM), 0);
+	assert_int_equal(add(mem, ~0ULL - PAGE + 1, PAGE, MEM_RAM), -EEXIST);
+	assert_non_null(memory_ptr(mem, top, 2 * PAGE));
+	assert_non_null(memory_ptr(mem, ~0ULL, 1));
+	assert_non_null(memory_ptr(mem, ~0ULL, 0));
+	assert_null(memory_ptr(mem, ~0ULL, 2));
+	assert_true(memory_is_ram(mem, ~0ULL, 1));
+	/* Address 0 does not follow the last one. */
+	assert_false(memory_is_ram(mem, ~0ULL, 2));
+	assert_false(memory_is_ram(mem, top, ~0ULL));
+	assert_int_equal(memory_write(mem, ~0ULL, in, 2), -EFAULT);
+	assert_int_equal(memory_write(mem, ~0ULL - 1, in, 2), 0);
+	assert_int_equal(*(u8 *)memory_ptr(mem, ~0ULL, 1), 4);
+	assert_int_equal(memory_ram_end(mem, top), 0);
+	assert_ptr_equal(memory_find(mem, ~0ULL), memory_find(mem, top));
+}
+
+static void walks_in_the_order_of_addresses(void **state)
+{
+	static const u64 at[] = { 7, 3, 9, 1, 5 };
+	struct guest_memory *mem = *state;
+	const struct memory_region *r;
+	u64 expect = 1;
+
+	memory_for_each(mem, r)
+		fail();
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++)
+		assert_int_equal(add(mem, at[i] * PAGE, PAGE, MEM_RAM), 0);
+	memory_for_each(mem, r) {
+		assert_int_equal(r->gpa, expect * PAGE);
+		expect += 2;
+	}
+	assert_int_equal(expect, 11);
+	assert_null(memory_find(mem, 2 * PAGE));
+	assert_int_equal(memory_find(mem, 4 * PAGE - 1)->gpa, 3 * PAGE);
+}
+
+static int add_file(struct guest_memory *mem, u64 gpa, u64 size, int fd, u64 offset)
+{
+	return memory_add(mem, &(struct memory_desc){
+				       .gpa = gpa,
+				       .size = size,
+				       .backing = MEM_FILE,
+				       .fd = fd,
+				       .offset = offset,
+				       .name = "file",
+			       });
+}
+
+static void a_file_holds_what_is_written(void **state)
+{
+	struct guest_memory *mem = *state;
+	char path[64];
+	u8 byte = 0;
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, 3 * PAGE), 0);
+	assert_int_equal(add_file(mem, 0, PAGE, -1, 0), -EBADF);
+	assert_int_equal(add_file(mem, 0, PAGE, fd, 1), -EINVAL);
+	/* It must not end within the region. */
+	assert_int_equal(add_file(mem, 0, 2 * PAGE, fd, 2 * PAGE), -EINVAL);
+	assert_int_equal(add_file(mem, 0, PAGE, fd, 0 - PAGE), -EINVAL);
+	assert_int_equal(add_file(mem, 0, PAGE, fd, 2 * PAGE), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_int_equal(memory_add(mem, &(struct memory_desc){ .gpa = PAGE,
+								.size = PAGE,
+								.backing = MEM_FILE,
+								.path = path,
+								.name = "named" }),
+			 0);
+	assert_int_equal(memory_write(mem, 7, "x", 1), 0);
+	assert_int_equal(memory_write(mem, PAGE + 8, "y", 1), 0);
+	assert_int_equal(pread(fd, &byte, 1, 2 * PAGE + 7), 1);
+	assert_int_equal(byte, 'x');
+	assert_int_equal(pread(fd, &byte, 1, 8), 1);
+	assert_int_equal(byte, 'y');
+	/* Its part of the file alone is emptied. */
+	assert_int_equal(pwrite(fd, "z", 1, PAGE), 1);
+	memory_discard_all(mem);
+	assert_int_equal(*(u8 *)memory_ptr(mem, 7, 1), 0);
+	assert_int_equal(pread(fd, &byte, 1, PAGE), 1);
+	assert_int_equal(byte, 'z');
+	/* The descriptor is still the caller's. */
+	memory_destroy(mem);
+	assert_int_equal(close(fd), 0);
+}
+
 static void discarding_zeroes_ram_alone(void **state)
 {
 	struct guest_memory *mem = *state;
@@ -118,7 +237,11 @@ static void discarding_zeroes_ram_alone(void **state)
 	memset(plain, 1, PAGE);
 	memset(rom, 2, PAGE);
 	assert_int_equal(add(mem, 0, PAGE, 0), 0);
-	assert_int_equal(memory_add(mem, PAGE, PAGE, MEM_MEMFD, NULL, 0, "shared"), 0);
+	assert_int_equal(memory_add(mem, &(struct memory_desc){ .gpa = PAGE,
+								.size = PAGE,
+								.backing = MEM_MEMFD,
+								.name = "shared" }),
+			 0);
 	assert_int_equal(memory_add_borrowed(mem, 2 * PAGE, PAGE, plain, 0, "buffer"), 0);
 	assert_int_equal(memory_add_borrowed(mem, 3 * PAGE, PAGE, rom, MEM_ROM, "rom"), 0);
 	for (u64 gpa = 0; gpa < 3 * PAGE; gpa += PAGE)
@@ -133,12 +256,12 @@ static void discarding_zeroes_ram_alone(void **state)
 }
 
 struct recorder {
-	struct mem_listener listener;
+	struct memory_listener listener;
 	int adds, removes, fail_at;
 	u32 ids;
 };
 
-static int on_add(struct mem_listener *l, const struct mem_region *region)
+static int on_add(struct memory_listener *l, const struct memory_region *region)
 {
 	struct recorder *r = container_of(l, struct recorder, listener);
 
@@ -150,7 +273,7 @@ static int on_add(struct mem_listener *l, const struct mem_region *region)
 	return 0;
 }
 
-static void on_remove(struct mem_listener *l, const struct mem_region *region)
+static void on_remove(struct memory_listener *l, const struct memory_region *region)
 {
 	struct recorder *r = container_of(l, struct recorder, listener);
 
@@ -185,7 +308,11 @@ static void hugetlbfs_wants_its_mount(void **state)
 {
 	struct guest_memory *mem = *state;
 
-	assert_int_equal(memory_add(mem, 0, 2 * MiB, MEM_HUGETLB, "/nonexistent", 0, "huge"),
+	assert_int_equal(memory_add(mem, &(struct memory_desc){ .gpa = 0,
+								.size = 2 * MiB,
+								.backing = MEM_HUGETLB,
+								.path = "/nonexistent",
+								.name = "huge" }),
 			 -ENOENT);
 	assert_int_equal(mem->count, 0);
 }
@@ -199,6 +326,10 @@ int main(void)
 		T(pointers_stay_inside_one_region),
 		T(copies_are_all_or_nothing),
 		T(rom_is_no_ram),
+		T(a_device_is_no_ram),
+		T(reaches_the_top_of_all_addresses),
+		T(walks_in_the_order_of_addresses),
+		T(a_file_holds_what_is_written),
 		T(discarding_zeroes_ram_alone),
 		T(listeners_see_every_region_once),
 		T(hugetlbfs_wants_its_mount),

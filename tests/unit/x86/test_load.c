@@ -108,7 +108,7 @@ static void fresh(u64 memory)
 
 static void test_firmware(void **state)
 {
-	const struct mem_region *rom;
+	const struct memory_region *rom;
 	struct load_result r;
 
 	for (u32 i = 0; i < sizeof(file); i++)
@@ -121,10 +121,10 @@ static void test_firmware(void **state)
 		assert_true(x86_firmware_is_raw(&g.boot));
 		assert_int_equal(r.entry.mode, X86_ENTRY_RESET);
 		assert_int_equal(g.mem.count, 2);
-		rom = &g.mem.regions[1];
+		rom = g.mem.regions[1];
 		assert_int_equal(rom->gpa, 4 * GiB - ROM_SIZE);
 		assert_int_equal(rom->size, ROM_SIZE);
-		assert_true(rom->flags & MEM_ROM);
+		assert_int_equal(rom->kind, MEM_ROM);
 		assert_memory_equal(rom->hva, file, ROM_SIZE);
 		assert_guest_bytes(&g, 0xe0000, file + ROM_SIZE - 128 * KiB, 128 * KiB);
 		memory_discard_all(&g.mem);
