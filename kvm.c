@@ -199,11 +199,11 @@ static int slot_add(struct memory_listener *l, const struct memory_region *regio
 	return ret < 0 ? ret : 0;
 }
 
-static void slot_remove(struct memory_listener *l, const struct memory_region *region)
+static int slot_remove(struct memory_listener *l, const struct memory_region *region)
 {
 	struct slot_listener *sl = container_of(l, struct slot_listener, listener);
 
-	set_slot(sl, region, 0);
+	return set_slot(sl, region, 0);
 }
 
 int kvm_attach_memory(struct kvm *kvm, struct guest_memory *mem)

@@ -1,163 +1,469 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest memory: regions, checked access, listeners (see include/lkvm/memory.h). */
+/* Guest memory: tables of regions, listeners, readers, checked access (include/lkvm/memory.h). */
 #include "lkvm/memory.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "lkvm/log.h"
 #include "lkvm/memory-map.h"
+
+/* What a lookup needs of a region, side by side. */
+struct memory_entry {
+	u64 gpa;
+	u64 size;
+	u8 *ram; /* its host address; NULL: no pointer is given into it */
+	struct memory_region *region;
+};
+
+/* Sorted by gpa, never empty. Once published it does not change. */
+struct memory_table {
+	struct memory_table *older; /* of those that wait to be freed */
+	u32 count;
+	struct memory_entry entries[];
+};
 
 void memory_init(struct guest_memory *mem)
 {
 	memset(mem, 0, sizeof(*mem));
+	pthread_mutex_init(&mem->lock, NULL);
+	pthread_mutex_init(&mem->reclaim_lock, NULL);
+	pthread_mutex_init(&mem->reader_lock, NULL);
+	pthread_cond_init(&mem->passed, NULL);
 }
 
-void memory_destroy(struct guest_memory *mem)
+/* Tables */
+
+static const struct memory_table *load_table(const struct guest_memory *mem)
 {
-	for (unsigned int i = mem->count; i-- > 0;) {
-		for (struct memory_listener *l = mem->listeners; l; l = l->next)
-			l->remove(l, mem->regions[i]);
-		memory_unmap(mem->regions[i]);
+	return __atomic_load_n(&mem->table, __ATOMIC_ACQUIRE);
+}
+
+/* The last entry that begins at or below @gpa, or NULL. */
+static const struct memory_entry *find_below(const struct memory_table *t, u64 gpa)
+{
+	const struct memory_entry *e;
+	u32 n;
+
+	if (!t)
+		return NULL;
+	e = t->entries;
+	/* The compiler makes a conditional move of this: which half is as good as random. */
+	for (n = t->count; n > 1; n -= n / 2)
+		e = e[n / 2].gpa <= gpa ? e + n / 2 : e;
+	return e->gpa <= gpa ? e : NULL;
+}
+
+/* The entry that holds @gpa, or NULL. */
+static const struct memory_entry *find_entry(const struct memory_table *t, u64 gpa)
+{
+	const struct memory_entry *e = find_below(t, gpa);
+
+	return e && gpa - e->gpa < e->size ? e : NULL;
+}
+
+/* The first entry above @gpa, or NULL. */
+static const struct memory_entry *find_above(const struct memory_table *t, u64 gpa)
+{
+	const struct memory_entry *e = find_below(t, gpa);
+
+	if (!t)
+		return NULL;
+	e = e ? e + 1 : t->entries;
+	return e < t->entries + t->count ? e : NULL;
+}
+
+static void set_entry(struct memory_entry *e, struct memory_region *r)
+{
+	e->gpa = r->gpa;
+	e->size = r->size;
+	e->ram = r->kind == MEM_RAM ? r->hva : NULL;
+	e->region = r;
+}
+
+/* A copy of the table with @added, without @removed (NULL: neither); NULL: no memory. */
+static struct memory_table *copy_table(const struct guest_memory *mem, struct memory_region *added,
+				       const struct memory_region *removed)
+{
+	const struct memory_table *from = mem->table;
+	u32 count = from ? from->count : 0, n = 0;
+	struct memory_table *to = malloc(sizeof(*to) + (count + 1) * sizeof(to->entries[0]));
+
+	if (!to)
+		return NULL;
+	to->older = NULL;
+	for (u32 i = 0; i < count; i++) {
+		if (added && from->entries[i].gpa > added->gpa) {
+			set_entry(&to->entries[n++], added);
+			added = NULL;
+		}
+		if (from->entries[i].region != removed)
+			to->entries[n++] = from->entries[i];
 	}
-	memset(mem, 0, sizeof(*mem));
+	if (added)
+		set_entry(&to->entries[n++], added);
+	to->count = n;
+	return to;
 }
 
-static u64 last_byte(const struct memory_region *r)
+/* Under the lock: lookups see @t from now on. A table of nothing is none. */
+static void publish(struct guest_memory *mem, struct memory_table *t)
 {
-	return r->gpa + (r->size - 1);
-}
+	struct memory_table *old = mem->table;
 
-/* Where a new region goes in the sorted array, or -errno when it cannot. */
-static int find_place(const struct guest_memory *mem, const struct memory_desc *d)
-{
-	u64 page = (u64)sysconf(_SC_PAGESIZE);
-	unsigned int at = 0;
-
-	if (!d->size || d->gpa + (d->size - 1) < d->gpa)
-		return -EINVAL;
-	if (!IS_ALIGNED(d->gpa | d->size | d->offset, page))
-		return -EINVAL;
-	if (mem->count == MEM_MAX_REGIONS)
-		return -ENOSPC;
-	for (unsigned int i = 0; i < mem->count; i++) {
-		if (ranges_overlap(d->gpa, d->size, mem->regions[i]->gpa, mem->regions[i]->size))
-			return -EEXIST;
-		if (mem->regions[i]->gpa < d->gpa)
-			at = i + 1;
+	if (!t->count) {
+		free(t);
+		t = NULL;
 	}
-	return (int)at;
+	__atomic_store_n(&mem->table, t, __ATOMIC_RELEASE);
+	if (old) {
+		old->older = mem->old_tables;
+		mem->old_tables = old;
+	}
 }
 
-static int insert_region(struct guest_memory *mem, unsigned int at, struct memory_region *region)
+static void free_tables(struct memory_table *t)
 {
-	struct memory_listener *l;
-	int ret = 0;
+	while (t) {
+		struct memory_table *older = t->older;
 
-	region->id = mem->next_id;
-	for (l = mem->listeners; l; l = l->next) {
-		ret = l->add(l, region);
-		if (ret)
-			goto undo;
+		free(t);
+		t = older;
 	}
-	memmove(&mem->regions[at + 1], &mem->regions[at],
-		(mem->count - at) * sizeof(mem->regions[0]));
-	mem->regions[at] = region;
-	mem->count++;
-	mem->next_id++;
+}
+
+static void unmap_all(struct memory_region *r)
+{
+	while (r) {
+		struct memory_region *next = r->next;
+
+		memory_unmap(r);
+		r = next;
+	}
+}
+
+/* Changes */
+
+/* Under the lock: undo what those from the first listener to before @end were told. */
+static void undo_add(struct guest_memory *mem, const struct memory_listener *end,
+		     const struct memory_region *r)
+{
+	for (struct memory_listener *l = mem->listeners; l != end; l = l->next)
+		l->remove(l, r);
+}
+
+static int tell_add(struct guest_memory *mem, const struct memory_region *r)
+{
+	for (struct memory_listener *l = mem->listeners; l; l = l->next) {
+		int ret = l->add(l, r);
+
+		if (ret) {
+			undo_add(mem, l, r);
+			return ret;
+		}
+	}
 	return 0;
-undo:
-	for (struct memory_listener *u = mem->listeners; u != l; u = u->next)
-		u->remove(u, region);
-	return ret;
+}
+
+static int tell_remove(struct guest_memory *mem, const struct memory_region *r)
+{
+	for (struct memory_listener *l = mem->listeners; l; l = l->next) {
+		int ret = l->remove(l, r);
+
+		if (!ret)
+			continue;
+		for (struct memory_listener *u = mem->listeners; u != l; u = u->next)
+			if (u->add(u, r))
+				err("guest memory at 0x%llx (%s) could not be put back", r->gpa,
+				    r->name);
+		return ret;
+	}
+	return 0;
+}
+
+static int check_place(const struct guest_memory *mem, const struct memory_desc *d)
+{
+	u64 page = (u64)sysconf(_SC_PAGESIZE), last = d->gpa + (d->size - 1);
+	const struct memory_entry *e;
+
+	if (!d->size || last < d->gpa || !IS_ALIGNED(d->gpa | d->size | d->offset, page))
+		return -EINVAL;
+	/* Whoever overlaps it begins at or below its last byte. */
+	e = find_below(mem->table, last);
+	return e && e->gpa + (e->size - 1) >= d->gpa ? -EEXIST : 0;
 }
 
 int memory_add(struct guest_memory *mem, const struct memory_desc *desc)
 {
+	struct memory_table *t = NULL;
 	struct memory_region *r;
-	int at = find_place(mem, desc);
 	int ret;
 
-	if (at < 0)
-		return at;
+	pthread_mutex_lock(&mem->lock);
+	ret = check_place(mem, desc);
+	if (ret)
+		goto out;
 	ret = memory_map(desc, &r);
 	if (ret)
-		return ret;
-	ret = insert_region(mem, (unsigned int)at, r);
-	if (ret)
+		goto out;
+	r->id = mem->next_id++;
+	t = copy_table(mem, r, NULL);
+	ret = t ? tell_add(mem, r) : -ENOMEM;
+	if (ret) {
+		free(t);
 		memory_unmap(r);
+		goto out;
+	}
+	publish(mem, t);
+out:
+	pthread_mutex_unlock(&mem->lock);
 	return ret;
+}
+
+int memory_remove(struct guest_memory *mem, u64 gpa)
+{
+	const struct memory_entry *e;
+	struct memory_region *r;
+	struct memory_table *t;
+	int ret = -ENOENT;
+
+	pthread_mutex_lock(&mem->lock);
+	e = find_entry(mem->table, gpa);
+	if (!e || e->gpa != gpa)
+		goto out;
+	r = e->region;
+	t = copy_table(mem, NULL, r);
+	ret = t ? tell_remove(mem, r) : -ENOMEM;
+	if (ret) {
+		free(t);
+		goto out;
+	}
+	publish(mem, t);
+	r->next = mem->removed;
+	mem->removed = r;
+out:
+	pthread_mutex_unlock(&mem->lock);
+	return ret;
+}
+
+void memory_destroy(struct guest_memory *mem)
+{
+	struct memory_table *t = mem->table;
+
+	for (u32 i = t ? t->count : 0; i-- > 0;) {
+		undo_add(mem, NULL, t->entries[i].region);
+		memory_unmap(t->entries[i].region);
+	}
+	free_tables(t);
+	free_tables(mem->old_tables);
+	unmap_all(mem->removed);
+	pthread_cond_destroy(&mem->passed);
+	pthread_mutex_destroy(&mem->reader_lock);
+	pthread_mutex_destroy(&mem->reclaim_lock);
+	pthread_mutex_destroy(&mem->lock);
+	memory_init(mem);
 }
 
 int memory_add_listener(struct guest_memory *mem, struct memory_listener *listener)
 {
-	for (unsigned int i = 0; i < mem->count; i++) {
-		int ret = listener->add(listener, mem->regions[i]);
+	const struct memory_table *t;
+	int ret = 0;
 
-		if (ret) {
-			while (i-- > 0)
-				listener->remove(listener, mem->regions[i]);
-			return ret;
+	pthread_mutex_lock(&mem->lock);
+	t = mem->table;
+	for (u32 i = 0; t && i < t->count && !ret; i++) {
+		ret = listener->add(listener, t->entries[i].region);
+		while (ret && i-- > 0)
+			listener->remove(listener, t->entries[i].region);
+	}
+	if (!ret) {
+		listener->next = mem->listeners;
+		mem->listeners = listener;
+	}
+	pthread_mutex_unlock(&mem->lock);
+	return ret;
+}
+
+void memory_remove_listener(struct guest_memory *mem, struct memory_listener *listener)
+{
+	const struct memory_table *t;
+	struct memory_listener **p;
+
+	pthread_mutex_lock(&mem->lock);
+	t = mem->table;
+	for (p = &mem->listeners; *p && *p != listener; p = &(*p)->next)
+		;
+	if (*p) {
+		*p = listener->next;
+		for (u32 i = t ? t->count : 0; i-- > 0;)
+			listener->remove(listener, t->entries[i].region);
+	}
+	pthread_mutex_unlock(&mem->lock);
+}
+
+/* Readers */
+
+void memory_add_reader(struct guest_memory *mem, struct memory_reader *reader)
+{
+	atomic_init(&reader->count, 0);
+	reader->awaited = 0;
+	reader->mem = mem;
+	pthread_mutex_lock(&mem->reader_lock);
+	reader->next = mem->readers;
+	mem->readers = reader;
+	pthread_mutex_unlock(&mem->reader_lock);
+}
+
+void memory_remove_reader(struct memory_reader *reader)
+{
+	struct guest_memory *mem = reader->mem;
+
+	if (!mem)
+		return;
+	pthread_mutex_lock(&mem->reader_lock);
+	for (struct memory_reader **p = &mem->readers; *p; p = &(*p)->next) {
+		if (*p == reader) {
+			*p = reader->next;
+			break;
 		}
 	}
-	listener->next = mem->listeners;
-	mem->listeners = listener;
-	return 0;
+	reader->mem = NULL;
+	pthread_cond_broadcast(&mem->passed);
+	pthread_mutex_unlock(&mem->reader_lock);
 }
+
+void memory_read_begin(struct memory_reader *reader)
+{
+	unsigned int count = atomic_load_explicit(&reader->count, memory_order_relaxed);
+
+	atomic_store_explicit(&reader->count, count + 1, memory_order_relaxed);
+	/* Out before a table is read: who removes publishes a table and then reads the count. */
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+void memory_read_end(struct memory_reader *reader)
+{
+	struct guest_memory *mem = reader->mem;
+	unsigned int count = atomic_load_explicit(&reader->count, memory_order_relaxed);
+
+	atomic_store_explicit(&reader->count, count + 1, memory_order_release);
+	/* Either this thread sees who waits, or that one sees the count. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&mem->waiting, memory_order_relaxed)) {
+		pthread_mutex_lock(&mem->reader_lock);
+		pthread_cond_broadcast(&mem->passed);
+		pthread_mutex_unlock(&mem->reader_lock);
+	}
+}
+
+/* Under reader_lock: is a reader still where it was when the wait began? */
+static bool is_anyone_inside(const struct guest_memory *mem)
+{
+	for (const struct memory_reader *r = mem->readers; r; r = r->next)
+		if ((r->awaited & 1) &&
+		    atomic_load_explicit(&r->count, memory_order_acquire) == r->awaited)
+			return true;
+	return false;
+}
+
+static void wait_for_readers(struct guest_memory *mem)
+{
+	pthread_mutex_lock(&mem->reader_lock);
+	atomic_store_explicit(&mem->waiting, true, memory_order_relaxed);
+	/* After the new table and @waiting, before the counts: see memory_read_begin and _end. */
+	atomic_thread_fence(memory_order_seq_cst);
+	for (struct memory_reader *r = mem->readers; r; r = r->next)
+		r->awaited = atomic_load_explicit(&r->count, memory_order_acquire);
+	while (is_anyone_inside(mem))
+		pthread_cond_wait(&mem->passed, &mem->reader_lock);
+	atomic_store_explicit(&mem->waiting, false, memory_order_relaxed);
+	pthread_mutex_unlock(&mem->reader_lock);
+}
+
+void memory_reclaim(struct guest_memory *mem)
+{
+	struct memory_region *removed;
+	struct memory_table *tables;
+
+	/* One at a time: each reader has room for one wait. */
+	pthread_mutex_lock(&mem->reclaim_lock);
+	pthread_mutex_lock(&mem->lock);
+	removed = mem->removed;
+	tables = mem->old_tables;
+	mem->removed = NULL;
+	mem->old_tables = NULL;
+	pthread_mutex_unlock(&mem->lock);
+	wait_for_readers(mem);
+	free_tables(tables);
+	unmap_all(removed);
+	pthread_mutex_unlock(&mem->reclaim_lock);
+}
+
+/* Lookups */
 
 const struct memory_region *memory_find(const struct guest_memory *mem, u64 gpa)
 {
-	for (unsigned int i = 0; i < mem->count; i++) {
-		const struct memory_region *r = mem->regions[i];
+	const struct memory_entry *e = find_entry(load_table(mem), gpa);
 
-		if (gpa >= r->gpa && gpa - r->gpa < r->size)
-			return r;
-	}
-	return NULL;
+	return e ? e->region : NULL;
 }
 
 const struct memory_region *memory_next(const struct guest_memory *mem,
 					const struct memory_region *region)
 {
-	for (unsigned int i = 0; i < mem->count; i++)
-		if (!region || mem->regions[i]->gpa > region->gpa)
-			return mem->regions[i];
-	return NULL;
+	const struct memory_table *t = load_table(mem);
+	const struct memory_entry *e;
+
+	if (!t)
+		return NULL;
+	e = region ? find_above(t, region->gpa) : t->entries;
+	return e ? e->region : NULL;
 }
 
-/* The RAM region that holds @gpa, or NULL. */
-static const struct memory_region *find_ram(const struct guest_memory *mem, u64 gpa)
+/* As far as RAM goes without a gap from @gpa on, in one region: its host address and length.
+ * False: @gpa is no RAM. */
+static bool find_run(const struct memory_table *t, u64 gpa, u8 **host, u64 *len)
 {
-	const struct memory_region *r = memory_find(mem, gpa);
+	const struct memory_entry *e = find_entry(t, gpa);
 
-	return r && r->kind == MEM_RAM ? r : NULL;
+	if (!e || !e->ram)
+		return false;
+	*host = e->ram + (gpa - e->gpa);
+	*len = e->size - (gpa - e->gpa);
+	return true;
 }
 
 void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len)
 {
-	const struct memory_region *r = find_ram(mem, gpa);
+	const struct memory_entry *e = find_entry(load_table(mem), gpa);
 
-	if (!r || len > r->size - (gpa - r->gpa))
+	if (!e || !e->ram || len > e->size - (gpa - e->gpa))
 		return NULL;
-	return (u8 *)r->hva + (gpa - r->gpa);
+	return e->ram + (gpa - e->gpa);
+}
+
+static bool is_ram(const struct memory_table *t, u64 gpa, u64 len)
+{
+	u8 *host;
+	u64 n;
+
+	while (len) {
+		if (!find_run(t, gpa, &host, &n))
+			return false;
+		if (len <= n)
+			return true;
+		gpa += n;
+		len -= n;
+		/* Nothing follows the last address. */
+		if (!gpa)
+			return false;
+	}
+	return true;
 }
 
 bool memory_is_ram(const struct guest_memory *mem, u64 gpa, u64 len)
 {
-	while (len) {
-		const struct memory_region *r = find_ram(mem, gpa);
-		u64 n;
-
-		if (!r)
-			return false;
-		n = r->size - (gpa - r->gpa);
-		if (len <= n)
-			return true;
-		/* Nothing follows the last address. */
-		if (last_byte(r) == ~0ULL)
-			return false;
-		gpa += n;
-		len -= n;
-	}
-	return true;
+	return is_ram(load_table(mem), gpa, len);
 }
 
 enum copy_kind { COPY_OUT, COPY_IN, COPY_ZERO };
@@ -165,15 +471,14 @@ enum copy_kind { COPY_OUT, COPY_IN, COPY_ZERO };
 static int copy_range(const struct guest_memory *mem, u64 gpa, void *buf, u64 len,
 		      enum copy_kind kind)
 {
-	u8 *p = buf;
+	const struct memory_table *t = load_table(mem);
+	u8 *p = buf, *host;
+	u64 n;
 
-	if (!memory_is_ram(mem, gpa, len))
+	if (!is_ram(t, gpa, len))
 		return -EFAULT;
-	while (len) {
-		const struct memory_region *r = find_ram(mem, gpa);
-		u8 *host = (u8 *)r->hva + (gpa - r->gpa);
-		u64 n = MIN(len, r->size - (gpa - r->gpa));
-
+	while (len && find_run(t, gpa, &host, &n)) {
+		n = MIN(n, len);
 		if (kind == COPY_OUT)
 			memcpy(p, host, n);
 		else if (kind == COPY_IN)
@@ -207,9 +512,11 @@ void memory_discard_all(struct guest_memory *mem)
 {
 	const struct memory_region *r;
 
+	pthread_mutex_lock(&mem->lock);
 	memory_for_each(mem, r)
 		if (r->kind == MEM_RAM)
 			memory_discard(r, 0, r->size);
+	pthread_mutex_unlock(&mem->lock);
 }
 
 u64 memory_ram_size(const struct guest_memory *mem)
@@ -227,7 +534,7 @@ u64 memory_ram_end(const struct guest_memory *mem, u64 base)
 {
 	const struct memory_region *r;
 
-	while ((r = find_ram(mem, base)) && r->gpa == base) {
+	while ((r = memory_find(mem, base)) && r->gpa == base && r->kind == MEM_RAM) {
 		base += r->size;
 		if (!base)
 			break;

@@ -2,13 +2,28 @@
 /*
  * Guest memory: the only way to touch guest RAM.
  *
- * A guest_memory is a small sorted set of regions, each with its host mapping. It knows nothing of
- * KVM: listeners (KVM memory slots, later VFIO maps and vhost tables) are told of every change, so
- * tests and fuzzers use it over plain buffers. Regions are added while the machine is built and
- * removed when it is torn down; between the two, lookups from any thread need no lock.
+ * A guest_memory is a sorted set of regions, each with its host mapping. It knows nothing of KVM:
+ * listeners (KVM memory slots, later VFIO maps and vhost tables) are told of every change, so tests
+ * and fuzzers use it over plain buffers.
+ *
+ * Regions come and go while everything runs. A lookup takes no lock: it searches a table that never
+ * changes, and whoever adds or removes a region publishes another table. So a thread may be in an
+ * old table, or hold a pointer into a region, at the moment when the region goes. Three steps make
+ * that safe:
+ *  - memory_remove tells the listeners (from then on the guest cannot reach the region) and
+ *    publishes a table without it. The host mapping and the old table stay.
+ *  - Nobody holds a pointer any more: devices were quiesced before, and a vcpu is a memory_reader:
+ *    its counter is odd while it handles an exit. Inside KVM_RUN it holds nothing.
+ *  - memory_reclaim waits until each reader whose counter is odd has moved on, then unmaps what was
+ *    removed and frees the old tables.
+ * vm_remove_memory (vm.h) is the three in one; nothing else removes memory of a machine that runs.
+ * What is added replaces tables too; those wait for the next memory_reclaim or for memory_destroy.
  */
 #ifndef LKVM_MEMORY_H
 #define LKVM_MEMORY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "lkvm/types.h"
 
@@ -40,7 +55,7 @@ struct memory_desc {
 	const char *name; /* static string for messages and dumps */
 };
 
-/* Nothing in it changes while the region exists. */
+/* Nothing that is public changes while the region exists. */
 struct memory_region {
 	u64 gpa;
 	u64 size;
@@ -51,32 +66,55 @@ struct memory_region {
 	u64 offset;
 	const char *name;
 	unsigned int id; /* unique, never reused: a listener's slot number */
+	struct memory_region *next; /* of those that wait for memory_reclaim */
 };
 
+/*
+ * Both are called with the set locked: they may look addresses up, but not change the set. 0 or
+ * -errno; a refusal is undone with those that were told before.
+ */
 struct memory_listener {
-	/* Called for each region added, and at registration for those that exist. 0 or -errno. */
+	/* Called for each region added, and at registration for those that exist. */
 	int (*add)(struct memory_listener *l, const struct memory_region *region);
-	void (*remove)(struct memory_listener *l, const struct memory_region *region);
+	/* When it returns 0 nothing behind the listener reaches the region any more. A set that is
+	 * destroyed ignores refusals. */
+	int (*remove)(struct memory_listener *l, const struct memory_region *region);
 	struct memory_listener *next;
 };
 
-#define MEM_MAX_REGIONS 32
+/* A thread that looks addresses up while regions may go: see the top. */
+struct memory_reader {
+	struct guest_memory *mem; /* NULL: not registered */
+	atomic_uint count;	  /* odd: it may hold pointers */
+	unsigned int awaited;	  /* what @count was when memory_reclaim began to wait */
+	struct memory_reader *next;
+};
+
+struct memory_table; /* of memory.c */
 
 struct guest_memory {
-	struct memory_region *regions[MEM_MAX_REGIONS]; /* sorted by gpa */
-	unsigned int count;
-	unsigned int next_id;
+	struct memory_table *table; /* NULL: empty. Read without the lock */
+	pthread_mutex_t lock;	    /* guards changes of the table, and the next three */
 	struct memory_listener *listeners;
+	struct memory_table *old_tables;
+	struct memory_region *removed;
+	unsigned int next_id;
+	pthread_mutex_t reclaim_lock; /* memory_reclaim from beginning to end */
+	pthread_mutex_t reader_lock;  /* guards the list of readers, and what they await */
+	pthread_cond_t passed;	      /* a reader moved on while memory_reclaim was waiting */
+	struct memory_reader *readers;
+	atomic_bool waiting;
 };
 
 void memory_init(struct guest_memory *mem);
-/* Unmaps and closes everything that the set owns, telling the listeners. Safe on a zeroed set. */
+/* Unmaps and closes everything that the set owns, telling the listeners; it is empty then. Safe on
+ * a zeroed set. Nobody uses it any more. */
 void memory_destroy(struct guest_memory *mem);
 
 /*
  * Map what @desc says. The memory is not touched: it costs nothing until the guest uses it. 0, or
- * -EINVAL (alignment, wrap, a file that ends too soon), -EEXIST (overlap), -ENOSPC (too many
- * regions), the errno of open or mmap, or what a listener said. Prints nothing.
+ * -EINVAL (alignment, wrap, a file that ends too soon), -EEXIST (overlap), -ENOMEM, the
+ * errno of open or mmap, or what a listener said. Prints nothing. Any thread, at any time.
  */
 int memory_add(struct guest_memory *mem, const struct memory_desc *desc) __must_check;
 /* The same for MEM_BORROWED. */
@@ -92,11 +130,32 @@ static inline int memory_add_borrowed(struct guest_memory *mem, u64 gpa, u64 siz
 				       .name = name,
 			       });
 }
+/*
+ * Take out the region that begins at @gpa, see the top: it stays mapped until memory_reclaim. 0,
+ * -ENOENT, -ENOMEM, or what a listener said: then all is as before.
+ */
+int memory_remove(struct guest_memory *mem, u64 gpa) __must_check;
+/* Wait for the readers, then unmap what was removed before and free old tables. The caller is no
+ * reader at this moment (or memory_read_end was called), and devices are quiesced. */
+void memory_reclaim(struct guest_memory *mem);
+
 int memory_add_listener(struct guest_memory *mem, struct memory_listener *listener) __must_check;
+/* Tells it that each region goes, and forgets it. One that is not registered is ignored. */
+void memory_remove_listener(struct guest_memory *mem, struct memory_listener *listener);
+
+/*
+ * The calling thread is a reader from begin to end; they do not nest. Cheap: an atomic store each.
+ * @reader was registered, outlives that, and is removed outside of begin and end.
+ */
+void memory_add_reader(struct guest_memory *mem, struct memory_reader *reader);
+void memory_remove_reader(struct memory_reader *reader);
+void memory_read_begin(struct memory_reader *reader);
+void memory_read_end(struct memory_reader *reader);
 
 /*
  * Host address of guest RAM [gpa, gpa+len), or NULL when it is not wholly inside one RAM region.
- * len 0 is valid anywhere inside RAM. Never cache across a reset of the machine.
+ * len 0 is valid anywhere inside RAM. Valid until memory_read_end of a reader, or the quiescing of
+ * a device: then translate again. Never cache across a reset of the machine.
  */
 void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 /* Is every byte of the range RAM? Regions that touch count as one. */
@@ -113,7 +172,8 @@ u64 memory_ram_size(const struct guest_memory *mem);
 
 /* The region of any kind that holds @gpa, or NULL. */
 const struct memory_region *memory_find(const struct guest_memory *mem, u64 gpa);
-/* The next region above @region (NULL: the lowest), or NULL: a walk in the order of addresses. */
+/* The next region above @region (NULL: the lowest), or NULL: a walk in the order of addresses.
+ * What is added or removed meanwhile may be met or not. */
 const struct memory_region *memory_next(const struct guest_memory *mem,
 					const struct memory_region *region);
 #define memory_for_each(mem, r) for ((r) = memory_next(mem, NULL); (r); (r) = memory_next(mem, r))
