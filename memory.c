@@ -206,7 +206,6 @@ int memory_add(struct guest_memory *mem, const struct memory_desc *desc)
 	ret = memory_map(desc, &r);
 	if (ret)
 		goto out;
-	r->id = mem->next_id++;
 	t = copy_table(mem, r, NULL);
 	ret = t ? tell_add(mem, r) : -ENOMEM;
 	if (ret) {

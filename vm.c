@@ -11,6 +11,7 @@
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/log.h"
+#include "lkvm/memslot.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 
@@ -138,6 +139,7 @@ void vm_destroy(struct vm *vm)
 	vm_destroy_devices(vm);
 	vm_destroy_vcpus(vm);
 	irq_destroy(&vm->irqs);
+	kvm_detach_memory(&vm->kvm, &vm->mem);
 	memory_destroy(&vm->mem);
 	bus_destroy(&vm->pio);
 	bus_destroy(&vm->mmio);

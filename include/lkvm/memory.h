@@ -65,7 +65,6 @@ struct memory_region {
 	int fd; /* -1: the backing has none */
 	u64 offset;
 	const char *name;
-	unsigned int id; /* unique, never reused: a listener's slot number */
 	struct memory_region *next; /* of those that wait for memory_reclaim */
 };
 
@@ -98,7 +97,6 @@ struct guest_memory {
 	struct memory_listener *listeners;
 	struct memory_table *old_tables;
 	struct memory_region *removed;
-	unsigned int next_id;
 	pthread_mutex_t reclaim_lock; /* memory_reclaim from beginning to end */
 	pthread_mutex_t reader_lock;  /* guards the list of readers, and what they await */
 	pthread_cond_t passed;	      /* a reader moved on while memory_reclaim was waiting */
