@@ -27,6 +27,7 @@ int vm_init(struct vm *vm, const struct vm_config *cfg)
 	vm->devices_tail = &vm->devices;
 	vm->stop_vcpu = -1;
 	memory_init(&vm->mem);
+	pthread_mutex_init(&vm->removal_lock, NULL);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->gate, NULL);
 	pthread_cond_init(&vm->parked, NULL);
@@ -106,6 +107,35 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 	return ret;
 }
 
+/* The vcpu whose thread this is, or NULL. */
+static struct vcpu *current_vcpu(const struct vm *vm)
+{
+	for (u32 i = 0; i < vm->nr_vcpus; i++)
+		if (vm->vcpus[i]->has_thread && pthread_equal(vm->vcpus[i]->thread, pthread_self()))
+			return vm->vcpus[i];
+	return NULL;
+}
+
+int vm_remove_memory(struct vm *vm, u64 gpa)
+{
+	struct vcpu *self = current_vcpu(vm);
+	int ret;
+
+	/* Two vcpus that do this at once must not wait for each other, nor one for itself. */
+	if (self)
+		memory_read_end(&self->reader);
+	pthread_mutex_lock(&vm->removal_lock);
+	vm_quiesce_devices(vm);
+	ret = memory_remove(&vm->mem, gpa);
+	if (!ret)
+		memory_reclaim(&vm->mem);
+	vm_resume_devices(vm);
+	pthread_mutex_unlock(&vm->removal_lock);
+	if (self)
+		memory_read_begin(&self->reader);
+	return ret;
+}
+
 /* Backwards: a device goes before what it hangs on. */
 void vm_destroy_devices(struct vm *vm)
 {
@@ -148,6 +178,7 @@ void vm_destroy(struct vm *vm)
 	pthread_cond_destroy(&vm->parked);
 	pthread_cond_destroy(&vm->gate);
 	pthread_mutex_destroy(&vm->lock);
+	pthread_mutex_destroy(&vm->removal_lock);
 }
 
 int vm_start_vcpus(struct vm *vm)
@@ -185,6 +216,27 @@ void vm_reset_devices(struct vm *vm)
 	for (struct device *dev = vm->devices; dev; dev = dev->next)
 		if (dev->ops->reset)
 			dev->ops->reset(dev);
+}
+
+static void quiesce_from(struct device *dev)
+{
+	if (!dev)
+		return;
+	quiesce_from(dev->next);
+	if (dev->ops->quiesce)
+		dev->ops->quiesce(dev);
+}
+
+void vm_quiesce_devices(struct vm *vm)
+{
+	quiesce_from(vm->devices);
+}
+
+void vm_resume_devices(struct vm *vm)
+{
+	for (struct device *dev = vm->devices; dev; dev = dev->next)
+		if (dev->ops->resume)
+			dev->ops->resume(dev);
 }
 
 int vm_ioeventfd(struct vm *vm, bool pio, u64 addr, u32 len, const u64 *datamatch, int fd,
