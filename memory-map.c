@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lkvm/shared-map.h"
+
 /* A file that ends within the region would kill whoever touches what is missing (SIGBUS). */
 static int check_length(int fd, u64 offset, u64 size)
 {
@@ -78,6 +80,27 @@ static int map_pages(struct memory_region *r)
 	return 0;
 }
 
+static int open_private(const struct memory_desc *d, struct memory_region *r)
+{
+	if (!d->private)
+		return 0;
+	r->private_fd = fcntl(d->private_fd, F_DUPFD_CLOEXEC, 0);
+	if (r->private_fd < 0)
+		return -errno;
+	r->shared = shared_map_new(d->size);
+	return r->shared ? 0 : -ENOMEM;
+}
+
+static void free_region(struct memory_region *r)
+{
+	free(r->shared);
+	if (r->private_fd >= 0)
+		close(r->private_fd);
+	if (r->fd >= 0)
+		close(r->fd);
+	free(r);
+}
+
 int memory_map(const struct memory_desc *d, struct memory_region **out)
 {
 	struct memory_region *r = calloc(1, sizeof(*r));
@@ -91,7 +114,11 @@ int memory_map(const struct memory_desc *d, struct memory_region **out)
 	r->backing = d->backing;
 	r->name = d->name;
 	r->hva = d->hva;
+	r->private_fd = -1;
 	r->fd = open_backing(d, &ret);
+	if (ret)
+		goto fail;
+	ret = open_private(d, r);
 	if (ret)
 		goto fail;
 	if (d->backing == MEM_FILE || d->backing == MEM_GUEST_MEMFD)
@@ -101,14 +128,11 @@ int memory_map(const struct memory_desc *d, struct memory_region **out)
 	if (!ret && d->backing != MEM_BORROWED)
 		ret = map_pages(r);
 	if (ret)
-		goto fail_close;
+		goto fail;
 	*out = r;
 	return 0;
-fail_close:
-	if (r->fd >= 0)
-		close(r->fd);
 fail:
-	free(r);
+	free_region(r);
 	return ret;
 }
 
@@ -116,9 +140,19 @@ void memory_unmap(struct memory_region *r)
 {
 	if (r->backing != MEM_BORROWED)
 		munmap(r->hva, r->size);
-	if (r->fd >= 0)
-		close(r->fd);
-	free(r);
+	free_region(r);
+}
+
+static int punch_hole(int fd, u64 offset, u64 len)
+{
+	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	return fallocate(fd, mode, (off_t)offset, (off_t)len) < 0 ? -errno : 0;
+}
+
+int memory_discard_private(const struct memory_region *r, u64 offset, u64 len)
+{
+	return punch_hole(r->private_fd, offset, len);
 }
 
 void memory_discard(const struct memory_region *r, u64 offset, u64 len)
@@ -129,8 +163,7 @@ void memory_discard(const struct memory_region *r, u64 offset, u64 len)
 	if (r->backing == MEM_ANON)
 		ret = madvise(hva, len, MADV_DONTNEED);
 	else if (r->fd >= 0)
-		ret = fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				(off_t)(r->offset + offset), (off_t)len);
+		ret = punch_hole(r->fd, r->offset + offset, len);
 	if (ret < 0)
 		memset(hva, 0, len);
 }

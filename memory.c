@@ -7,12 +7,13 @@
 
 #include "lkvm/log.h"
 #include "lkvm/memory-map.h"
+#include "lkvm/shared-map.h"
 
 /* What a lookup needs of a region, side by side. */
 struct memory_entry {
 	u64 gpa;
 	u64 size;
-	u8 *ram; /* its host address; NULL: no pointer is given into it */
+	u8 *ram; /* its host address; NULL: the region tells what of it is RAM, if anything */
 	struct memory_region *region;
 };
 
@@ -77,7 +78,7 @@ static void set_entry(struct memory_entry *e, struct memory_region *r)
 {
 	e->gpa = r->gpa;
 	e->size = r->size;
-	e->ram = r->kind == MEM_RAM ? r->hva : NULL;
+	e->ram = r->kind == MEM_RAM && !r->shared ? r->hva : NULL;
 	e->region = r;
 }
 
@@ -152,10 +153,29 @@ static void undo_add(struct guest_memory *mem, const struct memory_listener *end
 		l->remove(l, r);
 }
 
+/* Tell @l of @r, and what is shared of it already. */
+static int introduce(struct memory_listener *l, const struct memory_region *r)
+{
+	u64 offset = 0, n;
+	int ret = l->add(l, r);
+
+	while (!ret && r->shared && l->convert && offset < r->size) {
+		n = shared_map_run(r->shared, offset, r->size - offset, true);
+		if (n)
+			ret = l->convert(l, r, offset, n, true);
+		else
+			n = shared_map_run(r->shared, offset, r->size - offset, false);
+		if (ret)
+			l->remove(l, r);
+		offset += n;
+	}
+	return ret;
+}
+
 static int tell_add(struct guest_memory *mem, const struct memory_region *r)
 {
 	for (struct memory_listener *l = mem->listeners; l; l = l->next) {
-		int ret = l->add(l, r);
+		int ret = introduce(l, r);
 
 		if (ret) {
 			undo_add(mem, l, r);
@@ -173,7 +193,7 @@ static int tell_remove(struct guest_memory *mem, const struct memory_region *r)
 		if (!ret)
 			continue;
 		for (struct memory_listener *u = mem->listeners; u != l; u = u->next)
-			if (u->add(u, r))
+			if (introduce(u, r))
 				err("guest memory at 0x%llx (%s) could not be put back", r->gpa,
 				    r->name);
 		return ret;
@@ -187,6 +207,8 @@ static int check_place(const struct guest_memory *mem, const struct memory_desc 
 	const struct memory_entry *e;
 
 	if (!d->size || last < d->gpa || !IS_ALIGNED(d->gpa | d->size | d->offset, page))
+		return -EINVAL;
+	if (d->private && (d->kind == MEM_DEVICE || d->backing == MEM_GUEST_MEMFD))
 		return -EINVAL;
 	/* Whoever overlaps it begins at or below its last byte. */
 	e = find_below(mem->table, last);
@@ -271,7 +293,7 @@ int memory_add_listener(struct guest_memory *mem, struct memory_listener *listen
 	pthread_mutex_lock(&mem->lock);
 	t = mem->table;
 	for (u32 i = 0; t && i < t->count && !ret; i++) {
-		ret = listener->add(listener, t->entries[i].region);
+		ret = introduce(listener, t->entries[i].region);
 		while (ret && i-- > 0)
 			listener->remove(listener, t->entries[i].region);
 	}
@@ -419,42 +441,64 @@ const struct memory_region *memory_next(const struct guest_memory *mem,
 	return e ? e->region : NULL;
 }
 
-/* As far as RAM goes without a gap from @gpa on, in one region: its host address and length.
- * False: @gpa is no RAM. */
-static bool find_run(const struct memory_table *t, u64 gpa, u8 **host, u64 *len)
+/* How much of [offset, offset+len) in a region without a pointer of its own is RAM for the host. */
+static u64 shared_run(const struct memory_region *r, u64 offset, u64 len)
 {
-	const struct memory_entry *e = find_entry(t, gpa);
+	return r->kind == MEM_RAM && r->shared ? shared_map_run(r->shared, offset, len, true) : 0;
+}
 
-	if (!e || !e->ram)
-		return false;
-	*host = e->ram + (gpa - e->gpa);
-	*len = e->size - (gpa - e->gpa);
-	return true;
+/* Apart from memory_ptr, which is short without it: every descriptor of a guest goes there. */
+static __attribute__((noinline)) void *shared_ptr(const struct memory_region *r, u64 offset,
+						  u64 len)
+{
+	u64 n = MAX(len, 1ULL);
+
+	return shared_run(r, offset, n) == n ? (u8 *)r->hva + offset : NULL;
 }
 
 void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len)
 {
 	const struct memory_entry *e = find_entry(load_table(mem), gpa);
+	u64 offset;
 
-	if (!e || !e->ram || len > e->size - (gpa - e->gpa))
+	if (!e)
 		return NULL;
-	return e->ram + (gpa - e->gpa);
+	offset = gpa - e->gpa;
+	if (len > e->size - offset)
+		return NULL;
+	return e->ram ? e->ram + offset : shared_ptr(e->region, offset, len);
+}
+
+/* As far as RAM goes without a gap from @gpa on, in one region and at most *len bytes: its host
+ * address, and *len becomes that. False: @gpa is no RAM. */
+static bool find_run(const struct memory_table *t, u64 gpa, u8 **host, u64 *len)
+{
+	const struct memory_entry *e = find_entry(t, gpa);
+	u64 offset;
+
+	if (!e)
+		return false;
+	offset = gpa - e->gpa;
+	*len = MIN(*len, e->size - offset);
+	if (!e->ram)
+		*len = shared_run(e->region, offset, *len);
+	*host = (u8 *)e->region->hva + offset;
+	return *len != 0;
 }
 
 static bool is_ram(const struct memory_table *t, u64 gpa, u64 len)
 {
 	u8 *host;
-	u64 n;
 
 	while (len) {
+		u64 n = len;
+
 		if (!find_run(t, gpa, &host, &n))
 			return false;
-		if (len <= n)
-			return true;
 		gpa += n;
 		len -= n;
 		/* Nothing follows the last address. */
-		if (!gpa)
+		if (!gpa && len)
 			return false;
 	}
 	return true;
@@ -472,12 +516,14 @@ static int copy_range(const struct guest_memory *mem, u64 gpa, void *buf, u64 le
 {
 	const struct memory_table *t = load_table(mem);
 	u8 *p = buf, *host;
-	u64 n;
 
 	if (!is_ram(t, gpa, len))
 		return -EFAULT;
-	while (len && find_run(t, gpa, &host, &n)) {
-		n = MIN(n, len);
+	while (len) {
+		u64 n = len;
+
+		if (!find_run(t, gpa, &host, &n))
+			return -EFAULT;
 		if (kind == COPY_OUT)
 			memcpy(p, host, n);
 		else if (kind == COPY_IN)
@@ -512,9 +558,14 @@ void memory_discard_all(struct guest_memory *mem)
 	const struct memory_region *r;
 
 	pthread_mutex_lock(&mem->lock);
-	memory_for_each(mem, r)
-		if (r->kind == MEM_RAM)
-			memory_discard(r, 0, r->size);
+	memory_for_each(mem, r) {
+		if (r->kind != MEM_RAM)
+			continue;
+		memory_discard(r, 0, r->size);
+		if (r->shared && memory_discard_private(r, 0, r->size))
+			err("guest memory at 0x%llx (%s): its private pages cannot be discarded",
+			    r->gpa, r->name);
+	}
 	pthread_mutex_unlock(&mem->lock);
 }
 

@@ -15,5 +15,7 @@ void memory_unmap(struct memory_region *r);
 /* [offset, offset+len) of the mapping reads as zeroes afterwards; the host gets the pages back
  * where the backing can do that. */
 void memory_discard(const struct memory_region *r, u64 offset, u64 len);
+/* The same for the pages of its guest_memfd; 0 or -errno. */
+int memory_discard_private(const struct memory_region *r, u64 offset, u64 len) __must_check;
 
 #endif

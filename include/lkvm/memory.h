@@ -18,6 +18,11 @@
  *    removed and frees the old tables.
  * vm_remove_memory (vm.h) is the three in one; nothing else removes memory of a machine that runs.
  * What is added replaces tables too; those wait for the next memory_reclaim or for memory_destroy.
+ *
+ * A region may be private: the guest uses pages of a guest_memfd that the host cannot touch, unless
+ * it shares a page; then it uses the region's host mapping, as always. A map tells which pages are
+ * shared, at first none. The host mapping is there either way: who still writes to a page that was
+ * shared a moment ago writes to a page that nobody reads.
  */
 #ifndef LKVM_MEMORY_H
 #define LKVM_MEMORY_H
@@ -49,9 +54,11 @@ struct memory_desc {
 	enum memory_kind kind;
 	enum memory_backing backing;
 	const char *path; /* MEM_HUGETLB, MEM_FILE */
-	int fd;	    /* MEM_FILE without @path, MEM_GUEST_MEMFD: duplicated, stays the caller's */
-	u64 offset; /* MEM_FILE, MEM_GUEST_MEMFD: where in the file; of pages */
-	void *hva;  /* MEM_BORROWED: page-aligned, outlives the set */
+	int fd;	      /* MEM_FILE without @path, MEM_GUEST_MEMFD: duplicated, stays the caller's */
+	u64 offset;   /* MEM_FILE, MEM_GUEST_MEMFD: where in the file; of pages */
+	void *hva;    /* MEM_BORROWED: page-aligned, outlives the set */
+	bool private; /* RAM or ROM: see the top; not with MEM_GUEST_MEMFD */
+	int private_fd;	  /* its guest_memfd, from 0 on; duplicated, stays the caller's */
 	const char *name; /* static string for messages and dumps */
 };
 
@@ -64,6 +71,8 @@ struct memory_region {
 	enum memory_backing backing;
 	int fd; /* -1: the backing has none */
 	u64 offset;
+	int private_fd; /* -1: it is not private */
+	u64 *shared;	/* shared-map.h; NULL: it is not private */
 	const char *name;
 	struct memory_region *next; /* of those that wait for memory_reclaim */
 };
@@ -78,6 +87,10 @@ struct memory_listener {
 	/* When it returns 0 nothing behind the listener reaches the region any more. A set that is
 	 * destroyed ignores refusals. */
 	int (*remove)(struct memory_listener *l, const struct memory_region *region);
+	/* Pages of a private region, [offset, offset+len), become @shared or private, which they
+	 * are at first. NULL: of no interest. */
+	int (*convert)(struct memory_listener *l, const struct memory_region *region, u64 offset,
+		       u64 len, bool shared);
 	struct memory_listener *next;
 };
 
@@ -151,20 +164,29 @@ void memory_read_begin(struct memory_reader *reader);
 void memory_read_end(struct memory_reader *reader);
 
 /*
- * Host address of guest RAM [gpa, gpa+len), or NULL when it is not wholly inside one RAM region.
- * len 0 is valid anywhere inside RAM. Valid until memory_read_end of a reader, or the quiescing of
- * a device: then translate again. Never cache across a reset of the machine.
+ * Host address of guest RAM [gpa, gpa+len), or NULL when it is not wholly inside one RAM region,
+ * or a page of it is private. len 0 is valid anywhere inside RAM. Valid until memory_read_end of a
+ * reader, or the quiescing of a device: then translate again. Never cache across a reset of the
+ * machine.
  */
 void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
-/* Is every byte of the range RAM? Regions that touch count as one. */
+/* Is every byte of the range RAM that the host may touch? Regions that touch count as one. */
 bool memory_is_ram(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 /* Copy across regions; all or nothing: -EFAULT (nothing copied) when a byte of the range is not
- * RAM. */
+ * RAM, or private. A page that becomes private meanwhile ends the copy with -EFAULT, too. */
 int memory_read(const struct guest_memory *mem, u64 gpa, void *buf, u64 len) __must_check;
 int memory_write(struct guest_memory *mem, u64 gpa, const void *buf, u64 len) __must_check;
 int memory_zero(struct guest_memory *mem, u64 gpa, u64 len) __must_check;
-/* Give all RAM back to the host: it reads as zero afterwards. Used on reboot. */
+/* Give all RAM back to the host, private pages too: it reads as zero afterwards. Used on reboot.
+ * What is shared stays shared. */
 void memory_discard_all(struct guest_memory *mem);
+/*
+ * The guest shares [gpa, gpa+len) or makes it private; their contents are lost, but for pages that
+ * were so before. 0, or -EINVAL (not of whole pages), -EFAULT (a page belongs to no private region:
+ * nothing happened), or what a listener or the guest_memfd said: the pages before those that it was
+ * said about are converted. Any thread.
+ */
+int memory_set_shared(struct guest_memory *mem, u64 gpa, u64 len, bool shared) __must_check;
 /* Sum of the RAM regions in bytes. */
 u64 memory_ram_size(const struct guest_memory *mem);
 

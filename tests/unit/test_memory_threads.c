@@ -10,6 +10,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "lkvm/memory.h"
 
@@ -17,8 +19,10 @@
 #define READERS 3
 #define WRITERS 2
 #define ROUNDS	2000
-/* What always is; and what comes and goes, a place for each writer. */
+/* What always is; what is private, but shared for moments; and what comes and goes, a place for
+ * each writer. */
 #define FIXED	 0x100000ULL
+#define PRIVATE	 0x180000ULL
 #define COMES(i) (0x200000ULL + (i)*0x10000ULL)
 
 struct stress {
@@ -65,6 +69,7 @@ static void *read_all(void *arg)
 		write_to(&s->mem, mine, n);
 		must_equal(memory_read(&s->mem, mine, &back, sizeof(back)), 0);
 		must_equal(back, n);
+		write_to(&s->mem, PRIVATE + n % 3 * PAGE + w->index * 64, n);
 		write_to(&s->mem, comes + w->index * 64, n);
 		write_to(&s->mem, comes + PAGE + w->index * 64, n);
 		/* Whole or not at all, even when it goes in between. */
@@ -98,6 +103,20 @@ static void *come_and_go(void *arg)
 	return NULL;
 }
 
+static void *share_and_take_back(void *arg)
+{
+	struct worker *w = arg;
+	struct guest_memory *mem = &w->s->mem;
+
+	for (u32 n = 0; n < ROUNDS; n++) {
+		u64 pages = 1 + n % 3;
+
+		must_equal(memory_set_shared(mem, PRIVATE, pages * PAGE, true), 0);
+		must_equal(memory_set_shared(mem, PRIVATE, pages * PAGE, false), 0);
+	}
+	return NULL;
+}
+
 static void start(struct stress *s, struct worker *w, u64 index, void *(*fn)(void *))
 {
 	*w = (struct worker){ .s = s, .index = index };
@@ -106,7 +125,8 @@ static void start(struct stress *s, struct worker *w, u64 index, void *(*fn)(voi
 
 static void lookups_survive_changes(void **state)
 {
-	struct worker readers[READERS], writers[WRITERS];
+	struct worker readers[READERS], writers[WRITERS], sharer;
+	int private_fd = memfd_create("private", MFD_CLOEXEC);
 	static struct stress s;
 
 	memory_init(&s.mem);
@@ -114,16 +134,26 @@ static void lookups_survive_changes(void **state)
 		memory_add(&s.mem,
 			   &(struct memory_desc){ .gpa = FIXED, .size = PAGE, .name = "fixed" }),
 		0);
+	assert_int_equal(ftruncate(private_fd, 3 * PAGE), 0);
+	assert_int_equal(memory_add(&s.mem, &(struct memory_desc){ .gpa = PRIVATE,
+								   .size = 3 * PAGE,
+								   .private = true,
+								   .private_fd = private_fd,
+								   .name = "private" }),
+			 0);
+	close(private_fd);
 	for (u64 i = 0; i < READERS; i++)
 		start(&s, &readers[i], i, read_all);
 	for (u64 i = 0; i < WRITERS; i++)
 		start(&s, &writers[i], i, come_and_go);
+	start(&s, &sharer, 0, share_and_take_back);
+	pthread_join(sharer.thread, NULL);
 	for (u64 i = 0; i < WRITERS; i++)
 		pthread_join(writers[i].thread, NULL);
 	atomic_store(&s.end, true);
 	for (u64 i = 0; i < READERS; i++)
 		pthread_join(readers[i].thread, NULL);
-	assert_null(memory_next(&s.mem, memory_next(&s.mem, NULL)));
+	assert_int_equal(memory_ram_size(&s.mem), 4 * PAGE);
 	memory_destroy(&s.mem);
 }
 
