@@ -199,6 +199,13 @@ int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0)
 	return ret < 0 ? ret : 0;
 }
 
+int kvm_create_guest_memfd(const struct kvm *kvm, u64 size, u64 flags)
+{
+	struct kvm_create_guest_memfd create = { .size = size, .flags = flags };
+
+	return xioctl(kvm->vm_fd, KVM_CREATE_GUEST_MEMFD, &create);
+}
+
 void kvm_close(struct kvm *kvm)
 {
 	if (kvm->vm_fd >= 0)

@@ -35,6 +35,11 @@ struct kvm_need {
 int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n) __must_check;
 /* KVM_ENABLE_CAP on the VM; 0 or -errno, prints nothing. */
 int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0) __must_check;
+/*
+ * A new guest_memfd of @size bytes (of whole pages) with GUEST_MEMFD_FLAG_* in @flags, for memory.h.
+ * The descriptor, the caller's, or -errno; prints nothing.
+ */
+int kvm_create_guest_memfd(const struct kvm *kvm, u64 size, u64 flags) __must_check;
 /* Memory was detached before. */
 void kvm_close(struct kvm *kvm);
 
