@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "lkvm/vcpu.h"
 
@@ -98,6 +99,8 @@ static int accept(struct memory_listener *l, const struct memory_region *region)
 static void test_order(void **state)
 {
 	struct memory_listener no = { .add = accept, .remove = refuse };
+	void *hva = memory_ptr(&d.vm.mem, GONE, PAGE);
+	unsigned char resident;
 
 	assert_int_equal(memory_add_listener(&d.vm.mem, &no), 0);
 	assert_int_equal(vm_remove_memory(&d.vm, GONE), -EPERM);
@@ -108,6 +111,7 @@ static void test_order(void **state)
 	memset(history, 0, sizeof(history));
 	assert_int_equal(vm_remove_memory(&d.vm, GONE), 0);
 	assert_string_equal(history, "CAac");
+	assert_int_equal(mincore(hva, PAGE, &resident), -1);
 }
 
 /* Two vcpus in their handlers, at the moment when each takes memory away. */
