@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* KVM's file descriptors, capabilities and memory slots (Linux Documentation/virt/kvm/api.rst). */
+/* KVM's file descriptors and capabilities (Linux Documentation/virt/kvm/api.rst). */
 #include "lkvm/kvm.h"
 
 #include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lkvm/log.h"
-#include "lkvm/memory.h"
 #include "lkvm/util.h"
 
 int xioctl(int fd, unsigned long request, void *arg)
@@ -169,61 +167,6 @@ int kvm_create_vm(struct kvm *kvm, u64 type)
 	return 0;
 }
 
-struct slot_listener {
-	struct mem_listener listener;
-	int vm_fd;
-	u32 max_slots;
-};
-
-static int set_slot(struct slot_listener *sl, const struct mem_region *region, u64 size)
-{
-	struct kvm_userspace_memory_region slot = {
-		.slot = region->id,
-		.flags = region->flags & MEM_ROM ? KVM_MEM_READONLY : 0,
-		.guest_phys_addr = region->gpa,
-		.memory_size = size,
-		.userspace_addr = (u64)(uintptr_t)region->hva,
-	};
-
-	return xioctl(sl->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot);
-}
-
-static int slot_add(struct mem_listener *l, const struct mem_region *region)
-{
-	struct slot_listener *sl = container_of(l, struct slot_listener, listener);
-	int ret;
-
-	if (region->id >= sl->max_slots)
-		return -ENOSPC;
-	ret = set_slot(sl, region, region->size);
-	return ret < 0 ? ret : 0;
-}
-
-static void slot_remove(struct mem_listener *l, const struct mem_region *region)
-{
-	struct slot_listener *sl = container_of(l, struct slot_listener, listener);
-
-	set_slot(sl, region, 0);
-}
-
-int kvm_attach_memory(struct kvm *kvm, struct guest_memory *mem)
-{
-	struct slot_listener *sl = xcalloc(1, sizeof(*sl));
-	int ret;
-
-	sl->listener.add = slot_add;
-	sl->listener.remove = slot_remove;
-	sl->vm_fd = kvm->vm_fd;
-	sl->max_slots = kvm->max_slots;
-	ret = memory_add_listener(mem, &sl->listener);
-	if (ret) {
-		free(sl);
-		return ret;
-	}
-	kvm->slots = &sl->listener;
-	return 0;
-}
-
 int kvm_check_cap(const struct kvm *kvm, u32 cap)
 {
 	int ret = xioctl_val(kvm->vm_fd >= 0 ? kvm->vm_fd : kvm->sys_fd, KVM_CHECK_EXTENSION, cap);
@@ -256,12 +199,15 @@ int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0)
 	return ret < 0 ? ret : 0;
 }
 
+int kvm_create_guest_memfd(const struct kvm *kvm, u64 size, u64 flags)
+{
+	struct kvm_create_guest_memfd create = { .size = size, .flags = flags };
+
+	return xioctl(kvm->vm_fd, KVM_CREATE_GUEST_MEMFD, &create);
+}
+
 void kvm_close(struct kvm *kvm)
 {
-	if (kvm->slots) {
-		free(container_of(kvm->slots, struct slot_listener, listener));
-		kvm->slots = NULL;
-	}
 	if (kvm->vm_fd >= 0)
 		close(kvm->vm_fd);
 	if (kvm->sys_fd >= 0)

@@ -17,6 +17,7 @@
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/memslot.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/virtio.h"

@@ -27,6 +27,7 @@ int vcpu_create(struct vm *vm, u32 id, struct vcpu **out)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->run_size = vm->kvm.run_size;
+	memory_add_reader(&vm->mem, &vcpu->reader);
 	vcpu->fd = xioctl_val(vm->kvm.vm_fd, KVM_CREATE_VCPU, id);
 	if (vcpu->fd < 0) {
 		ret = vcpu->fd;
@@ -54,6 +55,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 {
 	if (!vcpu)
 		return;
+	memory_remove_reader(&vcpu->reader);
 	arch_vcpu_destroy(vcpu);
 	if (vcpu->run)
 		munmap(vcpu->run, vcpu->run_size);
@@ -229,14 +231,20 @@ static void run_vcpu(struct vcpu *vcpu)
 	for (;;) {
 		int error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
 
-		if (!error) {
-			handle_exit(vcpu);
-		} else if (error != EINTR && error != EAGAIN) {
-			handle_run_error(vcpu, error);
-			return;
-		} else if (!atomic_load(&vm->running)) {
-			return;
+		if (error == EINTR || error == EAGAIN) {
+			if (!atomic_load(&vm->running))
+				return;
+			continue;
 		}
+		/* Handlers may look guest memory up; nothing of that outlives them. */
+		memory_read_begin(&vcpu->reader);
+		if (error)
+			handle_run_error(vcpu, error);
+		else
+			handle_exit(vcpu);
+		memory_read_end(&vcpu->reader);
+		if (error)
+			return;
 	}
 }
 

@@ -11,6 +11,7 @@
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/log.h"
+#include "lkvm/memslot.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 
@@ -26,6 +27,7 @@ int vm_init(struct vm *vm, const struct vm_config *cfg)
 	vm->devices_tail = &vm->devices;
 	vm->stop_vcpu = -1;
 	memory_init(&vm->mem);
+	pthread_mutex_init(&vm->removal_lock, NULL);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->gate, NULL);
 	pthread_cond_init(&vm->parked, NULL);
@@ -86,7 +88,13 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 			return -EINVAL;
 		}
 	}
-	ret = memory_add(&vm->mem, gpa, size, path ? MEM_HUGETLB : MEM_ANON, path, 0, name);
+	ret = memory_add(&vm->mem, &(struct memory_desc){
+					   .gpa = gpa,
+					   .size = size,
+					   .backing = path ? MEM_HUGETLB : MEM_ANON,
+					   .path = path,
+					   .name = name,
+				   });
 	if (!ret)
 		return 0;
 	if (path)
@@ -96,6 +104,35 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 		    text, path, strerror(-ret), (s64)size / huge, page);
 	else
 		err("memory: cannot map %s: %s; give the guest less (-m)", text, strerror(-ret));
+	return ret;
+}
+
+/* The vcpu whose thread this is, or NULL. */
+static struct vcpu *current_vcpu(const struct vm *vm)
+{
+	for (u32 i = 0; i < vm->nr_vcpus; i++)
+		if (vm->vcpus[i]->has_thread && pthread_equal(vm->vcpus[i]->thread, pthread_self()))
+			return vm->vcpus[i];
+	return NULL;
+}
+
+int vm_remove_memory(struct vm *vm, u64 gpa)
+{
+	struct vcpu *self = current_vcpu(vm);
+	int ret;
+
+	/* Two vcpus that do this at once must not wait for each other, nor one for itself. */
+	if (self)
+		memory_read_end(&self->reader);
+	pthread_mutex_lock(&vm->removal_lock);
+	vm_quiesce_devices(vm);
+	ret = memory_remove(&vm->mem, gpa);
+	if (!ret)
+		memory_reclaim(&vm->mem);
+	vm_resume_devices(vm);
+	pthread_mutex_unlock(&vm->removal_lock);
+	if (self)
+		memory_read_begin(&self->reader);
 	return ret;
 }
 
@@ -132,6 +169,7 @@ void vm_destroy(struct vm *vm)
 	vm_destroy_devices(vm);
 	vm_destroy_vcpus(vm);
 	irq_destroy(&vm->irqs);
+	kvm_detach_memory(&vm->kvm, &vm->mem);
 	memory_destroy(&vm->mem);
 	bus_destroy(&vm->pio);
 	bus_destroy(&vm->mmio);
@@ -140,6 +178,7 @@ void vm_destroy(struct vm *vm)
 	pthread_cond_destroy(&vm->parked);
 	pthread_cond_destroy(&vm->gate);
 	pthread_mutex_destroy(&vm->lock);
+	pthread_mutex_destroy(&vm->removal_lock);
 }
 
 int vm_start_vcpus(struct vm *vm)
@@ -177,6 +216,27 @@ void vm_reset_devices(struct vm *vm)
 	for (struct device *dev = vm->devices; dev; dev = dev->next)
 		if (dev->ops->reset)
 			dev->ops->reset(dev);
+}
+
+static void quiesce_from(struct device *dev)
+{
+	if (!dev)
+		return;
+	quiesce_from(dev->next);
+	if (dev->ops->quiesce)
+		dev->ops->quiesce(dev);
+}
+
+void vm_quiesce_devices(struct vm *vm)
+{
+	quiesce_from(vm->devices);
+}
+
+void vm_resume_devices(struct vm *vm)
+{
+	for (struct device *dev = vm->devices; dev; dev = dev->next)
+		if (dev->ops->resume)
+			dev->ops->resume(dev);
 }
 
 int vm_ioeventfd(struct vm *vm, bool pio, u64 addr, u32 len, const u64 *datamatch, int fd,

@@ -102,11 +102,11 @@ static void describe_chosen(const struct vm *vm, const struct arm_fdt_input *in,
 
 static void describe_memory(const struct vm *vm, struct fdtw *fdt)
 {
-	for (unsigned int i = 0; i < vm->mem.count; i++) {
-		const struct mem_region *r = &vm->mem.regions[i];
+	const struct memory_region *r;
 
+	memory_for_each(&vm->mem, r) {
 		/* Below ARM_RAM lie pages that belong to devices. */
-		if (r->gpa < ARM_RAM || r->flags & MEM_ROM)
+		if (r->gpa < ARM_RAM || r->kind != MEM_RAM)
 			continue;
 		fdtw_node(fdt, "memory@%llx", r->gpa);
 		fdtw_string(fdt, "device_type", "memory");

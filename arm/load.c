@@ -12,17 +12,6 @@
 #include "lkvm/vm.h"
 #include "loader.h"
 
-/* Where RAM that begins at ARM_RAM ends; ARM_RAM itself: there is none. */
-static u64 find_ram_end(const struct guest_memory *mem)
-{
-	u64 end = ARM_RAM;
-
-	for (unsigned int i = 0; i < mem->count; i++)
-		if (mem->regions[i].gpa == end && !(mem->regions[i].flags & MEM_ROM))
-			end += mem->regions[i].size;
-	return end;
-}
-
 /* Device tree and initrds down from @top, above all that the image takes. */
 static bool place_below(struct arm_loader *l, u64 top)
 {
@@ -81,7 +70,7 @@ int arm_load(struct arm_loader *l)
 	l->image = boot_first_image(boot, &l->what);
 	if (!l->image)
 		return -EINVAL;
-	l->ram_end = find_ram_end(l->mem);
+	l->ram_end = memory_ram_end(l->mem, ARM_RAM);
 	l->initrd_size = 0;
 	if (boot->firmware.path)
 		return load_firmware(l);

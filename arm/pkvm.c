@@ -169,8 +169,9 @@ static bool put_zeroes(const struct guest_memory *mem, u8 *addr)
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	void *start = (void *)((uintptr_t)addr & ~(page - 1));
 
-	for (unsigned int i = 0; i < mem->count; i++) {
-		const struct mem_region *r = &mem->regions[i];
+	const struct memory_region *r;
+
+	memory_for_each(mem, r) {
 		u8 *first = r->hva;
 
 		if (addr >= first && addr < first + r->size)

@@ -19,7 +19,11 @@ int arm_pvtime_init(struct vm *vm)
 	if (vm->cfg->no_pvtime || kvm_check_cap(&vm->kvm, KVM_CAP_STEAL_TIME) <= 0)
 		return 0;
 	/* KVM writes there: for its memory slots it is RAM like any other. */
-	ret = memory_add(&vm->mem, ARM_PVTIME, ARM_PVTIME_SIZE, MEM_ANON, NULL, 0, "stolen-time");
+	ret = memory_add(&vm->mem, &(struct memory_desc){
+					   .gpa = ARM_PVTIME,
+					   .size = ARM_PVTIME_SIZE,
+					   .name = "stolen-time",
+				   });
 	if (ret) {
 		err("stolen time: no memory for its records at 0x%llx: %s", ARM_PVTIME,
 		    strerror(-ret));

@@ -77,13 +77,9 @@ int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len
 /* How many bytes from @gpa on are in one RAM region; @gpa is RAM. */
 static u64 ram_run(const struct guest_memory *mem, u64 gpa)
 {
-	for (unsigned int i = 0; i < mem->count; i++) {
-		const struct mem_region *r = &mem->regions[i];
+	const struct memory_region *r = memory_find(mem, gpa);
 
-		if (gpa >= r->gpa && gpa - r->gpa < r->size)
-			return r->size - (gpa - r->gpa);
-	}
-	return 0;
+	return r ? r->size - (gpa - r->gpa) : 0;
 }
 
 int boot_image_load(const struct boot_image *img, u64 offset, struct guest_memory *mem, u64 gpa,

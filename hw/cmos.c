@@ -296,12 +296,11 @@ static const struct bus_ops cmos_bus_ops = {
 static void store_memory_size(struct cmos *c)
 {
 	const struct guest_memory *mem = &c->dev.vm->mem;
+	const struct memory_region *r;
 	u64 low = 0, high = 0, ext;
 
-	for (unsigned int i = 0; i < mem->count; i++) {
-		const struct mem_region *r = &mem->regions[i];
-
-		if (r->flags & MEM_ROM)
+	memory_for_each(mem, r) {
+		if (r->kind != MEM_RAM)
 			continue;
 		if (r->gpa < 4 * GiB) {
 			u64 end = MIN(r->gpa + r->size, 4 * GiB);

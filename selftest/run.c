@@ -347,9 +347,11 @@ static int try_hypercall(const struct selftest_options *o, bool *returned, int *
 /* Where RAM begins: smaller regions are flash and the like. */
 static u64 ram_base(const struct guest_memory *mem)
 {
-	for (unsigned int i = 0; i < mem->count; i++)
-		if (mem->regions[i].size >= HUGE_BASE + HUGE_SIZE)
-			return mem->regions[i].gpa;
+	const struct memory_region *r;
+
+	memory_for_each(mem, r)
+		if (r->kind == MEM_RAM && r->size >= HUGE_BASE + HUGE_SIZE)
+			return r->gpa;
 	return 0;
 }
 

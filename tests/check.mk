@@ -4,14 +4,23 @@
 PROVE ?= prove --timer
 export LKVM := $(O)/lkvm
 export GUESTS := $(O)/guests
+export NATIVE := $(O)/native
+
+# Programs over the library that need a KVM; each has a .t of its name.
+NATIVE_PROGRAMS := $(patsubst %.c,$(O)/native/%,$(notdir $(wildcard tests/native/*.c)))
+native: $(NATIVE_PROGRAMS) ## build the programs of the native tests
+$(O)/native/%: tests/native/%.c $(O)/liblkvm.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(O)/liblkvm.a $(LIBS)
+-include $(NATIVE_PROGRAMS:=.d)
 
 check-unit: unit ## run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '$(RUN)' $(UNIT_TESTS)
 
-check-native: all guests ## run lkvm on this host's /dev/kvm with tiny guests
+check-native: all guests native ## run lkvm on this host's /dev/kvm with tiny guests
 	$(Q)$(PROVE) $(sort $(wildcard tests/native/*.t))
 
-check-quick: all unit guests ## unit and native tests, under three minutes
+check-quick: all unit guests native ## unit and native tests, under three minutes
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '' $(UNIT_TESTS) $(sort $(wildcard tests/native/*.t))
 
 check-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -42,4 +51,4 @@ check: ## everything
 	@echo '== real kernels in the lab'
 	$(Q)$(MAKE) --no-print-directory WERROR=1 check-lab
 
-.PHONY: check check-unit check-native check-quick check-asan check-build check-lab static-arm64
+.PHONY: native check check-unit check-native check-quick check-asan check-build check-lab static-arm64

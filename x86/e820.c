@@ -9,20 +9,10 @@ static void add(struct x86_mem_range *out, u32 *count, u64 base, u64 end, enum x
 		out[(*count)++] = (struct x86_mem_range){ base, end - base, type };
 }
 
-u64 x86_ram_end(const struct guest_memory *mem, u64 base)
-{
-	u64 end = base;
-
-	for (unsigned int i = 0; i < mem->count; i++)
-		if (mem->regions[i].gpa == end && !(mem->regions[i].flags & MEM_ROM))
-			end += mem->regions[i].size;
-	return end;
-}
-
 u32 x86_memory_map(const struct guest_memory *mem, struct x86_mem_range *out)
 {
-	u64 low_end = x86_ram_end(mem, 0);
-	u64 high_end = x86_ram_end(mem, X86_HOLE_END);
+	u64 low_end = memory_ram_end(mem, 0);
+	u64 high_end = memory_ram_end(mem, X86_HOLE_END);
 	u32 count = 0;
 
 	add(out, &count, 0, MIN(low_end, (u64)X86_EBDA), X86_MEM_RAM);

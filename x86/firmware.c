@@ -8,26 +8,23 @@
 
 #define SHADOW_MAX (128 * KiB)
 
-static const struct mem_region *find_region(const struct guest_memory *mem, u64 gpa)
-{
-	for (unsigned int i = 0; i < mem->count; i++)
-		if (mem->regions[i].gpa == gpa)
-			return &mem->regions[i];
-	return NULL;
-}
-
 /* The ROM is made once: no guest can write to it, so a reset finds it as it was. */
 static int map_rom(const struct x86_loader *l, u64 base, u64 size)
 {
-	const struct mem_region *rom;
+	const struct memory_region *rom;
 	int ret;
 
-	if (find_region(l->mem, base))
+	if (memory_find(l->mem, base))
 		return 0;
-	ret = memory_add(l->mem, base, size, MEM_ANON, NULL, MEM_ROM, "firmware");
+	ret = memory_add(l->mem, &(struct memory_desc){
+					 .gpa = base,
+					 .size = size,
+					 .kind = MEM_ROM,
+					 .name = "firmware",
+				 });
 	if (ret)
 		return loader_error(l, ret, "cannot map it at %#llx: %s", base, strerror(-ret));
-	rom = find_region(l->mem, base);
+	rom = memory_find(l->mem, base);
 	ret = rom ? boot_image_read(l->image, 0, rom->hva, size) : -EFAULT;
 	return ret ? loader_io_error(l, ret) : 0;
 }

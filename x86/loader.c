@@ -18,7 +18,7 @@ int loader_io_error(const struct x86_loader *l, int error)
 
 int loader_check_range(const struct x86_loader *l, u64 base, u64 size)
 {
-	u64 low_end = x86_ram_end(l->mem, 0), end;
+	u64 low_end = memory_ram_end(l->mem, 0), end;
 	char need[32], have[32];
 
 	if (__builtin_add_overflow(base, size, &end) || end > X86_HOLE_BASE)
@@ -93,8 +93,8 @@ static u64 place_below(u64 bottom, u64 top, u64 size)
 int loader_place_initrd(const struct x86_loader *l, u64 bottom, u64 limit, bool above_4g, u64 *gpa,
 			u64 *size)
 {
-	u64 low_top = MIN(x86_ram_end(l->mem, 0), limit);
-	u64 high_top = x86_ram_end(l->mem, X86_HOLE_END);
+	u64 low_top = MIN(memory_ram_end(l->mem, 0), limit);
+	u64 high_top = memory_ram_end(l->mem, X86_HOLE_END);
 	u64 room;
 	char need[32], have[32];
 

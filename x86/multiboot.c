@@ -132,7 +132,7 @@ static const char *base_name(const char *path)
 static int load_modules(const struct x86_loader *l, u64 bottom)
 {
 	const struct boot *boot = l->boot;
-	u64 low_end = x86_ram_end(l->mem, 0);
+	u64 low_end = memory_ram_end(l->mem, 0);
 	u64 gpa = ALIGN_UP(MAX(bottom, (u64)X86_HIGH_BASE), 4 * KiB);
 	u64 name = X86_MODULES + MB_MAX_MODULES * sizeof(struct mb_module);
 	char need[32], have[32];
@@ -174,7 +174,7 @@ static int write_info(const struct x86_loader *l)
 {
 	struct x86_mem_range map[X86_MAX_MEM_RANGES];
 	u32 count = x86_memory_map(l->mem, map);
-	u64 upper = x86_ram_end(l->mem, 0) - X86_HIGH_BASE;
+	u64 upper = memory_ram_end(l->mem, 0) - X86_HIGH_BASE;
 	struct mb_page page = {
 		.info = {
 			.flags = cpu_to_le32(MBI_MEMORY | MBI_CMDLINE | MBI_MODULES | MBI_MMAP |

@@ -84,7 +84,5 @@ struct x86_mem_range {
 #define X86_MAX_MEM_RANGES 8
 /* Fills @out (room for X86_MAX_MEM_RANGES); returns how many. */
 u32 x86_memory_map(const struct guest_memory *mem, struct x86_mem_range *out);
-/* End of the RAM that starts at @base (0 or X86_HOLE_END); @base itself when there is none. */
-u64 x86_ram_end(const struct guest_memory *mem, u64 base);
 
 #endif

@@ -20,6 +20,11 @@ struct device_ops {
 	int (*realize)(struct device *dev, struct vm *vm);
 	/* Back to the power-on state. vcpus are parked. */
 	void (*reset)(struct device *dev);
+	/* Returns when none of the device's threads touches guest memory any more; none starts to
+	 * until resume. Registers still answer. */
+	void (*quiesce)(struct device *dev);
+	/* Guest addresses that were translated before quiesce are translated again. */
+	void (*resume)(struct device *dev);
 	/* Append its nodes to the root of the device tree (lkvm/fdt.h keeps the first error). */
 	void (*describe_fdt)(struct device *dev, struct fdtw *fdt);
 	/* Append Device() objects to the scope \_SB of the DSDT. */

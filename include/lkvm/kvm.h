@@ -7,8 +7,7 @@
 
 #include "lkvm/types.h"
 
-struct guest_memory;
-struct mem_listener;
+struct memslots;
 
 struct kvm {
 	int sys_fd;	    /* /dev/kvm */
@@ -18,15 +17,13 @@ struct kvm {
 	u32 soft_max_vcpus; /* KVM_CAP_NR_VCPUS: what the kernel recommends */
 	u32 max_vcpu_id;
 	u32 max_slots;
-	struct mem_listener *slots; /* turns memory regions into memory slots */
+	struct memslots *slots; /* of memslot.h; NULL until memory is attached */
 };
 
 /* Open @path and check the API version. Prints what is wrong and how to mend it; 0 or -errno. */
 int kvm_open(struct kvm *kvm, const char *path) __must_check;
 /* Create the VM of @type (0: the default). Prints on failure. */
 int kvm_create_vm(struct kvm *kvm, u64 type) __must_check;
-/* Keep KVM's memory slots equal to @mem from now on. */
-int kvm_attach_memory(struct kvm *kvm, struct guest_memory *mem) __must_check;
 /* KVM_CHECK_EXTENSION on the VM where there is one, else on the system fd; 0 when unknown. */
 int kvm_check_cap(const struct kvm *kvm, u32 cap);
 /* A capability without which nothing works, and what it is needed for. */
@@ -38,6 +35,12 @@ struct kvm_need {
 int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n) __must_check;
 /* KVM_ENABLE_CAP on the VM; 0 or -errno, prints nothing. */
 int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0) __must_check;
+/*
+ * A new guest_memfd of @size bytes (of whole pages) with GUEST_MEMFD_FLAG_* in @flags, for memory.h.
+ * The descriptor, the caller's, or -errno; prints nothing.
+ */
+int kvm_create_guest_memfd(const struct kvm *kvm, u64 size, u64 flags) __must_check;
+/* Memory was detached before. */
 void kvm_close(struct kvm *kvm);
 
 /* ioctl that retries EINTR and returns its value or -errno. Not for KVM_RUN. */

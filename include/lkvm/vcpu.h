@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "lkvm/log.h"
+#include "lkvm/memory.h"
 #include "lkvm/types.h"
 
 struct vm;
@@ -28,8 +29,9 @@ struct vcpu {
 	u32 run_size;
 	pthread_t thread;
 	bool has_thread;
-	atomic_bool in_run;	/* may be inside KVM_RUN: worth a signal */
-	struct arch_vcpu *arch; /* owned by the architecture's code */
+	struct memory_reader reader; /* inside while an exit is handled, outside in KVM_RUN */
+	atomic_bool in_run;	     /* may be inside KVM_RUN: worth a signal */
+	struct arch_vcpu *arch;	     /* owned by the architecture's code */
 };
 
 /* KVM_CREATE_VCPU, map its run structure, arch_vcpu_init. Prints on failure; out is NULL then. */

@@ -65,6 +65,8 @@ struct vm {
 	u64 dtb;	      /* where arch_load_guest put the device tree */
 	u64 dtb_size;	      /* 0: there is none */
 
+	pthread_mutex_t removal_lock; /* vm_remove_memory from beginning to end */
+
 	/* Run gate and pending request to stop, all under lock. */
 	pthread_mutex_t lock;
 	pthread_cond_t gate;   /* vcpus wait here while not running */
@@ -88,6 +90,15 @@ void vm_destroy(struct vm *vm);
  * For arch_add_memory. Prints; 0 or -errno.
  */
 int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name) __must_check;
+/*
+ * Take the region of guest memory that begins at @gpa away while everything runs (memory.h tells
+ * how): devices are quiesced, the region is removed, vcpus leave the handlers in which they are, it
+ * is unmapped, devices resume. Any thread of the VM, a vcpu that handles an exit too; the caller
+ * holds no pointer into guest memory, and no lock that a device's thread or a vcpu may wait for. 0,
+ * or the errno of memory_remove: then the region is still there. Prints nothing.
+ */
+int vm_remove_memory(struct vm *vm, u64 gpa) __must_check;
+
 /* Only a part (vcpu threads must have ended); vm_destroy does what is left of them. */
 void vm_destroy_devices(struct vm *vm);
 void vm_destroy_vcpus(struct vm *vm);
@@ -111,6 +122,11 @@ void vm_clear_stop(struct vm *vm);
 
 /* Reset all devices in order (vcpus must be parked). */
 void vm_reset_devices(struct vm *vm);
+
+/* No device touches guest memory from the one to the other (device.h). Quiesced backwards: a device
+ * before what it hangs on. */
+void vm_quiesce_devices(struct vm *vm);
+void vm_resume_devices(struct vm *vm);
 
 /*
  * Let a guest write of @len bytes (0: any length) at @addr signal @fd without leaving the kernel;

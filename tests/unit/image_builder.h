@@ -26,10 +26,15 @@ static inline void guest_init(struct guest *g, u64 size)
 	memory_init(&g->mem);
 	g->boot.kernel.fd = g->boot.firmware.fd = -1;
 	g->boot.initrds = g->initrds;
-	assert_int_equal(memory_add(&g->mem, 0, MIN(size, 3 * GiB), MEM_ANON, NULL, 0, "low"), 0);
+	assert_int_equal(memory_add(&g->mem, &(struct memory_desc){ .gpa = 0,
+								    .size = MIN(size, 3 * GiB),
+								    .name = "low" }),
+			 0);
 	if (size > 3 * GiB)
-		assert_int_equal(
-			memory_add(&g->mem, 4 * GiB, size - 3 * GiB, MEM_ANON, NULL, 0, "high"), 0);
+		assert_int_equal(memory_add(&g->mem, &(struct memory_desc){ .gpa = 4 * GiB,
+									    .size = size - 3 * GiB,
+									    .name = "high" }),
+				 0);
 }
 
 static inline void guest_destroy(struct guest *g)

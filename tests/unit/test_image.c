@@ -105,9 +105,18 @@ static void test_load(void **state)
 		data[i] = (u8)(i + 1);
 	memory_init(&mem);
 	/* Two regions that touch, then a hole, then one that is no RAM. */
-	assert_int_equal(memory_add(&mem, 0, 0x1000, MEM_ANON, NULL, 0, "a"), 0);
-	assert_int_equal(memory_add(&mem, 0x1000, 0x1000, MEM_ANON, NULL, 0, "b"), 0);
-	assert_int_equal(memory_add(&mem, 0x3000, 0x1000, MEM_ANON, NULL, MEM_ROM, "rom"), 0);
+	assert_int_equal(
+		memory_add(&mem, &(struct memory_desc){ .gpa = 0, .size = 0x1000, .name = "a" }),
+		0);
+	assert_int_equal(
+		memory_add(&mem,
+			   &(struct memory_desc){ .gpa = 0x1000, .size = 0x1000, .name = "b" }),
+		0);
+	assert_int_equal(memory_add(&mem, &(struct memory_desc){ .gpa = 0x3000,
+								 .size = 0x1000,
+								 .kind = MEM_ROM,
+								 .name = "rom" }),
+			 0);
 	boot_image_from_buffer(&img, "buffer", data, sizeof(data));
 	assert_int_equal(boot_image_load(&img, 0, &mem, 0xff0, 64), 0);
 	assert_memory_equal(memory_ptr(&mem, 0xff0, 16), data, 16);

@@ -277,7 +277,10 @@ static void test_total_length(void **state)
 	size_t size = 1 << 30;
 
 	memory_init(&big);
-	assert_int_equal(memory_add(&big, 0x40000000, size, MEM_ANON, NULL, 0, "big"), 0);
+	assert_int_equal(
+		memory_add(&big,
+			   &(struct memory_desc){ .gpa = 0x40000000, .size = size, .name = "big" }),
+		0);
 	assert_int_equal(memory_add_borrowed(&big, 0, RAM_SIZE, f->ram, 0, "ram"), 0);
 	f->vq.mem = &big;
 	for (u32 n = 4; n <= 5; n++) {

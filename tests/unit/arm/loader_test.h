@@ -20,9 +20,14 @@ static inline void arm_guest_init(struct guest *g, u64 memory)
 	memory_init(&g->mem);
 	g->boot.kernel.fd = g->boot.firmware.fd = -1;
 	g->boot.initrds = g->initrds;
-	assert_int_equal(memory_add(&g->mem, ARM_RAM, memory, MEM_ANON, NULL, 0, "ram"), 0);
+	assert_int_equal(
+		memory_add(&g->mem,
+			   &(struct memory_desc){ .gpa = ARM_RAM, .size = memory, .name = "ram" }),
+		0);
 	/* A page of a device, as the stolen time's. */
-	assert_int_equal(memory_add(&g->mem, ARM_PVTIME, ARM_PVTIME_SIZE, MEM_ANON, NULL, 0, "dev"),
+	assert_int_equal(memory_add(&g->mem, &(struct memory_desc){ .gpa = ARM_PVTIME,
+								    .size = ARM_PVTIME_SIZE,
+								    .name = "dev" }),
 			 0);
 }
 

@@ -64,10 +64,14 @@ static void begin(enum irqchip_kind kind, u32 cpus, enum virtio_transport_kind t
 	rig->cfg.transport = transport;
 	assert_int_equal(vm_init(&rig->vm, &rig->cfg), 0);
 	assert_int_equal(irq_init(&rig->vm.irqs, &chip_ops, rig), 0);
-	assert_int_equal(memory_add(&rig->vm.mem, ARM_RAM, 64 * MiB, MEM_ANON, NULL, 0, "ram"), 0);
-	assert_int_equal(
-		memory_add(&rig->vm.mem, ARM_PVTIME, ARM_PVTIME_SIZE, MEM_ANON, NULL, 0, "pvtime"),
-		0);
+	assert_int_equal(memory_add(&rig->vm.mem, &(struct memory_desc){ .gpa = ARM_RAM,
+									 .size = 64 * MiB,
+									 .name = "ram" }),
+			 0);
+	assert_int_equal(memory_add(&rig->vm.mem, &(struct memory_desc){ .gpa = ARM_PVTIME,
+									 .size = ARM_PVTIME_SIZE,
+									 .name = "pvtime" }),
+			 0);
 	rig->vm.arch = calloc(1, sizeof(*rig->vm.arch));
 	assert_non_null(rig->vm.arch);
 	rig->vm.arch->pci_mem64_base = 16 * GiB;

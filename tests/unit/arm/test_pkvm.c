@@ -223,7 +223,10 @@ static void test_unshared_page(void **state)
 	volatile u8 *ram;
 
 	memory_init(&mem);
-	assert_int_equal(memory_add(&mem, ARM_RAM, 4 * page, MEM_ANON, NULL, 0, "ram"), 0);
+	assert_int_equal(memory_add(&mem, &(struct memory_desc){ .gpa = ARM_RAM,
+								 .size = 4 * page,
+								 .name = "ram" }),
+			 0);
 	ram = memory_ptr(&mem, ARM_RAM, 4 * page);
 	ram[0] = ram[page] = ram[2 * page] = ram[3 * page - 1] = 0x55;
 	arm_pkvm_guard(&mem);

@@ -17,7 +17,10 @@ static int set_up(void **state)
 
 	assert_non_null(mem);
 	memory_init(mem);
-	assert_int_equal(memory_add(mem, ARM_RAM, MiB, MEM_ANON, NULL, 0, "ram"), 0);
+	assert_int_equal(
+		memory_add(mem,
+			   &(struct memory_desc){ .gpa = ARM_RAM, .size = MiB, .name = "ram" }),
+		0);
 	*state = mem;
 	return 0;
 }

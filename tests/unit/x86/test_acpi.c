@@ -41,7 +41,10 @@ static void machine(struct fixture *f, u32 cpus, bool pci, bool split)
 	f->cfg.cpus = cpus;
 	assert_int_equal(vm_init(&f->vm, &f->cfg), 0);
 	assert_int_equal(irq_init(&f->vm.irqs, &chip, f), 0);
-	assert_int_equal(memory_add(&f->vm.mem, 0, 2 * MiB, MEM_ANON, NULL, 0, "ram"), 0);
+	assert_int_equal(
+		memory_add(&f->vm.mem,
+			   &(struct memory_desc){ .gpa = 0, .size = 2 * MiB, .name = "ram" }),
+		0);
 	f->vm.arch = calloc(1, sizeof(*f->vm.arch));
 	f->vm.arch->pci_mem64_base = X86_PCI_MEM64_SIZE;
 	f->vm.arch->split_irqchip = split;

@@ -290,7 +290,10 @@ static void tells_memory_sizes(void **state)
 {
 	assert_int_equal(size_at(0x15, 2), 640);
 	assert_int_equal(size_at(0x17, 2), 0);
-	assert_int_equal(memory_add(&d.vm.mem, 0, 32 * MiB, MEM_ANON, NULL, 0, "low"), 0);
+	assert_int_equal(
+		memory_add(&d.vm.mem,
+			   &(struct memory_desc){ .gpa = 0, .size = 32 * MiB, .name = "low" }),
+		0);
 	d.cfg.cpus = 4;
 	vm_reset_devices(&d.vm);
 	assert_int_equal(size_at(0x17, 2), 31 * 1024);
@@ -298,11 +301,19 @@ static void tells_memory_sizes(void **state)
 	assert_int_equal(size_at(0x34, 2), 16 * 16);
 	assert_int_equal(size_at(0x5b, 3), 0);
 	assert_int_equal(get(0x5f), 3);
-	assert_int_equal(memory_add(&d.vm.mem, 1 * GiB, 1 * MiB, MEM_ANON, NULL, 0, "mid"), 0);
-	assert_int_equal(memory_add(&d.vm.mem, 4 * GiB, 2 * MiB, MEM_ANON, NULL, 0, "high"), 0);
 	assert_int_equal(
-		memory_add(&d.vm.mem, 4 * GiB - 64 * KiB, 64 * KiB, MEM_ANON, NULL, MEM_ROM, "rom"),
+		memory_add(&d.vm.mem,
+			   &(struct memory_desc){ .gpa = 1 * GiB, .size = 1 * MiB, .name = "mid" }),
 		0);
+	assert_int_equal(memory_add(&d.vm.mem, &(struct memory_desc){ .gpa = 4 * GiB,
+								      .size = 2 * MiB,
+								      .name = "high" }),
+			 0);
+	assert_int_equal(memory_add(&d.vm.mem, &(struct memory_desc){ .gpa = 4 * GiB - 64 * KiB,
+								      .size = 64 * KiB,
+								      .kind = MEM_ROM,
+								      .name = "rom" }),
+			 0);
 	vm_reset_devices(&d.vm);
 	assert_int_equal(size_at(0x17, 2), 0xffff);
 	assert_int_equal(size_at(0x34, 2), (1024 + 1 - 16) * 16);

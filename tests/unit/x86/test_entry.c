@@ -11,6 +11,7 @@
 
 #include "lkvm/arch.h"
 #include "lkvm/kvm.h"
+#include "lkvm/memslot.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
