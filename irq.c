@@ -7,73 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "lkvm/kvm.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
-
-/* The chip over KVM */
-
-static void kvm_set_level(void *opaque, u32 gsi, bool level)
-{
-	struct kvm *kvm = opaque;
-	struct kvm_irq_level irq = { .irq = gsi, .level = level };
-	int ret = xioctl(kvm->vm_fd, KVM_IRQ_LINE, &irq);
-
-	if (ret < 0)
-		guest_warn("interrupt %u: KVM_IRQ_LINE: %s", gsi, strerror(-ret));
-}
-
-static void kvm_send_msi(void *opaque, u64 addr, u32 data, u32 devid)
-{
-	struct kvm *kvm = opaque;
-	struct kvm_msi msi = {
-		.address_lo = (u32)addr,
-		.address_hi = (u32)(addr >> 32),
-		.data = data,
-		.flags = devid ? KVM_MSI_VALID_DEVID : 0,
-		.devid = devid,
-	};
-	int ret = xioctl(kvm->vm_fd, KVM_SIGNAL_MSI, &msi);
-
-	if (ret < 0)
-		guest_warn("message interrupt to 0x%llx: %s", addr, strerror(-ret));
-}
-
-static int kvm_bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
-{
-	struct kvm *kvm = opaque;
-	struct kvm_irqfd irqfd = {
-		.fd = (u32)fd,
-		.gsi = gsi,
-		.flags = assign ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
-	};
-	int ret = xioctl(kvm->vm_fd, KVM_IRQFD, &irqfd);
-
-	return ret < 0 ? ret : 0;
-}
-
-static int kvm_set_routes(void *opaque, const struct kvm_irq_routing_entry *entries, u32 count)
-{
-	struct kvm *kvm = opaque;
-	struct kvm_irq_routing *table = malloc(sizeof(*table) + count * sizeof(*entries));
-	int ret;
-
-	if (!table)
-		return -ENOMEM;
-	table->nr = count;
-	table->flags = 0;
-	memcpy(table->entries, entries, count * sizeof(*entries));
-	ret = xioctl(kvm->vm_fd, KVM_SET_GSI_ROUTING, table);
-	free(table);
-	return ret < 0 ? ret : 0;
-}
-
-const struct irq_chip_ops kvm_irq_chip_ops = {
-	.set_level = kvm_set_level,
-	.send_msi = kvm_send_msi,
-	.bind_irqfd = kvm_bind_irqfd,
-	.set_routes = kvm_set_routes,
-};
 
 /* Routing */
 
@@ -114,21 +49,24 @@ static void fill_msi_entry(const struct irqs *irqs, const struct msi_route *rout
 /* KVM knows only whole tables: build it anew from the fixed entries and the live routes. */
 static int install_routes(struct irqs *irqs)
 {
-	struct kvm_irq_routing_entry *table;
+	size_t max = (size_t)irqs->nr_fixed + irqs->nr_routes;
+	struct kvm_irq_routing *table;
 	u32 n = irqs->nr_fixed;
 	int ret;
 
 	if (!irqs->ops->set_routes)
 		return 0;
-	table = calloc((size_t)irqs->nr_fixed + irqs->nr_routes + 1, sizeof(*table));
+	table = malloc(sizeof(*table) + max * sizeof(table->entries[0]));
 	if (!table)
 		return -ENOMEM;
 	if (n)
-		memcpy(table, irqs->fixed, n * sizeof(*table));
+		memcpy(table->entries, irqs->fixed, n * sizeof(table->entries[0]));
 	for (u32 i = 0; i < irqs->nr_routes; i++)
 		if (irqs->routes[i] && irqs->routes[i]->live)
-			fill_msi_entry(irqs, irqs->routes[i], &table[n++]);
-	ret = irqs->ops->set_routes(irqs->opaque, table, n);
+			fill_msi_entry(irqs, irqs->routes[i], &table->entries[n++]);
+	table->nr = n;
+	table->flags = 0;
+	ret = irqs->ops->set_routes(irqs->opaque, table);
 	free(table);
 	return ret;
 }

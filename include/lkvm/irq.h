@@ -17,6 +17,7 @@
 
 struct kvm;
 struct irqs;
+struct kvm_irq_routing;
 struct kvm_irq_routing_entry;
 
 struct irq_chip_ops {
@@ -27,8 +28,8 @@ struct irq_chip_ops {
 	/* Bind @fd so that a write to it raises @gsi; -ENOTSUP makes lines and routes use the calls
 	 * above. */
 	int (*bind_irqfd)(void *opaque, int fd, u32 gsi, bool assign);
-	/* Install the whole table of message routes. */
-	int (*set_routes)(void *opaque, const struct kvm_irq_routing_entry *entries, u32 count);
+	/* Install the whole table. It is the chip's to rewrite, until it returns. */
+	int (*set_routes)(void *opaque, struct kvm_irq_routing *table);
 };
 
 struct irq_line {
@@ -66,8 +67,8 @@ struct irqs {
 
 int irq_init(struct irqs *irqs, const struct irq_chip_ops *ops, void *opaque) __must_check;
 void irq_destroy(struct irqs *irqs);
-/* The chip operations over KVM (KVM_IRQ_LINE, KVM_IRQFD, KVM_SIGNAL_MSI, KVM_SET_GSI_ROUTING);
- * opaque: struct kvm. */
+/* irq-kvm.c: the chip operations over KVM (KVM_IRQ_LINE, KVM_IRQFD, KVM_SIGNAL_MSI,
+ * KVM_SET_GSI_ROUTING); opaque: struct kvm. */
 extern const struct irq_chip_ops kvm_irq_chip_ops;
 /*
  * The architecture's own routing entries (pins), copied; messages get GSIs from @first_msi_gsi on.

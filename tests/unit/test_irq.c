@@ -51,15 +51,15 @@ static int no_irqfd(void *opaque, int fd, u32 gsi, bool assign)
 	return -ENOTSUP;
 }
 
-static int set_routes(void *opaque, const struct kvm_irq_routing_entry *entries, u32 count)
+static int set_routes(void *opaque, struct kvm_irq_routing *table)
 {
 	struct chip *c = opaque;
 
 	if (c->refuse)
 		return -EINVAL;
-	assert_true(count <= ARRAY_SIZE(c->routes));
-	memcpy(c->routes, entries, count * sizeof(*entries));
-	c->nr_routes = count;
+	assert_true(table->nr <= ARRAY_SIZE(c->routes));
+	memcpy(c->routes, table->entries, table->nr * sizeof(c->routes[0]));
+	c->nr_routes = table->nr;
 	return 0;
 }
 

@@ -78,8 +78,7 @@ static inline int toy_bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
 	return -ENOTSUP;
 }
 
-static inline int toy_set_routes(void *opaque, const struct kvm_irq_routing_entry *entries,
-				 u32 count)
+static inline int toy_set_routes(void *opaque, struct kvm_irq_routing *table)
 {
 	struct toy_chip *c = opaque;
 
