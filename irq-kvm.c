@@ -53,9 +53,17 @@ static int kvm_set_routes(void *opaque, struct kvm_irq_routing *table)
 	return ret < 0 ? ret : 0;
 }
 
+static u32 kvm_max_routes(void *opaque)
+{
+	int n = kvm_check_cap(opaque, KVM_CAP_IRQ_ROUTING);
+
+	return n > 1 ? (u32)n : IRQ_MAX_ROUTES;
+}
+
 const struct irq_chip_ops kvm_irq_chip_ops = {
 	.set_level = kvm_set_level,
 	.send_msi = kvm_send_msi,
 	.bind_irqfd = kvm_bind_irqfd,
 	.set_routes = kvm_set_routes,
+	.max_routes = kvm_max_routes,
 };

@@ -1,5 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* Interrupt lines and message routes over an interrupt chip (see include/lkvm/irq.h). */
+/*
+ * Interrupts are descriptors.
+ *
+ * Who raises an interrupt writes to an eventfd, be it a device here, a vhost worker, a vhost-user
+ * process or VFIO; who delivers it is KVM, to which the eventfd is bound (an irqfd). A message
+ * (MSI) or an edge line has its eventfd from its creation on, whatever the guest does with masks
+ * and resets, so the writer is told once and never again. Four cases:
+ *
+ *   - open:   the fd is bound, and a write reaches the vcpu without passing through this process;
+ *   - masked: the fd is not bound. Writes stay in its counter, which is the pending bit: looking
+ *             at the bit reads the counter, and opening binds the fd again, when KVM delivers what
+ *             the counter holds. Unbinding takes the fd from KVM's queue and empties the counter in
+ *             one step, so in neither direction is a write lost or seen twice;
+ *   - open, but KVM does not take the fd: the main loop watches it, if anybody else writes to it,
+ *             and sends the message by a call (KVM_SIGNAL_MSI, KVM_IRQ_LINE);
+ *   - no fd could be had: interrupts of devices here go by the same call.
+ *
+ * Level lines are driven by calls.
+ *
+ * What a GSI means is KVM's routing table: the architecture's pins first, then one GSI for each
+ * message, taken when its device is made. KVM knows only whole tables, and replacing one costs up
+ * to milliseconds: msi.c stages changes and installs them together. A table that KVM refuses
+ * changes nothing there.
+ */
 #include "lkvm/irq.h"
 
 #include <linux/kvm.h>
@@ -10,15 +33,19 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 
-/* Routing */
-
 int irq_init(struct irqs *irqs, const struct irq_chip_ops *ops, void *opaque)
 {
 	memset(irqs, 0, sizeof(*irqs));
 	irqs->ops = ops;
 	irqs->opaque = opaque;
+	irqs->max_routes = IRQ_MAX_ROUTES;
 	pthread_mutex_init(&irqs->lock, NULL);
 	return 0;
+}
+
+void irq_set_loop(struct irqs *irqs, struct event_loop *loop)
+{
+	irqs->loop = loop;
 }
 
 void irq_destroy(struct irqs *irqs)
@@ -27,9 +54,26 @@ void irq_destroy(struct irqs *irqs)
 		return;
 	free(irqs->fixed);
 	free(irqs->routes);
+	free(irqs->table);
 	pthread_mutex_destroy(&irqs->lock);
 	memset(irqs, 0, sizeof(*irqs));
 }
+
+int irq_new_fd(struct irqs *irqs)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd >= 0)
+		return fd;
+	fd = -errno;
+	if (!irqs->fds_ran_out)
+		warn("interrupts: cannot make an eventfd for each: %s; some take a slower way%s",
+		     strerror(-fd), fd == -EMFILE ? " (raise ulimit -n)" : "");
+	irqs->fds_ran_out = true;
+	return fd;
+}
+
+/* The routing table */
 
 static void fill_msi_entry(const struct irqs *irqs, const struct msi_route *route,
 			   struct kvm_irq_routing_entry *e)
@@ -46,19 +90,13 @@ static void fill_msi_entry(const struct irqs *irqs, const struct msi_route *rout
 	}
 }
 
-/* KVM knows only whole tables: build it anew from the fixed entries and the live routes. */
-static int install_routes(struct irqs *irqs)
+int irq_install_routes(struct irqs *irqs)
 {
-	size_t max = (size_t)irqs->nr_fixed + irqs->nr_routes;
-	struct kvm_irq_routing *table;
+	struct kvm_irq_routing *table = irqs->table;
 	u32 n = irqs->nr_fixed;
-	int ret;
 
 	if (!irqs->ops->set_routes)
 		return 0;
-	table = malloc(sizeof(*table) + max * sizeof(table->entries[0]));
-	if (!table)
-		return -ENOMEM;
 	if (n)
 		memcpy(table->entries, irqs->fixed, n * sizeof(table->entries[0]));
 	for (u32 i = 0; i < irqs->nr_routes; i++)
@@ -66,9 +104,50 @@ static int install_routes(struct irqs *irqs)
 			fill_msi_entry(irqs, irqs->routes[i], &table->entries[n++]);
 	table->nr = n;
 	table->flags = 0;
-	ret = irqs->ops->set_routes(irqs->opaque, table);
-	free(table);
-	return ret;
+	return irqs->ops->set_routes(irqs->opaque, table);
+}
+
+static int reserve_table(struct irqs *irqs, u32 entries)
+{
+	struct kvm_irq_routing *table =
+		realloc(irqs->table, sizeof(*table) + entries * sizeof(table->entries[0]));
+
+	if (!table)
+		return -ENOMEM;
+	irqs->table = table;
+	return 0;
+}
+
+u32 irq_room_for_routes(const struct irqs *irqs)
+{
+	u32 taken = MAX(irqs->first_msi_gsi, irqs->nr_fixed);
+
+	return irqs->max_routes > taken ? irqs->max_routes - taken : 0;
+}
+
+int irq_reserve_routes(struct irqs *irqs, u32 nr_routes)
+{
+	u32 n = irqs->nr_routes ? irqs->nr_routes : 16;
+	struct msi_route **grown;
+	int ret;
+
+	if (nr_routes <= irqs->nr_routes)
+		return 0;
+	if (nr_routes > irq_room_for_routes(irqs))
+		return -ENOSPC;
+	while (n < nr_routes)
+		n *= 2;
+	n = MIN(n, irq_room_for_routes(irqs));
+	ret = reserve_table(irqs, irqs->nr_fixed + n);
+	if (ret)
+		return ret;
+	grown = realloc(irqs->routes, n * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	memset(grown + irqs->nr_routes, 0, (n - irqs->nr_routes) * sizeof(*grown));
+	irqs->routes = grown;
+	irqs->nr_routes = n;
+	return 0;
 }
 
 int irq_set_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *entries, u32 count,
@@ -77,28 +156,50 @@ int irq_set_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *
 	int ret;
 
 	pthread_mutex_lock(&irqs->lock);
+	if (irqs->ops->max_routes)
+		irqs->max_routes = MIN(irqs->ops->max_routes(irqs->opaque), IRQ_MAX_ROUTES);
 	free(irqs->fixed);
-	irqs->fixed = xcalloc(count ? count : 1, sizeof(*entries));
+	irqs->fixed = xcalloc(count ? 2 * (size_t)count : 1, sizeof(*entries));
 	memcpy(irqs->fixed, entries, count * sizeof(*entries));
 	irqs->nr_fixed = count;
 	irqs->first_msi_gsi = first_msi_gsi;
-	ret = install_routes(irqs);
+	ret = reserve_table(irqs, count + irqs->nr_routes);
+	if (!ret)
+		ret = irq_install_routes(irqs);
 	pthread_mutex_unlock(&irqs->lock);
 	return ret;
 }
 
-int irq_update_fixed_route(struct irqs *irqs, const struct kvm_irq_routing_entry *entry)
+static struct kvm_irq_routing_entry *find_fixed(struct irqs *irqs, u32 gsi)
 {
-	int ret = -ENOENT;
+	for (u32 i = 0; i < irqs->nr_fixed; i++)
+		if (irqs->fixed[i].gsi == gsi)
+			return &irqs->fixed[i];
+	return NULL;
+}
+
+int irq_update_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *entries,
+			    u32 count)
+{
+	struct kvm_irq_routing_entry *old;
+	size_t size;
+	int ret = 0;
 
 	pthread_mutex_lock(&irqs->lock);
-	for (u32 i = 0; i < irqs->nr_fixed; i++) {
-		if (irqs->fixed[i].gsi != entry->gsi)
-			continue;
-		irqs->fixed[i] = *entry;
-		ret = install_routes(irqs);
-		break;
-	}
+	for (u32 i = 0; i < count && !ret; i++)
+		ret = find_fixed(irqs, entries[i].gsi) ? 0 : -ENOENT;
+	if (ret)
+		goto out;
+	old = irqs->fixed + irqs->nr_fixed;
+	size = irqs->nr_fixed * sizeof(*old);
+	memcpy(old, irqs->fixed, size);
+	for (u32 i = 0; i < count; i++)
+		*find_fixed(irqs, entries[i].gsi) = entries[i];
+	ret = irq_install_routes(irqs);
+	/* What the chip refused must not stand in the tables to come. */
+	if (ret)
+		memcpy(irqs->fixed, old, size);
+out:
 	pthread_mutex_unlock(&irqs->lock);
 	return ret;
 }
@@ -116,9 +217,9 @@ int irq_line_init(struct irq_line *line, struct irqs *irqs, u32 gsi, bool edge)
 	line->fd = -1;
 	if (!edge || !irqs->ops->bind_irqfd)
 		return 0;
-	line->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	line->fd = irq_new_fd(irqs);
 	if (line->fd < 0)
-		return -errno;
+		return 0;
 	ret = irqs->ops->bind_irqfd(irqs->opaque, line->fd, gsi, true);
 	if (!ret)
 		return 0;
@@ -153,117 +254,4 @@ void irq_line_pulse(struct irq_line *line)
 	}
 	line->irqs->ops->set_level(line->irqs->opaque, line->gsi, true);
 	line->irqs->ops->set_level(line->irqs->opaque, line->gsi, false);
-}
-
-/* Messages */
-
-static int take_gsi(struct irqs *irqs, struct msi_route *route)
-{
-	struct msi_route **grown;
-	u32 i;
-
-	for (i = 0; i < irqs->nr_routes; i++)
-		if (!irqs->routes[i])
-			break;
-	if (i == irqs->nr_routes) {
-		u32 n = irqs->nr_routes ? irqs->nr_routes * 2 : 16;
-
-		if (irqs->first_msi_gsi + n > IRQ_MAX_ROUTES)
-			return -ENOSPC;
-		grown = realloc(irqs->routes, n * sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		memset(grown + irqs->nr_routes, 0, (n - irqs->nr_routes) * sizeof(*grown));
-		irqs->routes = grown;
-		irqs->nr_routes = n;
-	}
-	irqs->routes[i] = route;
-	route->gsi = irqs->first_msi_gsi + i;
-	return 0;
-}
-
-int msi_route_alloc(struct irqs *irqs, u32 devid, struct msi_route **out)
-{
-	struct msi_route *route = calloc(1, sizeof(*route));
-	int ret;
-
-	if (!route)
-		return -ENOMEM;
-	route->irqs = irqs;
-	route->devid = devid;
-	route->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (route->fd < 0) {
-		ret = -errno;
-		goto fail;
-	}
-	pthread_mutex_lock(&irqs->lock);
-	ret = take_gsi(irqs, route);
-	pthread_mutex_unlock(&irqs->lock);
-	if (ret)
-		goto fail_close;
-	*out = route;
-	return 0;
-fail_close:
-	close(route->fd);
-fail:
-	free(route);
-	return ret;
-}
-
-int msi_route_update(struct msi_route *route, u64 addr, u32 data)
-{
-	struct irqs *irqs = route->irqs;
-	bool was_live;
-	int ret = 0;
-
-	pthread_mutex_lock(&irqs->lock);
-	was_live = route->live;
-	if (was_live && route->addr == addr && route->data == data)
-		goto out;
-	route->addr = addr;
-	route->data = data;
-	route->live = true;
-	ret = install_routes(irqs);
-	if (ret) {
-		/* KVM kept the old table; leave this route out of the next one. */
-		route->live = false;
-		if (was_live)
-			install_routes(irqs);
-		goto out;
-	}
-	if (!route->bound && irqs->ops->bind_irqfd) {
-		ret = irqs->ops->bind_irqfd(irqs->opaque, route->fd, route->gsi, true);
-		route->bound = !ret;
-		if (ret == -ENOTSUP)
-			ret = 0;
-	}
-out:
-	pthread_mutex_unlock(&irqs->lock);
-	return ret;
-}
-
-void msi_route_free(struct msi_route *route)
-{
-	struct irqs *irqs;
-
-	if (!route)
-		return;
-	irqs = route->irqs;
-	pthread_mutex_lock(&irqs->lock);
-	if (route->bound)
-		irqs->ops->bind_irqfd(irqs->opaque, route->fd, route->gsi, false);
-	irqs->routes[route->gsi - irqs->first_msi_gsi] = NULL;
-	pthread_mutex_unlock(&irqs->lock);
-	close(route->fd);
-	free(route);
-}
-
-void msi_route_trigger(struct msi_route *route)
-{
-	struct irqs *irqs = route->irqs;
-
-	if (route->bound)
-		eventfd_raise(route->fd);
-	else if (route->live && irqs->ops->send_msi)
-		irqs->ops->send_msi(irqs->opaque, route->addr, route->data, route->devid);
 }

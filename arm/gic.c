@@ -115,11 +115,19 @@ static int gic_set_routes(void *opaque, struct kvm_irq_routing *table)
 	return ret ? ret : kvm_irq_chip_ops.set_routes(&vm->kvm, table);
 }
 
+static u32 gic_max_routes(void *opaque)
+{
+	struct vm *vm = opaque;
+
+	return kvm_irq_chip_ops.max_routes(&vm->kvm);
+}
+
 static const struct irq_chip_ops gic_irq_chip_ops = {
 	.set_level = gic_set_level,
 	.send_msi = gic_send_msi,
 	.bind_irqfd = gic_bind_irqfd,
 	.set_routes = gic_set_routes,
+	.max_routes = gic_max_routes,
 };
 
 /* Which one */

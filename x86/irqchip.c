@@ -200,11 +200,19 @@ static int split_set_routes(void *opaque, struct kvm_irq_routing *table)
 	return kvm_irq_chip_ops.set_routes(&vm->kvm, table);
 }
 
+static u32 split_max_routes(void *opaque)
+{
+	struct vm *vm = opaque;
+
+	return kvm_irq_chip_ops.max_routes(&vm->kvm);
+}
+
 static const struct irq_chip_ops split_irq_chip_ops = {
 	.set_level = split_set_level,
 	.send_msi = split_send_msi,
 	.bind_irqfd = split_bind_irqfd,
 	.set_routes = split_set_routes,
+	.max_routes = split_max_routes,
 };
 
 static int split_init(struct vm *vm)
