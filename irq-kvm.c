@@ -45,6 +45,25 @@ static int kvm_bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
 	return ret < 0 ? ret : 0;
 }
 
+static int kvm_bind_resample(void *opaque, int fd, int resample_fd, u32 gsi, bool assign)
+{
+	struct kvm *kvm = opaque;
+	struct kvm_irqfd irqfd = {
+		.fd = (u32)fd,
+		.gsi = gsi,
+		.flags = KVM_IRQFD_FLAG_RESAMPLE,
+		.resamplefd = (u32)resample_fd,
+	};
+	int ret;
+
+	if (!assign)
+		return kvm_bind_irqfd(kvm, fd, gsi, false);
+	if (kvm_check_cap(kvm, KVM_CAP_IRQFD_RESAMPLE) <= 0)
+		return -ENOTSUP;
+	ret = xioctl(kvm->vm_fd, KVM_IRQFD, &irqfd);
+	return ret < 0 ? ret : 0;
+}
+
 static int kvm_set_routes(void *opaque, struct kvm_irq_routing *table)
 {
 	struct kvm *kvm = opaque;
@@ -65,5 +84,6 @@ const struct irq_chip_ops kvm_irq_chip_ops = {
 	.send_msi = kvm_send_msi,
 	.bind_irqfd = kvm_bind_irqfd,
 	.set_routes = kvm_set_routes,
+	.bind_resample = kvm_bind_resample,
 	.max_routes = kvm_max_routes,
 };

@@ -16,7 +16,8 @@
  *             and sends the message by a call (KVM_SIGNAL_MSI, KVM_IRQ_LINE);
  *   - no fd could be had: interrupts of devices here go by the same call.
  *
- * Level lines are driven by calls.
+ * Level lines are driven by calls. One that is raised from outside has a second fd (resample): KVM
+ * writes it when the guest ends the interrupt, so that the other side looks whether there is more.
  *
  * What a GSI means is KVM's routing table: the architecture's pins first, then one GSI for each
  * message, taken when its device is made. KVM knows only whole tables, and replacing one costs up
@@ -206,6 +207,12 @@ out:
 
 /* Lines */
 
+static void drop_fd(struct irq_line *line, int error)
+{
+	close(line->fd);
+	line->fd = error;
+}
+
 int irq_line_init(struct irq_line *line, struct irqs *irqs, u32 gsi, bool edge)
 {
 	int ret;
@@ -214,29 +221,33 @@ int irq_line_init(struct irq_line *line, struct irqs *irqs, u32 gsi, bool edge)
 	line->irqs = irqs;
 	line->gsi = gsi;
 	line->edge = edge;
-	line->fd = -1;
+	line->fd = -ENOTSUP;
 	if (!edge || !irqs->ops->bind_irqfd)
 		return 0;
 	line->fd = irq_new_fd(irqs);
 	if (line->fd < 0)
 		return 0;
 	ret = irqs->ops->bind_irqfd(irqs->opaque, line->fd, gsi, true);
-	if (!ret)
-		return 0;
-	close(line->fd);
-	line->fd = -1;
+	line->bound = !ret;
+	if (ret)
+		drop_fd(line, ret);
 	return ret == -ENOTSUP ? 0 : ret;
 }
 
 void irq_line_destroy(struct irq_line *line)
 {
-	if (!line->irqs)
+	struct irqs *irqs = line->irqs;
+
+	if (!irqs)
 		return;
-	if (line->fd >= 0) {
-		line->irqs->ops->bind_irqfd(line->irqs->opaque, line->fd, line->gsi, false);
-		close(line->fd);
-	}
-	line->fd = -1;
+	event_del(&line->watch);
+	if (line->bound && line->edge)
+		irqs->ops->bind_irqfd(irqs->opaque, line->fd, line->gsi, false);
+	else if (line->bound)
+		irqs->ops->bind_resample(irqs->opaque, line->fd, line->resample_fd, line->gsi,
+					 false);
+	if (line->fd >= 0)
+		drop_fd(line, -EBADF);
 	line->irqs = NULL;
 }
 
@@ -248,10 +259,61 @@ void irq_line_set(struct irq_line *line, bool level)
 
 void irq_line_pulse(struct irq_line *line)
 {
-	if (line->fd >= 0) {
+	if (line->bound) {
 		eventfd_raise(line->fd);
 		return;
 	}
 	line->irqs->ops->set_level(line->irqs->opaque, line->gsi, true);
 	line->irqs->ops->set_level(line->irqs->opaque, line->gsi, false);
+}
+
+int irq_line_set_resample(struct irq_line *line, int resample_fd)
+{
+	struct irqs *irqs = line->irqs;
+	int ret;
+
+	if (line->edge || line->bound)
+		return -EINVAL;
+	if (!irqs->ops->bind_resample)
+		return -ENOTSUP;
+	line->fd = irq_new_fd(irqs);
+	if (line->fd < 0)
+		return line->fd;
+	ret = irqs->ops->bind_resample(irqs->opaque, line->fd, resample_fd, line->gsi, true);
+	line->bound = !ret;
+	line->resample_fd = resample_fd;
+	if (ret)
+		drop_fd(line, ret);
+	return ret;
+}
+
+/* The main loop: what was written to the fd of a line that KVM does not raise by itself. */
+static void on_line_written(void *opaque, u32 events)
+{
+	struct irq_line *line = opaque;
+
+	eventfd_drain(line->fd);
+	irq_line_pulse(line);
+}
+
+int irq_line_fd(struct irq_line *line)
+{
+	int ret;
+
+	if (line->fd >= 0 || !line->edge || line->fd != -ENOTSUP || !line->irqs->loop)
+		return line->fd;
+	/* The chip takes no fd for this line: the loop does. */
+	line->fd = irq_new_fd(line->irqs);
+	if (line->fd < 0)
+		return line->fd;
+	line->watch = (struct event){
+		.fd = line->fd,
+		.events = EPOLLIN,
+		.fn = on_line_written,
+		.opaque = line,
+	};
+	ret = event_add(line->irqs->loop, &line->watch);
+	if (ret)
+		drop_fd(line, ret);
+	return line->fd;
 }

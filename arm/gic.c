@@ -115,6 +115,13 @@ static int gic_set_routes(void *opaque, struct kvm_irq_routing *table)
 	return ret ? ret : kvm_irq_chip_ops.set_routes(&vm->kvm, table);
 }
 
+static int gic_bind_resample(void *opaque, int fd, int resample_fd, u32 gsi, bool assign)
+{
+	struct vm *vm = opaque;
+
+	return kvm_irq_chip_ops.bind_resample(&vm->kvm, fd, resample_fd, gsi, assign);
+}
+
 static u32 gic_max_routes(void *opaque)
 {
 	struct vm *vm = opaque;
@@ -127,6 +134,7 @@ static const struct irq_chip_ops gic_irq_chip_ops = {
 	.send_msi = gic_send_msi,
 	.bind_irqfd = gic_bind_irqfd,
 	.set_routes = gic_set_routes,
+	.bind_resample = gic_bind_resample,
 	.max_routes = gic_max_routes,
 };
 

@@ -207,6 +207,7 @@ static u32 split_max_routes(void *opaque)
 	return kvm_irq_chip_ops.max_routes(&vm->kvm);
 }
 
+/* No bind_resample: the IOAPIC here sees the end of an interrupt, KVM does not. */
 static const struct irq_chip_ops split_irq_chip_ops = {
 	.set_level = split_set_level,
 	.send_msi = split_send_msi,

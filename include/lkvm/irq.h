@@ -30,6 +30,9 @@ struct irq_chip_ops {
 	int (*bind_irqfd)(void *opaque, int fd, u32 gsi, bool assign);
 	/* Install the whole table. It is the chip's to rewrite, until it returns. */
 	int (*set_routes)(void *opaque, struct kvm_irq_routing *table);
+	/* A write to @fd asserts @gsi; when the guest ends the interrupt the level falls and
+	 * @resample_fd is written. NULL or -ENOTSUP: the chip does not tell of ends. */
+	int (*bind_resample)(void *opaque, int fd, int resample_fd, u32 gsi, bool assign);
 	/* How many entries a table may have, and where GSIs end; NULL: IRQ_MAX_ROUTES. */
 	u32 (*max_routes)(void *opaque);
 };
@@ -38,7 +41,10 @@ struct irq_line {
 	struct irqs *irqs;
 	u32 gsi;
 	bool edge;
-	int fd; /* edge: the irqfd, or -1 */
+	bool bound;	 /* fd is an irqfd of gsi */
+	int fd;		 /* or the -errno with which none could be had */
+	int resample_fd; /* borrowed */
+	struct event watch;
 	atomic_bool level;
 };
 
@@ -123,6 +129,18 @@ void irq_line_destroy(struct irq_line *line);
 void irq_line_set(struct irq_line *line, bool level);
 /* Edge line: one pulse. */
 void irq_line_pulse(struct irq_line *line);
+/*
+ * Level line that somebody else raises (VFIO's INTx): a write to irq_line_fd asserts it, the end of
+ * the interrupt lets it fall and writes @resample_fd, which stays the caller's and outlives the
+ * line. Other lines may share the gsi. -ENOTSUP where KVM does not see the end (split irqchip), or
+ * -errno. Before the guest starts.
+ */
+int irq_line_set_resample(struct irq_line *line, int resample_fd) __must_check;
+/*
+ * What raises the line when an 8-byte 1 is written to it, until irq_line_destroy; the line's.
+ * -errno: there is none; -ENOTSUP for a plain level line. Before the guest starts.
+ */
+int irq_line_fd(struct irq_line *line);
 
 /*
  * msi.c: message routes. The functions of one route are called by one thread at a time, but for

@@ -31,7 +31,7 @@ struct chip {
 	/* irqfds, under lock */
 	pthread_mutex_t lock;
 	struct {
-		int fd;
+		int fd, resample_fd;
 		u32 gsi;
 	} bound[CHIP_FDS];
 	u32 nr_bound;
@@ -80,12 +80,13 @@ static inline void chip_look(struct chip *c, int fd, u32 gsi)
 	c->delivered++;
 }
 
-static inline int chip_bind(struct chip *c, int fd, u32 gsi)
+static inline int chip_bind(struct chip *c, int fd, int resample_fd, u32 gsi)
 {
 	assert_true(c->nr_bound < CHIP_FDS);
 	for (u32 i = 0; i < c->nr_bound; i++)
 		assert_int_not_equal(c->bound[i].fd, fd);
 	c->bound[c->nr_bound].fd = fd;
+	c->bound[c->nr_bound].resample_fd = resample_fd;
 	c->bound[c->nr_bound++].gsi = gsi;
 	chip_look(c, fd, gsi);
 	return 0;
@@ -113,9 +114,18 @@ static inline int chip_bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
 	if (!assign)
 		ret = chip_unbind(c, fd, gsi);
 	else if (!ret)
-		ret = chip_bind(c, fd, gsi);
+		ret = chip_bind(c, fd, -1, gsi);
 	pthread_mutex_unlock(&c->lock);
 	return ret;
+}
+
+static inline int chip_bind_resample(void *opaque, int fd, int resample_fd, u32 gsi, bool assign)
+{
+	struct chip *c = opaque;
+
+	if (!assign)
+		return chip_bind_irqfd(c, fd, gsi, false);
+	return c->bind_error ? c->bind_error : chip_bind(c, fd, resample_fd, gsi);
 }
 
 /* KVM's workers ran: what was written to irqfds is delivered. */
@@ -157,6 +167,7 @@ static const struct irq_chip_ops chip_ops = {
 	.send_msi = chip_send_msi,
 	.bind_irqfd = chip_bind_irqfd,
 	.set_routes = chip_set_routes,
+	.bind_resample = chip_bind_resample,
 	.max_routes = chip_max_routes,
 };
 

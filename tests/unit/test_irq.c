@@ -2,6 +2,8 @@
 /* Interrupt lines and the routing table over a chip that records what reaches it. */
 #include "irq_chip.h"
 
+#include <sys/eventfd.h>
+
 static int setup(void **state)
 {
 	struct irq_rig *r = calloc(1, sizeof(*r));
@@ -32,6 +34,7 @@ static void level_line_drives_changes_alone(void **state)
 	assert_int_equal(r->chip.lows, 1);
 	assert_int_equal(r->chip.last_gsi, 7);
 	assert_int_equal(r->chip.nr_bound, 0);
+	assert_int_equal(irq_line_fd(&line), -ENOTSUP);
 	irq_line_destroy(&line);
 }
 
@@ -45,35 +48,98 @@ static void edge_line_writes_its_irqfd(void **state)
 	irq_line_pulse(&line);
 	chip_settle(&r->chip);
 	assert_int_equal(r->chip.by_gsi[4], 1);
+	eventfd_raise(irq_line_fd(&line));
+	chip_settle(&r->chip);
+	assert_int_equal(r->chip.by_gsi[4], 2);
 	assert_int_equal(r->chip.highs, 0);
 	irq_line_destroy(&line);
 	assert_int_equal(r->chip.nr_bound, 0);
 }
 
+/* The split irqchip's pins: pulses are calls, and the loop forwards what others write. */
 static void edge_line_without_irqfd_pulses_the_chip(void **state)
 {
 	struct irq_rig *r = *state;
 	struct irq_line line;
+	int fd;
 
 	r->chip.bind_error = -ENOTSUP;
 	assert_int_equal(irq_line_init(&line, &r->irqs, 4, true), 0);
 	irq_line_pulse(&line);
 	assert_int_equal(r->chip.highs, 1);
 	assert_int_equal(r->chip.lows, 1);
+	fd = irq_line_fd(&line);
+	assert_true(fd >= 0);
+	assert_int_equal(irq_line_fd(&line), fd);
+	eventfd_raise(fd);
+	rig_pump(r);
+	assert_int_equal(r->chip.highs, 2);
+	assert_int_equal(r->chip.lows, 2);
+	irq_line_pulse(&line);
+	assert_int_equal(r->chip.highs, 3);
+	irq_line_destroy(&line);
+}
+
+static void level_line_with_resample(void **state)
+{
+	struct irq_rig *r = *state;
+	int resample = eventfd(0, EFD_NONBLOCK);
+	struct irq_line line;
+	u64 n = 0;
+
+	assert_int_equal(irq_line_init(&line, &r->irqs, 17, false), 0);
+	assert_int_equal(irq_line_set_resample(&line, resample), 0);
+	assert_int_equal(irq_line_set_resample(&line, resample), -EINVAL);
+	assert_int_equal(r->chip.nr_bound, 1);
+	assert_int_equal(r->chip.bound[0].gsi, 17);
+	assert_int_equal(r->chip.bound[0].resample_fd, resample);
+	assert_int_equal(r->chip.bound[0].fd, irq_line_fd(&line));
+	eventfd_raise(irq_line_fd(&line));
+	chip_settle(&r->chip);
+	assert_int_equal(r->chip.by_gsi[17], 1);
+	irq_line_destroy(&line);
+	assert_int_equal(r->chip.nr_bound, 0);
+	/* The other side's fd is still open. */
+	eventfd_raise(resample);
+	assert_int_equal(read(resample, &n, 8), 8);
+	close(resample);
+}
+
+static void resample_may_be_refused(void **state)
+{
+	static const struct irq_chip_ops plain = { .set_level = chip_set_level };
+	struct irq_rig *r = *state;
+	struct irq_line line;
+
+	assert_int_equal(irq_line_init(&line, &r->irqs, 4, true), 0);
+	assert_int_equal(irq_line_set_resample(&line, 0), -EINVAL);
+	irq_line_destroy(&line);
+	assert_int_equal(irq_line_init(&line, &r->irqs, 17, false), 0);
+	r->chip.bind_error = -ENOTSUP;
+	assert_int_equal(irq_line_set_resample(&line, 0), -ENOTSUP);
+	assert_int_equal(irq_line_fd(&line), -ENOTSUP);
+	r->irqs.ops = &plain;
+	assert_int_equal(irq_line_set_resample(&line, 0), -ENOTSUP);
+	irq_line_set(&line, true);
+	assert_int_equal(r->chip.highs, 1);
 	irq_line_destroy(&line);
 }
 
 static void a_line_without_fd_works(void **state)
 {
 	struct irq_rig *r = *state;
-	struct irq_line line;
+	struct irq_line line, level;
 	struct rlimit old = fds_gone();
 
 	assert_int_equal(irq_line_init(&line, &r->irqs, 4, true), 0);
-	irq_line_pulse(&line);
+	assert_int_equal(irq_line_init(&level, &r->irqs, 17, false), 0);
+	assert_int_equal(irq_line_set_resample(&level, 0), -EMFILE);
 	fds_back(&old);
+	irq_line_pulse(&line);
 	assert_int_equal(r->chip.highs, 1);
 	assert_int_equal(r->chip.lows, 1);
+	assert_int_equal(irq_line_fd(&line), -EMFILE);
+	irq_line_destroy(&level);
 	irq_line_destroy(&line);
 }
 
@@ -179,6 +245,8 @@ int main(void)
 		TEST(level_line_drives_changes_alone),
 		TEST(edge_line_writes_its_irqfd),
 		TEST(edge_line_without_irqfd_pulses_the_chip),
+		TEST(level_line_with_resample),
+		TEST(resample_may_be_refused),
 		TEST(a_line_without_fd_works),
 		TEST(routes_join_the_fixed_table),
 		TEST(fixed_routes_change_together),
