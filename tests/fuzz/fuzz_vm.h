@@ -82,6 +82,7 @@ static inline void fz_vm_init(struct fz_vm *v)
 	v->cfg.name = (char *)"fuzz";
 	fz_check(!vm_init(&v->vm, &v->cfg));
 	fz_check(!irq_init(&v->vm.irqs, &fz_chip_ops, v));
+	irq_set_loop(&v->vm.irqs, &v->vm.loop);
 	v->vm.irqs.first_msi_gsi = FZ_FIRST_MSI;
 }
 
