@@ -1,5 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* Interrupt lines and message routes over an interrupt chip (see include/lkvm/irq.h). */
+/*
+ * Interrupts are descriptors.
+ *
+ * Who raises an interrupt writes to an eventfd, be it a device here, a vhost worker, a vhost-user
+ * process or VFIO; who delivers it is KVM, to which the eventfd is bound (an irqfd). A message
+ * (MSI) or an edge line has its eventfd from its creation on, whatever the guest does with masks
+ * and resets, so the writer is told once and never again. Four cases:
+ *
+ *   - open:   the fd is bound, and a write reaches the vcpu without passing through this process;
+ *   - masked: the fd is not bound. Writes stay in its counter, which is the pending bit: looking
+ *             at the bit reads the counter, and opening binds the fd again, when KVM delivers what
+ *             the counter holds. Unbinding takes the fd from KVM's queue and empties the counter in
+ *             one step, so in neither direction is a write lost or seen twice;
+ *   - open, but KVM does not take the fd: the main loop watches it, if anybody else writes to it,
+ *             and sends the message by a call (KVM_SIGNAL_MSI, KVM_IRQ_LINE);
+ *   - no fd could be had: interrupts of devices here go by the same call.
+ *
+ * Level lines are driven by calls. One that is raised from outside has a second fd (resample): KVM
+ * writes it when the guest ends the interrupt, so that the other side looks whether there is more.
+ *
+ * What a GSI means is KVM's routing table: the architecture's pins first, then one GSI for each
+ * message, taken when its device is made. KVM knows only whole tables, and replacing one costs up
+ * to milliseconds: msi.c stages changes and installs them together. A table that KVM refuses
+ * changes nothing there.
+ */
 #include "lkvm/irq.h"
 
 #include <linux/kvm.h>
@@ -7,83 +31,22 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "lkvm/kvm.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
-
-/* The chip over KVM */
-
-static void kvm_set_level(void *opaque, u32 gsi, bool level)
-{
-	struct kvm *kvm = opaque;
-	struct kvm_irq_level irq = { .irq = gsi, .level = level };
-	int ret = xioctl(kvm->vm_fd, KVM_IRQ_LINE, &irq);
-
-	if (ret < 0)
-		guest_warn("interrupt %u: KVM_IRQ_LINE: %s", gsi, strerror(-ret));
-}
-
-static void kvm_send_msi(void *opaque, u64 addr, u32 data, u32 devid)
-{
-	struct kvm *kvm = opaque;
-	struct kvm_msi msi = {
-		.address_lo = (u32)addr,
-		.address_hi = (u32)(addr >> 32),
-		.data = data,
-		.flags = devid ? KVM_MSI_VALID_DEVID : 0,
-		.devid = devid,
-	};
-	int ret = xioctl(kvm->vm_fd, KVM_SIGNAL_MSI, &msi);
-
-	if (ret < 0)
-		guest_warn("message interrupt to 0x%llx: %s", addr, strerror(-ret));
-}
-
-static int kvm_bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
-{
-	struct kvm *kvm = opaque;
-	struct kvm_irqfd irqfd = {
-		.fd = (u32)fd,
-		.gsi = gsi,
-		.flags = assign ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
-	};
-	int ret = xioctl(kvm->vm_fd, KVM_IRQFD, &irqfd);
-
-	return ret < 0 ? ret : 0;
-}
-
-static int kvm_set_routes(void *opaque, const struct kvm_irq_routing_entry *entries, u32 count)
-{
-	struct kvm *kvm = opaque;
-	struct kvm_irq_routing *table = malloc(sizeof(*table) + count * sizeof(*entries));
-	int ret;
-
-	if (!table)
-		return -ENOMEM;
-	table->nr = count;
-	table->flags = 0;
-	memcpy(table->entries, entries, count * sizeof(*entries));
-	ret = xioctl(kvm->vm_fd, KVM_SET_GSI_ROUTING, table);
-	free(table);
-	return ret < 0 ? ret : 0;
-}
-
-const struct irq_chip_ops kvm_irq_chip_ops = {
-	.set_level = kvm_set_level,
-	.send_msi = kvm_send_msi,
-	.bind_irqfd = kvm_bind_irqfd,
-	.set_routes = kvm_set_routes,
-};
-
-/* Routing */
 
 int irq_init(struct irqs *irqs, const struct irq_chip_ops *ops, void *opaque)
 {
 	memset(irqs, 0, sizeof(*irqs));
 	irqs->ops = ops;
 	irqs->opaque = opaque;
+	irqs->max_routes = IRQ_MAX_ROUTES;
 	pthread_mutex_init(&irqs->lock, NULL);
 	return 0;
+}
+
+void irq_set_loop(struct irqs *irqs, struct event_loop *loop)
+{
+	irqs->loop = loop;
 }
 
 void irq_destroy(struct irqs *irqs)
@@ -92,9 +55,26 @@ void irq_destroy(struct irqs *irqs)
 		return;
 	free(irqs->fixed);
 	free(irqs->routes);
+	free(irqs->table);
 	pthread_mutex_destroy(&irqs->lock);
 	memset(irqs, 0, sizeof(*irqs));
 }
+
+int irq_new_fd(struct irqs *irqs)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd >= 0)
+		return fd;
+	fd = -errno;
+	if (!irqs->fds_ran_out)
+		warn("interrupts: cannot make an eventfd for each: %s; some take a slower way%s",
+		     strerror(-fd), fd == -EMFILE ? " (raise ulimit -n)" : "");
+	irqs->fds_ran_out = true;
+	return fd;
+}
+
+/* The routing table */
 
 static void fill_msi_entry(const struct irqs *irqs, const struct msi_route *route,
 			   struct kvm_irq_routing_entry *e)
@@ -111,26 +91,64 @@ static void fill_msi_entry(const struct irqs *irqs, const struct msi_route *rout
 	}
 }
 
-/* KVM knows only whole tables: build it anew from the fixed entries and the live routes. */
-static int install_routes(struct irqs *irqs)
+int irq_install_routes(struct irqs *irqs)
 {
-	struct kvm_irq_routing_entry *table;
+	struct kvm_irq_routing *table = irqs->table;
 	u32 n = irqs->nr_fixed;
-	int ret;
 
 	if (!irqs->ops->set_routes)
 		return 0;
-	table = calloc((size_t)irqs->nr_fixed + irqs->nr_routes + 1, sizeof(*table));
-	if (!table)
-		return -ENOMEM;
 	if (n)
-		memcpy(table, irqs->fixed, n * sizeof(*table));
+		memcpy(table->entries, irqs->fixed, n * sizeof(table->entries[0]));
 	for (u32 i = 0; i < irqs->nr_routes; i++)
 		if (irqs->routes[i] && irqs->routes[i]->live)
-			fill_msi_entry(irqs, irqs->routes[i], &table[n++]);
-	ret = irqs->ops->set_routes(irqs->opaque, table, n);
-	free(table);
-	return ret;
+			fill_msi_entry(irqs, irqs->routes[i], &table->entries[n++]);
+	table->nr = n;
+	table->flags = 0;
+	return irqs->ops->set_routes(irqs->opaque, table);
+}
+
+static int reserve_table(struct irqs *irqs, u32 entries)
+{
+	struct kvm_irq_routing *table =
+		realloc(irqs->table, sizeof(*table) + entries * sizeof(table->entries[0]));
+
+	if (!table)
+		return -ENOMEM;
+	irqs->table = table;
+	return 0;
+}
+
+u32 irq_room_for_routes(const struct irqs *irqs)
+{
+	u32 taken = MAX(irqs->first_msi_gsi, irqs->nr_fixed);
+
+	return irqs->max_routes > taken ? irqs->max_routes - taken : 0;
+}
+
+int irq_reserve_routes(struct irqs *irqs, u32 nr_routes)
+{
+	u32 n = irqs->nr_routes ? irqs->nr_routes : 16;
+	struct msi_route **grown;
+	int ret;
+
+	if (nr_routes <= irqs->nr_routes)
+		return 0;
+	if (nr_routes > irq_room_for_routes(irqs))
+		return -ENOSPC;
+	while (n < nr_routes)
+		n *= 2;
+	n = MIN(n, irq_room_for_routes(irqs));
+	ret = reserve_table(irqs, irqs->nr_fixed + n);
+	if (ret)
+		return ret;
+	grown = realloc(irqs->routes, n * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	memset(grown + irqs->nr_routes, 0, (n - irqs->nr_routes) * sizeof(*grown));
+	irqs->routes = grown;
+	irqs->nr_routes = n;
+	return 0;
 }
 
 int irq_set_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *entries, u32 count,
@@ -139,33 +157,61 @@ int irq_set_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *
 	int ret;
 
 	pthread_mutex_lock(&irqs->lock);
+	if (irqs->ops->max_routes)
+		irqs->max_routes = MIN(irqs->ops->max_routes(irqs->opaque), IRQ_MAX_ROUTES);
 	free(irqs->fixed);
-	irqs->fixed = xcalloc(count ? count : 1, sizeof(*entries));
+	irqs->fixed = xcalloc(count ? 2 * (size_t)count : 1, sizeof(*entries));
 	memcpy(irqs->fixed, entries, count * sizeof(*entries));
 	irqs->nr_fixed = count;
 	irqs->first_msi_gsi = first_msi_gsi;
-	ret = install_routes(irqs);
+	ret = reserve_table(irqs, count + irqs->nr_routes);
+	if (!ret)
+		ret = irq_install_routes(irqs);
 	pthread_mutex_unlock(&irqs->lock);
 	return ret;
 }
 
-int irq_update_fixed_route(struct irqs *irqs, const struct kvm_irq_routing_entry *entry)
+static struct kvm_irq_routing_entry *find_fixed(struct irqs *irqs, u32 gsi)
 {
-	int ret = -ENOENT;
+	for (u32 i = 0; i < irqs->nr_fixed; i++)
+		if (irqs->fixed[i].gsi == gsi)
+			return &irqs->fixed[i];
+	return NULL;
+}
+
+int irq_update_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *entries,
+			    u32 count)
+{
+	struct kvm_irq_routing_entry *old;
+	size_t size;
+	int ret = 0;
 
 	pthread_mutex_lock(&irqs->lock);
-	for (u32 i = 0; i < irqs->nr_fixed; i++) {
-		if (irqs->fixed[i].gsi != entry->gsi)
-			continue;
-		irqs->fixed[i] = *entry;
-		ret = install_routes(irqs);
-		break;
-	}
+	for (u32 i = 0; i < count && !ret; i++)
+		ret = find_fixed(irqs, entries[i].gsi) ? 0 : -ENOENT;
+	if (ret)
+		goto out;
+	old = irqs->fixed + irqs->nr_fixed;
+	size = irqs->nr_fixed * sizeof(*old);
+	memcpy(old, irqs->fixed, size);
+	for (u32 i = 0; i < count; i++)
+		*find_fixed(irqs, entries[i].gsi) = entries[i];
+	ret = irq_install_routes(irqs);
+	/* What the chip refused must not stand in the tables to come. */
+	if (ret)
+		memcpy(irqs->fixed, old, size);
+out:
 	pthread_mutex_unlock(&irqs->lock);
 	return ret;
 }
 
 /* Lines */
+
+static void drop_fd(struct irq_line *line, int error)
+{
+	close(line->fd);
+	line->fd = error;
+}
 
 int irq_line_init(struct irq_line *line, struct irqs *irqs, u32 gsi, bool edge)
 {
@@ -175,29 +221,33 @@ int irq_line_init(struct irq_line *line, struct irqs *irqs, u32 gsi, bool edge)
 	line->irqs = irqs;
 	line->gsi = gsi;
 	line->edge = edge;
-	line->fd = -1;
+	line->fd = -ENOTSUP;
 	if (!edge || !irqs->ops->bind_irqfd)
 		return 0;
-	line->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	line->fd = irq_new_fd(irqs);
 	if (line->fd < 0)
-		return -errno;
-	ret = irqs->ops->bind_irqfd(irqs->opaque, line->fd, gsi, true);
-	if (!ret)
 		return 0;
-	close(line->fd);
-	line->fd = -1;
+	ret = irqs->ops->bind_irqfd(irqs->opaque, line->fd, gsi, true);
+	line->bound = !ret;
+	if (ret)
+		drop_fd(line, ret);
 	return ret == -ENOTSUP ? 0 : ret;
 }
 
 void irq_line_destroy(struct irq_line *line)
 {
-	if (!line->irqs)
+	struct irqs *irqs = line->irqs;
+
+	if (!irqs)
 		return;
-	if (line->fd >= 0) {
-		line->irqs->ops->bind_irqfd(line->irqs->opaque, line->fd, line->gsi, false);
-		close(line->fd);
-	}
-	line->fd = -1;
+	event_del(&line->watch);
+	if (line->bound && line->edge)
+		irqs->ops->bind_irqfd(irqs->opaque, line->fd, line->gsi, false);
+	else if (line->bound)
+		irqs->ops->bind_resample(irqs->opaque, line->fd, line->resample_fd, line->gsi,
+					 false);
+	if (line->fd >= 0)
+		drop_fd(line, -EBADF);
 	line->irqs = NULL;
 }
 
@@ -209,7 +259,7 @@ void irq_line_set(struct irq_line *line, bool level)
 
 void irq_line_pulse(struct irq_line *line)
 {
-	if (line->fd >= 0) {
+	if (line->bound) {
 		eventfd_raise(line->fd);
 		return;
 	}
@@ -217,115 +267,53 @@ void irq_line_pulse(struct irq_line *line)
 	line->irqs->ops->set_level(line->irqs->opaque, line->gsi, false);
 }
 
-/* Messages */
-
-static int take_gsi(struct irqs *irqs, struct msi_route *route)
+int irq_line_set_resample(struct irq_line *line, int resample_fd)
 {
-	struct msi_route **grown;
-	u32 i;
-
-	for (i = 0; i < irqs->nr_routes; i++)
-		if (!irqs->routes[i])
-			break;
-	if (i == irqs->nr_routes) {
-		u32 n = irqs->nr_routes ? irqs->nr_routes * 2 : 16;
-
-		if (irqs->first_msi_gsi + n > IRQ_MAX_ROUTES)
-			return -ENOSPC;
-		grown = realloc(irqs->routes, n * sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		memset(grown + irqs->nr_routes, 0, (n - irqs->nr_routes) * sizeof(*grown));
-		irqs->routes = grown;
-		irqs->nr_routes = n;
-	}
-	irqs->routes[i] = route;
-	route->gsi = irqs->first_msi_gsi + i;
-	return 0;
-}
-
-int msi_route_alloc(struct irqs *irqs, u32 devid, struct msi_route **out)
-{
-	struct msi_route *route = calloc(1, sizeof(*route));
+	struct irqs *irqs = line->irqs;
 	int ret;
 
-	if (!route)
-		return -ENOMEM;
-	route->irqs = irqs;
-	route->devid = devid;
-	route->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (route->fd < 0) {
-		ret = -errno;
-		goto fail;
-	}
-	pthread_mutex_lock(&irqs->lock);
-	ret = take_gsi(irqs, route);
-	pthread_mutex_unlock(&irqs->lock);
+	if (line->edge || line->bound)
+		return -EINVAL;
+	if (!irqs->ops->bind_resample)
+		return -ENOTSUP;
+	line->fd = irq_new_fd(irqs);
+	if (line->fd < 0)
+		return line->fd;
+	ret = irqs->ops->bind_resample(irqs->opaque, line->fd, resample_fd, line->gsi, true);
+	line->bound = !ret;
+	line->resample_fd = resample_fd;
 	if (ret)
-		goto fail_close;
-	*out = route;
-	return 0;
-fail_close:
-	close(route->fd);
-fail:
-	free(route);
+		drop_fd(line, ret);
 	return ret;
 }
 
-int msi_route_update(struct msi_route *route, u64 addr, u32 data)
+/* The main loop: what was written to the fd of a line that KVM does not raise by itself. */
+static void on_line_written(void *opaque, u32 events)
 {
-	struct irqs *irqs = route->irqs;
-	bool was_live;
-	int ret = 0;
+	struct irq_line *line = opaque;
 
-	pthread_mutex_lock(&irqs->lock);
-	was_live = route->live;
-	if (was_live && route->addr == addr && route->data == data)
-		goto out;
-	route->addr = addr;
-	route->data = data;
-	route->live = true;
-	ret = install_routes(irqs);
-	if (ret) {
-		/* KVM kept the old table; leave this route out of the next one. */
-		route->live = false;
-		if (was_live)
-			install_routes(irqs);
-		goto out;
-	}
-	if (!route->bound && irqs->ops->bind_irqfd) {
-		ret = irqs->ops->bind_irqfd(irqs->opaque, route->fd, route->gsi, true);
-		route->bound = !ret;
-		if (ret == -ENOTSUP)
-			ret = 0;
-	}
-out:
-	pthread_mutex_unlock(&irqs->lock);
-	return ret;
+	eventfd_drain(line->fd);
+	irq_line_pulse(line);
 }
 
-void msi_route_free(struct msi_route *route)
+int irq_line_fd(struct irq_line *line)
 {
-	struct irqs *irqs;
+	int ret;
 
-	if (!route)
-		return;
-	irqs = route->irqs;
-	pthread_mutex_lock(&irqs->lock);
-	if (route->bound)
-		irqs->ops->bind_irqfd(irqs->opaque, route->fd, route->gsi, false);
-	irqs->routes[route->gsi - irqs->first_msi_gsi] = NULL;
-	pthread_mutex_unlock(&irqs->lock);
-	close(route->fd);
-	free(route);
-}
-
-void msi_route_trigger(struct msi_route *route)
-{
-	struct irqs *irqs = route->irqs;
-
-	if (route->bound)
-		eventfd_raise(route->fd);
-	else if (route->live && irqs->ops->send_msi)
-		irqs->ops->send_msi(irqs->opaque, route->addr, route->data, route->devid);
+	if (line->fd >= 0 || !line->edge || line->fd != -ENOTSUP || !line->irqs->loop)
+		return line->fd;
+	/* The chip takes no fd for this line: the loop does. */
+	line->fd = irq_new_fd(line->irqs);
+	if (line->fd < 0)
+		return line->fd;
+	line->watch = (struct event){
+		.fd = line->fd,
+		.events = EPOLLIN,
+		.fn = on_line_written,
+		.opaque = line,
+	};
+	ret = event_add(line->irqs->loop, &line->watch);
+	if (ret)
+		drop_fd(line, ret);
+	return line->fd;
 }

@@ -199,6 +199,7 @@ static int create_vm(struct vm *vm)
 	ret = irq_init(&vm->irqs, &kvm_irq_chip_ops, &vm->kvm);
 	if (ret)
 		return ret;
+	irq_set_loop(&vm->irqs, &vm->loop);
 	ret = arch_add_memory(vm);
 	if (ret)
 		return ret;

@@ -105,23 +105,28 @@ static int frame_routes(const struct arm_gic *gic, struct kvm_irq_routing_entry 
 	return 0;
 }
 
-static int gic_set_routes(void *opaque, const struct kvm_irq_routing_entry *entries, u32 count)
+static int gic_set_routes(void *opaque, struct kvm_irq_routing *table)
 {
 	struct vm *vm = opaque;
-	struct kvm_irq_routing_entry *table;
-	int ret;
+	int ret = 0;
 
-	if (vm->arch->gic.kind == IRQCHIP_GICV3_ITS)
-		return kvm_irq_chip_ops.set_routes(&vm->kvm, entries, count);
-	table = calloc(count ? count : 1, sizeof(*table));
-	if (!table)
-		return -ENOMEM;
-	memcpy(table, entries, count * sizeof(*table));
-	ret = frame_routes(&vm->arch->gic, table, count);
-	if (!ret)
-		ret = kvm_irq_chip_ops.set_routes(&vm->kvm, table, count);
-	free(table);
-	return ret;
+	if (vm->arch->gic.kind != IRQCHIP_GICV3_ITS)
+		ret = frame_routes(&vm->arch->gic, table->entries, table->nr);
+	return ret ? ret : kvm_irq_chip_ops.set_routes(&vm->kvm, table);
+}
+
+static int gic_bind_resample(void *opaque, int fd, int resample_fd, u32 gsi, bool assign)
+{
+	struct vm *vm = opaque;
+
+	return kvm_irq_chip_ops.bind_resample(&vm->kvm, fd, resample_fd, gsi, assign);
+}
+
+static u32 gic_max_routes(void *opaque)
+{
+	struct vm *vm = opaque;
+
+	return kvm_irq_chip_ops.max_routes(&vm->kvm);
 }
 
 static const struct irq_chip_ops gic_irq_chip_ops = {
@@ -129,6 +134,8 @@ static const struct irq_chip_ops gic_irq_chip_ops = {
 	.send_msi = gic_send_msi,
 	.bind_irqfd = gic_bind_irqfd,
 	.set_routes = gic_set_routes,
+	.bind_resample = gic_bind_resample,
+	.max_routes = gic_max_routes,
 };
 
 /* Which one */

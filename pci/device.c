@@ -165,6 +165,12 @@ int pci_device_add(struct pci_host *host, struct pci_device *pci)
 		pci->host = NULL;
 		goto out;
 	}
+	ret = pci->msix ? msix_add(pci->msix) : 0;
+	if (ret) {
+		host->nr_plugged--;
+		pci->host = NULL;
+		goto out;
+	}
 	ret = pci_assign_bars(pci);
 	if (ret) {
 		err("%s: no room for its registers in the PCI windows", pci->dev.name);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The MSI-X capability (PCI Local Bus 3.0, 6.8.2; see include/lkvm/pci.h). The guest may write
- * anything into the table; a vector's route is made when it is first needed, that is when MSI-X is
- * enabled and the vector is unmasked.
+ * The MSI-X capability (PCI Local Bus 3.0, 6.8.2; see include/lkvm/pci.h). Each vector has a route,
+ * and with it a GSI and an eventfd, from pci_device_add to the end. The table says which message it
+ * is; Message Control, the vector's mask and bus mastering (a message is a memory write) say in
+ * which mode. The guest may write anything: what the host refuses mutes that vector alone.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ void msix_init(struct msix *msix, struct pci_device *pci, u16 nr, u8 bar, u32 ta
 	assert(!(table_offset & 7) && !(pba_offset & 7));
 	memset(msix, 0, sizeof(*msix));
 	msix->pci = pci;
+	pci->msix = msix;
 	msix->nr = nr;
 	msix->table = xcalloc(nr, ENTRY_SIZE);
 	msix->pending = xcalloc(1, msix_pba_size(msix));
@@ -46,6 +48,28 @@ static void free_routes(struct msix *msix)
 		msi_route_free(msix->routes[v]);
 		msix->routes[v] = NULL;
 	}
+	msix->added = false;
+}
+
+int msix_add(struct msix *msix)
+{
+	struct irqs *irqs = &msix->pci->host->dev.vm->irqs;
+	int ret = 0;
+
+	for (u32 v = 0; v < msix->nr && !ret; v++)
+		ret = msi_route_alloc(irqs, msix->pci->devfn, &msix->routes[v]);
+	msix->added = !ret;
+	if (!ret)
+		return 0;
+	free_routes(msix);
+	if (ret == -ENOSPC)
+		err("%s: its %u message interrupts do not fit: this host's KVM has room for %u in "
+		    "one machine (KVM_CAP_IRQ_ROUTING); give it fewer devices or queues",
+		    msix->pci->dev.name, msix->nr, irq_room_for_routes(irqs));
+	else
+		err("%s: cannot make its message interrupts: %s", msix->pci->dev.name,
+		    strerror(-ret));
+	return ret;
 }
 
 void msix_fini(struct msix *msix)
@@ -65,103 +89,129 @@ static u8 *entry(const struct msix *msix, u32 v)
 	return msix->table + (size_t)v * ENTRY_SIZE;
 }
 
+/* Vectors, under msix->lock */
+
+static enum msi_mode vector_mode(const struct msix *msix, u32 v)
+{
+	if (!msix->enabled)
+		return MSI_OFF;
+	if (msix->masked || !msix->master ||
+	    entry(msix, v)[PCI_MSIX_ENTRY_VECTOR_CTRL] & PCI_MSIX_ENTRY_CTRL_MASKBIT)
+		return MSI_MASKED;
+	return MSI_OPEN;
+}
+
+static u64 vector_addr(const struct msix *msix, u32 v)
+{
+	return get_le(entry(msix, v) + PCI_MSIX_ENTRY_LOWER_ADDR, 8);
+}
+
+static u32 vector_data(const struct msix *msix, u32 v)
+{
+	return (u32)get_le(entry(msix, v) + PCI_MSIX_ENTRY_DATA, 4);
+}
+
+/*
+ * Vectors @first to @first + @n changed, or what governs all: their routes follow. The table comes
+ * first, by one call for all that open, so that no message goes where the last one went.
+ */
+static void sync_vectors(struct msix *msix, u32 first, u32 n)
+{
+	struct irqs *irqs = &msix->pci->host->dev.vm->irqs;
+	u32 end = first + n;
+	int ret;
+
+	for (u32 v = first; v < end; v++)
+		if (vector_mode(msix, v) == MSI_OPEN)
+			msi_route_stage(msix->routes[v], vector_addr(msix, v),
+					vector_data(msix, v));
+	ret = msi_routes_commit(irqs, msix->routes + first, n);
+	for (u32 v = first; v < end; v++)
+		msi_route_set_mode(msix->routes[v], vector_mode(msix, v));
+	for (u32 v = first; v < end && ret; v++)
+		if (vector_mode(msix, v) == MSI_OPEN && !msi_route_live(msix->routes[v]))
+			guest_warn("%s: message interrupt %u to 0x%llx, data 0x%x: %s",
+				   msix->pci->dev.name, v, vector_addr(msix, v),
+				   vector_data(msix, v), strerror(-ret));
+}
+
 void msix_reset(struct msix *msix)
 {
 	pthread_mutex_lock(&msix->lock);
 	msix->enabled = false;
 	msix->masked = false;
-	free_routes(msix);
+	msix->master = false;
 	memset(msix->table, 0, msix_table_size(msix));
-	memset(msix->pending, 0, msix_pba_size(msix));
 	for (u32 v = 0; v < msix->nr; v++)
 		entry(msix, v)[PCI_MSIX_ENTRY_VECTOR_CTRL] = PCI_MSIX_ENTRY_CTRL_MASKBIT;
+	if (msix->added)
+		sync_vectors(msix, 0, msix->nr);
 	pthread_mutex_unlock(&msix->lock);
-}
-
-/* Vectors, under msix->lock */
-
-static bool vector_open(const struct msix *msix, u32 v)
-{
-	return msix->enabled && !msix->masked &&
-	       !(entry(msix, v)[PCI_MSIX_ENTRY_VECTOR_CTRL] & PCI_MSIX_ENTRY_CTRL_MASKBIT);
-}
-
-/* The route of an open vector, as the table has it. NULL when the host refuses it. */
-static struct msi_route *open_route(struct msix *msix, u32 v)
-{
-	struct irqs *irqs = &msix->pci->host->dev.vm->irqs;
-	u64 addr = get_le(entry(msix, v) + PCI_MSIX_ENTRY_LOWER_ADDR, 8);
-	u32 data = (u32)get_le(entry(msix, v) + PCI_MSIX_ENTRY_DATA, 4);
-	int ret = 0;
-
-	if (!msix->routes[v])
-		ret = msi_route_alloc(irqs, msix->pci->devfn, &msix->routes[v]);
-	if (!ret)
-		ret = msi_route_update(msix->routes[v], addr, data);
-	if (!ret)
-		return msix->routes[v];
-	guest_warn("%s: message interrupt %u to 0x%llx, data 0x%x: %s", msix->pci->dev.name, v,
-		   addr, data, strerror(-ret));
-	return NULL;
-}
-
-/* Something about the vector changed: have its route ready, and send what waited. */
-static void sync_vector(struct msix *msix, u32 v)
-{
-	u64 bit = BIT_ULL(v % 64);
-	struct msi_route *route;
-
-	if (!vector_open(msix, v))
-		return;
-	route = open_route(msix, v);
-	if (msix->pending[v / 64] & bit) {
-		msix->pending[v / 64] &= ~bit;
-		if (route)
-			msi_route_trigger(route);
-	}
 }
 
 void msix_notify(struct msix *msix, u32 v)
 {
-	if (v >= msix->nr || !atomic_load(&msix->pci->bus_master))
-		return;
-	pthread_mutex_lock(&msix->lock);
-	if (msix->enabled) {
-		if (!vector_open(msix, v))
-			msix->pending[v / 64] |= BIT_ULL(v % 64);
-		else if (msix->routes[v])
-			msi_route_trigger(msix->routes[v]);
-	}
-	pthread_mutex_unlock(&msix->lock);
+	if (v < msix->nr && msix->added)
+		msi_route_trigger(msix->routes[v]);
 }
 
 bool msix_enabled(struct msix *msix)
 {
-	bool enabled;
+	return atomic_load(&msix->enabled);
+}
 
-	pthread_mutex_lock(&msix->lock);
-	enabled = msix->enabled;
-	pthread_mutex_unlock(&msix->lock);
-	return enabled;
+int msix_fd(struct msix *msix, u32 v)
+{
+	return v < msix->nr && msix->added ? msi_route_fd(msix->routes[v]) : -EINVAL;
+}
+
+/* Under msix->lock. */
+static void follow_config(struct msix *msix)
+{
+	u16 control = (u16)get_le(msix->pci->config + msix->cap + PCI_MSIX_FLAGS, 2);
+
+	msix->enabled = control & PCI_MSIX_FLAGS_ENABLE;
+	msix->masked = control & PCI_MSIX_FLAGS_MASKALL;
+	msix->master = atomic_load(&msix->pci->bus_master);
+	sync_vectors(msix, 0, msix->nr);
 }
 
 void msix_config_written(struct msix *msix, u32 offset, u32 len)
 {
-	u16 control;
-
-	if (!ranges_overlap(offset, len, msix->cap + PCI_MSIX_FLAGS, 2))
+	if (!ranges_overlap(offset, len, msix->cap + PCI_MSIX_FLAGS, 2) &&
+	    !ranges_overlap(offset, len, PCI_COMMAND, 2))
 		return;
-	control = (u16)get_le(msix->pci->config + msix->cap + PCI_MSIX_FLAGS, 2);
 	pthread_mutex_lock(&msix->lock);
-	msix->enabled = control & PCI_MSIX_FLAGS_ENABLE;
-	msix->masked = control & PCI_MSIX_FLAGS_MASKALL;
-	if (msix->enabled) {
-		for (u32 v = 0; v < msix->nr; v++)
-			sync_vector(msix, v);
-	} else {
-		free_routes(msix);
-		memset(msix->pending, 0, msix_pba_size(msix));
+	follow_config(msix);
+	pthread_mutex_unlock(&msix->lock);
+}
+
+/* Make the image of the pending bits. Under msix->lock. */
+static void gather_pending(struct msix *msix)
+{
+	memset(msix->pending, 0, msix_pba_size(msix));
+	for (u32 v = 0; v < msix->nr; v++)
+		if (msi_route_pending(msix->routes[v]))
+			msix->pending[v / 64] |= BIT_ULL(v % 64);
+}
+
+void msix_save(struct msix *msix)
+{
+	pthread_mutex_lock(&msix->lock);
+	gather_pending(msix);
+	pthread_mutex_unlock(&msix->lock);
+}
+
+void msix_load(struct msix *msix)
+{
+	pthread_mutex_lock(&msix->lock);
+	for (u32 v = 0; v < msix->nr; v++) {
+		msi_route_set_mode(msix->routes[v], MSI_OFF);
+		msi_route_set_mode(msix->routes[v], MSI_MASKED);
+		if (msix->pending[v / 64] & BIT_ULL(v % 64))
+			msi_route_trigger(msix->routes[v]);
 	}
+	follow_config(msix);
 	pthread_mutex_unlock(&msix->lock);
 }
 
@@ -192,7 +242,7 @@ void msix_table_write(struct msix *msix, u64 offset, const void *data, u32 len)
 	entry(msix, v)[PCI_MSIX_ENTRY_LOWER_ADDR] &= 0xfc;
 	put_le(entry(msix, v) + PCI_MSIX_ENTRY_VECTOR_CTRL, 4,
 	       entry(msix, v)[PCI_MSIX_ENTRY_VECTOR_CTRL] & PCI_MSIX_ENTRY_CTRL_MASKBIT);
-	sync_vector(msix, v);
+	sync_vectors(msix, v, 1);
 	pthread_mutex_unlock(&msix->lock);
 }
 
@@ -202,6 +252,7 @@ void msix_pba_read(struct msix *msix, u64 offset, void *data, u32 len)
 	if (!range_within(offset, len, 0, msix_pba_size(msix)))
 		return;
 	pthread_mutex_lock(&msix->lock);
+	gather_pending(msix);
 	for (u32 i = 0; i < len; i++, offset++)
 		((u8 *)data)[i] = (u8)(msix->pending[offset / 8] >> (8 * (offset % 8)));
 	pthread_mutex_unlock(&msix->lock);

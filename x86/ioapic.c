@@ -160,7 +160,7 @@ static void update_route(struct x86_ioapic *ioapic, unsigned int pin)
 	route->type = KVM_IRQ_ROUTING_MSI;
 	route->u.msi.address_lo = msi_address(rte);
 	route->u.msi.data = msi_data(rte);
-	ret = irq_update_fixed_route(ioapic->irqs, route);
+	ret = irq_update_fixed_routes(ioapic->irqs, route, 1);
 	if (ret) {
 		route->u.msi.data = 0; /* try again next time */
 		guest_warn("ioapic: pin %u: KVM refuses its route: %s", pin, strerror(-ret));

@@ -185,37 +185,35 @@ static int split_bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
 	return kvm_irq_chip_ops.bind_irqfd(&vm->kvm, fd, gsi, assign);
 }
 
-static int split_set_routes(void *opaque, const struct kvm_irq_routing_entry *entries, u32 count)
+static int split_set_routes(void *opaque, struct kvm_irq_routing *table)
 {
 	struct vm *vm = opaque;
-	struct kvm_irq_routing_entry *table;
-	int ret;
 
-	if (!vm->arch->msi_ext_dest)
-		return kvm_irq_chip_ops.set_routes(&vm->kvm, entries, count);
-	table = calloc(count ? count : 1, sizeof(*table));
-	if (!table)
-		return -ENOMEM;
-	for (u32 i = 0; i < count; i++) {
-		struct kvm_irq_routing_entry *e = &table[i];
-		u64 addr;
+	for (u32 i = 0; i < table->nr; i++) {
+		struct kvm_irq_routing_entry *e = &table->entries[i];
+		u64 addr = (u64)e->u.msi.address_hi << 32 | e->u.msi.address_lo;
 
-		*e = entries[i];
-		addr = (u64)e->u.msi.address_hi << 32 | e->u.msi.address_lo;
 		addr = kvm_msi_address(vm, addr);
 		e->u.msi.address_lo = (u32)addr;
 		e->u.msi.address_hi = (u32)(addr >> 32);
 	}
-	ret = kvm_irq_chip_ops.set_routes(&vm->kvm, table, count);
-	free(table);
-	return ret;
+	return kvm_irq_chip_ops.set_routes(&vm->kvm, table);
 }
 
+static u32 split_max_routes(void *opaque)
+{
+	struct vm *vm = opaque;
+
+	return kvm_irq_chip_ops.max_routes(&vm->kvm);
+}
+
+/* No bind_resample: the IOAPIC here sees the end of an interrupt, KVM does not. */
 static const struct irq_chip_ops split_irq_chip_ops = {
 	.set_level = split_set_level,
 	.send_msi = split_send_msi,
 	.bind_irqfd = split_bind_irqfd,
 	.set_routes = split_set_routes,
+	.max_routes = split_max_routes,
 };
 
 static int split_init(struct vm *vm)

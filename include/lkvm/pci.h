@@ -8,8 +8,9 @@
  * switch it on gets neither DMA nor messages. A BAR that the guest moves outside the windows, or
  * onto something else, is not decoded.
  *
- * Locks, outer to inner: host->lock (configuration space, BARs), a device's own, msix->lock,
- * host->intx_lock. BAR handlers run with none of them held.
+ * Locks, outer to inner: host->lock (configuration space, BARs), a device's own, msix->lock (then
+ * those of irq.h), host->intx_lock. BAR handlers run with none of them held. Sending a message
+ * takes its route's own alone, so no change of tables delays it.
  */
 #ifndef LKVM_PCI_H
 #define LKVM_PCI_H
@@ -26,6 +27,7 @@
 
 struct aml;
 struct fdtw;
+struct msix;
 struct pci_device;
 struct pci_host;
 struct vm;
@@ -79,6 +81,7 @@ struct pci_device {
 	u32 next_cap; /* where the next capability goes */
 	u32 last_cap; /* the link to fill in */
 	struct pci_bar bars[PCI_NR_BARS];
+	struct msix *msix; /* NULL: it has none */
 	atomic_bool bus_master;
 	/* Under host->intx_lock. */
 	bool intx_raised, intx_disabled, intx_counted;
@@ -152,24 +155,41 @@ struct msix {
 	struct pci_device *pci;
 	u8 cap; /* offset of the capability */
 	u16 nr;
+	bool added;	     /* the routes are there */
+	atomic_bool enabled; /* Message Control */
 	pthread_mutex_t lock;
-	bool enabled, masked; /* Message Control */
-	u8 *table;	      /* 16 bytes for each vector */
-	u64 *pending;
-	struct msi_route **routes; /* allocated when a vector is first unmasked */
+	bool masked;  /* Message Control */
+	bool master;  /* the command register's bit */
+	u8 *table;    /* 16 bytes for each vector */
+	u64 *pending; /* the bits when they were last looked at: the routes have them */
+	struct msi_route **routes; /* one for each vector */
 };
 
 /* Both parts are in BAR @bar, 8-byte aligned. Before pci_device_add. */
 void msix_init(struct msix *msix, struct pci_device *pci, u16 nr, u8 bar, u32 table_offset,
 	       u32 pba_offset);
+/* For pci_device_add: a GSI and an eventfd for each vector. Prints. */
+int msix_add(struct msix *msix) __must_check;
 void msix_fini(struct msix *msix);
-/* Back to power-on: disabled, every vector masked. */
+/* Back to power-on: disabled, every vector masked. The vectors keep their fds. */
 void msix_reset(struct msix *msix);
-/* From pci_ops.config_written. */
+/* From pci_ops.config_written, for any offset. */
 void msix_config_written(struct msix *msix, u32 offset, u32 len);
 bool msix_enabled(struct msix *msix);
 /* Send vector @v, or remember it while it is masked. Any @v; any thread. */
 void msix_notify(struct msix *msix, u32 v);
+/*
+ * A write of an 8-byte 1 to this eventfd does what msix_notify(@v) does: for vhost, vhost-user,
+ * VFIO. It is msix's, and the same until msix_fini, whatever the guest does. -errno: there is none.
+ * After pci_device_add, before the guest starts.
+ */
+int msix_fd(struct msix *msix, u32 v);
+/*
+ * State, beside configuration space, is @table and @pending. Save: makes @pending true. Load: when
+ * both and configuration space are back, the vectors follow. vcpus are parked.
+ */
+void msix_save(struct msix *msix);
+void msix_load(struct msix *msix);
 static inline u32 msix_table_size(const struct msix *msix)
 {
 	return msix->nr * 16u;

@@ -33,11 +33,11 @@ static int bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
 	return -ENOTSUP;
 }
 
-static int set_routes(void *opaque, const struct kvm_irq_routing_entry *entries, u32 count)
+static int set_routes(void *opaque, struct kvm_irq_routing *table)
 {
-	fz_check(count == X86_IOAPIC_PINS);
-	for (u32 i = 0; i < count; i++)
-		fz_check(entries[i].type == KVM_IRQ_ROUTING_MSI);
+	fz_check(table->nr == X86_IOAPIC_PINS);
+	for (u32 i = 0; i < table->nr; i++)
+		fz_check(table->entries[i].type == KVM_IRQ_ROUTING_MSI);
 	return 0;
 }
 

@@ -214,6 +214,18 @@ static void access_bar(struct fz *f, u8 op)
 		fz_write(&v.vm.mmio, addr, len, fz_u64(f));
 }
 
+/* By the device, or by who has the vector's fd; the loop forwards what it may. */
+static void interrupt(struct msix *msix, u8 how)
+{
+	int fd = msix_fd(msix, how % 0x80 % (VECTORS + 2));
+
+	if (how & 0x80 && fd >= 0)
+		eventfd_raise(fd);
+	else
+		msix_notify(msix, how % 0x80 % (VECTORS + 2));
+	fz_pump(&v);
+}
+
 static void step(struct fz *f)
 {
 	u8 op = fz_u8(f), what;
@@ -239,7 +251,7 @@ static void step(struct fz *f)
 		access_bar(f, op);
 		break;
 	case 5:
-		msix_notify(&things[op / 8 % THINGS]->msix, fz_u8(f) % (VECTORS + 2));
+		interrupt(&things[op / 8 % THINGS]->msix, fz_u8(f));
 		break;
 	case 6:
 		pci_set_intx(&things[op / 8 % THINGS]->pci, op & 0x80);

@@ -54,10 +54,9 @@ static inline int fz_bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
 	return -ENOTSUP;
 }
 
-static inline int fz_set_routes(void *opaque, const struct kvm_irq_routing_entry *entries,
-				u32 count)
+static inline int fz_set_routes(void *opaque, struct kvm_irq_routing *table)
 {
-	fz_check(count <= IRQ_MAX_ROUTES);
+	fz_check(table->nr <= IRQ_MAX_ROUTES);
 	return 0;
 }
 
@@ -83,6 +82,7 @@ static inline void fz_vm_init(struct fz_vm *v)
 	v->cfg.name = (char *)"fuzz";
 	fz_check(!vm_init(&v->vm, &v->cfg));
 	fz_check(!irq_init(&v->vm.irqs, &fz_chip_ops, v));
+	irq_set_loop(&v->vm.irqs, &v->vm.loop);
 	v->vm.irqs.first_msi_gsi = FZ_FIRST_MSI;
 }
 

@@ -59,7 +59,8 @@ static const struct bus_ops bar_ops = { bar_read, bar_write };
 
 static inline void thing_written(struct pci_device *pci, u32 offset, u32 len)
 {
-	msix_config_written(&container_of(pci, struct thing, pci)->msix, offset, len);
+	if (pci->msix)
+		msix_config_written(pci->msix, offset, len);
 }
 
 static inline void thing_moved(struct pci_device *pci, unsigned int bar)
@@ -81,7 +82,8 @@ static inline void thing_reset(struct device *dev)
 {
 	struct thing *t = container_of(dev, struct thing, pci.dev);
 
-	msix_reset(&t->msix);
+	if (t->pci.msix)
+		msix_reset(&t->msix);
 	pci_device_reset(&t->pci);
 }
 
@@ -108,7 +110,7 @@ static const struct pci_ident ident = { .vendor = 0x1234,
 					.prog_if = 7,
 					.revision = 3 };
 
-/* @kinds: BIT(0) 32-bit memory of 16 KiB, BIT(1) I/O, BIT(2) 64-bit memory. */
+/* @kinds: BIT(0) 32-bit memory of 16 KiB, BIT(1) I/O, BIT(2) 64-bit memory, BIT(3) no MSI-X. */
 static inline int thing_add(struct toy_vm *v, u32 kinds, struct thing **out)
 {
 	struct thing *t = calloc(1, sizeof(*t));
@@ -129,7 +131,8 @@ static inline int thing_add(struct toy_vm *v, u32 kinds, struct thing **out)
 		pci_set_bar(&t->pci, 2, 0x10000,
 			    PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH, &bar_ops,
 			    t);
-	msix_init(&t->msix, &t->pci, VECTORS, 0, 0x1000, 0x2000);
+	if (!(kinds & BIT(3)))
+		msix_init(&t->msix, &t->pci, VECTORS, 0, 0x1000, 0x2000);
 	ret = device_add(&v->vm, &t->pci.dev);
 	if (ret)
 		thing_destroy(&t->pci.dev);

@@ -1,123 +1,146 @@
 /* SPDX-License-Identifier: MIT */
-/* Interrupt lines and message routes over a chip that records what reaches it. */
-#include "unit.h"
+/* Interrupt lines and the routing table over a chip that records what reaches it. */
+#include "irq_chip.h"
 
-#include <linux/kvm.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include <sys/eventfd.h>
 
-#include "lkvm/irq.h"
-
-struct chip {
-	int highs, lows, msis;
-	u64 last_addr;
-	u32 last_data, last_gsi;
-	int bound;
-	u32 nr_routes;
-	struct kvm_irq_routing_entry routes[64];
-	int refuse;
-};
-
-static void set_level(void *opaque, u32 gsi, bool level)
+static int setup(void **state)
 {
-	struct chip *c = opaque;
+	struct irq_rig *r = calloc(1, sizeof(*r));
 
-	c->last_gsi = gsi;
-	if (level)
-		c->highs++;
-	else
-		c->lows++;
-}
-
-static void send_msi(void *opaque, u64 addr, u32 data, u32 devid)
-{
-	struct chip *c = opaque;
-
-	c->msis++;
-	c->last_addr = addr;
-	c->last_data = data;
-}
-
-static int bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
-{
-	struct chip *c = opaque;
-
-	c->bound += assign ? 1 : -1;
+	rig_init(r);
+	*state = r;
 	return 0;
 }
 
-static int no_irqfd(void *opaque, int fd, u32 gsi, bool assign)
+static int teardown(void **state)
 {
-	return -ENOTSUP;
-}
-
-static int set_routes(void *opaque, const struct kvm_irq_routing_entry *entries, u32 count)
-{
-	struct chip *c = opaque;
-
-	if (c->refuse)
-		return -EINVAL;
-	assert_true(count <= ARRAY_SIZE(c->routes));
-	memcpy(c->routes, entries, count * sizeof(*entries));
-	c->nr_routes = count;
+	rig_fini(*state);
+	free(*state);
 	return 0;
 }
-
-static const struct irq_chip_ops with_irqfd = { set_level, send_msi, bind_irqfd, set_routes };
-static const struct irq_chip_ops without_irqfd = { set_level, send_msi, no_irqfd, set_routes };
 
 static void level_line_drives_changes_alone(void **state)
 {
-	struct chip c = { 0 };
-	struct irqs irqs;
+	struct irq_rig *r = *state;
 	struct irq_line line;
 
-	assert_int_equal(irq_init(&irqs, &with_irqfd, &c), 0);
-	assert_int_equal(irq_line_init(&line, &irqs, 7, false), 0);
+	assert_int_equal(irq_line_init(&line, &r->irqs, 7, false), 0);
 	irq_line_set(&line, true);
 	irq_line_set(&line, true);
 	irq_line_set(&line, false);
 	irq_line_set(&line, false);
-	assert_int_equal(c.highs, 1);
-	assert_int_equal(c.lows, 1);
-	assert_int_equal(c.last_gsi, 7);
-	assert_int_equal(c.bound, 0);
+	assert_int_equal(r->chip.highs, 1);
+	assert_int_equal(r->chip.lows, 1);
+	assert_int_equal(r->chip.last_gsi, 7);
+	assert_int_equal(r->chip.nr_bound, 0);
+	assert_int_equal(irq_line_fd(&line), -ENOTSUP);
 	irq_line_destroy(&line);
-	irq_destroy(&irqs);
 }
 
 static void edge_line_writes_its_irqfd(void **state)
 {
-	struct chip c = { 0 };
-	struct irqs irqs;
+	struct irq_rig *r = *state;
+	struct irq_line line;
+
+	assert_int_equal(irq_line_init(&line, &r->irqs, 4, true), 0);
+	assert_int_equal(r->chip.nr_bound, 1);
+	irq_line_pulse(&line);
+	chip_settle(&r->chip);
+	assert_int_equal(r->chip.by_gsi[4], 1);
+	eventfd_raise(irq_line_fd(&line));
+	chip_settle(&r->chip);
+	assert_int_equal(r->chip.by_gsi[4], 2);
+	assert_int_equal(r->chip.highs, 0);
+	irq_line_destroy(&line);
+	assert_int_equal(r->chip.nr_bound, 0);
+}
+
+/* The split irqchip's pins: pulses are calls, and the loop forwards what others write. */
+static void edge_line_without_irqfd_pulses_the_chip(void **state)
+{
+	struct irq_rig *r = *state;
+	struct irq_line line;
+	int fd;
+
+	r->chip.bind_error = -ENOTSUP;
+	assert_int_equal(irq_line_init(&line, &r->irqs, 4, true), 0);
+	irq_line_pulse(&line);
+	assert_int_equal(r->chip.highs, 1);
+	assert_int_equal(r->chip.lows, 1);
+	fd = irq_line_fd(&line);
+	assert_true(fd >= 0);
+	assert_int_equal(irq_line_fd(&line), fd);
+	eventfd_raise(fd);
+	rig_pump(r);
+	assert_int_equal(r->chip.highs, 2);
+	assert_int_equal(r->chip.lows, 2);
+	irq_line_pulse(&line);
+	assert_int_equal(r->chip.highs, 3);
+	irq_line_destroy(&line);
+}
+
+static void level_line_with_resample(void **state)
+{
+	struct irq_rig *r = *state;
+	int resample = eventfd(0, EFD_NONBLOCK);
 	struct irq_line line;
 	u64 n = 0;
 
-	assert_int_equal(irq_init(&irqs, &with_irqfd, &c), 0);
-	assert_int_equal(irq_line_init(&line, &irqs, 4, true), 0);
-	assert_int_equal(c.bound, 1);
-	irq_line_pulse(&line);
-	assert_int_equal(read(line.fd, &n, 8), 8);
-	assert_int_equal(n, 1);
-	assert_int_equal(c.highs, 0);
+	assert_int_equal(irq_line_init(&line, &r->irqs, 17, false), 0);
+	assert_int_equal(irq_line_set_resample(&line, resample), 0);
+	assert_int_equal(irq_line_set_resample(&line, resample), -EINVAL);
+	assert_int_equal(r->chip.nr_bound, 1);
+	assert_int_equal(r->chip.bound[0].gsi, 17);
+	assert_int_equal(r->chip.bound[0].resample_fd, resample);
+	assert_int_equal(r->chip.bound[0].fd, irq_line_fd(&line));
+	eventfd_raise(irq_line_fd(&line));
+	chip_settle(&r->chip);
+	assert_int_equal(r->chip.by_gsi[17], 1);
 	irq_line_destroy(&line);
-	assert_int_equal(c.bound, 0);
-	irq_destroy(&irqs);
+	assert_int_equal(r->chip.nr_bound, 0);
+	/* The other side's fd is still open. */
+	eventfd_raise(resample);
+	assert_int_equal(read(resample, &n, 8), 8);
+	close(resample);
 }
 
-static void edge_line_without_irqfd_pulses_the_chip(void **state)
+static void resample_may_be_refused(void **state)
 {
-	struct chip c = { 0 };
-	struct irqs irqs;
+	static const struct irq_chip_ops plain = { .set_level = chip_set_level };
+	struct irq_rig *r = *state;
 	struct irq_line line;
 
-	assert_int_equal(irq_init(&irqs, &without_irqfd, &c), 0);
-	assert_int_equal(irq_line_init(&line, &irqs, 4, true), 0);
-	irq_line_pulse(&line);
-	assert_int_equal(c.highs, 1);
-	assert_int_equal(c.lows, 1);
+	assert_int_equal(irq_line_init(&line, &r->irqs, 4, true), 0);
+	assert_int_equal(irq_line_set_resample(&line, 0), -EINVAL);
 	irq_line_destroy(&line);
-	irq_destroy(&irqs);
+	assert_int_equal(irq_line_init(&line, &r->irqs, 17, false), 0);
+	r->chip.bind_error = -ENOTSUP;
+	assert_int_equal(irq_line_set_resample(&line, 0), -ENOTSUP);
+	assert_int_equal(irq_line_fd(&line), -ENOTSUP);
+	r->irqs.ops = &plain;
+	assert_int_equal(irq_line_set_resample(&line, 0), -ENOTSUP);
+	irq_line_set(&line, true);
+	assert_int_equal(r->chip.highs, 1);
+	irq_line_destroy(&line);
+}
+
+static void a_line_without_fd_works(void **state)
+{
+	struct irq_rig *r = *state;
+	struct irq_line line, level;
+	struct rlimit old = fds_gone();
+
+	assert_int_equal(irq_line_init(&line, &r->irqs, 4, true), 0);
+	assert_int_equal(irq_line_init(&level, &r->irqs, 17, false), 0);
+	assert_int_equal(irq_line_set_resample(&level, 0), -EMFILE);
+	fds_back(&old);
+	irq_line_pulse(&line);
+	assert_int_equal(r->chip.highs, 1);
+	assert_int_equal(r->chip.lows, 1);
+	assert_int_equal(irq_line_fd(&line), -EMFILE);
+	irq_line_destroy(&level);
+	irq_line_destroy(&line);
 }
 
 static void routes_join_the_fixed_table(void **state)
@@ -126,105 +149,108 @@ static void routes_join_the_fixed_table(void **state)
 		{ .gsi = 0, .type = KVM_IRQ_ROUTING_IRQCHIP },
 		{ .gsi = 1, .type = KVM_IRQ_ROUTING_IRQCHIP },
 	};
-	struct chip c = { 0 };
-	struct irqs irqs;
+	struct irq_rig *r = *state;
+	struct chip *c = &r->chip;
 	struct msi_route *a, *b;
 
-	assert_int_equal(irq_init(&irqs, &with_irqfd, &c), 0);
-	assert_int_equal(irq_set_fixed_routes(&irqs, pins, 2, 24), 0);
-	assert_int_equal(msi_route_alloc(&irqs, 0, &a), 0);
-	assert_int_equal(msi_route_alloc(&irqs, 0, &b), 0);
+	assert_int_equal(irq_set_fixed_routes(&r->irqs, pins, 2, 24), 0);
+	assert_int_equal(msi_route_alloc(&r->irqs, 0, &a), 0);
+	assert_int_equal(msi_route_alloc(&r->irqs, 0, &b), 0);
 	assert_int_equal(a->gsi, 24);
 	assert_int_equal(b->gsi, 25);
-	/* Allocated, but masked: not in the table. */
-	assert_int_equal(c.nr_routes, 2);
+	/* Allocated, but off: not in the table. */
+	assert_int_equal(c->nr_routes, 2);
 	assert_int_equal(msi_route_update(b, 0x1fee00000, 0x41), 0);
-	assert_int_equal(c.nr_routes, 3);
-	assert_int_equal(c.routes[2].gsi, 25);
-	assert_int_equal(c.routes[2].u.msi.address_lo, 0xfee00000);
-	assert_int_equal(c.routes[2].u.msi.address_hi, 1);
-	assert_int_equal(c.routes[2].u.msi.data, 0x41);
-	assert_int_equal(c.bound, 1);
-	pins[1].type = KVM_IRQ_ROUTING_MSI;
-	assert_int_equal(irq_update_fixed_route(&irqs, &pins[1]), 0);
-	assert_int_equal(c.routes[1].type, KVM_IRQ_ROUTING_MSI);
-	pins[1].gsi = 9;
-	assert_int_equal(irq_update_fixed_route(&irqs, &pins[1]), -ENOENT);
+	assert_int_equal(c->nr_routes, 3);
+	assert_int_equal(c->routes[2].gsi, 25);
+	assert_int_equal(c->routes[2].u.msi.address_lo, 0xfee00000);
+	assert_int_equal(c->routes[2].u.msi.address_hi, 1);
+	assert_int_equal(c->routes[2].u.msi.data, 0x41);
+	assert_int_equal(c->nr_bound, 1);
 	/* A GSI that was given back is used again. */
 	msi_route_free(a);
-	assert_int_equal(msi_route_alloc(&irqs, 0, &a), 0);
+	assert_int_equal(msi_route_alloc(&r->irqs, 0, &a), 0);
 	assert_int_equal(a->gsi, 24);
 	msi_route_free(a);
 	msi_route_free(b);
-	assert_int_equal(c.bound, 0);
-	irq_destroy(&irqs);
+	assert_int_equal(c->nr_bound, 0);
 }
 
-static void a_refused_route_is_left_out(void **state)
+static void fixed_routes_change_together(void **state)
 {
-	struct chip c = { .refuse = 1 };
-	struct irqs irqs;
-	struct msi_route *a, *b;
+	struct kvm_irq_routing_entry pins[3] = {
+		{ .gsi = 0, .type = KVM_IRQ_ROUTING_IRQCHIP },
+		{ .gsi = 1, .type = KVM_IRQ_ROUTING_IRQCHIP },
+		{ .gsi = 2, .type = KVM_IRQ_ROUTING_IRQCHIP },
+	};
+	struct kvm_irq_routing_entry msis[2] = {
+		{ .gsi = 1, .type = KVM_IRQ_ROUTING_MSI, .u.msi.data = 0x31 },
+		{ .gsi = 2, .type = KVM_IRQ_ROUTING_MSI, .u.msi.data = 0x32 },
+	};
+	struct irq_rig *r = *state;
+	struct chip *c = &r->chip;
 
-	assert_int_equal(irq_init(&irqs, &with_irqfd, &c), 0);
-	assert_int_equal(msi_route_alloc(&irqs, 0, &a), 0);
-	assert_int_equal(msi_route_alloc(&irqs, 0, &b), 0);
-	assert_int_equal(msi_route_update(a, 1, 1), -EINVAL);
-	c.refuse = 0;
-	assert_int_equal(msi_route_update(b, 2, 2), 0);
-	assert_int_equal(c.nr_routes, 1);
-	assert_int_equal(c.routes[0].u.msi.address_lo, 2);
-	msi_route_free(a);
-	msi_route_free(b);
-	irq_destroy(&irqs);
+	assert_int_equal(irq_set_fixed_routes(&r->irqs, pins, 3, 24), 0);
+	assert_int_equal(c->tables, 1);
+	assert_int_equal(irq_update_fixed_routes(&r->irqs, msis, 2), 0);
+	assert_int_equal(c->tables, 2);
+	assert_int_equal(c->routes[0].type, KVM_IRQ_ROUTING_IRQCHIP);
+	assert_int_equal(c->routes[1].u.msi.data, 0x31);
+	assert_int_equal(c->routes[2].u.msi.data, 0x32);
+	/* All or none. */
+	msis[0].u.msi.data = 0x41;
+	msis[1].gsi = 9;
+	assert_int_equal(irq_update_fixed_routes(&r->irqs, msis, 2), -ENOENT);
+	assert_int_equal(c->tables, 2);
+	/* What is refused does not stand in the tables that follow. */
+	msis[1].gsi = 2;
+	msis[1].u.msi.data = c->refuse_data = 0xbad;
+	assert_int_equal(irq_update_fixed_routes(&r->irqs, msis, 2), -EINVAL);
+	assert_int_equal(irq_update_fixed_routes(&r->irqs, pins, 1), 0);
+	assert_int_equal(c->routes[1].u.msi.data, 0x31);
+	assert_int_equal(c->routes[2].u.msi.data, 0x32);
 }
 
-static void messages_without_irqfd_go_to_the_chip(void **state)
-{
-	struct chip c = { 0 };
-	struct irqs irqs;
-	struct msi_route *a;
-
-	assert_int_equal(irq_init(&irqs, &without_irqfd, &c), 0);
-	assert_int_equal(msi_route_alloc(&irqs, 0, &a), 0);
-	msi_route_trigger(a); /* masked */
-	assert_int_equal(c.msis, 0);
-	assert_int_equal(msi_route_update(a, 0xfee01000, 0x55), 0);
-	msi_route_trigger(a);
-	assert_int_equal(c.msis, 1);
-	assert_int_equal(c.last_addr, 0xfee01000);
-	assert_int_equal(c.last_data, 0x55);
-	msi_route_free(a);
-	irq_destroy(&irqs);
-}
-
+/* By GSIs or by entries, whichever end first. */
 static void routes_are_bounded(void **state)
 {
-	static struct msi_route *routes[IRQ_MAX_ROUTES];
-	struct chip c = { 0 };
-	struct irqs irqs;
-	int n = 0;
+	static struct kvm_irq_routing_entry pins[38];
+	static struct msi_route *routes[64];
+	struct irq_rig *r = *state;
 
-	assert_int_equal(irq_init(&irqs, &with_irqfd, &c), 0);
-	irqs.first_msi_gsi = IRQ_MAX_ROUTES - 40;
-	while (n < 64 && !msi_route_alloc(&irqs, 0, &routes[n]))
-		n++;
-	assert_in_range(n, 16, 40);
-	while (n)
-		msi_route_free(routes[--n]);
-	irq_destroy(&irqs);
+	for (u32 max = 40; max <= 80; max += 40) {
+		u32 room = max - 38, n = 0;
+
+		r->chip.max_routes = max;
+		assert_int_equal(irq_set_fixed_routes(&r->irqs, pins, 38, 24), 0);
+		assert_int_equal(irq_room_for_routes(&r->irqs), room);
+		while (n < 64 && !msi_route_alloc(&r->irqs, 0, &routes[n])) {
+			assert_int_equal(msi_route_update(routes[n], n, n), 0);
+			n++;
+		}
+		assert_int_equal(n, room);
+		assert_int_equal(msi_route_alloc(&r->irqs, 0, &routes[n]), -ENOSPC);
+		while (n)
+			msi_route_free(routes[--n]);
+	}
+	assert_int_equal(irq_set_fixed_routes(&r->irqs, pins, 2, 100), 0);
+	assert_int_equal(irq_room_for_routes(&r->irqs), 0);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(level_line_drives_changes_alone),
-		cmocka_unit_test(edge_line_writes_its_irqfd),
-		cmocka_unit_test(edge_line_without_irqfd_pulses_the_chip),
-		cmocka_unit_test(routes_join_the_fixed_table),
-		cmocka_unit_test(a_refused_route_is_left_out),
-		cmocka_unit_test(messages_without_irqfd_go_to_the_chip),
-		cmocka_unit_test(routes_are_bounded),
+		TEST(level_line_drives_changes_alone),
+		TEST(edge_line_writes_its_irqfd),
+		TEST(edge_line_without_irqfd_pulses_the_chip),
+		TEST(level_line_with_resample),
+		TEST(resample_may_be_refused),
+		TEST(a_line_without_fd_works),
+		TEST(routes_join_the_fixed_table),
+		TEST(fixed_routes_change_together),
+		TEST(routes_are_bounded),
 	};
 
 	return cmocka_run_group_tests_name("irq", tests, NULL, NULL);

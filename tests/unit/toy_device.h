@@ -8,6 +8,7 @@
 
 #include "unit.h"
 
+#include <linux/kvm.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
@@ -36,6 +37,8 @@ struct toy_chip {
 	u64 last_addr;
 	u32 last_data;
 	bool refuse_routes;
+	u32 refuse_data; /* a table with such a message */
+	u32 tables, nr_routes;
 };
 
 struct toy {
@@ -78,12 +81,18 @@ static inline int toy_bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
 	return -ENOTSUP;
 }
 
-static inline int toy_set_routes(void *opaque, const struct kvm_irq_routing_entry *entries,
-				 u32 count)
+static inline int toy_set_routes(void *opaque, struct kvm_irq_routing *table)
 {
 	struct toy_chip *c = opaque;
 
-	return c->refuse_routes ? -EINVAL : 0;
+	for (u32 i = 0; i < table->nr; i++)
+		if (c->refuse_data && table->entries[i].u.msi.data == c->refuse_data)
+			return -EINVAL;
+	if (c->refuse_routes)
+		return -EINVAL;
+	c->nr_routes = table->nr;
+	c->tables++;
+	return 0;
 }
 
 static const struct irq_chip_ops toy_chip_ops = {
@@ -178,6 +187,7 @@ static inline struct toy_vm *toy_vm_new(enum virtio_transport_kind transport)
 	/* Ports are tested on machines without any as well. */
 	v->vm.pio.limit = 65536;
 	assert_int_equal(irq_init(&v->vm.irqs, &toy_chip_ops, &v->chip), 0);
+	irq_set_loop(&v->vm.irqs, &v->vm.loop);
 	v->vm.irqs.first_msi_gsi = TOY_MSI_GSIS;
 	v->ram = aligned_alloc(4096, TOY_RAM);
 	memset(v->ram, 0, TOY_RAM);

@@ -46,13 +46,13 @@ static int bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
 	return gsi < 24 ? -ENOTSUP : 0;
 }
 
-static int set_routes(void *opaque, const struct kvm_irq_routing_entry *entries, u32 count)
+static int set_routes(void *opaque, struct kvm_irq_routing *table)
 {
 	struct fixture *f = opaque;
 
-	assert_true(count <= ARRAY_SIZE(f->routes));
-	memcpy(f->routes, entries, count * sizeof(*entries));
-	f->nr_routes = count;
+	assert_true(table->nr <= ARRAY_SIZE(f->routes));
+	memcpy(f->routes, table->entries, table->nr * sizeof(f->routes[0]));
+	f->nr_routes = table->nr;
 	f->tables++;
 	return 0;
 }
