@@ -52,6 +52,9 @@ void measure_exits(void);
 /* Does a hypercall return? In a machine of its own, since it may not. */
 void probe_hypercall(void);
 
+/* disk.c */
+void measure_disk(void);
+
 /* Architecture */
 
 /* The machine's description, as far as the checks can: tables, checksums. */
