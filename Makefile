@@ -173,6 +173,11 @@ LINT_CROSS_ROOMS := $(filter-out $(ARCHDIR),arm x86)
 LINT_CROSS = $(sort $(wildcard $(LINT_CROSS_ROOMS:%=%/*.c)))
 LINT_CROSS_FLAGS_arm := --target=aarch64-linux-gnu -isystem /usr/aarch64-linux-gnu/include
 LINT_CROSS_FLAGS_x86 := --target=x86_64-linux-gnu -isystem /usr/x86_64-linux-gnu/include
+# The architecture's own objects: `make layers ARCH=arm64` checks arm/ and guest/arm as well.
+NM ?= $(CROSS_COMPILE)nm
+layers: all ## check that calls go down and that no two files need each other (ARCHITECTURE.md's tables)
+	python3 scripts/layers.py --nm $(NM) $(O)/obj $(GUEST_OBJ)
+
 tidy = clang-tidy --quiet {} -- -std=gnu17 -D_GNU_SOURCE $(ALL_CPPFLAGS)
 lint: $(O)/lkvm.1 ## check style and look for bugs: clang-format, clang-tidy, cppcheck, shellcheck, mandoc
 	@# Every version of clang-format lays out a few things its own way; the tree has the way of 14, Debian 12's.
@@ -203,6 +208,6 @@ clean: ## remove build/
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(filter-out %.d,$(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
 
-.PHONY: all unit static musl man install dist lint format clean help FORCE
+.PHONY: all unit static musl man install dist layers lint format clean help FORCE
 .DELETE_ON_ERROR:
 -include $(OBJS:.o=.d) $(UNIT_TESTS:=.d)

@@ -12,6 +12,19 @@ bench: all static musl guests $(O)/bench/firstrun.so $(O)/bench/launch ## lkvm b
 	$(Q)python3 bench/bench.py --lkvm $(O)/lkvm --static glibc=$(O)/static/lkvm --static musl=$(O)/musl/lkvm \
 		--guest $(O)/guests/hello.pvh --shim $(O)/bench/firstrun.so
 
+# The built-in guest as a kernel that every VMM enters, so that an older lkvm (BEFORE=FILE) can be measured with it too.
+BENCH_GUEST := $(O)/bench/selftest.pvh
+$(BENCH_GUEST): $(SELFTEST_OBJS) $(GUEST_OBJ)/pvh.o $(GUEST_OBJS) guest/$(ARCHDIR)/link.ld
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(guest_link) -o $@ $(filter %.o,$^)
+$(O)/bench/slowdisk: bench/slowdisk.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -O2 -Wall -Wextra -o $@ $<
+
+bench-disk: all $(BENCH_GUEST) $(O)/bench/slowdisk ## requests per second of virtio-blk, beside QEMU's microvm and BEFORE=FILE
+	$(Q)python3 bench/disk.py --lkvm $(O)/lkvm $(if $(BEFORE),--before $(BEFORE)) --guest $(BENCH_GUEST) \
+		--slowdisk $(O)/bench/slowdisk
+
 # ARCH chooses the lab's architecture, as it does for a build.
 BENCH_ROUNDS ?= 5
 BENCH_CROSS_arm64 := aarch64-linux-gnu-
@@ -23,4 +36,4 @@ endif
 		CROSS_COMPILE=$(or $(CROSS_COMPILE),$(BENCH_CROSS_$(ARCH)))) static
 	$(Q)python3 bench/lab.py --arch $(ARCH) --lkvm $(O)/static/lkvm --rounds $(BENCH_ROUNDS) --folder $(abspath $(O))/bench/lab
 
-.PHONY: bench bench-lab
+.PHONY: bench bench-disk bench-lab

@@ -41,25 +41,26 @@ def lkvm_peer(binary, guest, name="lkvm"):
     return Peer(name, command)
 
 
-def qemu_arguments(guest):
-    return ["-accel", "kvm", "-cpu", "host", "-M", "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on",
+def qemu_arguments(guest, words="bench", options="", more=()):
+    machine = "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on"
+    return ["-accel", "kvm", "-cpu", "host", "-M", machine + options,
             "-bios", "qboot.rom", "-m", str(MEMORY_MB), "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
             "-serial", "stdio", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
-            "-kernel", str(guest), "-append", "bench"]
+            "-kernel", str(guest), "-append", words, *more]
 
 
-def qemu_peer(guest):
+def qemu_peer(arguments):
     """The system's QEMU, or the one that the lab has unpacked."""
     system = shutil.which("qemu-system-x86_64")
     if system:
-        return Peer("QEMU microvm", [system, *qemu_arguments(guest)])
+        return Peer("QEMU microvm", [system, *arguments])
     root = TREE / "build/lab/x86-64/root"
     if not (root / "usr/bin/qemu-system-x86_64").exists():
         return None
     loader = [str(root / "usr/lib64/ld-linux-x86-64.so.2"), "--inhibit-cache", "--library-path",
               str(root / "usr/lib/x86_64-linux-gnu")]
     rest = [str(root / "usr/bin/qemu-system-x86_64"), "-L", str(root / "usr/share/qemu"),
-            "-L", str(root / "usr/share/seabios"), *qemu_arguments(guest)]
+            "-L", str(root / "usr/share/seabios"), *arguments]
     return Peer("QEMU microvm", rest, loader)
 
 
@@ -175,7 +176,7 @@ def main():
     for path in (args.lkvm, args.guest, args.shim, args.shim.with_name("launch")):
         if not path.exists():
             sys.exit(f"bench: {path} is not there; run 'make bench'")
-    peers = [p for p in (lkvm_peer(args.lkvm, args.guest), qemu_peer(args.guest)) if p]
+    peers = [p for p in (lkvm_peer(args.lkvm, args.guest), qemu_peer(qemu_arguments(args.guest))) if p]
     if len(peers) == 1:
         print("bench: no QEMU to compare with; install qemu-system-x86, or make the lab (tests/lab/lab make)", file=sys.stderr)
     statics = [lkvm_peer(file, args.guest, name) for name, _, file in (text.partition("=") for text in args.static)]

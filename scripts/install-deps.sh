@@ -20,7 +20,8 @@ packages_of() {
 		echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 		;;
 	lint)
-		echo clang-format clang-tidy cppcheck shellcheck mandoc
+		# nm is binutils'.
+		echo python3 binutils clang-format clang-tidy cppcheck shellcheck mandoc
 		;;
 	lab)
 		# QEMU and the guests are the lab's own: it needs what checks and unpacks them.

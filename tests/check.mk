@@ -27,7 +27,7 @@ check-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SANITIZE=1 O=$(O)/asan check-quick
 
 check-build: ## other compilers, libraries and architectures, install, dist, lint
-	$(Q)$(PROVE) tests/build/build.t
+	$(Q)$(PROVE) $(sort $(wildcard tests/build/*.t))
 
 # lkvm for the labs of other architectures than this machine's: from build/arm64 where their .t file finds it.
 CROSS_arm64 := ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- O=$(O)/arm64

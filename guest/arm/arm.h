@@ -39,29 +39,28 @@ static inline void dsb(void)
 	__asm__ volatile("dsb sy" : : : "memory");
 }
 
-/* start.S: the exception level that the first CPU was entered at, and the one it runs at. */
+/*
+ * The files below from the lowest up: each needs those before it alone. start.S, which nobody
+ * needs, begins in platform.c; trap.S calls exception.c.
+ */
+
+/* cpu.c: the exception level that the first CPU was entered at, and the one that it runs at. */
 extern u64 arm_entry_el;
 u32 arm_el(void);
-void arm_secondary_entry(void);
+/* MPIDR_EL1's affinity fields of this CPU. */
+u64 arm_affinity(void);
 
-extern u64 arm_uart; /* the serial port's base */
-
-/* platform.c: zeroed memory behind the image that is never freed; NULL: there is no more. */
+/* memory.c: zeroed memory behind the image that is never freed; NULL: there is no more. */
 void *arm_alloc(size_t size, size_t align);
-/*
- * Interrupt @nth of @node, as interrupt id (Devicetree binding arm,gic-v3: type, number, flags).
- * False: there is none.
- */
-bool arm_irq(u32 node, u32 nth, u32 *intid, bool *edge);
+extern u64 page_table[512];
 
-/* cpu.c: PSCI (Arm DEN0022F) by the conduit that the tree names. */
+/* psci.c: after psci_init. */
 #define PSCI_VERSION	  0x84000000
 #define PSCI_CPU_ON	  0xc4000003
 #define PSCI_SYSTEM_OFF	  0x84000008
 #define PSCI_SYSTEM_RESET 0x84000009
+void psci_init(void);
 long arm_psci(u32 function, u64 a, u64 b, u64 c);
-/* The affinity of the CPU that came up as @index. */
-u64 arm_affinity(u32 index);
 
 /*
  * gic.c: GICv2 and GICv3 (Arm IHI 0048B, IHI 0069H). gic_init once, gic_cpu_init on each CPU with
@@ -72,13 +71,25 @@ void gic_init(void);
 void gic_cpu_init(u32 index);
 /* A private interrupt of this CPU leads to @vector; @quiet silences its source before. */
 void gic_enable_private(u32 intid, u32 vector, void (*quiet)(void));
-void gic_dispatch(void (*const handlers[])(void), u32 n);
+/* LPI @intid, FIRST_LPI and up, leads to @vector. */
+#define FIRST_LPI 8192
+#define MAX_LPIS  64
+void gic_lead_lpi(u32 intid, u32 vector);
+/* What waits first goes to its handler. */
+void gic_dispatch(void);
 /* Tell nobody: what an SGI costs its sender. */
 void gic_send_to_nobody(void);
 u64 gic_redistributor(void); /* the first CPU's; 0: none */
 
-/* its.c: the ITS, or a GICv2m frame. The interrupts that they raise, to vectors. */
-#define FIRST_LPI 8192
-u32 its_vector(u32 intid);
+/* cpus.c: the CPUs of the tree; the others start at @secondary_entry (PSCI: with their index). */
+void cpus_init(u64 secondary_entry);
+
+/* platform.c */
+extern u64 arm_uart; /* the serial port's base */
+/*
+ * Interrupt @nth of @node, as interrupt id (Devicetree binding arm,gic-v3: type, number, flags).
+ * False: there is none.
+ */
+bool arm_irq(u32 node, u32 nth, u32 *intid, bool *edge);
 #endif
 #endif

@@ -43,14 +43,18 @@
 #define FIRST_SPI     32
 #define FIRST_SPECIAL 1020
 #define PRIORITY      0xa0a0a0a0
+#define NR_VECTORS    0x50
 #define SGI_VECTOR    0x20 /* of SGI 0: vectors of IPIs are 0x20 to 0x2f */
 
 u32 gic_version;
 static u64 distributor, cpu_interface;
 static u32 node = FDT_NONE;
 static u64 first_redistributor;
-static u8 cpu_masks[8]; /* GICv2 has no more */
+static u8 cpu_masks[8];		 /* GICv2 has no more */
+static u64 affinities[MAX_CPUS]; /* of those that came up */
 static u8 vectors_of[FIRST_SPECIAL];
+static u8 lpi_vectors[MAX_LPIS];
+static void (*handlers[NR_VECTORS])(void);
 static void (*quiets[FIRST_SPI])(void);
 
 void gic_init(void)
@@ -102,7 +106,7 @@ static u64 redistributors[MAX_CPUS];
 
 static void v3_cpu_init(u32 index)
 {
-	u64 rd = find_redistributor(arm_affinity(index));
+	u64 rd = find_redistributor(affinities[index]);
 
 	redistributors[index] = rd;
 	if (!rd) {
@@ -139,6 +143,7 @@ static void v2_cpu_init(u32 index)
 
 void gic_cpu_init(u32 index)
 {
+	affinities[index] = arm_affinity();
 	if (gic_version == 3)
 		v3_cpu_init(index);
 	else if (gic_version == 2)
@@ -161,6 +166,16 @@ void gic_enable_private(u32 intid, u32 vector, void (*quiet)(void))
 	quiets[intid] = quiet;
 	write8(private_frame() + GICD_IPRIORITYR + intid, (u8)PRIORITY);
 	write32(private_frame() + GICD_ISENABLER, 1u << intid);
+}
+
+void gic_lead_lpi(u32 intid, u32 vector)
+{
+	lpi_vectors[intid - FIRST_LPI] = (u8)vector;
+}
+
+void arch_set_handler(u32 vector, void (*fn)(void))
+{
+	handlers[vector] = fn;
 }
 
 static void wait_distributor(void)
@@ -193,7 +208,7 @@ void arch_route_irq(u32 irq, u32 vector, bool edge)
 		u64 group = distributor + GICD_IGROUPR + irq / 32 * 4;
 
 		write32(group, read32(group) | 1u << irq % 32);
-		write64(distributor + GICD_IROUTER + 8ULL * irq, arm_affinity(0));
+		write64(distributor + GICD_IROUTER + 8ULL * irq, affinities[0]);
 	} else {
 		write8(distributor + GICD_ITARGETSR + irq, cpu_masks[0]);
 	}
@@ -204,7 +219,7 @@ void arch_route_irq(u32 irq, u32 vector, bool edge)
 
 void arch_send_ipi(u32 index, u32 vector)
 {
-	u64 a = arm_affinity(index), id = vector & 0xf;
+	u64 a = affinities[index], id = vector & 0xf;
 
 	dsb();
 	if (gic_version == 3) {
@@ -232,10 +247,12 @@ static u32 vector_of(u32 intid)
 {
 	if (intid < 16)
 		return SGI_VECTOR + intid;
-	return intid < FIRST_SPECIAL ? vectors_of[intid] : its_vector(intid);
+	if (intid < FIRST_SPECIAL)
+		return vectors_of[intid];
+	return intid - FIRST_LPI < MAX_LPIS ? lpi_vectors[intid - FIRST_LPI] : 0;
 }
 
-void gic_dispatch(void (*const handlers[])(void), u32 n)
+void gic_dispatch(void)
 {
 	u32 ack = gic_version == 3 ? (u32)sysreg_read(ICC_IAR1) : read32(cpu_interface + GICC_IAR);
 	u32 intid = gic_version == 3 ? ack : ack & 0x3ff, vector;
@@ -246,7 +263,7 @@ void gic_dispatch(void (*const handlers[])(void), u32 n)
 	if (intid < FIRST_SPI && quiets[intid])
 		quiets[intid]();
 	vector = vector_of(intid);
-	if (vector < n && handlers[vector])
+	if (vector < NR_VECTORS && handlers[vector])
 		handlers[vector]();
 	if (gic_version == 3) {
 		sysreg_write(ICC_EOIR1, ack);

@@ -30,7 +30,6 @@
 #define LPI_BITS   14
 #define LPI_ON	   0xa3 /* priority 0xa0, bit 1 is RES1, enabled */
 #define EVENT_BITS 4
-#define MAX_LPIS   64
 #define COMMANDS   (PAGE / 32)
 
 enum { SYNC = 5, MAPD = 8, MAPC = 9, MAPTI = 10, INV = 12 };
@@ -47,11 +46,6 @@ static u32 nr_lpis;
 
 static u64 v2m;
 static u32 v2m_first, v2m_count;
-
-u32 its_vector(u32 intid)
-{
-	return intid - FIRST_LPI < nr_lpis ? lpis[intid - FIRST_LPI].vector : ~0u;
-}
 
 static void command(u64 what, u64 a, u64 b)
 {
@@ -164,6 +158,7 @@ static bool map_event(u32 device, u32 event, u32 vector)
 		command(MAPD | (u64)device << 32, EVENT_BITS - 1, VALID | (u64)itt);
 	}
 	lpis[nr_lpis] = (struct lpi){ device, vector };
+	gic_lead_lpi(FIRST_LPI + nr_lpis, vector);
 	properties[nr_lpis] = LPI_ON;
 	command(MAPTI | (u64)device << 32, event | (u64)(FIRST_LPI + nr_lpis) << 32, 0);
 	nr_lpis++;

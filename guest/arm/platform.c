@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* arm64 guests: the device tree, what it says of memory and devices, the serial port, the way out.
- */
+/* arm64 guests: the device tree, what it says of memory and devices, the serial port. */
 #include "arm.h"
 
 /* The tree is copied here when it fits: checks write to all memory that is not the image's. */
@@ -8,30 +7,11 @@
 
 struct guest_boot boot;
 
-extern char image_begin[], heap_begin[];
-extern u64 page_table[512];
-static u64 heap;
+extern char image_begin[];
 u64 arm_uart = ARM_UART;
 static u32 pci_node = FDT_NONE;
 
-void arm_start(const void *tree);
-void arm_setup_cpus(void);
-
-void *arm_alloc(size_t size, size_t align)
-{
-	void *p;
-
-	if (!heap)
-		heap = (u64)heap_begin;
-	heap = (heap + align - 1) & ~(u64)(align - 1);
-	if (heap + size > (u64)image_begin + IMAGE_SPACE)
-		return NULL;
-	p = (void *)heap;
-	heap += size;
-	for (size_t i = 0; i < size / 8; i++)
-		((u64 *)p)[i] = 0;
-	return p;
-}
+void arm_start(const void *tree, u64 secondary_entry);
 
 /* As a whole number of 64-bit words: bytes are slow where this is interpreted. */
 static const void *keep_tree(const void *tree)
@@ -104,11 +84,14 @@ static void read_tree(const void *tree)
 	pci_node = fdt_compatible("pci-host-ecam-generic", 0);
 }
 
-void arm_start(const void *tree)
+/* start.S's, with the address that other CPUs start at. */
+void arm_start(const void *tree, u64 secondary_entry)
 {
 	read_tree(tree);
+	psci_init();
 	gic_init();
-	arm_setup_cpus();
+	cpus_init(secondary_entry);
+	gic_cpu_init(0);
 	arch_exit(guest_main());
 }
 
@@ -138,25 +121,6 @@ void arch_putc(char c)
 int arch_getc(void)
 {
 	return read8(arm_uart + 5) & 1 ? read8(arm_uart) : -1;
-}
-
-/* Other machines have no debug-exit device: the write goes nowhere there. */
-void arch_exit(int status)
-{
-	write8(ARM_DEBUG_EXIT, (u8)status);
-	arm_psci(PSCI_SYSTEM_OFF, 0, 0, 0);
-	for (;;)
-		__asm__ volatile("wfi");
-}
-
-/* As the entries in start.S for memory are. */
-void arch_map_gib(u64 gpa)
-{
-	if (gpa >> 39 || page_table[gpa >> 30])
-		return;
-	page_table[gpa >> 30] = gpa | (page_table[2] & ~0xfffff000ULL);
-	dsb();
-	isb();
 }
 
 /* Devices */

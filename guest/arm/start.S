@@ -58,14 +58,14 @@ begin:	mov	x19, x0
 	lsr	x21, x21, #2
 	str	x21, [x1]
 	mov	x0, x19
+	adr	x1, secondary_entry
 	mov	x29, #0
 	bl	arm_start
 1:	wfi
 	b	1b
 
 	/* PSCI CPU_ON: X0 is the index. */
-	.globl	arm_secondary_entry
-arm_secondary_entry:
+secondary_entry:
 	mov	x20, x0
 	bl	cpu_setup
 	ldr	x1, =stacks
@@ -148,22 +148,6 @@ mmu_on:	ldr	x0, =vectors
 	isb
 	ret	x10
 	.ltorg
-
-	/* 1 GiB blocks. Attributes: accessed, what MAIR says, not for EL0. */
-#define BLOCK_DEVICE (1 << 54 | 1 << 53 | 1 << 10 | 0 << 2 | 1)
-#define BLOCK_NORMAL (1 << 54 | 1 << 10 | 3 << 8 | 1 << 2 | 1)
-
-	.data
-	.balign	4096
-	.globl	page_table
-page_table:
-	.quad	BLOCK_DEVICE, BLOCK_DEVICE | 0x40000000
-	.quad	BLOCK_NORMAL | 0x80000000, BLOCK_NORMAL | 0xc0000000
-	.skip	508 * 8
-
-	.globl	arm_entry_el
-arm_entry_el:
-	.quad	0
 
 	.section .stacks, "aw", %nobits
 	.balign	16

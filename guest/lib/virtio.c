@@ -29,6 +29,7 @@ enum {
 	M_GF = 0x20,
 	M_GFSELECT = 0x24,
 	M_Q_SELECT = 0x30,
+	M_Q_MAX = 0x34,
 	M_Q_SIZE = 0x38,
 	M_Q_READY = 0x44,
 	M_NOTIFY = 0x50,
@@ -238,14 +239,21 @@ static bool pci_interrupt(struct virtio *v, u32 q)
 	return read16(v->common + C_Q_MSIX) == q;
 }
 
+/* Split rings have a power of two (2.7): all that the device offers, as far as there is room. */
+static bool choose_size(struct vq *vq, u32 max)
+{
+	vq->size = (u16)(max < VQ_SIZE ? max : VQ_SIZE);
+	return vq->size && !(vq->size & (vq->size - 1));
+}
+
 static bool pci_queue(struct virtio *v, u32 q, bool interrupts)
 {
 	u64 c = v->common;
 
 	write16(c + C_Q_SELECT, (u16)q);
-	if (read16(c + C_Q_SIZE) < VQ_SIZE)
+	if (!choose_size(&v->q[q], read16(c + C_Q_SIZE)))
 		return false;
-	write16(c + C_Q_SIZE, VQ_SIZE);
+	write16(c + C_Q_SIZE, v->q[q].size);
 	if (interrupts && !pci_interrupt(v, q))
 		return false;
 	write_addr(c + C_Q_DESC, rings[q].desc);
@@ -261,9 +269,9 @@ static bool mmio_queue(struct virtio *v, u32 q, bool interrupts)
 	u64 c = v->common;
 
 	write32(c + M_Q_SELECT, q);
-	if (read32(c + 0x34) < VQ_SIZE)
+	if (!choose_size(&v->q[q], read32(c + M_Q_MAX)))
 		return false;
-	write32(c + M_Q_SIZE, VQ_SIZE);
+	write32(c + M_Q_SIZE, v->q[q].size);
 	if (interrupts)
 		arch_route_irq(v->irq, VQ_VECTOR, false);
 	write_addr(c + M_Q_DESC, rings[q].desc);
@@ -301,26 +309,41 @@ u32 virtio_ack(struct virtio *v)
 
 /* Rings */
 
+void vq_chain(struct virtio *v, u32 q, u16 head, const struct vq_buf *bufs, u32 n)
+{
+	u16 at = head;
+
+	for (u32 i = 0; i < n; i++) {
+		struct desc *d = &rings[q].desc[at];
+
+		at = (u16)((at + 1) & (v->q[q].size - 1));
+		*d = (struct desc){
+			.addr = (u64)bufs[i].p,
+			.len = bufs[i].len,
+			.flags = (u16)((bufs[i].in ? 2 : 0) | (i + 1 < n ? 1 : 0)),
+			.next = at,
+		};
+	}
+}
+
+void vq_offer(struct virtio *v, u32 q, u16 head)
+{
+	struct vq *vq = &v->q[q];
+
+	rings[q].avail.ring[vq->avail++ & (vq->size - 1)] = head;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	rings[q].avail.idx = vq->avail;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 void vq_add(struct virtio *v, u32 q, const struct vq_buf *bufs, u32 n)
 {
 	struct vq *vq = &v->q[q];
 	u16 head = vq->next;
 
-	for (u32 i = 0; i < n; i++) {
-		struct desc *d = &rings[q].desc[vq->next];
-
-		vq->next = (u16)((vq->next + 1) % VQ_SIZE);
-		*d = (struct desc){
-			.addr = (u64)bufs[i].p,
-			.len = bufs[i].len,
-			.flags = (u16)((bufs[i].in ? 2 : 0) | (i + 1 < n ? 1 : 0)),
-			.next = vq->next,
-		};
-	}
-	rings[q].avail.ring[vq->avail++ % VQ_SIZE] = head;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	rings[q].avail.idx = vq->avail;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	vq->next = (u16)((head + n) & (vq->size - 1));
+	vq_chain(v, q, head, bufs, n);
+	vq_offer(v, q, head);
 }
 
 void vq_kick(struct virtio *v, u32 q)
@@ -340,7 +363,7 @@ void vq_notify(struct virtio *v, u32 q)
 int vq_used(struct virtio *v, u32 q, u32 *len)
 {
 	struct vq *vq = &v->q[q];
-	u32 i = vq->last_used % VQ_SIZE;
+	u32 i = vq->last_used & (vq->size - 1u);
 
 	if (rings[q].used.idx == vq->last_used)
 		return -1;

@@ -14,7 +14,7 @@
 #define VIRTIO_CONSOLE 3
 #define VIRTIO_RNG     4
 
-#define VQ_SIZE	  16
+#define VQ_SIZE	  128 /* at most: a device may have less */
 #define VQ_MAX	  3
 #define VQ_VECTOR 0x30 /* interrupt vector of queue 0; one more for each next */
 
@@ -28,7 +28,7 @@ struct vq {
 	u16 next, avail, last_used;
 	u64 notify_addr;
 	bool wide; /* the notification is 32 bits */
-	u16 index;
+	u16 index, size;
 };
 
 struct virtio {
@@ -56,6 +56,10 @@ void virtio_reset(struct virtio *v);
 u32 virtio_ack(struct virtio *v);
 
 void vq_add(struct virtio *v, u32 q, const struct vq_buf *bufs, u32 n);
+/* The same in two steps: descriptors that stay, from @head on; and offering them, time and again.
+ */
+void vq_chain(struct virtio *v, u32 q, u16 head, const struct vq_buf *bufs, u32 n);
+void vq_offer(struct virtio *v, u32 q, u16 head);
 /* Notify the device, if it wants to know; or whether or not it does. */
 void vq_kick(struct virtio *v, u32 q);
 void vq_notify(struct virtio *v, u32 q);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Other CPUs: real mode at AP_START (copied there) to long mode, a stack of their own and
- * x86_ap_main. Intel SDM volume 3, 9.4.
+ * Other CPUs: real mode at AP_START (copied there) to long mode, a stack of their own and ap_main,
+ * which cpu.c sets, as ap_cr3. Intel SDM volume 3, 9.4.
  */
 #include "x86.h"
 
@@ -56,13 +56,16 @@ ap64:	lgdt	gdtr
 	imull	$STACK_SIZE, %eax
 	leaq	ap_stacks(%rax), %rsp
 	xorl	%ebp, %ebp
-	call	x86_ap_main
+	call	*ap_main(%rip)
 1:	hlt
 	jmp	1b
 
 	.data
 	.globl	ap_cr3
 ap_cr3:	.quad	0
+	.globl	ap_main
+ap_main:
+	.quad	0
 ap_next:
 	.long	1
 

@@ -29,14 +29,13 @@ struct gate {
 static struct gate idt[NR_VECTORS];
 static void (*handlers[NR_VECTORS])(void);
 
-void x86_trap(struct frame *f);
-void x86_ap_main(u32 index);
-void x86_setup_traps(void);
-
+/* trap.S, ap.S */
 extern char trap_stubs[], ap_begin[], ap_end[];
+extern void (*trap_handler)(struct frame *f);
+extern void (*ap_main)(u32 index);
 extern u64 ap_cr3;
 
-void x86_trap(struct frame *f)
+static void on_trap(struct frame *f)
 {
 	u64 cr2;
 
@@ -76,22 +75,13 @@ void x86_setup_traps(void)
 			.offset2 = (u32)(stub >> 32),
 		};
 	}
+	trap_handler = on_trap;
 	load_idt();
 }
 
 void arch_set_handler(u32 vector, void (*fn)(void))
 {
 	handlers[vector] = fn;
-}
-
-void arch_pause(void)
-{
-	__asm__ volatile("pause" : : : "memory");
-}
-
-void arch_wait(void)
-{
-	__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
 static bool x2apic;
@@ -114,7 +104,7 @@ u32 lapic_id(void)
 	return x2apic ? lapic_read(LAPIC_ID) : lapic_read(LAPIC_ID) >> 24;
 }
 
-/* Before the first CPU uses its APIC; others follow it in x86_ap_main. */
+/* Before the first CPU uses its APIC; others follow it in run_ap. */
 static void choose_apic_mode(void)
 {
 	static bool chosen;
@@ -196,7 +186,7 @@ static void (*ap_fn)(u32 index);
 static u32 aps_online;
 static u32 cpu_ids[MAX_CPUS]; /* by index, see arch_start_cpus */
 
-void x86_ap_main(u32 index)
+static void run_ap(u32 index)
 {
 	load_idt();
 	lapic_enable();
@@ -256,6 +246,7 @@ u32 arch_start_cpus(void (*fn)(u32 index))
 	me = lapic_id();
 	cpu_ids[0] = me;
 	ap_fn = fn;
+	ap_main = run_ap;
 	__asm__ volatile("movq %%cr3, %0" : "=r"(ap_cr3));
 	memcpy((void *)AP_START, ap_begin, (size_t)(ap_end - ap_begin));
 	for (u32 i = 0; i < n; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* x86-64 guests: what the loader says, the serial port, the way out, memory above 4 GiB. */
+/* x86-64 guests: what the loader says, where devices are, memory above 4 GiB. */
 #include "x86.h"
 
 /* The image at 1 MiB; what the loader left is around it. */
@@ -13,7 +13,6 @@ struct guest_boot boot = { .keep = 0x80000, .keep_end = 0x400000 };
 #define PCI_WINDOW	   0xc0000000
 
 void x86_start(const u8 *info, u32 from);
-void x86_setup_traps(void);
 
 static u32 get32(const u8 *p)
 {
@@ -102,27 +101,6 @@ void x86_start(const u8 *info, u32 from)
 		break;
 	}
 	arch_exit(guest_main());
-}
-
-void arch_putc(char c)
-{
-	if (c == '\n')
-		arch_putc('\r');
-	while (!(inb(COM1 + 5) & 0x20)) /* LSR.THRE */
-		arch_pause();
-	outb(COM1, (u8)c);
-}
-
-int arch_getc(void)
-{
-	return inb(COM1 + 5) & 1 ? inb(COM1) : -1;
-}
-
-void arch_exit(int status)
-{
-	outb(DEBUG_EXIT, (u8)status);
-	for (;;)
-		__asm__ volatile("cli; hlt");
 }
 
 /* Page directories for arch_map_gib: 2 MiB pages, which every 64-bit CPU has. */

@@ -27,18 +27,6 @@ start64:
 1:	hlt
 	jmp	1b
 
-	.data
-	.balign	16
-	.globl	gdt
-gdt:	.quad	0, 0
-	.quad	0x00af9b000000ffff	/* 0x10: 64-bit code */
-	.quad	0x00cf93000000ffff	/* 0x18: data */
-	.quad	0x00cf9b000000ffff	/* 0x20: 32-bit code */
-gdt_end:
-	.globl	gdtr
-gdtr:	.word	gdt_end - gdt - 1
-	.quad	gdt
-
 	.bss
 	.balign	16
 boot_stack:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Vectors 0 to NR_VECTORS - 1: save the registers and call x86_trap(frame). */
+/* Vectors 0 to NR_VECTORS - 1: save the registers and call trap_handler(frame), which cpu.c sets. */
 #include "x86.h"
 
 	.text
@@ -43,7 +43,7 @@ trap_common:
 	pushq	%r15
 	movq	%rsp, %rdi
 	cld
-	call	x86_trap
+	call	*trap_handler(%rip)
 	popq	%r15
 	popq	%r14
 	popq	%r13
@@ -61,5 +61,11 @@ trap_common:
 	popq	%rax
 	addq	$16, %rsp
 	iretq
+
+	.data
+	.balign	8
+	.globl	trap_handler
+trap_handler:
+	.quad	0
 
 	.section .note.GNU-stack, "", @progbits

@@ -85,6 +85,13 @@ static inline u32 inl(u16 port)
 	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
 	return v;
 }
+/*
+ * Files from the lowest up: each needs those before it alone. io.c, trap.S, gdt.S, ap.S, cpu.c,
+ * platform.c; the entries, which nobody needs.
+ */
+
+/* cpu.c: exceptions and interrupts, from here on. */
+void x86_setup_traps(void);
 /* The local APIC of this CPU, in MMIO, or by MSRs once it is an x2APIC (10.12.1.2). */
 u32 lapic_read(u32 reg);
 void lapic_write(u32 reg, u32 v);
