@@ -435,7 +435,8 @@ static void wait_for_reclaimer(struct guest_memory *mem)
 
 static void readers_are_waited_for(void **state)
 {
-	struct memory_reader inside = { NULL }, outside = { NULL }, leaving = { NULL };
+	struct memory_reader inside = { .mem = NULL }, outside = { .mem = NULL };
+	struct memory_reader leaving = { .mem = NULL };
 	struct guest_memory *mem = *state;
 	struct reclaimer r = { .mem = mem };
 	pthread_t thread;
