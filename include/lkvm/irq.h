@@ -4,7 +4,7 @@
  * explains the model. Without KVM (unit tests, fuzzers) irq_init takes a chip whose callbacks
  * record what happened.
  *
- * Locks, outer to inner: irqs->lock (the routing table), a route's own.
+ * Locks, outer to inner: irqs->lock (the routing table), a route's own, the loop's.
  */
 #ifndef LKVM_IRQ_H
 #define LKVM_IRQ_H
