@@ -77,11 +77,6 @@ struct cmos {
 	s64 read_c; /* host time of the last read of register C, ns */
 };
 
-static struct bus *cmos_bus(const struct cmos *c)
-{
-	return c->place.pio ? &c->dev.vm->pio : &c->dev.vm->mmio;
-}
-
 static s64 host_ns(void)
 {
 	struct timespec now;
@@ -339,15 +334,11 @@ static void cmos_reset(struct device *dev)
 static int cmos_realize(struct device *dev, struct vm *vm)
 {
 	struct cmos *c = container_of(dev, struct cmos, dev);
-	int ret = bus_add(cmos_bus(c), c->place.base, 2, &cmos_bus_ops, c, dev->name);
+	int ret = device_claim(dev, &c->place, &cmos_bus_ops, c);
 
-	if (ret) {
-		err("%s: cannot claim address 0x%llx: %s", dev->name, c->place.base,
-		    strerror(-ret));
-		return ret;
-	}
-	cmos_reset(dev);
-	return 0;
+	if (!ret)
+		cmos_reset(dev);
+	return ret;
 }
 
 static void cmos_describe_acpi(struct device *dev, struct aml *aml)
@@ -387,7 +378,7 @@ static void cmos_destroy(struct device *dev)
 {
 	struct cmos *c = container_of(dev, struct cmos, dev);
 
-	bus_remove(cmos_bus(c), c->place.base);
+	device_release(dev, &c->place);
 	cmos_free(c);
 }
 
@@ -414,6 +405,7 @@ int mc146818_create(struct vm *vm, const struct arch_place *place)
 	c->dev.name = "cmos-rtc";
 	c->dev.ops = &cmos_ops;
 	c->place = *place;
+	c->place.size = 2;
 	pthread_mutex_init(&c->lock, NULL);
 	ret = device_add(vm, &c->dev);
 	if (ret)

@@ -410,14 +410,11 @@ static void flash_reset(struct device *dev)
 static int flash_realize(struct device *dev, struct vm *vm)
 {
 	struct flash *f = container_of(dev, struct flash, dev);
-	int ret = bus_add(&vm->mmio, f->base, f->size, &flash_bus_ops, f, dev->name);
+	int ret = device_claim_mmio(dev, f->base, f->size, &flash_bus_ops, f);
 
-	if (ret) {
-		err("%s: cannot claim address 0x%llx: %s", dev->name, f->base, strerror(-ret));
-		return ret;
-	}
-	flash_reset(dev);
-	return 0;
+	if (!ret)
+		flash_reset(dev);
+	return ret;
 }
 
 /* EDK2 keeps its variables in the flash with this label. */

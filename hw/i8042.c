@@ -243,11 +243,10 @@ static int i8042_realize(struct device *dev, struct vm *vm)
 	struct i8042 *k = container_of(dev, struct i8042, dev);
 
 	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
-		int ret = bus_add(&vm->pio, ports[i].port, 1, &ports[i].ops, k, dev->name);
+		int ret = device_claim_pio(dev, ports[i].port, 1, &ports[i].ops, k);
 
 		if (!ret)
 			continue;
-		err("%s: cannot claim port 0x%llx: %s", dev->name, ports[i].port, strerror(-ret));
 		while (i--)
 			bus_remove(&vm->pio, ports[i].port);
 		return ret;

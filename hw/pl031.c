@@ -198,21 +198,17 @@ static int pl031_realize(struct device *dev, struct vm *vm)
 	struct pl031 *rtc = container_of(dev, struct pl031, dev);
 	int ret;
 
-	ret = irq_line_init(&rtc->irq, &vm->irqs, rtc->place.gsi, false);
-	if (ret) {
-		err("%s: cannot set up interrupt %u: %s", dev->name, rtc->place.gsi,
-		    strerror(-ret));
+	ret = device_claim_irq(dev, &rtc->irq, rtc->place.gsi, false);
+	if (ret)
 		return ret;
-	}
 	ret = event_timer_init(&rtc->alarm, &vm->loop, on_alarm, rtc);
 	if (ret) {
 		err("%s: cannot make a timer: %s", dev->name, strerror(-ret));
 		goto no_timer;
 	}
-	ret = bus_add(&vm->mmio, rtc->place.base, rtc->place.size, &pl031_bus_ops, rtc, dev->name);
+	ret = device_claim(dev, &rtc->place, &pl031_bus_ops, rtc);
 	if (!ret)
 		return 0;
-	err("%s: cannot claim address 0x%llx: %s", dev->name, rtc->place.base, strerror(-ret));
 	event_timer_destroy(&rtc->alarm);
 no_timer:
 	irq_line_destroy(&rtc->irq);
@@ -238,7 +234,7 @@ static void pl031_destroy(struct device *dev)
 {
 	struct pl031 *rtc = container_of(dev, struct pl031, dev);
 
-	bus_remove(&dev->vm->mmio, rtc->place.base);
+	device_release(dev, &rtc->place);
 	event_timer_destroy(&rtc->alarm);
 	irq_line_destroy(&rtc->irq);
 	pl031_free(rtc);

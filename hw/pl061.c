@@ -209,20 +209,17 @@ static int pl061_realize(struct device *dev, struct vm *vm)
 	struct pl061 *g = container_of(dev, struct pl061, dev);
 	int ret;
 
-	ret = irq_line_init(&g->irq, &vm->irqs, g->place.gsi, false);
-	if (ret) {
-		err("%s: cannot set up interrupt %u: %s", dev->name, g->place.gsi, strerror(-ret));
+	ret = device_claim_irq(dev, &g->irq, g->place.gsi, false);
+	if (ret)
 		return ret;
-	}
 	ret = event_timer_init(&g->release, &vm->loop, on_release, g);
 	if (ret) {
 		err("%s: cannot make a timer: %s", dev->name, strerror(-ret));
 		goto no_timer;
 	}
-	ret = bus_add(&vm->mmio, g->place.base, g->place.size, &pl061_bus_ops, g, dev->name);
+	ret = device_claim(dev, &g->place, &pl061_bus_ops, g);
 	if (!ret)
 		return 0;
-	err("%s: cannot claim address 0x%llx: %s", dev->name, g->place.base, strerror(-ret));
 	event_timer_destroy(&g->release);
 no_timer:
 	irq_line_destroy(&g->irq);
@@ -265,7 +262,7 @@ static void pl061_destroy(struct device *dev)
 {
 	struct pl061 *g = container_of(dev, struct pl061, dev);
 
-	bus_remove(&dev->vm->mmio, g->place.base);
+	device_release(dev, &g->place);
 	event_timer_destroy(&g->release);
 	irq_line_destroy(&g->irq);
 	pl061_free(g);

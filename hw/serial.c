@@ -434,11 +434,6 @@ static const struct bus_ops serial_bus_ops = {
 
 /* The device */
 
-static struct bus *serial_bus(struct serial *s)
-{
-	return s->place.pio ? &s->dev.vm->pio : &s->dev.vm->mmio;
-}
-
 static void serial_reset(struct device *dev)
 {
 	struct serial *s = container_of(dev, struct serial, dev);
@@ -464,16 +459,12 @@ static int serial_realize(struct device *dev, struct vm *vm)
 	};
 	int ret;
 
-	ret = irq_line_init(&s->irq, &vm->irqs, s->place.gsi, s->place.edge);
-	if (ret) {
-		err("%s: cannot set up interrupt %u: %s", dev->name, s->place.gsi, strerror(-ret));
+	ret = device_claim_irq(dev, &s->irq, s->place.gsi, s->place.edge);
+	if (ret)
 		return ret;
-	}
 	serial_reset(dev);
-	ret = bus_add(serial_bus(s), s->place.base, s->place.size, &serial_bus_ops, s, dev->name);
+	ret = device_claim(dev, &s->place, &serial_bus_ops, s);
 	if (ret) {
-		err("%s: cannot claim address 0x%llx: %s", dev->name, s->place.base,
-		    strerror(-ret));
 		irq_line_destroy(&s->irq);
 		return ret;
 	}
@@ -530,7 +521,7 @@ static void serial_destroy(struct device *dev)
 
 	if (s->con)
 		s->con->ops->set_client(s->con, NULL);
-	bus_remove(serial_bus(s), s->place.base);
+	device_release(dev, &s->place);
 	irq_line_destroy(&s->irq);
 	serial_free(s);
 }

@@ -258,11 +258,8 @@ static void ioapic_reset(struct device *dev)
 static int ioapic_realize(struct device *dev, struct vm *vm)
 {
 	struct x86_ioapic *ioapic = container_of(dev, struct x86_ioapic, dev);
-	int ret = bus_add(&vm->mmio, X86_IOAPIC, WINDOW_LEN, &ioapic_bus_ops, ioapic, dev->name);
 
-	if (ret)
-		err("ioapic: cannot claim 0x%llx: %s", X86_IOAPIC, strerror(-ret));
-	return ret;
+	return device_claim_mmio(dev, X86_IOAPIC, WINDOW_LEN, &ioapic_bus_ops, ioapic);
 }
 
 static void ioapic_destroy(struct device *dev)

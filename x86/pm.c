@@ -76,16 +76,12 @@ static int pm_realize(struct device *dev, struct vm *vm)
 	struct x86_pm *pm = container_of(dev, struct x86_pm, dev);
 	int ret;
 
-	ret = irq_line_init(&pm->irq, &vm->irqs, X86_GSI_GED, true);
-	if (ret) {
-		err("acpi-pm: interrupt %u: %s", X86_GSI_GED, strerror(-ret));
+	ret = device_claim_irq(dev, &pm->irq, X86_GSI_GED, true);
+	if (ret)
 		return ret;
-	}
-	ret = bus_add(&vm->pio, X86_PORT_PM, PM_PORTS, &pm_bus_ops, pm, dev->name);
-	if (ret) {
-		err("acpi-pm: cannot claim port 0x%x: %s", X86_PORT_PM, strerror(-ret));
+	ret = device_claim_pio(dev, X86_PORT_PM, PM_PORTS, &pm_bus_ops, pm);
+	if (ret)
 		irq_line_destroy(&pm->irq);
-	}
 	return ret;
 }
 

@@ -10,8 +10,11 @@
 #include "lkvm/types.h"
 
 struct aml;
+struct arch_place;
+struct bus_ops;
 struct device;
 struct fdtw;
+struct irq_line;
 struct vm;
 
 struct device_ops {
@@ -41,5 +44,19 @@ struct device {
  * owns it). All ops but realize and destroy may be NULL.
  */
 int device_add(struct vm *vm, struct device *dev) __must_check;
+
+/*
+ * For realize: a range of the ports or of MMIO, a device's place on the one or the other, an
+ * interrupt. They say what failed; 0 or -errno. device_release takes a place back; an interrupt
+ * goes by irq_line_destroy.
+ */
+int device_claim_pio(struct device *dev, u64 base, u64 size, const struct bus_ops *ops,
+		     void *opaque) __must_check;
+int device_claim_mmio(struct device *dev, u64 base, u64 size, const struct bus_ops *ops,
+		      void *opaque) __must_check;
+int device_claim(struct device *dev, const struct arch_place *place, const struct bus_ops *ops,
+		 void *opaque) __must_check;
+void device_release(struct device *dev, const struct arch_place *place);
+int device_claim_irq(struct device *dev, struct irq_line *line, u32 gsi, bool edge) __must_check;
 
 #endif
