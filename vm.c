@@ -179,6 +179,28 @@ void vm_reset_devices(struct vm *vm)
 			dev->ops->reset(dev);
 }
 
+/* Backwards, so that the end of a device that another hangs on is the last. */
+static void quiesce_from(struct device *dev)
+{
+	if (!dev)
+		return;
+	quiesce_from(dev->next);
+	if (dev->ops->quiesce)
+		dev->ops->quiesce(dev);
+}
+
+void vm_quiesce_devices(struct vm *vm)
+{
+	quiesce_from(vm->devices);
+}
+
+void vm_resume_devices(struct vm *vm)
+{
+	for (struct device *dev = vm->devices; dev; dev = dev->next)
+		if (dev->ops->resume)
+			dev->ops->resume(dev);
+}
+
 int vm_ioeventfd(struct vm *vm, bool pio, u64 addr, u32 len, const u64 *datamatch, int fd,
 		 bool assign)
 {

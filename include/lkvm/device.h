@@ -23,6 +23,14 @@ struct device_ops {
 	int (*realize)(struct device *dev, struct vm *vm);
 	/* Back to the power-on state. vcpus are parked. */
 	void (*reset)(struct device *dev);
+	/*
+	 * The VM pauses; vcpus are parked. When it returns, no thread of the device touches guest
+	 * memory or raises an interrupt, and none begins to before resume: what comes from outside
+	 * waits. Registers still answer. NULL for a device that only ever acts on a vcpu's thread.
+	 */
+	void (*quiesce)(struct device *dev);
+	/* Take up everything that waited, and that the guest asked for. vcpus are still parked. */
+	void (*resume)(struct device *dev);
 	/* Append its nodes to the root of the device tree (lkvm/fdt.h keeps the first error). */
 	void (*describe_fdt)(struct device *dev, struct fdtw *fdt);
 	/* Append Device() objects to the scope \_SB of the DSDT. */

@@ -26,16 +26,16 @@ struct pci_host;
 enum vm_stop {
 	VM_STOP_NONE,
 	VM_STOP_POWEROFF,     /* the guest switched itself off */
-	VM_STOP_RESET,	       /* the guest asked for a reset */
+	VM_STOP_RESET,	      /* the guest asked for a reset */
 	VM_STOP_DEBUG_EXIT,   /* the guest chose an exit status */
-	VM_STOP_PANIC,	       /* pvpanic */
+	VM_STOP_PANIC,	      /* pvpanic */
 	VM_STOP_TRIPLE_FAULT, /* or the architecture's like */
 	VM_STOP_KVM_ERROR,    /* KVM_EXIT_INTERNAL_ERROR, or KVM_RUN failed */
 	VM_STOP_ENTRY_FAILED, /* KVM_EXIT_FAIL_ENTRY */
 	VM_STOP_UNKNOWN_EXIT, /* an exit reason that lkvm does not know */
 	VM_STOP_HOST_ERROR,   /* lkvm itself cannot go on */
-	VM_STOP_QUIT,	       /* the user left (Ctrl-A x) */
-	VM_STOP_SIGNAL,       /* a signal ends lkvm: status is its number */
+	VM_STOP_QUIT,	      /* the user left (Ctrl-A x) */
+	VM_STOP_SIGNAL,	      /* a signal ends lkvm: status is its number */
 };
 
 /* Exit statuses of `lkvm run` beside 0, 1 (failure) and 2 (usage); documented in lkvm(1). */
@@ -71,6 +71,7 @@ struct vm {
 	pthread_cond_t parked; /* the main thread waits here for vcpus to park */
 	atomic_bool running;
 	bool ending;
+	bool quiesced; /* devices are; of the thread that pauses and resumes */
 	u32 nr_parked;
 	enum vm_stop stop;
 	int stop_status;
@@ -92,8 +93,12 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name) __must_check;
 void vm_destroy_devices(struct vm *vm);
 void vm_destroy_vcpus(struct vm *vm);
 
-/* Threads: start all, let them run, stop them at the gate (returns when all are parked), end them
- * (joins). */
+/*
+ * Threads of vcpus: start all (they wait at the gate), end them (joins). Between them the VM runs
+ * or is paused: see pause.c. vm_pause and vm_resume belong to the main thread, which may call them
+ * in its loop too; vm_pause returns when all vcpus are parked and all devices quiesced, a second
+ * time it does nothing, as vm_resume does on a VM that runs, or is to stop.
+ */
 int vm_start_vcpus(struct vm *vm) __must_check;
 void vm_resume(struct vm *vm);
 void vm_pause(struct vm *vm);
@@ -102,15 +107,22 @@ void vm_stop_vcpus(struct vm *vm);
 bool vm_vcpu_gate(struct vm *vm);
 
 /*
- * Ask for the VM to leave its running state: the first request wins until vm_clear_stop, the main
- * loop is stopped. Any thread; a vcpu thread passes its id in @vcpu, others -1, and goes back to
- * its loop, where it parks.
+ * Ask for the VM to leave its running state; the main loop is stopped. A request replaces a pending
+ * one of a lower rank (see pause.c), until vm_clear_stop. Any thread; a vcpu thread passes its id
+ * in @vcpu, others -1, and goes back to its loop, where it parks.
  */
 void vm_request_stop(struct vm *vm, enum vm_stop stop, int status, s32 vcpu);
 void vm_clear_stop(struct vm *vm);
 
 /* Reset all devices in order (vcpus must be parked). */
 void vm_reset_devices(struct vm *vm);
+/*
+ * Nothing of any device touches guest memory or raises interrupts from here to there (see
+ * device_ops.quiesce). vcpus must be parked, or, where guest memory changes its shape, kept out of
+ * the devices' registers. Pairs do not nest.
+ */
+void vm_quiesce_devices(struct vm *vm);
+void vm_resume_devices(struct vm *vm);
 
 /*
  * Let a guest write of @len bytes (0: any length) at @addr signal @fd without leaving the kernel;
