@@ -6,6 +6,7 @@
 #include "lkvm/bus.h"
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/vm.h"
 
 int device_add(struct vm *vm, struct device *dev)
@@ -64,4 +65,25 @@ int device_claim_irq(struct device *dev, struct irq_line *line, u32 gsi, bool ed
 	if (ret)
 		err("%s: cannot claim interrupt %u: %s", dev->name, gsi, strerror(-ret));
 	return ret;
+}
+
+static void *object(struct device *dev)
+{
+	return (char *)dev - dev->ops->state->device_at;
+}
+
+int device_save(struct device *dev, struct state_buf *out)
+{
+	if (!dev->ops->state) {
+		err("%s: its state cannot be saved", dev->name);
+		return -ENOTSUP;
+	}
+	return state_save(dev->ops->state, dev->name, object(dev), out);
+}
+
+int device_load(struct device *dev, struct state_reader *in)
+{
+	if (!dev->ops->state)
+		return -ENOTSUP;
+	return state_load(dev->ops->state, dev->name, object(dev), in);
 }

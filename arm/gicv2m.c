@@ -9,7 +9,7 @@
 #include "arm.h"
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
-#include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -77,6 +77,7 @@ static void gicv2m_destroy(struct device *dev)
 
 static const struct device_ops gicv2m_ops = {
 	.realize = gicv2m_realize,
+	.state = &no_state,
 	.destroy = gicv2m_destroy,
 };
 

@@ -9,6 +9,7 @@
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -58,6 +59,7 @@ static void boot_mark_destroy(struct device *dev)
 static const struct device_ops boot_mark_ops = {
 	.realize = boot_mark_realize,
 	.reset = boot_mark_reset,
+	.state = &no_state, /* when this process began is nothing of the guest's */
 	.destroy = boot_mark_destroy,
 };
 

@@ -15,7 +15,7 @@
 #include "lkvm/device.h"
 #include "lkvm/fdt.h"
 #include "lkvm/hw.h"
-#include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -382,9 +382,27 @@ static void cmos_destroy(struct device *dev)
 	cmos_free(c);
 }
 
+/*
+ * Nothing of it runs by itself: the clock is the host's, also where the state is loaded; flags that
+ * rise while the VM is paused are worked out when the guest looks.
+ */
+static const struct state_field cmos_fields[] = {
+	STATE_UP_TO(struct cmos, index, CMOS_SIZE - 1),
+	STATE_ARRAY(struct cmos, ram),
+	STATE_VALUE(struct cmos, offset),
+	STATE_VALUE(struct cmos, read_c),
+};
+
+static const struct device_state cmos_state = {
+	.version = 1,
+	STATE_TABLE(cmos_fields),
+	.device_at = offsetof(struct cmos, dev),
+};
+
 static const struct device_ops cmos_ops = {
 	.realize = cmos_realize,
 	.reset = cmos_reset,
+	.state = &cmos_state,
 	.describe_fdt = cmos_describe_fdt,
 	.describe_acpi = cmos_describe_acpi,
 	.destroy = cmos_destroy,

@@ -8,7 +8,7 @@
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
-#include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -48,6 +48,7 @@ static void debug_exit_destroy(struct device *dev)
 
 static const struct device_ops debug_exit_ops = {
 	.realize = debug_exit_realize,
+	.state = &no_state,
 	.destroy = debug_exit_destroy,
 };
 

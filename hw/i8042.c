@@ -9,7 +9,7 @@
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
-#include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -268,6 +268,18 @@ static void i8042_destroy(struct device *dev)
 	i8042_free(container_of(dev, struct i8042, dev));
 }
 
+static const struct state_field i8042_fields[] = {
+	STATE_VALUE(struct i8042, status), STATE_VALUE(struct i8042, output),
+	STATE_VALUE(struct i8042, mode),   STATE_VALUE(struct i8042, pending),
+	STATE_VALUE(struct i8042, port_a),
+};
+
+static const struct device_state i8042_state = {
+	.version = 1,
+	STATE_TABLE(i8042_fields),
+	.device_at = offsetof(struct i8042, dev),
+};
+
 /*
  * Not described in ACPI, and the FADT says that there is none: Linux then leaves the ports alone
  * until it reboots.
@@ -275,6 +287,7 @@ static void i8042_destroy(struct device *dev)
 static const struct device_ops i8042_ops = {
 	.realize = i8042_realize,
 	.reset = i8042_reset,
+	.state = &i8042_state,
 	.destroy = i8042_destroy,
 };
 

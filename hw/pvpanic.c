@@ -12,6 +12,7 @@
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/pci.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -87,6 +88,7 @@ static void pvpanic_destroy(struct device *dev)
 
 static const struct device_ops pvpanic_ops = {
 	.realize = pvpanic_realize,
+	.state = &no_state,
 	.describe_acpi = pvpanic_describe_acpi,
 	.destroy = pvpanic_destroy,
 };
@@ -132,6 +134,7 @@ static void pvpanic_pci_destroy(struct device *dev)
 static const struct device_ops pvpanic_pci_ops = {
 	.realize = pvpanic_pci_realize,
 	.reset = pvpanic_pci_reset,
+	.state = &pci_device_state,
 	.destroy = pvpanic_pci_destroy,
 };
 

@@ -14,6 +14,7 @@
 #include "lkvm/hw.h"
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -103,6 +104,7 @@ struct serial {
 	unsigned int rx_head, rx_count;
 	bool polling;
 	unsigned int lsr_reads;
+	bool quiesced; /* the host's input waits */
 };
 
 /* Interrupts */
@@ -155,7 +157,7 @@ static unsigned int receiver_room(const struct serial *s)
 {
 	unsigned int size = s->fcr & FCR_ENABLE ? FIFO_SIZE : 1;
 
-	if (s->mcr & MCR_LOOP || !(s->ier & IER_RECEIVE || s->polling))
+	if (s->quiesced || s->mcr & MCR_LOOP || !(s->ier & IER_RECEIVE || s->polling))
 		return 0;
 	return s->rx_count < size ? size - s->rx_count : 0;
 }
@@ -526,9 +528,67 @@ static void serial_destroy(struct device *dev)
 	serial_free(s);
 }
 
+static void serial_quiesce(struct device *dev)
+{
+	struct serial *s = container_of(dev, struct serial, dev);
+
+	pthread_mutex_lock(&s->lock);
+	s->quiesced = true;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void serial_resume(struct device *dev)
+{
+	struct serial *s = container_of(dev, struct serial, dev);
+
+	pthread_mutex_lock(&s->lock);
+	s->quiesced = false;
+	pthread_mutex_unlock(&s->lock);
+	if (s->con && serial_room(s))
+		s->con->ops->input_ready(s->con);
+}
+
+/* A level follows from the registers; an edge was sent before the state was saved. */
+static int serial_load(void *obj)
+{
+	struct serial *s = obj;
+
+	if (!s->irq.edge)
+		update_irq(s);
+	return 0;
+}
+
+static const struct state_field serial_fields[] = {
+	STATE_UP_TO(struct serial, ier, IER_MASK),
+	STATE_VALUE(struct serial, fcr),
+	STATE_VALUE(struct serial, lcr),
+	STATE_UP_TO(struct serial, mcr, MCR_MASK),
+	STATE_VALUE(struct serial, scr),
+	STATE_VALUE(struct serial, lsr_errors),
+	STATE_UP_TO(struct serial, msr_deltas, MSR_DELTA_MASK),
+	STATE_VALUE(struct serial, divisor),
+	STATE_BOOL(struct serial, transmit_pending),
+	STATE_BOOL(struct serial, raised),
+	STATE_ARRAY(struct serial, rx),
+	STATE_UP_TO(struct serial, rx_head, FIFO_SIZE - 1),
+	STATE_UP_TO(struct serial, rx_count, FIFO_SIZE),
+	STATE_BOOL(struct serial, polling),
+	STATE_VALUE(struct serial, lsr_reads),
+};
+
+static const struct device_state serial_state = {
+	.version = 1,
+	STATE_TABLE(serial_fields),
+	.device_at = offsetof(struct serial, dev),
+	.load = serial_load,
+};
+
 static const struct device_ops serial_ops = {
 	.realize = serial_realize,
 	.reset = serial_reset,
+	.quiesce = serial_quiesce,
+	.resume = serial_resume,
+	.state = &serial_state,
 	.describe_fdt = serial_describe_fdt,
 	.describe_acpi = serial_describe_acpi,
 	.destroy = serial_destroy,

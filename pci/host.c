@@ -188,6 +188,7 @@ static void host_destroy(struct device *dev)
 static const struct device_ops host_ops = {
 	.realize = host_realize,
 	.reset = host_reset,
+	.state = &pci_host_state,
 	.describe_fdt = pci_host_describe_fdt,
 	.describe_acpi = pci_host_describe_acpi,
 	.destroy = host_destroy,

@@ -121,6 +121,19 @@ static void sync_vector(struct msix *msix, u32 v)
 	}
 }
 
+void msix_restored(struct msix *msix)
+{
+	u16 control = (u16)get_le(msix->pci->config + msix->cap + PCI_MSIX_FLAGS, 2);
+
+	pthread_mutex_lock(&msix->lock);
+	free_routes(msix);
+	msix->enabled = control & PCI_MSIX_FLAGS_ENABLE;
+	msix->masked = control & PCI_MSIX_FLAGS_MASKALL;
+	for (u32 v = 0; v < msix->nr; v++)
+		sync_vector(msix, v);
+	pthread_mutex_unlock(&msix->lock);
+}
+
 void msix_notify(struct msix *msix, u32 v)
 {
 	if (v >= msix->nr || !atomic_load(&msix->pci->bus_master))

@@ -13,8 +13,11 @@ struct aml;
 struct arch_place;
 struct bus_ops;
 struct device;
+struct device_state;
 struct fdtw;
 struct irq_line;
+struct state_buf;
+struct state_reader;
 struct vm;
 
 struct device_ops {
@@ -31,6 +34,8 @@ struct device_ops {
 	void (*quiesce)(struct device *dev);
 	/* Take up everything that waited, and that the guest asked for. vcpus are still parked. */
 	void (*resume)(struct device *dev);
+	/* What it has to remember (lkvm/state.h); no_state: nothing. Never NULL. */
+	const struct device_state *state;
 	/* Append its nodes to the root of the device tree (lkvm/fdt.h keeps the first error). */
 	void (*describe_fdt)(struct device *dev, struct fdtw *fdt);
 	/* Append Device() objects to the scope \_SB of the DSDT. */
@@ -49,7 +54,7 @@ struct device {
 
 /*
  * Realize @dev and append it to the VM. On failure the device is destroyed by the caller (it still
- * owns it). All ops but realize and destroy may be NULL.
+ * owns it). All ops but realize, state and destroy may be NULL.
  */
 int device_add(struct vm *vm, struct device *dev) __must_check;
 
@@ -66,5 +71,9 @@ int device_claim(struct device *dev, const struct arch_place *place, const struc
 		 void *opaque) __must_check;
 void device_release(struct device *dev, const struct arch_place *place);
 int device_claim_irq(struct device *dev, struct irq_line *line, u32 gsi, bool edge) __must_check;
+
+/* Its state, while the VM is paused (see state_save and state_load). */
+int device_save(struct device *dev, struct state_buf *out) __must_check;
+int device_load(struct device *dev, struct state_reader *in) __must_check;
 
 #endif
