@@ -126,6 +126,14 @@ $(O)/tests/%: tests/unit/%.c $(O)/liblkvm.a
 	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) -Itests/unit -Itests/unit/$(ARCHDIR) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
 		$(O)/liblkvm.a -lcmocka $(LIBS)
 
+# Native tests that are programs over the library: the main thread of a machine is theirs.
+NATIVE_PROGS := $(patsubst tests/native/%.c,$(O)/native/%,$(sort $(wildcard tests/native/*.c)))
+$(O)/native/%: tests/native/%.c $(O)/liblkvm.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(O)/liblkvm.a $(LIBS)
+
+native-progs: $(NATIVE_PROGS)
+
 unit: $(UNIT_TESTS) ## build the unit tests
 
 static: ## build build/static/lkvm, linked statically
@@ -203,6 +211,6 @@ clean: ## remove build/
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(filter-out %.d,$(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
 
-.PHONY: all unit static musl man install dist lint format clean help FORCE
+.PHONY: all unit native-progs static musl man install dist lint format clean help FORCE
 .DELETE_ON_ERROR:
--include $(OBJS:.o=.d) $(UNIT_TESTS:=.d)
+-include $(OBJS:.o=.d) $(UNIT_TESTS:=.d) $(NATIVE_PROGS:=.d)

@@ -228,7 +228,7 @@ static const struct state_field fields[] = {
 	STATE_BOOL(struct arm_vcpu_state, psci_stale),
 };
 
-static const struct device_state vcpu_state = {
+const struct device_state arch_vcpu_state = {
 	.version = 1,
 	STATE_TABLE(fields),
 	.save = vcpu_state_save,
@@ -245,7 +245,7 @@ int arch_vcpu_save(struct vcpu *vcpu, struct state_buf *out)
 	if (ret)
 		return ret;
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = state_save(&vcpu_state, name, s, out);
+	ret = state_save(&arch_vcpu_state, name, s, out);
 	state_free(s);
 	return ret;
 }
@@ -259,7 +259,7 @@ int arch_vcpu_load(struct vcpu *vcpu, struct state_reader *in)
 	if (ret)
 		return ret;
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = state_load(&vcpu_state, name, s, in);
+	ret = state_load(&arch_vcpu_state, name, s, in);
 	state_free(s);
 	return ret;
 }

@@ -8,10 +8,10 @@ export GUESTS := $(O)/guests
 check-unit: unit ## run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '$(RUN)' $(UNIT_TESTS)
 
-check-native: all guests ## run lkvm on this host's /dev/kvm with tiny guests
+check-native: all guests native-progs ## run lkvm on this host's /dev/kvm with tiny guests
 	$(Q)$(PROVE) $(sort $(wildcard tests/native/*.t))
 
-check-quick: all unit guests ## unit and native tests, under three minutes
+check-quick: all unit guests native-progs ## unit and native tests, under three minutes
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '' $(UNIT_TESTS) $(sort $(wildcard tests/native/*.t))
 
 check-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer

@@ -162,7 +162,7 @@ static int vcpu_state_load(void *obj)
 	return ret;
 }
 
-static const struct device_state vcpu_state = {
+const struct device_state arch_vcpu_state = {
 	.version = 1,
 	STATE_TABLE(fields),
 	.save = vcpu_state_save,
@@ -177,7 +177,7 @@ int arch_vcpu_save(struct vcpu *vcpu, struct state_buf *out)
 	int ret;
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = state_save(&vcpu_state, name, s, out);
+	ret = state_save(&arch_vcpu_state, name, s, out);
 	x86_state_free(s);
 	return ret;
 }
@@ -189,7 +189,7 @@ int arch_vcpu_load(struct vcpu *vcpu, struct state_reader *in)
 	int ret;
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = state_load(&vcpu_state, name, s, in);
+	ret = state_load(&arch_vcpu_state, name, s, in);
 	x86_state_free(s);
 	return ret;
 }

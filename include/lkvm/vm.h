@@ -21,6 +21,8 @@ struct device;
 struct vcpu;
 struct arch_vm;
 struct pci_host;
+struct state_buf;
+struct state_reader;
 
 /* Why the VM left its running state. */
 enum vm_stop {
@@ -123,6 +125,24 @@ void vm_reset_devices(struct vm *vm);
  */
 void vm_quiesce_devices(struct vm *vm);
 void vm_resume_devices(struct vm *vm);
+
+/*
+ * The state of all vcpus, then of all devices, of a paused VM, appended to @out. (Guest memory is
+ * another matter: it is complete once vm_save returned.) 0 or -errno (printed).
+ */
+int vm_save(struct vm *vm, struct state_buf *out) __must_check;
+/*
+ * Into a paused VM of the same configuration, whose memory holds what was saved with it. On failure
+ * (-EINVAL: the record is not of such a VM; printed) the VM is of no more use.
+ */
+int vm_load(struct vm *vm, struct state_reader *in) __must_check;
+
+/*
+ * Compare two states of VMs like @vm, but for what goes on by itself (clocks). Returns the name of
+ * the first field that differs, with *object's; NULL: none.
+ */
+const char *vm_state_differs(struct vm *vm, struct state_reader a, struct state_reader b,
+			     const char **object);
 
 /*
  * Let a guest write of @len bytes (0: any length) at @addr signal @fd without leaving the kernel;
