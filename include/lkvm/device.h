@@ -27,12 +27,13 @@ struct device_ops {
 	/* Back to the power-on state. vcpus are parked. */
 	void (*reset)(struct device *dev);
 	/*
-	 * The VM pauses; vcpus are parked. When it returns, no thread of the device touches guest
-	 * memory or raises an interrupt, and none begins to before resume: what comes from outside
-	 * waits. Registers still answer. NULL for a device that only ever acts on a vcpu's thread.
+	 * The VM pauses, or its memory changes its shape (vm_quiesce_devices). When it returns, no
+	 * thread of the device touches guest memory or raises an interrupt, and none begins to
+	 * before resume: what comes from outside waits. Registers still answer. NULL for a device
+	 * that only ever acts on a vcpu's thread.
 	 */
 	void (*quiesce)(struct device *dev);
-	/* Take up everything that waited, and that the guest asked for. vcpus are still parked. */
+	/* Take up everything that waited, and that the guest asked for. */
 	void (*resume)(struct device *dev);
 	/* What it has to remember (lkvm/state.h); no_state: nothing. Never NULL. */
 	const struct device_state *state;
