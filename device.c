@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The VM's list of devices (see include/lkvm/device.h). */
+/* The VM's list of devices, and what all of them do alike (see include/lkvm/device.h). */
 #include "lkvm/device.h"
 
+#include "lkvm/arch.h"
+#include "lkvm/bus.h"
+#include "lkvm/irq.h"
+#include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/vm.h"
 
 int device_add(struct vm *vm, struct device *dev)
@@ -16,4 +21,69 @@ int device_add(struct vm *vm, struct device *dev)
 	*vm->devices_tail = dev;
 	vm->devices_tail = &dev->next;
 	return 0;
+}
+
+static int claim(struct device *dev, bool pio, u64 base, u64 size, const struct bus_ops *ops,
+		 void *opaque)
+{
+	struct bus *bus = pio ? &dev->vm->pio : &dev->vm->mmio;
+	int ret = bus_add(bus, base, size, ops, opaque, dev->name);
+
+	if (ret)
+		err("%s: cannot claim %s 0x%llx: %s", dev->name, pio ? "port" : "address", base,
+		    strerror(-ret));
+	return ret;
+}
+
+int device_claim_pio(struct device *dev, u64 base, u64 size, const struct bus_ops *ops,
+		     void *opaque)
+{
+	return claim(dev, true, base, size, ops, opaque);
+}
+
+int device_claim_mmio(struct device *dev, u64 base, u64 size, const struct bus_ops *ops,
+		      void *opaque)
+{
+	return claim(dev, false, base, size, ops, opaque);
+}
+
+int device_claim(struct device *dev, const struct arch_place *place, const struct bus_ops *ops,
+		 void *opaque)
+{
+	return claim(dev, place->pio, place->base, place->size, ops, opaque);
+}
+
+void device_release(struct device *dev, const struct arch_place *place)
+{
+	bus_remove(place->pio ? &dev->vm->pio : &dev->vm->mmio, place->base);
+}
+
+int device_claim_irq(struct device *dev, struct irq_line *line, u32 gsi, bool edge)
+{
+	int ret = irq_line_init(line, &dev->vm->irqs, gsi, edge);
+
+	if (ret)
+		err("%s: cannot claim interrupt %u: %s", dev->name, gsi, strerror(-ret));
+	return ret;
+}
+
+static void *object(struct device *dev)
+{
+	return (char *)dev - dev->ops->state->device_at;
+}
+
+int device_save(struct device *dev, struct state_buf *out)
+{
+	if (!dev->ops->state) {
+		err("%s: its state cannot be saved", dev->name);
+		return -ENOTSUP;
+	}
+	return state_save(dev->ops->state, dev->name, object(dev), out);
+}
+
+int device_load(struct device *dev, struct state_reader *in)
+{
+	if (!dev->ops->state)
+		return -ENOTSUP;
+	return state_load(dev->ops->state, dev->name, object(dev), in);
 }

@@ -1,14 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The gate at which vcpu threads wait whenever the VM does not run, and the requests that close it
- * (see include/lkvm/vm.h).
+ * Running and pausing (see include/lkvm/vm.h).
  *
- * Stopping them is: clear @running, set each one's immediate_exit, send the kick signal. A vcpu in
- * KVM_RUN leaves by the signal, one about to enter leaves by immediate_exit; either way KVM
- * completes the I/O that was under way first, so registers may then be changed.
+ * The gate: vcpu threads wait at it whenever the VM does not run. Stopping them is: clear @running,
+ * set each one's immediate_exit, send the kick signal. A vcpu in KVM_RUN leaves by the signal, one
+ * about to enter leaves by immediate_exit; either way KVM completes the I/O that was under way
+ * first, so registers may then be read and changed.
+ *
+ * A paused VM: all vcpus are parked, then all devices were quiesced, backwards. From then on no
+ * byte of guest memory changes, whatever the host, the network and the user do: it waits. Resuming
+ * is the reverse: devices take up what waited, then the gate opens.
+ *
+ * Time does not stop: counters, timers in KVM and the clocks of devices go on as in a machine whose
+ * CPUs stood still. What expired meanwhile comes after the pause, since no interrupt reaches memory
+ * but through a vcpu. A device's own timer on the main loop is held, as it would raise interrupts.
+ * A guest with a paravirtual clock is told of the pause, lest its watchdogs bite (x86/clock.c).
+ *
+ * The main thread alone pauses and resumes, from its loop or around it. Whoever wants the VM to
+ * leave the loop asks for it with vm_request_stop: from any thread, since a request only closes the
+ * gate and stops the loop.
  */
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
+
+/*
+ * The order of requests: one replaces a pending one of a lower rank. A reboot yields to every end,
+ * which would be lost in it; of the ends the first stands: a signal hides no panic that the user
+ * waits to hear of, and what follows an end is its consequence.
+ */
+static const u8 ranks[] = {
+	[VM_STOP_NONE] = 0,	    [VM_STOP_RESET] = 1,	[VM_STOP_QUIT] = 2,
+	[VM_STOP_SIGNAL] = 2,	    [VM_STOP_POWEROFF] = 2,	[VM_STOP_DEBUG_EXIT] = 2,
+	[VM_STOP_PANIC] = 2,	    [VM_STOP_TRIPLE_FAULT] = 2, [VM_STOP_KVM_ERROR] = 2,
+	[VM_STOP_ENTRY_FAILED] = 2, [VM_STOP_UNKNOWN_EXIT] = 2, [VM_STOP_HOST_ERROR] = 2,
+};
 
 void vcpu_kick(struct vcpu *vcpu)
 {
@@ -24,8 +49,23 @@ static void kick_all(struct vm *vm)
 		vcpu_kick(vm->vcpus[i]);
 }
 
+static bool stop_pending(struct vm *vm)
+{
+	bool pending;
+
+	pthread_mutex_lock(&vm->lock);
+	pending = vm->stop != VM_STOP_NONE;
+	pthread_mutex_unlock(&vm->lock);
+	return pending;
+}
+
 void vm_resume(struct vm *vm)
 {
+	if (stop_pending(vm))
+		return;
+	if (vm->quiesced)
+		vm_resume_devices(vm);
+	vm->quiesced = false;
 	pthread_mutex_lock(&vm->lock);
 	/* A request that came in meanwhile keeps the VM stopped. */
 	if (vm->stop == VM_STOP_NONE) {
@@ -47,6 +87,9 @@ void vm_pause(struct vm *vm)
 	while (vm->nr_parked < started)
 		pthread_cond_wait(&vm->parked, &vm->lock);
 	pthread_mutex_unlock(&vm->lock);
+	if (!vm->quiesced)
+		vm_quiesce_devices(vm);
+	vm->quiesced = true;
 }
 
 bool vm_vcpu_gate(struct vm *vm)
@@ -67,7 +110,7 @@ bool vm_vcpu_gate(struct vm *vm)
 void vm_request_stop(struct vm *vm, enum vm_stop stop, int status, s32 vcpu)
 {
 	pthread_mutex_lock(&vm->lock);
-	if (vm->stop == VM_STOP_NONE) {
+	if (ranks[stop] > ranks[vm->stop]) {
 		vm->stop = stop;
 		vm->stop_status = status;
 		vm->stop_vcpu = vcpu;

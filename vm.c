@@ -12,6 +12,7 @@
 #include "lkvm/device.h"
 #include "lkvm/log.h"
 #include "lkvm/memslot.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 
@@ -218,6 +219,7 @@ void vm_reset_devices(struct vm *vm)
 			dev->ops->reset(dev);
 }
 
+/* Backwards, so that the end of a device that another hangs on is the last. */
 static void quiesce_from(struct device *dev)
 {
 	if (!dev)
@@ -237,6 +239,43 @@ void vm_resume_devices(struct vm *vm)
 	for (struct device *dev = vm->devices; dev; dev = dev->next)
 		if (dev->ops->resume)
 			dev->ops->resume(dev);
+}
+
+int vm_save(struct vm *vm, struct state_buf *out)
+{
+	int ret = 0;
+
+	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
+		ret = arch_vcpu_save(vm->vcpus[i], out);
+	for (struct device *dev = vm->devices; dev && !ret; dev = dev->next)
+		ret = device_save(dev, out);
+	return ret;
+}
+
+int vm_load(struct vm *vm, struct state_reader *in)
+{
+	int ret = 0;
+
+	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
+		ret = arch_vcpu_load(vm->vcpus[i], in);
+	for (struct device *dev = vm->devices; dev && !ret; dev = dev->next)
+		ret = device_load(dev, in);
+	return ret;
+}
+
+const char *vm_state_differs(struct vm *vm, struct state_reader a, struct state_reader b,
+			     const char **object)
+{
+	const char *differs = NULL;
+
+	*object = "vcpu";
+	for (u32 i = 0; i < vm->nr_vcpus && !differs; i++)
+		differs = state_differs(&arch_vcpu_state, &a, &b);
+	for (struct device *dev = vm->devices; dev && !differs; dev = dev->next) {
+		*object = dev->name;
+		differs = state_differs(dev->ops->state, &a, &b);
+	}
+	return differs;
 }
 
 int vm_ioeventfd(struct vm *vm, bool pio, u64 addr, u32 len, const u64 *datamatch, int fd,

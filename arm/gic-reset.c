@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interrupt controller at a reset of the machine. KVM resets the ITS; of distributor,
- * redistributors and CPU interfaces each register is written back to what KVM gave it at first
- * (Arm IHI 0069, chapter 12; IHI 0048B, chapter 4; Linux devices/arm-vgic-v3.rst, arm-vgic.rst).
+ * The registers of the interrupt controller, as one table: what a reset writes back and what is
+ * saved and loaded (Arm IHI 0069, chapter 12; IHI 0048B, chapter 4; Linux devices/arm-vgic-v3.rst,
+ * arm-vgic.rst, arm-vgic-its.rst). Of its own accord KVM resets only the ITS. An ITS keeps its
+ * tables, and a redistributor its pending messages, in guest memory: saving writes them there.
  */
 #include <stdlib.h>
 
 #include "arm.h"
 #include "lkvm/device.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
@@ -16,11 +18,12 @@
 /* Registers of the distributor; those of private interrupts are at the same offsets in the second
  * 64 KiB of a redistributor. */
 #define GICD_CTLR	0x0000U
-#define GICD_IGROUPR	0x0080U /* a bit for each interrupt, as the next five */
+#define GICD_IGROUPR	0x0080U /* a bit for each interrupt, as the next seven */
 #define GICD_ISENABLER	0x0100U
 #define GICD_ICENABLER	0x0180U
 #define GICD_ISPENDR	0x0200U
 #define GICD_ICPENDR	0x0280U
+#define GICD_ISACTIVER	0x0300U
 #define GICD_ICACTIVER	0x0380U
 #define GICD_IPRIORITYR 0x0400U /* a byte for each */
 #define GICD_ITARGETSR	0x0800U /* a byte for each; GICv2 */
@@ -51,51 +54,273 @@
 #define ICC_IGRPEN1	       ICC_REG(12U, 12U, 7U)
 #define ICC_CTLR_GUEST_BITS    3ULL /* CBPR, EOImode; the others say what the CPU has */
 
+/* Registers of an ITS. */
+#define GITS_CTLR    0x0000U
+#define GITS_CBASER  0x0080U
+#define GITS_CWRITER 0x0088U
+#define GITS_CREADR  0x0090U
+#define GITS_BASER   0x0100U
+
+/* Words for the shared interrupts, with so many bits for each. */
+#define SPI_WORDS(bits) (ARM_NR_SPIS * (bits) / 32)
+
+struct gic_dist {
+	u32 ctlr, igroupr[SPI_WORDS(1)], isenabler[SPI_WORDS(1)], ispendr[SPI_WORDS(1)];
+	u32 isactiver[SPI_WORDS(1)], ipriorityr[SPI_WORDS(8)], icfgr[SPI_WORDS(2)];
+	u32 itargetsr[SPI_WORDS(8)], irouter[SPI_WORDS(64)], level[SPI_WORDS(1)];
+};
+
+struct gic_cpu {
+	u32 propbaser[2], pendbaser[2], igroupr, isenabler, ispendr, isactiver;
+	u32 ipriorityr[8], icfgr, level, ctlr;
+	/* The CPU interface. */
+	u32 gicc_ctlr, gicc_pmr, gicc_bpr, gicc_abpr, gicc_apr0;
+	u64 icc_pmr, icc_bpr0, icc_bpr1, icc_ap0r0, icc_ap1r0, icc_ctlr, icc_igrpen0, icc_igrpen1;
+};
+
+struct gic_its {
+	u64 cbaser, cwriter, creadr, baser[8], ctlr;
+};
+
 struct gic_device {
 	struct device dev;
 	bool v3;
 	/* What KVM chose at first, the same for all interrupts and all vcpus. */
 	u32 icfgr, propbaser, pendbaser;
+	/* While it is saved or loaded. */
+	u32 kind;
+	struct gic_dist dist;
+	struct gic_cpu *cpus;
+	struct gic_its its;
 };
 
-/* Writes to one part of the controller, until the first that fails. */
-struct writer {
-	int fd;
-	u32 group;
-	u64 target; /* the vcpu, in the upper half of an attribute */
-	int error;
+enum { V2 = 1, V3 = 2 };
+enum reset_value {
+	TO_ZERO,
+	TO_ONES,
+	TO_SGIS, /* KVM's SGIs are enabled at first */
+	TO_ICFGR,
+	TO_PROPBASER,
+	TO_PENDBASER,
+	TO_HOST_BITS, /* as it is, without the bits that are the guest's */
+	TO_NOTHING,   /* not written: lines are the devices' */
 };
-
-static void put(struct writer *w, u32 offset, u32 value)
-{
-	if (!w->error)
-		w->error = arm_set_attr(w->fd, w->group, w->target | offset, &value);
-}
-
-static void put_range(struct writer *w, u32 offset, u32 first_irq, u32 nr_irqs, u32 bits, u32 value)
-{
-	for (u32 at = first_irq * bits / 8; at < (first_irq + nr_irqs) * bits / 8; at += 4)
-		put(w, offset + at, value);
-}
 
 /*
- * What shared and private interrupts have alike. A write to ISPENDR sets and clears on a GICv3, and
- * ICPENDR is ignored there; a GICv2 has both as the guest sees them.
+ * A register, or the registers of consecutive interrupts. Those that set bits have others, at
+ * @clear, that clear them first (on a GICv3 a write of pending bits does both, and the other is
+ * ignored).
  */
-static void reset_irqs(struct writer *w, u32 base, u32 first, u32 nr)
+struct gic_reg {
+	u32 versions, group, offset, clear;
+	enum reset_value reset;
+	u32 at, size, count; /* in the structure */
+};
+
+#define DIST  KVM_DEV_ARM_VGIC_GRP_DIST_REGS
+#define RDIST KVM_DEV_ARM_VGIC_GRP_REDIST_REGS
+#define ICC   KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS
+#define GICC  KVM_DEV_ARM_VGIC_GRP_CPU_REGS
+#define LEVEL KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO
+
+/* In the order in which they are written. SPI(register, bits): from interrupt 32 on. */
+#define SPI(reg, bits) ((reg) + 32 * (bits) / 8)
+#define GIC_DIST(X)                                                                          \
+	X(ctlr, V2 | V3, DIST, GICD_CTLR, 0, TO_ZERO)                                        \
+	X(igroupr, V3, DIST, SPI(GICD_IGROUPR, 1), 0, TO_ONES)                               \
+	X(isenabler, V2 | V3, DIST, SPI(GICD_ISENABLER, 1), SPI(GICD_ICENABLER, 1), TO_ZERO) \
+	X(ispendr, V2 | V3, DIST, SPI(GICD_ISPENDR, 1), SPI(GICD_ICPENDR, 1), TO_ZERO)       \
+	X(isactiver, V2 | V3, DIST, SPI(GICD_ISACTIVER, 1), SPI(GICD_ICACTIVER, 1), TO_ZERO) \
+	X(ipriorityr, V2 | V3, DIST, SPI(GICD_IPRIORITYR, 8), 0, TO_ZERO)                    \
+	X(icfgr, V2 | V3, DIST, SPI(GICD_ICFGR, 2), 0, TO_ICFGR)                             \
+	X(itargetsr, V2, DIST, SPI(GICD_ITARGETSR, 8), 0, TO_ZERO)                           \
+	X(irouter, V3, DIST, SPI(GICD_IROUTER, 64), 0, TO_ZERO)                              \
+	X(level, V3, LEVEL, 32, 0, TO_NOTHING)
+
+/* A GICv3 has private interrupts in redistributors, a GICv2 for each CPU in the distributor. */
+#define SGI(reg) (GICR_SGI_BASE + (reg))
+#define GIC_CPU_V3(X)                                                              \
+	X(propbaser, V3, RDIST, GICR_PROPBASER, 0, TO_PROPBASER)                   \
+	X(pendbaser, V3, RDIST, GICR_PENDBASER, 0, TO_PENDBASER)                   \
+	X(igroupr, V3, RDIST, SGI(GICD_IGROUPR), 0, TO_ONES)                       \
+	X(isenabler, V3, RDIST, SGI(GICD_ISENABLER), SGI(GICD_ICENABLER), TO_SGIS) \
+	X(ispendr, V3, RDIST, SGI(GICD_ISPENDR), SGI(GICD_ICPENDR), TO_ZERO)       \
+	X(isactiver, V3, RDIST, SGI(GICD_ISACTIVER), SGI(GICD_ICACTIVER), TO_ZERO) \
+	X(ipriorityr, V3, RDIST, SGI(GICD_IPRIORITYR), 0, TO_ZERO)                 \
+	X(icfgr, V3, RDIST, SGI(GICD_ICFGR + 4), 0, TO_NOTHING)                    \
+	X(level, V3, LEVEL, 0, 0, TO_NOTHING)                                      \
+	X(icc_igrpen1, V3, ICC, ICC_IGRPEN1, 0, TO_ZERO)                           \
+	X(icc_igrpen0, V3, ICC, ICC_IGRPEN0, 0, TO_ZERO)                           \
+	X(icc_pmr, V3, ICC, ICC_PMR, 0, TO_ZERO)                                   \
+	X(icc_bpr0, V3, ICC, ICC_BPR0, 0, TO_ZERO)                                 \
+	X(icc_bpr1, V3, ICC, ICC_BPR1, 0, TO_ZERO)                                 \
+	X(icc_ap0r0, V3, ICC, ICC_AP0R0, 0, TO_ZERO)                               \
+	X(icc_ap1r0, V3, ICC, ICC_AP1R0, 0, TO_ZERO)                               \
+	X(icc_ctlr, V3, ICC, ICC_CTLR, 0, TO_HOST_BITS)                            \
+	X(ctlr, V3, RDIST, GICR_CTLR, 0, TO_ZERO)
+#define GIC_CPU_V2(X)                                                   \
+	X(isenabler, V2, DIST, GICD_ISENABLER, GICD_ICENABLER, TO_SGIS) \
+	X(ispendr, V2, DIST, GICD_ISPENDR, GICD_ICPENDR, TO_ZERO)       \
+	X(isactiver, V2, DIST, GICD_ISACTIVER, GICD_ICACTIVER, TO_ZERO) \
+	X(ipriorityr, V2, DIST, GICD_IPRIORITYR, 0, TO_ZERO)            \
+	X(gicc_ctlr, V2, GICC, GICC_CTLR, 0, TO_ZERO)                   \
+	X(gicc_pmr, V2, GICC, GICC_PMR, 0, TO_ZERO)                     \
+	X(gicc_bpr, V2, GICC, GICC_BPR, 0, TO_ZERO)                     \
+	X(gicc_abpr, V2, GICC, GICC_ABPR, 0, TO_ZERO)                   \
+	X(gicc_apr0, V2, GICC, GICC_APR0, 0, TO_ZERO)
+
+#define REG(type, name, versions, group, offset, clear, reset) \
+	{ versions,                                            \
+	  group,                                               \
+	  offset,                                              \
+	  clear,                                               \
+	  reset,                                               \
+	  offsetof(type, name),                                \
+	  group == ICC ? 8 : 4,                                \
+	  sizeof(((type *)0)->name) / (group == ICC ? 8 : 4) },
+#define REG_DIST(...) REG(struct gic_dist, __VA_ARGS__)
+#define REG_CPU(...)  REG(struct gic_cpu, __VA_ARGS__)
+static const struct gic_reg dist_regs[] = { GIC_DIST(REG_DIST) };
+static const struct gic_reg cpu_regs[] = { GIC_CPU_V3(REG_CPU) GIC_CPU_V2(REG_CPU) };
+
+/* The same as fields: each once, words or sysregs. */
+#define FIELD(type, reg, group)          \
+	{ .name = #reg,                  \
+	  .offset = offsetof(type, reg), \
+	  .size = group == ICC ? 8 : 4,  \
+	  .count = sizeof(((type *)0)->reg) / (group == ICC ? 8 : 4) },
+#define FIELD_DIST(name, versions, group, offset, clear, reset) FIELD(struct gic_dist, name, group)
+#define FIELD_CPU(name, versions, group, offset, clear, reset)	FIELD(struct gic_cpu, name, group)
+static const struct state_field dist_fields[] = { GIC_DIST(FIELD_DIST) };
+static const struct state_field cpu_fields[] = {
+	GIC_CPU_V3(FIELD_CPU) STATE_VALUE(struct gic_cpu, gicc_ctlr),
+	STATE_VALUE(struct gic_cpu, gicc_pmr),
+	STATE_VALUE(struct gic_cpu, gicc_bpr),
+	STATE_VALUE(struct gic_cpu, gicc_abpr),
+	STATE_VALUE(struct gic_cpu, gicc_apr0),
+};
+
+/* In the order in which they are written: the base resets the pointers, and the last enables. */
+static const struct {
+	u32 offset, at;
+} its_regs[] = {
+	{ GITS_CBASER, offsetof(struct gic_its, cbaser) },
+	{ GITS_CWRITER, offsetof(struct gic_its, cwriter) },
+	{ GITS_CREADR, offsetof(struct gic_its, creadr) },
+	{ GITS_BASER, offsetof(struct gic_its, baser[0]) },
+	{ GITS_BASER + 8, offsetof(struct gic_its, baser[1]) },
+	{ GITS_BASER + 16, offsetof(struct gic_its, baser[2]) },
+	{ GITS_BASER + 24, offsetof(struct gic_its, baser[3]) },
+	{ GITS_BASER + 32, offsetof(struct gic_its, baser[4]) },
+	{ GITS_BASER + 40, offsetof(struct gic_its, baser[5]) },
+	{ GITS_BASER + 48, offsetof(struct gic_its, baser[6]) },
+	{ GITS_BASER + 56, offsetof(struct gic_its, baser[7]) },
+	{ GITS_CTLR, offsetof(struct gic_its, ctlr) },
+};
+static const struct state_field its_fields[] = {
+	STATE_VALUE(struct gic_its, cbaser), STATE_VALUE(struct gic_its, cwriter),
+	STATE_VALUE(struct gic_its, creadr), STATE_ARRAY(struct gic_its, baser),
+	STATE_VALUE(struct gic_its, ctlr),
+};
+
+/* One part of the controller. */
+struct part {
+	const struct gic_device *gic;
+	int fd;
+	u64 target; /* the vcpu, in the upper half of an attribute */
+	const struct gic_reg *regs;
+	size_t nr_regs;
+};
+
+static u64 attr_of(const struct part *p, const struct gic_reg *r, u32 offset, u32 i)
 {
-	put_range(w, base + GICD_ICENABLER, first, nr, 1, ~0U);
-	put_range(w, base + GICD_ISPENDR, first, nr, 1, 0);
-	put_range(w, base + GICD_ICPENDR, first, nr, 1, ~0U);
-	put_range(w, base + GICD_ICACTIVER, first, nr, 1, ~0U);
-	put_range(w, base + GICD_IPRIORITYR, first, nr, 8, 0);
+	/* Levels are told by the number of the first of 32 interrupts. */
+	return p->target | (offset + i * (r->group == LEVEL ? 32 : r->size));
 }
 
-/* KVM's SGIs are enabled at first. */
-static void reset_private_irqs(struct writer *w, u32 base)
+static int reset_value(const struct part *p, const struct gic_reg *r, u32 i, u64 *value)
 {
-	reset_irqs(w, base, 0, 32);
-	put(w, base + GICD_ISENABLER, ALL_SGIS);
+	int ret = 0;
+
+	switch (r->reset) {
+	case TO_ONES:
+		*value = ~0U;
+		break;
+	case TO_SGIS:
+		*value = ALL_SGIS;
+		break;
+	case TO_ICFGR:
+		*value = p->gic->icfgr;
+		break;
+	case TO_PROPBASER:
+		*value = i ? 0 : p->gic->propbaser;
+		break;
+	case TO_PENDBASER:
+		*value = i ? 0 : p->gic->pendbaser;
+		break;
+	case TO_HOST_BITS:
+		ret = arm_get_attr(p->fd, r->group, attr_of(p, r, r->offset, i), value);
+		*value &= ~ICC_CTLR_GUEST_BITS;
+		break;
+	default:
+		*value = 0;
+	}
+	return ret;
+}
+
+/* @obj NULL: to the values of a reset. */
+static int write_reg(const struct part *p, const struct gic_reg *r, const u8 *obj)
+{
+	const u32 ones = ~0U;
+	int ret = 0;
+
+	if (!obj && r->reset == TO_NOTHING)
+		return 0;
+	for (u32 i = 0; i < r->count && !ret; i++) {
+		u64 value = 0;
+
+		if (r->clear)
+			ret = arm_set_attr(p->fd, r->group, attr_of(p, r, r->clear, i), &ones);
+		if (!ret && obj)
+			memcpy(&value, obj + r->at + i * r->size, r->size);
+		else if (!ret)
+			ret = reset_value(p, r, i, &value);
+		if (!ret)
+			ret = arm_set_attr(p->fd, r->group, attr_of(p, r, r->offset, i), &value);
+	}
+	return ret;
+}
+
+static int read_reg(const struct part *p, const struct gic_reg *r, u8 *obj)
+{
+	int ret = 0;
+
+	for (u32 i = 0; i < r->count && !ret; i++)
+		ret = arm_get_attr(p->fd, r->group, attr_of(p, r, r->offset, i),
+				   obj + r->at + i * r->size);
+	return ret;
+}
+
+static int write_part(const struct part *p, const void *obj)
+{
+	u32 version = p->gic->v3 ? V3 : V2;
+	int ret = 0;
+
+	for (size_t i = 0; i < p->nr_regs && !ret; i++)
+		if (p->regs[i].versions & version)
+			ret = write_reg(p, &p->regs[i], obj);
+	return ret;
+}
+
+static int read_part(const struct part *p, void *obj)
+{
+	u32 version = p->gic->v3 ? V3 : V2;
+	int ret = 0;
+
+	for (size_t i = 0; i < p->nr_regs && !ret; i++)
+		if (p->regs[i].versions & version)
+			ret = read_reg(p, &p->regs[i], obj);
+	return ret;
 }
 
 /* The redistributor of a GICv3 is told by affinities, packed into 32 bits. */
@@ -106,85 +331,156 @@ static u64 v3_target(const struct vcpu *vcpu)
 	return ((mpidr >> 32 & 0xff) << 24 | (mpidr & 0xffffff)) << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT;
 }
 
-static int reset_v3_cpu(const struct gic_device *gic, int fd, const struct vcpu *vcpu)
+static struct part dist_part(const struct gic_device *gic)
 {
-	static const u16 zeroed[] = {
-		ICC_IGRPEN1, ICC_IGRPEN0, ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_AP0R0, ICC_AP1R0,
-	};
-	struct writer w = { fd, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, v3_target(vcpu), 0 };
-	u64 value = 0;
-	int ret;
-
-	/* Messages first: the tables' addresses may not change while they are enabled. */
-	put(&w, GICR_CTLR, 0);
-	put(&w, GICR_PROPBASER, gic->propbaser);
-	put(&w, GICR_PROPBASER + 4, 0);
-	put(&w, GICR_PENDBASER, gic->pendbaser);
-	put(&w, GICR_PENDBASER + 4, 0);
-	put(&w, GICR_SGI_BASE + GICD_IGROUPR, ~0U);
-	reset_private_irqs(&w, GICR_SGI_BASE);
-	ret = w.error;
-	for (size_t i = 0; i < ARRAY_SIZE(zeroed) && !ret; i++)
-		ret = arm_set_attr(fd, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, w.target | zeroed[i],
-				   &value);
-	if (!ret)
-		ret = arm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, w.target | ICC_CTLR,
-				   &value);
-	value &= ~ICC_CTLR_GUEST_BITS;
-	if (!ret)
-		ret = arm_set_attr(fd, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, w.target | ICC_CTLR,
-				   &value);
-	return ret;
+	return (struct part){ gic, gic->dev.vm->arch->gic.fd, 0, dist_regs, ARRAY_SIZE(dist_regs) };
 }
 
-static int reset_v3(const struct gic_device *gic, struct vm *vm)
+static struct part cpu_part(const struct gic_device *gic, const struct vcpu *vcpu)
 {
-	int fd = vm->arch->gic.fd, its_fd = vm->arch->gic.its_fd, ret = 0;
-	struct writer w = { fd, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0, 0 };
+	u64 target = gic->v3 ? v3_target(vcpu) : (u64)vcpu->id << KVM_DEV_ARM_VGIC_CPUID_SHIFT;
 
-	if (its_fd >= 0)
-		ret = arm_set_attr(its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_ITS_CTRL_RESET,
-				   NULL);
-	put(&w, GICD_CTLR, 0);
-	put_range(&w, GICD_IGROUPR, 32, ARM_NR_SPIS, 1, ~0U);
-	reset_irqs(&w, 0, 32, ARM_NR_SPIS);
-	put_range(&w, GICD_ICFGR, 32, ARM_NR_SPIS, 2, gic->icfgr);
-	put_range(&w, GICD_IROUTER, 32, ARM_NR_SPIS, 64, 0);
-	if (!ret)
-		ret = w.error;
-	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
-		ret = reset_v3_cpu(gic, fd, vm->vcpus[i]);
-	return ret;
+	return (struct part){ gic, gic->dev.vm->arch->gic.fd, target, cpu_regs,
+			      ARRAY_SIZE(cpu_regs) };
 }
 
-static int reset_v2(const struct gic_device *gic, struct vm *vm)
+/* @dist and @cpus NULL: a reset. */
+static int write_all(const struct gic_device *gic, const struct gic_dist *dist,
+		     const struct gic_cpu *cpus)
 {
-	static const u32 zeroed[] = { GICC_CTLR, GICC_PMR, GICC_BPR, GICC_ABPR, GICC_APR0 };
-	struct writer w = { vm->arch->gic.fd, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0, 0 };
+	struct vm *vm = gic->dev.vm;
+	struct part part = dist_part(gic);
+	const u32 off = 0;
+	int ret = write_part(&part, dist);
 
-	put(&w, GICD_CTLR, 0);
-	reset_irqs(&w, 0, 32, ARM_NR_SPIS);
-	put_range(&w, GICD_ICFGR, 32, ARM_NR_SPIS, 2, gic->icfgr);
-	put_range(&w, GICD_ITARGETSR, 32, ARM_NR_SPIS, 8, 0);
-	for (u32 i = 0; i < vm->nr_vcpus; i++) {
-		w.target = (u64)i << KVM_DEV_ARM_VGIC_CPUID_SHIFT;
-		w.group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS;
-		reset_private_irqs(&w, 0);
-		w.group = KVM_DEV_ARM_VGIC_GRP_CPU_REGS;
-		for (size_t r = 0; r < ARRAY_SIZE(zeroed); r++)
-			put(&w, zeroed[r], 0);
+	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++) {
+		part = cpu_part(gic, vm->vcpus[i]);
+		/* The tables' addresses may not change while messages are enabled. */
+		if (gic->v3)
+			ret = arm_set_attr(part.fd, RDIST, part.target | GICR_CTLR, &off);
+		if (!ret)
+			ret = write_part(&part, cpus ? &cpus[i] : NULL);
 	}
-	return w.error;
+	return ret;
+}
+
+static int its_control(const struct gic_device *gic, u64 what)
+{
+	int fd = gic->dev.vm->arch->gic.its_fd;
+
+	return fd < 0 ? 0 : arm_set_attr(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, what, NULL);
 }
 
 static void gic_reset(struct device *dev)
 {
 	const struct gic_device *gic = container_of(dev, struct gic_device, dev);
-	int ret = gic->v3 ? reset_v3(gic, dev->vm) : reset_v2(gic, dev->vm);
+	int ret = its_control(gic, KVM_DEV_ARM_ITS_CTRL_RESET);
 
+	if (!ret)
+		ret = write_all(gic, NULL, NULL);
 	if (ret)
 		warn("the interrupt controller cannot be reset: %s", strerror(-ret));
 }
+
+/* State */
+
+static int save_its(struct gic_device *gic)
+{
+	const struct arm_gic *a = &gic->dev.vm->arch->gic;
+	int ret;
+
+	if (a->its_fd < 0)
+		return 0;
+	ret = arm_set_attr(a->fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES,
+			   NULL);
+	if (!ret)
+		ret = its_control(gic, KVM_DEV_ARM_ITS_SAVE_TABLES);
+	for (size_t i = 0; i < ARRAY_SIZE(its_regs) && !ret; i++)
+		ret = arm_get_attr(a->its_fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, its_regs[i].offset,
+				   (u8 *)&gic->its + its_regs[i].at);
+	return ret;
+}
+
+static int load_its(struct gic_device *gic)
+{
+	int fd = gic->dev.vm->arch->gic.its_fd;
+	int ret = its_control(gic, KVM_DEV_ARM_ITS_CTRL_RESET);
+
+	for (size_t i = 0; i < ARRAY_SIZE(its_regs) && fd >= 0 && !ret; i++) {
+		if (its_regs[i].offset == GITS_CTLR)
+			ret = its_control(gic, KVM_DEV_ARM_ITS_RESTORE_TABLES);
+		if (!ret)
+			ret = arm_set_attr(fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, its_regs[i].offset,
+					   (u8 *)&gic->its + its_regs[i].at);
+	}
+	return ret;
+}
+
+static int gic_save(void *obj)
+{
+	struct gic_device *gic = obj;
+	struct vm *vm = gic->dev.vm;
+	struct part part = dist_part(gic);
+	int ret = read_part(&part, &gic->dist);
+
+	gic->kind = vm->arch->gic.kind;
+	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++) {
+		part = cpu_part(gic, vm->vcpus[i]);
+		ret = read_part(&part, &gic->cpus[i]);
+	}
+	if (!ret)
+		ret = save_its(gic);
+	if (ret)
+		err("interrupt controller: its registers cannot be read: %s", strerror(-ret));
+	return ret;
+}
+
+static int gic_check(const void *obj)
+{
+	const struct gic_device *gic = obj;
+
+	return gic->kind == gic->dev.vm->arch->gic.kind ? 0 : -EINVAL;
+}
+
+/* Redistributors before the ITS, which sends to them. */
+static int gic_load(void *obj)
+{
+	struct gic_device *gic = obj;
+	int ret = write_all(gic, &gic->dist, gic->cpus);
+
+	if (!ret)
+		ret = load_its(gic);
+	if (ret)
+		err("interrupt controller: its registers cannot be written: %s", strerror(-ret));
+	return ret;
+}
+
+static u32 nr_cpus(const void *obj)
+{
+	return ((const struct gic_device *)obj)->dev.vm->nr_vcpus;
+}
+
+static const struct device_state dist_state = { .version = 1, STATE_TABLE(dist_fields) };
+static const struct device_state cpu_state = { .version = 1, STATE_TABLE(cpu_fields) };
+static const struct device_state its_state = { .version = 1, STATE_TABLE(its_fields) };
+
+static const struct state_field gic_fields[] = {
+	STATE_VALUE(struct gic_device, kind),
+	STATE_PART(struct gic_device, dist, &dist_state),
+	STATE_PARTS_AT(struct gic_device, cpus, nr_cpus, &cpu_state),
+	STATE_PART(struct gic_device, its, &its_state),
+};
+
+static const struct device_state gic_state = {
+	.version = 1,
+	STATE_TABLE(gic_fields),
+	.device_at = offsetof(struct gic_device, dev),
+	.save = gic_save,
+	.check = gic_check,
+	.load = gic_load,
+};
+
+/* The device */
 
 static int gic_realize(struct device *dev, struct vm *vm)
 {
@@ -192,6 +488,8 @@ static int gic_realize(struct device *dev, struct vm *vm)
 	int fd = vm->arch->gic.fd, ret;
 	u64 target;
 
+	gic->kind = vm->arch->gic.kind;
+	gic->cpus = xcalloc(vm->nr_vcpus, sizeof(gic->cpus[0]));
 	gic->v3 = vm->arch->gic.kind == IRQCHIP_GICV3 || vm->arch->gic.kind == IRQCHIP_GICV3_ITS;
 	ret = arm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, GICD_ICFGR + 32 / 4, &gic->icfgr);
 	if (!ret && gic->v3) {
@@ -207,14 +505,21 @@ static int gic_realize(struct device *dev, struct vm *vm)
 	return ret;
 }
 
+static void gic_free(struct gic_device *gic)
+{
+	free(gic->cpus);
+	free(gic);
+}
+
 static void gic_device_destroy(struct device *dev)
 {
-	free(container_of(dev, struct gic_device, dev));
+	gic_free(container_of(dev, struct gic_device, dev));
 }
 
 static const struct device_ops gic_device_ops = {
 	.realize = gic_realize,
 	.reset = gic_reset,
+	.state = &gic_state,
 	.destroy = gic_device_destroy,
 };
 
@@ -227,7 +532,7 @@ int arm_gic_add_devices(struct vm *vm)
 	gic->dev.ops = &gic_device_ops;
 	ret = device_add(vm, &gic->dev);
 	if (ret) {
-		free(gic);
+		gic_free(gic);
 		return ret;
 	}
 	if (vm->arch->gic.kind != IRQCHIP_GICV2M)

@@ -9,7 +9,7 @@
 #include "arm.h"
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
-#include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -63,11 +63,8 @@ static const struct bus_ops gicv2m_bus_ops = { gicv2m_read, gicv2m_write };
 static int gicv2m_realize(struct device *dev, struct vm *vm)
 {
 	struct gicv2m *frame = container_of(dev, struct gicv2m, dev);
-	int ret = bus_add(&vm->mmio, frame->base, FRAME_SIZE, &gicv2m_bus_ops, frame, dev->name);
 
-	if (ret)
-		err("%s: cannot claim address 0x%llx: %s", dev->name, frame->base, strerror(-ret));
-	return ret;
+	return device_claim_mmio(dev, frame->base, FRAME_SIZE, &gicv2m_bus_ops, frame);
 }
 
 static void gicv2m_destroy(struct device *dev)
@@ -80,6 +77,7 @@ static void gicv2m_destroy(struct device *dev)
 
 static const struct device_ops gicv2m_ops = {
 	.realize = gicv2m_realize,
+	.state = &no_state,
 	.destroy = gicv2m_destroy,
 };
 

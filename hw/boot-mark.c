@@ -9,6 +9,7 @@
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -17,11 +18,6 @@ struct boot_mark {
 	struct arch_place place;
 	_Atomic u64 since; /* when the VM was reset, now_ns(); 0: never */
 };
-
-static struct bus *boot_mark_bus(struct boot_mark *b)
-{
-	return b->place.pio ? &b->dev.vm->pio : &b->dev.vm->mmio;
-}
 
 static void boot_mark_write(void *opaque, u64 offset, const void *data, u32 len)
 {
@@ -43,13 +39,8 @@ static const struct bus_ops boot_mark_bus_ops = {
 static int boot_mark_realize(struct device *dev, struct vm *vm)
 {
 	struct boot_mark *b = container_of(dev, struct boot_mark, dev);
-	int ret = bus_add(boot_mark_bus(b), b->place.base, b->place.size, &boot_mark_bus_ops, b,
-			  dev->name);
 
-	if (ret)
-		err("%s: cannot claim address 0x%llx: %s", dev->name, b->place.base,
-		    strerror(-ret));
-	return ret;
+	return device_claim(dev, &b->place, &boot_mark_bus_ops, b);
 }
 
 static void boot_mark_reset(struct device *dev)
@@ -61,13 +52,14 @@ static void boot_mark_destroy(struct device *dev)
 {
 	struct boot_mark *b = container_of(dev, struct boot_mark, dev);
 
-	bus_remove(boot_mark_bus(b), b->place.base);
+	device_release(dev, &b->place);
 	free(b);
 }
 
 static const struct device_ops boot_mark_ops = {
 	.realize = boot_mark_realize,
 	.reset = boot_mark_reset,
+	.state = &no_state, /* when this process began is nothing of the guest's */
 	.destroy = boot_mark_destroy,
 };
 

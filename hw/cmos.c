@@ -15,7 +15,7 @@
 #include "lkvm/device.h"
 #include "lkvm/fdt.h"
 #include "lkvm/hw.h"
-#include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -76,11 +76,6 @@ struct cmos {
 	s64 offset; /* seconds that the guest's clock is ahead of the host's */
 	s64 read_c; /* host time of the last read of register C, ns */
 };
-
-static struct bus *cmos_bus(const struct cmos *c)
-{
-	return c->place.pio ? &c->dev.vm->pio : &c->dev.vm->mmio;
-}
 
 static s64 host_ns(void)
 {
@@ -338,15 +333,11 @@ static void cmos_reset(struct device *dev)
 static int cmos_realize(struct device *dev, struct vm *vm)
 {
 	struct cmos *c = container_of(dev, struct cmos, dev);
-	int ret = bus_add(cmos_bus(c), c->place.base, 2, &cmos_bus_ops, c, dev->name);
+	int ret = device_claim(dev, &c->place, &cmos_bus_ops, c);
 
-	if (ret) {
-		err("%s: cannot claim address 0x%llx: %s", dev->name, c->place.base,
-		    strerror(-ret));
-		return ret;
-	}
-	cmos_reset(dev);
-	return 0;
+	if (!ret)
+		cmos_reset(dev);
+	return ret;
 }
 
 static void cmos_describe_acpi(struct device *dev, struct aml *aml)
@@ -386,13 +377,31 @@ static void cmos_destroy(struct device *dev)
 {
 	struct cmos *c = container_of(dev, struct cmos, dev);
 
-	bus_remove(cmos_bus(c), c->place.base);
+	device_release(dev, &c->place);
 	cmos_free(c);
 }
+
+/*
+ * Nothing of it runs by itself: the clock is the host's, also where the state is loaded; flags that
+ * rise while the VM is paused are worked out when the guest looks.
+ */
+static const struct state_field cmos_fields[] = {
+	STATE_UP_TO(struct cmos, index, CMOS_SIZE - 1),
+	STATE_ARRAY(struct cmos, ram),
+	STATE_VALUE(struct cmos, offset),
+	STATE_VALUE(struct cmos, read_c),
+};
+
+static const struct device_state cmos_state = {
+	.version = 1,
+	STATE_TABLE(cmos_fields),
+	.device_at = offsetof(struct cmos, dev),
+};
 
 static const struct device_ops cmos_ops = {
 	.realize = cmos_realize,
 	.reset = cmos_reset,
+	.state = &cmos_state,
 	.describe_fdt = cmos_describe_fdt,
 	.describe_acpi = cmos_describe_acpi,
 	.destroy = cmos_destroy,
@@ -413,6 +422,7 @@ int mc146818_create(struct vm *vm, const struct arch_place *place)
 	c->dev.name = "cmos-rtc";
 	c->dev.ops = &cmos_ops;
 	c->place = *place;
+	c->place.size = 2;
 	pthread_mutex_init(&c->lock, NULL);
 	ret = device_add(vm, &c->dev);
 	if (ret)

@@ -8,7 +8,7 @@
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
-#include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -16,11 +16,6 @@ struct debug_exit {
 	struct device dev;
 	struct arch_place place;
 };
-
-static struct bus *debug_exit_bus(struct debug_exit *d)
-{
-	return d->place.pio ? &d->dev.vm->pio : &d->dev.vm->mmio;
-}
 
 static void debug_exit_write(void *opaque, u64 offset, const void *data, u32 len)
 {
@@ -39,25 +34,21 @@ static const struct bus_ops debug_exit_bus_ops = {
 static int debug_exit_realize(struct device *dev, struct vm *vm)
 {
 	struct debug_exit *d = container_of(dev, struct debug_exit, dev);
-	int ret = bus_add(debug_exit_bus(d), d->place.base, d->place.size, &debug_exit_bus_ops, d,
-			  dev->name);
 
-	if (ret)
-		err("%s: cannot claim address 0x%llx: %s", dev->name, d->place.base,
-		    strerror(-ret));
-	return ret;
+	return device_claim(dev, &d->place, &debug_exit_bus_ops, d);
 }
 
 static void debug_exit_destroy(struct device *dev)
 {
 	struct debug_exit *d = container_of(dev, struct debug_exit, dev);
 
-	bus_remove(debug_exit_bus(d), d->place.base);
+	device_release(dev, &d->place);
 	free(d);
 }
 
 static const struct device_ops debug_exit_ops = {
 	.realize = debug_exit_realize,
+	.state = &no_state,
 	.destroy = debug_exit_destroy,
 };
 

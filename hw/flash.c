@@ -14,6 +14,7 @@
 #include "lkvm/fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -410,14 +411,11 @@ static void flash_reset(struct device *dev)
 static int flash_realize(struct device *dev, struct vm *vm)
 {
 	struct flash *f = container_of(dev, struct flash, dev);
-	int ret = bus_add(&vm->mmio, f->base, f->size, &flash_bus_ops, f, dev->name);
+	int ret = device_claim_mmio(dev, f->base, f->size, &flash_bus_ops, f);
 
-	if (ret) {
-		err("%s: cannot claim address 0x%llx: %s", dev->name, f->base, strerror(-ret));
-		return ret;
-	}
-	flash_reset(dev);
-	return 0;
+	if (!ret)
+		flash_reset(dev);
+	return ret;
 }
 
 /* EDK2 keeps its variables in the flash with this label. */
@@ -452,9 +450,45 @@ static void flash_destroy(struct device *dev)
 	flash_free(f);
 }
 
+/* What the guest said of a buffer is checked when it said it, and here again. */
+static int flash_check(const void *obj)
+{
+	const struct flash *f = obj;
+
+	if (f->buffer_left > f->buffer_len || f->buffer_len % BANK_WIDTH ||
+	    !range_within(f->buffer_offset, f->buffer_len, 0, f->size))
+		return -EINVAL;
+	return 0;
+}
+
+static u32 nr_blocks(const void *obj)
+{
+	return (u32)(((const struct flash *)obj)->size / BLOCK_SIZE);
+}
+
+/* The array is the file's, as a disk's contents are. */
+static const struct state_field flash_fields[] = {
+	STATE_UP_TO(struct flash, mode, MODE_QUERY),
+	STATE_UP_TO(struct flash, state, STATE_OTP),
+	STATE_VALUE(struct flash, status),
+	STATE_ARRAY(struct flash, buffer),
+	STATE_UP_TO(struct flash, buffer_len, BUFFER_SIZE),
+	STATE_UP_TO(struct flash, buffer_left, BUFFER_SIZE),
+	STATE_VALUE(struct flash, buffer_offset),
+	STATE_AT(struct flash, locks, nr_blocks),
+};
+
+static const struct device_state flash_state = {
+	.version = 1,
+	STATE_TABLE(flash_fields),
+	.device_at = offsetof(struct flash, dev),
+	.check = flash_check,
+};
+
 static const struct device_ops flash_ops = {
 	.realize = flash_realize,
 	.reset = flash_reset,
+	.state = &flash_state,
 	.describe_fdt = flash_describe_fdt,
 	.destroy = flash_destroy,
 };

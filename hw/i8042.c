@@ -9,7 +9,7 @@
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
-#include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -243,11 +243,10 @@ static int i8042_realize(struct device *dev, struct vm *vm)
 	struct i8042 *k = container_of(dev, struct i8042, dev);
 
 	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
-		int ret = bus_add(&vm->pio, ports[i].port, 1, &ports[i].ops, k, dev->name);
+		int ret = device_claim_pio(dev, ports[i].port, 1, &ports[i].ops, k);
 
 		if (!ret)
 			continue;
-		err("%s: cannot claim port 0x%llx: %s", dev->name, ports[i].port, strerror(-ret));
 		while (i--)
 			bus_remove(&vm->pio, ports[i].port);
 		return ret;
@@ -269,6 +268,18 @@ static void i8042_destroy(struct device *dev)
 	i8042_free(container_of(dev, struct i8042, dev));
 }
 
+static const struct state_field i8042_fields[] = {
+	STATE_VALUE(struct i8042, status), STATE_VALUE(struct i8042, output),
+	STATE_VALUE(struct i8042, mode),   STATE_VALUE(struct i8042, pending),
+	STATE_VALUE(struct i8042, port_a),
+};
+
+static const struct device_state i8042_state = {
+	.version = 1,
+	STATE_TABLE(i8042_fields),
+	.device_at = offsetof(struct i8042, dev),
+};
+
 /*
  * Not described in ACPI, and the FADT says that there is none: Linux then leaves the ports alone
  * until it reboots.
@@ -276,6 +287,7 @@ static void i8042_destroy(struct device *dev)
 static const struct device_ops i8042_ops = {
 	.realize = i8042_realize,
 	.reset = i8042_reset,
+	.state = &i8042_state,
 	.destroy = i8042_destroy,
 };
 

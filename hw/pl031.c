@@ -11,6 +11,7 @@
 #include "lkvm/fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 #include "primecell.h"
@@ -42,6 +43,7 @@ struct pl031 {
 	u32 match, load;
 	bool awaited; /* the match lies ahead */
 	bool raw, mask;
+	bool quiesced; /* the alarm waits for the VM to go on */
 };
 
 static u64 host_ns(void)
@@ -72,11 +74,11 @@ static void check_alarm(struct pl031 *rtc)
 	u32 ahead = rtc->match - guest_time(rtc, host);
 	u64 wait = 0;
 
-	if (rtc->awaited && (ahead == 0 || ahead >= BIT(31))) {
+	if (rtc->awaited && !rtc->quiesced && (ahead == 0 || ahead >= BIT(31))) {
 		rtc->awaited = false;
 		rtc->raw = true;
 		update_irq(rtc);
-	} else if (rtc->awaited) {
+	} else if (rtc->awaited && !rtc->quiesced) {
 		wait = MIN(ahead * NSEC - host % NSEC, ALARM_RECHECK_NS);
 	}
 	event_timer_set(&rtc->alarm, wait);
@@ -198,21 +200,17 @@ static int pl031_realize(struct device *dev, struct vm *vm)
 	struct pl031 *rtc = container_of(dev, struct pl031, dev);
 	int ret;
 
-	ret = irq_line_init(&rtc->irq, &vm->irqs, rtc->place.gsi, false);
-	if (ret) {
-		err("%s: cannot set up interrupt %u: %s", dev->name, rtc->place.gsi,
-		    strerror(-ret));
+	ret = device_claim_irq(dev, &rtc->irq, rtc->place.gsi, false);
+	if (ret)
 		return ret;
-	}
 	ret = event_timer_init(&rtc->alarm, &vm->loop, on_alarm, rtc);
 	if (ret) {
 		err("%s: cannot make a timer: %s", dev->name, strerror(-ret));
 		goto no_timer;
 	}
-	ret = bus_add(&vm->mmio, rtc->place.base, rtc->place.size, &pl031_bus_ops, rtc, dev->name);
+	ret = device_claim(dev, &rtc->place, &pl031_bus_ops, rtc);
 	if (!ret)
 		return 0;
-	err("%s: cannot claim address 0x%llx: %s", dev->name, rtc->place.base, strerror(-ret));
 	event_timer_destroy(&rtc->alarm);
 no_timer:
 	irq_line_destroy(&rtc->irq);
@@ -238,15 +236,59 @@ static void pl031_destroy(struct device *dev)
 {
 	struct pl031 *rtc = container_of(dev, struct pl031, dev);
 
-	bus_remove(&dev->vm->mmio, rtc->place.base);
+	device_release(dev, &rtc->place);
 	event_timer_destroy(&rtc->alarm);
 	irq_line_destroy(&rtc->irq);
 	pl031_free(rtc);
 }
 
+static void set_quiesced(struct pl031 *rtc, bool quiesced)
+{
+	pthread_mutex_lock(&rtc->lock);
+	rtc->quiesced = quiesced;
+	check_alarm(rtc);
+	pthread_mutex_unlock(&rtc->lock);
+}
+
+static void pl031_quiesce(struct device *dev)
+{
+	set_quiesced(container_of(dev, struct pl031, dev), true);
+}
+
+static void pl031_resume(struct device *dev)
+{
+	set_quiesced(container_of(dev, struct pl031, dev), false);
+}
+
+static int pl031_load(void *obj)
+{
+	struct pl031 *rtc = obj;
+
+	update_irq(rtc);
+	check_alarm(rtc);
+	return 0;
+}
+
+/* The time is the host's, also where the state is loaded: an alarm that passed comes at once. */
+static const struct state_field pl031_fields[] = {
+	STATE_VALUE(struct pl031, offset), STATE_VALUE(struct pl031, match),
+	STATE_VALUE(struct pl031, load),   STATE_BOOL(struct pl031, awaited),
+	STATE_BOOL(struct pl031, raw),	   STATE_BOOL(struct pl031, mask),
+};
+
+static const struct device_state pl031_state = {
+	.version = 1,
+	STATE_TABLE(pl031_fields),
+	.device_at = offsetof(struct pl031, dev),
+	.load = pl031_load,
+};
+
 static const struct device_ops pl031_ops = {
 	.realize = pl031_realize,
 	.reset = pl031_reset,
+	.quiesce = pl031_quiesce,
+	.resume = pl031_resume,
+	.state = &pl031_state,
 	.describe_fdt = pl031_describe_fdt,
 	.destroy = pl031_destroy,
 };

@@ -11,6 +11,7 @@
 #include "lkvm/fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 #include "primecell.h"
@@ -43,7 +44,8 @@ struct pl061 {
 	u8 latch; /* what the guest wrote, driven where dir says so */
 	u8 input; /* what comes from outside */
 	u8 dir, is, ibe, iev, ie, afsel;
-	u8 edges; /* seen and not cleared */
+	u8 edges;		/* seen and not cleared */
+	bool quiesced, pressed; /* a press that comes in a pause waits */
 };
 
 static u8 pins(const struct pl061 *g)
@@ -171,12 +173,23 @@ static void set_power_key(struct pl061 *g, bool down)
 	update_irq(g);
 }
 
+/* Under the lock. */
+static void press(struct pl061 *g)
+{
+	g->pressed = g->quiesced;
+	if (g->quiesced)
+		return;
+	set_power_key(g, true);
+	event_timer_set(&g->release, PRESS_NS);
+}
+
 static void on_release(void *opaque)
 {
 	struct pl061 *g = opaque;
 
 	pthread_mutex_lock(&g->lock);
-	set_power_key(g, false);
+	if (!g->quiesced)
+		set_power_key(g, false);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -185,8 +198,7 @@ void pl061_press(struct device *dev)
 	struct pl061 *g = container_of(dev, struct pl061, dev);
 
 	pthread_mutex_lock(&g->lock);
-	set_power_key(g, true);
-	event_timer_set(&g->release, PRESS_NS);
+	press(g);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -198,6 +210,7 @@ static void pl061_reset(struct device *dev)
 
 	pthread_mutex_lock(&g->lock);
 	g->latch = g->input = g->edges = 0;
+	g->pressed = false;
 	g->dir = g->is = g->ibe = g->iev = g->ie = g->afsel = 0;
 	event_timer_set(&g->release, 0);
 	update_irq(g);
@@ -209,20 +222,17 @@ static int pl061_realize(struct device *dev, struct vm *vm)
 	struct pl061 *g = container_of(dev, struct pl061, dev);
 	int ret;
 
-	ret = irq_line_init(&g->irq, &vm->irqs, g->place.gsi, false);
-	if (ret) {
-		err("%s: cannot set up interrupt %u: %s", dev->name, g->place.gsi, strerror(-ret));
+	ret = device_claim_irq(dev, &g->irq, g->place.gsi, false);
+	if (ret)
 		return ret;
-	}
 	ret = event_timer_init(&g->release, &vm->loop, on_release, g);
 	if (ret) {
 		err("%s: cannot make a timer: %s", dev->name, strerror(-ret));
 		goto no_timer;
 	}
-	ret = bus_add(&vm->mmio, g->place.base, g->place.size, &pl061_bus_ops, g, dev->name);
+	ret = device_claim(dev, &g->place, &pl061_bus_ops, g);
 	if (!ret)
 		return 0;
-	err("%s: cannot claim address 0x%llx: %s", dev->name, g->place.base, strerror(-ret));
 	event_timer_destroy(&g->release);
 no_timer:
 	irq_line_destroy(&g->irq);
@@ -265,15 +275,62 @@ static void pl061_destroy(struct device *dev)
 {
 	struct pl061 *g = container_of(dev, struct pl061, dev);
 
-	bus_remove(&dev->vm->mmio, g->place.base);
+	device_release(dev, &g->place);
 	event_timer_destroy(&g->release);
 	irq_line_destroy(&g->irq);
 	pl061_free(g);
 }
 
+static void pl061_quiesce(struct device *dev)
+{
+	struct pl061 *g = container_of(dev, struct pl061, dev);
+
+	pthread_mutex_lock(&g->lock);
+	g->quiesced = true;
+	event_timer_set(&g->release, 0);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void pl061_resume(struct device *dev)
+{
+	struct pl061 *g = container_of(dev, struct pl061, dev);
+
+	pthread_mutex_lock(&g->lock);
+	g->quiesced = false;
+	if (g->pressed)
+		press(g);
+	else if (g->input & BIT(POWER_PIN))
+		event_timer_set(&g->release, PRESS_NS);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static int pl061_load(void *obj)
+{
+	update_irq(obj);
+	return 0;
+}
+
+static const struct state_field pl061_fields[] = {
+	STATE_VALUE(struct pl061, latch), STATE_VALUE(struct pl061, input),
+	STATE_VALUE(struct pl061, dir),	  STATE_VALUE(struct pl061, is),
+	STATE_VALUE(struct pl061, ibe),	  STATE_VALUE(struct pl061, iev),
+	STATE_VALUE(struct pl061, ie),	  STATE_VALUE(struct pl061, afsel),
+	STATE_VALUE(struct pl061, edges), STATE_BOOL(struct pl061, pressed),
+};
+
+static const struct device_state pl061_state = {
+	.version = 1,
+	STATE_TABLE(pl061_fields),
+	.device_at = offsetof(struct pl061, dev),
+	.load = pl061_load,
+};
+
 static const struct device_ops pl061_ops = {
 	.realize = pl061_realize,
 	.reset = pl061_reset,
+	.quiesce = pl061_quiesce,
+	.resume = pl061_resume,
+	.state = &pl061_state,
 	.describe_fdt = pl061_describe_fdt,
 	.destroy = pl061_destroy,
 };

@@ -12,6 +12,7 @@
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/pci.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -27,11 +28,6 @@ struct pvpanic {
 	struct device dev;
 	struct arch_place place;
 };
-
-static struct bus *pvpanic_bus(struct pvpanic *p)
-{
-	return p->place.pio ? &p->dev.vm->pio : &p->dev.vm->mmio;
-}
 
 /* The register says which events this machine understands. */
 static void pvpanic_read(void *opaque, u64 offset, void *data, u32 len)
@@ -62,13 +58,8 @@ static const struct bus_ops pvpanic_bus_ops = {
 static int pvpanic_realize(struct device *dev, struct vm *vm)
 {
 	struct pvpanic *p = container_of(dev, struct pvpanic, dev);
-	int ret = bus_add(pvpanic_bus(p), p->place.base, p->place.size, &pvpanic_bus_ops, vm,
-			  dev->name);
 
-	if (ret)
-		err("%s: cannot claim address 0x%llx: %s", dev->name, p->place.base,
-		    strerror(-ret));
-	return ret;
+	return device_claim(dev, &p->place, &pvpanic_bus_ops, vm);
 }
 
 static void pvpanic_describe_acpi(struct device *dev, struct aml *aml)
@@ -91,12 +82,13 @@ static void pvpanic_destroy(struct device *dev)
 {
 	struct pvpanic *p = container_of(dev, struct pvpanic, dev);
 
-	bus_remove(pvpanic_bus(p), p->place.base);
+	device_release(dev, &p->place);
 	free(p);
 }
 
 static const struct device_ops pvpanic_ops = {
 	.realize = pvpanic_realize,
+	.state = &no_state,
 	.describe_acpi = pvpanic_describe_acpi,
 	.destroy = pvpanic_destroy,
 };
@@ -142,6 +134,7 @@ static void pvpanic_pci_destroy(struct device *dev)
 static const struct device_ops pvpanic_pci_ops = {
 	.realize = pvpanic_pci_realize,
 	.reset = pvpanic_pci_reset,
+	.state = &pci_device_state,
 	.destroy = pvpanic_pci_destroy,
 };
 

@@ -14,6 +14,7 @@
 #include "lkvm/hw.h"
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -103,6 +104,7 @@ struct serial {
 	unsigned int rx_head, rx_count;
 	bool polling;
 	unsigned int lsr_reads;
+	bool quiesced; /* the host's input waits */
 };
 
 /* Interrupts */
@@ -155,7 +157,7 @@ static unsigned int receiver_room(const struct serial *s)
 {
 	unsigned int size = s->fcr & FCR_ENABLE ? FIFO_SIZE : 1;
 
-	if (s->mcr & MCR_LOOP || !(s->ier & IER_RECEIVE || s->polling))
+	if (s->quiesced || s->mcr & MCR_LOOP || !(s->ier & IER_RECEIVE || s->polling))
 		return 0;
 	return s->rx_count < size ? size - s->rx_count : 0;
 }
@@ -434,11 +436,6 @@ static const struct bus_ops serial_bus_ops = {
 
 /* The device */
 
-static struct bus *serial_bus(struct serial *s)
-{
-	return s->place.pio ? &s->dev.vm->pio : &s->dev.vm->mmio;
-}
-
 static void serial_reset(struct device *dev)
 {
 	struct serial *s = container_of(dev, struct serial, dev);
@@ -464,16 +461,12 @@ static int serial_realize(struct device *dev, struct vm *vm)
 	};
 	int ret;
 
-	ret = irq_line_init(&s->irq, &vm->irqs, s->place.gsi, s->place.edge);
-	if (ret) {
-		err("%s: cannot set up interrupt %u: %s", dev->name, s->place.gsi, strerror(-ret));
+	ret = device_claim_irq(dev, &s->irq, s->place.gsi, s->place.edge);
+	if (ret)
 		return ret;
-	}
 	serial_reset(dev);
-	ret = bus_add(serial_bus(s), s->place.base, s->place.size, &serial_bus_ops, s, dev->name);
+	ret = device_claim(dev, &s->place, &serial_bus_ops, s);
 	if (ret) {
-		err("%s: cannot claim address 0x%llx: %s", dev->name, s->place.base,
-		    strerror(-ret));
 		irq_line_destroy(&s->irq);
 		return ret;
 	}
@@ -530,14 +523,72 @@ static void serial_destroy(struct device *dev)
 
 	if (s->con)
 		s->con->ops->set_client(s->con, NULL);
-	bus_remove(serial_bus(s), s->place.base);
+	device_release(dev, &s->place);
 	irq_line_destroy(&s->irq);
 	serial_free(s);
 }
 
+static void serial_quiesce(struct device *dev)
+{
+	struct serial *s = container_of(dev, struct serial, dev);
+
+	pthread_mutex_lock(&s->lock);
+	s->quiesced = true;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void serial_resume(struct device *dev)
+{
+	struct serial *s = container_of(dev, struct serial, dev);
+
+	pthread_mutex_lock(&s->lock);
+	s->quiesced = false;
+	pthread_mutex_unlock(&s->lock);
+	if (s->con && serial_room(s))
+		s->con->ops->input_ready(s->con);
+}
+
+/* A level follows from the registers; an edge was sent before the state was saved. */
+static int serial_load(void *obj)
+{
+	struct serial *s = obj;
+
+	if (!s->irq.edge)
+		update_irq(s);
+	return 0;
+}
+
+static const struct state_field serial_fields[] = {
+	STATE_UP_TO(struct serial, ier, IER_MASK),
+	STATE_VALUE(struct serial, fcr),
+	STATE_VALUE(struct serial, lcr),
+	STATE_UP_TO(struct serial, mcr, MCR_MASK),
+	STATE_VALUE(struct serial, scr),
+	STATE_VALUE(struct serial, lsr_errors),
+	STATE_UP_TO(struct serial, msr_deltas, MSR_DELTA_MASK),
+	STATE_VALUE(struct serial, divisor),
+	STATE_BOOL(struct serial, transmit_pending),
+	STATE_BOOL(struct serial, raised),
+	STATE_ARRAY(struct serial, rx),
+	STATE_UP_TO(struct serial, rx_head, FIFO_SIZE - 1),
+	STATE_UP_TO(struct serial, rx_count, FIFO_SIZE),
+	STATE_BOOL(struct serial, polling),
+	STATE_VALUE(struct serial, lsr_reads),
+};
+
+static const struct device_state serial_state = {
+	.version = 1,
+	STATE_TABLE(serial_fields),
+	.device_at = offsetof(struct serial, dev),
+	.load = serial_load,
+};
+
 static const struct device_ops serial_ops = {
 	.realize = serial_realize,
 	.reset = serial_reset,
+	.quiesce = serial_quiesce,
+	.resume = serial_resume,
+	.state = &serial_state,
 	.describe_fdt = serial_describe_fdt,
 	.describe_acpi = serial_describe_acpi,
 	.destroy = serial_destroy,

@@ -212,6 +212,14 @@ void pci_device_reset(struct pci_device *pci)
 	pthread_mutex_unlock(&host->lock);
 }
 
+void pci_device_restored(struct pci_device *pci)
+{
+	pthread_mutex_lock(&pci->host->lock);
+	update_command(pci);
+	pci_update_bars(pci);
+	pthread_mutex_unlock(&pci->host->lock);
+}
+
 void pci_device_fini(struct pci_device *pci)
 {
 	struct pci_host *host = pci->host;

@@ -107,17 +107,14 @@ static struct pci_host *to_host(struct device *dev)
 	return container_of(dev, struct pci_host, dev);
 }
 
-static int claim_lines(struct pci_host *host, struct vm *vm)
+static int claim_lines(struct pci_host *host)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(host->intx); i++) {
-		int ret =
-			irq_line_init(&host->intx[i], &vm->irqs, host->layout->intx_gsi[i], false);
+		int ret = device_claim_irq(&host->dev, &host->intx[i], host->layout->intx_gsi[i],
+					   false);
 
-		if (ret) {
-			err("pci: cannot use interrupt %u: %s", host->layout->intx_gsi[i],
-			    strerror(-ret));
+		if (ret)
 			return ret;
-		}
 	}
 	return 0;
 }
@@ -138,22 +135,16 @@ static int host_realize(struct device *dev, struct vm *vm)
 		err("pci: a machine has one host bridge");
 		return -EEXIST;
 	}
-	ret = claim_lines(host, vm);
+	ret = claim_lines(host);
 	if (ret)
 		goto fail;
-	ret = bus_add(&vm->mmio, l->ecam_base, l->ecam_size, &ecam_ops, host, "pci-ecam");
-	if (ret) {
-		err("pci: cannot place configuration space at 0x%llx: %s", l->ecam_base,
-		    strerror(-ret));
+	ret = device_claim_mmio(dev, l->ecam_base, l->ecam_size, &ecam_ops, host);
+	if (ret)
 		goto fail;
-	}
 	if (l->config_ports) {
-		ret = bus_add(&vm->pio, CONFIG_PORTS, CONFIG_PORTS_SIZE, &ports_ops, host,
-			      "pci-config");
-		if (ret) {
-			err("pci: cannot claim ports 0x%x: %s", CONFIG_PORTS, strerror(-ret));
+		ret = device_claim_pio(dev, CONFIG_PORTS, CONFIG_PORTS_SIZE, &ports_ops, host);
+		if (ret)
 			goto fail_ecam;
-		}
 	}
 	vm->pci = host;
 	return 0;
@@ -197,6 +188,7 @@ static void host_destroy(struct device *dev)
 static const struct device_ops host_ops = {
 	.realize = host_realize,
 	.reset = host_reset,
+	.state = &pci_host_state,
 	.describe_fdt = pci_host_describe_fdt,
 	.describe_acpi = pci_host_describe_acpi,
 	.destroy = host_destroy,

@@ -15,6 +15,7 @@
 #include "lkvm/irq.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 #include "platform.h"
@@ -258,11 +259,8 @@ static void ioapic_reset(struct device *dev)
 static int ioapic_realize(struct device *dev, struct vm *vm)
 {
 	struct x86_ioapic *ioapic = container_of(dev, struct x86_ioapic, dev);
-	int ret = bus_add(&vm->mmio, X86_IOAPIC, WINDOW_LEN, &ioapic_bus_ops, ioapic, dev->name);
 
-	if (ret)
-		err("ioapic: cannot claim 0x%llx: %s", X86_IOAPIC, strerror(-ret));
-	return ret;
+	return device_claim_mmio(dev, X86_IOAPIC, WINDOW_LEN, &ioapic_bus_ops, ioapic);
 }
 
 static void ioapic_destroy(struct device *dev)
@@ -275,9 +273,36 @@ static void ioapic_destroy(struct device *dev)
 	free(ioapic);
 }
 
+/* KVM learns the routes again. What is asserted and was sent stays so: remote IRR says it. */
+static int ioapic_load(void *obj)
+{
+	struct x86_ioapic *ioapic = obj;
+
+	pthread_mutex_lock(&ioapic->lock);
+	for (unsigned int pin = 0; pin < X86_IOAPIC_PINS; pin++)
+		update_route(ioapic, pin);
+	pthread_mutex_unlock(&ioapic->lock);
+	return 0;
+}
+
+static const struct state_field ioapic_fields[] = {
+	STATE_VALUE(struct x86_ioapic, select),
+	STATE_VALUE(struct x86_ioapic, id),
+	STATE_UP_TO(struct x86_ioapic, lines, BIT(X86_IOAPIC_PINS) - 1),
+	STATE_ARRAY(struct x86_ioapic, rte),
+};
+
+static const struct device_state ioapic_state = {
+	.version = 1,
+	STATE_TABLE(ioapic_fields),
+	.device_at = offsetof(struct x86_ioapic, dev),
+	.load = ioapic_load,
+};
+
 static const struct device_ops ioapic_device_ops = {
 	.realize = ioapic_realize,
 	.reset = ioapic_reset,
+	.state = &ioapic_state,
 	.destroy = ioapic_destroy,
 };
 

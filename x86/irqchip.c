@@ -12,6 +12,7 @@
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 #include "platform.h"
@@ -81,46 +82,141 @@ static int full_init(struct vm *vm)
  * puts it back.
  */
 
-struct full_irqchip {
-	struct device dev;
+struct full_chips {
 	struct kvm_irqchip chips[3]; /* index: KVM_IRQCHIP_* */
 	struct kvm_pit_state2 pit;
 };
 
-static int full_realize(struct device *dev, struct vm *vm)
+struct full_irqchip {
+	struct device dev;
+	struct full_chips initial;
+	struct full_chips now; /* while it is saved or loaded */
+};
+
+static int get_chips(struct vm *vm, struct full_chips *c)
 {
-	struct full_irqchip *chip = container_of(dev, struct full_irqchip, dev);
 	int ret;
 
-	for (u32 i = 0; i < ARRAY_SIZE(chip->chips); i++) {
-		chip->chips[i].chip_id = i;
-		ret = xioctl(vm->kvm.vm_fd, KVM_GET_IRQCHIP, &chip->chips[i]);
+	for (u32 i = 0; i < ARRAY_SIZE(c->chips); i++) {
+		c->chips[i].chip_id = i;
+		ret = xioctl(vm->kvm.vm_fd, KVM_GET_IRQCHIP, &c->chips[i]);
 		if (ret < 0) {
 			err("KVM_GET_IRQCHIP: %s", strerror(-ret));
 			return ret;
 		}
 	}
-	ret = xioctl(vm->kvm.vm_fd, KVM_GET_PIT2, &chip->pit);
-	if (ret < 0) {
+	ret = xioctl(vm->kvm.vm_fd, KVM_GET_PIT2, &c->pit);
+	if (ret < 0)
 		err("KVM_GET_PIT2: %s", strerror(-ret));
-		return ret;
+	return MIN(ret, 0);
+}
+
+static int set_chips(struct vm *vm, struct full_chips *c)
+{
+	int ret = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(c->chips) && ret >= 0; i++) {
+		c->chips[i].chip_id = i;
+		ret = xioctl(vm->kvm.vm_fd, KVM_SET_IRQCHIP, &c->chips[i]);
 	}
-	return 0;
+	if (ret >= 0)
+		ret = xioctl(vm->kvm.vm_fd, KVM_SET_PIT2, &c->pit);
+	return MIN(ret, 0);
+}
+
+static int full_realize(struct device *dev, struct vm *vm)
+{
+	return get_chips(vm, &container_of(dev, struct full_irqchip, dev)->initial);
 }
 
 static void full_reset(struct device *dev)
 {
-	struct full_irqchip *chip = container_of(dev, struct full_irqchip, dev);
-	int vm_fd = dev->vm->kvm.vm_fd;
-	int ret = 0;
+	int ret = set_chips(dev->vm, &container_of(dev, struct full_irqchip, dev)->initial);
 
-	for (u32 i = 0; i < ARRAY_SIZE(chip->chips) && ret >= 0; i++)
-		ret = xioctl(vm_fd, KVM_SET_IRQCHIP, &chip->chips[i]);
-	if (ret >= 0)
-		ret = xioctl(vm_fd, KVM_SET_PIT2, &chip->pit);
-	if (ret < 0)
+	if (ret)
 		warn("the interrupt controllers cannot be reset: %s", strerror(-ret));
 }
+
+static int full_save(void *obj)
+{
+	struct full_irqchip *chip = obj;
+
+	return get_chips(chip->dev.vm, &chip->now);
+}
+
+static int full_load(void *obj)
+{
+	struct full_irqchip *chip = obj;
+	int ret = set_chips(chip->dev.vm, &chip->now);
+
+	if (ret)
+		err("the interrupt controllers cannot be restored: %s", strerror(-ret));
+	return ret;
+}
+
+#define PIC(member) STATE_VALUE(struct kvm_pic_state, member)
+static const struct state_field pic_fields[] = {
+	PIC(last_irr),
+	PIC(irr),
+	PIC(imr),
+	PIC(isr),
+	PIC(priority_add),
+	PIC(irq_base),
+	PIC(read_reg_select),
+	PIC(poll),
+	PIC(special_mask),
+	PIC(init_state),
+	PIC(auto_eoi),
+	PIC(rotate_on_auto_eoi),
+	PIC(special_fully_nested_mode),
+	PIC(init4),
+	PIC(elcr),
+	PIC(elcr_mask),
+};
+static const struct device_state pic_state = { .version = 1, STATE_TABLE(pic_fields) };
+
+static const struct state_field ioapic_fields[] = {
+	STATE_VALUE(struct kvm_ioapic_state, base_address),
+	STATE_VALUE(struct kvm_ioapic_state, ioregsel),
+	STATE_VALUE(struct kvm_ioapic_state, id),
+	STATE_VALUE(struct kvm_ioapic_state, irr),
+	STATE_ARRAY(struct kvm_ioapic_state, redirtbl),
+};
+static const struct device_state ioapic_state = { .version = 1, STATE_TABLE(ioapic_fields) };
+
+#define PIT(member) STATE_VALUE(struct kvm_pit_channel_state, member)
+static const struct state_field pit_fields[] = {
+	PIT(count),
+	PIT(latched_count),
+	PIT(count_latched),
+	PIT(status_latched),
+	PIT(status),
+	PIT(read_state),
+	PIT(write_state),
+	PIT(write_latch),
+	PIT(rw_mode),
+	PIT(mode),
+	PIT(bcd),
+	PIT(gate),
+	STATE_CLOCK(struct kvm_pit_channel_state, count_load_time),
+};
+static const struct device_state pit_state = { .version = 1, STATE_TABLE(pit_fields) };
+
+static const struct state_field full_fields[] = {
+	STATE_PART(struct full_irqchip, now.chips[KVM_IRQCHIP_PIC_MASTER].chip.pic, &pic_state),
+	STATE_PART(struct full_irqchip, now.chips[KVM_IRQCHIP_PIC_SLAVE].chip.pic, &pic_state),
+	STATE_PART(struct full_irqchip, now.chips[KVM_IRQCHIP_IOAPIC].chip.ioapic, &ioapic_state),
+	STATE_PARTS(struct full_irqchip, now.pit.channels, &pit_state),
+	STATE_VALUE(struct full_irqchip, now.pit.flags),
+};
+
+static const struct device_state full_state = {
+	.version = 1,
+	STATE_TABLE(full_fields),
+	.device_at = offsetof(struct full_irqchip, dev),
+	.save = full_save,
+	.load = full_load,
+};
 
 static void full_destroy(struct device *dev)
 {
@@ -130,6 +226,7 @@ static void full_destroy(struct device *dev)
 static const struct device_ops full_device_ops = {
 	.realize = full_realize,
 	.reset = full_reset,
+	.state = &full_state,
 	.destroy = full_destroy,
 };
 

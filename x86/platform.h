@@ -70,6 +70,9 @@ void x86_ioapic_set_level(struct x86_ioapic *ioapic, u32 pin, bool level);
 /* A local APIC has ended the level-triggered interrupt @vector. Any thread. */
 void x86_ioapic_eoi(struct x86_ioapic *ioapic, u8 vector);
 
+/* x86/clock.c: the paravirtual clock of all vcpus, a device without registers. Prints. */
+int x86_clock_create(struct vm *vm) __must_check;
+
 /* x86/pm.c: ACPI's sleep, reset and event registers at X86_PORT_PM. */
 #define X86_PM_SLEEP_CONTROL (X86_PORT_PM + 0)
 #define X86_PM_SLEEP_STATUS  (X86_PORT_PM + 1)

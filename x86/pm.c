@@ -13,6 +13,7 @@
 #include "lkvm/device.h"
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 #include "platform.h"
@@ -32,6 +33,7 @@ struct x86_pm {
 	struct device dev;
 	struct irq_line irq;
 	atomic_uint events; /* pending; reading the register clears them */
+	atomic_bool quiesced;
 };
 
 static void pm_read(void *opaque, u64 offset, void *data, u32 len)
@@ -76,16 +78,12 @@ static int pm_realize(struct device *dev, struct vm *vm)
 	struct x86_pm *pm = container_of(dev, struct x86_pm, dev);
 	int ret;
 
-	ret = irq_line_init(&pm->irq, &vm->irqs, X86_GSI_GED, true);
-	if (ret) {
-		err("acpi-pm: interrupt %u: %s", X86_GSI_GED, strerror(-ret));
+	ret = device_claim_irq(dev, &pm->irq, X86_GSI_GED, true);
+	if (ret)
 		return ret;
-	}
-	ret = bus_add(&vm->pio, X86_PORT_PM, PM_PORTS, &pm_bus_ops, pm, dev->name);
-	if (ret) {
-		err("acpi-pm: cannot claim port 0x%x: %s", X86_PORT_PM, strerror(-ret));
+	ret = device_claim_pio(dev, X86_PORT_PM, PM_PORTS, &pm_bus_ops, pm);
+	if (ret)
 		irq_line_destroy(&pm->irq);
-	}
 	return ret;
 }
 
@@ -156,9 +154,37 @@ static void pm_destroy(struct device *dev)
 	free(pm);
 }
 
+static void pm_quiesce(struct device *dev)
+{
+	atomic_store(&container_of(dev, struct x86_pm, dev)->quiesced, true);
+}
+
+/* A button that was pressed meanwhile. */
+static void pm_resume(struct device *dev)
+{
+	struct x86_pm *pm = container_of(dev, struct x86_pm, dev);
+
+	atomic_store(&pm->quiesced, false);
+	if (atomic_load(&pm->events))
+		irq_line_pulse(&pm->irq);
+}
+
+static const struct state_field pm_fields[] = {
+	STATE_UP_TO(struct x86_pm, events, EVENT_POWER),
+};
+
+static const struct device_state pm_state = {
+	.version = 1,
+	STATE_TABLE(pm_fields),
+	.device_at = offsetof(struct x86_pm, dev),
+};
+
 static const struct device_ops pm_device_ops = {
 	.realize = pm_realize,
 	.reset = pm_reset,
+	.quiesce = pm_quiesce,
+	.resume = pm_resume,
+	.state = &pm_state,
 	.describe_acpi = pm_describe_acpi,
 	.destroy = pm_destroy,
 };
@@ -186,6 +212,7 @@ int arch_power_button(struct vm *vm)
 	if (!pm)
 		return -ENOTSUP;
 	atomic_fetch_or(&pm->events, EVENT_POWER);
-	irq_line_pulse(&pm->irq);
+	if (!atomic_load(&pm->quiesced))
+		irq_line_pulse(&pm->irq);
 	return 0;
 }

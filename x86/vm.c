@@ -14,6 +14,7 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "platform.h"
+#include "vcpu-state.h"
 #include "x86.h"
 
 /* RAM, then the window for 64-bit BARs, must end within the guest's physical addresses. */
@@ -103,7 +104,7 @@ int arch_vm_init(struct vm *vm)
 	ret = x86_irqchip_init(vm);
 	if (ret)
 		return ret;
-	return x86_reset_init(vm);
+	return x86_state_init(vm);
 }
 
 int arch_vm_late_init(struct vm *vm)
@@ -119,6 +120,9 @@ int arch_add_devices(struct vm *vm)
 	ret = x86_irqchip_create(vm);
 	if (ret)
 		return ret;
+	ret = x86_clock_create(vm);
+	if (ret)
+		return ret;
 	ret = x86_pm_create(vm, &vm->arch->pm);
 	if (ret)
 		return ret;
@@ -132,7 +136,7 @@ void arch_vm_destroy(struct vm *vm)
 {
 	if (!vm->arch)
 		return;
-	x86_reset_destroy(vm);
+	x86_state_destroy(vm);
 	free(vm->arch->cpuid);
 	free(vm->arch);
 	vm->arch = NULL;

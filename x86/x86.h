@@ -37,7 +37,7 @@ struct x86_entry {
 struct arch_vm {
 	/* Loading: written by arch_load_guest, read by arch_vcpu_reset. */
 	struct x86_entry entry;
-	struct kvm_msr_list *reset_msrs; /* MSRs that a reset puts back; x86_reset_init */
+	struct kvm_msr_list *msrs; /* what vcpus have of them (vcpu-state.c) */
 
 	/* The platform: written by arch_add_memory, arch_vm_init and arch_add_devices. */
 	struct kvm_cpuid2 *cpuid; /* all that KVM supports */
@@ -49,24 +49,23 @@ struct arch_vm {
 	struct x86_pm *pm;	   /* a device */
 };
 
-struct x86_reset_state;
+struct x86_vcpu_state;
 
 /* Per-vcpu state; zeroed by arch_vcpu_init, which allocates it. */
 struct arch_vcpu {
-	struct x86_reset_state *reset; /* reset.c: the registers as they were at creation */
+	struct x86_vcpu_state *reset; /* reset.c: the registers as they were at creation */
+	bool used;		      /* reset once: it may have run since */
 
 	/* The platform's own below. */
 };
 
 /*
- * x86/reset.c. arch_vm_init calls x86_reset_init once; arch_vcpu_init calls x86_reset_capture when
- * the vcpu is complete (CPUID, MSR defaults set): what it finds is what every later
- * arch_vcpu_reset restores. Both print. The destroy functions are safe when nothing was captured.
+ * x86/reset.c. arch_vcpu_init calls x86_reset_capture when the vcpu is complete (CPUID, MSR
+ * defaults set): what it finds is what every later arch_vcpu_reset restores. Prints. Its end is
+ * safe when nothing was captured.
  */
-int x86_reset_init(struct vm *vm) __must_check;
 int x86_reset_capture(struct vcpu *vcpu) __must_check;
 void x86_reset_release(struct vcpu *vcpu);
-void x86_reset_destroy(struct vm *vm);
 
 /*
  * x86/acpi.c: write all ACPI tables to [X86_ACPI_BASE, +X86_ACPI_SIZE) of guest RAM, which is

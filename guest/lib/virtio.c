@@ -50,7 +50,7 @@ struct desc {
 	u16 flags, next;
 };
 
-/* The rings of all queues; a test drives one device. */
+/* The rings of all queues; see struct virtio.ring. */
 static struct {
 	struct desc desc[VQ_SIZE];
 	volatile struct {
@@ -63,7 +63,7 @@ static struct {
 		} ring[VQ_SIZE];
 		u16 event;
 	} used;
-} __attribute__((aligned(4096))) rings[VQ_MAX];
+} __attribute__((aligned(4096))) rings[VQ_RINGS];
 
 /* PCI configuration space by ECAM */
 
@@ -256,9 +256,9 @@ static bool pci_queue(struct virtio *v, u32 q, bool interrupts)
 	write16(c + C_Q_SIZE, v->q[q].size);
 	if (interrupts && !pci_interrupt(v, q))
 		return false;
-	write_addr(c + C_Q_DESC, rings[q].desc);
-	write_addr(c + C_Q_AVAIL, &rings[q].avail);
-	write_addr(c + C_Q_USED, &rings[q].used);
+	write_addr(c + C_Q_DESC, rings[v->ring + q].desc);
+	write_addr(c + C_Q_AVAIL, &rings[v->ring + q].avail);
+	write_addr(c + C_Q_USED, &rings[v->ring + q].used);
 	v->q[q].notify_addr = v->notify + (u64)read16(c + C_Q_NOFF) * v->notify_multiplier;
 	write16(c + C_Q_ENABLE, 1);
 	return read16(c + C_Q_ENABLE);
@@ -274,9 +274,9 @@ static bool mmio_queue(struct virtio *v, u32 q, bool interrupts)
 	write32(c + M_Q_SIZE, v->q[q].size);
 	if (interrupts)
 		arch_route_irq(v->irq, VQ_VECTOR, false);
-	write_addr(c + M_Q_DESC, rings[q].desc);
-	write_addr(c + M_Q_AVAIL, &rings[q].avail);
-	write_addr(c + M_Q_USED, &rings[q].used);
+	write_addr(c + M_Q_DESC, rings[v->ring + q].desc);
+	write_addr(c + M_Q_AVAIL, &rings[v->ring + q].avail);
+	write_addr(c + M_Q_USED, &rings[v->ring + q].used);
 	v->q[q].notify_addr = c + M_NOTIFY;
 	v->q[q].wide = true;
 	write32(c + M_Q_READY, 1);
@@ -285,9 +285,9 @@ static bool mmio_queue(struct virtio *v, u32 q, bool interrupts)
 
 bool virtio_queue(struct virtio *v, u32 q, bool interrupts)
 {
-	memset(&rings[q], 0, sizeof(rings[q]));
+	memset(&rings[v->ring + q], 0, sizeof(rings[v->ring + q]));
 	v->q[q].index = (u16)q;
-	rings[q].avail.flags = !interrupts; /* NO_INTERRUPT */
+	rings[v->ring + q].avail.flags = !interrupts; /* NO_INTERRUPT */
 	return v->pci ? pci_queue(v, q, interrupts) : mmio_queue(v, q, interrupts);
 }
 
@@ -314,7 +314,7 @@ void vq_chain(struct virtio *v, u32 q, u16 head, const struct vq_buf *bufs, u32 
 	u16 at = head;
 
 	for (u32 i = 0; i < n; i++) {
-		struct desc *d = &rings[q].desc[at];
+		struct desc *d = &rings[v->ring + q].desc[at];
 
 		at = (u16)((at + 1) & (v->q[q].size - 1));
 		*d = (struct desc){
@@ -330,9 +330,9 @@ void vq_offer(struct virtio *v, u32 q, u16 head)
 {
 	struct vq *vq = &v->q[q];
 
-	rings[q].avail.ring[vq->avail++ & (vq->size - 1)] = head;
+	rings[v->ring + q].avail.ring[vq->avail++ & (vq->size - 1)] = head;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	rings[q].avail.idx = vq->avail;
+	rings[v->ring + q].avail.idx = vq->avail;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -348,7 +348,7 @@ void vq_add(struct virtio *v, u32 q, const struct vq_buf *bufs, u32 n)
 
 void vq_kick(struct virtio *v, u32 q)
 {
-	if (!(rings[q].used.flags & 1)) /* NO_NOTIFY */
+	if (!(rings[v->ring + q].used.flags & 1)) /* NO_NOTIFY */
 		vq_notify(v, q);
 }
 
@@ -365,13 +365,13 @@ int vq_used(struct virtio *v, u32 q, u32 *len)
 	struct vq *vq = &v->q[q];
 	u32 i = vq->last_used & (vq->size - 1u);
 
-	if (rings[q].used.idx == vq->last_used)
+	if (rings[v->ring + q].used.idx == vq->last_used)
 		return -1;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (len)
-		*len = rings[q].used.ring[i].len;
+		*len = rings[v->ring + q].used.ring[i].len;
 	vq->last_used++;
-	return (int)rings[q].used.ring[i].id;
+	return (int)rings[v->ring + q].used.ring[i].id;
 }
 
 int vq_wait(struct virtio *v, u32 q, u32 *len)

@@ -16,6 +16,7 @@
 
 #define VQ_SIZE	  128 /* at most: a device may have less */
 #define VQ_MAX	  3
+#define VQ_RINGS  (VQ_MAX + 1)
 #define VQ_VECTOR 0x30 /* interrupt vector of queue 0; one more for each next */
 
 struct vq_buf {
@@ -40,6 +41,7 @@ struct virtio {
 	u32 irq;
 	u32 requester; /* PCI: bus, device, function */
 	struct vq q[VQ_MAX];
+	u32 ring; /* its first; a test that drives two devices gives them different ones */
 };
 
 /* The @nth device of that kind, reset and with DRIVER set. False: there is none. */

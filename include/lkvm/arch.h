@@ -13,7 +13,10 @@
 #include "lkvm/types.h"
 
 struct boot;
+struct device_state;
 struct kvm;
+struct state_buf;
+struct state_reader;
 struct vcpu;
 struct vm;
 struct vm_config;
@@ -104,6 +107,12 @@ int arch_vcpu_exit(struct vcpu *vcpu);
 /* Registers, and the instruction bytes at the program counter where they can be read. vcpu parked,
  * or its own thread. */
 void arch_vcpu_dump(struct vcpu *vcpu, FILE *out);
+
+/* The registers of a vcpu (lkvm/state.h), whose thread is parked. 0 or -errno; print. */
+int arch_vcpu_save(struct vcpu *vcpu, struct state_buf *out) __must_check;
+int arch_vcpu_load(struct vcpu *vcpu, struct state_reader *in) __must_check;
+/* The table of what they write and read. */
+extern const struct device_state arch_vcpu_state;
 
 /* Press the guest's power button; -ENOTSUP where there is none. Any thread. */
 int arch_power_button(struct vm *vm) __must_check;

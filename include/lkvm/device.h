@@ -10,8 +10,14 @@
 #include "lkvm/types.h"
 
 struct aml;
+struct arch_place;
+struct bus_ops;
 struct device;
+struct device_state;
 struct fdtw;
+struct irq_line;
+struct state_buf;
+struct state_reader;
 struct vm;
 
 struct device_ops {
@@ -20,11 +26,17 @@ struct device_ops {
 	int (*realize)(struct device *dev, struct vm *vm);
 	/* Back to the power-on state. vcpus are parked. */
 	void (*reset)(struct device *dev);
-	/* Returns when none of the device's threads touches guest memory any more; none starts to
-	 * until resume. Registers still answer. */
+	/*
+	 * The VM pauses, or its memory changes its shape (vm_quiesce_devices). When it returns, no
+	 * thread of the device touches guest memory or raises an interrupt, and none begins to
+	 * before resume: what comes from outside waits. Registers still answer. NULL for a device
+	 * that only ever acts on a vcpu's thread.
+	 */
 	void (*quiesce)(struct device *dev);
-	/* Guest addresses that were translated before quiesce are translated again. */
+	/* Take up everything that waited, and that the guest asked for. */
 	void (*resume)(struct device *dev);
+	/* What it has to remember (lkvm/state.h); no_state: nothing. Never NULL. */
+	const struct device_state *state;
 	/* Append its nodes to the root of the device tree (lkvm/fdt.h keeps the first error). */
 	void (*describe_fdt)(struct device *dev, struct fdtw *fdt);
 	/* Append Device() objects to the scope \_SB of the DSDT. */
@@ -43,8 +55,26 @@ struct device {
 
 /*
  * Realize @dev and append it to the VM. On failure the device is destroyed by the caller (it still
- * owns it). All ops but realize and destroy may be NULL.
+ * owns it). All ops but realize, state and destroy may be NULL.
  */
 int device_add(struct vm *vm, struct device *dev) __must_check;
+
+/*
+ * For realize: a range of the ports or of MMIO, a device's place on the one or the other, an
+ * interrupt. They say what failed; 0 or -errno. device_release takes a place back; an interrupt
+ * goes by irq_line_destroy.
+ */
+int device_claim_pio(struct device *dev, u64 base, u64 size, const struct bus_ops *ops,
+		     void *opaque) __must_check;
+int device_claim_mmio(struct device *dev, u64 base, u64 size, const struct bus_ops *ops,
+		      void *opaque) __must_check;
+int device_claim(struct device *dev, const struct arch_place *place, const struct bus_ops *ops,
+		 void *opaque) __must_check;
+void device_release(struct device *dev, const struct arch_place *place);
+int device_claim_irq(struct device *dev, struct irq_line *line, u32 gsi, bool edge) __must_check;
+
+/* Its state, while the VM is paused (see state_save and state_load). */
+int device_save(struct device *dev, struct state_buf *out) __must_check;
+int device_load(struct device *dev, struct state_reader *in) __must_check;
 
 #endif

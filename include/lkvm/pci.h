@@ -123,6 +123,8 @@ u8 pci_add_capability(struct pci_device *pci, u8 id, u8 len);
 int pci_device_add(struct pci_host *host, struct pci_device *pci) __must_check;
 /* Back to power-on; for dev.ops->reset. */
 void pci_device_reset(struct pci_device *pci);
+/* Its configuration space was loaded: follow it (BARs, bus mastering, INTx). */
+void pci_device_restored(struct pci_device *pci);
 /* Unplug and free what pci_device_init made. Safe when it was never added. */
 void pci_device_fini(struct pci_device *pci);
 
@@ -141,6 +143,15 @@ void pci_update_bars(struct pci_device *pci);
 /* First addresses; -ENOSPC when a window is full. */
 int pci_assign_bars(struct pci_device *pci) __must_check;
 void pci_unmap_bars(struct pci_device *pci);
+
+/*
+ * pci/state.c: what a function remembers, as a device's whole state or a part of it; what MSI-X
+ * does, a part. An owner of parts calls msix_save in its save hook; pci_device_restored,
+ * then msix_load in its load hook.
+ */
+extern const struct device_state pci_device_state;
+extern const struct device_state pci_host_state;
+extern const struct device_state msix_state;
 
 /* pci/acpi.c: the host bridge in the scope \_SB. */
 void pci_host_describe_acpi(struct device *dev, struct aml *aml);

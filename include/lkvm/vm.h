@@ -21,21 +21,23 @@ struct device;
 struct vcpu;
 struct arch_vm;
 struct pci_host;
+struct state_buf;
+struct state_reader;
 
 /* Why the VM left its running state. */
 enum vm_stop {
 	VM_STOP_NONE,
 	VM_STOP_POWEROFF,     /* the guest switched itself off */
-	VM_STOP_RESET,	       /* the guest asked for a reset */
+	VM_STOP_RESET,	      /* the guest asked for a reset */
 	VM_STOP_DEBUG_EXIT,   /* the guest chose an exit status */
-	VM_STOP_PANIC,	       /* pvpanic */
+	VM_STOP_PANIC,	      /* pvpanic */
 	VM_STOP_TRIPLE_FAULT, /* or the architecture's like */
 	VM_STOP_KVM_ERROR,    /* KVM_EXIT_INTERNAL_ERROR, or KVM_RUN failed */
 	VM_STOP_ENTRY_FAILED, /* KVM_EXIT_FAIL_ENTRY */
 	VM_STOP_UNKNOWN_EXIT, /* an exit reason that lkvm does not know */
 	VM_STOP_HOST_ERROR,   /* lkvm itself cannot go on */
-	VM_STOP_QUIT,	       /* the user left (Ctrl-A x) */
-	VM_STOP_SIGNAL,       /* a signal ends lkvm: status is its number */
+	VM_STOP_QUIT,	      /* the user left (Ctrl-A x) */
+	VM_STOP_SIGNAL,	      /* a signal ends lkvm: status is its number */
 };
 
 /* Exit statuses of `lkvm run` beside 0, 1 (failure) and 2 (usage); documented in lkvm(1). */
@@ -73,6 +75,7 @@ struct vm {
 	pthread_cond_t parked; /* the main thread waits here for vcpus to park */
 	atomic_bool running;
 	bool ending;
+	bool quiesced; /* devices are; of the thread that pauses and resumes */
 	u32 nr_parked;
 	enum vm_stop stop;
 	int stop_status;
@@ -103,8 +106,12 @@ int vm_remove_memory(struct vm *vm, u64 gpa) __must_check;
 void vm_destroy_devices(struct vm *vm);
 void vm_destroy_vcpus(struct vm *vm);
 
-/* Threads: start all, let them run, stop them at the gate (returns when all are parked), end them
- * (joins). */
+/*
+ * Threads of vcpus: start all (they wait at the gate), end them (joins). Between them the VM runs
+ * or is paused: see pause.c. vm_pause and vm_resume belong to the main thread, which may call them
+ * in its loop too; vm_pause returns when all vcpus are parked and all devices quiesced, a second
+ * time it does nothing, as vm_resume does on a VM that runs, or is to stop.
+ */
 int vm_start_vcpus(struct vm *vm) __must_check;
 void vm_resume(struct vm *vm);
 void vm_pause(struct vm *vm);
@@ -113,15 +120,40 @@ void vm_stop_vcpus(struct vm *vm);
 bool vm_vcpu_gate(struct vm *vm);
 
 /*
- * Ask for the VM to leave its running state: the first request wins until vm_clear_stop, the main
- * loop is stopped. Any thread; a vcpu thread passes its id in @vcpu, others -1, and goes back to
- * its loop, where it parks.
+ * Ask for the VM to leave its running state; the main loop is stopped. A request replaces a pending
+ * one of a lower rank (see pause.c), until vm_clear_stop. Any thread; a vcpu thread passes its id
+ * in @vcpu, others -1, and goes back to its loop, where it parks.
  */
 void vm_request_stop(struct vm *vm, enum vm_stop stop, int status, s32 vcpu);
 void vm_clear_stop(struct vm *vm);
 
 /* Reset all devices in order (vcpus must be parked). */
 void vm_reset_devices(struct vm *vm);
+/*
+ * Nothing of any device touches guest memory or raises interrupts from here to there (see
+ * device_ops.quiesce). vcpus must be parked, or, where guest memory changes its shape, kept out of
+ * the devices' registers. Pairs do not nest.
+ */
+void vm_quiesce_devices(struct vm *vm);
+void vm_resume_devices(struct vm *vm);
+
+/*
+ * The state of all vcpus, then of all devices, of a paused VM, appended to @out. (Guest memory is
+ * another matter: it is complete once vm_save returned.) 0 or -errno (printed).
+ */
+int vm_save(struct vm *vm, struct state_buf *out) __must_check;
+/*
+ * Into a paused VM of the same configuration, whose memory holds what was saved with it. On failure
+ * (-EINVAL: the record is not of such a VM; printed) the VM is of no more use.
+ */
+int vm_load(struct vm *vm, struct state_reader *in) __must_check;
+
+/*
+ * Compare two states of VMs like @vm, but for what goes on by itself (clocks). Returns the name of
+ * the first field that differs, with *object's; NULL: none.
+ */
+const char *vm_state_differs(struct vm *vm, struct state_reader a, struct state_reader b,
+			     const char **object);
 
 /* No device touches guest memory from the one to the other (device.h). Quiesced backwards: a device
  * before what it hangs on. */

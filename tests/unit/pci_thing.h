@@ -4,6 +4,7 @@
 #ifndef TEST_PCI_THING_H
 #define TEST_PCI_THING_H
 
+#include "lkvm/state.h"
 #include "toy_device.h"
 
 #define ECAM	   0xe0000000ULL
@@ -96,9 +97,42 @@ static inline void thing_destroy(struct device *dev)
 	free(t);
 }
 
+static inline int thing_save(void *obj)
+{
+	struct thing *t = obj;
+
+	if (t->pci.msix)
+		msix_save(&t->msix);
+	return 0;
+}
+
+static inline int thing_load(void *obj)
+{
+	struct thing *t = obj;
+
+	pci_device_restored(&t->pci);
+	if (t->pci.msix)
+		msix_load(&t->msix);
+	return 0;
+}
+
+static const struct state_field thing_fields[] = {
+	STATE_PART(struct thing, pci, &pci_device_state),
+	STATE_PART(struct thing, msix, &msix_state),
+};
+
+static const struct device_state thing_state = {
+	.version = 1,
+	STATE_TABLE(thing_fields),
+	.device_at = offsetof(struct thing, pci.dev),
+	.save = thing_save,
+	.load = thing_load,
+};
+
 static const struct device_ops thing_device_ops = {
 	.realize = thing_realize,
 	.reset = thing_reset,
+	.state = &thing_state,
 	.destroy = thing_destroy,
 };
 

@@ -2,6 +2,7 @@
 /* MSI-X: vectors, masks, pending bits, and tables that guests fill with anything. */
 #include "unit.h"
 
+#include "device_state.h"
 #include "pci_thing.h"
 
 #define TABLE	(MEM32 + 0x1000)
@@ -307,6 +308,33 @@ static void test_msix_garbage(void **state)
 	toy_vm_free(v);
 }
 
+/* Table, pending bits, routes and BARs in another machine. */
+static void test_state(void **state)
+{
+	struct toy_vm *used = begin(), *fresh = begin();
+	struct thing *a, *b;
+
+	assert_int_equal(thing_add(used, 1, &a), 0);
+	assert_int_equal(thing_add(fresh, 1, &b), 0);
+	set_cfg(used, 1, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	set_vector(used, 3, 0xfee01000, 0x41, 0);
+	set_vector(used, 69, 0xfee02000, 0x42, 1);
+	set_cfg(used, 1, CONTROL, 2, PCI_MSIX_FLAGS_ENABLE);
+	msix_notify(&a->msix, 69); /* masked: it waits */
+	check_state(&used->vm, &fresh->vm);
+	assert_int_equal(fresh->chip.msis, 0);
+	assert_non_null(b->msix.routes[3]);
+	msix_notify(&b->msix, 3);
+	assert_int_equal(fresh->chip.msis, 1);
+	assert_int_equal(fresh->chip.last_data, 0x41);
+	mmio_put(fresh, TABLE + 16 * 69 + 12, 4, 0);
+	assert_int_equal(fresh->chip.msis, 2);
+	assert_int_equal(fresh->chip.last_data, 0x42);
+	check_bad_state(&used->vm, &fresh->vm);
+	toy_vm_free(used);
+	toy_vm_free(fresh);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_one_refused),
 		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_save_and_load),
+		cmocka_unit_test(test_state),
 		cmocka_unit_test(test_msix_garbage),
 	};
 

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine that ran is paused, saved and loaded into a fresh one: what is saved there is the same,
+ * and the guest goes on in it and ends well. (The memory is copied.)
+ */
+#include "machine.h"
+
+#include <fcntl.h>
+
+#include "lkvm/device.h"
+#include "lkvm/memory.h"
+#include "lkvm/state.h"
+
+static struct state_buf first, second;
+static unsigned int rounds; /* in both machines: none is lost, none comes twice */
+static bool saw_done;
+
+static void *ram(struct vm *vm)
+{
+	static const u64 bases[] = { 0, 2 * GiB };
+	void *p = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bases) && !p; i++)
+		p = memory_ptr(&vm->mem, bases[i], vm->cfg->memory);
+	return p;
+}
+
+static bool same(struct vm *vm, const char *what)
+{
+	const char *object, *field;
+
+	field = vm_state_differs(vm, (struct state_reader){ first.data, first.len },
+				 (struct state_reader){ second.data, second.len }, &object);
+	if (field)
+		printf("# %s: %s of %s\n", what, field, object);
+	return !field && first.len == second.len;
+}
+
+/* On the main loop. */
+static void save_in_loop(void *opaque)
+{
+	struct test_machine *t = opaque;
+	struct vm *vm = &t->m.vm;
+	bool all = true;
+	int ret;
+
+	vm_pause(vm);
+	for (struct device *dev = vm->devices; dev; dev = dev->next) {
+		if (!dev->ops->state)
+			printf("# %s says nothing of its state\n", dev->name);
+		all &= dev->ops->state != NULL;
+	}
+	point(all, "every device says what it remembers");
+	ret = vm_save(vm, &first);
+	point(!ret, "a machine that ran is saved");
+	second.len = 0;
+	ret = vm_save(vm, &second);
+	point(!ret && same(vm, "saved twice"), "saving changes nothing");
+	second.len = 0;
+	vm_request_stop(vm, VM_STOP_QUIT, 0, -1);
+}
+
+static void before(struct test_machine *t, const char *line)
+{
+	rounds += !strncmp(line, "round ", 6);
+	if (!strcmp(line, "round 3"))
+		event_loop_post(&t->m.vm.loop, &t->post);
+}
+
+static void after(struct test_machine *t, const char *line)
+{
+	rounds += !strncmp(line, "round ", 6);
+	saw_done |= !strcmp(line, "done");
+}
+
+/* In a machine that is thrown away. */
+static void try_damaged(const char *guest, const char *words, enum irqchip_kind irqchip)
+{
+	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	struct test_machine t = { .on_line = after };
+	unsigned int accepted = 0, tried = 0;
+
+	make_machine(&t, guest, words, 2, irqchip);
+	vm_pause(&t.m.vm);
+	dup2(null, STDERR_FILENO);
+	for (size_t len = 0; len < first.len; len += 1 + len / 8, tried++) {
+		struct state_reader in = { first.data, len };
+
+		accepted += !vm_load(&t.m.vm, &in);
+	}
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(null);
+	printf("# %u lengths tried\n", tried);
+	point(!accepted, "a state that ends early is refused");
+	end_machine(&t);
+}
+
+static void move(const char *guest, const char *words, enum irqchip_kind irqchip)
+{
+	struct test_machine a = { .on_line = before }, b = { .on_line = after };
+	int signal, status;
+
+	rounds = 0;
+	saw_done = false;
+	first.len = 0;
+	make_machine(&a, guest, words, 2, irqchip);
+	a.post = (struct event_post){ .fn = save_in_loop, .opaque = &a };
+	machine_run(&a.m, &signal);
+
+	make_machine(&b, guest, words, 2, irqchip);
+	vm_pause(&b.m.vm);
+	memcpy(ram(&b.m.vm), ram(&a.m.vm), b.cfg.memory);
+	second.len = 0;
+	status = vm_load(&b.m.vm, &(struct state_reader){ first.data, first.len });
+	point(!status, "it is loaded into a fresh machine");
+	status = vm_save(&b.m.vm, &second);
+	point(!status && same(&b.m.vm, "saved there"), "what is saved there is the same");
+	end_machine(&a);
+	status = machine_run(&b.m, &signal);
+	point(status == 0 && saw_done && rounds == 10, "the guest goes on there, and ends well");
+	end_machine(&b);
+	try_damaged(guest, words, irqchip);
+}
+
+int main(int argc, char **argv)
+{
+	char *guest;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: state DIRECTORY-OF-GUESTS\n");
+		return 2;
+	}
+	alarm(LIMIT_SECONDS);
+	guest = xasprintf("%s/busy.flat", argv[1]);
+#ifdef __x86_64__
+	move(guest, "rounds=10 pit", IRQCHIP_FULL);
+	move(guest, "rounds=10", IRQCHIP_SPLIT);
+#else
+	move(guest, "rounds=10", IRQCHIP_DEFAULT);
+#endif
+	free(guest);
+	state_buf_free(&first);
+	state_buf_free(&second);
+	return tap_end();
+}

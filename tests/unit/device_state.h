@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The common test of devices' state: a machine that was used is saved and loaded into a fresh one;
+ * what is saved there is the same, byte for byte. And records that lie do no harm.
+ */
+#ifndef TEST_DEVICE_STATE_H
+#define TEST_DEVICE_STATE_H
+
+#include "capture.h"
+#include "unit.h"
+
+#include <stdlib.h>
+
+#include "lkvm/device.h"
+#include "lkvm/state.h"
+#include "lkvm/vm.h"
+
+static inline struct state_buf save_vm(struct vm *vm)
+{
+	struct state_buf buf = { 0 };
+
+	assert_int_equal(vm_save(vm, &buf), 0);
+	return buf;
+}
+
+static inline int load_vm(struct vm *vm, const struct state_buf *buf, size_t len)
+{
+	/* A copy of that size shows the sanitizer who reads beyond it. */
+	u8 *copy = malloc(len ? len : 1);
+	struct state_reader in = { copy, len };
+	int ret;
+
+	memcpy(copy, buf->data, len);
+	ret = vm_load(vm, &in);
+	free(copy);
+	return ret;
+}
+
+static inline void assert_same_state(const struct state_buf *a, const struct state_buf *b)
+{
+	assert_int_equal(a->len, b->len);
+	assert_memory_equal(a->data, b->data, a->len);
+}
+
+/* Every device says what it remembers, if only that it is nothing. */
+static inline void assert_all_have_state(struct vm *vm)
+{
+	for (struct device *dev = vm->devices; dev; dev = dev->next)
+		if (!dev->ops->state)
+			fail_msg("device %s has no table of its state", dev->name);
+}
+
+static inline bool remembers(const struct vm *vm)
+{
+	for (struct device *dev = vm->devices; dev; dev = dev->next)
+		if (dev->ops->state->nr_fields)
+			return true;
+	return false;
+}
+
+/* @used: what was driven; @fresh: the same, as it was made. @fresh is good for nothing after it. */
+static inline void check_state(struct vm *used, struct vm *fresh)
+{
+	struct state_buf first, second, initial;
+
+	assert_all_have_state(used);
+	vm_pause(used);
+	vm_pause(fresh);
+	initial = save_vm(fresh);
+	first = save_vm(used);
+	assert_int_equal(first.len, initial.len);
+	assert_int_equal(memcmp(first.data, initial.data, first.len) != 0, remembers(used));
+	/* Saving changes nothing. */
+	second = save_vm(used);
+	assert_same_state(&first, &second);
+	state_buf_free(&second);
+	assert_int_equal(load_vm(fresh, &first, first.len), 0);
+	second = save_vm(fresh);
+	assert_same_state(&first, &second);
+	state_buf_free(&second);
+	/* Back again, in a machine that has been something else: nothing of that is left. */
+	assert_int_equal(load_vm(fresh, &initial, initial.len), 0);
+	second = save_vm(fresh);
+	assert_same_state(&initial, &second);
+	state_buf_free(&second);
+	assert_int_equal(load_vm(fresh, &first, first.len), 0);
+	state_buf_free(&first);
+	state_buf_free(&initial);
+	vm_resume(used);
+	vm_resume(fresh);
+}
+
+static inline void check_bad_state(struct vm *used, struct vm *victim)
+{
+	struct state_buf buf;
+
+	capture_begin();
+	vm_pause(used);
+	vm_pause(victim);
+	buf = save_vm(used);
+	for (size_t len = 0; len < buf.len; len += 1 + len / 512)
+		assert_int_not_equal(load_vm(victim, &buf, len), 0);
+	for (size_t i = 0; i < buf.len; i += 1 + i / 512) {
+		buf.data[i] ^= 0xff;
+		load_vm(victim, &buf, buf.len);
+		buf.data[i] ^= 0xff;
+	}
+	state_buf_free(&buf);
+	vm_resume(used);
+	vm_resume(victim);
+	capture_end();
+}
+
+#endif

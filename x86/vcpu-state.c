@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vcpu's registers as KVM gives and takes them (Linux Documentation/virt/kvm/api.rst): what a
+ * reset puts back and what is saved is the same. (Their names are in fields.c.)
+ */
+#include "vcpu-state.h"
+
+#include <stdlib.h>
+
+#include "lkvm/arch.h"
+#include "lkvm/log.h"
+#include "lkvm/state.h"
+#include "lkvm/util.h"
+#include "lkvm/vcpu.h"
+#include "lkvm/vm.h"
+#include "x86.h"
+
+#define MSR_MTRR_PHYSBASE 0x200 /* eight pairs */
+#define MSR_MTRR_DEFTYPE  0x2ff
+
+/* MSRs that are not in the list: the clock is apart, others a guest cannot change. */
+static bool skip_msr(u32 index)
+{
+	switch (index) {
+	case MSR_TSC: /* see get_tsc and reset_tsc */
+	case MSR_TSC_ADJUST:
+	case 0x8b:			/* IA32_BIOS_SIGN_ID */
+	case 0xce:			/* PLATFORM_INFO */
+	case 0xfe:			/* IA32_MTRRCAP */
+	case 0x10a:			/* IA32_ARCH_CAPABILITIES */
+	case 0x345:			/* IA32_PERF_CAPABILITIES */
+	case 0x480 ... 0x493:		/* IA32_VMX_*: capabilities */
+	case 0x40000000 ... 0x400001ff: /* Hyper-V: not offered */
+		return true;
+	}
+	return false;
+}
+
+static bool add_msr(struct kvm_msr_list *list, u32 index)
+{
+	for (u32 i = 0; i < list->nmsrs; i++)
+		if (list->indices[i] == index)
+			return true;
+	if (list->nmsrs == X86_MAX_MSRS)
+		return false;
+	list->indices[list->nmsrs++] = index;
+	return true;
+}
+
+/* KVM's list leaves the MTRRs out before Linux 6.5. */
+static void add_mtrrs(struct kvm_msr_list *list)
+{
+	static const u16 fixed[] = { 0x250, 0x258, 0x259, 0x268, 0x269, 0x26a,
+				     0x26b, 0x26c, 0x26d, 0x26e, 0x26f };
+
+	add_msr(list, MSR_MTRR_DEFTYPE);
+	for (u32 i = 0; i < 16; i++)
+		add_msr(list, MSR_MTRR_PHYSBASE + i);
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+		add_msr(list, fixed[i]);
+}
+
+int x86_state_init(struct vm *vm)
+{
+	struct kvm_msr_list probe = { 0 }, *all = NULL, *list;
+	int ret = xioctl(vm->kvm.sys_fd, KVM_GET_MSR_INDEX_LIST, &probe);
+
+	list = xcalloc(1, sizeof(*list) + X86_MAX_MSRS * sizeof(list->indices[0]));
+	if (ret == -E2BIG) {
+		all = xcalloc(1, sizeof(*all) + probe.nmsrs * sizeof(all->indices[0]));
+		all->nmsrs = probe.nmsrs;
+		ret = xioctl(vm->kvm.sys_fd, KVM_GET_MSR_INDEX_LIST, all);
+	}
+	if (ret < 0) {
+		err("KVM_GET_MSR_INDEX_LIST: %s", strerror(-ret));
+		free(all);
+		free(list);
+		return ret;
+	}
+	add_mtrrs(list);
+	for (u32 i = 0; all && i < all->nmsrs; i++)
+		if (!skip_msr(all->indices[i]) && !add_msr(list, all->indices[i]))
+			debug("MSR 0x%x: no room to keep it", all->indices[i]);
+	free(all);
+	vm->arch->msrs = list;
+	return 0;
+}
+
+void x86_state_destroy(struct vm *vm)
+{
+	if (!vm->arch)
+		return;
+	free(vm->arch->msrs);
+	vm->arch->msrs = NULL;
+}
+
+int x86_vcpu_ioctl(const struct vcpu *vcpu, unsigned long request, void *arg, const char *name)
+{
+	int ret = xioctl(vcpu->fd, request, arg);
+
+	if (ret < 0)
+		err("vcpu %u: %s: %s", vcpu->id, name, strerror(-ret));
+	return ret < 0 ? ret : 0;
+}
+/*
+ * KVM_GET_MSRS and KVM_SET_MSRS stop at the first MSR that KVM does not take. Leave it out and try
+ * again: the list is short and this happens at most once for each.
+ */
+static int transfer_msrs(const struct vcpu *vcpu, unsigned long request, const char *name,
+			 struct kvm_msrs *msrs, struct kvm_msr_list *list)
+{
+	while (msrs->nmsrs) {
+		int done = xioctl(vcpu->fd, request, msrs);
+
+		if (done < 0) {
+			err("vcpu %u: %s: %s", vcpu->id, name, strerror(-done));
+			return done;
+		}
+		if ((u32)done >= msrs->nmsrs)
+			break;
+		debug("vcpu %u: %s: MSR 0x%x is left alone", vcpu->id, name,
+		      msrs->entries[done].index);
+		msrs->nmsrs--;
+		memmove(&msrs->entries[done], &msrs->entries[done + 1],
+			(msrs->nmsrs - (u32)done) * sizeof(msrs->entries[0]));
+		if (list) {
+			list->nmsrs--;
+			memmove(&list->indices[done], &list->indices[done + 1],
+				(list->nmsrs - (u32)done) * sizeof(list->indices[0]));
+		}
+	}
+	return 0;
+}
+
+static int get_msrs(const struct vcpu *vcpu, struct x86_vcpu_state *s)
+{
+	struct kvm_msr_list *list = vcpu->vm->arch->msrs;
+	struct kvm_msrs *msrs;
+	int ret;
+
+	msrs = xcalloc(1, sizeof(*msrs) + X86_MAX_MSRS * sizeof(msrs->entries[0]));
+	msrs->nmsrs = list->nmsrs;
+	for (u32 i = 0; i < list->nmsrs; i++)
+		msrs->entries[i].index = list->indices[i];
+	/* What the first vcpu cannot read, the others do not try. */
+	ret = transfer_msrs(vcpu, KVM_GET_MSRS, "KVM_GET_MSRS", msrs, list);
+	s->nr_msrs = msrs->nmsrs;
+	for (u32 i = 0; i < s->nr_msrs; i++) {
+		s->msr_index[i] = msrs->entries[i].index;
+		s->msr_value[i] = msrs->entries[i].data;
+	}
+	free(msrs);
+	return ret;
+}
+
+static int set_msrs(const struct vcpu *vcpu, const struct x86_vcpu_state *s)
+{
+	struct kvm_msrs *msrs;
+	int ret;
+
+	msrs = xcalloc(1, sizeof(*msrs) + X86_MAX_MSRS * sizeof(msrs->entries[0]));
+	msrs->nmsrs = s->nr_msrs;
+	for (u32 i = 0; i < s->nr_msrs; i++) {
+		msrs->entries[i].index = s->msr_index[i];
+		msrs->entries[i].data = s->msr_value[i];
+	}
+	ret = transfer_msrs(vcpu, KVM_SET_MSRS, "KVM_SET_MSRS", msrs, NULL);
+	free(msrs);
+	return ret;
+}
+
+/* 1: done; a KVM without these MSRs keeps its clock to itself. */
+static int transfer_tsc(const struct vcpu *vcpu, unsigned long request, u32 index, u64 *value)
+{
+	union {
+		struct kvm_msrs msrs;
+		u8 room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} m = { .room = { 0 } };
+	int ret;
+
+	m.msrs.nmsrs = 1;
+	m.msrs.entries[0].index = index;
+	m.msrs.entries[0].data = *value;
+	ret = xioctl(vcpu->fd, request, &m);
+	*value = m.msrs.entries[0].data;
+	return ret;
+}
+
+int x86_state_set_tsc(const struct vcpu *vcpu, struct x86_vcpu_state *s)
+{
+	/* KVM takes writes of nearly the same moment to several vcpus for one clock. */
+	if (transfer_tsc(vcpu, KVM_SET_MSRS, MSR_TSC, &s->tsc) < 0)
+		debug("vcpu %u: its TSC cannot be set", vcpu->id);
+	if (transfer_tsc(vcpu, KVM_SET_MSRS, MSR_TSC_ADJUST, &s->tsc_adjust) < 0)
+		debug("vcpu %u: TSC_ADJUST cannot be set", vcpu->id);
+	return 0;
+}
+
+static int get_xcr0(const struct vcpu *vcpu, struct x86_vcpu_state *s)
+{
+	struct kvm_xcrs xcrs = { 0 };
+	int ret;
+
+	if (kvm_check_cap(&vcpu->vm->kvm, KVM_CAP_XCRS) <= 0)
+		return 0;
+	ret = VCPU_IOCTL(vcpu, KVM_GET_XCRS, &xcrs);
+	for (u32 i = 0; i < xcrs.nr_xcrs && i < KVM_MAX_XCRS && !ret; i++)
+		if (!xcrs.xcrs[i].xcr)
+			s->xcr0 = xcrs.xcrs[i].value;
+	return ret;
+}
+
+static void get_optional(const struct vcpu *vcpu, struct x86_vcpu_state *s)
+{
+	struct kvm_nested_state *nested = (void *)s->nested;
+	struct kvm_mp_state mp = { 0 };
+
+	/* Without an irqchip in the kernel there is no LAPIC either. */
+	s->has_lapic = !xioctl(vcpu->fd, KVM_GET_LAPIC, &s->lapic);
+	if (s->has_lapic && !xioctl(vcpu->fd, KVM_GET_MP_STATE, &mp))
+		s->mp_state = mp.mp_state;
+	nested->size = sizeof(s->nested);
+	s->nested_len = 0;
+	if (kvm_check_cap(&vcpu->vm->kvm, KVM_CAP_NESTED_STATE) > 0 &&
+	    !xioctl(vcpu->fd, KVM_GET_NESTED_STATE, nested))
+		s->nested_len = MIN(nested->size, (u32)sizeof(s->nested));
+	transfer_tsc(vcpu, KVM_GET_MSRS, MSR_TSC, &s->tsc);
+	transfer_tsc(vcpu, KVM_GET_MSRS, MSR_TSC_ADJUST, &s->tsc_adjust);
+}
+
+int x86_state_get(const struct vcpu *vcpu, struct x86_vcpu_state *s)
+{
+	bool xsave2 = kvm_check_cap(&vcpu->vm->kvm, KVM_CAP_XSAVE2) > 0;
+	int ret;
+
+	/* The state of the vcpu decides what its events are: KVM settles it in here. */
+	get_optional(vcpu, s);
+	ret = VCPU_IOCTL(vcpu, KVM_GET_REGS, &s->regs);
+	if (!ret)
+		ret = VCPU_IOCTL(vcpu, KVM_GET_SREGS, &s->sregs);
+	if (!ret)
+		ret = xsave2 ? VCPU_IOCTL(vcpu, KVM_GET_XSAVE2, s->xsave)
+			     : VCPU_IOCTL(vcpu, KVM_GET_XSAVE, s->xsave);
+	if (!ret)
+		ret = get_xcr0(vcpu, s);
+	if (!ret)
+		ret = VCPU_IOCTL(vcpu, KVM_GET_DEBUGREGS, &s->debugregs);
+	if (!ret)
+		ret = VCPU_IOCTL(vcpu, KVM_GET_VCPU_EVENTS, &s->events);
+	return ret ? ret : get_msrs(vcpu, s);
+}
+
+int x86_state_set(const struct vcpu *vcpu, const struct x86_vcpu_state *s)
+{
+	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = s->xcr0 } } };
+	struct kvm_mp_state mp = { .mp_state = s->mp_state };
+	int ret = VCPU_IOCTL(vcpu, KVM_SET_XSAVE, s->xsave);
+
+	if (!ret && s->xcr0)
+		ret = VCPU_IOCTL(vcpu, KVM_SET_XCRS, &xcrs);
+	if (!ret)
+		ret = set_msrs(vcpu, s);
+	/* After IA32_APIC_BASE, which KVM_SET_SREGS wrote: the mode gives the registers meaning. */
+	if (!ret && s->has_lapic)
+		ret = VCPU_IOCTL(vcpu, KVM_SET_LAPIC, &s->lapic);
+	if (!ret)
+		ret = VCPU_IOCTL(vcpu, KVM_SET_DEBUGREGS, &s->debugregs);
+	if (!ret)
+		ret = VCPU_IOCTL(vcpu, KVM_SET_VCPU_EVENTS, &s->events);
+	if (!ret && s->has_lapic)
+		ret = VCPU_IOCTL(vcpu, KVM_SET_MP_STATE, &mp);
+	return ret;
+}
+
+struct x86_vcpu_state *x86_state_new(const struct vcpu *vcpu)
+{
+	struct x86_vcpu_state *s = xcalloc(1, sizeof(*s));
+	int size = kvm_check_cap(&vcpu->vm->kvm, KVM_CAP_XSAVE2);
+	const int least = sizeof(struct kvm_xsave);
+
+	s->vcpu = vcpu;
+	s->xsave_len = (u32)MAX(size, least);
+	s->xsave = xcalloc(1, s->xsave_len);
+	return s;
+}
+
+void x86_state_free(struct x86_vcpu_state *s)
+{
+	if (!s)
+		return;
+	free(s->xsave);
+	free(s);
+}

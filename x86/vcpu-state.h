@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the files of x86/ that keep the registers of a vcpu: reset.c, vcpu-state.c, fields.c. */
+#ifndef LKVM_X86_VCPU_STATE_H
+#define LKVM_X86_VCPU_STATE_H
+
+#include <linux/kvm.h>
+
+#include "lkvm/types.h"
+
+struct vcpu;
+struct vm;
+
+#define X86_MAX_MSRS 256 /* what one KVM_GET_MSRS takes */
+
+#define MSR_TSC	       0x10
+#define MSR_TSC_ADJUST 0x3b
+
+/* VMX: a header and two pages (struct kvm_vmx_nested_state_data); SVM: less. */
+#define X86_NESTED_MAX (128 + 2 * 4096)
+
+struct x86_vcpu_state {
+	const struct vcpu *vcpu;
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_debugregs debugregs;
+	struct kvm_vcpu_events events;
+	struct kvm_lapic_state lapic;
+	bool has_lapic;
+	u32 mp_state;
+	u64 xcr0; /* 0: the host has none */
+	u8 *xsave;
+	u32 xsave_len;
+	u32 nr_msrs;
+	u32 msr_index[X86_MAX_MSRS];
+	u64 msr_value[X86_MAX_MSRS];
+	u64 tsc, tsc_adjust;
+	u32 nested_len; /* 0: the host has none */
+	u8 nested[X86_NESTED_MAX] __attribute__((aligned(16)));
+};
+
+/* The VM's list of MSRs (vm->arch->msrs). Prints. */
+int x86_state_init(struct vm *vm) __must_check;
+void x86_state_destroy(struct vm *vm);
+
+struct x86_vcpu_state *x86_state_new(const struct vcpu *vcpu);
+void x86_state_free(struct x86_vcpu_state *s);
+/* All that KVM tells. Prints. */
+int x86_state_get(const struct vcpu *vcpu, struct x86_vcpu_state *s) __must_check;
+/* All but regs, sregs, nested and the TSC, which the callers set in their order. Prints. */
+int x86_state_set(const struct vcpu *vcpu, const struct x86_vcpu_state *s) __must_check;
+int x86_state_set_tsc(const struct vcpu *vcpu, struct x86_vcpu_state *s) __must_check;
+
+int x86_vcpu_ioctl(const struct vcpu *vcpu, unsigned long request, void *arg, const char *name);
+#define VCPU_IOCTL(vcpu, request, arg) x86_vcpu_ioctl(vcpu, request, (void *)(arg), #request)
+
+#endif
