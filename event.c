@@ -252,6 +252,25 @@ void event_loop_post(struct event_loop *loop, struct event_post *post)
 	eventfd_raise(loop->wake_fd);
 }
 
+/* Under the lock. */
+static void unpost(struct event_loop *loop, struct event_post *post)
+{
+	for (struct event_post **p = &loop->posts; *p; p = &(*p)->next) {
+		if (*p == post) {
+			*p = post->next;
+			post->queued = false;
+			return;
+		}
+	}
+}
+
+void event_loop_unpost(struct event_loop *loop, struct event_post *post)
+{
+	pthread_mutex_lock(&loop->lock);
+	unpost(loop, post);
+	pthread_mutex_unlock(&loop->lock);
+}
+
 struct sync_call {
 	struct event_post post;
 	struct event_loop *loop;
@@ -270,18 +289,6 @@ static void run_sync_call(void *opaque)
 	call->done = true;
 	pthread_cond_broadcast(&loop->idle);
 	pthread_mutex_unlock(&loop->lock);
-}
-
-/* Under the lock. */
-static void unpost(struct event_loop *loop, struct event_post *post)
-{
-	for (struct event_post **p = &loop->posts; *p; p = &(*p)->next) {
-		if (*p == post) {
-			*p = post->next;
-			post->queued = false;
-			return;
-		}
-	}
 }
 
 static bool is_runner(struct event_loop *loop)

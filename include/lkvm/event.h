@@ -81,6 +81,8 @@ void event_del(struct event *ev);
 /* Run @post->fn once on the loop's thread, soon. Posting twice before it ran is one run. Any
  * thread. */
 void event_loop_post(struct event_loop *loop, struct event_post *post);
+/* Take back what has not begun to run. Nothing happens when it was not posted. */
+void event_loop_unpost(struct event_loop *loop, struct event_post *post);
 /* Run @fn as the loop's runner and wait until it returned: on the loop's thread, or here when this
  * is that thread or nobody runs the loop, be it that it stops meanwhile. Any thread; see above. */
 void event_call_sync(struct event_loop *loop, void (*fn)(void *opaque), void *opaque);
