@@ -443,9 +443,15 @@ static void *open_gate(void *opaque)
 {
 	struct toy *t = opaque;
 
+	bool asked;
+
 	/* Not before the reset was asked for. */
-	while (!virtio_queue_stopping(&t->vdev, 0))
+	do {
+		virtio_lock(&t->vdev);
+		asked = virtio_queue_stopping(&t->vdev, 0);
+		virtio_unlock(&t->vdev);
 		sched_yield();
+	} while (!asked);
 	sem_post(&t->gate);
 	return NULL;
 }
