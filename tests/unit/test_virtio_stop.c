@@ -20,6 +20,7 @@
 #define BAR	 0xc0000000ULL
 #define RX	 0
 #define BUFFERS	 0x4000u
+#define NEXT	 0x8000u /* those of the next driver */
 #define BUF_SIZE 2048u
 #define NR_BUFS	 4u
 
@@ -126,7 +127,7 @@ static void settle(struct machine *m)
 	}
 }
 
-static void give_buffers(struct machine *m)
+static void give_buffers(struct machine *m, u32 buffers)
 {
 	struct virtqueue *vq = &m->vdev->queues[RX].vq;
 
@@ -142,7 +143,7 @@ static void give_buffers(struct machine *m)
 	vq->used_gpa = m->d.used;
 	virtio_enable_queue(m->vdev, RX);
 	for (u32 i = 0; i < NR_BUFS; i++) {
-		vdrv_desc(&m->d, i, BUFFERS + i * BUF_SIZE, BUF_SIZE, VRING_DESC_F_WRITE, 0);
+		vdrv_desc(&m->d, i, buffers + i * BUF_SIZE, BUF_SIZE, VRING_DESC_F_WRITE, 0);
 		vdrv_offer(&m->d, (u16)i);
 	}
 	virtio_set_status(m->vdev, 0xf);
@@ -210,7 +211,7 @@ static void try_stop(bool net, bool pci, enum stop how)
 	struct machine m;
 
 	begin(&m, net, pci);
-	give_buffers(&m);
+	give_buffers(&m, BUFFERS);
 	stop_queue(&m, how);
 	/* The driver has the memory back, rings and all, and uses it for something else. */
 	if (how != BY_BUS_MASTER)
@@ -218,13 +219,19 @@ static void try_stop(bool net, bool pci, enum stop how)
 	memcpy(before, m.v->ram, TOY_RAM);
 	input(&m);
 	assert_memory_equal(before, m.v->ram, TOY_RAM);
-	if (how == BY_BUS_MASTER) {
+	if (pci)
 		mmio_put(m.v, FUNCTION + PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-		settle(&m);
-		if (!net)
-			input(&m);
-		assert_int_equal(vdrv_used_idx(&m.d), 1);
+	if (how != BY_BUS_MASTER) {
+		virtio_device_reset(m.vdev);
+		give_buffers(&m, NEXT);
 	}
+	settle(&m);
+	if (!net || how != BY_BUS_MASTER)
+		input(&m);
+	assert_int_equal(vdrv_used_idx(&m.d), 1);
+	/* Nor is what was held of the first driver remembered by the second one's input. */
+	if (how != BY_BUS_MASTER)
+		assert_memory_equal(before + BUFFERS, m.v->ram + BUFFERS, NR_BUFS * BUF_SIZE);
 	end(&m);
 }
 
@@ -247,7 +254,7 @@ static void test_running(void **state)
 		struct machine m;
 
 		begin(&m, net, false);
-		give_buffers(&m);
+		give_buffers(&m, BUFFERS);
 		input(&m);
 		assert_int_equal(vdrv_used_idx(&m.d), 1);
 		end(&m);
