@@ -42,6 +42,7 @@ struct virtio_net {
 	atomic_bool gone; /* the backend failed for good */
 
 	/* The receiver's. */
+	bool begun; /* DRIVER_OK was seen; a queue that comes back after its reset loses nothing */
 	struct event rx_ev; /* of nb->poll_fd, in the loop while the queue is served */
 	struct rx_buf bufs[RX_BUFS];
 	unsigned int nr_bufs;
@@ -415,6 +416,7 @@ static void begin_receiving(struct virtio_net *net)
 {
 	struct iovec iov = { .iov_base = net->spill, .iov_len = sizeof(net->spill) };
 
+	net->begun = true;
 	if (set_offloads(net, guest_offloads(net)))
 		warn("%s: '%s' refuses the offloads that it offered", net->vdev.name,
 		     net->nb->name);
@@ -432,7 +434,7 @@ static void net_started(struct virtio_device *vdev, u16 q)
 
 	if (q == CTRL || atomic_load(&net->gone))
 		return;
-	if (q == RX)
+	if (q == RX && !net->begun)
 		begin_receiving(net);
 	ev->events = 0;
 	ret = event_add(vdev->queues[q].loop, ev);
@@ -464,6 +466,11 @@ static bool net_held(struct virtio_device *vdev, u16 q)
 	return true;
 }
 
+static void net_reset(struct virtio_device *vdev)
+{
+	to_net(vdev)->begun = false;
+}
+
 static void net_destroy(struct virtio_device *vdev)
 {
 	free(to_net(vdev));
@@ -478,6 +485,7 @@ static const struct virtio_ops net_ops = {
 	.queue_run = net_run,
 	.queue_stopped = net_stopped,
 	.queue_held = net_held,
+	.reset = net_reset,
 	.destroy = net_destroy,
 };
 
