@@ -10,9 +10,16 @@
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 
+/* Those that are there now: what comes meanwhile lets other events have a turn first. */
 static void run_posts(struct event_loop *loop)
 {
-	for (;;) {
+	unsigned int n = 0;
+
+	pthread_mutex_lock(&loop->lock);
+	for (const struct event_post *p = loop->posts; p; p = p->next)
+		n++;
+	pthread_mutex_unlock(&loop->lock);
+	while (n--) {
 		struct event_post *post;
 
 		pthread_mutex_lock(&loop->lock);

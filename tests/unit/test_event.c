@@ -109,6 +109,31 @@ static void posts_run_once_in_order(void **state)
 	event_loop_destroy(&loop);
 }
 
+static struct event_post again;
+
+static void post_again(void *opaque)
+{
+	event_loop_post(opaque, &again);
+}
+
+static void posts_let_events_have_a_turn(void **state)
+{
+	struct event_loop loop;
+	struct source a;
+
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	source_init(&a, &loop);
+	again = (struct event_post){ .fn = post_again, .opaque = &loop };
+	event_loop_post(&loop, &again);
+	signal_source(&a);
+	alarm(300); /* else for ever */
+	event_loop_run(&loop);
+	alarm(0);
+	assert_int_equal(a.calls, 1);
+	close(a.ev.fd);
+	event_loop_destroy(&loop);
+}
+
 static void timer_fires_once_and_can_be_disarmed(void **state)
 {
 	struct event_loop loop;
@@ -226,6 +251,7 @@ int main(void)
 		cmocka_unit_test(removed_in_a_batch_is_not_called),
 		cmocka_unit_test(stopped_loop_runs_again_when_rearmed),
 		cmocka_unit_test(posts_run_once_in_order),
+		cmocka_unit_test(posts_let_events_have_a_turn),
 		cmocka_unit_test(timer_fires_once_and_can_be_disarmed),
 		cmocka_unit_test(sync_calls_run_on_the_loops_thread),
 		cmocka_unit_test(sync_calls_outlive_the_loop),
