@@ -239,9 +239,8 @@ static bool write_action(struct virtio_mmio *m, u32 reg, u32 value)
 		return true;
 	case MMIO_QUEUE_RESET:
 		/* Who knows this register polls it. */
-		if (value == 1 && queue < m->vdev->nr_queues &&
-		    virtio_has(m->vdev, VIRTIO_F_RING_RESET))
-			virtio_disable_queue(m->vdev, (u16)queue);
+		if (value == 1 && queue < m->vdev->nr_queues)
+			virtio_reset_queue(m->vdev, (u16)queue);
 		return true;
 	default:
 		return false;

@@ -310,8 +310,8 @@ static bool write_action(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
 		if (value == 1)
 			virtio_enable_queue(vdev, selected_queue(vp));
 	} else if (offset == VIRTIO_PCI_COMMON_Q_RESET && len == 2) {
-		if (value == 1 && virtio_has(vdev, VIRTIO_F_RING_RESET))
-			virtio_disable_queue(vdev, selected_queue(vp));
+		if (value == 1)
+			virtio_reset_queue(vdev, selected_queue(vp));
 	} else {
 		return false;
 	}

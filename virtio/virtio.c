@@ -231,6 +231,17 @@ void virtio_disable_queue(struct virtio_device *vdev, u16 q)
 	pthread_mutex_unlock(&vdev->control);
 }
 
+void virtio_reset_queue(struct virtio_device *vdev, u16 q)
+{
+	bool may;
+
+	virtio_lock(vdev);
+	may = virtio_has(vdev, VIRTIO_F_RING_RESET);
+	virtio_unlock(vdev);
+	if (may)
+		virtio_disable_queue(vdev, q);
+}
+
 /* DRIVER_OK. Under control. */
 static void activate(struct virtio_device *vdev)
 {

@@ -228,8 +228,9 @@ void virtio_accept_features(struct virtio_device *vdev, u32 word,
 /* What the driver set in queues[q].vq becomes effective; refused before FEATURES_OK and, without
  * RING_RESET, once active. */
 void virtio_enable_queue(struct virtio_device *vdev, u16 q);
-/* Begin to stop one queue (queue_reset, QueueReady 0). Any @q. */
+/* Begin to stop one queue: QueueReady 0, and queue_reset, which needs RING_RESET. Any @q. */
 void virtio_disable_queue(struct virtio_device *vdev, u16 q);
+void virtio_reset_queue(struct virtio_device *vdev, u16 q);
 /* Is queue @q still on its way to a stop that was asked for? Under the lock. */
 bool virtio_queue_stopping(const struct virtio_device *vdev, u16 q);
 /* Is it served: shall the driver's notifications reach it? Takes the lock. */
