@@ -275,43 +275,29 @@ static void write_queue_field(struct virtio_pci *vp, u32 offset, u64 value, u32 
 		write_ring_address(vq, offset, value, len);
 }
 
-static u16 selected_queue(struct virtio_pci *vp)
-{
-	u16 q;
-
-	virtio_lock(vp->vdev);
-	q = vp->queue_sel;
-	virtio_unlock(vp->vdev);
-	return q;
-}
-
-static void write_features(struct virtio_pci *vp, u32 value)
-{
-	u32 word;
-
-	virtio_lock(vp->vdev);
-	word = vp->driver_features_sel;
-	virtio_unlock(vp->vdev);
-	virtio_accept_features(vp->vdev, word, value);
-}
-
 /* What starts or stops something, and so runs without the lock. False: another register. */
 static bool write_action(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
 {
 	struct virtio_device *vdev = vp->vdev;
+	u32 word;
+	u16 q;
 
+	virtio_lock(vdev);
+	word = vp->driver_features_sel;
+	q = vp->queue_sel;
+	virtio_unlock(vdev);
 	if (offset == VIRTIO_PCI_COMMON_GF && len == 4) {
-		write_features(vp, (u32)value);
+		virtio_accept_features(vdev, word, (u32)value);
 	} else if (offset == VIRTIO_PCI_COMMON_STATUS && len == 1) {
 		virtio_set_status(vdev, (u8)value);
 		if (!value)
 			reset_registers(vp);
 	} else if (offset == VIRTIO_PCI_COMMON_Q_ENABLE && len == 2) {
 		if (value == 1)
-			virtio_enable_queue(vdev, selected_queue(vp));
+			virtio_enable_queue(vdev, q);
 	} else if (offset == VIRTIO_PCI_COMMON_Q_RESET && len == 2) {
 		if (value == 1)
-			virtio_reset_queue(vdev, selected_queue(vp));
+			virtio_reset_queue(vdev, q);
 	} else {
 		return false;
 	}
