@@ -23,6 +23,15 @@ def pipe():
     same(vm.end(), 3)
 
 
+def stopped_queue():
+    """Keys that come while the input queue of a virtio console is stopped wait, and no old buffer is written."""
+    for args in [], ['--virtio-transport', 'mmio']:
+        vm = Vm(guest('stopq', '-p', 'con', '--console', 'virtio', *args))
+        vm.expect('stopped')
+        vm.send('keys\n')
+        same(vm.end(), 20)
+
+
 def long_pipe():
     """More than any buffer holds, all at once, and then the end of the input."""
     lines = [f'line {i} ' + 'x' * 60 for i in range(500)]
@@ -195,4 +204,5 @@ main([
     ('reboots by ACPI and by the keyboard controller', reboots),
     ('thirty reboots leave no descriptor, thread or mapping', reboots_leave_nothing),
     ('the virtio console', virtio_console),
+    ('an input queue that is stopped', stopped_queue),
 ])

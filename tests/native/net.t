@@ -65,6 +65,20 @@ def both_ways():
     ping('lt0', length=1400)
 
 
+def stopped_queue():
+    """The answer comes while the receive queue is stopped: it waits, and no old buffer is written."""
+    need_namespace()
+    for args in [], ['--virtio-transport', 'mmio']:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(PROTO)) as sock:
+            sock.bind(('lt0', PROTO))
+            sock.settimeout(120)
+            vm = Vm(guest('stopq', '-p', 'net', '-n', 'mode=tap,tapif=lt0', *args))
+            sock.recv(2000)
+            for _ in range(3):
+                sock.send(b'\xff' * 6 + b'\x02\0\0\0\0\x99' + struct.pack('>H', PROTO) + b'pong' + bytes(60))
+            same(vm.end(), 20)
+
+
 def addresses():
     need_namespace()
     same(ping('lt0', ',guest_mac=02:15:15:15:15:16'), b'\x02\x15\x15\x15\x15\x16')
@@ -145,6 +159,7 @@ def enter_namespace():
 enter_namespace()
 main([
     ('packets go both ways', both_ways),
+    ('a receive queue that is stopped', stopped_queue),
     ('addresses: given, and stable for a name', addresses),
     ('a tap of several queues, and its MTU', queues_and_mtu),
     ('a tap in use', busy),
