@@ -220,10 +220,10 @@ void pci_device_reset(struct pci_device *pci)
 
 void pci_device_restored(struct pci_device *pci)
 {
-	pthread_mutex_lock(&pci->host->lock);
+	pthread_mutex_lock(&pci->host->update);
 	update_command(pci);
 	pci_update_bars(pci);
-	pthread_mutex_unlock(&pci->host->lock);
+	pthread_mutex_unlock(&pci->host->update);
 }
 
 void pci_device_fini(struct pci_device *pci)

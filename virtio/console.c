@@ -32,11 +32,10 @@ struct virtio_con {
 	bool asked; /* the console wants to know, so it need not be told */
 	struct iovec rx_iov[VIRTQ_MAX_SEGS];
 
-	/* The chain being written. Of it, or of the next one after it was given back, @tx_done
-	 * bytes were copied. */
+	/* The chain being written. Of it, or of the next one after it was given back,
+	 * queues[TX].consumed bytes were copied. */
 	struct virtq_request tx;
 	bool has_tx;
-	size_t tx_done;
 	struct iovec tx_iov[VIRTQ_MAX_SEGS];
 
 	/* The piece is the main loop's while @writing is false, else the writer's. */
@@ -67,6 +66,7 @@ static void write_piece(void *opaque)
 static bool tx_run(struct virtio_con *vc)
 {
 	struct virtio_device *vdev = &vc->vdev;
+	u64 *done = &vdev->queues[TX].consumed;
 	bool empty = false;
 	size_t len = 0;
 
@@ -80,14 +80,14 @@ static bool tx_run(struct virtio_con *vc)
 			if (empty)
 				break;
 		}
-		n = iov_to_buf(virtq_out(&vc->tx), vc->tx.nr_out, vc->tx_done, vc->piece + len,
+		n = iov_to_buf(virtq_out(&vc->tx), vc->tx.nr_out, *done, vc->piece + len,
 			       PIECE - len);
 		len += n;
-		vc->tx_done += n;
-		if (vc->tx_done < vc->tx.out_len)
+		*done += n;
+		if (*done < vc->tx.out_len)
 			break;
 		vc->has_tx = false;
-		vc->tx_done = 0;
+		*done = 0;
 		virtio_push(vdev, TX, &vc->tx, 0);
 	}
 	if (len) {
@@ -189,7 +189,7 @@ static bool con_stopped(struct virtio_device *vdev, u16 q)
 	/* What was copied is still written; it is the console's. */
 	if (q == TX) {
 		vc->has_tx = false;
-		vc->tx_done = 0;
+		vdev->queues[TX].consumed = 0;
 	} else {
 		vc->has_rx = false;
 	}

@@ -12,6 +12,7 @@
 #include "lkvm/fdt.h"
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/virtio.h"
 #include "lkvm/vm.h"
@@ -307,17 +308,12 @@ static int mmio_realize(struct device *dev, struct vm *vm)
 	struct virtio_mmio *m = to_mmio(dev);
 	int ret;
 
-	ret = irq_line_init(&m->line, &vm->irqs, m->gsi, false);
-	if (ret) {
-		err("%s: cannot use interrupt %u: %s", dev->name, m->gsi, strerror(-ret));
+	ret = device_claim_irq(dev, &m->line, m->gsi, false);
+	if (ret)
 		return ret;
-	}
-	ret = bus_add(&vm->mmio, m->base, MMIO_SIZE, &mmio_bus_ops, m, dev->name);
-	if (ret) {
-		err("%s: cannot place its registers at 0x%llx: %s", dev->name, m->base,
-		    strerror(-ret));
+	ret = device_claim_mmio(dev, m->base, MMIO_SIZE, &mmio_bus_ops, m);
+	if (ret)
 		irq_line_destroy(&m->line);
-	}
 	return ret;
 }
 
@@ -338,6 +334,40 @@ static void mmio_resume(struct device *dev)
 {
 	virtio_resume(to_mmio(dev)->vdev);
 }
+
+static int mmio_save(void *obj)
+{
+	return virtio_save(((struct virtio_mmio *)obj)->vdev);
+}
+
+static int mmio_load(void *obj)
+{
+	struct virtio_mmio *m = obj;
+
+	irq_line_set(&m->line, m->interrupt_status != 0);
+	return virtio_load(m->vdev);
+}
+
+static u32 one(const void *obj)
+{
+	return 1;
+}
+
+static const struct state_field mmio_fields[] = {
+	STATE_VALUE(struct virtio_mmio, host_features_sel),
+	STATE_VALUE(struct virtio_mmio, driver_features_sel),
+	STATE_VALUE(struct virtio_mmio, queue_sel),
+	STATE_VALUE(struct virtio_mmio, interrupt_status),
+	STATE_PARTS_AT(struct virtio_mmio, vdev, one, &virtio_state),
+};
+
+static const struct device_state mmio_state = {
+	.version = 1,
+	STATE_TABLE(mmio_fields),
+	.device_at = offsetof(struct virtio_mmio, dev),
+	.save = mmio_save,
+	.load = mmio_load,
+};
 
 static void mmio_describe_acpi(struct device *dev, struct aml *aml)
 {
@@ -407,6 +437,7 @@ static const struct device_ops mmio_device_ops = {
 	.reset = mmio_reset,
 	.quiesce = mmio_quiesce,
 	.resume = mmio_resume,
+	.state = &mmio_state,
 	.describe_fdt = mmio_describe_fdt,
 	.describe_acpi = mmio_describe_acpi,
 	.destroy = mmio_destroy,

@@ -8,6 +8,7 @@
 
 #include "lkvm/log.h"
 #include "lkvm/pci.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/virtio.h"
 #include "lkvm/vm.h"
@@ -535,6 +536,53 @@ static void vpci_resume(struct device *dev)
 	virtio_resume(from_device(dev)->vdev);
 }
 
+static int vpci_save(void *obj)
+{
+	struct virtio_pci *vp = obj;
+
+	msix_save(&vp->msix);
+	return virtio_save(vp->vdev);
+}
+
+/* Interrupts first: a queue that starts may have something to say. */
+static int vpci_load(void *obj)
+{
+	struct virtio_pci *vp = obj;
+
+	pci_device_restored(&vp->pci);
+	msix_load(&vp->msix);
+	pthread_mutex_lock(&vp->irq_lock);
+	update_line(vp);
+	pthread_mutex_unlock(&vp->irq_lock);
+	virtio_set_held(vp->vdev, !atomic_load(&vp->pci.bus_master));
+	return virtio_load(vp->vdev);
+}
+
+static u32 one(const void *obj)
+{
+	return 1;
+}
+
+static const struct state_field vpci_fields[] = {
+	STATE_PART(struct virtio_pci, pci, &pci_device_state),
+	STATE_PART(struct virtio_pci, msix, &msix_state),
+	STATE_VALUE(struct virtio_pci, device_features_sel),
+	STATE_VALUE(struct virtio_pci, driver_features_sel),
+	STATE_VALUE(struct virtio_pci, queue_sel),
+	STATE_VALUE(struct virtio_pci, isr),
+	STATE_VALUE(struct virtio_pci, config_vector),
+	STATE_ARRAY(struct virtio_pci, queue_vector),
+	STATE_PARTS_AT(struct virtio_pci, vdev, one, &virtio_state),
+};
+
+static const struct device_state vpci_state = {
+	.version = 1,
+	STATE_TABLE(vpci_fields),
+	.device_at = offsetof(struct virtio_pci, pci.dev),
+	.save = vpci_save,
+	.load = vpci_load,
+};
+
 static void free_transport(struct virtio_pci *vp)
 {
 	pci_device_fini(&vp->pci);
@@ -565,6 +613,7 @@ static const struct device_ops vpci_device_ops = {
 	.reset = vpci_reset,
 	.quiesce = vpci_quiesce,
 	.resume = vpci_resume,
+	.state = &vpci_state,
 	.destroy = vpci_destroy,
 };
 

@@ -81,6 +81,13 @@ int virtq_remap(struct virtqueue *vq)
 	return -EFAULT;
 }
 
+int virtq_restore(struct virtqueue *vq)
+{
+	vq->layout = &virtq_split;
+	vq->layout->unmap(vq);
+	return virtq_remap(vq);
+}
+
 /* In flight */
 
 static bool flying(const struct virtqueue *vq, u16 head)

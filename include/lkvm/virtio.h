@@ -114,6 +114,9 @@ struct virtio_queue {
 	bool busy;     /* the loop is in queue_run */
 	bool quiet;    /* quiesced, and nothing is under way */
 	bool signal_missed;
+	/* Bytes of the next request that the device is through with already, from before it was
+	 * given back. The loop's. */
+	u64 consumed;
 	struct event_post stop_post, drop_post;
 	/* The loop's own. */
 	bool serving, exhausted;
@@ -253,6 +256,14 @@ void virtio_device_reset(struct virtio_device *vdev);
 /* The device's part of device_ops.quiesce and resume. */
 void virtio_quiesce(struct virtio_device *vdev);
 void virtio_resume(struct virtio_device *vdev);
+/*
+ * virtio/state.c: a transport's state has virtio_state as a part; its save hook calls virtio_save,
+ * and its load hook virtio_load once its own registers are back (the queues start). Both print; of
+ * a paused device.
+ */
+extern const struct device_state virtio_state;
+int virtio_save(struct virtio_device *vdev) __must_check;
+int virtio_load(struct virtio_device *vdev) __must_check;
 
 /* The transports: each wraps @vdev in a struct device and adds it. */
 int virtio_pci_attach(struct virtio_device *vdev) __must_check;

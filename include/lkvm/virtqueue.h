@@ -81,6 +81,8 @@ int virtq_enable(struct virtqueue *vq) __must_check;
 /* Regions of guest memory came or went: translate the parts again. 0, or -EFAULT when the ring is
  * not RAM any more: the queue is broken. */
 int virtq_remap(struct virtqueue *vq) __must_check;
+/* What the driver set and what ran was loaded: translate the parts. 0, or -EFAULT: broken. */
+int virtq_restore(struct virtqueue *vq) __must_check;
 /* Forget everything that the driver set and that ran: not enabled, size back to max_size. */
 void virtq_reset(struct virtqueue *vq);
 

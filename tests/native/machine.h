@@ -15,6 +15,7 @@
 #include "lkvm/console.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
+#include "lkvm/memory.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 
@@ -49,6 +50,7 @@ struct test_machine {
 	void (*on_line)(struct test_machine *t, const char *line);
 	struct event_post post; /* for on_line */
 	unsigned int input_ready;
+	const char *image; /* of its disk; NULL: none */
 	void *opaque;
 };
 
@@ -87,7 +89,8 @@ static const struct console_ops test_console_ops = {
 };
 
 static inline void make_machine(struct test_machine *t, const char *guest, const char *words,
-				u32 cpus, enum irqchip_kind irqchip)
+				u32 cpus, enum irqchip_kind irqchip,
+				enum virtio_transport_kind transport)
 {
 	config_init(&t->cfg);
 	t->cfg.kernel = xstrdup(guest);
@@ -95,14 +98,28 @@ static inline void make_machine(struct test_machine *t, const char *guest, const
 	t->cfg.memory = 32 * MiB;
 	t->cfg.cpus = cpus;
 	t->cfg.irqchip = irqchip;
+	t->cfg.transport = transport;
 	t->cfg.nodefaults = true;
 	t->cfg.params = xstrdup(words);
+	if (t->image)
+		config_add_disk(&t->cfg)->path = xstrdup(t->image);
 	t->con.ops = &test_console_ops;
 	t->inject.serial = &t->con;
 	if (config_complete(&t->cfg) || machine_create_with(&t->m, &t->cfg, &t->inject)) {
 		printf("Bail out! cannot make the machine\n");
 		exit(1);
 	}
+}
+
+/* All of it: it begins at 0 on x86, at 2 GiB on arm64. */
+static inline void *guest_ram(struct vm *vm)
+{
+	static const u64 bases[] = { 0, 2 * GiB };
+	void *p = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bases) && !p; i++)
+		p = memory_ptr(&vm->mem, bases[i], vm->cfg->memory);
+	return p;
 }
 
 static inline void end_machine(struct test_machine *t)

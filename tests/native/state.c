@@ -8,22 +8,19 @@
 #include <fcntl.h>
 
 #include "lkvm/device.h"
-#include "lkvm/memory.h"
 #include "lkvm/state.h"
 
+struct variant {
+	const char *name, *words;
+	enum irqchip_kind irqchip;
+	enum virtio_transport_kind transport;
+};
+
+static char image[] = "/tmp/lkvm-state.XXXXXX";
+static char *guest;
 static struct state_buf first, second;
 static unsigned int rounds; /* in both machines: none is lost, none comes twice */
 static bool saw_done;
-
-static void *ram(struct vm *vm)
-{
-	static const u64 bases[] = { 0, 2 * GiB };
-	void *p = NULL;
-
-	for (size_t i = 0; i < ARRAY_SIZE(bases) && !p; i++)
-		p = memory_ptr(&vm->mem, bases[i], vm->cfg->memory);
-	return p;
-}
 
 static bool same(struct vm *vm, const char *what)
 {
@@ -73,14 +70,21 @@ static void after(struct test_machine *t, const char *line)
 	saw_done |= !strcmp(line, "done");
 }
 
+/* A disk that all machines of this test have, one after the other. */
+static void make(struct test_machine *t, const struct variant *v)
+{
+	t->image = image;
+	make_machine(t, guest, v->words, 2, v->irqchip, v->transport);
+}
+
 /* In a machine that is thrown away. */
-static void try_damaged(const char *guest, const char *words, enum irqchip_kind irqchip)
+static void try_damaged(const struct variant *v)
 {
 	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	struct test_machine t = { .on_line = after };
 	unsigned int accepted = 0, tried = 0;
 
-	make_machine(&t, guest, words, 2, irqchip);
+	make(&t, v);
 	vm_pause(&t.m.vm);
 	dup2(null, STDERR_FILENO);
 	for (size_t len = 0; len < first.len; len += 1 + len / 8, tried++) {
@@ -96,50 +100,67 @@ static void try_damaged(const char *guest, const char *words, enum irqchip_kind 
 	end_machine(&t);
 }
 
-static void move(const char *guest, const char *words, enum irqchip_kind irqchip)
+static void move(const struct variant *v)
 {
 	struct test_machine a = { .on_line = before }, b = { .on_line = after };
 	int signal, status;
+	void *memory;
 
+	printf("# %s\n", v->name);
 	rounds = 0;
 	saw_done = false;
 	first.len = 0;
-	make_machine(&a, guest, words, 2, irqchip);
+	make(&a, v);
 	a.post = (struct event_post){ .fn = save_in_loop, .opaque = &a };
 	machine_run(&a.m, &signal);
+	memory = malloc(a.cfg.memory);
+	memcpy(memory, guest_ram(&a.m.vm), a.cfg.memory);
+	end_machine(&a);
 
-	make_machine(&b, guest, words, 2, irqchip);
+	make(&b, v);
 	vm_pause(&b.m.vm);
-	memcpy(ram(&b.m.vm), ram(&a.m.vm), b.cfg.memory);
+	memcpy(guest_ram(&b.m.vm), memory, b.cfg.memory);
+	free(memory);
 	second.len = 0;
 	status = vm_load(&b.m.vm, &(struct state_reader){ first.data, first.len });
 	point(!status, "it is loaded into a fresh machine");
 	status = vm_save(&b.m.vm, &second);
 	point(!status && same(&b.m.vm, "saved there"), "what is saved there is the same");
-	end_machine(&a);
 	status = machine_run(&b.m, &signal);
 	point(status == 0 && saw_done && rounds == 10, "the guest goes on there, and ends well");
 	end_machine(&b);
-	try_damaged(guest, words, irqchip);
+	try_damaged(v);
 }
+
+static const struct variant variants[] = {
+#ifdef __x86_64__
+	{ "full irqchip, PCI", "rounds=10 pit disk", IRQCHIP_FULL, TRANSPORT_PCI },
+	{ "split irqchip, MMIO", "rounds=10 disk", IRQCHIP_SPLIT, TRANSPORT_MMIO },
+#else
+	{ "PCI", "rounds=10 disk", IRQCHIP_DEFAULT, TRANSPORT_PCI },
+	{ "MMIO", "rounds=10 disk", IRQCHIP_DEFAULT, TRANSPORT_MMIO },
+#endif
+};
 
 int main(int argc, char **argv)
 {
-	char *guest;
+	int fd = mkstemp(image);
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: state DIRECTORY-OF-GUESTS\n");
 		return 2;
 	}
+	if (fd < 0 || ftruncate(fd, MiB) < 0) {
+		printf("Bail out! no disk image\n");
+		return 1;
+	}
+	close(fd);
 	alarm(LIMIT_SECONDS);
 	guest = xasprintf("%s/busy.flat", argv[1]);
-#ifdef __x86_64__
-	move(guest, "rounds=10 pit", IRQCHIP_FULL);
-	move(guest, "rounds=10", IRQCHIP_SPLIT);
-#else
-	move(guest, "rounds=10", IRQCHIP_DEFAULT);
-#endif
+	for (size_t i = 0; i < ARRAY_SIZE(variants); i++)
+		move(&variants[i]);
 	free(guest);
+	unlink(image);
 	state_buf_free(&first);
 	state_buf_free(&second);
 	return tap_end();

@@ -181,6 +181,7 @@ static void test_truncated(void **state)
 	struct state_buf buf;
 
 	fill(&a);
+	capture_begin();
 	buf = saved(&a);
 	for (size_t len = 0; len < buf.len; len++) {
 		u8 *copy = malloc(len ? len : 1); /* of that size, for the sanitizer */
@@ -192,6 +193,7 @@ static void test_truncated(void **state)
 		free(b.heap);
 		free(copy);
 	}
+	capture_end();
 	state_buf_free(&buf);
 	free(a.heap);
 }
@@ -205,6 +207,7 @@ static void test_garbled(void **state)
 	u32 refused = 0;
 
 	fill(&a);
+	capture_begin();
 	buf = saved(&a);
 	for (size_t i = 0; i < buf.len * ARRAY_SIZE(flips); i++) {
 		u8 flip = flips[i % ARRAY_SIZE(flips)];
@@ -224,6 +227,7 @@ static void test_garbled(void **state)
 		free(b.heap);
 	}
 	assert_true(refused > 300);
+	capture_end();
 	state_buf_free(&buf);
 	free(a.heap);
 }
