@@ -315,7 +315,7 @@ static void describe_file(struct raw_disk *raw, const struct stat *st)
 	raw->disk.size = (u64)st->st_size;
 	raw->disk.block_size = SECTOR;
 	raw->disk.phys_block = (u32)st->st_blksize;
-	/* Can the file system punch holes? One behind the end of the file changes nothing. */
+	/* Can the file system punch holes? One after the end of the file changes nothing. */
 	if (!raw->disk.readonly &&
 	    !try_fallocate(raw, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, 4096))
 		raw->disk.min_discard = raw->disk.phys_block;
@@ -351,7 +351,7 @@ static int check_geometry(struct raw_disk *raw)
 
 	if (d->block_size < SECTOR || d->block_size > 4096 ||
 	    (d->block_size & (d->block_size - 1))) {
-		err("disk '%s': has blocks of %u bytes; 512 to 4096 are possible", d->path,
+		err("--disk %s: has blocks of %u bytes; they must be 512 to 4096", d->path,
 		    d->block_size);
 		return -EINVAL;
 	}
@@ -362,12 +362,12 @@ static int check_geometry(struct raw_disk *raw)
 	unit = MAX(d->block_size, raw->offset_align);
 	odd = d->size % unit;
 	if (d->size < unit) {
-		err("disk '%s': %s; give it a size with: truncate -s 1G FILE", d->path,
+		err("--disk %s: %s; give it a size with: truncate -s 1G FILE", d->path,
 		    d->size ? "is smaller than one block" : "is empty");
 		return -EINVAL;
 	}
 	if (odd)
-		warn("disk '%s': %llu bytes are no multiple of %llu; the guest does not see the "
+		warn("--disk %s: %llu bytes is not a multiple of %llu; the guest does not see the "
 		     "last %llu",
 		     d->path, d->size, unit, odd);
 	d->size -= odd;
@@ -391,7 +391,7 @@ int raw_disk_create(const struct disk_config *cfg, int fd, const struct stat *st
 	if (!ret && cfg->direct)
 		ret = prepare_direct(raw);
 	if (ret) {
-		err("disk '%s': cannot be used: %s", cfg->path, strerror(-ret));
+		err("--disk %s: cannot be used: %s", cfg->path, strerror(-ret));
 		goto fail;
 	}
 	ret = check_geometry(raw);

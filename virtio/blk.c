@@ -63,7 +63,7 @@ static u8 status_of(struct virtio_blk *blk, int ret, const char *what, u64 secto
 		return VIRTIO_BLK_S_OK;
 	if (ret == -EOPNOTSUPP)
 		return VIRTIO_BLK_S_UNSUPP;
-	guest_warn("%s: disk '%s': %s at sector %llu: %s; the guest gets an I/O error",
+	guest_warn("%s: --disk %s: %s at sector %llu: %s; the guest gets an I/O error",
 		   blk->vdev.name, blk->disk->path, what, sector, strerror(-ret));
 	return VIRTIO_BLK_S_IOERR;
 }

@@ -76,7 +76,7 @@ release() {
 	wait $holder
 }
 locked() {
-	hold disk && guest 1 blk -d disk && says err "disk 'disk': locked by process $holder" && [ "$(wc -l <err)" = 1 ] &&
+	hold disk && guest 1 blk -d disk && says err "--disk disk: locked by process $holder" && [ "$(wc -l <err)" = 1 ] &&
 		guest 1 blk -d disk,ro && says err locked && release && guest 0 blk -d disk -p 'read'
 }
 shared() {

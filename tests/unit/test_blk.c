@@ -300,7 +300,7 @@ static void test_host_errors(void **state)
 		assert_int_equal(request(&r, VIRTIO_BLK_T_OUT, 8, 512, false, NULL),
 				 VIRTIO_BLK_S_IOERR);
 	text = capture_end();
-	assert_contains(text, "disk 'memory': cannot write at sector 8: No space left");
+	assert_contains(text, "--disk memory: cannot write at sector 8: No space left");
 	assert_true(strlen(text) < 2000);
 	log_set_level(LOG_ERROR);
 	m->fail = -EIO;
