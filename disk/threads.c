@@ -201,7 +201,7 @@ static bool better_here(const struct thread_queue *tq)
 {
 	u64 average;
 
-	if (!tq->nr_waiting || tq->busy >= tq->window)
+	if (!tq->dq.may_wait || !tq->nr_waiting || tq->busy >= tq->window)
 		return false;
 	average = tq->average_ns[kind_of(tq->waiting.head)];
 	/* Nothing is known yet: it may take minutes. */
@@ -273,6 +273,8 @@ static void on_finished(void *opaque, u32 events)
 
 	eventfd_drain(tq->on_finished.fd);
 	complete_all(tq, take_finished(tq));
+	if (tq->dq.ended)
+		tq->dq.ended(tq->dq.opaque);
 }
 
 static void tq_cancel(struct disk_queue *dq)

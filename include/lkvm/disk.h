@@ -97,6 +97,13 @@ struct disk_queue {
 	const struct disk_queue_ops *ops;
 	struct disk *disk;
 	unsigned int inflight; /* submitted, not yet done */
+	/* Set by the caller: disk_submit and disk_queue_kick may serve one request after the other
+	 * on this thread, however long the host takes. */
+	bool may_wait;
+	/* Set by the caller, may be NULL: requests were done, one or several, and not inside a call
+	 * of the caller's. */
+	void (*ended)(void *opaque);
+	void *opaque;
 };
 
 /*
@@ -123,16 +130,14 @@ static inline __must_check int disk_queue_open(struct disk *disk, struct event_l
 	return disk->ops->queue_open(disk, loop, depth, out);
 }
 
-/* Give @req away. Takes no longer than one request of the host; begins at the next kick if not at
- * once. */
+/* Give @req away: it begins at the next kick, if not at once. */
 static inline void disk_submit(struct disk_queue *dq, struct disk_request *req)
 {
 	dq->inflight++;
 	dq->ops->submit(dq, req);
 }
 
-/* No more requests come for now: begin all that the host should have. May serve one itself, and
- * then takes as long. */
+/* No more requests come for now: begin all that the host should have. */
 static inline void disk_queue_kick(struct disk_queue *dq)
 {
 	dq->ops->kick(dq);

@@ -35,7 +35,7 @@ struct bench {
 	struct event_loop loop;
 	struct disk disk;
 	struct disk_queue *dq;
-	unsigned int nr_done, stop_at;
+	unsigned int nr_done, nr_ended, stop_at;
 };
 
 static sem_t begun;
@@ -119,6 +119,11 @@ static void on_done(struct disk_request *req, int ret)
 		event_loop_stop(&b->loop);
 }
 
+static void on_ended(void *opaque)
+{
+	((struct bench *)opaque)->nr_ended++;
+}
+
 static void bench_begin(struct bench *b)
 {
 	memset(b, 0, sizeof(*b));
@@ -126,6 +131,9 @@ static void bench_begin(struct bench *b)
 	b->disk.path = "image";
 	assert_int_equal(event_loop_init(&b->loop, "disk"), 0);
 	assert_int_equal(disk_threads_open(&b->disk, &test_ops, &b->loop, 128, &b->dq), 0);
+	b->dq->may_wait = true;
+	b->dq->ended = on_ended;
+	b->dq->opaque = b;
 }
 
 static void bench_end(struct bench *b)
@@ -206,6 +214,24 @@ static void test_quick(void **state)
 	submit(&b, &j[1], DISK_READ, 5 * US, false);
 	assert_true(served_here(&j[1]));
 	assert_int_equal(disk_queue_busy(b.dq), 0);
+	bench_end(&b);
+}
+
+/* Where the caller must not wait, workers serve what is quick, too. */
+static void test_must_not_wait(void **state)
+{
+	struct bench b;
+	struct job j;
+
+	bench_begin(&b);
+	teach(&b, 8, DISK_READ, 5 * US);
+	assert_int_equal(b.nr_ended, 1);
+	b.dq->may_wait = false;
+	submit(&b, &j, DISK_READ, 5 * US, false);
+	disk_queue_kick(b.dq);
+	run_until(&b, 9);
+	assert_false(served_here(&j));
+	assert_int_equal(b.nr_ended, 2);
 	bench_end(&b);
 }
 
@@ -448,16 +474,14 @@ static void test_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_quick),
-		cmocka_unit_test(test_alone),
-		cmocka_unit_test(test_quick_again),
-		cmocka_unit_test(test_several),
-		cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_very_slow),
-		cmocka_unit_test(test_submit_from_done),
-		cmocka_unit_test(test_close),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_quick),	  cmocka_unit_test(test_must_not_wait),
+		cmocka_unit_test(test_alone),	  cmocka_unit_test(test_quick_again),
+		cmocka_unit_test(test_several),	  cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_very_slow), cmocka_unit_test(test_submit_from_done),
+		cmocka_unit_test(test_close),	  cmocka_unit_test(test_limits),
 	};
 
+	/* What hangs ends, minutes later. */
+	alarm(600);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
