@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* An event loop over epoll (see include/lkvm/event.h). */
+/* An event loop over epoll; who runs it, and when (see include/lkvm/event.h). */
 #include "lkvm/event.h"
 
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 
 static void run_posts(struct event_loop *loop)
@@ -52,6 +52,7 @@ int event_loop_init(struct event_loop *loop, const char *name)
 		goto fail;
 	}
 	pthread_mutex_init(&loop->lock, NULL);
+	pthread_cond_init(&loop->idle, NULL);
 	loop->wake = (struct event){
 		.fd = loop->wake_fd,
 		.events = EPOLLIN,
@@ -61,6 +62,8 @@ int event_loop_init(struct event_loop *loop, const char *name)
 	ret = event_add(loop, &loop->wake);
 	if (!ret)
 		return 0;
+	pthread_cond_destroy(&loop->idle);
+	pthread_mutex_destroy(&loop->lock);
 	close(loop->wake_fd);
 fail:
 	close(loop->epoll_fd);
@@ -75,39 +78,78 @@ void event_loop_destroy(struct event_loop *loop)
 	event_loop_stop_thread(loop);
 	close(loop->epoll_fd);
 	close(loop->wake_fd);
+	pthread_cond_destroy(&loop->idle);
 	pthread_mutex_destroy(&loop->lock);
 	loop->epoll_fd = -1;
 	loop->wake.loop = NULL;
 }
 
-void event_loop_run(struct event_loop *loop)
+/* Be the runner, once nobody else is. */
+static void enter(struct event_loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	while (loop->has_runner)
+		pthread_cond_wait(&loop->idle, &loop->lock);
+	loop->has_runner = true;
+	loop->runner = pthread_self();
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static void set_runner(struct event_loop *loop, pthread_t thread)
+{
+	pthread_mutex_lock(&loop->lock);
+	loop->runner = thread;
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static void leave(struct event_loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	loop->has_runner = false;
+	loop->nr_current = 0;
+	pthread_cond_broadcast(&loop->idle);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static void dispatch(struct event_loop *loop, const struct epoll_event *batch, unsigned int n)
+{
+	pthread_mutex_lock(&loop->lock);
+	for (unsigned int i = 0; i < n; i++)
+		loop->current[i] = batch[i].data.ptr;
+	loop->nr_current = n;
+	pthread_mutex_unlock(&loop->lock);
+	for (unsigned int i = 0; i < n; i++) {
+		struct event *ev;
+
+		pthread_mutex_lock(&loop->lock);
+		ev = loop->current[i];
+		pthread_mutex_unlock(&loop->lock);
+		if (ev)
+			ev->fn(ev->opaque, batch[i].events);
+	}
+}
+
+static void run(struct event_loop *loop)
 {
 	struct epoll_event batch[ARRAY_SIZE(loop->current)];
 
 	while (!atomic_load(&loop->stop)) {
 		int n = epoll_wait(loop->epoll_fd, batch, ARRAY_SIZE(batch), -1);
 
-		if (n < 0) {
-			if (errno == EINTR)
-				continue;
+		if (n < 0 && errno != EINTR) {
 			err("event loop '%s': epoll_wait: %s", loop->name, strerror(errno));
-			return;
+			break;
 		}
-		pthread_mutex_lock(&loop->lock);
-		for (int i = 0; i < n; i++)
-			loop->current[i] = batch[i].data.ptr;
-		loop->nr_current = (unsigned int)n;
-		pthread_mutex_unlock(&loop->lock);
-		for (int i = 0; i < n; i++) {
-			struct event *ev;
-
-			pthread_mutex_lock(&loop->lock);
-			ev = loop->current[i];
-			pthread_mutex_unlock(&loop->lock);
-			if (ev)
-				ev->fn(ev->opaque, batch[i].events);
-		}
+		if (n > 0)
+			dispatch(loop, batch, (unsigned int)n);
 	}
+	leave(loop);
+}
+
+void event_loop_run(struct event_loop *loop)
+{
+	enter(loop);
+	run(loop);
 }
 
 void event_loop_stop(struct event_loop *loop)
@@ -125,31 +167,24 @@ static void *loop_thread(void *arg)
 {
 	struct event_loop *loop = arg;
 
-	event_loop_run(loop);
+	set_runner(loop, pthread_self());
+	run(loop);
 	return NULL;
 }
 
 int event_loop_start_thread(struct event_loop *loop)
 {
-	sigset_t all, old;
-	char name[16];
 	int ret;
 
-	/* Signals are the main thread's business; but a fault on a blocked one ends the process
-	 * whoever handles it. */
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&loop->thread, NULL, loop_thread, loop);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	/* The new thread is the runner from now on, not only once it has begun to run. */
+	enter(loop);
+	ret = thread_start(&loop->thread, THREAD_LOOP, loop->name, loop_thread, loop);
+	loop->has_thread = !ret;
 	if (ret)
-		return -ret;
-	loop->has_thread = true;
-	/* The kernel takes 15 characters. */
-	strncpy(name, loop->name, sizeof(name) - 1);
-	name[sizeof(name) - 1] = '\0';
-	pthread_setname_np(loop->thread, name);
-	return 0;
+		leave(loop);
+	else
+		set_runner(loop, loop->thread);
+	return ret;
 }
 
 void event_loop_stop_thread(struct event_loop *loop)
@@ -217,43 +252,79 @@ void event_loop_post(struct event_loop *loop, struct event_post *post)
 	eventfd_raise(loop->wake_fd);
 }
 
+/* Under the lock. */
+static void unpost(struct event_loop *loop, struct event_post *post)
+{
+	for (struct event_post **p = &loop->posts; *p; p = &(*p)->next) {
+		if (*p == post) {
+			*p = post->next;
+			post->queued = false;
+			return;
+		}
+	}
+}
+
+void event_loop_unpost(struct event_loop *loop, struct event_post *post)
+{
+	pthread_mutex_lock(&loop->lock);
+	unpost(loop, post);
+	pthread_mutex_unlock(&loop->lock);
+}
+
 struct sync_call {
+	struct event_post post;
+	struct event_loop *loop;
 	void (*fn)(void *opaque);
 	void *opaque;
-	pthread_mutex_t lock;
-	pthread_cond_t done_cond;
-	bool done;
+	bool done; /* under loop->lock */
 };
 
 static void run_sync_call(void *opaque)
 {
 	struct sync_call *call = opaque;
+	struct event_loop *loop = call->loop;
 
 	call->fn(call->opaque);
-	pthread_mutex_lock(&call->lock);
+	pthread_mutex_lock(&loop->lock);
 	call->done = true;
-	pthread_cond_signal(&call->done_cond);
-	pthread_mutex_unlock(&call->lock);
+	pthread_cond_broadcast(&loop->idle);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static bool is_runner(struct event_loop *loop)
+{
+	bool is;
+
+	pthread_mutex_lock(&loop->lock);
+	is = loop->has_runner && pthread_equal(loop->runner, pthread_self());
+	pthread_mutex_unlock(&loop->lock);
+	return is;
 }
 
 void event_call_sync(struct event_loop *loop, void (*fn)(void *opaque), void *opaque)
 {
-	struct sync_call call = { .fn = fn, .opaque = opaque };
-	struct event_post post = { .fn = run_sync_call, .opaque = &call };
+	struct sync_call call = { .loop = loop, .fn = fn, .opaque = opaque };
 
-	if (!loop->has_thread || pthread_equal(loop->thread, pthread_self())) {
+	if (is_runner(loop)) {
 		fn(opaque);
 		return;
 	}
-	pthread_mutex_init(&call.lock, NULL);
-	pthread_cond_init(&call.done_cond, NULL);
-	event_loop_post(loop, &post);
-	pthread_mutex_lock(&call.lock);
-	while (!call.done)
-		pthread_cond_wait(&call.done_cond, &call.lock);
-	pthread_mutex_unlock(&call.lock);
-	pthread_cond_destroy(&call.done_cond);
-	pthread_mutex_destroy(&call.lock);
+	call.post = (struct event_post){ .fn = run_sync_call, .opaque = &call };
+	event_loop_post(loop, &call.post);
+	pthread_mutex_lock(&loop->lock);
+	while (!call.done && loop->has_runner)
+		pthread_cond_wait(&loop->idle, &loop->lock);
+	if (!call.done) {
+		/* Nobody runs the loop, or nobody any more: this thread does it in its place. */
+		unpost(loop, &call.post);
+		loop->has_runner = true;
+		loop->runner = pthread_self();
+		pthread_mutex_unlock(&loop->lock);
+		fn(opaque);
+		leave(loop);
+		return;
+	}
+	pthread_mutex_unlock(&loop->lock);
 }
 
 static void on_timer(void *opaque, u32 events)

@@ -15,8 +15,10 @@
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/device.h"
+#include "lkvm/disk.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/net.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/virtio.h"
@@ -61,25 +63,58 @@ static int add_pci_host(struct machine *m)
 	return pci_host_create(&m->vm, &arch_platform.pci);
 }
 
+/* Opened here, closed in machine_destroy when their devices are gone. */
 static int add_disks(struct machine *m)
 {
 	const struct vm_config *cfg = m->vm.cfg;
-	int ret = 0;
 
-	for (u32 i = 0; i < cfg->nr_disks && !ret; i++)
-		ret = virtio_blk_create(&m->vm, &cfg->disks[i], i);
-	return ret;
+	m->disks = xcalloc(cfg->nr_disks + 1, sizeof(m->disks[0]));
+	for (u32 i = 0; i < cfg->nr_disks; i++) {
+		int ret = disk_open(&cfg->disks[i], &m->disks[i]);
+
+		if (!ret)
+			ret = virtio_blk_create(&m->vm, m->disks[i], i);
+		if (ret)
+			return ret;
+	}
+	return 0;
 }
 
 static int add_nets(struct machine *m)
 {
 	const struct vm_config *cfg = m->vm.cfg;
-	int ret = 0;
 
-	for (u32 i = 0; i < cfg->nr_nets && !ret; i++)
-		if (cfg->nets[i].mode != NET_NONE)
-			ret = virtio_net_create(&m->vm, &cfg->nets[i], i);
-	return ret;
+	m->nets = xcalloc(cfg->nr_nets + 1, sizeof(m->nets[0]));
+	for (u32 i = 0; i < cfg->nr_nets; i++) {
+		const struct net_config *net = &cfg->nets[i];
+		u8 mac[6];
+		int ret;
+
+		if (net->mode == NET_NONE)
+			continue;
+		if (net->has_guest_mac)
+			memcpy(mac, net->guest_mac, sizeof(mac));
+		else
+			net_make_mac(cfg->name, i, mac);
+		ret = net_backend_open(net, &m->nets[i]);
+		if (!ret)
+			ret = virtio_net_create(&m->vm, m->nets[i], mac, i);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static void close_backends(struct machine *m)
+{
+	for (u32 i = 0; m->disks && i < m->vm.cfg->nr_disks; i++)
+		if (m->disks[i])
+			m->disks[i]->ops->close(m->disks[i]);
+	for (u32 i = 0; m->nets && i < m->vm.cfg->nr_nets; i++)
+		if (m->nets[i])
+			m->nets[i]->ops->close(m->nets[i]);
+	free(m->disks);
+	free(m->nets);
 }
 
 static int add_rng(struct machine *m)
@@ -312,6 +347,7 @@ void machine_destroy(struct machine *m)
 	/* Devices may say a last word: the terminal goes behind them, but before the loop that it
 	 * watches. */
 	vm_destroy_devices(&m->vm);
+	close_backends(m);
 	if (m->console)
 		m->console->ops->destroy(m->console);
 	vm_destroy_vcpus(&m->vm);
@@ -337,10 +373,10 @@ static const struct outcome outcomes[] = {
 	[VM_STOP_DEBUG_EXIT] = { LOG_DEBUG, "the guest chose its exit status", 0 },
 	[VM_STOP_PANIC] = { LOG_ERROR, "the guest's kernel panicked", EXIT_GUEST_PANIC },
 	[VM_STOP_TRIPLE_FAULT] = { LOG_ERROR,
-				    "triple fault: the guest met an exception that it has no way "
-				    "to handle; "
-				    "--loglevel debug shows the registers",
-				    EXIT_TRIPLE_FAULT },
+				   "triple fault: the guest met an exception that it has no way "
+				   "to handle; "
+				   "--loglevel debug shows the registers",
+				   EXIT_TRIPLE_FAULT },
 	[VM_STOP_KVM_ERROR] = { LOG_DEBUG, "KVM cannot go on with this guest", EXIT_KVM_ERROR },
 	[VM_STOP_ENTRY_FAILED] = { LOG_DEBUG, "the guest cannot be entered", EXIT_ENTRY_FAILED },
 	[VM_STOP_UNKNOWN_EXIT] = { LOG_DEBUG, "unknown exit", EXIT_UNKNOWN_EXIT },

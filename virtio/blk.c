@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lkvm/config.h"
 #include "lkvm/disk.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -29,17 +28,16 @@
 #define MAX_DISCARD_SECTORS (4 * GiB / SECTOR)
 #define MAX_ZEROES_SECTORS  (64 * MiB / SECTOR)
 
-/* Requests served before the driver hears of them and others get a turn with the lock. */
-#define BATCH 32
-
 #define CONFIG_LEN (offsetof(struct virtio_blk_config, unused1) + 3)
+#define WCE	   offsetof(struct virtio_blk_config, wce)
 
 struct virtio_blk {
 	struct virtio_device vdev;
 	struct disk *disk;
-	struct virtio_blk_config cfg; /* little-endian; wce is the only part that changes */
 	char id[VIRTIO_BLK_ID_BYTES];
-	struct virtq_chain chain;
+	struct event_post flush_post; /* wce was cleared */
+	struct virtq_request req;
+	struct iovec iov[VIRTQ_MAX_SEGS];
 	struct iovec data[VIRTQ_MAX_SEGS];
 };
 
@@ -80,12 +78,12 @@ static bool in_disk(const struct virtio_blk *blk, u64 sector, u64 nr_sectors)
 }
 
 /* 5.2.6.2: without FLUSH, or when the driver chose so, a write is on the medium when it ends. */
-static bool writethrough(const struct virtio_blk *blk)
+static bool writethrough(struct virtio_blk *blk)
 {
-	const struct virtio_device *vdev = &blk->vdev;
+	struct virtio_device *vdev = &blk->vdev;
 
 	if (virtio_has(vdev, VIRTIO_BLK_F_CONFIG_WCE))
-		return !blk->cfg.wce;
+		return !virtio_config_byte(vdev, WCE);
 	return !virtio_has(vdev, VIRTIO_BLK_F_FLUSH);
 }
 
@@ -212,7 +210,7 @@ static u8 do_request(struct virtio_blk *blk, const struct blk_request *req)
  */
 static bool parse(struct virtio_blk *blk, struct blk_request *req)
 {
-	struct virtq_chain *c = &blk->chain;
+	struct virtq_request *c = &blk->req;
 	struct virtio_blk_outhdr hdr;
 	bool in;
 
@@ -235,7 +233,7 @@ static bool parse(struct virtio_blk *blk, struct blk_request *req)
 
 static void serve(struct virtio_blk *blk)
 {
-	struct virtq_chain *c = &blk->chain;
+	struct virtq_request *c = &blk->req;
 	struct blk_request req;
 	u8 status;
 
@@ -245,73 +243,60 @@ static void serve(struct virtio_blk *blk)
 	}
 	status = do_request(blk, &req);
 	iov_from_buf(virtq_in(c), c->nr_in, req.in_len, &status, 1);
-	virtio_push(&blk->vdev, 0, c->head, (u32)MIN(c->in_len, (size_t)UINT32_MAX));
+	virtio_push(&blk->vdev, 0, c, (u32)MIN(c->in_len, (size_t)UINT32_MAX));
 }
 
-static void blk_notify(struct virtio_device *vdev, u16 q)
-{
-	struct virtio_blk *blk = to_blk(vdev);
-	struct virtqueue *vq = &vdev->queues[q].vq;
-	unsigned int budget = BATCH;
-
-	do {
-		virtq_disable_notify(vq);
-		while (budget && virtio_pop(vdev, q, &blk->chain) == 1) {
-			serve(blk);
-			budget--;
-		}
-	} while (budget && virtio_live(vdev) && virtq_enable_notify(vq));
-	virtio_signal(vdev, q);
-	if (!budget)
-		virtio_kick(vdev, q);
-}
-
-static void blk_config_read(struct virtio_device *vdev, u32 offset, void *buf, u32 len)
-{
-	memcpy(buf, (u8 *)&to_blk(vdev)->cfg + offset, len);
-}
-
-static void blk_config_write(struct virtio_device *vdev, u32 offset, const void *buf, u32 len)
+static bool blk_run(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_blk *blk = to_blk(vdev);
 
-	if (offset != offsetof(struct virtio_blk_config, wce) || len != 1 ||
-	    !virtio_has(vdev, VIRTIO_BLK_F_CONFIG_WCE))
-		return;
-	blk->cfg.wce = *(const u8 *)buf & 1;
-	/* What was written so far must not stay behind in the cache. */
-	if (!blk->cfg.wce)
-		status_of(blk, blk->disk->ops->flush(blk->disk), "cannot flush", 0);
+	while (virtio_pop(vdev, q, &blk->req, blk->iov, ARRAY_SIZE(blk->iov)) == 1)
+		serve(blk);
+	return true;
+}
+
+/* What was written so far must not stay behind in the cache. On the queue's loop. */
+static void flush_all(void *opaque)
+{
+	struct virtio_blk *blk = opaque;
+
+	status_of(blk, blk->disk->ops->flush(blk->disk), "cannot flush", 0);
+}
+
+static void blk_config_written(struct virtio_device *vdev, u32 offset, u32 len)
+{
+	struct virtio_blk *blk = to_blk(vdev);
+
+	if (ranges_overlap(offset, len, WCE, 1) && writethrough(blk))
+		event_loop_post(vdev->queues[0].loop, &blk->flush_post);
 }
 
 static void blk_reset(struct virtio_device *vdev)
 {
-	to_blk(vdev)->cfg.wce = 1;
+	vdev->config[WCE] = 1;
 }
 
 static void blk_destroy(struct virtio_device *vdev)
 {
-	struct virtio_blk *blk = to_blk(vdev);
-
-	blk->disk->ops->close(blk->disk);
-	free(blk);
+	free(to_blk(vdev));
 }
+
+static const u8 config_mask[CONFIG_LEN] = { [WCE] = 1 };
 
 static const struct virtio_ops blk_ops = {
 	.id = VIRTIO_ID_BLOCK,
 	.pci_class = 0x0180, /* mass storage, other */
+	.blocks = true,
 	.config_len = CONFIG_LEN,
-	.config_read = blk_config_read,
-	.config_write = blk_config_write,
-	.notify = blk_notify,
+	.config_mask = config_mask,
+	.config_written = blk_config_written,
+	.queue_run = blk_run,
 	.reset = blk_reset,
 	.destroy = blk_destroy,
 };
 
-static u64 fill_config(struct virtio_blk *blk)
+static u64 fill_config(const struct disk *disk, struct virtio_blk_config *cfg)
 {
-	struct virtio_blk_config *cfg = &blk->cfg;
-	struct disk *disk = blk->disk;
 	u64 features = BIT_ULL(VIRTIO_BLK_F_SEG_MAX) | BIT_ULL(VIRTIO_BLK_F_SIZE_MAX) |
 		       BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) | BIT_ULL(VIRTIO_BLK_F_TOPOLOGY) |
 		       BIT_ULL(VIRTIO_BLK_F_FLUSH);
@@ -344,35 +329,32 @@ static u64 fill_config(struct virtio_blk *blk)
 int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index, struct virtio_device **out)
 {
 	struct virtio_blk *blk = xcalloc(1, sizeof(*blk));
+	struct virtio_blk_config cfg = { 0 };
 	int ret;
 
 	blk->disk = disk;
+	blk->flush_post = (struct event_post){ .fn = flush_all, .opaque = blk };
 	/* Guests show it as the serial number: stable, and it tells nothing about the host. */
 	snprintf(blk->id, sizeof(blk->id), "lkvm-disk%u", index);
-	ret = virtio_init(&blk->vdev, vm, &blk_ops, "virtio-blk", index, fill_config(blk), 1,
+	ret = virtio_init(&blk->vdev, vm, &blk_ops, "virtio-blk", index, fill_config(disk, &cfg), 1,
 			  QUEUE_SIZE, NULL);
 	if (ret) {
 		free(blk);
 		return ret;
 	}
+	memcpy(blk->vdev.config, &cfg, CONFIG_LEN);
 	*out = &blk->vdev;
 	return 0;
 }
 
-int virtio_blk_create(struct vm *vm, const struct disk_config *cfg, u32 index)
+int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index)
 {
 	struct virtio_device *vdev;
-	struct disk *disk;
 	int ret;
 
-	ret = disk_open(cfg, &disk);
+	ret = virtio_blk_new(vm, disk, index, &vdev);
 	if (ret)
 		return ret;
-	ret = virtio_blk_new(vm, disk, index, &vdev);
-	if (ret) {
-		disk->ops->close(disk);
-		return ret;
-	}
 	ret = virtio_attach(vdev);
 	if (ret) {
 		virtio_fini(vdev);

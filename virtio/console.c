@@ -1,39 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-console (VIRTIO 1.3, 5.3): one port. Output is written on a thread of its own and without
- * the device's lock, since the reader of the console may be slow; input comes in on the main loop.
+ * virtio-console (VIRTIO 1.3, 5.3): one port. Both queues are served by the main loop, where input
+ * comes in. Output is copied out of the guest there, piece by piece, and written by a thread that
+ * knows nothing but the copy: a reader that takes its time keeps neither the loop nor a reset of
+ * the device waiting.
  */
 #include <linux/virtio_console.h>
 #include <stdlib.h>
 
 #include "lkvm/console.h"
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/virtio.h"
+#include "lkvm/vm.h"
 
 enum { RX, TX, NR_QUEUES };
 
 #define QUEUE_SIZE 64
 #define CONFIG_LEN sizeof(struct virtio_console_config)
-/* Output is copied out of the guest in pieces of this size. */
-#define PIECE 4096u
-/* Chains before the loop looks whether it was asked to stop. */
-#define BATCH 16
+#define PIECE	   16384u
 
 struct virtio_con {
 	struct virtio_device vdev;
 	struct console *con;
 	struct console_client client;
-	struct virtio_console_config cfg; /* little-endian */
 
 	/* The input buffer that waits for a key. */
-	struct virtq_chain rx;
+	struct virtq_request rx;
 	bool has_rx;
+	bool asked; /* the console wants to know, so it need not be told */
+	struct iovec rx_iov[VIRTQ_MAX_SEGS];
 
-	/* Output: the chain being written, by the post alone; epoch tells it of a reset. */
-	struct event_post tx_post;
-	struct virtq_chain tx;
-	u32 epoch;
+	/* The chain being written. Of it, or of the next one after it was given back, @tx_done
+	 * bytes were copied. */
+	struct virtq_request tx;
+	bool has_tx;
+	size_t tx_done;
+	struct iovec tx_iov[VIRTQ_MAX_SEGS];
+
+	/* The piece is the main loop's while @writing is false, else the writer's. */
+	struct event_loop *main;
+	struct event_loop writer;
+	struct event_post write_post, written_post;
+	bool writing;
+	size_t piece_len;
 	u8 piece[PIECE];
 };
 
@@ -42,153 +53,175 @@ static struct virtio_con *to_con(struct virtio_device *vdev)
 	return container_of(vdev, struct virtio_con, vdev);
 }
 
-/* Output: runs on the device's thread without its lock. */
+/* Output */
 
-/* Copy up to PIECE bytes of the current chain, @done bytes in; 0 at its end or after a reset. */
-static size_t tx_copy(struct virtio_con *vc, u32 epoch, size_t done)
-{
-	size_t n = 0;
-
-	virtio_lock(&vc->vdev);
-	if (vc->epoch == epoch)
-		n = iov_to_buf(virtq_out(&vc->tx), vc->tx.nr_out, done, vc->piece, PIECE);
-	virtio_unlock(&vc->vdev);
-	return n;
-}
-
-/* Is there a chain to write? If not, we are told of the next. */
-static bool tx_next(struct virtio_con *vc, u32 *epoch)
-{
-	struct virtqueue *vq = &vc->vdev.queues[TX].vq;
-	bool got = false;
-
-	virtio_lock(&vc->vdev);
-	*epoch = vc->epoch;
-	if (virtio_live(&vc->vdev)) {
-		virtq_disable_notify(vq);
-		got = virtio_pop(&vc->vdev, TX, &vc->tx) == 1;
-		if (!got && virtio_live(&vc->vdev) && virtq_enable_notify(vq))
-			virtio_kick(&vc->vdev, TX);
-	}
-	virtio_unlock(&vc->vdev);
-	return got;
-}
-
-static void tx_done(struct virtio_con *vc, u32 epoch)
-{
-	virtio_lock(&vc->vdev);
-	if (vc->epoch == epoch) {
-		virtio_push(&vc->vdev, TX, vc->tx.head, 0);
-		virtio_signal(&vc->vdev, TX);
-	}
-	virtio_unlock(&vc->vdev);
-}
-
-static void tx_run(void *opaque)
+static void write_piece(void *opaque)
 {
 	struct virtio_con *vc = opaque;
-	u32 epoch;
 
-	for (unsigned int i = 0; i < BATCH; i++) {
-		size_t done = 0, n;
-
-		if (!tx_next(vc, &epoch))
-			return;
-		while ((n = tx_copy(vc, epoch, done))) {
-			vc->con->ops->write(vc->con, vc->piece, n);
-			done += n;
-		}
-		tx_done(vc, epoch);
-	}
-	virtio_kick(&vc->vdev, TX);
+	vc->con->ops->write(vc->con, vc->piece, vc->piece_len);
+	event_loop_post(vc->main, &vc->written_post);
 }
 
-/* Input: runs on the main loop, takes the lock itself. */
+/* Gather what fits into a piece; a chain goes back as soon as all of it is copied. */
+static bool tx_run(struct virtio_con *vc)
+{
+	struct virtio_device *vdev = &vc->vdev;
+	bool empty = false;
+	size_t len = 0;
+
+	while (!vc->writing && len < PIECE) {
+		size_t n;
+
+		if (!vc->has_tx) {
+			vc->has_tx = virtio_pop(vdev, TX, &vc->tx, vc->tx_iov,
+						ARRAY_SIZE(vc->tx_iov)) == 1;
+			empty = !vc->has_tx;
+			if (empty)
+				break;
+		}
+		n = iov_to_buf(virtq_out(&vc->tx), vc->tx.nr_out, vc->tx_done, vc->piece + len,
+			       PIECE - len);
+		len += n;
+		vc->tx_done += n;
+		if (vc->tx_done < vc->tx.out_len)
+			break;
+		vc->has_tx = false;
+		vc->tx_done = 0;
+		virtio_push(vdev, TX, &vc->tx, 0);
+	}
+	if (len) {
+		vc->writing = true;
+		vc->piece_len = len;
+		event_loop_post(&vc->writer, &vc->write_post);
+	}
+	/* While a piece is being written nothing more is taken: that is how a guest is slowed. */
+	return empty && !vc->writing;
+}
+
+static void written(void *opaque)
+{
+	struct virtio_con *vc = opaque;
+
+	vc->writing = false;
+	virtio_serve(&vc->vdev, TX);
+}
+
+/* Input: on the main loop as well */
+
+/* Buffers without room go back at once. */
+static bool rx_run(struct virtio_con *vc)
+{
+	struct virtio_device *vdev = &vc->vdev;
+
+	while (!vc->has_rx) {
+		if (virtio_pop(vdev, RX, &vc->rx, vc->rx_iov, ARRAY_SIZE(vc->rx_iov)) != 1)
+			return true;
+		if (vc->rx.in_len)
+			vc->has_rx = true;
+		else
+			virtio_push(vdev, RX, &vc->rx, 0);
+	}
+	return false;
+}
 
 static size_t con_room(void *opaque)
 {
 	struct virtio_con *vc = opaque;
-	struct virtio_device *vdev = &vc->vdev;
-	size_t room = 0;
 
-	virtio_lock(vdev);
-	/* Buffers without room go back at once; there are at most as many as the ring holds. */
-	for (unsigned int i = 0; i < QUEUE_SIZE && !vc->has_rx && virtio_live(vdev); i++) {
-		virtq_disable_notify(&vdev->queues[RX].vq);
-		if (virtio_pop(vdev, RX, &vc->rx) != 1) {
-			if (virtio_live(vdev) && virtq_enable_notify(&vdev->queues[RX].vq))
-				continue;
-			break;
-		}
-		if (vc->rx.in_len)
-			vc->has_rx = true;
-		else
-			virtio_push(vdev, RX, vc->rx.head, 0);
-	}
-	if (vc->has_rx && virtio_live(vdev))
-		room = vc->rx.in_len;
-	virtio_unlock(vdev);
-	return room;
+	vc->asked = true;
+	if (!vc->has_rx)
+		virtio_serve(&vc->vdev, RX);
+	vc->asked = false;
+	/* A buffer that is held stays, but is not to be written to now. */
+	return vc->has_rx && virtio_queue_live(&vc->vdev, RX) ? vc->rx.in_len : 0;
 }
 
 static void con_input(void *opaque, const u8 *buf, size_t len)
 {
 	struct virtio_con *vc = opaque;
+	size_t n;
 
-	virtio_lock(&vc->vdev);
-	if (vc->has_rx && len) {
-		size_t n = iov_from_buf(virtq_in(&vc->rx), vc->rx.nr_in, 0, buf, len);
-
-		vc->has_rx = false;
-		virtio_push(&vc->vdev, RX, vc->rx.head, (u32)n);
-		virtio_signal(&vc->vdev, RX);
-	}
-	virtio_unlock(&vc->vdev);
+	if (!vc->has_rx || !len || !virtio_queue_live(&vc->vdev, RX))
+		return;
+	n = iov_from_buf(virtq_in(&vc->rx), vc->rx.nr_in, 0, buf, len);
+	vc->has_rx = false;
+	virtio_push(&vc->vdev, RX, &vc->rx, (u32)n);
+	virtio_signal(&vc->vdev, RX);
 }
 
 static void con_resized(void *opaque, u16 cols, u16 rows)
 {
 	struct virtio_con *vc = opaque;
+	struct virtio_console_config cfg = {
+		.cols = cpu_to_le16(cols),
+		.rows = cpu_to_le16(rows),
+	};
+	const u32 len = offsetof(struct virtio_console_config, max_nr_ports);
+	bool same;
 
 	virtio_lock(&vc->vdev);
-	if (le16_to_cpu(vc->cfg.cols) != cols || le16_to_cpu(vc->cfg.rows) != rows) {
-		vc->cfg.cols = cpu_to_le16(cols);
-		vc->cfg.rows = cpu_to_le16(rows);
-		virtio_config_changed(&vc->vdev);
-	}
+	same = !memcmp(vc->vdev.config, &cfg, len);
 	virtio_unlock(&vc->vdev);
+	if (!same)
+		virtio_config_set(&vc->vdev, 0, &cfg, len);
 }
 
 /* The device */
 
-static void con_notify(struct virtio_device *vdev, u16 q)
+static bool con_run(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_con *vc = to_con(vdev);
+	bool empty;
 
 	if (q == TX)
-		event_loop_post(vdev->loop, &vc->tx_post);
-	else
+		return tx_run(vc);
+	empty = rx_run(vc);
+	if (vc->has_rx && !vc->asked)
 		vc->con->ops->input_ready(vc->con);
+	return empty;
 }
 
-static void con_config_read(struct virtio_device *vdev, u32 offset, void *buf, u32 len)
-{
-	memcpy(buf, (u8 *)&to_con(vdev)->cfg + offset, len);
-}
-
-static void con_reset(struct virtio_device *vdev)
+static bool con_stopped(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_con *vc = to_con(vdev);
 
-	vc->has_rx = false;
-	vc->epoch++;
+	/* What was copied is still written; it is the console's. */
+	if (q == TX) {
+		vc->has_tx = false;
+		vc->tx_done = 0;
+	} else {
+		vc->has_rx = false;
+	}
+	return true;
 }
+
+static bool con_held(struct virtio_device *vdev, u16 q)
+{
+	struct virtio_con *vc = to_con(vdev);
+
+	if (q == RX && vc->has_rx) {
+		virtio_unpop(vdev, RX, &vc->rx);
+		vc->has_rx = false;
+	}
+	if (q == TX && vc->has_tx) {
+		virtio_unpop(vdev, TX, &vc->tx);
+		vc->has_tx = false;
+	}
+	return true;
+}
+
+static void nothing(void *opaque) {}
 
 static void con_destroy(struct virtio_device *vdev)
 {
 	struct virtio_con *vc = to_con(vdev);
 
 	vc->con->ops->set_client(vc->con, NULL);
+	/* The guest's last words. */
+	event_call_sync(&vc->writer, nothing, NULL);
+	event_loop_destroy(&vc->writer);
+	event_loop_unpost(vc->main, &vc->written_post);
 	free(vc);
 }
 
@@ -196,11 +229,28 @@ static const struct virtio_ops con_ops = {
 	.id = VIRTIO_ID_CONSOLE,
 	.pci_class = 0x0780, /* communication controller, other */
 	.config_len = CONFIG_LEN,
-	.config_read = con_config_read,
-	.notify = con_notify,
-	.reset = con_reset,
+	.queue_run = con_run,
+	.queue_stopped = con_stopped,
+	.queue_held = con_held,
 	.destroy = con_destroy,
 };
+
+static int start_writer(struct virtio_con *vc)
+{
+	int ret;
+
+	ret = event_loop_init(&vc->writer, vc->vdev.name);
+	if (ret)
+		goto fail;
+	ret = event_loop_start_thread(&vc->writer);
+	if (!ret)
+		return 0;
+	event_loop_destroy(&vc->writer);
+fail:
+	err("%s: cannot start the thread that writes: %s%s", vc->vdev.name, strerror(-ret),
+	    limit_hint(ret));
+	return ret;
+}
 
 int virtio_console_new(struct vm *vm, struct console *con, struct virtio_device **out)
 {
@@ -208,23 +258,30 @@ int virtio_console_new(struct vm *vm, struct console *con, struct virtio_device 
 	int ret;
 
 	vc->con = con;
+	vc->main = &vm->loop;
 	vc->client = (struct console_client){
 		.room = con_room,
 		.input = con_input,
 		.resized = con_resized,
 		.opaque = vc,
 	};
-	vc->tx_post.fn = tx_run;
-	vc->tx_post.opaque = vc;
+	vc->write_post = (struct event_post){ .fn = write_piece, .opaque = vc };
+	vc->written_post = (struct event_post){ .fn = written, .opaque = vc };
 	ret = virtio_init(&vc->vdev, vm, &con_ops, "virtio-console", 0,
-			  BIT_ULL(VIRTIO_CONSOLE_F_SIZE), NR_QUEUES, QUEUE_SIZE, NULL);
-	if (ret) {
-		free(vc);
-		return ret;
-	}
+			  BIT_ULL(VIRTIO_CONSOLE_F_SIZE), NR_QUEUES, QUEUE_SIZE, &vm->loop);
+	if (ret)
+		goto fail;
+	ret = start_writer(vc);
+	if (ret)
+		goto fail_init;
 	con->ops->set_client(con, &vc->client);
 	*out = &vc->vdev;
 	return 0;
+fail_init:
+	virtio_fini(&vc->vdev);
+fail:
+	free(vc);
+	return ret;
 }
 
 int virtio_console_create(struct vm *vm, struct console *con)
@@ -237,9 +294,8 @@ int virtio_console_create(struct vm *vm, struct console *con)
 		return ret;
 	ret = virtio_attach(vdev);
 	if (ret) {
-		con->ops->set_client(con, NULL);
 		virtio_fini(vdev);
-		free(to_con(vdev));
+		con_destroy(vdev);
 	}
 	return ret;
 }

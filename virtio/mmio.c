@@ -21,6 +21,8 @@
 #define MMIO_VERSION 2
 #define MMIO_VENDOR  0x4d564b4c /* "LKVM" */
 
+#define MMIO_QUEUE_RESET 0x0c0 /* 4.2.2, not in the kernel's headers */
+
 struct virtio_mmio {
 	struct device dev;
 	struct virtio_device *vdev;
@@ -30,6 +32,7 @@ struct virtio_mmio {
 	struct irq_line line;
 	/* Under vdev->lock. */
 	u32 host_features_sel, driver_features_sel, queue_sel;
+	pthread_mutex_t bind_lock;
 	bool bound[VIRTIO_MAX_QUEUES]; /* its ioeventfd is in KVM */
 	pthread_mutex_t irq_lock;      /* status and line move together */
 	u32 interrupt_status;
@@ -71,34 +74,38 @@ static u32 interrupt_status(struct virtio_mmio *m)
 }
 
 /* Let KVM signal the queues' eventfds itself; where it cannot, the register's handler does. */
-static void mmio_set_active(struct virtio_device *vdev, bool active)
+static void mmio_queues_changed(struct virtio_device *vdev)
 {
 	struct virtio_mmio *m = vdev->transport_data;
 
+	pthread_mutex_lock(&m->bind_lock);
 	for (u16 i = 0; i < vdev->nr_queues; i++) {
+		bool want = virtio_queue_started(vdev, i);
 		u64 match = i;
 
-		if (m->bound[i] == (active && vdev->queues[i].vq.enabled))
+		if (m->bound[i] == want)
 			continue;
 		if (!vm_ioeventfd(vdev->vm, false, m->base + VIRTIO_MMIO_QUEUE_NOTIFY, 4, &match,
-				  vdev->queues[i].notify.fd, active) ||
-		    !active)
-			m->bound[i] = active;
+				  vdev->queues[i].notify.fd, want) ||
+		    !want)
+			m->bound[i] = want;
 	}
+	pthread_mutex_unlock(&m->bind_lock);
 }
 
 static const struct virtio_transport_ops mmio_transport = {
 	.interrupt = mmio_interrupt,
-	.set_active = mmio_set_active,
+	.queues_changed = mmio_queues_changed,
 };
 
-/* Registers, under the device's lock */
+/* Registers */
 
 static struct virtqueue *selected(struct virtio_mmio *m)
 {
 	return m->queue_sel < m->vdev->nr_queues ? &m->vdev->queues[m->queue_sel].vq : NULL;
 }
 
+/* Under vdev->lock. */
 static u32 read_reg(struct virtio_mmio *m, u32 reg)
 {
 	struct virtio_device *vdev = m->vdev;
@@ -125,6 +132,8 @@ static u32 read_reg(struct virtio_mmio *m, u32 reg)
 		return interrupt_status(m);
 	case VIRTIO_MMIO_STATUS:
 		return vdev->status;
+	case MMIO_QUEUE_RESET:
+		return vq && virtio_queue_stopping(vdev, (u16)m->queue_sel);
 	case VIRTIO_MMIO_SHM_LEN_LOW:
 	case VIRTIO_MMIO_SHM_LEN_HIGH:
 	case VIRTIO_MMIO_SHM_BASE_LOW:
@@ -143,22 +152,13 @@ static void set_half(u64 *value, bool high, u32 half)
 		      : (*value & ~0xffffffffULL) | half;
 }
 
-/* What describes a queue changes only while it is not enabled. */
+/* What describes a queue changes only while it is not enabled. Under vdev->lock. */
 static void write_queue_reg(struct virtio_mmio *m, u32 reg, u32 value)
 {
 	struct virtqueue *vq = selected(m);
 	bool high = reg & 4;
 
-	if (!vq)
-		return;
-	if (reg == VIRTIO_MMIO_QUEUE_READY) {
-		if (value & 1)
-			virtio_enable_queue(m->vdev, (u16)m->queue_sel);
-		else
-			virtio_disable_queue(m->vdev, (u16)m->queue_sel);
-		return;
-	}
-	if (vq->enabled)
+	if (!vq || vq->enabled)
 		return;
 	switch (reg) {
 	case VIRTIO_MMIO_QUEUE_NUM:
@@ -181,20 +181,81 @@ static void write_queue_reg(struct virtio_mmio *m, u32 reg, u32 value)
 
 static void reset_registers(struct virtio_mmio *m)
 {
+	virtio_lock(m->vdev);
 	m->host_features_sel = 0;
 	m->driver_features_sel = 0;
 	m->queue_sel = 0;
+	virtio_unlock(m->vdev);
 	ack_interrupt(m, ~0u);
+}
+
+/* Linux does not look at the status after it wrote 0, nor at QueueReady: so the vcpu waits, for the
+ * one request that the host may be at. */
+static void write_status(struct virtio_mmio *m, u8 status)
+{
+	virtio_set_status(m->vdev, status);
+	if (status)
+		return;
+	virtio_wait_stopped(m->vdev, true);
+	reset_registers(m);
+}
+
+static void write_queue_ready(struct virtio_mmio *m, u32 queue, bool ready)
+{
+	if (queue >= m->vdev->nr_queues)
+		return;
+	if (ready) {
+		virtio_enable_queue(m->vdev, (u16)queue);
+	} else {
+		virtio_disable_queue(m->vdev, (u16)queue);
+		virtio_wait_stopped(m->vdev, true);
+	}
+}
+
+/* What starts or stops something, and so runs without the lock. False: another register. */
+static bool write_action(struct virtio_mmio *m, u32 reg, u32 value)
+{
+	u32 word, queue;
+
+	virtio_lock(m->vdev);
+	word = m->driver_features_sel;
+	queue = m->queue_sel;
+	virtio_unlock(m->vdev);
+	switch (reg) {
+	case VIRTIO_MMIO_DRIVER_FEATURES:
+		virtio_accept_features(m->vdev, word, value);
+		return true;
+	case VIRTIO_MMIO_QUEUE_NOTIFY:
+		virtio_kick(m->vdev, value);
+		return true;
+	case VIRTIO_MMIO_INTERRUPT_ACK:
+		ack_interrupt(m, value);
+		return true;
+	case VIRTIO_MMIO_STATUS:
+		write_status(m, (u8)value);
+		return true;
+	case VIRTIO_MMIO_QUEUE_READY:
+		write_queue_ready(m, queue, value & 1);
+		return true;
+	case MMIO_QUEUE_RESET:
+		/* Who knows this register polls it. */
+		if (value == 1 && queue < m->vdev->nr_queues &&
+		    virtio_has(m->vdev, VIRTIO_F_RING_RESET))
+			virtio_disable_queue(m->vdev, (u16)queue);
+		return true;
+	default:
+		return false;
+	}
 }
 
 static void write_reg(struct virtio_mmio *m, u32 reg, u32 value)
 {
+	if (write_action(m, reg, value))
+		return;
+	virtio_lock(m->vdev);
 	switch (reg) {
 	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
 		m->host_features_sel = value;
-		break;
-	case VIRTIO_MMIO_DRIVER_FEATURES:
-		virtio_accept_features(m->vdev, m->driver_features_sel, value);
 		break;
 	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
 		m->driver_features_sel = value;
@@ -202,20 +263,10 @@ static void write_reg(struct virtio_mmio *m, u32 reg, u32 value)
 	case VIRTIO_MMIO_QUEUE_SEL:
 		m->queue_sel = value;
 		break;
-	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		virtio_kick(m->vdev, value);
-		break;
-	case VIRTIO_MMIO_INTERRUPT_ACK:
-		ack_interrupt(m, value);
-		break;
-	case VIRTIO_MMIO_STATUS:
-		virtio_set_status(m->vdev, (u8)value);
-		if (!(u8)value)
-			reset_registers(m);
-		break;
 	default:
 		write_queue_reg(m, reg, value);
 	}
+	virtio_unlock(m->vdev);
 }
 
 /* 4.2.2.2: registers are accessed by aligned words, the device's own space in any way. */
@@ -245,9 +296,7 @@ static void mmio_write(void *opaque, u64 offset, const void *data, u32 len)
 	}
 	if (len != 4 || offset & 3)
 		return;
-	virtio_lock(m->vdev);
 	write_reg(m, (u32)offset, (u32)get_le(data, 4));
-	virtio_unlock(m->vdev);
 }
 
 static const struct bus_ops mmio_bus_ops = { mmio_read, mmio_write };
@@ -277,10 +326,18 @@ static void mmio_reset(struct device *dev)
 {
 	struct virtio_mmio *m = to_mmio(dev);
 
-	virtio_lock(m->vdev);
 	virtio_device_reset(m->vdev);
 	reset_registers(m);
-	virtio_unlock(m->vdev);
+}
+
+static void mmio_quiesce(struct device *dev)
+{
+	virtio_quiesce(to_mmio(dev)->vdev);
+}
+
+static void mmio_resume(struct device *dev)
+{
+	virtio_resume(to_mmio(dev)->vdev);
 }
 
 static void mmio_describe_acpi(struct device *dev, struct aml *aml)
@@ -315,6 +372,22 @@ static void mmio_describe_fdt(struct device *dev, struct fdtw *fdt)
 	fdtw_close(fdt);
 }
 
+/* No loop signals through it after this. */
+static void drop_transport(struct virtio_device *vdev)
+{
+	virtio_lock(vdev);
+	vdev->transport = NULL;
+	vdev->transport_data = NULL;
+	virtio_unlock(vdev);
+}
+
+static void free_transport(struct virtio_mmio *m)
+{
+	pthread_mutex_destroy(&m->irq_lock);
+	pthread_mutex_destroy(&m->bind_lock);
+	free(m);
+}
+
 static void mmio_destroy(struct device *dev)
 {
 	struct virtio_mmio *m = to_mmio(dev);
@@ -323,17 +396,18 @@ static void mmio_destroy(struct device *dev)
 
 	bus_remove(&dev->vm->mmio, m->base);
 	virtio_device_reset(vdev);
-	virtio_fini(vdev);
-	if (ops->destroy)
-		ops->destroy(vdev);
+	drop_transport(vdev);
 	irq_line_destroy(&m->line);
-	pthread_mutex_destroy(&m->irq_lock);
-	free(m);
+	free_transport(m);
+	virtio_fini(vdev);
+	ops->destroy(vdev);
 }
 
 static const struct device_ops mmio_device_ops = {
 	.realize = mmio_realize,
 	.reset = mmio_reset,
+	.quiesce = mmio_quiesce,
+	.resume = mmio_resume,
 	.describe_fdt = mmio_describe_fdt,
 	.describe_acpi = mmio_describe_acpi,
 	.destroy = mmio_destroy,
@@ -369,14 +443,13 @@ int virtio_mmio_attach(struct virtio_device *vdev)
 	m->base = p->virtio_mmio_base + index * p->virtio_mmio_stride;
 	m->gsi = p->virtio_mmio_gsi + index;
 	pthread_mutex_init(&m->irq_lock, NULL);
+	pthread_mutex_init(&m->bind_lock, NULL);
 	vdev->transport = &mmio_transport;
 	vdev->transport_data = m;
 	ret = device_add(vdev->vm, &m->dev);
 	if (!ret)
 		return 0;
-	vdev->transport = NULL;
-	vdev->transport_data = NULL;
-	pthread_mutex_destroy(&m->irq_lock);
-	free(m);
+	drop_transport(vdev);
+	free_transport(m);
 	return ret;
 }

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-net (VIRTIO 1.3, 5.1): one pair of queues and a control queue, served on an I/O thread of
- * its own. Packets move straight between guest buffers and the backend, checksums and segmentation
- * are left to whoever needs them done.
+ * virtio-net (VIRTIO 1.3, 5.1): one pair of queues and a control queue. Each direction has a loop
+ * of its own, and the backend's descriptor is watched in both: for packets in the one, for room in
+ * the other; control commands are the receiver's. Packets move straight between guest buffers and
+ * the backend, checksums and segmentation are left to whoever needs them done.
  */
 #include <limits.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/net.h"
 #include "lkvm/util.h"
@@ -22,7 +21,7 @@ enum { RX, TX, CTRL, NR_QUEUES };
 #define QUEUE_SIZE 256
 /* An IP packet of 64 KiB behind an Ethernet header with two VLAN tags. */
 #define MAX_PACKET (NET_HDR_LEN + 65536 + 22)
-/* Packets in one direction before the other, and whoever wants the lock, gets a turn. */
+/* Packets before the loop looks at its other events. */
 #define BATCH 64
 /* Receive buffers taken from the ring at once; MAX_PACKET needs 43 of 1.5 KiB. */
 #define RX_BUFS QUEUE_SIZE
@@ -32,7 +31,7 @@ enum { RX, TX, CTRL, NR_QUEUES };
 
 /* A receive buffer that was popped and waits for a packet. */
 struct rx_buf {
-	u16 head;
+	struct virtq_request req;
 	u16 nr_iov;
 	size_t len;
 };
@@ -40,24 +39,26 @@ struct rx_buf {
 struct virtio_net {
 	struct virtio_device vdev;
 	struct net_backend *nb;
-	struct virtio_net_config cfg; /* little-endian */
-	struct event ev;	      /* the backend's poll_fd */
-	bool gone;		      /* the backend failed for good */
-	bool rx_ready;		      /* there are buffers: look for packets */
-	bool tx_blocked;	      /* the backend is full: wait until it takes more */
+	atomic_bool gone; /* the backend failed for good */
 
+	/* The receiver's. */
+	struct event rx_ev; /* of nb->poll_fd, in the loop while the queue is served */
 	struct rx_buf bufs[RX_BUFS];
 	unsigned int nr_bufs;
-	struct iovec iov[IOV_MAX]; /* of bufs[], one behind the other; one entry stays free */
+	struct iovec iov[IOV_MAX]; /* of bufs[], one after the other; one entry stays free */
 	unsigned int nr_iov;
 	size_t room; /* bytes in bufs[] */
-	/* A packet longer than the buffers at hand (all behind the first @spilled_at bytes is in
+	/* A packet longer than the buffers at hand (all after the first @spilled_at bytes is in
 	 * spill) that waits for more of them; 0: none. */
 	size_t pending;
 	size_t spilled_at;
 	u8 spill[MAX_PACKET];
+	struct iovec ctrl_iov[VIRTQ_MAX_SEGS];
 
-	struct virtq_chain chain;
+	/* The sender's. */
+	struct event tx_ev;
+	bool tx_blocked; /* the backend is full: wait until it takes more */
+	struct iovec tx_iov[VIRTQ_MAX_SEGS];
 };
 
 /* Feature bits that need a TUN_F_* of the backend, for what the host takes and what it may give. */
@@ -76,33 +77,26 @@ static struct virtio_net *to_net(struct virtio_device *vdev)
 	return container_of(vdev, struct virtio_net, vdev);
 }
 
-static struct virtqueue *queue(struct virtio_net *net, u16 q)
-{
-	return &net->vdev.queues[q].vq;
-}
-
-/* Wait for nothing that could not be handled: a level-triggered event would come at once again. */
-static void update_poll(struct virtio_net *net)
-{
-	u32 events = (net->rx_ready ? (u32)EPOLLIN : 0) | (net->tx_blocked ? (u32)EPOLLOUT : 0);
-
-	if (net->ev.loop)
-		event_mod(&net->ev, events);
-}
-
 /* The interface was removed under us. The guest sees the cable pulled and lives on. */
 static void backend_gone(struct virtio_net *net, int error)
 {
-	if (net->gone)
+	const u32 at = offsetof(struct virtio_net_config, status);
+	__le16 down = 0;
+
+	if (atomic_exchange(&net->gone, true))
 		return;
-	net->gone = true;
-	net->rx_ready = false;
-	net->tx_blocked = false;
-	event_del(&net->ev);
 	warn("%s: '%s' is gone (%s); the guest's link is down", net->vdev.name, net->nb->name,
 	     strerror(error));
-	net->cfg.status &= cpu_to_le16((u16)~VIRTIO_NET_S_LINK_UP);
-	virtio_config_changed(&net->vdev);
+	virtio_config_set(&net->vdev, at, &down, sizeof(down));
+}
+
+/* Wait for nothing that could not be handled: a level-triggered event would come at once again. */
+static void watch(struct virtio_net *net, struct event *ev, u32 events)
+{
+	if (atomic_load(&net->gone))
+		event_del(ev);
+	else if (ev->loop)
+		event_mod(ev, events);
 }
 
 /* Receiving */
@@ -110,31 +104,31 @@ static void backend_gone(struct virtio_net *net, int error)
 /* Take one more buffer from the ring: 0, -ENOBUFS there is none, -ENOSPC no place for it. */
 static int rx_take(struct virtio_net *net)
 {
-	struct virtq_chain *c = &net->chain;
-	struct rx_buf *buf;
+	unsigned int left = (unsigned int)ARRAY_SIZE(net->iov) - 1 - net->nr_iov;
+	struct rx_buf *buf = &net->bufs[net->nr_bufs];
+	struct virtq_request *req = &buf->req;
+	int ret;
 
 	if (net->nr_bufs == RX_BUFS)
 		return -ENOSPC;
-	if (virtio_pop(&net->vdev, RX, c) != 1)
-		return -ENOBUFS;
-	if (net->nr_iov + c->nr_in > ARRAY_SIZE(net->iov) - 1) {
-		virtq_unpop(queue(net, RX));
+	ret = virtio_pop(&net->vdev, RX, req, net->iov + net->nr_iov, left);
+	if (ret == -E2BIG) {
 		if (!net->nr_bufs)
 			virtio_broken(&net->vdev, "a receive buffer is in too many pieces");
 		return -ENOSPC;
 	}
+	if (ret != 1)
+		return -ENOBUFS;
 	/* 5.1.6.3.2: at least the header. */
-	if (c->in_len < NET_HDR_LEN) {
+	if (req->in_len < NET_HDR_LEN || req->nr_out) {
 		virtio_broken(&net->vdev, "a receive buffer is shorter than the header");
 		return -ENOBUFS;
 	}
-	buf = &net->bufs[net->nr_bufs++];
-	buf->head = c->head;
-	buf->nr_iov = c->nr_in;
-	buf->len = c->in_len;
-	memcpy(&net->iov[net->nr_iov], virtq_in(c), c->nr_in * sizeof(struct iovec));
-	net->nr_iov += c->nr_in;
-	net->room += c->in_len;
+	buf->nr_iov = req->nr_in;
+	buf->len = req->in_len;
+	net->nr_bufs++;
+	net->nr_iov += req->nr_in;
+	net->room += req->in_len;
 	return 0;
 }
 
@@ -143,7 +137,6 @@ static int rx_fill(struct virtio_net *net, size_t len)
 {
 	int ret = 0;
 
-	virtq_disable_notify(queue(net, RX));
 	while (net->room < len && !ret)
 		ret = rx_take(net);
 	return ret;
@@ -176,10 +169,10 @@ static void rx_push(struct virtio_net *net, size_t len)
 	iov_from_buf(net->iov, net->bufs[0].nr_iov, offsetof(struct virtio_net_hdr_v1, num_buffers),
 		     &num, sizeof(num));
 	for (unsigned int i = 0; i + 1 < n; i++) {
-		virtq_push_later(queue(net, RX), net->bufs[i].head, (u32)net->bufs[i].len);
+		virtio_push_later(&net->vdev, RX, &net->bufs[i].req, (u32)net->bufs[i].len);
 		len -= net->bufs[i].len;
 	}
-	virtio_push(&net->vdev, RX, net->bufs[n - 1].head, (u32)len);
+	virtio_push(&net->vdev, RX, &net->bufs[n - 1].req, (u32)len);
 	rx_consume(net, n);
 }
 
@@ -213,7 +206,7 @@ static int rx_packet(struct virtio_net *net)
 	struct iovec saved = net->iov[count];
 	ssize_t n;
 
-	/* Behind the guest's buffers stands ours, so that nothing is cut off unseen. */
+	/* After the guest's buffers stands ours, so that nothing is cut off unseen. */
 	net->iov[count].iov_base = net->spill;
 	net->iov[count].iov_len = sizeof(net->spill);
 	n = net->nb->ops->readv(net->nb, net->iov, (int)count + 1);
@@ -248,43 +241,62 @@ static int rx_step(struct virtio_net *net)
 	return ret;
 }
 
-static void rx_run(struct virtio_net *net)
+static bool rx_run(struct virtio_net *net)
 {
-	unsigned int budget = BATCH;
 	int ret = 0;
 
-	while (budget-- && !net->gone && virtio_live(&net->vdev)) {
-		ret = rx_step(net);
-		/* Out of buffers: ask to be told, then look once more. */
-		if (ret == -ENOBUFS && virtio_live(&net->vdev) &&
-		    virtq_enable_notify(queue(net, RX)))
-			continue;
-		if (ret)
-			break;
+	for (unsigned int i = 0; i < BATCH && !ret; i++)
+		ret = atomic_load(&net->gone) ? -EPIPE : rx_step(net);
+	/* No buffers: the driver brings some. No packet: the event comes. Both: go on in a while.
+	 */
+	watch(net, &net->rx_ev, ret == -ENOBUFS ? 0 : EPOLLIN);
+	return ret == -ENOBUFS;
+}
+
+static void on_rx(void *opaque, u32 events)
+{
+	struct virtio_net *net = opaque;
+
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		backend_gone(net, ENODEV);
+		event_del(&net->rx_ev);
+	} else if (!virtio_queue_live(&net->vdev, RX)) {
+		watch(net, &net->rx_ev, 0);
+	} else {
+		virtio_serve(&net->vdev, RX);
 	}
-	net->rx_ready = ret != -ENOBUFS && !net->gone && virtio_live(&net->vdev);
-	virtio_signal(&net->vdev, RX);
-	update_poll(net);
-	/* The last look may have ended with the budget while buffers wait. */
-	if (ret == -ENOBUFS && virtio_live(&net->vdev) && virtq_enable_notify(queue(net, RX)))
-		virtio_kick(&net->vdev, RX);
+}
+
+/* Every buffer goes back, unread. A packet that lies in some of them in part moves to our own. */
+static void rx_give_back(struct virtio_net *net)
+{
+	if (net->pending > sizeof(net->spill)) {
+		net->pending = 0;
+	} else if (net->pending) {
+		memmove(net->spill + net->spilled_at, net->spill, net->pending - net->spilled_at);
+		iov_to_buf(net->iov, net->nr_iov, 0, net->spill, net->spilled_at);
+		net->spilled_at = 0;
+	}
+	while (net->nr_bufs)
+		virtio_unpop(&net->vdev, RX, &net->bufs[--net->nr_bufs].req);
+	net->nr_iov = 0;
+	net->room = 0;
 }
 
 /* Sending */
 
-/* The packet in net->chain; -EAGAIN: the backend is full. Everything else is done with. */
-static int tx_packet(struct virtio_net *net)
+/* One packet; -EAGAIN: the backend is full. Everything else is done with. */
+static int tx_packet(struct virtio_net *net, const struct virtq_request *req)
 {
-	struct virtq_chain *c = &net->chain;
 	ssize_t n;
 
-	if (c->out_len <= NET_HDR_LEN || c->out_len > MAX_PACKET) {
-		guest_warn("%s: dropped a packet of %zu bytes", net->vdev.name, c->out_len);
+	if (req->out_len <= NET_HDR_LEN || req->out_len > MAX_PACKET) {
+		guest_warn("%s: dropped a packet of %zu bytes", net->vdev.name, req->out_len);
 		return 0;
 	}
-	if (net->gone)
+	if (atomic_load(&net->gone))
 		return 0;
-	n = net->nb->ops->writev(net->nb, virtq_out(c), c->nr_out);
+	n = net->nb->ops->writev(net->nb, virtq_out(req), req->nr_out);
 	if (n == -EAGAIN)
 		return -EAGAIN;
 	if (n == -EBADFD)
@@ -295,53 +307,35 @@ static int tx_packet(struct virtio_net *net)
 	return 0;
 }
 
-static void tx_run(struct virtio_net *net)
+static bool tx_run(struct virtio_net *net)
 {
 	struct virtio_device *vdev = &net->vdev;
-	unsigned int budget = BATCH;
+	struct virtq_request req;
 
-	if (net->tx_blocked)
-		return;
-	do {
-		virtq_disable_notify(queue(net, TX));
-		while (budget && virtio_pop(vdev, TX, &net->chain) == 1) {
-			if (tx_packet(net) == -EAGAIN) {
-				virtq_unpop(queue(net, TX));
-				net->tx_blocked = true;
-				update_poll(net);
-				goto out;
-			}
-			virtio_push(vdev, TX, net->chain.head, 0);
-			budget--;
+	while (!net->tx_blocked &&
+	       virtio_pop(vdev, TX, &req, net->tx_iov, ARRAY_SIZE(net->tx_iov)) == 1) {
+		if (tx_packet(net, &req) == -EAGAIN) {
+			virtio_unpop(vdev, TX, &req);
+			net->tx_blocked = true;
+		} else {
+			virtio_push(vdev, TX, &req, 0);
 		}
-	} while (budget && virtio_live(vdev) && virtq_enable_notify(queue(net, TX)));
-out:
-	virtio_signal(vdev, TX);
-	if (!budget)
-		virtio_kick(vdev, TX);
+	}
+	watch(net, &net->tx_ev, net->tx_blocked ? EPOLLOUT : 0);
+	return !net->tx_blocked;
 }
 
-static void on_backend(void *opaque, u32 events)
+static void on_tx(void *opaque, u32 events)
 {
 	struct virtio_net *net = opaque;
 
-	virtio_lock(&net->vdev);
+	net->tx_blocked = false;
+	watch(net, &net->tx_ev, 0);
 	if (events & (EPOLLERR | EPOLLHUP)) {
 		backend_gone(net, ENODEV);
-	} else if (!virtio_live(&net->vdev)) {
-		net->rx_ready = false;
-		net->tx_blocked = false;
-		update_poll(net);
-	} else {
-		if (events & EPOLLIN)
-			rx_run(net);
-		if (events & EPOLLOUT) {
-			net->tx_blocked = false;
-			update_poll(net);
-			tx_run(net);
-		}
+		event_del(&net->tx_ev);
 	}
-	virtio_unlock(&net->vdev);
+	virtio_serve(&net->vdev, TX);
 }
 
 /* Control (5.1.6.5) */
@@ -367,16 +361,15 @@ static u64 guest_offloads(const struct virtio_net *net)
 	return bits & net->vdev.features;
 }
 
-static u8 control(struct virtio_net *net)
+static u8 control(struct virtio_net *net, const struct virtq_request *req)
 {
-	struct virtq_chain *c = &net->chain;
 	struct {
 		struct virtio_net_ctrl_hdr hdr;
 		__le64 offloads;
 	} __attribute__((packed)) cmd;
 	u64 bits;
 
-	if (iov_to_buf(virtq_out(c), c->nr_out, 0, &cmd, sizeof(cmd)) != sizeof(cmd) ||
+	if (iov_to_buf(virtq_out(req), req->nr_out, 0, &cmd, sizeof(cmd)) != sizeof(cmd) ||
 	    cmd.hdr.class != VIRTIO_NET_CTRL_GUEST_OFFLOADS ||
 	    cmd.hdr.cmd != VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET ||
 	    !virtio_has(&net->vdev, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS))
@@ -387,103 +380,104 @@ static u8 control(struct virtio_net *net)
 	return set_offloads(net, bits) ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
 }
 
-static void ctrl_run(struct virtio_net *net)
+static bool ctrl_run(struct virtio_net *net)
 {
 	struct virtio_device *vdev = &net->vdev;
-	unsigned int budget = BATCH;
+	struct virtq_request req;
 
-	do {
-		virtq_disable_notify(queue(net, CTRL));
-		while (budget && virtio_pop(vdev, CTRL, &net->chain) == 1) {
-			u8 ack = control(net);
+	while (virtio_pop(vdev, CTRL, &req, net->ctrl_iov, ARRAY_SIZE(net->ctrl_iov)) == 1) {
+		u8 ack = control(net, &req);
 
-			iov_from_buf(virtq_in(&net->chain), net->chain.nr_in, 0, &ack, 1);
-			virtio_push(vdev, CTRL, net->chain.head, net->chain.nr_in ? 1 : 0);
-			budget--;
-		}
-	} while (budget && virtio_live(vdev) && virtq_enable_notify(queue(net, CTRL)));
-	virtio_signal(vdev, CTRL);
-	if (!budget)
-		virtio_kick(vdev, CTRL);
+		iov_from_buf(virtq_in(&req), req.nr_in, 0, &ack, 1);
+		virtio_push(vdev, CTRL, &req, req.nr_in ? 1 : 0);
+	}
+	return true;
 }
 
 /* The device */
 
-static void net_notify(struct virtio_device *vdev, u16 q)
+static bool net_run(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_net *net = to_net(vdev);
 
 	switch (q) {
 	case RX:
-		rx_run(net);
-		break;
+		return rx_run(net);
 	case TX:
-		tx_run(net);
-		break;
-	case CTRL:
-		ctrl_run(net);
-		break;
+		return tx_run(net);
+	default:
+		return ctrl_run(net);
 	}
 }
 
-static void net_activate(struct virtio_device *vdev)
+/* DRIVER_OK waits for this, so what comes after it is not thrown away. */
+static void begin_receiving(struct virtio_net *net)
 {
-	struct virtio_net *net = to_net(vdev);
 	struct iovec iov = { .iov_base = net->spill, .iov_len = sizeof(net->spill) };
-	int ret;
 
-	if (net->gone)
-		return;
 	if (set_offloads(net, guest_offloads(net)))
-		warn("%s: '%s' refuses the offloads that it offered", vdev->name, net->nb->name);
+		warn("%s: '%s' refuses the offloads that it offered", net->vdev.name,
+		     net->nb->name);
 	/* What came before was meant for nobody, or in forms that this driver did not agree to. */
 	for (unsigned int i = 0; i < 4096; i++)
 		if (net->nb->ops->readv(net->nb, &iov, 1) <= 0)
 			break;
-	net->ev = (struct event){
-		.fd = net->nb->poll_fd,
-		.fn = on_backend,
-		.opaque = net,
-	};
-	ret = event_add(vdev->loop, &net->ev);
+}
+
+static void net_started(struct virtio_device *vdev, u16 q)
+{
+	struct virtio_net *net = to_net(vdev);
+	struct event *ev = q == RX ? &net->rx_ev : &net->tx_ev;
+	int ret;
+
+	if (q == CTRL || atomic_load(&net->gone))
+		return;
+	if (q == RX)
+		begin_receiving(net);
+	ev->events = 0;
+	ret = event_add(vdev->queues[q].loop, ev);
 	if (ret)
 		backend_gone(net, -ret);
 }
 
-static void net_reset(struct virtio_device *vdev)
+static bool net_stopped(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_net *net = to_net(vdev);
 
-	event_del(&net->ev);
-	net->rx_ready = false;
-	net->tx_blocked = false;
-	net->nr_bufs = 0;
-	net->nr_iov = 0;
-	net->room = 0;
-	net->pending = 0;
+	if (q == RX) {
+		event_del(&net->rx_ev);
+		net->nr_bufs = 0;
+		net->nr_iov = 0;
+		net->room = 0;
+		net->pending = 0;
+	} else if (q == TX) {
+		event_del(&net->tx_ev);
+		net->tx_blocked = false;
+	}
+	return true;
 }
 
-static void net_config_read(struct virtio_device *vdev, u32 offset, void *buf, u32 len)
+static bool net_held(struct virtio_device *vdev, u16 q)
 {
-	memcpy(buf, (u8 *)&to_net(vdev)->cfg + offset, len);
+	if (q == RX)
+		rx_give_back(to_net(vdev));
+	return true;
 }
 
 static void net_destroy(struct virtio_device *vdev)
 {
-	struct virtio_net *net = to_net(vdev);
-
-	net->nb->ops->close(net->nb);
-	free(net);
+	free(to_net(vdev));
 }
 
 static const struct virtio_ops net_ops = {
 	.id = VIRTIO_ID_NET,
 	.pci_class = ETHERNET_CLASS,
+	.nr_loops = 2,
 	.config_len = CONFIG_LEN,
-	.config_read = net_config_read,
-	.activate = net_activate,
-	.notify = net_notify,
-	.reset = net_reset,
+	.queue_started = net_started,
+	.queue_run = net_run,
+	.queue_stopped = net_stopped,
+	.queue_held = net_held,
 	.destroy = net_destroy,
 };
 
@@ -508,69 +502,35 @@ int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 i
 		   struct virtio_device **out)
 {
 	struct virtio_net *net = xcalloc(1, sizeof(*net));
+	struct virtio_net_config cfg = {
+		.status = cpu_to_le16(VIRTIO_NET_S_LINK_UP),
+		.mtu = cpu_to_le16(nb->mtu),
+	};
 	int ret;
 
 	net->nb = nb;
-	memcpy(net->cfg.mac, mac, sizeof(net->cfg.mac));
-	net->cfg.status = cpu_to_le16(VIRTIO_NET_S_LINK_UP);
-	net->cfg.mtu = cpu_to_le16(nb->mtu);
+	net->rx_ev = (struct event){ .fd = nb->poll_fd, .fn = on_rx, .opaque = net };
+	net->tx_ev = (struct event){ .fd = nb->poll_fd, .fn = on_tx, .opaque = net };
 	ret = virtio_init(&net->vdev, vm, &net_ops, "virtio-net", index, offered(nb),
 			  nb->offloads ? NR_QUEUES : CTRL, QUEUE_SIZE, NULL);
 	if (ret) {
 		free(net);
 		return ret;
 	}
+	memcpy(cfg.mac, mac, sizeof(cfg.mac));
+	memcpy(net->vdev.config, &cfg, CONFIG_LEN);
 	*out = &net->vdev;
 	return 0;
 }
 
-static u64 hash_bytes(u64 h, const void *data, size_t len)
-{
-	/* FNV-1a, 64 bits */
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ ((const u8 *)data)[i]) * 0x100000001b3ULL;
-	return h;
-}
-
-/* An address that is the same each time that this host runs a VM of this name, and that another
- * host's VM of the same name does not have. */
-static void make_mac(const struct vm_config *cfg, u32 index, u8 mac[6])
-{
-	u64 h = 0xcbf29ce484222325ULL;
-	char id[64] = "";
-	FILE *f = fopen("/etc/machine-id", "re");
-
-	if (f) {
-		h = hash_bytes(h, id, fread(id, 1, sizeof(id), f));
-		fclose(f);
-	}
-	if (cfg->name)
-		h = hash_bytes(h, cfg->name, strlen(cfg->name));
-	h = hash_bytes(h, &index, sizeof(index));
-	put_le(mac, 6, h ^ h >> 48);
-	/* Locally administered, no group address (IEEE 802, 8.2). */
-	mac[0] = (u8)((mac[0] & 0xfc) | 0x02);
-}
-
-int virtio_net_create(struct vm *vm, const struct net_config *cfg, u32 index)
+int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 index)
 {
 	struct virtio_device *vdev;
-	struct net_backend *nb;
-	u8 mac[6];
 	int ret;
 
-	if (cfg->has_guest_mac)
-		memcpy(mac, cfg->guest_mac, sizeof(mac));
-	else
-		make_mac(vm->cfg, index, mac);
-	ret = net_backend_open(cfg, &nb);
+	ret = virtio_net_new(vm, nb, mac, index, &vdev);
 	if (ret)
 		return ret;
-	ret = virtio_net_new(vm, nb, mac, index, &vdev);
-	if (ret) {
-		nb->ops->close(nb);
-		return ret;
-	}
 	ret = virtio_attach(vdev);
 	if (ret) {
 		virtio_fini(vdev);

@@ -12,6 +12,11 @@
 #include "lkvm/virtio.h"
 #include "lkvm/vm.h"
 
+#ifndef VIRTIO_PCI_COMMON_Q_RESET
+#define VIRTIO_PCI_COMMON_Q_NDATA 56 /* 4.1.4.3, not in older headers */
+#define VIRTIO_PCI_COMMON_Q_RESET 58
+#endif
+
 #define VIRTIO_PCI_VENDOR	 0x1af4 /* 4.1.2 */
 #define VIRTIO_PCI_DEVICE_MODERN 0x1040 /* plus the device type */
 #define VIRTIO_PCI_REVISION	 1
@@ -37,6 +42,8 @@ struct virtio_pci {
 	/* Under vdev->lock. */
 	u32 device_features_sel, driver_features_sel;
 	u16 queue_sel;
+	/* What KVM was told. Its ioctls may take milliseconds, so this has a lock of its own. */
+	pthread_mutex_t bind_lock;
 	bool mapped; /* the BAR is, at bar_base */
 	u64 bar_base;
 	bool bound[VIRTIO_MAX_QUEUES]; /* its ioeventfd is in KVM, for bound_base */
@@ -129,14 +136,15 @@ static void set_vector(struct virtio_pci *vp, bool config, u16 vector)
 	pthread_mutex_unlock(&vp->irq_lock);
 }
 
-/* Let KVM signal the queues' eventfds itself; where it cannot, the BAR's handler does. */
+/* Let KVM signal the queues' eventfds itself; where it cannot, the BAR's handler does. Under
+ * bind_lock. */
 static void bind_ioeventfds(struct virtio_pci *vp)
 {
 	struct virtio_device *vdev = vp->vdev;
-	bool want = vdev->active && vp->mapped;
 	u64 base = vp->bar_base + BAR_NOTIFY;
 
 	for (u16 i = 0; i < vdev->nr_queues; i++) {
+		bool want = vp->mapped && virtio_queue_started(vdev, i);
 		u64 offset = (u64)i * NOTIFY_STRIDE;
 
 		if (vp->bound[i] && (!want || vp->bound_base != base)) {
@@ -144,35 +152,43 @@ static void bind_ioeventfds(struct virtio_pci *vp)
 				     vdev->queues[i].notify.fd, false);
 			vp->bound[i] = false;
 		}
-		if (!vp->bound[i] && want && vdev->queues[i].vq.enabled)
+		if (!vp->bound[i] && want)
 			vp->bound[i] = !vm_ioeventfd(vdev->vm, false, base + offset, 0, NULL,
 						     vdev->queues[i].notify.fd, true);
 	}
 	vp->bound_base = base;
 }
 
-static void vpci_set_active(struct virtio_device *vdev, bool active)
+static void vpci_queues_changed(struct virtio_device *vdev)
 {
 	struct virtio_pci *vp = vdev->transport_data;
+	bool useless;
 
-	if (active && vdev->paused)
+	virtio_lock(vdev);
+	useless = vdev->active && vdev->held;
+	virtio_unlock(vdev);
+	if (useless)
 		guest_warn("%s: its driver left PCI bus mastering off: it can reach no memory",
 			   vdev->name);
+	pthread_mutex_lock(&vp->bind_lock);
 	bind_ioeventfds(vp);
+	pthread_mutex_unlock(&vp->bind_lock);
 }
 
 static const struct virtio_transport_ops vpci_transport = {
 	.interrupt = vpci_interrupt,
-	.set_active = vpci_set_active,
+	.queues_changed = vpci_queues_changed,
 };
 
-/* Common configuration (4.1.4.3), under the device's lock */
+/* Common configuration (4.1.4.3) */
 
 static void reset_registers(struct virtio_pci *vp)
 {
+	virtio_lock(vp->vdev);
 	vp->device_features_sel = 0;
 	vp->driver_features_sel = 0;
 	vp->queue_sel = 0;
+	virtio_unlock(vp->vdev);
 	pthread_mutex_lock(&vp->irq_lock);
 	vp->isr = 0;
 	vp->config_vector = VIRTIO_MSI_NO_VECTOR;
@@ -192,7 +208,8 @@ static u32 feature_word(u64 features, u32 sel)
 	return sel > 1 ? 0 : (u32)(features >> (32 * sel));
 }
 
-/* No register of this structure changes by being read, so any access is a part of its image. */
+/* No register of this structure changes by being read, so any access is a part of its image. Under
+ * vdev->lock. */
 static void common_image(struct virtio_pci *vp, u8 *p)
 {
 	struct virtio_device *vdev = vp->vdev;
@@ -218,6 +235,7 @@ static void common_image(struct virtio_pci *vp, u8 *p)
 	put_le(p + VIRTIO_PCI_COMMON_Q_DESCLO, 8, vq->desc_gpa);
 	put_le(p + VIRTIO_PCI_COMMON_Q_AVAILLO, 8, vq->avail_gpa);
 	put_le(p + VIRTIO_PCI_COMMON_Q_USEDLO, 8, vq->used_gpa);
+	put_le(p + VIRTIO_PCI_COMMON_Q_RESET, 2, virtio_queue_stopping(vdev, vp->queue_sel));
 }
 
 /* The address of a ring: all 8 bytes, or one half. */
@@ -236,6 +254,7 @@ static void write_ring_address(struct virtqueue *vq, u32 offset, u64 value, u32 
 		*gpa = (*gpa & ~0xffffffffULL) | value;
 }
 
+/* Under vdev->lock. */
 static void write_queue_field(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
 {
 	struct virtqueue *vq = selected(vp);
@@ -251,33 +270,71 @@ static void write_queue_field(struct virtio_pci *vp, u32 offset, u64 value, u32 
 		return;
 	if (offset == VIRTIO_PCI_COMMON_Q_SIZE && len == 2)
 		vq->size = (u16)value;
-	else if (offset == VIRTIO_PCI_COMMON_Q_ENABLE && len == 2 && value == 1)
-		virtio_enable_queue(vp->vdev, vp->queue_sel);
 	else if (offset >= VIRTIO_PCI_COMMON_Q_DESCLO && offset < VIRTIO_PCI_COMMON_Q_NDATA &&
 		 !(offset & 3))
 		write_ring_address(vq, offset, value, len);
 }
 
+static u16 selected_queue(struct virtio_pci *vp)
+{
+	u16 q;
+
+	virtio_lock(vp->vdev);
+	q = vp->queue_sel;
+	virtio_unlock(vp->vdev);
+	return q;
+}
+
+static void write_features(struct virtio_pci *vp, u32 value)
+{
+	u32 word;
+
+	virtio_lock(vp->vdev);
+	word = vp->driver_features_sel;
+	virtio_unlock(vp->vdev);
+	virtio_accept_features(vp->vdev, word, value);
+}
+
+/* What starts or stops something, and so runs without the lock. False: another register. */
+static bool write_action(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
+{
+	struct virtio_device *vdev = vp->vdev;
+
+	if (offset == VIRTIO_PCI_COMMON_GF && len == 4) {
+		write_features(vp, (u32)value);
+	} else if (offset == VIRTIO_PCI_COMMON_STATUS && len == 1) {
+		virtio_set_status(vdev, (u8)value);
+		if (!value)
+			reset_registers(vp);
+	} else if (offset == VIRTIO_PCI_COMMON_Q_ENABLE && len == 2) {
+		if (value == 1)
+			virtio_enable_queue(vdev, selected_queue(vp));
+	} else if (offset == VIRTIO_PCI_COMMON_Q_RESET && len == 2) {
+		if (value == 1 && virtio_has(vdev, VIRTIO_F_RING_RESET))
+			virtio_disable_queue(vdev, selected_queue(vp));
+	} else {
+		return false;
+	}
+	return true;
+}
+
 /* 4.1.3.1: fields are written at their own width; other accesses are dropped. */
 static void write_common(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
 {
-	if (offset == VIRTIO_PCI_COMMON_DFSELECT && len == 4) {
+	if (write_action(vp, offset, value, len))
+		return;
+	virtio_lock(vp->vdev);
+	if (offset == VIRTIO_PCI_COMMON_DFSELECT && len == 4)
 		vp->device_features_sel = (u32)value;
-	} else if (offset == VIRTIO_PCI_COMMON_GFSELECT && len == 4) {
+	else if (offset == VIRTIO_PCI_COMMON_GFSELECT && len == 4)
 		vp->driver_features_sel = (u32)value;
-	} else if (offset == VIRTIO_PCI_COMMON_GF && len == 4) {
-		virtio_accept_features(vp->vdev, vp->driver_features_sel, (u32)value);
-	} else if (offset == VIRTIO_PCI_COMMON_MSIX && len == 2) {
+	else if (offset == VIRTIO_PCI_COMMON_MSIX && len == 2)
 		set_vector(vp, true, (u16)value);
-	} else if (offset == VIRTIO_PCI_COMMON_STATUS && len == 1) {
-		virtio_set_status(vp->vdev, (u8)value);
-		if (!value)
-			reset_registers(vp);
-	} else if (offset == VIRTIO_PCI_COMMON_Q_SELECT && len == 2) {
+	else if (offset == VIRTIO_PCI_COMMON_Q_SELECT && len == 2)
 		vp->queue_sel = (u16)value;
-	} else if (offset > VIRTIO_PCI_COMMON_Q_SELECT) {
+	else if (offset > VIRTIO_PCI_COMMON_Q_SELECT)
 		write_queue_field(vp, offset, value, len);
-	}
+	virtio_unlock(vp->vdev);
 }
 
 static void read_common(struct virtio_pci *vp, u32 offset, void *data, u32 len)
@@ -326,9 +383,7 @@ static void bar_write(void *opaque, u64 offset, const void *data, u32 len)
 
 	switch (offset - at) {
 	case BAR_COMMON:
-		virtio_lock(vp->vdev);
 		write_common(vp, at, get_le(data, len), len);
-		virtio_unlock(vp->vdev);
 		break;
 	case BAR_DEVICE:
 		virtio_config_write(vp->vdev, at, data, len);
@@ -388,7 +443,7 @@ static void vpci_config_written(struct pci_device *pci, u32 offset, u32 len)
 	update_line(vp);
 	pthread_mutex_unlock(&vp->irq_lock);
 	if (ranges_overlap(offset, len, PCI_COMMAND, 2))
-		virtio_set_paused(vp->vdev, !atomic_load(&pci->bus_master));
+		virtio_set_held(vp->vdev, !atomic_load(&pci->bus_master));
 	if (touches_window(vp, offset, len) && window_target(vp, &target, &size))
 		bar_write(vp, target, pci->config + vp->window_cap + sizeof(struct virtio_pci_cap),
 			  size);
@@ -398,11 +453,11 @@ static void vpci_bar_moved(struct pci_device *pci, unsigned int bar)
 {
 	struct virtio_pci *vp = from_pci(pci);
 
-	virtio_lock(vp->vdev);
+	pthread_mutex_lock(&vp->bind_lock);
 	vp->mapped = pci->bars[bar].mapped;
 	vp->bar_base = pci->bars[bar].addr;
 	bind_ioeventfds(vp);
-	virtio_unlock(vp->vdev);
+	pthread_mutex_unlock(&vp->bind_lock);
 }
 
 static const struct pci_ops vpci_ops = {
@@ -475,13 +530,21 @@ static void vpci_reset(struct device *dev)
 {
 	struct virtio_pci *vp = from_device(dev);
 
-	virtio_lock(vp->vdev);
 	virtio_device_reset(vp->vdev);
 	msix_reset(&vp->msix);
 	reset_registers(vp);
-	vp->vdev->paused = true;
-	virtio_unlock(vp->vdev);
+	virtio_set_held(vp->vdev, true);
 	pci_device_reset(&vp->pci);
+}
+
+static void vpci_quiesce(struct device *dev)
+{
+	virtio_quiesce(from_device(dev)->vdev);
+}
+
+static void vpci_resume(struct device *dev)
+{
+	virtio_resume(from_device(dev)->vdev);
 }
 
 static void free_transport(struct virtio_pci *vp)
@@ -489,6 +552,7 @@ static void free_transport(struct virtio_pci *vp)
 	pci_device_fini(&vp->pci);
 	msix_fini(&vp->msix);
 	pthread_mutex_destroy(&vp->irq_lock);
+	pthread_mutex_destroy(&vp->bind_lock);
 	free(vp);
 }
 
@@ -511,6 +575,8 @@ static void vpci_destroy(struct device *dev)
 static const struct device_ops vpci_device_ops = {
 	.realize = vpci_realize,
 	.reset = vpci_reset,
+	.quiesce = vpci_quiesce,
+	.resume = vpci_resume,
 	.destroy = vpci_destroy,
 };
 
@@ -529,17 +595,18 @@ int virtio_pci_attach(struct virtio_device *vdev)
 	vp->pci.dev.ops = &vpci_device_ops;
 	vp->pci.ops = &vpci_ops;
 	pthread_mutex_init(&vp->irq_lock, NULL);
+	pthread_mutex_init(&vp->bind_lock, NULL);
 	build_function(vp);
 	reset_registers(vp);
 	vdev->transport = &vpci_transport;
 	vdev->transport_data = vp;
-	vdev->paused = true; /* until the driver lets it be a bus master */
+	vdev->held = true; /* until the driver lets it be a bus master */
 	ret = device_add(vdev->vm, &vp->pci.dev);
 	if (!ret)
 		return 0;
 	vdev->transport = NULL;
 	vdev->transport_data = NULL;
-	vdev->paused = false;
+	vdev->held = false;
 	free_transport(vp);
 	return ret;
 }

@@ -14,12 +14,10 @@
 #define QUEUE_SIZE 64
 /* A buffer may be filled in part (5.4.6.2): no request takes longer than this many bytes do. */
 #define MAX_BYTES 4096u
-/* Requests before others on the main loop get their turn. */
-#define BATCH 16
 
 struct virtio_rng {
 	struct virtio_device vdev;
-	struct virtq_chain chain;
+	struct iovec iov[VIRTQ_MAX_SEGS];
 };
 
 static struct virtio_rng *to_rng(struct virtio_device *vdev)
@@ -28,13 +26,12 @@ static struct virtio_rng *to_rng(struct virtio_device *vdev)
 }
 
 /* Straight into the guest's buffers; the bytes written. */
-static u32 fill(struct virtio_rng *rng)
+static u32 fill(struct virtio_rng *rng, const struct virtq_request *req)
 {
-	struct virtq_chain *c = &rng->chain;
 	u32 done = 0;
 
-	for (unsigned int i = 0; i < c->nr_in && done < MAX_BYTES; i++) {
-		const struct iovec *iov = &virtq_in(c)[i];
+	for (unsigned int i = 0; i < req->nr_in && done < MAX_BYTES; i++) {
+		const struct iovec *iov = &virtq_in(req)[i];
 		size_t want = MIN(iov->iov_len, (size_t)(MAX_BYTES - done));
 		ssize_t n;
 
@@ -52,27 +49,14 @@ static u32 fill(struct virtio_rng *rng)
 	return done;
 }
 
-static void rng_notify(struct virtio_device *vdev, u16 q)
+static bool rng_run(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_rng *rng = to_rng(vdev);
-	struct virtqueue *vq = &vdev->queues[q].vq;
-	unsigned int budget = BATCH;
+	struct virtq_request req;
 
-	do {
-		virtq_disable_notify(vq);
-		while (budget && virtio_pop(vdev, q, &rng->chain) == 1) {
-			virtio_push(vdev, q, rng->chain.head, fill(rng));
-			budget--;
-		}
-	} while (budget && virtio_live(vdev) && virtq_enable_notify(vq));
-	virtio_signal(vdev, q);
-	if (!budget)
-		virtio_kick(vdev, q);
-}
-
-static void rng_config_read(struct virtio_device *vdev, u32 offset, void *buf, u32 len)
-{
-	/* There is no configuration (5.4.4). */
+	while (virtio_pop(vdev, q, &req, rng->iov, ARRAY_SIZE(rng->iov)) == 1)
+		virtio_push(vdev, q, &req, fill(rng, &req));
+	return true;
 }
 
 static void rng_destroy(struct virtio_device *vdev)
@@ -83,8 +67,7 @@ static void rng_destroy(struct virtio_device *vdev)
 static const struct virtio_ops rng_ops = {
 	.id = VIRTIO_ID_RNG,
 	.pci_class = 0x00ff, /* unclassified, other */
-	.config_read = rng_config_read,
-	.notify = rng_notify,
+	.queue_run = rng_run,
 	.destroy = rng_destroy,
 };
 

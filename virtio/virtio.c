@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The part of a virtio device that every transport and every device shares (VIRTIO 1.3, chapters 2
- * and 3; see include/lkvm/virtio.h): the state machine behind the registers, queues with their
- * eventfds, the I/O thread.
+ * and 3; see include/lkvm/virtio.h): the state machine behind the registers. What happens to the
+ * queues is queue.c's.
  */
 #include "lkvm/virtio.h"
 
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "lkvm/config.h"
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
+#include "queue.h"
 
 #define FEATURES_ALWAYS                                                   \
 	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | \
-	 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC))
+	 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_F_RING_RESET))
+
+/* How often a vcpu that waits for a stop looks whether the VM ends. */
+#define LOOK_NS 20000000
 
 void virtio_lock(struct virtio_device *vdev)
 {
@@ -30,113 +34,44 @@ void virtio_unlock(struct virtio_device *vdev)
 	pthread_mutex_unlock(&vdev->lock);
 }
 
-bool virtio_live(const struct virtio_device *vdev)
-{
-	return vdev->active && !vdev->paused && !(vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
-}
-
-/* Queues on the loop's thread */
-
-/* May run once after a reset has taken the event out of the loop: then nothing is live. */
-static void on_notify(void *opaque, u32 events)
-{
-	struct virtio_queue *q = opaque;
-	struct virtio_device *vdev = q->vdev;
-
-	eventfd_drain(q->notify.fd);
-	virtio_lock(vdev);
-	if (virtio_live(vdev) && q->vq.enabled)
-		vdev->ops->notify(vdev, q->vq.index);
-	virtio_unlock(vdev);
-}
-
-static void kick_all(struct virtio_device *vdev)
-{
-	for (u16 i = 0; i < vdev->nr_queues; i++)
-		if (vdev->queues[i].vq.enabled)
-			eventfd_raise(vdev->queues[i].notify.fd);
-}
-
-void virtio_kick(struct virtio_device *vdev, u32 q)
-{
-	if (q < vdev->nr_queues)
-		eventfd_raise(vdev->queues[q].notify.fd);
-}
-
 /* Making and ending */
 
-static int init_queues(struct virtio_device *vdev, u16 nr_queues, u16 queue_size)
+static void init_locks(struct virtio_device *vdev)
 {
-	vdev->queues = xcalloc(nr_queues, sizeof(*vdev->queues));
-	for (u16 i = 0; i < nr_queues; i++) {
-		struct virtio_queue *q = &vdev->queues[i];
+	pthread_condattr_t attr;
 
-		q->vdev = vdev;
-		q->vq.mem = &vdev->vm->mem;
-		q->vq.name = vdev->name;
-		q->vq.index = i;
-		q->vq.max_size = queue_size;
-		virtq_reset(&q->vq);
-		q->notify.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (q->notify.fd < 0)
-			return -errno;
-		q->notify.events = EPOLLIN;
-		q->notify.fn = on_notify;
-		q->notify.opaque = q;
-		vdev->nr_queues++;
-	}
-	return 0;
-}
-
-static int init_loop(struct virtio_device *vdev)
-{
-	int ret;
-
-	vdev->loop = xcalloc(1, sizeof(*vdev->loop));
-	ret = event_loop_init(vdev->loop, vdev->name);
-	if (ret) {
-		free(vdev->loop);
-		vdev->loop = NULL;
-		return ret;
-	}
-	vdev->owns_loop = true;
-	return 0;
+	pthread_mutex_init(&vdev->control, NULL);
+	pthread_mutex_init(&vdev->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&vdev->changed, &attr);
+	pthread_condattr_destroy(&attr);
 }
 
 int virtio_init(struct virtio_device *vdev, struct vm *vm, const struct virtio_ops *ops,
 		const char *kind, u32 index, u64 host_features, u16 nr_queues, u16 queue_size,
 		struct event_loop *loop)
 {
-	pthread_mutexattr_t attr;
 	int ret = -EINVAL;
 
 	memset(vdev, 0, sizeof(*vdev));
 	vdev->ops = ops;
 	vdev->vm = vm;
-	vdev->loop = loop;
 	vdev->host_features = host_features | FEATURES_ALWAYS;
 	if (vm->cfg && vm->cfg->protected)
 		vdev->host_features |= BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
 	vdev->name = xasprintf("%s%u", kind, index);
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
-	pthread_mutex_init(&vdev->lock, &attr);
-	pthread_mutexattr_destroy(&attr);
+	vdev->config = xcalloc(1, ops->config_len + 1);
+	init_locks(vdev);
 	if (!nr_queues || nr_queues > VIRTIO_MAX_QUEUES || !queue_size ||
 	    (queue_size & (queue_size - 1)) || queue_size > VIRTQ_MAX_SIZE)
 		goto fail;
-	ret = init_queues(vdev, nr_queues, queue_size);
-	if (ret)
-		goto fail;
-	if (!loop) {
-		ret = init_loop(vdev);
-		if (ret)
-			goto fail;
-	}
-	return 0;
+	ret = virtio_queues_init(vdev, nr_queues, queue_size, loop);
+	if (!ret)
+		return 0;
 fail:
-	err("%s: cannot set up %u queues of %u entries: %s", vdev->name, nr_queues, queue_size,
-	    strerror(-ret));
+	err("%s: cannot set up %u queues of %u entries: %s%s", vdev->name, nr_queues, queue_size,
+	    strerror(-ret), limit_hint(ret));
 	virtio_fini(vdev);
 	return ret;
 }
@@ -145,86 +80,45 @@ void virtio_fini(struct virtio_device *vdev)
 {
 	if (!vdev->name)
 		return;
-	/* Without its thread no call of on_notify can be under way. */
-	if (vdev->owns_loop)
-		event_loop_stop_thread(vdev->loop);
-	for (u16 i = 0; i < vdev->nr_queues; i++) {
-		event_del(&vdev->queues[i].notify);
-		close(vdev->queues[i].notify.fd);
-	}
-	if (vdev->owns_loop) {
-		event_loop_destroy(vdev->loop);
-		free(vdev->loop);
-	}
-	free(vdev->queues);
+	virtio_device_reset(vdev);
+	virtio_queues_fini(vdev);
+	pthread_cond_destroy(&vdev->changed);
 	pthread_mutex_destroy(&vdev->lock);
+	pthread_mutex_destroy(&vdev->control);
+	free(vdev->config);
 	free((char *)vdev->name);
+	vdev->config = NULL;
 	vdev->name = NULL;
-	vdev->queues = NULL;
-	vdev->nr_queues = 0;
-	vdev->loop = NULL;
 }
 
 /* For devices */
 
-/* 2.1.2: a driver that was told DRIVER_OK learns of it by a configuration interrupt. */
-static void set_needs_reset(struct virtio_device *vdev)
-{
-	if (vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
-		return;
-	vdev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	if ((vdev->status & VIRTIO_CONFIG_S_DRIVER_OK) && vdev->transport)
-		vdev->transport->interrupt(vdev, -1);
-}
-
 void virtio_broken(struct virtio_device *vdev, const char *why)
 {
-	virtio_lock(vdev);
 	guest_warn("%s: %s; it stops until its driver resets it", vdev->name, why);
-	set_needs_reset(vdev);
+	virtio_lock(vdev);
+	virtio_set_needs_reset(vdev);
 	virtio_unlock(vdev);
 }
 
-int virtio_pop(struct virtio_device *vdev, u16 q, struct virtq_chain *chain)
-{
-	int ret = 0;
-
-	virtio_lock(vdev);
-	if (q < vdev->nr_queues && virtio_live(vdev) && vdev->queues[q].vq.enabled) {
-		ret = virtq_pop(&vdev->queues[q].vq, chain);
-		if (ret < 0) {
-			set_needs_reset(vdev);
-			ret = 0;
-		}
-	}
-	virtio_unlock(vdev);
-	return ret;
-}
-
-void virtio_push(struct virtio_device *vdev, u16 q, u16 head, u32 len)
+void virtio_config_set(struct virtio_device *vdev, u32 offset, const void *buf, u32 len)
 {
 	virtio_lock(vdev);
-	if (q < vdev->nr_queues)
-		virtq_push(&vdev->queues[q].vq, head, len);
-	virtio_unlock(vdev);
-}
-
-void virtio_signal(struct virtio_device *vdev, u16 q)
-{
-	virtio_lock(vdev);
-	if (q < vdev->nr_queues && vdev->active && virtq_should_signal(&vdev->queues[q].vq) &&
-	    vdev->transport)
-		vdev->transport->interrupt(vdev, q);
-	virtio_unlock(vdev);
-}
-
-void virtio_config_changed(struct virtio_device *vdev)
-{
-	virtio_lock(vdev);
+	memcpy(vdev->config + offset, buf, len);
 	vdev->config_generation++;
 	if (vdev->active && vdev->transport)
 		vdev->transport->interrupt(vdev, -1);
 	virtio_unlock(vdev);
+}
+
+u8 virtio_config_byte(struct virtio_device *vdev, u32 offset)
+{
+	u8 byte;
+
+	virtio_lock(vdev);
+	byte = vdev->config[offset];
+	virtio_unlock(vdev);
+	return byte;
 }
 
 /* The state machine (3.1.1) */
@@ -275,137 +169,171 @@ static bool features_ok(struct virtio_device *vdev)
 	return true;
 }
 
+static void queues_changed(struct virtio_device *vdev)
+{
+	if (vdev->transport)
+		vdev->transport->queues_changed(vdev);
+}
+
+/* May queue @q be enabled now? Under the lock. */
+static bool may_enable(struct virtio_device *vdev, u16 q)
+{
+	if (q >= vdev->nr_queues || vdev->queues[q].vq.enabled || vdev->resetting)
+		return false;
+	if (vdev->status & VIRTIO_CONFIG_S_FEATURES_OK &&
+	    (!vdev->active || virtio_has(vdev, VIRTIO_F_RING_RESET)))
+		return true;
+	guest_warn("%s: queue %u: enabled at the wrong time, status 0x%x", vdev->name, q,
+		   vdev->status);
+	return false;
+}
+
 void virtio_enable_queue(struct virtio_device *vdev, u16 q)
 {
 	struct virtqueue *vq;
+	bool start = false;
 
+	pthread_mutex_lock(&vdev->control);
 	virtio_lock(vdev);
-	if (q >= vdev->nr_queues || vdev->queues[q].vq.enabled)
-		goto out;
-	if (!(vdev->status & VIRTIO_CONFIG_S_FEATURES_OK) || vdev->active) {
-		guest_warn("%s: queue %u: enabled at the wrong time, status 0x%x", vdev->name, q,
-			   vdev->status);
-		goto out;
+	if (may_enable(vdev, q)) {
+		vq = &vdev->queues[q].vq;
+		vq->event_idx = virtio_has(vdev, VIRTIO_RING_F_EVENT_IDX);
+		vq->indirect = virtio_has(vdev, VIRTIO_RING_F_INDIRECT_DESC);
+		if (virtq_enable(vq))
+			virtio_set_needs_reset(vdev);
+		else
+			start = vdev->active;
 	}
-	vq = &vdev->queues[q].vq;
-	vq->event_idx = virtio_has(vdev, VIRTIO_RING_F_EVENT_IDX);
-	vq->indirect = virtio_has(vdev, VIRTIO_RING_F_INDIRECT_DESC);
-	if (virtq_enable(vq))
-		set_needs_reset(vdev);
-out:
 	virtio_unlock(vdev);
+	if (start) {
+		virtio_start_queue(&vdev->queues[q]);
+		queues_changed(vdev);
+	}
+	pthread_mutex_unlock(&vdev->control);
 }
 
 void virtio_disable_queue(struct virtio_device *vdev, u16 q)
 {
+	bool stop;
+
+	if (q >= vdev->nr_queues)
+		return;
+	pthread_mutex_lock(&vdev->control);
 	virtio_lock(vdev);
-	if (q < vdev->nr_queues && vdev->queues[q].vq.enabled) {
-		event_del(&vdev->queues[q].notify);
-		virtq_reset(&vdev->queues[q].vq);
-	}
+	stop = vdev->queues[q].vq.enabled && !vdev->queues[q].stopping;
+	if (stop)
+		virtio_ask_stop(&vdev->queues[q]);
 	virtio_unlock(vdev);
-}
-
-void virtio_set_paused(struct virtio_device *vdev, bool paused)
-{
-	virtio_lock(vdev);
-	if (vdev->paused && !paused && vdev->active)
-		kick_all(vdev);
-	vdev->paused = paused;
-	virtio_unlock(vdev);
-}
-
-static void detach_queues(struct virtio_device *vdev)
-{
-	for (u16 i = 0; i < vdev->nr_queues; i++)
-		event_del(&vdev->queues[i].notify);
-}
-
-/* On the host's own failure the driver is told in the only way that there is. */
-static int attach_queues(struct virtio_device *vdev)
-{
-	int ret;
-
-	if (vdev->owns_loop && !vdev->loop->has_thread) {
-		ret = event_loop_start_thread(vdev->loop);
-		if (ret)
-			goto fail;
+	if (stop) {
+		queues_changed(vdev);
+		virtio_stop_queue(&vdev->queues[q]);
 	}
-	for (u16 i = 0; i < vdev->nr_queues; i++) {
-		if (!vdev->queues[i].vq.enabled)
-			continue;
-		ret = event_add(vdev->loop, &vdev->queues[i].notify);
-		if (ret)
-			goto fail;
-	}
-	return 0;
-fail:
-	err("%s: cannot serve its queues: %s", vdev->name, strerror(-ret));
-	detach_queues(vdev);
-	return ret;
+	pthread_mutex_unlock(&vdev->control);
 }
 
+/* DRIVER_OK. Under control. */
 static void activate(struct virtio_device *vdev)
 {
+	virtio_lock(vdev);
 	vdev->status |= VIRTIO_CONFIG_S_DRIVER_OK;
-	if ((vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET) || attach_queues(vdev)) {
-		set_needs_reset(vdev);
+	vdev->active = !(vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	virtio_unlock(vdev);
+	if (!vdev->active)
 		return;
-	}
-	vdev->active = true;
-	if (vdev->transport)
-		vdev->transport->set_active(vdev, true);
-	if (vdev->ops->activate)
-		vdev->ops->activate(vdev);
-	/* A driver may notify (and drivers do) before it sets DRIVER_OK: look at each queue once.
-	 */
-	kick_all(vdev);
+	for (u16 i = 0; i < vdev->nr_queues; i++)
+		if (vdev->queues[i].vq.enabled)
+			virtio_start_queue(&vdev->queues[i]);
+	queues_changed(vdev);
 }
 
-void virtio_device_reset(struct virtio_device *vdev)
+/* Under control. Complete when the last queue has stopped, which may be at once. */
+static void begin_reset(struct virtio_device *vdev)
 {
-	bool was_active;
+	virtio_lock(vdev);
+	vdev->resetting = vdev->nr_queues;
+	vdev->active = false;
+	for (u16 i = 0; i < vdev->nr_queues; i++)
+		virtio_ask_stop(&vdev->queues[i]);
+	virtio_unlock(vdev);
+	queues_changed(vdev);
+	for (u16 i = 0; i < vdev->nr_queues; i++)
+		virtio_stop_queue(&vdev->queues[i]);
+}
+
+/* Under control; true: DRIVER_OK was reached now. */
+static bool add_status(struct virtio_device *vdev, u8 status)
+{
+	bool ok = false;
+	u8 added;
 
 	virtio_lock(vdev);
-	if (vdev->ops->reset)
-		vdev->ops->reset(vdev);
-	was_active = vdev->active;
-	vdev->active = false;
-	if (was_active && vdev->transport)
-		vdev->transport->set_active(vdev, false);
-	detach_queues(vdev);
-	for (u16 i = 0; i < vdev->nr_queues; i++) {
-		virtq_reset(&vdev->queues[i].vq);
-		eventfd_drain(vdev->queues[i].notify.fd);
+	if (!vdev->resetting) {
+		/* Bits go only by a reset (2.1.1), and NEEDS_RESET is not the driver's to set. */
+		added = status & (u8)~vdev->status;
+		vdev->status |= added & (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+					 VIRTIO_CONFIG_S_FAILED);
+		if ((added & VIRTIO_CONFIG_S_FEATURES_OK) && features_ok(vdev))
+			vdev->status |= VIRTIO_CONFIG_S_FEATURES_OK;
+		if (added & VIRTIO_CONFIG_S_DRIVER_OK) {
+			ok = vdev->status & VIRTIO_CONFIG_S_FEATURES_OK;
+			if (!ok)
+				guest_warn("%s: DRIVER_OK without FEATURES_OK", vdev->name);
+		}
 	}
-	vdev->status = 0;
-	vdev->features = 0;
-	vdev->bad_features = false;
 	virtio_unlock(vdev);
+	return ok;
 }
 
 void virtio_set_status(struct virtio_device *vdev, u8 status)
 {
-	u8 added;
+	pthread_mutex_lock(&vdev->control);
+	if (!status)
+		begin_reset(vdev);
+	else if (add_status(vdev, status))
+		activate(vdev);
+	pthread_mutex_unlock(&vdev->control);
+}
 
-	if (!status) {
-		virtio_device_reset(vdev);
-		return;
-	}
+u8 virtio_get_status(struct virtio_device *vdev)
+{
+	u8 status;
+
 	virtio_lock(vdev);
-	/* Bits go only by a reset (2.1.1), and NEEDS_RESET is not the driver's to set. */
-	added = status & (u8)~vdev->status;
-	vdev->status |= added & (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-				 VIRTIO_CONFIG_S_FAILED);
-	if ((added & VIRTIO_CONFIG_S_FEATURES_OK) && features_ok(vdev))
-		vdev->status |= VIRTIO_CONFIG_S_FEATURES_OK;
-	if (added & VIRTIO_CONFIG_S_DRIVER_OK) {
-		if (vdev->status & VIRTIO_CONFIG_S_FEATURES_OK)
-			activate(vdev);
-		else
-			guest_warn("%s: DRIVER_OK without FEATURES_OK", vdev->name);
+	status = vdev->status;
+	virtio_unlock(vdev);
+	return status;
+}
+
+/* Under the lock. */
+static bool any_stopping(const struct virtio_device *vdev)
+{
+	for (u16 i = 0; i < vdev->nr_queues; i++)
+		if (vdev->queues[i].stopping)
+			return true;
+	return vdev->resetting;
+}
+
+void virtio_wait_stopped(struct virtio_device *vdev, bool guest)
+{
+	virtio_lock(vdev);
+	while (any_stopping(vdev) && !(guest && atomic_load(&vdev->vm->loop.stop))) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += LOOK_NS;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+		pthread_cond_timedwait(&vdev->changed, &vdev->lock, &until);
 	}
 	virtio_unlock(vdev);
+}
+
+void virtio_device_reset(struct virtio_device *vdev)
+{
+	virtio_set_status(vdev, 0);
+	virtio_wait_stopped(vdev, false);
 }
 
 /* Configuration space */
@@ -413,16 +341,27 @@ void virtio_set_status(struct virtio_device *vdev, u8 status)
 void virtio_config_read(struct virtio_device *vdev, u32 offset, void *buf, u32 len)
 {
 	memset(buf, 0, len);
+	if (offset >= vdev->ops->config_len)
+		return;
 	virtio_lock(vdev);
-	if (offset < vdev->ops->config_len)
-		vdev->ops->config_read(vdev, offset, buf, MIN(len, vdev->ops->config_len - offset));
+	memcpy(buf, vdev->config + offset, MIN(len, vdev->ops->config_len - offset));
 	virtio_unlock(vdev);
 }
 
 void virtio_config_write(struct virtio_device *vdev, u32 offset, const void *buf, u32 len)
 {
+	const u8 *mask = vdev->ops->config_mask;
+
+	if (!mask || !range_within(offset, len, 0, vdev->ops->config_len))
+		return;
 	virtio_lock(vdev);
-	if (vdev->ops->config_write && range_within(offset, len, 0, vdev->ops->config_len))
-		vdev->ops->config_write(vdev, offset, buf, len);
+	for (u32 i = 0; i < len; i++) {
+		u8 *byte = &vdev->config[offset + i];
+
+		*byte = (u8)((*byte & ~mask[offset + i]) |
+			     (((const u8 *)buf)[i] & mask[offset + i]));
+	}
 	virtio_unlock(vdev);
+	if (vdev->ops->config_written)
+		vdev->ops->config_written(vdev, offset, len);
 }

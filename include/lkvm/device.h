@@ -20,6 +20,10 @@ struct device_ops {
 	int (*realize)(struct device *dev, struct vm *vm);
 	/* Back to the power-on state. vcpus are parked. */
 	void (*reset)(struct device *dev);
+	/* Return when no thread of the device touches guest memory, and none begins to until
+	 * resume; registers still answer. */
+	void (*quiesce)(struct device *dev);
+	void (*resume)(struct device *dev);
 	/* Append its nodes to the root of the device tree (lkvm/fdt.h keeps the first error). */
 	void (*describe_fdt)(struct device *dev, struct fdtw *fdt);
 	/* Append Device() objects to the scope \_SB of the DSDT. */

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An event loop over epoll: file descriptors, timers and functions posted from other threads.
- * The main thread runs one (console, signals, requests); an I/O thread is one more with a thread of
- * its own.
+ * The main thread runs one (console, signals, requests); a queue of a device has one with a thread
+ * of its own.
+ *
+ * At any moment a loop has one runner or none. What belongs to a loop (its events' state, a queue
+ * that it serves) is touched by its runner alone and needs no lock. The runner is the thread inside
+ * event_loop_run; while there is none (before the start, after the end, the main loop while the VM
+ * is being paused or reset), event_call_sync makes the caller the runner for the time of the call.
+ * So a synchronous call never waits for a loop that has stopped, and never runs beside one that
+ * runs. Who makes one holds no lock that the loop may want and is not the runner of another loop.
  */
 #ifndef LKVM_EVENT_H
 #define LKVM_EVENT_H
@@ -37,7 +44,10 @@ struct event_loop {
 	int epoll_fd;
 	int wake_fd;
 	atomic_bool stop;
-	pthread_mutex_t lock; /* guards posts and the dead list */
+	pthread_mutex_t lock; /* guards posts, current[] and the runner */
+	pthread_cond_t idle;  /* the runner left, or a synchronous call is done */
+	pthread_t runner;
+	bool has_runner;
 	struct event_post *posts;
 	struct event *current[64]; /* the batch being dispatched: event_del clears its entry */
 	unsigned int nr_current;
@@ -48,13 +58,15 @@ struct event_loop {
 
 int event_loop_init(struct event_loop *loop, const char *name) __must_check;
 void event_loop_destroy(struct event_loop *loop);
-/* Run on the calling thread until event_loop_stop; returns at once when already stopped. */
+/* Run on the calling thread until event_loop_stop; returns at once when already stopped. Waits for
+ * a synchronous call that is under way. */
 void event_loop_run(struct event_loop *loop);
 /* From any thread, and async-signal-safe. */
 void event_loop_stop(struct event_loop *loop);
 /* Let a stopped loop run again. */
 void event_loop_rearm(struct event_loop *loop);
-/* Run the loop on a thread of its own (all signals blocked), named @loop->name; stop joins it. */
+/* Run the loop on a thread of its own (THREAD_LOOP), named @loop->name; stop joins it. 0 or -errno;
+ * prints nothing. */
 int event_loop_start_thread(struct event_loop *loop) __must_check;
 void event_loop_stop_thread(struct event_loop *loop);
 
@@ -69,8 +81,10 @@ void event_del(struct event *ev);
 /* Run @post->fn once on the loop's thread, soon. Posting twice before it ran is one run. Any
  * thread. */
 void event_loop_post(struct event_loop *loop, struct event_post *post);
-/* Run @fn on the loop's thread and wait; runs it here when called on that thread or when the loop
- * has none. */
+/* Take back what has not begun to run. Nothing happens when it was not posted. */
+void event_loop_unpost(struct event_loop *loop, struct event_post *post);
+/* Run @fn as the loop's runner and wait until it returned: on the loop's thread, or here when this
+ * is that thread or nobody runs the loop, be it that it stops meanwhile. Any thread; see above. */
 void event_call_sync(struct event_loop *loop, void (*fn)(void *opaque), void *opaque);
 
 /* A one-shot timer on a loop: a timerfd in an event. */

@@ -25,7 +25,9 @@ struct machine_inject {
 struct machine {
 	struct vm vm;
 	struct boot boot;
-	struct console *console; /* the terminal; NULL with @inject */
+	struct console *console;   /* the terminal; NULL with @inject */
+	struct disk **disks;	   /* as the configuration names them */
+	struct net_backend **nets; /* NULL entries for --network none */
 	const struct machine_inject *inject;
 	struct event signals; /* a signalfd */
 };

@@ -3,9 +3,19 @@
  * A virtio device (VIRTIO 1.3) between its transport and its own code. A device file knows no
  * transport; a transport file knows no device.
  *
- * Threads: registers are written by vcpu threads, queues are served on @loop's thread. vdev->lock
- * is held around every call of an op, so an op needs no lock of its own; work that starts from
- * elsewhere (a packet arrives) takes it with virtio_lock.
+ * Threads. A queue owns the loop that serves it: everything that touches a ring or a buffer runs
+ * there, without a lock, and nowhere else. vdev->lock is a plain mutex around registers and status.
+ * It is held for microseconds: never while the host works, never while anyone waits for a loop. So
+ * registers, configuration and interrupts answer at once, whatever a back end does.
+ *
+ * Stopping. A queue that is to stop (reset, queue reset, QueueReady 0) gives no more requests and
+ * takes no more replies from the moment on that this was asked; then its loop tells the device
+ * (queue_stopped: drop every chain) and the ring is forgotten. After that the device cannot write
+ * to it: what it pushes has no effect, what it pops is nothing. A device with requests under way
+ * with the host says "not yet" and calls virtio_queue_idle when the last came back. Until then a
+ * reset is not complete: PCI shows that in device_status and queue_reset (4.1.4.3), MMIO, whose
+ * drivers do not look, lets the vcpu wait for it. A held queue (bus mastering is off) pops nothing,
+ * and replies wait in the core until it is let go.
  */
 #ifndef LKVM_VIRTIO_H
 #define LKVM_VIRTIO_H
@@ -13,68 +23,129 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "lkvm/device.h"
 #include "lkvm/event.h"
 #include "lkvm/types.h"
 #include "lkvm/virtqueue.h"
 
+#ifndef VIRTIO_F_RING_RESET
+#define VIRTIO_F_RING_RESET 40 /* 6, not in older headers */
+#endif
+
 struct vm;
 struct virtio_device;
 
 #define VIRTIO_MAX_QUEUES 64
 
+/* "Loop" below: on the loop of the queue, with no lock held. Everything but id, pci_class,
+ * queue_run and destroy may be 0 or NULL. */
 struct virtio_ops {
 	u32 id;	       /* VIRTIO_ID_* */
 	u32 pci_class; /* class code << 8 | subclass << 0, as pci_class 0x0180 for storage */
-	/* The device's configuration space: @buf holds exactly what is asked, inside config_len.
-	 * Writes may be NULL. */
+	/* Queue i is served by loop i % nr_loops; 0: each by one of its own. */
+	u16 nr_loops;
+	/* queue_run, queue_started or what else runs on a loop may wait for the host's storage: who
+	 * changes registers does not wait for a loop that is at work. */
+	bool blocks;
+	/* The device's configuration space: bytes that the core owns (vdev->config), and the bits
+	 * of them that a driver may write (NULL: none). */
 	u32 config_len;
-	void (*config_read)(struct virtio_device *vdev, u32 offset, void *buf, u32 len);
-	void (*config_write)(struct virtio_device *vdev, u32 offset, const void *buf, u32 len);
-	/* The driver is ready (DRIVER_OK); vdev->features is final. May be NULL. */
-	void (*activate)(struct virtio_device *vdev);
-	/* The driver made buffers available in queue @q. On the loop's thread. */
-	void (*notify)(struct virtio_device *vdev, u16 q);
+	const u8 *config_mask;
+	/* Bytes were written. On a vcpu, no lock held: leave what takes long to a loop. */
+	void (*config_written)(struct virtio_device *vdev, u32 offset, u32 len);
+	/* Loop: the queue begins to be served (DRIVER_OK, or again after its reset);
+	 * vdev->features is final. The driver's write waits for it. */
+	void (*queue_started)(struct virtio_device *vdev, u16 q);
 	/*
-	 * Stop: no queue is touched after it returns. Also called when the device was never
-	 * activated. What waits for @loop's thread here deadlocks: that thread may be waiting for
-	 * the lock. May be NULL.
+	 * Loop: pop requests until there are none and serve them. True: none is left, ask the
+	 * driver to tell of the next. False: something else is waited for, and virtio_serve will be
+	 * called when that came. Signalling, notifications and turns of other events are the
+	 * core's.
 	 */
+	bool (*queue_run)(struct virtio_device *vdev, u16 q);
+	/*
+	 * Loop: drop every chain of the queue that is held, without a reply. True: done. False:
+	 * some are under way with the host: virtio_queue_idle follows. May be called again.
+	 */
+	bool (*queue_stopped)(struct virtio_device *vdev, u16 q);
+	/*
+	 * Loop: guest memory is about to change, or to be saved. Give every chain back that was
+	 * not begun (virtio_unpop). True: done. False: some are under way; virtio_queue_idle
+	 * follows when the last was pushed. The queue goes on by a queue_run.
+	 */
+	bool (*queue_held)(struct virtio_device *vdev, u16 q);
+	/* All queues are stopped: configuration bytes and the like to their first state. Under
+	 * the lock, on any thread; also when the device was never active. */
 	void (*reset)(struct virtio_device *vdev);
-	/* Free the device's own parts (backend, memory that holds vdev). */
+	/* Free the device's own parts (memory that holds vdev); back ends are borrowed. */
 	void (*destroy)(struct virtio_device *vdev);
 };
 
 struct virtio_transport_ops {
-	/* Queue @q has used buffers (or -1: the configuration changed). Any thread. */
+	/* Queue @q has used buffers (or -1: the configuration changed). Any thread, under
+	 * vdev->lock. */
 	void (*interrupt)(struct virtio_device *vdev, int q);
-	/* The device became active (DRIVER_OK) or ceased to be: bind or unbind ioeventfds. Under
-	 * the lock. */
-	void (*set_active)(struct virtio_device *vdev, bool active);
+	/* Queues were started or stopped: virtio_queue_started says for which ioeventfds are of
+	 * use now. On the thread that wrote the register, no lock held. */
+	void (*queues_changed)(struct virtio_device *vdev);
+};
+
+/* A reply that waits while its queue is held. */
+struct virtio_reply {
+	u16 head;
+	bool last; /* of those that the driver must see together */
+	u32 len;
 };
 
 struct virtio_queue {
+	/* The registers are in here until it is enabled; then it is the loop's. enabled is changed
+	 * under vdev->lock. */
 	struct virtqueue vq;
-	struct event notify; /* an eventfd: the ioeventfd of this queue */
 	struct virtio_device *vdev;
+	struct event_loop *loop;
+	struct event notify; /* an eventfd: the ioeventfd of this queue; in @loop for good */
+	/* What the loop may do now; changed under vdev->lock. */
+	atomic_bool may_pop, may_push;
+	/* Under vdev->lock. */
+	bool started;  /* the loop serves it, or did and has not stopped yet */
+	bool stopping; /* asked to stop */
+	bool busy;     /* the loop is in queue_run */
+	bool quiet;    /* quiesced, and nothing is under way */
+	bool signal_missed;
+	struct event_post stop_post, drop_post;
+	/* The loop's own. */
+	bool serving, exhausted;
+	unsigned int budget; /* requests and bytes of this turn */
+	size_t budget_bytes;
+	u64 signal_ns; /* when the driver last heard of replies */
+	struct virtio_reply *replies;
+	u16 nr_replies;
 };
 
 struct virtio_device {
 	const struct virtio_ops *ops;
 	const char *name; /* "virtio-blk0"; owned */
 	struct vm *vm;
-	struct event_loop *loop;
-	bool owns_loop; /* a thread of its own, started at activation, ended with the device */
-	pthread_mutex_t lock; /* recursive: notify may be called from activate */
+	struct event_loop *loops; /* of its own, each with a thread; NULL: served by another's */
+	u16 nr_loops;
+	/* One status change at a time; held while the loops start and stop, never while the host
+	 * works. Taken before @lock. */
+	pthread_mutex_t control;
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* a queue stopped or became quiet; a reset is complete */
 
 	u64 host_features; /* offered */
-	u64 features;	   /* accepted, of those offered */
+	u64 features; /* accepted, of those offered; does not change while a queue is started */
 	bool bad_features; /* the driver also asked for what is not offered */
 	u8 status;	   /* VIRTIO_CONFIG_S_* */
-	bool active;	   /* DRIVER_OK was reached and the queues are served */
-	bool paused;	   /* the transport holds DMA back (PCI bus mastering is off) */
+	bool active;	   /* DRIVER_OK was reached */
+	bool resetting;	   /* asked for, and some queue has not stopped yet */
+	bool held;	   /* the transport holds DMA back (PCI bus mastering is off) */
+	bool quiesced;
 	u32 config_generation;
+	u8 *config; /* config_len bytes */
 
 	u16 nr_queues;
 	struct virtio_queue *queues;
@@ -85,11 +156,12 @@ struct virtio_device {
 
 /*
  * For device files: fill @vdev (the first member of the caller's structure or any other).
- * @host_features has the device's own bits; VERSION_1, EVENT_IDX, INDIRECT_DESC are added, and
- * ACCESS_PLATFORM where the guest is protected (a driver must accept that one then). @loop
- * NULL: an I/O thread of its own. The name is made of @kind ("virtio-blk") and @index. 0, -EINVAL
- * (more queues or entries than there may be, a size that is no power of two) or an errno of
- * eventfd and epoll; prints.
+ * @host_features has the device's own bits; VERSION_1, EVENT_IDX, INDIRECT_DESC and RING_RESET are
+ * added, and ACCESS_PLATFORM where the guest is protected (a driver must accept that one then).
+ * @loop: serves all queues; NULL: loops of its own by ops->nr_loops, whose threads run when this
+ * returns. The name is made of @kind ("virtio-blk") and @index. vdev->config is zeroes: the caller
+ * fills it. 0, -EINVAL (more queues or entries than there may be, a size that is not a power of
+ * two) or an errno of eventfd, epoll and threads; prints.
  */
 int virtio_init(struct virtio_device *vdev, struct vm *vm, const struct virtio_ops *ops,
 		const char *kind, u32 index, u64 host_features, u16 nr_queues, u16 queue_size,
@@ -99,70 +171,104 @@ int virtio_init(struct virtio_device *vdev, struct vm *vm, const struct virtio_o
  * VM owns it (ops->destroy at the end); on failure the caller still does.
  */
 int virtio_attach(struct virtio_device *vdev) __must_check;
-/* Undo virtio_init; called by the core after ops->reset and before ops->destroy when the VM owned
- * the device, else by the caller. */
+/* Undo virtio_init: wait until every queue has stopped, end the threads. Called by the core before
+ * ops->destroy when the VM owned the device, else by the caller. */
 void virtio_fini(struct virtio_device *vdev);
+/* Before anything runs: serve all queues by @loop instead. For tests and fuzzers on one thread. */
+void virtio_use_loop(struct virtio_device *vdev, struct event_loop *loop);
 
 static inline bool virtio_has(const struct virtio_device *vdev, unsigned int bit)
 {
 	return vdev->features & BIT_ULL(bit);
 }
 
+/* For registers and configuration bytes. */
 void virtio_lock(struct virtio_device *vdev);
 void virtio_unlock(struct virtio_device *vdev);
-/* DRIVER_OK, not broken, and allowed to touch memory. Meaningful under the lock only. */
-bool virtio_live(const struct virtio_device *vdev);
-/* Pop, and on a broken ring set NEEDS_RESET and tell the driver: 1 filled, 0 nothing. */
-int virtio_pop(struct virtio_device *vdev, u16 q, struct virtq_chain *chain) __must_check;
-void virtio_push(struct virtio_device *vdev, u16 q, u16 head, u32 len);
+
+/* On the queue's loop. */
+
+/* May the queue be used now? For what begins elsewhere than in queue_run. */
+bool virtio_queue_live(struct virtio_device *vdev, u16 q);
+/*
+ * Pop, and on a broken ring set NEEDS_RESET and tell the driver: 1 filled, 0 nothing now (none
+ * waits, the queue stops or is held, or this turn is over: more comes by another queue_run).
+ * -E2BIG: not taken, see virtq_pop; only where @max is below VIRTQ_MAX_SEGS.
+ */
+int virtio_pop(struct virtio_device *vdev, u16 q, struct virtq_request *req, struct iovec *iov,
+	       unsigned int max) __must_check;
+void virtio_unpop(struct virtio_device *vdev, u16 q, const struct virtq_request *req);
+/* Reply. Inside queue_run the driver is told by the core, at once of what took long; elsewhere
+ * virtio_signal has to follow. */
+void virtio_push(struct virtio_device *vdev, u16 q, const struct virtq_request *req, u32 len);
+void virtio_push_later(struct virtio_device *vdev, u16 q, const struct virtq_request *req, u32 len);
 /* Interrupt the driver if it wants one for what was pushed. */
 void virtio_signal(struct virtio_device *vdev, u16 q);
-/* The device's configuration changed: generation and interrupt. */
-void virtio_config_changed(struct virtio_device *vdev);
+/* Run the queue as if the driver had notified: what was waited for is there. */
+void virtio_serve(struct virtio_device *vdev, u16 q);
+/* What queue_stopped or queue_held waited for is over. */
+void virtio_queue_idle(struct virtio_device *vdev, u16 q);
+
+/* Any thread. */
+
+/* Change bytes of the configuration space: generation and interrupt. */
+void virtio_config_set(struct virtio_device *vdev, u32 offset, const void *buf, u32 len);
+u8 virtio_config_byte(struct virtio_device *vdev, u32 offset);
 /* The driver broke a rule that only the device can see: log once per window, NEEDS_RESET. */
 void virtio_broken(struct virtio_device *vdev, const char *why);
 
 /* For transports: the state machine of 3.1 behind the registers. All take the lock themselves. */
+
+/* 0 begins a reset. */
 void virtio_set_status(struct virtio_device *vdev, u8 status);
+u8 virtio_get_status(struct virtio_device *vdev);
 u64 virtio_offered(const struct virtio_device *vdev);
 void virtio_accept_features(struct virtio_device *vdev, u32 word,
 			    u32 value); /* 32 bits at a time */
-/* What the driver set in queues[q].vq becomes effective; refused before FEATURES_OK and once
- * active.
- */
+/* What the driver set in queues[q].vq becomes effective; refused before FEATURES_OK and, without
+ * RING_RESET, once active. */
 void virtio_enable_queue(struct virtio_device *vdev, u16 q);
-/* Stop serving one queue (MMIO's QueueReady 0). */
+/* Begin to stop one queue (queue_reset, QueueReady 0). Any @q. */
 void virtio_disable_queue(struct virtio_device *vdev, u16 q);
+/* Is queue @q still on its way to a stop that was asked for? Under the lock. */
+bool virtio_queue_stopping(const struct virtio_device *vdev, u16 q);
+/* Is it served: shall the driver's notifications reach it? Takes the lock. */
+bool virtio_queue_started(struct virtio_device *vdev, u16 q);
+/*
+ * Wait until no reset and no stop is under way. @guest: a vcpu waits, and gives up when the VM
+ * leaves its running state. Without a lock.
+ */
+void virtio_wait_stopped(struct virtio_device *vdev, bool guest);
 /* A notification that took the way through the transport's registers. Any @q. */
 void virtio_kick(struct virtio_device *vdev, u32 q);
 /* Hold back, or let go on, every access to guest memory. */
-void virtio_set_paused(struct virtio_device *vdev, bool paused);
+void virtio_set_held(struct virtio_device *vdev, bool held);
 /* Any offset and length: bytes beyond config_len read as zero, writes that reach beyond are
- * dropped.
- */
+ * dropped. */
 void virtio_config_read(struct virtio_device *vdev, u32 offset, void *buf, u32 len);
 void virtio_config_write(struct virtio_device *vdev, u32 offset, const void *buf, u32 len);
+/* Reset and wait until it is complete: the machine's reset, and its end. */
 void virtio_device_reset(struct virtio_device *vdev);
+/* The device's part of device_ops.quiesce and resume. */
+void virtio_quiesce(struct virtio_device *vdev);
+void virtio_resume(struct virtio_device *vdev);
 
 /* The transports: each wraps @vdev in a struct device and adds it. */
 int virtio_pci_attach(struct virtio_device *vdev) __must_check;
 int virtio_mmio_attach(struct virtio_device *vdev) __must_check;
 
-/* The devices. Each opens its backend, prints what is wrong, and leaves nothing behind on failure.
- */
-struct disk_config;
-struct net_config;
-struct console;
-int virtio_blk_create(struct vm *vm, const struct disk_config *cfg, u32 index) __must_check;
-int virtio_net_create(struct vm *vm, const struct net_config *cfg, u32 index) __must_check;
-int virtio_console_create(struct vm *vm, struct console *con) __must_check;
-int virtio_rng_create(struct vm *vm) __must_check;
-/*
- * The same without a transport, over a backend that the caller opened and that the device takes
- * only on success: what the functions above do before virtio_attach, and what unit tests use.
- */
+/* The devices. Each borrows its back end, which has to outlive it, prints what is wrong, and leaves
+ * nothing behind on failure. */
 struct disk;
 struct net_backend;
+struct console;
+int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index) __must_check;
+int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6],
+		      u32 index) __must_check;
+int virtio_console_create(struct vm *vm, struct console *con) __must_check;
+int virtio_rng_create(struct vm *vm) __must_check;
+/* The same without a transport: what the functions above do before virtio_attach, and what unit
+ * tests use. */
 int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index,
 		   struct virtio_device **out) __must_check;
 int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 index,

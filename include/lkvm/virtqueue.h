@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Split virtqueues (VIRTIO 1.3, 2.7), with indirect descriptors (2.7.5.3) and event-idx
- * (2.7.7, 2.7.10).
+ * Virtqueues (VIRTIO 1.3, 2.6), with indirect descriptors (2.7.5.3) and event-idx (2.7.7, 2.7.10).
  *
- * This is the one place that reads descriptors. virtq_pop copies a whole chain once, validates the
- * copy and hands out host addresses: a device never sees a descriptor and never reads guest memory
- * twice for one decision. A ring that breaks the rules is marked broken (the device then needs a
- * reset) and gives nothing more.
+ * This is the one place that reads descriptors. virtq_pop copies each descriptor of a chain once,
+ * validates the copy and hands out host addresses, in room that the caller gives: a device never
+ * sees a descriptor and never reads guest memory twice for one decision. A ring that breaks the
+ * rules is marked broken (the device then needs a reset) and gives nothing more.
+ *
+ * The books: which heads are in flight (popped, not yet pushed) is kept here, a bit for each, so
+ * a driver cannot offer a request a second time before it has it back, and a push of what is not in
+ * flight, be it that the queue was reset meanwhile, writes nothing.
+ *
+ * Locks: none. Until it is enabled a queue belongs to whoever holds the device's registers; from
+ * then on to the loop that serves it, until that loop resets it.
  */
 #ifndef LKVM_VIRTQUEUE_H
 #define LKVM_VIRTQUEUE_H
@@ -19,7 +25,7 @@
 #define VIRTQ_MAX_SIZE 1024 /* entries; what queues offer is at most this */
 #define VIRTQ_MAX_SEGS 1024 /* descriptors of one chain, indirect ones included */
 
-struct virtq_desc; /* of virtqueue.c */
+struct virtq_layout; /* virtio/ring.h */
 
 struct virtqueue {
 	struct guest_memory *mem;
@@ -33,37 +39,38 @@ struct virtqueue {
 	bool event_idx;
 	bool indirect;
 	/* Running state. The parts in host memory, from virtq_enable to virtq_reset. */
-	struct virtq_desc *desc;
-	void *avail, *used;
+	const struct virtq_layout *layout;
+	void *desc, *avail, *used;
 	bool broken;
 	u16 last_avail;
 	u16 used_idx;
 	u16 signalled_used;
 	bool signalled_valid;
-	u16 in_flight; /* popped, not yet pushed: never more than size */
+	u16 in_flight; /* bits that are set in @flying */
+	u64 flying[VIRTQ_MAX_SIZE / 64];
 };
 
 /*
  * One request. iov[0..nr_out) is what the driver wrote for us to read, iov[nr_out..nr_out+nr_in)
- * what we may write. The caller provides the room: a chain is large, keep one per queue, not on the
- * stack.
+ * what we may write; @iov is the room that was given to virtq_pop. To push a request only @head is
+ * needed.
  */
-struct virtq_chain {
+struct virtq_request {
+	struct iovec *iov;
 	u16 head;
 	u16 nr_out;
 	u16 nr_in;
 	size_t out_len;
 	size_t in_len;
-	struct iovec iov[VIRTQ_MAX_SEGS];
 };
 
-static inline struct iovec *virtq_out(struct virtq_chain *c)
+static inline struct iovec *virtq_out(const struct virtq_request *req)
 {
-	return c->iov;
+	return req->iov;
 }
-static inline struct iovec *virtq_in(struct virtq_chain *c)
+static inline struct iovec *virtq_in(const struct virtq_request *req)
 {
-	return c->iov + c->nr_out;
+	return req->iov + req->nr_out;
 }
 
 /*
@@ -71,23 +78,31 @@ static inline struct iovec *virtq_in(struct virtq_chain *c)
  * or -EINVAL (said in a rate-limited line).
  */
 int virtq_enable(struct virtqueue *vq) __must_check;
+/* Regions of guest memory came or went: translate the parts again. 0, or -EFAULT when the ring is
+ * not RAM any more: the queue is broken. */
+int virtq_remap(struct virtqueue *vq) __must_check;
 /* Forget everything that the driver set and that ran: not enabled, size back to max_size. */
 void virtq_reset(struct virtqueue *vq);
 
 /*
- * The next request: 1 filled, 0 none waiting, -EPROTO the ring is (now) broken or not enabled; the
- * rule that was broken is said in a rate-limited line. Descriptors of zero bytes are left out of
- * the chain, so a request may have no buffer at all.
+ * The next request, its buffers in @iov[0..@max): 1 filled, 0 none waiting, -EPROTO the ring is
+ * (now) broken or not enabled; the rule that was broken is said in a rate-limited line. -E2BIG: it
+ * has more than @max buffers and was not taken; this never comes with room for VIRTQ_MAX_SEGS.
+ * Descriptors of zero bytes are left out of the request, so it may have no buffer at all.
  */
-int virtq_pop(struct virtqueue *vq, struct virtq_chain *chain) __must_check;
-/* Give the last popped chain back unread: the next virtq_pop returns it again. */
-void virtq_unpop(struct virtqueue *vq);
-/* Return @head with @len bytes written. Visible to the driver at once; interrupts are the caller's:
- * virtq_should_signal. Without effect when the queue was reset meanwhile. */
-void virtq_push(struct virtqueue *vq, u16 head, u32 len);
+int virtq_pop(struct virtqueue *vq, struct virtq_request *req, struct iovec *iov,
+	      unsigned int max) __must_check;
+/* Give the last popped request back unread: the next virtq_pop returns it again. Several go back in
+ * reverse order. */
+void virtq_unpop(struct virtqueue *vq, const struct virtq_request *req);
+/*
+ * Return @req with @len bytes written. Visible to the driver at once; interrupts are the caller's:
+ * virtq_should_signal. Without effect when it is not in flight.
+ */
+void virtq_push(struct virtqueue *vq, const struct virtq_request *req, u32 len);
 /* The same, but not visible before the next virtq_push: for buffers that the driver must see
  * together (5.1.6.4: those of one packet). */
-void virtq_push_later(struct virtqueue *vq, u16 head, u32 len);
+void virtq_push_later(struct virtqueue *vq, const struct virtq_request *req, u32 len);
 /* Does the driver want an interrupt for what was pushed since the last one? */
 bool virtq_should_signal(struct virtqueue *vq);
 /*

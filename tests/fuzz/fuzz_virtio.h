@@ -407,13 +407,8 @@ static inline void fv_run(struct fv *d, struct virtio_device *vdev, struct fz *f
 			  void (*own)(struct fv *d, struct fz *f))
 {
 	d->vdev = vdev;
-	/* One thread does all: an I/O thread of the device's own would make runs differ. */
-	if (vdev->owns_loop) {
-		event_loop_destroy(vdev->loop);
-		free(vdev->loop);
-		vdev->owns_loop = false;
-		vdev->loop = &d->v.vm.loop;
-	}
+	/* One thread does all: threads of the device's own would make runs differ. */
+	virtio_use_loop(vdev, &d->v.vm.loop);
 	fz_check(!virtio_attach(vdev));
 	for (int i = 0; i < FV_MAX_OPS && fz_more(f); i++) {
 		fv_step(d, f, own);

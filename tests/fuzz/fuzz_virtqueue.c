@@ -18,8 +18,10 @@ static struct guest_memory mem;
 static u8 *ram, *high, *huge;
 static struct virtqueue vq;
 static struct vring_driver drv;
-static struct virtq_chain chain;
+static struct virtq_request chain;
+static struct iovec room[VIRTQ_MAX_SEGS];
 static u32 next_desc, popped;
+static bool flying[VIRTQ_MAX_SIZE];
 static u16 last_head;
 
 static void begin(void)
@@ -37,6 +39,7 @@ static void begin(void)
 	fz_check(!memory_add_borrowed(&mem, HUGE_GPA, HUGE, huge, 0, "huge"));
 	vq = (struct virtqueue){ .mem = &mem, .name = "fuzz", .max_size = 256 };
 	virtq_reset(&vq);
+	memset(flying, 0, sizeof(flying));
 	next_desc = popped = 0;
 }
 
@@ -45,6 +48,7 @@ static void setup(struct fz *f)
 	u8 how = fz_u8(f);
 
 	virtq_reset(&vq);
+	memset(flying, 0, sizeof(flying));
 	popped = 0;
 	vdrv_setup(&drv, ram, RINGS, (u16)(1u << how % 9));
 	vq.size = drv.size;
@@ -158,19 +162,22 @@ static void check_chain(void)
 	fz_check((u64)out + in <= 4 * GiB);
 }
 
-static void pop(void)
+static void pop(u32 max)
 {
 	bool live = vq.enabled && !vq.broken;
 	bool jumped = live && (u16)(get_le((u8 *)vq.avail + 2, 2) - vq.last_avail) > vq.size;
-	int ret = virtq_pop(&vq, &chain);
+	int ret = virtq_pop(&vq, &chain, room, max);
 
-	fz_check(ret == 0 || ret == 1 || ret == -EPROTO);
+	fz_check(ret == 0 || ret == 1 || ret == -EPROTO ||
+		 (ret == -E2BIG && max < VIRTQ_MAX_SEGS && live));
 	fz_check((live && !jumped) || ret == -EPROTO);
 	fz_check((ret == -EPROTO) == (!vq.enabled || vq.broken));
 	if (ret != 1)
 		return;
 	check_chain();
-	fz_check(chain.head < vq.size);
+	fz_check((u32)chain.nr_out + chain.nr_in <= max);
+	fz_check(chain.head < vq.size && !flying[chain.head]);
+	flying[chain.head] = true;
 	last_head = chain.head;
 	popped++;
 	fz_check(popped <= vq.size);
@@ -178,15 +185,30 @@ static void pop(void)
 
 static void push(struct fz *f, u8 how)
 {
+	struct virtq_request req = { .head = how & 0x20 ? fz_u16(f) : last_head };
 	u16 before = vq.used_idx;
+	bool counts = vq.enabled && !vq.broken && req.head < vq.size && flying[req.head];
 
 	if (how & 0x40)
-		virtq_push_later(&vq, last_head, fz_u8(f));
+		virtq_push_later(&vq, &req, fz_u8(f));
 	else
-		virtq_push(&vq, last_head, fz_u8(f));
-	fz_check(vq.used_idx == (u16)(before + (popped && !vq.broken)));
-	if (popped && !vq.broken)
+		virtq_push(&vq, &req, fz_u8(f));
+	fz_check(vq.used_idx == (u16)(before + counts));
+	if (counts) {
+		flying[req.head] = false;
 		popped--;
+	}
+}
+
+static void unpop(void)
+{
+	struct virtq_request req = { .head = last_head };
+
+	if (vq.enabled && !vq.broken && flying[last_head]) {
+		flying[last_head] = false;
+		popped--;
+	}
+	virtq_unpop(&vq, &req);
 }
 
 static void poke(struct fz *f)
@@ -215,15 +237,13 @@ static void step(struct fz *f)
 		offer_indirect(f);
 		break;
 	case 3:
-		pop();
+		pop(op & 0x80 ? op % 8 : VIRTQ_MAX_SEGS);
 		break;
 	case 4:
 		push(f, op);
 		break;
 	case 5:
-		if (popped)
-			popped--;
-		virtq_unpop(&vq);
+		unpop();
 		break;
 	case 6:
 		virtq_should_signal(&vq);
@@ -243,7 +263,7 @@ static void step(struct fz *f)
 		break;
 	case 11:
 		for (int i = 0; i < op / 13; i++) {
-			pop();
+			pop(VIRTQ_MAX_SEGS);
 			push(f, 0);
 		}
 		break;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lkvm/event.h"
+#include "lkvm/thread.h"
 
 struct source {
 	struct event ev;
@@ -154,6 +155,58 @@ static void sync_calls_run_on_the_loops_thread(void **state)
 	event_loop_destroy(&loop);
 }
 
+/* A loop that stops, starts and stops again under a thread that makes synchronous calls. */
+
+struct caller {
+	struct event_loop *loop;
+	atomic_int calls;
+	atomic_bool inside, ended;
+};
+
+static void alone(void *opaque)
+{
+	struct caller *c = opaque;
+
+	assert_false(atomic_exchange(&c->inside, true));
+	atomic_fetch_add(&c->calls, 1);
+	atomic_store(&c->inside, false);
+}
+
+static void *call_often(void *opaque)
+{
+	struct caller *c = opaque;
+
+	for (int i = 0; i < 20000; i++)
+		event_call_sync(c->loop, alone, c);
+	atomic_store(&c->ended, true);
+	event_loop_stop(c->loop);
+	return NULL;
+}
+
+static void sync_calls_outlive_the_loop(void **state)
+{
+	struct event_loop loop;
+	struct caller c = { .loop = &loop };
+	struct event_post stop = { .fn = count, .opaque = &loop };
+	pthread_t threads[2];
+
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(thread_start(&threads[i], THREAD_WORKER, "caller", call_often, &c),
+				 0);
+	while (!atomic_load(&c.ended)) {
+		event_loop_post(&loop, &stop);
+		event_loop_run(&loop);
+		/* Now nobody runs it: who waits goes on by itself. */
+		event_call_sync(&loop, alone, &c);
+		event_loop_rearm(&loop);
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	assert_true(atomic_load(&c.calls) >= 40000);
+	event_loop_destroy(&loop);
+}
+
 static void a_regular_file_is_refused(void **state)
 {
 	struct event_loop loop;
@@ -175,6 +228,7 @@ int main(void)
 		cmocka_unit_test(posts_run_once_in_order),
 		cmocka_unit_test(timer_fires_once_and_can_be_disarmed),
 		cmocka_unit_test(sync_calls_run_on_the_loops_thread),
+		cmocka_unit_test(sync_calls_outlive_the_loop),
 		cmocka_unit_test(a_regular_file_is_refused),
 	};
 

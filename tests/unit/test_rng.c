@@ -63,15 +63,18 @@ static void test_many(void **state)
 	struct rig r;
 
 	start(&r);
-	for (int i = 0; i < 40; i++)
+	for (int i = 0; i < 60; i++)
 		rig_add(&r, 0, &buf, 1);
-	for (int turn = 0; turn < 3; turn++) {
-		rig_notify(&r, 0);
-		assert_int_equal(read(r.vdev->queues[0].notify.fd, &kicks, 8) == 8, turn < 2);
-	}
+	rig_notify(&r, 0);
 	while (rig_used(&r, 0, NULL) >= 0)
 		n++;
-	assert_int_equal(n, 40);
+	assert_in_range(n, 1, 59);
+	assert_int_equal(read(r.vdev->queues[0].notify.fd, &kicks, 8), 8);
+	rig_notify(&r, 0);
+	while (rig_used(&r, 0, NULL) >= 0)
+		n++;
+	assert_int_equal(n, 60);
+	assert_int_equal(read(r.vdev->queues[0].notify.fd, &kicks, 8), -1);
 	rig_stop(&r);
 }
 

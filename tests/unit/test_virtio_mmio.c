@@ -73,7 +73,8 @@ static void test_registers(void **state)
 	assert_int_equal(get(v, VIRTIO_MMIO_DEVICE_FEATURES),
 			 BIT(5) | BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_RING_F_INDIRECT_DESC));
 	put(v, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
-	assert_int_equal(get(v, VIRTIO_MMIO_DEVICE_FEATURES), BIT(VIRTIO_F_VERSION_1 - 32));
+	assert_int_equal(get(v, VIRTIO_MMIO_DEVICE_FEATURES),
+			 BIT(VIRTIO_F_VERSION_1 - 32) | BIT(VIRTIO_F_RING_RESET - 32));
 	put(v, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 2);
 	assert_int_equal(get(v, VIRTIO_MMIO_DEVICE_FEATURES), 0);
 	put(v, VIRTIO_MMIO_QUEUE_SEL, 2);
@@ -124,7 +125,7 @@ static void test_request(void **state)
 	assert_memory_equal(v->ram + 0xc000, "lkvm", 4);
 	/* The line stays up until all bits are acknowledged. */
 	assert_int_equal(line(v), 1);
-	virtio_config_changed(&v->toy->vdev);
+	virtio_config_set(&v->toy->vdev, 0, "", 1);
 	assert_int_equal(get(v, VIRTIO_MMIO_INTERRUPT_STATUS), 3);
 	put(v, VIRTIO_MMIO_INTERRUPT_ACK, 1);
 	assert_int_equal(line(v), 1);
@@ -139,7 +140,7 @@ static void test_request(void **state)
 	/* Reset in the middle: a request and an interrupt are pending. */
 	toy_request(&d, 0, 0x4000, 4);
 	put(v, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
-	virtio_config_changed(&v->toy->vdev);
+	virtio_config_set(&v->toy->vdev, 0, "", 1);
 	assert_int_equal(line(v), 1);
 	put(v, VIRTIO_MMIO_STATUS, 0);
 	assert_int_equal(get(v, VIRTIO_MMIO_STATUS), 0);
@@ -194,7 +195,7 @@ static void test_many(void **state)
 		t = toy_new(v, false);
 		assert_int_equal(virtio_attach(&t->vdev), 0);
 		assert_int_equal(mmio_get(v, base(i), 4), 0x74726976);
-		virtio_config_changed(&t->vdev);
+		virtio_config_set(&t->vdev, 0, "", 1);
 		assert_int_equal(v->chip.level[arch_platform.virtio_mmio_gsi + i], 0);
 	}
 	t = toy_new(v, false);
@@ -238,7 +239,7 @@ static void test_random(void **state)
 		vdrv_offer(&d, (u16)((r >> 57) % 8));
 		if (n % 8 == 0)
 			pump(v);
-		alive += virtio_live(&v->toy->vdev);
+		alive += toy_live(&v->toy->vdev);
 	}
 	assert_true(alive > 1000 && v->toy->notified > 100);
 	toy_vm_free(v);

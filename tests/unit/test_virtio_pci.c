@@ -177,7 +177,8 @@ static void test_common_fields(void **state)
 	struct vring_driver d;
 
 	put(p, VIRTIO_PCI_COMMON_DFSELECT, 4, 1);
-	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DF, 4), 1);
+	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DF, 4),
+			 BIT(VIRTIO_F_VERSION_1 - 32) | BIT(VIRTIO_F_RING_RESET - 32));
 	put(p, VIRTIO_PCI_COMMON_DFSELECT, 4, 0xffffffff);
 	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DF, 4), 0);
 	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DFSELECT, 4), ~0u);
@@ -218,7 +219,7 @@ static void test_common_fields(void **state)
 	mmio_put(p->v, p->device + 2, 2, 0x7788);
 	assert_int_equal(mmio_get(p->v, p->device, 4), 0x77880100);
 	assert_int_equal(mmio_get(p->v, p->device + TOY_CONFIG, 4), 0);
-	virtio_config_changed(&p->v->toy->vdev);
+	virtio_config_set(&p->v->toy->vdev, 0, "", 1);
 	assert_int_equal(get(p, VIRTIO_PCI_COMMON_CFGGENERATION, 1), 1);
 	end(p);
 }
@@ -238,13 +239,13 @@ static void test_intx(void **state)
 	assert_memory_equal(p->v->ram + 0xc000, "virtio", 6);
 	assert_int_equal(p->v->chip.level[LINE], 1);
 	assert_true(cfg(p, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT);
-	virtio_config_changed(&p->v->toy->vdev);
+	virtio_config_set(&p->v->toy->vdev, 0, "", 1);
 	/* Reading acknowledges all. */
 	assert_int_equal(mmio_get(p->v, p->isr, 1), 3);
 	assert_int_equal(p->v->chip.level[LINE], 0);
 	assert_int_equal(mmio_get(p->v, p->isr, 1), 0);
 	/* A reset lets the line go. */
-	virtio_config_changed(&p->v->toy->vdev);
+	virtio_config_set(&p->v->toy->vdev, 0, "", 1);
 	assert_int_equal(p->v->chip.level[LINE], 1);
 	put(p, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	assert_int_equal(p->v->chip.level[LINE], 0);
@@ -292,7 +293,7 @@ static void test_msix(void **state)
 	kick_queue(p, 1);
 	assert_int_equal(c->msis, 1);
 	assert_int_equal(c->last_data, 0x52);
-	virtio_config_changed(&p->v->toy->vdev);
+	virtio_config_set(&p->v->toy->vdev, 0, "", 1);
 	assert_int_equal(c->msis, 2);
 	assert_int_equal(c->last_data, 0x50);
 	assert_int_equal(c->level[LINE], 0);
@@ -329,7 +330,7 @@ static void test_window(void **state)
 			 0xdddd0000 | TOY_QUEUES);
 	set_cfg(p, PCI_COMMAND, 2, PCI_COMMAND_MASTER); /* works without the BAR */
 	assert_int_equal(window_get(p, 0, device + 8, 4), 0xdddddddd);
-	assert_int_equal(p->v->toy->config[9], 0xdd);
+	assert_int_equal(p->v->toy->vdev.config[9], 0xdd);
 	set_cfg(p, p->window + VIRTIO_PCI_CAP_LENGTH, 4, 1);
 	set_cfg(p, p->window + VIRTIO_PCI_CAP_OFFSET, 4, common + VIRTIO_PCI_COMMON_STATUS);
 	set_cfg(p, p->window + 16, 1, S_ACK);
@@ -387,7 +388,7 @@ static void test_move_and_reset(void **state)
 	assert_int_equal(p->bar, home);
 	assert_int_equal(status(p), 0);
 	assert_int_equal(p->v->chip.level[LINE], 0);
-	assert_int_equal(p->v->toy->vdev.paused, true);
+	assert_int_equal(p->v->toy->vdev.held, true);
 	set_cfg(p, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	bring_up(p, 0, &d);
 	toy_request(&d, 0, 0x4000, 6);
@@ -429,8 +430,6 @@ static void random_step(struct driver *p, struct vring_driver *d, u64 *seed)
 	vdrv_offer(d, (u16)((r >> 57) % 8));
 }
 
-static void nothing(void *opaque) {}
-
 static void random_run(bool threaded)
 {
 	struct driver *p = begin(threaded);
@@ -453,11 +452,9 @@ static void random_run(bool threaded)
 			if (!threaded)
 				pump(p->v);
 			else if (n % 64 == 0) /* however busy the host: the thread has its turn */
-				event_call_sync(p->v->toy->vdev.loop, nothing, NULL);
+				toy_sync(&p->v->toy->vdev, 0);
 		}
-		virtio_lock(&p->v->toy->vdev);
-		alive += virtio_live(&p->v->toy->vdev);
-		virtio_unlock(&p->v->toy->vdev);
+		alive += toy_live(&p->v->toy->vdev);
 	}
 	assert_true(alive > 1000 && p->v->toy->notified > 100);
 	end(p);

@@ -8,13 +8,13 @@ static void test_request(void **state)
 	u32 id, len;
 
 	start(f, 8, false, false);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 0);
+	assert_int_equal(pop(f), 0);
 	vdrv_desc(&f->d, 5, DATA_GPA, 16, NEXT, 2);
 	vdrv_desc(&f->d, 2, DATA_GPA + 100, 50, NEXT, 7);
 	vdrv_desc(&f->d, 7, HIGH_GPA, 512, NEXT | WRITE, 0);
 	vdrv_desc(&f->d, 0, DATA_GPA + 0x1000, 1, WRITE, 99);
 	vdrv_offer(&f->d, 5);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+	assert_int_equal(pop(f), 1);
 	assert_int_equal(f->chain.head, 5);
 	assert_int_equal(f->chain.nr_out, 2);
 	assert_int_equal(f->chain.nr_in, 2);
@@ -26,9 +26,9 @@ static void test_request(void **state)
 	assert_ptr_equal(virtq_in(&f->chain)[0].iov_base, f->high);
 	assert_ptr_equal(virtq_in(&f->chain)[1].iov_base, f->ram + DATA_GPA + 0x1000);
 	assert_int_equal(f->vq.in_flight, 1);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 0);
+	assert_int_equal(pop(f), 0);
 	assert_false(vdrv_take_used(&f->d, &id, &len));
-	virtq_push(&f->vq, 5, 513);
+	push(f, 5, 513);
 	assert_true(vdrv_take_used(&f->d, &id, &len));
 	assert_int_equal(id, 5);
 	assert_int_equal(len, 513);
@@ -51,9 +51,9 @@ static void test_wrap(void **state)
 
 		vdrv_set_used_event(&f->d, (u16)n);
 		vdrv_offer(&f->d, head);
-		assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+		assert_int_equal(pop(f), 1);
 		assert_int_equal(f->chain.head, head);
-		virtq_push(&f->vq, head, n);
+		push(f, head, n);
 		assert_true(virtq_should_signal(&f->vq));
 		assert_true(vdrv_take_used(&f->d, &id, &len));
 		assert_int_equal(id, head);
@@ -61,31 +61,83 @@ static void test_wrap(void **state)
 		assert_false(virtq_enable_notify(&f->vq));
 		assert_int_equal(vdrv_avail_event(&f->d), (u16)(n + 1));
 	}
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 0);
+	assert_int_equal(pop(f), 0);
 }
 
 static void test_unpop(void **state)
 {
 	struct fixture *f = *state;
+	struct virtq_request first, second;
 
 	start(f, 4, false, false);
 	vdrv_desc(&f->d, 1, DATA_GPA, 4, 0, 0);
 	vdrv_desc(&f->d, 3, DATA_GPA, 8, 0, 0);
 	vdrv_offer(&f->d, 1);
 	vdrv_offer(&f->d, 3);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
-	virtq_unpop(&f->vq);
+	assert_int_equal(pop(f), 1);
+	virtq_unpop(&f->vq, &f->chain);
 	assert_int_equal(f->vq.in_flight, 0);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
-	assert_int_equal(f->chain.head, 1);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
-	assert_int_equal(f->chain.head, 3);
-	virtq_unpop(&f->vq);
-	virtq_unpop(&f->vq);
-	virtq_unpop(&f->vq); /* nothing left to give back */
+	assert_int_equal(virtq_pop(&f->vq, &first, f->iov, 4), 1);
+	assert_int_equal(first.head, 1);
+	assert_int_equal(virtq_pop(&f->vq, &second, f->iov, 4), 1);
+	assert_int_equal(second.head, 3);
+	virtq_unpop(&f->vq, &second);
+	virtq_unpop(&f->vq, &first);
+	virtq_unpop(&f->vq, &first); /* it is back already */
 	assert_int_equal(f->vq.in_flight, 0);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+	/* What is not in flight is no reply. */
+	virtq_push(&f->vq, &first, 4);
+	assert_int_equal(vdrv_used_idx(&f->d), 0);
+	assert_int_equal(pop(f), 1);
 	assert_int_equal(f->chain.head, 1);
+}
+
+/* Room for fewer buffers than the chain has: it stays where it is, and the ring is good. */
+static void test_room(void **state)
+{
+	struct fixture *f = *state;
+	struct iovec guard[3] = { 0 };
+
+	start(f, 8, false, false);
+	for (u32 i = 0; i < 3; i++)
+		vdrv_desc(&f->d, i, DATA_GPA + i, 1, i < 2 ? NEXT : 0, (u16)(i + 1));
+	vdrv_offer(&f->d, 0);
+	assert_int_equal(virtq_pop(&f->vq, &f->chain, guard, 0), -E2BIG);
+	assert_int_equal(virtq_pop(&f->vq, &f->chain, guard, 2), -E2BIG);
+	assert_null(guard[2].iov_base);
+	assert_false(f->vq.broken);
+	assert_int_equal(f->vq.in_flight, 0);
+	assert_int_equal(virtq_pop(&f->vq, &f->chain, guard, 3), 1);
+	assert_int_equal(f->chain.nr_out, 3);
+}
+
+/* Memory comes and goes: the ring is found again, or the queue is broken. */
+static void test_remap(void **state)
+{
+	struct fixture *f = *state;
+	u8 *other = aligned_alloc(4096, RAM_SIZE);
+
+	start(f, 8, false, false);
+	vdrv_desc(&f->d, 0, DATA_GPA, 1, 0, 0);
+	vdrv_offer(&f->d, 0);
+	memcpy(other, f->ram, RAM_SIZE);
+	memory_destroy(&f->mem);
+	memory_init(&f->mem);
+	assert_int_equal(memory_add_borrowed(&f->mem, 0, RAM_SIZE, other, 0, "ram"), 0);
+	assert_int_equal(virtq_remap(&f->vq), 0);
+	assert_int_equal(pop(f), 1);
+	assert_ptr_equal(f->iov[0].iov_base, other + DATA_GPA);
+	push(f, 0, 0);
+	assert_int_equal(vdrv_used_idx(&f->d), 0);
+	f->d.ram = other;
+	assert_int_equal(vdrv_used_idx(&f->d), 1);
+	memory_destroy(&f->mem);
+	memory_init(&f->mem);
+	assert_int_equal(virtq_remap(&f->vq), -EFAULT);
+	assert_int_equal(pop(f), -EPROTO);
+	push(f, 0, 0);
+	assert_int_equal(vdrv_used_idx(&f->d), 1);
+	free(other);
 }
 
 static void test_indirect(void **state)
@@ -99,7 +151,7 @@ static void test_indirect(void **state)
 	vdrv_write_desc(&f->d, table, 1, DATA_GPA + 30, 30, WRITE, 0);
 	vdrv_desc(&f->d, 4, table, 48, INDIRECT, 0);
 	vdrv_offer(&f->d, 4);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+	assert_int_equal(pop(f), 1);
 	assert_int_equal(f->chain.head, 4);
 	assert_int_equal(f->chain.nr_out, 1);
 	assert_int_equal(f->chain.nr_in, 2);
@@ -108,7 +160,7 @@ static void test_indirect(void **state)
 	vdrv_desc(&f->d, 0, DATA_GPA + 0x800, 7, NEXT, 4);
 	vdrv_desc(&f->d, 4, table, 48, INDIRECT | WRITE, 0);
 	vdrv_offer(&f->d, 0);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+	assert_int_equal(pop(f), 1);
 	assert_int_equal(f->chain.head, 0);
 	assert_int_equal(f->chain.nr_out, 2);
 	assert_int_equal(f->chain.out_len, 17);
@@ -125,12 +177,12 @@ static void test_indirect_long(void **state)
 				i + 1 < VIRTQ_MAX_SEGS ? NEXT : 0, (u16)(i + 1));
 	vdrv_desc(&f->d, 1, TABLE_GPA, 16 * VIRTQ_MAX_SEGS, INDIRECT, 0);
 	vdrv_offer(&f->d, 1);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+	assert_int_equal(pop(f), 1);
 	assert_int_equal(f->chain.nr_out, VIRTQ_MAX_SEGS);
 	/* One more, in front of the table. */
 	vdrv_desc(&f->d, 0, DATA_GPA, 1, NEXT, 1);
 	vdrv_offer(&f->d, 0);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), -EPROTO);
+	assert_int_equal(pop(f), -EPROTO);
 }
 
 static void test_zero_length(void **state)
@@ -143,18 +195,18 @@ static void test_zero_length(void **state)
 	vdrv_desc(&f->d, 2, DATA_GPA, 0, NEXT | WRITE, 3);
 	vdrv_desc(&f->d, 3, DATA_GPA, 5, WRITE, 0);
 	vdrv_offer(&f->d, 0);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+	assert_int_equal(pop(f), 1);
 	assert_int_equal(f->chain.nr_out, 1);
 	assert_int_equal(f->chain.nr_in, 1);
 	vdrv_desc(&f->d, 4, 0, 0, 0, 0);
 	vdrv_offer(&f->d, 4);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+	assert_int_equal(pop(f), 1);
 	assert_int_equal(f->chain.nr_out + f->chain.nr_in, 0);
 	/* Even an empty one counts for the order. */
 	vdrv_desc(&f->d, 5, DATA_GPA, 0, NEXT | WRITE, 6);
 	vdrv_desc(&f->d, 6, DATA_GPA, 1, 0, 0);
 	vdrv_offer(&f->d, 5);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), -EPROTO);
+	assert_int_equal(pop(f), -EPROTO);
 }
 
 /*
@@ -225,24 +277,24 @@ static void test_hostile(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad_rings); i++) {
 		memset(f->ram, 0, RAM_SIZE);
 		offer_bad(f, &bad_rings[i]);
-		if (virtq_pop(&f->vq, &f->chain) != -EPROTO || !f->vq.broken)
+		if (pop(f) != -EPROTO || !f->vq.broken)
 			fail_msg("%s was let through", bad_rings[i].name);
 		assert_true(f->chain.nr_out + f->chain.nr_in <= 8); /* a loop is seen at once */
 		/* Broken it stays, even if the driver repents; and it writes no more. */
 		start(f, 8, false, true);
 		vdrv_desc(&f->d, 0, DATA_GPA, 1, 0, 0);
 		vdrv_offer(&f->d, 0);
-		assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+		assert_int_equal(pop(f), 1);
 		vdrv_offer(&f->d, 0xffff);
-		assert_int_equal(virtq_pop(&f->vq, &f->chain), -EPROTO);
-		virtq_push(&f->vq, 0, 1);
+		assert_int_equal(pop(f), -EPROTO);
+		push(f, 0, 1);
 		assert_int_equal(vdrv_used_idx(&f->d), 0);
 		assert_false(virtq_should_signal(&f->vq));
 		assert_false(virtq_enable_notify(&f->vq));
 		virtq_disable_notify(&f->vq);
 		assert_int_equal(vdrv_used_flags(&f->d), 0);
 		vdrv_set_avail_idx(&f->d, 1);
-		assert_int_equal(virtq_pop(&f->vq, &f->chain), -EPROTO);
+		assert_int_equal(pop(f), -EPROTO);
 	}
 	/* The same good table with the feature and without. */
 	for (u32 indirect = 0; indirect < 2; indirect++) {
@@ -250,23 +302,30 @@ static void test_hostile(void **state)
 		vdrv_write_desc(&f->d, TABLE_GPA, 0, DATA_GPA, 1, 0, 0);
 		vdrv_desc(&f->d, 0, TABLE_GPA, 16, INDIRECT, 0);
 		vdrv_offer(&f->d, 0);
-		assert_int_equal(virtq_pop(&f->vq, &f->chain), indirect ? 1 : -EPROTO);
+		assert_int_equal(pop(f), indirect ? 1 : -EPROTO);
 	}
 }
 
-/* The same head again and again, never given back: no more than the queue holds. */
+/* A request that did not come back is not offered again; one that did may be. */
 static void test_in_flight(void **state)
 {
 	struct fixture *f = *state;
 
 	start(f, 4, false, false);
-	vdrv_desc(&f->d, 0, DATA_GPA, 1, 0, 0);
-	for (int i = 0; i < 4; i++) {
-		vdrv_offer(&f->d, 0);
-		assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+	for (u32 i = 0; i < 4; i++) {
+		vdrv_desc(&f->d, i, DATA_GPA, 1, 0, 0);
+		vdrv_offer(&f->d, (u16)i);
+		assert_int_equal(pop(f), 1);
 	}
-	vdrv_offer(&f->d, 0);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), -EPROTO);
+	push(f, 2, 0);
+	push(f, 2, 0); /* once is enough */
+	assert_int_equal(vdrv_used_idx(&f->d), 1);
+	assert_int_equal(f->vq.in_flight, 3);
+	vdrv_offer(&f->d, 2);
+	assert_int_equal(pop(f), 1);
+	vdrv_offer(&f->d, 1);
+	assert_int_equal(pop(f), -EPROTO);
+	assert_true(f->vq.broken);
 }
 
 /* Four buffers of 1 GiB are the most that a chain may have. */
@@ -286,7 +345,7 @@ static void test_total_length(void **state)
 			vdrv_desc(&f->d, i, 0x40000000, (u32)size, i + 1 < n ? NEXT : 0,
 				  (u16)(i + 1));
 		vdrv_offer(&f->d, 0);
-		assert_int_equal(virtq_pop(&f->vq, &f->chain), n == 4 ? 1 : -EPROTO);
+		assert_int_equal(pop(f), n == 4 ? 1 : -EPROTO);
 	}
 	virtq_reset(&f->vq);
 	f->vq.mem = &f->mem;
@@ -305,7 +364,7 @@ static bool enables(struct fixture *f, u16 size, u64 desc, u64 avail, u64 used)
 	ok = virtq_enable(&f->vq) == 0;
 	assert_int_equal(ok, f->vq.enabled);
 	if (!ok)
-		assert_int_equal(virtq_pop(&f->vq, &f->chain), -EPROTO);
+		assert_int_equal(pop(f), -EPROTO);
 	return ok;
 }
 
@@ -342,11 +401,11 @@ static void test_after_reset(void **state)
 	start(f, 8, true, false);
 	vdrv_desc(&f->d, 0, DATA_GPA, 1, 0, 0);
 	vdrv_offer(&f->d, 0);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+	assert_int_equal(pop(f), 1);
 	virtq_reset(&f->vq);
 	memset(f->ram, 0x5a, RAM_SIZE);
-	virtq_push(&f->vq, 0, 1);
-	virtq_unpop(&f->vq);
+	push(f, 0, 1);
+	virtq_unpop(&f->vq, &f->chain);
 	assert_false(virtq_should_signal(&f->vq));
 	assert_false(virtq_enable_notify(&f->vq));
 	virtq_disable_notify(&f->vq);
@@ -356,7 +415,7 @@ static void test_after_reset(void **state)
 	/* A push that nobody popped is no reply either. */
 	memset(f->ram, 0, RAM_SIZE);
 	start(f, 8, false, false);
-	virtq_push(&f->vq, 0, 1);
+	push(f, 0, 1);
 	assert_int_equal(vdrv_used_idx(&f->d), 0);
 }
 
@@ -372,14 +431,14 @@ static void test_flags_suppression(void **state)
 	assert_int_equal(vdrv_used_flags(&f->d), 0);
 	vdrv_offer(&f->d, 0);
 	assert_true(virtq_enable_notify(&f->vq));
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
+	assert_int_equal(pop(f), 1);
 	vdrv_set_avail_flags(&f->d, VRING_AVAIL_F_NO_INTERRUPT);
-	virtq_push(&f->vq, 0, 0);
+	push(f, 0, 0);
 	assert_false(virtq_should_signal(&f->vq));
 	vdrv_set_avail_flags(&f->d, 0);
 	vdrv_offer(&f->d, 0);
-	assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
-	virtq_push(&f->vq, 0, 0);
+	assert_int_equal(pop(f), 1);
+	push(f, 0, 0);
 	assert_true(virtq_should_signal(&f->vq));
 }
 
@@ -387,8 +446,8 @@ static void push_n(struct fixture *f, u32 n)
 {
 	for (u32 i = 0; i < n; i++) {
 		vdrv_offer(&f->d, 0);
-		assert_int_equal(virtq_pop(&f->vq, &f->chain), 1);
-		virtq_push(&f->vq, 0, 0);
+		assert_int_equal(pop(f), 1);
+		push(f, 0, 0);
 	}
 }
 
@@ -436,6 +495,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_request, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wrap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unpop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_remap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_indirect, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_indirect_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zero_length, setup, teardown),

@@ -10,6 +10,7 @@
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -40,10 +41,18 @@ struct toy_chip {
 
 struct toy {
 	struct virtio_device vdev;
-	struct virtq_chain chain;
-	u8 config[TOY_CONFIG];
-	u32 activated, resets, notified;
-	unsigned int slow_us; /* between a request and its reply */
+	struct virtq_request chain;
+	struct iovec iov[VIRTQ_MAX_SEGS];
+	u32 started, resets, stopped, held, config_writes;
+	atomic_uint notified;
+	/* With the gate each request waits inside queue_run, as for a slow disk, until the test
+	 * posts @gate; @entered tells that it is there. */
+	atomic_bool gated;
+	sem_t entered, gate;
+	/* Keep requests instead of replying, and say "not yet" when asked to stop. */
+	bool keep;
+	struct virtq_request kept[TOY_SIZE];
+	u32 nr_kept;
 	bool *destroyed;
 };
 
@@ -93,59 +102,70 @@ static const struct irq_chip_ops toy_chip_ops = {
 	.set_routes = toy_set_routes,
 };
 
-static inline void toy_config_read(struct virtio_device *vdev, u32 offset, void *buf, u32 len)
+static inline struct toy *to_toy(struct virtio_device *vdev)
 {
-	struct toy *t = container_of(vdev, struct toy, vdev);
+	return container_of(vdev, struct toy, vdev);
+}
 
+static inline void toy_config_written(struct virtio_device *vdev, u32 offset, u32 len)
+{
 	assert_true(range_within(offset, len, 0, TOY_CONFIG));
-	memcpy(buf, t->config + offset, len);
+	to_toy(vdev)->config_writes++;
 }
 
-static inline void toy_config_write(struct virtio_device *vdev, u32 offset, const void *buf,
-				    u32 len)
+static inline void toy_started(struct virtio_device *vdev, u16 q)
 {
-	struct toy *t = container_of(vdev, struct toy, vdev);
-
-	assert_true(range_within(offset, len, 0, TOY_CONFIG));
-	memcpy(t->config + offset, buf, len);
+	to_toy(vdev)->started++;
 }
 
-static inline void toy_activate(struct virtio_device *vdev)
+static inline void toy_reply(struct virtio_device *vdev, u16 q, const struct virtq_request *req)
 {
-	container_of(vdev, struct toy, vdev)->activated++;
+	size_t n = MIN(req->out_len, req->in_len), done = 0;
+	u8 buf[512];
+
+	while (done < n) {
+		size_t part = iov_to_buf(virtq_out(req), req->nr_out, done, buf,
+					 MIN(sizeof(buf), n - done));
+
+		iov_from_buf(virtq_in(req), req->nr_in, done, buf, part);
+		done += part;
+	}
+	virtio_push(vdev, q, req, (u32)n);
 }
 
-static inline void toy_notify(struct virtio_device *vdev, u16 q)
+static inline bool toy_run(struct virtio_device *vdev, u16 q)
 {
-	struct toy *t = container_of(vdev, struct toy, vdev);
-	struct virtqueue *vq = &vdev->queues[q].vq;
+	struct toy *t = to_toy(vdev);
 
 	t->notified++;
-	do {
-		virtq_disable_notify(vq);
-		while (virtio_pop(vdev, q, &t->chain) == 1) {
-			size_t n = MIN(t->chain.out_len, t->chain.in_len);
-			u8 buf[512];
-			size_t done = 0;
-
-			if (t->slow_us)
-				usleep(t->slow_us);
-			while (done < n) {
-				size_t part = iov_to_buf(virtq_out(&t->chain), t->chain.nr_out,
-							 done, buf, MIN(sizeof(buf), n - done));
-
-				iov_from_buf(virtq_in(&t->chain), t->chain.nr_in, done, buf, part);
-				done += part;
-			}
-			virtio_push(vdev, q, t->chain.head, (u32)n);
+	while (virtio_pop(vdev, q, &t->chain, t->iov, VIRTQ_MAX_SEGS) == 1) {
+		if (t->gated) {
+			sem_post(&t->entered);
+			sem_wait(&t->gate);
 		}
-		virtio_signal(vdev, q);
-	} while (virtq_enable_notify(vq));
+		if (t->keep)
+			t->kept[t->nr_kept++] = t->chain;
+		else
+			toy_reply(vdev, q, &t->chain);
+	}
+	return true;
+}
+
+static inline bool toy_stopped(struct virtio_device *vdev, u16 q)
+{
+	to_toy(vdev)->stopped++;
+	return !to_toy(vdev)->nr_kept;
+}
+
+static inline bool toy_held(struct virtio_device *vdev, u16 q)
+{
+	to_toy(vdev)->held++;
+	return !to_toy(vdev)->nr_kept;
 }
 
 static inline void toy_reset(struct virtio_device *vdev)
 {
-	container_of(vdev, struct toy, vdev)->resets++;
+	to_toy(vdev)->resets++;
 }
 
 static inline void toy_destroy(struct virtio_device *vdev)
@@ -156,17 +176,18 @@ static inline void toy_destroy(struct virtio_device *vdev)
 	free(t);
 }
 
-static const struct virtio_ops toy_ops = {
-	.id = TOY_ID,
-	.pci_class = 0x0180,
-	.config_len = TOY_CONFIG,
-	.config_read = toy_config_read,
-	.config_write = toy_config_write,
-	.activate = toy_activate,
-	.notify = toy_notify,
-	.reset = toy_reset,
-	.destroy = toy_destroy,
-};
+static const u8 toy_mask[TOY_CONFIG] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+					 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+#define TOY_OPS                                                                                   \
+	.id = TOY_ID, .pci_class = 0x0180, .config_len = TOY_CONFIG, .config_mask = toy_mask,     \
+	.config_written = toy_config_written, .queue_started = toy_started, .queue_run = toy_run, \
+	.queue_stopped = toy_stopped, .queue_held = toy_held, .reset = toy_reset,                 \
+	.destroy = toy_destroy
+
+static const struct virtio_ops toy_ops = { TOY_OPS };
+/* One whose loop may wait for the host. */
+static const struct virtio_ops toy_slow_ops = { TOY_OPS, .nr_loops = 1, .blocks = true };
 
 static inline struct toy_vm *toy_vm_new(enum virtio_transport_kind transport)
 {
@@ -192,19 +213,45 @@ static inline void toy_vm_free(struct toy_vm *v)
 	free(v);
 }
 
-/* @threaded: an I/O thread of its own; else pump() serves it. Not attached yet. */
-static inline struct toy *toy_new(struct toy_vm *v, bool threaded)
+/* @threaded: threads of its own; else pump() serves it. Not attached yet. */
+static inline struct toy *toy_new_ops(struct toy_vm *v, bool threaded, const struct virtio_ops *ops)
 {
 	struct toy *t = calloc(1, sizeof(*t));
 
 	t->destroyed = &v->destroyed;
-	for (u8 i = 0; i < TOY_CONFIG; i++)
-		t->config[i] = i;
-	assert_int_equal(virtio_init(&t->vdev, &v->vm, &toy_ops, "toy", 0, TOY_FEATURE, TOY_QUEUES,
+	sem_init(&t->entered, 0, 0);
+	sem_init(&t->gate, 0, 0);
+	assert_int_equal(virtio_init(&t->vdev, &v->vm, ops, "toy", 0, TOY_FEATURE, TOY_QUEUES,
 				     TOY_SIZE, threaded ? NULL : &v->vm.loop),
 			 0);
+	for (u8 i = 0; i < TOY_CONFIG; i++)
+		t->vdev.config[i] = i;
 	v->toy = t;
 	return t;
+}
+
+static inline struct toy *toy_new(struct toy_vm *v, bool threaded)
+{
+	return toy_new_ops(v, threaded, &toy_ops);
+}
+
+/* Is it served: DRIVER_OK, not broken, and allowed to touch memory? */
+static inline bool toy_live(struct virtio_device *vdev)
+{
+	bool live;
+
+	virtio_lock(vdev);
+	live = vdev->active && !vdev->held && !(vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	virtio_unlock(vdev);
+	return live;
+}
+
+static inline void toy_nothing(void *opaque) {}
+
+/* What the loop was doing is done when this returns. */
+static inline void toy_sync(struct virtio_device *vdev, u16 q)
+{
+	event_call_sync(vdev->queues[q].loop, toy_nothing, NULL);
 }
 
 /* Free a toy that was never attached. */

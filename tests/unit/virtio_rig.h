@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A device on a bench: guest RAM in plain memory, a transport that counts interrupts, and the
- * driver's side of split rings. Queues are served by rig_notify on the calling thread, so that a
- * test sees each step; the device's own thread runs too and finds nothing to do.
+ * driver's side of split rings. rig_notify waits until the queue's loop has served it, so that a
+ * test sees each step; what the main loop does runs when the test calls rig_pump.
  */
 #ifndef LKVM_TESTS_VIRTIO_RIG_H
 #define LKVM_TESTS_VIRTIO_RIG_H
@@ -58,11 +58,11 @@ static inline void rig_interrupt(struct virtio_device *vdev, int q)
 		r->queue_irqs[q]++;
 }
 
-static inline void rig_set_active(struct virtio_device *vdev, bool active) {}
+static inline void rig_queues_changed(struct virtio_device *vdev) {}
 
 static const struct virtio_transport_ops rig_transport = {
 	.interrupt = rig_interrupt,
-	.set_active = rig_set_active,
+	.queues_changed = rig_queues_changed,
 };
 
 static inline void *rig_ptr(struct rig *r, u64 gpa)
@@ -83,20 +83,45 @@ static inline void rig_init(struct rig *r)
 	assert_int_equal(event_loop_init(&r->vm.loop, "rig"), 0);
 }
 
-static inline void rig_nothing(void *opaque) {}
+struct rig_turn {
+	struct virtio_device *vdev;
+	u16 q;
+};
 
-/* Each queue is looked at once at DRIVER_OK: wait for that, so that it does not mix with a test. */
-static inline void rig_settle(struct virtio_device *vdev)
+static inline void rig_turn(void *opaque)
 {
-	if (!vdev->loop->has_thread)
-		return;
-	for (u16 i = 0; i < vdev->nr_queues; i++) {
-		struct pollfd p = { .fd = vdev->queues[i].notify.fd, .events = POLLIN };
+	struct rig_turn *turn = opaque;
+	u64 kicks;
 
-		while (poll(&p, 1, 0) == 1)
-			usleep(100);
+	/* With what the core kicked itself for. */
+	if (read(turn->vdev->queues[turn->q].notify.fd, &kicks, sizeof(kicks)) < 0)
+		assert_int_equal(errno, EAGAIN);
+	virtio_serve(turn->vdev, turn->q);
+}
+
+/* One turn of the queue, on its loop. */
+static inline void rig_notify(struct rig *r, u16 q)
+{
+	struct rig_turn turn = { r->vdev, q };
+
+	event_call_sync(r->vdev->queues[q].loop, rig_turn, &turn);
+}
+
+static inline void rig_stop_loop(void *opaque)
+{
+	event_loop_stop(opaque);
+}
+
+/* Run what is pending on the main loop. */
+static inline void rig_pump(struct rig *r)
+{
+	for (int i = 0; i < 2; i++) {
+		struct event_post post = { .fn = rig_stop_loop, .opaque = &r->vm.loop };
+
+		event_loop_post(&r->vm.loop, &post);
+		event_loop_run(&r->vm.loop);
+		event_loop_rearm(&r->vm.loop);
 	}
-	event_call_sync(vdev->loop, rig_nothing, NULL);
 }
 
 /* Negotiate @features (VERSION_1 is added) and set DRIVER_OK with all queues enabled. */
@@ -131,18 +156,14 @@ static inline void rig_start(struct rig *r, struct virtio_device *vdev, u64 feat
 		assert_true(vq->enabled);
 	}
 	virtio_set_status(vdev, vdev->status | VIRTIO_CONFIG_S_DRIVER_OK);
-	assert_true(virtio_live(vdev));
-	rig_settle(vdev);
+	/* Each queue is looked at once at DRIVER_OK: let that not mix with the test. */
+	for (u16 i = 0; i < vdev->nr_queues; i++)
+		rig_notify(r, i);
 }
 
 static inline bool rig_live(struct rig *r)
 {
-	bool live;
-
-	virtio_lock(r->vdev);
-	live = virtio_live(r->vdev);
-	virtio_unlock(r->vdev);
-	return live;
+	return !(virtio_get_status(r->vdev) & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
 /* Offer one chain; its head. */
@@ -170,14 +191,6 @@ static inline u16 rig_add(struct rig *r, u16 q, const struct rig_buf *bufs, unsi
 	return head;
 }
 
-static inline void rig_notify(struct rig *r, u16 q)
-{
-	virtio_lock(r->vdev);
-	if (virtio_live(r->vdev))
-		r->vdev->ops->notify(r->vdev, q);
-	virtio_unlock(r->vdev);
-}
-
 /* The next used chain, or -1. */
 static inline int rig_used(struct rig *r, u16 q, u32 *len)
 {
@@ -194,7 +207,6 @@ static inline int rig_used(struct rig *r, u16 q, u32 *len)
 
 static inline void rig_stop(struct rig *r)
 {
-	virtio_set_status(r->vdev, 0);
 	virtio_fini(r->vdev);
 	r->vdev->ops->destroy(r->vdev);
 	event_loop_destroy(&r->vm.loop);

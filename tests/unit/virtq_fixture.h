@@ -28,8 +28,22 @@ struct fixture {
 	u8 *ram, *high, *rom;
 	struct virtqueue vq;
 	struct vring_driver d;
-	struct virtq_chain chain;
+	struct virtq_request chain;
+	struct iovec iov[VIRTQ_MAX_SEGS];
 };
+
+static inline int pop(struct fixture *f)
+{
+	return virtq_pop(&f->vq, &f->chain, f->iov, VIRTQ_MAX_SEGS);
+}
+
+/* Push the request with this head: all that a push looks at. */
+static inline void push(struct fixture *f, u16 head, u32 len)
+{
+	struct virtq_request req = { .head = head };
+
+	virtq_push(&f->vq, &req, len);
+}
 
 static inline void start(struct fixture *f, u16 size, bool event_idx, bool indirect)
 {
