@@ -18,13 +18,13 @@
 #include "threads.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "lkvm/event.h"
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 
 /* On average below this: a hand-over would cost as much as it gains. */
@@ -34,9 +34,6 @@
 /* The window grows when a request takes no longer than the first, falls at the second. */
 #define GROW_NS	  62500000ULL
 #define SHRINK_NS 250000000ULL
-
-/* 256 KiB: bounded by what serve() and the C library put there. */
-#define STACK_SIZE (256 * KiB)
 
 struct request_list {
 	struct disk_request *head, **tail;
@@ -324,44 +321,18 @@ static const struct disk_queue_ops thread_queue_ops = {
 	.close = tq_close,
 };
 
-static const char *limit_of(int error)
-{
-	switch (error) {
-	case EAGAIN:
-		return "; the limit is pids.max of the control group, or 'ulimit -u'";
-	case EMFILE:
-		return "; the limit is 'ulimit -n'";
-	default:
-		return "";
-	}
-}
-
 static int start_worker(struct thread_queue *tq, struct worker *w)
 {
-	sigset_t all, old;
-	pthread_attr_t attr;
 	int ret;
 
 	w->tq = tq;
 	ret = tq->ops->room_create(tq->dq.disk, &w->room);
 	if (ret)
 		return ret;
-	/* Signals are the main thread's business; but a fault on a blocked one ends the process
-	 * whoever handles it. */
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = -pthread_create(&w->thread, &attr, worker_main, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	if (ret) {
+	ret = thread_start(&w->thread, THREAD_WORKER, "disk", worker_main, w);
+	if (ret)
 		tq->ops->room_destroy(w->room);
-		return ret;
-	}
-	pthread_setname_np(w->thread, "disk-worker");
-	return 0;
+	return ret;
 }
 
 static int start_queue(struct thread_queue *tq, struct event_loop *loop, unsigned int nr_workers)
@@ -407,7 +378,7 @@ int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
 	ret = start_queue(tq, loop, MIN(depth, (unsigned int)DISK_WORKERS));
 	if (ret) {
 		err("--disk %s: cannot start its threads: %s%s", disk->path, strerror(-ret),
-		    limit_of(-ret));
+		    limit_hint(ret));
 		free_queue(tq);
 		return ret;
 	}
