@@ -29,54 +29,11 @@ static int raw_queue_open(struct disk *disk, struct event_loop *loop, unsigned i
 	return disk_threads_open(disk, &raw_blocking_ops, loop, depth, out);
 }
 
-/* The calls below serve one thread, until virtio-blk sends requests. */
-
-static int raw_rw_now(struct disk *disk, enum disk_op op, const struct iovec *iov, int count,
-		      u64 offset)
-{
-	struct disk_request req = { .op = op, .iov = iov, .iovcnt = count, .offset = offset };
-
-	return raw_serve(disk, to_raw(disk)->room, &req);
-}
-
-static int raw_readv(struct disk *disk, const struct iovec *iov, int count, u64 offset)
-{
-	return raw_rw_now(disk, DISK_READ, iov, count, offset);
-}
-
-static int raw_writev(struct disk *disk, const struct iovec *iov, int count, u64 offset)
-{
-	return raw_rw_now(disk, DISK_WRITE, iov, count, offset);
-}
-
-static int raw_flush_now(struct disk *disk)
-{
-	return raw_rw_now(disk, DISK_FLUSH, NULL, 0, 0);
-}
-
-static int raw_discard_now(struct disk *disk, u64 offset, u64 len)
-{
-	return raw_discard(to_raw(disk), offset, len);
-}
-
-static int raw_write_zeroes_now(struct disk *disk, u64 offset, u64 len, bool may_unmap)
-{
-	struct disk_request req = {
-		.op = DISK_WRITE_ZEROES,
-		.flags = may_unmap ? DISK_MAY_UNMAP : 0,
-		.offset = offset,
-		.len = len,
-	};
-
-	return raw_serve(disk, to_raw(disk)->room, &req);
-}
-
 static void raw_close(struct disk *disk)
 {
 	struct raw_disk *raw = to_raw(disk);
 
 	close(raw->fd);
-	raw_room_destroy(raw->room);
 	pthread_rwlock_destroy(&raw->blocks);
 	pthread_mutex_destroy(&raw->turn);
 	free(raw);
@@ -84,11 +41,6 @@ static void raw_close(struct disk *disk)
 
 static const struct disk_ops raw_ops = {
 	.queue_open = raw_queue_open,
-	.readv = raw_readv,
-	.writev = raw_writev,
-	.flush = raw_flush_now,
-	.discard = raw_discard_now,
-	.write_zeroes = raw_write_zeroes_now,
 	.close = raw_close,
 };
 
@@ -223,8 +175,6 @@ int raw_disk_create(const struct disk_config *cfg, int fd, const struct stat *st
 		describe_file(raw, st);
 	if (!ret && cfg->direct)
 		ret = prepare_direct(raw);
-	if (!ret)
-		ret = raw_room_create(&raw->disk, &raw->room);
 	if (ret) {
 		err("--disk %s: cannot be used: %s", cfg->path, strerror(-ret));
 		goto fail;
@@ -235,7 +185,6 @@ int raw_disk_create(const struct disk_config *cfg, int fd, const struct stat *st
 	*out = &raw->disk;
 	return 0;
 fail:
-	raw_room_destroy(raw->room);
 	pthread_rwlock_destroy(&raw->blocks);
 	pthread_mutex_destroy(&raw->turn);
 	free(raw);

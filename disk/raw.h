@@ -26,7 +26,6 @@ struct raw_disk {
 	 */
 	pthread_rwlock_t blocks;
 	pthread_mutex_t turn;
-	void *room; /* for the calls of one thread */
 };
 
 /* The largest piece that goes through a bounce buffer at once. */

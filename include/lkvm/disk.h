@@ -62,15 +62,6 @@ struct disk_ops {
 	/* See disk_queue_open. */
 	int (*queue_open)(struct disk *disk, struct event_loop *loop, unsigned int depth,
 			  struct disk_queue **out);
-	/*
-	 * The same one at a time, called from one thread: whole transfers (a short one is retried,
-	 * the end of the file inside a request is -EIO), -EOPNOTSUPP where the host cannot.
-	 */
-	int (*readv)(struct disk *disk, const struct iovec *iov, int count, u64 offset);
-	int (*writev)(struct disk *disk, const struct iovec *iov, int count, u64 offset);
-	int (*flush)(struct disk *disk);
-	int (*discard)(struct disk *disk, u64 offset, u64 len);
-	int (*write_zeroes)(struct disk *disk, u64 offset, u64 len, bool may_unmap);
 	/* All its queues are closed. */
 	void (*close)(struct disk *disk);
 };
