@@ -8,6 +8,12 @@ export GUESTS := $(O)/guests
 check-unit: unit ## run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '$(RUN)' $(UNIT_TESTS)
 
+# What native tests preload into lkvm to make a disk slow.
+guests: $(O)/guests/slow-disk.so
+$(O)/guests/slow-disk.so: tests/native/slow-disk.c $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -O2 $(WARNINGS) -fPIC -shared -o $@ $< -ldl
+
 check-native: all guests ## run lkvm on this host's /dev/kvm with tiny guests
 	$(Q)$(PROVE) $(sort $(wildcard tests/native/*.t))
 
