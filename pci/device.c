@@ -87,7 +87,7 @@ u8 pci_add_capability(struct pci_device *pci, u8 id, u8 len)
 /* Slot and pin to the host's line: the usual rotation, so that slots share lines evenly. */
 static unsigned int intx_line(const struct pci_device *pci)
 {
-	return (PCI_SLOT(pci->devfn) + pci->config[PCI_INTERRUPT_PIN] - 1u) % 4;
+	return (PCI_SLOT(pci->devfn) + pci->intx_pin - 1u) % 4;
 }
 
 /* Under intx_lock. The line is a wired OR of the functions on it. */
@@ -108,7 +108,7 @@ void pci_set_intx(struct pci_device *pci, bool level)
 {
 	struct pci_host *host = pci->host;
 
-	if (!host || !pci->config[PCI_INTERRUPT_PIN])
+	if (!host || !pci->intx_pin)
 		return;
 	pthread_mutex_lock(&host->intx_lock);
 	pci->intx_raised = level;
@@ -122,6 +122,7 @@ static void give_intx_pin(struct pci_device *pci)
 	u8 pin = (u8)(PCI_FUNC(pci->devfn) % 4 + 1);
 	u32 gsi;
 
+	pci->intx_pin = pin;
 	pci->config[PCI_INTERRUPT_PIN] = pin;
 	gsi = pci->host->layout->intx_gsi[intx_line(pci)];
 	pci->config[PCI_INTERRUPT_LINE] = gsi < 0xff ? (u8)gsi : 0xff;
@@ -156,6 +157,7 @@ int pci_device_add(struct pci_host *host, struct pci_device *pci)
 {
 	int ret;
 
+	pthread_mutex_lock(&host->update);
 	pthread_mutex_lock(&host->lock);
 	pci->host = host;
 	pci->dev.parent = &host->dev;
@@ -175,13 +177,15 @@ int pci_device_add(struct pci_host *host, struct pci_device *pci)
 	give_intx_pin(pci);
 	memcpy(pci->initial, pci->config, pci->config_size);
 	host->functions[pci->devfn] = pci;
-	pci_update_bars(pci);
 out:
 	pthread_mutex_unlock(&host->lock);
+	if (!ret)
+		pci_update_bars(pci);
+	pthread_mutex_unlock(&host->update);
 	return ret;
 }
 
-/* Follow the command register. Under host->lock. */
+/* Follow the command register. Under host->update. */
 static void update_command(struct pci_device *pci)
 {
 	u16 command = (u16)get_le(pci->config + PCI_COMMAND, 2);
@@ -189,7 +193,7 @@ static void update_command(struct pci_device *pci)
 	atomic_store(&pci->bus_master, command & PCI_COMMAND_MASTER);
 	pthread_mutex_lock(&pci->host->intx_lock);
 	pci->intx_disabled = command & PCI_COMMAND_INTX_DISABLE;
-	if (pci->config[PCI_INTERRUPT_PIN])
+	if (pci->intx_pin)
 		update_intx(pci);
 	pthread_mutex_unlock(&pci->host->intx_lock);
 }
@@ -199,11 +203,13 @@ void pci_device_reset(struct pci_device *pci)
 	struct pci_host *host = pci->host;
 
 	pci_set_intx(pci, false);
+	pthread_mutex_lock(&host->update);
 	pthread_mutex_lock(&host->lock);
 	memcpy(pci->config, pci->initial, pci->config_size);
+	pthread_mutex_unlock(&host->lock);
 	update_command(pci);
 	pci_update_bars(pci);
-	pthread_mutex_unlock(&host->lock);
+	pthread_mutex_unlock(&host->update);
 }
 
 void pci_device_fini(struct pci_device *pci)
@@ -212,10 +218,12 @@ void pci_device_fini(struct pci_device *pci)
 
 	if (host) {
 		pci_set_intx(pci, false);
-		pthread_mutex_lock(&host->lock);
+		pthread_mutex_lock(&host->update);
 		pci_unmap_bars(pci);
+		pthread_mutex_lock(&host->lock);
 		host->functions[pci->devfn] = NULL;
 		pthread_mutex_unlock(&host->lock);
+		pthread_mutex_unlock(&host->update);
 		pci->host = NULL;
 	}
 	free(pci->config);
@@ -260,20 +268,31 @@ u32 pci_config_read(struct pci_host *host, u8 devfn, u32 offset, u32 len)
 	return value;
 }
 
-void pci_config_write(struct pci_host *host, u8 devfn, u32 offset, u32 value, u32 len)
+/* Store what is writable. NULL: there is no such function. */
+static struct pci_device *store(struct pci_host *host, u8 devfn, u32 offset, u32 value, u32 len)
 {
 	struct pci_device *pci;
 
 	pthread_mutex_lock(&host->lock);
 	pci = find_function(host, devfn, offset, len);
-	if (!pci)
-		goto out;
-	for (u32 i = 0; i < len; i++) {
+	for (u32 i = 0; pci && i < len; i++) {
 		u8 mask = pci->wmask[offset + i];
 		u8 *byte = &pci->config[offset + i];
 
 		*byte = (u8)((*byte & ~mask) | ((value >> (8 * i)) & mask));
 	}
+	pthread_mutex_unlock(&host->lock);
+	return pci;
+}
+
+void pci_config_write(struct pci_host *host, u8 devfn, u32 offset, u32 value, u32 len)
+{
+	struct pci_device *pci;
+
+	pthread_mutex_lock(&host->update);
+	pci = store(host, devfn, offset, value, len);
+	if (!pci)
+		goto out;
 	if (ranges_overlap(offset, len, PCI_COMMAND, 2)) {
 		update_command(pci);
 		pci_update_bars(pci);
@@ -283,5 +302,12 @@ void pci_config_write(struct pci_host *host, u8 devfn, u32 offset, u32 value, u3
 	if (pci->ops && pci->ops->config_written)
 		pci->ops->config_written(pci, offset, len);
 out:
-	pthread_mutex_unlock(&host->lock);
+	pthread_mutex_unlock(&host->update);
+}
+
+void pci_config_copy(struct pci_device *pci, u32 offset, void *buf, u32 len)
+{
+	pthread_mutex_lock(&pci->host->lock);
+	memcpy(buf, pci->config + offset, len);
+	pthread_mutex_unlock(&pci->host->lock);
 }

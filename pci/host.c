@@ -177,6 +177,7 @@ static void host_reset(struct device *dev)
 static void host_free(struct pci_host *host)
 {
 	pci_device_fini(&host->bridge);
+	pthread_mutex_destroy(&host->update);
 	pthread_mutex_destroy(&host->lock);
 	pthread_mutex_destroy(&host->intx_lock);
 	free(host);
@@ -233,6 +234,7 @@ int pci_host_add(struct vm *vm, const struct arch_pci_layout *layout, u64 mem64_
 	host->next_io = layout->io_base;
 	host->next_mem32 = layout->mem32_base;
 	host->next_mem64 = host->mem64_base;
+	pthread_mutex_init(&host->update, NULL);
 	pthread_mutex_init(&host->lock, NULL);
 	pthread_mutex_init(&host->intx_lock, NULL);
 	init_bridge(host);

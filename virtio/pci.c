@@ -401,7 +401,7 @@ static void bar_write(void *opaque, u64 offset, const void *data, u32 len)
 
 static const struct bus_ops bar_ops = { bar_read, bar_write };
 
-/* Configuration space, under host->lock */
+/* Configuration space: read under host->lock, written under host->update */
 
 /*
  * The window of 4.1.4.9: bar, offset and length say which bytes of the BAR an access of
@@ -436,6 +436,7 @@ static void vpci_config_written(struct pci_device *pci, u32 offset, u32 len)
 {
 	struct virtio_pci *vp = from_pci(pci);
 	u32 target, size;
+	u8 data[4];
 
 	msix_config_written(&vp->msix, offset, len);
 	/* With MSI-X the line is silent. */
@@ -444,9 +445,10 @@ static void vpci_config_written(struct pci_device *pci, u32 offset, u32 len)
 	pthread_mutex_unlock(&vp->irq_lock);
 	if (ranges_overlap(offset, len, PCI_COMMAND, 2))
 		virtio_set_held(vp->vdev, !atomic_load(&pci->bus_master));
-	if (touches_window(vp, offset, len) && window_target(vp, &target, &size))
-		bar_write(vp, target, pci->config + vp->window_cap + sizeof(struct virtio_pci_cap),
-			  size);
+	if (!touches_window(vp, offset, len) || !window_target(vp, &target, &size))
+		return;
+	pci_config_copy(pci, vp->window_cap + (u32)sizeof(struct virtio_pci_cap), data, size);
+	bar_write(vp, target, data, size);
 }
 
 static void vpci_bar_moved(struct pci_device *pci, unsigned int bar)

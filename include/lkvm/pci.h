@@ -8,8 +8,12 @@
  * switch it on gets neither DMA nor messages. A BAR that the guest moves outside the windows, or
  * onto something else, is not decoded.
  *
- * Locks, outer to inner: host->lock (configuration space, BARs), a device's own, msix->lock,
- * host->intx_lock. BAR handlers run with none of them held.
+ * Locks, outer to inner: host->update (one change of configuration at a time, with all that follows
+ * from it: BARs move, a driver's registers are reached through a window), host->lock (the bytes of
+ * configuration spaces), a device's own, msix->lock, host->intx_lock. Bytes are changed under both
+ * and read under either. Reading takes host->lock alone, and no change holds that one for longer
+ * than it takes to store bytes: a vcpu that reads never waits for what another one's write sets
+ * off. BAR handlers run with none of them held.
  */
 #ifndef LKVM_PCI_H
 #define LKVM_PCI_H
@@ -35,11 +39,13 @@ struct vm;
 #define PCI_NR_DEVFNS	256
 #define PCI_MAX_PLUGGED (8 * (PCI_NR_SLOTS - 1)) /* slot 0 is the host bridge */
 
-/* Callbacks of a function, each under host->lock; all may be NULL. */
+/* Callbacks of a function; all may be NULL. */
 struct pci_ops {
-	/* Bytes [offset, offset+len) are about to be read: refresh them. */
+	/* Bytes [offset, offset+len) are about to be read: refresh them. Under host->lock: at once.
+	 */
 	void (*config_read)(struct pci_device *pci, u32 offset, u32 len);
-	/* Bytes [offset, offset+len) were written, as far as they are writable. */
+	/* Bytes [offset, offset+len) were written, as far as they are writable. Under host->update,
+	 * as the next one. */
 	void (*config_written)(struct pci_device *pci, u32 offset, u32 len);
 	/* bars[bar].mapped or .addr changed. */
 	void (*bar_moved)(struct pci_device *pci, unsigned int bar);
@@ -80,6 +86,7 @@ struct pci_device {
 	u32 last_cap; /* the link to fill in */
 	struct pci_bar bars[PCI_NR_BARS];
 	atomic_bool bus_master;
+	u8 intx_pin; /* 1: INTA; 0: none. Does not change once it is plugged */
 	/* Under host->intx_lock. */
 	bool intx_raised, intx_disabled, intx_counted;
 };
@@ -88,6 +95,7 @@ struct pci_host {
 	struct device dev;
 	const struct arch_pci_layout *layout;
 	u64 mem64_base;
+	pthread_mutex_t update;
 	pthread_mutex_t lock;
 	struct pci_device *functions[PCI_NR_DEVFNS];
 	u32 nr_plugged;
@@ -132,8 +140,10 @@ void pci_set_intx(struct pci_device *pci, bool level);
  */
 u32 pci_config_read(struct pci_host *host, u8 devfn, u32 offset, u32 len);
 void pci_config_write(struct pci_host *host, u8 devfn, u32 offset, u32 value, u32 len);
+/* For a function that acts on bytes which config_read may refresh meanwhile. */
+void pci_config_copy(struct pci_device *pci, u32 offset, void *buf, u32 len);
 
-/* pci/bar.c: for host.c and device.c, under host->lock. Follow what the registers of @pci say. */
+/* pci/bar.c: for host.c and device.c, under host->update. Follow what the registers of @pci say. */
 void pci_update_bars(struct pci_device *pci);
 /* First addresses; -ENOSPC when a window is full. */
 int pci_assign_bars(struct pci_device *pci) __must_check;

@@ -297,6 +297,52 @@ static void *scribbler(void *arg)
 	return NULL;
 }
 
+/* A function that takes its time with a write, as one that has to wait for a loop. */
+
+static sem_t written, go_on;
+
+static void wait_written(struct pci_device *pci, u32 offset, u32 len)
+{
+	sem_post(&written);
+	sem_wait(&go_on);
+}
+
+static const struct pci_ops waiting_ops = { .config_written = wait_written };
+
+static void *write_command(void *arg)
+{
+	set_cfg(arg, 1, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	return NULL;
+}
+
+/* What a write sets off keeps no reader waiting: not of the bridge, of another function, of the
+ * same one. */
+static void test_read_while_written(void **state)
+{
+	struct toy_vm *v = begin();
+	pthread_t thread;
+	struct thing *t;
+
+	assert_int_equal(thing_add(v, 7, &t), 0);
+	assert_int_equal(thing_add(v, 7, NULL), 0);
+	t->pci.ops = &waiting_ops;
+	sem_init(&written, 0, 0);
+	sem_init(&go_on, 0, 0);
+	assert_int_equal(pthread_create(&thread, NULL, write_command, v), 0);
+	sem_wait(&written);
+	alarm(300); /* a reader that waits now waits for ever */
+	assert_int_equal(cfg(v, 0, PCI_CLASS_DEVICE, 2), 0x0600);
+	assert_int_equal(cfg(v, 2, 0, 4), 0x56781234);
+	assert_int_equal(cfg(v, 1, PCI_COMMAND, 2), PCI_COMMAND_MASTER);
+	port_put(v, 0xcf8, 4, 0x80000000);
+	assert_int_equal(port_get(v, 0xcf8, 4), 0x80000000);
+	alarm(0);
+	sem_post(&go_on);
+	pthread_join(thread, NULL);
+	t->pci.ops = &thing_ops;
+	toy_vm_free(v);
+}
+
 static void count_region(const struct bus_region *region, void *arg)
 {
 	(*(u32 *)arg)++;
@@ -355,11 +401,17 @@ static void test_teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_config_access),	 cmocka_unit_test(test_capabilities),
-		cmocka_unit_test(test_sizing),		 cmocka_unit_test(test_moving),
-		cmocka_unit_test(test_absurd_addresses), cmocka_unit_test(test_many_devices),
-		cmocka_unit_test(test_window_full),	 cmocka_unit_test(test_intx),
-		cmocka_unit_test(test_random),		 cmocka_unit_test(test_teardown),
+		cmocka_unit_test(test_config_access),
+		cmocka_unit_test(test_capabilities),
+		cmocka_unit_test(test_sizing),
+		cmocka_unit_test(test_moving),
+		cmocka_unit_test(test_absurd_addresses),
+		cmocka_unit_test(test_many_devices),
+		cmocka_unit_test(test_window_full),
+		cmocka_unit_test(test_intx),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_teardown),
+		cmocka_unit_test(test_read_while_written),
 	};
 
 	return cmocka_run_group_tests_name("pci", tests, NULL, NULL);

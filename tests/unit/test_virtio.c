@@ -408,6 +408,8 @@ static void test_host_works(void **state)
 	/* Not complete, and that shows; until then nothing else begins. */
 	assert_int_equal(virtio_get_status(vdev), 0xf);
 	virtio_set_status(vdev, S_ACK);
+	set_ring(vdev, 1, &d);
+	assert_false(vdev->queues[1].vq.enabled);
 	virtio_set_status(vdev, 0);
 	assert_int_equal(virtio_get_status(vdev), 0xf);
 	assert_false(now_started);
@@ -443,9 +445,15 @@ static void *open_gate(void *opaque)
 {
 	struct toy *t = opaque;
 
+	bool asked;
+
 	/* Not before the reset was asked for. */
-	while (!virtio_queue_stopping(&t->vdev, 0))
+	do {
+		virtio_lock(&t->vdev);
+		asked = virtio_queue_stopping(&t->vdev, 0);
+		virtio_unlock(&t->vdev);
 		sched_yield();
+	} while (!asked);
 	sem_post(&t->gate);
 	return NULL;
 }
@@ -575,6 +583,19 @@ static void test_held_reset(void **state)
 	virtio_set_held(vdev, false);
 	pump(v);
 	assert_int_equal(vdrv_used_idx(&d), 0);
+	/* Nor are they the next driver's, who offers the same head. */
+	negotiate(vdev, TOY_ACCEPT);
+	vdrv_setup(&d, v->ram, 0x1000, 8);
+	set_ring(vdev, 0, &d);
+	virtio_set_status(vdev, 0xf);
+	toy_request(&d, 0, 0x4000, 5);
+	for (int i = 0; i < 2; i++) {
+		virtio_kick(vdev, 0);
+		pump(v);
+	}
+	assert_int_equal(v->toy->nr_kept, 1);
+	assert_int_equal(vdrv_used_idx(&d), 0);
+	v->toy->nr_kept = 0;
 	end(v);
 }
 
