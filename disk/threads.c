@@ -57,6 +57,7 @@ struct thread_queue {
 	pthread_cond_t work;
 	struct request_list waiting, finished;
 	unsigned int nr_waiting, busy, idle, window;
+	unsigned int offered; /* the first of those that wait: workers may take them */
 	u64 average_ns[DISK_NR_OPS];
 	bool stop;
 
@@ -103,7 +104,7 @@ static void wake_workers(struct thread_queue *tq)
 {
 	unsigned int room = tq->window > tq->busy ? tq->window - tq->busy : 0;
 
-	room = MIN(room, tq->nr_waiting);
+	room = MIN(room, tq->offered);
 	for (unsigned int n = MIN(room, tq->idle); n; n--)
 		pthread_cond_signal(&tq->work);
 }
@@ -117,6 +118,7 @@ static struct disk_request *begin_next(struct thread_queue *tq)
 	if (!req->next)
 		tq->waiting.tail = &tq->waiting.head;
 	tq->nr_waiting--;
+	tq->offered -= tq->offered > 0;
 	tq->busy++;
 	return req;
 }
@@ -156,7 +158,7 @@ static void *worker_main(void *arg)
 		bool first;
 		u64 ns;
 
-		while (!tq->stop && (!tq->nr_waiting || tq->busy >= tq->window)) {
+		while (!tq->stop && (!tq->offered || tq->busy >= tq->window)) {
 			tq->idle++;
 			pthread_cond_wait(&tq->work, &tq->lock);
 			tq->idle--;
@@ -218,8 +220,10 @@ static void begin(struct thread_queue *tq)
 	pthread_mutex_lock(&tq->lock);
 	while (better_here(tq))
 		serve_here(tq);
-	if (tq->kicked)
+	if (tq->kicked) {
+		tq->offered = tq->nr_waiting;
 		wake_workers(tq);
+	}
 	pthread_mutex_unlock(&tq->lock);
 	tq->kicked = false;
 	tq->serving = false;
@@ -282,6 +286,7 @@ static void tq_cancel(struct disk_queue *dq)
 	pthread_mutex_lock(&tq->lock);
 	first = list_take(&tq->waiting);
 	tq->nr_waiting = 0;
+	tq->offered = 0;
 	pthread_mutex_unlock(&tq->lock);
 	for (struct disk_request *req = first; req; req = req->next)
 		req->ret = -ECANCELED;
