@@ -732,7 +732,7 @@ static void test_ranges_in_turn(void **state)
 /* Requests under way take room for themselves alone: kilobytes for a busy queue. */
 static void test_small(void **state)
 {
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	struct rig_buf bufs[2] = { { HDR, 16, false }, { DATA, 513, true } };
 	struct rig r;
 	struct mem_disk *m = start_held(&r);
