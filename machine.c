@@ -110,7 +110,7 @@ static void close_backends(struct machine *m)
 {
 	for (u32 i = 0; m->disks && i < m->vm.cfg->nr_disks; i++)
 		if (m->disks[i])
-			m->disks[i]->ops->close(m->disks[i]);
+			disk_close(m->disks[i]);
 	for (u32 i = 0; m->nets && i < m->vm.cfg->nr_nets; i++)
 		if (m->nets[i])
 			m->nets[i]->ops->close(m->nets[i]);

@@ -65,14 +65,14 @@ static void say_locked(const char *path, const struct stat *st)
 		    strtol(de->d_name, NULL, 10) == getpid() || !process_has_open(de->d_name, st))
 			continue;
 		process_name(de->d_name, name, sizeof(name));
-		err("disk '%s': locked by process %s (%s); stop it, or give both 'ro'", path,
+		err("--disk %s: locked by process %s (%s); stop it, or give both 'ro'", path,
 		    de->d_name, name);
 		closedir(proc);
 		return;
 	}
 	if (proc)
 		closedir(proc);
-	err("disk '%s': locked; is it named twice, or in use by a VM of another user?", path);
+	err("--disk %s: locked; is it named twice, or in use by a VM of another user?", path);
 }
 
 static int lock_disk(const struct disk_config *cfg, int fd, const struct stat *st)
@@ -89,7 +89,7 @@ static int lock_disk(const struct disk_config *cfg, int fd, const struct stat *s
 		return -EBUSY;
 	}
 	/* Some network file systems have no locks: the user's images are the user's business. */
-	warn("disk '%s': cannot be locked (%s); start no second VM on it", cfg->path,
+	warn("--disk %s: cannot be locked (%s); start no second VM on it", cfg->path,
 	     strerror(errno));
 	return 0;
 }
@@ -104,10 +104,9 @@ static const char *open_hint(const struct disk_config *cfg, int error)
 	case EROFS:
 		return cfg->readonly ? "" : "; add ',ro' if reading it is enough";
 	case EBUSY:
-		return ": the host has it mounted or uses it otherwise; add ',ro' to only read it";
+		return "; the host has it mounted or uses it otherwise; add ',ro' to only read it";
 	case EINVAL:
-		return cfg->direct ? "; does its file system know O_DIRECT? leave 'direct' out"
-				   : "";
+		return cfg->direct ? "; does its file system know O_DIRECT? omit 'direct'" : "";
 	default:
 		return "";
 	}
@@ -122,12 +121,12 @@ static int open_file(const struct disk_config *cfg, struct stat *st)
 	if (stat(cfg->path, st) < 0)
 		goto failed;
 	if (S_ISDIR(st->st_mode)) {
-		err("disk '%s': is a directory; a disk is a raw image file or a block device",
+		err("--disk %s: is a directory; a disk is a raw image file or a block device",
 		    cfg->path);
 		return -EISDIR;
 	}
 	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
-		err("disk '%s': is neither a regular file nor a block device", cfg->path);
+		err("--disk %s: is neither a regular file nor a block device", cfg->path);
 		return -EINVAL;
 	}
 	/* A block device that the host has mounted must not be written behind its back: O_EXCL
@@ -139,12 +138,12 @@ static int open_file(const struct disk_config *cfg, struct stat *st)
 		goto failed;
 	if (fstat(fd, st) == 0 && (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode)))
 		return fd;
-	err("disk '%s': changed while it was opened", cfg->path);
+	err("--disk %s: changed while it was opened", cfg->path);
 	close(fd);
 	return -EINVAL;
 failed:
 	ret = -errno;
-	err("disk '%s': cannot open: %s%s", cfg->path, strerror(-ret), open_hint(cfg, -ret));
+	err("--disk %s: cannot open: %s%s", cfg->path, strerror(-ret), open_hint(cfg, -ret));
 	return ret;
 }
 

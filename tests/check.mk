@@ -17,6 +17,12 @@ $(O)/native/%: tests/native/%.c $(O)/liblkvm.a
 check-unit: unit ## run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '$(RUN)' $(UNIT_TESTS)
 
+# What native tests preload into lkvm to make a disk slow.
+guests: $(O)/guests/slow-disk.so
+$(O)/guests/slow-disk.so: tests/native/preload/slow-disk.c $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -O2 $(WARNINGS) -fPIC -shared -o $@ $< -ldl
+
 check-native: all guests native ## run lkvm on this host's /dev/kvm with tiny guests
 	$(Q)$(PROVE) $(sort $(wildcard tests/native/*.t))
 

@@ -1,279 +1,175 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-blk (VIRTIO 1.3, 5.2): a disk with one queue, served on an I/O thread of its own, one
- * request after the other.
+ * virtio-blk (VIRTIO 1.3, 5.2): a disk with one queue. The queue's loop takes requests apart and
+ * checks them, the disk serves many at once, and each is answered when its result comes.
+ *
+ * From pop to push a request takes as much room as it needs: where its status goes, and the disk's
+ * request with the list of its buffers. When the queue stops, what the host has not begun is
+ * dropped, and what is under way is waited for; its result goes nowhere. When the queue is held,
+ * what the host has not begun goes back into the ring.
  */
-#include <linux/virtio_blk.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lkvm/disk.h"
+#include "blk.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
-#include "lkvm/virtio.h"
-
-#define SECTOR	    512u
-#define SECTOR_BITS 9
-#define QUEUE_SIZE  256
-
-/* Header and status take a descriptor each. */
-#define SEG_MAX	     (QUEUE_SIZE - 2)
-#define SIZE_MAX_SEG MiB
-/* What a driver that keeps to seg_max and size_max can ask for at most. One that does not would
- * keep the I/O thread busy for minutes with a single request. */
-#define MAX_REQUEST ((u64)SEG_MAX * SIZE_MAX_SEG)
-
-/* Segments of one discard request; the range of each; what may have to be written as zeroes. */
-#define MAX_DISCARD_SEGS    32
-#define MAX_DISCARD_SECTORS (4 * GiB / SECTOR)
-#define MAX_ZEROES_SECTORS  (64 * MiB / SECTOR)
 
 #define CONFIG_LEN (offsetof(struct virtio_blk_config, unused1) + 3)
-#define WCE	   offsetof(struct virtio_blk_config, wce)
 
-struct virtio_blk {
-	struct virtio_device vdev;
-	struct disk *disk;
-	char id[VIRTIO_BLK_ID_BYTES];
-	struct event_post flush_post; /* wce was cleared */
-	struct virtq_request req;
-	struct iovec iov[VIRTQ_MAX_SEGS];
-	struct iovec data[VIRTQ_MAX_SEGS];
-};
-
-/* One request, checked: data[0..nr_data) is guest memory, len bytes in all. */
-struct blk_request {
-	u32 type;
-	u64 sector;
-	size_t out_len, in_len; /* of the data alone */
-	int nr_data;
-};
-
-static struct virtio_blk *to_blk(struct virtio_device *vdev)
+/* Requests that came back outside of a turn: other events may be on their way to the loop, so
+ * nothing is waited for here. */
+static void on_ended(void *opaque)
 {
-	return container_of(vdev, struct virtio_blk, vdev);
+	struct virtio_blk *blk = opaque;
+
+	disk_queue_kick(blk->dq);
+	virtio_signal(&blk->vdev, 0);
 }
 
-/* Host errors end as VIRTIO_BLK_S_IOERR in the guest, with a line for the user. */
-static u8 status_of(struct virtio_blk *blk, int ret, const char *what, u64 sector)
-{
-	if (!ret)
-		return VIRTIO_BLK_S_OK;
-	if (ret == -EOPNOTSUPP)
-		return VIRTIO_BLK_S_UNSUPP;
-	guest_warn("%s: disk '%s': %s at sector %llu: %s; the guest gets an I/O error",
-		   blk->vdev.name, blk->disk->path, what, sector, strerror(-ret));
-	return VIRTIO_BLK_S_IOERR;
-}
-
-static u8 bad_request(struct virtio_blk *blk, const char *why)
-{
-	guest_warn("%s: refused a request: %s", blk->vdev.name, why);
-	return VIRTIO_BLK_S_IOERR;
-}
-
-static bool in_disk(const struct virtio_blk *blk, u64 sector, u64 nr_sectors)
-{
-	return range_within(sector, nr_sectors, 0, blk->disk->size >> SECTOR_BITS);
-}
-
-/* 5.2.6.2: without FLUSH, or when the driver chose so, a write is on the medium when it ends. */
-static bool writethrough(struct virtio_blk *blk)
-{
-	struct virtio_device *vdev = &blk->vdev;
-
-	if (virtio_has(vdev, VIRTIO_BLK_F_CONFIG_WCE))
-		return !virtio_config_byte(vdev, WCE);
-	return !virtio_has(vdev, VIRTIO_BLK_F_FLUSH);
-}
-
-static int sync_if_writethrough(struct virtio_blk *blk)
-{
-	return writethrough(blk) ? blk->disk->ops->flush(blk->disk) : 0;
-}
-
-static u8 do_rw(struct virtio_blk *blk, const struct blk_request *req)
-{
-	bool write = req->type == VIRTIO_BLK_T_OUT;
-	size_t len = write ? req->out_len : req->in_len;
-	struct disk *disk = blk->disk;
-	u64 offset = req->sector << SECTOR_BITS;
-	int ret;
-
-	if (write && disk->readonly)
-		return bad_request(blk, "a write to a read-only disk");
-	if (write ? req->in_len : req->out_len)
-		return bad_request(blk, "data in both directions");
-	if (len % SECTOR)
-		return bad_request(blk, "a length that is no multiple of 512");
-	if (req->nr_data > SEG_MAX || len > MAX_REQUEST)
-		return bad_request(blk, "more segments or bytes than seg_max and size_max allow");
-	if (!in_disk(blk, req->sector, len >> SECTOR_BITS))
-		return bad_request(blk, "beyond the end of the disk");
-	if (!write) {
-		ret = disk->ops->readv(disk, blk->data, req->nr_data, offset);
-		return status_of(blk, ret, "cannot read", req->sector);
-	}
-	ret = disk->ops->writev(disk, blk->data, req->nr_data, offset);
-	if (!ret)
-		ret = sync_if_writethrough(blk);
-	return status_of(blk, ret, "cannot write", req->sector);
-}
-
-static u8 do_flush(struct virtio_blk *blk)
-{
-	if (blk->disk->readonly)
-		return VIRTIO_BLK_S_OK;
-	return status_of(blk, blk->disk->ops->flush(blk->disk), "cannot flush", 0);
-}
-
-static u8 do_get_id(struct virtio_blk *blk, const struct blk_request *req)
-{
-	if (req->out_len)
-		return bad_request(blk, "data in both directions");
-	iov_from_buf(blk->data, (unsigned int)req->nr_data, 0, blk->id,
-		     MIN(req->in_len, sizeof(blk->id)));
-	return VIRTIO_BLK_S_OK;
-}
-
-/* One checked segment of a discard or write-zeroes request (5.2.6.1). */
-static u8 do_range(struct virtio_blk *blk, bool zeroes,
-		   const struct virtio_blk_discard_write_zeroes *seg)
-{
-	u64 sector = le64_to_cpu(seg->sector);
-	u32 nr = le32_to_cpu(seg->num_sectors), flags = le32_to_cpu(seg->flags);
-	struct disk *disk = blk->disk;
-	u64 offset = sector << SECTOR_BITS, len = (u64)nr << SECTOR_BITS;
-	int ret;
-
-	/* The unmap bit belongs to write-zeroes; unknown bits: VIRTIO_BLK_S_UNSUPP (5.2.6.2). */
-	if (flags & ~(zeroes ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0u))
-		return VIRTIO_BLK_S_UNSUPP;
-	if (nr > (zeroes ? MAX_ZEROES_SECTORS : MAX_DISCARD_SECTORS))
-		return bad_request(blk, "a range longer than the limit");
-	if (!in_disk(blk, sector, nr))
-		return bad_request(blk, "a range beyond the end of the disk");
-	if (!nr)
-		return VIRTIO_BLK_S_OK;
-	if (!zeroes)
-		return status_of(blk, disk->ops->discard(disk, offset, len), "cannot discard",
-				 sector);
-	ret = disk->ops->write_zeroes(disk, offset, len,
-				      flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
-	if (!ret)
-		ret = sync_if_writethrough(blk);
-	return status_of(blk, ret, "cannot write zeroes", sector);
-}
-
-static u8 do_ranges(struct virtio_blk *blk, const struct blk_request *req)
-{
-	struct virtio_blk_discard_write_zeroes segs[MAX_DISCARD_SEGS];
-	bool zeroes = req->type == VIRTIO_BLK_T_WRITE_ZEROES;
-	size_t max = zeroes ? sizeof(segs[0]) : sizeof(segs);
-	u8 status = VIRTIO_BLK_S_OK;
-
-	if (!virtio_has(&blk->vdev, zeroes ? VIRTIO_BLK_F_WRITE_ZEROES : VIRTIO_BLK_F_DISCARD))
-		return VIRTIO_BLK_S_UNSUPP;
-	if (blk->disk->readonly)
-		return bad_request(blk, "a change to a read-only disk");
-	if (req->in_len || !req->out_len || req->out_len % sizeof(segs[0]) || req->out_len > max)
-		return bad_request(blk, "a list of ranges of the wrong length");
-	/* One copy: what is checked is what is done. */
-	iov_to_buf(blk->data, (unsigned int)req->nr_data, 0, segs, req->out_len);
-	for (size_t i = 0; i < req->out_len / sizeof(segs[0]) && !status; i++)
-		status = do_range(blk, zeroes, &segs[i]);
-	return status;
-}
-
-static u8 do_request(struct virtio_blk *blk, const struct blk_request *req)
-{
-	switch (req->type) {
-	case VIRTIO_BLK_T_IN:
-	case VIRTIO_BLK_T_OUT:
-		return do_rw(blk, req);
-	case VIRTIO_BLK_T_FLUSH:
-		return do_flush(blk);
-	case VIRTIO_BLK_T_GET_ID:
-		return do_get_id(blk, req);
-	case VIRTIO_BLK_T_DISCARD:
-	case VIRTIO_BLK_T_WRITE_ZEROES:
-		return do_ranges(blk, req);
-	default:
-		return VIRTIO_BLK_S_UNSUPP;
-	}
-}
-
-/*
- * Take header and data apart however the driver cut them into buffers (2.7.4): the first 16
- * readable bytes are the header, the last writable byte is the status. False: there is no room to
- * answer, or nothing to answer to.
- */
-static bool parse(struct virtio_blk *blk, struct blk_request *req)
-{
-	struct virtq_request *c = &blk->req;
-	struct virtio_blk_outhdr hdr;
-	bool in;
-
-	if (c->in_len < 1 ||
-	    iov_to_buf(virtq_out(c), c->nr_out, 0, &hdr, sizeof(hdr)) != sizeof(hdr))
-		return false;
-	req->type = le32_to_cpu(hdr.type);
-	req->sector = le64_to_cpu(hdr.sector);
-	req->out_len = c->out_len - sizeof(hdr);
-	req->in_len = c->in_len - 1;
-	in = req->in_len > 0;
-	if (in)
-		req->nr_data =
-			iov_slice(virtq_in(c), c->nr_in, 0, req->in_len, blk->data, VIRTQ_MAX_SEGS);
-	else
-		req->nr_data = iov_slice(virtq_out(c), c->nr_out, sizeof(hdr), req->out_len,
-					 blk->data, VIRTQ_MAX_SEGS);
-	return req->nr_data >= 0;
-}
-
-static void serve(struct virtio_blk *blk)
-{
-	struct virtq_request *c = &blk->req;
-	struct blk_request req;
-	u8 status;
-
-	if (!parse(blk, &req)) {
-		virtio_broken(&blk->vdev, "a request has no header or no room for its status");
-		return;
-	}
-	status = do_request(blk, &req);
-	iov_from_buf(virtq_in(c), c->nr_in, req.in_len, &status, 1);
-	virtio_push(&blk->vdev, 0, c, (u32)MIN(c->in_len, (size_t)UINT32_MAX));
-}
+/* The queue */
 
 static bool blk_run(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_blk *blk = to_blk(vdev);
+	struct virtq_request req;
 
-	while (virtio_pop(vdev, q, &blk->req, blk->iov, ARRAY_SIZE(blk->iov)) == 1)
-		serve(blk);
+	blk->state = BLK_RUNNING;
+	blk->dq->may_wait = true;
+	while (virtio_pop(vdev, q, &req, blk->room, ARRAY_SIZE(blk->room)) == 1) {
+		blk->popped++;
+		if (!blk_serve(blk, &req)) {
+			virtio_broken(vdev, "a request has no header or no room for its status");
+			break;
+		}
+	}
+	disk_queue_kick(blk->dq);
+	blk->dq->may_wait = false;
 	return true;
 }
 
-/* What was written so far must not stay behind in the cache. On the queue's loop. */
-static void flush_all(void *opaque)
+static void blk_started(struct virtio_device *vdev, u16 q)
+{
+	to_blk(vdev)->state = BLK_RUNNING;
+}
+
+static bool blk_stopped(struct virtio_device *vdev, u16 q)
+{
+	struct virtio_blk *blk = to_blk(vdev);
+
+	blk->state = BLK_STOPPED;
+	disk_queue_cancel(blk->dq);
+	blk->idle_awaited = disk_queue_busy(blk->dq) > 0;
+	return !blk->idle_awaited;
+}
+
+/* Give back to the ring what it gave last, as far as the host has not begun it: of the rest, the
+ * first is waited for with what came after. */
+static void give_back(struct virtio_blk *blk)
+{
+	struct blk_request *r, *next, *rest = NULL;
+
+	for (r = blk->canceled; r && r->number == blk->popped - 1; r = next) {
+		struct virtq_request req = { .head = r->head };
+
+		next = r->next;
+		virtio_unpop(&blk->vdev, 0, &req);
+		blk->popped--;
+		free(r);
+	}
+	blk->canceled = NULL;
+	for (; r; r = next) {
+		next = r->next;
+		r->next = rest;
+		rest = r;
+	}
+	for (; rest; rest = next) {
+		next = rest->next;
+		disk_submit(blk->dq, &rest->disk);
+	}
+}
+
+static void submit_flush(struct virtio_blk *blk);
+
+static bool blk_held(struct virtio_device *vdev, u16 q)
+{
+	struct virtio_blk *blk = to_blk(vdev);
+
+	/* After NEEDS_RESET nothing goes back. */
+	if (blk->state == BLK_RUNNING)
+		blk->state = BLK_HELD;
+	disk_queue_cancel(blk->dq);
+	give_back(blk);
+	if (blk->flush_wanted)
+		submit_flush(blk);
+	disk_queue_kick(blk->dq);
+	blk->idle_awaited = disk_queue_busy(blk->dq) > 0;
+	return !blk->idle_awaited;
+}
+
+/* The write cache: what was written before the driver turned it off must not stay in it. */
+
+static void on_flushed(struct disk_request *req, int ret)
+{
+	struct virtio_blk *blk = container_of(req, struct virtio_blk, flush);
+
+	blk->flushing = false;
+	if (ret == -ECANCELED)
+		blk->flush_wanted = blk->state == BLK_HELD;
+	else
+		blk_status_of(blk, ret, req);
+	if (blk->flush_wanted && ret != -ECANCELED)
+		submit_flush(blk);
+	blk_check_idle(blk);
+}
+
+static void submit_flush(struct virtio_blk *blk)
+{
+	blk->flush_wanted = blk->flushing;
+	if (blk->flushing)
+		return;
+	blk->flushing = true;
+	blk->flush = (struct disk_request){ .op = DISK_FLUSH, .done = on_flushed };
+	disk_submit(blk->dq, &blk->flush);
+}
+
+static void on_flush_post(void *opaque)
 {
 	struct virtio_blk *blk = opaque;
 
-	status_of(blk, blk->disk->ops->flush(blk->disk), "cannot flush", 0);
+	submit_flush(blk);
+	disk_queue_kick(blk->dq);
 }
 
 static void blk_config_written(struct virtio_device *vdev, u32 offset, u32 len)
 {
 	struct virtio_blk *blk = to_blk(vdev);
 
-	if (ranges_overlap(offset, len, WCE, 1) && writethrough(blk))
+	if (ranges_overlap(offset, len, BLK_WCE, 1) && blk_writethrough(blk))
 		event_loop_post(vdev->queues[0].loop, &blk->flush_post);
 }
 
 static void blk_reset(struct virtio_device *vdev)
 {
-	vdev->config[WCE] = 1;
+	vdev->config[BLK_WCE] = 1;
+}
+
+/* Making and ending */
+
+static void close_queue(void *opaque)
+{
+	struct virtio_blk *blk = opaque;
+
+	event_loop_unpost(blk->vdev.queues[0].loop, &blk->flush_post);
+	disk_queue_close(blk->dq);
+	blk->dq = NULL;
+}
+
+static void blk_detach(struct virtio_device *vdev)
+{
+	/* Without one where virtio_init failed. */
+	if (to_blk(vdev)->dq)
+		event_call_sync(vdev->queues[0].loop, close_queue, to_blk(vdev));
 }
 
 static void blk_destroy(struct virtio_device *vdev)
@@ -281,7 +177,7 @@ static void blk_destroy(struct virtio_device *vdev)
 	free(to_blk(vdev));
 }
 
-static const u8 config_mask[CONFIG_LEN] = { [WCE] = 1 };
+static const u8 config_mask[CONFIG_LEN] = { [BLK_WCE] = 1 };
 
 static const struct virtio_ops blk_ops = {
 	.id = VIRTIO_ID_BLOCK,
@@ -290,8 +186,12 @@ static const struct virtio_ops blk_ops = {
 	.config_len = CONFIG_LEN,
 	.config_mask = config_mask,
 	.config_written = blk_config_written,
+	.queue_started = blk_started,
 	.queue_run = blk_run,
+	.queue_stopped = blk_stopped,
+	.queue_held = blk_held,
 	.reset = blk_reset,
+	.detach = blk_detach,
 	.destroy = blk_destroy,
 };
 
@@ -301,9 +201,9 @@ static u64 fill_config(const struct disk *disk, struct virtio_blk_config *cfg)
 		       BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) | BIT_ULL(VIRTIO_BLK_F_TOPOLOGY) |
 		       BIT_ULL(VIRTIO_BLK_F_FLUSH);
 
-	cfg->capacity = cpu_to_le64(disk->size >> SECTOR_BITS);
-	cfg->size_max = cpu_to_le32(SIZE_MAX_SEG);
-	cfg->seg_max = cpu_to_le32(SEG_MAX);
+	cfg->capacity = cpu_to_le64(disk->size >> BLK_SECTOR_BITS);
+	cfg->size_max = cpu_to_le32(BLK_SIZE_MAX_SEG);
+	cfg->seg_max = cpu_to_le32(BLK_SEG_MAX);
 	cfg->blk_size = cpu_to_le32(disk->block_size);
 	/* Both powers of two, phys_block the greater (disk.h). */
 	cfg->physical_block_exp =
@@ -313,17 +213,28 @@ static u64 fill_config(const struct disk *disk, struct virtio_blk_config *cfg)
 	if (disk->readonly)
 		return features | BIT_ULL(VIRTIO_BLK_F_RO);
 	features |= BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE) | BIT_ULL(VIRTIO_BLK_F_WRITE_ZEROES);
-	cfg->max_write_zeroes_sectors = cpu_to_le32(MAX_ZEROES_SECTORS);
+	cfg->max_write_zeroes_sectors = cpu_to_le32(BLK_MAX_ZEROES_SECTORS);
 	cfg->max_write_zeroes_seg = cpu_to_le32(1);
 	cfg->write_zeroes_may_unmap = disk->min_discard != 0;
 	if (disk->min_discard) {
 		features |= BIT_ULL(VIRTIO_BLK_F_DISCARD);
-		cfg->max_discard_sectors = cpu_to_le32(MAX_DISCARD_SECTORS);
-		cfg->max_discard_seg = cpu_to_le32(MAX_DISCARD_SEGS);
+		cfg->max_discard_sectors = cpu_to_le32(BLK_MAX_DISCARD_SECTORS);
+		cfg->max_discard_seg = cpu_to_le32(BLK_MAX_DISCARD_SEGS);
 		cfg->discard_sector_alignment =
-			cpu_to_le32(MAX(disk->min_discard, disk->block_size) >> SECTOR_BITS);
+			cpu_to_le32(MAX(disk->min_discard, disk->block_size) >> BLK_SECTOR_BITS);
 	}
 	return features;
+}
+
+static int open_queue(struct virtio_blk *blk)
+{
+	int ret = disk_queue_open(blk->disk, blk->vdev.queues[0].loop, BLK_QUEUE_SIZE, &blk->dq);
+
+	if (ret)
+		return ret;
+	blk->dq->ended = on_ended;
+	blk->dq->opaque = blk;
+	return 0;
 }
 
 int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index, struct virtio_device **out)
@@ -333,18 +244,24 @@ int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index, struct virtio_de
 	int ret;
 
 	blk->disk = disk;
-	blk->flush_post = (struct event_post){ .fn = flush_all, .opaque = blk };
+	blk->flush_post = (struct event_post){ .fn = on_flush_post, .opaque = blk };
 	/* Guests show it as the serial number: stable, and it tells nothing about the host. */
 	snprintf(blk->id, sizeof(blk->id), "lkvm-disk%u", index);
 	ret = virtio_init(&blk->vdev, vm, &blk_ops, "virtio-blk", index, fill_config(disk, &cfg), 1,
-			  QUEUE_SIZE, NULL);
-	if (ret) {
-		free(blk);
-		return ret;
-	}
+			  BLK_QUEUE_SIZE, NULL);
+	if (ret)
+		goto fail;
 	memcpy(blk->vdev.config, &cfg, CONFIG_LEN);
+	ret = open_queue(blk);
+	if (ret) {
+		virtio_fini(&blk->vdev);
+		goto fail;
+	}
 	*out = &blk->vdev;
 	return 0;
+fail:
+	free(blk);
+	return ret;
 }
 
 int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index)

@@ -81,6 +81,8 @@ void virtio_fini(struct virtio_device *vdev)
 	if (!vdev->name)
 		return;
 	virtio_device_reset(vdev);
+	if (vdev->ops->detach)
+		vdev->ops->detach(vdev);
 	virtio_queues_fini(vdev);
 	pthread_cond_destroy(&vdev->changed);
 	pthread_mutex_destroy(&vdev->lock);

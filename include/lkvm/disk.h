@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands behind a virtio-blk device. A backend knows no virtio; a device knows no file. */
+/*
+ * What stands behind a virtio-blk device. A back end knows no virtio; a device knows no file.
+ *
+ * A disk is opened once. Whoever sends it requests opens a queue on an event loop: a request is
+ * given to the queue on the loop's thread, and its done() runs there too. Several requests are
+ * under way at once and end in any order. A request is in one of three states: it waits (the host
+ * has not begun it, it can be canceled), it is under way with the host (nothing can hurry it), or
+ * it is the caller's. The formats of disks are tables: struct disk_ops for the disk,
+ * struct disk_queue_ops for its queues.
+ */
 #ifndef LKVM_DISK_H
 #define LKVM_DISK_H
 
@@ -10,17 +19,50 @@
 
 struct disk_config;
 struct disk;
+struct disk_queue;
+struct event_loop;
 
-/* All return 0 or -errno (an error of the backing file goes to the guest as an I/O error) and are
- * called from one I/O thread. */
+enum disk_op {
+	DISK_READ,
+	DISK_WRITE,
+	DISK_FLUSH,   /* writes that were done before it was submitted survive a power failure */
+	DISK_DISCARD, /* -EOPNOTSUPP where the host cannot */
+	DISK_WRITE_ZEROES,
+	DISK_NR_OPS,
+};
+
+#define DISK_FUA       BIT(0) /* WRITE, WRITE_ZEROES: on the medium when it is done */
+#define DISK_MAY_UNMAP BIT(1) /* WRITE_ZEROES: the host may give the room back */
+
+/*
+ * One request, owned by the caller until disk_submit and again from done() on. What it points to
+ * stays valid and unchanged in between. READ and WRITE transfer the whole of @iov, which is @len
+ * bytes, at byte @offset; the caller has checked that the range lies on the disk, and does not
+ * change a read-only one.
+ */
+struct disk_request {
+	enum disk_op op;
+	u32 flags; /* DISK_FUA, DISK_MAY_UNMAP */
+	u64 offset, len;
+	const struct iovec *iov;
+	int iovcnt;
+	/*
+	 * On the loop's thread, possibly before disk_submit returns. @ret is 0 or -errno:
+	 * -ECANCELED (never begun), -EIO for a file that ends inside the request, or what the host
+	 * said. May submit again, this request included, and then kicks.
+	 */
+	void (*done)(struct disk_request *req, int ret);
+
+	/* Of the queue that serves it. */
+	struct disk_request *next;
+	int ret;
+};
+
 struct disk_ops {
-	/* Whole transfers: a short one is retried, the end of the file inside a request is -EIO. */
-	int (*readv)(struct disk *disk, const struct iovec *iov, int count, u64 offset);
-	int (*writev)(struct disk *disk, const struct iovec *iov, int count, u64 offset);
-	int (*flush)(struct disk *disk);
-	/* -EOPNOTSUPP where the file system cannot. */
-	int (*discard)(struct disk *disk, u64 offset, u64 len);
-	int (*write_zeroes)(struct disk *disk, u64 offset, u64 len, bool may_unmap);
+	/* See disk_queue_open. */
+	int (*queue_open)(struct disk *disk, struct event_loop *loop, unsigned int depth,
+			  struct disk_queue **out);
+	/* All its queues are closed. */
 	void (*close)(struct disk *disk);
 };
 
@@ -34,11 +76,87 @@ struct disk {
 	bool readonly;
 };
 
+/* What the functions of the same names below do; disk_request_done ends each request. */
+struct disk_queue_ops {
+	void (*submit)(struct disk_queue *dq, struct disk_request *req);
+	void (*kick)(struct disk_queue *dq);
+	void (*cancel)(struct disk_queue *dq);
+	void (*close)(struct disk_queue *dq);
+};
+
+struct disk_queue {
+	const struct disk_queue_ops *ops;
+	struct disk *disk;
+	unsigned int inflight; /* submitted, not yet done */
+	/* Set by the caller: disk_submit and disk_queue_kick may serve one request after the other
+	 * on this thread, however long the host takes. */
+	bool may_wait;
+	/* Set by the caller, may be NULL: requests were done, one or several, and not inside a call
+	 * of the caller's. */
+	void (*ended)(void *opaque);
+	void *opaque;
+};
+
 /*
  * Open what @cfg names: a regular file or a block device, locked against other lkvms (shared for
  * read-only). Prints what is wrong: missing, a directory, locked, no permission, empty. 0 or
- * -errno; *out is owned by the caller (ops->close).
+ * -errno; *out is owned by the caller (disk_close).
  */
 int disk_open(const struct disk_config *cfg, struct disk **out) __must_check;
+
+static inline void disk_close(struct disk *disk)
+{
+	disk->ops->close(disk);
+}
+
+/*
+ * A queue for requests of @loop's thread, about @depth of them at once. Takes every thread and
+ * descriptor that it will ever need. Prints which limit stands in the way; 0 or -errno. Called
+ * before @loop runs or on its thread; so is disk_queue_close. The rest: on its thread alone, or
+ * while it does not run.
+ */
+static inline __must_check int disk_queue_open(struct disk *disk, struct event_loop *loop,
+					       unsigned int depth, struct disk_queue **out)
+{
+	return disk->ops->queue_open(disk, loop, depth, out);
+}
+
+/* Give @req away: it begins at the next kick, if not at once. */
+static inline void disk_submit(struct disk_queue *dq, struct disk_request *req)
+{
+	dq->inflight++;
+	dq->ops->submit(dq, req);
+}
+
+/* No more requests come for now: begin all that the host should have. */
+static inline void disk_queue_kick(struct disk_queue *dq)
+{
+	dq->ops->kick(dq);
+}
+
+/* Requests that were submitted and are not done. */
+static inline unsigned int disk_queue_busy(const struct disk_queue *dq)
+{
+	return dq->inflight;
+}
+
+/* Whatever the host has not begun is done with -ECANCELED, now; the rest ends by itself. */
+static inline void disk_queue_cancel(struct disk_queue *dq)
+{
+	dq->ops->cancel(dq);
+}
+
+/* Cancel, wait for what is under way with the host (its done() runs here), and free the queue. */
+static inline void disk_queue_close(struct disk_queue *dq)
+{
+	dq->ops->close(dq);
+}
+
+/* For back ends, on the loop's thread. */
+static inline void disk_request_done(struct disk_queue *dq, struct disk_request *req, int ret)
+{
+	dq->inflight--;
+	req->done(req, ret);
+}
 
 #endif

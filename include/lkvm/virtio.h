@@ -79,6 +79,9 @@ struct virtio_ops {
 	/* All queues are stopped: configuration bytes and the like to their first state. Under
 	 * the lock, on any thread; also when the device was never active. */
 	void (*reset)(struct virtio_device *vdev);
+	/* For good: all queues are stopped, their loops still run. Take what is yours from them.
+	 * On any thread, no lock held; also after a virtio_init that failed. */
+	void (*detach)(struct virtio_device *vdev);
 	/* Free the device's own parts (memory that holds vdev); back ends are borrowed. */
 	void (*destroy)(struct virtio_device *vdev);
 };

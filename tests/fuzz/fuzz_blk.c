@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio/blk.c behind both transports, over disk/raw.c and a file in memory. The first byte of the
- * input: bit 0, MMIO instead of PCI; bit 1, read-only; bit 2, as with O_DIRECT (bounced).
+ * virtio/blk.c behind both transports, over disk/raw-io.c and a file in memory. The first byte of
+ * the input: bit 0, MMIO instead of PCI; bit 1, read-only; bit 2, as with O_DIRECT (bounced).
  */
 #include <linux/virtio_blk.h>
 #include <sys/mman.h>
@@ -17,57 +17,54 @@
 
 static int disk_fd = -1;
 static const struct disk_ops *raw_ops;
+static struct disk_queue dq;
+static void *room;
 
-/* The device has to ask for what lies on the disk, and not to change a read-only one. */
-static void check(struct disk *disk, u64 offset, u64 len, bool write)
+/* The device has to ask for what lies on the disk, and not to change a read-only one. Served at
+ * once: threads would make runs differ. */
+static void checked_submit(struct disk_queue *q, struct disk_request *req)
 {
-	fz_check(range_within(offset, len, 0, disk->size));
-	fz_check(!write || !disk->readonly);
+	bool change = req->op != DISK_READ && req->op != DISK_FLUSH;
+
+	fz_check(range_within(req->offset, req->len, 0, q->disk->size));
+	fz_check(!change || !q->disk->readonly);
+	fz_check(req->len || (req->op != DISK_DISCARD && req->op != DISK_WRITE_ZEROES));
+	if (req->op == DISK_READ || req->op == DISK_WRITE)
+		fz_check(req->len == iov_len(req->iov, (unsigned int)req->iovcnt));
+	disk_request_done(q, req, raw_serve(q->disk, room, req));
 }
 
-static int checked_readv(struct disk *disk, const struct iovec *iov, int count, u64 offset)
+static void checked_kick(struct disk_queue *q) {}
+
+static void checked_close(struct disk_queue *q)
 {
-	check(disk, offset, iov_len(iov, (unsigned int)count), false);
-	return raw_ops->readv(disk, iov, count, offset);
+	fz_check(!disk_queue_busy(q));
+	raw_room_destroy(room);
 }
 
-static int checked_writev(struct disk *disk, const struct iovec *iov, int count, u64 offset)
+static const struct disk_queue_ops checked_queue_ops = {
+	.submit = checked_submit,
+	.kick = checked_kick,
+	.cancel = checked_kick,
+	.close = checked_close,
+};
+
+static int checked_queue_open(struct disk *disk, struct event_loop *loop, unsigned int depth,
+			      struct disk_queue **out)
 {
-	check(disk, offset, iov_len(iov, (unsigned int)count), true);
-	return raw_ops->writev(disk, iov, count, offset);
+	dq = (struct disk_queue){ .ops = &checked_queue_ops, .disk = disk };
+	*out = &dq;
+	return raw_room_create(disk, &room);
 }
 
-static int checked_flush(struct disk *disk)
-{
-	return raw_ops->flush(disk);
-}
-
-static int checked_discard(struct disk *disk, u64 offset, u64 len)
-{
-	fz_check(len);
-	check(disk, offset, len, true);
-	return raw_ops->discard(disk, offset, len);
-}
-
-static int checked_write_zeroes(struct disk *disk, u64 offset, u64 len, bool may_unmap)
-{
-	fz_check(len);
-	check(disk, offset, len, true);
-	return raw_ops->write_zeroes(disk, offset, len, may_unmap);
-}
-
-static void checked_close(struct disk *disk)
+static void checked_disk_close(struct disk *disk)
 {
 	raw_ops->close(disk);
 }
 
 static const struct disk_ops checked_ops = {
-	.readv = checked_readv,
-	.writev = checked_writev,
-	.flush = checked_flush,
-	.discard = checked_discard,
-	.write_zeroes = checked_write_zeroes,
-	.close = checked_close,
+	.queue_open = checked_queue_open,
+	.close = checked_disk_close,
 };
 
 static struct disk *open_disk(bool readonly, bool direct)
@@ -133,6 +130,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	disk = open_disk(how & 2, how & 4);
 	fz_check(!virtio_blk_new(&d.v.vm, disk, 0, &vdev));
 	fv_run(&d, vdev, &f, own);
-	disk->ops->close(disk);
+	disk_close(disk);
 	return 0;
 }

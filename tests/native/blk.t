@@ -76,7 +76,7 @@ release() {
 	wait $holder
 }
 locked() {
-	hold disk && guest 1 blk -d disk && says err "disk 'disk': locked by process $holder" && [ "$(wc -l <err)" = 1 ] &&
+	hold disk && guest 1 blk -d disk && says err "--disk disk: locked by process $holder" && [ "$(wc -l <err)" = 1 ] &&
 		guest 1 blk -d disk,ro && says err locked && release && guest 0 blk -d disk -p 'read'
 }
 shared() {
@@ -86,7 +86,56 @@ killed() {
 	hold disk && kill -KILL $holder && { wait $holder 2>/dev/null || true; } && guest 0 blk -d disk -p read
 }
 
-echo 1..13
+# A disk whose writes wait until the test lets each go: slow-disk.c.
+slow() {
+	rm -f key gate begun out
+	mkfifo key gate && exec 7<>gate 8<>key
+	LD_PRELOAD=$guests/slow-disk.so ASAN_OPTIONS=verify_asan_link_order=0 SLOW_DISK=disk SLOW_LOG=begun SLOW_GATE=gate \
+		"$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
+		--virtio-transport "$1" -d disk -p flood <key >out 2>err 7<&- 8<&- &
+	slow=$!
+	meets grep -q begun begun
+}
+# Wait until a command is true. lkvm that hangs is ended after minutes.
+meets() {
+	local i
+	for ((i = 0; i < 1800; i++)); do
+		"$@" 2>/dev/null && return
+		sleep 0.1
+	done
+	echo "# never: $*"
+	kill -KILL "$slow"
+	return 1
+}
+let_go() { printf '%*s' "$1" '' >&7; }
+ended() { ! kill -0 "$slow"; }
+# Registers answer while the host is at work, and each completion comes when there is one.
+while_busy() {
+	local status
+	slow "$1" && echo >&8 && meets grep -q 'registers answer: status f, sectors 2048' out && ! grep -q 'done' out &&
+		let_go 1 && meets grep -q 'done 1' out && ! grep -q 'done 2' out && let_go 5 && meets ended
+	wait "$slow"
+	status=$?
+	[ $status = 0 ] && says out 'done 5' '0 of 5 failed'
+}
+no_vcpu() { ! grep -q vcpu "/proc/$slow/task/"*/comm; }
+# What is not with the host yet is not begun any more. The first write is let go when the end has begun.
+sigterm() {
+	local status left=0
+	slow pci && kill -TERM "$slow" && meets no_vcpu && for left in 4 3 2 1 0; do
+		let_go 1
+		for _ in {1..20}; do
+			ended 2>/dev/null && break 2
+			sleep 0.1
+		done
+	done
+	let_go 9
+	wait "$slow"
+	status=$?
+	[ $status = 143 ] && [ $left -gt 0 ] && quiet
+}
+
+echo 1..16
 point 'reads on PCI with MSI-X' reads pci '' ''
 point 'reads on MMIO' reads mmio '' ''
 point 'reads with the split irqchip' reads pci ',ro' '--irqchip split'
@@ -100,3 +149,11 @@ point 'no space on the host is an I/O error in the guest' no_space
 point 'a disk in use is refused, its user is named' locked
 point 'readers share a disk' shared
 point 'a killed lkvm leaves no lock' killed
+if LD_PRELOAD=$guests/slow-disk.so ASAN_OPTIONS=verify_asan_link_order=0 SLOW_DISK=disk SLOW_LOG=try SLOW_GATE=disk \
+	"$lkvm" version >/dev/null 2>&1 && [ -s try ]; then
+	point 'registers and completions while the host is slow, on PCI' while_busy pci
+	point 'registers and completions while the host is slow, on MMIO' while_busy mmio
+	point 'SIGTERM waits for what is under way, not for the queue' sigterm
+else
+	for name in PCI MMIO SIGTERM; do skip "a slow disk: $name" 'nothing can be preloaded into this binary'; done
+fi

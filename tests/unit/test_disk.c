@@ -6,11 +6,77 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../disk/raw.h"
 #include "capture.h"
 #include "lkvm/config.h"
 #include "lkvm/disk.h"
+#include "lkvm/event.h"
+#include "lkvm/util.h"
 
 static char path[64];
+
+/* The queue of the disk that a test has open. */
+static struct event_loop loop;
+static struct disk_queue *dq;
+static int pending, result;
+
+static void on_done(struct disk_request *req, int ret)
+{
+	if (ret)
+		result = ret;
+	if (!--pending)
+		event_loop_stop(&loop);
+}
+
+/* Submit @n requests at once and wait for all: 0 or the last error. */
+static int serve(struct disk_request *req, int n)
+{
+	pending = n;
+	result = 0;
+	event_loop_rearm(&loop);
+	for (int i = 0; i < n; i++) {
+		req[i].done = on_done;
+		disk_submit(dq, &req[i]);
+	}
+	disk_queue_kick(dq);
+	event_loop_run(&loop);
+	assert_int_equal(disk_queue_busy(dq), 0);
+	return result;
+}
+
+static int do_rw(enum disk_op op, const struct iovec *iov, int count, u64 offset)
+{
+	struct disk_request req = {
+		.op = op,
+		.iov = iov,
+		.iovcnt = count,
+		.offset = offset,
+		.len = iov_len(iov, (unsigned int)count),
+	};
+
+	return serve(&req, 1);
+}
+
+static int do_range(enum disk_op op, u32 flags, u64 offset, u64 len)
+{
+	struct disk_request req = { .op = op, .flags = flags, .offset = offset, .len = len };
+
+	return serve(&req, 1);
+}
+
+static void begin(struct disk *disk)
+{
+	assert_int_equal(event_loop_init(&loop, "disk"), 0);
+	assert_int_equal(disk_queue_open(disk, &loop, 128, &dq), 0);
+}
+
+static void end(struct disk *disk)
+{
+	disk_queue_close(dq);
+	event_loop_destroy(&loop);
+	disk_close(disk);
+	unlink(path);
+}
 
 static void make_file(u64 size)
 {
@@ -71,7 +137,7 @@ static void test_odd_size(void **state)
 	assert_int_equal(open_it(false, false, &disk), 0);
 	assert_contains(capture_end(), "does not see the last 17");
 	assert_int_equal(disk->size, 5 * 512);
-	disk->ops->close(disk);
+	disk_close(disk);
 	unlink(path);
 }
 
@@ -104,17 +170,17 @@ static void test_locks(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	a->ops->close(a);
+	disk_close(a);
 	/* Readers share; a writer stays out. */
 	assert_int_equal(open_it(true, false, &a), 0);
 	assert_int_equal(open_it(true, false, &b), 0);
-	b->ops->close(b);
+	disk_close(b);
 	capture_begin();
 	assert_int_equal(open_it(false, false, &b), -EBUSY);
 	capture_end();
-	a->ops->close(a);
+	disk_close(a);
 	assert_int_equal(open_it(false, false, &a), 0);
-	a->ops->close(a);
+	disk_close(a);
 	unlink(path);
 }
 
@@ -127,7 +193,7 @@ static void check_io(struct disk *disk, unsigned int rounds, unsigned int seed, 
 	struct iovec all = { .iov_base = model, .iov_len = size };
 
 	srandom(seed);
-	assert_int_equal(disk->ops->readv(disk, &all, 1, 0), 0);
+	assert_int_equal(do_rw(DISK_READ, &all, 1, 0), 0);
 	for (unsigned int i = 0; i < rounds; i++) {
 		size_t len = unit * (1 + (size_t)random() % ((i % 4 ? 8192 : max) / unit));
 		u64 offset = unit * ((u64)random() % ((size - len) / unit + 1));
@@ -143,14 +209,14 @@ static void check_io(struct disk *disk, unsigned int rounds, unsigned int seed, 
 			for (size_t k = 0; k < len; k++)
 				p[k] = (u8)random();
 			memcpy(model + offset, p, len);
-			assert_int_equal(disk->ops->writev(disk, iov, 3, offset), 0);
+			assert_int_equal(do_rw(DISK_WRITE, iov, 3, offset), 0);
 		} else {
 			memset(p, 0x5a, len);
-			assert_int_equal(disk->ops->readv(disk, iov, 3, offset), 0);
+			assert_int_equal(do_rw(DISK_READ, iov, 3, offset), 0);
 			assert_memory_equal(p, model + offset, len);
 		}
 	}
-	assert_int_equal(disk->ops->flush(disk), 0);
+	assert_int_equal(do_range(DISK_FLUSH, 0, 0, 0), 0);
 	free(model);
 	free(buf);
 }
@@ -161,9 +227,9 @@ static void test_io(void **state)
 
 	make_file(2 * MiB);
 	assert_int_equal(open_it(false, false, &disk), 0);
+	begin(disk);
 	check_io(disk, 300, 1, 512);
-	disk->ops->close(disk);
-	unlink(path);
+	end(disk);
 }
 
 static void test_direct(void **state)
@@ -179,11 +245,66 @@ static void test_direct(void **state)
 		unlink(path);
 		skip(); /* this file system has no O_DIRECT */
 	}
+	begin(disk);
 	/* Down to the byte: the alignment may be as small as 512. */
 	check_io(disk, 200, 2, 512);
 	check_io(disk, 300, 3, 1);
-	disk->ops->close(disk);
-	unlink(path);
+	end(disk);
+}
+
+/* One of several threads that write parts of the same block and find them unchanged. */
+static void *write_part(void *arg)
+{
+	struct disk_request req = { .op = DISK_WRITE, .iovcnt = 1 };
+	struct iovec iov = { .iov_len = 512 };
+	static atomic_uint number;
+	u8 mine[512], now[512];
+	void *room;
+
+	if (raw_room_create(arg, &room))
+		return (char *)"no room";
+	req.offset = atomic_fetch_add(&number, 1) * 512;
+	req.iov = &iov;
+	for (unsigned int round = 0; round < 2000; round++) {
+		memset(mine, (int)round, sizeof(mine));
+		iov.iov_base = mine;
+		req.op = DISK_WRITE;
+		if (raw_serve(arg, room, &req))
+			return (char *)"a write failed";
+		iov.iov_base = now;
+		req.op = DISK_READ;
+		if (raw_serve(arg, room, &req))
+			return (char *)"a read failed";
+		if (memcmp(mine, now, sizeof(now)))
+			return (char *)"a write was undone";
+	}
+	raw_room_destroy(room);
+	return NULL;
+}
+
+/* O_DIRECT's blocks are larger than the guest's: parts of one that are written at once all stay. */
+static void test_parts_of_a_block(void **state)
+{
+	struct disk_config cfg = { .path = (char *)"parts", .direct = true };
+	pthread_t threads[4];
+	struct disk *disk;
+	struct stat st;
+	int fd = memfd_create("parts", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, MiB), 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(raw_disk_create(&cfg, fd, &st, &disk), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, write_part, disk), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(threads); i++) {
+		void *why;
+
+		pthread_join(threads[i], &why);
+		if (why)
+			fail_msg("%s", (char *)why);
+	}
+	disk_close(disk);
 }
 
 static void test_past_the_end(void **state)
@@ -193,29 +314,29 @@ static void test_past_the_end(void **state)
 
 	make_file(MiB);
 	assert_int_equal(open_it(false, false, &disk), 0);
+	begin(disk);
 	/* Someone cuts the file while the VM runs. */
 	assert_int_equal(truncate(path, 512), 0);
-	assert_int_equal(disk->ops->readv(disk, &iov, 1, 4096), -EIO);
-	disk->ops->close(disk);
-	unlink(path);
+	assert_int_equal(do_rw(DISK_READ, &iov, 1, 4096), -EIO);
+	end(disk);
 }
 
-static u8 byte_at(struct disk *disk, u64 offset)
+static u8 byte_at(u64 offset)
 {
 	u8 b[512];
 	struct iovec iov = { .iov_base = b, .iov_len = sizeof(b) };
 
-	assert_int_equal(disk->ops->readv(disk, &iov, 1, ALIGN_DOWN(offset, 512)), 0);
+	assert_int_equal(do_rw(DISK_READ, &iov, 1, ALIGN_DOWN(offset, 512)), 0);
 	return b[offset % 512];
 }
 
-static void fill_ones(struct disk *disk)
+static void fill_ones(void)
 {
 	static u8 ones[MiB];
 	struct iovec iov = { .iov_base = ones, .iov_len = sizeof(ones) };
 
 	memset(ones, 1, sizeof(ones));
-	assert_int_equal(disk->ops->writev(disk, &iov, 1, 0), 0);
+	assert_int_equal(do_rw(DISK_WRITE, &iov, 1, 0), 0);
 }
 
 static void test_zeroes_and_discard(void **state)
@@ -225,26 +346,27 @@ static void test_zeroes_and_discard(void **state)
 
 	make_file(MiB);
 	assert_int_equal(open_it(false, false, &disk), 0);
+	begin(disk);
 	for (int unmap = 0; unmap < 2; unmap++) {
-		fill_ones(disk);
-		assert_int_equal(disk->ops->write_zeroes(disk, 512, 65536, unmap), 0);
-		assert_int_equal(byte_at(disk, 511), 1);
-		assert_int_equal(byte_at(disk, 512), 0);
-		assert_int_equal(byte_at(disk, 512 + 65535), 0);
-		assert_int_equal(byte_at(disk, 512 + 65536), 1);
+		fill_ones();
+		assert_int_equal(
+			do_range(DISK_WRITE_ZEROES, unmap ? DISK_MAY_UNMAP : 0, 512, 65536), 0);
+		assert_int_equal(byte_at(511), 1);
+		assert_int_equal(byte_at(512), 0);
+		assert_int_equal(byte_at(512 + 65535), 0);
+		assert_int_equal(byte_at(512 + 65536), 1);
 	}
 	if (disk->min_discard) {
-		fill_ones(disk);
-		disk->ops->flush(disk);
+		fill_ones();
+		do_range(DISK_FLUSH, 0, 0, 0);
 		stat(path, &before);
-		assert_int_equal(disk->ops->discard(disk, 0, 512 * KiB), 0);
+		assert_int_equal(do_range(DISK_DISCARD, 0, 0, 512 * KiB), 0);
 		stat(path, &after);
 		assert_true(after.st_blocks < before.st_blocks);
 		assert_int_equal(after.st_size, MiB);
-		assert_int_equal(byte_at(disk, 512 * KiB), 1);
+		assert_int_equal(byte_at(512 * KiB), 1);
 	}
-	disk->ops->close(disk);
-	unlink(path);
+	end(disk);
 }
 
 static void test_readonly(void **state)
@@ -254,23 +376,20 @@ static void test_readonly(void **state)
 
 	make_file(MiB);
 	assert_int_equal(open_it(true, false, &disk), 0);
+	begin(disk);
 	assert_true(disk->readonly);
 	assert_int_equal(disk->min_discard, 0);
-	assert_int_equal(disk->ops->writev(disk, &iov, 1, 0), -EBADF);
-	disk->ops->close(disk);
-	unlink(path);
+	assert_int_equal(do_rw(DISK_WRITE, &iov, 1, 0), -EBADF);
+	end(disk);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_odd_size),
-		cmocka_unit_test(test_locks),
-		cmocka_unit_test(test_io),
-		cmocka_unit_test(test_direct),
-		cmocka_unit_test(test_past_the_end),
-		cmocka_unit_test(test_zeroes_and_discard),
+		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_odd_size),
+		cmocka_unit_test(test_locks),	     cmocka_unit_test(test_io),
+		cmocka_unit_test(test_direct),	     cmocka_unit_test(test_parts_of_a_block),
+		cmocka_unit_test(test_past_the_end), cmocka_unit_test(test_zeroes_and_discard),
 		cmocka_unit_test(test_readonly),
 	};
 

@@ -2,7 +2,8 @@
 /*
  * The first virtio disk. Words: at=SECTOR count=N choose sectors; read prints their checksum, write
  * fills them (word i of the range is i * 2654435761 + seed), flush, id, bad (requests that must
- * fail), fill (write until an error comes), zero (write zeroes), poll (no interrupts).
+ * fail), fill (write until an error comes), zero (write zeroes), flood (several writes at once,
+ * registers while they are under way, after a key), poll (no interrupts).
  */
 #include "virtio.h"
 
@@ -120,6 +121,44 @@ static void do_zeroes(u64 at, u32 count)
 	print("discard: status %d\n", request(T_DISCARD, 0, &range, 16, false));
 }
 
+/* Writes that the host holds until the test lets them go. */
+static void do_flood(void)
+{
+	enum { N = 5 };
+	static struct {
+		u32 type, ioprio;
+		u64 sector;
+	} hdr[N];
+	static volatile u8 status[N];
+	u32 before = interrupts, bad = 0;
+
+	for (u32 i = 0; i < N; i++) {
+		struct vq_buf bufs[3] = { { &hdr[i], 16, false },
+					  { data, 512, false },
+					  { &status[i], 1, true } };
+
+		hdr[i].type = T_OUT;
+		hdr[i].sector = i;
+		status[i] = 0xee;
+		vq_add(&v, 0, bufs, 3);
+	}
+	vq_kick(&v, 0);
+	while (arch_getc() < 0)
+		arch_pause();
+	virtio_ack(&v);
+	print("registers answer: status %x, sectors %u\n", virtio_status(&v), read32(v.config));
+	for (u32 i = 0; i < N; i++) {
+		while (vq_used(&v, 0, NULL) < 0)
+			arch_pause();
+		while (!i && use_interrupts && interrupts == before)
+			arch_wait();
+		print("done %u\n", i + 1);
+	}
+	for (u32 i = 0; i < N; i++)
+		bad += status[i] != 0;
+	print("%u of %u failed\n", bad, N);
+}
+
 static bool start(u64 *sectors)
 {
 	u64 offered;
@@ -161,6 +200,8 @@ int guest_main(void)
 		do_write(at, count, (u32)word_value("seed", 0));
 	if (has_word("zero"))
 		do_zeroes(at, count);
+	if (has_word("flood"))
+		do_flood();
 	if (has_word("fill"))
 		do_fill(sectors);
 	if (has_word("flush"))

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A queue of disk requests over calls that block. Requests wait in one list, in the order in which
+ * they came; whoever serves (the loop's thread, or one of a few workers) takes the first.
+ *
+ * Handing a request to another thread and its result back costs about as much as a read from the
+ * page cache. So the loop's thread serves by itself what the host has lately answered quickly, and
+ * a request that is alone unless the host takes long (then the loop had better listen). Else the
+ * workers take them, so that several are with the host at once. Fast and slow are moving averages
+ * of the host's time, one for each kind of request: a flush may be slow where writes are fast.
+ *
+ * At most @window requests are with the host. It grows as requests end soon, and falls to one when
+ * a single one takes a quarter of a second: ending the VM waits for what is under way, and such a
+ * disk would gain little from more.
+ *
+ * The lock guards the lists and the figures; it is never held while the host works.
+ */
+#include "threads.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "lkvm/event.h"
+#include "lkvm/log.h"
+#include "lkvm/thread.h"
+#include "lkvm/util.h"
+
+/* On average below this: a hand-over would cost as much as it gains. */
+#define QUICK_NS 64000ULL
+/* On average above this, not even a request that is alone is served on the loop. */
+#define LONG_NS 1000000ULL
+/* The window grows when a request takes no longer than the first, falls at the second. */
+#define GROW_NS	  62500000ULL
+#define SHRINK_NS 250000000ULL
+
+struct request_list {
+	struct disk_request *head, **tail;
+};
+
+struct worker {
+	struct thread_queue *tq;
+	pthread_t thread;
+	void *room;
+};
+
+struct thread_queue {
+	struct disk_queue dq;
+	const struct disk_blocking_ops *ops;
+	/* Of the loop's thread. */
+	void *room;
+	bool serving; /* that thread is in begin() */
+	bool kicked;  /* nothing more comes for now: one that waits is alone */
+
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	struct request_list waiting, finished;
+	unsigned int nr_waiting, busy, idle, window;
+	unsigned int offered; /* the first of those that wait: workers may take them */
+	u64 average_ns[DISK_NR_OPS];
+	bool stop;
+
+	struct event on_finished; /* an eventfd: the workers have filled an empty list */
+	unsigned int nr_workers;
+	struct worker workers[DISK_WORKERS];
+};
+
+static struct thread_queue *to_tq(struct disk_queue *dq)
+{
+	return container_of(dq, struct thread_queue, dq);
+}
+
+static void list_init(struct request_list *list)
+{
+	list->head = NULL;
+	list->tail = &list->head;
+}
+
+static void list_append(struct request_list *list, struct disk_request *req)
+{
+	req->next = NULL;
+	*list->tail = req;
+	list->tail = &req->next;
+}
+
+/* The whole list, unlinked. */
+static struct disk_request *list_take(struct request_list *list)
+{
+	struct disk_request *first = list->head;
+
+	list_init(list);
+	return first;
+}
+
+/* A write that has to reach the medium costs what a flush costs. */
+static enum disk_op kind_of(const struct disk_request *req)
+{
+	return req->flags & DISK_FUA ? DISK_FLUSH : req->op;
+}
+
+/* Under the lock: wake as many workers as may begin something. */
+static void wake_workers(struct thread_queue *tq)
+{
+	unsigned int room = tq->window > tq->busy ? tq->window - tq->busy : 0;
+
+	room = MIN(room, tq->offered);
+	for (unsigned int n = MIN(room, tq->idle); n; n--)
+		pthread_cond_signal(&tq->work);
+}
+
+/* Under the lock, for the next to serve: it is with the host from here on. */
+static struct disk_request *begin_next(struct thread_queue *tq)
+{
+	struct disk_request *req = tq->waiting.head;
+
+	tq->waiting.head = req->next;
+	if (!req->next)
+		tq->waiting.tail = &tq->waiting.head;
+	tq->nr_waiting--;
+	tq->offered -= tq->offered > 0;
+	tq->busy++;
+	return req;
+}
+
+/* Without the lock. The time that the host took. */
+static u64 serve(struct thread_queue *tq, void *room, struct disk_request *req)
+{
+	u64 (*now)(void) = tq->ops->now ? tq->ops->now : now_ns;
+	u64 start = now();
+
+	req->ret = tq->ops->serve(tq->dq.disk, room, req);
+	return now() - start;
+}
+
+/* Under the lock: the host has answered. */
+static void account(struct thread_queue *tq, enum disk_op kind, u64 ns)
+{
+	u64 *average = &tq->average_ns[kind];
+
+	tq->busy--;
+	ns = MAX(ns, 1ULL); /* 0 says that nothing is known */
+	*average = *average ? MAX(*average - *average / 8 + ns / 8, 1ULL) : ns;
+	if (ns >= SHRINK_NS)
+		tq->window = 1;
+	else if (ns <= GROW_NS && tq->window < tq->nr_workers)
+		tq->window++;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct thread_queue *tq = w->tq;
+
+	pthread_mutex_lock(&tq->lock);
+	for (;;) {
+		struct disk_request *req;
+		bool first;
+		u64 ns;
+
+		while (!tq->stop && (!tq->offered || tq->busy >= tq->window)) {
+			tq->idle++;
+			pthread_cond_wait(&tq->work, &tq->lock);
+			tq->idle--;
+		}
+		if (tq->stop)
+			break;
+		req = begin_next(tq);
+		pthread_mutex_unlock(&tq->lock);
+		ns = serve(tq, w->room, req);
+		pthread_mutex_lock(&tq->lock);
+		account(tq, kind_of(req), ns);
+		first = !tq->finished.head;
+		list_append(&tq->finished, req);
+		wake_workers(tq);
+		if (first)
+			eventfd_raise(tq->on_finished.fd);
+	}
+	pthread_mutex_unlock(&tq->lock);
+	return NULL;
+}
+
+/* Under the lock, which is let go meanwhile: the loop's thread serves the first that waits. */
+static void serve_here(struct thread_queue *tq)
+{
+	struct disk_request *req = begin_next(tq);
+	u64 ns;
+
+	pthread_mutex_unlock(&tq->lock);
+	ns = serve(tq, tq->room, req);
+	pthread_mutex_lock(&tq->lock);
+	account(tq, kind_of(req), ns);
+	pthread_mutex_unlock(&tq->lock);
+	disk_request_done(&tq->dq, req, req->ret);
+	pthread_mutex_lock(&tq->lock);
+}
+
+/* Under the lock: should the loop's thread serve the first that waits? */
+static bool better_here(const struct thread_queue *tq)
+{
+	u64 average;
+
+	if (!tq->dq.may_wait || !tq->nr_waiting || tq->busy >= tq->window)
+		return false;
+	average = tq->average_ns[kind_of(tq->waiting.head)];
+	/* Nothing is known yet: it may take minutes. */
+	if (!average)
+		return false;
+	if (average < QUICK_NS)
+		return true;
+	return tq->kicked && average < LONG_NS && tq->nr_waiting == 1 && !tq->busy;
+}
+
+static void begin(struct thread_queue *tq)
+{
+	/* A done() that submits: the loop below goes on with it. */
+	if (tq->serving)
+		return;
+	tq->serving = true;
+	pthread_mutex_lock(&tq->lock);
+	while (better_here(tq))
+		serve_here(tq);
+	if (tq->kicked) {
+		tq->offered = tq->nr_waiting;
+		wake_workers(tq);
+	}
+	pthread_mutex_unlock(&tq->lock);
+	tq->kicked = false;
+	tq->serving = false;
+}
+
+static void tq_submit(struct disk_queue *dq, struct disk_request *req)
+{
+	struct thread_queue *tq = to_tq(dq);
+
+	pthread_mutex_lock(&tq->lock);
+	list_append(&tq->waiting, req);
+	tq->nr_waiting++;
+	pthread_mutex_unlock(&tq->lock);
+	begin(tq);
+}
+
+static void tq_kick(struct disk_queue *dq)
+{
+	struct thread_queue *tq = to_tq(dq);
+
+	tq->kicked = true;
+	begin(tq);
+}
+
+static void complete_all(struct thread_queue *tq, struct disk_request *req)
+{
+	struct disk_request *next;
+
+	for (; req; req = next) {
+		next = req->next;
+		disk_request_done(&tq->dq, req, req->ret);
+	}
+}
+
+static struct disk_request *take_finished(struct thread_queue *tq)
+{
+	struct disk_request *first;
+
+	pthread_mutex_lock(&tq->lock);
+	first = list_take(&tq->finished);
+	pthread_mutex_unlock(&tq->lock);
+	return first;
+}
+
+static void on_finished(void *opaque, u32 events)
+{
+	struct thread_queue *tq = opaque;
+
+	eventfd_drain(tq->on_finished.fd);
+	complete_all(tq, take_finished(tq));
+	if (tq->dq.ended)
+		tq->dq.ended(tq->dq.opaque);
+}
+
+static void tq_cancel(struct disk_queue *dq)
+{
+	struct thread_queue *tq = to_tq(dq);
+	struct disk_request *first;
+
+	pthread_mutex_lock(&tq->lock);
+	first = list_take(&tq->waiting);
+	tq->nr_waiting = 0;
+	tq->offered = 0;
+	pthread_mutex_unlock(&tq->lock);
+	for (struct disk_request *req = first; req; req = req->next)
+		req->ret = -ECANCELED;
+	complete_all(tq, first);
+}
+
+static void free_queue(struct thread_queue *tq)
+{
+	pthread_mutex_lock(&tq->lock);
+	tq->stop = true;
+	pthread_cond_broadcast(&tq->work);
+	pthread_mutex_unlock(&tq->lock);
+	for (unsigned int i = 0; i < tq->nr_workers; i++) {
+		pthread_join(tq->workers[i].thread, NULL);
+		tq->ops->room_destroy(tq->workers[i].room);
+	}
+	complete_all(tq, take_finished(tq));
+	event_del(&tq->on_finished);
+	if (tq->on_finished.fd >= 0)
+		close(tq->on_finished.fd);
+	tq->ops->room_destroy(tq->room);
+	pthread_cond_destroy(&tq->work);
+	pthread_mutex_destroy(&tq->lock);
+	free(tq);
+}
+
+static void tq_close(struct disk_queue *dq)
+{
+	tq_cancel(dq);
+	free_queue(to_tq(dq));
+}
+
+static const struct disk_queue_ops thread_queue_ops = {
+	.submit = tq_submit,
+	.kick = tq_kick,
+	.cancel = tq_cancel,
+	.close = tq_close,
+};
+
+static int start_worker(struct thread_queue *tq, struct worker *w)
+{
+	int ret;
+
+	w->tq = tq;
+	ret = tq->ops->room_create(tq->dq.disk, &w->room);
+	if (ret)
+		return ret;
+	ret = thread_start(&w->thread, THREAD_WORKER, "disk", worker_main, w);
+	if (ret)
+		tq->ops->room_destroy(w->room);
+	return ret;
+}
+
+static int start_queue(struct thread_queue *tq, struct event_loop *loop, unsigned int nr_workers)
+{
+	int ret;
+
+	tq->on_finished.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (tq->on_finished.fd < 0)
+		return -errno;
+	ret = event_add(loop, &tq->on_finished);
+	if (!ret)
+		ret = tq->ops->room_create(tq->dq.disk, &tq->room);
+	while (!ret && tq->nr_workers < nr_workers) {
+		ret = start_worker(tq, &tq->workers[tq->nr_workers]);
+		if (!ret) {
+			pthread_mutex_lock(&tq->lock);
+			tq->nr_workers++;
+			pthread_mutex_unlock(&tq->lock);
+		}
+	}
+	return ret;
+}
+
+int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
+		      struct event_loop *loop, unsigned int depth, struct disk_queue **out)
+{
+	struct thread_queue *tq = xcalloc(1, sizeof(*tq));
+	int ret;
+
+	tq->dq.ops = &thread_queue_ops;
+	tq->dq.disk = disk;
+	tq->ops = ops;
+	tq->window = 1;
+	list_init(&tq->waiting);
+	list_init(&tq->finished);
+	pthread_mutex_init(&tq->lock, NULL);
+	pthread_cond_init(&tq->work, NULL);
+	tq->on_finished = (struct event){
+		.events = EPOLLIN,
+		.fn = on_finished,
+		.opaque = tq,
+	};
+	ret = start_queue(tq, loop, MIN(depth, (unsigned int)DISK_WORKERS));
+	if (ret) {
+		err("--disk %s: cannot start its threads: %s%s", disk->path, strerror(-ret),
+		    limit_hint(ret));
+		free_queue(tq);
+		return ret;
+	}
+	*out = &tq->dq;
+	return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* A queue for disks whose host interface blocks: see disk/threads.c. */
+#ifndef LKVM_DISK_THREADS_H
+#define LKVM_DISK_THREADS_H
+
+#include "lkvm/disk.h"
+
+/* As many requests as are with the host at once. */
+#define DISK_WORKERS 4
+
+struct disk_blocking_ops {
+	/* What one thread needs while it serves (buffers): 0 or -errno. */
+	int (*room_create)(struct disk *disk, void **room);
+	void (*room_destroy)(void *room); /* NULL too */
+	/* Serve @req and return its result. Called by several threads, each with a room of its
+	 * own. */
+	int (*serve)(struct disk *disk, void *room, const struct disk_request *req);
+	/* Nanoseconds, by which requests are judged slow or fast; NULL: the monotonic clock. */
+	u64 (*now)(void);
+};
+
+/* disk_queue_open for such a disk. */
+int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
+		      struct event_loop *loop, unsigned int depth,
+		      struct disk_queue **out) __must_check;
+
+#endif

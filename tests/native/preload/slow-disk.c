@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Preloaded into lkvm by a test: each write to and each flush of file $SLOW_DISK says "begun" in
+ * file $SLOW_LOG and then waits for a byte from FIFO $SLOW_GATE.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static int log_fd = -1, gate_fd = -1;
+static struct stat disk;
+
+/* The first line tells that preloading works: it does not with a static binary. */
+__attribute__((constructor)) static void begin(void)
+{
+	const char *path = getenv("SLOW_DISK"), *log = getenv("SLOW_LOG"),
+		   *gate = getenv("SLOW_GATE");
+
+	if (!path || !log || !gate || stat(path, &disk))
+		return;
+	log_fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	/* For writing too: it never ends. */
+	gate_fd = open(gate, O_RDWR | O_CLOEXEC);
+	if (log_fd < 0 || write(log_fd, "loaded\n", 7) != 7)
+		_exit(99);
+}
+
+static void pass(int fd)
+{
+	struct stat st;
+	char c;
+
+	if (log_fd < 0 || fstat(fd, &st) || st.st_ino != disk.st_ino || st.st_dev != disk.st_dev)
+		return;
+	if (write(log_fd, "begun\n", 6) != 6)
+		_exit(99);
+	while (read(gate_fd, &c, 1) != 1)
+		;
+}
+
+static void *real(const char *name)
+{
+	void *fn = dlsym(RTLD_NEXT, name);
+
+	if (!fn)
+		_exit(99);
+	return fn;
+}
+
+ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
+{
+	static ssize_t (*next)(int, const struct iovec *, int, off_t);
+
+	if (!next)
+		*(void **)&next = real("pwritev");
+	pass(fd);
+	return next(fd, iov, count, offset);
+}
+
+int fdatasync(int fd)
+{
+	static int (*next)(int);
+
+	if (!next)
+		*(void **)&next = real("fdatasync");
+	pass(fd);
+	return next(fd);
+}
