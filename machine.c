@@ -17,6 +17,7 @@
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/plan.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/virtio.h"
@@ -218,9 +219,17 @@ static int create_vm(struct vm *vm)
 /* Everything in the state in which the guest starts: at first and after each reset. */
 static int load(struct machine *m)
 {
+	struct boot_plan plan;
 	struct vm *vm = &m->vm;
-	int ret = arch_load_guest(vm, &m->boot);
+	int ret;
 
+	boot_plan_init(&plan);
+	ret = arch_boot_plan(vm, &m->boot, &plan);
+	if (!ret)
+		ret = boot_plan_check(&plan, &vm->mem);
+	if (!ret)
+		ret = boot_plan_load(&plan, &vm->mem);
+	boot_plan_free(&plan);
 	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
 		ret = arch_vcpu_reset(vm->vcpus[i]);
 	return ret;
@@ -337,10 +346,10 @@ static const struct outcome outcomes[] = {
 	[VM_STOP_DEBUG_EXIT] = { LOG_DEBUG, "the guest chose its exit status", 0 },
 	[VM_STOP_PANIC] = { LOG_ERROR, "the guest's kernel panicked", EXIT_GUEST_PANIC },
 	[VM_STOP_TRIPLE_FAULT] = { LOG_ERROR,
-				    "triple fault: the guest met an exception that it has no way "
-				    "to handle; "
-				    "--loglevel debug shows the registers",
-				    EXIT_TRIPLE_FAULT },
+				   "triple fault: the guest met an exception that it has no way "
+				   "to handle; "
+				   "--loglevel debug shows the registers",
+				   EXIT_TRIPLE_FAULT },
 	[VM_STOP_KVM_ERROR] = { LOG_DEBUG, "KVM cannot go on with this guest", EXIT_KVM_ERROR },
 	[VM_STOP_ENTRY_FAILED] = { LOG_DEBUG, "the guest cannot be entered", EXIT_ENTRY_FAILED },
 	[VM_STOP_UNKNOWN_EXIT] = { LOG_DEBUG, "unknown exit", EXIT_UNKNOWN_EXIT },
@@ -381,19 +390,27 @@ static int conclude(struct machine *m)
 	return vm->stop == VM_STOP_DEBUG_EXIT ? vm->stop_status : o->status;
 }
 
-int machine_dump_dtb(const struct machine *m, const char *path)
+int machine_dump_dtb(struct machine *m, const char *path)
 {
-	const struct vm *vm = &m->vm;
-	const void *dtb = vm->dtb_size ? memory_ptr(&vm->mem, vm->dtb, vm->dtb_size) : NULL;
+	const struct boot_entry *fdt;
+	struct boot_plan plan;
 	int ret;
 
-	if (!dtb) {
+	boot_plan_init(&plan);
+	ret = arch_boot_plan(&m->vm, &m->boot, &plan);
+	if (ret)
+		goto out;
+	fdt = boot_plan_find(&plan, BOOT_FDT);
+	if (!fdt) {
 		err("--dump-dtb '%s': this machine has no device tree", path);
-		return -ENOTSUP;
+		ret = -ENOTSUP;
+		goto out;
 	}
-	ret = write_file(path, dtb, vm->dtb_size);
+	ret = write_file(path, fdt->bytes, fdt->len);
 	if (ret)
 		err("--dump-dtb '%s': cannot write the device tree: %s", path, strerror(-ret));
+out:
+	boot_plan_free(&plan);
 	return ret;
 }
 

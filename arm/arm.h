@@ -2,7 +2,7 @@
 /*
  * What the files of arm/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, reg.c, exit.c,
  * dump.c. The interrupt controller: gic.c, gicv2m.c. The CPU model: cpu.c, psci.c, pvtime.c.
- * Loading and description: load.c, loader.c, image.c, fdt.c.
+ * Loading and description: boot.c, place.c, image.c, fdt.c.
  */
 #ifndef LKVM_ARM_H
 #define LKVM_ARM_H
@@ -11,6 +11,7 @@
 
 #include "layout.h"
 #include "lkvm/config.h"
+#include "lkvm/plan.h"
 #include "lkvm/types.h"
 
 struct fdtw;
@@ -19,10 +20,10 @@ struct kvm;
 struct vcpu;
 struct vm;
 
-/* How vcpu 0 starts (Linux Documentation/arch/arm64/booting.rst). */
+/* How vcpu 0 starts: registers by name, pc and x0 to x30. */
 struct arm_entry {
-	u64 pc;
-	u64 x0; /* the device tree's address */
+	struct boot_reg regs[4];
+	u32 nr_regs;
 };
 
 struct arm_gic {
@@ -37,7 +38,7 @@ struct arm_gic {
 
 /* Per-VM state of this architecture; zeroed by arch_add_memory, which allocates it. */
 struct arch_vm {
-	struct arm_entry entry; /* written by arch_load_guest, read by arch_vcpu_reset */
+	struct arm_entry entry; /* written by arch_boot_plan, read by arch_vcpu_reset */
 	u32 ipa_bits;
 	u64 pci_mem64_base;
 	struct arm_gic gic;

@@ -5,9 +5,9 @@
  */
 #include <elf.h>
 
+#include "boot.h"
 #include "lkvm/arch.h"
 #include "lkvm/log.h"
-#include "loader.h"
 
 /* The header: two instructions, then these; little-endian whatever the kernel is. */
 #define HDR_TEXT_OFFSET 8
@@ -37,73 +37,65 @@ int arm_image_parse(const struct boot_image *img, struct arm_image *out)
 	return 0;
 }
 
-static int load_image(struct arm_loader *l, const struct arm_image *image)
+static int load_image(struct arm_boot *b, const struct arm_image *image)
 {
 	u64 base;
 
-	if (l->aarch32)
-		return loader_error(l, -ENOEXEC,
-				    "a 64-bit kernel, and --aarch32 starts the guest in 32-bit "
-				    "mode; leave out --aarch32");
+	if (b->aarch32)
+		return boot_error(b, -ENOEXEC,
+				  "a 64-bit kernel, and --aarch32 starts the guest in 32-bit "
+				  "mode; leave out --aarch32");
 	if (image->flags & ARM_IMAGE_BIG_ENDIAN)
-		return loader_error(l, -ENOEXEC,
-				    "a big-endian kernel; lkvm starts only little-endian ones "
-				    "(Linux: CONFIG_CPU_LITTLE_ENDIAN)");
+		return boot_error(b, -ENOEXEC,
+				  "a big-endian kernel; lkvm starts only little-endian ones "
+				  "(Linux: CONFIG_CPU_LITTLE_ENDIAN)");
 	if (__builtin_add_overflow(ARM_RAM, image->text_offset, &base))
-		return loader_error(l, -ENOEXEC,
-				    "damaged: its header wants it %#llx bytes into memory",
-				    image->text_offset);
-	return arm_loader_raw(l, base, image->size);
+		return boot_error(b, -ENOEXEC,
+				  "damaged: its header wants it %#llx bytes into memory",
+				  image->text_offset);
+	return arm_place_raw(b, base, image->size);
 }
 
-static bool elf_holds(const struct elf_image *elf, u64 paddr)
+static int load_elf(struct arm_boot *b, const struct elf_image *elf)
 {
-	for (u32 i = 0; i < elf->nr_segments; i++)
-		if (range_within(paddr, 1, elf->segments[i].paddr, elf->segments[i].memsz))
-			return true;
-	return false;
-}
-
-static int load_elf(struct arm_loader *l, const struct elf_image *elf)
-{
-	u16 machine = l->aarch32 ? EM_ARM : EM_AARCH64;
+	u16 machine = b->aarch32 ? EM_ARM : EM_AARCH64;
 	int ret;
 
 	if (elf->machine != machine)
-		return loader_error(l, -ENOEXEC,
-				    "an ELF file for %s, and the guest is %s; give a kernel "
-				    "built for %s",
-				    elf_machine_name(elf->machine), elf_machine_name(machine),
-				    elf_machine_name(machine));
+		return boot_error(b, -ENOEXEC,
+				  "an ELF file for %s, and the guest is %s; give a kernel "
+				  "built for %s",
+				  elf_machine_name(elf->machine), elf_machine_name(machine),
+				  elf_machine_name(machine));
 	if (!elf_holds(elf, elf->entry_paddr))
-		return loader_error(l, -ENOEXEC, "its entry point %#llx is in none of its segments",
-				    elf->entry);
+		return boot_error(b, -ENOEXEC, "its entry point %#llx is in none of its segments",
+				  elf->entry);
 	for (u32 i = 0; i < elf->nr_segments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
 
-		if (s->memsz && !memory_is_ram(l->mem, s->paddr, s->memsz) && s->paddr < ARM_RAM)
-			return loader_error(l, -ENOEXEC,
-					    "an ELF file for address %#llx, and RAM begins at "
-					    "%#llx; of Linux, give Image instead of vmlinux",
-					    s->paddr, ARM_RAM);
-		ret = arm_loader_check(l, s->paddr, s->memsz);
+		if (s->memsz && !memory_is_ram(b->mem, s->paddr, s->memsz) && s->paddr < ARM_RAM)
+			return boot_error(b, -ENOEXEC,
+					  "an ELF file for address %#llx, and RAM begins at "
+					  "%#llx; of Linux, give Image instead of vmlinux",
+					  s->paddr, ARM_RAM);
+		ret = arm_place_check(b, s->paddr, s->memsz);
 		if (ret)
 			return ret;
 	}
-	ret = elf_load(l->image, elf, l->mem);
+	ret = elf_plan(b->image, elf, b->what, b->plan);
 	if (ret)
-		return loader_error(l, ret, "cannot load it: %s", strerror(-ret));
-	l->entry = elf->entry_paddr;
-	l->low = elf->low;
-	l->high = elf->high;
+		return boot_error(b, ret, "it is shorter than its headers say (truncated?)");
+	b->entry = elf->entry_paddr;
+	b->low = elf->low;
+	b->high = elf->high;
 	return 0;
 }
 
-static int load_flat(struct arm_loader *l)
+static int load_flat(struct arm_boot *b)
 {
-	u64 offset = l->aarch32 ? ARM_AARCH32_OFFSET : ARM_FLAT_OFFSET;
+	u64 offset = b->aarch32 ? ARM_AARCH32_OFFSET : ARM_FLAT_OFFSET;
 
-	return arm_loader_raw(l, ARM_RAM + offset, l->image->size);
+	return arm_place_raw(b, ARM_RAM + offset, b->image->size);
 }
 
 /* Is the image a 32-bit kernel, as this guest wants it? Its zImage is entered at its first byte. */
@@ -115,35 +107,35 @@ static bool is_zimage(const struct boot_image *img)
 	       !memcmp(magic, "\x18\x28\x6f\x01", sizeof(magic));
 }
 
-static int load_auto(struct arm_loader *l)
+static int load_auto(struct arm_boot *b)
 {
 	struct elf_image elf;
 	const char *why;
 	char known[160];
-	int ret = elf_parse(l->image, &elf, &why);
+	int ret = elf_parse(b->image, &elf, &why);
 
 	if (!ret)
-		return load_elf(l, &elf);
+		return load_elf(b, &elf);
 	if (ret == -EINVAL)
-		return loader_error(l, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
-	if (l->format == KERNEL_ELF)
-		return loader_error(l, -ENOEXEC, "not an ELF file; leave out --kernel-format");
-	if (!(l->aarch32 && is_zimage(l->image)) &&
-	    boot_identify(l->image, arch_platform.name, known, sizeof(known)))
-		return loader_error(l, -ENOEXEC, "%s", known);
-	return load_flat(l);
+		return boot_error(b, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
+	if (b->format == KERNEL_ELF)
+		return boot_error(b, -ENOEXEC, "not an ELF file; leave out --kernel-format");
+	if (!(b->aarch32 && is_zimage(b->image)) &&
+	    boot_identify(b->image, arch_platform.name, known, sizeof(known)))
+		return boot_error(b, -ENOEXEC, "%s", known);
+	return load_flat(b);
 }
 
-int arm_load_kernel(struct arm_loader *l)
+int arm_load_kernel(struct arm_boot *b)
 {
 	struct arm_image image;
 
-	if (l->format == KERNEL_FLAT)
-		return load_flat(l);
-	if (l->format != KERNEL_ELF && !arm_image_parse(l->image, &image))
-		return load_image(l, &image);
-	if (l->format == KERNEL_IMAGE)
-		return loader_error(l, -ENOEXEC,
-				    "no header of a Linux Image; leave out --kernel-format");
-	return load_auto(l);
+	if (b->format == KERNEL_FLAT)
+		return load_flat(b);
+	if (b->format != KERNEL_ELF && !arm_image_parse(b->image, &image))
+		return load_image(b, &image);
+	if (b->format == KERNEL_IMAGE)
+		return boot_error(b, -ENOEXEC,
+				  "no header of a Linux Image; leave out --kernel-format");
+	return load_auto(b);
 }

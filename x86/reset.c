@@ -6,12 +6,12 @@
  */
 #include <stdlib.h>
 
+#include "boot.h"
 #include "lkvm/arch.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
-#include "loader.h"
 
 #define MAX_MSRS 256 /* what one KVM_GET_MSRS takes */
 

@@ -13,6 +13,7 @@
 #include "lkvm/types.h"
 
 struct boot;
+struct boot_plan;
 struct kvm;
 struct vcpu;
 struct vm;
@@ -89,10 +90,12 @@ int arch_vm_late_init(struct vm *vm) __must_check;
 int arch_add_devices(struct vm *vm) __must_check;
 
 /*
- * Load kernel, initrds or firmware into (zeroed) guest RAM, write the machine's description (ACPI,
- * FDT, boot parameters), note the entry state. Called at start and again at every reset; prints.
+ * Turn configuration, images and devices into the list of what the guest starts from: kernel,
+ * initrds or firmware, the machine's description (ACPI, FDT, boot parameters), registers; and note
+ * the entry state for arch_vcpu_reset. Needs neither KVM nor vcpus, and touches no guest memory.
+ * Called at the start and at every reset; prints.
  */
-int arch_load_guest(struct vm *vm, const struct boot *boot) __must_check;
+int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *plan) __must_check;
 /* Registers to the state that the loaded guest starts in (secondary vcpus: waiting). The thread is
  * parked. Prints. */
 int arch_vcpu_reset(struct vcpu *vcpu) __must_check;

@@ -42,7 +42,7 @@ int machine_create_with(struct machine *m, const struct vm_config *cfg,
  * Write the device tree that the guest would get to @path, whole or not at all. Prints; 0 or
  * -errno.
  */
-int machine_dump_dtb(const struct machine *m, const char *path) __must_check;
+int machine_dump_dtb(struct machine *m, const char *path) __must_check;
 /*
  * After machine_run ended by VM_STOP_RESET, which cfg->no_reboot makes it do: everything back to
  * where the guest starts; machine_run goes on. 0 or -errno (printed).

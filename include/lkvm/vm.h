@@ -26,16 +26,16 @@ struct pci_host;
 enum vm_stop {
 	VM_STOP_NONE,
 	VM_STOP_POWEROFF,     /* the guest switched itself off */
-	VM_STOP_RESET,	       /* the guest asked for a reset */
+	VM_STOP_RESET,	      /* the guest asked for a reset */
 	VM_STOP_DEBUG_EXIT,   /* the guest chose an exit status */
-	VM_STOP_PANIC,	       /* pvpanic */
+	VM_STOP_PANIC,	      /* pvpanic */
 	VM_STOP_TRIPLE_FAULT, /* or the architecture's like */
 	VM_STOP_KVM_ERROR,    /* KVM_EXIT_INTERNAL_ERROR, or KVM_RUN failed */
 	VM_STOP_ENTRY_FAILED, /* KVM_EXIT_FAIL_ENTRY */
 	VM_STOP_UNKNOWN_EXIT, /* an exit reason that lkvm does not know */
 	VM_STOP_HOST_ERROR,   /* lkvm itself cannot go on */
-	VM_STOP_QUIT,	       /* the user left (Ctrl-A x) */
-	VM_STOP_SIGNAL,       /* a signal ends lkvm: status is its number */
+	VM_STOP_QUIT,	      /* the user left (Ctrl-A x) */
+	VM_STOP_SIGNAL,	      /* a signal ends lkvm: status is its number */
 };
 
 /* Exit statuses of `lkvm run` beside 0, 1 (failure) and 2 (usage); documented in lkvm(1). */
@@ -62,8 +62,6 @@ struct vm {
 	struct device **devices_tail;
 	struct arch_vm *arch; /* owned by the architecture's code */
 	struct pci_host *pci; /* owned by its device; NULL in a machine without PCI */
-	u64 dtb;	      /* where arch_load_guest put the device tree */
-	u64 dtb_size;	      /* 0: there is none */
 
 	/* Run gate and pending request to stop, all under lock. */
 	pthread_mutex_t lock;

@@ -8,11 +8,11 @@
 static u8 file[FILE_SIZE];
 static struct guest g;
 
-static const struct arm_loader automatic;
-static const struct arm_loader flat = { .format = KERNEL_FLAT };
-static const struct arm_loader as_image = { .format = KERNEL_IMAGE };
-static const struct arm_loader as_elf = { .format = KERNEL_ELF };
-static const struct arm_loader aarch32 = { .aarch32 = true };
+static const struct arm_boot automatic;
+static const struct arm_boot flat = { .format = KERNEL_FLAT };
+static const struct arm_boot as_image = { .format = KERNEL_IMAGE };
+static const struct arm_boot as_elf = { .format = KERNEL_ELF };
+static const struct arm_boot aarch32 = { .aarch32 = true };
 
 static void fill(void)
 {
@@ -20,7 +20,7 @@ static void fill(void)
 		file[i] = (u8)(i * 13 + (i >> 7));
 }
 
-static struct load_result load(u64 size, struct arm_loader how)
+static struct load_result load(u64 size, struct arm_boot how)
 {
 	return arm_load_fresh(&g, 64 * MiB, file, size, how);
 }
@@ -233,7 +233,7 @@ static void test_elf(void **state)
 
 static void test_random(void **state)
 {
-	static const struct arm_loader *const hows[] = { &automatic, &as_image, &aarch32 };
+	static const struct arm_boot *const hows[] = { &automatic, &as_image, &aarch32 };
 	u64 seed = 11;
 	u32 good = 0;
 

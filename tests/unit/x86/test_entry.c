@@ -22,19 +22,32 @@ static u64 quad(const struct guest_memory *mem, u64 gpa)
 	return get_le(p, 8);
 }
 
+/* The tables of @mode, alone, in zeroed memory. */
+static void load_tables(struct guest *g, enum x86_entry_mode mode)
+{
+	struct boot_plan plan;
+
+	memory_discard_all(&g->mem);
+	boot_plan_init(&plan);
+	x86_entry_tables(&plan, mode);
+	assert_int_equal(boot_plan_check(&plan, &g->mem), 0);
+	assert_int_equal(boot_plan_load(&plan, &g->mem), 0);
+	boot_plan_free(&plan);
+}
+
 static void test_tables(void **state)
 {
 	struct guest g;
 
 	guest_init(&g, MiB);
-	assert_int_equal(x86_write_entry_tables(&g.mem, X86_ENTRY_RESET), 0);
+	load_tables(&g, X86_ENTRY_RESET);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x10), 0);
-	assert_int_equal(x86_write_entry_tables(&g.mem, X86_ENTRY_PROT32), 0);
+	load_tables(&g, X86_ENTRY_PROT32);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x10), 0x00cf9b000000ffff);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x18), 0x00cf93000000ffff);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x20), 0x00008b0000000067);
 	assert_int_equal(quad(&g.mem, X86_PAGE_TABLES), 0);
-	assert_int_equal(x86_write_entry_tables(&g.mem, X86_ENTRY_LONG64), 0);
+	load_tables(&g, X86_ENTRY_LONG64);
 	assert_int_equal(quad(&g.mem, X86_GDT), 0);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x10), 0x00af9b000000ffff);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x18), 0x00cf93000000ffff);
@@ -138,9 +151,16 @@ static void machine_destroy(struct machine *m)
 
 static void load_and_reset(struct machine *m, enum kernel_format format)
 {
-	struct x86_loader l = { .boot = &m->boot, .mem = &m->vm.mem, .format = format };
+	struct boot_plan plan;
+	struct x86_boot l = {
+		.boot = &m->boot, .mem = &m->vm.mem, .plan = &plan, .format = format
+	};
 
-	assert_int_equal(x86_load(&l), 0);
+	boot_plan_init(&plan);
+	assert_int_equal(x86_boot_list(&l), 0);
+	assert_int_equal(boot_plan_check(&plan, &m->vm.mem), 0);
+	assert_int_equal(boot_plan_load(&plan, &m->vm.mem), 0);
+	boot_plan_free(&plan);
 	m->vm.arch->entry = l.entry;
 	for (u32 i = 0; i < 2; i++)
 		assert_int_equal(arch_vcpu_reset(m->vm.vcpus[i]), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* arm/load.c: where kernel, device tree, initrds and firmware go. */
+/* arm/boot.c: where kernel, device tree, initrds and firmware go. */
 #include "loader_test.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 static u8 file[FILE_SIZE];
 static struct guest g;
-static const struct arm_loader automatic;
+static const struct arm_boot automatic;
 
 /* An initrd of that many bytes: one pattern for all. */
 static u8 *add_initrd(u64 size)
@@ -141,7 +141,7 @@ static void test_several_initrds(void **state)
 
 static struct load_result load_firmware(u64 memory, u64 size, u64 address)
 {
-	const struct arm_loader how = { .firmware_address = address };
+	const struct arm_boot how = { .firmware_address = address };
 
 	guest_destroy(&g);
 	arm_guest_init(&g, memory);

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading a guest: from images that nobody vouches for into guest memory. Nothing here needs KVM,
- * so tests and fuzzers run it over plain buffers.
+ * From images that nobody vouches for to the list of what lies where at the start. boot.c says
+ * where things go, image.c knows the formats of kernels, place.c where images may lie. Nothing here
+ * needs KVM or touches guest memory.
  */
-#ifndef LKVM_ARM_LOADER_H
-#define LKVM_ARM_LOADER_H
+#ifndef LKVM_ARM_BOOT_H
+#define LKVM_ARM_BOOT_H
 
 #include "arm.h"
 #include "lkvm/boot.h"
 #include "lkvm/config.h"
 #include "lkvm/memory.h"
+#include "lkvm/plan.h"
 
-/* What one load works on. Guest RAM is zeroed. */
-struct arm_loader {
+/* What the making of one list works on. */
+struct arm_boot {
 	const struct boot *boot;
-	struct guest_memory *mem;
+	const struct guest_memory *mem; /* where RAM is; its contents are not looked at */
+	struct boot_plan *plan;		/* what is added to */
 	enum kernel_format format;
 	bool aarch32;
 	u64 firmware_address; /* 0: the beginning of RAM */
@@ -23,27 +26,27 @@ struct arm_loader {
 	u64 low, high; /* what the image takes, its zeroes included */
 	u64 fdt;       /* ARM_FDT_MAX bytes for the device tree */
 	u64 initrd, initrd_size;
-	/* Set by arm_load: what is being started, and its role in messages. */
+	/* Set by arm_boot_list: what is being started, and its role in messages. */
 	const struct boot_image *image;
 	const char *what;
 	u64 ram_end; /* of the RAM that begins at ARM_RAM */
 };
 
 /*
- * load.c: load boot->firmware or boot->kernel, and the initrds; choose where the device tree goes.
- * Prints; 0 or -errno.
+ * boot.c: boot->firmware or boot->kernel, and the initrds, into the list; choose where the device
+ * tree goes. Prints; 0 or -errno.
  */
-int arm_load(struct arm_loader *l) __must_check;
+int arm_boot_list(struct arm_boot *b) __must_check;
 
-/* loader.c: what is wrong with the image at hand, in one line. Value: the error. */
-#define loader_error(l, error, ...) boot_image_error((l)->image, (l)->what, (error), __VA_ARGS__)
+/* place.c: what is wrong with the image at hand, in one line. Value: the error. */
+#define boot_error(b, error, ...) boot_image_error((b)->image, (b)->what, (error), __VA_ARGS__)
 /* Is [base, base+size) RAM? Prints how much memory it would take. */
-int arm_loader_check(const struct arm_loader *l, u64 base, u64 size) __must_check;
+int arm_place_check(const struct arm_boot *b, u64 base, u64 size) __must_check;
 /* The whole image at @base, entered at its first byte; it uses @size bytes there. Prints. */
-int arm_loader_raw(struct arm_loader *l, u64 base, u64 size) __must_check;
+int arm_place_raw(struct arm_boot *b, u64 base, u64 size) __must_check;
 
 /* image.c: the kernel, in any of its formats: entry, low and high. Prints. */
-int arm_load_kernel(struct arm_loader *l) __must_check;
+int arm_load_kernel(struct arm_boot *b) __must_check;
 
 /* The header of an Image, as far as loading needs it (booting.rst, 4). */
 struct arm_image {
