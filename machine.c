@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/device.h"
@@ -184,6 +185,8 @@ static int create_vm(struct vm *vm)
 	u64 type;
 	int ret;
 
+	vm->coco = arch_coco(vm->cfg);
+	vm->access_platform = vm->coco;
 	ret = kvm_open(&vm->kvm, vm->cfg->kvm_path);
 	if (ret)
 		return ret;
@@ -193,6 +196,10 @@ static int create_vm(struct vm *vm)
 	ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
 	if (ret)
 		return ret;
+	if (vm->coco && vm->coco->vm_type)
+		ret = vm->coco->vm_type(&vm->kvm, vm->cfg, &type);
+	if (ret)
+		return ret;
 	ret = kvm_create_vm(&vm->kvm, type);
 	if (ret)
 		return ret;
@@ -200,6 +207,10 @@ static int create_vm(struct vm *vm)
 	if (ret)
 		return ret;
 	ret = arch_add_memory(vm);
+	if (ret)
+		return ret;
+	if (vm->coco && vm->coco->memory)
+		ret = vm->coco->memory(vm);
 	if (ret)
 		return ret;
 	ret = kvm_attach_memory(&vm->kvm, &vm->mem);
@@ -227,11 +238,11 @@ static int load(struct machine *m)
 	ret = arch_boot_plan(vm, &m->boot, &plan);
 	if (!ret)
 		ret = boot_plan_check(&plan, &vm->mem);
-	if (!ret)
-		ret = boot_plan_load(&plan, &vm->mem);
-	boot_plan_free(&plan);
 	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
 		ret = arch_vcpu_reset(vm->vcpus[i]);
+	if (!ret)
+		ret = boot_launch(vm, &plan);
+	boot_plan_free(&plan);
 	return ret;
 }
 
@@ -325,6 +336,8 @@ void machine_destroy(struct machine *m)
 		m->console->ops->destroy(m->console);
 	vm_destroy_vcpus(&m->vm);
 	arch_vm_destroy(&m->vm);
+	if (m->vm.coco && m->vm.coco->destroy)
+		m->vm.coco->destroy(&m->vm);
 	vm_destroy(&m->vm);
 	boot_close(&m->boot);
 }
@@ -416,9 +429,9 @@ out:
 
 bool machine_again(const struct machine *m)
 {
-	const struct vm_config *cfg = m->vm.cfg;
+	const struct vm *vm = &m->vm;
 
-	return m->vm.stop == VM_STOP_RESET && cfg->protected && !cfg->no_reboot;
+	return vm->stop == VM_STOP_RESET && vm->coco && !vm->coco->may_reset && !vm->cfg->no_reboot;
 }
 
 int machine_restart(struct machine *m)

@@ -10,12 +10,12 @@
 
 #include "arm.h"
 #include "lkvm/arch.h"
+#include "lkvm/coco.h"
 #include "lkvm/device.h"
 #include "lkvm/fdt.h"
 #include "lkvm/log.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
-#include "pkvm.h"
 
 /* interrupt-controller/arm,gic.yaml, arm,gic-v3.yaml: the first and the third cell. */
 #define GIC_PPI		   1
@@ -28,6 +28,7 @@
 #define MPIDR_AFF3	   0xff00000000ULL
 #define PRIMECELL_CLOCK_HZ 24000000
 #define RNG_SEED_BYTES	   64
+#define POOL_ALIGN	   (2 * MiB)
 /* Nodes of CPUs take most of it: 512 of them about 60 KiB. */
 #define FDT_ROOM ((size_t)ARM_FDT_MAX)
 
@@ -115,6 +116,23 @@ static void describe_memory(const struct vm *vm, struct fdtw *fdt)
 	}
 }
 
+/* Documentation/devicetree/bindings/reserved-memory: the guest chooses the place. */
+static void describe_pool(struct fdtw *fdt, u64 size)
+{
+	fdtw_node(fdt, "reserved-memory");
+	fdtw_u32(fdt, "#address-cells", FDTW_ADDRESS_CELLS);
+	fdtw_u32(fdt, "#size-cells", FDTW_SIZE_CELLS);
+	fdtw_empty(fdt, "ranges");
+	fdtw_node(fdt, "restricted-dma-pool");
+	fdtw_string(fdt, "compatible", "restricted-dma-pool");
+	fdtw_u64(fdt, "size", size);
+	fdtw_u64(fdt, "alignment", POOL_ALIGN);
+	fdtw_u32(fdt, "phandle", ARM_PHANDLE_POOL);
+	fdtw_close(fdt);
+	fdtw_close(fdt);
+	fdt->dma_pool_phandle = ARM_PHANDLE_POOL;
+}
+
 /* arm/cpus.yaml: "reg" is the affinity, in two cells only where it has a third level. */
 static void describe_cpus(const struct vm *vm, struct fdtw *fdt)
 {
@@ -189,8 +207,8 @@ static void describe_machine(struct vm *vm, const struct arm_fdt_input *in, stru
 	describe_root(fdt);
 	describe_chosen(vm, in, fdt);
 	describe_memory(vm, fdt);
-	if (vm->cfg->protected)
-		arm_pkvm_describe(fdt);
+	if (vm->coco && vm->coco->shared_pool)
+		describe_pool(fdt, vm->coco->shared_pool);
 	describe_cpus(vm, fdt);
 	describe_psci(vm, fdt);
 	describe_timer(vm, fdt);

@@ -85,6 +85,11 @@ int arch_check_host(const struct kvm *kvm)
 	return kvm_require(kvm, needed, ARRAY_SIZE(needed));
 }
 
+const struct coco_ops *arch_coco(const struct vm_config *cfg)
+{
+	return NULL;
+}
+
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)
 {
 	*type = 0;

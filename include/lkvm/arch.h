@@ -14,6 +14,7 @@
 
 struct boot;
 struct boot_plan;
+struct coco_ops;
 struct kvm;
 struct vcpu;
 struct vm;
@@ -76,6 +77,8 @@ void arch_config_print(const struct vm_config *cfg, FILE *out);
 int arch_check_host(const struct kvm *kvm) __must_check;
 /* The type argument of KVM_CREATE_VM. Prints what @kvm cannot do of what @cfg asks. */
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type) __must_check;
+/* What makes the guest that @cfg asks for a confidential one (coco.h); NULL: an ordinary guest. */
+const struct coco_ops *arch_coco(const struct vm_config *cfg);
 /* vm->arch, and map guest RAM at its addresses. Prints. */
 int arch_add_memory(struct vm *vm) __must_check;
 /* Base of the window for 64-bit BARs: above all RAM. */

@@ -10,6 +10,7 @@
 #include "lkvm/types.h"
 
 struct boot_plan;
+struct vm;
 struct vm_config;
 
 /* A file, or its decompressed contents in memory. */
@@ -67,6 +68,12 @@ int boot_image_decompress(struct boot_image *img, const char *what, u64 max) __m
  * same way. Prints; 0 or -errno.
  */
 int boot_image_unzboot(struct boot_image *img, const char *what, u64 max) __must_check;
+
+/*
+ * boot/launch.c: give the VM what a checked list says, the firmware of a confidential guest
+ * included. RAM is zeroed, every vcpu was reset. Prints; 0 or -errno.
+ */
+int boot_launch(struct vm *vm, const struct boot_plan *plan) __must_check;
 
 /* boot/initrd.c: the sum of all initrds, each padded to 4 bytes as the kernel's unpacker wants;
  * -EOVERFLOW. */

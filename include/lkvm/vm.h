@@ -16,6 +16,7 @@
 #include "lkvm/memory.h"
 #include "lkvm/types.h"
 
+struct coco_ops;
 struct vm_config;
 struct device;
 struct vcpu;
@@ -49,7 +50,9 @@ enum vm_exit_status {
 
 struct vm {
 	const struct vm_config *cfg;
-	u64 start_ns; /* now_ns() when the machine began to be made */
+	u64 start_ns;		     /* now_ns() when the machine began to be made */
+	const struct coco_ops *coco; /* NULL: an ordinary guest */
+	bool access_platform;	     /* devices reach only what the guest shares with them */
 	struct kvm kvm;
 	struct guest_memory mem;
 	struct bus pio;
