@@ -256,7 +256,7 @@ int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0)
 	return ret < 0 ? ret : 0;
 }
 
-void kvm_close(struct kvm *kvm)
+void kvm_close_vm(struct kvm *kvm)
 {
 	if (kvm->slots) {
 		free(container_of(kvm->slots, struct slot_listener, listener));
@@ -264,8 +264,13 @@ void kvm_close(struct kvm *kvm)
 	}
 	if (kvm->vm_fd >= 0)
 		close(kvm->vm_fd);
+	kvm->vm_fd = -1;
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	kvm_close_vm(kvm);
 	if (kvm->sys_fd >= 0)
 		close(kvm->sys_fd);
-	kvm->vm_fd = -1;
 	kvm->sys_fd = -1;
 }

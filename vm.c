@@ -99,6 +99,20 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 	return ret;
 }
 
+/* No process has memory there: whoever touches it crashes, instead of finding what is not. */
+#define NOWHERE ((void *)(1ULL << 63))
+
+int vm_sketch_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
+{
+	char text[32];
+	int ret = memory_add_borrowed(&vm->mem, gpa, size, NOWHERE, 0, name);
+
+	if (ret)
+		err("memory: %s at 0x%llx: %s", format_size(size, text, sizeof(text)), gpa,
+		    strerror(-ret));
+	return ret;
+}
+
 /* Backwards: a device goes before what it hangs on. */
 void vm_destroy_devices(struct vm *vm)
 {
@@ -127,12 +141,19 @@ void vm_destroy_vcpus(struct vm *vm)
 	vm->nr_vcpus = 0;
 }
 
-void vm_destroy(struct vm *vm)
+void vm_clear(struct vm *vm)
 {
 	vm_destroy_devices(vm);
 	vm_destroy_vcpus(vm);
 	irq_destroy(&vm->irqs);
 	memory_destroy(&vm->mem);
+	kvm_close_vm(&vm->kvm);
+	vm->ending = false;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	vm_clear(vm);
 	bus_destroy(&vm->pio);
 	bus_destroy(&vm->mmio);
 	event_loop_destroy(&vm->loop);

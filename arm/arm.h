@@ -97,6 +97,8 @@ int arm_translate(const struct arm_mmu *mmu, const struct guest_memory *mem, u64
  */
 int arm_gic_init(struct vm *vm) __must_check;
 int arm_gic_finish(struct vm *vm) __must_check;
+/* Without KVM: the kind and its places alone; a GICv3 with ITS where none is asked for. */
+void arm_gic_sketch(struct vm *vm);
 void arm_gic_describe(struct vm *vm, struct fdtw *fdt);
 void arm_gic_destroy(struct vm *vm);
 /* gic-reset.c: the device that brings the controller back to its power-on state at a reset; with a
@@ -118,6 +120,8 @@ int arm_gicv2m_gsi(u64 base, u64 addr, u32 data);
  */
 int arm_cpu_check(const struct vm_config *cfg) __must_check;
 int arm_cpu_init(struct vm *vm) __must_check;
+/* Without KVM: the features that the device tree tells of. */
+int arm_cpu_sketch(struct vm *vm) __must_check;
 int arm_cpu_finish(struct vcpu *vcpu) __must_check;
 int arm_cpu_late(struct vm *vm) __must_check;
 void arm_cpu_describe(struct vm *vm, struct fdtw *fdt);

@@ -133,18 +133,29 @@ static void describe_pool(struct fdtw *fdt, u64 size)
 	fdt->dma_pool_phandle = ARM_PHANDLE_POOL;
 }
 
+/*
+ * Where no vcpu was made: as KVM numbers them, 16 in the lowest level and 256 in the next (Linux
+ * arch/arm64/kvm/sys_regs.c, reset_mpidr).
+ */
+static u64 affinity_of(const struct vm *vm, u32 i)
+{
+	if (i < vm->nr_vcpus)
+		return vm->vcpus[i]->arch->mpidr & MPIDR_AFFINITY;
+	return (i & 0xf) | (u64)(i >> 4 & 0xff) << 8 | (u64)(i >> 12 & 0xff) << 16;
+}
+
 /* arm/cpus.yaml: "reg" is the affinity, in two cells only where it has a third level. */
 static void describe_cpus(const struct vm *vm, struct fdtw *fdt)
 {
 	bool wide = false;
 
-	for (u32 i = 0; i < vm->nr_vcpus; i++)
-		wide |= vm->vcpus[i]->arch->mpidr & MPIDR_AFF3;
+	for (u32 i = 0; i < vm->cfg->cpus; i++)
+		wide |= affinity_of(vm, i) & MPIDR_AFF3;
 	fdtw_node(fdt, "cpus");
 	fdtw_u32(fdt, "#address-cells", wide ? 2 : 1);
 	fdtw_u32(fdt, "#size-cells", 0);
-	for (u32 i = 0; i < vm->nr_vcpus; i++) {
-		u64 affinity = vm->vcpus[i]->arch->mpidr & MPIDR_AFFINITY;
+	for (u32 i = 0; i < vm->cfg->cpus; i++) {
+		u64 affinity = affinity_of(vm, i);
 
 		fdtw_node(fdt, "cpu@%llx", affinity);
 		fdtw_string(fdt, "device_type", "cpu");

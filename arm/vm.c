@@ -68,7 +68,7 @@ int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)
 	return -EINVAL;
 }
 
-int arch_add_memory(struct vm *vm)
+static void init_arch(struct vm *vm)
 {
 	struct arm_map map;
 
@@ -79,7 +79,24 @@ int arch_add_memory(struct vm *vm)
 	vm->arch->ipa_bits = map.ipa_bits;
 	vm->arch->ram_end = map.ram_end;
 	vm->arch->pci_mem64_base = map.pci_mem64_base;
+}
+
+int arch_add_memory(struct vm *vm)
+{
+	init_arch(vm);
 	return vm_add_ram(vm, ARM_RAM, vm->cfg->memory, "ram");
+}
+
+int arch_sketch(struct vm *vm)
+{
+	int ret;
+
+	init_arch(vm);
+	ret = arm_cpu_sketch(vm);
+	if (ret)
+		return ret;
+	arm_gic_sketch(vm);
+	return vm_sketch_ram(vm, ARM_RAM, vm->cfg->memory, "ram");
 }
 
 u64 arch_pci_mem64_base(const struct vm *vm)

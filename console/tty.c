@@ -69,6 +69,18 @@ void tty_forget_raw(void)
 		log_set_raw_terminal(false);
 }
 
+void tty_obey_interrupt(char key)
+{
+	struct termios modes;
+
+	if (!atomic_load(&tty.raw) || !tty_foreground(tty.fd) || tcgetattr(tty.fd, &modes) < 0)
+		return;
+	modes.c_lflag |= ISIG;
+	modes.c_cc[VINTR] = key ? (cc_t)key : tty.saved.c_cc[VINTR];
+	modes.c_cc[VQUIT] = modes.c_cc[VSUSP] = _POSIX_VDISABLE;
+	tcsetattr(tty.fd, TCSANOW, &modes);
+}
+
 bool tty_is_raw(void)
 {
 	return atomic_load(&tty.raw);

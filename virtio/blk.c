@@ -291,10 +291,7 @@ static void blk_reset(struct virtio_device *vdev)
 
 static void blk_destroy(struct virtio_device *vdev)
 {
-	struct virtio_blk *blk = to_blk(vdev);
-
-	blk->disk->ops->close(blk->disk);
-	free(blk);
+	free(to_blk(vdev));
 }
 
 static const struct virtio_ops blk_ops = {
@@ -359,20 +356,13 @@ int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index, struct virtio_de
 	return 0;
 }
 
-int virtio_blk_create(struct vm *vm, const struct disk_config *cfg, u32 index)
+int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index)
 {
 	struct virtio_device *vdev;
-	struct disk *disk;
-	int ret;
+	int ret = virtio_blk_new(vm, disk, index, &vdev);
 
-	ret = disk_open(cfg, &disk);
 	if (ret)
 		return ret;
-	ret = virtio_blk_new(vm, disk, index, &vdev);
-	if (ret) {
-		disk->ops->close(disk);
-		return ret;
-	}
 	ret = virtio_attach(vdev);
 	if (ret) {
 		virtio_fini(vdev);

@@ -470,10 +470,7 @@ static void net_config_read(struct virtio_device *vdev, u32 offset, void *buf, u
 
 static void net_destroy(struct virtio_device *vdev)
 {
-	struct virtio_net *net = to_net(vdev);
-
-	net->nb->ops->close(net->nb);
-	free(net);
+	free(to_net(vdev));
 }
 
 static const struct virtio_ops net_ops = {
@@ -524,53 +521,13 @@ int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 i
 	return 0;
 }
 
-static u64 hash_bytes(u64 h, const void *data, size_t len)
-{
-	/* FNV-1a, 64 bits */
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ ((const u8 *)data)[i]) * 0x100000001b3ULL;
-	return h;
-}
-
-/* An address that is the same each time that this host runs a VM of this name, and that another
- * host's VM of the same name does not have. */
-static void make_mac(const struct vm_config *cfg, u32 index, u8 mac[6])
-{
-	u64 h = 0xcbf29ce484222325ULL;
-	char id[64] = "";
-	FILE *f = fopen("/etc/machine-id", "re");
-
-	if (f) {
-		h = hash_bytes(h, id, fread(id, 1, sizeof(id), f));
-		fclose(f);
-	}
-	if (cfg->name)
-		h = hash_bytes(h, cfg->name, strlen(cfg->name));
-	h = hash_bytes(h, &index, sizeof(index));
-	put_le(mac, 6, h ^ h >> 48);
-	/* Locally administered, no group address (IEEE 802, 8.2). */
-	mac[0] = (u8)((mac[0] & 0xfc) | 0x02);
-}
-
-int virtio_net_create(struct vm *vm, const struct net_config *cfg, u32 index)
+int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 index)
 {
 	struct virtio_device *vdev;
-	struct net_backend *nb;
-	u8 mac[6];
-	int ret;
+	int ret = virtio_net_new(vm, nb, mac, index, &vdev);
 
-	if (cfg->has_guest_mac)
-		memcpy(mac, cfg->guest_mac, sizeof(mac));
-	else
-		make_mac(vm->cfg, index, mac);
-	ret = net_backend_open(cfg, &nb);
 	if (ret)
 		return ret;
-	ret = virtio_net_new(vm, nb, mac, index, &vdev);
-	if (ret) {
-		nb->ops->close(nb);
-		return ret;
-	}
 	ret = virtio_attach(vdev);
 	if (ret) {
 		virtio_fini(vdev);

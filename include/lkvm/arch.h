@@ -81,6 +81,12 @@ int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type) 
 const struct coco_ops *arch_coco(const struct vm_config *cfg);
 /* vm->arch, and map guest RAM at its addresses. Prints. */
 int arch_add_memory(struct vm *vm) __must_check;
+/*
+ * Instead of arch_add_memory, arch_vm_init and the making of vcpus, for a machine that is only
+ * described and has no KVM: vm->arch, RAM that is not mapped, the interrupt controller as the
+ * description tells of it. Where the host would choose, it takes the newest kind. Prints.
+ */
+int arch_sketch(struct vm *vm) __must_check;
 /* Base of the window for 64-bit BARs: above all RAM. */
 u64 arch_pci_mem64_base(const struct vm *vm);
 /* After KVM_CREATE_VM, before any vcpu: interrupt controllers and the like. Prints. */

@@ -38,6 +38,8 @@ struct kvm_need {
 int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n) __must_check;
 /* KVM_ENABLE_CAP on the VM; 0 or -errno, prints nothing. */
 int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0) __must_check;
+/* Close the VM alone, or all. Safe when there is none. */
+void kvm_close_vm(struct kvm *kvm);
 void kvm_close(struct kvm *kvm);
 
 /* ioctl that retries EINTR and returns its value or -errno. Not for KVM_RUN. */

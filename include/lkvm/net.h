@@ -35,6 +35,12 @@ struct net_backend {
  * (ops->close). */
 int net_backend_open(const struct net_config *cfg, struct net_backend **out) __must_check;
 
+/*
+ * net/mac.c: an address for device @index of the VM @name (may be NULL) that is the same each time
+ * that this host runs it, and that another host's VM of the same name does not have.
+ */
+void net_make_mac(const char *name, u32 index, u8 mac[6]);
+
 /* net/loopback.c: a network that gives back every packet, in order; for NET_LOOPBACK. */
 int net_loopback_open(struct net_backend **out) __must_check;
 

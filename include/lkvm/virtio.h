@@ -148,21 +148,18 @@ void virtio_device_reset(struct virtio_device *vdev);
 int virtio_pci_attach(struct virtio_device *vdev) __must_check;
 int virtio_mmio_attach(struct virtio_device *vdev) __must_check;
 
-/* The devices. Each opens its backend, prints what is wrong, and leaves nothing behind on failure.
- */
-struct disk_config;
-struct net_config;
+/* The devices, over back ends that they borrow: whoever opened one closes it after the device is
+ * gone. Each prints what is wrong, and leaves nothing behind on failure. */
 struct console;
-int virtio_blk_create(struct vm *vm, const struct disk_config *cfg, u32 index) __must_check;
-int virtio_net_create(struct vm *vm, const struct net_config *cfg, u32 index) __must_check;
-int virtio_console_create(struct vm *vm, struct console *con) __must_check;
-int virtio_rng_create(struct vm *vm) __must_check;
-/*
- * The same without a transport, over a backend that the caller opened and that the device takes
- * only on success: what the functions above do before virtio_attach, and what unit tests use.
- */
 struct disk;
 struct net_backend;
+int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index) __must_check;
+int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6],
+		      u32 index) __must_check;
+int virtio_console_create(struct vm *vm, struct console *con) __must_check;
+int virtio_rng_create(struct vm *vm) __must_check;
+/* The same without a transport: what the functions above do before virtio_attach, and what unit
+ * tests use. */
 int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index,
 		   struct virtio_device **out) __must_check;
 int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 index,

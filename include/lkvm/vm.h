@@ -83,12 +83,19 @@ int vm_init(struct vm *vm, const struct vm_config *cfg) __must_check;
 /* Destroy devices in reverse order, vcpus, memory, KVM. Safe on a half-made VM; all threads must
  * have ended. */
 void vm_destroy(struct vm *vm);
+/*
+ * Back to what vm_init and kvm_open made: loop, buses and /dev/kvm stay, so that a VM can be made
+ * anew. All threads must have ended.
+ */
+void vm_clear(struct vm *vm);
 
 /*
  * Map @size bytes of guest RAM at @gpa, in huge pages where the configuration names a hugetlbfs.
  * For arch_add_memory. Prints; 0 or -errno.
  */
 int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name) __must_check;
+/* The same without memory behind it: for arch_sketch. */
+int vm_sketch_ram(struct vm *vm, u64 gpa, u64 size, const char *name) __must_check;
 /* Only a part (vcpu threads must have ended); vm_destroy does what is left of them. */
 void vm_destroy_devices(struct vm *vm);
 void vm_destroy_vcpus(struct vm *vm);

@@ -127,9 +127,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	u8 how = fz_u8(&f);
 	struct virtio_device *vdev;
 	static struct fv d;
+	struct disk *disk;
 
 	fv_begin(&d, how & 1);
-	fz_check(!virtio_blk_new(&d.v.vm, open_disk(how & 2, how & 4), 0, &vdev));
+	disk = open_disk(how & 2, how & 4);
+	fz_check(!virtio_blk_new(&d.v.vm, disk, 0, &vdev));
 	fv_run(&d, vdev, &f, own);
+	disk->ops->close(disk);
 	return 0;
 }

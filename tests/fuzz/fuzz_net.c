@@ -187,5 +187,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	};
 	fz_check(!virtio_net_new(&d.v.vm, &net.nb, mac, 0, &vdev));
 	fv_run(&d, vdev, &f, own);
+	mem_close(&net.nb);
 	return 0;
 }

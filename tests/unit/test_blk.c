@@ -85,9 +85,18 @@ static const struct disk_ops mem_ops = {
 	.close = mem_close,
 };
 
+/* The device borrows the disk of the test that runs. */
+static struct mem_disk *borrowed;
+
+static void stop(struct rig *r)
+{
+	rig_stop(r);
+	mem_close(&borrowed->disk);
+}
+
 static struct mem_disk *start(struct rig *r, bool readonly, u64 without)
 {
-	struct mem_disk *m = xcalloc(1, sizeof(*m));
+	struct mem_disk *m = borrowed = xcalloc(1, sizeof(*m));
 	struct virtio_device *vdev;
 
 	rig_init(r);
@@ -154,7 +163,7 @@ static void test_read_write(void **state)
 	assert_int_equal(request(&r, VIRTIO_BLK_T_GET_ID, 0, 20, true, &used), VIRTIO_BLK_S_OK);
 	assert_int_equal(used, 21);
 	assert_string_equal(rig_ptr(&r, DATA), "lkvm-disk0");
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* 2.7.4: what the buffers mean does not depend on where they are cut. */
@@ -208,7 +217,7 @@ static void test_framing(void **state)
 	assert_int_equal(*(u8 *)rig_ptr(&r, STATUS), VIRTIO_BLK_S_OK);
 	assert_int_equal(m->bytes[0], 0x42);
 	assert_int_equal(m->bytes[511], 0x42);
-	rig_stop(&r);
+	stop(&r);
 }
 
 static void test_refused(void **state)
@@ -246,7 +255,7 @@ static void test_refused(void **state)
 					 cases[i].in, NULL),
 				 cases[i].status);
 	assert_true(rig_live(&r));
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* Requests that cannot be answered break the device, and a reset mends it. */
@@ -270,7 +279,7 @@ static void test_no_header_or_status(void **state)
 		rig_start(&r, vdev, 0);
 		assert_int_equal(request(&r, VIRTIO_BLK_T_IN, 0, 512, true, NULL), VIRTIO_BLK_S_OK);
 	}
-	rig_stop(&r);
+	stop(&r);
 }
 
 static void test_readonly(void **state)
@@ -283,7 +292,7 @@ static void test_readonly(void **state)
 	assert_int_equal(request(&r, VIRTIO_BLK_T_OUT, 0, 512, false, NULL), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(request(&r, VIRTIO_BLK_T_FLUSH, 0, 0, false, NULL), VIRTIO_BLK_S_OK);
 	assert_int_equal(m->flushes, 0);
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* ENOSPC and EIO: the guest sees an I/O error, the user one line, and the device lives on. */
@@ -310,7 +319,7 @@ static void test_host_errors(void **state)
 	assert_int_equal(request(&r, VIRTIO_BLK_T_IN, 8, 512, true, NULL), VIRTIO_BLK_S_UNSUPP);
 	m->fail = 0;
 	assert_int_equal(request(&r, VIRTIO_BLK_T_IN, 8, 512, true, NULL), VIRTIO_BLK_S_OK);
-	rig_stop(&r);
+	stop(&r);
 }
 
 static u8 ranges(struct rig *r, u32 type, unsigned int n,
@@ -348,11 +357,11 @@ static void test_ranges(void **state)
 	assert_int_equal(ranges(&r, dc, 1, segs), VIRTIO_BLK_S_IOERR);
 	segs[0].num_sectors = ~0u;
 	assert_int_equal(ranges(&r, wz, 1, segs), VIRTIO_BLK_S_IOERR);
-	rig_stop(&r);
+	stop(&r);
 	m = start(&r, false, BIT_ULL(VIRTIO_BLK_F_DISCARD));
 	assert_int_equal(ranges(&r, dc, 1, segs + 1), VIRTIO_BLK_S_UNSUPP);
 	assert_int_equal(m->discards, 0);
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* Without FLUSH, or when the driver wants it so, a finished write is on the medium. */
@@ -366,7 +375,7 @@ static void test_cache_modes(void **state)
 
 	request(&r, VIRTIO_BLK_T_OUT, 0, 512, false, NULL);
 	assert_int_equal(m->flushes, 1);
-	rig_stop(&r);
+	stop(&r);
 	m = start(&r, false, 0);
 	virtio_config_read(r.vdev, wce, &now, 1);
 	assert_int_equal(now, 1);
@@ -379,7 +388,7 @@ static void test_cache_modes(void **state)
 	virtio_set_status(r.vdev, 0);
 	virtio_config_read(r.vdev, wce, &now, 1);
 	assert_int_equal(now, 1);
-	rig_stop(&r);
+	stop(&r);
 }
 
 static void test_config(void **state)
@@ -394,7 +403,7 @@ static void test_config(void **state)
 	assert_int_equal(cfg.physical_block_exp, 3);
 	assert_int_equal(le32_to_cpu(cfg.seg_max), 254);
 	assert_int_equal(le32_to_cpu(cfg.discard_sector_alignment), 8);
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* Many requests in one notification: one interrupt for each batch, and none is lost. */
@@ -411,7 +420,7 @@ static void test_batch(void **state)
 	for (int i = 0; i < 30; i++)
 		assert_true(rig_used(&r, 0, NULL) >= 0);
 	assert_int_equal(r.queue_irqs[0], 1);
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* Random chains of random buffers with half-sane headers: whatever comes, lkvm lives. */
@@ -446,7 +455,7 @@ static void test_fuzz(void **state)
 		if (!rig_live(&r))
 			rig_start(&r, vdev, virtio_offered(vdev));
 	}
-	rig_stop(&r);
+	stop(&r);
 }
 
 int main(void)

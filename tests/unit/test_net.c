@@ -67,9 +67,18 @@ static const struct net_backend_ops sock_ops = {
 
 static const u8 mac[6] = { 2, 0, 0, 1, 2, 3 };
 
+/* The device borrows the network of the test that runs. */
+static struct sock_net *borrowed;
+
+static void stop(struct rig *r)
+{
+	rig_stop(r);
+	sock_close(&borrowed->nb);
+}
+
 static struct sock_net *start(struct rig *r, u64 without)
 {
-	struct sock_net *s = xcalloc(1, sizeof(*s));
+	struct sock_net *s = borrowed = xcalloc(1, sizeof(*s));
 	struct virtio_device *vdev;
 	int fds[2], room = MiB;
 
@@ -135,7 +144,7 @@ static void test_config(void **state)
 	assert_memory_equal(cfg.mac, mac, 6);
 	assert_int_equal(le16_to_cpu(cfg.status), VIRTIO_NET_S_LINK_UP);
 	assert_int_equal(le16_to_cpu(cfg.mtu), 9000);
-	rig_stop(&r);
+	stop(&r);
 }
 
 static void test_send(void **state)
@@ -155,7 +164,7 @@ static void test_send(void **state)
 		assert_int_equal(recv(s->peer, got, sizeof(got), 0), 612);
 		assert_memory_equal(got, sent, 612);
 	}
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* Packets without header, of no length and of any length are dropped; the device lives. */
@@ -178,7 +187,7 @@ static void test_send_bad(void **state)
 	}
 	assert_int_equal(recv(s->peer, got, sizeof(got), 0), -1);
 	assert_true(rig_live(&r));
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* A full backend: the packet waits, and everything arrives in order when the reader reads. */
@@ -207,7 +216,7 @@ static void test_send_full(void **state)
 		wait_used(&r, TX, NULL);
 		back++;
 	}
-	rig_stop(&r);
+	stop(&r);
 }
 
 static void check_received(struct rig *r, const u8 *sent, size_t len, const struct rig_buf *bufs,
@@ -253,7 +262,7 @@ static void test_receive(void **state)
 	fill(sent, sizeof(sent), 9);
 	assert_int_equal(send(s->peer, sent, sizeof(sent), 0), sizeof(sent));
 	check_received(&r, sent, sizeof(sent), &buf, 1);
-	rig_stop(&r);
+	stop(&r);
 }
 
 static u8 big[BIG];
@@ -284,7 +293,7 @@ static void test_mergeable(void **state)
 		assert_int_equal(idx, n);
 		check_received(&r, big, sizeof(big), bufs, n);
 	}
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* What rx_push stands on: nothing is visible before the last of them. */
@@ -312,7 +321,7 @@ static void test_push_later(void **state)
 		assert_int_equal(rig_used(&r, RX, &len), i);
 		assert_int_equal(len, 10 + i);
 	}
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* The guest is short of buffers when a long packet comes: it is whole in the end. */
@@ -336,7 +345,7 @@ static void test_mergeable_late_buffers(void **state)
 		rig_notify(&r, RX);
 	}
 	check_received(&r, big, sizeof(big), bufs, (sizeof(big) + 1525) / 1526);
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* Without mergeable buffers a packet that does not fit is dropped, not cut. */
@@ -354,7 +363,7 @@ static void test_too_long(void **state)
 	assert_int_equal(send(s->peer, big, 1527, 0), 1527);
 	assert_int_equal(send(s->peer, sent, sizeof(sent), 0), sizeof(sent));
 	check_received(&r, sent, sizeof(sent), &buf, 1);
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* Buffers so small that a packet never fits: it is dropped, the next one passes. */
@@ -375,7 +384,7 @@ static void test_tiny_buffers(void **state)
 	assert_int_equal(send(s->peer, big, 5000, 0), 5000);
 	assert_int_equal(send(s->peer, sent, sizeof(sent), 0), sizeof(sent));
 	check_received(&r, sent, sizeof(sent), bufs, 3);
-	rig_stop(&r);
+	stop(&r);
 }
 
 static void test_bad_receive_buffers(void **state)
@@ -398,7 +407,7 @@ static void test_bad_receive_buffers(void **state)
 	rig_add(&r, RX, &out, 1);
 	rig_notify(&r, RX);
 	assert_true(vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
-	rig_stop(&r);
+	stop(&r);
 }
 
 static double cpu_seconds(void)
@@ -423,7 +432,7 @@ static void test_no_busy_loop(void **state)
 	before = cpu_seconds();
 	usleep(300000);
 	assert_true(cpu_seconds() - before < 0.1);
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* The interface is removed: link down, an interrupt, no busy loop, sending goes nowhere. */
@@ -454,7 +463,7 @@ static void test_gone(void **state)
 	usleep(200000);
 	assert_true(cpu_seconds() - before < 0.1);
 	rig_start(&r, r.vdev, 0);
-	rig_stop(&r);
+	stop(&r);
 }
 
 static u8 ctrl(struct rig *r, u8 class, u8 cmd, u64 offloads, u32 len)
@@ -499,7 +508,7 @@ static void test_control(void **state)
 	assert_int_equal(ctrl(&r, 5, 1, csum, 8), VIRTIO_NET_ERR);
 	assert_int_equal(ctrl(&r, 0, 0, 1, 1), VIRTIO_NET_ERR);
 	assert_int_equal(s->sets, 0);
-	rig_stop(&r);
+	stop(&r);
 }
 
 /* A reset in the middle of everything forgets buffers and packets of the last driver. */
@@ -523,7 +532,7 @@ static void test_reset(void **state)
 		send(s->peer, sent, sizeof(sent), 0);
 		check_received(&r, sent, sizeof(sent), &buf, 1);
 	}
-	rig_stop(&r);
+	stop(&r);
 }
 
 static void test_fuzz(void **state)
@@ -556,7 +565,7 @@ static void test_fuzz(void **state)
 		if (!rig_live(&r) || round % 200 == 199)
 			rig_start(&r, r.vdev, rig_rand(&seed) % 2 ? virtio_offered(r.vdev) : 0);
 	}
-	rig_stop(&r);
+	stop(&r);
 }
 
 int main(void)

@@ -13,6 +13,7 @@
 #include "lkvm/device.h"
 #include "lkvm/fdt.h"
 #include "lkvm/hw.h"
+#include "lkvm/pci.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/virtio.h"
 #include "lkvm/vm.h"
@@ -86,7 +87,7 @@ static void add_devices(void)
 	assert_int_equal(arm_add_fixed_devices(&rig->vm), 0);
 	assert_int_equal(serial_create(&rig->vm, &arch_platform.serial, 0, NULL), 0);
 	if (rig->cfg.transport == TRANSPORT_PCI)
-		assert_int_equal(pci_host_create(&rig->vm, &arch_platform.pci), 0);
+		assert_int_equal(pci_host_add(&rig->vm, &arch_platform.pci, 16 * GiB), 0);
 	assert_int_equal(virtio_rng_create(&rig->vm), 0);
 }
 

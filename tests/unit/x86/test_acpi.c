@@ -14,6 +14,7 @@
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
+#include "lkvm/pci.h"
 #include "lkvm/plan.h"
 #include "lkvm/vm.h"
 
@@ -53,7 +54,7 @@ static void machine(struct fixture *f, u32 cpus, bool pci, bool split)
 	assert_int_equal(pvpanic_create(&f->vm, &p->pvpanic), 0);
 	assert_int_equal(debug_exit_create(&f->vm, &p->debug_exit), 0);
 	if (pci)
-		assert_int_equal(pci_host_create(&f->vm, &p->pci), 0);
+		assert_int_equal(pci_host_add(&f->vm, &p->pci, X86_PCI_MEM64_SIZE), 0);
 }
 
 static void machine_end(struct fixture *f)
