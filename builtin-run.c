@@ -60,7 +60,7 @@ int cmd_run_main(const struct command *cmd, int argc, char **argv)
 		status = fflush(stdout) ? 1 : 0;
 		goto out;
 	}
-	if (cfg.dump_dtb)
+	if (cfg.dump_dtb || cfg.dump_boot)
 		status = machine_describe(&cfg) ? EXIT_FAILURE : EXIT_SUCCESS;
 	else
 		status = run_machine(&cfg, &sig);
