@@ -187,8 +187,6 @@ void machine_close(struct machine *m)
 {
 	struct machine_open *open = &m->open;
 
-	if (open->console)
-		open->console->ops->destroy(open->console);
 	if (open->signals.fd >= 0) {
 		event_del(&open->signals);
 		close(open->signals.fd);
@@ -201,6 +199,9 @@ void machine_close(struct machine *m)
 	free(open->nets);
 	free(open->disks);
 	boot_close(&open->boot);
+	/* Last: as long as anything is slow, Ctrl-A x may be typed again. */
+	if (open->console)
+		open->console->ops->destroy(open->console);
 	memset(open, 0, sizeof(*open));
 	open->signals.fd = -1;
 }
