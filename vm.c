@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <sys/vfs.h>
 
-#include "lkvm/arch.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/log.h"
@@ -32,7 +31,7 @@ int vm_init(struct vm *vm, const struct vm_config *cfg)
 	ret = event_loop_init(&vm->loop, "main");
 	if (ret)
 		goto fail;
-	ret = bus_init(&vm->pio, "pio", arch_platform.pio_limit);
+	ret = bus_init(&vm->pio, "pio", VM_PIO_LIMIT);
 	if (ret)
 		goto fail;
 	ret = bus_init(&vm->mmio, "mmio", ~0ULL);

@@ -2,7 +2,7 @@
 /*
  * What the files of arm/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, reg.c, exit.c,
  * dump.c. The interrupt controller: gic.c, gicv2m.c. The CPU model: cpu.c, psci.c, pvtime.c.
- * Loading and description: boot.c, place.c, image.c, fdt.c.
+ * Loading and description: boot.c, image.c, fdt.c.
  */
 #ifndef LKVM_ARM_H
 #define LKVM_ARM_H
@@ -14,6 +14,7 @@
 #include "lkvm/plan.h"
 #include "lkvm/types.h"
 
+struct boot_fdt_input;
 struct fdtw;
 struct guest_memory;
 struct kvm;
@@ -154,12 +155,7 @@ enum { ARM_PHANDLE_GIC = 1, ARM_PHANDLE_MSI, ARM_PHANDLE_CLOCK, ARM_PHANDLE_POOL
  * fdt.c: the device tree of the machine, deterministic: the same bytes for the same configuration.
  * The caller frees *blob. Prints.
  */
-struct arm_fdt_input {
-	u64 initrd; /* address; size 0: none */
-	u64 initrd_size;
-	const char *cmdline; /* NULL: none */
-};
-int arm_fdt_build(struct vm *vm, const struct arm_fdt_input *in, void **blob,
+int arm_fdt_build(struct vm *vm, const struct boot_fdt_input *in, void **blob,
 		  size_t *len) __must_check;
 /* "interrupts" of private peripheral interrupts, by their interrupt ids: level, active high. */
 void arm_fdt_ppis(const struct vm *vm, struct fdtw *fdt, const u32 *intids, size_t n);

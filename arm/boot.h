@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From images that nobody vouches for to the list of what lies where at the start. boot.c says
- * where things go, image.c knows the formats of kernels, place.c where images may lie. Nothing here
+ * where things go, image.c knows the formats of kernels. Nothing here
  * needs KVM or touches guest memory.
  */
 #ifndef LKVM_ARM_BOOT_H
 #define LKVM_ARM_BOOT_H
 
 #include "arm.h"
-#include "lkvm/boot.h"
+#include "lkvm/boot-fdt.h"
 #include "lkvm/config.h"
 #include "lkvm/memory.h"
 #include "lkvm/plan.h"
@@ -21,15 +21,7 @@ struct arm_boot {
 	enum kernel_format format;
 	bool aarch32;
 	u64 firmware_address; /* 0: the beginning of RAM */
-	/* Result. */
-	u64 entry;
-	u64 low, high; /* what the image takes, its zeroes included */
-	u64 fdt;       /* ARM_FDT_MAX bytes for the device tree */
-	u64 initrd, initrd_size;
-	/* Set by arm_boot_list: what is being started, and its role in messages. */
-	const struct boot_image *image;
-	const char *what;
-	u64 ram_end; /* of the RAM that begins at ARM_RAM */
+	struct boot_place at; /* the result; ARM_FDT_MAX bytes for the device tree */
 };
 
 /*
@@ -38,24 +30,7 @@ struct arm_boot {
  */
 int arm_boot_list(struct arm_boot *b) __must_check;
 
-/* place.c: what is wrong with the image at hand, in one line. Value: the error. */
-#define boot_error(b, error, ...) boot_image_error((b)->image, (b)->what, (error), __VA_ARGS__)
-/* Is [base, base+size) RAM? Prints how much memory it would take. */
-int arm_place_check(const struct arm_boot *b, u64 base, u64 size) __must_check;
-/* The whole image at @base, entered at its first byte; it uses @size bytes there. Prints. */
-int arm_place_raw(struct arm_boot *b, u64 base, u64 size) __must_check;
-
 /* image.c: the kernel, in any of its formats: entry, low and high. Prints. */
 int arm_load_kernel(struct arm_boot *b) __must_check;
-
-/* The header of an Image, as far as loading needs it (booting.rst, 4). */
-struct arm_image {
-	u64 text_offset; /* from a 2 MiB boundary to where the image goes */
-	u64 size;	 /* that it takes in memory */
-	u64 flags;
-};
-#define ARM_IMAGE_BIG_ENDIAN BIT_ULL(0)
-/* 0; -ENOEXEC: not such an image. */
-int arm_image_parse(const struct boot_image *img, struct arm_image *out) __must_check;
 
 #endif

@@ -21,7 +21,6 @@ const struct arch_platform arch_platform = {
 	.default_console = "ttyS0",
 	.irqchip_names = irqchip_names_x86,
 	.kernel_format_names = kernel_format_names_x86,
-	.pio_limit = 0x10000,
 	.serial = {
 		.pio = true,
 		.base = X86_PORT_COM1,

@@ -51,7 +51,6 @@ struct arch_platform {
 	const char *default_console;	  /* "ttyS0": for console= with --console serial */
 	const char *const *irqchip_names; /* of config.irqchip, by position */
 	const char *const *kernel_format_names; /* of config.kernel_format */
-	u64 pio_limit;				/* 65536 where port I/O exists, else 0 */
 	struct arch_place serial;
 	u32 serial_reg_shift;
 	bool pvpanic_pci; /* pvpanic is a PCI function, where there is PCI, and has no place */

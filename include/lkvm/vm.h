@@ -48,6 +48,9 @@ enum vm_exit_status {
 	EXIT_UNKNOWN_EXIT = 104,
 };
 
+/* Ports have 16 bits wherever there are any. */
+#define VM_PIO_LIMIT 0x10000ULL
+
 struct vm {
 	const struct vm_config *cfg;
 	u64 start_ns;		     /* now_ns() when the machine began to be made */

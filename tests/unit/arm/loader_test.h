@@ -78,17 +78,18 @@ static inline void assert_refused(struct load_result r, int error, const char *p
 /* All that a load that succeeded placed is RAM, and nothing lies over another. */
 static inline void assert_placed(const struct guest *g, const struct arm_boot *l)
 {
-	assert_true(memory_is_ram(&g->mem, l->low, l->high - l->low));
-	assert_true(l->low >= ARM_RAM);
-	assert_true(l->entry >= l->low && l->entry < l->high);
-	assert_true(memory_is_ram(&g->mem, l->fdt, ARM_FDT_MAX));
-	assert_int_equal(l->fdt % (2 * MiB), 0);
-	assert_false(ranges_overlap(l->low, l->high - l->low, l->fdt, ARM_FDT_MAX));
-	if (!l->initrd_size)
+	assert_true(memory_is_ram(&g->mem, l->at.low, l->at.high - l->at.low));
+	assert_true(l->at.low >= ARM_RAM);
+	assert_true(l->at.entry >= l->at.low && l->at.entry < l->at.high);
+	assert_true(memory_is_ram(&g->mem, l->at.fdt, ARM_FDT_MAX));
+	assert_int_equal(l->at.fdt % (2 * MiB), 0);
+	assert_false(ranges_overlap(l->at.low, l->at.high - l->at.low, l->at.fdt, ARM_FDT_MAX));
+	if (!l->at.initrd_size)
 		return;
-	assert_true(memory_is_ram(&g->mem, l->initrd, l->initrd_size));
-	assert_false(ranges_overlap(l->low, l->high - l->low, l->initrd, l->initrd_size));
-	assert_false(ranges_overlap(l->fdt, ARM_FDT_MAX, l->initrd, l->initrd_size));
+	assert_true(memory_is_ram(&g->mem, l->at.initrd, l->at.initrd_size));
+	assert_false(
+		ranges_overlap(l->at.low, l->at.high - l->at.low, l->at.initrd, l->at.initrd_size));
+	assert_false(ranges_overlap(l->at.fdt, ARM_FDT_MAX, l->at.initrd, l->at.initrd_size));
 }
 
 /* The header of an Image; @buf has at least 64 bytes. */
