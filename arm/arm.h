@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of arm/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, reg.c, exit.c,
+ * What the files of arm/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, exit.c,
  * dump.c. The interrupt controller: gic.c, gicv2m.c. The CPU model: cpu.c, psci.c, pvtime.c.
  * Loading and description: boot.c, image.c, fdt.c.
  */
@@ -11,6 +11,7 @@
 
 #include "layout.h"
 #include "lkvm/config.h"
+#include "lkvm/one-reg.h"
 #include "lkvm/plan.h"
 #include "lkvm/types.h"
 
@@ -70,13 +71,12 @@ int arm_add_fixed_devices(struct vm *vm) __must_check;
 #define ARM_CORE_REG(name) \
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
 
-/* KVM_SET_ONE_REG and KVM_GET_ONE_REG of @id; 0 or -errno, print nothing. reg.c. */
-int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value) __must_check;
-int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value) __must_check;
-/* An attribute of a device fd or a vcpu fd; 0 or -errno, print nothing. reg.c. */
-int arm_set_attr(int fd, u32 group, u64 attr, const void *value) __must_check;
-int arm_get_attr(int fd, u32 group, u64 attr, void *value) __must_check;
-bool arm_has_attr(int fd, u32 group, u64 attr);
+/* one-reg.h's, by the names that this room has for them. */
+#define arm_get_reg  vcpu_get_reg
+#define arm_set_reg  vcpu_set_reg
+#define arm_set_attr kvm_set_attr
+#define arm_get_attr kvm_get_attr
+#define arm_has_attr kvm_has_attr
 
 /* translate.c: stage 1 of the guest's translation. */
 struct arm_mmu {
