@@ -106,6 +106,47 @@ static void test_registers(void **state)
 	assert_int_equal(r.rflags, 2);
 }
 
+static u64 named(const struct boot_plan *plan, const char *name)
+{
+	for (u32 i = 0; i < plan->nr_regs; i++)
+		if (!strcmp(plan->regs[i].name, name))
+			return plan->regs[i].value;
+	fail_msg("no register '%s'", name);
+	return 0;
+}
+
+/* The list names what KVM is given. */
+static void test_named_registers(void **state)
+{
+	struct x86_entry e = { .mode = X86_ENTRY_RESET, .rip = 1, .rax = 2, .rbx = 3, .rsi = 4 };
+	struct boot_plan plan;
+
+	boot_plan_init(&plan);
+	x86_entry_plan(&e, &plan);
+	assert_int_equal(plan.nr_regs, 0);
+	e.mode = X86_ENTRY_LONG64;
+	x86_entry_plan(&e, &plan);
+	assert_int_equal(named(&plan, "rip"), 1);
+	assert_int_equal(named(&plan, "rax"), 2);
+	assert_int_equal(named(&plan, "rbx"), 3);
+	assert_int_equal(named(&plan, "rsi"), 4);
+	assert_int_equal(named(&plan, "rflags"), 2);
+	assert_int_equal(named(&plan, "cr3"), X86_PAGE_TABLES);
+	assert_int_equal(named(&plan, "efer"), 0x500);
+	assert_int_equal(named(&plan, "cs.selector"), 0x10);
+	assert_int_equal(named(&plan, "cs.attributes"), 0xa9b);
+	assert_int_equal(named(&plan, "ss.attributes"), 0xc93);
+	assert_int_equal(named(&plan, "tr.limit"), 0x67);
+	assert_int_equal(named(&plan, "gdt.base"), X86_GDT);
+	boot_plan_free(&plan);
+	boot_plan_init(&plan);
+	e.mode = X86_ENTRY_PROT32;
+	x86_entry_plan(&e, &plan);
+	assert_int_equal(named(&plan, "cs.attributes"), 0xc9b);
+	assert_int_equal(named(&plan, "cr0"), 0x11);
+	boot_plan_free(&plan);
+}
+
 /* A whole VM of two vcpus over the host's KVM. */
 struct machine {
 	struct vm_config cfg;
@@ -416,9 +457,10 @@ static void test_reset(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tables),	     cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_run_flat),     cmocka_unit_test(test_run_multiboot),
-		cmocka_unit_test(test_run_firmware), cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_tables),		cmocka_unit_test(test_registers),
+		cmocka_unit_test(test_named_registers), cmocka_unit_test(test_run_flat),
+		cmocka_unit_test(test_run_multiboot),	cmocka_unit_test(test_run_firmware),
+		cmocka_unit_test(test_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
