@@ -26,21 +26,14 @@ int end_by_signal(int sig)
 static int run_machine(const struct vm_config *cfg, int *sig)
 {
 	struct machine m;
-	bool again;
 	int status;
 
 	/* A reader that goes away is an error of a write, not the end of the VM. */
 	signal(SIGPIPE, SIG_IGN);
-	do {
-		if (machine_create(&m, cfg))
-			return EXIT_FAILURE;
-		if (cfg->dump_dtb)
-			status = machine_dump_dtb(&m, cfg->dump_dtb) ? EXIT_FAILURE : EXIT_SUCCESS;
-		else
-			status = machine_run(&m, sig);
-		again = machine_again(&m);
-		machine_destroy(&m);
-	} while (again);
+	if (machine_create(&m, cfg))
+		return EXIT_FAILURE;
+	status = machine_run(&m, sig);
+	machine_destroy(&m);
 	return status;
 }
 
@@ -67,7 +60,10 @@ int cmd_run_main(const struct command *cmd, int argc, char **argv)
 		status = fflush(stdout) ? 1 : 0;
 		goto out;
 	}
-	status = run_machine(&cfg, &sig);
+	if (cfg.dump_dtb || cfg.dump_boot)
+		status = machine_describe(&cfg) ? EXIT_FAILURE : EXIT_SUCCESS;
+	else
+		status = run_machine(&cfg, &sig);
 out:
 	config_destroy(&cfg);
 	return sig ? end_by_signal(sig) : status;

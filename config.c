@@ -59,6 +59,7 @@ void config_destroy(struct vm_config *cfg)
 	free(cfg->cpu);
 	free(cfg->vcpu_affinity);
 	free(cfg->dump_dtb);
+	free(cfg->dump_boot);
 	free(cfg->flash);
 	memset(cfg, 0, sizeof(*cfg));
 }
@@ -135,6 +136,8 @@ static int check_paths(const struct vm_config *cfg)
 		ret = check_not_empty(cfg->flash, "flash");
 	if (!ret)
 		ret = check_not_empty(cfg->dump_dtb, "dump-dtb");
+	if (!ret)
+		ret = check_not_empty(cfg->dump_boot, "dump-boot");
 	return ret;
 }
 

@@ -206,12 +206,17 @@ int kvm_create_guest_memfd(const struct kvm *kvm, u64 size, u64 flags)
 	return xioctl(kvm->vm_fd, KVM_CREATE_GUEST_MEMFD, &create);
 }
 
-void kvm_close(struct kvm *kvm)
+void kvm_close_vm(struct kvm *kvm)
 {
 	if (kvm->vm_fd >= 0)
 		close(kvm->vm_fd);
+	kvm->vm_fd = -1;
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	kvm_close_vm(kvm);
 	if (kvm->sys_fd >= 0)
 		close(kvm->sys_fd);
-	kvm->vm_fd = -1;
 	kvm->sys_fd = -1;
 }

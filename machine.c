@@ -1,199 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Composes one machine out of a configuration and runs it: the only file that knows every part. The
- * table of parts below is the order in which devices come into being, are reset and describe
- * themselves.
+ * The life of a machine, as machine.h tells it: open, build, lock in, load, run. With its
+ * neighbours machine-*.c the only code that knows every part.
  */
 #include "lkvm/machine.h"
 
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/device.h"
-#include "lkvm/disk.h"
-#include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/memslot.h"
-#include "lkvm/net.h"
+#include "lkvm/plan.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
-#include "lkvm/virtio.h"
 
-/* The parts of a machine, in order */
-
-static int add_platform(struct machine *m)
-{
-	return arch_add_devices(&m->vm);
-}
-
-static int add_serial(struct machine *m)
-{
-	struct console *con = m->vm.cfg->console == CONSOLE_SERIAL ? m->console : NULL;
-
-	if (m->inject)
-		con = m->inject->serial;
-	return serial_create(&m->vm, &arch_platform.serial, arch_platform.serial_reg_shift, con);
-}
-
-static int add_pvpanic(struct machine *m)
-{
-	return arch_platform.pvpanic.size ? pvpanic_create(&m->vm, &arch_platform.pvpanic) : 0;
-}
-
-static int add_debug_exit(struct machine *m)
-{
-	return arch_platform.debug_exit.size ? debug_exit_create(&m->vm, &arch_platform.debug_exit)
-					     : 0;
-}
-
-static int add_boot_mark(struct machine *m)
-{
-	return arch_platform.boot_mark.size ? boot_mark_create(&m->vm, &arch_platform.boot_mark)
-					    : 0;
-}
-
-static int add_pci_host(struct machine *m)
-{
-	if (m->vm.cfg->transport != TRANSPORT_PCI)
-		return 0;
-	return pci_host_create(&m->vm, &arch_platform.pci);
-}
-
-/* Opened here, closed in machine_destroy when their devices are gone. */
-static int add_disks(struct machine *m)
-{
-	const struct vm_config *cfg = m->vm.cfg;
-
-	m->disks = xcalloc(cfg->nr_disks + 1, sizeof(m->disks[0]));
-	for (u32 i = 0; i < cfg->nr_disks; i++) {
-		int ret = disk_open(&cfg->disks[i], &m->disks[i]);
-
-		if (!ret)
-			ret = virtio_blk_create(&m->vm, m->disks[i], i);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-static int add_nets(struct machine *m)
-{
-	const struct vm_config *cfg = m->vm.cfg;
-
-	m->nets = xcalloc(cfg->nr_nets + 1, sizeof(m->nets[0]));
-	for (u32 i = 0; i < cfg->nr_nets; i++) {
-		const struct net_config *net = &cfg->nets[i];
-		u8 mac[6];
-		int ret;
-
-		if (net->mode == NET_NONE)
-			continue;
-		if (net->has_guest_mac)
-			memcpy(mac, net->guest_mac, sizeof(mac));
-		else
-			net_make_mac(cfg->name, i, mac);
-		ret = net_backend_open(net, &m->nets[i]);
-		if (!ret)
-			ret = virtio_net_create(&m->vm, m->nets[i], mac, i);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-static void close_backends(struct machine *m)
-{
-	for (u32 i = 0; m->disks && i < m->vm.cfg->nr_disks; i++)
-		if (m->disks[i])
-			disk_close(m->disks[i]);
-	for (u32 i = 0; m->nets && i < m->vm.cfg->nr_nets; i++)
-		if (m->nets[i])
-			m->nets[i]->ops->close(m->nets[i]);
-	free(m->disks);
-	free(m->nets);
-}
-
-static int add_rng(struct machine *m)
-{
-	return m->vm.cfg->rng ? virtio_rng_create(&m->vm) : 0;
-}
-
-static int add_virtio_console(struct machine *m)
-{
-	if (m->inject)
-		return m->inject->hvc ? virtio_console_create(&m->vm, m->inject->hvc) : 0;
-	if (m->vm.cfg->console != CONSOLE_VIRTIO)
-		return 0;
-	return virtio_console_create(&m->vm, m->console);
-}
-
-/* Behind the virtio devices, which then have the same slots whether it is there or not. */
-static int add_pvpanic_pci(struct machine *m)
-{
-	return arch_platform.pvpanic_pci && m->vm.pci ? pvpanic_pci_create(&m->vm) : 0;
-}
-
-static int (*const parts[])(struct machine *m) = {
-	add_platform, add_serial, add_pvpanic, add_debug_exit,	   add_boot_mark,   add_pci_host,
-	add_disks,    add_nets,	  add_rng,     add_virtio_console, add_pvpanic_pci,
-};
-
-/* Host signals and the terminal's menu */
-
-static void on_signal(void *opaque, u32 events)
-{
-	struct machine *m = opaque;
-	struct signalfd_siginfo info;
-
-	if (read(m->signals.fd, &info, sizeof(info)) == sizeof(info))
-		vm_request_stop(&m->vm, VM_STOP_SIGNAL, (int)info.ssi_signo, -1);
-}
-
-static int catch_signals(struct machine *m)
-{
-	sigset_t set;
-	int ret;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	m->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (m->signals.fd < 0) {
-		err("cannot watch for signals: %s", strerror(errno));
-		return -errno;
-	}
-	m->signals.events = EPOLLIN;
-	m->signals.fn = on_signal;
-	m->signals.opaque = m;
-	ret = event_add(&m->vm.loop, &m->signals);
-	if (ret)
-		err("cannot watch for signals: %s", strerror(-ret));
-	return ret;
-}
-
-static void on_quit(void *opaque)
-{
-	struct machine *m = opaque;
-
-	vm_request_stop(&m->vm, VM_STOP_QUIT, 0, -1);
-}
-
-static void on_power_button(void *opaque)
-{
-	struct machine *m = opaque;
-
-	if (arch_power_button(&m->vm) < 0)
-		warn("this machine has no power button");
-}
-
-/* Making and destroying */
+/* Build */
 
 static int create_vcpus(struct vm *vm)
 {
@@ -214,95 +39,105 @@ static int create_vcpus(struct vm *vm)
 	return 0;
 }
 
-static int create_vm(struct vm *vm)
+static int create_kvm_vm(struct vm *vm)
 {
 	u64 type;
-	int ret;
+	int ret = arch_check_host(&vm->kvm);
 
-	ret = kvm_open(&vm->kvm, vm->cfg->kvm_path);
-	if (ret)
-		return ret;
-	ret = arch_check_host(&vm->kvm);
-	if (ret)
-		return ret;
-	ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
-	if (ret)
-		return ret;
-	ret = kvm_create_vm(&vm->kvm, type);
-	if (ret)
-		return ret;
-	ret = irq_init(&vm->irqs, &kvm_irq_chip_ops, &vm->kvm);
-	if (ret)
-		return ret;
-	irq_set_loop(&vm->irqs, &vm->loop);
-	ret = arch_add_memory(vm);
+	if (!ret)
+		ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
+	if (!ret && vm->coco && vm->coco->vm_type)
+		ret = vm->coco->vm_type(&vm->kvm, vm->cfg, &type);
+	return ret ? ret : kvm_create_vm(&vm->kvm, type);
+}
+
+static int create_memory(struct vm *vm)
+{
+	int ret = arch_add_memory(vm);
+
+	if (!ret && vm->coco && vm->coco->memory)
+		ret = vm->coco->memory(vm);
 	if (ret)
 		return ret;
 	ret = kvm_attach_memory(&vm->kvm, &vm->mem);
-	if (ret) {
+	if (ret)
 		err("cannot give the guest its memory: %s", strerror(-ret));
-		return ret;
-	}
-	ret = arch_vm_init(vm);
-	if (ret)
-		return ret;
-	ret = create_vcpus(vm);
-	if (ret)
-		return ret;
-	return arch_vm_late_init(vm);
+	return ret;
 }
+
+/* Everything that the guest will need of the host is there at the end: what is missing is said
+ * before its first instruction. */
+static int build(struct machine *m)
+{
+	struct vm *vm = &m->vm;
+	int ret;
+
+	vm->coco = arch_coco(vm->cfg);
+	vm->access_platform = vm->coco;
+	ret = create_kvm_vm(vm);
+	if (!ret)
+		ret = irq_init(&vm->irqs, &kvm_irq_chip_ops, &vm->kvm);
+	if (ret)
+		return ret;
+	irq_set_loop(&vm->irqs, &vm->loop);
+	ret = create_memory(vm);
+	if (!ret)
+		ret = arch_vm_init(vm);
+	if (!ret)
+		ret = create_vcpus(vm);
+	if (!ret)
+		ret = arch_vm_late_init(vm);
+	if (!ret)
+		ret = machine_add_parts(m);
+	return ret ? ret : vm_start_vcpus(vm);
+}
+
+/* Back to what was opened: the VM and its devices go, in the order in which they need each other.
+ */
+static void unbuild(struct machine *m)
+{
+	struct vm *vm = &m->vm;
+
+	vm_stop_vcpus(vm);
+	if (m->open.console)
+		m->open.console->ops->set_client(m->open.console, NULL);
+	vm_destroy_devices(vm);
+	vm_destroy_vcpus(vm);
+	arch_vm_destroy(vm);
+	if (vm->coco && vm->coco->destroy)
+		vm->coco->destroy(vm);
+	vm_clear(vm);
+}
+
+/*
+ * Lock in: after this nothing is opened by name, by the main thread or any other. The place for
+ * giving up what lkvm needs no more (no new privileges, Landlock, a filter of system calls for each
+ * thread); nothing is given up as yet.
+ */
+static void lock_in(struct machine *m) {}
+
+/* Load */
 
 /* Everything in the state in which the guest starts: at first and after each reset. */
 static int load(struct machine *m)
 {
+	struct boot_plan plan;
 	struct vm *vm = &m->vm;
-	int ret = arch_load_guest(vm, &m->boot);
+	int ret;
 
+	boot_plan_init(&plan);
+	ret = arch_boot_plan(vm, &m->open.boot, &plan);
+	if (!ret)
+		ret = boot_plan_check(&plan, &vm->mem);
 	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
 		ret = arch_vcpu_reset(vm->vcpus[i]);
+	if (!ret)
+		ret = boot_launch(vm, &plan);
+	boot_plan_free(&plan);
 	return ret;
 }
 
-static int open_console(struct machine *m)
-{
-	const struct term_hooks hooks = {
-		.quit = on_quit,
-		.power_button = on_power_button,
-		.opaque = m,
-	};
-	int ret;
-
-	if (m->inject)
-		return 0;
-	ret = term_create(&m->vm.loop, &hooks, &m->console);
-	if (ret)
-		err("cannot set up the console: %s", strerror(-ret));
-	return ret;
-}
-
-static int build(struct machine *m)
-{
-	int ret;
-
-	ret = catch_signals(m);
-	if (ret)
-		return ret;
-	ret = create_vm(&m->vm);
-	if (ret)
-		return ret;
-	ret = open_console(m);
-	if (ret)
-		return ret;
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		ret = parts[i](m);
-		if (ret)
-			return ret;
-	}
-	ret = load(m);
-	if (ret)
-		return ret;
-	return vm_start_vcpus(&m->vm);
-}
+/* The story */
 
 int machine_create(struct machine *m, const struct vm_config *cfg)
 {
@@ -316,22 +151,20 @@ int machine_create_with(struct machine *m, const struct vm_config *cfg,
 	int ret;
 
 	memset(m, 0, sizeof(*m));
-	m->signals.fd = -1;
+	m->open.signals.fd = -1;
 	m->inject = inject;
-	ret = boot_open(&m->boot, cfg);
+	ret = vm_init(&m->vm, cfg);
 	if (ret)
 		return ret;
-	if (inject && inject->image)
-		boot_image_from_buffer(&m->boot.kernel, "the built-in guest", inject->image,
-				       inject->image_len);
-	ret = vm_init(&m->vm, cfg);
-	if (ret) {
-		boot_close(&m->boot);
-		return ret;
-	}
-	/* Opening what it boots took its time too. */
+	/* Opening what it boots takes its time too. */
 	m->vm.start_ns = start_ns;
-	ret = build(m);
+	ret = machine_open_all(m, cfg);
+	if (!ret)
+		ret = build(m);
+	if (!ret)
+		lock_in(m);
+	if (!ret)
+		ret = load(m);
 	if (ret)
 		machine_destroy(m);
 	return ret;
@@ -339,26 +172,63 @@ int machine_create_with(struct machine *m, const struct vm_config *cfg,
 
 void machine_destroy(struct machine *m)
 {
-	vm_stop_vcpus(&m->vm);
-	if (m->console)
-		m->console->ops->set_client(m->console, NULL);
-	if (m->signals.fd >= 0) {
-		event_del(&m->signals);
-		close(m->signals.fd);
-	}
-	/* Devices may say a last word: the terminal goes behind them, but before the loop that it
+	unbuild(m);
+	/* Devices may say a last word: the terminal goes after them, but before the loop that it
 	 * watches. */
-	vm_destroy_devices(&m->vm);
-	close_backends(m);
-	if (m->console)
-		m->console->ops->destroy(m->console);
-	vm_destroy_vcpus(&m->vm);
-	arch_vm_destroy(&m->vm);
+	machine_close(m);
 	vm_destroy(&m->vm);
-	boot_close(&m->boot);
 }
 
-/* Running */
+int machine_restart(struct machine *m)
+{
+	int ret;
+
+	vm_reset_devices(&m->vm);
+	memory_discard_all(&m->vm.mem);
+	ret = load(m);
+	if (ret)
+		return ret;
+	vm_clear_stop(&m->vm);
+	return 0;
+}
+
+/* Memory that was given to the guest cannot be written again: a new VM, over the same descriptors.
+ */
+static int rebuild(struct machine *m)
+{
+	int ret;
+
+	unbuild(m);
+	m->vm.start_ns = now_ns();
+	ret = build(m);
+	if (!ret)
+		ret = load(m);
+	if (!ret)
+		vm_clear_stop(&m->vm);
+	return ret;
+}
+
+/*
+ * Only here the main loop serves signals and the terminal. Outside, a signal acts in its default
+ * way and does not wait: for a slow disk while the machine ends, for an image that is read again.
+ */
+static void serve(struct machine *m)
+{
+	struct vm *vm = &m->vm;
+
+	machine_block_signals(m, true);
+	if (m->open.console)
+		term_start(m->open.console);
+	vm_resume(vm);
+	event_loop_run(&vm->loop);
+	/* Who typed Ctrl-A x and types it again does not want to wait. */
+	if (m->open.console)
+		term_stop(m->open.console, vm->stop == VM_STOP_QUIT ? 'x' : 0);
+	machine_block_signals(m, false);
+	vm_pause(vm);
+}
+
+/* The end */
 
 struct outcome {
 	enum log_level level;
@@ -419,57 +289,17 @@ static int conclude(struct machine *m)
 	return vm->stop == VM_STOP_DEBUG_EXIT ? vm->stop_status : o->status;
 }
 
-int machine_dump_dtb(const struct machine *m, const char *path)
-{
-	const struct vm *vm = &m->vm;
-	const void *dtb = vm->dtb_size ? memory_ptr(&vm->mem, vm->dtb, vm->dtb_size) : NULL;
-	int ret;
-
-	if (!dtb) {
-		err("--dump-dtb '%s': this machine has no device tree", path);
-		return -ENOTSUP;
-	}
-	ret = write_file(path, dtb, vm->dtb_size);
-	if (ret)
-		err("--dump-dtb '%s': cannot write the device tree: %s", path, strerror(-ret));
-	return ret;
-}
-
-bool machine_again(const struct machine *m)
-{
-	const struct vm_config *cfg = m->vm.cfg;
-
-	return m->vm.stop == VM_STOP_RESET && cfg->protected && !cfg->no_reboot;
-}
-
-int machine_restart(struct machine *m)
-{
-	int ret;
-
-	vm_reset_devices(&m->vm);
-	memory_discard_all(&m->vm.mem);
-	ret = load(m);
-	if (ret)
-		return ret;
-	vm_clear_stop(&m->vm);
-	return 0;
-}
-
 int machine_run(struct machine *m, int *signal)
 {
 	struct vm *vm = &m->vm;
 
 	*signal = 0;
 	for (;;) {
-		vm_resume(vm);
-		event_loop_run(&vm->loop);
-		vm_pause(vm);
+		serve(m);
 		if (vm->stop != VM_STOP_RESET || vm->cfg->no_reboot)
 			break;
 		info("the guest reboots");
-		if (machine_again(m))
-			return 0;
-		if (machine_restart(m))
+		if (vm->coco && !vm->coco->may_reset ? rebuild(m) : machine_restart(m))
 			return 1;
 	}
 	if (vm->stop == VM_STOP_SIGNAL)

@@ -328,6 +328,9 @@ static const struct option_spec run_options[] = {
 	  .help = "where the firmware is loaded and entered" },
 	{ .type = OPT_STRING, .short_name = 'F', .name = "flash", .arg = "FILE", MEMBER(flash),
 	  .archs = OPT_ARCH_ARM64, .help = "flash memory with the contents of FILE, which it writes to" },
+	{ .type = OPT_STRING, .name = "dump-boot", .arg = "DIR", MEMBER(dump_boot),
+	  .help = "write what the guest would start from to the new folder DIR and end; without "
+		  "KVM, the same on every host" },
 	{ .type = OPT_STRING, .name = "dump-dtb", .arg = "FILE", MEMBER(dump_dtb),
 	  .archs = OPT_ARCH_ARM64, .help = "write the guest's device tree to FILE and end" },
 	{ .type = OPT_CALL, .name = "kaslr-seed", .arg = "SEED|random", .parse = parse_kaslr_seed,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -167,6 +168,7 @@ static void handle_system_event(struct vcpu *vcpu)
 
 static void handle_exit(struct vcpu *vcpu)
 {
+	const struct coco_ops *coco = vcpu->vm->coco;
 	struct kvm_run *run = vcpu->run;
 
 	switch (run->exit_reason) {
@@ -191,6 +193,8 @@ static void handle_exit(struct vcpu *vcpu)
 		handle_system_event(vcpu);
 		break;
 	default:
+		if (coco && coco->exit && coco->exit(vcpu) != -ENOTSUP)
+			break;
 		if (arch_vcpu_exit(vcpu) != -ENOTSUP)
 			break;
 		err("vcpu %u: exit reason %u (%s) is not known to this lkvm", vcpu->id,

@@ -7,12 +7,10 @@
 #include <stdlib.h>
 #include <sys/vfs.h>
 
-#include "lkvm/arch.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/log.h"
 #include "lkvm/memslot.h"
-#include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 
@@ -35,7 +33,7 @@ int vm_init(struct vm *vm, const struct vm_config *cfg)
 	ret = event_loop_init(&vm->loop, "main");
 	if (ret)
 		goto fail;
-	ret = bus_init(&vm->pio, "pio", arch_platform.pio_limit);
+	ret = bus_init(&vm->pio, "pio", VM_PIO_LIMIT);
 	if (ret)
 		goto fail;
 	ret = bus_init(&vm->mmio, "mmio", ~0ULL);
@@ -137,6 +135,20 @@ int vm_remove_memory(struct vm *vm, u64 gpa)
 	return ret;
 }
 
+/* No process has memory there: whoever touches it crashes, instead of finding what is not. */
+#define NOWHERE ((void *)(1ULL << 63))
+
+int vm_sketch_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
+{
+	char text[32];
+	int ret = memory_add_borrowed(&vm->mem, gpa, size, NOWHERE, MEM_RAM, name);
+
+	if (ret)
+		err("memory: %s at 0x%llx: %s", format_size(size, text, sizeof(text)), gpa,
+		    strerror(-ret));
+	return ret;
+}
+
 /* Backwards: a device goes before what it hangs on. */
 void vm_destroy_devices(struct vm *vm)
 {
@@ -165,13 +177,20 @@ void vm_destroy_vcpus(struct vm *vm)
 	vm->nr_vcpus = 0;
 }
 
-void vm_destroy(struct vm *vm)
+void vm_clear(struct vm *vm)
 {
 	vm_destroy_devices(vm);
 	vm_destroy_vcpus(vm);
 	irq_destroy(&vm->irqs);
 	kvm_detach_memory(&vm->kvm, &vm->mem);
 	memory_destroy(&vm->mem);
+	kvm_close_vm(&vm->kvm);
+	vm->ending = false;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	vm_clear(vm);
 	bus_destroy(&vm->pio);
 	bus_destroy(&vm->mmio);
 	event_loop_destroy(&vm->loop);
@@ -239,43 +258,6 @@ void vm_resume_devices(struct vm *vm)
 	for (struct device *dev = vm->devices; dev; dev = dev->next)
 		if (dev->ops->resume)
 			dev->ops->resume(dev);
-}
-
-int vm_save(struct vm *vm, struct state_buf *out)
-{
-	int ret = 0;
-
-	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
-		ret = arch_vcpu_save(vm->vcpus[i], out);
-	for (struct device *dev = vm->devices; dev && !ret; dev = dev->next)
-		ret = device_save(dev, out);
-	return ret;
-}
-
-int vm_load(struct vm *vm, struct state_reader *in)
-{
-	int ret = 0;
-
-	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
-		ret = arch_vcpu_load(vm->vcpus[i], in);
-	for (struct device *dev = vm->devices; dev && !ret; dev = dev->next)
-		ret = device_load(dev, in);
-	return ret;
-}
-
-const char *vm_state_differs(struct vm *vm, struct state_reader a, struct state_reader b,
-			     const char **object)
-{
-	const char *differs = NULL;
-
-	*object = "vcpu";
-	for (u32 i = 0; i < vm->nr_vcpus && !differs; i++)
-		differs = state_differs(&arch_vcpu_state, &a, &b);
-	for (struct device *dev = vm->devices; dev && !differs; dev = dev->next) {
-		*object = dev->name;
-		differs = state_differs(dev->ops->state, &a, &b);
-	}
-	return differs;
 }
 
 int vm_ioeventfd(struct vm *vm, bool pio, u64 addr, u32 len, const u64 *datamatch, int fd,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of arm/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, reg.c, exit.c,
+ * What the files of arm/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, exit.c,
  * dump.c. The interrupt controller: gic.c, gicv2m.c. The CPU model: cpu.c, psci.c, pvtime.c.
- * Loading and description: load.c, loader.c, image.c, fdt.c.
+ * Loading and description: boot.c, image.c, fdt.c.
  */
 #ifndef LKVM_ARM_H
 #define LKVM_ARM_H
@@ -11,18 +11,21 @@
 
 #include "layout.h"
 #include "lkvm/config.h"
+#include "lkvm/one-reg.h"
+#include "lkvm/plan.h"
 #include "lkvm/types.h"
 
+struct boot_fdt_input;
 struct fdtw;
 struct guest_memory;
 struct kvm;
 struct vcpu;
 struct vm;
 
-/* How vcpu 0 starts (Linux Documentation/arch/arm64/booting.rst). */
+/* How vcpu 0 starts: registers by name, pc and x0 to x30. */
 struct arm_entry {
-	u64 pc;
-	u64 x0; /* the device tree's address */
+	struct boot_reg regs[4];
+	u32 nr_regs;
 };
 
 struct arm_gic {
@@ -37,7 +40,7 @@ struct arm_gic {
 
 /* Per-VM state of this architecture; zeroed by arch_add_memory, which allocates it. */
 struct arch_vm {
-	struct arm_entry entry; /* written by arch_load_guest, read by arch_vcpu_reset */
+	struct arm_entry entry; /* written by arch_boot_plan, read by arch_vcpu_reset */
 	u32 ipa_bits;
 	u64 pci_mem64_base;
 	struct arm_gic gic;
@@ -68,13 +71,12 @@ int arm_add_fixed_devices(struct vm *vm) __must_check;
 #define ARM_CORE_REG(name) \
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
 
-/* KVM_SET_ONE_REG and KVM_GET_ONE_REG of @id; 0 or -errno, print nothing. reg.c. */
-int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value) __must_check;
-int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value) __must_check;
-/* An attribute of a device fd or a vcpu fd; 0 or -errno, print nothing. reg.c. */
-int arm_set_attr(int fd, u32 group, u64 attr, const void *value) __must_check;
-int arm_get_attr(int fd, u32 group, u64 attr, void *value) __must_check;
-bool arm_has_attr(int fd, u32 group, u64 attr);
+/* one-reg.h's, by the names that this room has for them. */
+#define arm_get_reg  vcpu_get_reg
+#define arm_set_reg  vcpu_set_reg
+#define arm_set_attr kvm_set_attr
+#define arm_get_attr kvm_get_attr
+#define arm_has_attr kvm_has_attr
 
 /* translate.c: stage 1 of the guest's translation. */
 struct arm_mmu {
@@ -96,6 +98,8 @@ int arm_translate(const struct arm_mmu *mmu, const struct guest_memory *mem, u64
  */
 int arm_gic_init(struct vm *vm) __must_check;
 int arm_gic_finish(struct vm *vm) __must_check;
+/* Without KVM: the kind and its places alone; a GICv3 with ITS where none is asked for. */
+void arm_gic_sketch(struct vm *vm);
 void arm_gic_describe(struct vm *vm, struct fdtw *fdt);
 void arm_gic_destroy(struct vm *vm);
 /* gic-reset.c: the device that brings the controller back to its power-on state at a reset; with a
@@ -117,6 +121,8 @@ int arm_gicv2m_gsi(u64 base, u64 addr, u32 data);
  */
 int arm_cpu_check(const struct vm_config *cfg) __must_check;
 int arm_cpu_init(struct vm *vm) __must_check;
+/* Without KVM: the features that the device tree tells of. */
+int arm_cpu_sketch(struct vm *vm) __must_check;
 int arm_cpu_finish(struct vcpu *vcpu) __must_check;
 int arm_cpu_late(struct vm *vm) __must_check;
 void arm_cpu_describe(struct vm *vm, struct fdtw *fdt);
@@ -149,12 +155,7 @@ enum { ARM_PHANDLE_GIC = 1, ARM_PHANDLE_MSI, ARM_PHANDLE_CLOCK, ARM_PHANDLE_POOL
  * fdt.c: the device tree of the machine, deterministic: the same bytes for the same configuration.
  * The caller frees *blob. Prints.
  */
-struct arm_fdt_input {
-	u64 initrd; /* address; size 0: none */
-	u64 initrd_size;
-	const char *cmdline; /* NULL: none */
-};
-int arm_fdt_build(struct vm *vm, const struct arm_fdt_input *in, void **blob,
+int arm_fdt_build(struct vm *vm, const struct boot_fdt_input *in, void **blob,
 		  size_t *len) __must_check;
 /* "interrupts" of private peripheral interrupts, by their interrupt ids: level, active high. */
 void arm_fdt_ppis(const struct vm *vm, struct fdtw *fdt, const u32 *intids, size_t n);

@@ -183,6 +183,16 @@ int arm_cpu_init(struct vm *vm)
 	return ret ? ret : set_counter_offset(vm);
 }
 
+int arm_cpu_sketch(struct vm *vm)
+{
+	struct arm_cpu_model model;
+	int ret = arm_cpu_model_parse(vm->cfg, &model);
+
+	if (!ret && arm_cpu_model_want(&model, ARM_PROP_PMU) == ARM_ON)
+		add(vm, KVM_ARM_VCPU_PMU_V3);
+	return ret;
+}
+
 /* Is any register but those of KVM_ARM_VCPU_INIT to be changed? */
 static bool changes_fields(const struct arm_cpu_model *model)
 {

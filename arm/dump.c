@@ -107,7 +107,7 @@ static void dump_code(FILE *out, const struct vcpu *vcpu, u64 pc, u64 pstate)
 	u64 start = pc - MIN(pc, (u64)CODE_WORDS_BEFORE * 4), pa;
 	struct arm_mmu mmu;
 
-	if (vcpu->vm->cfg->protected) {
+	if (vcpu->vm->coco) {
 		fprintf(out, "  code %llx: the guest's own\n", pc);
 		return;
 	}

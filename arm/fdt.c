@@ -6,28 +6,26 @@
  * the seeds, which are written only when they are asked for.
  */
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "arm.h"
 #include "lkvm/arch.h"
+#include "lkvm/boot-fdt.h"
+#include "lkvm/coco.h"
 #include "lkvm/device.h"
 #include "lkvm/fdt.h"
 #include "lkvm/log.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
-#include "pkvm.h"
 
 /* interrupt-controller/arm,gic.yaml, arm,gic-v3.yaml: the first and the third cell. */
-#define GIC_PPI		   1
-#define GIC_LEVEL_HIGH	   4
-#define GIC_PPI_CPU_SHIFT  8 /* GICv2: a mask of the CPUs that have it */
-#define GIC_PPI_CPUS	   8
-#define GIC_FIRST_PPI	   16
-#define MAX_PPIS	   8
-#define MPIDR_AFFINITY	   0xff00ffffffULL
-#define MPIDR_AFF3	   0xff00000000ULL
-#define PRIMECELL_CLOCK_HZ 24000000
-#define RNG_SEED_BYTES	   64
+#define GIC_PPI		  1
+#define GIC_LEVEL_HIGH	  4
+#define GIC_PPI_CPU_SHIFT 8 /* GICv2: a mask of the CPUs that have it */
+#define GIC_PPI_CPUS	  8
+#define GIC_FIRST_PPI	  16
+#define MAX_PPIS	  8
+#define MPIDR_AFFINITY	  0xff00ffffffULL
+#define MPIDR_AFF3	  0xff00000000ULL
 /* Nodes of CPUs take most of it: 512 of them about 60 KiB. */
 #define FDT_ROOM ((size_t)ARM_FDT_MAX)
 
@@ -47,34 +45,12 @@ void arm_fdt_ppis(const struct vm *vm, struct fdtw *fdt, const u32 *intids, size
 	fdtw_cells(fdt, "interrupts", cells, 3 * n);
 }
 
-static void describe_root(struct fdtw *fdt)
+/* Aliases and /chosen. Firmware finds its debug port by the second alias. */
+static void describe_chosen(const struct vm *vm, const struct boot_fdt_input *in, struct fdtw *fdt)
 {
-	fdtw_string(fdt, "compatible", "linux,dummy-virt");
-	fdtw_string(fdt, "model", "lkvm arm64 virtual machine");
-	fdtw_u32(fdt, "#address-cells", FDTW_ADDRESS_CELLS);
-	fdtw_u32(fdt, "#size-cells", FDTW_SIZE_CELLS);
-	fdtw_u32(fdt, "interrupt-parent", ARM_PHANDLE_GIC);
-}
-
-/* Seeds of @len bytes; the kernel erases them from the tree once it has read them. */
-static void describe_seed(struct fdtw *fdt, const char *name, size_t len)
-{
-	u8 seed[RNG_SEED_BYTES];
-
-	/* So few bytes come whole (getrandom(2)); without them the guest collects its own. */
-	if (getrandom(seed, len, 0) == (ssize_t)len)
-		fdtw_bytes(fdt, name, seed, len);
-	else
-		warn("no random bytes for %s: %s", name, strerror(errno));
-	explicit_bzero(seed, sizeof(seed));
-}
-
-static void describe_chosen(const struct vm *vm, const struct arm_fdt_input *in, struct fdtw *fdt)
-{
-	u64 serial = arch_platform.serial.base;
 	char path[32], debug_path[32];
 
-	snprintf(path, sizeof(path), "/serial@%llx", serial);
+	snprintf(path, sizeof(path), "/serial@%llx", arch_platform.serial.base);
 	fdtw_node(fdt, "aliases");
 	fdtw_string(fdt, "serial0", path);
 	if (vm->cfg->firmware) {
@@ -82,37 +58,18 @@ static void describe_chosen(const struct vm *vm, const struct arm_fdt_input *in,
 		fdtw_string(fdt, "serial1", debug_path);
 	}
 	fdtw_close(fdt);
-
-	fdtw_node(fdt, "chosen");
-	if (in->cmdline)
-		fdtw_string(fdt, "bootargs", in->cmdline);
-	fdtw_string(fdt, "stdout-path", path);
-	if (in->initrd_size) {
-		fdtw_u64(fdt, "linux,initrd-start", in->initrd);
-		fdtw_u64(fdt, "linux,initrd-end", in->initrd + in->initrd_size);
-	}
-	if (vm->cfg->kaslr_random)
-		describe_seed(fdt, "kaslr-seed", sizeof(u64));
-	else if (vm->cfg->kaslr_seed)
-		fdtw_u64(fdt, "kaslr-seed", vm->cfg->kaslr_seed);
-	if (vm->cfg->rng_seed)
-		describe_seed(fdt, "rng-seed", RNG_SEED_BYTES);
-	fdtw_close(fdt);
+	boot_fdt_chosen(fdt, vm->cfg, in, path);
 }
 
-static void describe_memory(const struct vm *vm, struct fdtw *fdt)
+/*
+ * Where no vcpu was made: as KVM numbers them, 16 in the lowest level and 256 in the next (Linux
+ * arch/arm64/kvm/sys_regs.c, reset_mpidr).
+ */
+static u64 affinity_of(const struct vm *vm, u32 i)
 {
-	const struct memory_region *r;
-
-	memory_for_each(&vm->mem, r) {
-		/* Below ARM_RAM lie pages that belong to devices. */
-		if (r->gpa < ARM_RAM || r->kind != MEM_RAM)
-			continue;
-		fdtw_node(fdt, "memory@%llx", r->gpa);
-		fdtw_string(fdt, "device_type", "memory");
-		fdtw_reg(fdt, r->gpa, r->size);
-		fdtw_close(fdt);
-	}
+	if (i < vm->nr_vcpus)
+		return vm->vcpus[i]->arch->mpidr & MPIDR_AFFINITY;
+	return (i & 0xf) | (u64)(i >> 4 & 0xff) << 8 | (u64)(i >> 12 & 0xff) << 16;
 }
 
 /* arm/cpus.yaml: "reg" is the affinity, in two cells only where it has a third level. */
@@ -120,13 +77,13 @@ static void describe_cpus(const struct vm *vm, struct fdtw *fdt)
 {
 	bool wide = false;
 
-	for (u32 i = 0; i < vm->nr_vcpus; i++)
-		wide |= vm->vcpus[i]->arch->mpidr & MPIDR_AFF3;
+	for (u32 i = 0; i < vm->cfg->cpus; i++)
+		wide |= affinity_of(vm, i) & MPIDR_AFF3;
 	fdtw_node(fdt, "cpus");
 	fdtw_u32(fdt, "#address-cells", wide ? 2 : 1);
 	fdtw_u32(fdt, "#size-cells", 0);
-	for (u32 i = 0; i < vm->nr_vcpus; i++) {
-		u64 affinity = vm->vcpus[i]->arch->mpidr & MPIDR_AFFINITY;
+	for (u32 i = 0; i < vm->cfg->cpus; i++) {
+		u64 affinity = affinity_of(vm, i);
 
 		fdtw_node(fdt, "cpu@%llx", affinity);
 		fdtw_string(fdt, "device_type", "cpu");
@@ -169,40 +126,27 @@ static void describe_timer(const struct vm *vm, struct fdtw *fdt)
 	fdtw_close(fdt);
 }
 
-/* clock/fixed-clock.yaml: PrimeCells must name the clock of their bus. */
-static void describe_clock(struct fdtw *fdt)
-{
-	fdtw_node(fdt, "apb-pclk");
-	fdtw_string(fdt, "compatible", "fixed-clock");
-	fdtw_u32(fdt, "#clock-cells", 0);
-	fdtw_u32(fdt, "clock-frequency", PRIMECELL_CLOCK_HZ);
-	fdtw_string(fdt, "clock-output-names", "apb-pclk");
-	fdtw_u32(fdt, "phandle", ARM_PHANDLE_CLOCK);
-	fdtw_close(fdt);
-}
-
-static void describe_machine(struct vm *vm, const struct arm_fdt_input *in, struct fdtw *fdt)
+static void describe_machine(struct vm *vm, const struct boot_fdt_input *in, struct fdtw *fdt)
 {
 	fdt->irq_phandle = ARM_PHANDLE_GIC;
 	fdt->irq_address_cells = FDTW_ADDRESS_CELLS;
-	fdt->clock_phandle = ARM_PHANDLE_CLOCK;
-	describe_root(fdt);
+	boot_fdt_root(fdt, "lkvm arm64 virtual machine", ARM_PHANDLE_GIC);
 	describe_chosen(vm, in, fdt);
-	describe_memory(vm, fdt);
-	if (vm->cfg->protected)
-		arm_pkvm_describe(fdt);
+	boot_fdt_memory(fdt, &vm->mem, ARM_RAM);
+	if (vm->coco && vm->coco->shared_pool)
+		boot_fdt_pool(fdt, vm->coco->shared_pool, ARM_PHANDLE_POOL);
 	describe_cpus(vm, fdt);
 	describe_psci(vm, fdt);
 	describe_timer(vm, fdt);
 	arm_gic_describe(vm, fdt);
 	arm_cpu_describe(vm, fdt);
-	describe_clock(fdt);
+	boot_fdt_clock(fdt, ARM_PHANDLE_CLOCK);
 	for (struct device *dev = vm->devices; dev; dev = dev->next)
 		if (dev->ops->describe_fdt)
 			dev->ops->describe_fdt(dev, fdt);
 }
 
-int arm_fdt_build(struct vm *vm, const struct arm_fdt_input *in, void **blob, size_t *len)
+int arm_fdt_build(struct vm *vm, const struct boot_fdt_input *in, void **blob, size_t *len)
 {
 	struct fdtw fdt;
 	int ret;

@@ -525,9 +525,13 @@ static const struct device_ops gic_device_ops = {
 
 int arm_gic_add_devices(struct vm *vm)
 {
-	struct gic_device *gic = xcalloc(1, sizeof(*gic));
+	struct gic_device *gic;
 	int ret;
 
+	/* Without KVM there is nothing to reset. */
+	if (vm->kvm.vm_fd < 0)
+		return 0;
+	gic = xcalloc(1, sizeof(*gic));
 	gic->dev.name = "gic";
 	gic->dev.ops = &gic_device_ops;
 	ret = device_add(vm, &gic->dev);

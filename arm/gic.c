@@ -257,10 +257,20 @@ int arm_gic_init(struct vm *vm)
 		return ret;
 	}
 	place(vm);
+	debug("interrupt controller: %s", irqchip_names_arm64[gic->kind]);
 	vm->irqs.ops = &gic_irq_chip_ops;
 	vm->irqs.opaque = vm;
 	vm->irqs.msi_devid = gic->kind == IRQCHIP_GICV3_ITS;
 	return 0;
+}
+
+void arm_gic_sketch(struct vm *vm)
+{
+	enum irqchip_kind asked = vm->cfg->irqchip;
+
+	vm->arch->gic.kind = asked == IRQCHIP_DEFAULT ? IRQCHIP_GICV3_ITS : asked;
+	place(vm);
+	vm->irqs.msi_devid = vm->arch->gic.kind == IRQCHIP_GICV3_ITS;
 }
 
 /* Setting it up */

@@ -5,105 +5,81 @@
  */
 #include <elf.h>
 
+#include "boot.h"
 #include "lkvm/arch.h"
 #include "lkvm/log.h"
-#include "loader.h"
 
-/* The header: two instructions, then these; little-endian whatever the kernel is. */
-#define HDR_TEXT_OFFSET 8
-#define HDR_IMAGE_SIZE	16
-#define HDR_FLAGS	24
-#define HDR_MAGIC	56
-#define HDR_SIZE	64
-#define IMAGE_MAGIC	"ARM\x64"
+#define IMAGE_MAGIC "ARM\x64"
 /* Before Linux 3.17 there is no size, and the offset is this one. */
 #define OLD_TEXT_OFFSET 0x80000
 
-int arm_image_parse(const struct boot_image *img, struct arm_image *out)
+static int place_kernel(struct arm_boot *b, u64 base, u64 size)
 {
-	u8 hdr[HDR_SIZE];
+	return boot_place_raw(&b->at, b->plan, BOOT_KERNEL, base, size);
+}
 
-	if (boot_image_read(img, 0, hdr, sizeof(hdr)) || memcmp(hdr + HDR_MAGIC, IMAGE_MAGIC, 4))
-		return -ENOEXEC;
-	out->text_offset = get_le(hdr + HDR_TEXT_OFFSET, 8);
-	out->size = get_le(hdr + HDR_IMAGE_SIZE, 8);
-	out->flags = get_le(hdr + HDR_FLAGS, 8);
-	if (!out->size) {
-		out->text_offset = OLD_TEXT_OFFSET;
-		out->flags = 0;
-	}
+static int load_image(struct arm_boot *b, const struct linux_image *image)
+{
+	u64 offset = image->size ? image->text_offset : OLD_TEXT_OFFSET, base;
+
+	if (b->aarch32)
+		return boot_place_error(&b->at, -ENOEXEC,
+					"a 64-bit kernel, and --aarch32 starts the guest in 32-bit "
+					"mode; leave out --aarch32");
+	if (image->size && image->flags & LINUX_IMAGE_BIG_ENDIAN)
+		return boot_place_error(&b->at, -ENOEXEC,
+					"a big-endian kernel; lkvm starts only little-endian ones "
+					"(Linux: CONFIG_CPU_LITTLE_ENDIAN)");
+	if (__builtin_add_overflow(ARM_RAM, offset, &base))
+		return boot_place_error(&b->at, -ENOEXEC,
+					"damaged: its header wants it %#llx bytes into memory",
+					offset);
 	/* What follows the kernel proper (a signature) is loaded too. */
-	out->size = MAX(out->size, img->size);
-	return 0;
+	return place_kernel(b, base, MAX(image->size, b->at.image->size));
 }
 
-static int load_image(struct arm_loader *l, const struct arm_image *image)
+static int load_elf(struct arm_boot *b, const struct elf_image *elf)
 {
-	u64 base;
-
-	if (l->aarch32)
-		return loader_error(l, -ENOEXEC,
-				    "a 64-bit kernel, and --aarch32 starts the guest in 32-bit "
-				    "mode; leave out --aarch32");
-	if (image->flags & ARM_IMAGE_BIG_ENDIAN)
-		return loader_error(l, -ENOEXEC,
-				    "a big-endian kernel; lkvm starts only little-endian ones "
-				    "(Linux: CONFIG_CPU_LITTLE_ENDIAN)");
-	if (__builtin_add_overflow(ARM_RAM, image->text_offset, &base))
-		return loader_error(l, -ENOEXEC,
-				    "damaged: its header wants it %#llx bytes into memory",
-				    image->text_offset);
-	return arm_loader_raw(l, base, image->size);
-}
-
-static bool elf_holds(const struct elf_image *elf, u64 paddr)
-{
-	for (u32 i = 0; i < elf->nr_segments; i++)
-		if (range_within(paddr, 1, elf->segments[i].paddr, elf->segments[i].memsz))
-			return true;
-	return false;
-}
-
-static int load_elf(struct arm_loader *l, const struct elf_image *elf)
-{
-	u16 machine = l->aarch32 ? EM_ARM : EM_AARCH64;
+	u16 machine = b->aarch32 ? EM_ARM : EM_AARCH64;
 	int ret;
 
 	if (elf->machine != machine)
-		return loader_error(l, -ENOEXEC,
-				    "an ELF file for %s, and the guest is %s; give a kernel "
-				    "built for %s",
-				    elf_machine_name(elf->machine), elf_machine_name(machine),
-				    elf_machine_name(machine));
+		return boot_place_error(&b->at, -ENOEXEC,
+					"an ELF file for %s, and the guest is %s; give a kernel "
+					"built for %s",
+					elf_machine_name(elf->machine), elf_machine_name(machine),
+					elf_machine_name(machine));
 	if (!elf_holds(elf, elf->entry_paddr))
-		return loader_error(l, -ENOEXEC, "its entry point %#llx is in none of its segments",
-				    elf->entry);
+		return boot_place_error(&b->at, -ENOEXEC,
+					"its entry point %#llx is in none of its segments",
+					elf->entry);
 	for (u32 i = 0; i < elf->nr_segments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
 
-		if (s->memsz && !memory_is_ram(l->mem, s->paddr, s->memsz) && s->paddr < ARM_RAM)
-			return loader_error(l, -ENOEXEC,
-					    "an ELF file for address %#llx, and RAM begins at "
-					    "%#llx; of Linux, give Image instead of vmlinux",
-					    s->paddr, ARM_RAM);
-		ret = arm_loader_check(l, s->paddr, s->memsz);
+		if (s->memsz && !memory_is_ram(b->mem, s->paddr, s->memsz) && s->paddr < ARM_RAM)
+			return boot_place_error(&b->at, -ENOEXEC,
+						"an ELF file for address %#llx, and RAM begins at "
+						"%#llx; of Linux, give Image instead of vmlinux",
+						s->paddr, ARM_RAM);
+		ret = boot_place_check(&b->at, s->paddr, s->memsz);
 		if (ret)
 			return ret;
 	}
-	ret = elf_load(l->image, elf, l->mem);
+	ret = elf_plan(b->at.image, elf, b->at.what, b->plan);
 	if (ret)
-		return loader_error(l, ret, "cannot load it: %s", strerror(-ret));
-	l->entry = elf->entry_paddr;
-	l->low = elf->low;
-	l->high = elf->high;
+		return boot_place_error(&b->at, ret,
+					"it is shorter than its headers say (truncated?)");
+	b->at.entry = elf->entry_paddr;
+	b->at.low = elf->low;
+	b->at.high = elf->high;
 	return 0;
 }
 
-static int load_flat(struct arm_loader *l)
+static int load_flat(struct arm_boot *b)
 {
-	u64 offset = l->aarch32 ? ARM_AARCH32_OFFSET : ARM_FLAT_OFFSET;
+	u64 offset = b->aarch32 ? ARM_AARCH32_OFFSET : ARM_FLAT_OFFSET;
 
-	return arm_loader_raw(l, ARM_RAM + offset, l->image->size);
+	return place_kernel(b, ARM_RAM + offset, b->at.image->size);
 }
 
 /* Is the image a 32-bit kernel, as this guest wants it? Its zImage is entered at its first byte. */
@@ -115,35 +91,36 @@ static bool is_zimage(const struct boot_image *img)
 	       !memcmp(magic, "\x18\x28\x6f\x01", sizeof(magic));
 }
 
-static int load_auto(struct arm_loader *l)
+static int load_auto(struct arm_boot *b)
 {
 	struct elf_image elf;
 	const char *why;
 	char known[160];
-	int ret = elf_parse(l->image, &elf, &why);
+	int ret = elf_parse(b->at.image, &elf, &why);
 
 	if (!ret)
-		return load_elf(l, &elf);
+		return load_elf(b, &elf);
 	if (ret == -EINVAL)
-		return loader_error(l, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
-	if (l->format == KERNEL_ELF)
-		return loader_error(l, -ENOEXEC, "not an ELF file; leave out --kernel-format");
-	if (!(l->aarch32 && is_zimage(l->image)) &&
-	    boot_identify(l->image, arch_platform.name, known, sizeof(known)))
-		return loader_error(l, -ENOEXEC, "%s", known);
-	return load_flat(l);
+		return boot_place_error(&b->at, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
+	if (b->format == KERNEL_ELF)
+		return boot_place_error(&b->at, -ENOEXEC,
+					"not an ELF file; leave out --kernel-format");
+	if (!(b->aarch32 && is_zimage(b->at.image)) &&
+	    boot_identify(b->at.image, arch_platform.name, known, sizeof(known)))
+		return boot_place_error(&b->at, -ENOEXEC, "%s", known);
+	return load_flat(b);
 }
 
-int arm_load_kernel(struct arm_loader *l)
+int arm_load_kernel(struct arm_boot *b)
 {
-	struct arm_image image;
+	struct linux_image image;
 
-	if (l->format == KERNEL_FLAT)
-		return load_flat(l);
-	if (l->format != KERNEL_ELF && !arm_image_parse(l->image, &image))
-		return load_image(l, &image);
-	if (l->format == KERNEL_IMAGE)
-		return loader_error(l, -ENOEXEC,
-				    "no header of a Linux Image; leave out --kernel-format");
-	return load_auto(l);
+	if (b->format == KERNEL_FLAT)
+		return load_flat(b);
+	if (b->format != KERNEL_ELF && !linux_image_parse(b->at.image, IMAGE_MAGIC, &image))
+		return load_image(b, &image);
+	if (b->format == KERNEL_IMAGE)
+		return boot_place_error(&b->at, -ENOEXEC,
+					"no header of a Linux Image; leave out --kernel-format");
+	return load_auto(b);
 }

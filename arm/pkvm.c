@@ -12,14 +12,13 @@
 
 #include "arm.h"
 #include "cpu.h"
+#include "lkvm/coco.h"
 #include "lkvm/console.h"
-#include "lkvm/fdt.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
 #include "lkvm/memory.h"
 #include "lkvm/util.h"
-
-#define POOL_ALIGN (2 * MiB)
+#include "lkvm/vm.h"
 
 /* The host */
 
@@ -211,19 +210,31 @@ void arm_pkvm_guard(struct guest_memory *mem)
 		sigaction(SIGSEGV, &action, NULL);
 }
 
-void arm_pkvm_describe(struct fdtw *fdt)
+static int vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)
 {
-	/* Documentation/devicetree/bindings/reserved-memory: the guest chooses the place. */
-	fdtw_node(fdt, "reserved-memory");
-	fdtw_u32(fdt, "#address-cells", FDTW_ADDRESS_CELLS);
-	fdtw_u32(fdt, "#size-cells", FDTW_SIZE_CELLS);
-	fdtw_empty(fdt, "ranges");
-	fdtw_node(fdt, "restricted-dma-pool");
-	fdtw_string(fdt, "compatible", "restricted-dma-pool");
-	fdtw_u64(fdt, "size", ARM_DMA_POOL_SIZE);
-	fdtw_u64(fdt, "alignment", POOL_ALIGN);
-	fdtw_u32(fdt, "phandle", ARM_PHANDLE_POOL);
-	fdtw_close(fdt);
-	fdtw_close(fdt);
-	fdt->dma_pool_phandle = ARM_PHANDLE_POOL;
+	return arm_pkvm_vm_type(&arm_pkvm_host, kvm, type);
+}
+
+static int memory(struct vm *vm)
+{
+	arm_pkvm_guard(&vm->mem);
+	return arm_pkvm_lock_limit(&arm_pkvm_host, vm->cfg->memory);
+}
+
+static void destroy(struct vm *vm)
+{
+	arm_pkvm_guard(NULL);
+}
+
+/* The host's pages are the guest's until it first runs: what it starts from is copied there. */
+static const struct coco_ops pkvm_ops = {
+	.vm_type = vm_type,
+	.memory = memory,
+	.destroy = destroy,
+	.shared_pool = ARM_DMA_POOL_SIZE,
+};
+
+const struct coco_ops *arm_pkvm_ops(const struct vm_config *cfg)
+{
+	return cfg->protected ? &pkvm_ops : NULL;
 }

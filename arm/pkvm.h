@@ -11,7 +11,7 @@
 
 #include "lkvm/types.h"
 
-struct fdtw;
+struct coco_ops;
 struct guest_memory;
 struct kvm;
 struct vm_config;
@@ -45,7 +45,7 @@ int arm_pkvm_lock_limit(const struct arm_pkvm_host *host, u64 size) __must_check
  * at a time: @mem, NULL for none; the caller ends it before the memory goes.
  */
 void arm_pkvm_guard(struct guest_memory *mem);
-/* The pool, in the root node; devices name it from then on. */
-void arm_pkvm_describe(struct fdtw *fdt);
+/* The table of protected guests where @cfg asks for one, else NULL. */
+const struct coco_ops *arm_pkvm_ops(const struct vm_config *cfg);
 
 #endif

@@ -16,9 +16,6 @@
 
 #define MPIDR_EL1 ARM64_SYS_REG(3, 0, 0, 0, 5)
 
-/* Linux Documentation/arch/arm/booting.rst, 5: the machine is described by the tree alone. */
-#define AARCH32_NO_MACHINE 0xffffffffULL
-
 /* To the architecture's reset state: at EL2 where the guest has it, interrupts masked, MMU off. */
 static int init_vcpu(struct vcpu *vcpu)
 {
@@ -53,20 +50,23 @@ int arch_vcpu_init(struct vcpu *vcpu)
 	return ret ? ret : arm_pvtime_vcpu(vcpu);
 }
 
+/* The id of a register of boot.c's list. */
+static u64 entry_reg(const char *name)
+{
+	const u64 per_reg = sizeof(u64) / sizeof(u32); /* api.rst 4.68: numbered by 32 bits */
+
+	if (!strcmp(name, "pc"))
+		return ARM_CORE_REG(regs.pc);
+	return ARM_CORE_REG(regs.regs[0]) + per_reg * strtoul(name + 1, NULL, 10);
+}
+
 static int set_entry(struct vcpu *vcpu)
 {
-	const struct vm *vm = vcpu->vm;
-	const struct arm_entry *entry = &vm->arch->entry;
-	const u64 machine = AARCH32_NO_MACHINE;
-	int ret;
+	const struct arm_entry *entry = &vcpu->vm->arch->entry;
+	int ret = 0;
 
-	ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.pc), &entry->pc);
-	if (!ret && !vm->cfg->aarch32)
-		return arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[0]), &entry->x0);
-	if (!ret)
-		ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[1]), &machine);
-	if (!ret)
-		ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[2]), &entry->x0);
+	for (u32 i = 0; i < entry->nr_regs && !ret; i++)
+		ret = arm_set_reg(vcpu, entry_reg(entry->regs[i].name), &entry->regs[i].value);
 	return ret;
 }
 

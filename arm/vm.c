@@ -33,6 +33,11 @@ void arm_map_memory(const struct vm_config *cfg, struct arm_map *map)
 		map->ipa_bits++;
 }
 
+const struct coco_ops *arch_coco(const struct vm_config *cfg)
+{
+	return arm_pkvm_ops(cfg);
+}
+
 /* The most memory that @bits of address hold with what must stand beside it. */
 static u64 most_memory(const struct vm_config *cfg, u32 bits)
 {
@@ -53,7 +58,7 @@ int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)
 	arm_map_memory(cfg, &map);
 	if (map.ipa_bits <= max) {
 		*type = cap > 0 ? map.ipa_bits : 0;
-		return cfg->protected ? arm_pkvm_vm_type(&arm_pkvm_host, kvm, type) : 0;
+		return 0;
 	}
 	err("memory: %s and the devices need %u address bits, a guest has %u on this host; the "
 	    "most is %s%s",
@@ -63,10 +68,9 @@ int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)
 	return -EINVAL;
 }
 
-int arch_add_memory(struct vm *vm)
+static void init_arch(struct vm *vm)
 {
 	struct arm_map map;
-	int ret;
 
 	arm_map_memory(vm->cfg, &map);
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
@@ -75,11 +79,24 @@ int arch_add_memory(struct vm *vm)
 	vm->arch->ipa_bits = map.ipa_bits;
 	vm->arch->ram_end = map.ram_end;
 	vm->arch->pci_mem64_base = map.pci_mem64_base;
-	ret = vm_add_ram(vm, ARM_RAM, vm->cfg->memory, "ram");
-	if (ret || !vm->cfg->protected)
+}
+
+int arch_add_memory(struct vm *vm)
+{
+	init_arch(vm);
+	return vm_add_ram(vm, ARM_RAM, vm->cfg->memory, "ram");
+}
+
+int arch_sketch(struct vm *vm)
+{
+	int ret;
+
+	init_arch(vm);
+	ret = arm_cpu_sketch(vm);
+	if (ret)
 		return ret;
-	arm_pkvm_guard(&vm->mem);
-	return arm_pkvm_lock_limit(&arm_pkvm_host, vm->cfg->memory);
+	arm_gic_sketch(vm);
+	return vm_sketch_ram(vm, ARM_RAM, vm->cfg->memory, "ram");
 }
 
 u64 arch_pci_mem64_base(const struct vm *vm)
@@ -166,8 +183,6 @@ void arch_vm_destroy(struct vm *vm)
 {
 	if (!vm->arch)
 		return;
-	if (vm->cfg->protected)
-		arm_pkvm_guard(NULL);
 	arm_pvtime_destroy(vm);
 	arm_psci_destroy(vm);
 	arm_gic_destroy(vm);

@@ -6,6 +6,7 @@
 #include <elf.h>
 
 #include "lkvm/boot.h"
+#include "lkvm/plan.h"
 
 #define ELF_MAX_PHDRS	      256 /* kernels have fewer than ten */
 #define ELF_MAX_NOTES	      (64 * KiB)
@@ -190,17 +191,25 @@ int elf_parse(const struct boot_image *img, struct elf_image *elf, const char **
 	return 0;
 }
 
-int elf_load(const struct boot_image *img, const struct elf_image *elf, struct guest_memory *mem)
+int elf_plan(const struct boot_image *img, const struct elf_image *elf, const char *what,
+	     struct boot_plan *plan)
 {
 	for (u32 i = 0; i < elf->nr_segments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
-		int ret = boot_image_load(img, s->offset, mem, s->paddr, s->filesz);
+		int ret = boot_plan_add_image(plan, BOOT_KERNEL, what, s->paddr, img, s->offset,
+					      s->filesz);
 
 		if (ret)
 			return ret;
-		/* The tail has to be RAM too, though it is not written. */
-		if (!memory_is_ram(mem, s->paddr, s->memsz))
-			return -EFAULT;
+		boot_plan_add_zero(plan, what, s->paddr + s->filesz, s->memsz - s->filesz);
 	}
 	return 0;
+}
+
+bool elf_holds(const struct elf_image *elf, u64 paddr)
+{
+	for (u32 i = 0; i < elf->nr_segments; i++)
+		if (range_within(paddr, 1, elf->segments[i].paddr, elf->segments[i].memsz))
+			return true;
+	return false;
 }

@@ -5,7 +5,7 @@
  * boundaries, zeroes lie in between).
  */
 #include "lkvm/boot.h"
-#include "lkvm/log.h"
+#include "lkvm/plan.h"
 
 #define INITRD_ALIGN 4ULL
 
@@ -25,27 +25,15 @@ int boot_initrd_size(const struct boot *boot, u64 *size)
 	return 0;
 }
 
-int boot_initrd_load(const struct boot *boot, struct guest_memory *mem, u64 gpa)
+void boot_initrd_plan(const struct boot *boot, struct boot_plan *plan, u64 gpa)
 {
 	for (u32 i = 0; i < boot->nr_initrds; i++) {
 		const struct boot_image *img = &boot->initrds[i];
-		u64 pad = ALIGN_UP(img->size, INITRD_ALIGN) - img->size;
-		int ret = boot_image_load(img, 0, mem, gpa, img->size);
+		u64 padded = ALIGN_UP(img->size, INITRD_ALIGN);
 
-		if (!ret && pad)
-			ret = memory_zero(mem, gpa + img->size, pad);
-		if (ret == -ENODATA) {
-			err("initrd '%s': it is shorter than when it was opened; do not change it "
-			    "while the VM runs",
-			    img->path);
-			return ret;
-		}
-		if (ret) {
-			err("initrd '%s': cannot load %llu bytes at %#llx: %s", img->path,
-			    img->size, gpa, strerror(-ret));
-			return ret;
-		}
-		gpa += img->size + pad;
+		/* The whole image: it reaches so far. */
+		(void)!boot_plan_add_image(plan, BOOT_INITRD, "initrd", gpa, img, 0, img->size);
+		boot_plan_add_zero(plan, "initrd", gpa + img->size, padded - img->size);
+		gpa += padded;
 	}
-	return 0;
 }

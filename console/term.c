@@ -492,10 +492,26 @@ static void open_input(struct term *t)
 		t->attached = true;
 		return;
 	}
+}
+
+void term_start(struct console *con)
+{
+	struct term *t = to_term(con);
+
+	if (!t->in_tty || t->in_ended)
+		return;
 	tty_guard();
 	attach(t);
 	/* The menu works before any device listens. */
 	event_timer_set(&t->resume, 1);
+}
+
+void term_stop(struct console *con, char key)
+{
+	struct term *t = to_term(con);
+
+	if (t->in_tty && t->attached)
+		tty_obey_interrupt(key);
 }
 
 int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct console **out)

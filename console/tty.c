@@ -26,7 +26,9 @@ static struct {
 } tty;
 
 static const int fatal_signals[] = {
-	SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGTERM, SIGSYS,
+	SIGHUP,	 SIGINT,  SIGQUIT, SIGILL, SIGTRAP,   SIGABRT, SIGBUS,
+	SIGFPE,	 SIGSEGV, SIGTERM, SIGSYS, SIGXCPU,   SIGXFSZ, SIGUSR1,
+	SIGUSR2, SIGALRM, SIGIO,   SIGPWR, SIGSTKFLT, SIGPROF, SIGVTALRM,
 };
 
 bool tty_foreground(int fd)
@@ -67,6 +69,18 @@ void tty_forget_raw(void)
 {
 	if (atomic_exchange(&tty.raw, false))
 		log_set_raw_terminal(false);
+}
+
+void tty_obey_interrupt(char key)
+{
+	struct termios modes;
+
+	if (!atomic_load(&tty.raw) || !tty_foreground(tty.fd) || tcgetattr(tty.fd, &modes) < 0)
+		return;
+	modes.c_lflag |= ISIG;
+	modes.c_cc[VINTR] = key ? (cc_t)key : tty.saved.c_cc[VINTR];
+	modes.c_cc[VQUIT] = modes.c_cc[VSUSP] = _POSIX_VDISABLE;
+	tcsetattr(tty.fd, TCSANOW, &modes);
 }
 
 bool tty_is_raw(void)

@@ -17,6 +17,8 @@ bool tty_foreground(int fd);
 int tty_enter_raw(int fd);
 /* The terminal belongs to another job now: leave its modes alone. */
 void tty_forget_raw(void);
+/* While it is raw: let its interrupt key, or @key where that is not 0, send SIGINT. */
+void tty_obey_interrupt(char key);
 bool tty_is_raw(void);
 /* Have signals that kill us call term_restore first, where nobody else catches them; and undo it.
  */

@@ -209,11 +209,6 @@ static void init_bridge(struct pci_host *host)
 	host->functions[0] = bridge;
 }
 
-int pci_host_create(struct vm *vm, const struct arch_pci_layout *layout)
-{
-	return pci_host_add(vm, layout, arch_pci_mem64_base(vm));
-}
-
 int pci_host_add(struct vm *vm, const struct arch_pci_layout *layout, u64 mem64_base)
 {
 	struct pci_host *host = xcalloc(1, sizeof(*host));

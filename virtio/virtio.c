@@ -58,7 +58,7 @@ int virtio_init(struct virtio_device *vdev, struct vm *vm, const struct virtio_o
 	vdev->ops = ops;
 	vdev->vm = vm;
 	vdev->host_features = host_features | FEATURES_ALWAYS;
-	if (vm->cfg && vm->cfg->protected)
+	if (vm->access_platform)
 		vdev->host_features |= BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
 	vdev->name = xasprintf("%s%u", kind, index);
 	vdev->config = xcalloc(1, ops->config_len + 1);

@@ -7,6 +7,7 @@
 #include "lkvm/aml.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
+#include "lkvm/plan.h"
 #include "lkvm/vm.h"
 #include "platform.h"
 #include "x86.h"
@@ -51,14 +52,14 @@ static size_t build(struct aml *out, struct vm *vm, u64 base)
 	return acpi_xsdt(out, tables, count);
 }
 
-int x86_acpi_write(struct vm *vm, u64 *rsdp_gpa)
+int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, u64 *rsdp_gpa)
 {
 	const u64 base = ALIGN_UP(X86_ACPI_BASE + RSDP_SIZE, 16);
 	const u64 room = X86_ACPI_BASE + X86_ACPI_SIZE - base;
 	u8 rsdp[RSDP_SIZE];
 	struct aml out;
 	size_t xsdt;
-	int ret;
+	int ret = 0;
 
 	aml_init(&out);
 	xsdt = build(&out, vm, base);
@@ -69,14 +70,8 @@ int x86_acpi_write(struct vm *vm, u64 *rsdp_gpa)
 		goto out;
 	}
 	acpi_rsdp(rsdp, base + xsdt);
-	ret = memory_write(&vm->mem, X86_ACPI_BASE, rsdp, sizeof(rsdp));
-	if (!ret)
-		ret = memory_write(&vm->mem, base, out.data, out.len);
-	if (ret) {
-		err("no room for the ACPI tables at 0x%x; give the guest more memory (-m)",
-		    X86_ACPI_BASE);
-		goto out;
-	}
+	boot_plan_add(plan, BOOT_TABLES, "ACPI root pointer", X86_ACPI_BASE, rsdp, sizeof(rsdp));
+	boot_plan_add(plan, BOOT_TABLES, "ACPI tables", base, out.data, out.len);
 	*rsdp_gpa = X86_ACPI_BASE;
 out:
 	aml_free(&out);

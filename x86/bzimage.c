@@ -5,7 +5,7 @@
  */
 #include <asm/bootparam.h>
 
-#include "loader.h"
+#include "boot.h"
 
 #define SECTOR	       512ULL
 #define SETUP_MAGIC    0x53726448U /* "HdrS" */
@@ -27,31 +27,30 @@ bool bzimage_probe(const struct boot_image *img)
 	       le16_to_cpu(hdr.boot_flag) == 0xaa55 && le32_to_cpu(hdr.header) == SETUP_MAGIC;
 }
 
-static int read_header(const struct x86_loader *l, struct boot_params *bp)
+static int read_header(const struct x86_boot *b, struct boot_params *bp)
 {
 	struct setup_header *hdr = &bp->hdr;
 	u8 jump_offset;
 	u64 len;
 
 	memset(bp, 0, sizeof(*bp));
-	if (boot_image_read(l->image, HDR_JUMP_END - 1, &jump_offset, 1))
-		return loader_io_error(l, -ENODATA);
+	if (boot_image_read(b->image, HDR_JUMP_END - 1, &jump_offset, 1))
+		return place_error(b, -ENODATA);
 	len = MIN(HDR_JUMP_END + jump_offset - HDR_OFFSET, HDR_MAX);
-	if (boot_image_read(l->image, HDR_OFFSET, hdr, len))
-		return loader_io_error(l, -ENODATA);
+	if (boot_image_read(b->image, HDR_OFFSET, hdr, len))
+		return place_error(b, -ENODATA);
 	if (le16_to_cpu(hdr->version) < PROTOCOL_MIN ||
 	    len < offsetof(struct setup_header, init_size) + sizeof(hdr->init_size) ||
 	    !(le16_to_cpu(hdr->xloadflags) & XLF_KERNEL_64) || !(hdr->loadflags & LOADED_HIGH))
-		return loader_error(l, -ENOEXEC,
-				    "a kernel without 64-bit entry (32-bit, or older than Linux "
-				    "3.8; boot protocol %u.%02u); give a 64-bit kernel",
-				    le16_to_cpu(hdr->version) >> 8,
-				    le16_to_cpu(hdr->version) & 0xff);
+		return boot_error(b, -ENOEXEC,
+				  "a kernel without 64-bit entry (32-bit, or older than Linux "
+				  "3.8; boot protocol %u.%02u); give a 64-bit kernel",
+				  le16_to_cpu(hdr->version) >> 8, le16_to_cpu(hdr->version) & 0xff);
 	return 0;
 }
 
 /* Where the protected-mode kernel lies in the file. */
-static int find_payload(const struct x86_loader *l, const struct setup_header *hdr, u64 *offset,
+static int find_payload(const struct x86_boot *b, const struct setup_header *hdr, u64 *offset,
 			u64 *size)
 {
 	/* boot.rst: 0 setup sectors mean 4, for kernels of old. */
@@ -59,12 +58,12 @@ static int find_payload(const struct x86_loader *l, const struct setup_header *h
 
 	*offset = (sectors + 1) * SECTOR;
 	*size = (u64)le32_to_cpu(hdr->syssize) * 16;
-	if (!range_within(*offset, *size, 0, l->image->size))
-		return loader_error(l, -ENODATA,
-				    "truncated: its header says %llu bytes, the file has %llu",
-				    *offset + *size, l->image->size);
+	if (!range_within(*offset, *size, 0, b->image->size))
+		return boot_error(b, -ENODATA,
+				  "truncated: its header says %llu bytes, the file has %llu",
+				  *offset + *size, b->image->size);
 	if (*size <= ENTRY64_OFFSET)
-		return loader_error(l, -ENOEXEC, "its header says that it has no code");
+		return boot_error(b, -ENOEXEC, "its header says that it has no code");
 	return 0;
 }
 
@@ -72,7 +71,7 @@ static int find_payload(const struct x86_loader *l, const struct setup_header *h
  * boot.rst, init_size: the kernel runs at pref_address or above, aligned, and needs init_size bytes
  * of memory there. We load it at the very place.
  */
-static int find_place(const struct x86_loader *l, const struct setup_header *hdr, u64 payload,
+static int find_place(const struct x86_boot *b, const struct setup_header *hdr, u64 payload,
 		      u64 *base, u64 *size)
 {
 	u64 align = le32_to_cpu(hdr->kernel_alignment);
@@ -82,49 +81,47 @@ static int find_place(const struct x86_loader *l, const struct setup_header *hdr
 	*size = MAX((u64)le32_to_cpu(hdr->init_size), payload);
 	if (hdr->relocatable_kernel) {
 		if (!align || align & (align - 1))
-			return loader_error(l, -ENOEXEC,
-					    "its header says an alignment of %#llx, which is no "
-					    "power of two",
-					    align);
+			return boot_error(b, -ENOEXEC,
+					  "its header says an alignment of %#llx, which is no "
+					  "power of two",
+					  align);
 		if (*base <= X86_HOLE_BASE)
 			*base = ALIGN_UP(*base, align);
 	} else if (*base != pref) {
-		return loader_error(l, -ENOEXEC, "it wants to be at %#llx, below 1 MiB", pref);
+		return boot_error(b, -ENOEXEC, "it wants to be at %#llx, below 1 MiB", pref);
 	}
-	return loader_check_range(l, *base, *size);
+	return place_check(b, *base, *size);
 }
 
-int bzimage_load(struct x86_loader *l)
+int bzimage_load(struct x86_boot *b)
 {
 	struct boot_params bp;
 	u64 offset, payload, base, size, initrd, initrd_size, initrd_max;
 	bool above_4g;
-	int ret = read_header(l, &bp);
+	int ret = read_header(b, &bp);
 
 	if (!ret)
-		ret = find_payload(l, &bp.hdr, &offset, &payload);
+		ret = find_payload(b, &bp.hdr, &offset, &payload);
 	if (!ret)
-		ret = find_place(l, &bp.hdr, payload, &base, &size);
+		ret = find_place(b, &bp.hdr, payload, &base, &size);
 	if (!ret)
-		ret = loader_write_cmdline(l, "", le32_to_cpu(bp.hdr.cmdline_size));
+		ret = place_cmdline(b, "", le32_to_cpu(bp.hdr.cmdline_size));
 	if (ret)
 		return ret;
 
 	above_4g = le16_to_cpu(bp.hdr.xloadflags) & XLF_CAN_BE_LOADED_ABOVE_4G;
 	initrd_max = above_4g ? X86_HOLE_BASE : (u64)le32_to_cpu(bp.hdr.initrd_addr_max) + 1;
-	ret = loader_place_initrd(l, base + size, initrd_max, above_4g, &initrd, &initrd_size);
+	ret = place_initrd(b, base + size, initrd_max, above_4g, &initrd, &initrd_size);
 	if (ret)
 		return ret;
-	ret = boot_image_load(l->image, offset, l->mem, base, payload);
+	ret = boot_plan_add_image(b->plan, BOOT_KERNEL, b->what, base, b->image, offset, payload);
 	if (ret)
-		return loader_io_error(l, ret);
+		return place_error(b, ret);
 
-	linux_fill_params(l, &bp, initrd, initrd_size);
+	linux_fill_params(b, &bp, initrd, initrd_size);
 	bp.hdr.code32_start = cpu_to_le32((u32)base);
-	ret = memory_write(l->mem, X86_BOOT_PARAMS, &bp, sizeof(bp));
-	if (ret)
-		return loader_io_error(l, ret);
-	l->entry = (struct x86_entry){ .mode = X86_ENTRY_LONG64,
+	boot_plan_add(b->plan, BOOT_TABLES, "boot parameters", X86_BOOT_PARAMS, &bp, sizeof(bp));
+	b->entry = (struct x86_entry){ .mode = X86_ENTRY_LONG64,
 				       .rip = base + ENTRY64_OFFSET,
 				       .rsi = X86_BOOT_PARAMS };
 	return 0;

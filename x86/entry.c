@@ -4,7 +4,7 @@
  * volume 3, 2.5, 3.4.5, 4.5). 64-bit entry follows Linux's boot protocol, 32-bit entry PVH and
  * multiboot, which agree.
  */
-#include "loader.h"
+#include "boot.h"
 
 #define CODE_SELECTOR 0x10 /* boot.rst: __BOOT_CS and __BOOT_DS */
 #define DATA_SELECTOR 0x18
@@ -71,7 +71,7 @@ static struct kvm_segment tss_segment(void)
 	};
 }
 
-static int write_gdt(struct guest_memory *mem, bool long64)
+static void add_gdt(struct boot_plan *plan, bool long64)
 {
 	struct kvm_segment code = flat_segment(CODE_SELECTOR, TYPE_CODE, long64);
 	struct kvm_segment data = flat_segment(DATA_SELECTOR, TYPE_DATA, long64);
@@ -81,39 +81,32 @@ static int write_gdt(struct guest_memory *mem, bool long64)
 	gdt[CODE_SELECTOR / 8] = cpu_to_le64(descriptor(&code));
 	gdt[DATA_SELECTOR / 8] = cpu_to_le64(descriptor(&data));
 	gdt[TSS_SELECTOR / 8] = cpu_to_le64(descriptor(&tss)); /* [5] is its upper half */
-	return memory_write(mem, X86_GDT, gdt, sizeof(gdt));
+	boot_plan_add(plan, BOOT_TABLES, "descriptor table", X86_GDT, gdt, sizeof(gdt));
 }
 
 /* Identity mapping of the first 4 GiB by 2 MiB pages, which every 64-bit CPU has. */
-static int write_page_tables(struct guest_memory *mem)
+static void add_page_tables(struct boot_plan *plan)
 {
 	const u64 table = PTE_PRESENT | PTE_WRITE | PTE_ACCESSED;
 	const u64 page = table | PTE_DIRTY | PTE_LARGE;
 	const u64 pdpt = X86_PAGE_TABLES + 4 * KiB, pds = pdpt + 4 * KiB;
-	__le64 entries[PTES] = { cpu_to_le64(pdpt | table) };
-	int ret = memory_write(mem, X86_PAGE_TABLES, entries, sizeof(entries));
+	__le64 tables[6][PTES] = { 0 }; /* PML4, PDPT, PDs */
 
-	for (u32 i = 0; i < 4; i++)
-		entries[i] = cpu_to_le64((pds + i * 4 * KiB) | table);
-	if (!ret)
-		ret = memory_write(mem, pdpt, entries, sizeof(entries));
-	for (u32 i = 0; i < 4 && !ret; i++) {
+	tables[0][0] = cpu_to_le64(pdpt | table);
+	for (u32 i = 0; i < 4; i++) {
+		tables[1][i] = cpu_to_le64((pds + i * 4 * KiB) | table);
 		for (u32 j = 0; j < PTES; j++)
-			entries[j] = cpu_to_le64((i * GiB + j * 2 * MiB) | page);
-		ret = memory_write(mem, pds + i * 4 * KiB, entries, sizeof(entries));
+			tables[2 + i][j] = cpu_to_le64((i * GiB + j * 2 * MiB) | page);
 	}
-	return ret;
+	boot_plan_add(plan, BOOT_TABLES, "page tables", X86_PAGE_TABLES, tables, sizeof(tables));
 }
 
-int x86_write_entry_tables(struct guest_memory *mem, enum x86_entry_mode mode)
+void x86_entry_tables(struct boot_plan *plan, enum x86_entry_mode mode)
 {
-	int ret = 0;
-
 	if (mode != X86_ENTRY_RESET)
-		ret = write_gdt(mem, mode == X86_ENTRY_LONG64);
-	if (!ret && mode == X86_ENTRY_LONG64)
-		ret = write_page_tables(mem);
-	return ret;
+		add_gdt(plan, mode == X86_ENTRY_LONG64);
+	if (mode == X86_ENTRY_LONG64)
+		add_page_tables(plan);
 }
 
 void x86_entry_registers(const struct x86_entry *entry, struct kvm_sregs *sregs,
@@ -149,4 +142,61 @@ void x86_entry_registers(const struct x86_entry *entry, struct kvm_sregs *sregs,
 		.rip = entry->rip,
 		.rflags = RFLAGS_1, /* interrupts off */
 	};
+}
+
+/* What a segment register holds, its attributes as the CPU's VMCB has them (APM volume 2, B). */
+static void add_segment(struct boot_plan *plan, const char *const names[4],
+			const struct kvm_segment *s)
+{
+	boot_plan_add_reg(plan, names[0], s->selector);
+	boot_plan_add_reg(plan, names[1], s->base);
+	boot_plan_add_reg(plan, names[2], s->limit);
+	boot_plan_add_reg(plan, names[3],
+			  s->type | (u64)s->s << 4 | (u64)s->dpl << 5 | (u64)s->present << 7 |
+				  (u64)s->avl << 8 | (u64)s->l << 9 | (u64)s->db << 10 |
+				  (u64)s->g << 11);
+}
+
+#define SEGMENT(name)                                                             \
+	{                                                                         \
+		name ".selector", name ".base", name ".limit", name ".attributes" \
+	}
+
+static void add_segments(struct boot_plan *plan, const struct kvm_sregs *sregs)
+{
+	static const char *const names[][4] = {
+		SEGMENT("cs"), SEGMENT("ds"), SEGMENT("es"), SEGMENT("fs"),
+		SEGMENT("gs"), SEGMENT("ss"), SEGMENT("tr"),
+	};
+	const struct kvm_segment *segments[] = { &sregs->cs, &sregs->ds, &sregs->es, &sregs->fs,
+						 &sregs->gs, &sregs->ss, &sregs->tr };
+
+	for (size_t i = 0; i < ARRAY_SIZE(segments); i++)
+		add_segment(plan, names[i], segments[i]);
+}
+
+void x86_entry_plan(const struct x86_entry *entry, struct boot_plan *plan)
+{
+	struct kvm_sregs sregs = { 0 };
+	struct kvm_regs regs = { 0 };
+
+	/* At the reset vector every register has what the CPU gives it: nothing is set. */
+	if (entry->mode == X86_ENTRY_RESET)
+		return;
+	x86_entry_registers(entry, &sregs, &regs);
+	boot_plan_add_reg(plan, "rip", regs.rip);
+	boot_plan_add_reg(plan, "rflags", regs.rflags);
+	boot_plan_add_reg(plan, "rax", regs.rax);
+	boot_plan_add_reg(plan, "rbx", regs.rbx);
+	boot_plan_add_reg(plan, "rsi", regs.rsi);
+	boot_plan_add_reg(plan, "rsp", regs.rsp);
+	boot_plan_add_reg(plan, "cr0", sregs.cr0);
+	boot_plan_add_reg(plan, "cr3", sregs.cr3);
+	boot_plan_add_reg(plan, "cr4", sregs.cr4);
+	boot_plan_add_reg(plan, "efer", sregs.efer);
+	boot_plan_add_reg(plan, "gdt.base", sregs.gdt.base);
+	boot_plan_add_reg(plan, "gdt.limit", sregs.gdt.limit);
+	boot_plan_add_reg(plan, "idt.base", sregs.idt.base);
+	boot_plan_add_reg(plan, "idt.limit", sregs.idt.limit);
+	add_segments(plan, &sregs);
 }

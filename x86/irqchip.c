@@ -339,15 +339,19 @@ static int split_init(struct vm *vm)
 	return ret;
 }
 
+bool x86_wants_split_irqchip(const struct vm_config *cfg)
+{
+	return cfg->irqchip == IRQCHIP_SPLIT ||
+	       (cfg->irqchip == IRQCHIP_DEFAULT && cfg->cpus > X86_XAPIC_MAX_VCPUS);
+}
+
 int x86_irqchip_init(struct vm *vm)
 {
 	const u64 x2apic = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
 	u32 cpus = vm->cfg->cpus;
 	int ret;
 
-	vm->arch->split_irqchip =
-		vm->cfg->irqchip == IRQCHIP_SPLIT ||
-		(vm->cfg->irqchip == IRQCHIP_DEFAULT && cpus > X86_XAPIC_MAX_VCPUS);
+	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg);
 	ret = kvm_enable_cap(&vm->kvm, KVM_CAP_X2APIC_API, x2apic);
 	if (ret && cpus > X86_XAPIC_MAX_VCPUS) {
 		err("%u vcpus: this host's KVM has no 32-bit APIC ids (KVM_CAP_X2APIC_API: %s); "
@@ -363,5 +367,8 @@ int x86_irqchip_create(struct vm *vm)
 {
 	if (vm->arch->split_irqchip)
 		return x86_ioapic_create(vm, &vm->arch->ioapic);
+	/* Without KVM there is nothing to keep. */
+	if (vm->kvm.vm_fd < 0)
+		return 0;
 	return full_create(vm);
 }

@@ -30,7 +30,7 @@
 #define X86_LOADER_END	 0x9c000U
 #define X86_EBDA	 0x9fc00U
 #define X86_LOW_END	 0xa0000U /* end of conventional memory */
-#define X86_ACPI_BASE	 0xe0000U /* RSDP and tables: x86_acpi_write */
+#define X86_ACPI_BASE	 0xe0000U /* RSDP and tables: x86_acpi_plan */
 #define X86_ACPI_SIZE	 0x1fff0U
 #define X86_RESET_VECTOR 0xffff0U  /* F000:FFF0, where a PC's firmware starts */
 #define X86_HIGH_BASE	 0x100000U /* extended memory: kernels */

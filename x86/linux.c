@@ -6,16 +6,16 @@
  */
 #include <asm/bootparam.h>
 
-#include "loader.h"
+#include "boot.h"
 
 #define LOADER_UNDEFINED 0xff /* type_of_loader: one without an assigned number */
 #define FLAT_BASE	 X86_HIGH_BASE
 
-void linux_fill_params(const struct x86_loader *l, struct boot_params *bp, u64 initrd,
+void linux_fill_params(const struct x86_boot *b, struct boot_params *bp, u64 initrd,
 		       u64 initrd_size)
 {
 	struct x86_mem_range map[X86_MAX_MEM_RANGES];
-	u32 count = x86_memory_map(l->mem, map);
+	u32 count = x86_memory_map(b->mem, map);
 
 	bp->hdr.type_of_loader = LOADER_UNDEFINED;
 	bp->hdr.loadflags |= LOADED_HIGH;
@@ -26,7 +26,7 @@ void linux_fill_params(const struct x86_loader *l, struct boot_params *bp, u64 i
 	bp->hdr.ramdisk_size = cpu_to_le32((u32)initrd_size);
 	bp->ext_ramdisk_image = cpu_to_le32((u32)(initrd >> 32));
 	bp->ext_ramdisk_size = cpu_to_le32((u32)(initrd_size >> 32));
-	bp->acpi_rsdp_addr = cpu_to_le64(l->rsdp);
+	bp->acpi_rsdp_addr = cpu_to_le64(b->rsdp);
 	for (u32 i = 0; i < count; i++) {
 		bp->e820_table[i].addr = cpu_to_le64(map[i].base);
 		bp->e820_table[i].size = cpu_to_le64(map[i].size);
@@ -36,14 +36,14 @@ void linux_fill_params(const struct x86_loader *l, struct boot_params *bp, u64 i
 }
 
 /* Command line, initrd above @bottom, boot_params, entry at @entry. */
-static int finish(struct x86_loader *l, u64 bottom, u64 entry)
+static int finish(struct x86_boot *b, u64 bottom, u64 entry)
 {
 	struct boot_params bp = { 0 };
 	u64 initrd, initrd_size;
-	int ret = loader_write_cmdline(l, "", X86_CMDLINE_MAX - 1);
+	int ret = place_cmdline(b, "", X86_CMDLINE_MAX - 1);
 
 	if (!ret)
-		ret = loader_place_initrd(l, bottom, X86_HOLE_BASE, true, &initrd, &initrd_size);
+		ret = place_initrd(b, bottom, X86_HOLE_BASE, true, &initrd, &initrd_size);
 	if (ret)
 		return ret;
 	/* No header comes with such an image: what a boot loader would have read from a bzImage. */
@@ -53,11 +53,9 @@ static int finish(struct x86_loader *l, u64 bottom, u64 entry)
 	bp.hdr.kernel_alignment = cpu_to_le32(0x1000000);
 	bp.hdr.cmdline_size = cpu_to_le32(X86_CMDLINE_MAX - 1);
 	bp.hdr.xloadflags = cpu_to_le16(XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G);
-	linux_fill_params(l, &bp, initrd, initrd_size);
-	ret = memory_write(l->mem, X86_BOOT_PARAMS, &bp, sizeof(bp));
-	if (ret)
-		return loader_io_error(l, ret);
-	l->entry = (struct x86_entry){
+	linux_fill_params(b, &bp, initrd, initrd_size);
+	boot_plan_add(b->plan, BOOT_TABLES, "boot parameters", X86_BOOT_PARAMS, &bp, sizeof(bp));
+	b->entry = (struct x86_entry){
 		.mode = X86_ENTRY_LONG64,
 		.rip = entry,
 		.rsi = X86_BOOT_PARAMS,
@@ -65,25 +63,26 @@ static int finish(struct x86_loader *l, u64 bottom, u64 entry)
 	return 0;
 }
 
-int linux_elf_load(struct x86_loader *l, const struct elf_image *elf)
+int linux_elf_load(struct x86_boot *b, const struct elf_image *elf)
 {
 	int ret;
 
-	if (!loader_elf_holds(elf, elf->entry_paddr))
-		return loader_error(l, -ENOEXEC, "its entry point %#llx is in none of its segments",
-				    elf->entry);
-	ret = loader_load_elf(l, elf);
-	return ret ? ret : finish(l, elf->high, elf->entry_paddr);
+	if (!elf_holds(elf, elf->entry_paddr))
+		return boot_error(b, -ENOEXEC, "its entry point %#llx is in none of its segments",
+				  elf->entry);
+	ret = place_elf(b, elf);
+	return ret ? ret : finish(b, elf->high, elf->entry_paddr);
 }
 
-int linux_flat_load(struct x86_loader *l)
+int linux_flat_load(struct x86_boot *b)
 {
-	int ret = loader_check_range(l, FLAT_BASE, l->image->size);
+	int ret = place_check(b, FLAT_BASE, b->image->size);
 
 	if (ret)
 		return ret;
-	ret = boot_image_load(l->image, 0, l->mem, FLAT_BASE, l->image->size);
+	ret = boot_plan_add_image(b->plan, BOOT_KERNEL, b->what, FLAT_BASE, b->image, 0,
+				  b->image->size);
 	if (ret)
-		return loader_io_error(l, ret);
-	return finish(l, FLAT_BASE + l->image->size, FLAT_BASE);
+		return place_error(b, ret);
+	return finish(b, FLAT_BASE + b->image->size, FLAT_BASE);
 }

@@ -4,9 +4,9 @@
  * addresses ("a.out kludge"), entered in 32-bit protected mode with EBX pointing to the boot
  * information. Each initrd is one module.
  */
+#include "boot.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
-#include "loader.h"
 
 #define MB_SEARCH	8192U /* 3.1.1: the header lies in the first 8192 bytes, 4-byte aligned */
 #define MB_HEADER_MAGIC 0x1badb002U
@@ -82,43 +82,47 @@ int multiboot_find(const struct boot_image *img, struct multiboot_header *h)
 }
 
 /* 3.1.3: addresses from the header; *high is the end of the image with its bss. */
-static int load_kludge(const struct x86_loader *l, const struct multiboot_header *h, u64 *high)
+static int load_kludge(const struct x86_boot *b, const struct multiboot_header *h, u64 *high)
 {
 	u64 before = (u64)h->header_addr - h->load_addr; /* from the image's start to its header */
 	u64 offset, filesz, memsz;
 	int ret;
 
 	if (h->header_addr < h->load_addr || before > h->offset)
-		return loader_error(l, -ENOEXEC,
-				    "its multiboot header has a load address %#x that does not fit "
-				    "its own address %#x",
-				    h->load_addr, h->header_addr);
+		return boot_error(b, -ENOEXEC,
+				  "its multiboot header has a load address %#x that does not fit "
+				  "its own address %#x",
+				  h->load_addr, h->header_addr);
 	offset = h->offset - before;
-	filesz = h->load_end_addr ? (u64)h->load_end_addr - h->load_addr : l->image->size - offset;
+	filesz = h->load_end_addr ? (u64)h->load_end_addr - h->load_addr : b->image->size - offset;
 	if ((h->load_end_addr && h->load_end_addr <= h->load_addr) ||
-	    !range_within(offset, filesz, 0, l->image->size))
-		return loader_error(l, -ENODATA,
-				    "its multiboot header says that it ends at %#x, and the file "
-				    "does not reach there (truncated?)",
-				    h->load_end_addr);
+	    !range_within(offset, filesz, 0, b->image->size))
+		return boot_error(b, -ENODATA,
+				  "its multiboot header says that it ends at %#x, and the file "
+				  "does not reach there (truncated?)",
+				  h->load_end_addr);
 	memsz = filesz;
 	if (h->bss_end_addr) {
 		if (h->bss_end_addr < h->load_addr + filesz)
-			return loader_error(l, -ENOEXEC,
-					    "its multiboot header has a bss that ends at %#x, "
-					    "before its data",
-					    h->bss_end_addr);
+			return boot_error(b, -ENOEXEC,
+					  "its multiboot header has a bss that ends at %#x, "
+					  "before its data",
+					  h->bss_end_addr);
 		memsz = (u64)h->bss_end_addr - h->load_addr;
 	}
-	ret = loader_check_range(l, h->load_addr, memsz);
+	ret = place_check(b, h->load_addr, memsz);
 	if (ret)
 		return ret;
 	*high = h->load_addr + memsz;
 	if (h->entry_addr < h->load_addr || h->entry_addr >= *high)
-		return loader_error(l, -ENOEXEC, "its entry point %#x is outside of it",
-				    h->entry_addr);
-	ret = boot_image_load(l->image, offset, l->mem, h->load_addr, filesz);
-	return ret ? loader_io_error(l, ret) : 0;
+		return boot_error(b, -ENOEXEC, "its entry point %#x is outside of it",
+				  h->entry_addr);
+	ret = boot_plan_add_image(b->plan, BOOT_KERNEL, b->what, h->load_addr, b->image, offset,
+				  filesz);
+	if (ret)
+		return place_error(b, ret);
+	boot_plan_add_zero(b->plan, b->what, h->load_addr + filesz, memsz - filesz);
+	return 0;
 }
 
 static const char *base_name(const char *path)
@@ -129,24 +133,23 @@ static const char *base_name(const char *path)
 }
 
 /* Each initrd at its own page, one after the other from @bottom. */
-static int load_modules(const struct x86_loader *l, u64 bottom)
+static int add_modules(const struct x86_boot *b, u64 bottom)
 {
-	const struct boot *boot = l->boot;
-	u64 low_end = memory_ram_end(l->mem, 0);
+	const struct boot *boot = b->boot;
+	u64 low_end = memory_ram_end(b->mem, 0);
 	u64 gpa = ALIGN_UP(MAX(bottom, (u64)X86_HIGH_BASE), 4 * KiB);
 	u64 name = X86_MODULES + MB_MAX_MODULES * sizeof(struct mb_module);
 	char need[32], have[32];
 
 	if (boot->nr_initrds > MB_MAX_MODULES)
-		return loader_error(l, -E2BIG, "%u modules (-i) are too many, %u are possible",
-				    boot->nr_initrds, MB_MAX_MODULES);
+		return boot_error(b, -E2BIG, "%u modules (-i) are too many, %u are possible",
+				  boot->nr_initrds, MB_MAX_MODULES);
 	for (u32 i = 0; i < boot->nr_initrds; i++, name += MB_NAME_MAX) {
 		struct boot one = { .initrds = &boot->initrds[i], .nr_initrds = 1 };
 		u64 size = boot->initrds[i].size;
 		u64 room = low_end > gpa ? low_end - gpa : 0;
 		char text[MB_NAME_MAX] = "";
 		struct mb_module mod;
-		int ret;
 
 		if (size > room || ALIGN_UP(size, 4ULL) > room) {
 			err("initrd '%s' does not fit: needs %s, have %s; give more memory with -m",
@@ -154,27 +157,23 @@ static int load_modules(const struct x86_loader *l, u64 bottom)
 			    format_size(room, have, sizeof(have)));
 			return -ENOMEM;
 		}
-		ret = boot_initrd_load(&one, l->mem, gpa);
-		if (ret)
-			return ret;
+		boot_initrd_plan(&one, b->plan, gpa);
 		strncpy(text, base_name(boot->initrds[i].path), sizeof(text) - 1);
 		mod = (struct mb_module){ cpu_to_le32((u32)gpa), cpu_to_le32((u32)(gpa + size)),
 					  cpu_to_le32((u32)name), 0 };
-		ret = memory_write(l->mem, X86_MODULES + i * sizeof(mod), &mod, sizeof(mod));
-		if (!ret)
-			ret = memory_write(l->mem, name, text, sizeof(text));
-		if (ret)
-			return loader_io_error(l, ret);
+		boot_plan_add(b->plan, BOOT_TABLES, "module list", X86_MODULES + i * sizeof(mod),
+			      &mod, sizeof(mod));
+		boot_plan_add(b->plan, BOOT_TABLES, "module name", name, text, sizeof(text));
 		gpa = ALIGN_UP(gpa + size, 4 * KiB);
 	}
 	return 0;
 }
 
-static int write_info(const struct x86_loader *l)
+static void add_info(const struct x86_boot *b)
 {
 	struct x86_mem_range map[X86_MAX_MEM_RANGES];
-	u32 count = x86_memory_map(l->mem, map);
-	u64 upper = memory_ram_end(l->mem, 0) - X86_HIGH_BASE;
+	u32 count = x86_memory_map(b->mem, map);
+	u64 upper = memory_ram_end(b->mem, 0) - X86_HIGH_BASE;
 	struct mb_page page = {
 		.info = {
 			.flags = cpu_to_le32(MBI_MEMORY | MBI_CMDLINE | MBI_MODULES | MBI_MMAP |
@@ -182,7 +181,7 @@ static int write_info(const struct x86_loader *l)
 			.mem_lower = cpu_to_le32(X86_EBDA / KiB),
 			.mem_upper = cpu_to_le32((u32)(upper / KiB)),
 			.cmdline = cpu_to_le32(X86_CMDLINE),
-			.mods_count = cpu_to_le32(l->boot->nr_initrds),
+			.mods_count = cpu_to_le32(b->boot->nr_initrds),
 			.mods_addr = cpu_to_le32(X86_MODULES),
 			.mmap_length = cpu_to_le32(count * (u32)sizeof(struct mb_mmap_entry)),
 			.mmap_addr =
@@ -200,21 +199,22 @@ static int write_info(const struct x86_loader *l)
 			cpu_to_le64(map[i].size),
 			cpu_to_le32(map[i].type),
 		};
-	return memory_write(l->mem, X86_START_INFO, &page, sizeof(page));
+	boot_plan_add(b->plan, BOOT_TABLES, "boot information", X86_START_INFO, &page,
+		      sizeof(page));
 }
 
 /* Loaders pass the image's name before the words meant for it, and images count on that. */
-static int write_cmdline(const struct x86_loader *l)
+static int add_cmdline(const struct x86_boot *b)
 {
 	char name[MB_NAME_MAX] = "";
 
-	strncpy(name, base_name(l->image->path), sizeof(name) - 2);
-	if (l->cmdline && *l->cmdline)
+	strncpy(name, base_name(b->image->path), sizeof(name) - 2);
+	if (b->cmdline && *b->cmdline)
 		strcat(name, " ");
-	return loader_write_cmdline(l, name, X86_CMDLINE_MAX - 1);
+	return place_cmdline(b, name, X86_CMDLINE_MAX - 1);
 }
 
-int multiboot_load(struct x86_loader *l, const struct multiboot_header *h,
+int multiboot_load(struct x86_boot *b, const struct multiboot_header *h,
 		   const struct elf_image *elf)
 {
 	u32 unmet = h->flags & MB_REQUIRED & ~MB_UNDERSTOOD;
@@ -222,36 +222,34 @@ int multiboot_load(struct x86_loader *l, const struct multiboot_header *h,
 	int ret;
 
 	if (unmet)
-		return loader_error(l, -ENOTSUP, "its multiboot header requires %s (flags %#x)",
-				    unmet == MB_WANT_VIDEO ? "a screen, which this machine lacks"
-							   : "features that lkvm does not know",
-				    h->flags);
+		return boot_error(b, -ENOTSUP, "its multiboot header requires %s (flags %#x)",
+				  unmet == MB_WANT_VIDEO ? "a screen, which this machine lacks"
+							 : "features that lkvm does not know",
+				  h->flags);
 	if (h->flags & MULTIBOOT_AOUT_KLUDGE) {
 		entry = h->entry_addr;
-		ret = load_kludge(l, h, &high);
+		ret = load_kludge(b, h, &high);
 	} else if (elf) {
 		entry = elf->entry_paddr;
 		high = elf->high;
-		if (!loader_elf_holds(elf, entry))
-			return loader_error(l, -ENOEXEC,
-					    "its entry point %#llx is in none of its segments",
-					    elf->entry);
-		ret = loader_load_elf(l, elf);
+		if (!elf_holds(elf, entry))
+			return boot_error(b, -ENOEXEC,
+					  "its entry point %#llx is in none of its segments",
+					  elf->entry);
+		ret = place_elf(b, elf);
 	} else {
-		return loader_error(l, -ENOEXEC,
-				    "a multiboot header, but neither an ELF file nor load "
-				    "addresses in that header");
+		return boot_error(b, -ENOEXEC,
+				  "a multiboot header, but neither an ELF file nor load "
+				  "addresses in that header");
 	}
 	if (!ret)
-		ret = write_cmdline(l);
+		ret = add_cmdline(b);
 	if (!ret)
-		ret = load_modules(l, high);
+		ret = add_modules(b, high);
 	if (ret)
 		return ret;
-	ret = write_info(l);
-	if (ret)
-		return loader_io_error(l, ret);
-	l->entry = (struct x86_entry){
+	add_info(b);
+	b->entry = (struct x86_entry){
 		.mode = X86_ENTRY_PROT32,
 		.rip = entry,
 		.rax = MB_LOADER_MAGIC,

@@ -21,7 +21,6 @@ const struct arch_platform arch_platform = {
 	.default_console = "ttyS0",
 	.irqchip_names = irqchip_names_x86,
 	.kernel_format_names = kernel_format_names_x86,
-	.pio_limit = 0x10000,
 	.serial = {
 		.pio = true,
 		.base = X86_PORT_COM1,
@@ -83,6 +82,11 @@ int arch_check_host(const struct kvm *kvm)
 	};
 
 	return kvm_require(kvm, needed, ARRAY_SIZE(needed));
+}
+
+const struct coco_ops *arch_coco(const struct vm_config *cfg)
+{
+	return NULL;
 }
 
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)

@@ -11,6 +11,7 @@ struct aml;
 struct irqs;
 struct kvm;
 struct vcpu;
+struct vm_config;
 struct vm;
 struct x86_ioapic;
 struct x86_pm;
@@ -55,6 +56,8 @@ int x86_cpuid_build(const struct kvm_cpuid2 *supported, const struct x86_cpuid_p
  * first of all devices, the one that resets them. Both print.
  */
 int x86_irqchip_init(struct vm *vm) __must_check;
+/* Is the IOAPIC to be lkvm's own? Follows from the configuration alone. */
+bool x86_wants_split_irqchip(const struct vm_config *cfg);
 int x86_irqchip_create(struct vm *vm) __must_check;
 /*
  * Without interrupt remapping a guest puts bits 8 to 14 of a destination into bits 5 to 11 of the

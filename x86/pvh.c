@@ -3,7 +3,7 @@
  * PVH direct boot (Xen docs/misc/pvh.pandoc; public/arch-x86/hvm/start_info.h): an ELF image
  * entered in 32-bit protected mode with EBX pointing to hvm_start_info.
  */
-#include "loader.h"
+#include "boot.h"
 
 #define START_INFO_MAGIC 0x336ec578U
 
@@ -34,16 +34,16 @@ struct start_page {
 _Static_assert(sizeof(struct hvm_start_info) == 56, "hvm_start_info");
 _Static_assert(sizeof(struct start_page) <= X86_PAGE_TABLES - X86_START_INFO, "start page");
 
-static int write_start_page(const struct x86_loader *l, u64 initrd, u64 initrd_size)
+static void add_start_page(const struct x86_boot *b, u64 initrd, u64 initrd_size)
 {
 	struct x86_mem_range map[X86_MAX_MEM_RANGES];
-	u32 count = x86_memory_map(l->mem, map);
+	u32 count = x86_memory_map(b->mem, map);
 	struct start_page page = {
 		.info = {
 			.magic = cpu_to_le32(START_INFO_MAGIC),
 			.version = cpu_to_le32(1),
 			.cmdline_paddr = cpu_to_le64(X86_CMDLINE),
-			.rsdp_paddr = cpu_to_le64(l->rsdp),
+			.rsdp_paddr = cpu_to_le64(b->rsdp),
 			.memmap_paddr =
 				cpu_to_le64(X86_START_INFO + offsetof(struct start_page, map)),
 			.memmap_entries = cpu_to_le32(count),
@@ -61,30 +61,27 @@ static int write_start_page(const struct x86_loader *l, u64 initrd, u64 initrd_s
 		page.module.paddr = cpu_to_le64(initrd);
 		page.module.size = cpu_to_le64(initrd_size);
 	}
-	return memory_write(l->mem, X86_START_INFO, &page, sizeof(page));
+	boot_plan_add(b->plan, BOOT_TABLES, "start info", X86_START_INFO, &page, sizeof(page));
 }
 
-int pvh_load(struct x86_loader *l, const struct elf_image *elf)
+int pvh_load(struct x86_boot *b, const struct elf_image *elf)
 {
 	u64 initrd, initrd_size;
 	int ret;
 
-	if (!loader_elf_holds(elf, elf->pvh_entry))
-		return loader_error(l, -ENOEXEC, "its PVH entry %#llx is in none of its segments",
-				    elf->pvh_entry);
-	ret = loader_load_elf(l, elf);
+	if (!elf_holds(elf, elf->pvh_entry))
+		return boot_error(b, -ENOEXEC, "its PVH entry %#llx is in none of its segments",
+				  elf->pvh_entry);
+	ret = place_elf(b, elf);
 	if (!ret)
-		ret = loader_write_cmdline(l, "", X86_CMDLINE_MAX - 1);
+		ret = place_cmdline(b, "", X86_CMDLINE_MAX - 1);
 	/* Linux keeps 32 bits of the module's address: never above 4 GiB. */
 	if (!ret)
-		ret = loader_place_initrd(l, elf->high, X86_HOLE_BASE, false, &initrd,
-					  &initrd_size);
+		ret = place_initrd(b, elf->high, X86_HOLE_BASE, false, &initrd, &initrd_size);
 	if (ret)
 		return ret;
-	ret = write_start_page(l, initrd, initrd_size);
-	if (ret)
-		return loader_io_error(l, ret);
-	l->entry = (struct x86_entry){
+	add_start_page(b, initrd, initrd_size);
+	b->entry = (struct x86_entry){
 		.mode = X86_ENTRY_PROT32,
 		.rip = elf->pvh_entry,
 		.rbx = X86_START_INFO,

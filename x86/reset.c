@@ -6,11 +6,11 @@
  */
 #include <stdlib.h>
 
+#include "boot.h"
 #include "lkvm/arch.h"
 #include "lkvm/log.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
-#include "loader.h"
 #include "vcpu-state.h"
 
 /*

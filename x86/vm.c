@@ -17,6 +17,8 @@
 #include "vcpu-state.h"
 #include "x86.h"
 
+#define MAX_PHYS_BITS 52U /* of any x86 CPU (Intel SDM volume 3, 4.1.4) */
+
 /* RAM, then the window for 64-bit BARs, must end within the guest's physical addresses. */
 static int lay_out(struct vm *vm)
 {
@@ -24,7 +26,7 @@ static int lay_out(struct vm *vm)
 	u64 memory = vm->cfg->memory;
 	u64 hole = X86_HOLE_END - X86_HOLE_BASE;
 	u64 ram_end = memory > X86_HOLE_BASE ? memory + hole : X86_HOLE_END;
-	u64 top = 1ULL << MIN(arch->phys_bits, 52U);
+	u64 top = 1ULL << MIN(arch->phys_bits, MAX_PHYS_BITS);
 
 	arch->pci_mem64_base = ALIGN_UP(ram_end, X86_PCI_MEM64_SIZE);
 	if (!range_within(arch->pci_mem64_base, X86_PCI_MEM64_SIZE, 0, top)) {
@@ -48,9 +50,18 @@ static int get_supported(void *opaque, struct kvm_cpuid2 *cpuid)
 	return xioctl(kvm->sys_fd, KVM_GET_SUPPORTED_CPUID, cpuid);
 }
 
-int arch_add_memory(struct vm *vm)
+static int add_ram(struct vm *vm, int (*add)(struct vm *vm, u64 gpa, u64 size, const char *name))
 {
 	u64 memory = vm->cfg->memory;
+	int ret = add(vm, 0, MIN(memory, X86_HOLE_BASE), "ram-low");
+
+	if (ret || memory <= X86_HOLE_BASE)
+		return ret;
+	return add(vm, X86_HOLE_END, memory - X86_HOLE_BASE, "ram-high");
+}
+
+int arch_add_memory(struct vm *vm)
+{
 	int ret;
 
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
@@ -63,10 +74,18 @@ int arch_add_memory(struct vm *vm)
 	ret = lay_out(vm);
 	if (ret)
 		return ret;
-	ret = vm_add_ram(vm, 0, MIN(memory, X86_HOLE_BASE), "ram-low");
-	if (ret || memory <= X86_HOLE_BASE)
-		return ret;
-	return vm_add_ram(vm, X86_HOLE_END, memory - X86_HOLE_BASE, "ram-high");
+	return add_ram(vm, vm_add_ram);
+}
+
+int arch_sketch(struct vm *vm)
+{
+	int ret;
+
+	vm->arch = xcalloc(1, sizeof(*vm->arch));
+	vm->arch->phys_bits = MAX_PHYS_BITS;
+	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg);
+	ret = lay_out(vm);
+	return ret ? ret : add_ram(vm, vm_sketch_ram);
 }
 
 u64 arch_pci_mem64_base(const struct vm *vm)

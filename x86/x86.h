@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of x86/ share. Loading and entry: load.c, bzimage.c, linux.c, pvh.c, multiboot.c,
- * firmware.c, e820.c, entry.c, reset.c. The platform: vm.c, cpuid.c, acpi.c, ioapic.c
+ * What the files of x86/ share. Loading and entry: boot.c, place.c, bzimage.c, linux.c, pvh.c,
+ * multiboot.c, firmware.c, e820.c, entry.c, reset.c. The platform: vm.c, cpuid.c, acpi.c, ioapic.c
  * and others.
  */
 #ifndef LKVM_X86_H
@@ -12,6 +12,7 @@
 #include "layout.h"
 #include "lkvm/types.h"
 
+struct boot_plan;
 struct guest_memory;
 struct vcpu;
 struct vm;
@@ -35,7 +36,7 @@ struct x86_entry {
 
 /* Per-VM state of this architecture; zeroed by arch_add_memory, which allocates it. */
 struct arch_vm {
-	/* Loading: written by arch_load_guest, read by arch_vcpu_reset. */
+	/* Loading: written by arch_boot_plan, read by arch_vcpu_reset. */
 	struct x86_entry entry;
 	struct kvm_msr_list *msrs; /* what vcpus have of them (vcpu-state.c) */
 
@@ -68,10 +69,9 @@ int x86_reset_capture(struct vcpu *vcpu) __must_check;
 void x86_reset_release(struct vcpu *vcpu);
 
 /*
- * x86/acpi.c: write all ACPI tables to [X86_ACPI_BASE, +X86_ACPI_SIZE) of guest RAM, which is
- * zeroed; called by arch_load_guest before the kernel is loaded, not with raw firmware. Prints.
+ * x86/acpi.c: add all ACPI tables, within [X86_ACPI_BASE, +X86_ACPI_SIZE). Prints.
  */
-int x86_acpi_write(struct vm *vm, u64 *rsdp_gpa) __must_check;
+int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, u64 *rsdp_gpa) __must_check;
 
 /* x86/e820.c: the guest's memory map, by ascending address. */
 enum x86_mem_type { X86_MEM_RAM = 1, X86_MEM_RESERVED = 2 }; /* the numbers of ACPI 6.5, 15.1 */

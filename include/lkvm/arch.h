@@ -13,6 +13,8 @@
 #include "lkvm/types.h"
 
 struct boot;
+struct boot_plan;
+struct coco_ops;
 struct device_state;
 struct kvm;
 struct state_buf;
@@ -52,7 +54,6 @@ struct arch_platform {
 	const char *default_console;	  /* "ttyS0": for console= with --console serial */
 	const char *const *irqchip_names; /* of config.irqchip, by position */
 	const char *const *kernel_format_names; /* of config.kernel_format */
-	u64 pio_limit;				/* 65536 where port I/O exists, else 0 */
 	struct arch_place serial;
 	u32 serial_reg_shift;
 	bool pvpanic_pci; /* pvpanic is a PCI function, where there is PCI, and has no place */
@@ -78,8 +79,16 @@ void arch_config_print(const struct vm_config *cfg, FILE *out);
 int arch_check_host(const struct kvm *kvm) __must_check;
 /* The type argument of KVM_CREATE_VM. Prints what @kvm cannot do of what @cfg asks. */
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type) __must_check;
+/* What makes the guest that @cfg asks for a confidential one (coco.h); NULL: an ordinary guest. */
+const struct coco_ops *arch_coco(const struct vm_config *cfg);
 /* vm->arch, and map guest RAM at its addresses. Prints. */
 int arch_add_memory(struct vm *vm) __must_check;
+/*
+ * Instead of arch_add_memory, arch_vm_init and the making of vcpus, for a machine that is only
+ * described and has no KVM: vm->arch, RAM that is not mapped, the interrupt controller as the
+ * description tells of it. Where the host would choose, it takes the newest kind. Prints.
+ */
+int arch_sketch(struct vm *vm) __must_check;
 /* Base of the window for 64-bit BARs: above all RAM. */
 u64 arch_pci_mem64_base(const struct vm *vm);
 /* After KVM_CREATE_VM, before any vcpu: interrupt controllers and the like. Prints. */
@@ -92,10 +101,12 @@ int arch_vm_late_init(struct vm *vm) __must_check;
 int arch_add_devices(struct vm *vm) __must_check;
 
 /*
- * Load kernel, initrds or firmware into (zeroed) guest RAM, write the machine's description (ACPI,
- * FDT, boot parameters), note the entry state. Called at start and again at every reset; prints.
+ * Turn configuration, images and devices into the list of what the guest starts from: kernel,
+ * initrds or firmware, the machine's description (ACPI, FDT, boot parameters), registers; and note
+ * the entry state for arch_vcpu_reset. Needs neither KVM nor vcpus, and touches no guest memory.
+ * Called at the start and at every reset; prints.
  */
-int arch_load_guest(struct vm *vm, const struct boot *boot) __must_check;
+int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *plan) __must_check;
 /* Registers to the state that the loaded guest starts in (secondary vcpus: waiting). The thread is
  * parked. Prints. */
 int arch_vcpu_reset(struct vcpu *vcpu) __must_check;

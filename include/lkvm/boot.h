@@ -9,6 +9,8 @@
 #include "lkvm/memory.h"
 #include "lkvm/types.h"
 
+struct boot_plan;
+struct vm;
 struct vm_config;
 
 /* A file, or its decompressed contents in memory. */
@@ -67,11 +69,17 @@ int boot_image_decompress(struct boot_image *img, const char *what, u64 max) __m
  */
 int boot_image_unzboot(struct boot_image *img, const char *what, u64 max) __must_check;
 
+/*
+ * boot/launch.c: give the VM what a checked list says, the firmware of a confidential guest
+ * included. RAM is zeroed, every vcpu was reset. Prints; 0 or -errno.
+ */
+int boot_launch(struct vm *vm, const struct boot_plan *plan) __must_check;
+
 /* boot/initrd.c: the sum of all initrds, each padded to 4 bytes as the kernel's unpacker wants;
  * -EOVERFLOW. */
 int boot_initrd_size(const struct boot *boot, u64 *size) __must_check;
-/* Load them one behind the other at @gpa. Prints. */
-int boot_initrd_load(const struct boot *boot, struct guest_memory *mem, u64 gpa) __must_check;
+/* Add them one after the other at @gpa, each an entry, the padding zeroes. */
+void boot_initrd_plan(const struct boot *boot, struct boot_plan *plan, u64 gpa);
 
 /*
  * boot/identify.c: is it something else than what a guest for the machine @guest starts from? Then
@@ -99,11 +107,10 @@ struct elf_image {
 };
 /* 0; -ENOEXEC: no ELF file; -EINVAL: a broken one (*why says how, in a few words). */
 int elf_parse(const struct boot_image *img, struct elf_image *elf, const char **why) __must_check;
-/*
- * Load all segments, which do not overlap. Their tails (memsz beyond filesz) are left as they are:
- * guest RAM is zeroed before anything is loaded. -EFAULT: does not fit guest RAM.
- */
-int elf_load(const struct boot_image *img, const struct elf_image *elf,
-	     struct guest_memory *mem) __must_check;
+/* Add all segments, which do not overlap, each with its tail (memsz beyond filesz) as zeroes. */
+int elf_plan(const struct boot_image *img, const struct elf_image *elf, const char *what,
+	     struct boot_plan *plan) __must_check;
+/* Is @paddr in a segment? Entry points must be. */
+bool elf_holds(const struct elf_image *elf, u64 paddr);
 
 #endif

@@ -106,6 +106,8 @@ struct vm_config {
 	bool nested;	     /* the guest has the virtualization extensions */
 	char *vcpu_affinity; /* list of host CPUs (kvmtool's --vcpu-affinity), or NULL */
 
+	char *dump_boot; /* write there what the guest starts from, and start nothing */
+
 	/* Machines with a device tree. */
 	char *dump_dtb;	      /* write it there, and start nothing */
 	u64 kaslr_seed;	      /* in /chosen, for the kernel's KASLR; 0: none */

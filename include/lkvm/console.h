@@ -44,13 +44,21 @@ struct term_hooks {
 };
 
 /*
- * console/term.c: standard input and output. Raw mode only when standard input is a terminal and
+ * console/term.c: standard input and output, a terminal left as it is until term_start. Raw mode
+ * only when standard input is a terminal and
  * the process is in its foreground; restored by destroy, by term_restore (async-signal-safe: fatal
  * signals, exit), and never changed otherwise. Works with stdin closed, a pipe, a file, /dev/null.
  * *out is owned by the caller.
  */
 int term_create(struct event_loop *loop, const struct term_hooks *hooks,
 		struct console **out) __must_check;
+/*
+ * From here on the loop reads the terminal, in raw mode: called right before the loop runs. After
+ * the loop, term_stop: the terminal itself obeys its interrupt key then, or @key where that is not
+ * 0, and sends SIGINT. Nothing happens where there is no terminal.
+ */
+void term_start(struct console *con);
+void term_stop(struct console *con, char key);
 void term_restore(void);
 
 #endif

@@ -41,7 +41,4 @@ int mc146818_create(struct vm *vm, const struct arch_place *place) __must_check;
 /* The part of the i8042 that resets a PC: ports 0x60 and 0x64. */
 int i8042_create(struct vm *vm) __must_check;
 
-/* The PCI host bridge of @layout; at most one in a VM. */
-int pci_host_create(struct vm *vm, const struct arch_pci_layout *layout) __must_check;
-
 #endif

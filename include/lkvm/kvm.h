@@ -40,7 +40,8 @@ int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0) __must_check;
  * The descriptor, the caller's, or -errno; prints nothing.
  */
 int kvm_create_guest_memfd(const struct kvm *kvm, u64 size, u64 flags) __must_check;
-/* Memory was detached before. */
+/* Close the VM alone, or all. Memory was detached before. Safe when there is none. */
+void kvm_close_vm(struct kvm *kvm);
 void kvm_close(struct kvm *kvm);
 
 /* ioctl that retries EINTR and returns its value or -errno. Not for KVM_RUN. */

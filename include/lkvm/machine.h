@@ -1,5 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* One machine composed out of a configuration; machine.c is the only file that knows every part. */
+/*
+ * One machine composed out of a configuration. Its life is a story of five stages:
+ *
+ *   open     everything that has a name: KVM, images, disks, networks, the console (struct
+ *            machine_open). Devices borrow it; a VM that is made anew for a reset keeps it.
+ *   build    the VM, its memory, interrupt controllers, vcpus, devices, threads (parked).
+ *   lock in  after this nothing is opened.
+ *   load     what the guest starts from, as a list (plan.h), into the VM; vcpus to their first
+ *            state.
+ *   run      until the guest ends or somebody asks for it; a reset loads again.
+ *
+ * A machine that is only described (--dump-boot, --dump-dtb) goes the same way without KVM, over
+ * back ends that do nothing, and ends where the list is made.
+ */
 #ifndef LKVM_MACHINE_H
 #define LKVM_MACHINE_H
 
@@ -9,6 +22,8 @@
 #include "lkvm/vm.h"
 
 struct console;
+struct disk;
+struct net_backend;
 struct vm_config;
 
 /* What `lkvm selftest` puts into a machine from inside the process. */
@@ -22,14 +37,27 @@ struct machine_inject {
 	struct console *hvc; /* NULL: no virtio console */
 };
 
+/* A network and its device's address. */
+struct machine_net {
+	struct net_backend *nb; /* NULL: mode=none */
+	u8 mac[6];
+};
+
+/* All that was opened by name, but for /dev/kvm, which is in the VM's struct kvm. */
+struct machine_open {
+	struct boot boot;
+	struct disk **disks; /* as in the configuration */
+	u32 nr_disks;
+	struct machine_net *nets; /* as in the configuration */
+	u32 nr_nets;
+	struct console *console; /* the terminal; NULL with machine_inject */
+	struct event signals;	 /* a signalfd on the main loop; -1: none */
+};
+
 struct machine {
 	struct vm vm;
-	struct boot boot;
-	struct console *console;   /* the terminal; NULL with @inject */
-	struct disk **disks;	   /* as the configuration names them */
-	struct net_backend **nets; /* NULL entries for --network none */
+	struct machine_open open;
 	const struct machine_inject *inject;
-	struct event signals; /* a signalfd */
 };
 
 /*
@@ -41,23 +69,37 @@ int machine_create(struct machine *m, const struct vm_config *cfg) __must_check;
 int machine_create_with(struct machine *m, const struct vm_config *cfg,
 			const struct machine_inject *inject) __must_check;
 /*
- * Write the device tree that the guest would get to @path, whole or not at all. Prints; 0 or
- * -errno.
- */
-int machine_dump_dtb(const struct machine *m, const char *path) __must_check;
-/*
  * After machine_run ended by VM_STOP_RESET, which cfg->no_reboot makes it do: everything back to
  * where the guest starts; machine_run goes on. 0 or -errno (printed).
  */
 int machine_restart(struct machine *m) __must_check;
 /*
- * After machine_run: the guest reboots and is protected, so its memory cannot be written anew:
- * destroy the machine and make it again.
+ * Run until the guest ends or a signal comes; a guest that resets starts again. Returns lkvm's exit
+ * status; *signal is the signal that ended it, or 0. SIGTERM, SIGINT and SIGHUP end the process in
+ * their default way whenever the main loop does not serve them.
  */
-bool machine_again(const struct machine *m);
-/* Run until the guest ends or a signal comes. Returns lkvm's exit status; *signal is the signal
- * that ended it, or 0. */
 int machine_run(struct machine *m, int *signal);
 void machine_destroy(struct machine *m);
+
+/*
+ * machine-open.c: images, disks, networks and the console of @cfg; signals, as far as they are not
+ * ignored. Prints; on failure the caller closes. machine_open_stubs puts back ends that do nothing
+ * where machine_open_all opens disks and networks: for a machine that is only described.
+ */
+int machine_open_all(struct machine *m, const struct vm_config *cfg) __must_check;
+int machine_open_stubs(struct machine *m, const struct vm_config *cfg) __must_check;
+void machine_close(struct machine *m);
+/* Block the signals that end a machine, or let them through. */
+void machine_block_signals(const struct machine *m, bool block);
+
+/* machine-parts.c: add all devices, in the order that the guest sees. Prints. */
+int machine_add_parts(struct machine *m) __must_check;
+
+/*
+ * machine-describe.c: make the machine of @cfg without KVM and without its disks, networks and
+ * console, and write what --dump-boot and --dump-dtb ask for; see docs. The same bytes on every
+ * host. Prints; 0 or -errno.
+ */
+int machine_describe(const struct vm_config *cfg) __must_check;
 
 #endif

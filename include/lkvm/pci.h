@@ -111,7 +111,8 @@ struct pci_host {
 	u32 intx_count[4]; /* functions that hold the line */
 };
 
-/* What pci_host_create does, with the base of the window for 64-bit BARs. Prints. */
+/* The PCI host bridge of @layout, its window for 64-bit BARs at @mem64_base; at most one in a VM.
+ * Prints. */
 int pci_host_add(struct vm *vm, const struct arch_pci_layout *layout, u64 mem64_base) __must_check;
 
 /* pci/device.c: building a function, before pci_device_add. */

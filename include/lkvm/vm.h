@@ -16,6 +16,7 @@
 #include "lkvm/memory.h"
 #include "lkvm/types.h"
 
+struct coco_ops;
 struct vm_config;
 struct device;
 struct vcpu;
@@ -49,9 +50,14 @@ enum vm_exit_status {
 	EXIT_UNKNOWN_EXIT = 104,
 };
 
+/* Ports have 16 bits wherever there are any. */
+#define VM_PIO_LIMIT 0x10000ULL
+
 struct vm {
 	const struct vm_config *cfg;
-	u64 start_ns; /* now_ns() when the machine began to be made */
+	u64 start_ns;		     /* now_ns() when the machine began to be made */
+	const struct coco_ops *coco; /* NULL: an ordinary guest */
+	bool access_platform;	     /* devices reach only what the guest shares with them */
 	struct kvm kvm;
 	struct guest_memory mem;
 	struct bus pio;
@@ -64,8 +70,6 @@ struct vm {
 	struct device **devices_tail;
 	struct arch_vm *arch; /* owned by the architecture's code */
 	struct pci_host *pci; /* owned by its device; NULL in a machine without PCI */
-	u64 dtb;	      /* where arch_load_guest put the device tree */
-	u64 dtb_size;	      /* 0: there is none */
 
 	pthread_mutex_t removal_lock; /* vm_remove_memory from beginning to end */
 
@@ -87,12 +91,19 @@ int vm_init(struct vm *vm, const struct vm_config *cfg) __must_check;
 /* Destroy devices in reverse order, vcpus, memory, KVM. Safe on a half-made VM; all threads must
  * have ended. */
 void vm_destroy(struct vm *vm);
+/*
+ * Back to what vm_init and kvm_open made: loop, buses and /dev/kvm stay, so that a VM can be made
+ * anew. All threads must have ended.
+ */
+void vm_clear(struct vm *vm);
 
 /*
  * Map @size bytes of guest RAM at @gpa, in huge pages where the configuration names a hugetlbfs.
  * For arch_add_memory. Prints; 0 or -errno.
  */
 int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name) __must_check;
+/* The same without memory behind it: for arch_sketch. */
+int vm_sketch_ram(struct vm *vm, u64 gpa, u64 size, const char *name) __must_check;
 /*
  * Take the region of guest memory that begins at @gpa away while everything runs (memory.h tells
  * how): devices are quiesced, the region is removed, vcpus leave the handlers in which they are, it

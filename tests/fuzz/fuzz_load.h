@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading a kernel (x86/load.c and what it calls) into guest memory that is mapped once and given
+ * Loading a kernel (x86/boot.c and what it calls) into guest memory that is mapped once and given
  * back to the host between runs: sizes of real guests cost nothing.
  */
 #ifndef LKVM_TESTS_FUZZ_LOAD_H
@@ -8,7 +8,7 @@
 
 #include <sys/mman.h>
 
-#include "../../x86/loader.h"
+#include "../../x86/boot.h"
 #include "fuzz.h"
 
 #define FL_RSDP	   0xe0010u
@@ -18,7 +18,7 @@ struct fl {
 	struct guest_memory mem;
 	struct boot boot;
 	struct boot_image initrds[FL_INITRDS];
-	struct x86_loader l;
+	struct x86_boot l;
 };
 
 static inline u8 *fl_map(u64 size)
@@ -66,14 +66,23 @@ static inline void fl_add_initrd(struct fl *g, const u8 *buf, size_t len)
 
 static inline int fl_load(struct fl *g, enum kernel_format format, const char *cmdline)
 {
+	struct boot_plan plan;
 	int ret;
 
-	g->l = (struct x86_loader){ .boot = &g->boot,
-				    .mem = &g->mem,
-				    .cmdline = cmdline,
-				    .format = format,
-				    .rsdp = FL_RSDP };
-	ret = x86_load(&g->l);
+	boot_plan_init(&plan);
+	g->l = (struct x86_boot){ .boot = &g->boot,
+				  .mem = &g->mem,
+				  .plan = &plan,
+				  .cmdline = cmdline,
+				  .format = format,
+				  .rsdp = FL_RSDP };
+	ret = x86_boot_list(&g->l);
+	/* Whatever the image says, a list that was made has a place for all of it. */
+	if (!ret) {
+		fz_check(!boot_plan_check(&plan, &g->mem));
+		ret = boot_plan_load(&plan, &g->mem);
+	}
+	boot_plan_free(&plan);
 	/* Whatever the image says, the guest starts in its own memory, not in what we wrote. */
 	if (!ret && g->l.entry.mode != X86_ENTRY_RESET) {
 		fz_check(memory_is_ram(&g->mem, g->l.entry.rip, 1));

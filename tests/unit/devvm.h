@@ -37,8 +37,6 @@ static inline void devvm_init(struct devvm *d)
 {
 	memset(d, 0, sizeof(*d));
 	assert_int_equal(vm_init(&d->vm, &d->cfg), 0);
-	/* Ports are tested on machines without any as well. */
-	d->vm.pio.limit = 65536;
 	assert_int_equal(irq_init(&d->vm.irqs, &devvm_chip_ops, d), 0);
 }
 

@@ -113,6 +113,7 @@ static inline void guest_open(struct guest *g, size_t batch)
 	    event_timer_init(&g->end, &g->loop, on_end, g) ||
 	    term_create(&g->loop, &hooks, &g->con))
 		_exit(97);
+	term_start(g->con);
 	g->con->ops->set_client(g->con, &client);
 	if (batch)
 		event_timer_set(&g->refill, 1000000);

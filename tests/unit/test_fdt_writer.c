@@ -209,8 +209,7 @@ static void test_serial(void **state)
 	devvm_init(&d);
 	assert_int_equal(serial_create(&d.vm, &mmio, 2, NULL), 0);
 	assert_int_equal(serial_create(&d.vm, &edge, 0, NULL), 0);
-	if (arch_platform.pio_limit)
-		assert_int_equal(serial_create(&d.vm, &port, 0, NULL), 0);
+	assert_int_equal(serial_create(&d.vm, &port, 0, NULL), 0);
 	begin(&fdt);
 	describe(&d, &fdt);
 	blob = finish(&fdt);

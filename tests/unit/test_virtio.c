@@ -177,7 +177,7 @@ static void test_protected(void **state)
 
 	assert_false(virtio_offered(vdev) & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM));
 	toy_free(v->toy);
-	v->cfg.protected = true;
+	v->vm.access_platform = true;
 	vdev = &toy_new(v, false)->vdev;
 	assert_true(virtio_offered(vdev) & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM));
 	negotiate(vdev, TOY_ACCEPT);

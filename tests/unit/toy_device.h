@@ -205,8 +205,6 @@ static inline struct toy_vm *toy_vm_new(enum virtio_transport_kind transport)
 	log_set_level(LOG_ERROR);
 	v->cfg.transport = transport;
 	assert_int_equal(vm_init(&v->vm, &v->cfg), 0);
-	/* Ports are tested on machines without any as well. */
-	v->vm.pio.limit = 65536;
 	assert_int_equal(irq_init(&v->vm.irqs, &toy_chip_ops, &v->chip), 0);
 	irq_set_loop(&v->vm.irqs, &v->vm.loop);
 	v->vm.irqs.first_msi_gsi = TOY_MSI_GSIS;

@@ -6,12 +6,12 @@
 #include "capture.h"
 #include "image_builder.h"
 
-#include "../../../arm/loader.h"
+#include "../../../arm/boot.h"
 
 struct load_result {
 	int ret;
 	const char *text; /* standard error */
-	struct arm_loader l;
+	struct arm_boot l;
 };
 
 static inline void arm_guest_init(struct guest *g, u64 memory)
@@ -31,21 +31,29 @@ static inline void arm_guest_init(struct guest *g, u64 memory)
 			 0);
 }
 
-static inline struct load_result arm_load_guest(struct guest *g, struct arm_loader how)
+static inline struct load_result arm_load_guest(struct guest *g, struct arm_boot how)
 {
 	struct load_result r = { .l = how };
+	struct boot_plan plan;
 
 	r.l.boot = &g->boot;
 	r.l.mem = &g->mem;
+	r.l.plan = &plan;
+	boot_plan_init(&plan);
 	capture_begin();
-	r.ret = arm_load(&r.l);
+	r.ret = arm_boot_list(&r.l);
+	if (!r.ret)
+		r.ret = boot_plan_check(&plan, &g->mem);
+	if (!r.ret)
+		r.ret = boot_plan_load(&plan, &g->mem);
 	r.text = capture_end();
+	boot_plan_free(&plan);
 	return r;
 }
 
 /* Load @image as the kernel of a fresh guest with the initrds of the one before. */
 static inline struct load_result arm_load_fresh(struct guest *g, u64 memory, void *image, u64 size,
-						struct arm_loader how)
+						struct arm_boot how)
 {
 	u32 nr_initrds = g->boot.nr_initrds;
 	struct boot_image initrds[MAX_INITRDS];
@@ -73,19 +81,20 @@ static inline void assert_refused(struct load_result r, int error, const char *p
 }
 
 /* All that a load that succeeded placed is RAM, and nothing lies over another. */
-static inline void assert_placed(const struct guest *g, const struct arm_loader *l)
+static inline void assert_placed(const struct guest *g, const struct arm_boot *l)
 {
-	assert_true(memory_is_ram(&g->mem, l->low, l->high - l->low));
-	assert_true(l->low >= ARM_RAM);
-	assert_true(l->entry >= l->low && l->entry < l->high);
-	assert_true(memory_is_ram(&g->mem, l->fdt, ARM_FDT_MAX));
-	assert_int_equal(l->fdt % (2 * MiB), 0);
-	assert_false(ranges_overlap(l->low, l->high - l->low, l->fdt, ARM_FDT_MAX));
-	if (!l->initrd_size)
+	assert_true(memory_is_ram(&g->mem, l->at.low, l->at.high - l->at.low));
+	assert_true(l->at.low >= ARM_RAM);
+	assert_true(l->at.entry >= l->at.low && l->at.entry < l->at.high);
+	assert_true(memory_is_ram(&g->mem, l->at.fdt, ARM_FDT_MAX));
+	assert_int_equal(l->at.fdt % (2 * MiB), 0);
+	assert_false(ranges_overlap(l->at.low, l->at.high - l->at.low, l->at.fdt, ARM_FDT_MAX));
+	if (!l->at.initrd_size)
 		return;
-	assert_true(memory_is_ram(&g->mem, l->initrd, l->initrd_size));
-	assert_false(ranges_overlap(l->low, l->high - l->low, l->initrd, l->initrd_size));
-	assert_false(ranges_overlap(l->fdt, ARM_FDT_MAX, l->initrd, l->initrd_size));
+	assert_true(memory_is_ram(&g->mem, l->at.initrd, l->at.initrd_size));
+	assert_false(
+		ranges_overlap(l->at.low, l->at.high - l->at.low, l->at.initrd, l->at.initrd_size));
+	assert_false(ranges_overlap(l->at.fdt, ARM_FDT_MAX, l->at.initrd, l->at.initrd_size));
 }
 
 /* The header of an Image; @buf has at least 64 bytes. */

@@ -10,9 +10,11 @@
 
 #include "../../../arm/arm.h"
 #include "lkvm/arch.h"
+#include "lkvm/boot-fdt.h"
 #include "lkvm/device.h"
 #include "lkvm/fdt.h"
 #include "lkvm/hw.h"
+#include "lkvm/pci.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/virtio.h"
 #include "lkvm/vm.h"
@@ -90,11 +92,11 @@ static void add_devices(void)
 	assert_int_equal(arm_add_fixed_devices(&rig->vm), 0);
 	assert_int_equal(serial_create(&rig->vm, &arch_platform.serial, 0, NULL), 0);
 	if (rig->cfg.transport == TRANSPORT_PCI)
-		assert_int_equal(pci_host_create(&rig->vm, &arch_platform.pci), 0);
+		assert_int_equal(pci_host_add(&rig->vm, &arch_platform.pci, 16 * GiB), 0);
 	assert_int_equal(virtio_rng_create(&rig->vm), 0);
 }
 
-static void *build(const struct arm_fdt_input *in)
+static void *build(const struct boot_fdt_input *in)
 {
 	free(rig->blob);
 	assert_int_equal(arm_fdt_build(&rig->vm, in, &rig->blob, &rig->len), 0);
@@ -116,13 +118,13 @@ static void end(void)
 	rig = NULL;
 }
 
-static const struct arm_fdt_input nothing;
+static const struct boot_fdt_input nothing;
 
 static void test_machine(void **state)
 {
-	static const struct arm_fdt_input in = { .initrd = 0x8fe00000,
-						 .initrd_size = 0x1234,
-						 .cmdline = "console=ttyS0 a=\"b c\"" };
+	static const struct boot_fdt_input in = { .initrd = 0x8fe00000,
+						  .initrd_size = 0x1234,
+						  .cmdline = "console=ttyS0 a=\"b c\"" };
 	static const u32 timer[] = { 1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4 };
 	const void *fdt;
 
@@ -222,6 +224,7 @@ static void check_pool(enum virtio_transport_kind transport, const char *device)
 	assert_true(fdt_path_offset(fdt, "/reserved-memory") < 0);
 	assert_false(fdtw_has(fdt, device, "memory-region"));
 	rig->cfg.protected = true;
+	rig->vm.coco = arch_coco(&rig->cfg);
 	fdt = build(&nothing);
 	assert_dt_string(fdt, pool, "compatible", "restricted-dma-pool");
 	assert_int_equal(fdtw_cell64(fdt, pool, "size", 0), 64 * MiB);
@@ -297,9 +300,9 @@ static u32 checksum(const u8 *p, size_t len)
 /* The same bytes whatever the memory held before, in a second machine too. */
 static void test_deterministic(void **state)
 {
-	static const struct arm_fdt_input in = { .initrd = ARM_RAM,
-						 .initrd_size = 1,
-						 .cmdline = "a" };
+	static const struct boot_fdt_input in = { .initrd = ARM_RAM,
+						  .initrd_size = 1,
+						  .cmdline = "a" };
 	void *first;
 	size_t len;
 
@@ -358,7 +361,7 @@ static void test_seeds(void **state)
 
 static void test_too_large(void **state)
 {
-	struct arm_fdt_input in = { 0 };
+	struct boot_fdt_input in = { 0 };
 	char *cmdline = malloc(ARM_FDT_MAX);
 	const char *text;
 	int ret;

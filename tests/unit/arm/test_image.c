@@ -8,11 +8,11 @@
 static u8 file[FILE_SIZE];
 static struct guest g;
 
-static const struct arm_loader automatic;
-static const struct arm_loader flat = { .format = KERNEL_FLAT };
-static const struct arm_loader as_image = { .format = KERNEL_IMAGE };
-static const struct arm_loader as_elf = { .format = KERNEL_ELF };
-static const struct arm_loader aarch32 = { .aarch32 = true };
+static const struct arm_boot automatic;
+static const struct arm_boot flat = { .format = KERNEL_FLAT };
+static const struct arm_boot as_image = { .format = KERNEL_IMAGE };
+static const struct arm_boot as_elf = { .format = KERNEL_ELF };
+static const struct arm_boot aarch32 = { .aarch32 = true };
 
 static void fill(void)
 {
@@ -20,7 +20,7 @@ static void fill(void)
 		file[i] = (u8)(i * 13 + (i >> 7));
 }
 
-static struct load_result load(u64 size, struct arm_loader how)
+static struct load_result load(u64 size, struct arm_boot how)
 {
 	return arm_load_fresh(&g, 64 * MiB, file, size, how);
 }
@@ -36,10 +36,10 @@ static void test_image(void **state)
 		build_image(file, offsets[i], 3 * MiB, LE_4K);
 		r = load(FILE_SIZE, i & 1 ? as_image : automatic);
 		assert_loads(r);
-		assert_int_equal(r.l.entry, ARM_RAM + offsets[i]);
-		assert_int_equal(r.l.low, ARM_RAM + offsets[i]);
-		assert_int_equal(r.l.high, ARM_RAM + offsets[i] + 3 * MiB);
-		assert_guest_bytes(&g, r.l.entry, file, FILE_SIZE);
+		assert_int_equal(r.l.at.entry, ARM_RAM + offsets[i]);
+		assert_int_equal(r.l.at.low, ARM_RAM + offsets[i]);
+		assert_int_equal(r.l.at.high, ARM_RAM + offsets[i] + 3 * MiB);
+		assert_guest_bytes(&g, r.l.at.entry, file, FILE_SIZE);
 		assert_placed(&g, &r.l);
 	}
 }
@@ -53,9 +53,9 @@ static void test_old_image(void **state)
 	build_image(file, 0x123000, 0, ~0ULL);
 	r = load(FILE_SIZE, automatic);
 	assert_loads(r);
-	assert_int_equal(r.l.entry, ARM_RAM + 0x80000);
-	assert_int_equal(r.l.high, ARM_RAM + 0x80000 + FILE_SIZE);
-	assert_guest_bytes(&g, r.l.entry, file, FILE_SIZE);
+	assert_int_equal(r.l.at.entry, ARM_RAM + 0x80000);
+	assert_int_equal(r.l.at.high, ARM_RAM + 0x80000 + FILE_SIZE);
+	assert_guest_bytes(&g, r.l.at.entry, file, FILE_SIZE);
 }
 
 /* A signature behind the kernel makes the file longer than the header says. */
@@ -67,7 +67,7 @@ static void test_image_smaller_than_file(void **state)
 	build_image(file, 0, 4096, LE_4K);
 	r = load(FILE_SIZE, automatic);
 	assert_loads(r);
-	assert_int_equal(r.l.high, ARM_RAM + FILE_SIZE);
+	assert_int_equal(r.l.at.high, ARM_RAM + FILE_SIZE);
 	assert_guest_bytes(&g, ARM_RAM, file, FILE_SIZE);
 }
 
@@ -114,7 +114,7 @@ static void test_short_files(void **state)
 		assert_refused(load(size, as_image), -ENOEXEC, "header");
 		r = load(size, flat);
 		assert_loads(r);
-		assert_int_equal(r.l.high, ARM_RAM + size);
+		assert_int_equal(r.l.at.high, ARM_RAM + size);
 	}
 	assert_loads(load(64, as_image));
 }
@@ -126,18 +126,18 @@ static void test_flat(void **state)
 	fill();
 	r = load(FILE_SIZE, automatic);
 	assert_loads(r);
-	assert_int_equal(r.l.entry, ARM_RAM);
+	assert_int_equal(r.l.at.entry, ARM_RAM);
 	assert_guest_bytes(&g, ARM_RAM, file, FILE_SIZE);
 	assert_placed(&g, &r.l);
 	r = load(FILE_SIZE, aarch32);
 	assert_loads(r);
-	assert_int_equal(r.l.entry, ARM_RAM + 0x8000);
-	assert_guest_bytes(&g, r.l.entry, file, FILE_SIZE);
+	assert_int_equal(r.l.at.entry, ARM_RAM + 0x8000);
+	assert_guest_bytes(&g, r.l.at.entry, file, FILE_SIZE);
 	/* Asked for, whatever it looks like. */
 	build_image(file, 0x80000, MiB, LE_4K | 1);
 	r = load(FILE_SIZE, flat);
 	assert_loads(r);
-	assert_int_equal(r.l.entry, ARM_RAM);
+	assert_int_equal(r.l.at.entry, ARM_RAM);
 	/* A branch may begin as lzma's files do. */
 	memset(file, 0, FILE_SIZE);
 	memcpy(file, "\x5d\0\0\x14", 4);
@@ -176,7 +176,7 @@ static void test_foreign(void **state)
 	memcpy(file + 36, "\x18\x28\x6f\x01", 4);
 	r = load(4096, aarch32);
 	assert_loads(r);
-	assert_int_equal(r.l.entry, ARM_RAM + 0x8000);
+	assert_int_equal(r.l.at.entry, ARM_RAM + 0x8000);
 }
 
 /* The builder's segments, at @base and with @machine. */
@@ -199,9 +199,9 @@ static void test_elf(void **state)
 	make_elf(ARM_RAM + 0x4000, EM_AARCH64);
 	r = load(ELF_TEST_SIZE, automatic);
 	assert_loads(r);
-	assert_int_equal(r.l.entry, ARM_RAM + 0x4010);
-	assert_int_equal(r.l.low, ARM_RAM + 0x4000);
-	assert_int_equal(r.l.high, ARM_RAM + 0x4000 + 0x1000 + ELF_TEST_BSS);
+	assert_int_equal(r.l.at.entry, ARM_RAM + 0x4010);
+	assert_int_equal(r.l.at.low, ARM_RAM + 0x4000);
+	assert_int_equal(r.l.at.high, ARM_RAM + 0x4000 + 0x1000 + ELF_TEST_BSS);
 	assert_guest_bytes(&g, ARM_RAM + 0x4000, file + 0x1000, 0x100);
 	assert_guest_bytes(&g, ARM_RAM + 0x5000, file + 0x1100, 0x100);
 	assert_placed(&g, &r.l);
@@ -233,7 +233,7 @@ static void test_elf(void **state)
 
 static void test_random(void **state)
 {
-	static const struct arm_loader *const hows[] = { &automatic, &as_image, &aarch32 };
+	static const struct arm_boot *const hows[] = { &automatic, &as_image, &aarch32 };
 	u64 seed = 11;
 	u32 good = 0;
 

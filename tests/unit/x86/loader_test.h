@@ -6,7 +6,7 @@
 #include "capture.h"
 #include "image_builder.h"
 
-#include "../../../x86/loader.h"
+#include "../../../x86/boot.h"
 
 #define TEST_RSDP 0xe0010U
 
@@ -19,17 +19,25 @@ struct load_result {
 static inline struct load_result load_guest(struct guest *g, enum kernel_format format,
 					    const char *cmdline)
 {
-	struct x86_loader l = { .boot = &g->boot,
-				.mem = &g->mem,
-				.cmdline = cmdline,
-				.format = format,
-				.rsdp = TEST_RSDP };
+	struct boot_plan plan;
+	struct x86_boot l = { .boot = &g->boot,
+			      .mem = &g->mem,
+			      .plan = &plan,
+			      .cmdline = cmdline,
+			      .format = format,
+			      .rsdp = TEST_RSDP };
 	struct load_result r;
 
+	boot_plan_init(&plan);
 	capture_begin();
-	r.ret = x86_load(&l);
+	r.ret = x86_boot_list(&l);
+	if (!r.ret)
+		r.ret = boot_plan_check(&plan, &g->mem);
+	if (!r.ret)
+		r.ret = boot_plan_load(&plan, &g->mem);
 	r.text = capture_end();
 	r.entry = l.entry;
+	boot_plan_free(&plan);
 	return r;
 }
 

@@ -14,6 +14,8 @@
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
+#include "lkvm/pci.h"
+#include "lkvm/plan.h"
 #include "lkvm/vm.h"
 
 struct fixture {
@@ -55,7 +57,7 @@ static void machine(struct fixture *f, u32 cpus, bool pci, bool split)
 	assert_int_equal(pvpanic_create(&f->vm, &p->pvpanic), 0);
 	assert_int_equal(debug_exit_create(&f->vm, &p->debug_exit), 0);
 	if (pci)
-		assert_int_equal(pci_host_create(&f->vm, &p->pci), 0);
+		assert_int_equal(pci_host_add(&f->vm, &p->pci, X86_PCI_MEM64_SIZE), 0);
 }
 
 static void machine_end(struct fixture *f)
@@ -92,10 +94,15 @@ static const u8 *table_at(struct fixture *f, u64 gpa, const char *signature)
 
 static const u8 *xsdt(struct fixture *f)
 {
+	struct boot_plan plan;
 	u64 gpa = 0;
 	const u8 *rsdp;
 
-	assert_int_equal(x86_acpi_write(&f->vm, &gpa), 0);
+	boot_plan_init(&plan);
+	assert_int_equal(x86_acpi_plan(&f->vm, &plan, &gpa), 0);
+	assert_int_equal(boot_plan_check(&plan, &f->vm.mem), 0);
+	assert_int_equal(boot_plan_load(&plan, &f->vm.mem), 0);
+	boot_plan_free(&plan);
 	assert_int_equal(gpa, 0xe0000);
 	rsdp = memory_ptr(&f->vm.mem, gpa, 36);
 	assert_memory_equal(rsdp, "RSD PTR ", 8);
@@ -272,12 +279,14 @@ static void test_deterministic(void **state)
 
 static void test_no_room(void **state)
 {
+	struct boot_plan plan;
 	struct fixture f;
 	u64 gpa;
 
+	boot_plan_init(&plan);
 	machine(&f, 4095, true, false);
 	capture_begin();
-	assert_int_equal(x86_acpi_write(&f.vm, &gpa), -ENOSPC);
+	assert_int_equal(x86_acpi_plan(&f.vm, &plan, &gpa), -ENOSPC);
 	assert_one_line(capture_end());
 	assert_contains(captured, "fewer vcpus");
 	machine_end(&f);

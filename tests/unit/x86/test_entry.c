@@ -23,19 +23,32 @@ static u64 quad(const struct guest_memory *mem, u64 gpa)
 	return get_le(p, 8);
 }
 
+/* The tables of @mode, alone, in zeroed memory. */
+static void load_tables(struct guest *g, enum x86_entry_mode mode)
+{
+	struct boot_plan plan;
+
+	memory_discard_all(&g->mem);
+	boot_plan_init(&plan);
+	x86_entry_tables(&plan, mode);
+	assert_int_equal(boot_plan_check(&plan, &g->mem), 0);
+	assert_int_equal(boot_plan_load(&plan, &g->mem), 0);
+	boot_plan_free(&plan);
+}
+
 static void test_tables(void **state)
 {
 	struct guest g;
 
 	guest_init(&g, MiB);
-	assert_int_equal(x86_write_entry_tables(&g.mem, X86_ENTRY_RESET), 0);
+	load_tables(&g, X86_ENTRY_RESET);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x10), 0);
-	assert_int_equal(x86_write_entry_tables(&g.mem, X86_ENTRY_PROT32), 0);
+	load_tables(&g, X86_ENTRY_PROT32);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x10), 0x00cf9b000000ffff);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x18), 0x00cf93000000ffff);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x20), 0x00008b0000000067);
 	assert_int_equal(quad(&g.mem, X86_PAGE_TABLES), 0);
-	assert_int_equal(x86_write_entry_tables(&g.mem, X86_ENTRY_LONG64), 0);
+	load_tables(&g, X86_ENTRY_LONG64);
 	assert_int_equal(quad(&g.mem, X86_GDT), 0);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x10), 0x00af9b000000ffff);
 	assert_int_equal(quad(&g.mem, X86_GDT + 0x18), 0x00cf93000000ffff);
@@ -94,6 +107,47 @@ static void test_registers(void **state)
 	assert_int_equal(r.rflags, 2);
 }
 
+static u64 named(const struct boot_plan *plan, const char *name)
+{
+	for (u32 i = 0; i < plan->nr_regs; i++)
+		if (!strcmp(plan->regs[i].name, name))
+			return plan->regs[i].value;
+	fail_msg("no register '%s'", name);
+	return 0;
+}
+
+/* The list names what KVM is given. */
+static void test_named_registers(void **state)
+{
+	struct x86_entry e = { .mode = X86_ENTRY_RESET, .rip = 1, .rax = 2, .rbx = 3, .rsi = 4 };
+	struct boot_plan plan;
+
+	boot_plan_init(&plan);
+	x86_entry_plan(&e, &plan);
+	assert_int_equal(plan.nr_regs, 0);
+	e.mode = X86_ENTRY_LONG64;
+	x86_entry_plan(&e, &plan);
+	assert_int_equal(named(&plan, "rip"), 1);
+	assert_int_equal(named(&plan, "rax"), 2);
+	assert_int_equal(named(&plan, "rbx"), 3);
+	assert_int_equal(named(&plan, "rsi"), 4);
+	assert_int_equal(named(&plan, "rflags"), 2);
+	assert_int_equal(named(&plan, "cr3"), X86_PAGE_TABLES);
+	assert_int_equal(named(&plan, "efer"), 0x500);
+	assert_int_equal(named(&plan, "cs.selector"), 0x10);
+	assert_int_equal(named(&plan, "cs.attributes"), 0xa9b);
+	assert_int_equal(named(&plan, "ss.attributes"), 0xc93);
+	assert_int_equal(named(&plan, "tr.limit"), 0x67);
+	assert_int_equal(named(&plan, "gdt.base"), X86_GDT);
+	boot_plan_free(&plan);
+	boot_plan_init(&plan);
+	e.mode = X86_ENTRY_PROT32;
+	x86_entry_plan(&e, &plan);
+	assert_int_equal(named(&plan, "cs.attributes"), 0xc9b);
+	assert_int_equal(named(&plan, "cr0"), 0x11);
+	boot_plan_free(&plan);
+}
+
 /* A whole VM of two vcpus over the host's KVM. */
 struct machine {
 	struct vm_config cfg;
@@ -139,9 +193,16 @@ static void machine_destroy(struct machine *m)
 
 static void load_and_reset(struct machine *m, enum kernel_format format)
 {
-	struct x86_loader l = { .boot = &m->boot, .mem = &m->vm.mem, .format = format };
+	struct boot_plan plan;
+	struct x86_boot l = {
+		.boot = &m->boot, .mem = &m->vm.mem, .plan = &plan, .format = format
+	};
 
-	assert_int_equal(x86_load(&l), 0);
+	boot_plan_init(&plan);
+	assert_int_equal(x86_boot_list(&l), 0);
+	assert_int_equal(boot_plan_check(&plan, &m->vm.mem), 0);
+	assert_int_equal(boot_plan_load(&plan, &m->vm.mem), 0);
+	boot_plan_free(&plan);
 	m->vm.arch->entry = l.entry;
 	for (u32 i = 0; i < 2; i++)
 		assert_int_equal(arch_vcpu_reset(m->vm.vcpus[i]), 0);
@@ -397,9 +458,10 @@ static void test_reset(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tables),	     cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_run_flat),     cmocka_unit_test(test_run_multiboot),
-		cmocka_unit_test(test_run_firmware), cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_tables),		cmocka_unit_test(test_registers),
+		cmocka_unit_test(test_named_registers), cmocka_unit_test(test_run_flat),
+		cmocka_unit_test(test_run_multiboot),	cmocka_unit_test(test_run_firmware),
+		cmocka_unit_test(test_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

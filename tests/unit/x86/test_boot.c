@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/load.c, identify.c, firmware.c, flat images, e820.c. */
+/* x86/boot.c, identify.c, firmware.c, flat images, e820.c. */
 #include "loader_test.h"
 
 #include <asm/bootparam.h>

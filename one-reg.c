@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Registers of vcpus, and attributes of vcpus and devices (Linux Documentation/virt/kvm/api.rst,
- * 4.68 KVM_SET_ONE_REG, 4.80 KVM_SET_DEVICE_ATTR).
- */
-#include "arm.h"
+/* Registers of vcpus by id, attributes of devices; see one-reg.h. */
+#include "lkvm/one-reg.h"
+
 #include "lkvm/kvm.h"
 #include "lkvm/vcpu.h"
 
@@ -15,12 +13,12 @@ static int one_reg(const struct vcpu *vcpu, unsigned long request, u64 id, const
 	return ret < 0 ? ret : 0;
 }
 
-int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value)
+int vcpu_get_reg(const struct vcpu *vcpu, u64 id, void *value)
 {
 	return one_reg(vcpu, KVM_GET_ONE_REG, id, value);
 }
 
-int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
+int vcpu_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
 {
 	return one_reg(vcpu, KVM_SET_ONE_REG, id, value);
 }
@@ -37,17 +35,17 @@ static int device_attr(int fd, unsigned long request, u32 group, u64 attr, const
 	return ret < 0 ? ret : 0;
 }
 
-int arm_set_attr(int fd, u32 group, u64 attr, const void *value)
+int kvm_set_attr(int fd, u32 group, u64 attr, const void *value)
 {
 	return device_attr(fd, KVM_SET_DEVICE_ATTR, group, attr, value);
 }
 
-int arm_get_attr(int fd, u32 group, u64 attr, void *value)
+int kvm_get_attr(int fd, u32 group, u64 attr, void *value)
 {
 	return device_attr(fd, KVM_GET_DEVICE_ATTR, group, attr, value);
 }
 
-bool arm_has_attr(int fd, u32 group, u64 attr)
+bool kvm_has_attr(int fd, u32 group, u64 attr)
 {
 	return !device_attr(fd, KVM_HAS_DEVICE_ATTR, group, attr, NULL);
 }

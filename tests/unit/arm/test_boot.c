@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* arm/load.c: where kernel, device tree, initrds and firmware go. */
+/* arm/boot.c: where kernel, device tree, initrds and firmware go. */
 #include "loader_test.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 static u8 file[FILE_SIZE];
 static struct guest g;
-static const struct arm_loader automatic;
+static const struct arm_boot automatic;
 
 /* An initrd of that many bytes: one pattern for all. */
 static u8 *add_initrd(u64 size)
@@ -45,18 +45,18 @@ static void test_places(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		r = load(cases[i].memory, MiB);
 		assert_loads(r);
-		assert_int_equal(r.l.entry, ARM_RAM);
-		assert_int_equal(r.l.fdt, ARM_RAM + cases[i].fdt);
-		assert_int_equal(r.l.initrd_size, 0);
+		assert_int_equal(r.l.at.entry, ARM_RAM);
+		assert_int_equal(r.l.at.fdt, ARM_RAM + cases[i].fdt);
+		assert_int_equal(r.l.at.initrd_size, 0);
 		assert_placed(&g, &r.l);
 	}
 	initrd = add_initrd(5000);
 	r = load(512 * MiB, MiB);
 	assert_loads(r);
 	assert_placed(&g, &r.l);
-	assert_int_equal(r.l.initrd, ARM_RAM + 254 * MiB - 8192);
-	assert_int_equal(r.l.initrd_size, 5000);
-	assert_guest_bytes(&g, r.l.initrd, initrd, 5000);
+	assert_int_equal(r.l.at.initrd, ARM_RAM + 254 * MiB - 8192);
+	assert_int_equal(r.l.at.initrd_size, 5000);
+	assert_guest_bytes(&g, r.l.at.initrd, initrd, 5000);
 	free(initrd);
 	g.boot.nr_initrds = 0;
 }
@@ -69,18 +69,18 @@ static void test_large(void **state)
 
 	assert_loads(r);
 	assert_placed(&g, &r.l);
-	assert_int_equal(r.l.fdt, ARM_RAM + GiB - 2 * MiB);
+	assert_int_equal(r.l.at.fdt, ARM_RAM + GiB - 2 * MiB);
 	r = load(40 * GiB, 33 * GiB);
 	assert_refused(r, -ENOMEM, "does not fit");
 	r = load(40 * GiB, GiB);
 	assert_loads(r);
-	assert_int_equal(r.l.fdt, ARM_RAM + 32 * GiB - 2 * MiB);
+	assert_int_equal(r.l.at.fdt, ARM_RAM + 32 * GiB - 2 * MiB);
 	initrd = add_initrd(300 * MiB);
 	r = load(GiB, MiB);
 	assert_loads(r);
 	assert_placed(&g, &r.l);
-	assert_int_equal(r.l.initrd, ARM_RAM + GiB - 302 * MiB);
-	assert_guest_bytes(&g, r.l.initrd, initrd, 300 * MiB);
+	assert_int_equal(r.l.at.initrd, ARM_RAM + GiB - 302 * MiB);
+	assert_guest_bytes(&g, r.l.at.initrd, initrd, 300 * MiB);
 	free(initrd);
 	g.boot.nr_initrds = 0;
 }
@@ -94,7 +94,7 @@ static void test_tight(void **state)
 	r = load(6 * MiB + 256 * KiB, MiB);
 	assert_loads(r);
 	assert_placed(&g, &r.l);
-	assert_int_equal(r.l.initrd, ARM_RAM + 2 * MiB);
+	assert_int_equal(r.l.at.initrd, ARM_RAM + 2 * MiB);
 	r = load(6 * MiB + 256 * KiB, 2 * MiB);
 	assert_loads(r);
 	assert_placed(&g, &r.l);
@@ -131,9 +131,9 @@ static void test_several_initrds(void **state)
 	struct load_result r = load(64 * MiB, MiB);
 
 	assert_loads(r);
-	assert_int_equal(r.l.initrd_size, 8 + 4100);
-	assert_guest_bytes(&g, r.l.initrd, a, 5);
-	assert_guest_bytes(&g, r.l.initrd + 8, b, 4097);
+	assert_int_equal(r.l.at.initrd_size, 8 + 4100);
+	assert_guest_bytes(&g, r.l.at.initrd, a, 5);
+	assert_guest_bytes(&g, r.l.at.initrd + 8, b, 4097);
 	free(a);
 	free(b);
 	g.boot.nr_initrds = 0;
@@ -141,7 +141,7 @@ static void test_several_initrds(void **state)
 
 static struct load_result load_firmware(u64 memory, u64 size, u64 address)
 {
-	const struct arm_loader how = { .firmware_address = address };
+	const struct arm_boot how = { .firmware_address = address };
 
 	guest_destroy(&g);
 	arm_guest_init(&g, memory);
@@ -157,17 +157,17 @@ static void test_firmware(void **state)
 		file[i] = (u8)(i * 11 + (i >> 8));
 	r = load_firmware(64 * MiB, FILE_SIZE, 0);
 	assert_loads(r);
-	assert_int_equal(r.l.entry, ARM_RAM);
-	assert_int_equal(r.l.fdt, ARM_RAM + 2 * MiB);
+	assert_int_equal(r.l.at.entry, ARM_RAM);
+	assert_int_equal(r.l.at.fdt, ARM_RAM + 2 * MiB);
 	assert_guest_bytes(&g, ARM_RAM, file, FILE_SIZE);
 	assert_placed(&g, &r.l);
 	/* As raw as it is: no format is looked for. */
 	build_image(file, 0x80000, MiB, 1);
 	r = load_firmware(64 * MiB, FILE_SIZE, ARM_RAM + 0x200000);
 	assert_loads(r);
-	assert_int_equal(r.l.entry, ARM_RAM + 0x200000);
-	assert_int_equal(r.l.fdt, ARM_RAM + 0x400000);
-	assert_guest_bytes(&g, r.l.entry, file, FILE_SIZE);
+	assert_int_equal(r.l.at.entry, ARM_RAM + 0x200000);
+	assert_int_equal(r.l.at.fdt, ARM_RAM + 0x400000);
+	assert_guest_bytes(&g, r.l.at.entry, file, FILE_SIZE);
 	assert_placed(&g, &r.l);
 	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0x1000), -EINVAL,
 		       "firmware 'dir/fw': it wants to be at 0x1000");

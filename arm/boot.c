@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the guest starts from, in its one RAM. Raw firmware stands at the beginning of RAM with the
+ * device tree after it.
+ */
+#include <stdlib.h>
+
+#include "boot.h"
+#include "lkvm/arch.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "lkvm/vm.h"
+
+/* The device tree goes behind the firmware, which finds it by its first argument. */
+static int load_firmware(struct arm_boot *b)
+{
+	u64 base = b->firmware_address ? b->firmware_address : ARM_RAM;
+	struct boot_place *at = &b->at;
+	int ret = boot_place_raw(at, b->plan, BOOT_FIRMWARE, base, at->image->size);
+
+	if (ret)
+		return ret;
+	at->fdt = ALIGN_UP(at->high, ARM_FDT_ALIGN);
+	return boot_place_check(at, at->fdt, ARM_FDT_MAX);
+}
+
+int arm_boot_list(struct arm_boot *b)
+{
+	static const struct boot_place_rules rules = {
+		.fdt_max = ARM_FDT_MAX,
+		.fdt_align = ARM_FDT_ALIGN,
+		.windows = { ARM_LOW_WINDOW, ARM_IMAGE_WINDOW },
+	};
+	const struct boot *boot = b->boot;
+	int ret;
+
+	b->at = (struct boot_place){ .ram = ARM_RAM };
+	b->at.image = boot_first_image(boot, &b->at.what);
+	if (!b->at.image)
+		return -EINVAL;
+	boot_place_ram(&b->at, b->mem);
+	if (boot->firmware.path)
+		return load_firmware(b);
+	ret = arm_load_kernel(b);
+	if (!ret)
+		ret = boot_place_rest(&b->at, boot, &rules);
+	if (!ret)
+		boot_initrd_plan(boot, b->plan, b->at.initrd);
+	return ret;
+}
+
+static int add_fdt(struct vm *vm, const struct arm_boot *b)
+{
+	const struct boot_fdt_input in = {
+		.initrd = b->at.initrd,
+		.initrd_size = b->at.initrd_size,
+		.cmdline = vm->cfg->cmdline,
+	};
+	void *blob;
+	size_t len;
+	int ret = arm_fdt_build(vm, &in, &blob, &len);
+
+	if (ret)
+		return ret;
+	boot_plan_add(b->plan, BOOT_TABLES, BOOT_FDT, b->at.fdt, blob, len);
+	free(blob);
+	return 0;
+}
+
+/* Linux Documentation/arch/arm/booting.rst, 5: the machine is described by the tree alone. */
+#define AARCH32_NO_MACHINE 0xffffffffULL
+
+static void add_registers(const struct arm_boot *b)
+{
+	boot_plan_add_reg(b->plan, "pc", b->at.entry);
+	if (!b->aarch32) {
+		boot_plan_add_reg(b->plan, "x0", b->at.fdt);
+		return;
+	}
+	boot_plan_add_reg(b->plan, "x1", AARCH32_NO_MACHINE);
+	boot_plan_add_reg(b->plan, "x2", b->at.fdt);
+}
+
+int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *plan)
+{
+	struct arm_boot b = {
+		.boot = boot,
+		.mem = &vm->mem,
+		.plan = plan,
+		.format = vm->cfg->kernel_format,
+		.aarch32 = vm->cfg->aarch32,
+		.firmware_address = vm->cfg->firmware_address,
+	};
+	int ret = arm_boot_list(&b);
+
+	if (!ret)
+		ret = add_fdt(vm, &b);
+	if (ret)
+		return ret;
+	add_registers(&b);
+	vm->arch->entry = (struct arm_entry){ .nr_regs = plan->nr_regs };
+	memcpy(vm->arch->entry.regs, plan->regs, plan->nr_regs * sizeof(plan->regs[0]));
+	return 0;
+}

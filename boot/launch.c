@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* A checked list into a VM: copied into ordinary memory, or given to a confidential guest's
+ * firmware in the order that coco.h says. */
+#include "lkvm/boot.h"
+#include "lkvm/coco.h"
+#include "lkvm/plan.h"
+#include "lkvm/vm.h"
+
+static int place_all(struct vm *vm, const struct boot_plan *plan)
+{
+	struct boot_run run = { 0 };
+	int ret = 0;
+
+	if (!vm->coco || !vm->coco->place)
+		return boot_plan_load(plan, &vm->mem);
+	while (!ret && boot_plan_next(plan, &run))
+		ret = vm->coco->place(vm, plan, &run);
+	return ret;
+}
+
+int boot_launch(struct vm *vm, const struct boot_plan *plan)
+{
+	const struct coco_ops *coco = vm->coco;
+	int ret = place_all(vm, plan);
+
+	if (!coco)
+		return ret;
+	for (u32 i = 0; i < vm->nr_vcpus && !ret && coco->vcpu; i++)
+		ret = coco->vcpu(vm->vcpus[i], plan);
+	if (!ret && coco->finish)
+		ret = coco->finish(vm);
+	return ret;
+}

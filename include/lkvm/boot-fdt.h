@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What machines with a device tree share, whatever their architecture: nodes of the tree that say
+ * what the machine starts from, where kernel, tree and initrds go in one RAM, and the header of
+ * Linux's Image. An architecture calls these and adds its own.
+ */
+#ifndef LKVM_BOOT_FDT_H
+#define LKVM_BOOT_FDT_H
+
+#include "lkvm/boot.h"
+#include "lkvm/plan.h"
+#include "lkvm/types.h"
+
+struct fdtw;
+struct guest_memory;
+struct vm_config;
+
+/* boot/fdt.c: nodes (Devicetree Specification 0.4, chapter 3). The root is open. */
+
+/* What /chosen tells. */
+struct boot_fdt_input {
+	u64 initrd; /* address; size 0: none */
+	u64 initrd_size;
+	const char *cmdline; /* NULL: none */
+};
+
+/* Properties of the root: called first. @irq_parent is a phandle. */
+void boot_fdt_root(struct fdtw *fdt, const char *model, u32 irq_parent);
+/* /chosen: command line, initrd, @console's path, and the seeds that @cfg asks for. */
+void boot_fdt_chosen(struct fdtw *fdt, const struct vm_config *cfg, const struct boot_fdt_input *in,
+		     const char *console);
+/* A node for each region of RAM from @ram on: below it lie pages that belong to devices. */
+void boot_fdt_memory(struct fdtw *fdt, const struct guest_memory *mem, u64 ram);
+/* The clock of a bus of PrimeCells, which have to name one; devices name @phandle from then on. */
+void boot_fdt_clock(struct fdtw *fdt, u32 phandle);
+/* @size bytes that a confidential guest shares with its devices; they name @phandle from then on.
+ */
+void boot_fdt_pool(struct fdtw *fdt, u64 size, u32 phandle);
+
+/* boot/place.c */
+
+/* One RAM, and what goes where in it. */
+struct boot_place {
+	const struct boot_image *image; /* what is started, and its role in messages */
+	const char *what;
+	u64 ram, ram_end;
+	/* Result. */
+	u64 entry;
+	u64 low, high; /* what the image takes, its zeroes included */
+	u64 fdt;
+	u64 initrd, initrd_size;
+};
+
+/* What is wrong with the image at hand, in one line. Value: the error. */
+#define boot_place_error(p, error, ...) \
+	boot_image_error((p)->image, (p)->what, (error), __VA_ARGS__)
+/* The RAM of @mem that begins at p->ram: sets ram_end. */
+void boot_place_ram(struct boot_place *p, const struct guest_memory *mem);
+/* Is [base, base+size) RAM? Prints how much memory it would take. */
+int boot_place_check(const struct boot_place *p, u64 base, u64 size) __must_check;
+/* The whole image at @base, entered at its first byte, into @plan; it uses @size bytes there.
+ * Prints. */
+int boot_place_raw(struct boot_place *p, struct boot_plan *plan, enum boot_kind kind, u64 base,
+		   u64 size) __must_check;
+/* Bounds of what boot_place_rest does. */
+struct boot_place_rules {
+	u64 fdt_max; /* room for the tree */
+	u64 fdt_align;
+	u64 windows[2]; /* how far from the beginning of RAM they may end: the first that holds them
+			 */
+};
+/*
+ * Device tree and initrds down from the end of RAM or of a window, above all that the image takes.
+ * Prints.
+ */
+int boot_place_rest(struct boot_place *p, const struct boot *boot,
+		    const struct boot_place_rules *rules) __must_check;
+
+/*
+ * boot/linux-image.c: the header of Linux's Image, the same on arm64 and riscv64 but for its magic
+ * number (Documentation/arch/arm64/booting.rst, 4; arch/riscv/boot-image-header.rst).
+ */
+struct linux_image {
+	u64 text_offset; /* from an aligned place to where the image goes */
+	u64 size;	 /* that it takes in memory; 0: an old kernel, which does not say */
+	u64 flags;
+};
+#define LINUX_IMAGE_BIG_ENDIAN BIT_ULL(0)
+/* @magic: the four bytes at 56. 0; -ENOEXEC: not such an image. */
+int linux_image_parse(const struct boot_image *img, const char magic[4],
+		      struct linux_image *out) __must_check;
+
+#endif

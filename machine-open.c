@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/* The first stage of a machine: everything that has a name is opened, once, before there is a VM.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "lkvm/arch.h"
+#include "lkvm/config.h"
+#include "lkvm/console.h"
+#include "lkvm/disk.h"
+#include "lkvm/log.h"
+#include "lkvm/machine.h"
+#include "lkvm/net.h"
+#include "lkvm/util.h"
+
+/* Many devices need many descriptors: take all that we may have. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		debug("the limit of open files stays as it is: %s", strerror(errno));
+}
+
+/* Signals */
+
+/* Those that end a machine; one that is ignored (nohup, a shell's background job) stays so. */
+static void ending_signals(sigset_t *set)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	struct sigaction now;
+
+	sigemptyset(set);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (!sigaction(signals[i], NULL, &now) && now.sa_handler != SIG_IGN)
+			sigaddset(set, signals[i]);
+}
+
+void machine_block_signals(const struct machine *m, bool block)
+{
+	sigset_t set;
+
+	ending_signals(&set);
+	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+static void on_signal(void *opaque, u32 events)
+{
+	struct machine *m = opaque;
+	struct signalfd_siginfo info;
+
+	if (read(m->open.signals.fd, &info, sizeof(info)) == sizeof(info))
+		vm_request_stop(&m->vm, VM_STOP_SIGNAL, (int)info.ssi_signo, -1);
+}
+
+/* It has something to read only while the signals are blocked. */
+static int open_signals(struct machine *m)
+{
+	struct event *ev = &m->open.signals;
+	sigset_t set;
+	int ret;
+
+	ending_signals(&set);
+	ev->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	ret = ev->fd < 0 ? -errno : 0;
+	ev->events = EPOLLIN;
+	ev->fn = on_signal;
+	ev->opaque = m;
+	if (!ret)
+		ret = event_add(&m->vm.loop, ev);
+	if (ret)
+		err("cannot watch for signals: %s", strerror(-ret));
+	return ret;
+}
+
+/* The console and its menu */
+
+static void on_quit(void *opaque)
+{
+	struct machine *m = opaque;
+
+	vm_request_stop(&m->vm, VM_STOP_QUIT, 0, -1);
+}
+
+static void on_power_button(void *opaque)
+{
+	struct machine *m = opaque;
+
+	if (arch_power_button(&m->vm) < 0)
+		warn("this machine has no power button");
+}
+
+static int open_console(struct machine *m)
+{
+	const struct term_hooks hooks = {
+		.quit = on_quit,
+		.power_button = on_power_button,
+		.opaque = m,
+	};
+	int ret;
+
+	if (m->inject)
+		return 0;
+	ret = term_create(&m->vm.loop, &hooks, &m->open.console);
+	if (ret)
+		err("cannot set up the console: %s", strerror(-ret));
+	return ret;
+}
+
+/* Disks and networks */
+
+static int open_disks(struct machine_open *open, const struct vm_config *cfg)
+{
+	open->disks = xcalloc(cfg->nr_disks + 1, sizeof(open->disks[0]));
+	for (u32 i = 0; i < cfg->nr_disks; i++) {
+		int ret = disk_open(&cfg->disks[i], &open->disks[i]);
+
+		if (ret)
+			return ret;
+		open->nr_disks++;
+	}
+	return 0;
+}
+
+static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 index)
+{
+	const struct net_config *nc = &cfg->nets[index];
+
+	if (nc->mode == NET_NONE)
+		return 0;
+	if (nc->has_guest_mac)
+		memcpy(net->mac, nc->guest_mac, sizeof(net->mac));
+	else
+		net_make_mac(cfg->name, index, net->mac);
+	return net_backend_open(nc, &net->nb);
+}
+
+static int open_nets(struct machine_open *open, const struct vm_config *cfg)
+{
+	open->nets = xcalloc(cfg->nr_nets + 1, sizeof(open->nets[0]));
+	for (u32 i = 0; i < cfg->nr_nets; i++) {
+		int ret = open_net(&open->nets[i], cfg, i);
+
+		if (ret)
+			return ret;
+		open->nr_nets++;
+	}
+	return 0;
+}
+
+static int open_images(struct machine *m, const struct vm_config *cfg)
+{
+	int ret = boot_open(&m->open.boot, cfg);
+
+	if (!ret && m->inject && m->inject->image)
+		boot_image_from_buffer(&m->open.boot.kernel, "the built-in guest", m->inject->image,
+				       m->inject->image_len);
+	return ret;
+}
+
+int machine_open_all(struct machine *m, const struct vm_config *cfg)
+{
+	int ret;
+
+	raise_limit();
+	ret = open_images(m, cfg);
+	if (!ret)
+		ret = kvm_open(&m->vm.kvm, cfg->kvm_path);
+	if (!ret)
+		ret = open_disks(&m->open, cfg);
+	if (!ret)
+		ret = open_nets(&m->open, cfg);
+	if (!ret)
+		ret = open_signals(m);
+	if (!ret)
+		ret = open_console(m);
+	return ret;
+}
+
+void machine_close(struct machine *m)
+{
+	struct machine_open *open = &m->open;
+
+	if (open->signals.fd >= 0) {
+		event_del(&open->signals);
+		close(open->signals.fd);
+	}
+	for (u32 i = 0; i < open->nr_nets; i++)
+		if (open->nets[i].nb)
+			open->nets[i].nb->ops->close(open->nets[i].nb);
+	for (u32 i = 0; i < open->nr_disks; i++)
+		open->disks[i]->ops->close(open->disks[i]);
+	free(open->nets);
+	free(open->disks);
+	boot_close(&open->boot);
+	/* Last: as long as anything is slow, Ctrl-A x may be typed again. */
+	if (open->console)
+		open->console->ops->destroy(open->console);
+	memset(open, 0, sizeof(*open));
+	open->signals.fd = -1;
+}
+
+/* Back ends of a machine that is only described: they are there, and nothing ever calls them but to
+ * set a client or to close. */
+
+static void stub_queue_submit(struct disk_queue *dq, struct disk_request *req)
+{
+	disk_request_done(dq, req, -EIO);
+}
+static void stub_queue_end(struct disk_queue *dq) {}
+static const struct disk_queue_ops stub_queue_ops = {
+	.submit = stub_queue_submit,
+	.kick = stub_queue_end,
+	.cancel = stub_queue_end,
+	.close = stub_queue_end,
+};
+static struct disk_queue stub_queue = { .ops = &stub_queue_ops };
+
+static int stub_disk_queue(struct disk *disk, struct event_loop *loop, unsigned int depth,
+			   struct disk_queue **out)
+{
+	*out = &stub_queue;
+	return 0;
+}
+static void stub_disk_close(struct disk *disk) {}
+static const struct disk_ops stub_disk_ops = {
+	.queue_open = stub_disk_queue,
+	.close = stub_disk_close,
+};
+static struct disk stub_disk = {
+	.ops = &stub_disk_ops, .path = "none", .size = 512, .block_size = 512, .phys_block = 512
+};
+
+static void stub_net_close(struct net_backend *nb) {}
+static const struct net_backend_ops stub_net_ops = { .close = stub_net_close };
+static struct net_backend stub_net = { .ops = &stub_net_ops, .poll_fd = -1, .name = "none" };
+
+static void stub_console_client(struct console *con, const struct console_client *client) {}
+static void stub_console_destroy(struct console *con) {}
+static const struct console_ops stub_console_ops = {
+	.set_client = stub_console_client,
+	.destroy = stub_console_destroy,
+};
+static struct console stub_console = { .ops = &stub_console_ops };
+
+int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
+{
+	struct machine_open *open = &m->open;
+	int ret = open_images(m, cfg);
+
+	if (ret)
+		return ret;
+	open->disks = xcalloc(cfg->nr_disks + 1, sizeof(open->disks[0]));
+	for (; open->nr_disks < cfg->nr_disks; open->nr_disks++)
+		open->disks[open->nr_disks] = &stub_disk;
+	open->nets = xcalloc(cfg->nr_nets + 1, sizeof(open->nets[0]));
+	for (; open->nr_nets < cfg->nr_nets; open->nr_nets++)
+		if (cfg->nets[open->nr_nets].mode != NET_NONE)
+			open->nets[open->nr_nets].nb = &stub_net;
+	open->console = &stub_console;
+	return 0;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parts of a machine. The table below is the order in which devices come into being, are reset
+ * and describe themselves, and backwards in which they go: nothing depends on the link order.
+ */
+#include "lkvm/arch.h"
+#include "lkvm/config.h"
+#include "lkvm/console.h"
+#include "lkvm/hw.h"
+#include "lkvm/machine.h"
+#include "lkvm/pci.h"
+#include "lkvm/virtio.h"
+
+/* How many of a part the configuration asks for; most are there or not. */
+
+static u32 one(const struct machine *m)
+{
+	return 1;
+}
+
+static u32 count_pvpanic(const struct machine *m)
+{
+	return arch_platform.pvpanic.size ? 1 : 0;
+}
+
+static u32 count_debug_exit(const struct machine *m)
+{
+	return arch_platform.debug_exit.size ? 1 : 0;
+}
+
+static u32 count_boot_mark(const struct machine *m)
+{
+	return arch_platform.boot_mark.size ? 1 : 0;
+}
+
+static u32 count_pci_host(const struct machine *m)
+{
+	return m->vm.cfg->transport == TRANSPORT_PCI ? 1 : 0;
+}
+
+static u32 count_disks(const struct machine *m)
+{
+	return m->open.nr_disks;
+}
+
+static u32 count_nets(const struct machine *m)
+{
+	return m->open.nr_nets;
+}
+
+static u32 count_rng(const struct machine *m)
+{
+	return m->vm.cfg->rng ? 1 : 0;
+}
+
+static u32 count_virtio_console(const struct machine *m)
+{
+	if (m->inject)
+		return m->inject->hvc ? 1 : 0;
+	return m->vm.cfg->console == CONSOLE_VIRTIO ? 1 : 0;
+}
+
+static u32 count_pvpanic_pci(const struct machine *m)
+{
+	return arch_platform.pvpanic_pci && m->vm.cfg->transport == TRANSPORT_PCI ? 1 : 0;
+}
+
+/* Adding one */
+
+static int add_platform(struct machine *m, u32 index)
+{
+	return arch_add_devices(&m->vm);
+}
+
+static int add_serial(struct machine *m, u32 index)
+{
+	struct console *con = m->vm.cfg->console == CONSOLE_SERIAL ? m->open.console : NULL;
+
+	if (m->inject)
+		con = m->inject->serial;
+	return serial_create(&m->vm, &arch_platform.serial, arch_platform.serial_reg_shift, con);
+}
+
+static int add_pvpanic(struct machine *m, u32 index)
+{
+	return pvpanic_create(&m->vm, &arch_platform.pvpanic);
+}
+
+static int add_debug_exit(struct machine *m, u32 index)
+{
+	return debug_exit_create(&m->vm, &arch_platform.debug_exit);
+}
+
+static int add_boot_mark(struct machine *m, u32 index)
+{
+	return boot_mark_create(&m->vm, &arch_platform.boot_mark);
+}
+
+static int add_pci_host(struct machine *m, u32 index)
+{
+	return pci_host_add(&m->vm, &arch_platform.pci, arch_pci_mem64_base(&m->vm));
+}
+
+static int add_disk(struct machine *m, u32 index)
+{
+	return virtio_blk_create(&m->vm, m->open.disks[index], index);
+}
+
+static int add_net(struct machine *m, u32 index)
+{
+	const struct machine_net *net = &m->open.nets[index];
+
+	return net->nb ? virtio_net_create(&m->vm, net->nb, net->mac, index) : 0;
+}
+
+static int add_rng(struct machine *m, u32 index)
+{
+	return virtio_rng_create(&m->vm);
+}
+
+static int add_virtio_console(struct machine *m, u32 index)
+{
+	return virtio_console_create(&m->vm, m->inject ? m->inject->hvc : m->open.console);
+}
+
+static int add_pvpanic_pci(struct machine *m, u32 index)
+{
+	return pvpanic_pci_create(&m->vm);
+}
+
+struct part {
+	const char *name;
+	u32 (*count)(const struct machine *m);
+	int (*add)(struct machine *m, u32 index);
+};
+
+static const struct part parts[] = {
+	{ "platform", one, add_platform },
+	{ "serial port", one, add_serial },
+	{ "pvpanic", count_pvpanic, add_pvpanic },
+	{ "debug exit", count_debug_exit, add_debug_exit },
+	{ "boot mark", count_boot_mark, add_boot_mark },
+	{ "PCI host", count_pci_host, add_pci_host },
+	{ "disks", count_disks, add_disk },
+	{ "networks", count_nets, add_net },
+	{ "random numbers", count_rng, add_rng },
+	{ "virtio console", count_virtio_console, add_virtio_console },
+	/* After the virtio devices, which then have the same slots whether it is there or not. */
+	{ "pvpanic on PCI", count_pvpanic_pci, add_pvpanic_pci },
+};
+
+int machine_add_parts(struct machine *m)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		u32 count = parts[i].count(m);
+
+		for (u32 index = 0; index < count; index++) {
+			int ret = parts[i].add(m, index);
+
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Signals when the main loop does not run: while an image is read, between two boots, at the end. The C library's
+calls are made to wait there for ever (and say so on standard error), so nothing depends on time."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from native import Skip, Vm, guest, main, same, until  # noqa: E402
+
+# STOP_AT names a call and which one of those on the file STOP_FILE stops.
+SHIM = r'''
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void stop(const char *call, int fd)
+{
+	const char *at = getenv("STOP_AT"), *file = getenv("STOP_FILE");
+	static const char marker[] = "STOPPED HERE\n";
+	static int seen;
+	char link[64], path[512];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0 || !at || strncmp(at, call, strlen(call)))
+		return;
+	path[n] = 0;
+	if (strcmp(path, file) || ++seen != atoi(at + strlen(call) + 1))
+		return;
+	(void)!write(2, marker, sizeof(marker) - 1);
+	for (;;)
+		pause();
+}
+
+ssize_t pread64(int fd, void *buf, size_t len, off_t offset)
+{
+	ssize_t (*real)(int, void *, size_t, off_t) = dlsym(RTLD_NEXT, "pread64");
+
+	stop("pread", fd);
+	return real(fd, buf, len, offset);
+}
+
+ssize_t pread(int fd, void *buf, size_t len, off_t offset)
+{
+	return pread64(fd, buf, len, offset);
+}
+
+int fstat(int fd, struct stat *st)
+{
+	int (*real)(int, struct stat *) = dlsym(RTLD_NEXT, "fstat");
+
+	stop("fstat", fd);
+	return real(fd, st);
+}
+
+int close(int fd)
+{
+	int (*real)(int) = dlsym(RTLD_NEXT, "close");
+
+	stop("close", fd);
+	return real(fd);
+}
+'''
+
+tmp = os.path.realpath(tempfile.mkdtemp())
+shim = f'{tmp}/shim.so'
+initrd = f'{tmp}/initrd'
+disk = f'{tmp}/disk.img'
+
+
+def prepare():
+    for path in initrd, disk:
+        with open(path, 'wb') as f:
+            f.write(b'x' * 65536)
+    compiler = shutil.which(os.environ.get('CC', 'cc').split()[0])
+    if compiler:
+        subprocess.run([compiler, '-w', '-shared', '-fPIC', '-include', 'sys/stat.h', '-x', 'c', '-', '-o', shim, '-ldl'],
+                       input=SHIM, text=True, check=True)
+
+
+def stopped(argv, at, file, stdin='pty', arrives=True):
+    """An lkvm that waits for ever in that call."""
+    if not os.path.exists(shim):
+        raise Skip('no compiler')
+    with open(argv[0], 'rb') as f:
+        if b'libasan' in f.read():
+            raise Skip('sanitizers do not go together with the shim')
+    env = dict(os.environ, LD_PRELOAD=shim, STOP_AT=at, STOP_FILE=file)
+    vm = Vm(argv, stdin=stdin, env=env)
+    if arrives:
+        vm.expect('STOPPED HERE')
+    return vm
+
+
+def ends_at_once(vm, number):
+    vm.proc.send_signal(number)
+    same(vm.end(), -number)
+    if vm.pty:
+        assert vm.restored(), 'the terminal is not as it was'
+
+
+def while_loading():
+    for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+        vm = stopped(guest('echo', '-i', initrd), 'pread 1', initrd)
+        assert vm.restored(), 'raw before the guest runs'
+        ends_at_once(vm, number)
+    # The terminal's own key is as good.
+    vm = stopped(guest('echo', '-i', initrd), 'pread 1', initrd)
+    vm.send('\x03')
+    same(vm.end(), -signal.SIGINT)
+    assert vm.restored()
+
+
+def while_opening():
+    for stdin in 'pty', subprocess.DEVNULL:
+        ends_at_once(stopped(guest('echo', '-d', disk), 'fstat 1', disk, stdin), signal.SIGTERM)
+
+
+def between_boots():
+    for number in signal.SIGTERM, signal.SIGINT:
+        vm = stopped(guest('exit', '-i', initrd, '-p', 'reset'), 'pread 2', initrd)
+        ends_at_once(vm, number)
+    vm = stopped(guest('exit', '-i', initrd, '-p', 'reset'), 'pread 2', initrd)
+    vm.send('\x03')
+    same(vm.end(), -signal.SIGINT)
+    assert vm.restored()
+
+
+def at_the_end():
+    vm = stopped(guest('echo', '-d', disk), 'close 1', disk, arrives=False)
+    vm.expect('ready')
+    until('raw mode', vm.raw)
+    vm.proc.send_signal(signal.SIGTERM)
+    vm.expect('STOPPED HERE')
+    same(vm.proc.poll(), None)
+    ends_at_once(vm, signal.SIGTERM)
+
+
+def menu_twice():
+    vm = stopped(guest('echo', '-d', disk), 'close 1', disk, arrives=False)
+    vm.expect('ready')
+    until('raw mode', vm.raw)
+    vm.send('\x01x')
+    vm.expect('STOPPED HERE')
+    same(vm.proc.poll(), None)
+    vm.send('\x01x')
+    same(vm.end(), -signal.SIGINT)
+    assert vm.restored()
+
+
+def ignored():
+    """nohup: what is ignored stays ignored."""
+    vm = Vm(['sh', '-c', "trap '' HUP; exec \"$@\"", 'sh', *guest('echo')])
+    vm.expect('ready')
+    vm.proc.send_signal(signal.SIGHUP)
+    vm.send('hello\n')
+    vm.expect("got 'hello'")
+    ends_at_once(vm, signal.SIGTERM)
+
+
+prepare()
+try:
+    main([
+        ('while an image is read a signal ends it at once, the terminal untouched', while_loading),
+        ('while disks are opened', while_opening),
+        ('between two boots', between_boots),
+        ('a second SIGTERM does not wait for a slow end', at_the_end),
+        ('nor does a second Ctrl-A x', menu_twice),
+        ('a signal that is ignored stays so', ignored),
+    ])
+finally:
+    shutil.rmtree(tmp)
