@@ -71,13 +71,6 @@ int arm_add_fixed_devices(struct vm *vm) __must_check;
 #define ARM_CORE_REG(name) \
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
 
-/* one-reg.h's, by the names that this room has for them. */
-#define arm_get_reg  vcpu_get_reg
-#define arm_set_reg  vcpu_set_reg
-#define arm_set_attr kvm_set_attr
-#define arm_get_attr kvm_get_attr
-#define arm_has_attr kvm_has_attr
-
 /* translate.c: stage 1 of the guest's translation. */
 struct arm_mmu {
 	bool on;

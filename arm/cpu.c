@@ -217,7 +217,7 @@ static int set_id_regs(struct vcpu *vcpu, const struct arm_cpu_model *model)
 
 		/* One that this KVM does not know: nothing of it is there. */
 		if (arm_cpu_props[i].kind == ARM_PROP_FIELD &&
-		    arm_get_reg(vcpu, arm_id_reg(reg), &regs.value[reg]))
+		    vcpu_get_reg(vcpu, arm_id_reg(reg), &regs.value[reg]))
 			regs.value[reg] = 0;
 	}
 	arm_id_regs_writable(vcpu->vm, &regs);
@@ -225,7 +225,7 @@ static int set_id_regs(struct vcpu *vcpu, const struct arm_cpu_model *model)
 	for (u32 reg = 0; reg < ARM_NR_ID_REGS && !ret; reg++) {
 		if (!(changed & BIT_ULL(reg)))
 			continue;
-		ret = arm_set_reg(vcpu, arm_id_reg(reg), &regs.value[reg]);
+		ret = vcpu_set_reg(vcpu, arm_id_reg(reg), &regs.value[reg]);
 		if (ret)
 			err("--cpu: KVM does not take 0x%llx for %s: %s", regs.value[reg],
 			    arm_id_reg_name(reg), strerror(-ret));
@@ -238,14 +238,14 @@ static void limit_pa_range(struct vcpu *vcpu)
 {
 	const u64 id = arm_id_reg(ARM_ID_REG(7, 0));
 	u64 host, value;
-	int ret = arm_get_reg(vcpu, id, &host);
+	int ret = vcpu_get_reg(vcpu, id, &host);
 
 	if (ret)
 		return;
 	value = arm_limit_pa_range(host, vcpu->vm->arch->ipa_bits);
 	if (value == host)
 		return;
-	ret = arm_set_reg(vcpu, id, &value);
+	ret = vcpu_set_reg(vcpu, id, &value);
 	if (ret)
 		debug("KVM does not take 0x%llx for %s: %s; the guest sees the host's range of "
 		      "physical addresses",

@@ -63,7 +63,7 @@ static u64 get(const struct vcpu *vcpu, u64 id)
 {
 	u64 value = 0;
 
-	return arm_get_reg(vcpu, id, &value) ? 0 : value;
+	return vcpu_get_reg(vcpu, id, &value) ? 0 : value;
 }
 
 static void dump_regs(FILE *out, const struct vcpu *vcpu, const struct named_reg *regs, size_t n)
@@ -131,7 +131,7 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 {
 	struct kvm_mp_state mp = { 0 };
 	u64 pc, pstate;
-	int ret = arm_get_reg(vcpu, ARM_CORE_REG(regs.pc), &pc);
+	int ret = vcpu_get_reg(vcpu, ARM_CORE_REG(regs.pc), &pc);
 
 	if (ret) {
 		fprintf(out, "vcpu %u: its registers cannot be read: %s\n", vcpu->id,

@@ -47,7 +47,7 @@ static void hypercall(struct vcpu *vcpu)
 	if (arm_psci_call(vcpu) != -ENOTSUP)
 		return;
 	guest_debug("vcpu %u: hypercall 0x%llx is not known", vcpu->id, vcpu->run->hypercall.nr);
-	if (arm_set_reg(vcpu, x0, &answer))
+	if (vcpu_set_reg(vcpu, x0, &answer))
 		guest_warn("vcpu %u: a hypercall cannot be answered", vcpu->id);
 }
 

@@ -259,7 +259,7 @@ static int reset_value(const struct part *p, const struct gic_reg *r, u32 i, u64
 		*value = i ? 0 : p->gic->pendbaser;
 		break;
 	case TO_HOST_BITS:
-		ret = arm_get_attr(p->fd, r->group, attr_of(p, r, r->offset, i), value);
+		ret = kvm_get_attr(p->fd, r->group, attr_of(p, r, r->offset, i), value);
 		*value &= ~ICC_CTLR_GUEST_BITS;
 		break;
 	default:
@@ -280,13 +280,13 @@ static int write_reg(const struct part *p, const struct gic_reg *r, const u8 *ob
 		u64 value = 0;
 
 		if (r->clear)
-			ret = arm_set_attr(p->fd, r->group, attr_of(p, r, r->clear, i), &ones);
+			ret = kvm_set_attr(p->fd, r->group, attr_of(p, r, r->clear, i), &ones);
 		if (!ret && obj)
 			memcpy(&value, obj + r->at + i * r->size, r->size);
 		else if (!ret)
 			ret = reset_value(p, r, i, &value);
 		if (!ret)
-			ret = arm_set_attr(p->fd, r->group, attr_of(p, r, r->offset, i), &value);
+			ret = kvm_set_attr(p->fd, r->group, attr_of(p, r, r->offset, i), &value);
 	}
 	return ret;
 }
@@ -296,7 +296,7 @@ static int read_reg(const struct part *p, const struct gic_reg *r, u8 *obj)
 	int ret = 0;
 
 	for (u32 i = 0; i < r->count && !ret; i++)
-		ret = arm_get_attr(p->fd, r->group, attr_of(p, r, r->offset, i),
+		ret = kvm_get_attr(p->fd, r->group, attr_of(p, r, r->offset, i),
 				   obj + r->at + i * r->size);
 	return ret;
 }
@@ -357,7 +357,7 @@ static int write_all(const struct gic_device *gic, const struct gic_dist *dist,
 		part = cpu_part(gic, vm->vcpus[i]);
 		/* The tables' addresses may not change while messages are enabled. */
 		if (gic->v3)
-			ret = arm_set_attr(part.fd, RDIST, part.target | GICR_CTLR, &off);
+			ret = kvm_set_attr(part.fd, RDIST, part.target | GICR_CTLR, &off);
 		if (!ret)
 			ret = write_part(&part, cpus ? &cpus[i] : NULL);
 	}
@@ -368,7 +368,7 @@ static int its_control(const struct gic_device *gic, u64 what)
 {
 	int fd = gic->dev.vm->arch->gic.its_fd;
 
-	return fd < 0 ? 0 : arm_set_attr(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, what, NULL);
+	return fd < 0 ? 0 : kvm_set_attr(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, what, NULL);
 }
 
 static void gic_reset(struct device *dev)
@@ -391,12 +391,12 @@ static int save_its(struct gic_device *gic)
 
 	if (a->its_fd < 0)
 		return 0;
-	ret = arm_set_attr(a->fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES,
+	ret = kvm_set_attr(a->fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES,
 			   NULL);
 	if (!ret)
 		ret = its_control(gic, KVM_DEV_ARM_ITS_SAVE_TABLES);
 	for (size_t i = 0; i < ARRAY_SIZE(its_regs) && !ret; i++)
-		ret = arm_get_attr(a->its_fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, its_regs[i].offset,
+		ret = kvm_get_attr(a->its_fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, its_regs[i].offset,
 				   (u8 *)&gic->its + its_regs[i].at);
 	return ret;
 }
@@ -410,7 +410,7 @@ static int load_its(struct gic_device *gic)
 		if (its_regs[i].offset == GITS_CTLR)
 			ret = its_control(gic, KVM_DEV_ARM_ITS_RESTORE_TABLES);
 		if (!ret)
-			ret = arm_set_attr(fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, its_regs[i].offset,
+			ret = kvm_set_attr(fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, its_regs[i].offset,
 					   (u8 *)&gic->its + its_regs[i].at);
 	}
 	return ret;
@@ -491,13 +491,13 @@ static int gic_realize(struct device *dev, struct vm *vm)
 	gic->kind = vm->arch->gic.kind;
 	gic->cpus = xcalloc(vm->nr_vcpus, sizeof(gic->cpus[0]));
 	gic->v3 = vm->arch->gic.kind == IRQCHIP_GICV3 || vm->arch->gic.kind == IRQCHIP_GICV3_ITS;
-	ret = arm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, GICD_ICFGR + 32 / 4, &gic->icfgr);
+	ret = kvm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, GICD_ICFGR + 32 / 4, &gic->icfgr);
 	if (!ret && gic->v3) {
 		target = v3_target(vm->vcpus[0]);
-		ret = arm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, target | GICR_PROPBASER,
+		ret = kvm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, target | GICR_PROPBASER,
 				   &gic->propbaser);
 		if (!ret)
-			ret = arm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS,
+			ret = kvm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS,
 					   target | GICR_PENDBASER, &gic->pendbaser);
 	}
 	if (ret)

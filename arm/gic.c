@@ -32,7 +32,7 @@ enum { GICV4_UNAVAILABLE, GICV4_DISABLE, GICV4_ENABLE };
 /* A setting without which there is no controller. */
 static int must_set(int fd, u32 group, u64 attr, const void *value, const char *what)
 {
-	int ret = arm_set_attr(fd, group, attr, value);
+	int ret = kvm_set_attr(fd, group, attr, value);
 
 	if (ret)
 		err("interrupt controller: cannot set %s: %s", what, strerror(-ret));
@@ -288,7 +288,7 @@ static int set_gicv4(const struct vm *vm)
 	if (want == SWITCH_AUTO)
 		return 0;
 	if (!is_v3(vm->arch->gic.kind) ||
-	    !arm_has_attr(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CONFIG_GICV4)) {
+	    !kvm_has_attr(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CONFIG_GICV4)) {
 		if (want == SWITCH_ON) {
 			err("--gicv4 on: this host's KVM has no switch for one VM; boot the host "
 			    "with kvm-arm.vgic_v4_enable=1 and leave the option out");
@@ -298,7 +298,7 @@ static int set_gicv4(const struct vm *vm)
 		     "host was booted with kvm-arm.vgic_v4_enable=1");
 		return 0;
 	}
-	ret = arm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CONFIG_GICV4, &value);
+	ret = kvm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CONFIG_GICV4, &value);
 	if (!ret && value == GICV4_UNAVAILABLE && want == SWITCH_OFF)
 		return 0;
 	if (!ret && value == GICV4_UNAVAILABLE) {

@@ -86,10 +86,10 @@ static int choose(struct vm *vm, const struct arm_cpu_model *model)
 		    cpus ? cpus : "");
 		return -EOPNOTSUPP;
 	}
-	if (type < 0 || !arm_has_attr(vm->vcpus[0]->fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_PMU))
+	if (type < 0 || !kvm_has_attr(vm->vcpus[0]->fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_PMU))
 		return 0;
 	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
-		ret = arm_set_attr(vm->vcpus[i]->fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_PMU, &type);
+		ret = kvm_set_attr(vm->vcpus[i]->fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_PMU, &type);
 	if (ret)
 		err("--pmu: the host's PMU %d cannot be chosen: %s", type, strerror(-ret));
 	return ret;
@@ -101,12 +101,12 @@ static int limit(struct vm *vm, const struct arm_cpu_model *model)
 	int fd = vm->vcpus[0]->fd, ret;
 
 	if (model->has_counters) {
-		if (!arm_has_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS)) {
+		if (!kvm_has_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS)) {
 			err("--cpu: counters: this host's KVM cannot take counters away; Linux "
 			    "6.16 brought it");
 			return -EOPNOTSUPP;
 		}
-		ret = arm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS,
+		ret = kvm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS,
 				   &model->counters);
 		if (ret) {
 			err("--cpu: counters=%u: %s", model->counters,
@@ -117,7 +117,7 @@ static int limit(struct vm *vm, const struct arm_cpu_model *model)
 	for (u32 i = 0; i < model->nr_filters; i++) {
 		const struct kvm_pmu_event_filter *f = &model->filters[i];
 
-		ret = arm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_FILTER, f);
+		ret = kvm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_FILTER, f);
 		if (ret) {
 			err("--cpu: %s=0x%x-0x%x: %s",
 			    f->action == KVM_PMU_EVENT_DENY ? "pmu-deny" : "pmu-allow",
@@ -141,9 +141,9 @@ int arm_pmu_setup(struct vm *vm, const struct arm_cpu_model *model)
 	for (u32 i = 0; i < vm->nr_vcpus; i++) {
 		int fd = vm->vcpus[i]->fd;
 
-		ret = arm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_IRQ, &irq);
+		ret = kvm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_IRQ, &irq);
 		if (!ret)
-			ret = arm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_INIT, NULL);
+			ret = kvm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_INIT, NULL);
 		if (ret) {
 			err("vcpu %u: its PMU cannot be set up: %s", i, strerror(-ret));
 			return ret;

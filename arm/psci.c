@@ -35,13 +35,13 @@ static int kvm_get_args(struct vcpu *vcpu, u64 args[3])
 	int ret = 0;
 
 	for (u32 i = 0; i < 3 && !ret; i++)
-		ret = arm_get_reg(vcpu, ARM_CORE_REG(regs.regs[0]) + (i + 1) * 2, &args[i]);
+		ret = vcpu_get_reg(vcpu, ARM_CORE_REG(regs.regs[0]) + (i + 1) * 2, &args[i]);
 	return ret;
 }
 
 static int kvm_set_result(struct vcpu *vcpu, u64 x0)
 {
-	return arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[0]), &x0);
+	return vcpu_set_reg(vcpu, ARM_CORE_REG(regs.regs[0]), &x0);
 }
 
 static int kvm_set_mp_state(struct vcpu *vcpu, u32 state)
@@ -58,17 +58,17 @@ static int set_entry(struct vcpu *vcpu, u64 entry, u64 context)
 	int ret = 0;
 
 	if (vcpu->vm->cfg->aarch32 && (entry & 1)) {
-		ret = arm_get_reg(vcpu, ARM_CORE_REG(regs.pstate), &pstate);
+		ret = vcpu_get_reg(vcpu, ARM_CORE_REG(regs.pstate), &pstate);
 		if (ret)
 			return ret;
 		pstate |= AARCH32_THUMB;
 		entry &= ~1ULL;
-		ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.pstate), &pstate);
+		ret = vcpu_set_reg(vcpu, ARM_CORE_REG(regs.pstate), &pstate);
 	}
 	if (!ret)
-		ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.pc), &entry);
+		ret = vcpu_set_reg(vcpu, ARM_CORE_REG(regs.pc), &entry);
 	if (!ret)
-		ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[0]), &context);
+		ret = vcpu_set_reg(vcpu, ARM_CORE_REG(regs.regs[0]), &context);
 	return ret ? ret : kvm_set_mp_state(vcpu, KVM_MP_STATE_RUNNABLE);
 }
 
@@ -331,7 +331,7 @@ int arm_psci_init(struct vm *vm)
 			.action = KVM_SMCCC_FILTER_FWD_TO_USER,
 		};
 
-		ret = arm_set_attr(vm->kvm.vm_fd, KVM_ARM_VM_SMCCC_CTRL, KVM_ARM_VM_SMCCC_FILTER,
+		ret = kvm_set_attr(vm->kvm.vm_fd, KVM_ARM_VM_SMCCC_CTRL, KVM_ARM_VM_SMCCC_FILTER,
 				   &filter);
 		if (ret) {
 			err("--psci user: this host's KVM does not hand the calls over: %s%s",

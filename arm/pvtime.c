@@ -40,7 +40,7 @@ int arm_pvtime_vcpu(struct vcpu *vcpu)
 
 	if (!vcpu->vm->arch->pvtime || !range_within(offset, PVTIME_STRIDE, 0, ARM_PVTIME_SIZE))
 		return 0;
-	ret = arm_set_attr(vcpu->fd, KVM_ARM_VCPU_PVTIME_CTRL, KVM_ARM_VCPU_PVTIME_IPA, &ipa);
+	ret = kvm_set_attr(vcpu->fd, KVM_ARM_VCPU_PVTIME_CTRL, KVM_ARM_VCPU_PVTIME_IPA, &ipa);
 	if (ret) {
 		err("vcpu %u: stolen time cannot be set up: %s; --no-pvtime does without", vcpu->id,
 		    strerror(-ret));

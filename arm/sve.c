@@ -44,7 +44,7 @@ static int set_lengths(struct vcpu *vcpu, u32 max_bits)
 {
 	u64 vls[KVM_ARM64_SVE_VLS_WORDS];
 	char list[512];
-	int ret = arm_get_reg(vcpu, KVM_REG_ARM64_SVE_VLS, vls);
+	int ret = vcpu_get_reg(vcpu, KVM_REG_ARM64_SVE_VLS, vls);
 
 	if (ret) {
 		err("vcpu %u: KVM does not tell its SVE lengths: %s", vcpu->id, strerror(-ret));
@@ -56,7 +56,7 @@ static int set_lengths(struct vcpu *vcpu, u32 max_bits)
 		    max_bits, arm_sve_list(vls, list, sizeof(list)));
 		return ret;
 	}
-	ret = arm_set_reg(vcpu, KVM_REG_ARM64_SVE_VLS, vls);
+	ret = vcpu_set_reg(vcpu, KVM_REG_ARM64_SVE_VLS, vls);
 	if (ret)
 		err("vcpu %u: SVE vectors of up to %u bits: %s", vcpu->id, max_bits,
 		    strerror(-ret));

@@ -112,7 +112,7 @@ static int get_regs(const struct vcpu *vcpu, struct reg_set *set)
 	u8 *at = set->data;
 
 	for (u32 i = 0; i < set->nr; i++) {
-		int ret = arm_get_reg(vcpu, set->ids[i], at);
+		int ret = vcpu_get_reg(vcpu, set->ids[i], at);
 
 		if (ret) {
 			err("vcpu %u: register 0x%llx cannot be read: %s", vcpu->id, set->ids[i],
@@ -128,9 +128,9 @@ static int get_regs(const struct vcpu *vcpu, struct reg_set *set)
 static int set_reg(const struct vcpu *vcpu, u64 id, const u8 *value)
 {
 	u8 now[MAX_REG_BYTES] __attribute__((aligned(16)));
-	int ret = arm_set_reg(vcpu, id, value);
+	int ret = vcpu_set_reg(vcpu, id, value);
 
-	if (!ret || (!arm_get_reg(vcpu, id, now) && !memcmp(now, value, reg_bytes(id))))
+	if (!ret || (!vcpu_get_reg(vcpu, id, now) && !memcmp(now, value, reg_bytes(id))))
 		return 0;
 	err("vcpu %u: register 0x%llx cannot be set: %s", vcpu->id, id, strerror(-ret));
 	return ret;

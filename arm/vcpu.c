@@ -41,7 +41,7 @@ int arch_vcpu_init(struct vcpu *vcpu)
 	ret = init_vcpu(vcpu);
 	if (ret)
 		return ret;
-	ret = arm_get_reg(vcpu, MPIDR_EL1, &vcpu->arch->mpidr);
+	ret = vcpu_get_reg(vcpu, MPIDR_EL1, &vcpu->arch->mpidr);
 	if (ret) {
 		err("vcpu %u: MPIDR_EL1 cannot be read: %s", vcpu->id, strerror(-ret));
 		return ret;
@@ -66,7 +66,7 @@ static int set_entry(struct vcpu *vcpu)
 	int ret = 0;
 
 	for (u32 i = 0; i < entry->nr_regs && !ret; i++)
-		ret = arm_set_reg(vcpu, entry_reg(entry->regs[i].name), &entry->regs[i].value);
+		ret = vcpu_set_reg(vcpu, entry_reg(entry->regs[i].name), &entry->regs[i].value);
 	return ret;
 }
 

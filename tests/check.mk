@@ -15,7 +15,7 @@ $(O)/native/%: tests/native/%.c $(O)/liblkvm.a
 -include $(NATIVE_PROGRAMS:=.d)
 
 check-unit: unit ## run the unit tests
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '$(RUN)' $(UNIT_TESTS)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e 'tests/unit/run.sh $(RUN)' $(UNIT_TESTS)
 
 # What native tests preload into lkvm to make a disk slow.
 guests: $(O)/guests/slow-disk.so
@@ -27,7 +27,7 @@ check-native: all guests native ## run lkvm on this host's /dev/kvm with tiny gu
 	$(Q)$(PROVE) $(sort $(wildcard tests/native/*.t))
 
 check-quick: all unit guests native ## unit and native tests, under three minutes
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e '' $(UNIT_TESTS) $(sort $(wildcard tests/native/*.t))
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e tests/unit/run.sh $(UNIT_TESTS) $(sort $(wildcard tests/native/*.t))
 
 check-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SANITIZE=1 O=$(O)/asan check-quick

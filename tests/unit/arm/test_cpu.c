@@ -18,12 +18,12 @@
 #define ISAR0 ARM_ID_REG(6, 0)
 #define MMFR0 ARM_ID_REG(7, 0)
 
-/* In place of arm/reg.c: a vcpu with this register. */
+/* In place of one-reg.c: a vcpu with this register. */
 static u64 mmfr0;
 static int set_answer;
 static unsigned int sets;
 
-int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value)
+int vcpu_get_reg(const struct vcpu *vcpu, u64 id, void *value)
 {
 	if (id != arm_id_reg(MMFR0))
 		return -ENOENT;
@@ -31,7 +31,7 @@ int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value)
 	return 0;
 }
 
-int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
+int vcpu_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
 {
 	assert_true(id == arm_id_reg(MMFR0));
 	sets++;
@@ -40,17 +40,17 @@ int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
 	return set_answer;
 }
 
-int arm_set_attr(int fd, u32 group, u64 attr, const void *value)
+int kvm_set_attr(int fd, u32 group, u64 attr, const void *value)
 {
 	return -ENXIO;
 }
 
-int arm_get_attr(int fd, u32 group, u64 attr, void *value)
+int kvm_get_attr(int fd, u32 group, u64 attr, void *value)
 {
 	return -ENXIO;
 }
 
-bool arm_has_attr(int fd, u32 group, u64 attr)
+bool kvm_has_attr(int fd, u32 group, u64 attr)
 {
 	return false;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The registers of the interrupt controller against a model of KVM's attributes: reset, saved,
- * loaded. (The model stands in for arm/reg.c, which is then not taken from the library.)
+ * loaded. (The model stands in for one-reg.c, which is then not taken from the library.)
  */
 #include "unit.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "../../../arm/arm.h"
@@ -80,7 +81,7 @@ static int model_control(u64 attr, int fd)
 	return 0;
 }
 
-int arm_set_attr(int fd, u32 group, u64 attr, const void *value)
+int kvm_set_attr(int fd, u32 group, u64 attr, const void *value)
 {
 	u64 word = 0;
 
@@ -102,7 +103,7 @@ int arm_set_attr(int fd, u32 group, u64 attr, const void *value)
 	return 0;
 }
 
-int arm_get_attr(int fd, u32 group, u64 attr, void *value)
+int kvm_get_attr(int fd, u32 group, u64 attr, void *value)
 {
 	bool wide =
 		group == KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS || group == KVM_DEV_ARM_VGIC_GRP_ITS_REGS;
@@ -111,17 +112,17 @@ int arm_get_attr(int fd, u32 group, u64 attr, void *value)
 	return 0;
 }
 
-bool arm_has_attr(int fd, u32 group, u64 attr)
+bool kvm_has_attr(int fd, u32 group, u64 attr)
 {
 	return true;
 }
 
-int arm_get_reg(const struct vcpu *vcpu, u64 id, void *value)
+int vcpu_get_reg(const struct vcpu *vcpu, u64 id, void *value)
 {
 	return -ENOENT;
 }
 
-int arm_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
+int vcpu_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
 {
 	return -ENOENT;
 }
@@ -141,6 +142,8 @@ static struct rig *make(enum irqchip_kind kind)
 	struct rig *r = calloc(1, sizeof(*r));
 
 	assert_int_equal(vm_init(&r->vm, &r->cfg), 0);
+	/* A VM in KVM, as far as anybody looks. */
+	r->vm.kvm.vm_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	r->vm.arch = &r->arch_vm;
 	r->arch_vm.gic.kind = kind;
 	r->arch_vm.gic.fd = 7;
