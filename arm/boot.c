@@ -87,9 +87,9 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 		.boot = boot,
 		.mem = &vm->mem,
 		.plan = plan,
-		.format = vm->cfg->kernel_format,
-		.aarch32 = vm->cfg->aarch32,
-		.firmware_address = vm->cfg->firmware_address,
+		.format = vm->cfg->fdt.kernel_format,
+		.aarch32 = vm->cfg->arm.aarch32,
+		.firmware_address = vm->cfg->fdt.firmware_address,
 	};
 	int ret = arm_boot_list(&b);
 

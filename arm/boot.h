@@ -18,7 +18,7 @@ struct arm_boot {
 	const struct boot *boot;
 	const struct guest_memory *mem; /* where RAM is; its contents are not looked at */
 	struct boot_plan *plan;		/* what is added to */
-	enum kernel_format format;
+	enum fdt_kernel_format format;
 	bool aarch32;
 	u64 firmware_address; /* 0: the beginning of RAM */
 	struct boot_place at; /* the result; ARM_FDT_MAX bytes for the device tree */

@@ -102,7 +102,7 @@ static int load_auto(struct arm_boot *b)
 		return load_elf(b, &elf);
 	if (ret == -EINVAL)
 		return boot_place_error(&b->at, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
-	if (b->format == KERNEL_ELF)
+	if (b->format == FDT_KERNEL_ELF)
 		return boot_place_error(&b->at, -ENOEXEC,
 					"not an ELF file; leave out --kernel-format");
 	if (!(b->aarch32 && is_zimage(b->at.image)) &&
@@ -115,11 +115,11 @@ int arm_load_kernel(struct arm_boot *b)
 {
 	struct linux_image image;
 
-	if (b->format == KERNEL_FLAT)
+	if (b->format == FDT_KERNEL_FLAT)
 		return load_flat(b);
-	if (b->format != KERNEL_ELF && !linux_image_parse(b->at.image, IMAGE_MAGIC, &image))
+	if (b->format != FDT_KERNEL_ELF && !linux_image_parse(b->at.image, IMAGE_MAGIC, &image))
 		return load_image(b, &image);
-	if (b->format == KERNEL_IMAGE)
+	if (b->format == FDT_KERNEL_IMAGE)
 		return boot_place_error(&b->at, -ENOEXEC,
 					"no header of a Linux Image; leave out --kernel-format");
 	return load_auto(b);

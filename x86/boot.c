@@ -24,7 +24,8 @@ static int load_unknown(struct x86_boot *b)
 			  "--kernel-format flat");
 }
 
-static int load_elf_as(struct x86_boot *b, const struct elf_image *elf, enum kernel_format format)
+static int load_elf_as(struct x86_boot *b, const struct elf_image *elf,
+		       enum x86_kernel_format format)
 {
 	struct multiboot_header mb;
 	bool has_mb = !multiboot_find(b->image, &mb);
@@ -34,7 +35,7 @@ static int load_elf_as(struct x86_boot *b, const struct elf_image *elf, enum ker
 				  "an ELF file for %s, and the guest is x86-64; give a kernel "
 				  "built for x86-64",
 				  elf_machine_name(elf->machine));
-	if (format == KERNEL_PVH || (format == KERNEL_AUTO && elf->pvh_entry)) {
+	if (format == X86_KERNEL_PVH || (format == X86_KERNEL_AUTO && elf->pvh_entry)) {
 		if (!elf->pvh_entry)
 			return boot_error(b, -ENOEXEC,
 					  "it has no PVH entry note (Linux: CONFIG_PVH); %s",
@@ -43,7 +44,7 @@ static int load_elf_as(struct x86_boot *b, const struct elf_image *elf, enum ker
 						  : "leave out --kernel-format");
 		return pvh_load(b, elf);
 	}
-	if (format == KERNEL_MULTIBOOT || (format == KERNEL_AUTO && has_mb)) {
+	if (format == X86_KERNEL_MULTIBOOT || (format == X86_KERNEL_AUTO && has_mb)) {
 		if (!has_mb)
 			return boot_error(b, -ENOEXEC,
 					  "no multiboot header in its first 8 KiB; leave out "
@@ -57,8 +58,8 @@ static int load_elf_as(struct x86_boot *b, const struct elf_image *elf, enum ker
 	return linux_elf_load(b, elf);
 }
 
-/* Formats that may be ELF files: @format is one of them or KERNEL_AUTO. */
-static int load_elf(struct x86_boot *b, enum kernel_format format)
+/* Formats that may be ELF files: @format is one of them or X86_KERNEL_AUTO. */
+static int load_elf(struct x86_boot *b, enum x86_kernel_format format)
 {
 	struct multiboot_header mb;
 	struct elf_image elf;
@@ -70,13 +71,14 @@ static int load_elf(struct x86_boot *b, enum kernel_format format)
 	if (ret == -EINVAL)
 		return boot_error(b, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
 	/* No ELF: multiboot images may be raw. */
-	if ((format == KERNEL_AUTO || format == KERNEL_MULTIBOOT) && !multiboot_find(b->image, &mb))
+	if ((format == X86_KERNEL_AUTO || format == X86_KERNEL_MULTIBOOT) &&
+	    !multiboot_find(b->image, &mb))
 		return multiboot_load(b, &mb, NULL);
-	if (format == KERNEL_MULTIBOOT)
+	if (format == X86_KERNEL_MULTIBOOT)
 		return boot_error(b, -ENOEXEC,
 				  "no multiboot header in its first 8 KiB; leave out "
 				  "--kernel-format");
-	if (format != KERNEL_AUTO)
+	if (format != X86_KERNEL_AUTO)
 		return boot_error(b, -ENOEXEC, "not an ELF file; leave out --kernel-format");
 	return load_unknown(b);
 }
@@ -86,15 +88,15 @@ static int load_kernel(struct x86_boot *b)
 	bool bzimage = bzimage_probe(b->image);
 
 	switch (b->format) {
-	case KERNEL_FLAT:
+	case X86_KERNEL_FLAT:
 		return linux_flat_load(b);
-	case KERNEL_BZIMAGE:
+	case X86_KERNEL_BZIMAGE:
 		if (!bzimage)
 			return boot_error(b, -ENOEXEC,
 					  "no Linux boot header (HdrS), so it is no bzImage; "
 					  "leave out --kernel-format");
 		return bzimage_load(b);
-	case KERNEL_AUTO:
+	case X86_KERNEL_AUTO:
 		if (bzimage)
 			return bzimage_load(b);
 		break;
@@ -164,7 +166,7 @@ int x86_boot_list(struct x86_boot *b)
 		return firmware_load(b);
 	add_bda(b);
 	add_reset_vector(b);
-	ret = firmware ? load_elf(b, KERNEL_PVH) : load_kernel(b);
+	ret = firmware ? load_elf(b, X86_KERNEL_PVH) : load_kernel(b);
 	if (!ret)
 		x86_entry_tables(b->plan, b->entry.mode);
 	return ret;
@@ -177,7 +179,7 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 		.mem = &vm->mem,
 		.plan = plan,
 		.cmdline = vm->cfg->cmdline,
-		.format = vm->cfg->kernel_format,
+		.format = vm->cfg->x86.kernel_format,
 	};
 	int ret = 0;
 

@@ -18,7 +18,7 @@ struct x86_boot {
 	const struct guest_memory *mem; /* where RAM is; its contents are not looked at */
 	struct boot_plan *plan;		/* what is added to */
 	const char *cmdline;		/* may be NULL */
-	enum kernel_format format;
+	enum x86_kernel_format format;
 	u64 rsdp; /* 0: no ACPI tables */
 	/* Result. */
 	struct x86_entry entry;

@@ -341,8 +341,8 @@ static int split_init(struct vm *vm)
 
 bool x86_wants_split_irqchip(const struct vm_config *cfg)
 {
-	return cfg->irqchip == IRQCHIP_SPLIT ||
-	       (cfg->irqchip == IRQCHIP_DEFAULT && cfg->cpus > X86_XAPIC_MAX_VCPUS);
+	return cfg->x86.irqchip == X86_IRQCHIP_SPLIT ||
+	       (cfg->x86.irqchip == X86_IRQCHIP_DEFAULT && cfg->cpus > X86_XAPIC_MAX_VCPUS);
 }
 
 int x86_irqchip_init(struct vm *vm)

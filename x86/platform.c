@@ -54,7 +54,7 @@ int arch_config_complete(struct vm_config *cfg)
 		err("-c %u: at most %u vcpus on x86", cfg->cpus, X86_MAX_VCPUS);
 		return -EINVAL;
 	}
-	if (cfg->irqchip == IRQCHIP_FULL && cfg->cpus > X86_XAPIC_MAX_VCPUS) {
+	if (cfg->x86.irqchip == X86_IRQCHIP_FULL && cfg->cpus > X86_XAPIC_MAX_VCPUS) {
 		err("-c %u: the full irqchip reaches %u vcpus; use --irqchip split", cfg->cpus,
 		    X86_XAPIC_MAX_VCPUS);
 		return -EINVAL;

@@ -137,7 +137,7 @@ struct rig {
 	struct arch_vm arch_vm;
 };
 
-static struct rig *make(enum irqchip_kind kind)
+static struct rig *make(enum arm_irqchip kind)
 {
 	struct rig *r = calloc(1, sizeof(*r));
 
@@ -147,7 +147,7 @@ static struct rig *make(enum irqchip_kind kind)
 	r->vm.arch = &r->arch_vm;
 	r->arch_vm.gic.kind = kind;
 	r->arch_vm.gic.fd = 7;
-	r->arch_vm.gic.its_fd = kind == IRQCHIP_GICV3_ITS ? 8 : -1;
+	r->arch_vm.gic.its_fd = kind == ARM_IRQCHIP_GICV3_ITS ? 8 : -1;
 	for (u32 i = 0; i < NR_VCPUS; i++) {
 		r->vcpus[i].id = i;
 		r->vcpus[i].vm = &r->vm;
@@ -158,7 +158,7 @@ static struct rig *make(enum irqchip_kind kind)
 	r->vm.vcpus = r->list;
 	r->vm.nr_vcpus = NR_VCPUS;
 	model = &r->model;
-	model->v3 = kind != IRQCHIP_GICV2;
+	model->v3 = kind != ARM_IRQCHIP_GICV2;
 	/* What KVM has at first. */
 	*model_reg(KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0xc08) = 0xaaaaaaaa;
 	assert_int_equal(arm_gic_add_devices(&r->vm), 0);
@@ -205,7 +205,8 @@ static int load(struct rig *r, const struct state_buf *buf)
 	return device_load(r->vm.devices, &in);
 }
 
-static const enum irqchip_kind kinds[] = { IRQCHIP_GICV2, IRQCHIP_GICV3, IRQCHIP_GICV3_ITS };
+static const enum arm_irqchip kinds[] = { ARM_IRQCHIP_GICV2, ARM_IRQCHIP_GICV3,
+					  ARM_IRQCHIP_GICV3_ITS };
 
 static void test_reset(void **state)
 {
@@ -219,7 +220,7 @@ static void test_reset(void **state)
 		r->vm.devices->ops->reset(r->vm.devices);
 		assert_int_equal(r->model.nr, before->nr);
 		assert_int_equal(r->model.lpis_on_while_moved, 0);
-		assert_int_equal(r->model.its_resets, kinds[k] == IRQCHIP_GICV3_ITS ? 2 : 0);
+		assert_int_equal(r->model.its_resets, kinds[k] == ARM_IRQCHIP_GICV3_ITS ? 2 : 0);
 		for (u32 i = 0; i < before->nr; i++) {
 			bool host_bits =
 				before->regs[i].group == KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS &&
@@ -239,7 +240,7 @@ static void test_state(void **state)
 {
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
 		struct rig *used = make(kinds[k]), *fresh = make(kinds[k]);
-		bool its = kinds[k] == IRQCHIP_GICV3_ITS;
+		bool its = kinds[k] == ARM_IRQCHIP_GICV3_ITS;
 		struct state_buf initial = { 0 }, first = { 0 }, second = { 0 };
 
 		save(used, &initial);
@@ -277,7 +278,7 @@ static void test_state(void **state)
 
 static void test_another_kind(void **state)
 {
-	struct rig *v2 = make(IRQCHIP_GICV2), *v3 = make(IRQCHIP_GICV3);
+	struct rig *v2 = make(ARM_IRQCHIP_GICV2), *v3 = make(ARM_IRQCHIP_GICV3);
 	struct state_buf buf = { 0 };
 
 	save(v3, &buf);

@@ -9,9 +9,9 @@ static u8 file[FILE_SIZE];
 static struct guest g;
 
 static const struct arm_boot automatic;
-static const struct arm_boot flat = { .format = KERNEL_FLAT };
-static const struct arm_boot as_image = { .format = KERNEL_IMAGE };
-static const struct arm_boot as_elf = { .format = KERNEL_ELF };
+static const struct arm_boot flat = { .format = FDT_KERNEL_FLAT };
+static const struct arm_boot as_image = { .format = FDT_KERNEL_IMAGE };
+static const struct arm_boot as_elf = { .format = FDT_KERNEL_ELF };
 static const struct arm_boot aarch32 = { .aarch32 = true };
 
 static void fill(void)

@@ -67,7 +67,7 @@ static void test_rebuild(void **state)
 		skip();
 	config_init(&cfg);
 	cfg.kernel = make_file("kernel", reset_code, sizeof(reset_code));
-	cfg.kernel_format = KERNEL_FLAT;
+	cfg.x86.kernel_format = X86_KERNEL_FLAT;
 	cfg.cpus = 2;
 	cfg.memory = 32 * MiB;
 	cfg.nodefaults = true;
