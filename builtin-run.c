@@ -34,8 +34,9 @@ static int run_machine(const struct vm_config *cfg, int *sig)
 	do {
 		if (machine_create(&m, cfg))
 			return EXIT_FAILURE;
-		if (cfg->dump_dtb)
-			status = machine_dump_dtb(&m, cfg->dump_dtb) ? EXIT_FAILURE : EXIT_SUCCESS;
+		if (cfg->fdt.dump_dtb)
+			status = machine_dump_dtb(&m, cfg->fdt.dump_dtb) ? EXIT_FAILURE
+									 : EXIT_SUCCESS;
 		else
 			status = machine_run(&m, sig);
 		again = machine_again(&m);

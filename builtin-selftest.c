@@ -54,7 +54,7 @@ static const struct option_spec selftest_options[] = {
 	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names_x86,
 	  .archs = OPT_ARCH_X86, .def = "full for as many CPUs as it reaches, else split",
 	  .help = "interrupt controllers: all in KVM, or the local APICs only" },
-	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names_arm64,
+	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = arm_irqchip_names,
 	  .archs = OPT_ARCH_ARM64, .def = "the first that the host has of gicv3-its, gicv3, gicv2m, gicv2",
 	  .help = "interrupt controller" },
 	{ .type = OPT_FLAG, .name = "nested", MEMBER(nested), .archs = OPT_ARCH_ARM64,
@@ -101,7 +101,7 @@ static int check_image(const struct selftest_options *o)
 		return -EINVAL;
 	}
 	if (!o->image)
-		bad = o->params ? "params" : o->format != KERNEL_AUTO ? "kernel-format" : NULL;
+		bad = o->params ? "params" : o->format ? "kernel-format" : NULL;
 	if (bad) {
 		err("option '--%s' is for a test image, and none is named", bad);
 		return -EINVAL;

@@ -24,7 +24,7 @@ const char *const kernel_format_names_x86[] = { "auto", "elf",	     "flat", "bzi
 const char *const kernel_format_names_image[] = { "auto", "elf", "flat", "image", NULL };
 const char *const console_kind_names[] = { "serial", "virtio", NULL };
 const char *const irqchip_names_x86[] = { "default", "full", "split", NULL };
-const char *const irqchip_names_arm64[] = {
+const char *const arm_irqchip_names[] = {
 	"default", "gicv2", "gicv2m", "gicv3", "gicv3-its", NULL
 };
 const char *const psci_kind_names[] = { "kernel", "user", NULL };
@@ -56,10 +56,10 @@ void config_destroy(struct vm_config *cfg)
 	free(cfg->firmware);
 	free(cfg->hugetlbfs);
 	free(cfg->kvm_path);
-	free(cfg->cpu);
+	free(cfg->arm.cpu);
 	free(cfg->vcpu_affinity);
-	free(cfg->dump_dtb);
-	free(cfg->flash);
+	free(cfg->fdt.dump_dtb);
+	free(cfg->fdt.flash);
 	memset(cfg, 0, sizeof(*cfg));
 }
 
@@ -132,9 +132,9 @@ static int check_paths(const struct vm_config *cfg)
 	if (!ret)
 		ret = check_not_empty(cfg->kvm_path, "dev");
 	if (!ret)
-		ret = check_not_empty(cfg->flash, "flash");
+		ret = check_not_empty(cfg->fdt.flash, "flash");
 	if (!ret)
-		ret = check_not_empty(cfg->dump_dtb, "dump-dtb");
+		ret = check_not_empty(cfg->fdt.dump_dtb, "dump-dtb");
 	return ret;
 }
 
@@ -349,11 +349,10 @@ static bool has_param(const char *params, const char *prefix)
 	return false;
 }
 
-/* Images that are no Linux have no use for Linux's words. */
+/* Linux's words are for Linux alone. */
 static bool wants_default_params(const struct vm_config *cfg)
 {
-	return !cfg->nodefaults && cfg->kernel && cfg->kernel_format != KERNEL_MULTIBOOT &&
-	       cfg->kernel_format != KERNEL_FLAT;
+	return !cfg->nodefaults && cfg->kernel && arch_boots_linux(cfg);
 }
 
 /* Defaults go before the user's words: the last of two wins, and "--" may stand among the latter.
@@ -447,11 +446,9 @@ void config_print(const struct vm_config *cfg, FILE *out)
 	print_line(out, "vcpu-affinity", cfg->vcpu_affinity);
 	print_line(out, "mem", format_size(cfg->memory, size, sizeof(size)));
 	print_line(out, "hugetlbfs", cfg->hugetlbfs);
-	print_line(out, "irqchip", arch_platform.irqchip_names[cfg->irqchip]);
 	print_line(out, "virtio-transport", virtio_transport_names[cfg->transport]);
 	print_line(out, "dev", cfg->kvm_path);
 	print_line(out, "kernel", cfg->kernel);
-	print_line(out, "kernel-format", arch_platform.kernel_format_names[cfg->kernel_format]);
 	for (u32 i = 0; i < cfg->nr_initrds; i++)
 		print_line(out, "initrd", cfg->initrds[i]);
 	if (!cfg->nr_initrds)

@@ -234,11 +234,11 @@ static int parse_counter_offset(const struct option_spec *opt, const char *arg, 
 {
 	struct vm_config *cfg = target;
 
-	if (parse_u64(arg, &cfg->counter_offset)) {
+	if (parse_u64(arg, &cfg->arm.counter_offset)) {
 		err("option '--counter-offset': '%s' is no number of ticks", arg);
 		return -EINVAL;
 	}
-	cfg->has_counter_offset = true;
+	cfg->arm.has_counter_offset = true;
 	return 0;
 }
 
@@ -251,8 +251,8 @@ static int parse_kaslr_seed(const struct option_spec *opt, const char *arg, void
 {
 	struct vm_config *cfg = target;
 
-	cfg->kaslr_random = !strcmp(arg, "random");
-	if (cfg->kaslr_random || !parse_u64(arg, &cfg->kaslr_seed))
+	cfg->fdt.kaslr_random = !strcmp(arg, "random");
+	if (cfg->fdt.kaslr_random || !parse_u64(arg, &cfg->fdt.kaslr_seed))
 		return 0;
 	err("option '--kaslr-seed': '%s' is neither a number nor 'random'", arg);
 	return -EINVAL;
@@ -262,7 +262,7 @@ static int parse_firmware_address(const struct option_spec *opt, const char *arg
 {
 	struct vm_config *cfg = target;
 
-	if (!parse_u64(arg, &cfg->firmware_address))
+	if (!parse_u64(arg, &cfg->fdt.firmware_address))
 		return 0;
 	err("option '--firmware-address': '%s' is no address like 0x80000000", arg);
 	return -EINVAL;
@@ -282,19 +282,19 @@ static const struct option_spec run_options[] = {
 	  .def = "64M for each CPU and 192M more, at most 80 % of the host's" },
 	{ .type = OPT_STRING, .name = "hugetlbfs", .arg = "PATH", MEMBER(hugetlbfs),
 	  .help = "take the memory from the hugetlbfs mounted at PATH" },
-	{ .type = OPT_STRING, .name = "cpu", .arg = "host[,+FEATURE][,-FEATURE]...", MEMBER(cpu),
+	{ .type = OPT_STRING, .name = "cpu", .arg = "host[,+FEATURE][,-FEATURE]...", MEMBER(arm.cpu),
 	  .archs = OPT_ARCH_ARM64, .def = "host",
 	  .help = "what the CPUs have: the host's, with features switched on or off" },
 	{ .type = OPT_STRING, .name = "vcpu-affinity", .arg = "CPUS", MEMBER(vcpu_affinity),
 	  .def = "wherever the host's scheduler puts them",
 	  .help = "the host's CPUs that may run the vcpus, as 0-3,8" },
-	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names_x86,
+	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(x86.irqchip), .choices = irqchip_names_x86,
 	  .archs = OPT_ARCH_X86, .def = "full for as many CPUs as it reaches, else split",
 	  .help = "interrupt controllers: all in KVM, or the local APICs only" },
-	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names_arm64,
+	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(arm.irqchip), .choices = arm_irqchip_names,
 	  .archs = OPT_ARCH_ARM64, .def = "the first that the host has of gicv3-its, gicv3, gicv2m, gicv2",
 	  .help = "interrupt controller" },
-	{ .type = OPT_CHOICE, .name = "gicv4", MEMBER(gicv4), .choices = auto_switch_names,
+	{ .type = OPT_CHOICE, .name = "gicv4", MEMBER(arm.gicv4), .choices = auto_switch_names,
 	  .archs = OPT_ARCH_ARM64, .def = "auto",
 	  .help = "inject interrupts of passed-through devices directly (GICv4)" },
 	{ .type = OPT_CHOICE, .name = "virtio-transport", MEMBER(transport),
@@ -307,10 +307,10 @@ static const struct option_spec run_options[] = {
 	{ .type = OPT_STRING, .short_name = 'k', .name = "kernel", .arg = "FILE", MEMBER(kernel),
 	  .help = "kernel to boot; a bare word does the same",
 	  .def = "searched for: bzImage here or in a kernel tree, then the running kernel's in /boot" },
-	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(kernel_format),
+	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(x86.kernel_format),
 	  .archs = OPT_ARCH_X86, .choices = kernel_format_names_x86, .def = "auto",
 	  .help = "how the kernel is loaded and entered" },
-	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(kernel_format),
+	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(fdt.kernel_format),
 	  .archs = OPT_ARCH_ARM64, .choices = kernel_format_names_image, .def = "auto",
 	  .help = "how the kernel is loaded and entered" },
 	{ .type = OPT_CALL, .short_name = 'i', .name = "initrd", .arg = "FILE", .parse = parse_initrd,
@@ -326,14 +326,14 @@ static const struct option_spec run_options[] = {
 	{ .type = OPT_CALL, .name = "firmware-address", .arg = "ADDRESS", .parse = parse_firmware_address,
 	  .archs = OPT_ARCH_ARM64, .def = "the beginning of memory",
 	  .help = "where the firmware is loaded and entered" },
-	{ .type = OPT_STRING, .short_name = 'F', .name = "flash", .arg = "FILE", MEMBER(flash),
+	{ .type = OPT_STRING, .short_name = 'F', .name = "flash", .arg = "FILE", MEMBER(fdt.flash),
 	  .archs = OPT_ARCH_ARM64, .help = "flash memory with the contents of FILE, which it writes to" },
-	{ .type = OPT_STRING, .name = "dump-dtb", .arg = "FILE", MEMBER(dump_dtb),
+	{ .type = OPT_STRING, .name = "dump-dtb", .arg = "FILE", MEMBER(fdt.dump_dtb),
 	  .archs = OPT_ARCH_ARM64, .help = "write the guest's device tree to FILE and end" },
 	{ .type = OPT_CALL, .name = "kaslr-seed", .arg = "SEED|random", .parse = parse_kaslr_seed,
 	  .archs = OPT_ARCH_ARM64,
 	  .help = "give the kernel a number to choose its own address by" },
-	{ .type = OPT_FLAG, .name = "rng-seed", MEMBER(rng_seed), .archs = OPT_ARCH_ARM64,
+	{ .type = OPT_FLAG, .name = "rng-seed", MEMBER(fdt.rng_seed), .archs = OPT_ARCH_ARM64,
 	  .help = "give the kernel random numbers to start its generator with" },
 
 	{ .type = OPT_GROUP, .help = "Devices" },
@@ -352,28 +352,28 @@ static const struct option_spec run_options[] = {
 	{ .type = OPT_GROUP, .help = "Arm", .archs = OPT_ARCH_ARM64 },
 	{ .type = OPT_FLAG, .name = "protected", MEMBER(protected), .archs = OPT_ARCH_ARM64,
 	  .help = "keep the guest's memory from the host, but for what the guest shares (pKVM)" },
-	{ .type = OPT_FLAG, .name = "nested", MEMBER(nested), .archs = OPT_ARCH_ARM64,
+	{ .type = OPT_FLAG, .name = "nested", MEMBER(arm.nested), .archs = OPT_ARCH_ARM64,
 	  .help = "start the guest at EL2: it can be a hypervisor itself" },
-	{ .type = OPT_FLAG, .name = "e2h0", MEMBER(e2h0), .archs = OPT_ARCH_ARM64,
+	{ .type = OPT_FLAG, .name = "e2h0", MEMBER(arm.e2h0), .archs = OPT_ARCH_ARM64,
 	  .help = "with --nested: CPUs without the virtualization host extensions (E2H is 0)" },
-	{ .type = OPT_FLAG, .name = "aarch32", MEMBER(aarch32), .archs = OPT_ARCH_ARM64,
+	{ .type = OPT_FLAG, .name = "aarch32", MEMBER(arm.aarch32), .archs = OPT_ARCH_ARM64,
 	  .help = "start the guest's kernel in AArch32 state" },
-	{ .type = OPT_FLAG, .name = "pmu", MEMBER(pmu), .archs = OPT_ARCH_ARM64,
+	{ .type = OPT_FLAG, .name = "pmu", MEMBER(arm.pmu), .archs = OPT_ARCH_ARM64,
 	  .help = "give the CPUs performance counters" },
-	{ .type = OPT_U32, .name = "sve-max-vl", .arg = "BITS", MEMBER(sve_max_vl), .min = 128,
+	{ .type = OPT_U32, .name = "sve-max-vl", .arg = "BITS", MEMBER(arm.sve_max_vl), .min = 128,
 	  .archs = OPT_ARCH_ARM64, .def = "the host's longest",
 	  .help = "longest SVE vector, a multiple of 128" },
-	{ .type = OPT_FLAG, .name = "disable-mte", MEMBER(disable_mte), .archs = OPT_ARCH_ARM64,
+	{ .type = OPT_FLAG, .name = "disable-mte", MEMBER(arm.disable_mte), .archs = OPT_ARCH_ARM64,
 	  .help = "no memory tagging" },
-	{ .type = OPT_FLAG, .name = "no-pvtime", MEMBER(no_pvtime), .archs = OPT_ARCH_ARM64,
+	{ .type = OPT_FLAG, .name = "no-pvtime", MEMBER(arm.no_pvtime), .archs = OPT_ARCH_ARM64,
 	  .help = "do not tell the guest how much time the host took from it" },
-	{ .type = OPT_CHOICE, .name = "psci", MEMBER(psci), .choices = psci_kind_names,
+	{ .type = OPT_CHOICE, .name = "psci", MEMBER(arm.psci), .choices = psci_kind_names,
 	  .archs = OPT_ARCH_ARM64, .def = "kernel",
 	  .help = "who answers the guest's power calls: the host's kernel, or lkvm" },
 	{ .type = OPT_CALL, .name = "counter-offset", .arg = "TICKS", .parse = parse_counter_offset,
 	  .archs = OPT_ARCH_ARM64,
 	  .help = "how far the guest's counters are behind the host's" },
-	{ .type = OPT_U32, .name = "override-bad-firmware-cntfrq", .arg = "HZ", MEMBER(cntfrq), .min = 1,
+	{ .type = OPT_U32, .name = "override-bad-firmware-cntfrq", .arg = "HZ", MEMBER(arm.cntfrq), .min = 1,
 	  .archs = OPT_ARCH_ARM64,
 	  .help = "frequency of the counters, on hosts whose firmware tells a wrong one" },
 

@@ -26,10 +26,10 @@ struct arm_entry {
 };
 
 struct arm_gic {
-	enum irqchip_kind kind; /* never IRQCHIP_DEFAULT once made */
-	int fd;			/* -1: none */
-	int its_fd;		/* -1: none */
-	u64 cpu_base;		/* GICv2: CPU interface; GICv3: redistributors of all vcpus */
+	enum arm_irqchip kind; /* never ARM_IRQCHIP_DEFAULT once made */
+	int fd;		       /* -1: none */
+	int its_fd;	       /* -1: none */
+	u64 cpu_base;	       /* GICv2: CPU interface; GICv3: redistributors of all vcpus */
 	u64 cpu_size;
 	u64 msi_base; /* ITS, or GICv2m frame */
 	u64 msi_size; /* 0: messages go nowhere */

@@ -26,13 +26,13 @@ int arm_cpu_check(const struct vm_config *cfg)
 {
 	struct arm_cpu_model model;
 
-	if (cfg->e2h0 && !cfg->nested)
+	if (cfg->arm.e2h0 && !cfg->arm.nested)
 		return usage("--e2h0 goes with --nested only");
-	if (cfg->aarch32 && cfg->nested)
+	if (cfg->arm.aarch32 && cfg->arm.nested)
 		return usage("--aarch32 and --nested exclude each other: EL2 is AArch64");
-	if (cfg->sve_max_vl % SVE_STEP || cfg->sve_max_vl > SVE_MOST) {
+	if (cfg->arm.sve_max_vl % SVE_STEP || cfg->arm.sve_max_vl > SVE_MOST) {
 		err("--sve-max-vl %u: vectors are 128 to 2048 bits, a multiple of 128",
-		    cfg->sve_max_vl);
+		    cfg->arm.sve_max_vl);
 		return -EINVAL;
 	}
 	return arm_cpu_model_parse(cfg, &model);
@@ -63,18 +63,18 @@ static int choose_el(struct vm *vm)
 {
 	const struct vm_config *cfg = vm->cfg;
 
-	if (cfg->aarch32) {
+	if (cfg->arm.aarch32) {
 		if (!has(vm, KVM_CAP_ARM_EL1_32BIT))
 			return missing("--aarch32: this host's CPUs have no AArch32 at EL1");
 		add(vm, KVM_ARM_VCPU_EL1_32BIT);
 	}
-	if (!cfg->nested)
+	if (!cfg->arm.nested)
 		return 0;
 	if (!has(vm, KVM_CAP_ARM_EL2))
 		return missing("--nested: this host's KVM gives guests no EL2; `lkvm host` says "
 			       "why");
 	add(vm, KVM_ARM_VCPU_HAS_EL2);
-	if (!cfg->e2h0)
+	if (!cfg->arm.e2h0)
 		return 0;
 	if (!has(vm, KVM_CAP_ARM_EL2_E2H0))
 		return missing("--e2h0: on this host's CPUs guests cannot clear HCR_EL2.E2H; leave "
@@ -91,18 +91,19 @@ static int choose_default_on(struct vm *vm, const struct arm_cpu_model *model)
 {
 	enum arm_switch sve = arm_cpu_model_want(model, ARM_PROP_SVE);
 	enum arm_switch pauth = arm_cpu_model_want(model, ARM_PROP_PAUTH);
-	bool has_sve = !vm->cfg->aarch32 && has(vm, KVM_CAP_ARM_SVE);
+	bool has_sve = !vm->cfg->arm.aarch32 && has(vm, KVM_CAP_ARM_SVE);
 	/* The one is not to be had without the other. */
-	bool has_pauth = !vm->cfg->aarch32 && has(vm, KVM_CAP_ARM_PTRAUTH_ADDRESS) &&
+	bool has_pauth = !vm->cfg->arm.aarch32 && has(vm, KVM_CAP_ARM_PTRAUTH_ADDRESS) &&
 			 has(vm, KVM_CAP_ARM_PTRAUTH_GENERIC);
 
 	if (sve == ARM_ON && !has_sve)
-		return missing(vm->cfg->aarch32 ? "sve: an AArch32 guest has none"
-						: "sve: this host's KVM has none for guests; leave "
-						  "+sve and --sve-max-vl away");
+		return missing(vm->cfg->arm.aarch32
+				       ? "sve: an AArch32 guest has none"
+				       : "sve: this host's KVM has none for guests; leave "
+					 "+sve and --sve-max-vl away");
 	if (pauth == ARM_ON && !has_pauth)
-		return missing(vm->cfg->aarch32 ? "pauth: an AArch32 guest has none"
-						: "pauth: this host's KVM has none for guests");
+		return missing(vm->cfg->arm.aarch32 ? "pauth: an AArch32 guest has none"
+						    : "pauth: this host's KVM has none for guests");
 	if (has_sve && sve != ARM_OFF)
 		add(vm, KVM_ARM_VCPU_SVE);
 	if (has_pauth && pauth != ARM_OFF) {
@@ -119,7 +120,7 @@ static int choose_mte(struct vm *vm, enum arm_switch want)
 
 	if (want == ARM_OFF)
 		return 0;
-	if (vm->cfg->aarch32 || !has(vm, KVM_CAP_ARM_MTE))
+	if (vm->cfg->arm.aarch32 || !has(vm, KVM_CAP_ARM_MTE))
 		return want == ARM_ON ? missing("mte: this host's KVM, or an AArch32 guest, "
 						"has none")
 				      : 0;
@@ -142,16 +143,16 @@ static int choose_pmu(struct vm *vm, enum arm_switch want)
 
 static int set_counter_offset(struct vm *vm)
 {
-	struct kvm_arm_counter_offset offset = { .counter_offset = vm->cfg->counter_offset };
+	struct kvm_arm_counter_offset offset = { .counter_offset = vm->cfg->arm.counter_offset };
 	int ret;
 
-	if (!vm->cfg->has_counter_offset)
+	if (!vm->cfg->arm.has_counter_offset)
 		return 0;
 	if (!has(vm, KVM_CAP_COUNTER_OFFSET))
 		return missing("--counter-offset: this host's KVM has none; Linux 6.4 brought it");
 	ret = xioctl(vm->kvm.vm_fd, KVM_ARM_SET_COUNTER_OFFSET, &offset);
 	if (ret < 0)
-		err("--counter-offset %llu: %s", vm->cfg->counter_offset, strerror(-ret));
+		err("--counter-offset %llu: %s", vm->cfg->arm.counter_offset, strerror(-ret));
 	return MIN(ret, 0);
 }
 
@@ -278,7 +279,7 @@ void arm_cpu_describe(struct vm *vm, struct fdtw *fdt)
 	if (!added(vm, KVM_ARM_VCPU_PMU_V3))
 		return;
 	/* A GICv2 wants to know whose they are (arm,gic.yaml: bits 15:8, a mask of CPUs). */
-	if (vm->arch->gic.kind == IRQCHIP_GICV2 || vm->arch->gic.kind == IRQCHIP_GICV2M)
+	if (vm->arch->gic.kind == ARM_IRQCHIP_GICV2 || vm->arch->gic.kind == ARM_IRQCHIP_GICV2M)
 		cells[2] |= (BIT(MIN(vm->cfg->cpus, 8U)) - 1) << 8;
 	fdtw_node(fdt, "pmu");
 	fdtw_string(fdt, "compatible", "arm,armv8-pmuv3");

@@ -86,7 +86,7 @@ static void dump_general(FILE *out, const struct vcpu *vcpu)
 /* The translation regime of the state in which the vcpu is; false: one that is not followed. */
 static bool current_mmu(const struct vcpu *vcpu, u64 pstate, struct arm_mmu *mmu)
 {
-	u64 hcr = vcpu->vm->cfg->nested ? get(vcpu, HCR_EL2) : 0;
+	u64 hcr = vcpu->vm->cfg->arm.nested ? get(vcpu, HCR_EL2) : 0;
 	bool vhe = hcr & HCR_E2H, tge = hcr & HCR_TGE;
 	bool el2 = PSTATE_EL(pstate) == 2 || (!PSTATE_EL(pstate) && vhe && tge);
 	const struct named_reg *regs = el2 ? el2_regs : el1_regs;
@@ -149,7 +149,7 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 			: "");
 	dump_general(out, vcpu);
 	dump_regs(out, vcpu, el1_regs, ARRAY_SIZE(el1_regs));
-	if (vcpu->vm->cfg->nested)
+	if (vcpu->vm->cfg->arm.nested)
 		dump_regs(out, vcpu, el2_regs, ARRAY_SIZE(el2_regs));
 	dump_code(out, vcpu, pc, pstate);
 }

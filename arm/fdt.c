@@ -33,10 +33,10 @@
 
 void arm_fdt_ppis(const struct vm *vm, struct fdtw *fdt, const u32 *intids, size_t n)
 {
-	enum irqchip_kind kind = vm->arch->gic.kind;
+	enum arm_irqchip kind = vm->arch->gic.kind;
 	u32 cells[MAX_PPIS * 3], flags = GIC_LEVEL_HIGH;
 
-	if (kind == IRQCHIP_GICV2 || kind == IRQCHIP_GICV2M)
+	if (kind == ARM_IRQCHIP_GICV2 || kind == ARM_IRQCHIP_GICV2M)
 		flags |= (BIT(MIN(vm->cfg->cpus, (u32)GIC_PPI_CPUS)) - 1) << GIC_PPI_CPU_SHIFT;
 	n = MIN(n, (size_t)MAX_PPIS);
 	for (size_t i = 0; i < n; i++) {
@@ -91,11 +91,11 @@ static void describe_chosen(const struct vm *vm, const struct arm_fdt_input *in,
 		fdtw_u64(fdt, "linux,initrd-start", in->initrd);
 		fdtw_u64(fdt, "linux,initrd-end", in->initrd + in->initrd_size);
 	}
-	if (vm->cfg->kaslr_random)
+	if (vm->cfg->fdt.kaslr_random)
 		describe_seed(fdt, "kaslr-seed", sizeof(u64));
-	else if (vm->cfg->kaslr_seed)
-		fdtw_u64(fdt, "kaslr-seed", vm->cfg->kaslr_seed);
-	if (vm->cfg->rng_seed)
+	else if (vm->cfg->fdt.kaslr_seed)
+		fdtw_u64(fdt, "kaslr-seed", vm->cfg->fdt.kaslr_seed);
+	if (vm->cfg->fdt.rng_seed)
 		describe_seed(fdt, "rng-seed", RNG_SEED_BYTES);
 	fdtw_close(fdt);
 }
@@ -148,7 +148,7 @@ static void describe_psci(const struct vm *vm, struct fdtw *fdt)
 
 	fdtw_node(fdt, "psci");
 	fdtw_strings(fdt, "compatible", compatible);
-	fdtw_string(fdt, "method", vm->cfg->nested ? "smc" : "hvc");
+	fdtw_string(fdt, "method", vm->cfg->arm.nested ? "smc" : "hvc");
 	fdtw_close(fdt);
 }
 
@@ -158,14 +158,15 @@ static void describe_timer(const struct vm *vm, struct fdtw *fdt)
 	static const u32 ppis[] = { ARM_PPI_SEC_TIMER, ARM_PPI_PHYS_TIMER, ARM_PPI_VIRT_TIMER,
 				    ARM_PPI_HYP_TIMER, ARM_PPI_HVIRT_TIMER };
 	/* The last is there only for a guest with EL2 and VHE. */
-	size_t n = ARRAY_SIZE(ppis) - (vm->cfg->nested ? 0 : 1);
+	size_t n = ARRAY_SIZE(ppis) - (vm->cfg->arm.nested ? 0 : 1);
 
 	fdtw_node(fdt, "timer");
-	fdtw_string(fdt, "compatible", vm->cfg->aarch32 ? "arm,armv7-timer" : "arm,armv8-timer");
+	fdtw_string(fdt, "compatible",
+		    vm->cfg->arm.aarch32 ? "arm,armv7-timer" : "arm,armv8-timer");
 	arm_fdt_ppis(vm, fdt, ppis, n);
 	fdtw_empty(fdt, "always-on");
-	if (vm->cfg->cntfrq)
-		fdtw_u32(fdt, "clock-frequency", vm->cfg->cntfrq);
+	if (vm->cfg->arm.cntfrq)
+		fdtw_u32(fdt, "clock-frequency", vm->cfg->arm.cntfrq);
 	fdtw_close(fdt);
 }
 

@@ -192,7 +192,8 @@ static int gic_realize(struct device *dev, struct vm *vm)
 	int fd = vm->arch->gic.fd, ret;
 	u64 target;
 
-	gic->v3 = vm->arch->gic.kind == IRQCHIP_GICV3 || vm->arch->gic.kind == IRQCHIP_GICV3_ITS;
+	gic->v3 = vm->arch->gic.kind == ARM_IRQCHIP_GICV3 ||
+		  vm->arch->gic.kind == ARM_IRQCHIP_GICV3_ITS;
 	ret = arm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, GICD_ICFGR + 32 / 4, &gic->icfgr);
 	if (!ret && gic->v3) {
 		target = v3_target(vm->vcpus[0]);
@@ -230,7 +231,7 @@ int arm_gic_add_devices(struct vm *vm)
 		free(gic);
 		return ret;
 	}
-	if (vm->arch->gic.kind != IRQCHIP_GICV2M)
+	if (vm->arch->gic.kind != ARM_IRQCHIP_GICV2M)
 		return 0;
 	return arm_gicv2m_create(vm, vm->arch->gic.msi_base);
 }

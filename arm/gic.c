@@ -58,9 +58,9 @@ static void gic_send_msi(void *opaque, u64 addr, u32 data, u32 devid)
 	const struct arm_gic *gic = &vm->arch->gic;
 	int gsi;
 
-	if (gic->kind == IRQCHIP_GICV3_ITS) {
+	if (gic->kind == ARM_IRQCHIP_GICV3_ITS) {
 		kvm_irq_chip_ops.send_msi(&vm->kvm, addr, data, devid);
-	} else if (gic->kind == IRQCHIP_GICV2M) {
+	} else if (gic->kind == ARM_IRQCHIP_GICV2M) {
 		gsi = arm_gicv2m_gsi(gic->msi_base, addr, data);
 		if (gsi < 0)
 			return;
@@ -95,7 +95,7 @@ static int frame_routes(const struct arm_gic *gic, struct kvm_irq_routing_entry 
 
 		if (e->type != KVM_IRQ_ROUTING_MSI)
 			continue;
-		if (gic->kind != IRQCHIP_GICV2M)
+		if (gic->kind != ARM_IRQCHIP_GICV2M)
 			return -ENXIO;
 		pin = arm_gicv2m_gsi(gic->msi_base, addr, e->u.msi.data);
 		if (pin < 0)
@@ -111,7 +111,7 @@ static int gic_set_routes(void *opaque, const struct kvm_irq_routing_entry *entr
 	struct kvm_irq_routing_entry *table;
 	int ret;
 
-	if (vm->arch->gic.kind == IRQCHIP_GICV3_ITS)
+	if (vm->arch->gic.kind == ARM_IRQCHIP_GICV3_ITS)
 		return kvm_irq_chip_ops.set_routes(&vm->kvm, entries, count);
 	table = calloc(count ? count : 1, sizeof(*table));
 	if (!table)
@@ -150,37 +150,37 @@ static bool offers(const struct kvm *kvm, u32 type)
 	return !create_device(kvm, type, KVM_CREATE_DEVICE_TEST, NULL);
 }
 
-static bool can_do(const struct kvm *kvm, enum irqchip_kind kind)
+static bool can_do(const struct kvm *kvm, enum arm_irqchip kind)
 {
 	switch (kind) {
-	case IRQCHIP_GICV3_ITS:
+	case ARM_IRQCHIP_GICV3_ITS:
 		return offers(kvm, KVM_DEV_TYPE_ARM_VGIC_V3) &&
 		       offers(kvm, KVM_DEV_TYPE_ARM_VGIC_ITS);
-	case IRQCHIP_GICV3:
+	case ARM_IRQCHIP_GICV3:
 		return offers(kvm, KVM_DEV_TYPE_ARM_VGIC_V3);
 	default:
 		return offers(kvm, KVM_DEV_TYPE_ARM_VGIC_V2);
 	}
 }
 
-static bool is_v3(enum irqchip_kind kind)
+static bool is_v3(enum arm_irqchip kind)
 {
-	return kind == IRQCHIP_GICV3 || kind == IRQCHIP_GICV3_ITS;
+	return kind == ARM_IRQCHIP_GICV3 || kind == ARM_IRQCHIP_GICV3_ITS;
 }
 
 static int no_gic(const struct vm *vm)
 {
-	const char *asked = irqchip_names_arm64[vm->cfg->irqchip];
+	const char *asked = arm_irqchip_names[vm->cfg->arm.irqchip];
 	bool v5 = offers(&vm->kvm, KVM_DEV_TYPE_ARM_VGIC_V5);
 
-	if (vm->cfg->irqchip != IRQCHIP_DEFAULT)
+	if (vm->cfg->arm.irqchip != ARM_IRQCHIP_DEFAULT)
 		err("--irqchip %s: this host's KVM cannot do it; leave the option out for the best "
 		    "that it can, `lkvm host` lists them",
 		    asked);
 	else if (v5)
 		err("this host has a GICv5 that offers no GICv3 to guests (FEAT_GCIE_LEGACY), and "
 		    "KVM's GICv5 has no interrupts for devices: guests cannot run here");
-	else if (vm->cfg->nested)
+	else if (vm->cfg->arm.nested)
 		err("--nested needs a GICv3, which this host's KVM does not offer");
 	else
 		err("this host's KVM offers no interrupt controller (neither GICv3 nor GICv2); "
@@ -189,20 +189,20 @@ static int no_gic(const struct vm *vm)
 }
 
 /* kvmtool's order: messages before none, new before old. */
-static int choose(const struct vm *vm, enum irqchip_kind *kind)
+static int choose(const struct vm *vm, enum arm_irqchip *kind)
 {
-	static const enum irqchip_kind order[] = {
-		IRQCHIP_GICV3_ITS,
-		IRQCHIP_GICV3,
-		IRQCHIP_GICV2M,
-		IRQCHIP_GICV2,
+	static const enum arm_irqchip order[] = {
+		ARM_IRQCHIP_GICV3_ITS,
+		ARM_IRQCHIP_GICV3,
+		ARM_IRQCHIP_GICV2M,
+		ARM_IRQCHIP_GICV2,
 	};
-	enum irqchip_kind asked = vm->cfg->irqchip;
+	enum arm_irqchip asked = vm->cfg->arm.irqchip;
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
-		if (asked != IRQCHIP_DEFAULT && asked != order[i])
+		if (asked != ARM_IRQCHIP_DEFAULT && asked != order[i])
 			continue;
-		if ((vm->cfg->nested && !is_v3(order[i])) || !can_do(&vm->kvm, order[i]))
+		if ((vm->cfg->arm.nested && !is_v3(order[i])) || !can_do(&vm->kvm, order[i]))
 			continue;
 		*kind = order[i];
 		return 0;
@@ -221,10 +221,10 @@ static void place(struct vm *vm)
 		gic->cpu_size = GICV2_CPU_SIZE;
 		gic->cpu_base = ARM_GIC_DIST - GICV2_CPU_ROOM;
 	}
-	if (gic->kind == IRQCHIP_GICV3_ITS) {
+	if (gic->kind == ARM_IRQCHIP_GICV3_ITS) {
 		gic->msi_size = ITS_SIZE;
 		gic->msi_base = gic->cpu_base - ITS_SIZE;
-	} else if (gic->kind == IRQCHIP_GICV2M) {
+	} else if (gic->kind == ARM_IRQCHIP_GICV2M) {
 		gic->msi_size = GICV2M_SIZE;
 		gic->msi_base = gic->cpu_base - GICV2M_ROOM;
 	}
@@ -241,7 +241,7 @@ int arm_gic_init(struct vm *vm)
 	ret = create_device(&vm->kvm,
 			    is_v3(gic->kind) ? KVM_DEV_TYPE_ARM_VGIC_V3 : KVM_DEV_TYPE_ARM_VGIC_V2,
 			    0, &gic->fd);
-	if (!ret && gic->kind == IRQCHIP_GICV3_ITS) {
+	if (!ret && gic->kind == ARM_IRQCHIP_GICV3_ITS) {
 		what = "ITS";
 		ret = create_device(&vm->kvm, KVM_DEV_TYPE_ARM_VGIC_ITS, 0, &gic->its_fd);
 	}
@@ -252,7 +252,7 @@ int arm_gic_init(struct vm *vm)
 	place(vm);
 	vm->irqs.ops = &gic_irq_chip_ops;
 	vm->irqs.opaque = vm;
-	vm->irqs.msi_devid = gic->kind == IRQCHIP_GICV3_ITS;
+	vm->irqs.msi_devid = gic->kind == ARM_IRQCHIP_GICV3_ITS;
 	return 0;
 }
 
@@ -264,7 +264,7 @@ int arm_gic_init(struct vm *vm)
  */
 static int set_gicv4(const struct vm *vm)
 {
-	enum auto_switch want = vm->cfg->gicv4;
+	enum auto_switch want = vm->cfg->arm.gicv4;
 	int fd = vm->arch->gic.fd, ret;
 	u8 value = GICV4_UNAVAILABLE;
 
@@ -349,7 +349,7 @@ int arm_gic_finish(struct vm *vm)
 	if (!ret)
 		ret = must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs,
 			       "the number of interrupts");
-	if (!ret && vm->cfg->nested)
+	if (!ret && vm->cfg->arm.nested)
 		ret = must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ, 0, &maintenance,
 			       "the maintenance interrupt");
 	if (!ret)
@@ -375,7 +375,7 @@ static u32 gic_irq_cells(u32 gsi, bool edge, u32 cells[FDTW_MAX_IRQ_CELLS])
 
 static void describe_msi(const struct arm_gic *gic, struct fdtw *fdt)
 {
-	bool its = gic->kind == IRQCHIP_GICV3_ITS;
+	bool its = gic->kind == ARM_IRQCHIP_GICV3_ITS;
 
 	if (!gic->msi_size)
 		return;
@@ -407,7 +407,7 @@ void arm_gic_describe(struct vm *vm, struct fdtw *fdt)
 	fdtw_u32(fdt, "#interrupt-cells", 3);
 	fdtw_empty(fdt, "interrupt-controller");
 	fdtw_cells(fdt, "reg", reg, ARRAY_SIZE(reg));
-	if (vm->cfg->nested)
+	if (vm->cfg->arm.nested)
 		fdtw_cells(fdt, "interrupts", maintenance, ARRAY_SIZE(maintenance));
 	fdtw_u32(fdt, "phandle", ARM_PHANDLE_GIC);
 	fdtw_u32(fdt, "#address-cells", FDTW_ADDRESS_CELLS);

@@ -126,7 +126,7 @@ static int load_auto(struct arm_loader *l)
 		return load_elf(l, &elf);
 	if (ret == -EINVAL)
 		return loader_error(l, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
-	if (l->format == KERNEL_ELF)
+	if (l->format == FDT_KERNEL_ELF)
 		return loader_error(l, -ENOEXEC, "not an ELF file; leave out --kernel-format");
 	if (!(l->aarch32 && is_zimage(l->image)) &&
 	    boot_identify(l->image, arch_platform.name, known, sizeof(known)))
@@ -138,11 +138,11 @@ int arm_load_kernel(struct arm_loader *l)
 {
 	struct arm_image image;
 
-	if (l->format == KERNEL_FLAT)
+	if (l->format == FDT_KERNEL_FLAT)
 		return load_flat(l);
-	if (l->format != KERNEL_ELF && !arm_image_parse(l->image, &image))
+	if (l->format != FDT_KERNEL_ELF && !arm_image_parse(l->image, &image))
 		return load_image(l, &image);
-	if (l->format == KERNEL_IMAGE)
+	if (l->format == FDT_KERNEL_IMAGE)
 		return loader_error(l, -ENOEXEC,
 				    "no header of a Linux Image; leave out --kernel-format");
 	return load_auto(l);

@@ -122,9 +122,9 @@ int arch_load_guest(struct vm *vm, const struct boot *boot)
 	struct arm_loader l = {
 		.boot = boot,
 		.mem = &vm->mem,
-		.format = vm->cfg->kernel_format,
-		.aarch32 = vm->cfg->aarch32,
-		.firmware_address = vm->cfg->firmware_address,
+		.format = vm->cfg->fdt.kernel_format,
+		.aarch32 = vm->cfg->arm.aarch32,
+		.firmware_address = vm->cfg->fdt.firmware_address,
 	};
 	int ret = arm_load(&l);
 

@@ -15,7 +15,7 @@
 struct arm_loader {
 	const struct boot *boot;
 	struct guest_memory *mem;
-	enum kernel_format format;
+	enum fdt_kernel_format format;
 	bool aarch32;
 	u64 firmware_address; /* 0: the beginning of RAM */
 	/* Result. */

@@ -184,13 +184,13 @@ int arm_cpu_model_parse(const struct vm_config *cfg, struct arm_cpu_model *model
 	int ret = 0;
 
 	memset(model, 0, sizeof(*model));
-	if (cfg->cpu)
-		ret = parse_words(model, cfg->cpu);
-	if (!ret && cfg->pmu)
+	if (cfg->arm.cpu)
+		ret = parse_words(model, cfg->arm.cpu);
+	if (!ret && cfg->arm.pmu)
 		ret = option(model, ARM_PROP_PMU, ARM_ON, "--pmu");
-	if (!ret && cfg->disable_mte)
+	if (!ret && cfg->arm.disable_mte)
 		ret = option(model, ARM_PROP_MTE, ARM_OFF, "--disable-mte");
-	if (!ret && cfg->sve_max_vl)
+	if (!ret && cfg->arm.sve_max_vl)
 		ret = option(model, ARM_PROP_SVE, ARM_ON, "--sve-max-vl");
 	if (ret)
 		return ret;

@@ -98,17 +98,17 @@ int arm_pkvm_check(const struct vm_config *cfg)
 
 	if (!cfg->protected)
 		return 0;
-	if (cfg->nested)
+	if (cfg->arm.nested)
 		return refuse("--nested", not_offered);
-	if (cfg->aarch32)
+	if (cfg->arm.aarch32)
 		return refuse("--aarch32", not_offered);
-	if (cfg->has_counter_offset)
+	if (cfg->arm.has_counter_offset)
 		return refuse("--counter-offset", not_offered);
-	if (cfg->psci == PSCI_USER)
+	if (cfg->arm.psci == PSCI_USER)
 		return refuse("--psci user", not_offered);
-	if (cfg->irqchip == IRQCHIP_GICV2 || cfg->irqchip == IRQCHIP_GICV2M)
+	if (cfg->arm.irqchip == ARM_IRQCHIP_GICV2 || cfg->arm.irqchip == ARM_IRQCHIP_GICV2M)
 		return refuse("a GICv2", "use --irqchip gicv3 or gicv3-its");
-	if (cfg->flash)
+	if (cfg->fdt.flash)
 		return refuse("--flash", "a protected guest has no read-only memory");
 	if (cfg->hugetlbfs)
 		return refuse("--hugetlbfs", "its memory must be anonymous");

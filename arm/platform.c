@@ -22,8 +22,6 @@ const struct arch_platform arch_platform = {
 	.option_mask = OPT_ARCH_ARM64,
 	.kernel_search = kernel_search,
 	.default_console = "ttyS0",
-	.irqchip_names = irqchip_names_arm64,
-	.kernel_format_names = kernel_format_names_image,
 	/* A level, since the ACPI tables that EDK2 makes of the tree say so whatever the tree says:
 	 * a guest that takes an edge for a level sees the interrupt without end. */
 	.serial = { .base = ARM_UART, .size = 8, .gsi = ARM_GSI_UART },
@@ -48,30 +46,30 @@ const struct arch_platform arch_platform = {
 	.virtio_mmio_gsi = ARM_GSI_VIRTIO_MMIO,
 };
 
-static bool is_gicv2(enum irqchip_kind kind)
+static bool is_gicv2(enum arm_irqchip kind)
 {
-	return kind == IRQCHIP_GICV2 || kind == IRQCHIP_GICV2M;
+	return kind == ARM_IRQCHIP_GICV2 || kind == ARM_IRQCHIP_GICV2M;
 }
 
 int arch_config_complete(struct vm_config *cfg)
 {
-	const char *chip = irqchip_names_arm64[cfg->irqchip];
+	const char *chip = arm_irqchip_names[cfg->arm.irqchip];
 
 	if (cfg->cpus > ARM_MAX_VCPUS) {
 		err("-c %u: at most %u vcpus on arm64", cfg->cpus, ARM_MAX_VCPUS);
 		return -EINVAL;
 	}
-	if (is_gicv2(cfg->irqchip) && cfg->cpus > GICV2_MAX_VCPUS) {
+	if (is_gicv2(cfg->arm.irqchip) && cfg->cpus > GICV2_MAX_VCPUS) {
 		err("-c %u: a GICv2 serves at most %u vcpus; use --irqchip gicv3", cfg->cpus,
 		    GICV2_MAX_VCPUS);
 		return -EINVAL;
 	}
-	if (is_gicv2(cfg->irqchip) && cfg->nested) {
+	if (is_gicv2(cfg->arm.irqchip) && cfg->arm.nested) {
 		err("--nested needs a GICv3: use --irqchip gicv3 or gicv3-its instead of %s", chip);
 		return -EINVAL;
 	}
-	if (cfg->gicv4 == SWITCH_ON && cfg->irqchip != IRQCHIP_DEFAULT &&
-	    cfg->irqchip != IRQCHIP_GICV3_ITS) {
+	if (cfg->arm.gicv4 == SWITCH_ON && cfg->arm.irqchip != ARM_IRQCHIP_DEFAULT &&
+	    cfg->arm.irqchip != ARM_IRQCHIP_GICV3_ITS) {
 		err("--gicv4 on: direct injection is the ITS's: use --irqchip gicv3-its instead of "
 		    "%s",
 		    chip);
@@ -80,6 +78,11 @@ int arch_config_complete(struct vm_config *cfg)
 	if (arm_pkvm_check(cfg))
 		return -EINVAL;
 	return arm_cpu_check(cfg);
+}
+
+bool arch_boots_linux(const struct vm_config *cfg)
+{
+	return cfg->fdt.kernel_format != FDT_KERNEL_FLAT;
 }
 
 int arch_check_host(const struct kvm *kvm)

@@ -57,7 +57,7 @@ static int set_entry(struct vcpu *vcpu, u64 entry, u64 context)
 	u64 pstate;
 	int ret = 0;
 
-	if (vcpu->vm->cfg->aarch32 && (entry & 1)) {
+	if (vcpu->vm->cfg->arm.aarch32 && (entry & 1)) {
 		ret = arm_get_reg(vcpu, ARM_CORE_REG(regs.pstate), &pstate);
 		if (ret)
 			return ret;
@@ -147,7 +147,7 @@ static s64 cpu_on(struct vcpu *vcpu, const u64 args[3])
 
 	if (!target)
 		return PSCI_RET_INVALID_PARAMS;
-	if (!vm->cfg->aarch32 && !IS_ALIGNED(args[1], 4ULL))
+	if (!vm->cfg->arm.aarch32 && !IS_ALIGNED(args[1], 4ULL))
 		return PSCI_RET_INVALID_ADDRESS;
 	pthread_mutex_lock(&psci->lock);
 	cpu = &psci->cpus[target->id];
@@ -247,7 +247,8 @@ static int find_function(const struct vm *vm, u32 id)
 	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
 		if (id == functions[i].id)
 			return (int)i;
-		if (id == (functions[i].id | SMCCC_64) && functions[i].smc64 && !vm->cfg->aarch32)
+		if (id == (functions[i].id | SMCCC_64) && functions[i].smc64 &&
+		    !vm->cfg->arm.aarch32)
 			return (int)i;
 	}
 	return -1;
@@ -322,7 +323,7 @@ int arm_psci_init(struct vm *vm)
 	static const u32 bases[] = { PSCI_0_2_FN_BASE, PSCI_0_2_FN64_BASE };
 	int ret;
 
-	if (vm->cfg->psci == PSCI_KERNEL)
+	if (vm->cfg->arm.psci == PSCI_KERNEL)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(bases); i++) {
 		const struct kvm_smccc_filter filter = {

@@ -16,7 +16,7 @@ int arm_pvtime_init(struct vm *vm)
 {
 	int ret;
 
-	if (vm->cfg->no_pvtime || kvm_check_cap(&vm->kvm, KVM_CAP_STEAL_TIME) <= 0)
+	if (vm->cfg->arm.no_pvtime || kvm_check_cap(&vm->kvm, KVM_CAP_STEAL_TIME) <= 0)
 		return 0;
 	/* KVM writes there: for its memory slots it is RAM like any other. */
 	ret = memory_add(&vm->mem, ARM_PVTIME, ARM_PVTIME_SIZE, MEM_ANON, NULL, 0, "stolen-time");

@@ -68,8 +68,8 @@ int arm_sve_setup(struct vcpu *vcpu)
 	int feature = KVM_ARM_VCPU_SVE;
 	int ret = 0;
 
-	if (vcpu->vm->cfg->sve_max_vl)
-		ret = set_lengths(vcpu, vcpu->vm->cfg->sve_max_vl);
+	if (vcpu->vm->cfg->arm.sve_max_vl)
+		ret = set_lengths(vcpu, vcpu->vm->cfg->arm.sve_max_vl);
 	if (ret)
 		return ret;
 	ret = xioctl(vcpu->fd, KVM_ARM_VCPU_FINALIZE, &feature);

@@ -61,7 +61,7 @@ static int set_entry(struct vcpu *vcpu)
 	int ret;
 
 	ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.pc), &entry->pc);
-	if (!ret && !vm->cfg->aarch32)
+	if (!ret && !vm->cfg->arm.aarch32)
 		return arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[0]), &entry->x0);
 	if (!ret)
 		ret = arm_set_reg(vcpu, ARM_CORE_REG(regs.regs[1]), &machine);

@@ -193,18 +193,20 @@ static int configure(struct selftest_vm *vm, enum virtio_transport_kind transpor
 	cfg->cpus = o->cpus;
 	/* 1 GiB of it above 4 GiB where the architecture has a hole below; measuring needs less. */
 	cfg->memory = o->memory ? o->memory : o->exits ? 256 * MiB : 4 * GiB;
-	cfg->irqchip = (enum irqchip_kind)o->irqchip;
+	cfg->x86.irqchip = (enum x86_irqchip)o->irqchip;
+	cfg->arm.irqchip = (enum arm_irqchip)o->irqchip;
 	cfg->transport = transport;
-	cfg->nested = o->nested;
-	cfg->e2h0 = o->e2h0;
-	cfg->pmu = o->pmu;
-	cfg->psci = (enum psci_kind)o->psci;
+	cfg->arm.nested = o->nested;
+	cfg->arm.e2h0 = o->e2h0;
+	cfg->arm.pmu = o->pmu;
+	cfg->arm.psci = (enum psci_kind)o->psci;
 	cfg->nodefaults = true;
 	cfg->no_reboot = true; /* it comes back to us, see selftest_vm_restart */
 	cfg->rng = true;
 	cfg->params = cmdline ? xstrdup(cmdline) : NULL;
 	cfg->kernel = xstrdup(o->image ? o->image : "the built-in guest");
-	cfg->kernel_format = o->image ? (enum kernel_format)o->format : KERNEL_AUTO;
+	cfg->x86.kernel_format = (enum x86_kernel_format)o->format;
+	cfg->fdt.kernel_format = (enum fdt_kernel_format)o->format;
 	free(cfg->kvm_path);
 	cfg->kvm_path = xstrdup(o->kvm_path);
 	config_add_net(cfg)->mode = NET_LOOPBACK;

@@ -251,8 +251,8 @@ int x86_irqchip_init(struct vm *vm)
 	int ret;
 
 	vm->arch->split_irqchip =
-		vm->cfg->irqchip == IRQCHIP_SPLIT ||
-		(vm->cfg->irqchip == IRQCHIP_DEFAULT && cpus > X86_XAPIC_MAX_VCPUS);
+		vm->cfg->x86.irqchip == X86_IRQCHIP_SPLIT ||
+		(vm->cfg->x86.irqchip == X86_IRQCHIP_DEFAULT && cpus > X86_XAPIC_MAX_VCPUS);
 	ret = kvm_enable_cap(&vm->kvm, KVM_CAP_X2APIC_API, x2apic);
 	if (ret && cpus > X86_XAPIC_MAX_VCPUS) {
 		err("%u vcpus: this host's KVM has no 32-bit APIC ids (KVM_CAP_X2APIC_API: %s); "

@@ -25,7 +25,8 @@ static int load_unknown(struct x86_loader *l)
 			    "--kernel-format flat");
 }
 
-static int load_elf_as(struct x86_loader *l, const struct elf_image *elf, enum kernel_format format)
+static int load_elf_as(struct x86_loader *l, const struct elf_image *elf,
+		       enum x86_kernel_format format)
 {
 	struct multiboot_header mb;
 	bool has_mb = !multiboot_find(l->image, &mb);
@@ -35,7 +36,7 @@ static int load_elf_as(struct x86_loader *l, const struct elf_image *elf, enum k
 				    "an ELF file for %s, and the guest is x86-64; give a kernel "
 				    "built for x86-64",
 				    elf_machine_name(elf->machine));
-	if (format == KERNEL_PVH || (format == KERNEL_AUTO && elf->pvh_entry)) {
+	if (format == X86_KERNEL_PVH || (format == X86_KERNEL_AUTO && elf->pvh_entry)) {
 		if (!elf->pvh_entry)
 			return loader_error(l, -ENOEXEC,
 					    "it has no PVH entry note (Linux: CONFIG_PVH); %s",
@@ -44,7 +45,7 @@ static int load_elf_as(struct x86_loader *l, const struct elf_image *elf, enum k
 						    : "leave out --kernel-format");
 		return pvh_load(l, elf);
 	}
-	if (format == KERNEL_MULTIBOOT || (format == KERNEL_AUTO && has_mb)) {
+	if (format == X86_KERNEL_MULTIBOOT || (format == X86_KERNEL_AUTO && has_mb)) {
 		if (!has_mb)
 			return loader_error(l, -ENOEXEC,
 					    "no multiboot header in its first 8 KiB; leave out "
@@ -58,8 +59,8 @@ static int load_elf_as(struct x86_loader *l, const struct elf_image *elf, enum k
 	return linux_elf_load(l, elf);
 }
 
-/* Formats that may be ELF files: @format is one of them or KERNEL_AUTO. */
-static int load_elf(struct x86_loader *l, enum kernel_format format)
+/* Formats that may be ELF files: @format is one of them or X86_KERNEL_AUTO. */
+static int load_elf(struct x86_loader *l, enum x86_kernel_format format)
 {
 	struct multiboot_header mb;
 	struct elf_image elf;
@@ -71,13 +72,14 @@ static int load_elf(struct x86_loader *l, enum kernel_format format)
 	if (ret == -EINVAL)
 		return loader_error(l, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
 	/* No ELF: multiboot images may be raw. */
-	if ((format == KERNEL_AUTO || format == KERNEL_MULTIBOOT) && !multiboot_find(l->image, &mb))
+	if ((format == X86_KERNEL_AUTO || format == X86_KERNEL_MULTIBOOT) &&
+	    !multiboot_find(l->image, &mb))
 		return multiboot_load(l, &mb, NULL);
-	if (format == KERNEL_MULTIBOOT)
+	if (format == X86_KERNEL_MULTIBOOT)
 		return loader_error(l, -ENOEXEC,
 				    "no multiboot header in its first 8 KiB; leave out "
 				    "--kernel-format");
-	if (format != KERNEL_AUTO)
+	if (format != X86_KERNEL_AUTO)
 		return loader_error(l, -ENOEXEC, "not an ELF file; leave out --kernel-format");
 	return load_unknown(l);
 }
@@ -87,15 +89,15 @@ static int load_kernel(struct x86_loader *l)
 	bool bzimage = bzimage_probe(l->image);
 
 	switch (l->format) {
-	case KERNEL_FLAT:
+	case X86_KERNEL_FLAT:
 		return linux_flat_load(l);
-	case KERNEL_BZIMAGE:
+	case X86_KERNEL_BZIMAGE:
 		if (!bzimage)
 			return loader_error(l, -ENOEXEC,
 					    "no Linux boot header (HdrS), so it is no bzImage; "
 					    "leave out --kernel-format");
 		return bzimage_load(l);
-	case KERNEL_AUTO:
+	case X86_KERNEL_AUTO:
 		if (bzimage)
 			return bzimage_load(l);
 		break;
@@ -167,7 +169,7 @@ int x86_load(struct x86_loader *l)
 	if (!ret)
 		ret = write_reset_vector(l);
 	if (!ret)
-		ret = firmware ? load_elf(l, KERNEL_PVH) : load_kernel(l);
+		ret = firmware ? load_elf(l, X86_KERNEL_PVH) : load_kernel(l);
 	if (!ret) {
 		ret = x86_write_entry_tables(l->mem, l->entry.mode);
 		if (ret)
@@ -182,7 +184,7 @@ int arch_load_guest(struct vm *vm, const struct boot *boot)
 		.boot = boot,
 		.mem = &vm->mem,
 		.cmdline = vm->cfg->cmdline,
-		.format = vm->cfg->kernel_format,
+		.format = vm->cfg->x86.kernel_format,
 	};
 	int ret = 0;
 

@@ -15,7 +15,7 @@ struct x86_loader {
 	const struct boot *boot;
 	struct guest_memory *mem;
 	const char *cmdline; /* may be NULL */
-	enum kernel_format format;
+	enum x86_kernel_format format;
 	u64 rsdp; /* 0: no ACPI tables */
 	/* Result. */
 	struct x86_entry entry;

@@ -19,8 +19,6 @@ const struct arch_platform arch_platform = {
 	.option_mask = OPT_ARCH_X86,
 	.kernel_search = kernel_search,
 	.default_console = "ttyS0",
-	.irqchip_names = irqchip_names_x86,
-	.kernel_format_names = kernel_format_names_x86,
 	.pio_limit = 0x10000,
 	.serial = {
 		.pio = true,
@@ -55,7 +53,7 @@ int arch_config_complete(struct vm_config *cfg)
 		err("-c %u: at most %u vcpus on x86", cfg->cpus, X86_MAX_VCPUS);
 		return -EINVAL;
 	}
-	if (cfg->irqchip == IRQCHIP_FULL && cfg->cpus > X86_XAPIC_MAX_VCPUS) {
+	if (cfg->x86.irqchip == X86_IRQCHIP_FULL && cfg->cpus > X86_XAPIC_MAX_VCPUS) {
 		err("-c %u: the full irqchip reaches %u vcpus; use --irqchip split", cfg->cpus,
 		    X86_XAPIC_MAX_VCPUS);
 		return -EINVAL;
@@ -63,7 +61,17 @@ int arch_config_complete(struct vm_config *cfg)
 	return 0;
 }
 
-void arch_config_print(const struct vm_config *cfg, FILE *out) {}
+void arch_config_print(const struct vm_config *cfg, FILE *out)
+{
+	fprintf(out, "irqchip: %s\n", irqchip_names_x86[cfg->x86.irqchip]);
+	fprintf(out, "kernel-format: %s\n", kernel_format_names_x86[cfg->x86.kernel_format]);
+}
+
+bool arch_boots_linux(const struct vm_config *cfg)
+{
+	return cfg->x86.kernel_format != X86_KERNEL_FLAT &&
+	       cfg->x86.kernel_format != X86_KERNEL_MULTIBOOT;
+}
 
 int arch_check_host(const struct kvm *kvm)
 {

@@ -4,7 +4,8 @@
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	static const enum kernel_format formats[8] = { KERNEL_AUTO, KERNEL_BZIMAGE, KERNEL_FLAT };
+	static const enum x86_kernel_format formats[8] = { X86_KERNEL_AUTO, X86_KERNEL_BZIMAGE,
+							   X86_KERNEL_FLAT };
 
 	return fl_one(data, size, formats);
 }

@@ -4,8 +4,9 @@
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	static const enum kernel_format formats[8] = { KERNEL_AUTO, KERNEL_ELF, KERNEL_PVH,
-						       KERNEL_MULTIBOOT, KERNEL_AUTO };
+	static const enum x86_kernel_format formats[8] = { X86_KERNEL_AUTO, X86_KERNEL_ELF,
+							   X86_KERNEL_PVH, X86_KERNEL_MULTIBOOT,
+							   X86_KERNEL_AUTO };
 
 	return fl_one(data, size, formats);
 }

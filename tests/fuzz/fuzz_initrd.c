@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		memset(bytes[i], (int)(0x11 * (i + 1)), len);
 		fl_add_initrd(&g, bytes[i], len);
 	}
-	if (!fl_load(&g, flat ? KERNEL_FLAT : KERNEL_BZIMAGE, "console=ttyS0"))
+	if (!fl_load(&g, flat ? X86_KERNEL_FLAT : X86_KERNEL_BZIMAGE, "console=ttyS0"))
 		check_placed(&g, flat);
 	fl_end(&g);
 	return 0;

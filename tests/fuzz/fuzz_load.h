@@ -64,7 +64,7 @@ static inline void fl_add_initrd(struct fl *g, const u8 *buf, size_t len)
 				       len);
 }
 
-static inline int fl_load(struct fl *g, enum kernel_format format, const char *cmdline)
+static inline int fl_load(struct fl *g, enum x86_kernel_format format, const char *cmdline)
 {
 	int ret;
 
@@ -86,7 +86,7 @@ static inline int fl_load(struct fl *g, enum kernel_format format, const char *c
  * One input: a byte of guest size (bits 0-2), format (3-5), initrd (6) and firmware (7), a byte of
  * 4 KiB blocks that follow the image, then the image.
  */
-static inline int fl_one(const u8 *data, size_t size, const enum kernel_format formats[8])
+static inline int fl_one(const u8 *data, size_t size, const enum x86_kernel_format formats[8])
 {
 	struct fz f = fz_begin(data, size);
 	u8 how = fz_u8(&f), pages = fz_u8(&f) % 32;

@@ -19,8 +19,6 @@ const struct arch_platform arch_platform = {
 	.kernel_search = search,
 	.default_console = "ttyT0",
 	.virtio_mmio_max = 3,
-	.irqchip_names = irqchip_names_x86,
-	.kernel_format_names = kernel_format_names_x86,
 };
 
 static int arch_answer;
@@ -28,6 +26,12 @@ int arch_config_complete(struct vm_config *cfg)
 {
 	assert_non_null(cfg->cmdline);
 	return arch_answer;
+}
+
+static bool is_linux;
+bool arch_boots_linux(const struct vm_config *c)
+{
+	return is_linux;
 }
 
 void arch_config_print(const struct vm_config *c, FILE *out)
@@ -41,6 +45,7 @@ static int begin(void **state)
 {
 	config_init(&cfg);
 	arch_answer = 0;
+	is_linux = true;
 	return 0;
 }
 
@@ -205,7 +210,7 @@ static void test_cmdline(void **state)
 	assert_string_equal(cfg.cmdline, "quiet");
 	assert_string_equal(captured, "");
 	cfg.nodefaults = false;
-	cfg.kernel_format = KERNEL_MULTIBOOT;
+	is_linux = false;
 	assert_int_equal(complete(), 0);
 	assert_string_equal(cfg.cmdline, "quiet");
 }
@@ -320,8 +325,8 @@ static void test_print(void **state)
 	fclose(out);
 	assert_string_equal(text,
 			    "name: vm\ncpus: 2\nvcpu-affinity: none\nmem: 512M\nhugetlbfs: none\n"
-			    "irqchip: default\nvirtio-transport: pci\ndev: /dev/kvm\n"
-			    "kernel: k\nkernel-format: auto\ninitrd: none\nparams: quiet\n"
+			    "virtio-transport: pci\ndev: /dev/kvm\n"
+			    "kernel: k\ninitrd: none\nparams: quiet\n"
 			    "cmdline: console=ttyT0 root=/dev/vda ro quiet\n"
 			    "firmware: none\nnodefaults: no\nno-reboot: no\n"
 			    "disk: x.img,ro,direct\n"

@@ -26,6 +26,11 @@ int arch_config_complete(struct vm_config *cfg)
 }
 
 void arch_config_print(const struct vm_config *c, FILE *out) {}
+bool arch_boots_linux(const struct vm_config *cfg)
+{
+	return true;
+}
+
 int cmd_run_main(const struct command *cmd, int argc, char **argv)
 {
 	return EXIT_FAILURE;
@@ -384,9 +389,9 @@ static void test_run_kvmtool_words(void **state)
 	assert_string_equal(cfg.disks[1].path, "y,z");
 	assert_true(!cfg.disks[1].readonly && cfg.disks[1].direct);
 	assert_int_equal(cfg.console, CONSOLE_VIRTIO);
-	assert_int_equal(cfg.irqchip, IRQCHIP_SPLIT);
+	assert_int_equal(cfg.x86.irqchip, X86_IRQCHIP_SPLIT);
 	assert_int_equal(cfg.transport, TRANSPORT_MMIO);
-	assert_int_equal(cfg.kernel_format, KERNEL_PVH);
+	assert_int_equal(cfg.x86.kernel_format, X86_KERNEL_PVH);
 	assert_true(cfg.rng && cfg.no_reboot && cfg.dry_run);
 	assert_string_equal(cfg.hugetlbfs, "/h");
 	assert_string_equal(cfg.kvm_path, "/d");

@@ -57,7 +57,7 @@ bool arm_has_attr(int fd, u32 group, u64 attr)
 
 static int parse(const char *words, struct arm_cpu_model *model)
 {
-	struct vm_config cfg = { .cpu = (char *)words };
+	struct vm_config cfg = { .arm.cpu = (char *)words };
 	int ret;
 
 	capture_begin();
@@ -161,23 +161,23 @@ static void test_options(void **state)
 	struct arm_cpu_model m;
 
 	assert_int_equal(check(&cfg), 0);
-	cfg = (struct vm_config){ .pmu = true, .disable_mte = true, .sve_max_vl = 256 };
+	cfg = (struct vm_config){ .arm.pmu = true, .arm.disable_mte = true, .arm.sve_max_vl = 256 };
 	assert_int_equal(arm_cpu_model_parse(&cfg, &m), 0);
 	assert_int_equal(arm_cpu_model_want(&m, ARM_PROP_PMU), ARM_ON);
 	assert_int_equal(arm_cpu_model_want(&m, ARM_PROP_MTE), ARM_OFF);
 	assert_int_equal(arm_cpu_model_want(&m, ARM_PROP_SVE), ARM_ON);
-	cfg = (struct vm_config){ .pmu = true, .cpu = (char *)"host,-pmu" };
+	cfg = (struct vm_config){ .arm.pmu = true, .arm.cpu = (char *)"host,-pmu" };
 	assert_int_equal(check(&cfg), -EINVAL);
 	assert_contains(captured, "--pmu and --cpu contradict");
-	cfg = (struct vm_config){ .e2h0 = true };
+	cfg = (struct vm_config){ .arm.e2h0 = true };
 	assert_int_equal(check(&cfg), -EINVAL);
 	assert_contains(captured, "--nested");
-	cfg = (struct vm_config){ .aarch32 = true, .nested = true };
+	cfg = (struct vm_config){ .arm.aarch32 = true, .arm.nested = true };
 	assert_int_equal(check(&cfg), -EINVAL);
-	cfg = (struct vm_config){ .sve_max_vl = 200 };
+	cfg = (struct vm_config){ .arm.sve_max_vl = 200 };
 	assert_int_equal(check(&cfg), -EINVAL);
 	assert_contains(captured, "multiple of 128");
-	cfg = (struct vm_config){ .sve_max_vl = 4096 };
+	cfg = (struct vm_config){ .arm.sve_max_vl = 4096 };
 	assert_int_equal(check(&cfg), -EINVAL);
 }
 

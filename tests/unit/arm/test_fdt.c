@@ -35,7 +35,7 @@ static void ignore_level(void *opaque, u32 gsi, bool level) {}
 
 static const struct irq_chip_ops chip_ops = { .set_level = ignore_level };
 
-static void add_gic(struct arch_vm *arch, enum irqchip_kind kind)
+static void add_gic(struct arch_vm *arch, enum arm_irqchip kind)
 {
 	arch->gic = (struct arm_gic){
 		.kind = kind,
@@ -44,7 +44,7 @@ static void add_gic(struct arch_vm *arch, enum irqchip_kind kind)
 		.cpu_base = ARM_GIC_DIST - 0x40000,
 		.cpu_size = 0x40000,
 	};
-	if (kind == IRQCHIP_GICV3_ITS || kind == IRQCHIP_GICV2M) {
+	if (kind == ARM_IRQCHIP_GICV3_ITS || kind == ARM_IRQCHIP_GICV2M) {
 		arch->gic.msi_base = ARM_GIC_DIST - 0x60000;
 		arch->gic.msi_size = 0x20000;
 	}
@@ -56,7 +56,7 @@ static u64 mpidr_of(u32 id)
 	return BIT_ULL(31) | (id & 0xf) | (u64)(id >> 4 & 0xff) << 8;
 }
 
-static void begin(enum irqchip_kind kind, u32 cpus, enum virtio_transport_kind transport)
+static void begin(enum arm_irqchip kind, u32 cpus, enum virtio_transport_kind transport)
 {
 	rig = calloc(1, sizeof(*rig));
 	assert_non_null(rig);
@@ -122,7 +122,7 @@ static void test_machine(void **state)
 	static const u32 timer[] = { 1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4 };
 	const void *fdt;
 
-	begin(IRQCHIP_GICV3_ITS, 2, TRANSPORT_PCI);
+	begin(ARM_IRQCHIP_GICV3_ITS, 2, TRANSPORT_PCI);
 	add_devices();
 	fdt = build(&in);
 	assert_dt_string(fdt, "/", "compatible", "linux,dummy-virt");
@@ -159,10 +159,10 @@ static void test_options(void **state)
 	static const u32 timer[] = { 1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4, 1, 12, 4 };
 	const void *fdt;
 
-	begin(IRQCHIP_GICV3, 1, TRANSPORT_MMIO);
+	begin(ARM_IRQCHIP_GICV3, 1, TRANSPORT_MMIO);
 	add_devices();
-	rig->cfg.nested = true;
-	rig->cfg.cntfrq = 24000000;
+	rig->cfg.arm.nested = true;
+	rig->cfg.arm.cntfrq = 24000000;
 	fdt = build(&nothing);
 	assert_dt_string(fdt, "/psci", "method", "smc");
 	assert_dt_cells(fdt, "/timer", "interrupts", timer, ARRAY_SIZE(timer));
@@ -181,7 +181,7 @@ static void test_firmware(void **state)
 	const void *fdt;
 
 	for (int firmware = 0; firmware <= 1; firmware++) {
-		begin(IRQCHIP_GICV3_ITS, 1, TRANSPORT_PCI);
+		begin(ARM_IRQCHIP_GICV3_ITS, 1, TRANSPORT_PCI);
 		rig->cfg.firmware = firmware ? (char *)"KVMTOOL_EFI.fd" : NULL;
 		add_devices();
 		fdt = build(&nothing);
@@ -212,7 +212,7 @@ static void check_pool(enum virtio_transport_kind transport, const char *device)
 						"linux,dma-default" };
 	const void *fdt;
 
-	begin(IRQCHIP_GICV3_ITS, 1, transport);
+	begin(ARM_IRQCHIP_GICV3_ITS, 1, transport);
 	add_devices();
 	fdt = build(&nothing);
 	assert_true(fdt_path_offset(fdt, "/reserved-memory") < 0);
@@ -241,14 +241,14 @@ static void test_gicv2(void **state)
 {
 	const void *fdt;
 
-	begin(IRQCHIP_GICV2M, 3, TRANSPORT_PCI);
+	begin(ARM_IRQCHIP_GICV2M, 3, TRANSPORT_PCI);
 	add_devices();
 	fdt = build(&nothing);
 	for (u32 i = 0; i < 4; i++)
 		assert_int_equal(fdtw_cell(fdt, "/timer", "interrupts", 3 * i + 2), 0x704);
 	assert_true(fdtw_has(fdt, "/pcie@40000000", "msi-parent"));
 	end();
-	begin(IRQCHIP_GICV2, 8, TRANSPORT_PCI);
+	begin(ARM_IRQCHIP_GICV2, 8, TRANSPORT_PCI);
 	add_devices();
 	fdt = build(&nothing);
 	assert_int_equal(fdtw_cell(fdt, "/timer", "interrupts", 2), 0xff04);
@@ -260,7 +260,7 @@ static void test_many_cpus(void **state)
 {
 	const void *fdt;
 
-	begin(IRQCHIP_GICV3, 512, TRANSPORT_PCI);
+	begin(ARM_IRQCHIP_GICV3, 512, TRANSPORT_PCI);
 	add_devices();
 	fdt = build(&nothing);
 	assert_int_equal(fdtw_cell(fdt, "/cpus", "#address-cells", 0), 1);
@@ -300,7 +300,7 @@ static void test_deterministic(void **state)
 	size_t len;
 
 	mallopt(M_PERTURB, 0x5a);
-	begin(IRQCHIP_GICV3_ITS, 4, TRANSPORT_PCI);
+	begin(ARM_IRQCHIP_GICV3_ITS, 4, TRANSPORT_PCI);
 	add_devices();
 	first = build(&in);
 	len = rig->len;
@@ -311,7 +311,7 @@ static void test_deterministic(void **state)
 	assert_memory_equal(rig->blob, first, len);
 	end();
 	mallopt(M_PERTURB, 0xc3);
-	begin(IRQCHIP_GICV3_ITS, 4, TRANSPORT_PCI);
+	begin(ARM_IRQCHIP_GICV3_ITS, 4, TRANSPORT_PCI);
 	add_devices();
 	build(&in);
 	assert_int_equal(rig->len, len);
@@ -328,19 +328,19 @@ static void test_seeds(void **state)
 	u32 len;
 	const void *fdt;
 
-	begin(IRQCHIP_GICV3, 1, TRANSPORT_PCI);
+	begin(ARM_IRQCHIP_GICV3, 1, TRANSPORT_PCI);
 	add_devices();
-	rig->cfg.kaslr_seed = 0x123456789abcdefULL;
+	rig->cfg.fdt.kaslr_seed = 0x123456789abcdefULL;
 	fdt = build(&nothing);
 	assert_int_equal(fdtw_cell64(fdt, "/chosen", "kaslr-seed", 0), 0x123456789abcdefULL);
-	rig->cfg.kaslr_seed = 0;
-	rig->cfg.kaslr_random = true;
+	rig->cfg.fdt.kaslr_seed = 0;
+	rig->cfg.fdt.kaslr_random = true;
 	fdt = build(&nothing);
 	assert_int_equal(fdtw_nr_cells(fdt, "/chosen", "kaslr-seed"), 2);
 	assert_int_not_equal(fdtw_cell64(fdt, "/chosen", "kaslr-seed", 0), 0);
 	assert_false(fdtw_has(fdt, "/chosen", "rng-seed"));
-	rig->cfg.kaslr_random = false;
-	rig->cfg.rng_seed = true;
+	rig->cfg.fdt.kaslr_random = false;
+	rig->cfg.fdt.rng_seed = true;
 	fdt = build(&nothing);
 	assert_false(fdtw_has(fdt, "/chosen", "kaslr-seed"));
 	memcpy(seed, fdtw_prop(fdt, "/chosen", "rng-seed", &len), sizeof(seed));
@@ -362,7 +362,7 @@ static void test_too_large(void **state)
 	memset(cmdline, 'x', ARM_FDT_MAX - 1);
 	cmdline[ARM_FDT_MAX - 1] = '\0';
 	in.cmdline = cmdline;
-	begin(IRQCHIP_GICV3, 1, TRANSPORT_PCI);
+	begin(ARM_IRQCHIP_GICV3, 1, TRANSPORT_PCI);
 	capture_begin();
 	ret = arm_fdt_build(&rig->vm, &in, &rig->blob, &rig->len);
 	text = capture_end();

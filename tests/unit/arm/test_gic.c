@@ -140,13 +140,13 @@ static void test_gicv3_node(void **state)
 	int gic, its, len;
 
 	f->arch.gic = (struct arm_gic){
-		.kind = IRQCHIP_GICV3_ITS,
+		.kind = ARM_IRQCHIP_GICV3_ITS,
 		.cpu_base = 0x3ffb0000,
 		.cpu_size = 0x40000,
 		.msi_base = 0x3ff90000,
 		.msi_size = 0x20000,
 	};
-	f->cfg.nested = true;
+	f->cfg.arm.nested = true;
 	blob = describe(f, &fdt);
 	gic = fdt_node_offset_by_compatible(blob, -1, "arm,gic-v3");
 	assert_true(gic >= 0);
@@ -183,7 +183,7 @@ static void test_gicv2_nodes(void **state)
 	int gic, frame;
 
 	f->arch.gic = (struct arm_gic){
-		.kind = IRQCHIP_GICV2M,
+		.kind = ARM_IRQCHIP_GICV2M,
 		.cpu_base = 0x3ffd0000,
 		.cpu_size = 0x2000,
 		.msi_base = FRAME,
@@ -200,7 +200,7 @@ static void test_gicv2_nodes(void **state)
 	assert_false(fdt.msi_devid);
 	fdtw_destroy(&fdt);
 	/* Without messages there is nothing that PCI could name. */
-	f->arch.gic.kind = IRQCHIP_GICV2;
+	f->arch.gic.kind = ARM_IRQCHIP_GICV2;
 	f->arch.gic.msi_size = 0;
 	blob = describe(f, &fdt);
 	assert_true(fdt_node_offset_by_compatible(blob, -1, "arm,gic-v2m-frame") < 0);

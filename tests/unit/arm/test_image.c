@@ -9,9 +9,9 @@ static u8 file[FILE_SIZE];
 static struct guest g;
 
 static const struct arm_loader automatic;
-static const struct arm_loader flat = { .format = KERNEL_FLAT };
-static const struct arm_loader as_image = { .format = KERNEL_IMAGE };
-static const struct arm_loader as_elf = { .format = KERNEL_ELF };
+static const struct arm_loader flat = { .format = FDT_KERNEL_FLAT };
+static const struct arm_loader as_image = { .format = FDT_KERNEL_IMAGE };
+static const struct arm_loader as_elf = { .format = FDT_KERNEL_ELF };
 static const struct arm_loader aarch32 = { .aarch32 = true };
 
 static void fill(void)

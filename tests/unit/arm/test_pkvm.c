@@ -86,25 +86,25 @@ static void test_excluded(void **state)
 	struct vm_config cfg = plain();
 
 	assert_int_equal(arch_config_complete(&cfg), 0);
-	cfg.nested = true;
+	cfg.arm.nested = true;
 	assert_refused(&cfg, "--nested");
 	cfg = plain();
-	cfg.aarch32 = true;
+	cfg.arm.aarch32 = true;
 	assert_refused(&cfg, "--aarch32");
 	cfg = plain();
-	cfg.has_counter_offset = true;
+	cfg.arm.has_counter_offset = true;
 	assert_refused(&cfg, "--counter-offset");
 	cfg = plain();
-	cfg.psci = PSCI_USER;
+	cfg.arm.psci = PSCI_USER;
 	assert_refused(&cfg, "--psci user");
 	cfg = plain();
-	cfg.irqchip = IRQCHIP_GICV2;
+	cfg.arm.irqchip = ARM_IRQCHIP_GICV2;
 	assert_refused(&cfg, "use --irqchip gicv3");
-	cfg.irqchip = IRQCHIP_GICV2M;
+	cfg.arm.irqchip = ARM_IRQCHIP_GICV2M;
 	assert_refused(&cfg, "use --irqchip gicv3");
-	cfg.irqchip = IRQCHIP_GICV3_ITS;
+	cfg.arm.irqchip = ARM_IRQCHIP_GICV3_ITS;
 	assert_int_equal(arch_config_complete(&cfg), 0);
-	cfg.flash = flash;
+	cfg.fdt.flash = flash;
 	assert_refused(&cfg, "--flash");
 	cfg = plain();
 	cfg.hugetlbfs = huge;
@@ -134,7 +134,7 @@ static void test_features(void **state)
 	struct vm_config cfg = plain();
 
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
-		cfg.cpu = (char *)refused[i].words;
+		cfg.arm.cpu = (char *)refused[i].words;
 		capture_begin();
 		assert_int_equal(arch_config_complete(&cfg), -EINVAL);
 		capture_end();
@@ -142,14 +142,14 @@ static void test_features(void **state)
 		assert_one_line(captured);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(fine); i++) {
-		cfg.cpu = (char *)fine[i];
+		cfg.arm.cpu = (char *)fine[i];
 		assert_int_equal(arch_config_complete(&cfg), 0);
 	}
-	cfg.cpu = NULL;
-	cfg.pmu = true;
+	cfg.arm.cpu = NULL;
+	cfg.arm.pmu = true;
 	assert_refused(&cfg, "'+pmu'");
 	cfg = plain();
-	cfg.sve_max_vl = 256;
+	cfg.arm.sve_max_vl = 256;
 	assert_refused(&cfg, "'+sve'");
 }
 

@@ -130,25 +130,34 @@ static void assert_refused(struct vm_config *cfg, const char *why)
 
 static void test_impossible_configurations(void **state)
 {
-	struct vm_config cfg = { .cpus = 8, .irqchip = IRQCHIP_GICV2M };
+	struct vm_config cfg = { .cpus = 8, .arm.irqchip = ARM_IRQCHIP_GICV2M };
 
 	assert_int_equal(arch_config_complete(&cfg), 0);
 	cfg.cpus = 9;
 	assert_refused(&cfg, "a GICv2 serves at most 8 vcpus");
-	cfg.irqchip = IRQCHIP_GICV3;
+	cfg.arm.irqchip = ARM_IRQCHIP_GICV3;
 	assert_int_equal(arch_config_complete(&cfg), 0);
 	cfg.cpus = ARM_MAX_VCPUS + 1;
 	assert_refused(&cfg, "at most 4096 vcpus");
 	cfg.cpus = 1;
-	cfg.nested = true;
+	cfg.arm.nested = true;
 	assert_int_equal(arch_config_complete(&cfg), 0);
-	cfg.irqchip = IRQCHIP_GICV2;
+	cfg.arm.irqchip = ARM_IRQCHIP_GICV2;
 	assert_refused(&cfg, "--nested needs a GICv3");
-	cfg.nested = false;
-	cfg.gicv4 = SWITCH_ON;
+	cfg.arm.nested = false;
+	cfg.arm.gicv4 = SWITCH_ON;
 	assert_refused(&cfg, "use --irqchip gicv3-its instead of gicv2");
-	cfg.irqchip = IRQCHIP_DEFAULT;
+	cfg.arm.irqchip = ARM_IRQCHIP_DEFAULT;
 	assert_int_equal(arch_config_complete(&cfg), 0);
+}
+
+static void test_linux_words(void **state)
+{
+	struct vm_config cfg = { .fdt.kernel_format = FDT_KERNEL_ELF };
+
+	assert_true(arch_boots_linux(&cfg));
+	cfg.fdt.kernel_format = FDT_KERNEL_FLAT;
+	assert_false(arch_boots_linux(&cfg));
 }
 
 int main(void)
@@ -160,6 +169,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_overlaps),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_impossible_configurations),
+		cmocka_unit_test(test_linux_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,7 +142,7 @@ static void test_what_there_is(void **state)
 	r->run[0].hypercall.nr = C(PSCI_0_2_FN_CPU_OFF);
 	assert_int_equal(arm_psci_call(&r->vcpu[0]), -ENOTSUP);
 	/* No 64-bit calls from an AArch32 guest. */
-	r->cfg.aarch32 = true;
+	r->cfg.arm.aarch32 = true;
 	r->run[0].hypercall.nr = C(PSCI_0_2_FN_CPU_ON);
 	assert_int_equal(arm_psci_call(&r->vcpu[0]), -ENOTSUP);
 }

@@ -16,7 +16,7 @@ struct load_result {
 	struct x86_entry entry;
 };
 
-static inline struct load_result load_guest(struct guest *g, enum kernel_format format,
+static inline struct load_result load_guest(struct guest *g, enum x86_kernel_format format,
 					    const char *cmdline)
 {
 	struct x86_loader l = { .boot = &g->boot,
@@ -35,7 +35,7 @@ static inline struct load_result load_guest(struct guest *g, enum kernel_format 
 
 /* Load @image as the kernel of a fresh guest. */
 static inline struct load_result load_fresh(struct guest *g, u64 memory, void *image, u64 size,
-					    enum kernel_format format)
+					    enum x86_kernel_format format)
 {
 	u32 nr_initrds = g->boot.nr_initrds;
 	struct boot_image initrds[MAX_INITRDS];

@@ -46,7 +46,7 @@ static void build(void)
 
 static struct load_result load(u64 memory)
 {
-	return load_fresh(&g, memory, file, FILE_SIZE, KERNEL_AUTO);
+	return load_fresh(&g, memory, file, FILE_SIZE, X86_KERNEL_AUTO);
 }
 
 static void boot_params(struct boot_params *bp)
@@ -105,14 +105,14 @@ static void test_good(void **state)
 static void test_explicit_format(void **state)
 {
 	build();
-	assert_loads(load_fresh(&g, 64 * MiB, file, FILE_SIZE, KERNEL_BZIMAGE));
+	assert_loads(load_fresh(&g, 64 * MiB, file, FILE_SIZE, X86_KERNEL_BZIMAGE));
 	hdr()->header = 0;
-	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE, KERNEL_BZIMAGE), -ENOEXEC,
+	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE, X86_KERNEL_BZIMAGE), -ENOEXEC,
 		       "kernel 'dir/image': no Linux boot header");
 	build();
-	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE, KERNEL_PVH), -ENOEXEC,
+	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE, X86_KERNEL_PVH), -ENOEXEC,
 		       "not an ELF file");
-	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE, KERNEL_MULTIBOOT), -ENOEXEC,
+	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE, X86_KERNEL_MULTIBOOT), -ENOEXEC,
 		       "no multiboot header");
 }
 
@@ -246,15 +246,15 @@ static void test_truncated(void **state)
 {
 	build();
 	for (u32 size = 1; size < FILE_SIZE; size++) {
-		struct load_result r = load_fresh(&g, 64 * MiB, file, size, KERNEL_AUTO);
+		struct load_result r = load_fresh(&g, 64 * MiB, file, size, X86_KERNEL_AUTO);
 
 		assert_true(r.ret < 0);
 		assert_one_line(r.text);
 	}
-	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE - 1, KERNEL_AUTO), -ENODATA,
+	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE - 1, X86_KERNEL_AUTO), -ENODATA,
 		       "truncated: its header says 6144 bytes, the file has 6143");
 	/* A signature behind the kernel is no part of it. */
-	assert_loads(load_fresh(&g, 64 * MiB, file, FILE_SIZE + 64, KERNEL_AUTO));
+	assert_loads(load_fresh(&g, 64 * MiB, file, FILE_SIZE + 64, X86_KERNEL_AUTO));
 	assert_guest_bytes(&g, PREF + PAYLOAD, "\0\0\0\0", 4);
 }
 
@@ -302,11 +302,11 @@ static void test_cmdline(void **state)
 	hdr()->cmdline_size = UINT32_MAX;
 	load(64 * MiB);
 	memset(line, 'x', sizeof(line) - 1);
-	assert_refused(load_guest(&g, KERNEL_AUTO, line), -E2BIG, "at most 65535");
+	assert_refused(load_guest(&g, X86_KERNEL_AUTO, line), -E2BIG, "at most 65535");
 	line[X86_CMDLINE_MAX - 1] = '\0';
-	assert_loads(load_guest(&g, KERNEL_AUTO, line));
+	assert_loads(load_guest(&g, X86_KERNEL_AUTO, line));
 	assert_guest_bytes(&g, X86_CMDLINE, line, X86_CMDLINE_MAX);
-	assert_loads(load_guest(&g, KERNEL_AUTO, NULL));
+	assert_loads(load_guest(&g, X86_KERNEL_AUTO, NULL));
 	assert_guest_bytes(&g, X86_CMDLINE, "", 1);
 }
 
@@ -320,7 +320,7 @@ static void test_random(void **state)
 	for (u32 i = 0; i < 3000; i++) {
 		build();
 		damage(file + 0x1e0, 0xa0, &seed);
-		assert_entry_sane(&g, load_guest(&g, KERNEL_AUTO, "word"));
+		assert_entry_sane(&g, load_guest(&g, X86_KERNEL_AUTO, "word"));
 	}
 	g.boot.nr_initrds = 0;
 }

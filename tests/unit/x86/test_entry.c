@@ -136,7 +136,7 @@ static void machine_destroy(struct machine *m)
 	config_destroy(&m->cfg);
 }
 
-static void load_and_reset(struct machine *m, enum kernel_format format)
+static void load_and_reset(struct machine *m, enum x86_kernel_format format)
 {
 	struct x86_loader l = { .boot = &m->boot, .mem = &m->vm.mem, .format = format };
 
@@ -177,7 +177,7 @@ static void test_run_flat(void **state)
 	boot_image_from_buffer(&m.boot.kernel, "flat", flat_code, sizeof(flat_code));
 	for (int i = 0; i < 3; i++) {
 		memory_discard_all(&m.vm.mem);
-		load_and_reset(&m, KERNEL_FLAT);
+		load_and_reset(&m, X86_KERNEL_FLAT);
 		assert_int_equal(run(&m), X86_BOOT_PARAMS);
 	}
 	machine_destroy(&m);
@@ -201,7 +201,7 @@ static void test_run_multiboot(void **state)
 	boot_image_from_buffer(&m.boot.kernel, "mb", image, sizeof(image));
 	for (int i = 0; i < 3; i++) {
 		memory_discard_all(&m.vm.mem);
-		load_and_reset(&m, KERNEL_AUTO);
+		load_and_reset(&m, X86_KERNEL_AUTO);
 		assert_int_equal(run(&m), X86_START_INFO);
 	}
 	machine_destroy(&m);
@@ -226,7 +226,7 @@ static void test_run_firmware(void **state)
 	boot_image_from_buffer(&m.boot.firmware, "rom", rom, sizeof(rom));
 	for (int i = 0; i < 3; i++) {
 		memory_discard_all(&m.vm.mem);
-		load_and_reset(&m, KERNEL_AUTO);
+		load_and_reset(&m, X86_KERNEL_AUTO);
 		assert_int_equal(run(&m), 0x600dcafe);
 	}
 	machine_destroy(&m);
@@ -369,7 +369,7 @@ static void test_reset(void **state)
 		skip();
 	machine_init(&m);
 	boot_image_from_buffer(&m.boot.kernel, "flat", flat_code, sizeof(flat_code));
-	load_and_reset(&m, KERNEL_FLAT);
+	load_and_reset(&m, X86_KERNEL_FLAT);
 	for (u32 i = 0; i < 2; i++)
 		take(m.vm.vcpus[i], &first[i]);
 	assert_int_equal(first[0].mp.mp_state, KVM_MP_STATE_RUNNABLE);
@@ -384,7 +384,7 @@ static void test_reset(void **state)
 			assert_memory_not_equal(&spoiled.lapic, &first[i].lapic,
 						sizeof(spoiled.lapic));
 		}
-		load_and_reset(&m, KERNEL_FLAT);
+		load_and_reset(&m, X86_KERNEL_FLAT);
 		for (u32 i = 0; i < 2; i++) {
 			take(m.vm.vcpus[i], &again);
 			compare(&first[i], &again);

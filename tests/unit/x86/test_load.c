@@ -9,7 +9,7 @@
 static u8 file[ROM_SIZE + 4096];
 static struct guest g;
 
-static struct load_result load(u64 size, enum kernel_format format)
+static struct load_result load(u64 size, enum x86_kernel_format format)
 {
 	return load_fresh(&g, 64 * MiB, file, size, format);
 }
@@ -23,7 +23,7 @@ static void test_flat(void **state)
 	for (u32 i = 0; i < 10000; i++)
 		file[i] = (u8)(i * 13);
 	guest_add_initrd(&g, "i", initrd, 4);
-	r = load(10000, KERNEL_FLAT);
+	r = load(10000, X86_KERNEL_FLAT);
 	assert_loads(r);
 	assert_int_equal(r.entry.mode, X86_ENTRY_LONG64);
 	assert_int_equal(r.entry.rip, MiB);
@@ -37,8 +37,8 @@ static void test_flat(void **state)
 	assert_guest_bytes(&g, bp.hdr.ramdisk_image, initrd, 4);
 	g.boot.nr_initrds = 0;
 	/* One byte is a program too. */
-	assert_loads(load(1, KERNEL_FLAT));
-	assert_refused(load_fresh(&g, MiB + 4096, file, 4097, KERNEL_FLAT), -ENOMEM,
+	assert_loads(load(1, X86_KERNEL_FLAT));
+	assert_refused(load_fresh(&g, MiB + 4096, file, 4097, X86_KERNEL_FLAT), -ENOMEM,
 		       "needs at least 2M");
 }
 
@@ -70,34 +70,34 @@ static void test_unknown(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
 		memset(file, 0, 4096);
 		memcpy(file + images[i].offset, images[i].magic, images[i].len);
-		assert_refused(load(4096, KERNEL_AUTO), -ENOEXEC, images[i].part);
+		assert_refused(load(4096, X86_KERNEL_AUTO), -ENOEXEC, images[i].part);
 	}
 	/* Short files of every kind. */
 	for (u64 size = 1; size < 64; size++)
-		assert_true(load(size, KERNEL_AUTO).ret == -ENOEXEC);
+		assert_true(load(size, X86_KERNEL_AUTO).ret == -ENOEXEC);
 }
 
 static void test_unpacked_name(void **state)
 {
 	memset(file, 0, 100);
-	load(100, KERNEL_AUTO);
+	load(100, X86_KERNEL_AUTO);
 	g.boot.kernel.packed = "gzip";
-	assert_refused(load_guest(&g, KERNEL_AUTO, ""), -ENOEXEC,
+	assert_refused(load_guest(&g, X86_KERNEL_AUTO, ""), -ENOEXEC,
 		       "kernel 'dir/image', unpacked by gzip: neither");
 }
 
 static void test_nothing(void **state)
 {
-	load(100, KERNEL_AUTO);
+	load(100, X86_KERNEL_AUTO);
 	g.boot.kernel.path = NULL;
-	assert_refused(load_guest(&g, KERNEL_AUTO, ""), -EINVAL, "-k");
+	assert_refused(load_guest(&g, X86_KERNEL_AUTO, ""), -EINVAL, "-k");
 }
 
 static struct load_result load_firmware(u64 size)
 {
 	g.boot.kernel.path = NULL;
 	boot_image_from_buffer(&g.boot.firmware, "rom", file, size);
-	return load_guest(&g, KERNEL_AUTO, "");
+	return load_guest(&g, X86_KERNEL_AUTO, "");
 }
 
 static void fresh(u64 memory)

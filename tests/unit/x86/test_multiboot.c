@@ -44,7 +44,7 @@ static void build_elf(bool is64)
 	put_header(0x900, 0);
 }
 
-static struct load_result load(u64 memory, enum kernel_format format)
+static struct load_result load(u64 memory, enum x86_kernel_format format)
 {
 	return load_fresh(&g, memory, file, SIZE, format);
 }
@@ -85,25 +85,26 @@ static void test_elf(void **state)
 
 	for (int is64 = 0; is64 < 2; is64++) {
 		build_elf(is64);
-		r = load(64 * MiB, KERNEL_AUTO);
+		r = load(64 * MiB, X86_KERNEL_AUTO);
 		assert_loads(r);
 		assert_int_equal(r.entry.rip, ELF_TEST_ENTRY);
 		assert_guest_bytes(&g, ELF_TEST_BASE, file + 0x1000, 0x100);
 		check_info(r, "image one two");
 		assert_int_equal(word(r.entry.rbx + 20), 0);
-		assert_loads(load(64 * MiB, KERNEL_MULTIBOOT));
+		assert_loads(load(64 * MiB, X86_KERNEL_MULTIBOOT));
 	}
 	/* No words: the name alone. */
-	r = load_guest(&g, KERNEL_AUTO, "");
+	r = load_guest(&g, X86_KERNEL_AUTO, "");
 	assert_loads(r);
 	check_info(r, "image");
 	put_header(0x900, BIT(2));
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOTSUP, "requires a screen");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOTSUP, "requires a screen");
 	put_header(0x900, BIT(5));
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOTSUP, "features that lkvm does not know");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOTSUP,
+		       "features that lkvm does not know");
 	/* Bits above 15 ask for nothing. */
 	put_header(0x900, BIT(17) | BIT(31));
-	assert_loads(load(64 * MiB, KERNEL_AUTO));
+	assert_loads(load(64 * MiB, X86_KERNEL_AUTO));
 }
 
 static void test_find(void **state)
@@ -139,7 +140,7 @@ static void test_raw(void **state)
 	struct load_result r;
 
 	build_raw();
-	r = load(64 * MiB, KERNEL_AUTO);
+	r = load(64 * MiB, X86_KERNEL_AUTO);
 	assert_loads(r);
 	assert_int_equal(r.entry.rip, LOAD + 0x820);
 	assert_guest_bytes(&g, LOAD, file + 0x800, 0x2000);
@@ -148,24 +149,24 @@ static void test_raw(void **state)
 	/* To the end of the file; no bss. */
 	put_kludge(2, 0);
 	put_kludge(3, 0);
-	assert_loads(load(64 * MiB, KERNEL_MULTIBOOT));
+	assert_loads(load(64 * MiB, X86_KERNEL_MULTIBOOT));
 	assert_guest_bytes(&g, LOAD, file + 0x800, SIZE - 0x800);
 	/* Without addresses there is nothing to go by. */
 	put_header(HEADER, 0);
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOEXEC, "neither an ELF file nor load");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOEXEC, "neither an ELF file nor load");
 	file[HEADER] = 0;
-	assert_refused(load(64 * MiB, KERNEL_MULTIBOOT), -ENOEXEC, "no multiboot header");
+	assert_refused(load(64 * MiB, X86_KERNEL_MULTIBOOT), -ENOEXEC, "no multiboot header");
 }
 
-#define LIE(word, value, part)                    \
-	do {                                      \
-		struct load_result r_;            \
-		build_raw();                      \
-		put_kludge(word, value);          \
-		r_ = load(64 * MiB, KERNEL_AUTO); \
-		assert_true(r_.ret < 0);          \
-		assert_one_line(r_.text);         \
-		assert_contains(r_.text, part);   \
+#define LIE(word, value, part)                        \
+	do {                                          \
+		struct load_result r_;                \
+		build_raw();                          \
+		put_kludge(word, value);              \
+		r_ = load(64 * MiB, X86_KERNEL_AUTO); \
+		assert_true(r_.ret < 0);              \
+		assert_one_line(r_.text);             \
+		assert_contains(r_.text, part);       \
 	} while (0)
 
 static void test_lies(void **state)
@@ -191,9 +192,9 @@ static void test_lies(void **state)
 	put_kludge(2, 0x81000);
 	put_kludge(3, 0);
 	put_kludge(4, 0x7f000);
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -EINVAL, "low memory structures");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -EINVAL, "low memory structures");
 	put_kludge(2, 0x80000);
-	assert_loads(load(64 * MiB, KERNEL_AUTO));
+	assert_loads(load(64 * MiB, X86_KERNEL_AUTO));
 }
 
 static void test_modules(void **state)
@@ -206,7 +207,7 @@ static void test_modules(void **state)
 	build_raw();
 	guest_add_initrd(&g, "some/where/one", one, sizeof(one));
 	guest_add_initrd(&g, "two", two, 3);
-	r = load(64 * MiB, KERNEL_AUTO);
+	r = load(64 * MiB, X86_KERNEL_AUTO);
 	assert_loads(r);
 	assert_int_equal(word(r.entry.rbx + 20), 2);
 	mods = word(r.entry.rbx + 24);
@@ -220,15 +221,17 @@ static void test_modules(void **state)
 	assert_guest_bytes(&g, word(mods + 16), two, 3);
 	/* The last that fits, and one byte more. */
 	g.initrds[1].size = 64 * MiB - (LOAD + 0x7000) + 1;
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOMEM, "initrd 'two' does not fit: needs");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOMEM,
+		       "initrd 'two' does not fit: needs");
 	g.initrds[1].size = UINT64_MAX;
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOMEM, "initrd 'two' does not fit: needs");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOMEM,
+		       "initrd 'two' does not fit: needs");
 	g.boot.nr_initrds = 1;
 	while (g.boot.nr_initrds < 64)
 		guest_add_initrd(&g, "n", two, 1);
-	assert_loads(load(64 * MiB, KERNEL_AUTO));
+	assert_loads(load(64 * MiB, X86_KERNEL_AUTO));
 	guest_add_initrd(&g, "n", two, 1);
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -E2BIG, "65 modules");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -E2BIG, "65 modules");
 	g.boot.nr_initrds = 0;
 }
 
@@ -240,10 +243,10 @@ static void test_long_names(void **state)
 
 	build_raw();
 	memset(name, 'n', sizeof(name) - 1);
-	load(64 * MiB, KERNEL_AUTO);
+	load(64 * MiB, X86_KERNEL_AUTO);
 	g.boot.kernel.path = name;
 	guest_add_initrd(&g, name, file, 4);
-	r = load_guest(&g, KERNEL_AUTO, "x");
+	r = load_guest(&g, X86_KERNEL_AUTO, "x");
 	assert_loads(r);
 	assert_guest_bytes(&g, word(r.entry.rbx + 16) + 126, " x", 3);
 	mods = word(r.entry.rbx + 24);
@@ -257,12 +260,12 @@ static void test_random(void **state)
 	u8 module[8] = { 0 };
 
 	build_raw();
-	load(4 * MiB, KERNEL_AUTO);
+	load(4 * MiB, X86_KERNEL_AUTO);
 	guest_add_initrd(&g, "m", module, 8);
 	for (u32 i = 0; i < 3000; i++) {
 		build_raw();
 		damage(file + HEADER + 12, 20, &seed);
-		assert_entry_sane(&g, load_guest(&g, KERNEL_AUTO, "word"));
+		assert_entry_sane(&g, load_guest(&g, X86_KERNEL_AUTO, "word"));
 	}
 	g.boot.nr_initrds = 0;
 }

@@ -7,7 +7,7 @@
 static u8 file[ELF_TEST_SIZE];
 static struct guest g;
 
-static struct load_result load(u64 memory, enum kernel_format format)
+static struct load_result load(u64 memory, enum x86_kernel_format format)
 {
 	return load_fresh(&g, memory, file, sizeof(file), format);
 }
@@ -52,12 +52,12 @@ static void test_pvh(void **state)
 	struct load_result r;
 
 	build_elf64(file, true);
-	r = load(64 * MiB, KERNEL_AUTO);
+	r = load(64 * MiB, X86_KERNEL_AUTO);
 	assert_loads(r);
 	check_start_info(r, 0);
 	assert_guest_bytes(&g, ELF_TEST_BASE, file + 0x1000, 0x100);
 	build_elf32(file, true);
-	r = load(64 * MiB, KERNEL_PVH);
+	r = load(64 * MiB, X86_KERNEL_PVH);
 	assert_loads(r);
 	check_start_info(r, 0);
 }
@@ -71,7 +71,7 @@ static void test_pvh_initrd(void **state)
 	build_elf64(file, true);
 	guest_add_initrd(&g, "i", data, 5);
 	guest_add_initrd(&g, "j", data, 10);
-	r = load(64 * MiB, KERNEL_AUTO);
+	r = load(64 * MiB, X86_KERNEL_AUTO);
 	assert_loads(r);
 	check_start_info(r, 1);
 	mod = word(r.entry.rbx + 16, 8);
@@ -82,13 +82,13 @@ static void test_pvh_initrd(void **state)
 			   "0123456789",
 			   18);
 	/* Never above 4 GiB. */
-	r = load(8 * GiB, KERNEL_AUTO);
+	r = load(8 * GiB, X86_KERNEL_AUTO);
 	assert_loads(r);
 	assert_int_equal(word(word(r.entry.rbx + 16, 8), 8), 3 * GiB - 4096);
 	g.initrds[0].size = 3 * GiB;
-	assert_refused(load(8 * GiB, KERNEL_AUTO), -ENOMEM, "initrd does not fit");
+	assert_refused(load(8 * GiB, X86_KERNEL_AUTO), -ENOMEM, "initrd does not fit");
 	g.initrds[0].size = 63 * MiB;
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOMEM, "initrd does not fit");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOMEM, "initrd does not fit");
 	g.boot.nr_initrds = 0;
 }
 
@@ -97,15 +97,16 @@ static void test_firmware_by_pvh(void **state)
 	struct load_result r;
 
 	build_elf64(file, true);
-	load(64 * MiB, KERNEL_AUTO);
+	load(64 * MiB, X86_KERNEL_AUTO);
 	boot_image_from_buffer(&g.boot.firmware, "fw", file, sizeof(file));
 	g.boot.kernel.path = NULL;
 	assert_false(x86_firmware_is_raw(&g.boot));
-	r = load_guest(&g, KERNEL_AUTO, "one two");
+	r = load_guest(&g, X86_KERNEL_AUTO, "one two");
 	assert_loads(r);
 	check_start_info(r, 0);
 	build_elf64(file, false);
-	assert_refused(load_guest(&g, KERNEL_AUTO, NULL), -ENOEXEC, "firmware 'fw': it has no PVH");
+	assert_refused(load_guest(&g, X86_KERNEL_AUTO, NULL), -ENOEXEC,
+		       "firmware 'fw': it has no PVH");
 }
 
 static void test_elf64(void **state)
@@ -114,7 +115,7 @@ static void test_elf64(void **state)
 	struct load_result r;
 
 	build_elf64(file, false);
-	r = load(64 * MiB, KERNEL_AUTO);
+	r = load(64 * MiB, X86_KERNEL_AUTO);
 	assert_loads(r);
 	assert_int_equal(r.entry.mode, X86_ENTRY_LONG64);
 	assert_int_equal(r.entry.rip, ELF_TEST_ENTRY);
@@ -127,12 +128,12 @@ static void test_elf64(void **state)
 	assert_int_equal(bp.e820_entries, 4);
 	/* With a PVH note too, when asked for. */
 	build_elf64(file, true);
-	r = load(64 * MiB, KERNEL_ELF);
+	r = load(64 * MiB, X86_KERNEL_ELF);
 	assert_loads(r);
 	assert_int_equal(r.entry.mode, X86_ENTRY_LONG64);
 	/* A virtual entry address. */
 	((Elf64_Ehdr *)file)->e_entry = ELF_TEST_VIRTUAL + 4;
-	r = load(64 * MiB, KERNEL_ELF);
+	r = load(64 * MiB, X86_KERNEL_ELF);
 	assert_loads(r);
 	assert_int_equal(r.entry.rip, ELF_TEST_BASE + 4);
 }
@@ -142,32 +143,32 @@ static void test_refused(void **state)
 	Elf64_Ehdr *e = (Elf64_Ehdr *)file;
 
 	build_elf64(file, false);
-	assert_refused(load(64 * MiB, KERNEL_PVH), -ENOEXEC, "no PVH entry note");
-	assert_refused(load(64 * MiB, KERNEL_MULTIBOOT), -ENOEXEC, "no multiboot header");
+	assert_refused(load(64 * MiB, X86_KERNEL_PVH), -ENOEXEC, "no PVH entry note");
+	assert_refused(load(64 * MiB, X86_KERNEL_MULTIBOOT), -ENOEXEC, "no multiboot header");
 	e->e_entry = 5;
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOEXEC, "entry point 0x5 is in none");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOEXEC, "entry point 0x5 is in none");
 	build_elf32(file, false);
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOEXEC, "a 32-bit ELF file without");
-	assert_refused(load(64 * MiB, KERNEL_ELF), -ENOEXEC, "a 32-bit ELF file without");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOEXEC, "a 32-bit ELF file without");
+	assert_refused(load(64 * MiB, X86_KERNEL_ELF), -ENOEXEC, "a 32-bit ELF file without");
 	build_elf64(file, true);
 	e->e_machine = EM_AARCH64;
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOEXEC, "an ELF file for arm64");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOEXEC, "an ELF file for arm64");
 	build_elf64(file, true);
 	e->e_phnum = 0;
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOEXEC, "it has no program headers");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOEXEC, "it has no program headers");
 	/* A PVH entry beyond the image. */
 	build_elf64(file, true);
 	put_le(file + 0x800 + 20 + 16, 4, ELF_TEST_HIGH);
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOEXEC, "PVH entry 0x204000 is in none");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOEXEC, "PVH entry 0x204000 is in none");
 	/* Between its segments. */
 	build_elf64(file, true);
 	phdr(0)->p_paddr = 0x1000;
 	put_le(file + 0x800 + 20 + 16, 4, X86_BOOT_PARAMS);
-	assert_refused(load(64 * MiB, KERNEL_AUTO), -ENOEXEC, "PVH entry 0x90000 is in none");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOEXEC, "PVH entry 0x90000 is in none");
 	e->e_entry = X86_BOOT_PARAMS;
-	assert_refused(load(64 * MiB, KERNEL_ELF), -ENOEXEC, "entry point 0x90000 is in none");
+	assert_refused(load(64 * MiB, X86_KERNEL_ELF), -ENOEXEC, "entry point 0x90000 is in none");
 	build_elf64(file, true);
-	assert_refused(load(2 * MiB, KERNEL_AUTO), -ENOMEM, "needs at least 3M of memory");
+	assert_refused(load(2 * MiB, X86_KERNEL_AUTO), -ENOMEM, "needs at least 3M of memory");
 }
 
 static void test_low_structures(void **state)
@@ -191,7 +192,7 @@ static void test_low_structures(void **state)
 		phdr(0)->p_paddr = places[i].paddr;
 		/* The entry, which has to be in the image's span, is in the second segment. */
 		put_le(file + 0x800 + 20 + 16, 4, ELF_TEST_SEG2);
-		r = load(64 * MiB, KERNEL_AUTO);
+		r = load(64 * MiB, X86_KERNEL_AUTO);
 		assert_int_equal(r.ret == 0, places[i].ok);
 		if (!places[i].ok)
 			assert_one_line(r.text);
@@ -204,7 +205,7 @@ static void test_random(void **state)
 	u64 seed = 99;
 
 	build_elf64(file, true);
-	load(4 * MiB, KERNEL_AUTO);
+	load(4 * MiB, X86_KERNEL_AUTO);
 	guest_add_initrd(&g, "i", data, 6);
 	for (u32 i = 0; i < 3000; i++) {
 		if (i & 1)
@@ -214,7 +215,7 @@ static void test_random(void **state)
 		damage(file, 0x100, &seed);
 		if (i & 4)
 			damage(file + 0x800, 0x28, &seed);
-		assert_entry_sane(&g, load_guest(&g, KERNEL_AUTO, "word"));
+		assert_entry_sane(&g, load_guest(&g, X86_KERNEL_AUTO, "word"));
 	}
 	g.boot.nr_initrds = 0;
 }
