@@ -10,11 +10,9 @@ struct vm_config;
 /* Exit status for a command line that makes no sense; 0 and 1 are EXIT_SUCCESS and EXIT_FAILURE. */
 #define EXIT_USAGE 2
 
-extern const struct command cmd_run, cmd_selftest, cmd_host, cmd_help, cmd_version;
-/* main.c: every command, in the order of `lkvm help`; ends with NULL. */
-extern const struct command *const commands[];
+extern const struct command cmd_run, cmd_selftest, cmd_host, cmd_version;
 
-/* The command called @name; or NULL, after a message with the nearest one. */
+/* commands.c: the command called @name; or NULL, after a message with the nearest one. */
 const struct command *command_find(const char *name);
 /* What `lkvm help` and `lkvm --help` print. */
 void commands_print_help(FILE *out);
