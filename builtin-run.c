@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "lkvm/cli.h"
-#include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 
@@ -45,31 +44,39 @@ static int run_machine(const struct vm_config *cfg, int *sig)
 	return status;
 }
 
-int cmd_run_main(const struct command *cmd, int argc, char **argv)
+static int cmd_run_main(const struct command *cmd, int argc, char **argv)
 {
-	struct vm_config cfg;
-	int status = 2;
-	int sig = 0;
-	int ret;
+	struct run_options o;
+	int status, sig = 0, ret;
 
-	config_init(&cfg);
-	ret = run_options_parse(cmd, argc, argv, &cfg);
+	run_options_init(&o);
+	ret = run_options_parse(cmd, argc, argv, &o);
 	if (ret) {
-		status = ret > 0 ? 0 : 2;
+		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
 		goto out;
 	}
-	ret = config_complete(&cfg);
+	ret = config_complete(&o.cfg);
 	if (ret) {
-		status = ret == -EINVAL ? 2 : 1;
+		status = ret == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
 		goto out;
 	}
-	if (cfg.dry_run) {
-		config_print(&cfg, stdout);
-		status = fflush(stdout) ? 1 : 0;
+	if (o.dry_run) {
+		config_print(&o.cfg, stdout);
+		status = fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 		goto out;
 	}
-	status = run_machine(&cfg, &sig);
+	status = run_machine(&o.cfg, &sig);
 out:
-	config_destroy(&cfg);
+	run_options_destroy(&o);
 	return sig ? end_by_signal(sig) : status;
 }
+
+const struct command cmd_run = {
+	.name = "run",
+	.summary = "Start a virtual machine",
+	.usage = "lkvm run [options] [kernel]",
+	.description = "Boots a kernel in a new virtual machine, with its console on the terminal. "
+		       "Ctrl-A x leaves it, Ctrl-A h lists the other keys.",
+	.options = &run_set,
+	.run = cmd_run_main,
+};

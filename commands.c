@@ -27,14 +27,17 @@ static const struct option_spec help_options[] = {
 	  .name = "man",
 	  .help = "the options as mdoc source",
 	  .offset = offsetof(struct help_args, man),
-	  .hidden = true },
+	  .flags = OPT_HIDDEN },
 	{ .type = OPT_FLAG,
 	  .name = "words",
 	  .help = "the options for shell completion",
 	  .offset = offsetof(struct help_args, words),
-	  .hidden = true },
+	  .flags = OPT_HIDDEN },
 	OPT_END,
 };
+
+static const struct option_source sources[] = { { .rows = help_options }, { 0 } };
+static const struct option_set help_set = { .sources = sources };
 
 const struct command *command_find(const char *name)
 {
@@ -102,6 +105,6 @@ static const struct command cmd_help = {
 	.summary = "Show the commands, or the options of one",
 	.usage = "lkvm help [COMMAND]",
 	.description = "Lists the commands, or shows how one is used.",
-	.options = help_options,
+	.options = &help_set,
 	.run = cmd_help_main,
 };

@@ -61,12 +61,6 @@ int arch_config_complete(struct vm_config *cfg)
 	return 0;
 }
 
-void arch_config_print(const struct vm_config *cfg, FILE *out)
-{
-	fprintf(out, "irqchip: %s\n", irqchip_names_x86[cfg->x86.irqchip]);
-	fprintf(out, "kernel-format: %s\n", kernel_format_names_x86[cfg->x86.kernel_format]);
-}
-
 bool arch_boots_linux(const struct vm_config *cfg)
 {
 	return cfg->x86.kernel_format != X86_KERNEL_FLAT &&

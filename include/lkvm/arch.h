@@ -66,8 +66,6 @@ extern const struct arch_platform arch_platform;
 /* Defaults and limits of this architecture for a configuration (config_complete calls it); prints,
  * -EINVAL. */
 int arch_config_complete(struct vm_config *cfg) __must_check;
-/* What only this architecture has of @cfg, as config_print prints it. */
-void arch_config_print(const struct vm_config *cfg, FILE *out);
 /* May the kernel be a Linux, going by the format that @cfg names? Then it is given Linux's words.
  */
 bool arch_boots_linux(const struct vm_config *cfg);

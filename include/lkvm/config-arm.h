@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What only an arm64 machine can be asked for. */
+/* What only an arm64 machine can be asked for; the rows are in arm/options.c. */
 #ifndef LKVM_CONFIG_ARM_H
 #define LKVM_CONFIG_ARM_H
 
-#include "lkvm/types.h"
+#include "lkvm/options.h"
 
 enum arm_irqchip {
 	ARM_IRQCHIP_DEFAULT, /* the best that the host has */
@@ -14,6 +14,9 @@ enum arm_irqchip {
 };
 enum psci_kind { PSCI_KERNEL, PSCI_USER };
 enum auto_switch { SWITCH_AUTO, SWITCH_ON, SWITCH_OFF };
+
+/* The words of --irqchip, by position; NULL-terminated. */
+extern const char *const arm_irqchip_names[];
 
 struct arm_config {
 	enum arm_irqchip irqchip;
@@ -31,5 +34,7 @@ struct arm_config {
 	bool has_counter_offset;
 	enum psci_kind psci;
 };
+
+extern const struct option_spec arm_options[];
 
 #endif

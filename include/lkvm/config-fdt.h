@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What machines that are described by a device tree can be asked for, and those that boot Linux's
- * Image: arm64, riscv64, loongarch64.
+ * Image: arm64, riscv64, loongarch64. The rows are in boot/options.c.
  */
 #ifndef LKVM_CONFIG_FDT_H
 #define LKVM_CONFIG_FDT_H
 
-#include "lkvm/types.h"
+#include "lkvm/options.h"
 
 enum fdt_kernel_format {
 	FDT_KERNEL_AUTO,
@@ -24,5 +24,7 @@ struct fdt_config {
 	bool kaslr_random;    /* a new one at every start */
 	bool rng_seed;	      /* random bytes for the kernel's random number generator */
 };
+
+extern const struct option_spec fdt_options[];
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What only an x86-64 machine can be asked for. */
+/* What only an x86-64 machine can be asked for; the rows are in x86/options.c. */
 #ifndef LKVM_CONFIG_X86_H
 #define LKVM_CONFIG_X86_H
 
-#include "lkvm/types.h"
+#include "lkvm/options.h"
 
 enum x86_irqchip {
 	X86_IRQCHIP_DEFAULT, /* full for as many vcpus as it reaches, else split */
@@ -24,5 +24,7 @@ struct x86_config {
 	enum x86_irqchip irqchip;
 	enum x86_kernel_format kernel_format;
 };
+
+extern const struct option_spec x86_options[];
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything that the user asked of one VM: plain data. Filled by the command line, completed and
- * validated in one place before anything is opened, printable. What only some machines have is a
- * structure of theirs.
+ * Everything that the user asked of one VM: plain data. Filled through rows of options
+ * (config-options.c; an architecture's own in its room), completed and validated in one place
+ * before anything is opened. What only some machines have is a structure of theirs.
  */
 #ifndef LKVM_CONFIG_H
 #define LKVM_CONFIG_H
@@ -12,6 +12,7 @@
 #include "lkvm/config-arm.h"
 #include "lkvm/config-fdt.h"
 #include "lkvm/config-x86.h"
+#include "lkvm/options.h"
 #include "lkvm/types.h"
 
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
@@ -22,14 +23,7 @@ enum net_mode {
 	NET_LOOPBACK, /* what is sent comes back; of `lkvm selftest` alone */
 };
 
-/* Their names on the command line, by position; NULL-terminated. */
-extern const char *const kernel_format_names_x86[];
-extern const char *const kernel_format_names_image[];
-extern const char *const console_kind_names[];
-extern const char *const irqchip_names_x86[];
-extern const char *const arm_irqchip_names[];
-extern const char *const psci_kind_names[];
-extern const char *const auto_switch_names[];
+/* The words of --virtio-transport, by position; NULL-terminated. */
 extern const char *const virtio_transport_names[];
 
 struct disk_config {
@@ -71,7 +65,6 @@ struct vm_config {
 
 	bool nodefaults;
 	bool no_reboot;
-	bool dry_run;
 
 	/* The host cannot read the guest's memory; devices reach what the guest shares. */
 	bool protected;
@@ -84,8 +77,34 @@ struct vm_config {
 	struct fdt_config fdt;
 };
 
+/*
+ * Where the options of struct vm_config come from, for the struct option_source list of a command:
+ * @where is its offset in the command's structure; @which and @words are the source's @only and
+ * @defaults.
+ */
+#define CONFIG_OPTIONS(where, which, words)                                      \
+	CONFIG_SOURCE(config_options, where, 0, which, words),                   \
+		CONFIG_SOURCE(x86_options, where, OPT_ARCH_X86, which, words),   \
+		CONFIG_SOURCE(fdt_options, where, OPT_ARCH_ARM64, which, words), \
+		CONFIG_SOURCE(arm_options, where, OPT_ARCH_ARM64, which, words)
+#define CONFIG_SOURCE(list, where, on, which, words)                                         \
+	{                                                                                    \
+		.rows = list, .offset = where, .archs = on, .only = which, .defaults = words \
+	}
+
+/* Flag of rows that `lkvm selftest` takes too. */
+#define OPT_SELFTEST OPT_OWNER
+
+/* The rows that every architecture has, and all that fill a struct vm_config. */
+extern const struct option_spec config_options[];
+extern const struct option_set config_set;
+/* config-lists.c: --initrd, --disk and --network. */
+extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks;
+
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);
+/* @to (which config_init prepared) gets everything that @from was asked for. */
+void config_copy(struct vm_config *to, const struct vm_config *from);
 
 void config_add_initrd(struct vm_config *cfg, const char *path);
 struct disk_config *config_add_disk(struct vm_config *cfg);
@@ -97,7 +116,10 @@ struct net_config *config_add_net(struct vm_config *cfg);
  * -ENOENT when there is no kernel (status 1).
  */
 int config_complete(struct vm_config *cfg) __must_check;
-/* One `name: value` line for each member, deterministic (`lkvm run --dry-run`). */
+/*
+ * One `name: value` line for each option of this architecture and the command line that became of
+ * them, deterministic (`lkvm run --dry-run`).
+ */
 void config_print(const struct vm_config *cfg, FILE *out);
 
 #endif

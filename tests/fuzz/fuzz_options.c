@@ -29,7 +29,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	char *text = malloc(size + 1), *argv[MAX_WORDS + 1];
 	static FILE *null;
-	struct vm_config cfg;
+	static const struct command cmd = { .name = "run", .usage = "", .options = &run_set };
+	struct run_options o;
 	int argc, ret;
 
 	fz_begin(data, size);
@@ -39,18 +40,18 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	memcpy(text, data, size);
 	text[size] = '\0';
 	argc = split(text, size, argv);
-	config_init(&cfg);
-	ret = run_options_parse(&cmd_run, argc, argv, &cfg);
+	run_options_init(&o);
+	ret = run_options_parse(&cmd, argc, argv, &o);
 	fz_check(ret == 0 || ret == 1 || ret == -EINVAL);
 	if (!ret) {
-		ret = config_complete(&cfg);
+		ret = config_complete(&o.cfg);
 		fz_check(ret == 0 || ret == -EINVAL || ret == -ENOENT);
 	}
 	if (!ret) {
-		fz_check(cfg.cpus && cfg.memory && cfg.name && *cfg.name);
-		config_print(&cfg, null);
+		fz_check(o.cfg.cpus && o.cfg.memory && o.cfg.name && *o.cfg.name);
+		config_print(&o.cfg, null);
 	}
-	config_destroy(&cfg);
+	run_options_destroy(&o);
 	free(text);
 	return 0;
 }
