@@ -7,6 +7,7 @@
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
+#include "lkvm/util.h"
 
 /* End the way the signal would have ended us, now that everything is put back: the shell sees 128 +
  * its number. */
@@ -20,6 +21,25 @@ int end_by_signal(int sig)
 	raise(sig);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	return 128 + sig;
+}
+
+/* All of it or nothing: the file appears when it is whole. */
+static int save_config(const struct vm_config *cfg, const char *path)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	int ret = -ENOMEM;
+
+	if (out) {
+		config_save(cfg, out);
+		ret = fclose(out) ? -errno : write_file(path, text, len);
+	}
+	free(text);
+	if (!ret)
+		return EXIT_SUCCESS;
+	err("--save-config %s: cannot write: %s", path, strerror(-ret));
+	return EXIT_FAILURE;
 }
 
 static int run_machine(const struct vm_config *cfg, int *sig)
@@ -44,6 +64,23 @@ static int run_machine(const struct vm_config *cfg, int *sig)
 	return status;
 }
 
+/* What the command line asks for; the configuration is complete. */
+static int run(const struct run_options *o, int *sig)
+{
+	int status = EXIT_SUCCESS;
+
+	if (o->save_config)
+		status = save_config(&o->cfg, o->save_config);
+	if (o->dry_run) {
+		config_print(&o->cfg, stdout);
+		if (fflush(stdout))
+			status = EXIT_FAILURE;
+	}
+	if (o->save_config || o->dry_run)
+		return status;
+	return run_machine(&o->cfg, sig);
+}
+
 static int cmd_run_main(const struct command *cmd, int argc, char **argv)
 {
 	struct run_options o;
@@ -60,12 +97,7 @@ static int cmd_run_main(const struct command *cmd, int argc, char **argv)
 		status = ret == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
 		goto out;
 	}
-	if (o.dry_run) {
-		config_print(&o.cfg, stdout);
-		status = fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
-		goto out;
-	}
-	status = run_machine(&o.cfg, &sig);
+	status = run(&o, &sig);
 out:
 	run_options_destroy(&o);
 	return sig ? end_by_signal(sig) : status;

@@ -327,3 +327,9 @@ void config_print(const struct vm_config *cfg, FILE *out)
 	options_print(&config_set, cfg, out);
 	fprintf(out, "cmdline: %s\n", cfg->cmdline);
 }
+
+void config_save(const struct vm_config *cfg, FILE *out)
+{
+	fprintf(out, "# lkvm run --config reads this file.\n");
+	options_save(&config_set, cfg, out);
+}

@@ -21,6 +21,14 @@ static int parse_loglevel(const char *shown, const char *arg, void *target)
 	return -EINVAL;
 }
 
+/* Options take effect in their order: those after it on the command line replace the file's. */
+static int parse_config(const char *shown, const char *arg, void *target)
+{
+	struct run_options *run = target;
+
+	return options_load(&config_set, shown, arg, &run->cfg) ? -EINVAL : 0;
+}
+
 /* clang-format off */
 const struct option_spec loglevel_options[] = {
 	{ .type = OPT_GROUP, .help = "Diagnosis" },
@@ -30,6 +38,14 @@ const struct option_spec loglevel_options[] = {
 };
 
 static const struct option_spec own_options[] = {
+	{ .type = OPT_GROUP, .help = "Configuration" },
+	{ .type = OPT_CALL, .name = "config", .arg = "FILE", .parse = parse_config,
+	  .help = "take options from FILE, a name and a value on each line; later options replace "
+		  "or add to them", .flags = OPT_REPEATABLE },
+	{ .type = OPT_STRING, .name = "save-config", .arg = "FILE", MEMBER(save_config),
+	  .flags = OPT_PATH | OPT_ONCE,
+	  .help = "write the checked configuration to FILE, for --config, and end" },
+
 	{ .type = OPT_GROUP, .help = "Diagnosis" },
 	{ .type = OPT_FLAG, .name = "dry-run", MEMBER(dry_run), .flags = OPT_ONCE,
 	  .help = "print the checked configuration and end" },

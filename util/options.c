@@ -241,6 +241,29 @@ void options_print(const struct option_set *set, const void *target, FILE *out)
 	}
 }
 
+void options_save(const struct option_set *set, const void *target, FILE *out)
+{
+	for_each_option(c, set)
+	{
+		char *text;
+
+		if (!has_value(&c))
+			continue;
+		for (u32 i = 0; (text = option_text(&c, target, i)); i++) {
+			if (c.opt->flags & OPT_SECRET) {
+				fprintf(out, "# %s: a secret, not saved\n", c.opt->name);
+			} else if (c.opt->type == OPT_FLAG) {
+				fprintf(out, "%s\n", c.opt->name);
+			} else {
+				fprintf(out, "%s = ", c.opt->name);
+				print_value(text, out);
+				fputc('\n', out);
+			}
+			free(text);
+		}
+	}
+}
+
 void options_copy(const struct option_set *set, const void *from, void *to)
 {
 	for_each_option(c, set)

@@ -22,7 +22,8 @@ int end_by_signal(int sig);
 /* run-options.c: what `lkvm run` is asked for. */
 struct run_options {
 	struct vm_config cfg;
-	bool dry_run; /* print it, and start nothing */
+	char *save_config; /* write @cfg there, and start nothing */
+	bool dry_run;	   /* print it, and start nothing */
 };
 extern const struct option_set run_set;
 /* --loglevel, for every command that has it. */

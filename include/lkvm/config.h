@@ -121,5 +121,10 @@ int config_complete(struct vm_config *cfg) __must_check;
  * them, deterministic (`lkvm run --dry-run`).
  */
 void config_print(const struct vm_config *cfg, FILE *out);
+/*
+ * The options that were given as a file that `lkvm run --config` reads. Of a complete @cfg: the
+ * same machine, on any host.
+ */
+void config_save(const struct vm_config *cfg, FILE *out);
 
 #endif

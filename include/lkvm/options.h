@@ -2,9 +2,9 @@
 /*
  * Options as data. A row says everything about one option: its type, names, argument, help, default
  * and the member that it fills. Whatever is done with options walks the rows: the command line
- * (options_parse) fills the members, options_print writes them, options_check and options_destroy
- * look after them, and help, the manual page and shell completion are written from them. Nothing
- * lists options a second time.
+ * (options_parse) and a file (options_load) fill the members, options_print and options_save write
+ * them, options_check and options_destroy look after them, and help, the manual page and shell
+ * completion are written from them. Nothing lists options a second time.
  *
  * Rows that belong together are one array, kept where they belong: those of an architecture in its
  * room, as plain data that every binary has, so that the manual lists all. A command takes several
@@ -143,10 +143,21 @@ bool options_given(const struct option_set *set, const void *target, const char 
 int options_check(const struct option_set *set, const void *target) __must_check;
 /* `name: value`, a line for each value; options that were not given too. */
 void options_print(const struct option_set *set, const void *target, FILE *out);
+/* `name = value` for what was given, as options_load reads it. */
+void options_save(const struct option_set *set, const void *target, FILE *out);
 /* Give @to everything that @from was given; @to is prepared as for a command line. */
 void options_copy(const struct option_set *set, const void *from, void *to);
 /* Free what the members own; they are as if never given. */
 void options_destroy(const struct option_set *set, void *target);
+
+/*
+ * Read options from the file @path, for which the option @shown asks. A line has a name ("--" in
+ * front or not) and, after a blank or '=', the value: up to the end of the line, without blanks
+ * around; or in double quotes, with \\, \", \n and \xHH. Empty lines and those that begin with '#'
+ * mean nothing. 0, or a negative errno after printing what is wrong, with the line's number.
+ */
+int options_load(const struct option_set *set, const char *shown, const char *path,
+		 void *target) __must_check;
 
 struct command {
 	const char *name;
