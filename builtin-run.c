@@ -78,6 +78,10 @@ static int run(const struct run_options *o, int *sig)
 	}
 	if (o->save_config || o->dry_run)
 		return status;
+	if (o->cfg.dump_boot) {
+		err("--dump-boot %s: this build cannot write it", o->cfg.dump_boot);
+		return EXIT_FAILURE;
+	}
 	return run_machine(&o->cfg, sig);
 }
 

@@ -50,6 +50,9 @@ const struct option_spec config_options[] = {
 	  .help = "add nothing to the kernel's command line" },
 	{ .type = OPT_FLAG, .name = "no-reboot", MEMBER(no_reboot),
 	  .help = "end when the guest asks for a reboot" },
+	{ .type = OPT_STRING, .name = "dump-boot", .arg = "DIR", MEMBER(dump_boot),
+	  .flags = OPT_PATH | OPT_ONCE,
+	  .help = "write what would be placed in guest memory to DIR and end" },
 
 	{ .type = OPT_GROUP, .help = "Devices" },
 	{ .type = OPT_TYPED, .short_name = 'd', .name = "disk", .arg = "FILE[,ro][,direct]",

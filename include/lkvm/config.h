@@ -65,6 +65,7 @@ struct vm_config {
 
 	bool nodefaults;
 	bool no_reboot;
+	char *dump_boot; /* write what would be loaded into this directory, and start nothing */
 
 	/* The host cannot read the guest's memory; devices reach what the guest shares. */
 	bool protected;

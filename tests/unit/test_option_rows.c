@@ -345,6 +345,7 @@ static void test_file_errors(void **state)
 		{ "kernel \"\\x4\"", ":1: a backslash in quotes" },
 		{ "kernel \"\\x00\"", ":1: a backslash in quotes" },
 		{ "kernel \"x\" y", ":1: text after the closing quote" },
+		{ "dump-boot x", ":1: --dump-boot: belongs on the command line" },
 		{ "psci user", ":1: --psci is an option of arm64; this lkvm is for x86-64" },
 	};
 	struct vm_config cfg = { 0 };
