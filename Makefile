@@ -87,7 +87,8 @@ LIBS += -lzstd
 endif
 
 ROOMS := util boot hw pci virtio disk net console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
-SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c)))
+# Every architecture's options are in every binary, as data: help and the manual list them all.
+SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)
 LIB_OBJS := $(filter-out $(O)/obj/main.o,$(OBJS))
 # The guest of `lkvm selftest` as data, see guest/build.mk.
@@ -170,7 +171,7 @@ LINT_C = $(SRCS) $(LINT_CROSS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) $(LI
 	tests/unit/*.[ch] tests/unit/*/*.[ch] tests/native/*.c tests/fuzz/*.[ch])
 # The other architectures' rooms; clang-tidy wants their headers.
 LINT_CROSS_ROOMS := $(filter-out $(ARCHDIR),arm x86)
-LINT_CROSS = $(sort $(wildcard $(LINT_CROSS_ROOMS:%=%/*.c)))
+LINT_CROSS = $(filter-out $(SRCS),$(sort $(wildcard $(LINT_CROSS_ROOMS:%=%/*.c))))
 LINT_CROSS_FLAGS_arm := --target=aarch64-linux-gnu -isystem /usr/aarch64-linux-gnu/include
 LINT_CROSS_FLAGS_x86 := --target=x86_64-linux-gnu -isystem /usr/x86_64-linux-gnu/include
 # The architecture's own objects: `make layers ARCH=arm64` checks arm/ and guest/arm as well.

@@ -28,6 +28,9 @@ static const struct option_spec host_options[] = {
 };
 /* clang-format on */
 
+static const struct option_source sources[] = { { .rows = host_options }, { 0 } };
+static const struct option_set host_set = { .sources = sources };
+
 static int cmd_host_main(const struct command *cmd, int argc, char **argv)
 {
 	struct host_args args = { .kvm_path = xstrdup("/dev/kvm") };
@@ -40,7 +43,7 @@ static int cmd_host_main(const struct command *cmd, int argc, char **argv)
 		goto out;
 	}
 	if (words || rest < argc) {
-		err("host takes no arguments but its options; 'lkvm help host' lists them");
+		err("host: takes only options; 'lkvm help host' lists them");
 		goto out;
 	}
 	probe_run(&probe, &probe_sys_real, args.kvm_path);
@@ -62,6 +65,6 @@ const struct command cmd_host = {
 	.description = "Lists what this host's KVM, kernel and devices offer, and for what is not "
 		       "there the reason. Nothing is changed or loaded. The exit status is 0 when "
 		       "virtual machines can be created, else 1.",
-	.options = host_options,
+	.options = &host_set,
 	.run = cmd_host_main,
 };

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "lkvm/cli.h"
-#include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
+#include "lkvm/util.h"
 
 /* End the way the signal would have ended us, now that everything is put back: the shell sees 128 +
  * its number. */
@@ -21,6 +21,25 @@ int end_by_signal(int sig)
 	raise(sig);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	return 128 + sig;
+}
+
+/* All of it or nothing: the file appears when it is whole. */
+static int save_config(const struct vm_config *cfg, const char *path)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	int ret = -ENOMEM;
+
+	if (out) {
+		config_save(cfg, out);
+		ret = fclose(out) ? -errno : write_file(path, text, len);
+	}
+	free(text);
+	if (!ret)
+		return EXIT_SUCCESS;
+	err("--save-config %s: cannot write: %s", path, strerror(-ret));
+	return EXIT_FAILURE;
 }
 
 static int run_machine(const struct vm_config *cfg, int *sig)
@@ -37,34 +56,53 @@ static int run_machine(const struct vm_config *cfg, int *sig)
 	return status;
 }
 
-int cmd_run_main(const struct command *cmd, int argc, char **argv)
+/* What the command line asks for; the configuration is complete. */
+static int run(const struct run_options *o, int *sig)
 {
-	struct vm_config cfg;
-	int status = 2;
-	int sig = 0;
-	int ret;
+	int status = EXIT_SUCCESS;
 
-	config_init(&cfg);
-	ret = run_options_parse(cmd, argc, argv, &cfg);
+	if (o->save_config)
+		status = save_config(&o->cfg, o->save_config);
+	if (o->dry_run) {
+		config_print(&o->cfg, stdout);
+		if (fflush(stdout))
+			status = EXIT_FAILURE;
+	}
+	if (o->save_config || o->dry_run)
+		return status;
+	if (o->cfg.fdt.dump_dtb || o->cfg.dump_boot)
+		return machine_describe(&o->cfg) ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_machine(&o->cfg, sig);
+}
+
+static int cmd_run_main(const struct command *cmd, int argc, char **argv)
+{
+	struct run_options o;
+	int status, sig = 0, ret;
+
+	run_options_init(&o);
+	ret = run_options_parse(cmd, argc, argv, &o);
 	if (ret) {
-		status = ret > 0 ? 0 : 2;
+		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
 		goto out;
 	}
-	ret = config_complete(&cfg);
+	ret = config_complete(&o.cfg);
 	if (ret) {
-		status = ret == -EINVAL ? 2 : 1;
+		status = ret == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
 		goto out;
 	}
-	if (cfg.dry_run) {
-		config_print(&cfg, stdout);
-		status = fflush(stdout) ? 1 : 0;
-		goto out;
-	}
-	if (cfg.dump_dtb || cfg.dump_boot)
-		status = machine_describe(&cfg) ? EXIT_FAILURE : EXIT_SUCCESS;
-	else
-		status = run_machine(&cfg, &sig);
+	status = run(&o, &sig);
 out:
-	config_destroy(&cfg);
+	run_options_destroy(&o);
 	return sig ? end_by_signal(sig) : status;
 }
+
+const struct command cmd_run = {
+	.name = "run",
+	.summary = "Start a virtual machine",
+	.usage = "lkvm run [options] [kernel]",
+	.description = "Boots a kernel in a new virtual machine, with its console on the terminal. "
+		       "Ctrl-A x leaves it, Ctrl-A h lists the other keys.",
+	.options = &run_set,
+	.run = cmd_run_main,
+};

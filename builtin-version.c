@@ -31,7 +31,7 @@ static int cmd_version_main(const struct command *cmd, int argc, char **argv)
 	if (ret)
 		return ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
 	if (words || rest < argc) {
-		err("version takes no arguments");
+		err("version: takes no arguments");
 		return EXIT_USAGE;
 	}
 	printf("lkvm %s\narchitecture: %s\n", LKVM_VERSION, arch_platform.name);

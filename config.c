@@ -19,18 +19,6 @@
 /* No processor that KVM runs on has more than 52 bits of physical address. */
 #define MEMORY_MAX (1ULL << 52)
 
-const char *const kernel_format_names_x86[] = { "auto", "elf",	     "flat", "bzimage",
-						"pvh",	"multiboot", NULL };
-const char *const kernel_format_names_image[] = { "auto", "elf", "flat", "image", NULL };
-const char *const console_kind_names[] = { "serial", "virtio", NULL };
-const char *const irqchip_names_x86[] = { "default", "full", "split", NULL };
-const char *const irqchip_names_arm64[] = {
-	"default", "gicv2", "gicv2m", "gicv3", "gicv3-its", NULL
-};
-const char *const psci_kind_names[] = { "kernel", "user", NULL };
-const char *const auto_switch_names[] = { "auto", "on", "off", NULL };
-const char *const virtio_transport_names[] = { "pci", "mmio", NULL };
-
 void config_init(struct vm_config *cfg)
 {
 	memset(cfg, 0, sizeof(*cfg));
@@ -40,57 +28,14 @@ void config_init(struct vm_config *cfg)
 
 void config_destroy(struct vm_config *cfg)
 {
-	for (u32 i = 0; i < cfg->nr_initrds; i++)
-		free(cfg->initrds[i]);
-	for (u32 i = 0; i < cfg->nr_disks; i++)
-		free(cfg->disks[i].path);
-	for (u32 i = 0; i < cfg->nr_nets; i++)
-		free(cfg->nets[i].tapif);
-	free(cfg->initrds);
-	free(cfg->disks);
-	free(cfg->nets);
-	free(cfg->name);
-	free(cfg->kernel);
-	free(cfg->params);
-	free(cfg->cmdline);
-	free(cfg->firmware);
-	free(cfg->hugetlbfs);
-	free(cfg->kvm_path);
-	free(cfg->cpu);
-	free(cfg->vcpu_affinity);
-	free(cfg->dump_dtb);
-	free(cfg->dump_boot);
-	free(cfg->flash);
+	options_destroy(&config_set, cfg);
+	free(cfg->cmdline); /* made of several options */
 	memset(cfg, 0, sizeof(*cfg));
 }
 
-/* One more zeroed element behind the @count that *array holds. The command line bounds the count.
- */
-static void *grow(void *array, u32 *count, size_t size)
+void config_copy(struct vm_config *to, const struct vm_config *from)
 {
-	u8 *p = xrealloc(array, (*count + (size_t)1) * size);
-
-	memset(p + *count * size, 0, size);
-	++*count;
-	return p;
-}
-
-void config_add_initrd(struct vm_config *cfg, const char *path)
-{
-	cfg->initrds = grow(cfg->initrds, &cfg->nr_initrds, sizeof(*cfg->initrds));
-	cfg->initrds[cfg->nr_initrds - 1] = xstrdup(path);
-}
-
-struct disk_config *config_add_disk(struct vm_config *cfg)
-{
-	cfg->disks = grow(cfg->disks, &cfg->nr_disks, sizeof(*cfg->disks));
-	return &cfg->disks[cfg->nr_disks - 1];
-}
-
-struct net_config *config_add_net(struct vm_config *cfg)
-{
-	cfg->nets = grow(cfg->nets, &cfg->nr_nets, sizeof(*cfg->nets));
-	return &cfg->nets[cfg->nr_nets - 1];
+	options_copy(&config_set, from, to);
 }
 
 /* The name becomes part of file names: letters, digits and . _ - , no leading dot or dash. */
@@ -104,41 +49,10 @@ static int check_name(const struct vm_config *cfg)
 		ok = isalnum((unsigned char)*s) || *s == '.' || *s == '_' || *s == '-';
 	if (ok)
 		return 0;
-	err("name '%s': must be 1 to %d letters, digits, '.', '_' or '-', beginning with none of "
-	    "'.' and '-'",
+	err("--name %s: must be 1 to %d letters, digits, '.', '_' or '-', and must not begin with "
+	    "'.' or '-'",
 	    cfg->name, NAME_LEN_MAX);
 	return -EINVAL;
-}
-
-static int check_not_empty(const char *path, const char *option)
-{
-	if (!path || *path)
-		return 0;
-	err("option '--%s': the name is empty", option);
-	return -EINVAL;
-}
-
-static int check_paths(const struct vm_config *cfg)
-{
-	int ret = check_not_empty(cfg->kernel, "kernel");
-
-	for (u32 i = 0; i < cfg->nr_initrds && !ret; i++)
-		ret = check_not_empty(cfg->initrds[i], "initrd");
-	for (u32 i = 0; i < cfg->nr_disks && !ret; i++)
-		ret = check_not_empty(cfg->disks[i].path, "disk");
-	if (!ret)
-		ret = check_not_empty(cfg->firmware, "firmware");
-	if (!ret)
-		ret = check_not_empty(cfg->hugetlbfs, "hugetlbfs");
-	if (!ret)
-		ret = check_not_empty(cfg->kvm_path, "dev");
-	if (!ret)
-		ret = check_not_empty(cfg->flash, "flash");
-	if (!ret)
-		ret = check_not_empty(cfg->dump_dtb, "dump-dtb");
-	if (!ret)
-		ret = check_not_empty(cfg->dump_boot, "dump-boot");
-	return ret;
 }
 
 static int check_firmware(const struct vm_config *cfg)
@@ -146,13 +60,13 @@ static int check_firmware(const struct vm_config *cfg)
 	if (!cfg->firmware)
 		return 0;
 	if (cfg->kernel) {
-		err("firmware '%s' and kernel '%s': only one of them can be started; leave out "
-		    "--firmware or --kernel",
+		err("--firmware %s and --kernel %s: only one of them can be started; omit the "
+		    "other",
 		    cfg->firmware, cfg->kernel);
 		return -EINVAL;
 	}
 	if (cfg->nr_initrds || cfg->params) {
-		err("firmware '%s': %s would have no kernel to go to; leave it out", cfg->firmware,
+		err("--firmware %s: starts no kernel that %s could be for; omit it", cfg->firmware,
 		    cfg->nr_initrds ? "--initrd" : "--params");
 		return -EINVAL;
 	}
@@ -183,7 +97,7 @@ static int check_affinity(const struct vm_config *cfg)
 
 	if (!cfg->vcpu_affinity || !parse_cpu_list(cfg->vcpu_affinity, &cpus))
 		return 0;
-	err("--vcpu-affinity %s: a list of CPUs is like 0-3,8", cfg->vcpu_affinity);
+	err("--vcpu-affinity %s: is not a list of CPUs like 0-3,8", cfg->vcpu_affinity);
 	return -EINVAL;
 }
 
@@ -198,24 +112,24 @@ static int complete_memory(struct vm_config *cfg)
 			cfg->memory = MAX(ALIGN_DOWN(host / 5 * 4, MiB), MiB);
 	}
 	if (cfg->memory < MiB) {
-		err("memory: %s is too little; the least is 1M",
+		err("--mem %s: is too small; the minimum is 1M",
 		    format_size(cfg->memory, a, sizeof(a)));
 		return -EINVAL;
 	}
 	if (cfg->memory > MEMORY_MAX) {
-		err("memory: %s is more than any host can address; the most is %s",
+		err("--mem %s: is more than any host can address; the maximum is %s",
 		    format_size(cfg->memory, a, sizeof(a)), format_size(MEMORY_MAX, b, sizeof(b)));
 		return -EINVAL;
 	}
 	if (!IS_ALIGNED(cfg->memory, page)) {
 		u64 rounded = ALIGN_UP(cfg->memory, page);
 
-		info("memory: %s rounded up to whole pages: %s",
+		info("--mem %s: rounded up to whole pages: %s",
 		     format_size(cfg->memory, a, sizeof(a)), format_size(rounded, b, sizeof(b)));
 		cfg->memory = rounded;
 	}
 	if (host && cfg->memory > host)
-		warn("memory: %s is more than the host's %lluM",
+		warn("--mem %s: is more than the host's %lluM",
 		     format_size(cfg->memory, a, sizeof(a)), host / MiB);
 	return 0;
 }
@@ -242,8 +156,8 @@ static int check_disks(const struct vm_config *cfg)
 
 			if ((a->readonly && b->readonly) || !same_disk(a, b))
 				continue;
-			err("disk '%s' is given twice, as '%s' too, and not both times read-only; "
-			    "add ',ro' or leave one out",
+			err("--disk %s: is given twice (also as %s), and not read-only both times; "
+			    "add ',ro' to both or omit one",
 			    b->path, a->path);
 			return -EINVAL;
 		}
@@ -258,13 +172,13 @@ static int check_nets(const struct vm_config *cfg)
 			const struct net_config *a = &cfg->nets[j], *b = &cfg->nets[i];
 
 			if (a->tapif && b->tapif && !strcmp(a->tapif, b->tapif)) {
-				err("network: tap '%s' is given twice; each card needs its own",
+				err("--network tapif=%s: is given twice; each card needs its own",
 				    a->tapif);
 				return -EINVAL;
 			}
 			if (a->has_guest_mac && b->has_guest_mac &&
 			    !memcmp(a->guest_mac, b->guest_mac, sizeof(a->guest_mac))) {
-				err("network: two cards have the same guest_mac; each needs its "
+				err("--network: two cards have the same guest_mac; each needs its "
 				    "own");
 				return -EINVAL;
 			}
@@ -279,9 +193,8 @@ static int check_virtio_mmio(const struct vm_config *cfg)
 
 	if (cfg->transport != TRANSPORT_MMIO || nr <= arch_platform.virtio_mmio_max)
 		return 0;
-	err("%llu virtio devices are too many for --virtio-transport mmio, which has room for %u; "
-	    "use pci",
-	    nr, arch_platform.virtio_mmio_max);
+	err("--virtio-transport mmio: has room for %u devices, but %llu are asked for; use pci",
+	    arch_platform.virtio_mmio_max, nr);
 	return -EINVAL;
 }
 
@@ -320,8 +233,8 @@ static int find_kernel(struct vm_config *cfg)
 	if (cfg->kernel)
 		info("kernel: found %s; -k FILE names another", cfg->kernel);
 	else
-		err("no kernel: none is named and none was found (%s); name one with -k FILE; "
-		    "'lkvm selftest' needs no kernel",
+		err("no kernel: none is named and none was found (%s); name one with -k FILE "
+		    "('lkvm selftest' needs none)",
 		    looked);
 	free(looked);
 	return cfg->kernel ? 0 : -ENOENT;
@@ -352,11 +265,10 @@ static bool has_param(const char *params, const char *prefix)
 	return false;
 }
 
-/* Images that are no Linux have no use for Linux's words. */
+/* Linux's words are for Linux alone. */
 static bool wants_default_params(const struct vm_config *cfg)
 {
-	return !cfg->nodefaults && cfg->kernel && cfg->kernel_format != KERNEL_MULTIBOOT &&
-	       cfg->kernel_format != KERNEL_FLAT;
+	return !cfg->nodefaults && cfg->kernel && arch_boots_linux(cfg);
 }
 
 /* Defaults go before the user's words: the last of two wins, and "--" may stand among the latter.
@@ -388,7 +300,7 @@ int config_complete(struct vm_config *cfg)
 	int ret = check_name(cfg);
 
 	if (!ret)
-		ret = check_paths(cfg);
+		ret = options_check(&config_set, cfg);
 	if (!ret)
 		ret = check_firmware(cfg);
 	complete_cpus(cfg);
@@ -410,62 +322,14 @@ int config_complete(struct vm_config *cfg)
 	return arch_config_complete(cfg);
 }
 
-static void print_line(FILE *out, const char *name, const char *value)
-{
-	fprintf(out, "%s: %s\n", name, value ? value : "none");
-}
-
-static void print_devices(const struct vm_config *cfg, FILE *out)
-{
-	for (u32 i = 0; i < cfg->nr_disks; i++) {
-		const struct disk_config *d = &cfg->disks[i];
-
-		fprintf(out, "disk: %s%s%s\n", d->path, d->readonly ? ",ro" : "",
-			d->direct ? ",direct" : "");
-	}
-	if (!cfg->nr_disks)
-		print_line(out, "disk", NULL);
-	for (u32 i = 0; i < cfg->nr_nets; i++) {
-		const struct net_config *n = &cfg->nets[i];
-		const u8 *m = n->guest_mac;
-
-		fprintf(out, "network: mode=%s", n->mode == NET_TAP ? "tap" : "none");
-		if (n->tapif)
-			fprintf(out, ",tapif=%s", n->tapif);
-		if (n->has_guest_mac)
-			fprintf(out, ",guest_mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
-				m[3], m[4], m[5]);
-		fputc('\n', out);
-	}
-	if (!cfg->nr_nets)
-		print_line(out, "network", NULL);
-}
-
 void config_print(const struct vm_config *cfg, FILE *out)
 {
-	char size[32];
+	options_print(&config_set, cfg, out);
+	fprintf(out, "cmdline: %s\n", cfg->cmdline);
+}
 
-	print_line(out, "name", cfg->name);
-	fprintf(out, "cpus: %u\n", cfg->cpus);
-	print_line(out, "vcpu-affinity", cfg->vcpu_affinity);
-	print_line(out, "mem", format_size(cfg->memory, size, sizeof(size)));
-	print_line(out, "hugetlbfs", cfg->hugetlbfs);
-	print_line(out, "irqchip", arch_platform.irqchip_names[cfg->irqchip]);
-	print_line(out, "virtio-transport", virtio_transport_names[cfg->transport]);
-	print_line(out, "dev", cfg->kvm_path);
-	print_line(out, "kernel", cfg->kernel);
-	print_line(out, "kernel-format", arch_platform.kernel_format_names[cfg->kernel_format]);
-	for (u32 i = 0; i < cfg->nr_initrds; i++)
-		print_line(out, "initrd", cfg->initrds[i]);
-	if (!cfg->nr_initrds)
-		print_line(out, "initrd", NULL);
-	print_line(out, "params", cfg->params);
-	print_line(out, "cmdline", cfg->cmdline);
-	print_line(out, "firmware", cfg->firmware);
-	print_line(out, "nodefaults", cfg->nodefaults ? "yes" : "no");
-	print_line(out, "no-reboot", cfg->no_reboot ? "yes" : "no");
-	print_devices(cfg, out);
-	print_line(out, "rng", cfg->rng ? "yes" : "no");
-	print_line(out, "console", console_kind_names[cfg->console]);
-	arch_config_print(cfg, out);
+void config_save(const struct vm_config *cfg, FILE *out)
+{
+	fprintf(out, "# lkvm run --config reads this file.\n");
+	options_save(&config_set, cfg, out);
 }

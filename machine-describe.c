@@ -248,8 +248,8 @@ int machine_describe(const struct vm_config *cfg)
 		return ret;
 	boot_plan_init(&plan);
 	ret = sketch(&m, cfg, &plan);
-	if (!ret && cfg->dump_dtb)
-		ret = dump_dtb(&plan, cfg->dump_dtb);
+	if (!ret && cfg->fdt.dump_dtb)
+		ret = dump_dtb(&plan, cfg->fdt.dump_dtb);
 	if (!ret && cfg->dump_boot)
 		ret = dump_boot(&plan, cfg->dump_boot);
 	boot_plan_free(&plan);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The program: the table of commands, and the first word of the command line. */
+/* The program: the first word of the command line chooses the command. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,10 +7,6 @@
 
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
-
-const struct command *const commands[] = {
-	&cmd_run, &cmd_selftest, &cmd_host, &cmd_help, &cmd_version, NULL,
-};
 
 /*
  * A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and console

@@ -95,7 +95,7 @@ int arm_pkvm_check(const struct vm_config *cfg)
 	static const char not_offered[] = "KVM does not offer it to protected guests";
 	char size[32], pool[32];
 
-	if (!cfg->protected)
+	if (!cfg->arm.protected)
 		return 0;
 	if (cfg->arm.nested)
 		return refuse("--nested", not_offered);
@@ -236,5 +236,5 @@ static const struct coco_ops pkvm_ops = {
 
 const struct coco_ops *arm_pkvm_ops(const struct vm_config *cfg)
 {
-	return cfg->protected ? &pkvm_ops : NULL;
+	return cfg->arm.protected ? &pkvm_ops : NULL;
 }

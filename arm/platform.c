@@ -22,8 +22,6 @@ const struct arch_platform arch_platform = {
 	.option_mask = OPT_ARCH_ARM64,
 	.kernel_search = kernel_search,
 	.default_console = "ttyS0",
-	.irqchip_names = arm_irqchip_names,
-	.kernel_format_names = kernel_format_names_image,
 	/* A level, since the ACPI tables that EDK2 makes of the tree say so whatever the tree says:
 	 * a guest that takes an edge for a level sees the interrupt without end. */
 	.serial = { .base = ARM_UART, .size = 8, .gsi = ARM_GSI_UART },
@@ -80,6 +78,11 @@ int arch_config_complete(struct vm_config *cfg)
 	if (arm_pkvm_check(cfg))
 		return -EINVAL;
 	return arm_cpu_check(cfg);
+}
+
+bool arch_boots_linux(const struct vm_config *cfg)
+{
+	return cfg->fdt.kernel_format != FDT_KERNEL_FLAT;
 }
 
 int arch_check_host(const struct kvm *kvm)

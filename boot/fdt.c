@@ -45,11 +45,11 @@ void boot_fdt_chosen(struct fdtw *fdt, const struct vm_config *cfg, const struct
 		fdtw_u64(fdt, "linux,initrd-start", in->initrd);
 		fdtw_u64(fdt, "linux,initrd-end", in->initrd + in->initrd_size);
 	}
-	if (cfg->kaslr_random)
+	if (cfg->fdt.kaslr_random)
 		describe_seed(fdt, "kaslr-seed", sizeof(u64));
-	else if (cfg->kaslr_seed)
-		fdtw_u64(fdt, "kaslr-seed", cfg->kaslr_seed);
-	if (cfg->rng_seed)
+	else if (cfg->fdt.kaslr_seed)
+		fdtw_u64(fdt, "kaslr-seed", cfg->fdt.kaslr_seed);
+	if (cfg->fdt.rng_seed)
 		describe_seed(fdt, "rng-seed", RNG_SEED_BYTES);
 	fdtw_close(fdt);
 }

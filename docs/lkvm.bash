@@ -38,7 +38,7 @@ _lkvm() {
 			return
 		fi
 		;;
-	FILE* | PATH) ;;
+	FILE* | PATH | DIR) ;;
 	mode=*)
 		words='mode=tap mode=none mode=tap,tapif='
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -225,7 +225,7 @@ int selftest_image_run(const struct selftest_options *o, struct selftest_report 
 
 	vm->line = tap_line;
 	vm->opaque = &tap;
-	if (selftest_vm_create(vm, o, one_transport(o), o->params)) {
+	if (selftest_vm_create(vm, o, one_transport(o), o->cfg.params)) {
 		report_point(report, false, "a machine is made", NULL);
 	} else {
 		selftest_vm_run(vm, o->timeout * 1000ULL, &sig);

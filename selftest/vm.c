@@ -176,7 +176,7 @@ static int complete(struct selftest_vm *vm)
 	enum log_level level = log_get_level();
 	int ret;
 
-	if (!vm->options->memory && level > LOG_ERROR)
+	if (!vm->options->cfg.memory && level > LOG_ERROR)
 		log_set_level(LOG_ERROR);
 	ret = config_complete(&vm->cfg);
 	log_set_level(level);
@@ -190,23 +190,17 @@ static int configure(struct selftest_vm *vm, enum virtio_transport_kind transpor
 	struct vm_config *cfg = &vm->cfg;
 	int ret;
 
-	cfg->cpus = o->cpus;
+	config_copy(cfg, &o->cfg);
 	/* 1 GiB of it above 4 GiB where the architecture has a hole below; measuring needs less. */
-	cfg->memory = o->memory ? o->memory : o->exits ? 256 * MiB : 4 * GiB;
-	cfg->irqchip = (enum irqchip_kind)o->irqchip;
+	if (!cfg->memory)
+		cfg->memory = o->exits ? 256 * MiB : 4 * GiB;
 	cfg->transport = transport;
-	cfg->nested = o->nested;
-	cfg->e2h0 = o->e2h0;
-	cfg->pmu = o->pmu;
-	cfg->psci = (enum psci_kind)o->psci;
 	cfg->nodefaults = true;
 	cfg->no_reboot = true; /* it comes back to us, see selftest_vm_restart */
 	cfg->rng = true;
+	free(cfg->params);
 	cfg->params = cmdline ? xstrdup(cmdline) : NULL;
 	cfg->kernel = xstrdup(o->image ? o->image : "the built-in guest");
-	cfg->kernel_format = o->image ? (enum kernel_format)o->format : KERNEL_AUTO;
-	free(cfg->kvm_path);
-	cfg->kvm_path = xstrdup(o->kvm_path);
 	config_add_net(cfg)->mode = NET_LOOPBACK;
 	vm->disk_fd = make_disk();
 	if (vm->disk_fd < 0)

@@ -19,8 +19,6 @@ const struct arch_platform arch_platform = {
 	.option_mask = OPT_ARCH_X86,
 	.kernel_search = kernel_search,
 	.default_console = "ttyS0",
-	.irqchip_names = irqchip_names_x86,
-	.kernel_format_names = kernel_format_names_x86,
 	.serial = {
 		.pio = true,
 		.base = X86_PORT_COM1,
@@ -62,7 +60,11 @@ int arch_config_complete(struct vm_config *cfg)
 	return 0;
 }
 
-void arch_config_print(const struct vm_config *cfg, FILE *out) {}
+bool arch_boots_linux(const struct vm_config *cfg)
+{
+	return cfg->x86.kernel_format != X86_KERNEL_FLAT &&
+	       cfg->x86.kernel_format != X86_KERNEL_MULTIBOOT;
+}
 
 int arch_check_host(const struct kvm *kvm)
 {

@@ -52,8 +52,6 @@ struct arch_platform {
 	const char *const *kernel_search; /* kvmtool's list, relative to the current directory; %r
 					     is uname -r */
 	const char *default_console;	  /* "ttyS0": for console= with --console serial */
-	const char *const *irqchip_names; /* of config.irqchip, by position */
-	const char *const *kernel_format_names; /* of config.kernel_format */
 	struct arch_place serial;
 	u32 serial_reg_shift;
 	bool pvpanic_pci; /* pvpanic is a PCI function, where there is PCI, and has no place */
@@ -72,8 +70,9 @@ extern const struct arch_platform arch_platform;
 /* Defaults and limits of this architecture for a configuration (config_complete calls it); prints,
  * -EINVAL. */
 int arch_config_complete(struct vm_config *cfg) __must_check;
-/* What only this architecture has of @cfg, as config_print prints it. */
-void arch_config_print(const struct vm_config *cfg, FILE *out);
+/* May the kernel be a Linux, going by the format that @cfg names? Then it is given Linux's words.
+ */
+bool arch_boots_linux(const struct vm_config *cfg);
 /* Are the capabilities there that this architecture needs? Prints what is missing and why it
  * matters. */
 int arch_check_host(const struct kvm *kvm) __must_check;

@@ -1,43 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything that the user asked of one VM: plain data. Filled by the command line, completed and
- * validated in one place before anything is opened, printable.
+ * Everything that the user asked of one VM: plain data. Filled through rows of options
+ * (config-options.c; an architecture's own in its room), completed and validated in one place
+ * before anything is opened. What only some machines have is a structure of theirs.
  */
 #ifndef LKVM_CONFIG_H
 #define LKVM_CONFIG_H
 
 #include <stdio.h>
 
+#include "lkvm/config-arm.h"
+#include "lkvm/config-fdt.h"
+#include "lkvm/config-x86.h"
+#include "lkvm/options.h"
 #include "lkvm/types.h"
 
-/* What every architecture has, then each one's own, counted from there. */
-enum kernel_format {
-	KERNEL_AUTO,
-	KERNEL_ELF,  /* ELF entered at e_entry; x86: in 64-bit mode with boot_params */
-	KERNEL_FLAT, /* raw image, entered at its first byte */
-	/* x86 */
-	KERNEL_BZIMAGE = 3, /* Linux 64-bit boot protocol */
-	KERNEL_PVH,	    /* ELF entered by its PVH note */
-	KERNEL_MULTIBOOT,   /* multiboot 1, as kvm-unit-tests build them */
-	/* arm64, riscv64, loongarch64 */
-	KERNEL_IMAGE = 3, /* Linux's Image, also as EFI zboot */
-};
-
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
-/* Each architecture counts its own from 1. */
-enum irqchip_kind {
-	IRQCHIP_DEFAULT, /* the best that the host has */
-	/* x86 */
-	IRQCHIP_FULL = 1,
-	IRQCHIP_SPLIT,
-	/* arm64 */
-	IRQCHIP_GICV2 = 1,
-	IRQCHIP_GICV2M,
-	IRQCHIP_GICV3,
-	IRQCHIP_GICV3_ITS,
-};
-enum psci_kind { PSCI_KERNEL, PSCI_USER };
-enum auto_switch { SWITCH_AUTO, SWITCH_ON, SWITCH_OFF };
 enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum net_mode {
 	NET_NONE,
@@ -45,14 +23,7 @@ enum net_mode {
 	NET_LOOPBACK, /* what is sent comes back; of `lkvm selftest` alone */
 };
 
-/* Their names on the command line, by position; NULL-terminated. */
-extern const char *const kernel_format_names_x86[];
-extern const char *const kernel_format_names_image[];
-extern const char *const console_kind_names[];
-extern const char *const irqchip_names_x86[];
-extern const char *const irqchip_names_arm64[];
-extern const char *const psci_kind_names[];
-extern const char *const auto_switch_names[];
+/* The words of --virtio-transport, by position; NULL-terminated. */
 extern const char *const virtio_transport_names[];
 
 struct disk_config {
@@ -74,7 +45,6 @@ struct net_config {
 struct vm_config {
 	char *name;
 	char *kernel;
-	enum kernel_format kernel_format;
 	char **initrds;
 	u32 nr_initrds;
 	char *params;  /* what the user wrote (-p), or NULL */
@@ -91,47 +61,48 @@ struct vm_config {
 	u32 nr_nets;
 	bool rng;
 	enum console_kind console;
-	enum irqchip_kind irqchip;
 	enum virtio_transport_kind transport;
 
 	bool nodefaults;
 	bool no_reboot;
-	bool dry_run;
+	char *dump_boot; /* write what would be loaded into this directory, and start nothing */
 
-	/* The host cannot read the guest's memory; devices reach what the guest shares. */
-	bool protected;
-
-	/* The vcpus. */
-	char *cpu;	     /* "host,+feat,-feat" (--cpu), or NULL: the host's */
-	bool nested;	     /* the guest has the virtualization extensions */
 	char *vcpu_affinity; /* list of host CPUs (kvmtool's --vcpu-affinity), or NULL */
 
-	char *dump_boot; /* write there what the guest starts from, and start nothing */
-
-	/* Machines with a device tree. */
-	char *dump_dtb;	      /* write it there, and start nothing */
-	u64 kaslr_seed;	      /* in /chosen, for the kernel's KASLR; 0: none */
-	bool kaslr_random;    /* a new one at every start */
-	bool rng_seed;	      /* random bytes for the kernel's random number generator */
-	char *flash;	      /* image of a CFI flash, or NULL */
-	u64 firmware_address; /* where the firmware goes in RAM; 0: the default */
-
-	/* arm64 */
-	bool e2h0;    /* nested without VHE */
-	bool aarch32; /* EL1 runs AArch32 */
-	bool pmu;
-	bool no_pvtime; /* no steal time */
-	bool disable_mte;
-	u32 sve_max_vl;	    /* bits; 0: the host's longest vectors */
-	u32 cntfrq;	    /* --override-bad-firmware-cntfrq, Hz; 0: the host's */
-	u64 counter_offset; /* the guest's counters are this far behind the host's */
-	bool has_counter_offset;
-	enum psci_kind psci;
-	enum auto_switch gicv4;
+	/* What the architecture's own options ask for; the others' stay zero. */
+	struct x86_config x86;
+	struct arm_config arm;
+	struct fdt_config fdt;
 };
+
+/*
+ * Where the options of struct vm_config come from, for the struct option_source list of a command:
+ * @where is its offset in the command's structure; @which and @words are the source's @only and
+ * @defaults.
+ */
+#define CONFIG_OPTIONS(where, which, words)                                      \
+	CONFIG_SOURCE(config_options, where, 0, which, words),                   \
+		CONFIG_SOURCE(x86_options, where, OPT_ARCH_X86, which, words),   \
+		CONFIG_SOURCE(fdt_options, where, OPT_ARCH_ARM64, which, words), \
+		CONFIG_SOURCE(arm_options, where, OPT_ARCH_ARM64, which, words)
+#define CONFIG_SOURCE(list, where, on, which, words)                                         \
+	{                                                                                    \
+		.rows = list, .offset = where, .archs = on, .only = which, .defaults = words \
+	}
+
+/* Flag of rows that `lkvm selftest` takes too. */
+#define OPT_SELFTEST OPT_OWNER
+
+/* The rows that every architecture has, and all that fill a struct vm_config. */
+extern const struct option_spec config_options[];
+extern const struct option_set config_set;
+/* config-lists.c: --initrd, --disk and --network. */
+extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks;
 
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);
+/* @to (which config_init prepared) gets everything that @from was asked for. */
+void config_copy(struct vm_config *to, const struct vm_config *from);
 
 void config_add_initrd(struct vm_config *cfg, const char *path);
 struct disk_config *config_add_disk(struct vm_config *cfg);
@@ -143,7 +114,15 @@ struct net_config *config_add_net(struct vm_config *cfg);
  * -ENOENT when there is no kernel (status 1).
  */
 int config_complete(struct vm_config *cfg) __must_check;
-/* One `name: value` line for each member, deterministic (`lkvm run --dry-run`). */
+/*
+ * One `name: value` line for each option of this architecture and the command line that became of
+ * them, deterministic (`lkvm run --dry-run`).
+ */
 void config_print(const struct vm_config *cfg, FILE *out);
+/*
+ * The options that were given as a file that `lkvm run --config` reads. Of a complete @cfg: the
+ * same machine, on any host.
+ */
+void config_save(const struct vm_config *cfg, FILE *out);
 
 #endif

@@ -17,19 +17,14 @@
 enum selftest_transports { SELFTEST_BOTH, SELFTEST_PCI, SELFTEST_MMIO };
 
 struct selftest_options {
-	u32 cpus;
-	u64 memory; /* 0: chosen */
-	int irqchip;
-	int transports;
-	bool nested, e2h0, pmu;
-	int psci;
-	char *kvm_path;
+	/* What every machine is asked for: rows of `lkvm run`. memory 0: chosen; params: an
+	 * image's. */
+	struct vm_config cfg;
+	int transports; /* enum selftest_transports */
 	bool exits;
 	bool json;
-	u32 rounds;  /* 0: chosen */
-	u32 timeout; /* seconds that one machine may run */
-	char *params;
-	int format;
+	u32 rounds;	   /* 0: chosen */
+	u32 timeout;	   /* seconds that one machine may run */
 	const char *image; /* NULL: the built-in guest */
 };
 

@@ -68,7 +68,31 @@ dry_run() {
 		says out 'name: t' 'cpus: 3' 'mem: 512M' 'kernel: x' 'disk: d.img' \
 			'root=/dev/vda rw quiet' && says err 'lkvm: info: kernel parameters: added' &&
 		run 0 run --dry-run --kernel x --cpus 1 --nodefaults --network mode=none \
-			--loglevel=warning && [ ! -s err ] && says out 'cmdline: ' 'network: none'
+			--loglevel=warning && [ ! -s err ] && says out 'cmdline: ' 'network: none' &&
+		run 0 run --dry-run -k x --kernel-format flat -p word && grep -qx 'cmdline: word' out
+}
+# A configuration that was saved is the same machine; what comes after it replaces.
+saves() {
+	run 0 run --save-config vm.conf -k x -c 3 -d 'a,,b,ro' -p ' quiet' --rng --name t &&
+		says vm.conf '# lkvm run --config' 'cpus = 3' 'mem = ' 'disk = a,,b,ro' 'params = " quiet"' && [ ! -s out ] &&
+		run 0 run --dry-run -k x -c 3 -d 'a,,b,ro' -p ' quiet' --rng --name t && cp out first &&
+		run 0 run --config vm.conf --dry-run && cmp out first &&
+		run 0 run --config vm.conf --save-config again.conf && cmp vm.conf again.conf &&
+		run 0 run --config vm.conf -c 2 --no-rng --dry-run && says out 'cpus: 2' 'rng: no' 'disk: a,,b,ro' &&
+		run 1 run --config vm.conf --save-config nosuch/vm.conf &&
+		says err '--save-config nosuch/vm.conf: cannot write: No such file or directory'
+}
+wrong_files() {
+	printf 'cpus 2\nmem much\n' >bad.conf
+	wrong 'bad.conf:2: --mem much: is not a size' run --config bad.conf -k x &&
+		wrong '--config nosuch: cannot read: No such file' run --config nosuch && printf 'config bad.conf\n' >self.conf &&
+		wrong "self.conf:1: unknown option 'config'" run --config self.conf
+}
+other_architectures() {
+	case $(uname -m) in
+	x86_64) wrong '--psci is an option of arm64; this lkvm is for x86-64' run --psci user -k x ;;
+	*) wrong "pvh: is not one of" run --kernel-format pvh -k x ;;
+	esac && "$lkvm" help --man run >list && says list 'Only on arm64' 'Only on x86-64' 'psci' 'multiboot'
 }
 no_kernel() {
 	run 1 run -k nosuch && says err 'Fatal: Unable to open kernel nosuch' && touch bzImage &&
@@ -93,13 +117,16 @@ completes() {
 	_lkvm && [ "${COMPREPLY[*]}" = '--nodefaults --no-reboot' ]
 }
 
-echo 1..10
+echo 1..13
 point 'help has the words that test runners look for' helps
 point 'help run and run --help are the same' helps_run
 point 'version names the optional parts' versions
 point 'a wrong command is one line with the nearest' wrong_commands
 point 'a wrong option is one line with the remedy, status 2' wrong_options
 point 'a dry run prints the configuration' dry_run
+point 'a saved configuration is the same machine' saves
+point 'a wrong configuration file is named with the line' wrong_files
+point "other architectures' options are in the manual alone" other_architectures
 point 'a missing kernel is named, a kernel in the directory is found' no_kernel
 point 'a full standard output is an error' full_output
 point 'closed standard descriptors do no harm' closed_descriptors

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../arch-config.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/log.h"
@@ -89,15 +90,14 @@ static const struct console_ops test_console_ops = {
 };
 
 static inline void make_machine(struct test_machine *t, const char *guest, const char *words,
-				u32 cpus, enum irqchip_kind irqchip,
-				enum virtio_transport_kind transport)
+				u32 cpus, int irqchip, enum virtio_transport_kind transport)
 {
 	config_init(&t->cfg);
 	t->cfg.kernel = xstrdup(guest);
-	t->cfg.kernel_format = KERNEL_FLAT;
+	set_flat_image(&t->cfg);
 	t->cfg.memory = 32 * MiB;
 	t->cfg.cpus = cpus;
-	t->cfg.irqchip = irqchip;
+	set_irqchip(&t->cfg, irqchip);
 	t->cfg.transport = transport;
 	t->cfg.nodefaults = true;
 	t->cfg.params = xstrdup(words);

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../arch-config.h"
 #include "lkvm/bus.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
@@ -176,7 +177,7 @@ static int configure(struct vm_config *cfg, const char *guest)
 {
 	config_init(cfg);
 	cfg->kernel = xstrdup(guest);
-	cfg->kernel_format = KERNEL_FLAT;
+	set_flat_image(cfg);
 	cfg->memory = RAM;
 	cfg->cpus = 2;
 	cfg->nodefaults = true;

@@ -117,7 +117,7 @@ static void run(const char *guest, const char *image, enum virtio_transport_kind
 
 	test->t.on_line = on_line;
 	test->t.post = (struct event_post){ .fn = pause_in_loop, .opaque = test };
-	make_machine(&test->t, guest, "rounds=10 disk net kick", 2, IRQCHIP_DEFAULT, transport);
+	make_machine(&test->t, guest, "rounds=10 disk net kick", 2, 0, transport);
 	test->copy = malloc(test->t.cfg.memory);
 	if (!test->copy || !add_devices(test, image)) {
 		printf("Bail out! cannot make the devices\n");

@@ -169,10 +169,10 @@ disk_failures() {
 		run 1 -k "$guests/../selftest.elf" -m 64 -c 1 --nodefaults -d disk.img -p 'disk depth=33' && says out '@failed depth is 1 to 32'
 }
 usage() {
-	wrong "'--rounds' is for --exits" --rounds 5 &&
-		wrong 'too many' --exits --rounds 20000 && wrong 'at least 256M' --exits -m 128 && wrong 'at least 16M' -m 8 &&
-		wrong '--params' -p word && wrong '--kernel-format' --kernel-format flat &&
-		wrong 'leave one of them out' --exits image && wrong "unexpected word 'two'" one two && wrong 'empty' '' &&
+	wrong "--rounds: is for --exits" --rounds 5 &&
+		wrong '--rounds 20000: is too large; the maximum is 16384' --exits --rounds 20000 && wrong 'at least 256M' --exits -m 128 && wrong 'at least 16M' -m 8 &&
+		wrong '--params: is for a test image' -p word && wrong '--kernel-format: is for a test image' --kernel-format flat &&
+		wrong 'omit one of them' --exits image && wrong "unexpected word 'two'" one two && wrong 'empty' '' &&
 		wrong 'at most 512' -c 513 && wrong '--timeout' --timeout 0 && wrong 'did you mean' --exit &&
 		wrong 'virtio-transport' --virtio-transport usb && wrong 'loglevel' --loglevel loud
 }

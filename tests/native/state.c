@@ -12,7 +12,7 @@
 
 struct variant {
 	const char *name, *words;
-	enum irqchip_kind irqchip;
+	int irqchip;
 	enum virtio_transport_kind transport;
 };
 
@@ -134,11 +134,11 @@ static void move(const struct variant *v)
 
 static const struct variant variants[] = {
 #ifdef __x86_64__
-	{ "full irqchip, PCI", "rounds=10 pit disk", IRQCHIP_FULL, TRANSPORT_PCI },
-	{ "split irqchip, MMIO", "rounds=10 disk", IRQCHIP_SPLIT, TRANSPORT_MMIO },
+	{ "full irqchip, PCI", "rounds=10 pit disk", X86_IRQCHIP_FULL, TRANSPORT_PCI },
+	{ "split irqchip, MMIO", "rounds=10 disk", X86_IRQCHIP_SPLIT, TRANSPORT_MMIO },
 #else
-	{ "PCI", "rounds=10 disk", IRQCHIP_DEFAULT, TRANSPORT_PCI },
-	{ "MMIO", "rounds=10 disk", IRQCHIP_DEFAULT, TRANSPORT_MMIO },
+	{ "PCI", "rounds=10 disk", 0, TRANSPORT_PCI },
+	{ "MMIO", "rounds=10 disk", 0, TRANSPORT_MMIO },
 #endif
 };
 

@@ -120,7 +120,7 @@ static void test_nodes(void **state)
 	const struct boot_fdt_input in = { .initrd = 0x41000000,
 					   .initrd_size = 0x100,
 					   .cmdline = "some words" };
-	struct vm_config cfg = { .kaslr_seed = 0x1122334455667788ULL };
+	struct vm_config cfg = { .fdt.kaslr_seed = 0x1122334455667788ULL };
 	struct guest_memory mem;
 	struct fdtw fdt;
 	size_t len;
@@ -147,7 +147,7 @@ static void test_nodes(void **state)
 	assert_dt_string(fdt.buf, "/chosen", "bootargs", "some words");
 	assert_dt_string(fdt.buf, "/chosen", "stdout-path", "/serial@10000000");
 	assert_int_equal(fdtw_cell64(fdt.buf, "/chosen", "linux,initrd-end", 0), 0x41000100);
-	assert_int_equal(fdtw_cell64(fdt.buf, "/chosen", "kaslr-seed", 0), cfg.kaslr_seed);
+	assert_int_equal(fdtw_cell64(fdt.buf, "/chosen", "kaslr-seed", 0), cfg.fdt.kaslr_seed);
 	assert_int_equal(fdtw_cell64(fdt.buf, "/memory@40000000", "reg", 2), MiB);
 	assert_true(fdt_path_offset(fdt.buf, "/memory@1000") < 0);
 	assert_int_equal(fdtw_cell(fdt.buf, "/apb-pclk", "phandle", 0), 9);

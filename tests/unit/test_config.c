@@ -19,8 +19,7 @@ const struct arch_platform arch_platform = {
 	.kernel_search = search,
 	.default_console = "ttyT0",
 	.virtio_mmio_max = 3,
-	.irqchip_names = irqchip_names_x86,
-	.kernel_format_names = kernel_format_names_x86,
+	.option_mask = OPT_ARCH_ARM64,
 };
 
 static int arch_answer;
@@ -30,9 +29,10 @@ int arch_config_complete(struct vm_config *cfg)
 	return arch_answer;
 }
 
-void arch_config_print(const struct vm_config *c, FILE *out)
+static bool is_linux;
+bool arch_boots_linux(const struct vm_config *c)
 {
-	fprintf(out, "of-this-architecture: yes\n");
+	return is_linux;
 }
 
 static struct vm_config cfg;
@@ -41,6 +41,7 @@ static int begin(void **state)
 {
 	config_init(&cfg);
 	arch_answer = 0;
+	is_linux = true;
 	return 0;
 }
 
@@ -97,7 +98,7 @@ static void test_memory(void **state)
 	set(&cfg.kernel, "k");
 	cfg.memory = MiB - 1;
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "too little; the least is 1M");
+	assert_contains(captured, "--mem 1048575B: is too small; the minimum is 1M");
 	cfg.memory = MiB;
 	assert_int_equal(complete(), 0);
 	cfg.memory = MiB + 1;
@@ -106,7 +107,7 @@ static void test_memory(void **state)
 	assert_true(cfg.memory > MiB && IS_ALIGNED(cfg.memory, (u64)sysconf(_SC_PAGESIZE)));
 	cfg.memory = 1ULL << 50;
 	assert_int_equal(complete(), 0);
-	assert_contains(captured, "warning: memory: 1P is more than the host's");
+	assert_contains(captured, "warning: --mem 1P: is more than the host's");
 	cfg.memory = UINT64_MAX;
 	assert_int_equal(complete(), -EINVAL);
 	assert_contains(captured, "more than any host can address");
@@ -135,7 +136,7 @@ static void test_names(void **state)
 	assert_int_equal(complete(), 0);
 	set(&cfg.kernel, "");
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "option '--kernel': the name is empty");
+	assert_contains(captured, "--kernel: the name is empty");
 	set(&cfg.kernel, "k");
 	config_add_disk(&cfg)->path = xstrdup("");
 	assert_int_equal(complete(), -EINVAL);
@@ -145,6 +146,10 @@ static void test_names(void **state)
 	set(&cfg.initrds[0], "i");
 	set(&cfg.hugetlbfs, "");
 	assert_int_equal(complete(), -EINVAL);
+	set(&cfg.hugetlbfs, NULL);
+	set(&cfg.fdt.flash, "");
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--flash: the name is empty");
 }
 
 static void test_firmware(void **state)
@@ -155,13 +160,13 @@ static void test_firmware(void **state)
 	assert_string_equal(cfg.cmdline, "");
 	set(&cfg.params, "x");
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "--params would have no kernel");
+	assert_contains(captured, "--firmware fw: starts no kernel that --params could be for");
 	set(&cfg.params, NULL);
 	config_add_initrd(&cfg, "i");
 	assert_int_equal(complete(), -EINVAL);
 	set(&cfg.kernel, "k");
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "firmware 'fw' and kernel 'k'");
+	assert_contains(captured, "--firmware fw and --kernel k: only one");
 }
 
 static void test_cmdline(void **state)
@@ -205,7 +210,7 @@ static void test_cmdline(void **state)
 	assert_string_equal(cfg.cmdline, "quiet");
 	assert_string_equal(captured, "");
 	cfg.nodefaults = false;
-	cfg.kernel_format = KERNEL_MULTIBOOT;
+	is_linux = false;
 	assert_int_equal(complete(), 0);
 	assert_string_equal(cfg.cmdline, "quiet");
 }
@@ -218,7 +223,7 @@ static void test_disks_and_nets(void **state)
 	config_add_disk(&cfg)->path = xstrdup("/dev/null");
 	config_add_disk(&cfg)->path = xstrdup("/dev/../dev/null");
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "is given twice");
+	assert_contains(captured, "--disk /dev/../dev/null: is given twice (also as /dev/null)");
 	cfg.disks[0].readonly = true;
 	assert_int_equal(complete(), -EINVAL);
 	cfg.disks[1].readonly = true;
@@ -234,7 +239,7 @@ static void test_disks_and_nets(void **state)
 		n->guest_mac[5] = 1;
 	}
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "tap 'tap0' is given twice");
+	assert_contains(captured, "--network tapif=tap0: is given twice");
 	set(&cfg.nets[1].tapif, NULL);
 	assert_int_equal(complete(), -EINVAL);
 	assert_contains(captured, "same guest_mac");
@@ -242,7 +247,7 @@ static void test_disks_and_nets(void **state)
 	assert_int_equal(complete(), 0);
 	cfg.transport = TRANSPORT_MMIO;
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "4 virtio devices are too many");
+	assert_contains(captured, "has room for 3 devices, but 4 are asked for");
 	arch_answer = -EINVAL;
 	cfg.transport = TRANSPORT_PCI;
 	assert_int_equal(complete(), -EINVAL);
@@ -262,7 +267,7 @@ static void test_kernel_search(void **state)
 	assert_contains(captured, "none was found (./img, sub/img, img-");
 	assert_contains(captured, uts.release);
 	assert_contains(captured, "name one with -k FILE");
-	assert_contains(captured, "'lkvm selftest' needs no kernel");
+	assert_contains(captured, "('lkvm selftest' needs none)");
 	close(open(release, O_CREAT | O_WRONLY, 0600));
 	/* A directory is no kernel. */
 	assert_int_equal(mkdir("img", 0700), 0);
@@ -292,12 +297,12 @@ static void test_affinity(void **state)
 	assert_int_equal(complete(), 0);
 	set(&cfg.vcpu_affinity, "3-0");
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "--vcpu-affinity 3-0");
+	assert_contains(captured, "--vcpu-affinity 3-0: is not a list of CPUs");
 }
 
 static void test_print(void **state)
 {
-	static char text[2048];
+	static char text[4096];
 	FILE *out = fmemopen(text, sizeof(text), "w");
 	struct disk_config *d;
 	struct net_config *n;
@@ -308,25 +313,37 @@ static void test_print(void **state)
 	cfg.cpus = 2;
 	cfg.memory = 512 * MiB;
 	d = config_add_disk(&cfg);
-	d->path = xstrdup("x.img");
+	d->path = xstrdup("x,1.img");
 	d->readonly = d->direct = true;
 	n = config_add_net(&cfg);
 	n->mode = NET_TAP;
 	n->tapif = xstrdup("vm0");
 	n->has_guest_mac = true;
 	memcpy(n->guest_mac, "\x02\x15\x15\x15\x15\xab", 6);
+	cfg.fdt.kernel_format = FDT_KERNEL_IMAGE;
+	cfg.fdt.kaslr_random = true;
+	set(&cfg.fdt.dump_dtb, "not of the machine");
+	cfg.arm.irqchip = ARM_IRQCHIP_GICV3;
+	cfg.arm.nested = true;
+	cfg.arm.sve_max_vl = 256;
+	cfg.arm.has_counter_offset = true;
+	cfg.x86.irqchip = X86_IRQCHIP_SPLIT; /* not of this architecture */
 	assert_int_equal(complete(), 0);
 	config_print(&cfg, out);
 	fclose(out);
 	assert_string_equal(text,
-			    "name: vm\ncpus: 2\nvcpu-affinity: none\nmem: 512M\nhugetlbfs: none\n"
-			    "irqchip: default\nvirtio-transport: pci\ndev: /dev/kvm\n"
-			    "kernel: k\nkernel-format: auto\ninitrd: none\nparams: quiet\n"
-			    "cmdline: console=ttyT0 root=/dev/vda ro quiet\n"
-			    "firmware: none\nnodefaults: no\nno-reboot: no\n"
-			    "disk: x.img,ro,direct\n"
+			    "name: vm\ncpus: 2\nmem: 512M\nhugetlbfs: none\nvcpu-affinity: none\n"
+			    "virtio-transport: pci\ndev: /dev/kvm\nkernel: k\ninitrd: none\n"
+			    "params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
+			    "disk: x,,1.img,ro,direct\n"
 			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
-			    "rng: no\nconsole: serial\nof-this-architecture: yes\n");
+			    "rng: no\nconsole: serial\nkernel-format: image\n"
+			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
+			    "rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"
+			    "nested: yes\ne2h0: no\naarch32: no\npmu: no\nsve-max-vl: 256\n"
+			    "disable-mte: no\nno-pvtime: no\npsci: kernel\ncounter-offset: 0\n"
+			    "override-bad-firmware-cntfrq: default\n"
+			    "cmdline: console=ttyT0 root=/dev/vda ro quiet\n");
 }
 
 int main(void)

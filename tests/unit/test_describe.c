@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What --dump-boot writes without KVM is what a machine over this host's KVM starts from. */
+#include "../arch-config.h"
 #include "capture.h"
 #include "unit.h"
 
@@ -40,7 +41,7 @@ static void configure(struct vm_config *cfg, enum virtio_transport_kind transpor
 {
 	config_init(cfg);
 	cfg->kernel = in_dir("kernel");
-	cfg->kernel_format = KERNEL_FLAT;
+	set_flat_image(cfg);
 	cfg->cpus = cpus;
 	cfg->memory = 64 * MiB;
 	cfg->transport = transport;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* options.c and options-help.c with a table of their own; run-options.c with the real one. */
+/* util/options-parse.c and -help.c with rows of their own; run-options.c with the real ones. */
 #include "capture.h"
 
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 
-/* An architecture of our own, and no story behind `lkvm run`: nothing else is linked. */
+/* An architecture of our own: nothing else is linked. */
 static const char *const no_kernels[] = { NULL };
 const struct arch_platform arch_platform = {
 	.name = "test",
@@ -25,10 +25,9 @@ int arch_config_complete(struct vm_config *cfg)
 	return 0;
 }
 
-void arch_config_print(const struct vm_config *c, FILE *out) {}
-int cmd_run_main(const struct command *cmd, int argc, char **argv)
+bool arch_boots_linux(const struct vm_config *cfg)
 {
-	return EXIT_FAILURE;
+	return true;
 }
 
 struct target {
@@ -40,7 +39,7 @@ struct target {
 	unsigned int calls, bare_calls;
 };
 
-static int count_call(const struct option_spec *opt, const char *arg, void *opaque)
+static int count_call(const char *shown, const char *arg, void *opaque)
 {
 	struct target *t = opaque;
 
@@ -90,29 +89,63 @@ static const struct option_spec options[] = {
 	  .help = "call",
 	  .parse = count_call },
 	{ .type = OPT_CALL, .name = "bare", .help = "bare", .parse = count_call },
-	{ .type = OPT_FLAG, .name = "arm-only", .help = "arm", .archs = OPT_ARCH_ARM64 },
-	/* The same option on two architectures, with words of its own on each. */
+	{ .type = OPT_FLAG,
+	  .name = "secret",
+	  .help = "hidden",
+	  .flags = OPT_HIDDEN,
+	  MEMBER(other) },
+	OPT_END,
+};
+/* The same option on two architectures, with words of its own on each. */
+static const struct option_spec rows_elsewhere[] = {
+	{ .type = OPT_GROUP, .help = "Elsewhere" },
+	{ .type = OPT_FLAG, .name = "arm-only", .short_name = 'A', .help = "arm", MEMBER(other) },
 	{ .type = OPT_CHOICE,
 	  .name = "shape",
 	  .choices = shapes_elsewhere,
 	  .help = "s",
-	  .archs = OPT_ARCH_ARM64,
 	  MEMBER(choice) },
+	OPT_END,
+};
+static const struct option_spec rows_here[] = {
+	{ .type = OPT_GROUP, .help = "More" },
 	{ .type = OPT_CHOICE,
 	  .name = "shape",
 	  .choices = shapes_here,
 	  .help = "s",
-	  .archs = OPT_ARCH_X86,
 	  MEMBER(choice) },
-	{ .type = OPT_GROUP, .help = "Elsewhere", .archs = OPT_ARCH_ARM64 },
-	{ .type = OPT_FLAG, .name = "secret", .help = "hidden", .hidden = true, MEMBER(other) },
 	OPT_END,
 };
+/* The last array is taken in part, at another place, with another default. */
+static const struct option_spec partly[] = {
+	{ .type = OPT_GROUP, .help = "Left out" },
+	{ .type = OPT_FLAG, .name = "left-out", .help = "l" },
+	{ .type = OPT_GROUP, .help = "Taken" },
+	{ .type = OPT_U32,
+	  .name = "taken",
+	  .arg = "N",
+	  .help = "t",
+	  .def = "1",
+	  .flags = OPT_OWNER },
+	OPT_END,
+};
+static const struct option_default defaults[] = { { "taken", "2" }, { 0 } };
+static const struct option_source sources[] = {
+	{ .rows = options },
+	{ .rows = rows_elsewhere, .archs = OPT_ARCH_ARM64 | OPT_ARCH_RISCV },
+	{ .rows = rows_here, .archs = OPT_ARCH_X86 },
+	{ .rows = partly,
+	  .offset = offsetof(struct target, number),
+	  .only = OPT_OWNER,
+	  .defaults = defaults },
+	{ 0 },
+};
+static const struct option_set set = { .sources = sources, .here = &arch_platform.option_mask };
 static const struct command command = {
 	.name = "try",
 	.usage = "lkvm try [options]",
 	.description = "Tries.",
-	.options = options,
+	.options = &set,
 };
 
 static struct target t;
@@ -208,12 +241,12 @@ static void test_words(void **state)
 static void test_missing_argument(void **state)
 {
 	assert_int_equal(try("--string"), -EINVAL);
-	assert_contains(captured, "option '--string' needs an argument: TEXT");
+	assert_contains(captured, "--string: needs an argument: TEXT");
 	assert_int_equal(try("-s"), -EINVAL);
-	assert_contains(captured, "option '-s' needs an argument: TEXT");
+	assert_contains(captured, "-s: needs an argument: TEXT");
 	/* A known option is never swallowed as an argument ... */
 	assert_int_equal(try("--string --number 5"), -EINVAL);
-	assert_contains(captured, "'--string' needs an argument (TEXT) before '--number'");
+	assert_contains(captured, "--string: needs an argument (TEXT) before '--number'");
 	assert_contains(captured, "--string=--number");
 	assert_int_equal(try("-s -n 5"), -EINVAL);
 	assert_int_equal(try("-s --number=5"), -EINVAL);
@@ -234,22 +267,23 @@ static void test_bad_values(void **state)
 {
 	t.number = 77;
 	assert_int_equal(try("--number many"), -EINVAL);
-	assert_contains(captured, "'--number': 'many' is not a number");
+	assert_contains(captured, "--number many: is not a number");
 	assert_int_equal(try("--number 4294967296"), -EINVAL);
-	assert_contains(captured, "too large");
+	assert_contains(captured, "--number 4294967296: is too large; the maximum is 4294967295");
 	assert_int_equal(try("--number 1"), -EINVAL);
-	assert_contains(captured, "too small; the least is 2");
+	assert_contains(captured, "--number 1: is too small; the minimum is 2");
 	assert_int_equal(try("--size 1023K"), -EINVAL);
-	assert_contains(captured, "the least is 1M");
+	assert_contains(captured, "--size 1023K: is too small; the minimum is 1M");
 	assert_int_equal(try("--size 5Q"), -EINVAL);
-	assert_contains(captured, "'5Q' is not a size");
+	assert_contains(captured, "--size 5Q: is not a size");
 	assert_int_equal(try("--size 99999999999P"), -EINVAL);
 	assert_contains(captured, "too large");
 	assert_int_equal(try("--colour gren"), -EINVAL);
-	assert_contains(captured, "not one of red, green, blue; did you mean 'green'?");
+	assert_contains(captured,
+			"--colour gren: is not one of red, green, blue; did you mean 'green'?");
 	assert_int_equal(try("--colour="), -EINVAL);
 	assert_int_equal(try("--flag=on"), -EINVAL);
-	assert_contains(captured, "'--flag' takes no argument, but got 'on'");
+	assert_contains(captured, "--flag=on: --flag takes no argument");
 	assert_int_equal(t.number, 77);
 	capture_begin();
 	args[0] = (char *)"--call=bad";
@@ -276,7 +310,16 @@ static void test_unknown(void **state)
 	assert_int_equal(try("--shape square"), -EINVAL);
 	assert_contains(captured, "circle, oval");
 	assert_int_equal(try("--arm-only"), -EINVAL);
-	assert_contains(captured, "'--arm-only' does not exist on test");
+	assert_contains(captured,
+			"--arm-only is an option of arm64, riscv64; this lkvm is for x86-64");
+	assert_int_equal(try("-A"), -EINVAL);
+	assert_contains(captured, "-A is an option of arm64");
+	assert_int_equal(try("--no-arm-only"), -EINVAL);
+	assert_contains(captured, "--no-arm-only is an option of arm64");
+	assert_int_equal(try("--taken 7"), 0);
+	assert_int_equal(t.number, 7);
+	assert_int_equal(try("--left-out"), -EINVAL);
+	assert_contains(captured, "unknown option '--left-out'");
 	memset(word, '-', sizeof(word));
 	word[sizeof(word) - 1] = '\0';
 	args[0] = word;
@@ -308,6 +351,10 @@ static void test_help(void **state)
 	assert_lacks(text, "arm-only");
 	assert_lacks(text, "Elsewhere");
 	assert_lacks(text, "square");
+	assert_lacks(text, "Left out");
+	/* A heading that goes on is not printed again. */
+	assert_null(strstr(strstr(text, "More:") + 1, "More:"));
+	assert_contains(text, "\nTaken:\n      --taken N               t (default: 2)\n");
 	for (const char *p = text; *p; p = strchr(p, '\n') + 1)
 		assert_true(strcspn(p, "\n") <= 80);
 }
@@ -320,7 +367,7 @@ static void test_man(void **state)
 	assert_contains(text, "\n\\&.thing.\n");
 	assert_contains(text, "wrapped, \\e \\--twice.\nDefault: none.\n");
 	assert_contains(text, ".It Fl \\-colour Ar \"red|green|blue\"\n");
-	assert_contains(text, "Only on arm64.\n");
+	assert_contains(text, "Only on arm64, riscv64.\n");
 	assert_lacks(text, "secret");
 }
 
@@ -337,22 +384,28 @@ static void test_completion_words(void **state)
 	assert_lacks(text, "square");
 }
 
-/* From here: lkvm run's own table. */
-static struct vm_config cfg;
+/* From here: lkvm run's own rows. */
+static const struct command run_command = {
+	.name = "run",
+	.usage = "lkvm run [options] [kernel]",
+	.options = &run_set,
+};
+static struct run_options ro;
+#define cfg (ro.cfg)
 
 static int run(const char *line)
 {
 	static char copy[512];
 	int ret;
 
-	config_destroy(&cfg);
-	config_init(&cfg);
+	run_options_destroy(&ro);
+	run_options_init(&ro);
 	nr_args = 0;
 	snprintf(copy, sizeof(copy), "%s", line);
 	for (char *save = NULL, *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
 		args[nr_args++] = w;
 	capture_begin();
-	ret = run_options_parse(&cmd_run, nr_args, args, &cfg);
+	ret = run_options_parse(&run_command, nr_args, args, &ro);
 	capture_end();
 	if (ret < 0)
 		assert_one_line(captured);
@@ -384,10 +437,10 @@ static void test_run_kvmtool_words(void **state)
 	assert_string_equal(cfg.disks[1].path, "y,z");
 	assert_true(!cfg.disks[1].readonly && cfg.disks[1].direct);
 	assert_int_equal(cfg.console, CONSOLE_VIRTIO);
-	assert_int_equal(cfg.irqchip, IRQCHIP_SPLIT);
+	assert_int_equal(cfg.x86.irqchip, X86_IRQCHIP_SPLIT);
 	assert_int_equal(cfg.transport, TRANSPORT_MMIO);
-	assert_int_equal(cfg.kernel_format, KERNEL_PVH);
-	assert_true(cfg.rng && cfg.no_reboot && cfg.dry_run);
+	assert_int_equal(cfg.x86.kernel_format, X86_KERNEL_PVH);
+	assert_true(cfg.rng && cfg.no_reboot && ro.dry_run);
 	assert_string_equal(cfg.hugetlbfs, "/h");
 	assert_string_equal(cfg.kvm_path, "/d");
 	assert_string_equal(cfg.name, "web");
@@ -398,20 +451,20 @@ static void test_run_bare_kernel(void **state)
 	assert_int_equal(run("vmlinuz -c 2"), 0);
 	assert_string_equal(cfg.kernel, "vmlinuz");
 	assert_int_equal(run("-k a b"), -EINVAL);
-	assert_contains(captured, "'b' is one kernel too many");
+	assert_contains(captured, "'b': the kernel is 'a' already");
 	assert_int_equal(run("a b"), -EINVAL);
 	assert_contains(captured, "unexpected word 'b'");
 	assert_int_equal(run("a -- sh"), -EINVAL);
-	assert_contains(captured, "'sh' behind '--'");
+	assert_contains(captured, "'sh' after '--'");
 }
 
 static void test_run_disk_errors(void **state)
 {
 	assert_int_equal(run("-d x,or"), -EINVAL);
-	assert_contains(captured, "'--disk': unknown 'or'; did you mean 'ro'?");
+	assert_contains(captured, "-d: unknown 'or'; did you mean 'ro'?");
 	assert_int_equal(run("-d x,"), -EINVAL);
 	assert_int_equal(run("-d scsi:naa.600"), -EINVAL);
-	assert_contains(captured, "vhost-scsi");
+	assert_contains(captured, "-d scsi:naa.600: this build has no vhost-scsi");
 	assert_int_equal(run("-c 0"), -EINVAL);
 	assert_int_equal(run("-m 0"), -EINVAL);
 	assert_int_equal(run("--loglevel loud"), -EINVAL);
@@ -455,9 +508,9 @@ static void test_run_network(void **state)
 	assert_int_equal(run("-n none"), 0);
 	assert_int_equal(cfg.nr_nets, 0);
 	assert_int_equal(run("-n mode=user"), -EINVAL);
-	assert_contains(captured, "this build has no user-mode network yet");
+	assert_contains(captured, "-n mode=user: this build has no user-mode network yet");
 	assert_int_equal(run("-n mode=tap,host_mac=02:00:00:00:00:01"), 0);
-	assert_contains(captured, "host_mac has no effect");
+	assert_contains(captured, "-n host_mac=02:00:00:00:00:01: has no effect");
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		snprintf(line, sizeof(line), "-n mode=tap,%s", good[i]);
 		assert_int_equal(run(line), 0);
@@ -472,13 +525,13 @@ static void test_run_network(void **state)
 
 static void test_run_table(void **state)
 {
-	const char *text = printed(options_print_help, &cmd_run);
+	const char *text = printed(options_print_help, &run_command);
 
 	assert_contains(text, "--kernel FILE");
 	assert_contains(text, "--irqchip default|full|split");
 	for (const char *p = text; *p; p = strchr(p, '\n') + 1)
 		assert_true(strcspn(p, "\n") <= 80);
-	config_destroy(&cfg);
+	run_options_destroy(&ro);
 	clear(NULL);
 }
 

@@ -223,7 +223,7 @@ static void check_pool(enum virtio_transport_kind transport, const char *device)
 	fdt = build(&nothing);
 	assert_true(fdt_path_offset(fdt, "/reserved-memory") < 0);
 	assert_false(fdtw_has(fdt, device, "memory-region"));
-	rig->cfg.protected = true;
+	rig->cfg.arm.protected = true;
 	rig->vm.coco = arch_coco(&rig->cfg);
 	fdt = build(&nothing);
 	assert_dt_string(fdt, pool, "compatible", "restricted-dma-pool");

@@ -61,7 +61,7 @@ static const struct arm_pkvm_host fake = {
 
 static struct vm_config plain(void)
 {
-	return (struct vm_config){ .protected = true, .cpus = 2, .memory = 256 * MiB };
+	return (struct vm_config){ .arm.protected = true, .cpus = 2, .memory = 256 * MiB };
 }
 
 static void assert_refused(const struct vm_config *cfg, const char *why)
@@ -76,7 +76,7 @@ static void assert_refused(const struct vm_config *cfg, const char *why)
 	assert_one_line(captured);
 	/* Without it, all is as before. */
 	copy = *cfg;
-	copy.protected = false;
+	copy.arm.protected = false;
 	assert_int_equal(arm_pkvm_check(&copy), 0);
 }
 

@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* `lkvm help`: the commands, one command's options, and the same for the manual and completion. */
+/*
+ * The table of commands, and `lkvm help`, which shows it: the commands, one command's options, and
+ * the same for the manual and completion.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
+
+static const struct command cmd_help;
+
+/* In the order of `lkvm help`. */
+static const struct command *const commands[] = {
+	&cmd_run, &cmd_selftest, &cmd_host, &cmd_help, &cmd_version, NULL,
+};
 
 struct help_args {
 	bool man;
@@ -17,27 +27,28 @@ static const struct option_spec help_options[] = {
 	  .name = "man",
 	  .help = "the options as mdoc source",
 	  .offset = offsetof(struct help_args, man),
-	  .hidden = true },
+	  .flags = OPT_HIDDEN },
 	{ .type = OPT_FLAG,
 	  .name = "words",
 	  .help = "the options for shell completion",
 	  .offset = offsetof(struct help_args, words),
-	  .hidden = true },
+	  .flags = OPT_HIDDEN },
 	OPT_END,
 };
 
+static const struct option_source sources[] = { { .rows = help_options }, { 0 } };
+static const struct option_set help_set = { .sources = sources };
+
 const struct command *command_find(const char *name)
 {
-	const char *names[16];
+	const char *names[ARRAY_SIZE(commands)] = { NULL };
 	const char *near;
-	size_t n = 0;
 
-	for (; n < ARRAY_SIZE(names) - 1 && commands[n]; n++) {
-		if (!strcmp(commands[n]->name, name))
-			return commands[n];
-		names[n] = commands[n]->name;
+	for (size_t i = 0; commands[i]; i++) {
+		if (!strcmp(commands[i]->name, name))
+			return commands[i];
+		names[i] = commands[i]->name;
 	}
-	names[n] = NULL;
 	near = nearest_word(name, names);
 	if (near)
 		err("'%s' is not an lkvm command; did you mean '%s'?", name, near);
@@ -54,7 +65,7 @@ void commands_print_help(FILE *out)
 		     "The most commonly used lkvm commands are:\n");
 	for (const struct command *const *c = commands; *c; c++)
 		fprintf(out, "  %-10s %s\n", (*c)->name, (*c)->summary);
-	fprintf(out, "\n'lkvm help COMMAND' shows the options of a command, lkvm(1) tells all.\n");
+	fprintf(out, "\n'lkvm help COMMAND' shows the options of a command; see also lkvm(1).\n");
 }
 
 static int cmd_help_main(const struct command *cmd, int argc, char **argv)
@@ -89,11 +100,11 @@ static int cmd_help_main(const struct command *cmd, int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
-const struct command cmd_help = {
+static const struct command cmd_help = {
 	.name = "help",
 	.summary = "Show the commands, or the options of one",
 	.usage = "lkvm help [COMMAND]",
 	.description = "Lists the commands, or shows how one is used.",
-	.options = help_options,
+	.options = &help_set,
 	.run = cmd_help_main,
 };

@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What is printed from a command's option table: help, the manual page's list, completion words. */
-#include "lkvm/arch.h"
 #include "lkvm/options.h"
 
 #define HELP_WIDTH  80
 #define HELP_INDENT 30
-
-static bool is_end(const struct option_spec *o)
-{
-	return o->type == OPT_GROUP && !o->help;
-}
-
-static bool exists_here(const struct option_spec *o)
-{
-	return !o->archs || (o->archs & arch_platform.option_mask);
-}
 
 /* The argument as it is shown: the choices, or its name; NULL when there is none. */
 static const char *arg_text(const struct option_spec *o, char *buf, size_t len)
@@ -51,8 +40,11 @@ static void print_wrapped(FILE *out, const char *text, size_t indent, size_t col
 	fputc('\n', out);
 }
 
-static void print_option(const struct option_spec *o, FILE *out)
+static void print_option(const struct option_cursor *c, FILE *out)
 {
+	const struct option_spec *o = c->opt;
+	const char *repeat = o->flags & OPT_REPEATABLE ? "; may be repeated" : "";
+	const char *def = option_default(c);
 	char choices[128], text[512];
 	const char *arg = arg_text(o, choices, sizeof(choices));
 	int column = 0;
@@ -68,23 +60,36 @@ static void print_option(const struct option_spec *o, FILE *out)
 		column = 0;
 	}
 	fprintf(out, "%*s", HELP_INDENT - column, "");
-	snprintf(text, sizeof(text), "%s%s%s%s", o->help, o->def ? " (default: " : "",
-		 o->def ? o->def : "", o->def ? ")" : "");
+	snprintf(text, sizeof(text), "%s%s%s%s%s", o->help, repeat, def ? " (default: " : "",
+		 def ? def : "", def ? ")" : "");
 	print_wrapped(out, text, HELP_INDENT, HELP_INDENT);
+}
+
+/* Is there a heading to print above this row? Only rows that are shown make one. */
+static bool new_group(const struct option_cursor *c, const char **last)
+{
+	bool same = *last && c->group && !strcmp(*last, c->group);
+
+	if (same || !c->group)
+		return false;
+	*last = c->group;
+	return true;
 }
 
 void options_print_help(const struct command *cmd, FILE *out)
 {
+	const char *group = NULL;
+
 	fprintf(out, "usage: %s\n\n", cmd->usage);
 	if (cmd->description)
 		print_wrapped(out, cmd->description, 0, 0);
-	for (const struct option_spec *o = cmd->options; o && !is_end(o); o++) {
-		if (o->hidden || !exists_here(o))
+	for_each_option(c, cmd->options)
+	{
+		if ((c.opt->flags & OPT_HIDDEN) || !option_is_here(&c))
 			continue;
-		if (o->type == OPT_GROUP)
-			fprintf(out, "\n%s:\n", o->help);
-		else
-			print_option(o, out);
+		if (new_group(&c, &group))
+			fprintf(out, "\n%s:\n", c.group);
+		print_option(&c, out);
 	}
 	if (cmd->options)
 		fprintf(out, "\n      --help                  show this help\n");
@@ -105,56 +110,48 @@ static void print_roff(FILE *out, const char *text)
 	}
 }
 
-static void print_man_archs(u32 archs, FILE *out)
+static void print_man_option(const struct option_cursor *c, FILE *out)
 {
-	static const char *const names[] = { "x86", "arm64", "riscv", "loongarch" };
-	const char *sep = "";
+	const struct option_spec *o = c->opt;
+	const char *arg, *def = option_default(c);
+	char choices[128], archs[64];
 
-	fputs("Only on ", out);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (archs & BIT(i)) {
-			fprintf(out, "%s%s", sep, names[i]);
-			sep = ", ";
-		}
+	fputs(".It ", out);
+	if (o->short_name)
+		fprintf(out, "Fl %c , ", o->short_name);
+	fprintf(out, "Fl \\-%s", o->name);
+	arg = arg_text(o, choices, sizeof(choices));
+	if (arg)
+		fprintf(out, " Ar \"%s\"", arg);
+	fputc('\n', out);
+	/* Help is a phrase; the manual has sentences. */
+	print_roff(out, o->help);
+	fputs(o->flags & OPT_REPEATABLE ? "; may be repeated.\n" : ".\n", out);
+	if (def) {
+		fputs("Default: ", out);
+		print_roff(out, def);
+		fputs(".\n", out);
 	}
-	fputs(".\n", out);
+	if (c->source->archs)
+		fprintf(out, "Only on %s.\n",
+			option_arch_names(c->source->archs, archs, sizeof(archs)));
 }
 
 void options_print_man(const struct command *cmd, FILE *out)
 {
+	const char *group = NULL;
 	bool in_list = false;
 
-	for (const struct option_spec *o = cmd->options; o && !is_end(o); o++) {
-		char choices[128];
-		const char *arg;
-
-		if (o->hidden)
+	for_each_option(c, cmd->options)
+	{
+		if (c.opt->flags & OPT_HIDDEN)
 			continue;
-		if (o->type == OPT_GROUP) {
-			if (in_list)
-				fputs(".El\n", out);
-			fprintf(out, ".Ss %s\n.Bl -tag -width Ds\n", o->help);
+		if (new_group(&c, &group)) {
+			fprintf(out, "%s.Ss %s\n.Bl -tag -width Ds\n", in_list ? ".El\n" : "",
+				c.group);
 			in_list = true;
-			continue;
 		}
-		fputs(".It ", out);
-		if (o->short_name)
-			fprintf(out, "Fl %c , ", o->short_name);
-		fprintf(out, "Fl \\-%s", o->name);
-		arg = arg_text(o, choices, sizeof(choices));
-		if (arg)
-			fprintf(out, " Ar \"%s\"", arg);
-		fputc('\n', out);
-		/* Help is a phrase; the manual has sentences. */
-		print_roff(out, o->help);
-		fputs(".\n", out);
-		if (o->def) {
-			fputs("Default: ", out);
-			print_roff(out, o->def);
-			fputs(".\n", out);
-		}
-		if (o->archs)
-			print_man_archs(o->archs, out);
+		print_man_option(&c, out);
 	}
 	if (in_list)
 		fputs(".El\n", out);
@@ -162,15 +159,16 @@ void options_print_man(const struct command *cmd, FILE *out)
 
 void options_print_words(const struct command *cmd, FILE *out)
 {
-	for (const struct option_spec *o = cmd->options; o && !is_end(o); o++) {
+	for_each_option(c, cmd->options)
+	{
 		char choices[128];
-		const char *arg = arg_text(o, choices, sizeof(choices));
+		const char *arg = arg_text(c.opt, choices, sizeof(choices));
 
-		if (o->hidden || o->type == OPT_GROUP || !exists_here(o))
+		if ((c.opt->flags & OPT_HIDDEN) || !option_is_here(&c))
 			continue;
-		if (o->short_name)
-			fprintf(out, "-%c ", o->short_name);
-		fprintf(out, "--%s%s%s\n", o->name, arg ? "=" : "", arg ? arg : "");
+		if (c.opt->short_name)
+			fprintf(out, "-%c ", c.opt->short_name);
+		fprintf(out, "--%s%s%s\n", c.opt->name, arg ? "=" : "", arg ? arg : "");
 	}
 	fputs("--help\n", out);
 }

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* The options that fill a struct vm_config on every architecture, named as kvmtool names them. */
+#include "lkvm/arch.h"
+#include "lkvm/config.h"
+
+#define MEMBER(m) .offset = offsetof(struct vm_config, m)
+
+static const char *const console_kind_names[] = { "serial", "virtio", NULL };
+const char *const virtio_transport_names[] = { "pci", "mmio", NULL };
+
+/* clang-format off */
+const struct option_spec config_options[] = {
+	{ .type = OPT_GROUP, .help = "Machine" },
+	{ .type = OPT_STRING, .name = "name", .arg = "NAME", MEMBER(name),
+	  .help = "name of the virtual machine", .def = "guest-PID" },
+	{ .type = OPT_U32, .short_name = 'c', .name = "cpus", .arg = "N", MEMBER(cpus), .min = 1,
+	  .flags = OPT_SELFTEST,
+	  .help = "number of virtual CPUs", .def = "the host's online CPUs" },
+	{ .type = OPT_SIZE, .short_name = 'm', .name = "mem", .arg = "SIZE", MEMBER(memory), .min = MiB,
+	  .flags = OPT_SELFTEST,
+	  .help = "memory, with a suffix of B, K, M, G, T or P; a bare number counts MiB",
+	  .def = "64M for each CPU and 192M more, at most 80 % of the host's" },
+	{ .type = OPT_STRING, .name = "hugetlbfs", .arg = "PATH", MEMBER(hugetlbfs), .flags = OPT_PATH,
+	  .help = "take the memory from the hugetlbfs mounted at PATH" },
+	{ .type = OPT_STRING, .name = "vcpu-affinity", .arg = "CPUS", MEMBER(vcpu_affinity),
+	  .def = "wherever the host's scheduler puts them",
+	  .help = "the host's CPUs that may run the vcpus, as 0-3,8" },
+	{ .type = OPT_CHOICE, .name = "virtio-transport", MEMBER(transport),
+	  .choices = virtio_transport_names, .def = "pci",
+	  .help = "how virtio devices are attached" },
+	{ .type = OPT_STRING, .name = "dev", .arg = "PATH", MEMBER(kvm_path),
+	  .flags = OPT_PATH | OPT_SELFTEST,
+	  .help = "the KVM device", .def = "/dev/kvm" },
+
+	{ .type = OPT_GROUP, .help = "Guest" },
+	{ .type = OPT_STRING, .short_name = 'k', .name = "kernel", .arg = "FILE", MEMBER(kernel),
+	  .flags = OPT_PATH,
+	  .help = "kernel to boot; a bare word does the same",
+	  .def = "found here or in a kernel tree, else the running kernel's in /boot" },
+	{ .type = OPT_TYPED, .short_name = 'i', .name = "initrd", .arg = "FILE", .hooks = &initrd_hooks,
+	  .flags = OPT_PATH | OPT_REPEATABLE,
+	  .help = "initial RAM disk; several are joined in this order" },
+	{ .type = OPT_STRING, .short_name = 'p', .name = "params", .arg = "WORDS", MEMBER(params),
+	  .flags = OPT_SELFTEST,
+	  .help = "words for the kernel's command line" },
+	{ .type = OPT_STRING, .short_name = 'f', .name = "firmware", .arg = "FILE", MEMBER(firmware),
+	  .flags = OPT_PATH,
+	  .help = "start this firmware instead of a kernel" },
+	{ .type = OPT_FLAG, .name = "nodefaults", MEMBER(nodefaults),
+	  .help = "add nothing to the kernel's command line" },
+	{ .type = OPT_FLAG, .name = "no-reboot", MEMBER(no_reboot),
+	  .help = "end when the guest asks for a reboot" },
+	{ .type = OPT_STRING, .name = "dump-boot", .arg = "DIR", MEMBER(dump_boot),
+	  .flags = OPT_PATH | OPT_ONCE,
+	  .help = "write what would be placed in guest memory to DIR and end" },
+
+	{ .type = OPT_GROUP, .help = "Devices" },
+	{ .type = OPT_TYPED, .short_name = 'd', .name = "disk", .arg = "FILE[,ro][,direct]",
+	  .hooks = &disk_hooks, .flags = OPT_PATH | OPT_REPEATABLE,
+	  .help = "disk: a raw image or a block device; ro: read-only, direct: past the host's page "
+		  "cache; \",,\" stands for a comma in FILE" },
+	{ .type = OPT_TYPED, .short_name = 'n', .name = "network",
+	  .arg = "mode=tap|none[,tapif=NAME][,guest_mac=MAC]", .hooks = &network_hooks,
+	  .flags = OPT_REPEATABLE,
+	  .help = "network card on a tap interface of the host", .def = "none" },
+	{ .type = OPT_FLAG, .name = "rng", MEMBER(rng),
+	  .help = "give the guest random numbers from the host" },
+	{ .type = OPT_CHOICE, .name = "console", MEMBER(console), .choices = console_kind_names,
+	  .help = "device for the guest's console", .def = "serial" },
+	OPT_END
+};
+/* clang-format on */
+
+static const struct option_source sources[] = { CONFIG_OPTIONS(0, 0, NULL), { 0 } };
+
+const struct option_set config_set = { .sources = sources, .here = &arch_platform.option_mask };

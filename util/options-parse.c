@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Command lines to values: --name VALUE, --name=VALUE, -nVALUE, -n VALUE, several short flags in
+ * one word, --no-NAME for flags, and "--", which ends the options. A message begins with the option
+ * as the user wrote it.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "lkvm/log.h"
+#include "lkvm/options.h"
+#include "lkvm/util.h"
+
+struct parser {
+	const struct command *cmd;
+	int argc;
+	char **argv;
+	int next; /* index of the next unread word */
+	void *target;
+	char shown[64]; /* the option at hand as the user wrote it, for messages */
+};
+
+static bool is_called(const struct option_spec *o, const char *name, size_t len)
+{
+	return strlen(o->name) == len && !memcmp(o->name, name, len);
+}
+
+/* Does @name switch the flag off? --no-rng for "rng", --reboot for "no-reboot". */
+static bool is_negated(const struct option_spec *o, const char *name, size_t len)
+{
+	if (o->type != OPT_FLAG)
+		return false;
+	if (len > 3 && !memcmp(name, "no-", 3) && is_called(o, name + 3, len - 3))
+		return true;
+	return !strncmp(o->name, "no-", 3) && strlen(o->name) == len + 3 &&
+	       !memcmp(o->name + 3, name, len);
+}
+
+/* Architectures may each have an option of that name: ours goes before others'. */
+struct option_cursor options_find(const struct option_set *set, const char *name, size_t len,
+				  bool *negated)
+{
+	struct option_cursor elsewhere = { .set = set };
+
+	if (negated)
+		*negated = false;
+	for_each_option(c, set)
+	{
+		if (!is_called(c.opt, name, len))
+			continue;
+		if (option_is_here(&c))
+			return c;
+		elsewhere = c;
+	}
+	if (elsewhere.opt || !negated)
+		return elsewhere;
+	*negated = true;
+	for_each_option(c, set)
+	{
+		if (!is_negated(c.opt, name, len))
+			continue;
+		if (option_is_here(&c))
+			return c;
+		elsewhere = c;
+	}
+	return elsewhere;
+}
+
+static struct option_cursor find_short(const struct option_set *set, char name)
+{
+	struct option_cursor elsewhere = { .set = set };
+
+	for_each_option(c, set)
+	{
+		if (!c.opt->short_name || c.opt->short_name != name)
+			continue;
+		if (option_is_here(&c))
+			return c;
+		elsewhere = c;
+	}
+	return elsewhere;
+}
+
+const char *options_nearest(const struct option_set *set, const char *name)
+{
+	const char *words[128];
+	size_t n = 0;
+
+	for_each_option(c, set)
+	{
+		if (!(c.opt->flags & OPT_HIDDEN) && option_is_here(&c) && n < ARRAY_SIZE(words) - 2)
+			words[n++] = c.opt->name;
+	}
+	words[n++] = "help";
+	words[n] = NULL;
+	return nearest_word(name, words);
+}
+
+int options_elsewhere(const struct option_cursor *c, const char *shown)
+{
+	char theirs[64], ours[64];
+
+	err("%s is an option of %s; this lkvm is for %s", shown,
+	    option_arch_names(c->source->archs, theirs, sizeof(theirs)),
+	    option_arch_names(c->set->here ? *c->set->here : 0, ours, sizeof(ours)));
+	return -EINVAL;
+}
+
+static int unknown_option(const struct parser *p, const char *shown, const char *name)
+{
+	const char *near = options_nearest(p->cmd->options, name);
+
+	if (near)
+		err("unknown option '%s'; did you mean '--%s'?", shown, near);
+	else
+		err("unknown option '%s'; 'lkvm help %s' lists the options", shown, p->cmd->name);
+	return -EINVAL;
+}
+
+/*
+ * Is this word an option of the command rather than the argument that is looked for? Only what is
+ * certainly one: kernel parameters may begin with a dash.
+ */
+static bool looks_like_option(const struct parser *p, const char *word)
+{
+	bool negated;
+
+	if (word[0] != '-' || !word[1])
+		return false;
+	if (word[1] != '-')
+		return !word[2] && find_short(p->cmd->options, word[1]).opt;
+	word += 2;
+	if (!*word || options_find(p->cmd->options, word, strcspn(word, "="), NULL).opt)
+		return true;
+	return options_find(p->cmd->options, word, strlen(word), &negated).opt != NULL;
+}
+
+static int set_choice(const struct option_spec *o, const char *shown, const char *value,
+		      int *member)
+{
+	const char *near = nearest_word(value, o->choices);
+	char list[256] = "";
+
+	for (int i = 0; o->choices[i]; i++) {
+		size_t len = strlen(list);
+
+		if (!strcmp(value, o->choices[i])) {
+			*member = i;
+			return 0;
+		}
+		snprintf(list + len, sizeof(list) - len, "%s%s", i ? ", " : "", o->choices[i]);
+	}
+	if (near)
+		err("%s %s: is not one of %s; did you mean '%s'?", shown, value, list, near);
+	else
+		err("%s %s: is not one of %s", shown, value, list);
+	return -EINVAL;
+}
+
+static const char *number_text(const struct option_spec *o, u64 n, char *buf, size_t len)
+{
+	if (o->type == OPT_SIZE)
+		return format_size(n, buf, len);
+	snprintf(buf, len, "%llu", n);
+	return buf;
+}
+
+static int set_number(const struct option_spec *o, const char *shown, const char *value,
+		      void *member)
+{
+	u64 n = 0, max = o->max ? o->max : o->type == OPT_U32 ? UINT32_MAX : UINT64_MAX;
+	bool size = o->type == OPT_SIZE;
+	int ret = size ? parse_size(value, MiB, &n) : parse_u64(value, &n);
+	char limit[32];
+
+	if (ret == -EINVAL) {
+		err("%s %s: is not a %s", shown, value,
+		    size ? "size; write it like 512M or 4G (a bare number counts MiB)" : "number");
+		return -EINVAL;
+	}
+	if (ret || n > max) {
+		err("%s %s: is too large; the maximum is %s", shown, value,
+		    number_text(o, max, limit, sizeof(limit)));
+		return -EINVAL;
+	}
+	if (n < o->min) {
+		err("%s %s: is too small; the minimum is %s", shown, value,
+		    number_text(o, o->min, limit, sizeof(limit)));
+		return -EINVAL;
+	}
+	if (o->type == OPT_U32)
+		*(u32 *)member = (u32)n;
+	else
+		*(u64 *)member = n;
+	return 0;
+}
+
+int option_set(const struct option_cursor *c, const char *shown, const char *value, bool negated,
+	       void *target)
+{
+	char *filled = (char *)target + c->source->offset;
+	const struct option_spec *o = c->opt;
+	void *member = filled + o->offset;
+
+	assert(value || o->type == OPT_FLAG || o->type == OPT_CALL);
+	switch (o->type) {
+	case OPT_FLAG:
+		*(bool *)member = !negated;
+		return 0;
+	case OPT_STRING:
+		free(*(char **)member);
+		*(char **)member = xstrdup(value);
+		return 0;
+	case OPT_U32:
+	case OPT_U64:
+	case OPT_SIZE:
+		return set_number(o, shown, value, member);
+	case OPT_CHOICE:
+		return set_choice(o, shown, value, member);
+	case OPT_CALL:
+		return o->parse(shown, value, filled);
+	case OPT_TYPED:
+		return o->hooks->parse(shown, value, filled);
+	case OPT_GROUP:
+		break;
+	}
+	return -EINVAL;
+}
+
+/* @value: what is attached to the option, or NULL. */
+static int apply(struct parser *p, const struct option_cursor *c, const char *value, bool negated)
+{
+	const char *arg = c->opt->arg ? c->opt->arg : "one of its choices";
+
+	if (!option_is_here(c))
+		return options_elsewhere(c, p->shown);
+	if (!option_takes_argument(c->opt)) {
+		if (value) {
+			err("%s=%s: %s takes no argument", p->shown, value, p->shown);
+			return -EINVAL;
+		}
+		return option_set(c, p->shown, NULL, negated, p->target);
+	}
+	if (!value && p->next == p->argc) {
+		err("%s: needs an argument: %s", p->shown, arg);
+		return -EINVAL;
+	}
+	if (!value && looks_like_option(p, p->argv[p->next])) {
+		err("%s: needs an argument (%s) before '%s'; if that is the argument, write "
+		    "--%s=%s",
+		    p->shown, arg, p->argv[p->next], c->opt->name, p->argv[p->next]);
+		return -EINVAL;
+	}
+	if (!value)
+		value = p->argv[p->next++];
+	return option_set(c, p->shown, value, false, p->target);
+}
+
+static int parse_long(struct parser *p, const char *word)
+{
+	const char *name = word + 2;
+	size_t len = strcspn(name, "=");
+	const char *value = name[len] ? name + len + 1 : NULL;
+	bool negated;
+	struct option_cursor c = options_find(p->cmd->options, name, len, &negated);
+
+	snprintf(p->shown, sizeof(p->shown), "--%.*s", (int)MIN(len, (size_t)40), name);
+	if (!c.opt)
+		return unknown_option(p, p->shown, p->shown + 2);
+	return apply(p, &c, value, negated);
+}
+
+static int parse_short(struct parser *p, const char *word)
+{
+	for (const char *s = word + 1; *s;) {
+		struct option_cursor c = find_short(p->cmd->options, *s);
+		const char *value = NULL;
+		int ret;
+
+		if (!c.opt) {
+			/* -mem instead of --mem: the whole word names the option best. */
+			snprintf(p->shown, sizeof(p->shown), "%.40s", word);
+			return unknown_option(p, p->shown, p->shown + 1);
+		}
+		snprintf(p->shown, sizeof(p->shown), "-%c", *s);
+		s++;
+		if (option_takes_argument(c.opt) && *s) {
+			value = s;
+			s += strlen(s);
+		}
+		ret = apply(p, &c, value, false);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int options_parse(const struct command *cmd, int argc, char **argv, void *target, int *nr_words,
+		  int *rest)
+{
+	struct parser p = { .cmd = cmd, .argc = argc, .argv = argv, .target = target };
+	int ret;
+
+	*nr_words = 0;
+	*rest = argc;
+	while (p.next < argc) {
+		char *word = argv[p.next++];
+
+		if (!strcmp(word, "--")) {
+			*rest = p.next;
+			break;
+		}
+		if (word[0] != '-' || !word[1]) {
+			argv[(*nr_words)++] = word;
+			continue;
+		}
+		if (!strcmp(word, "--help") ||
+		    (!strcmp(word, "-h") && !find_short(cmd->options, 'h').opt)) {
+			options_print_help(cmd, stdout);
+			return 1;
+		}
+		ret = word[1] == '-' ? parse_long(&p, word) : parse_short(&p, word);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The options of x86-64 machines; plain data that every binary has. */
+#include "lkvm/config.h"
+
+#define MEMBER(m) .offset = offsetof(struct vm_config, x86.m)
+
+static const char *const irqchip_names[] = { "default", "full", "split", NULL };
+static const char *const kernel_format_names[] = {
+	"auto", "elf", "flat", "bzimage", "pvh", "multiboot", NULL,
+};
+
+/* clang-format off */
+const struct option_spec x86_options[] = {
+	{ .type = OPT_GROUP, .help = "x86-64" },
+	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names,
+	  .flags = OPT_SELFTEST, .def = "full for as many CPUs as it reaches, else split",
+	  .help = "interrupt controllers: all in KVM, or the local APICs only" },
+	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(kernel_format),
+	  .flags = OPT_SELFTEST, .choices = kernel_format_names, .def = "auto",
+	  .help = "how the kernel is loaded and entered" },
+	OPT_END
+};
+/* clang-format on */
