@@ -180,7 +180,7 @@ layers: all ## check that calls go down and that no two files need each other (A
 	python3 scripts/layers.py --nm $(NM) $(O)/obj $(GUEST_OBJ)
 
 tidy = clang-tidy --quiet {} -- -std=gnu17 -D_GNU_SOURCE $(ALL_CPPFLAGS)
-lint: $(O)/lkvm.1 ## check style and look for bugs: clang-format, clang-tidy, cppcheck, shellcheck, mandoc
+lint: $(O)/lkvm.1 layers ## check layers and style, look for bugs: clang-format, clang-tidy, cppcheck, shellcheck, mandoc
 	@# Every version of clang-format lays out a few things its own way; the tree has the way of 14, Debian 12's.
 	@case "$$(clang-format --version)" in \
 	*version\ 14.*) echo clang-format; clang-format --dry-run -Werror $(LINT_C) ;; \

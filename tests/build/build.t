@@ -160,6 +160,7 @@ arm64_libs() {
 arm64() {
 	[ -z "$(cross_missing)" ] || return 0
 	try 'arm64: GCC builds a dynamic binary and the unit tests without a warning' cross O="${O:-build}/arm64" all unit
+	try 'arm64: calls go down, and no two files need each other' cross O="${O:-build}/arm64" layers
 	if command -v qemu-aarch64 >/dev/null; then
 		try 'arm64: the unit tests pass under qemu-user' cross_unit_tests
 	else
