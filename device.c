@@ -23,6 +23,54 @@ int device_add(struct vm *vm, struct device *dev)
 	return 0;
 }
 
+void vm_reset_devices(struct vm *vm)
+{
+	for (struct device *dev = vm->devices; dev; dev = dev->next)
+		if (dev->ops->reset)
+			dev->ops->reset(dev);
+}
+
+/* Backwards, so that the end of a device that another hangs on is the last. */
+static void quiesce_from(struct device *dev)
+{
+	if (!dev)
+		return;
+	quiesce_from(dev->next);
+	if (dev->ops->quiesce)
+		dev->ops->quiesce(dev);
+}
+
+void vm_quiesce_devices(struct vm *vm)
+{
+	quiesce_from(vm->devices);
+}
+
+void vm_resume_devices(struct vm *vm)
+{
+	for (struct device *dev = vm->devices; dev; dev = dev->next)
+		if (dev->ops->resume)
+			dev->ops->resume(dev);
+}
+
+/* Backwards: a device goes before what it hangs on. */
+void vm_destroy_devices(struct vm *vm)
+{
+	struct device *reversed = NULL, *dev, *next;
+
+	for (dev = vm->devices; dev; dev = next) {
+		next = dev->next;
+		dev->next = reversed;
+		reversed = dev;
+	}
+	for (dev = reversed; dev; dev = next) {
+		next = dev->next;
+		if (dev->ops->destroy)
+			dev->ops->destroy(dev);
+	}
+	vm->devices = NULL;
+	vm->devices_tail = &vm->devices;
+}
+
 static int claim(struct device *dev, bool pio, u64 base, u64 size, const struct bus_ops *ops,
 		 void *opaque)
 {

@@ -183,6 +183,7 @@ int machine_restart(struct machine *m)
 {
 	int ret;
 
+	vm_pause(&m->vm);
 	vm_reset_devices(&m->vm);
 	memory_discard_all(&m->vm.mem);
 	ret = load(m);
@@ -208,6 +209,11 @@ static int rebuild(struct machine *m)
 	return ret;
 }
 
+static bool reboots(const struct vm *vm)
+{
+	return vm->stop == VM_STOP_RESET && !vm->cfg->no_reboot;
+}
+
 /*
  * Only here the main loop serves signals and the terminal. Outside, a signal acts in its default
  * way and does not wait: for a slow disk while the machine ends, for an image that is read again.
@@ -225,7 +231,10 @@ static void serve(struct machine *m)
 	if (m->open.console)
 		term_stop(m->open.console, vm->stop == VM_STOP_QUIT ? 'x' : 0);
 	machine_block_signals(m, false);
-	vm_pause(vm);
+	if (reboots(vm))
+		vm_pause(vm);
+	else
+		vm_park(vm);
 }
 
 /* The end */
@@ -296,7 +305,7 @@ int machine_run(struct machine *m, int *signal)
 	*signal = 0;
 	for (;;) {
 		serve(m);
-		if (vm->stop != VM_STOP_RESET || vm->cfg->no_reboot)
+		if (!reboots(vm))
 			break;
 		info("the guest reboots");
 		if (vm->coco && !vm->coco->may_reset ? rebuild(m) : machine_restart(m))

@@ -75,7 +75,7 @@ void vm_resume(struct vm *vm)
 	pthread_mutex_unlock(&vm->lock);
 }
 
-void vm_pause(struct vm *vm)
+void vm_park(struct vm *vm)
 {
 	u32 started = 0;
 
@@ -87,6 +87,11 @@ void vm_pause(struct vm *vm)
 	while (vm->nr_parked < started)
 		pthread_cond_wait(&vm->parked, &vm->lock);
 	pthread_mutex_unlock(&vm->lock);
+}
+
+void vm_pause(struct vm *vm)
+{
+	vm_park(vm);
 	if (!vm->quiesced)
 		vm_quiesce_devices(vm);
 	vm->quiesced = true;

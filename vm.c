@@ -118,17 +118,22 @@ static struct vcpu *current_vcpu(const struct vm *vm)
 int vm_remove_memory(struct vm *vm, u64 gpa)
 {
 	struct vcpu *self = current_vcpu(vm);
+	bool paused;
 	int ret;
 
 	/* Two vcpus that do this at once must not wait for each other, nor one for itself. */
 	if (self)
 		memory_read_end(&self->reader);
 	pthread_mutex_lock(&vm->removal_lock);
-	vm_quiesce_devices(vm);
+	/* Of a paused VM, whose vcpus are parked, the main thread alone asks this. */
+	paused = vm->quiesced;
+	if (!paused)
+		vm_quiesce_devices(vm);
 	ret = memory_remove(&vm->mem, gpa);
 	if (!ret)
 		memory_reclaim(&vm->mem);
-	vm_resume_devices(vm);
+	if (!paused)
+		vm_resume_devices(vm);
 	pthread_mutex_unlock(&vm->removal_lock);
 	if (self)
 		memory_read_begin(&self->reader);
@@ -147,25 +152,6 @@ int vm_sketch_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 		err("memory: %s at 0x%llx: %s", format_size(size, text, sizeof(text)), gpa,
 		    strerror(-ret));
 	return ret;
-}
-
-/* Backwards: a device goes before what it hangs on. */
-void vm_destroy_devices(struct vm *vm)
-{
-	struct device *reversed = NULL, *dev, *next;
-
-	for (dev = vm->devices; dev; dev = next) {
-		next = dev->next;
-		dev->next = reversed;
-		reversed = dev;
-	}
-	for (dev = reversed; dev; dev = next) {
-		next = dev->next;
-		if (dev->ops->destroy)
-			dev->ops->destroy(dev);
-	}
-	vm->devices = NULL;
-	vm->devices_tail = &vm->devices;
 }
 
 void vm_destroy_vcpus(struct vm *vm)
@@ -229,35 +215,6 @@ void vm_stop_vcpus(struct vm *vm)
 		pthread_join(vm->vcpus[i]->thread, NULL);
 		vm->vcpus[i]->has_thread = false;
 	}
-}
-
-void vm_reset_devices(struct vm *vm)
-{
-	for (struct device *dev = vm->devices; dev; dev = dev->next)
-		if (dev->ops->reset)
-			dev->ops->reset(dev);
-}
-
-/* Backwards, so that the end of a device that another hangs on is the last. */
-static void quiesce_from(struct device *dev)
-{
-	if (!dev)
-		return;
-	quiesce_from(dev->next);
-	if (dev->ops->quiesce)
-		dev->ops->quiesce(dev);
-}
-
-void vm_quiesce_devices(struct vm *vm)
-{
-	quiesce_from(vm->devices);
-}
-
-void vm_resume_devices(struct vm *vm)
-{
-	for (struct device *dev = vm->devices; dev; dev = dev->next)
-		if (dev->ops->resume)
-			dev->ops->resume(dev);
 }
 
 int vm_ioeventfd(struct vm *vm, bool pio, u64 addr, u32 len, const u64 *datamatch, int fd,

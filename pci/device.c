@@ -167,7 +167,7 @@ int pci_device_add(struct pci_host *host, struct pci_device *pci)
 		pci->host = NULL;
 		goto out;
 	}
-	ret = pci->msix ? msix_add(pci->msix) : 0;
+	ret = pci->plugged ? pci->plugged(pci) : 0;
 	if (ret) {
 		host->nr_plugged--;
 		pci->host = NULL;

@@ -18,6 +18,37 @@
 #define ENTRY_SIZE   PCI_MSIX_ENTRY_SIZE
 #define CONTROL_BITS (PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL)
 
+static void free_routes(struct msix *msix)
+{
+	for (u32 v = 0; v < msix->nr; v++) {
+		msi_route_free(msix->routes[v]);
+		msix->routes[v] = NULL;
+	}
+	msix->added = false;
+}
+
+/* A GSI and an eventfd for each vector, before the guest starts. */
+static int take_routes(struct pci_device *pci)
+{
+	struct irqs *irqs = &pci->host->dev.vm->irqs;
+	struct msix *msix = pci->msix;
+	int ret = 0;
+
+	for (u32 v = 0; v < msix->nr && !ret; v++)
+		ret = msi_route_alloc(irqs, pci->devfn, &msix->routes[v]);
+	msix->added = !ret;
+	if (!ret)
+		return 0;
+	free_routes(msix);
+	if (ret == -ENOSPC)
+		err("%s: its %u message interrupts do not fit: this host's KVM has room for %u in "
+		    "one machine (KVM_CAP_IRQ_ROUTING); give it fewer devices or queues",
+		    pci->dev.name, msix->nr, irq_room_for_routes(irqs));
+	else
+		err("%s: cannot make its message interrupts: %s", pci->dev.name, strerror(-ret));
+	return ret;
+}
+
 void msix_init(struct msix *msix, struct pci_device *pci, u16 nr, u8 bar, u32 table_offset,
 	       u32 pba_offset)
 {
@@ -28,6 +59,7 @@ void msix_init(struct msix *msix, struct pci_device *pci, u16 nr, u8 bar, u32 ta
 	memset(msix, 0, sizeof(*msix));
 	msix->pci = pci;
 	pci->msix = msix;
+	pci->plugged = take_routes;
 	msix->nr = nr;
 	msix->table = xcalloc(nr, ENTRY_SIZE);
 	msix->pending = xcalloc(1, msix_pba_size(msix));
@@ -40,36 +72,6 @@ void msix_init(struct msix *msix, struct pci_device *pci, u16 nr, u8 bar, u32 ta
 	put_le(cap + PCI_MSIX_PBA, 4, pba_offset | bar);
 	put_le(pci->wmask + msix->cap + PCI_MSIX_FLAGS, 2, CONTROL_BITS);
 	msix_reset(msix);
-}
-
-static void free_routes(struct msix *msix)
-{
-	for (u32 v = 0; v < msix->nr; v++) {
-		msi_route_free(msix->routes[v]);
-		msix->routes[v] = NULL;
-	}
-	msix->added = false;
-}
-
-int msix_add(struct msix *msix)
-{
-	struct irqs *irqs = &msix->pci->host->dev.vm->irqs;
-	int ret = 0;
-
-	for (u32 v = 0; v < msix->nr && !ret; v++)
-		ret = msi_route_alloc(irqs, msix->pci->devfn, &msix->routes[v]);
-	msix->added = !ret;
-	if (!ret)
-		return 0;
-	free_routes(msix);
-	if (ret == -ENOSPC)
-		err("%s: its %u message interrupts do not fit: this host's KVM has room for %u in "
-		    "one machine (KVM_CAP_IRQ_ROUTING); give it fewer devices or queues",
-		    msix->pci->dev.name, msix->nr, irq_room_for_routes(irqs));
-	else
-		err("%s: cannot make its message interrupts: %s", msix->pci->dev.name,
-		    strerror(-ret));
-	return ret;
 }
 
 void msix_fini(struct msix *msix)

@@ -3,6 +3,7 @@
  * Options from a file, as options_save writes them and as people do: a name and a value on each
  * line. Every message begins with the file's name and the line's number.
  */
+#include <assert.h>
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -214,4 +215,23 @@ int options_load(const struct option_set *set, const char *shown, const char *pa
 	}
 	free(text);
 	return ret;
+}
+
+void options_copy(const struct option_set *set, const void *from, void *to)
+{
+	for_each_option(c, set)
+	{
+		char *text;
+
+		if (!option_is_here(&c))
+			continue;
+		for (u32 i = 0; (text = option_text(&c, from, i)); i++) {
+			/* It was taken before. */
+			int ret = option_set(&c, c.opt->name, text, false, to);
+
+			assert(!ret);
+			(void)ret;
+			free(text);
+		}
+	}
 }

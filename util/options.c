@@ -5,7 +5,6 @@
  */
 #include "lkvm/options.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "lkvm/log.h"
@@ -259,25 +258,6 @@ void options_save(const struct option_set *set, const void *target, FILE *out)
 				print_value(text, out);
 				fputc('\n', out);
 			}
-			free(text);
-		}
-	}
-}
-
-void options_copy(const struct option_set *set, const void *from, void *to)
-{
-	for_each_option(c, set)
-	{
-		char *text;
-
-		if (!option_is_here(&c))
-			continue;
-		for (u32 i = 0; (text = option_text(&c, from, i)); i++) {
-			/* It was taken before. */
-			int ret = option_set(&c, c.opt->name, text, false, to);
-
-			assert(!ret);
-			(void)ret;
 			free(text);
 		}
 	}

@@ -89,6 +89,8 @@ struct pci_device {
 	u32 last_cap; /* the link to fill in */
 	struct pci_bar bars[PCI_NR_BARS];
 	struct msix *msix; /* NULL: it has none */
+	/* Takes what it needs of the host once it has a slot; prints. NULL: nothing. */
+	int (*plugged)(struct pci_device *pci);
 	atomic_bool bus_master;
 	u8 intx_pin; /* 1: INTA; 0: none. Does not change once it is plugged */
 	/* Under host->intx_lock. */
@@ -191,8 +193,6 @@ struct msix {
 /* Both parts are in BAR @bar, 8-byte aligned. Before pci_device_add. */
 void msix_init(struct msix *msix, struct pci_device *pci, u16 nr, u8 bar, u32 table_offset,
 	       u32 pba_offset);
-/* For pci_device_add: a GSI and an eventfd for each vector. Prints. */
-int msix_add(struct msix *msix) __must_check;
 void msix_fini(struct msix *msix);
 /* Back to power-on: disabled, every vector masked. The vectors keep their fds. */
 void msix_reset(struct msix *msix);

@@ -113,7 +113,8 @@ int vm_sketch_ram(struct vm *vm, u64 gpa, u64 size, const char *name) __must_che
  */
 int vm_remove_memory(struct vm *vm, u64 gpa) __must_check;
 
-/* Only a part (vcpu threads must have ended); vm_destroy does what is left of them. */
+/* Only a part (vcpu threads must have ended); vm_destroy does what is left of them. The devices:
+ * device.c. */
 void vm_destroy_devices(struct vm *vm);
 void vm_destroy_vcpus(struct vm *vm);
 
@@ -126,6 +127,8 @@ void vm_destroy_vcpus(struct vm *vm);
 int vm_start_vcpus(struct vm *vm) __must_check;
 void vm_resume(struct vm *vm);
 void vm_pause(struct vm *vm);
+/* Only park the vcpus: for an end, which need not wait for quiet devices. */
+void vm_park(struct vm *vm);
 void vm_stop_vcpus(struct vm *vm);
 /* For vcpu threads: wait here while the VM does not run. False: the thread shall end. */
 bool vm_vcpu_gate(struct vm *vm);
@@ -138,7 +141,7 @@ bool vm_vcpu_gate(struct vm *vm);
 void vm_request_stop(struct vm *vm, enum vm_stop stop, int status, s32 vcpu);
 void vm_clear_stop(struct vm *vm);
 
-/* Reset all devices in order (vcpus must be parked). */
+/* device.c: reset all devices in order (vcpus must be parked). */
 void vm_reset_devices(struct vm *vm);
 /*
  * Nothing of any device touches guest memory or raises interrupts from here to there (see
@@ -165,11 +168,6 @@ int vm_load(struct vm *vm, struct state_reader *in) __must_check;
  */
 const char *vm_state_differs(struct vm *vm, struct state_reader a, struct state_reader b,
 			     const char **object);
-
-/* No device touches guest memory from the one to the other (device.h). Quiesced backwards: a device
- * before what it hangs on. */
-void vm_quiesce_devices(struct vm *vm);
-void vm_resume_devices(struct vm *vm);
 
 /*
  * Let a guest write of @len bytes (0: any length) at @addr signal @fd without leaving the kernel;
