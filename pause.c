@@ -14,12 +14,13 @@
  * Time does not stop: counters, timers in KVM and the clocks of devices go on as in a machine whose
  * CPUs stood still. What expired meanwhile comes after the pause, since no interrupt reaches memory
  * but through a vcpu. A device's own timer on the main loop is held, as it would raise interrupts.
- * A guest with a paravirtual clock is told of the pause, lest its watchdogs bite (x86/clock.c).
+ * A guest with a paravirtual clock is told of the pause, lest its watchdogs bite (arch_vcpu_resumed).
  *
  * The main thread alone pauses and resumes, from its loop or around it. Whoever wants the VM to
  * leave the loop asks for it with vm_request_stop: from any thread, since a request only closes the
  * gate and stops the loop.
  */
+#include "lkvm/arch.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
@@ -63,8 +64,11 @@ void vm_resume(struct vm *vm)
 {
 	if (stop_pending(vm))
 		return;
-	if (vm->quiesced)
+	if (vm->quiesced) {
 		vm_resume_devices(vm);
+		for (u32 i = 0; i < vm->nr_vcpus; i++)
+			arch_vcpu_resumed(vm->vcpus[i]);
+	}
 	vm->quiesced = false;
 	pthread_mutex_lock(&vm->lock);
 	/* A request that came in meanwhile keeps the VM stopped. */

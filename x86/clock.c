@@ -2,10 +2,11 @@
 /*
  * The paravirtual clock of the VM (Linux Documentation/virt/kvm/x86/msr.rst,
  * MSR_KVM_SYSTEM_TIME_NEW; api.rst, 4.29 KVM_GET_CLOCK, 4.78 KVM_KVMCLOCK_CTRL): a device without
- * registers, which remembers the time and tells the guest that it was paused.
+ * registers, which remembers the time; and how the guest is told that it was paused.
  */
 #include <stdlib.h>
 
+#include "lkvm/arch.h"
 #include "lkvm/device.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
@@ -26,16 +27,12 @@ static int clock_realize(struct device *dev, struct vm *vm)
 }
 
 /* Its watchdogs forgive the time that it stood still. -EINVAL: this guest has another clock. */
-static void clock_resume(struct device *dev)
+void arch_vcpu_resumed(struct vcpu *vcpu)
 {
-	struct vm *vm = dev->vm;
+	int ret = xioctl_val(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
 
-	for (u32 i = 0; i < vm->nr_vcpus; i++) {
-		int ret = xioctl_val(vm->vcpus[i]->fd, KVM_KVMCLOCK_CTRL, 0);
-
-		if (ret < 0 && ret != -EINVAL)
-			debug("vcpu %u: KVM_KVMCLOCK_CTRL: %s", i, strerror(-ret));
-	}
+	if (ret < 0 && ret != -EINVAL)
+		debug("vcpu %u: KVM_KVMCLOCK_CTRL: %s", vcpu->id, strerror(-ret));
 }
 
 static int clock_save(void *obj)
@@ -81,7 +78,6 @@ static const struct device_state clock_state = {
 
 static const struct device_ops clock_ops = {
 	.realize = clock_realize,
-	.resume = clock_resume,
 	.state = &clock_state,
 	.destroy = clock_destroy,
 };

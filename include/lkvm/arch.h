@@ -109,6 +109,9 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 /* Registers to the state that the loaded guest starts in (secondary vcpus: waiting). The thread is
  * parked. Prints. */
 int arch_vcpu_reset(struct vcpu *vcpu) __must_check;
+/* The guest stood still, with this vcpu parked, and is about to go on: where its clock can be told,
+ * tell it. */
+void arch_vcpu_resumed(struct vcpu *vcpu);
 /*
  * An exit reason that is not port I/O, MMIO or one of the common ones. 0: handled, run on;
  * -ENOTSUP: not known here. Ends the VM by vm_request_stop.
