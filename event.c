@@ -109,13 +109,39 @@ static void set_runner(struct event_loop *loop, pthread_t thread)
 	pthread_mutex_unlock(&loop->lock);
 }
 
+/* Nobody is the runner from now on. */
 static void leave(struct event_loop *loop)
 {
 	pthread_mutex_lock(&loop->lock);
 	loop->has_runner = false;
-	loop->nr_current = 0;
 	pthread_cond_broadcast(&loop->idle);
 	pthread_mutex_unlock(&loop->lock);
+}
+
+static bool is_runner(struct event_loop *loop)
+{
+	bool is;
+
+	pthread_mutex_lock(&loop->lock);
+	is = loop->has_runner && pthread_equal(loop->runner, pthread_self());
+	pthread_mutex_unlock(&loop->lock);
+	return is;
+}
+
+bool event_loop_step_aside(struct event_loop *loop)
+{
+	bool aside = is_runner(loop);
+
+	/* The batch that is being dispatched stays: events of it may be deleted meanwhile. */
+	if (aside)
+		leave(loop);
+	return aside;
+}
+
+void event_loop_step_back(struct event_loop *loop, bool aside)
+{
+	if (aside)
+		enter(loop);
 }
 
 static void dispatch(struct event_loop *loop, const struct epoll_event *batch, unsigned int n)
@@ -134,6 +160,9 @@ static void dispatch(struct event_loop *loop, const struct epoll_event *batch, u
 		if (ev)
 			ev->fn(ev->opaque, batch[i].events);
 	}
+	pthread_mutex_lock(&loop->lock);
+	loop->nr_current = 0;
+	pthread_mutex_unlock(&loop->lock);
 }
 
 static void run(struct event_loop *loop)
@@ -296,16 +325,6 @@ static void run_sync_call(void *opaque)
 	call->done = true;
 	pthread_cond_broadcast(&loop->idle);
 	pthread_mutex_unlock(&loop->lock);
-}
-
-static bool is_runner(struct event_loop *loop)
-{
-	bool is;
-
-	pthread_mutex_lock(&loop->lock);
-	is = loop->has_runner && pthread_equal(loop->runner, pthread_self());
-	pthread_mutex_unlock(&loop->lock);
-	return is;
 }
 
 void event_call_sync(struct event_loop *loop, void (*fn)(void *opaque), void *opaque)

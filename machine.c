@@ -209,6 +209,18 @@ static int rebuild(struct machine *m)
 	return ret;
 }
 
+/* A pause in the loop: while it waits, a signal acts as it does outside. */
+static void on_wait(struct vm *vm, bool begin)
+{
+	struct machine *m = container_of(vm, struct machine, vm);
+
+	if (begin && m->open.console)
+		term_stop(m->open.console, 0);
+	machine_block_signals(m, !begin);
+	if (!begin && m->open.console)
+		term_start(m->open.console);
+}
+
 static bool reboots(const struct vm *vm)
 {
 	return vm->stop == VM_STOP_RESET && !vm->cfg->no_reboot;
@@ -222,6 +234,7 @@ static void serve(struct machine *m)
 {
 	struct vm *vm = &m->vm;
 
+	vm->waits = on_wait;
 	machine_block_signals(m, true);
 	if (m->open.console)
 		term_start(m->open.console);

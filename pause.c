@@ -14,7 +14,8 @@
  * Time does not stop: counters, timers in KVM and the clocks of devices go on as in a machine whose
  * CPUs stood still. What expired meanwhile comes after the pause, since no interrupt reaches memory
  * but through a vcpu. A device's own timer on the main loop is held, as it would raise interrupts.
- * A guest with a paravirtual clock is told of the pause, lest its watchdogs bite (arch_vcpu_resumed).
+ * A guest with a paravirtual clock is told of the pause, lest its watchdogs bite
+ * (arch_vcpu_resumed).
  *
  * The main thread alone pauses and resumes, from its loop or around it. Whoever wants the VM to
  * leave the loop asks for it with vm_request_stop: from any thread, since a request only closes the
@@ -93,12 +94,29 @@ void vm_park(struct vm *vm)
 	pthread_mutex_unlock(&vm->lock);
 }
 
+/*
+ * In a handler of its loop the main thread steps aside: a vcpu may be in the middle of a register
+ * access that needs the loop. What is under way with the host may take long; whoever composed the
+ * VM lets signals act meanwhile.
+ */
 void vm_pause(struct vm *vm)
 {
+	bool aside = event_loop_step_aside(&vm->loop);
+
+	if (aside && vm->waits)
+		vm->waits(vm, true);
 	vm_park(vm);
 	if (!vm->quiesced)
 		vm_quiesce_devices(vm);
 	vm->quiesced = true;
+	if (aside && vm->waits)
+		vm->waits(vm, false);
+	event_loop_step_back(&vm->loop, aside);
+}
+
+bool vm_wants_vcpus(struct vm *vm)
+{
+	return atomic_load(&vm->loop.stop) || (vm->nr_vcpus && !atomic_load(&vm->running));
 }
 
 bool vm_vcpu_gate(struct vm *vm)

@@ -118,7 +118,7 @@ static struct vcpu *current_vcpu(const struct vm *vm)
 int vm_remove_memory(struct vm *vm, u64 gpa)
 {
 	struct vcpu *self = current_vcpu(vm);
-	bool paused;
+	bool paused, aside = event_loop_step_aside(&vm->loop);
 	int ret;
 
 	/* Two vcpus that do this at once must not wait for each other, nor one for itself. */
@@ -135,6 +135,7 @@ int vm_remove_memory(struct vm *vm, u64 gpa)
 	if (!paused)
 		vm_resume_devices(vm);
 	pthread_mutex_unlock(&vm->removal_lock);
+	event_loop_step_back(&vm->loop, aside);
 	if (self)
 		memory_read_begin(&self->reader);
 	return ret;

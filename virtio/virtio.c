@@ -329,7 +329,7 @@ static bool any_stopping(const struct virtio_device *vdev)
 void virtio_wait_stopped(struct virtio_device *vdev, bool guest)
 {
 	virtio_lock(vdev);
-	while (any_stopping(vdev) && !(guest && atomic_load(&vdev->vm->loop.stop))) {
+	while (any_stopping(vdev) && !(guest && vm_wants_vcpus(vdev->vm))) {
 		struct timespec until;
 
 		clock_gettime(CLOCK_MONOTONIC, &until);

@@ -10,6 +10,7 @@
  * is being paused or reset), event_call_sync makes the caller the runner for the time of the call.
  * So a synchronous call never waits for a loop that has stopped, and never runs beside one that
  * runs. Who makes one holds no lock that the loop may want and is not the runner of another loop.
+ * A runner that has to wait for threads which may make one steps aside meanwhile.
  */
 #ifndef LKVM_EVENT_H
 #define LKVM_EVENT_H
@@ -69,6 +70,14 @@ void event_loop_rearm(struct event_loop *loop);
  * prints nothing. */
 int event_loop_start_thread(struct event_loop *loop) __must_check;
 void event_loop_stop_thread(struct event_loop *loop);
+
+/*
+ * In a function that the loop runs, around waiting for other threads: synchronous calls are made by
+ * their callers meanwhile, as if the loop had stopped. Both do nothing on a thread that is not the
+ * runner; event_loop_step_back takes what event_loop_step_aside returned.
+ */
+bool event_loop_step_aside(struct event_loop *loop) __must_check;
+void event_loop_step_back(struct event_loop *loop, bool aside);
 
 /*
  * Watch @ev->fd, level-triggered. 0 or epoll's -errno (-EPERM: a regular file, always ready).

@@ -81,6 +81,9 @@ struct vm {
 	bool ending;
 	bool quiesced; /* devices are; of the thread that pauses and resumes */
 	u32 nr_parked;
+	/* Called when the main thread begins and ends to wait in its loop, for vcpus or for the
+	 * host; NULL: not. */
+	void (*waits)(struct vm *vm, bool begin);
 	enum vm_stop stop;
 	int stop_status;
 	s32 stop_vcpu; /* the vcpu that asked for it, or -1 */
@@ -130,6 +133,8 @@ void vm_pause(struct vm *vm);
 /* Only park the vcpus: for an end, which need not wait for quiet devices. */
 void vm_park(struct vm *vm);
 void vm_stop_vcpus(struct vm *vm);
+/* For vcpu threads in a handler that waits: the VM pauses or stops, and waits for them to park. */
+bool vm_wants_vcpus(struct vm *vm);
 /* For vcpu threads: wait here while the VM does not run. False: the thread shall end. */
 bool vm_vcpu_gate(struct vm *vm);
 

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Pausing and resuming devices, and which request to stop wins. */
 #include "devvm.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
+#include "lkvm/vcpu.h"
 
 struct sleeper {
 	struct device dev;
@@ -106,11 +113,111 @@ static void test_ranks(void **state)
 	vm_destroy(&d.vm);
 }
 
+/* A vcpu that is in the middle of a register access, which needs the main loop, as the VM pauses.
+ */
+
+struct busy {
+	struct devvm d;
+	struct vcpu vcpu, *list[1];
+	struct kvm_run run;
+	struct event_post post;
+	unsigned int calls, waits;
+	atomic_bool begun;
+	bool by_removal;
+};
+
+static void count_call(void *opaque)
+{
+	((struct busy *)opaque)->calls++;
+}
+
+static void *busy_vcpu(void *arg)
+{
+	struct busy *b = arg;
+	struct vm *vm = &b->d.vm;
+
+	memory_add_reader(&vm->mem, &b->vcpu.reader);
+	while (vm_vcpu_gate(vm)) {
+		memory_read_begin(&b->vcpu.reader);
+		atomic_store(&b->begun, true);
+		while (!b->by_removal && atomic_load(&vm->running))
+			sched_yield();
+		while (b->by_removal && !atomic_load(&vm->mem.waiting))
+			sched_yield();
+		event_call_sync(&vm->loop, count_call, b);
+		memory_read_end(&b->vcpu.reader);
+		while (atomic_load(&vm->running))
+			sched_yield();
+	}
+	memory_remove_reader(&b->vcpu.reader);
+	return NULL;
+}
+
+static void count_wait(struct vm *vm, bool begin)
+{
+	container_of(vm, struct busy, d.vm)->waits++;
+}
+
+static void in_loop(void *opaque)
+{
+	struct busy *b = opaque;
+	struct vm *vm = &b->d.vm;
+
+	while (!atomic_load(&b->begun))
+		sched_yield();
+	if (b->by_removal) {
+		const struct memory_desc more = { .gpa = GiB, .size = MiB, .name = "more" };
+
+		assert_int_equal(memory_add(&vm->mem, &more), 0);
+		assert_int_equal(vm_remove_memory(vm, GiB), 0);
+	}
+	vm_pause(vm);
+	event_loop_stop(&vm->loop);
+}
+
+static void check_busy(bool by_removal)
+{
+	struct busy *b = calloc(1, sizeof(*b));
+	struct vm *vm = &b->d.vm;
+
+	devvm_init(&b->d);
+	b->by_removal = by_removal;
+	b->vcpu.vm = vm;
+	b->vcpu.run = &b->run;
+	b->list[0] = &b->vcpu;
+	vm->vcpus = b->list;
+	vm->nr_vcpus = 1;
+	vm->waits = count_wait;
+	signal(THREAD_KICK_SIGNAL, SIG_IGN);
+	assert_int_equal(pthread_create(&b->vcpu.thread, NULL, busy_vcpu, b), 0);
+	b->vcpu.has_thread = true;
+	vm_park(vm);
+	b->post = (struct event_post){ .fn = in_loop, .opaque = b };
+	event_loop_post(&vm->loop, &b->post);
+	vm_resume(vm);
+	event_loop_run(&vm->loop);
+	assert_int_equal(b->calls, 1);
+	/* Whoever composed the VM heard of the wait, and of its end. */
+	assert_int_equal(b->waits, 2);
+	vm_stop_vcpus(vm);
+	vm->nr_vcpus = 0;
+	vm->vcpus = NULL;
+	vm_destroy(vm);
+	free(b);
+}
+
+static void test_busy_vcpu(void **state)
+{
+	check_busy(false);
+	check_busy(true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_ranks),
+		cmocka_unit_test(test_busy_vcpu),
 	};
 
 	log_set_level(LOG_ERROR);
