@@ -14,7 +14,8 @@
  * Time does not stop: counters, timers in KVM and the clocks of devices go on as in a machine whose
  * CPUs stood still. What expired meanwhile comes after the pause, since no interrupt reaches memory
  * but through a vcpu. A device's own timer on the main loop is held, as it would raise interrupts.
- * A guest with a paravirtual clock is told of the pause, lest its watchdogs bite (x86/clock.c).
+ * A guest with a paravirtual clock is told of the pause, so that its watchdogs do not fire
+ * (x86/clock.c).
  *
  * The main thread alone pauses and resumes, from its loop or around it. Whoever wants the VM to
  * leave the loop asks for it with vm_request_stop: from any thread, since a request only closes the
@@ -37,7 +38,7 @@ static const u8 ranks[] = {
 
 void vcpu_kick(struct vcpu *vcpu)
 {
-	/* Ordered behind the caller's store to vm->running: see run_vcpu in vcpu.c. */
+	/* Ordered after the caller's store to vm->running: see run_vcpu in vcpu.c. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (vcpu->has_thread)
 		pthread_kill(vcpu->thread, VCPU_KICK_SIGNAL);
