@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `lkvm host`: what this host offers to virtual machines, and why it lacks what it lacks. */
+/* `lkvm host`: what this host offers to virtual machines, and why the rest is missing. */
 #include <stdlib.h>
 
 #include "lkvm/cli.h"
@@ -19,8 +19,7 @@ static const struct option_spec host_options[] = {
 	  .help = "print JSON instead of a table" },
 	{ .type = OPT_FLAG, .short_name = 'v', .name = "verbose",
 	  .offset = offsetof(struct host_args, verbose),
-	  .help = "in the table: what each capability is good for, its number, the Linux that "
-		  "brought it; and the CPU features that are not there" },
+	  .help = "in the table, also show what each capability is for, its number and the Linux that introduced it, and CPU features that are missing" },
 	{ .type = OPT_STRING, .name = "dev", .arg = "PATH",
 	  .offset = offsetof(struct host_args, kvm_path),
 	  .help = "the KVM device", .def = "/dev/kvm" },
@@ -62,9 +61,9 @@ const struct command cmd_host = {
 	.name = "host",
 	.summary = "Show what this host offers to virtual machines",
 	.usage = "lkvm host [--json] [options]",
-	.description = "Lists what this host's KVM, kernel and devices offer, and for what is not "
-		       "there the reason. Nothing is changed or loaded. The exit status is 0 when "
-		       "virtual machines can be created, else 1.",
+	.description = "Lists what this host's KVM, kernel and devices offer, and why the rest is "
+		       "missing. Nothing is changed or loaded. The exit status is 0 when virtual "
+		       "machines can be created, else 1.",
 	.options = &host_set,
 	.run = cmd_host_main,
 };

@@ -102,7 +102,7 @@ const struct command cmd_run = {
 	.summary = "Start a virtual machine",
 	.usage = "lkvm run [options] [kernel]",
 	.description = "Boots a kernel in a new virtual machine, with its console on the terminal. "
-		       "Ctrl-A x leaves it, Ctrl-A h lists the other keys.",
+		       "Ctrl-A x ends it, Ctrl-A h lists the other keys.",
 	.options = &run_set,
 	.run = cmd_run_main,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `lkvm selftest`: its options, and which of its stories is told. */
+/* `lkvm selftest`: its options, and what it runs. */
 #include <signal.h>
 #include <stdlib.h>
 
@@ -24,7 +24,7 @@ static const char *const transport_names[] = { "both", "pci", "mmio", NULL };
 static const struct option_spec selftest_options[] = {
 	{ .type = OPT_GROUP, .help = "What to do" },
 	{ .type = OPT_FLAG, .name = "exits", MEMBER(exits),
-	  .help = "measure what each kind of exit costs, instead of the checks" },
+	  .help = "measure how long each kind of exit takes, instead of the checks" },
 	{ .type = OPT_U32, .name = "rounds", .arg = "N", MEMBER(rounds), .min = 1,
 	  .max = BUILT_IN_ROUNDS,
 	  .help = "with --exits: samples of each kind, at most 16384",
@@ -32,7 +32,7 @@ static const struct option_spec selftest_options[] = {
 	{ .type = OPT_FLAG, .name = "json", MEMBER(json),
 	  .help = "print JSON" },
 	{ .type = OPT_U32, .name = "timeout", .arg = "SECONDS", MEMBER(timeout), .min = 1,
-	  .help = "how long a machine may run", .def = "30" },
+	  .help = "maximum time that a VM may run", .def = "30" },
 
 	{ .type = OPT_GROUP, .help = "Machine" },
 	{ .type = OPT_CHOICE, .name = "virtio-transport", MEMBER(transports), .choices = transport_names,
@@ -93,7 +93,8 @@ static int check_built_in(const struct selftest_options *o)
 	if (o->image)
 		return 0;
 	if (o->cfg.cpus > BUILT_IN_CPUS) {
-		err("-c %u: the built-in guest drives at most %u CPUs", o->cfg.cpus, BUILT_IN_CPUS);
+		err("--cpus %u: the built-in guest drives at most %u CPUs", o->cfg.cpus,
+		    BUILT_IN_CPUS);
 		return -EINVAL;
 	}
 	if (o->cfg.memory && o->cfg.memory < min) {
@@ -166,10 +167,9 @@ const struct command cmd_selftest = {
 	.summary = "Test this host's KVM, and lkvm, with a built-in guest",
 	.usage = "lkvm selftest [options] [image]",
 	.description =
-		"Starts a small guest that is part of lkvm, which checks the machine that it "
-		"finds, reboots and powers off; prints TAP. With --exits it measures what "
-		"leaving the guest costs. A flat, ELF or multiboot image is run instead of "
-		"it when one is named.",
+		"Starts a small guest that is part of lkvm, which checks its VM, reboots and "
+		"powers off, and prints TAP. With --exits it measures how long each kind of exit "
+		"takes. If a flat, ELF or multiboot image is named, that runs instead.",
 	.options = &selftest_set,
 	.run = cmd_selftest_main,
 };

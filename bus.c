@@ -94,7 +94,7 @@ static void write_end(struct bus *bus)
 	atomic_fetch_add_explicit(&bus->seq, 1, memory_order_release);
 }
 
-/* Index of the first region that ends behind @addr. Bounded by count even when it reads a table in
+/* Index of the first region that ends after @addr. Bounded by count even when it reads a table in
  * motion. */
 static u32 lower_bound(const struct bus_table *t, u32 count, u64 addr)
 {

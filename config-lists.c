@@ -253,10 +253,10 @@ static int net_other(const char *shown, const char *key, const char *value)
 		const char *harmless; /* values that ask for nothing, each followed by a blank */
 		const char *instead;
 	} others[] = {
-		{ "vhost", "0 ", "omit it: the packets are moved by lkvm" },
+		{ "vhost", "0 ", "omit it: lkvm itself moves the packets" },
 		{ "mq", "0 1 ", "omit it: a card has one pair of queues" },
-		{ "script", "none ", "set the tap up before with ip(8)" },
-		{ "downscript", "none ", "take the tap down after with ip(8)" },
+		{ "script", "none ", "set up the tap beforehand with ip(8)" },
+		{ "downscript", "none ", "take the tap down afterwards with ip(8)" },
 		{ "host_ip", "", "give the tap its address with ip(8)" },
 		{ "fd", "", "name an existing tap with tapif=" },
 		{ "trans", "", "use --virtio-transport" },

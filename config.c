@@ -66,8 +66,8 @@ static int check_firmware(const struct vm_config *cfg)
 		return -EINVAL;
 	}
 	if (cfg->nr_initrds || cfg->params) {
-		err("--firmware %s: starts no kernel that %s could be for; omit it", cfg->firmware,
-		    cfg->nr_initrds ? "--initrd" : "--params");
+		err("--firmware %s: starts no kernel, and %s is for a kernel; omit one of them",
+		    cfg->firmware, cfg->nr_initrds ? "--initrd" : "--params");
 		return -EINVAL;
 	}
 	return 0;
@@ -134,7 +134,7 @@ static int complete_memory(struct vm_config *cfg)
 	return 0;
 }
 
-/* The same file or block device behind two names. */
+/* The same file or block device under two names. */
 static bool same_disk(const struct disk_config *a, const struct disk_config *b)
 {
 	struct stat sa, sb;
@@ -193,7 +193,8 @@ static int check_virtio_mmio(const struct vm_config *cfg)
 
 	if (cfg->transport != TRANSPORT_MMIO || nr <= arch_platform.virtio_mmio_max)
 		return 0;
-	err("--virtio-transport mmio: has room for %u devices, but %llu are asked for; use pci",
+	err("--virtio-transport mmio: has a maximum of %u devices, but %llu are configured; use "
+	    "pci",
 	    arch_platform.virtio_mmio_max, nr);
 	return -EINVAL;
 }

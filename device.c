@@ -123,7 +123,7 @@ static void *object(struct device *dev)
 int device_save(struct device *dev, struct state_buf *out)
 {
 	if (!dev->ops->state) {
-		err("%s: its state cannot be saved", dev->name);
+		err("%s: cannot save its state", dev->name);
 		return -ENOTSUP;
 	}
 	return state_save(dev->ops->state, dev->name, object(dev), out);

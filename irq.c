@@ -14,7 +14,7 @@
  *             one step, so in neither direction is a write lost or seen twice;
  *   - open, but KVM does not take the fd: the main loop watches it, if anybody else writes to it,
  *             and sends the message by a call (KVM_SIGNAL_MSI, KVM_IRQ_LINE);
- *   - no fd could be had: interrupts of devices here go by the same call.
+ *   - no fd is left: interrupts of devices here go by the same call.
  *
  * Level lines are driven by calls. One that is raised from outside has a second fd (resample): KVM
  * writes it when the guest ends the interrupt, so that the other side looks whether there is more.
@@ -68,8 +68,9 @@ int irq_new_fd(struct irqs *irqs)
 		return fd;
 	fd = -errno;
 	if (!irqs->fds_ran_out)
-		warn("interrupts: cannot make an eventfd for each: %s; some take a slower way%s",
-		     strerror(-fd), fd == -EMFILE ? " (raise ulimit -n)" : "");
+		warn("interrupts: cannot create an eventfd for each: %s; some are delivered more "
+		     "slowly%s",
+		     strerror(-fd), fd == -EMFILE ? "; raise 'ulimit -n'" : "");
 	irqs->fds_ran_out = true;
 	return fd;
 }

@@ -53,7 +53,7 @@ static int dump_dtb(const struct boot_plan *plan, const char *path)
 	int ret;
 
 	if (!fdt) {
-		err("--dump-dtb %s: this machine has no device tree", path);
+		err("--dump-dtb %s: this VM has no device tree", path);
 		return -ENOTSUP;
 	}
 	ret = write_file(path, fdt->bytes, fdt->len);
@@ -97,18 +97,18 @@ static int open_folder(struct dump *d)
 	d->made = !mkdir(d->path, 0777);
 	if (!d->made && errno != EEXIST) {
 		ret = -errno;
-		err("--dump-boot %s: cannot make the folder: %s", d->path, strerror(-ret));
+		err("--dump-boot %s: cannot create the directory: %s", d->path, strerror(-ret));
 		return ret;
 	}
 	d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->fd < 0) {
 		ret = -errno;
-		err("--dump-boot %s: cannot open the folder: %s", d->path, strerror(-ret));
+		err("--dump-boot %s: cannot open the directory: %s", d->path, strerror(-ret));
 		return ret;
 	}
 	if (is_empty(d->fd))
 		return 0;
-	err("--dump-boot %s: is not empty; name a new folder", d->path);
+	err("--dump-boot %s: is not empty; name a new directory", d->path);
 	close(d->fd);
 	return -ENOTEMPTY;
 }

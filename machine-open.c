@@ -25,7 +25,7 @@ static void raise_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		debug("the limit of open files stays as it is: %s", strerror(errno));
+		debug("cannot raise the limit of open files: %s", strerror(errno));
 }
 
 /* Signals */
@@ -93,7 +93,7 @@ static void on_power_button(void *opaque)
 	struct machine *m = opaque;
 
 	if (arch_power_button(&m->vm) < 0)
-		warn("this machine has no power button");
+		warn("this VM has no power button");
 }
 
 static int open_console(struct machine *m)

@@ -25,7 +25,8 @@ static int create_vcpus(struct vm *vm)
 	u32 max = vm->kvm.max_vcpus;
 
 	if (vm->cfg->cpus > max) {
-		err("-c %u: this host's KVM takes at most %u vcpus in one VM", vm->cfg->cpus, max);
+		err("--cpus %u: this host's KVM supports at most %u vcpus in one VM", vm->cfg->cpus,
+		    max);
 		return -EINVAL;
 	}
 	vm->vcpus = xcalloc(vm->cfg->cpus, sizeof(vm->vcpus[0]));
@@ -61,7 +62,7 @@ static int create_memory(struct vm *vm)
 		return ret;
 	ret = kvm_attach_memory(&vm->kvm, &vm->mem);
 	if (ret)
-		err("cannot give the guest its memory: %s", strerror(-ret));
+		err("cannot give guest memory to KVM: %s", strerror(-ret));
 	return ret;
 }
 
@@ -111,8 +112,8 @@ static void unbuild(struct machine *m)
 
 /*
  * Lock in: after this nothing is opened by name, by the main thread or any other. The place for
- * giving up what lkvm needs no more (no new privileges, Landlock, a filter of system calls for each
- * thread); nothing is given up as yet.
+ * giving up what lkvm no longer needs (no new privileges, Landlock, a filter of system calls for
+ * each thread); so far nothing is given up.
  */
 static void lock_in(struct machine *m) {}
 
@@ -267,12 +268,13 @@ static const struct outcome outcomes[] = {
 	[VM_STOP_DEBUG_EXIT] = { LOG_DEBUG, "the guest chose its exit status", 0 },
 	[VM_STOP_PANIC] = { LOG_ERROR, "the guest's kernel panicked", EXIT_GUEST_PANIC },
 	[VM_STOP_TRIPLE_FAULT] = { LOG_ERROR,
-				   "triple fault: the guest met an exception that it has no way "
-				   "to handle; "
-				   "--loglevel debug shows the registers",
+				   "triple fault: the guest cannot handle an exception; --loglevel "
+				   "debug shows the registers",
 				   EXIT_TRIPLE_FAULT },
-	[VM_STOP_KVM_ERROR] = { LOG_DEBUG, "KVM cannot go on with this guest", EXIT_KVM_ERROR },
-	[VM_STOP_ENTRY_FAILED] = { LOG_DEBUG, "the guest cannot be entered", EXIT_ENTRY_FAILED },
+	[VM_STOP_KVM_ERROR] = { LOG_DEBUG, "KVM cannot continue running this guest",
+				EXIT_KVM_ERROR },
+	[VM_STOP_ENTRY_FAILED] = { LOG_DEBUG, "the processor refused to enter the guest",
+				   EXIT_ENTRY_FAILED },
 	[VM_STOP_UNKNOWN_EXIT] = { LOG_DEBUG, "unknown exit", EXIT_UNKNOWN_EXIT },
 	[VM_STOP_HOST_ERROR] = { LOG_DEBUG, "the host failed", 1 },
 	[VM_STOP_QUIT] = { LOG_INFO, "ended from the terminal", 0 },

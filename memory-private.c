@@ -42,7 +42,7 @@ static int tell_convert(struct guest_memory *mem, const struct memory_region *r,
 		return 0;
 	for (u = mem->listeners; u != l; u = u->next)
 		if (u->convert && u->convert(u, r, offset, len, !shared))
-			err("guest memory at 0x%llx (%s): what is shared of it is uncertain",
+			err("guest memory at 0x%llx (%s): it is unknown which of it is shared",
 			    r->gpa + offset, r->name);
 	return ret;
 }

@@ -13,7 +13,7 @@
 struct memory_entry {
 	u64 gpa;
 	u64 size;
-	u8 *ram; /* its host address; NULL: the region tells what of it is RAM, if anything */
+	u8 *ram; /* its host address; NULL: the region says what of it is RAM */
 	struct memory_region *region;
 };
 
@@ -153,7 +153,7 @@ static void undo_add(struct guest_memory *mem, const struct memory_listener *end
 		l->remove(l, r);
 }
 
-/* Tell @l of @r, and what is shared of it already. */
+/* Tell @l of @r, and what of it is shared already. */
 static int introduce(struct memory_listener *l, const struct memory_region *r)
 {
 	u64 offset = 0, n;
@@ -194,7 +194,7 @@ static int tell_remove(struct guest_memory *mem, const struct memory_region *r)
 			continue;
 		for (struct memory_listener *u = mem->listeners; u != l; u = u->next)
 			if (introduce(u, r))
-				err("guest memory at 0x%llx (%s) could not be put back", r->gpa,
+				err("guest memory at 0x%llx (%s): cannot add it again", r->gpa,
 				    r->name);
 		return ret;
 	}
@@ -470,7 +470,7 @@ void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len)
 }
 
 /* As far as RAM goes without a gap from @gpa on, in one region and at most *len bytes: its host
- * address, and *len becomes that. False: @gpa is no RAM. */
+ * address, and *len becomes that. False: @gpa is not RAM. */
 static bool find_run(const struct memory_table *t, u64 gpa, u8 **host, u64 *len)
 {
 	const struct memory_entry *e = find_entry(t, gpa);
@@ -563,8 +563,8 @@ void memory_discard_all(struct guest_memory *mem)
 			continue;
 		memory_discard(r, 0, r->size);
 		if (r->shared && memory_discard_private(r, 0, r->size))
-			err("guest memory at 0x%llx (%s): its private pages cannot be discarded",
-			    r->gpa, r->name);
+			err("guest memory at 0x%llx (%s): cannot discard its private pages", r->gpa,
+			    r->name);
 	}
 	pthread_mutex_unlock(&mem->lock);
 }

@@ -161,7 +161,8 @@ static int slot_remove(struct memory_listener *l, const struct memory_region *re
 	s->regions[slot] = NULL;
 	/* Attributes outlive the slot; what comes to this place later is not private. */
 	if (region->shared && s->has_attributes && set_private(s, region->gpa, region->size, false))
-		warn("guest memory at 0x%llx (%s) is gone, but its pages are still private in KVM",
+		warn("guest memory at 0x%llx (%s) was removed, but its pages are still private in "
+		     "KVM",
 		     region->gpa, region->name);
 	return 0;
 }

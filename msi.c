@@ -83,8 +83,9 @@ static void attach(struct msi_route *route)
 	route->bound = !ret;
 	if (ret) {
 		if (ret != -ENOTSUP)
-			guest_warn("message interrupt %u: KVM_IRQFD: %s; it takes a slower way",
-				   route->gsi, strerror(-ret));
+			guest_warn(
+				"message interrupt %u: KVM_IRQFD: %s; it is delivered more slowly",
+				route->gsi, strerror(-ret));
 		waits = take_writes(route->fd) || route->pending;
 		if (waits)
 			send_message(route);

@@ -14,7 +14,7 @@
  * Time does not stop: counters, timers in KVM and the clocks of devices go on as in a machine whose
  * CPUs stood still. What expired meanwhile comes after the pause, since no interrupt reaches memory
  * but through a vcpu. A device's own timer on the main loop is held, as it would raise interrupts.
- * A guest with a paravirtual clock is told of the pause, lest its watchdogs bite
+ * A guest with a paravirtual clock is told of the pause, so that its watchdogs do not fire
  * (arch_vcpu_resumed).
  *
  * The main thread alone pauses and resumes, from its loop or around it. Whoever wants the VM to
@@ -39,7 +39,7 @@ static const u8 ranks[] = {
 
 void vcpu_kick(struct vcpu *vcpu)
 {
-	/* Ordered behind the caller's store to vm->running: see run_vcpu in vcpu.c. */
+	/* Ordered after the caller's store to vm->running: see run_vcpu in vcpu.c. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (vcpu->has_thread)
 		pthread_kill(vcpu->thread, VCPU_KICK_SIGNAL);

@@ -33,7 +33,7 @@ static int parse_config(const char *shown, const char *arg, void *target)
 const struct option_spec loglevel_options[] = {
 	{ .type = OPT_GROUP, .help = "Diagnosis" },
 	{ .type = OPT_CALL, .name = "loglevel", .parse = parse_loglevel, .choices = log_level_names,
-	  .help = "least important kind of message to print", .def = "info" },
+	  .help = "print messages of this level and more important ones", .def = "info" },
 	OPT_END
 };
 
@@ -44,11 +44,11 @@ static const struct option_spec own_options[] = {
 		  "or add to them", .flags = OPT_REPEATABLE },
 	{ .type = OPT_STRING, .name = "save-config", .arg = "FILE", MEMBER(save_config),
 	  .flags = OPT_PATH | OPT_ONCE,
-	  .help = "write the checked configuration to FILE, for --config, and end" },
+	  .help = "write the checked configuration to FILE, for --config, and exit" },
 
 	{ .type = OPT_GROUP, .help = "Diagnosis" },
 	{ .type = OPT_FLAG, .name = "dry-run", MEMBER(dry_run), .flags = OPT_ONCE,
-	  .help = "print the checked configuration and end" },
+	  .help = "print the checked configuration and exit" },
 	OPT_END
 };
 /* clang-format on */

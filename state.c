@@ -301,13 +301,13 @@ int state_load(const struct device_state *table, const char *name, void *obj,
 		return -EINVAL;
 	}
 	if (h.version != table->version) {
-		err("state of %s: version %" PRIu64 " is not known to this lkvm, whose own is %u",
+		err("state of %s: version %" PRIu64 " is not supported; this lkvm has version %u",
 		    name, (uint64_t)h.version, table->version);
 		return -EINVAL;
 	}
 	bad = check_body(table, obj, h.body);
 	if (bad) {
-		err("state of %s: field %s is missing, damaged or of another machine", name, bad);
+		err("state of %s: field %s is missing, damaged or from another machine", name, bad);
 		return -EINVAL;
 	}
 	save_body(table, obj, &before);

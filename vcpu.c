@@ -161,9 +161,43 @@ static void handle_system_event(struct vcpu *vcpu)
 	default:
 		if (arch_vcpu_exit(vcpu) != -ENOTSUP)
 			break;
-		err("vcpu %u: system event %u is not known to this lkvm", vcpu->id, type);
+		err("vcpu %u: unknown system event %u", vcpu->id, type);
 		vm_request_stop(vcpu->vm, VM_STOP_UNKNOWN_EXIT, 0, (s32)vcpu->id);
 	}
+}
+
+/* The name of a KVM_EXIT_* reason, "unknown" for a new one. */
+static const char *exit_name(u32 reason)
+{
+	static const char *const names[] = {
+		[KVM_EXIT_UNKNOWN] = "unknown to KVM",
+		[KVM_EXIT_EXCEPTION] = "exception",
+		[KVM_EXIT_IO] = "port I/O",
+		[KVM_EXIT_HYPERCALL] = "hypercall",
+		[KVM_EXIT_DEBUG] = "debug",
+		[KVM_EXIT_HLT] = "halt",
+		[KVM_EXIT_MMIO] = "MMIO",
+		[KVM_EXIT_IRQ_WINDOW_OPEN] = "interrupt window",
+		[KVM_EXIT_SHUTDOWN] = "shutdown",
+		[KVM_EXIT_FAIL_ENTRY] = "failed entry",
+		[KVM_EXIT_INTR] = "signal",
+		[KVM_EXIT_SET_TPR] = "task priority",
+		[KVM_EXIT_TPR_ACCESS] = "task priority access",
+		[KVM_EXIT_NMI] = "NMI",
+		[KVM_EXIT_INTERNAL_ERROR] = "internal error",
+		[KVM_EXIT_SYSTEM_EVENT] = "system event",
+		[KVM_EXIT_IOAPIC_EOI] = "IOAPIC end of interrupt",
+		[KVM_EXIT_HYPERV] = "Hyper-V",
+		[KVM_EXIT_X86_RDMSR] = "MSR read",
+		[KVM_EXIT_X86_WRMSR] = "MSR write",
+		[KVM_EXIT_DIRTY_RING_FULL] = "dirty ring full",
+		[KVM_EXIT_X86_BUS_LOCK] = "bus lock",
+		[KVM_EXIT_XEN] = "Xen",
+		[KVM_EXIT_NOTIFY] = "notify",
+		[KVM_EXIT_MEMORY_FAULT] = "memory fault",
+	};
+
+	return reason < ARRAY_SIZE(names) && names[reason] ? names[reason] : "unknown";
 }
 
 static void handle_exit(struct vcpu *vcpu)
@@ -197,8 +231,8 @@ static void handle_exit(struct vcpu *vcpu)
 			break;
 		if (arch_vcpu_exit(vcpu) != -ENOTSUP)
 			break;
-		err("vcpu %u: exit reason %u (%s) is not known to this lkvm", vcpu->id,
-		    run->exit_reason, vcpu_exit_name(run->exit_reason));
+		err("vcpu %u: unsupported exit reason %u (%s)", vcpu->id, run->exit_reason,
+		    exit_name(run->exit_reason));
 		vcpu_dump(vcpu, LOG_ERROR);
 		vm_request_stop(vcpu->vm, VM_STOP_UNKNOWN_EXIT, 0, (s32)vcpu->id);
 	}
@@ -277,7 +311,7 @@ static int set_affinity(struct vcpu *vcpu)
 	if (!ret)
 		ret = -pthread_setaffinity_np(vcpu->thread, sizeof(set), &set);
 	if (ret)
-		err("--vcpu-affinity %s: vcpu %u cannot be bound to these CPUs: %s", list, vcpu->id,
+		err("--vcpu-affinity %s: cannot bind vcpu %u to these CPUs: %s", list, vcpu->id,
 		    ret == -EINVAL ? "lkvm may run on none of them" : strerror(-ret));
 	return ret;
 }
@@ -304,39 +338,6 @@ int vcpu_start(struct vcpu *vcpu)
 		err("vcpu %u: cannot start its thread: %s", vcpu->id, strerror(ret));
 		return -ret;
 	}
-	/* It waits at the gate as yet. */
+	/* It still waits at the gate. */
 	return set_affinity(vcpu);
-}
-
-const char *vcpu_exit_name(u32 reason)
-{
-	static const char *const names[] = {
-		[KVM_EXIT_UNKNOWN] = "unknown to KVM",
-		[KVM_EXIT_EXCEPTION] = "exception",
-		[KVM_EXIT_IO] = "port I/O",
-		[KVM_EXIT_HYPERCALL] = "hypercall",
-		[KVM_EXIT_DEBUG] = "debug",
-		[KVM_EXIT_HLT] = "halt",
-		[KVM_EXIT_MMIO] = "MMIO",
-		[KVM_EXIT_IRQ_WINDOW_OPEN] = "interrupt window",
-		[KVM_EXIT_SHUTDOWN] = "shutdown",
-		[KVM_EXIT_FAIL_ENTRY] = "failed entry",
-		[KVM_EXIT_INTR] = "signal",
-		[KVM_EXIT_SET_TPR] = "task priority",
-		[KVM_EXIT_TPR_ACCESS] = "task priority access",
-		[KVM_EXIT_NMI] = "NMI",
-		[KVM_EXIT_INTERNAL_ERROR] = "internal error",
-		[KVM_EXIT_SYSTEM_EVENT] = "system event",
-		[KVM_EXIT_IOAPIC_EOI] = "IOAPIC end of interrupt",
-		[KVM_EXIT_HYPERV] = "Hyper-V",
-		[KVM_EXIT_X86_RDMSR] = "MSR read",
-		[KVM_EXIT_X86_WRMSR] = "MSR write",
-		[KVM_EXIT_DIRTY_RING_FULL] = "dirty ring full",
-		[KVM_EXIT_X86_BUS_LOCK] = "bus lock",
-		[KVM_EXIT_XEN] = "Xen",
-		[KVM_EXIT_NOTIFY] = "notify",
-		[KVM_EXIT_MEMORY_FAULT] = "memory fault",
-	};
-
-	return reason < ARRAY_SIZE(names) && names[reason] ? names[reason] : "unknown";
 }

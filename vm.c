@@ -81,8 +81,8 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 			return (int)huge;
 		format_size((u64)huge, page, sizeof(page));
 		if (size % (u64)huge) {
-			err("memory: %s at 0x%llx is no multiple of the huge pages of '%s' (%s); "
-			    "choose another -m",
+			err("--mem: %s at 0x%llx is not a multiple of the huge page size of '%s' "
+			    "(%s); choose another size",
 			    text, gpa, path, page);
 			return -EINVAL;
 		}
@@ -97,12 +97,11 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 	if (!ret)
 		return 0;
 	if (path)
-		err("memory: cannot map %s of huge pages from '%s': %s; %lld pages of %s must be "
-		    "free "
-		    "(/proc/meminfo, HugePages_Free)",
+		err("--hugetlbfs: cannot map %s of huge pages from '%s': %s; %lld pages of %s must "
+		    "be free (/proc/meminfo, HugePages_Free)",
 		    text, path, strerror(-ret), (s64)size / huge, page);
 	else
-		err("memory: cannot map %s: %s; give the guest less (-m)", text, strerror(-ret));
+		err("--mem: cannot map %s: %s; decrease it", text, strerror(-ret));
 	return ret;
 }
 

@@ -64,7 +64,7 @@ struct arm_map {
 	u32 ipa_bits; /* the fewest that hold it all; at least 32, KVM's minimum */
 };
 void arm_map_memory(const struct vm_config *cfg, struct arm_map *map);
-/* The devices at fixed places beside the interrupt controller and what every architecture has. */
+/* The devices at fixed places besides the interrupt controller and those of every architecture. */
 int arm_add_fixed_devices(struct vm *vm) __must_check;
 
 /* The id of a 64-bit member of struct kvm_regs (api.rst, 4.68). */
@@ -114,7 +114,7 @@ int arm_gicv2m_gsi(u64 base, u64 addr, u32 data);
  */
 int arm_cpu_check(const struct vm_config *cfg) __must_check;
 int arm_cpu_init(struct vm *vm) __must_check;
-/* Without KVM: the features that the device tree tells of. */
+/* Without KVM: the features that the device tree describes. */
 int arm_cpu_sketch(struct vm *vm) __must_check;
 int arm_cpu_finish(struct vcpu *vcpu) __must_check;
 int arm_cpu_late(struct vm *vm) __must_check;
@@ -150,7 +150,5 @@ enum { ARM_PHANDLE_GIC = 1, ARM_PHANDLE_MSI, ARM_PHANDLE_CLOCK, ARM_PHANDLE_POOL
  */
 int arm_fdt_build(struct vm *vm, const struct boot_fdt_input *in, void **blob,
 		  size_t *len) __must_check;
-/* "interrupts" of private peripheral interrupts, by their interrupt ids: level, active high. */
-void arm_fdt_ppis(const struct vm *vm, struct fdtw *fdt, const u32 *intids, size_t n);
 
 #endif

@@ -11,7 +11,7 @@
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
-/* The device tree goes behind the firmware, which finds it by its first argument. */
+/* The device tree goes after the firmware, which finds it by its first argument. */
 static int load_firmware(struct arm_boot *b)
 {
 	u64 base = b->firmware_address ? b->firmware_address : ARM_RAM;

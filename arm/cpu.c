@@ -27,11 +27,12 @@ int arm_cpu_check(const struct vm_config *cfg)
 	struct arm_cpu_model model;
 
 	if (cfg->arm.e2h0 && !cfg->arm.nested)
-		return usage("--e2h0 goes with --nested only");
+		return usage("--e2h0: needs --nested");
 	if (cfg->arm.aarch32 && cfg->arm.nested)
-		return usage("--aarch32 and --nested exclude each other: EL2 is AArch64");
+		return usage("--aarch32 and --nested: cannot be combined: EL2 is AArch64 only; "
+			     "omit one of them");
 	if (cfg->arm.sve_max_vl % SVE_STEP || cfg->arm.sve_max_vl > SVE_MOST) {
-		err("--sve-max-vl %u: vectors are 128 to 2048 bits, a multiple of 128",
+		err("--sve-max-vl %u: must be a multiple of 128 from 128 to 2048",
 		    cfg->arm.sve_max_vl);
 		return -EINVAL;
 	}
@@ -77,8 +78,8 @@ static int choose_el(struct vm *vm)
 	if (!cfg->arm.e2h0)
 		return 0;
 	if (!has(vm, KVM_CAP_ARM_EL2_E2H0))
-		return missing("--e2h0: on this host's CPUs guests cannot clear HCR_EL2.E2H; leave "
-			       "it away");
+		return missing(
+			"--e2h0: on this host's CPUs guests cannot clear HCR_EL2.E2H; omit it");
 	add(vm, KVM_ARM_VCPU_HAS_EL2_E2H0);
 	return 0;
 }
@@ -92,15 +93,14 @@ static int choose_default_on(struct vm *vm, const struct arm_cpu_model *model)
 	enum arm_switch sve = arm_cpu_model_want(model, ARM_PROP_SVE);
 	enum arm_switch pauth = arm_cpu_model_want(model, ARM_PROP_PAUTH);
 	bool has_sve = !vm->cfg->arm.aarch32 && has(vm, KVM_CAP_ARM_SVE);
-	/* The one is not to be had without the other. */
+	/* KVM gives neither without the other. */
 	bool has_pauth = !vm->cfg->arm.aarch32 && has(vm, KVM_CAP_ARM_PTRAUTH_ADDRESS) &&
 			 has(vm, KVM_CAP_ARM_PTRAUTH_GENERIC);
 
 	if (sve == ARM_ON && !has_sve)
-		return missing(vm->cfg->arm.aarch32
-				       ? "sve: an AArch32 guest has none"
-				       : "sve: this host's KVM has none for guests; leave "
-					 "+sve and --sve-max-vl away");
+		return missing(vm->cfg->arm.aarch32 ? "sve: an AArch32 guest has none"
+						    : "sve: this host's KVM has none for guests; "
+						      "omit +sve and --sve-max-vl");
 	if (pauth == ARM_ON && !has_pauth)
 		return missing(vm->cfg->arm.aarch32 ? "pauth: an AArch32 guest has none"
 						    : "pauth: this host's KVM has none for guests");
@@ -126,8 +126,7 @@ static int choose_mte(struct vm *vm, enum arm_switch want)
 				      : 0;
 	ret = kvm_enable_cap(&vm->kvm, KVM_CAP_ARM_MTE, 0);
 	if (ret)
-		err("memory tagging cannot be switched on: %s; --disable-mte does without",
-		    strerror(-ret));
+		err("cannot enable memory tagging: %s; omit it with --disable-mte", strerror(-ret));
 	return ret;
 }
 
@@ -149,7 +148,8 @@ static int set_counter_offset(struct vm *vm)
 	if (!vm->cfg->arm.has_counter_offset)
 		return 0;
 	if (!has(vm, KVM_CAP_COUNTER_OFFSET))
-		return missing("--counter-offset: this host's KVM has none; Linux 6.4 brought it");
+		return missing("--counter-offset: this host's KVM does not support it; it needs "
+			       "Linux 6.4");
 	ret = xioctl(vm->kvm.vm_fd, KVM_ARM_SET_COUNTER_OFFSET, &offset);
 	if (ret < 0)
 		err("--counter-offset %llu: %s", vm->cfg->arm.counter_offset, strerror(-ret));
@@ -166,7 +166,7 @@ int arm_cpu_init(struct vm *vm)
 	if (ret)
 		return ret;
 	if (arm_cpu_model_want(&model, ARM_PROP_SME) == ARM_ON)
-		return missing("--cpu: 'sme': no KVM up to Linux 7.3 gives it to guests");
+		return missing("--cpu: 'sme': no KVM up to Linux 7.3 supports it for guests");
 	ret = xioctl(vm->kvm.vm_fd, KVM_ARM_PREFERRED_TARGET, init);
 	if (ret < 0) {
 		err("KVM_ARM_PREFERRED_TARGET: %s", strerror(-ret));
@@ -228,7 +228,7 @@ static int set_id_regs(struct vcpu *vcpu, const struct arm_cpu_model *model)
 			continue;
 		ret = vcpu_set_reg(vcpu, arm_id_reg(reg), &regs.value[reg]);
 		if (ret)
-			err("--cpu: KVM does not take 0x%llx for %s: %s", regs.value[reg],
+			err("--cpu: KVM refuses 0x%llx for %s: %s", regs.value[reg],
 			    arm_id_reg_name(reg), strerror(-ret));
 	}
 	return ret;
@@ -248,8 +248,8 @@ static void limit_pa_range(struct vcpu *vcpu)
 		return;
 	ret = vcpu_set_reg(vcpu, id, &value);
 	if (ret)
-		debug("KVM does not take 0x%llx for %s: %s; the guest sees the host's range of "
-		      "physical addresses",
+		debug("KVM refuses 0x%llx for %s: %s; the guest sees the host's range of physical "
+		      "addresses",
 		      value, arm_id_reg_name(ARM_ID_REG(7, 0)), strerror(-ret));
 }
 

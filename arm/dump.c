@@ -112,7 +112,7 @@ static void dump_code(FILE *out, const struct vcpu *vcpu, u64 pc, u64 pstate)
 		return;
 	}
 	if (!current_mmu(vcpu, pstate, &mmu) || arm_translate(&mmu, mem, pc, &pa)) {
-		fprintf(out, "  code %llx: not to be read\n", pc);
+		fprintf(out, "  code %llx: cannot be read\n", pc);
 		return;
 	}
 	fprintf(out, "  code %llx (physical %llx):", pc, pa);
@@ -134,8 +134,7 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 	int ret = vcpu_get_reg(vcpu, ARM_CORE_REG(regs.pc), &pc);
 
 	if (ret) {
-		fprintf(out, "vcpu %u: its registers cannot be read: %s\n", vcpu->id,
-			strerror(-ret));
+		fprintf(out, "vcpu %u: cannot read its registers: %s\n", vcpu->id, strerror(-ret));
 		return;
 	}
 	pstate = get(vcpu, ARM_CORE_REG(regs.pstate));

@@ -26,13 +26,13 @@ static void undecodable_access(struct vcpu *vcpu)
 		ret = xioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events);
 	}
 	if (ret >= 0) {
-		guest_warn("vcpu %u: address 0x%llx: no memory is there, and an instruction that "
-			   "only memory can serve (ISS 0x%llx); the guest gets an external abort",
+		guest_warn("vcpu %u: address 0x%llx: no memory is there, and KVM cannot decode the "
+			   "access (ISS 0x%llx); the guest gets an external abort",
 			   vcpu->id, ipa, iss);
 		return;
 	}
-	err("vcpu %u: address 0x%llx: no memory is there, and an instruction that only memory can "
-	    "serve (ISS 0x%llx); KVM cannot tell the guest: %s",
+	err("vcpu %u: address 0x%llx: no memory is there, and KVM cannot decode the access (ISS "
+	    "0x%llx) or inject an abort: %s",
 	    vcpu->id, ipa, iss, strerror(-ret));
 	vcpu_dump(vcpu, LOG_ERROR);
 	vm_request_stop(vcpu->vm, VM_STOP_KVM_ERROR, 0, (s32)vcpu->id);
@@ -46,9 +46,9 @@ static void hypercall(struct vcpu *vcpu)
 
 	if (arm_psci_call(vcpu) != -ENOTSUP)
 		return;
-	guest_debug("vcpu %u: hypercall 0x%llx is not known", vcpu->id, vcpu->run->hypercall.nr);
+	guest_debug("vcpu %u: unknown hypercall 0x%llx", vcpu->id, vcpu->run->hypercall.nr);
 	if (vcpu_set_reg(vcpu, x0, &answer))
-		guest_warn("vcpu %u: a hypercall cannot be answered", vcpu->id);
+		guest_warn("vcpu %u: cannot answer a hypercall", vcpu->id);
 }
 
 int arch_vcpu_exit(struct vcpu *vcpu)

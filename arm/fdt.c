@@ -29,7 +29,8 @@
 /* Nodes of CPUs take most of it: 512 of them about 60 KiB. */
 #define FDT_ROOM ((size_t)ARM_FDT_MAX)
 
-void arm_fdt_ppis(const struct vm *vm, struct fdtw *fdt, const u32 *intids, size_t n)
+/* "interrupts" of private peripheral interrupts, by their interrupt ids: level, active high. */
+static void fdt_ppis(const struct vm *vm, struct fdtw *fdt, const u32 *intids, size_t n)
 {
 	enum arm_irqchip kind = vm->arch->gic.kind;
 	u32 cells[MAX_PPIS * 3], flags = GIC_LEVEL_HIGH;
@@ -120,7 +121,7 @@ static void describe_timer(const struct vm *vm, struct fdtw *fdt)
 	fdtw_node(fdt, "timer");
 	fdtw_string(fdt, "compatible",
 		    vm->cfg->arm.aarch32 ? "arm,armv7-timer" : "arm,armv8-timer");
-	arm_fdt_ppis(vm, fdt, ppis, n);
+	fdt_ppis(vm, fdt, ppis, n);
 	fdtw_empty(fdt, "always-on");
 	if (vm->cfg->arm.cntfrq)
 		fdtw_u32(fdt, "clock-frequency", vm->cfg->arm.cntfrq);
@@ -158,11 +159,11 @@ int arm_fdt_build(struct vm *vm, const struct boot_fdt_input *in, void **blob, s
 	ret = fdtw_finish(&fdt, len);
 	if (ret) {
 		if (ret == -ENOSPC)
-			err("the device tree takes more than %llu bytes; give fewer vcpus or "
+			err("the device tree is larger than %llu bytes; use fewer vcpus or "
 			    "devices, or a shorter command line",
 			    (u64)ARM_FDT_MAX);
 		else
-			err("cannot make the device tree: %s", strerror(-ret));
+			err("cannot build the device tree: %s", strerror(-ret));
 		fdtw_destroy(&fdt);
 		return ret;
 	}

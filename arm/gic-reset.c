@@ -379,7 +379,7 @@ static void gic_reset(struct device *dev)
 	if (!ret)
 		ret = write_all(gic, NULL, NULL);
 	if (ret)
-		warn("the interrupt controller cannot be reset: %s", strerror(-ret));
+		warn("interrupt controller: cannot reset it: %s", strerror(-ret));
 }
 
 /* State */
@@ -431,7 +431,7 @@ static int gic_save(void *obj)
 	if (!ret)
 		ret = save_its(gic);
 	if (ret)
-		err("interrupt controller: its registers cannot be read: %s", strerror(-ret));
+		err("interrupt controller: cannot read its registers: %s", strerror(-ret));
 	return ret;
 }
 
@@ -451,7 +451,7 @@ static int gic_load(void *obj)
 	if (!ret)
 		ret = load_its(gic);
 	if (ret)
-		err("interrupt controller: its registers cannot be written: %s", strerror(-ret));
+		err("interrupt controller: cannot write its registers: %s", strerror(-ret));
 	return ret;
 }
 
@@ -502,7 +502,7 @@ static int gic_realize(struct device *dev, struct vm *vm)
 					   target | GICR_PENDBASER, &gic->pendbaser);
 	}
 	if (ret)
-		err("interrupt controller: its registers cannot be read: %s", strerror(-ret));
+		err("interrupt controller: cannot read its registers: %s", strerror(-ret));
 	return ret;
 }
 

@@ -181,14 +181,14 @@ static int no_gic(const struct vm *vm)
 	bool v5 = offers(&vm->kvm, KVM_DEV_TYPE_ARM_VGIC_V5);
 
 	if (vm->cfg->arm.irqchip != ARM_IRQCHIP_DEFAULT)
-		err("--irqchip %s: this host's KVM cannot do it; leave the option out for the best "
-		    "that it can, `lkvm host` lists them",
+		err("--irqchip %s: this host's KVM does not support it; omit the option to get the "
+		    "best that it supports (`lkvm host` lists them)",
 		    asked);
 	else if (v5)
-		err("this host has a GICv5 that offers no GICv3 to guests (FEAT_GCIE_LEGACY), and "
-		    "KVM's GICv5 has no interrupts for devices: guests cannot run here");
+		err("this host's GICv5 offers guests no GICv3 (FEAT_GCIE_LEGACY), and KVM's GICv5 "
+		    "has no interrupts for devices: guests cannot run here");
 	else if (vm->cfg->arm.nested)
-		err("--nested needs a GICv3, which this host's KVM does not offer");
+		err("--nested: needs a GICv3, which this host's KVM does not offer");
 	else
 		err("this host's KVM offers no interrupt controller (neither GICv3 nor GICv2); "
 		    "guests cannot run here");
@@ -290,12 +290,12 @@ static int set_gicv4(const struct vm *vm)
 	if (!is_v3(vm->arch->gic.kind) ||
 	    !kvm_has_attr(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CONFIG_GICV4)) {
 		if (want == SWITCH_ON) {
-			err("--gicv4 on: this host's KVM has no switch for one VM; boot the host "
-			    "with kvm-arm.vgic_v4_enable=1 and leave the option out");
+			err("--gicv4 on: this host's KVM cannot switch it for one VM; boot the "
+			    "host with kvm-arm.vgic_v4_enable=1 and omit the option");
 			return -ENOTSUP;
 		}
-		info("--gicv4 off: this host's KVM has no switch for one VM; it is off unless the "
-		     "host was booted with kvm-arm.vgic_v4_enable=1");
+		info("--gicv4 off: this host's KVM cannot switch it for one VM; it is off unless "
+		     "the host was booted with kvm-arm.vgic_v4_enable=1");
 		return 0;
 	}
 	ret = kvm_get_attr(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CONFIG_GICV4, &value);
@@ -340,7 +340,7 @@ static int set_up_its(const struct arm_gic *gic)
 	if (ret)
 		return ret;
 	return must_set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL,
-			"the ITS's last step");
+			"the end of the ITS's setup");
 }
 
 static int set_routes(struct vm *vm)
@@ -373,7 +373,7 @@ int arm_gic_finish(struct vm *vm)
 		ret = set_gicv4(vm);
 	if (!ret)
 		ret = must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL,
-			       "its last step");
+			       "the end of its setup");
 	if (!ret)
 		ret = set_up_its(gic);
 	/* KVM's own routes, which its last step installs, end at the pins. */

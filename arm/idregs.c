@@ -173,8 +173,8 @@ static int change(struct arm_id_regs *regs, const char *name, u32 reg, u32 shift
 	u64 value = put_field(regs->value[reg], shift, field);
 
 	if ((value ^ regs->value[reg]) & ~regs->writable[reg]) {
-		err("--cpu: '%s' is fixed on this host: its KVM does not let bits %u to %u of %s "
-		    "be changed",
+		err("--cpu: '%s' is fixed on this host: its KVM does not allow changes to bits %u "
+		    "to %u of %s",
 		    name, shift, shift + 3, arm_id_reg_name(reg));
 		return -EOPNOTSUPP;
 	}
@@ -190,7 +190,7 @@ static int apply(const struct arm_cpu_prop *prop, enum arm_switch want, u64 host
 	if (want == ARM_OFF)
 		return present ? change(regs, prop->name, prop->reg, prop->shift, prop->off) : 0;
 	if (!arm_prop_present(prop, host)) {
-		err("--cpu: '%s' is not there on this host: bits %u to %u of %s are 0x%x",
+		err("--cpu: '%s' is not available on this host: bits %u to %u of %s are 0x%x",
 		    prop->name, prop->shift, prop->shift + 3, arm_id_reg_name(prop->reg),
 		    get_field(host, prop->shift));
 		return -EOPNOTSUPP;

@@ -25,14 +25,14 @@ static int load_image(struct arm_boot *b, const struct linux_image *image)
 	if (b->aarch32)
 		return boot_place_error(&b->at, -ENOEXEC,
 					"a 64-bit kernel, and --aarch32 starts the guest in 32-bit "
-					"mode; leave out --aarch32");
+					"mode; omit --aarch32");
 	if (image->size && image->flags & LINUX_IMAGE_BIG_ENDIAN)
 		return boot_place_error(&b->at, -ENOEXEC,
 					"a big-endian kernel; lkvm starts only little-endian ones "
 					"(Linux: CONFIG_CPU_LITTLE_ENDIAN)");
 	if (__builtin_add_overflow(ARM_RAM, offset, &base))
 		return boot_place_error(&b->at, -ENOEXEC,
-					"damaged: its header wants it %#llx bytes into memory",
+					"damaged: its header asks for an offset of %#llx bytes",
 					offset);
 	/* What follows the kernel proper (a signature) is loaded too. */
 	return place_kernel(b, base, MAX(image->size, b->at.image->size));
@@ -44,11 +44,11 @@ static int load_elf(struct arm_boot *b, const struct elf_image *elf)
 	int ret;
 
 	if (elf->machine != machine)
-		return boot_place_error(&b->at, -ENOEXEC,
-					"an ELF file for %s, and the guest is %s; give a kernel "
-					"built for %s",
-					elf_machine_name(elf->machine), elf_machine_name(machine),
-					elf_machine_name(machine));
+		return boot_place_error(
+			&b->at, -ENOEXEC,
+			"an ELF file for %s, and the guest is %s; use a kernel built for %s",
+			elf_machine_name(elf->machine), elf_machine_name(machine),
+			elf_machine_name(machine));
 	if (!elf_holds(elf, elf->entry_paddr))
 		return boot_place_error(&b->at, -ENOEXEC,
 					"its entry point %#llx is in none of its segments",
@@ -59,7 +59,7 @@ static int load_elf(struct arm_boot *b, const struct elf_image *elf)
 		if (s->memsz && !memory_is_ram(b->mem, s->paddr, s->memsz) && s->paddr < ARM_RAM)
 			return boot_place_error(&b->at, -ENOEXEC,
 						"an ELF file for address %#llx, and RAM begins at "
-						"%#llx; of Linux, give Image instead of vmlinux",
+						"%#llx; for Linux, use Image instead of vmlinux",
 						s->paddr, ARM_RAM);
 		ret = boot_place_check(&b->at, s->paddr, s->memsz);
 		if (ret)
@@ -101,10 +101,10 @@ static int load_auto(struct arm_boot *b)
 	if (!ret)
 		return load_elf(b, &elf);
 	if (ret == -EINVAL)
-		return boot_place_error(&b->at, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
+		return boot_place_error(&b->at, -ENOEXEC, "a damaged or unsupported ELF file: %s",
+					why);
 	if (b->format == FDT_KERNEL_ELF)
-		return boot_place_error(&b->at, -ENOEXEC,
-					"not an ELF file; leave out --kernel-format");
+		return boot_place_error(&b->at, -ENOEXEC, "not an ELF file; omit --kernel-format");
 	if (!(b->aarch32 && is_zimage(b->at.image)) &&
 	    boot_identify(b->at.image, arch_platform.name, known, sizeof(known)))
 		return boot_place_error(&b->at, -ENOEXEC, "%s", known);
@@ -121,6 +121,6 @@ int arm_load_kernel(struct arm_boot *b)
 		return load_image(b, &image);
 	if (b->format == FDT_KERNEL_IMAGE)
 		return boot_place_error(&b->at, -ENOEXEC,
-					"no header of a Linux Image; leave out --kernel-format");
+					"no header of a Linux Image; omit --kernel-format");
 	return load_auto(b);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where things are on the arm64 machine. Up to the beginning of RAM this is kvmtool's map, which
- * test images, EDK2's ArmVirtKvmTool firmware and realm-measurement tools know; what kvmtool has
- * not stands in the gaps.
+ * test images, EDK2's ArmVirtKvmTool firmware and realm-measurement tools know; what kvmtool lacks
+ * is in the gaps.
  */
 #ifndef LKVM_ARM_LAYOUT_H
 #define LKVM_ARM_LAYOUT_H

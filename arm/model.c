@@ -29,9 +29,9 @@ static int unknown_feature(const char *name)
 		names[i] = arm_cpu_props[i].name;
 	near = nearest_word(name, names);
 	if (near)
-		err("--cpu: there is no feature '%s'; did you mean '%s'?", name, near);
+		err("--cpu: unknown feature '%s'; did you mean '%s'?", name, near);
 	else
-		err("--cpu: there is no feature '%s'; `lkvm host -v` lists them", name);
+		err("--cpu: unknown feature '%s'; `lkvm host -v` lists them", name);
 	free(names);
 	return -EINVAL;
 }
@@ -57,7 +57,7 @@ static int parse_pmuver(struct arm_cpu_model *model, const char *value)
 			return 0;
 		}
 	}
-	err("--cpu: pmuver=%s: it is one of v3, v3p1, v3p4, v3p5, v3p7, v3p8, v3p9", value);
+	err("--cpu: pmuver=%s: is not one of v3, v3p1, v3p4, v3p5, v3p7, v3p8, v3p9", value);
 	return -EINVAL;
 }
 
@@ -67,7 +67,7 @@ static int parse_counters(struct arm_cpu_model *model, const char *value)
 	u64 n;
 
 	if (parse_u64(value, &n) || n > 31) {
-		err("--cpu: counters=%s: it is a number from 0 to 31", value);
+		err("--cpu: counters=%s: is not a number from 0 to 31", value);
 		return -EINVAL;
 	}
 	model->has_counters = true;
@@ -91,11 +91,12 @@ static int parse_filter(struct arm_cpu_model *model, const char *value, u8 actio
 	free(first);
 	/* nevents is a u16. */
 	if (ret || from > to || to > 0xffff || to - from > 0xfffe) {
-		err("--cpu: '%s' is no event or range of events, like 0x11 or 0x10-0x1f", value);
+		err("--cpu: '%s' is not an event or a range of events like 0x11 or 0x10-0x1f",
+		    value);
 		return -EINVAL;
 	}
 	if (model->nr_filters == ARM_MAX_PMU_FILTERS) {
-		err("--cpu: more than %u filters of events", ARM_MAX_PMU_FILTERS);
+		err("--cpu: more than %u event filters", ARM_MAX_PMU_FILTERS);
 		return -EINVAL;
 	}
 	filter->base_event = (u16)from;
@@ -113,7 +114,7 @@ static int parse_setting(struct arm_cpu_model *model, const char *word)
 	const char *near;
 
 	if (!value) {
-		err("--cpu: '%s' is no word of it: +FEATURE or -FEATURE is", word);
+		err("--cpu: '%s' is not a setting; write +FEATURE or -FEATURE", word);
 		return -EINVAL;
 	}
 	value++;
@@ -127,7 +128,7 @@ static int parse_setting(struct arm_cpu_model *model, const char *word)
 		return parse_filter(model, value, KVM_PMU_EVENT_DENY);
 	name = xasprintf("%.*s", (int)(value - word - 1), word);
 	near = nearest_word(name, names);
-	err("--cpu: there is no setting '%s'%s%s%s", name, near ? "; did you mean '" : "",
+	err("--cpu: unknown setting '%s'%s%s%s", name, near ? "; did you mean '" : "",
 	    near ? near : "", near ? "'?" : "");
 	free(name);
 	return -EINVAL;
@@ -139,8 +140,7 @@ static int parse_words(struct arm_cpu_model *model, const char *text)
 	int ret = 0;
 
 	if (strcmp(word, "host") != 0) {
-		err("--cpu: it begins with 'host', not '%s': KVM has no other model of a CPU",
-		    word);
+		err("--cpu: must begin with 'host', not '%s': KVM has no other CPU model", word);
 		ret = -EINVAL;
 	}
 	while (!ret && (word = strsep(&rest, ",")))
@@ -172,7 +172,7 @@ static int option(struct arm_cpu_model *model, enum arm_prop_kind kind, enum arm
 	enum arm_switch want = arm_cpu_model_want(model, kind);
 
 	if (want != ARM_AS_HOST && want != value) {
-		err("%s and --cpu contradict each other", name);
+		err("%s and --cpu: contradict each other", name);
 		return -EINVAL;
 	}
 	set(model, kind, value);

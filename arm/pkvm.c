@@ -62,7 +62,7 @@ const struct arm_pkvm_host arm_pkvm_host = {
 
 static int refuse(const char *what, const char *why)
 {
-	err("--protected and %s exclude each other: %s", what, why);
+	err("--protected and %s: cannot be combined: %s", what, why);
 	return -EINVAL;
 }
 
@@ -82,8 +82,8 @@ static int check_cpu(const struct vm_config *cfg)
 
 		if (model.want[i] == ARM_AS_HOST || ok)
 			continue;
-		err("--protected: the hypervisor alone chooses what the CPUs have; leave out "
-		    "what asks for '%c%s' (of --cpu, --pmu or --sve-max-vl)",
+		err("--protected: the hypervisor alone chooses the CPUs' features; omit what asks "
+		    "for '%c%s' (of --cpu, --pmu or --sve-max-vl)",
 		    model.want[i] == ARM_ON ? '+' : '-', prop->name);
 		return -EINVAL;
 	}
@@ -112,8 +112,8 @@ int arm_pkvm_check(const struct vm_config *cfg)
 	if (cfg->hugetlbfs)
 		return refuse("--hugetlbfs", "its memory must be anonymous");
 	if (cfg->memory <= ARM_DMA_POOL_SIZE) {
-		err("--protected: %s of memory is too little: the pool that the guest shares with "
-		    "its devices takes %s; give more with -m",
+		err("--protected: %s of memory is not enough: the pool that the guest shares with "
+		    "its devices takes %s; increase --mem",
 		    format_size(cfg->memory, size, sizeof(size)),
 		    format_size(ARM_DMA_POOL_SIZE, pool, sizeof(pool)));
 		return -EINVAL;
@@ -130,7 +130,7 @@ int arm_pkvm_vm_type(const struct arm_pkvm_host *host, const struct kvm *kvm, u6
 
 	if (ret == -EINVAL)
 		err("--protected: this host's KVM has no protected guests; they need Linux 7.1, "
-		    "booted with kvm-arm.mode=protected; `lkvm host` tells more");
+		    "booted with kvm-arm.mode=protected; `lkvm host` says more");
 	else if (ret < 0)
 		err("--protected: cannot create a VM: %s", strerror(-ret));
 	if (ret < 0)

@@ -17,8 +17,8 @@ struct kvm;
 struct vm_config;
 
 /*
- * The guest's drivers put what devices shall see into this pool, which the guest shares: as much as
- * Linux's own bounce buffers have (CONFIG_SWIOTLB_DEFAULT_SIZE_MB).
+ * The guest's drivers put what devices are to see into this pool, which the guest shares: as much
+ * as Linux's own bounce buffers have (CONFIG_SWIOTLB_DEFAULT_SIZE_MB).
  */
 #define ARM_DMA_POOL_SIZE (64 * MiB)
 

@@ -56,16 +56,17 @@ int arch_config_complete(struct vm_config *cfg)
 	const char *chip = arm_irqchip_names[cfg->arm.irqchip];
 
 	if (cfg->cpus > ARM_MAX_VCPUS) {
-		err("-c %u: at most %u vcpus on arm64", cfg->cpus, ARM_MAX_VCPUS);
+		err("--cpus %u: the maximum on arm64 is %u vcpus", cfg->cpus, ARM_MAX_VCPUS);
 		return -EINVAL;
 	}
 	if (is_gicv2(cfg->arm.irqchip) && cfg->cpus > GICV2_MAX_VCPUS) {
-		err("-c %u: a GICv2 serves at most %u vcpus; use --irqchip gicv3", cfg->cpus,
+		err("--cpus %u: a GICv2 serves at most %u vcpus; use --irqchip gicv3", cfg->cpus,
 		    GICV2_MAX_VCPUS);
 		return -EINVAL;
 	}
 	if (is_gicv2(cfg->arm.irqchip) && cfg->arm.nested) {
-		err("--nested needs a GICv3: use --irqchip gicv3 or gicv3-its instead of %s", chip);
+		err("--nested: needs a GICv3: use --irqchip gicv3 or gicv3-its instead of %s",
+		    chip);
 		return -EINVAL;
 	}
 	if (cfg->arm.gicv4 == SWITCH_ON && cfg->arm.irqchip != ARM_IRQCHIP_DEFAULT &&

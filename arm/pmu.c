@@ -82,7 +82,7 @@ static int choose(struct vm *vm, const struct arm_cpu_model *model)
 
 	if (type < 0 && (cpus || model->has_counters)) {
 		err("--pmu: no PMU of the host serves all CPUs that may run the vcpus%s%s",
-		    cpus ? ": --vcpu-affinity " : "; bind them by --vcpu-affinity",
+		    cpus ? ": --vcpu-affinity " : "; bind them with --vcpu-affinity",
 		    cpus ? cpus : "");
 		return -EOPNOTSUPP;
 	}
@@ -91,7 +91,7 @@ static int choose(struct vm *vm, const struct arm_cpu_model *model)
 	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
 		ret = kvm_set_attr(vm->vcpus[i]->fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_PMU, &type);
 	if (ret)
-		err("--pmu: the host's PMU %d cannot be chosen: %s", type, strerror(-ret));
+		err("--pmu: cannot select the host's PMU %d: %s", type, strerror(-ret));
 	return ret;
 }
 
@@ -102,8 +102,8 @@ static int limit(struct vm *vm, const struct arm_cpu_model *model)
 
 	if (model->has_counters) {
 		if (!kvm_has_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS)) {
-			err("--cpu: counters: this host's KVM cannot take counters away; Linux "
-			    "6.16 brought it");
+			err("--cpu: counters: this host's KVM cannot reduce their number; it needs "
+			    "Linux 6.16");
 			return -EOPNOTSUPP;
 		}
 		ret = kvm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS,
@@ -145,7 +145,7 @@ int arm_pmu_setup(struct vm *vm, const struct arm_cpu_model *model)
 		if (!ret)
 			ret = kvm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_INIT, NULL);
 		if (ret) {
-			err("vcpu %u: its PMU cannot be set up: %s", i, strerror(-ret));
+			err("vcpu %u: cannot set up its PMU: %s", i, strerror(-ret));
 			return ret;
 		}
 	}

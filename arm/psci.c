@@ -281,7 +281,7 @@ int arm_psci_call(struct vcpu *vcpu)
 	if (functions[function].call == cpu_off && result == PSCI_RET_SUCCESS)
 		return 0;
 	if (psci->ops->set_result(vcpu, (u64)result))
-		guest_warn("vcpu %u: PSCI function 0x%x cannot be answered", vcpu->id, id);
+		guest_warn("vcpu %u: cannot answer PSCI function 0x%x", vcpu->id, id);
 	return 0;
 }
 
@@ -293,7 +293,7 @@ int arm_psci_event(struct vcpu *vcpu)
 		return -ENOTSUP;
 	/* Else KVM_RUN would suspend it again. */
 	if (psci->ops->set_mp_state(vcpu, KVM_MP_STATE_RUNNABLE))
-		guest_warn("vcpu %u: cannot be woken", vcpu->id);
+		guest_warn("vcpu %u: cannot wake it", vcpu->id);
 	return 0;
 }
 
@@ -335,9 +335,9 @@ int arm_psci_init(struct vm *vm)
 		ret = kvm_set_attr(vm->kvm.vm_fd, KVM_ARM_VM_SMCCC_CTRL, KVM_ARM_VM_SMCCC_FILTER,
 				   &filter);
 		if (ret) {
-			err("--psci user: this host's KVM does not hand the calls over: %s%s",
+			err("--psci user: this host's KVM does not pass the calls to lkvm: %s%s",
 			    strerror(-ret),
-			    ret == -ENXIO || ret == -ENOTTY ? "; Linux 6.4 brought it" : "");
+			    ret == -ENXIO || ret == -ENOTTY ? "; it needs Linux 6.4" : "");
 			return ret;
 		}
 	}

@@ -42,7 +42,7 @@ int arm_pvtime_vcpu(struct vcpu *vcpu)
 		return 0;
 	ret = kvm_set_attr(vcpu->fd, KVM_ARM_VCPU_PVTIME_CTRL, KVM_ARM_VCPU_PVTIME_IPA, &ipa);
 	if (ret) {
-		err("vcpu %u: stolen time cannot be set up: %s; --no-pvtime does without", vcpu->id,
+		err("vcpu %u: cannot set up stolen time: %s; omit it with --no-pvtime", vcpu->id,
 		    strerror(-ret));
 		return ret;
 	}

@@ -47,7 +47,7 @@ static int set_lengths(struct vcpu *vcpu, u32 max_bits)
 	int ret = vcpu_get_reg(vcpu, KVM_REG_ARM64_SVE_VLS, vls);
 
 	if (ret) {
-		err("vcpu %u: KVM does not tell its SVE lengths: %s", vcpu->id, strerror(-ret));
+		err("vcpu %u: cannot read its SVE vector lengths: %s", vcpu->id, strerror(-ret));
 		return ret;
 	}
 	ret = arm_sve_limit(vls, max_bits);

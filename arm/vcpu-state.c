@@ -19,7 +19,7 @@
 /* The largest register is one of 2048 bits (KVM_REG_SIZE). */
 #define MAX_REG_BYTES 256
 
-/* Registers, one behind the other. */
+/* Registers, one after the other. */
 struct reg_set {
 	u32 nr;
 	u64 *ids;
@@ -115,7 +115,7 @@ static int get_regs(const struct vcpu *vcpu, struct reg_set *set)
 		int ret = vcpu_get_reg(vcpu, set->ids[i], at);
 
 		if (ret) {
-			err("vcpu %u: register 0x%llx cannot be read: %s", vcpu->id, set->ids[i],
+			err("vcpu %u: cannot read register 0x%llx: %s", vcpu->id, set->ids[i],
 			    strerror(-ret));
 			return ret;
 		}
@@ -132,7 +132,7 @@ static int set_reg(const struct vcpu *vcpu, u64 id, const u8 *value)
 
 	if (!ret || (!vcpu_get_reg(vcpu, id, now) && !memcmp(now, value, reg_bytes(id))))
 		return 0;
-	err("vcpu %u: register 0x%llx cannot be set: %s", vcpu->id, id, strerror(-ret));
+	err("vcpu %u: cannot set register 0x%llx: %s", vcpu->id, id, strerror(-ret));
 	return ret;
 }
 
@@ -188,7 +188,7 @@ static int vcpu_state_load(void *obj)
 	if (ret >= 0)
 		ret = xioctl(s->vcpu->fd, KVM_SET_MP_STATE, &mp);
 	if (ret < 0)
-		err("vcpu %u: its state cannot be set: %s", s->vcpu->id, strerror(-ret));
+		err("vcpu %u: cannot set its state: %s", s->vcpu->id, strerror(-ret));
 	if (psci)
 		psci->cpus[s->vcpu->id] =
 			(struct arm_psci_cpu){ .on = s->psci_on, .stale = s->psci_stale };

@@ -43,7 +43,7 @@ int arch_vcpu_init(struct vcpu *vcpu)
 		return ret;
 	ret = vcpu_get_reg(vcpu, MPIDR_EL1, &vcpu->arch->mpidr);
 	if (ret) {
-		err("vcpu %u: MPIDR_EL1 cannot be read: %s", vcpu->id, strerror(-ret));
+		err("vcpu %u: cannot read MPIDR_EL1: %s", vcpu->id, strerror(-ret));
 		return ret;
 	}
 	ret = arm_cpu_finish(vcpu);
@@ -80,7 +80,7 @@ int arch_vcpu_reset(struct vcpu *vcpu)
 	/* The other registers are zero and PSTATE is as Linux wants it: init_vcpu did that. */
 	ret = set_entry(vcpu);
 	if (ret)
-		err("vcpu 0: its registers cannot be set: %s", strerror(-ret));
+		err("vcpu 0: cannot set its registers: %s", strerror(-ret));
 	return ret;
 }
 

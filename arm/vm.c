@@ -38,7 +38,7 @@ const struct coco_ops *arch_coco(const struct vm_config *cfg)
 	return arm_pkvm_ops(cfg);
 }
 
-/* The most memory that @bits of address hold with what must stand beside it. */
+/* The maximum of memory that fits into @bits of address with the devices. */
 static u64 most_memory(const struct vm_config *cfg, u32 bits)
 {
 	u64 end = 1ULL << bits;
@@ -60,8 +60,8 @@ int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)
 		*type = cap > 0 ? map.ipa_bits : 0;
 		return 0;
 	}
-	err("memory: %s and the devices need %u address bits, a guest has %u on this host; the "
-	    "most is %s%s",
+	err("--mem %s: needs %u address bits with the devices, but a guest has %u on this host; "
+	    "the maximum is %s%s",
 	    format_size(cfg->memory, size, sizeof(size)), map.ipa_bits, max,
 	    format_size(most_memory(cfg, max), most, sizeof(most)),
 	    map.ram_end <= 1ULL << max ? ", or use --virtio-transport mmio" : "");

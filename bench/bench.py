@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measures lkvm beside QEMU's microvm machine: the same guest, turn by turn in one run, medians and ratios.
+"""Measures lkvm and QEMU's microvm machine: the same guest, alternately in one run, medians and ratios.
 
 Used by `make bench`. It asserts nothing: figures depend on the machine, ratios less so."""
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parent.parent
 MEMORY_MB = 128
 LIMIT_S = 30
-# The guest's last line; what comes behind it is the VMM's own end.
+# The guest's last line; what comes after it is the VMM's own end.
 LAST_LINE = b"acpi"
 
 
@@ -117,7 +117,7 @@ def measure(peer, shim, folder, into):
 
 
 def waiting_rss(binary, guest):
-    """Resident KiB beside the guest's memory of a static lkvm, into which nothing can be preloaded, while its guest waits."""
+    """Resident KiB besides the guest's memory of a static lkvm, into which nothing can be preloaded, while its guest waits."""
     process = subprocess.Popen([str(binary), "run", "--kernel-format", "flat", "-k", str(guest), "-m", str(MEMORY_MB), "-c",
                                 "1", "--nodefaults"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     os.read(process.stdout.fileno(), 1)
@@ -147,7 +147,7 @@ ROWS = (
     ("guest_ms", "exec to the guest's last line", "ms"),
     ("end_ms", "exec to the end of the process", "ms"),
     ("cpu_ms", "CPU time, start to end", "ms"),
-    ("rss_kib", "resident beside the guest's memory", "KiB"),
+    ("rss_kib", "resident besides the guest's memory", "KiB"),
     ("calls", "system calls before the first KVM_RUN", ""),
 )
 
@@ -200,7 +200,7 @@ def main():
     show(results, [p.name for p in peers])
     for name, figures in static.items():
         print(f"{f'static, {name}: exec to the last line':<42}{figures['guest_ms']:>12.1f} ms")
-        print(f"{f'static, {name}: resident beside the guest':<42}{figures['rss_kib']:>12} KiB")
+        print(f"{f'static, {name}: resident besides the guest':<42}{figures['rss_kib']:>12} KiB")
         print(f"{f'static, {name}: the file, stripped':<42}{figures['bytes'] / 1024:>12.0f} KiB")
 
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preloaded into a VMM by bench/bench.py: at its first KVM_RUN, which is the moment of the first guest
- * instruction, notes how long the process has run and how much memory it holds beside the guest's.
+ * Preloaded into a VMM by bench/bench.py: at its first KVM_RUN, which is the moment of the first
+ * guest instruction, notes how long the process has run and how much memory it uses besides the
+ * guest's.
  */
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measures lkvm beside QEMU in the lab, on a real KVM: a Debian kernel's way to userspace, and what exits cost.
+"""Measures lkvm and QEMU in the lab, on a real KVM: how long a Debian kernel takes to its userspace, and the cost of exits.
 
 Used by `make bench-lab`. What differs between architectures stands in bench/peers.toml. It asserts nothing."""
 import argparse

@@ -186,15 +186,15 @@ static void complain(const struct boot_image *img, const char *what, const struc
 	char size[32];
 
 	if (error == -EFBIG)
-		err("%s '%s': more than %s when decompressed; give a smaller image", what,
-		    img->path, format_size(max, size, sizeof(size)));
+		err("--%s %s: more than %s when decompressed; use a smaller image", what, img->path,
+		    format_size(max, size, sizeof(size)));
 	else if (error == -EBADMSG)
-		err("%s '%s': its %s data is damaged", what, img->path, p->name);
+		err("--%s %s: its %s data is damaged", what, img->path, p->name);
 	else if (error == -ENODATA)
-		err("%s '%s': its %s data ends too early (truncated file?)", what, img->path,
+		err("--%s %s: its %s data ends too early (truncated file?)", what, img->path,
 		    p->name);
 	else
-		err("%s '%s': cannot decompress: %s", what, img->path, strerror(-error));
+		err("--%s %s: cannot decompress: %s", what, img->path, strerror(-error));
 }
 
 int boot_image_decompress(struct boot_image *img, const char *what, u64 max)
@@ -208,7 +208,7 @@ int boot_image_decompress(struct boot_image *img, const char *what, u64 max)
 	if (!p)
 		return 0;
 	if (!p->unpack) {
-		err("%s '%s': compressed by %s, and this lkvm was built without %s; unpack it with "
+		err("--%s %s: compressed by %s, and this lkvm was built without %s; unpack it with "
 		    "%s first",
 		    what, path, p->name, p->library, p->tool);
 		return -ENOTSUP;

@@ -63,7 +63,7 @@ static int read_header(const struct boot_image *img, struct elf_image *elf, stru
 					  le16_to_cpu(e.h32.e_phentsize),
 					  le16_to_cpu(e.h32.e_phnum) };
 	if (h->phentsize != (elf->is64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
-		return broken(why, "its program headers have a wrong size");
+		return broken(why, "its program headers have the wrong size");
 	if (!h->phnum || h->phnum > ELF_MAX_PHDRS)
 		return broken(why, "it has no program headers, or too many");
 	return 0;
@@ -121,7 +121,7 @@ static int add_segment(struct elf_image *elf, const struct elf_phdr *p, const ch
 	return 0;
 }
 
-/* Look for the PVH note in one PT_NOTE; stops at the first note that makes no sense. */
+/* Look for the PVH note in one PT_NOTE; stops at the first malformed note. */
 static int read_notes(const struct boot_image *img, struct elf_image *elf, const struct elf_phdr *p,
 		      const char **why)
 {
@@ -176,7 +176,7 @@ int elf_parse(const struct boot_image *img, struct elf_image *elf, const char **
 		if (read_phdr(img, elf, &h, i, &p))
 			return broken(why, "its program headers lie beyond the end of the file");
 		if (p.type == PT_INTERP)
-			return broken(why, "it is a program for an operating system, no kernel");
+			return broken(why, "it is a program for an operating system, not a kernel");
 		if (p.type != PT_LOAD && p.type != PT_NOTE)
 			continue;
 		if (!range_within(p.offset, p.filesz, 0, img->size))

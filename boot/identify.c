@@ -27,7 +27,7 @@ static const struct magic kernels[] = {
 
 /* What is left after EFI zboot images were unpacked (boot/zboot.c). */
 static const struct magic zboot = {
-	4, 4, "zimg", "a damaged EFI zboot image, or one inside another; give the kernel itself"
+	4, 4, "zimg", "a damaged EFI zboot image, or one inside another; use the kernel itself"
 };
 
 static const struct magic others[] = {
@@ -44,12 +44,12 @@ static const struct magic others[] = {
 	/* With a dictionary of 8 or 64 MiB: fewer bytes are a branch on arm64. */
 	{ 0, 5, "\x5d\0\0\x80\0", "compressed by lzma; unpack it with unlzma first" },
 	{ 0, 5, "\x5d\0\0\0\x04", "compressed by lzma; unpack it with unlzma first" },
-	{ 0, 5, "07070", "a cpio archive: an initrd, which -i takes" },
-	{ 0, 8, "ANDROID!", "an Android boot image; give the kernel that is inside it" },
-	{ 0, 4, "\x27\x05\x19\x56", "a U-Boot image; give the kernel that is inside it" },
-	{ 0, 4, "\xd0\x0d\xfe\xed", "a device tree or FIT image; give the kernel itself" },
-	{ 0, 4, "QFI\xfb", "a qcow2 disk image; disks are given with -d" },
-	{ 0, 2, "#!", "a script; give the kernel image itself" },
+	{ 0, 5, "07070", "a cpio archive, as initrds are; pass those with -i" },
+	{ 0, 8, "ANDROID!", "an Android boot image; use the kernel inside it" },
+	{ 0, 4, "\x27\x05\x19\x56", "a U-Boot image; use the kernel inside it" },
+	{ 0, 4, "\xd0\x0d\xfe\xed", "a device tree or FIT image; use the kernel itself" },
+	{ 0, 4, "QFI\xfb", "a qcow2 disk image; pass disks with -d" },
+	{ 0, 2, "#!", "a script; use the kernel image itself" },
 	{ 0, 2, "MZ", "an EFI or Windows program without a Linux boot header; it needs firmware" },
 };
 

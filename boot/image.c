@@ -112,7 +112,7 @@ int boot_image_error(const struct boot_image *img, const char *what, int error, 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	err("%s '%s'%s%s: %s", what, img->path, img->packed ? ", unpacked by " : "",
+	err("--%s %s%s%s: %s", what, img->path, img->packed ? ", unpacked by " : "",
 	    img->packed ? img->packed : "", text);
 	return error;
 }
@@ -126,6 +126,6 @@ const struct boot_image *boot_first_image(const struct boot *boot, const char **
 		return &boot->firmware;
 	if (boot->kernel.path)
 		return &boot->kernel;
-	err("nothing to start: give a kernel with -k or firmware with -f");
+	err("nothing to start: name a kernel with -k or firmware with -f");
 	return NULL;
 }

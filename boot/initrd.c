@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Initial RAM disks: several are laid one behind the other, as Linux unpacks them
+ * Initial RAM disks: several are laid one after the other, as Linux unpacks them
  * (Documentation/driver-api/early-userspace/buffer-format.rst: archives start at 4-byte
  * boundaries, zeroes lie in between).
  */

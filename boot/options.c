@@ -49,11 +49,11 @@ const struct option_spec fdt_options[] = {
 	  .help = "flash memory with the contents of FILE, which the guest's writes change" },
 	{ .type = OPT_STRING, .name = "dump-dtb", .arg = "FILE", MEMBER(dump_dtb),
 	  .flags = OPT_PATH | OPT_ONCE,
-	  .help = "write the guest's device tree to FILE and end" },
+	  .help = "write the guest's device tree to FILE and exit" },
 	{ .type = OPT_TYPED, .name = "kaslr-seed", .arg = "SEED|random", .hooks = &kaslr_hooks,
-	  .help = "give the kernel a number to choose its own address by" },
+	  .help = "pass the kernel a seed to choose its own address with (KASLR)" },
 	{ .type = OPT_FLAG, .name = "rng-seed", MEMBER(rng_seed),
-	  .help = "give the kernel random numbers to start its generator with" },
+	  .help = "pass the kernel random numbers to seed its generator with" },
 	OPT_END
 };
 /* clang-format on */

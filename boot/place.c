@@ -18,14 +18,14 @@ int boot_place_check(const struct boot_place *p, u64 base, u64 size)
 	u64 end;
 
 	if (base < p->ram || __builtin_add_overflow(base, size, &end))
-		return boot_place_error(p, -EINVAL,
-					"it wants to be at %#llx (%#llx bytes), which can never be "
-					"memory of the guest",
-					base, size);
+		return boot_place_error(
+			p, -EINVAL,
+			"it must be loaded at %#llx (%#llx bytes), which can never be guest memory",
+			base, size);
 	if (end > p->ram_end)
 		return boot_place_error(
 			p, -ENOMEM,
-			"it needs at least %s of memory and the guest has %s; give more with -m",
+			"it needs at least %s of memory and the guest has %s; increase --mem",
 			format_size(ALIGN_UP(end - p->ram, MiB), need, sizeof(need)),
 			format_size(p->ram_end - p->ram, have, sizeof(have)));
 	return 0;
@@ -73,15 +73,15 @@ int boot_place_rest(struct boot_place *p, const struct boot *boot,
 	char need[32], have[32];
 
 	if (boot_initrd_size(boot, &p->initrd_size)) {
-		err("initrd does not fit: its size is beyond all memory");
+		err("--initrd: does not fit: larger than any memory");
 		return -EOVERFLOW;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(rules->windows); i++)
 		if (place_below(p, rules, p->ram + MIN(size, rules->windows[i])))
 			return 0;
-	err("%s does not fit: %s with its initrds (%s) and the device tree needs more than the %s "
-	    "of memory that the guest has; give more with -m",
-	    p->initrd_size ? "initrd" : "device tree", p->what,
+	err("%s: does not fit: %s with its initrds (%s) and the device tree needs more than the "
+	    "guest's %s of memory; increase --mem",
+	    p->initrd_size ? "--initrd" : "device tree", p->what,
 	    format_size(ALIGN_UP(p->initrd_size, 4 * KiB), need, sizeof(need)),
 	    format_size(size, have, sizeof(have)));
 	return -ENOMEM;

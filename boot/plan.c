@@ -123,8 +123,7 @@ int boot_plan_check(struct boot_plan *plan, const struct guest_memory *mem)
 
 		if (e->len - 1 > UINT64_MAX - e->gpa ||
 		    (!e->rom && !memory_is_ram(mem, e->gpa, e->len))) {
-			err("%s (%s): %llu bytes at 0x%llx are not in the guest's memory; give "
-			    "more with -m",
+			err("%s (%s): %llu bytes at 0x%llx are not in guest memory; increase --mem",
 			    e->what, name_of(e), e->len, e->gpa);
 			return -EFAULT;
 		}

@@ -19,7 +19,7 @@
 
 static int refuse(const struct boot_image *img, const char *what, const char *why)
 {
-	err("%s '%s': an EFI zboot image, and damaged: %s", what, img->path, why);
+	err("--%s %s: a damaged EFI zboot image: %s", what, img->path, why);
 	return -ENOEXEC;
 }
 
@@ -53,8 +53,8 @@ int boot_image_unzboot(struct boot_image *img, const char *what, u64 max)
 		return refuse(img, what, "its header does not say how it is compressed");
 	/* Linux names its zstd by the level, too. */
 	if (strcmp(type, "gzip") && strncmp(type, "zstd", 4)) {
-		err("%s '%s': an EFI zboot image compressed by %s, and lkvm unpacks gzip and zstd; "
-		    "give the kernel that is inside it",
+		err("--%s %s: an EFI zboot image compressed by %s, and lkvm unpacks gzip and zstd; "
+		    "use the kernel inside it",
 		    what, img->path, type);
 		return -ENOTSUP;
 	}

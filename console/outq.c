@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guest output to the host (see outq.h). Bytes come one by one from a serial port: a line goes out
- * as it ends, what is no line yet a moment later, so a line costs one write(2) and a prompt is not
+ * as it ends, an unfinished line a moment later, so a line costs one write(2) and a prompt is not
  * late.
  */
 #include "outq.h"

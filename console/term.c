@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The console on standard input and output, and the menu behind Ctrl-A. Input goes to the device as
+ * The console on standard input and output, and the menu after Ctrl-A. Input goes to the device as
  * fast as the device takes it; a terminal is read beyond that, so that the menu answers although
  * the guest is stuck.
  */
@@ -61,7 +61,7 @@ static void notice(struct term *t, const char *text)
 	outq_flush(&t->out);
 	/* A terminal that was opened for reading alone; standard error is likely to be it too. */
 	if (write(t->in_fd, text, len) < 0 && errno == EBADF && write(STDERR_FILENO, text, len) < 0)
-		debug("console: no way to tell: %s", text);
+		debug("console: cannot show: %s", text);
 }
 
 static void hold_put(struct term *t, u8 byte)
@@ -85,7 +85,7 @@ static void menu(struct term *t, u8 key)
 	case 'h':
 	case '?':
 		notice(t, "\r\n"
-			  "Ctrl-A x       leave: end the virtual machine at once\r\n"
+			  "Ctrl-A x       end the virtual machine at once\r\n"
 			  "Ctrl-A p       press its power button\r\n"
 			  "Ctrl-A h       this help\r\n"
 			  "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n");
@@ -202,7 +202,7 @@ static void attach(struct term *t)
 	}
 	ret = tty_enter_raw(t->in_fd);
 	if (ret)
-		debug("console: no raw mode: %s", strerror(-ret));
+		debug("console: cannot set raw mode: %s", strerror(-ret));
 	t->attached = true;
 }
 
@@ -284,8 +284,8 @@ static void read_stalled(struct term *t)
 	struct pollfd pfd = { .fd = t->in_fd, .events = POLLIN };
 
 	if (!t->stalled)
-		notice(t, "\r\nThe guest takes no input: what is typed is dropped; Ctrl-A x leaves"
-			  "\r\n");
+		notice(t, "\r\nThe guest reads no input: what is typed is dropped; Ctrl-A x ends "
+			  "the VM\r\n");
 	t->stalled = true;
 	event_timer_set(&t->slow, DROP_NS);
 	if (poll(&pfd, 1, 0) > 0)
@@ -380,7 +380,7 @@ static int take_signals(struct term *t)
 	ret = event_add(t->loop, &t->sig_ev);
 	if (ret)
 		goto fail_close;
-	/* In the background reading and writing the terminal shall fail, not stop the VM. */
+	/* In the background, reading and writing the terminal must fail, not stop the VM. */
 	sigaction(SIGTTIN, &ignore, &t->old_ttin);
 	sigaction(SIGTTOU, &ignore, &t->old_ttou);
 	sigaction(SIGPIPE, &ignore, &t->old_pipe);

@@ -83,11 +83,6 @@ void tty_obey_interrupt(char key)
 	tcsetattr(tty.fd, TCSANOW, &modes);
 }
 
-bool tty_is_raw(void)
-{
-	return atomic_load(&tty.raw);
-}
-
 /* Async-signal-safe: atomics, tcgetpgrp, getpgrp and tcsetattr alone. */
 void term_restore(void)
 {

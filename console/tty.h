@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a terminal needs beside bytes: raw mode and its certain end, the job's place, the size. */
+/* What a terminal needs besides bytes: raw mode and its certain end, the job's place, the size. */
 #ifndef LKVM_CONSOLE_TTY_H
 #define LKVM_CONSOLE_TTY_H
 
@@ -19,7 +19,6 @@ int tty_enter_raw(int fd);
 void tty_forget_raw(void);
 /* While it is raw: let its interrupt key, or @key where that is not 0, send SIGINT. */
 void tty_obey_interrupt(char key);
-bool tty_is_raw(void);
 /* Have signals that kill us call term_restore first, where nobody else catches them; and undo it.
  */
 void tty_guard(void);

@@ -89,7 +89,7 @@ static int lock_disk(const struct disk_config *cfg, int fd, const struct stat *s
 		return -EBUSY;
 	}
 	/* Some network file systems have no locks: the user's images are the user's business. */
-	warn("--disk %s: cannot be locked (%s); start no second VM on it", cfg->path,
+	warn("--disk %s: cannot lock it (%s); do not start another VM on it", cfg->path,
 	     strerror(errno));
 	return 0;
 }

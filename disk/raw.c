@@ -44,7 +44,7 @@ static const struct disk_ops raw_ops = {
 	.close = raw_close,
 };
 
-/* A number that sysfs tells of block device @dev, or 0. A partition has no queue of its own. */
+/* A number that sysfs has for block device @dev, or 0. A partition has no queue of its own. */
 static u64 queue_limit(dev_t dev, const char *name)
 {
 	unsigned long long value = 0;
@@ -176,7 +176,7 @@ int raw_disk_create(const struct disk_config *cfg, int fd, const struct stat *st
 	if (!ret && cfg->direct)
 		ret = prepare_direct(raw);
 	if (ret) {
-		err("--disk %s: cannot be used: %s", cfg->path, strerror(-ret));
+		err("--disk %s: cannot use it: %s", cfg->path, strerror(-ret));
 		goto fail;
 	}
 	ret = check_geometry(raw);

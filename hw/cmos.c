@@ -41,7 +41,7 @@ enum {
 	REG_CENTURY = 0x32, /* where the FADT says it is */
 	REG_MEM_16M = 0x34, /* u16: 64 KiB units between 16 MiB and 4 GiB */
 	REG_MEM_4G = 0x5b,  /* u24: 64 KiB units above 4 GiB */
-	REG_CPUS = 0x5f,    /* vcpus beside the first */
+	REG_CPUS = 0x5f,    /* vcpus besides the first */
 };
 
 enum {

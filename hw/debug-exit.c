@@ -21,7 +21,7 @@ static void debug_exit_write(void *opaque, u64 offset, const void *data, u32 len
 {
 	struct debug_exit *d = opaque;
 
-	/* A byte in the middle of a wider port is no status. */
+	/* A byte in the middle of a wider port is not a status. */
 	if (offset)
 		return;
 	vm_request_stop(d->dev.vm, VM_STOP_DEBUG_EXIT, *(const u8 *)data, -1);

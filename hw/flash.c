@@ -208,7 +208,7 @@ static void store(struct flash *f, u64 offset, const u8 *data, u64 len, u8 error
 	int ret = pwrite_full(f->fd, data, len, (off_t)offset);
 
 	if (ret) {
-		guest_log(LOG_ERROR, "flash '%s': cannot write at 0x%llx: %s", f->path, offset,
+		guest_log(LOG_ERROR, "--flash %s: cannot write at 0x%llx: %s", f->path, offset,
 			  strerror(-ret));
 		f->status |= error;
 		return;
@@ -271,7 +271,7 @@ static void begin_buffer(struct flash *f, u8 count)
 	f->state = STATE_BUFFER_DATA;
 }
 
-/* The first word says where the buffer goes, all others lie behind it. */
+/* The first word says where the buffer goes, all others follow it. */
 static void fill_buffer(struct flash *f, u64 offset, const u8 *data, u32 len)
 {
 	if (f->buffer_left == f->buffer_len)
@@ -505,19 +505,18 @@ static int open_file(struct flash *f)
 		lock.l_type = F_RDLCK;
 		f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
 		if (f->fd >= 0)
-			warn("flash '%s': may only be read: what the guest writes to it is refused",
-			     f->path);
+			warn("--flash %s: is read-only; the guest's writes are refused", f->path);
 	}
 	if (f->fd < 0) {
 		int ret = -errno;
 
-		err("flash '%s': %s%s", f->path, strerror(-ret),
+		err("--flash %s: cannot open: %s%s", f->path, strerror(-ret),
 		    ret == -ENOENT ? "; make one with: truncate -s 16M FILE" : "");
 		return ret;
 	}
 	/* Where there are no locks, the user's images are the user's business. */
 	if (fcntl(f->fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES)) {
-		err("flash '%s': locked by another process; give each VM a file of its own",
+		err("--flash %s: locked by another process; give each VM a file of its own",
 		    f->path);
 		return -EBUSY;
 	}
@@ -530,28 +529,27 @@ static int check_size(struct flash *f, u64 max)
 	struct stat st;
 
 	if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		err("flash '%s': is no regular file", f->path);
+		err("--flash %s: is not a regular file", f->path);
 		return -EINVAL;
 	}
 	f->size = (u64)st.st_size;
 	format_size(f->size, size, sizeof(size));
 	format_size(max, limit, sizeof(limit));
 	if (!f->size || f->size % BLOCK_SIZE) {
-		err("flash '%s': its size, %s, is no multiple of 64K, the size of a block; fill it "
-		    "up with: truncate -s %s FILE",
+		err("--flash %s: its size, %s, is not a multiple of the block size, 64K; extend it "
+		    "with: truncate -s %s FILE",
 		    f->path, size, f->size ? "%64K" : limit);
 		return -EINVAL;
 	}
 	if (f->size > max) {
-		err("flash '%s': %s are too much: the machine has room for %s", f->path, size,
-		    limit);
+		err("--flash %s: %s is too large; the maximum is %s", f->path, size, limit);
 		return -EFBIG;
 	}
 	/* A chip's size can only be told as a power of two; the rest stays unseen, as in kvmtool.
 	 */
 	f->size = 1ULL << (63 - __builtin_clzll(f->size));
 	if (f->size != (u64)st.st_size)
-		info("flash '%s': the guest sees the first %s of %s, a power of two", f->path,
+		info("--flash %s: the guest sees the first %s of %s, a power of two", f->path,
 		     format_size(f->size, limit, sizeof(limit)), size);
 	return 0;
 }
@@ -565,7 +563,7 @@ static int load_file(struct flash *f)
 	f->locks = malloc(f->size / BLOCK_SIZE);
 	ret = f->array && f->erased && f->locks ? pread_full(f->fd, f->array, f->size, 0) : -ENOMEM;
 	if (ret)
-		err("flash '%s': cannot read it: %s", f->path, strerror(-ret));
+		err("--flash %s: cannot read: %s", f->path, strerror(-ret));
 	else
 		memset(f->erased, 0xff, BLOCK_SIZE);
 	return ret;

@@ -37,8 +37,7 @@ enum {
 	IER_TRANSMIT = BIT(1),
 	IER_LINE = BIT(2),
 	IER_MODEM = BIT(3),
-	IER_MASK =
-		0x0f, /* the higher bits read as zero: Linux tells the chip's relatives by them */
+	IER_MASK = 0x0f, /* the higher bits read as zero: Linux tells related chips apart by them */
 
 	IIR_NONE = 0x01,
 	IIR_LINE = 0x06,
@@ -604,7 +603,7 @@ int serial_create(struct vm *vm, const struct arch_place *place, u32 reg_shift, 
 	for (struct device *dev = vm->devices; dev; dev = dev->next)
 		number += dev->ops == &serial_ops;
 	if (number >= MAX_PORTS) {
-		err("a machine has at most %u serial ports", MAX_PORTS);
+		err("a VM has at most %u serial ports", MAX_PORTS);
 		return -ENOSPC;
 	}
 	s = xcalloc(1, sizeof(*s));

@@ -68,7 +68,7 @@ int net_loopback_open(struct net_backend **out)
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0) {
 		int ret = -errno;
 
-		err("net: cannot make a loopback: %s", strerror(-ret));
+		err("--network: cannot make a loopback: %s", strerror(-ret));
 		return ret;
 	}
 	lo = xcalloc(1, sizeof(*lo));

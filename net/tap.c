@@ -79,13 +79,14 @@ static const struct net_backend_ops tap_ops = {
 static int check_existing(const char *name)
 {
 	if (!*name || strlen(name) >= IFNAMSIZ || strchr(name, '/') || strchr(name, '%')) {
-		err("net: tapif '%s' is no name of an interface (1 to %d characters, without '/' "
-		    "and '%%')",
+		err("--network tapif=%s: is not the name of an interface (1 to %d characters, "
+		    "without '/' and '%%')",
 		    name, IFNAMSIZ - 1);
 		return -EINVAL;
 	}
 	if (!if_nametoindex(name)) {
-		err("net: there is no interface '%s'; make it with: " MAKE_TAP, name, name, name);
+		err("--network tapif=%s: no such interface; create it with: " MAKE_TAP, name, name,
+		    name);
 		return -ENODEV;
 	}
 	return 0;
@@ -94,20 +95,21 @@ static int check_existing(const char *name)
 static void say_attach_failed(const char *name, int error)
 {
 	if (!*name)
-		err("net: cannot make a tap interface: %s; make one with: " MAKE_TAP
-		    ", and give its name as tapif=tap0",
+		err("--network: cannot create a tap interface: %s; create one with: " MAKE_TAP
+		    ", and pass tapif=tap0",
 		    strerror(error), "tap0", "tap0");
 	else if (error == EBUSY)
-		err("net: tap '%s' is in use by another program; each VM needs one of its own",
+		err("--network tapif=%s: is in use by another program; each VM needs one of its "
+		    "own",
 		    name);
 	else if (error == EPERM)
-		err("net: tap '%s' belongs to another user: make it with: " MAKE_TAP, name, name,
-		    name);
+		err("--network tapif=%s: belongs to another user; create it with: " MAKE_TAP, name,
+		    name, name);
 	else if (error == EINVAL)
-		err("net: interface '%s' is no tap; make one with: " MAKE_TAP, name, "tap0",
+		err("--network tapif=%s: is not a tap; create one with: " MAKE_TAP, name, "tap0",
 		    "tap0");
 	else
-		err("net: cannot use tap '%s': %s", name, strerror(error));
+		err("--network tapif=%s: cannot use it: %s", name, strerror(error));
 }
 
 static int set_interface(int fd, struct ifreq *ifr)
@@ -136,13 +138,14 @@ static int attach(struct tap *tap)
 		return ret;
 	}
 	if (!*tap->name)
-		info("net: made tap interface '%s'; it goes when lkvm ends", ifr.ifr_name);
+		info("--network: created tap interface '%s'; it is removed when lkvm exits",
+		     ifr.ifr_name);
 	memcpy(tap->name, ifr.ifr_name, IFNAMSIZ);
 	tap->name[IFNAMSIZ - 1] = '\0';
 	if (ioctl(fd, TUNSETVNETHDRSZ, &hdr_len) < 0 || ioctl(fd, TUNSETVNETLE, &little) < 0 ||
 	    ioctl(fd, TUNSETOFFLOAD, 0UL) < 0) {
 		ret = -errno;
-		err("net: tap '%s': this kernel's tun driver is too old: %s", tap->name,
+		err("--network tapif=%s: this kernel's tun driver is too old: %s", tap->name,
 		    strerror(-ret));
 		return ret;
 	}
@@ -164,7 +167,8 @@ static void learn(struct tap *tap)
 	if (!ioctl(sock, SIOCGIFMTU, &ifr) && ifr.ifr_mtu >= 68 && ifr.ifr_mtu <= 65535)
 		tap->nb.mtu = (u16)ifr.ifr_mtu;
 	if (!ioctl(sock, SIOCGIFFLAGS, &ifr) && !(ifr.ifr_flags & IFF_UP))
-		warn("net: tap '%s' is down, the guest will hear nothing; ip link set %s up",
+		warn("--network tapif=%s: is down, so the guest receives nothing; set it up with: "
+		     "ip link set %s up",
 		     tap->name, tap->name);
 	close(sock);
 }
@@ -187,7 +191,7 @@ static int tap_open(const struct net_config *cfg, struct net_backend **out)
 	tap->nb.poll_fd = open(TUN_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (tap->nb.poll_fd < 0) {
 		ret = -errno;
-		err("net: cannot open " TUN_PATH ": %s; %s", strerror(-ret),
+		err("--network: cannot open " TUN_PATH ": %s; %s", strerror(-ret),
 		    ret == -EACCES ? "your user needs read and write access to it"
 				   : "load it with: modprobe tun");
 		free(tap);
@@ -211,7 +215,7 @@ int net_backend_open(const struct net_config *cfg, struct net_backend **out)
 	case NET_LOOPBACK:
 		return net_loopback_open(out);
 	default:
-		err("net: this mode has no backend");
+		err("--network: this mode has no backend");
 		return -EINVAL;
 	}
 }

@@ -163,7 +163,8 @@ int pci_device_add(struct pci_host *host, struct pci_device *pci)
 	pci->dev.parent = &host->dev;
 	ret = take_slot(host, pci);
 	if (ret) {
-		err("%s: a PCI bus has room for %u devices", pci->dev.name, PCI_MAX_PLUGGED);
+		err("%s: the PCI bus is full: the maximum is %u devices", pci->dev.name,
+		    PCI_MAX_PLUGGED);
 		pci->host = NULL;
 		goto out;
 	}

@@ -132,7 +132,7 @@ static int host_realize(struct device *dev, struct vm *vm)
 	int ret;
 
 	if (vm->pci) {
-		err("pci: a machine has one host bridge");
+		err("pci: a VM has only one host bridge");
 		return -EEXIST;
 	}
 	ret = claim_lines(host);

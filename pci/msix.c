@@ -13,7 +13,7 @@
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
-/* Not in older headers under these names: Message Control is the 16 bits behind the link. */
+/* Not in older headers under these names: Message Control is the 16 bits after the link. */
 #define CAP_SIZE     12
 #define ENTRY_SIZE   PCI_MSIX_ENTRY_SIZE
 #define CONTROL_BITS (PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL)
@@ -41,8 +41,8 @@ static int take_routes(struct pci_device *pci)
 		return 0;
 	free_routes(msix);
 	if (ret == -ENOSPC)
-		err("%s: its %u message interrupts do not fit: this host's KVM has room for %u in "
-		    "one machine (KVM_CAP_IRQ_ROUTING); give it fewer devices or queues",
+		err("%s: no routes are left for its %u message interrupts: this host's KVM "
+		    "supports %u in one VM (KVM_CAP_IRQ_ROUTING); use fewer devices or queues",
 		    pci->dev.name, msix->nr, irq_room_for_routes(irqs));
 	else
 		err("%s: cannot make its message interrupts: %s", pci->dev.name, strerror(-ret));

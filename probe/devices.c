@@ -60,7 +60,7 @@ static void tun_rows(struct probe *h)
 	if (h->sys->ioctl(h->sys->opaque, fd, TUNGETFEATURES, (unsigned long)value) >= 0)
 		probe_bits(features, value[0], names, ARRAY_SIZE(names));
 	else
-		probe_no(features, "this driver does not tell");
+		probe_no(features, "this driver does not say");
 	probe_no(hash, "not in this kernel: no release up to Linux 7.3 has it");
 	for (size_t i = 0; i < ARRAY_SIZE(hash_ioctls); i++)
 		if (h->sys->ioctl(h->sys->opaque, fd, hash_ioctls[i], (unsigned long)value) >= 0)
@@ -87,8 +87,9 @@ static void cdev_row(struct probe *h)
 
 static void group_row(struct probe *h)
 {
-	struct probe_row *row = probe_row(h, PROBE_SEC_DEVICES, "iommu-groups",
-					  "the least sets of devices that can be passed through");
+	struct probe_row *row =
+		probe_row(h, PROBE_SEC_DEVICES, "iommu-groups",
+			  "the smallest sets of devices that can be passed through");
 	u32 n = probe_count_entries(h, "/sys/kernel/iommu_groups");
 	char why[256];
 

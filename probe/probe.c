@@ -20,17 +20,17 @@ static const char *const dirty_log_flags[] = { "manual-protect", "initially-set"
 /* clang-format off */
 static const struct probe_cap common_caps[] = {
 	{ "vcpus-recommended", PROBE_SEC_LIMITS, KVM_CAP_NR_VCPUS, PROBE_CAP_COUNT, NULL,
-	  .brings = "as many vcpus as run well at once" },
-	{ "vcpus", PROBE_SEC_LIMITS, KVM_CAP_MAX_VCPUS, PROBE_CAP_COUNT, "3.2", .brings = "the most vcpus of a VM" },
+	  .brings = "recommended maximum number of vcpus" },
+	{ "vcpus", PROBE_SEC_LIMITS, KVM_CAP_MAX_VCPUS, PROBE_CAP_COUNT, "3.2", .brings = "maximum number of vcpus in a VM" },
 	{ "vcpu-ids", PROBE_SEC_LIMITS, KVM_CAP_MAX_VCPU_ID, PROBE_CAP_COUNT, "4.7",
-	  .brings = "vcpu ids are below this: sparse ids need more of them than there are vcpus" },
+	  .brings = "vcpu ids are below this; more than the vcpus if ids are sparse" },
 	{ "memory-slots", PROBE_SEC_LIMITS, KVM_CAP_NR_MEMSLOTS, PROBE_CAP_COUNT, NULL,
 	  .brings = "pieces of guest memory" },
 
 	{ "irqchip", PROBE_SEC_INTERRUPTS, KVM_CAP_IRQCHIP, PROBE_CAP_FLAG, NULL,
 	  .brings = "interrupt controllers in the kernel" },
 	{ "irqfd", PROBE_SEC_INTERRUPTS, KVM_CAP_IRQFD, PROBE_CAP_FLAG, "2.6.32",
-	  .brings = "an eventfd raises an interrupt: vhost, VFIO, I/O threads" },
+	  .brings = "an eventfd raises an interrupt: vhost, VFIO, queues" },
 	{ "irqfd-resample", PROBE_SEC_INTERRUPTS, KVM_CAP_IRQFD_RESAMPLE, PROBE_CAP_FLAG, "3.8",
 	  .brings = "level interrupts by eventfd: VFIO's INTx" },
 	{ "irq-routing", PROBE_SEC_INTERRUPTS, KVM_CAP_IRQ_ROUTING, PROBE_CAP_COUNT, NULL,
@@ -49,7 +49,7 @@ static const struct probe_cap common_caps[] = {
 	{ "user-memory2", PROBE_SEC_MEMORY, KVM_CAP_USER_MEMORY2, PROBE_CAP_FLAG, "6.8",
 	  .brings = "memory slots backed by a guest_memfd" },
 	{ "guest-memfd", PROBE_SEC_MEMORY, KVM_CAP_GUEST_MEMFD, PROBE_CAP_FLAG, "6.8",
-	  .brings = "guest memory that belongs to the VM alone: confidential guests",
+	  .brings = "guest memory that only the VM can access: confidential guests",
 	  .missing = "this KVM was built without it (CONFIG_KVM_GUEST_MEMFD; before Linux 6.18: "
 		     "CONFIG_KVM_PRIVATE_MEM)" },
 	{ "guest-memfd-flags", PROBE_SEC_MEMORY, KVM_CAP_GUEST_MEMFD_FLAGS, .since = "6.18",
@@ -65,11 +65,11 @@ static const struct probe_cap common_caps[] = {
 	  .brings = "guest memory mapped before the guest touches it",
 	  .missing = "needs paging in two dimensions by the CPU (EPT, NPT)" },
 	{ "dirty-ring", PROBE_SEC_MEMORY, KVM_CAP_DIRTY_LOG_RING, PROBE_CAP_COUNT, "5.11",
-	  .brings = "written pages in a ring of each vcpu (bytes at most): live migration" },
+	  .brings = "written pages in a ring for each vcpu (maximum in bytes): live migration" },
 	{ "dirty-ring-acq-rel", PROBE_SEC_MEMORY, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, PROBE_CAP_COUNT, "6.1",
 	  .brings = "the same for CPUs with weak memory order" },
 	{ "dirty-ring-bitmap", PROBE_SEC_MEMORY, KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP, PROBE_CAP_FLAG, "6.2",
-	  .brings = "a bitmap beside the ring, for writes that no vcpu made",
+	  .brings = "a bitmap besides the ring, for writes not made by a vcpu",
 	  .missing = "only where devices in KVM write guest memory (arm64's ITS)" },
 	{ "dirty-log-manual", PROBE_SEC_MEMORY, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .since = "5.2",
 	  .brings = "the dirty bitmap is cleared in pieces", PROBE_BITS(dirty_log_flags) },
@@ -77,7 +77,7 @@ static const struct probe_cap common_caps[] = {
 	{ "immediate-exit", PROBE_SEC_EXECUTION, KVM_CAP_IMMEDIATE_EXIT, PROBE_CAP_FLAG, "4.11",
 	  .brings = "a vcpu is stopped without a race" },
 	{ "coalesced-mmio", PROBE_SEC_EXECUTION, KVM_CAP_COALESCED_MMIO, PROBE_CAP_FLAG, NULL,
-	  .brings = "writes that are gathered instead of each making an exit" },
+	  .brings = "writes that are batched instead of exiting one by one" },
 	{ "coalesced-pio", PROBE_SEC_EXECUTION, KVM_CAP_COALESCED_PIO, PROBE_CAP_FLAG, "4.20",
 	  .brings = "the same for ports" },
 	{ "guest-debug", PROBE_SEC_EXECUTION, KVM_CAP_SET_GUEST_DEBUG, PROBE_CAP_FLAG, NULL,
@@ -87,7 +87,7 @@ static const struct probe_cap common_caps[] = {
 	{ "binary-stats", PROBE_SEC_EXECUTION, KVM_CAP_BINARY_STATS_FD, PROBE_CAP_FLAG, "5.14",
 	  .brings = "KVM's own counters of exits and memory" },
 	{ "device-attributes", PROBE_SEC_EXECUTION, KVM_CAP_SYS_ATTRIBUTES, PROBE_CAP_FLAG, "5.17",
-	  .brings = "the KVM device tells what needs more than a number" },
+	  .brings = "capabilities that need more than a number" },
 };
 /* clang-format on */
 

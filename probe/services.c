@@ -46,7 +46,7 @@ static void io_uring_row(struct probe *h)
 static void landlock_row(struct probe *h)
 {
 	struct probe_row *row = probe_row(h, PROBE_SEC_SERVICES, "landlock",
-					  "lkvm takes its own access to files away (ABI version)");
+					  "lkvm restricts its own access to files (ABI version)");
 	long ret = ask(h, __NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
 
 	row->since = "5.13";
@@ -63,7 +63,7 @@ static void landlock_row(struct probe *h)
 static void seccomp_row(struct probe *h)
 {
 	struct probe_row *row =
-		probe_row(h, PROBE_SEC_SERVICES, "seccomp", "lkvm takes its own system calls away");
+		probe_row(h, PROBE_SEC_SERVICES, "seccomp", "lkvm restricts its own system calls");
 	unsigned int action = SECCOMP_RET_KILL_PROCESS;
 	long ret = ask(h, __NR_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, (long)&action);
 
@@ -71,7 +71,7 @@ static void seccomp_row(struct probe *h)
 	if (!ret)
 		probe_yes(row);
 	else if (ret == -EOPNOTSUPP)
-		probe_no(row, "this kernel cannot kill a process by filter: too old");
+		probe_no(row, "this kernel is too old to kill a process by filter");
 	else
 		probe_no(row, "not in this kernel (CONFIG_SECCOMP_FILTER): %s",
 			 strerror((int)-ret));

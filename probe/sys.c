@@ -169,7 +169,7 @@ static bool same_module(const char *a, const char *b)
 
 /*
  * Does modules.dep or modules.builtin name @module? A line begins with
- * kernel/drivers/vhost/vhost_net.ko, perhaps with .xz or .zst behind. -ENOENT: no such file.
+ * kernel/drivers/vhost/vhost_net.ko, perhaps with .xz or .zst appended. -ENOENT: no such file.
  */
 static int list_has_module(const struct probe *h, const char *list, const char *module)
 {
@@ -199,38 +199,45 @@ static int list_has_module(const struct probe *h, const char *list, const char *
 	return found;
 }
 
-enum probe_module probe_module(const struct probe *h, const char *name)
+enum module_state {
+	MODULE_LOADED, /* or built in */
+	MODULE_AVAILABLE,
+	MODULE_ABSENT,
+	MODULE_UNKNOWN, /* this system does not say which modules its kernel has */
+};
+
+static enum module_state module_state(const struct probe *h, const char *name)
 {
 	char path[PATH_LEN];
 	int builtin, dep;
 
 	snprintf(path, sizeof(path), "/sys/module/%s", name);
 	if (probe_exists(h, path))
-		return PROBE_MODULE_LOADED;
+		return MODULE_LOADED;
 	builtin = list_has_module(h, "modules.builtin", name);
 	dep = list_has_module(h, "modules.dep", name);
 	if (builtin == 1)
-		return PROBE_MODULE_LOADED;
+		return MODULE_LOADED;
 	if (dep == 1)
-		return PROBE_MODULE_AVAILABLE;
-	return dep == 0 ? PROBE_MODULE_ABSENT : PROBE_MODULE_UNKNOWN;
+		return MODULE_AVAILABLE;
+	return dep == 0 ? MODULE_ABSENT : MODULE_UNKNOWN;
 }
 
 const char *probe_module_why(const struct probe *h, const char *name, const char *config, char *buf,
 			     size_t len)
 {
-	switch (probe_module(h, name)) {
-	case PROBE_MODULE_LOADED:
+	switch (module_state(h, name)) {
+	case MODULE_LOADED:
 		snprintf(buf, len, "%s is in the kernel, but has no device: see the kernel's log",
 			 name);
 		break;
-	case PROBE_MODULE_AVAILABLE:
+	case MODULE_AVAILABLE:
 		snprintf(buf, len, "its module is not loaded: modprobe %s", name);
 		break;
-	case PROBE_MODULE_ABSENT:
+	case MODULE_ABSENT:
 		snprintf(buf, len, "this kernel has no module %s (%s)", name, config);
 		break;
-	case PROBE_MODULE_UNKNOWN:
+	case MODULE_UNKNOWN:
 		snprintf(buf, len, "not loaded: modprobe %s, if this kernel has it (%s)", name,
 			 config);
 		break;
@@ -343,7 +350,7 @@ bool probe_node_usable(const struct probe *h, const struct probe_node *node, cha
 		snprintf(why, len, "%s: %s", node->path, strerror(-ret));
 		return false;
 	}
-	if (!registered(h, node) && probe_module(h, node->module) == PROBE_MODULE_ABSENT) {
+	if (!registered(h, node) && module_state(h, node->module) == MODULE_ABSENT) {
 		probe_module_why(h, node->module, node->config, why, len);
 		return false;
 	}

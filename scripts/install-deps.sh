@@ -52,7 +52,7 @@ done
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-	echo "install-deps: this is no Debian: install by hand what these packages hold:$missing" >&2
+	echo "install-deps: this is not Debian: install what these packages contain by hand:$missing" >&2
 	exit 1
 fi
 sudo=
@@ -71,7 +71,7 @@ apt() {
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" \
 		</dev/null >>"$log" 2>&1
 }
-# A list that cannot be refreshed is no failure yet: the old one may do.
+# A list that cannot be refreshed is not a failure yet: the old one may do.
 apt update || :
 # shellcheck disable=SC2086 # a list of words
 if ! apt install -y --no-install-recommends $missing; then

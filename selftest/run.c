@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stories of `lkvm selftest`: the checks (a machine that is rebooted and powers off), a test
- * image, the measurement of exits. What the built-in guest says beside TAP begins with '@':
+ * What `lkvm selftest` runs: the checks (a machine that is rebooted and powers off), a test
+ * image, the measurement of exits. What the built-in guest says besides TAP begins with '@':
  * "@points N" so many there were, "@try" and "@back" around what may not return, "@khz N",
  * "@exit NAME COUNT ADDRESS", "@skip NAME REASON".
  */
@@ -101,8 +101,8 @@ static const char *stop_text(enum vm_stop stop)
 		[VM_STOP_DEBUG_EXIT] = "it ended by the debug-exit device",
 		[VM_STOP_PANIC] = "it panicked",
 		[VM_STOP_TRIPLE_FAULT] = "triple fault",
-		[VM_STOP_KVM_ERROR] = "KVM cannot go on with it",
-		[VM_STOP_ENTRY_FAILED] = "it cannot be entered",
+		[VM_STOP_KVM_ERROR] = "KVM cannot continue running it",
+		[VM_STOP_ENTRY_FAILED] = "the processor refused to enter it",
 		[VM_STOP_UNKNOWN_EXIT] = "unknown exit",
 		[VM_STOP_HOST_ERROR] = "the host failed",
 		[VM_STOP_QUIT] = "it was ended",
@@ -154,7 +154,7 @@ static void run_checks(struct selftest_vm *vm, struct tap_reader *tap, int *sig)
 	if (*sig || !report_ending(vm, tap->report, "the guest's reboot is seen", VM_STOP_RESET))
 		return;
 	if (selftest_vm_restart(vm, "boot=2")) {
-		report_point(tap->report, false, "the machine starts again", NULL);
+		report_point(tap->report, false, "the VM starts again", NULL);
 		return;
 	}
 	selftest_vm_run(vm, limit, sig);
@@ -178,7 +178,7 @@ static int check_transport(const struct selftest_options *o, struct selftest_rep
 	vm->line = tap_line;
 	vm->opaque = &tap;
 	if (selftest_vm_create(vm, o, transport, NULL))
-		report_point(report, false, "a machine is made", NULL);
+		report_point(report, false, "the VM is created", NULL);
 	else
 		run_checks(vm, &tap, &sig);
 	selftest_vm_destroy(vm);
@@ -226,7 +226,7 @@ int selftest_image_run(const struct selftest_options *o, struct selftest_report 
 	vm->line = tap_line;
 	vm->opaque = &tap;
 	if (selftest_vm_create(vm, o, one_transport(o), o->cfg.params)) {
-		report_point(report, false, "a machine is made", NULL);
+		report_point(report, false, "the VM is created", NULL);
 	} else {
 		selftest_vm_run(vm, o->timeout * 1000ULL, &sig);
 		if (!sig)

@@ -208,7 +208,7 @@ static int configure(struct selftest_vm *vm, enum virtio_transport_kind transpor
 	config_add_disk(cfg)->path = xasprintf("/proc/self/fd/%d", vm->disk_fd);
 	ret = complete(vm);
 	if (!o->image) {
-		/* It is no file. */
+		/* It is not a file. */
 		free(cfg->kernel);
 		cfg->kernel = NULL;
 	}

@@ -28,7 +28,7 @@ enum {
 	OP_EXT = 0x5b,
 	OP_IF = 0xa0,
 	OP_RETURN = 0xa4,
-	/* behind OP_EXT */
+	/* after OP_EXT */
 	EXT_OP_REGION = 0x80,
 	EXT_FIELD = 0x81,
 	EXT_DEVICE = 0x82,

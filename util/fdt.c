@@ -36,7 +36,7 @@ void fdtw_begin(struct fdtw *fdt, size_t size)
 		fdt->error = -EINVAL;
 		return;
 	}
-	/* libfdt zeroes all of it, so the padding behind a property is always the same. */
+	/* libfdt zeroes all of it, so the padding after a property is always the same. */
 	fdt->buf = malloc(size);
 	if (!fdt->buf) {
 		fdt->error = -ENOMEM;

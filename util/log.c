@@ -59,7 +59,7 @@ static void mask_control(char *s)
 
 /*
  * Nobody may hang on a message because its reader is stuck: a signal would not end lkvm then. The
- * first line that cannot go out waits a second, those behind it not at all until the reader moves
+ * first line that cannot go out waits a second, those after it not at all until the reader moves
  * on.
  */
 static bool writable(void)
@@ -136,6 +136,6 @@ bool log_ratelimit_ok(struct log_ratelimit *rl)
 	}
 	pthread_mutex_unlock(&lock);
 	if (missed)
-		warn("%u messages like the next one were left out", missed);
+		warn("%u messages like the next one were omitted", missed);
 	return ok;
 }

@@ -194,7 +194,7 @@ int options_load(const struct option_set *set, const char *shown, const char *pa
 	int ret = read_text(path, &text, &len);
 
 	if (ret == -EFBIG) {
-		err("%s %s: is not a file of options: it is larger than 1M", shown, path);
+		err("%s %s: is not an options file: it is larger than 1M", shown, path);
 		return ret;
 	}
 	if (ret) {

@@ -121,24 +121,6 @@ int parse_cpu_list(const char *s, cpu_set_t *out)
 	return 0;
 }
 
-int parse_bool(const char *s, bool *out)
-{
-	static const char *const yes[] = { "yes", "on", "true", "1" };
-	static const char *const no[] = { "no", "off", "false", "0" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
-		if (!strcasecmp(s, yes[i])) {
-			*out = true;
-			return 0;
-		}
-		if (!strcasecmp(s, no[i])) {
-			*out = false;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
 const char *format_size(u64 bytes, char *buf, size_t len)
 {
 	static const char units[] = "BKMGTP";

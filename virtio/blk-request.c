@@ -13,7 +13,7 @@
 /* Instead of a status: the answer comes later. */
 #define UNDER_WAY (-1)
 
-/* A request just popped, as the driver meant it. Header and status are no part of the data. */
+/* A request just popped, as the driver meant it. Header and status are not part of the data. */
 struct parsed {
 	struct virtq_request req;
 	u8 *status; /* in guest memory */

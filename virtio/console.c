@@ -247,7 +247,7 @@ static int start_writer(struct virtio_con *vc)
 		return 0;
 	event_loop_destroy(&vc->writer);
 fail:
-	err("%s: cannot start the thread that writes: %s%s", vc->vdev.name, strerror(-ret),
+	err("%s: cannot start its output thread: %s%s", vc->vdev.name, strerror(-ret),
 	    limit_hint(ret));
 	return ret;
 }

@@ -461,7 +461,7 @@ int virtio_mmio_attach(struct virtio_device *vdev)
 	int ret;
 
 	if (index >= p->virtio_mmio_max) {
-		err("%s: there is room for %u virtio-mmio devices; use --virtio-transport pci",
+		err("%s: the maximum is %u virtio-mmio devices; use --virtio-transport pci",
 		    vdev->name, p->virtio_mmio_max);
 		return -ENOSPC;
 	}

@@ -19,7 +19,7 @@
 enum { RX, TX, CTRL, NR_QUEUES };
 
 #define QUEUE_SIZE 256
-/* An IP packet of 64 KiB behind an Ethernet header with two VLAN tags. */
+/* An IP packet of 64 KiB after an Ethernet header with two VLAN tags. */
 #define MAX_PACKET (NET_HDR_LEN + 65536 + 22)
 /* Packets before the loop looks at its other events. */
 #define BATCH 64
@@ -86,8 +86,8 @@ static void backend_gone(struct virtio_net *net, int error)
 
 	if (atomic_exchange(&net->gone, true))
 		return;
-	warn("%s: '%s' is gone (%s); the guest's link is down", net->vdev.name, net->nb->name,
-	     strerror(error));
+	warn("%s: interface '%s' was removed (%s); the guest's link is down", net->vdev.name,
+	     net->nb->name, strerror(error));
 	virtio_config_set(&net->vdev, at, &down, sizeof(down));
 }
 

@@ -169,7 +169,7 @@ static void vpci_queues_changed(struct virtio_device *vdev)
 	useless = vdev->active && vdev->held;
 	virtio_unlock(vdev);
 	if (useless)
-		guest_warn("%s: its driver left PCI bus mastering off: it can reach no memory",
+		guest_warn("%s: its driver left PCI bus mastering off, so it cannot access memory",
 			   vdev->name);
 	pthread_mutex_lock(&vp->bind_lock);
 	bind_ioeventfds(vp);
@@ -457,7 +457,7 @@ static const struct pci_ops vpci_ops = {
 
 /* The device */
 
-/* A capability of 4.1.4, and @extra bytes behind it. */
+/* A capability of 4.1.4, and @extra bytes after it. */
 static u8 add_cap(struct virtio_pci *vp, u8 type, u32 offset, u32 length, u8 extra)
 {
 	u8 size = (u8)(sizeof(struct virtio_pci_cap) + extra);
@@ -623,7 +623,7 @@ int virtio_pci_attach(struct virtio_device *vdev)
 	int ret;
 
 	if (!vdev->vm->pci) {
-		err("%s: this machine has no PCI bus; use --virtio-transport mmio", vdev->name);
+		err("%s: this VM has no PCI bus; use --virtio-transport mmio", vdev->name);
 		return -ENODEV;
 	}
 	vp = xcalloc(1, sizeof(*vp));

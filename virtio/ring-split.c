@@ -24,7 +24,7 @@ struct split_used_elem {
 	__le32 len;
 };
 
-/* Bytes before the entries of both rings (flags, idx) and behind them (the event index). */
+/* Bytes before the entries of both rings (flags, idx) and after them (the event index). */
 #define RING_HEAD 4u
 #define RING_TAIL 2u
 
@@ -54,7 +54,7 @@ static struct split_used_elem *used_entry(const struct virtqueue *vq, u16 i)
 	return (struct split_used_elem *)((u8 *)vq->used + RING_HEAD) + (i & (vq->size - 1));
 }
 
-/* ...and behind the used entries we say when we want a notification (2.7.10). */
+/* ...and after the used entries we say when we want a notification (2.7.10). */
 static __le16 *avail_event(const struct virtqueue *vq)
 {
 	return (__le16 *)used_entry(vq, (u16)(vq->size - 1)) + sizeof(struct split_used_elem) / 2;
@@ -89,7 +89,7 @@ static const char *split_map(struct virtqueue *vq)
 	vq->avail = memory_ptr(vq->mem, vq->avail_gpa, RING_HEAD + size * 2 + RING_TAIL);
 	vq->used = memory_ptr(vq->mem, vq->used_gpa,
 			      RING_HEAD + size * sizeof(struct split_used_elem) + RING_TAIL);
-	return vq->desc && vq->avail && vq->used ? NULL : "it does not lie in RAM";
+	return vq->desc && vq->avail && vq->used ? NULL : "it is not in RAM";
 }
 
 static void split_unmap(struct virtqueue *vq)
@@ -192,7 +192,7 @@ static bool split_enable_notify(struct virtqueue *vq)
 
 static void split_disable_notify(struct virtqueue *vq)
 {
-	/* With event-idx an index that lies behind is as good as no wish (2.7.10.1). */
+	/* With event-idx an index in the past is the same as no request (2.7.10.1). */
 	if (!vq->event_idx)
 		store16(ring_flags(vq->used), VRING_USED_F_NO_NOTIFY);
 }

@@ -36,7 +36,7 @@ struct virtq_layout {
 	/* Is there a request? 1: its head, in *head, below vq->size or checked by copy; 0; or
 	 * -EPROTO with *why. Does not take it. */
 	int (*peek)(struct virtqueue *vq, u16 *head, const char **why);
-	/* Copy the entry walk->next and go on to the one behind it. NULL, or the rule that it
+	/* Copy the entry walk->next and go on to the one after it. NULL, or the rule that it
 	 * breaks. */
 	const char *(*copy)(struct virtq_walk *walk, struct virtq_desc *desc);
 	/* Take what peek found, or give the last one taken back. */

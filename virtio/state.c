@@ -82,7 +82,7 @@ int virtio_load(struct virtio_device *vdev)
 
 		event_call_sync(q->loop, forget_on_loop, q);
 		if (virtq_restore(&q->vq) && !ret && !broken(vdev)) {
-			err("state of %s: the ring of queue %u does not lie in RAM", vdev->name, i);
+			err("state of %s: the ring of queue %u is not in RAM", vdev->name, i);
 			ret = -EFAULT;
 		}
 	}

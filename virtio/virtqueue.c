@@ -77,7 +77,7 @@ int virtq_remap(struct virtqueue *vq)
 	if (!running(vq) || !vq->layout->map(vq))
 		return 0;
 	vq->layout->unmap(vq);
-	ring_broken(vq, "it does not lie in RAM any more");
+	ring_broken(vq, "it is no longer in RAM");
 	return -EFAULT;
 }
 
@@ -133,13 +133,13 @@ static const char *add_buffer(struct virtqueue *vq, struct chain *c, const struc
 		return "a chain has too many buffers";
 	if (n == c->max) {
 		c->too_big = true;
-		return "a chain has more buffers than there is room for";
+		return "a chain has more buffers than the device supports";
 	}
 	if ((u64)req->out_len + req->in_len + d->len > CHAIN_MAX_BYTES)
 		return "a chain is longer than 4 GiB";
 	host = memory_ptr(vq->mem, d->addr, d->len);
 	if (!host)
-		return "a buffer does not lie in RAM";
+		return "a buffer is not in RAM";
 	req->iov[n].iov_base = host;
 	req->iov[n].iov_len = d->len;
 	if (c->writable) {
@@ -171,7 +171,7 @@ static const char *enter_indirect(struct virtqueue *vq, const struct virtq_desc 
 		.entries = d->len / DESC_SIZE,
 		.indirect = true,
 	};
-	return walk->table ? NULL : "an indirect table does not lie in RAM";
+	return walk->table ? NULL : "an indirect table is not in RAM";
 }
 
 /* Walk the chain from its head. NULL, or the rule that it breaks. */

@@ -64,7 +64,7 @@ int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, u64 *rsdp_gpa)
 	aml_init(&out);
 	xsdt = build(&out, vm, base);
 	if (out.len > room) {
-		err("the ACPI tables need %zu bytes, %llu are there; use fewer vcpus or devices",
+		err("the ACPI tables need %zu bytes, but have %llu; use fewer vcpus or devices",
 		    out.len, room);
 		ret = -ENOSPC;
 		goto out;

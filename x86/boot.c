@@ -32,8 +32,8 @@ static int load_elf_as(struct x86_boot *b, const struct elf_image *elf,
 
 	if (elf->machine != EM_X86_64 && elf->machine != EM_386)
 		return boot_error(b, -ENOEXEC,
-				  "an ELF file for %s, and the guest is x86-64; give a kernel "
-				  "built for x86-64",
+				  "an ELF file for %s, and the guest is x86-64; use a kernel built "
+				  "for x86-64",
 				  elf_machine_name(elf->machine));
 	if (format == X86_KERNEL_PVH || (format == X86_KERNEL_AUTO && elf->pvh_entry)) {
 		if (!elf->pvh_entry)
@@ -41,14 +41,14 @@ static int load_elf_as(struct x86_boot *b, const struct elf_image *elf,
 					  "it has no PVH entry note (Linux: CONFIG_PVH); %s",
 					  b->image == &b->boot->firmware
 						  ? "firmware is raw, or ELF with this note"
-						  : "leave out --kernel-format");
+						  : "omit --kernel-format");
 		return pvh_load(b, elf);
 	}
 	if (format == X86_KERNEL_MULTIBOOT || (format == X86_KERNEL_AUTO && has_mb)) {
 		if (!has_mb)
-			return boot_error(b, -ENOEXEC,
-					  "no multiboot header in its first 8 KiB; leave out "
-					  "--kernel-format");
+			return boot_error(
+				b, -ENOEXEC,
+				"no multiboot header in its first 8 KiB; omit --kernel-format");
 		return multiboot_load(b, &mb, elf);
 	}
 	if (!elf->is64 || elf->machine != EM_X86_64)
@@ -69,17 +69,16 @@ static int load_elf(struct x86_boot *b, enum x86_kernel_format format)
 	if (!ret)
 		return load_elf_as(b, &elf, format);
 	if (ret == -EINVAL)
-		return boot_error(b, -ENOEXEC, "a damaged or foreign ELF file: %s", why);
+		return boot_error(b, -ENOEXEC, "a damaged or unsupported ELF file: %s", why);
 	/* No ELF: multiboot images may be raw. */
 	if ((format == X86_KERNEL_AUTO || format == X86_KERNEL_MULTIBOOT) &&
 	    !multiboot_find(b->image, &mb))
 		return multiboot_load(b, &mb, NULL);
 	if (format == X86_KERNEL_MULTIBOOT)
 		return boot_error(b, -ENOEXEC,
-				  "no multiboot header in its first 8 KiB; leave out "
-				  "--kernel-format");
+				  "no multiboot header in its first 8 KiB; omit --kernel-format");
 	if (format != X86_KERNEL_AUTO)
-		return boot_error(b, -ENOEXEC, "not an ELF file; leave out --kernel-format");
+		return boot_error(b, -ENOEXEC, "not an ELF file; omit --kernel-format");
 	return load_unknown(b);
 }
 
@@ -92,9 +91,10 @@ static int load_kernel(struct x86_boot *b)
 		return linux_flat_load(b);
 	case X86_KERNEL_BZIMAGE:
 		if (!bzimage)
-			return boot_error(b, -ENOEXEC,
-					  "no Linux boot header (HdrS), so it is no bzImage; "
-					  "leave out --kernel-format");
+			return boot_error(
+				b, -ENOEXEC,
+				"no Linux boot header (HdrS), so it is not a bzImage; omit "
+				"--kernel-format");
 		return bzimage_load(b);
 	case X86_KERNEL_AUTO:
 		if (bzimage)
@@ -160,8 +160,7 @@ int x86_boot_list(struct x86_boot *b)
 	b->entry = (struct x86_entry){ 0 };
 	if (!memory_is_ram(b->mem, 0, X86_HIGH_BASE))
 		return boot_error(b, -ENOMEM,
-				  "the guest has less than 1M of memory; give more "
-				  "with -m");
+				  "the guest has less than 1M of memory; increase --mem");
 	if (x86_firmware_is_raw(boot))
 		return firmware_load(b);
 	add_bda(b);

@@ -43,8 +43,8 @@ static int read_header(const struct x86_boot *b, struct boot_params *bp)
 	    len < offsetof(struct setup_header, init_size) + sizeof(hdr->init_size) ||
 	    !(le16_to_cpu(hdr->xloadflags) & XLF_KERNEL_64) || !(hdr->loadflags & LOADED_HIGH))
 		return boot_error(b, -ENOEXEC,
-				  "a kernel without 64-bit entry (32-bit, or older than Linux "
-				  "3.8; boot protocol %u.%02u); give a 64-bit kernel",
+				  "a kernel without 64-bit entry (32-bit, or older than Linux 3.8; "
+				  "boot protocol %u.%02u); use a 64-bit kernel",
 				  le16_to_cpu(hdr->version) >> 8, le16_to_cpu(hdr->version) & 0xff);
 	return 0;
 }
@@ -82,13 +82,13 @@ static int find_place(const struct x86_boot *b, const struct setup_header *hdr, 
 	if (hdr->relocatable_kernel) {
 		if (!align || align & (align - 1))
 			return boot_error(b, -ENOEXEC,
-					  "its header says an alignment of %#llx, which is no "
-					  "power of two",
+					  "its header asks for an alignment of %#llx, which is not "
+					  "a power of two",
 					  align);
 		if (*base <= X86_HOLE_BASE)
 			*base = ALIGN_UP(*base, align);
 	} else if (*base != pref) {
-		return boot_error(b, -ENOEXEC, "it wants to be at %#llx, below 1 MiB", pref);
+		return boot_error(b, -ENOEXEC, "it must be loaded at %#llx, below 1 MiB", pref);
 	}
 	return place_check(b, *base, *size);
 }

@@ -136,8 +136,7 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 	if (ret >= 0)
 		ret = xioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
 	if (ret < 0) {
-		fprintf(out, "vcpu %u: its registers cannot be read: %s\n", vcpu->id,
-			strerror(-ret));
+		fprintf(out, "vcpu %u: cannot read its registers: %s\n", vcpu->id, strerror(-ret));
 		return;
 	}
 	fprintf(out, "vcpu %u:\n", vcpu->id);

@@ -22,7 +22,7 @@ int arch_vcpu_exit(struct vcpu *vcpu)
 	case KVM_EXIT_X86_RDMSR:
 	case KVM_EXIT_X86_WRMSR:
 		/* No MSR is handled here: the guest gets #GP. */
-		guest_debug("vcpu %u: MSR 0x%x is not known", vcpu->id, run->msr.index);
+		guest_debug("vcpu %u: unknown MSR 0x%x", vcpu->id, run->msr.index);
 		run->msr.error = 1;
 		return 0;
 	}

@@ -15,8 +15,8 @@ int firmware_load(struct x86_boot *b)
 
 	if (size < X86_ROM_MIN || size > X86_ROM_MAX || !IS_ALIGNED(size, 4 * KiB))
 		return boot_error(b, -EINVAL,
-				  "raw firmware has 64K to 16M in steps of 4K, this file %llu "
-				  "bytes",
+				  "raw firmware must be 64K to 16M and a multiple of 4K; this file "
+				  "has %llu bytes",
 				  size);
 	ret = boot_plan_add_rom(b->plan, b->what, X86_HOLE_END - size, b->image);
 	if (!ret)

@@ -144,8 +144,8 @@ void x86_ioapic_eoi(struct x86_ioapic *ioapic, u8 vector)
 }
 
 /*
- * Tell KVM of a level-triggered pin. Masking and other modes need no news: an exit too many does no
- * harm, and a new table costs KVM milliseconds.
+ * Tell KVM of a level-triggered pin. Masking and other modes need no update: one exit too many does
+ * no harm, and a new table costs KVM milliseconds.
  */
 static void update_route(struct x86_ioapic *ioapic, unsigned int pin)
 {

@@ -134,7 +134,7 @@ static void full_reset(struct device *dev)
 	int ret = set_chips(dev->vm, &container_of(dev, struct full_irqchip, dev)->initial);
 
 	if (ret)
-		warn("the interrupt controllers cannot be reset: %s", strerror(-ret));
+		warn("cannot reset the interrupt controllers: %s", strerror(-ret));
 }
 
 static int full_save(void *obj)
@@ -150,7 +150,7 @@ static int full_load(void *obj)
 	int ret = set_chips(chip->dev.vm, &chip->now);
 
 	if (ret)
-		err("the interrupt controllers cannot be restored: %s", strerror(-ret));
+		err("cannot restore the interrupt controllers: %s", strerror(-ret));
 	return ret;
 }
 
@@ -354,8 +354,8 @@ int x86_irqchip_init(struct vm *vm)
 	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg);
 	ret = kvm_enable_cap(&vm->kvm, KVM_CAP_X2APIC_API, x2apic);
 	if (ret && cpus > X86_XAPIC_MAX_VCPUS) {
-		err("%u vcpus: this host's KVM has no 32-bit APIC ids (KVM_CAP_X2APIC_API: %s); "
-		    "use at most %u",
+		err("--cpus %u: this host's KVM has no 32-bit APIC ids (KVM_CAP_X2APIC_API: %s); "
+		    "the maximum is %u",
 		    cpus, strerror(-ret), X86_XAPIC_MAX_VCPUS);
 		return ret;
 	}

@@ -29,7 +29,6 @@
 #define X86_MODULES_SIZE 0x4000U
 #define X86_LOADER_END	 0x9c000U
 #define X86_EBDA	 0x9fc00U
-#define X86_LOW_END	 0xa0000U /* end of conventional memory */
 #define X86_ACPI_BASE	 0xe0000U /* RSDP and tables: x86_acpi_plan */
 #define X86_ACPI_SIZE	 0x1fff0U
 #define X86_RESET_VECTOR 0xffff0U  /* F000:FFF0, where a PC's firmware starts */
@@ -45,7 +44,7 @@
 #define X86_VIRTIO_MMIO	   0xfeb00000ULL
 #define X86_VIRTIO_STRIDE  0x1000ULL
 #define X86_IOAPIC	   0xfec00000ULL
-#define X86_IDENTITY_MAP   0xfeffc000ULL /* KVM's own page and, behind it, three for its TSS */
+#define X86_IDENTITY_MAP   0xfeffc000ULL /* KVM's own page and, after it, three for its TSS */
 #define X86_TSS		   0xfeffd000ULL
 #define X86_LAPIC	   0xfee00000ULL
 #define X86_ROM_MIN	   0x10000ULL	/* 64 KiB */

@@ -142,7 +142,7 @@ static int add_modules(const struct x86_boot *b, u64 bottom)
 	char need[32], have[32];
 
 	if (boot->nr_initrds > MB_MAX_MODULES)
-		return boot_error(b, -E2BIG, "%u modules (-i) are too many, %u are possible",
+		return boot_error(b, -E2BIG, "%u modules (-i) are too many; the maximum is %u",
 				  boot->nr_initrds, MB_MAX_MODULES);
 	for (u32 i = 0; i < boot->nr_initrds; i++, name += MB_NAME_MAX) {
 		struct boot one = { .initrds = &boot->initrds[i], .nr_initrds = 1 };
@@ -152,7 +152,7 @@ static int add_modules(const struct x86_boot *b, u64 bottom)
 		struct mb_module mod;
 
 		if (size > room || ALIGN_UP(size, 4ULL) > room) {
-			err("initrd '%s' does not fit: needs %s, have %s; give more memory with -m",
+			err("--initrd %s: does not fit: needs %s, has %s; increase --mem",
 			    boot->initrds[i].path, format_size(size, need, sizeof(need)),
 			    format_size(room, have, sizeof(have)));
 			return -ENOMEM;

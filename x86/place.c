@@ -23,21 +23,21 @@ int place_check(const struct x86_boot *b, u64 base, u64 size)
 	char need[32], have[32];
 
 	if (__builtin_add_overflow(base, size, &end) || end > X86_HOLE_BASE)
-		return boot_error(b, -EINVAL,
-				  "it wants to be at %#llx (%#llx bytes), which can never be "
-				  "memory of the guest",
-				  base, size);
+		return boot_error(
+			b, -EINVAL,
+			"it must be loaded at %#llx (%#llx bytes), which can never be guest memory",
+			base, size);
 	if (end > low_end)
 		return boot_error(
 			b, -ENOMEM,
-			"it needs at least %s of memory and the guest has %s; give more with -m",
+			"it needs at least %s of memory and the guest has %s; increase --mem",
 			format_size(ALIGN_UP(end, MiB), need, sizeof(need)),
 			format_size(memory_ram_size(b->mem), have, sizeof(have)));
 	if (base >= X86_HIGH_BASE || (base >= X86_FREE_BASE && end <= X86_LOADER_BASE))
 		return 0;
 	return boot_error(b, -EINVAL,
-			  "it wants to be at %#llx-%#llx, over the PC's low memory structures; "
-			  "images lie at 1 MiB or above, or in %#x-%#x",
+			  "it must be loaded at %#llx-%#llx, over the PC's low memory structures; "
+			  "images must be at 1 MiB or above, or in %#x-%#x",
 			  base, end - 1, X86_FREE_BASE, X86_LOADER_BASE - 1);
 }
 
@@ -63,8 +63,8 @@ int place_cmdline(const struct x86_boot *b, const char *prefix, u64 max)
 	max = MIN(max, (u64)X86_CMDLINE_MAX - 1);
 	if (prefix_len > max || len > max - prefix_len)
 		return boot_error(b, -E2BIG,
-				  "the command line is %zu characters long, and at most %llu are "
-				  "possible here; shorten it (-p)",
+				  "the command line has %zu characters; the maximum here is %llu: "
+				  "shorten --params",
 				  prefix_len + len, max);
 	text = xasprintf("%s%s", prefix, b->cmdline ? b->cmdline : "");
 	boot_plan_add(b->plan, BOOT_TABLES, "command line", X86_CMDLINE, text,
@@ -92,7 +92,7 @@ int place_initrd(const struct x86_boot *b, u64 bottom, u64 limit, bool above_4g,
 
 	*gpa = *size = 0;
 	if (boot_initrd_size(b->boot, size)) {
-		err("initrd does not fit: its size is beyond all memory");
+		err("--initrd: does not fit: larger than any memory");
 		return -EOVERFLOW;
 	}
 	if (!*size)
@@ -109,7 +109,7 @@ int place_initrd(const struct x86_boot *b, u64 bottom, u64 limit, bool above_4g,
 	room = low_top > bottom ? low_top - bottom : 0;
 	if (above_4g)
 		room = MAX(room, high_top - X86_HOLE_END);
-	err("initrd does not fit: needs %s, have %s; give more memory with -m",
+	err("--initrd: does not fit: needs %s, has %s; increase --mem",
 	    format_size(ALIGN_UP(*size, 4 * KiB), need, sizeof(need)),
 	    format_size(ALIGN_DOWN(room, 4 * KiB), have, sizeof(have)));
 	return -ENOMEM;

@@ -49,12 +49,12 @@ const struct arch_platform arch_platform = {
 int arch_config_complete(struct vm_config *cfg)
 {
 	if (cfg->cpus > X86_MAX_VCPUS) {
-		err("-c %u: at most %u vcpus on x86", cfg->cpus, X86_MAX_VCPUS);
+		err("--cpus %u: the maximum on x86 is %u vcpus", cfg->cpus, X86_MAX_VCPUS);
 		return -EINVAL;
 	}
 	if (cfg->x86.irqchip == X86_IRQCHIP_FULL && cfg->cpus > X86_XAPIC_MAX_VCPUS) {
-		err("-c %u: the full irqchip reaches %u vcpus; use --irqchip split", cfg->cpus,
-		    X86_XAPIC_MAX_VCPUS);
+		err("--cpus %u: the full irqchip serves at most %u vcpus; use --irqchip split",
+		    cfg->cpus, X86_XAPIC_MAX_VCPUS);
 		return -EINVAL;
 	}
 	return 0;

@@ -59,7 +59,7 @@ static void pm_write(void *opaque, u64 offset, const void *data, u32 len)
 		if (SLEEP_TYPE(value) == X86_PM_S5)
 			vm_request_stop(pm->dev.vm, VM_STOP_POWEROFF, 0, -1);
 		else
-			guest_warn("acpi-pm: sleep type %u is not offered", SLEEP_TYPE(value));
+			guest_warn("acpi-pm: sleep type %u is not supported", SLEEP_TYPE(value));
 		break;
 	case X86_PM_RESET:
 		if (value == X86_PM_RESET_VALUE)

@@ -190,9 +190,9 @@ int x86_state_set_tsc(const struct vcpu *vcpu, struct x86_vcpu_state *s)
 {
 	/* KVM takes writes of nearly the same moment to several vcpus for one clock. */
 	if (transfer_tsc(vcpu, KVM_SET_MSRS, MSR_TSC, &s->tsc) < 0)
-		debug("vcpu %u: its TSC cannot be set", vcpu->id);
+		debug("vcpu %u: cannot set its TSC", vcpu->id);
 	if (transfer_tsc(vcpu, KVM_SET_MSRS, MSR_TSC_ADJUST, &s->tsc_adjust) < 0)
-		debug("vcpu %u: TSC_ADJUST cannot be set", vcpu->id);
+		debug("vcpu %u: cannot set TSC_ADJUST", vcpu->id);
 	return 0;
 }
 

@@ -49,7 +49,7 @@ static int set_cpuid(struct vcpu *vcpu)
 	return 0;
 }
 
-/* A KVM without the MSR is no reason to stop: the guest only runs slower. */
+/* A KVM without the MSR is not fatal: the guest only runs slower. */
 static void set_msr(struct vcpu *vcpu, u32 index, u64 keep, u64 value)
 {
 	struct kvm_msrs *msrs = xcalloc(1, sizeof(*msrs) + sizeof(msrs->entries[0]));
@@ -64,7 +64,7 @@ static void set_msr(struct vcpu *vcpu, u32 index, u64 keep, u64 value)
 	}
 	free(msrs);
 	if (ret != 1)
-		debug("vcpu %u: MSR 0x%x cannot be set", vcpu->id, index);
+		debug("vcpu %u: cannot set MSR 0x%x", vcpu->id, index);
 }
 
 int arch_vcpu_init(struct vcpu *vcpu)

@@ -33,9 +33,8 @@ static int lay_out(struct vm *vm)
 		u64 most = ALIGN_DOWN(top - X86_PCI_MEM64_SIZE, X86_PCI_MEM64_SIZE) - hole;
 		char size[32], limit[32];
 
-		err("memory: %s is more than a guest's %u address bits hold on this host; the "
-		    "most is "
-		    "%s",
+		err("--mem %s: is more than a guest's %u address bits reach on this host; the "
+		    "maximum is %s",
 		    format_size(memory, size, sizeof(size)), arch->phys_bits,
 		    format_size(most, limit, sizeof(limit)));
 		return -EINVAL;

@@ -50,7 +50,7 @@ u32 arm_el(void);
 /* MPIDR_EL1's affinity fields of this CPU. */
 u64 arm_affinity(void);
 
-/* memory.c: zeroed memory behind the image that is never freed; NULL: there is no more. */
+/* memory.c: zeroed memory after the image that is never freed; NULL: there is no more. */
 void *arm_alloc(size_t size, size_t align);
 extern u64 page_table[512];
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* arm64 guests: the page table that start.S turns on, and a heap behind the image. */
+/* arm64 guests: the page table that start.S turns on, and a heap after the image. */
 #include "arm.h"
 
 /* Blocks of 1 GiB (Arm ARM, D8.3.1): accessed, not for EL0; the attributes are start.S's MAIR. */

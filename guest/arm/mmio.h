@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses to devices: one instruction each, of the kind that a hypervisor can tell by the syndrome
- * alone (Arm ARM, ESR_ELx.ISV): no pairs, no write-back.
+ * Accesses to devices: one instruction each, that a hypervisor can decode from the syndrome alone
+ * (Arm ARM, ESR_ELx.ISV): no pairs, no write-back.
  */
 #ifndef GUEST_MMIO_H
 #define GUEST_MMIO_H

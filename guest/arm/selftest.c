@@ -346,7 +346,7 @@ static void run_sysreg(void)
 
 static const char *no_gic(void)
 {
-	return gic_version ? NULL : "this machine has no GIC that is known";
+	return gic_version ? NULL : "this machine has no known GIC";
 }
 
 const struct arch_exit arch_exits[] = {

@@ -15,7 +15,7 @@
 #define MAX_DEPTH  32
 
 struct item {
-	u32 token, next; /* the offset behind it */
+	u32 token, next; /* the offset after it */
 	const char *name;
 	const void *data;
 	u32 len;

@@ -24,7 +24,7 @@ int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *s);
 /* Is the word (delimited by blanks) in the command line? */
 bool has_word(const char *word);
-/* The number behind "name=" in the command line (decimal or 0x), or @def. */
+/* The number after "name=" in the command line (decimal or 0x), or @def. */
 u64 word_value(const char *name, u64 def);
 /* FNV-1a over 32-bit words (an eighth of the work of bytes; @n is a multiple of 4). */
 u32 checksum(const void *p, size_t n);

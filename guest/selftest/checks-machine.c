@@ -59,7 +59,7 @@ static const char *check_serial_interrupt(void)
 	arch_route_irq(irq, SERIAL_VECTOR, edge);
 	arch_uart_write(MCR, OUT);
 	let_interrupts_in();
-	expect("interrupts of none that is enabled", serials, 0);
+	expect("interrupts while none is enabled", serials, 0);
 	arch_uart_write(IER, THRE);
 	expect("interrupt when it is enabled", wait_for(&serials, 1), true);
 	arch_uart_write(DATA, '\r'); /* of which lkvm takes no notice */

@@ -227,7 +227,7 @@ static const char *start_pages(u64 base, u64 size, u64 step)
 	next_page = boot.ram_base + base;
 	end_page = next_page + size;
 	page_step = step;
-	return base ? NULL : "no memory was set aside for it";
+	return base ? NULL : "no memory was reserved for it";
 }
 
 static const char *start_small(void)

@@ -4,7 +4,7 @@
  * here; guest/ARCH/selftest.c implements what stands in arch.h.
  *
  * It talks to lkvm by lines on the serial port: TAP points without numbers, comments, and lines
- * that begin with '@' (see selftest.c of lkvm).
+ * that begin with '@' (see selftest/run.c).
  */
 #ifndef GUEST_SELFTEST_H
 #define GUEST_SELFTEST_H

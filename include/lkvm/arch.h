@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The contract between common code and an architecture: x86/, later arm/, riscv/, loongarch/.
- * Exactly one is linked. Common code never says #ifdef __x86_64__: what differs stands here, as
- * data in arch_platform or as one of the functions below, listed in the order in which machine.c
- * calls them.
+ * The contract between common code and an architecture (x86/, arm/). Exactly one is linked. Common
+ * code never says #ifdef __x86_64__: what differs stands here, as data in arch_platform or as one
+ * of the functions below, listed in the order in which machine.c calls them.
  */
 #ifndef LKVM_ARCH_H
 #define LKVM_ARCH_H
@@ -84,8 +83,8 @@ const struct coco_ops *arch_coco(const struct vm_config *cfg);
 int arch_add_memory(struct vm *vm) __must_check;
 /*
  * Instead of arch_add_memory, arch_vm_init and the making of vcpus, for a machine that is only
- * described and has no KVM: vm->arch, RAM that is not mapped, the interrupt controller as the
- * description tells of it. Where the host would choose, it takes the newest kind. Prints.
+ * described and has no KVM: vm->arch, RAM that is not mapped, the interrupt controller as far as it
+ * is described. Where the host would choose, it takes the newest kind. Prints.
  */
 int arch_sketch(struct vm *vm) __must_check;
 /* Base of the window for 64-bit BARs: above all RAM. */

@@ -44,10 +44,10 @@ int boot_image_open(struct boot_image *img, const char *path, const char *what) 
 void boot_image_close(struct boot_image *img);
 /* Read [offset, offset+len); -ENODATA beyond its end. Prints nothing. */
 int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len) __must_check;
-/* The same straight into guest RAM; -EFAULT where that is no RAM. Prints nothing. */
+/* The same straight into guest RAM; -EFAULT where that is not RAM. Prints nothing. */
 int boot_image_load(const struct boot_image *img, u64 offset, struct guest_memory *mem, u64 gpa,
 		    u64 len) __must_check;
-/* "kernel 'NAME': ..." in one line, with what its contents were unpacked from. Returns @error. */
+/* "--kernel FILE: ..." in one line, with what its contents were unpacked from. Returns @error. */
 int boot_image_error(const struct boot_image *img, const char *what, int error, const char *fmt,
 		     ...) __printf(4, 5);
 /* What the guest starts from, and its role in messages: firmware or kernel. NULL: neither
@@ -83,7 +83,7 @@ void boot_initrd_plan(const struct boot *boot, struct boot_plan *plan, u64 gpa);
 
 /*
  * boot/identify.c: is it something else than what a guest for the machine @guest starts from? Then
- * what it is and what to do about it, as the end of a sentence.
+ * what it is and what to do about it, as the end of a message.
  */
 bool boot_identify(const struct boot_image *img, const char *guest, char *text,
 		   size_t len) __must_check;

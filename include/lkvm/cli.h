@@ -6,7 +6,7 @@
 #include "lkvm/config.h"
 #include "lkvm/options.h"
 
-/* Exit status for a command line that makes no sense; 0 and 1 are EXIT_SUCCESS and EXIT_FAILURE. */
+/* Exit status for an invalid command line; 0 and 1 are EXIT_SUCCESS and EXIT_FAILURE. */
 #define EXIT_USAGE 2
 
 extern const struct command cmd_run, cmd_selftest, cmd_host, cmd_version;

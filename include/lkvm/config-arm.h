@@ -6,7 +6,7 @@
 #include "lkvm/options.h"
 
 enum arm_irqchip {
-	ARM_IRQCHIP_DEFAULT, /* the best that the host has */
+	ARM_IRQCHIP_DEFAULT, /* the best that the host supports */
 	ARM_IRQCHIP_GICV2,
 	ARM_IRQCHIP_GICV2M,
 	ARM_IRQCHIP_GICV3,
@@ -21,11 +21,11 @@ extern const char *const arm_irqchip_names[];
 struct arm_config {
 	enum arm_irqchip irqchip;
 	enum auto_switch gicv4;
-	char *cpu;    /* "host,+feat,-feat" (--cpu), or NULL: the host's */
-	bool protected; /* pKVM: the host reaches what the guest shares, no more */
-	bool nested;  /* the guest starts at EL2 */
-	bool e2h0;    /* nested without VHE */
-	bool aarch32; /* EL1 runs AArch32 */
+	char *cpu;	/* "host,+feat,-feat" (--cpu), or NULL: the host's */
+	bool protected; /* pKVM: the host can access only what the guest shares */
+	bool nested;	/* the guest starts at EL2 */
+	bool e2h0;	/* nested without VHE */
+	bool aarch32;	/* EL1 runs AArch32 */
 	bool pmu;
 	bool no_pvtime; /* no steal time */
 	bool disable_mte;

@@ -36,7 +36,7 @@ struct console {
 	const struct console_ops *ops;
 };
 
-/* Keys of the escape menu behind Ctrl-A. All run on the main loop's thread. */
+/* Keys of the escape menu after Ctrl-A. All run on the main loop's thread. */
 struct term_hooks {
 	void (*quit)(void *opaque);	    /* x */
 	void (*power_button)(void *opaque); /* p */

@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device of the machine. The table in machine.c decides which exist and in which order; reset,
- * description and teardown walk the VM's list in that order (teardown backwards), so what a guest
- * sees is deterministic.
+ * A device of the machine. The table in machine-parts.c decides which exist and in which order;
+ * reset, description and saving walk the VM's list in that order, teardown and quiescing backwards,
+ * so what a guest sees is deterministic. Devices on a bus (PCI) hang on it as their parent, which
+ * comes before them in the list.
+ *
+ * Its life: a constructor allocates the structure that embeds struct device and calls device_add,
+ * whose realize claims addresses, interrupts and threads. Nothing more is taken later: what the
+ * host lacks is found before the guest starts. Then the guest uses it, it is reset any number of
+ * times, and destroy ends it.
+ *
+ * Registers are accessed by vcpu threads, several at once, through the bus and without a lock: each
+ * device has a mutex of its own, held for microseconds. What takes long (a disk, a network) runs on
+ * an event loop (event.h). quiesce is the point at which guest memory may change its shape, or be
+ * saved: it returns when no thread of the device touches memory any more, and resume lets it go on.
+ *
+ * What a device remembers is a table of its fields (state.h), so that saving, loading and comparing
+ * need no code of its own.
  */
 #ifndef LKVM_DEVICE_H
 #define LKVM_DEVICE_H

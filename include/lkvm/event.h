@@ -92,8 +92,10 @@ void event_del(struct event *ev);
 void event_loop_post(struct event_loop *loop, struct event_post *post);
 /* Take back what has not begun to run. Nothing happens when it was not posted. */
 void event_loop_unpost(struct event_loop *loop, struct event_post *post);
-/* Run @fn as the loop's runner and wait until it returned: on the loop's thread, or here when this
- * is that thread or nobody runs the loop, be it that it stops meanwhile. Any thread; see above. */
+/*
+ * Run @fn as the loop's runner and wait until it returned: on the loop's thread, or here when this
+ * is that thread or nobody runs the loop (also when it stops meanwhile). Any thread; see above.
+ */
 void event_call_sync(struct event_loop *loop, void (*fn)(void *opaque), void *opaque);
 
 /* A one-shot timer on a loop: a timerfd in an event. */

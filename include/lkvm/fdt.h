@@ -14,7 +14,7 @@
 /* Cells of #address-cells and #size-cells of every bus here. */
 #define FDTW_ADDRESS_CELLS 2
 #define FDTW_SIZE_CELLS	   2
-/* The most cells of an interrupt specifier. */
+/* The maximum of cells of an interrupt specifier. */
 #define FDTW_MAX_IRQ_CELLS 4
 
 struct fdtw {

@@ -31,7 +31,7 @@ struct irq_chip_ops {
 	/* Install the whole table. It is the chip's to rewrite, until it returns. */
 	int (*set_routes)(void *opaque, struct kvm_irq_routing *table);
 	/* A write to @fd asserts @gsi; when the guest ends the interrupt the level falls and
-	 * @resample_fd is written. NULL or -ENOTSUP: the chip does not tell of ends. */
+	 * @resample_fd is written. NULL or -ENOTSUP: the chip does not report ends. */
 	int (*bind_resample)(void *opaque, int fd, int resample_fd, u32 gsi, bool assign);
 	/* How many entries a table may have, and where GSIs end; NULL: IRQ_MAX_ROUTES. */
 	u32 (*max_routes)(void *opaque);
@@ -42,7 +42,7 @@ struct irq_line {
 	u32 gsi;
 	bool edge;
 	bool bound;	 /* fd is an irqfd of gsi */
-	int fd;		 /* or the -errno with which none could be had */
+	int fd;		 /* or the -errno of eventfd */
 	int resample_fd; /* borrowed */
 	struct event watch;
 	atomic_bool level;
@@ -69,7 +69,7 @@ struct msi_route {
 	/* Under lock. */
 	pthread_mutex_t lock;
 	enum msi_mode mode;
-	int fd;	      /* or the -errno with which none could be had */
+	int fd;	      /* or the -errno of eventfd */
 	bool bound;   /* fd is an irqfd of gsi */
 	bool given;   /* others may write to fd: it is watched where it is not bound */
 	bool pending; /* came while masked (what others wrote is still in fd) */
@@ -122,7 +122,7 @@ int irq_reserve_routes(struct irqs *irqs, u32 nr_routes) __must_check;
 /* A new eventfd for an interrupt, or -errno; the first that is refused prints. */
 int irq_new_fd(struct irqs *irqs);
 
-/* 0 or -errno; an edge line for which no fd can be had works by set_level. */
+/* 0 or -errno; an edge line without an fd works by set_level. */
 int irq_line_init(struct irq_line *line, struct irqs *irqs, u32 gsi, bool edge) __must_check;
 void irq_line_destroy(struct irq_line *line);
 /* Level line: drive it. A repeated level costs nothing. */
@@ -148,7 +148,7 @@ int irq_line_fd(struct irq_line *line);
  */
 
 /*
- * A new route, off, with a GSI and an eventfd of its own; where no fd can be had it works without.
+ * A new route, off, with a GSI and an eventfd of its own; if no fd is left it works without.
  * Owned by the caller until msi_route_free. -ENOSPC: irq_room_for_routes are taken. Before the
  * guest starts: no other function here allocates.
  */

@@ -20,7 +20,7 @@ struct kvm {
 	struct memslots *slots; /* of memslot.h; NULL until memory is attached */
 };
 
-/* Open @path and check the API version. Prints what is wrong and how to mend it; 0 or -errno. */
+/* Open @path and check the API version. Prints what is wrong and the remedy; 0 or -errno. */
 int kvm_open(struct kvm *kvm, const char *path) __must_check;
 /* Create the VM of @type (0: the default). Prints on failure. */
 int kvm_create_vm(struct kvm *kvm, u64 type) __must_check;
@@ -36,8 +36,8 @@ int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n) _
 /* KVM_ENABLE_CAP on the VM; 0 or -errno, prints nothing. */
 int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0) __must_check;
 /*
- * A new guest_memfd of @size bytes (of whole pages) with GUEST_MEMFD_FLAG_* in @flags, for memory.h.
- * The descriptor, the caller's, or -errno; prints nothing.
+ * A new guest_memfd of @size bytes (of whole pages) with GUEST_MEMFD_FLAG_* in @flags, for
+ * memory.h. The descriptor, the caller's, or -errno; prints nothing.
  */
 int kvm_create_guest_memfd(const struct kvm *kvm, u64 size, u64 flags) __must_check;
 /* Close the VM alone, or all. Memory was detached before. Safe when there is none. */

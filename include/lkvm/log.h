@@ -34,7 +34,7 @@ void log_set_raw_terminal(bool raw);
 
 /*
  * For everything that a guest can provoke: at most 10 lines in each 5 seconds per call site; before
- * the next one that passes a line says how many were left out.
+ * the next one that passes a line says how many were omitted.
  */
 struct log_ratelimit {
 	u64 window_start_ns;

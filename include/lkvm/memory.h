@@ -20,7 +20,7 @@
  * What is added replaces tables too; those wait for the next memory_reclaim or for memory_destroy.
  *
  * A region may be private: the guest uses pages of a guest_memfd that the host cannot touch, unless
- * it shares a page; then it uses the region's host mapping, as always. A map tells which pages are
+ * it shares a page; then it uses the region's host mapping, as always. A map says which pages are
  * shared, at first none. The host mapping is there either way: who still writes to a page that was
  * shared a moment ago writes to a page that nobody reads.
  */
@@ -47,7 +47,7 @@ enum memory_backing {
 	MEM_BORROWED,	 /* the caller's buffer @hva: not unmapped, not owned */
 };
 
-/* What memory_add shall map; zeroes are anonymous RAM. */
+/* What memory_add is to map; zeroes are anonymous RAM. */
 struct memory_desc {
 	u64 gpa;
 	u64 size; /* bytes; like @gpa a multiple of the page size. May end at the very top: 2^64 */

@@ -162,7 +162,7 @@ int options_load(const struct option_set *set, const char *shown, const char *pa
 struct command {
 	const char *name;
 	const char *summary;		  /* one line for `lkvm help` */
-	const char *usage;		  /* "lkvm run [options] [kernel] [-- command]" */
+	const char *usage;		  /* "lkvm run [options] [kernel]" */
 	const char *description;	  /* a paragraph for `lkvm help NAME` and the manual */
 	const struct option_set *options; /* NULL: none */
 	/* @argv is what follows the command's name. Returns the exit status. */

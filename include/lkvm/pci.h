@@ -14,8 +14,8 @@
  * host->intx_lock. Bytes are changed under both
  * and read under either. Reading takes host->lock alone, and no change holds that one for longer
  * than it takes to store bytes: a vcpu that reads never waits for what another one's write sets
- * off. BAR handlers run with none of them held. Sending a message takes its route's own alone, so no
- * change of tables delays it.
+ * off. BAR handlers run with none of them held. Sending a message takes its route's own alone, so
+ * no change of tables delays it.
  */
 #ifndef LKVM_PCI_H
 #define LKVM_PCI_H
@@ -128,7 +128,7 @@ void pci_device_init(struct pci_device *pci, const struct pci_ident *id, u32 con
  */
 void pci_set_bar(struct pci_device *pci, unsigned int bar, u64 size, u32 flags,
 		 const struct bus_ops *ops, void *opaque);
-/* Append a capability of @len bytes; returns its offset, bytes behind the header zero and
+/* Append a capability of @len bytes; returns its offset, bytes after the header zero and
  * read-only. The caller fills pci->config and pci->wmask. */
 u8 pci_add_capability(struct pci_device *pci, u8 id, u8 len);
 /* Give it a slot, BAR addresses and its interrupt pin. Prints; 0, -ENOSPC. */
@@ -208,7 +208,7 @@ void msix_notify(struct msix *msix, u32 v);
  */
 int msix_fd(struct msix *msix, u32 v);
 /*
- * State, beside configuration space, is @table and @pending. Save: makes @pending true. Load: when
+ * State, besides configuration space, is @table and @pending. Save: makes @pending true. Load: when
  * both and configuration space are back, the vectors follow. vcpus are parked.
  */
 void msix_save(struct msix *msix);

@@ -49,7 +49,7 @@ struct probe_row {
 	u64 number;
 	bool hex;	    /* how the table shows it */
 	char *text;	    /* PROBE_TEXT, PROBE_LIST */
-	char *why;	    /* unless PROBE_YES: the reason, and what mends it */
+	char *why;	    /* unless PROBE_YES: the reason, and the remedy */
 	char *note;	    /* PROBE_YES: a limit of it, or NULL */
 	const char *brings; /* what it is good for, or NULL */
 	const char *since;  /* "6.8": the Linux that brought it, or NULL */
@@ -128,13 +128,6 @@ u32 probe_count_entries(const struct probe *h, const char *path);
 bool probe_file_has_word(const struct probe *h, const char *path, const char *key,
 			 const char *word);
 
-enum probe_module {
-	PROBE_MODULE_LOADED, /* or built in */
-	PROBE_MODULE_AVAILABLE,
-	PROBE_MODULE_ABSENT,
-	PROBE_MODULE_UNKNOWN, /* this system does not tell which modules its kernel has */
-};
-enum probe_module probe_module(const struct probe *h, const char *name);
 /* Why a driver is not there, and how to get it: "load it: modprobe NAME", ... */
 const char *probe_module_why(const struct probe *h, const char *name, const char *config, char *buf,
 			     size_t len);
@@ -188,7 +181,7 @@ void probe_caps(struct probe *h, const struct probe_cap *table, size_t n);
 int probe_check_vm(const struct probe *h, u32 cap);
 int probe_check_sys(const struct probe *h, u32 cap);
 
-/* probe/memory.c, probe/devices.c, probe/services.c: the probes that are no capability of KVM. */
+/* probe/memory.c, probe/devices.c, probe/services.c: probes of what is not a capability of KVM. */
 void probe_memory_rows(struct probe *h);
 void probe_device_rows(struct probe *h);
 void probe_service_rows(struct probe *h);

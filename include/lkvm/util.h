@@ -49,11 +49,9 @@ int iov_slice(const struct iovec *iov, unsigned int count, size_t offset, size_t
 int parse_u64(const char *s, u64 *out) __must_check;
 /*
  * A size: number and an optional suffix B K M G T P (binary, either case, an optional "iB"/"B"
- * behind it); a bare number counts @unit bytes.
+ * after it); a bare number counts @unit bytes.
  */
 int parse_size(const char *s, u64 unit, u64 *out) __must_check;
-/* yes/no, on/off, true/false, 1/0. */
-int parse_bool(const char *s, bool *out) __must_check;
 /* "0-3,8": numbers of CPUs, each below CPU_SETSIZE (else -ERANGE); none is -EINVAL. */
 int parse_cpu_list(const char *s, cpu_set_t *out) __must_check;
 /* 512M, 4G, 1536K: the largest binary unit that divides @bytes. @buf is returned. */

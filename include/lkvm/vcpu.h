@@ -1,7 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A virtual CPU and the thread that runs it. The thread does nothing but KVM_RUN and dispatching
- * exits: port I/O and MMIO to the buses, the architecture's own reasons to arch_vcpu_exit.
+ * exits: port I/O and MMIO to the buses, a confidential guest's to its table (coco.h), the
+ * architecture's own reasons to arch_vcpu_exit. Work that takes long belongs to a device's loop.
+ *
+ * A vcpu thread runs or is parked at the gate (vm_vcpu_gate). Only while it is parked, or on its
+ * own thread, may anyone else use the vcpu's fd: KVM serializes its ioctls, so another thread's
+ * would wait until the guest exits (arm/psci.c lives with that). It is parked when KVM has
+ * completed the last access of the guest, so registers can be read, changed and saved as they are.
+ *
+ * Whoever stops it (pause.c) clears vm->running, then sets immediate_exit and sends the kick
+ * signal; the vcpu clears immediate_exit and then looks at vm->running. One of the two sees the
+ * other, so no kick is lost. The signal also interrupts a system call in which a handler waits.
+ *
+ * While it handles an exit it may hold pointers into guest memory and is a memory_reader
+ * (memory.h); in KVM_RUN and at the gate it holds none. A fault of the guest, or of KVM with it,
+ * ends the VM by vm_request_stop and parks the thread: no vcpu ends lkvm by itself.
  */
 #ifndef LKVM_VCPU_H
 #define LKVM_VCPU_H
@@ -30,7 +44,6 @@ struct vcpu {
 	pthread_t thread;
 	bool has_thread;
 	struct memory_reader reader; /* inside while an exit is handled, outside in KVM_RUN */
-	atomic_bool in_run;	     /* may be inside KVM_RUN: worth a signal */
 	struct arch_vcpu *arch;	     /* owned by the architecture's code */
 };
 
@@ -45,7 +58,5 @@ int vcpu_start(struct vcpu *vcpu) __must_check;
 void vcpu_kick(struct vcpu *vcpu);
 /* Print its registers at @level, a line each. The vcpu is parked, or this is its own thread. */
 void vcpu_dump(struct vcpu *vcpu, enum log_level level);
-/* The name of a KVM_EXIT_* reason, "unknown" for a new one. */
-const char *vcpu_exit_name(u32 reason);
 
 #endif

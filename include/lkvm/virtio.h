@@ -60,9 +60,9 @@ struct virtio_ops {
 	void (*queue_started)(struct virtio_device *vdev, u16 q);
 	/*
 	 * Loop: pop requests until there are none and serve them. True: none is left, ask the
-	 * driver to tell of the next. False: something else is waited for, and virtio_serve will be
-	 * called when that came. Signalling, notifications and turns of other events are the
-	 * core's.
+	 * driver for a notification of the next. False: something else is waited for, and
+	 * virtio_serve will be called when that came. Signalling, notifications and turns of other
+	 * events are the core's.
 	 */
 	bool (*queue_run)(struct virtio_device *vdev, u16 q);
 	/*
@@ -239,7 +239,7 @@ void virtio_disable_queue(struct virtio_device *vdev, u16 q);
 void virtio_reset_queue(struct virtio_device *vdev, u16 q);
 /* Is queue @q still on its way to a stop that was asked for? Under the lock. */
 bool virtio_queue_stopping(const struct virtio_device *vdev, u16 q);
-/* Is it served: shall the driver's notifications reach it? Takes the lock. */
+/* Is it served, so that the driver's notifications must reach it? Takes the lock. */
 bool virtio_queue_started(struct virtio_device *vdev, u16 q);
 /*
  * Wait until no reset and no stop is under way. @guest: a vcpu waits, and gives up when the VM

@@ -7,9 +7,9 @@
  * sees a descriptor and never reads guest memory twice for one decision. A ring that breaks the
  * rules is marked broken (the device then needs a reset) and gives nothing more.
  *
- * The books: which heads are in flight (popped, not yet pushed) is kept here, a bit for each, so
- * a driver cannot offer a request a second time before it has it back, and a push of what is not in
- * flight, be it that the queue was reset meanwhile, writes nothing.
+ * The books: which heads are in flight (popped, not yet pushed) is kept here, a bit for each, so a
+ * driver cannot offer a request a second time before it has it back, and a push of what is not in
+ * flight (after a reset of the queue, for example) writes nothing.
  *
  * Locks: none. Until it is enabled a queue belongs to whoever holds the device's registers; from
  * then on to the loop that serves it, until that loop resets it.
@@ -90,7 +90,7 @@ void virtq_reset(struct virtqueue *vq);
  * The next request, its buffers in @iov[0..@max): 1 filled, 0 none waiting, -EPROTO the ring is
  * (now) broken or not enabled; the rule that was broken is said in a rate-limited line. -E2BIG: it
  * has more than @max buffers and was not taken; this never comes with room for VIRTQ_MAX_SEGS.
- * Descriptors of zero bytes are left out of the request, so it may have no buffer at all.
+ * Descriptors of zero bytes are omitted from the request, so it may have no buffer at all.
  */
 int virtq_pop(struct virtqueue *vq, struct virtq_request *req, struct iovec *iov,
 	      unsigned int max) __must_check;

@@ -2,6 +2,21 @@
 /*
  * The VM: KVM's file descriptors, memory, buses, interrupts, the main event loop, vcpus and
  * devices; and its life: run, pause, reset, end. No globals: a process can hold several.
+ *
+ * A VM is paused or runs. Created, it is paused: its vcpu threads wait at a gate. vm_resume lets
+ * devices go on and opens the gate; the main thread then runs the main loop until somebody asks for
+ * an end or a reset with vm_request_stop: a vcpu (the guest switched itself off, KVM failed), the
+ * terminal, a signal. vm_pause parks the vcpus and quiesces the devices; in between no byte of
+ * guest memory changes. Only a paused VM is reset, saved, loaded or destroyed. How the gate works
+ * and which request wins stands in pause.c; machine.h tells what is done around it.
+ *
+ * Who may do what: the main thread creates, pauses, resumes and destroys. vcpu threads handle exits
+ * of their own vcpu; a queue's loop serves the queue. Any thread may ask for a stop and look up
+ * memory by the rules of memory.h. vm->lock guards the gate and the pending request, nothing else;
+ * nothing is called under it.
+ *
+ * Parts come and go in one order: KVM, memory, interrupt controllers, vcpus, devices; backwards at
+ * the end. vm_clear keeps what was opened by name, so that a VM can be made anew for a reset.
  */
 #ifndef LKVM_VM_H
 #define LKVM_VM_H
@@ -41,7 +56,7 @@ enum vm_stop {
 	VM_STOP_SIGNAL,	      /* a signal ends lkvm: status is its number */
 };
 
-/* Exit statuses of `lkvm run` beside 0, 1 (failure) and 2 (usage); documented in lkvm(1). */
+/* Exit statuses of `lkvm run` besides 0, 1 (failure) and 2 (usage); documented in lkvm(1). */
 enum vm_exit_status {
 	EXIT_GUEST_PANIC = 100,
 	EXIT_TRIPLE_FAULT = 101,
@@ -135,7 +150,7 @@ void vm_park(struct vm *vm);
 void vm_stop_vcpus(struct vm *vm);
 /* For vcpu threads in a handler that waits: the VM pauses or stops, and waits for them to park. */
 bool vm_wants_vcpus(struct vm *vm);
-/* For vcpu threads: wait here while the VM does not run. False: the thread shall end. */
+/* For vcpu threads: wait here while the VM does not run. False: the thread must end. */
 bool vm_vcpu_gate(struct vm *vm);
 
 /*

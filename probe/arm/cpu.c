@@ -122,13 +122,13 @@ static void feature_row(struct probe *h, const struct arm_cpu_prop *prop, const 
 	if (h->vm_fd < 0) {
 		probe_unasked(row);
 	} else if (error) {
-		probe_unknown(row, "no vcpu can be made: %s", strerror(-error));
+		probe_unknown(row, "cannot create a vcpu: %s", strerror(-error));
 	} else if (!arm_prop_present(prop, s->regs.value[prop->reg])) {
 		probe_no(row, "not in these CPUs, or KVM does not pass it on");
 	} else {
 		probe_yes(row);
 		if (s->masks && !(s->regs.writable[prop->reg] >> prop->shift & 0xf))
-			probe_note(row, "fixed: --cpu cannot take it away");
+			probe_note(row, "fixed: --cpu cannot remove it");
 	}
 }
 
@@ -141,7 +141,7 @@ static struct probe_row *vcpu_row(struct probe *h, const char *name, const char 
 	if (h->vm_fd < 0)
 		probe_unasked(row);
 	else if (error)
-		probe_unknown(row, "no vcpu can be made: %s", strerror(-error));
+		probe_unknown(row, "cannot create a vcpu: %s", strerror(-error));
 	else if (!there)
 		probe_no(row, "%s", missing);
 	else
@@ -160,12 +160,12 @@ void arm_probe_cpu_rows(struct probe *h)
 		       "no SVE");
 	if (row)
 		probe_text(row, "%s", arm_sve_list(s.vls, list, sizeof(list)));
-	row = vcpu_row(h, "pmu-counters", "event counters, beside the one of cycles", s.pmu, error,
+	row = vcpu_row(h, "pmu-counters", "event counters, besides the cycle counter", s.pmu, error,
 		       "no PMU");
 	if (row)
 		probe_number(row, s.counters);
 	row = probe_row(h, PROBE_SEC_CPU, "sme", "matrices");
-	probe_no(row, "no KVM up to Linux 7.3 gives it to guests");
+	probe_no(row, "no KVM up to Linux 7.3 supports it for guests");
 	for (size_t i = 0; i < arm_nr_cpu_props; i++)
 		feature_row(h, &arm_cpu_props[i], &s, error);
 }

@@ -30,7 +30,8 @@ static bool booted_with(const struct probe *h, const char *word)
 const char *probe_arch_why_no_kvm(const struct probe *h, char *buf, size_t len)
 {
 	if (booted_with(h, "kvm-arm.mode=none"))
-		snprintf(buf, len, "the kernel was booted with kvm-arm.mode=none: take it away");
+		snprintf(buf, len,
+			 "the kernel was booted with kvm-arm.mode=none: remove that parameter");
 	else
 		snprintf(buf, len,
 			 "the kernel was not started at EL2, or has no CONFIG_KVM; in a VM: "
@@ -54,7 +55,7 @@ u64 probe_arch_vm_type(const struct probe *h)
 	return bits > 0 && bits < 40 ? (u64)bits : 0;
 }
 
-/* The value behind @key in the first line of /proc/cpuinfo that has it. */
+/* The value after @key in the first line of /proc/cpuinfo that has it. */
 static bool cpuinfo(const struct probe *h, const char *key, char *buf, size_t len)
 {
 	char *path = xasprintf("%s/proc/cpuinfo", h->sys->root);
@@ -105,14 +106,15 @@ static void gic_rows(struct probe *h)
 		const char *brings, *missing;
 	} chips[] = {
 		{ "gicv2", KVM_DEV_TYPE_ARM_VGIC_V2, "--irqchip gicv2 and gicv2m",
-		  "the host's interrupt controller is no GICv2 and cannot act as one" },
+		  "the host's interrupt controller is not a GICv2 and cannot act as one" },
 		{ "gicv3", KVM_DEV_TYPE_ARM_VGIC_V3, "--irqchip gicv3; more than 8 vcpus",
-		  "the host's interrupt controller is no GICv3" },
+		  "the host's interrupt controller is not a GICv3" },
 		{ "gicv3-its", KVM_DEV_TYPE_ARM_VGIC_ITS,
 		  "--irqchip gicv3-its: messages as interrupts",
 		  "needs a GICv3; KVM makes the ITS itself" },
 		{ "gicv5", DEV_TYPE_VGIC_V5, "the interrupt controller after GICv3",
-		  "the host's interrupt controller is no GICv5, or its kernel is older than 7.1" },
+		  "the host's interrupt controller is not a GICv5, or its kernel is older than "
+		  "7.1" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(chips); i++) {
@@ -165,7 +167,7 @@ static void gicv4_row(struct probe *h)
 		probe_unknown(row, "the kernel was booted with kvm-arm.vgic_v4_enable=1; whether "
 				   "the controller is a GICv4, its log says");
 	else if (value == VGIC_GICV4_UNAVAILABLE)
-		probe_no(row, "the host's interrupt controller is no GICv4");
+		probe_no(row, "the host's interrupt controller is not a GICv4");
 	else
 		probe_yes(row);
 }
@@ -230,7 +232,7 @@ static void confidential_rows(struct probe *h)
 	else
 		probe_yes(row);
 	row = probe_row(h, PROBE_SEC_CONFIDENTIAL, "cca",
-			"realms: the same against the host's firmware");
+			"realms: the same, by the firmware (RME)");
 	probe_no(row, "no Linux up to 7.3 starts realms");
 }
 

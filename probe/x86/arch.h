@@ -10,7 +10,7 @@ struct probe;
 struct kvm_cpuid2;
 
 /*
- * A field of CPUID under the name that QEMU gives it, which is what users write behind --cpu. One
+ * A field of CPUID under the name that QEMU gives it, which is what users write after --cpu. One
  * bit is a flag, more are a number.
  */
 struct x86_cpu_prop {
@@ -21,15 +21,13 @@ struct x86_cpu_prop {
 	u8 shift;
 	u8 width;
 };
-extern const struct x86_cpu_prop x86_cpu_props[];
-extern const size_t x86_nr_cpu_props;
 
 /* What @prop is in @cpuid; 0 when its leaf is not there. */
 u32 x86_cpu_prop_value(const struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *prop);
 
-/* KVM_GET_SUPPORTED_CPUID, to be freed; NULL when it cannot be had. */
+/* KVM_GET_SUPPORTED_CPUID, to be freed; NULL on failure. */
 struct kvm_cpuid2 *x86_probe_supported(const struct probe *h);
-/* The leaves of x86_cpu_props as this CPU has them, to be freed. */
+/* The leaves of these features as this CPU has them, to be freed. */
 struct kvm_cpuid2 *x86_probe_hardware(void);
 /*
  * The rows of the CPU: what KVM supports (@supported; NULL: not known), and which of the CPU's own
@@ -37,7 +35,6 @@ struct kvm_cpuid2 *x86_probe_hardware(void);
  */
 void x86_probe_cpu_rows(struct probe *h, const struct kvm_cpuid2 *supported,
 			const struct kvm_cpuid2 *hardware);
-void x86_probe_nested_rows(struct probe *h, const struct kvm_cpuid2 *supported);
 void x86_probe_coco_rows(struct probe *h);
 /* caps.c: the capabilities of KVM that only x86 has. */
 void x86_probe_caps(struct probe *h);

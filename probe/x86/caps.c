@@ -36,7 +36,7 @@ static const char *const quirks[] = {
 /* clang-format off */
 static const struct probe_cap x86_caps[] = {
 	{ "vm-types", PROBE_SEC_KVM, KVM_CAP_VM_TYPES, .since = "6.8",
-	  .brings = "kinds of VM: the confidential ones beside the ordinary", PROBE_BITS(vm_types) },
+	  .brings = "types of VM: ordinary and confidential", PROBE_BITS(vm_types) },
 
 	{ "split-irqchip", PROBE_SEC_INTERRUPTS, KVM_CAP_SPLIT_IRQCHIP, PROBE_CAP_FLAG, "4.4",
 	  .brings = "local APICs in the kernel, the IOAPIC in lkvm: --irqchip split" },
@@ -60,7 +60,7 @@ static const struct probe_cap x86_caps[] = {
 	  .missing = "Intel: module parameter kvm_intel.allow_smaller_maxphyaddr; AMD's nested paging "
 		     "cannot" },
 	{ "pmu-switch", PROBE_SEC_CPU, KVM_CAP_PMU_CAPABILITY, .since = "5.18", PROBE_BITS(pmu_capability),
-	  .brings = "a virtual PMU, which can be taken away for each VM", .param = "kvm.enable_pmu",
+	  .brings = "a virtual PMU, which can be disabled for each VM", .param = "kvm.enable_pmu",
 	  .missing = "this KVM has no virtual PMU" },
 	{ "pmu-event-filter", PROBE_SEC_CPU, KVM_CAP_PMU_EVENT_FILTER, PROBE_CAP_FLAG, "5.3",
 	  .brings = "which events a guest may count", .param = "kvm.enable_pmu" },
@@ -102,23 +102,23 @@ static const struct probe_cap x86_caps[] = {
 	{ "user-msr", PROBE_SEC_EXECUTION, KVM_CAP_X86_USER_SPACE_MSR, PROBE_CAP_FLAG, "5.10",
 	  .brings = "exits for MSRs that KVM does not know" },
 	{ "msr-filter", PROBE_SEC_EXECUTION, KVM_CAP_X86_MSR_FILTER, PROBE_CAP_FLAG, "5.10",
-	  .brings = "MSRs kept from the guest" },
+	  .brings = "MSRs that the guest may not access" },
 	{ "hypercall-exit", PROBE_SEC_EXECUTION, KVM_CAP_EXIT_HYPERCALL, .since = "5.14",
 	  .brings = "page-state changes of confidential guests", PROBE_BITS(hypercalls) },
 	{ "bus-lock-exit", PROBE_SEC_EXECUTION, KVM_CAP_X86_BUS_LOCK_EXIT, .since = "5.12",
-	  .brings = "guests that lock the bus are noticed", PROBE_BITS(bus_lock),
+	  .brings = "guests that lock the bus are detected", PROBE_BITS(bus_lock),
 	  .missing = "the CPU has no bus lock detection for guests" },
 	{ "notify-exit", PROBE_SEC_EXECUTION, KVM_CAP_X86_NOTIFY_VMEXIT, .since = "6.0",
-	  .brings = "guests that let no interrupt through are noticed", PROBE_BITS(notify),
+	  .brings = "guests that block interrupts for too long are detected", PROBE_BITS(notify),
 	  .missing = "the CPU has no notify VM exit (an Intel feature)" },
 	{ "emulation-failure-exit", PROBE_SEC_EXECUTION, KVM_CAP_EXIT_ON_EMULATION_FAILURE,
-	  PROBE_CAP_FLAG, "5.14", .brings = "an instruction that KVM cannot emulate is shown, not made #UD" },
+	  PROBE_CAP_FLAG, "5.14", .brings = "an instruction that KVM cannot emulate exits to lkvm instead of raising #UD" },
 	{ "triple-fault-event", PROBE_SEC_EXECUTION, KVM_CAP_X86_TRIPLE_FAULT_EVENT, PROBE_CAP_FLAG, "6.0",
 	  .brings = "a pending triple fault is part of a vcpu's state" },
 	{ "exception-payload", PROBE_SEC_EXECUTION, KVM_CAP_EXCEPTION_PAYLOAD, PROBE_CAP_FLAG, "5.0",
 	  .brings = "a pending exception is saved whole" },
 	{ "quirks", PROBE_SEC_EXECUTION, KVM_CAP_DISABLE_QUIRKS2, .since = "5.18",
-	  .brings = "old mistakes of KVM that can be switched off", PROBE_BITS(quirks) },
+	  .brings = "old quirks of KVM that can be disabled", PROBE_BITS(quirks) },
 };
 /* clang-format on */
 

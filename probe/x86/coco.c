@@ -70,7 +70,7 @@ static void launch_missing(const struct probe *h, const struct launch *l, struct
 	else if (probe_too_old(h, l->since, why, sizeof(why)))
 		probe_no(row, "%s", why);
 	else if (!probe_exists(h, module_dir))
-		probe_no(row, "the KVM that is at work is not %s", l->module);
+		probe_no(row, "the KVM in use is not %s", l->module);
 	else if (on == -ENOENT)
 		probe_no(row, "%s was built without it: it has no parameter '%s'", l->module,
 			 l->param);
@@ -78,9 +78,7 @@ static void launch_missing(const struct probe *h, const struct launch *l, struct
 		probe_no(row, "%s.%s is on, yet KVM does not offer it: see the kernel's log",
 			 l->module, l->param);
 	else if (!x86_probe_cpu_flag(h, l->flag))
-		probe_no(row,
-			 "the CPU shows no %s (/proc/cpuinfo): it has none, or the firmware "
-			 "switched it off",
+		probe_no(row, "the CPU has no %s (/proc/cpuinfo), or the firmware disabled it",
 			 l->flag);
 	else
 		probe_no(row,
@@ -111,7 +109,7 @@ static void launch_row(struct probe *h, const struct launch *l)
 static void sw_protected_row(struct probe *h)
 {
 	struct probe_row *row = probe_row(h, PROBE_SEC_CONFIDENTIAL, "sw-protected",
-					  "private memory without encryption: for trying it out");
+					  "private memory without encryption, for testing");
 	char why[256];
 
 	row->since = "6.8";
@@ -164,14 +162,14 @@ static bool sev_attr(const struct probe *h, u64 attr, u64 *value)
 static void sev_attr_rows(struct probe *h)
 {
 	struct probe_row *features = probe_row(h, PROBE_SEC_CONFIDENTIAL, "sev-vmsa-features",
-					       "what a SEV-ES or SNP launch may switch on");
+					       "features that a SEV-ES or SNP launch may enable");
 	struct probe_row *policy = probe_row(h, PROBE_SEC_CONFIDENTIAL, "snp-policy",
-					     "bits of a guest's policy that KVM lets pass");
+					     "bits of a guest's policy that KVM accepts");
 	struct probe_row *certs = probe_row(h, PROBE_SEC_CONFIDENTIAL, "snp-certificates",
-					    "lkvm hands the certificates to a guest that attests");
+					    "lkvm passes the certificates to a guest that attests");
 	bool any = probe_check_sys(h, KVM_CAP_VM_TYPES) & (int)(BIT(2) | BIT(3) | BIT(4));
 	static const char lacking[] = "no SEV here";
-	static const char unknown[] = "this KVM does not tell";
+	static const char unknown[] = "this KVM does not say";
 	u64 value;
 
 	if (h->kvm_fd < 0) {
@@ -211,7 +209,7 @@ static void sev_param_rows(struct probe *h)
 		probe_no(row, "module parameter kvm_amd.ciphertext_hiding_asids is 0 (%s)", asids);
 	/* Only by its file: the number of the command that a series proposed has another use. */
 	row = probe_row(h, PROBE_SEC_CONFIDENTIAL, "snp-request-throttle",
-			"the kernel limits how often a guest asks the firmware");
+			"the kernel limits how often a guest may call the firmware");
 	if (probe_read_number(h, rate, &n))
 		probe_text(row, "%s is %llu", rate, n);
 	else

@@ -17,7 +17,7 @@ enum { EAX, EBX, ECX, EDX };
 
 /* clang-format off */
 #define FLAG(n, l, i, r, b) { n, l, i, r, b, 1 }
-const struct x86_cpu_prop x86_cpu_props[] = {
+static const struct x86_cpu_prop props[] = {
 	{ "level", 0, 0, EAX, 0, 32 }, { "xlevel", 0x80000000, 0, EAX, 0, 32 },
 	{ "phys-bits", 0x80000008, 0, EAX, 0, 8 }, { "guest-phys-bits", 0x80000008, 0, EAX, 16, 8 },
 	{ "linear-bits", 0x80000008, 0, EAX, 8, 8 },
@@ -124,8 +124,6 @@ const struct x86_cpu_prop x86_cpu_props[] = {
 	FLAG("kvmclock-stable-bit", 0x40000001, 0, EAX, 24),
 };
 /* clang-format on */
-const size_t x86_nr_cpu_props = ARRAY_SIZE(x86_cpu_props);
-
 static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *cpuid, u32 leaf, u32 index)
 {
 	for (u32 i = 0; i < cpuid->nent; i++) {
@@ -186,11 +184,11 @@ static bool is_hardware(const struct x86_cpu_prop *prop)
 
 struct kvm_cpuid2 *x86_probe_hardware(void)
 {
-	struct kvm_cpuid2 *cpuid = new_cpuid((u32)x86_nr_cpu_props);
+	struct kvm_cpuid2 *cpuid = new_cpuid((u32)ARRAY_SIZE(props));
 
 	cpuid->nent = 0;
-	for (size_t i = 0; i < x86_nr_cpu_props; i++) {
-		const struct x86_cpu_prop *p = &x86_cpu_props[i];
+	for (size_t i = 0; i < ARRAY_SIZE(props); i++) {
+		const struct x86_cpu_prop *p = &props[i];
 		struct kvm_cpuid_entry2 *e = &cpuid->entries[cpuid->nent];
 
 		if (!is_hardware(p) || find(cpuid, p->leaf, p->index) ||
@@ -276,8 +274,8 @@ void x86_probe_cpu_rows(struct probe *h, const struct kvm_cpuid2 *supported,
 {
 	vendor_row(h, supported);
 	model_rows(h, supported);
-	for (size_t i = 0; i < x86_nr_cpu_props; i++) {
-		const struct x86_cpu_prop *p = &x86_cpu_props[i];
+	for (size_t i = 0; i < ARRAY_SIZE(props); i++) {
+		const struct x86_cpu_prop *p = &props[i];
 		struct probe_row *row = probe_row(h, PROBE_SEC_CPU, p->name, NULL);
 		u32 value;
 
@@ -295,7 +293,7 @@ void x86_probe_cpu_rows(struct probe *h, const struct kvm_cpuid2 *supported,
 		if (value)
 			probe_number(row, value);
 		else
-			probe_no(row, "KVM tells none");
+			probe_no(row, "KVM reports none");
 	}
 }
 

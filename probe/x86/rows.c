@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86's part of `lkvm host`: which KVM module is at work, the TSC, nested virtualization, and the
+ * x86's part of `lkvm host`: which KVM module is in use, the TSC, nested virtualization, and the
  * reasons that lie in this architecture.
  */
 #include "arch.h"
@@ -41,7 +41,7 @@ const char *probe_arch_why_no_iommu(const struct probe *h, char *buf, size_t len
 
 	if (probe_file_has_word(h, "/proc/cmdline", NULL, off) ||
 	    probe_file_has_word(h, "/proc/cmdline", NULL, "iommu=off"))
-		snprintf(buf, len, "the kernel was booted with it off: take %s away", off);
+		snprintf(buf, len, "the kernel was booted with it off: remove %s", off);
 	else if (amd)
 		snprintf(buf, len, "switch AMD-Vi (IOMMU) on in the firmware (CONFIG_AMD_IOMMU)");
 	else
@@ -51,7 +51,7 @@ const char *probe_arch_why_no_iommu(const struct probe *h, char *buf, size_t len
 	return buf;
 }
 
-/* The least name in @path that begins with @prefix (a directory has no order). */
+/* The alphabetically first name in @path that begins with @prefix (a directory has no order). */
 static void least_name(const struct probe *h, const char *path, const char *prefix, char *name,
 		       size_t len)
 {
@@ -70,10 +70,10 @@ static void least_name(const struct probe *h, const char *path, const char *pref
 	closedir(dir);
 }
 
-/* The module beside kvm itself: its holder; where that is built in, what has parameters. */
+/* The module besides kvm itself: its holder; where that is built in, what has parameters. */
 static void module_row(struct probe *h)
 {
-	struct probe_row *row = probe_row(h, PROBE_SEC_KVM, "module", "which KVM is at work");
+	struct probe_row *row = probe_row(h, PROBE_SEC_KVM, "module", "which KVM is in use");
 	char name[256] = "";
 
 	least_name(h, "/sys/module/kvm/holders", "kvm", name, sizeof(name));
@@ -126,7 +126,7 @@ static void tsc_row(struct probe *h)
 	else if (!probe_check_vm(h, KVM_CAP_GET_TSC_KHZ))
 		probe_unknown(row, "the host's TSC is not stable");
 	else
-		probe_unknown(row, "Linux before 5.19 tells it of a vcpu alone");
+		probe_unknown(row, "Linux before 5.19 reports it only for a vcpu");
 }
 
 static const char *const nested_modules[] = { "kvm_intel", "kvm_amd" };
@@ -152,7 +152,7 @@ static void nested_missing(const struct probe *h, struct probe_row *row)
 			return;
 		}
 	}
-	probe_no(row, "the KVM that is at work is neither kvm_intel nor kvm_amd, and has none");
+	probe_no(row, "the KVM in use is neither kvm_intel nor kvm_amd, and has none");
 }
 
 /* Feature MSRs of nested VMX: bit 32 + n of the control says that n may be 1 (Intel SDM, A.3.3). */
@@ -202,7 +202,7 @@ static void vmx_feature_rows(struct probe *h, bool vmx)
 		else if (!vmx)
 			probe_no(row, "no nested VMX");
 		else if (!known)
-			probe_unknown(row, "KVM does not tell the MSRs of nested VMX");
+			probe_unknown(row, "KVM does not report the MSRs of nested VMX");
 		else if (controls & BIT_ULL(32 + vmx_secondary[i].bit))
 			probe_yes(row);
 		else
@@ -245,7 +245,7 @@ static void svm_feature_rows(struct probe *h, const struct kvm_cpuid2 *supported
 	}
 }
 
-void x86_probe_nested_rows(struct probe *h, const struct kvm_cpuid2 *supported)
+static void nested_rows(struct probe *h, const struct kvm_cpuid2 *supported)
 {
 	static const struct x86_cpu_prop vmx = { "vmx", 1, 0, 2, 5, 1 };
 	static const struct x86_cpu_prop svm = { "svm", 0x80000001, 0, 2, 2, 1 };
@@ -272,7 +272,7 @@ void probe_arch_rows(struct probe *h)
 	module_row(h);
 	tsc_row(h);
 	x86_probe_cpu_rows(h, supported, hardware);
-	x86_probe_nested_rows(h, supported);
+	nested_rows(h, supported);
 	x86_probe_caps(h);
 	x86_probe_coco_rows(h);
 	free(supported);

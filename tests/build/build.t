@@ -137,7 +137,7 @@ dist() {
 	if git rev-parse --git-dir >/dev/null 2>&1; then
 		try 'make dist packs a tree that builds' packs
 	else
-		skip 'make dist packs a tree that builds' 'this is no git checkout'
+		skip 'make dist packs a tree that builds' 'this is not a git checkout'
 	fi
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What every fuzz target shares: the entry point that libFuzzer (or replay_main.c) calls, the input
- * as a stream of small numbers that never runs dry (zeroes behind its end), and checks that end the
+ * as a stream of small numbers that never runs dry (zeroes after its end), and checks that end the
  * run as a finding. See docs/fuzzing.md.
  */
 #ifndef LKVM_TESTS_FUZZ_H

@@ -14,7 +14,7 @@
 
 #define MAX_WORDS 64
 
-/* No file but ours is read: words like --config are left out. */
+/* No file but ours is read: words like --config are omitted. */
 static int split(char *text, size_t len, char **argv)
 {
 	int argc = 0;

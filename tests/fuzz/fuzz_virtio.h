@@ -18,15 +18,12 @@
 #include "lkvm/virtio.h"
 
 #define FV_QUEUES    3
-#define FV_ENTRIES   64	    /* at most, in a queue that fv_setup makes */
 #define FV_RING_STEP 0x800u /* one queue's rings of so many entries */
 #define FV_DATA	     0x2000u
 #define FV_TABLE     64 /* entries of an indirect table, at most */
 #define FV_MAX_OPS   256
 
 /* BAR 0 of virtio/pci.c. */
-#define FV_BAR_ISR    0x1000u
-#define FV_BAR_DEVICE 0x2000u
 #define FV_BAR_NOTIFY 0x3000u
 #define FV_BAR_MSIX   0x4000u
 #define FV_BAR_SIZE   0x8000u

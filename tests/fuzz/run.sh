@@ -23,7 +23,7 @@ fuzz() {
 	return 1
 }
 
-# The least set of files that reaches all edges that any of them reach.
+# The smallest set of files that reaches all edges that any of them reach.
 merge() {
 	local name=$1 new
 	new=$(mktemp -d) || return 1

@@ -36,7 +36,7 @@ check 'one that was to end so runs once' grep -q '^ok 3 ' "$out/stdout"
 check 'there is no second log of it' [ ! -e "$out/logs/breaks-wanted.1.log" ]
 check 'L1 dies' grep -q 'Kernel panic' "$out/logs/l1-console.1.log"
 check 'another one runs the rest' grep -q '^# again: booting L1 once more for dies fails' "$out/stdout"
-check 'the numbers go on behind those of the first' grep -q '^ok 5 - another L1 runs the case' "$out/stdout"
+check 'the numbers continue those of the first' grep -q '^ok 5 - another L1 runs the case' "$out/stdout"
 check 'a line that L1 could not end does not spoil the next' grep -qx 'half a line' "$out/stdout"
 check 'the plan counts all' grep -qx '1\.\.7' "$out/stdout"
 check 'a failure is the status' [ $status = 1 ]

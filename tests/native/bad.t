@@ -36,40 +36,40 @@ table=(
 	'an empty kernel' 1 'kernel empty: the file is empty' '-k empty'
 	'a directory as kernel' 1 'kernel directory: it is a directory' '-k directory'
 	'a device as kernel' 1 '/dev/zero: not a regular file' '-k /dev/zero'
-	'a kernel that is noise' 1 "'noise': neither bzImage, ELF" '-k noise'
+	'a kernel that is noise' 1 "noise: neither bzImage, ELF" '-k noise'
 	'a kernel cut within its headers' 1 'truncated|beyond the end of the file' '-k short.elf'
 	'a kernel cut within a segment' 1 'truncated|beyond the end of the file' '-k shorter.elf'
 	'a kernel for another architecture' 1 'for arm64, and the guest is x86-64' '-k arm.elf'
-	'a kernel that wants to lie nowhere' 1 "kernel 'wild.elf': " '-k wild.elf'
-	'a kernel with an enormous segment' 1 "kernel 'huge.elf': " '-k huge.elf'
+	'a kernel that fits nowhere' 1 "--kernel wild.elf: " '-k wild.elf'
+	'a kernel with an enormous segment' 1 "--kernel huge.elf: " '-k huge.elf'
 	'the wrong format' 1 'no PVH entry note' "-k $guests/hello.elf --kernel-format pvh"
-	'a format that there is not' 2 "--kernel-format elfs: is not one of .*; did you mean 'elf'" '-k noise --kernel-format elfs'
+	'an unknown format' 2 "--kernel-format elfs: is not one of .*; did you mean 'elf'" '-k noise --kernel-format elfs'
 	'a missing initrd' 1 'Unable to open initrd nosuch' '@ -i nosuch'
-	'an initrd that does not fit' 1 'initrd does not fit: needs 200M.*more memory with -m' '@ -m 64 -i big.initrd'
+	'an initrd that does not fit' 1 '--initrd: does not fit: needs 200M.*increase --mem' '@ -m 64 -i big.initrd'
 	'a missing firmware' 1 'Unable to open firmware nosuch' '-f nosuch'
 	'firmware that is too short' 1 'firmware' '-f noise2'
 	'no memory' 2 "-m 0: is too small; the minimum is 1M" '@ -m 0'
-	'too little memory' 1 'needs at least .* give more with -m' '@ -m 1'
+	'too little memory' 1 'needs at least .* increase --mem' '@ -m 1'
 	'more memory than any host has' 2 'more than any host can address' '@ -m 9999T'
-	'a size that is none' 2 "-m 12Q: is not a size; write it like" '@ -m 12Q'
+	'an invalid size' 2 "-m 12Q: is not a size; write it like" '@ -m 12Q'
 	'no CPUs' 2 '-c 0: is too small; the minimum is 1' '@ -c 0'
-	'too many CPUs' 2 'at most [0-9]+ vcpus' '@ -c 100000'
-	'more CPUs than the irqchip reaches' 2 'full irqchip reaches 255.*--irqchip split' '@ -c 300 --irqchip full'
+	'too many CPUs' 2 'the maximum on .* [0-9]+ vcpus' '@ -c 100000'
+	'more CPUs than the irqchip reaches' 2 'full irqchip serves at most 255.*--irqchip split' '@ -c 300 --irqchip full'
 	'an unknown option' 2 "unknown option '--cpuss'; did you mean '--cpus'" '@ --cpuss 3'
 	'an option without argument' 2 'needs an argument' '@ -m'
 	'no such KVM device' 1 '/dev/nosuch: ' '@ --dev /dev/nosuch'
-	'a KVM device that is none' 1 '/dev/null: is not KVM' '@ --dev /dev/null'
+	'a device that is not KVM' 1 '/dev/null: is not KVM' '@ --dev /dev/null'
 	'a missing disk' 1 "--disk nosuch: cannot open: No such file.*truncate" '@ -d nosuch'
 	'a directory as disk' 1 "--disk directory: is a directory" '@ -d directory'
 	'an empty disk' 1 "--disk empty: is empty" '@ -d empty'
 	'a character device as disk' 1 'neither a regular file nor a block device' '@ -d /dev/null'
 	'a disk named twice' 2 "--disk disk: is given twice" '@ -d disk -d disk'
 	'an unknown word after a disk' 2 "unknown 'rq'; did you mean 'r" '@ -d disk,rq'
-	'a missing tap' 1 "no interface 'nosuchtap'; make it with: .*ip tuntap add dev nosuchtap" '@ -n mode=tap,tapif=nosuchtap'
-	'an interface that is no tap' 1 "interface 'lo' is no tap" '@ -n mode=tap,tapif=lo'
+	'a missing tap' 1 "tapif=nosuchtap: no such interface; create it with: .*ip tuntap add dev nosuchtap" '@ -n mode=tap,tapif=nosuchtap'
+	'an interface that is not a tap' 1 "tapif=lo: is not a tap" '@ -n mode=tap,tapif=lo'
 	'a bad MAC address' 2 'guest_mac' '@ -n mode=tap,guest_mac=1:2'
 	'a missing hugetlbfs' 1 '--hugetlbfs /nosuch: ' '@ --hugetlbfs /nosuch'
-	'a hugetlbfs that is none' 1 '--hugetlbfs /tmp: is not on a hugetlbfs mount; make one' '@ --hugetlbfs /tmp'
+	'a directory that is not a hugetlbfs' 1 '--hugetlbfs /tmp: is not on a hugetlbfs mount; make one' '@ --hugetlbfs /tmp'
 )
 
 permission() {
@@ -80,10 +80,10 @@ permission() {
 	[ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && says err '/dev/kvm: permission denied' && grep -qE 'group|root' err
 }
 long_cmdline() {
-	bad 1 'command line is 70000 characters long.*-p' "${flat[@]}" -p "$(head -c 70000 /dev/zero | tr '\0' x)"
+	bad 1 'command line has 70000 characters.*--params' "${flat[@]}" -p "$(head -c 70000 /dev/zero | tr '\0' x)"
 }
-# With less address space than the guest shall have.
-no_memory() { (ulimit -v 4000000 && bad 1 'memory: cannot map .*give the guest less' "${flat[@]}" --loglevel error -m 64G); }
+# With less address space than the guest is to have.
+no_memory() { (ulimit -v 4000000 && bad 1 '--mem: cannot map .*decrease it' "${flat[@]}" --loglevel error -m 64G); }
 # Nothing that ran here is still there, and nobody made a file or an interface.
 nothing_left() {
 	local left

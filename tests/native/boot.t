@@ -45,7 +45,7 @@ initrd() {
 		hello 0 "$file" -i one && says out "initrd 40000 bytes, checksum $(checksum one)" || return 1
 	done
 }
-# Several are one behind the other, each padded to 4 bytes; multiboot has a module for each.
+# Several are one after the other, each padded to 4 bytes; multiboot has a module for each.
 initrds() {
 	head -c 4099 /dev/urandom >a && head -c 800 /dev/urandom >b
 	{ cat a && printf '\0' && cat b; } >ab

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The console: pipes, terminals, the menu behind Ctrl-A, signals; and reboots, told by its keys."""
+"""The console: pipes, terminals, the menu after Ctrl-A, signals; and reboots, told by its keys."""
 import os
 import signal
 import subprocess
@@ -194,7 +194,7 @@ main([
     ('a pipe', pipe),
     ('a long input through a pipe', long_pipe),
     ('a terminal is raw while the guest runs and restored after', terminal),
-    ('the menu behind Ctrl-A', menu),
+    ('the menu after Ctrl-A', menu),
     ('Ctrl-A x while the guest is stuck', menu_of_stuck_guest),
     ('signals end lkvm and restore the terminal', signals),
     ('a signal before the guest runs', early_signal),

@@ -151,12 +151,12 @@ refused() {
 	return 1
 }
 not_empty() {
-	mkdir full && : >full/mine && refused '--dump-boot full: is not empty; name a new folder' full -k hello.pvh -m 64 &&
+	mkdir full && : >full/mine && refused '--dump-boot full: is not empty; name a new directory' full -k hello.pvh -m 64 &&
 		[ "$(ls full)" = mine ] && refused 'mine' full/mine -k hello.pvh -m 64
 }
 empty_is_fine() { mkdir made && dump made '-k hello.pvh -m 64 -c 1' "$lkvm" && [ -s made/plan.json ]; }
 nothing_stays() {
-	refused 'cannot make the folder' nosuch/there -k hello.pvh -m 64 || return 1
+	refused 'cannot create the directory' nosuch/there -k hello.pvh -m 64 || return 1
 	(trap '' XFSZ && ulimit -f 100 && refused 'cannot write .*initrd' half -k hello.pvh -c 1 -m 64 -i initrd) &&
 		[ ! -e half ] || return 1
 	mkdir kept && (trap '' XFSZ && ulimit -f 100 && refused 'cannot write' kept -k hello.pvh -c 1 -m 64 -i initrd) &&

@@ -103,7 +103,7 @@ def busy():
     vm.expect('card')
     second = subprocess.run(guest('net', '-n', 'mode=tap,tapif=lt0'), capture_output=True, text=True, check=False)
     same(second.returncode, 1)
-    assert "tap 'lt0' is in use" in second.stderr, second.stderr
+    assert "tapif=lt0: is in use" in second.stderr, second.stderr
     same(second.stderr.count('\n'), 1)
 
 
@@ -115,7 +115,7 @@ def removed():
     vm = Vm(guest('net', '-n', 'mode=tap,tapif=lt2', '-p', 'pings=20'))
     vm.expect('link 1')
     ip('link', 'del', 'lt2')
-    vm.expect("'lt2' is gone")
+    vm.expect("'lt2' was removed")
     task = next(t for t in os.listdir(f'/proc/{vm.proc.pid}/task')
                 if vm.proc_file(f'task/{t}/comm').startswith('virtio-net'))
     before = vm.proc_file(f'task/{task}/stat').split()[13:15]

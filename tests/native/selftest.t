@@ -73,7 +73,7 @@ checks_json() {
 		json 'set(j) == {"version", "checks", "ok", "failed", "skipped"} and j["version"] == 1'
 }
 no_machine() {
-	selftest 1 --dev /dev/null && says out 'not ok 1 - pci: a machine is made' 'not ok 2 - mmio: a machine is made' &&
+	selftest 1 --dev /dev/null && says out 'not ok 1 - pci: the VM is created' 'not ok 2 - mmio: the VM is created' &&
 		says err /dev/null && well_formed 2
 }
 
@@ -112,7 +112,7 @@ odd() {
 		image 0 odd --json && json '"\"quoted\" \\ and ?[31m\t" in j["checks"][0]["notes"]'
 }
 missing_image() {
-	selftest 1 no-such-image && says err no-such-image && says out 'not ok 1 - a machine is made'
+	selftest 1 no-such-image && says err no-such-image && says out 'not ok 1 - the VM is created'
 }
 interrupted() {
 	"$lkvm" selftest -m 32 --kernel-format flat -p hang "$guests/tap.flat" >out 2>err </dev/null &

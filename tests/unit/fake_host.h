@@ -19,7 +19,7 @@
 #include "lkvm/probe.h"
 #include "lkvm/util.h"
 
-enum { FD_KVM = 1000, FD_VM, FD_GMEM, FD_TUN, FD_ARCH };
+enum { FD_KVM = 1000, FD_VM, FD_GUEST_MEMFD, FD_TUN, FD_ARCH };
 
 struct fake;
 /* What an architecture adds: struct fake_arch, and the answers that only its KVM has. */
@@ -87,7 +87,7 @@ static inline int vm_ioctl(struct fake *f, unsigned long request, unsigned long 
 		return f->vm_caps[arg];
 	case KVM_CREATE_GUEST_MEMFD:
 		f->opened++;
-		return FD_GMEM;
+		return FD_GUEST_MEMFD;
 	default:
 		return fake_arch_ioctl(f, FD_VM, request, arg);
 	}
@@ -103,7 +103,7 @@ static inline int fake_ioctl(void *opaque, int fd, unsigned long request, unsign
 		return vm_ioctl(f, request, arg);
 	if (fd >= FD_ARCH)
 		return fake_arch_ioctl(f, fd, request, arg);
-	if (fd == FD_GMEM) {
+	if (fd == FD_GUEST_MEMFD) {
 		static const u64 zero[16];
 
 		assert_int_equal(request, 0xc080aed2);

@@ -59,7 +59,7 @@ static void test_strings(void **state)
 static void test_package_length(void **state)
 {
 	static const struct {
-		size_t body; /* behind the length */
+		size_t body; /* after the length */
 		u8 lead;
 		unsigned int extra;
 	} cases[] = {

@@ -292,7 +292,7 @@ static void test_refused(void **state)
 	stop(&r);
 }
 
-/* Requests that cannot be answered break the device, and a reset mends it. */
+/* Requests that cannot be answered break the device, and a reset repairs it. */
 static void test_no_header_or_status(void **state)
 {
 	static const struct rig_buf cases[][2] = {
@@ -612,7 +612,7 @@ static void *end_two(void *opaque)
 
 /*
  * Guest memory is about to change: what the host has not begun goes back into the ring as far as
- * that is possible (not behind a request that is answered), the rest is waited for.
+ * that is possible (not after a request that is answered), the rest is waited for.
  */
 static void test_quiesce(void **state)
 {

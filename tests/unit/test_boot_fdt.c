@@ -84,14 +84,14 @@ static void test_refused(void **state)
 	begin(&f, MiB, 4096);
 	capture_begin();
 	assert_int_equal(boot_place_check(&f.at, RAM - 1, 1), -EINVAL);
-	assert_contains(capture_end(), "kernel 'dir/image': it wants to be at 0x3fffffff");
+	assert_contains(capture_end(), "--kernel dir/image: it must be loaded at 0x3fffffff");
 	capture_begin();
 	assert_int_equal(boot_place_check(&f.at, RAM, 2 * MiB), -ENOMEM);
 	assert_contains(capture_end(), "needs at least 2M of memory");
 	assert_int_equal(boot_place_raw(&f.at, &f.plan, BOOT_KERNEL, RAM, MiB), 0);
 	capture_begin();
 	assert_int_equal(boot_place_rest(&f.at, &f.boot, &rules), -ENOMEM);
-	assert_contains(capture_end(), "initrd does not fit");
+	assert_contains(capture_end(), "initrd: does not fit");
 	end(&f);
 }
 

@@ -160,7 +160,7 @@ static void test_firmware(void **state)
 	assert_string_equal(cfg.cmdline, "");
 	set(&cfg.params, "x");
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "--firmware fw: starts no kernel that --params could be for");
+	assert_contains(captured, "--firmware fw: starts no kernel, and --params is for a kernel");
 	set(&cfg.params, NULL);
 	config_add_initrd(&cfg, "i");
 	assert_int_equal(complete(), -EINVAL);
@@ -247,7 +247,7 @@ static void test_disks_and_nets(void **state)
 	assert_int_equal(complete(), 0);
 	cfg.transport = TRANSPORT_MMIO;
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "has room for 3 devices, but 4 are asked for");
+	assert_contains(captured, "has a maximum of 3 devices, but 4 are configured");
 	arch_answer = -EINVAL;
 	cfg.transport = TRANSPORT_PCI;
 	assert_int_equal(complete(), -EINVAL);
@@ -269,7 +269,7 @@ static void test_kernel_search(void **state)
 	assert_contains(captured, "name one with -k FILE");
 	assert_contains(captured, "('lkvm selftest' needs none)");
 	close(open(release, O_CREAT | O_WRONLY, 0600));
-	/* A directory is no kernel. */
+	/* A directory is not a kernel. */
 	assert_int_equal(mkdir("img", 0700), 0);
 	assert_int_equal(complete(), 0);
 	assert_string_equal(cfg.kernel, release);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * disk/threads.c over a host that answers when the test says so, by a clock that the test sets: who
- * serves what, how many at once, cancel, close, and what cannot be had. No clock decides a verdict.
+ * serves what, how many at once, cancel, close, and limits. No clock decides a verdict.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -435,7 +435,7 @@ static void open_fails(struct bench *b, int expect, const char *says)
 	assert_int_equal(rooms, 0);
 }
 
-/* What cannot be had is one line that names the limit, and nothing stays behind. */
+/* At a limit there is one line that names it, and nothing is left behind. */
 static void test_limits(void **state)
 {
 	struct bench b = { .disk = { .path = "image" } };

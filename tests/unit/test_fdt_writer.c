@@ -160,7 +160,7 @@ static void test_wrong_use(void **state)
 	fdtw_node(&fdt, "%s", "");
 	assert_int_equal(fdtw_finish(&fdt, &len), -EINVAL);
 	fdtw_destroy(&fdt);
-	/* A property behind a node: libfdt would not find it. */
+	/* A property after a node: libfdt would not find it. */
 	fdtw_begin(&fdt, ROOM);
 	fdtw_node(&fdt, "node");
 	fdtw_close(&fdt);
@@ -221,7 +221,7 @@ static void test_serial(void **state)
 	assert_int_equal(fdtw_cell(blob, "/serial@9000000", "reg-shift", 0), 2);
 	assert_int_equal(fdtw_cell(blob, "/serial@9001000", "interrupts", 1), 1);
 	assert_false(fdtw_has(blob, "/serial@9001000", "reg-shift"));
-	/* Ports are no addresses. */
+	/* Ports are not addresses. */
 	assert_true(fdt_path_offset(blob, "/serial@3f8") < 0);
 	fdtw_destroy(&fdt);
 	vm_destroy(&d.vm);

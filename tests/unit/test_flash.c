@@ -462,10 +462,10 @@ static void refused(u64 size, u64 max, const char *why)
 static void sizes(void **state)
 {
 	refused(0, 16 * MiB, "truncate -s 16M");
-	refused(1, 16 * MiB, "multiple of 64K");
+	refused(1, 16 * MiB, "not a multiple of the block size, 64K");
 	refused(BLOCK + 512, 16 * MiB, "truncate -s %64K");
-	refused(16 * MiB + BLOCK, 16 * MiB, "room for 16M");
-	refused(1 * GiB, 16 * MiB, "room for 16M");
+	refused(16 * MiB + BLOCK, 16 * MiB, "the maximum is 16M");
+	refused(1 * GiB, 16 * MiB, "the maximum is 16M");
 	/* 768 KiB: two powers of two. */
 	make_file(768 * KiB);
 	capture_begin();
@@ -492,7 +492,7 @@ static void no_file(void **state)
 	assert_int_equal(create(16 * MiB), -EINVAL);
 	capture_end();
 	assert_one_line(captured);
-	assert_contains(captured, "no regular file");
+	assert_contains(captured, "not a regular file");
 	path[0] = '\0';
 }
 

@@ -104,7 +104,7 @@ static void test_load(void **state)
 	for (u32 i = 0; i < sizeof(data); i++)
 		data[i] = (u8)(i + 1);
 	memory_init(&mem);
-	/* Two regions that touch, then a hole, then one that is no RAM. */
+	/* Two regions that touch, then a hole, then one that is not RAM. */
 	assert_int_equal(
 		memory_add(&mem, &(struct memory_desc){ .gpa = 0, .size = 0x1000, .name = "a" }),
 		0);
@@ -183,7 +183,7 @@ static void check_packing(const char *name, const u8 *plain, u8 *packed, u64 len
 
 	/* A limit that is a byte too small, as a bomb would meet it. */
 	assert_int_equal(decompress(&img, packed, len, PLAIN_SIZE - 1, &text), -EFBIG);
-	assert_contains(text, "kernel 'packed': more than");
+	assert_contains(text, "--kernel packed: more than");
 	assert_one_line(text);
 	assert_int_equal(decompress(&img, packed, len / 2, GiB, &text), -ENODATA);
 	assert_contains(text, "truncated");

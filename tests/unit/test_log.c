@@ -130,7 +130,7 @@ static void test_ratelimit(void **state)
 	capture_begin();
 	assert_true(log_ratelimit_ok(&rl));
 	assert_string_equal(capture_end(),
-			    "lkvm: warning: 990 messages like the next one were left out\n");
+			    "lkvm: warning: 990 messages like the next one were omitted\n");
 	capture_begin();
 	assert_true(log_ratelimit_ok(&rl));
 	assert_string_equal(capture_end(), "");

@@ -58,7 +58,7 @@ static void holds_any_number_of_regions(void **state)
 	struct guest_memory *mem = *state;
 	const u64 n = 500;
 
-	/* Odd ones upwards, even ones downwards, each with a gap behind it. */
+	/* Odd ones upwards, even ones downwards, each with a gap after it. */
 	for (u64 i = 1; i < n; i += 2)
 		assert_int_equal(add(mem, 2 * i * PAGE, PAGE, 0), 0);
 	for (u64 i = n; i >= 2; i -= 2)

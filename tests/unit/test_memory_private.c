@@ -25,7 +25,7 @@ struct recorder {
 
 static struct guest_memory mem;
 static struct recorder rec[2];
-static int gmem;
+static int guest_memfd;
 
 static u64 first_page(const struct memory_region *r, u64 offset)
 {
@@ -68,14 +68,14 @@ static int add_private(u64 gpa, u64 pages)
 	return memory_add(&mem, &(struct memory_desc){ .gpa = gpa,
 						       .size = pages * PAGE,
 						       .private = true,
-						       .private_fd = gmem,
+						       .private_fd = guest_memfd,
 						       .name = "private" });
 }
 
 static int setup(void **state)
 {
-	gmem = memfd_create("private", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(gmem, (off_t)(PAGES * PAGE)), 0);
+	guest_memfd = memfd_create("private", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(guest_memfd, (off_t)(PAGES * PAGE)), 0);
 	memory_init(&mem);
 	for (int i = 0; i < 2; i++) {
 		rec[i] = (struct recorder){ .fail_convert = -1 };
@@ -91,7 +91,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	memory_destroy(&mem);
-	close(gmem);
+	close(guest_memfd);
 	return 0;
 }
 
@@ -112,7 +112,9 @@ static void *page_ptr(u64 page)
 
 static void test_nothing_is_shared_at_first(void **state)
 {
-	struct memory_desc d = { .size = PAGE, .private = true, .private_fd = gmem, .name = "x" };
+	struct memory_desc d = {
+		.size = PAGE, .private = true, .private_fd = guest_memfd, .name = "x"
+	};
 	u8 byte = 1;
 
 	assert_null(memory_ptr(&mem, BASE, 1));
@@ -129,7 +131,7 @@ static void test_nothing_is_shared_at_first(void **state)
 	assert_int_equal(memory_add(&mem, &d), -EINVAL);
 	d.kind = MEM_RAM;
 	d.backing = MEM_GUEST_MEMFD;
-	d.fd = gmem;
+	d.fd = guest_memfd;
 	assert_int_equal(memory_add(&mem, &d), -EINVAL);
 	d.backing = MEM_ANON;
 	d.private_fd = -1;
@@ -209,14 +211,14 @@ static u8 private_byte(u64 page)
 {
 	u8 byte = 0;
 
-	assert_int_equal(pread(gmem, &byte, 1, (off_t)(page * PAGE)), 1);
+	assert_int_equal(pread(guest_memfd, &byte, 1, (off_t)(page * PAGE)), 1);
 	return byte;
 }
 
 static void test_contents_are_lost(void **state)
 {
 	for (u64 i = 0; i < 3; i++)
-		assert_int_equal(pwrite(gmem, "p", 1, (off_t)(i * PAGE)), 1);
+		assert_int_equal(pwrite(guest_memfd, "p", 1, (off_t)(i * PAGE)), 1);
 	assert_int_equal(share(0, 2), 0);
 	assert_int_equal(private_byte(0), 0);
 	assert_int_equal(private_byte(1), 0);
@@ -257,10 +259,10 @@ static void test_a_refusal_is_undone(void **state)
 	/* What the guest_memfd refuses (here: it is sealed). */
 	rec[0].fail_convert = -1;
 	assert_int_equal(memory_remove(&mem, BASE), 0);
-	close(gmem);
-	gmem = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	assert_int_equal(ftruncate(gmem, (off_t)(PAGES * PAGE)), 0);
-	assert_int_equal(fcntl(gmem, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	close(guest_memfd);
+	guest_memfd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	assert_int_equal(ftruncate(guest_memfd, (off_t)(PAGES * PAGE)), 0);
+	assert_int_equal(fcntl(guest_memfd, F_ADD_SEALS, F_SEAL_WRITE), 0);
 	assert_int_equal(add_private(BASE, PAGES), 0);
 	assert_int_equal(share(1, 1), -EPERM);
 	assert_null(page_ptr(1));

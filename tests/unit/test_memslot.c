@@ -20,14 +20,14 @@
 struct fake_slot {
 	u64 gpa, size, hva;
 	u32 flags;
-	int gmem;
-	u64 gmem_offset;
+	int guest_memfd;
+	u64 guest_memfd_offset;
 };
 
 static struct fake {
 	struct fake_slot slots[SLOTS];
 	bool private[64]; /* pages from 0 on */
-	bool has_gmem, has_attributes;
+	bool has_guest_memfd, has_attributes;
 	u32 calls, asked;
 	int fail;	    /* what a call says instead... */
 	unsigned long only; /* ...the next of this request; 0: of any */
@@ -59,7 +59,7 @@ static int set_region(const struct kvm_userspace_memory_region2 *r)
 
 static int set_region2(const struct kvm_userspace_memory_region2 *r)
 {
-	assert_true(kvm.has_gmem);
+	assert_true(kvm.has_guest_memfd);
 	if (r->flags & KVM_MEM_GUEST_MEMFD && r->flags != KVM_MEM_GUEST_MEMFD)
 		return -EINVAL;
 	return set_region(r);
@@ -115,7 +115,7 @@ static int fake_check_cap(void *opaque, u32 cap)
 	switch (cap) {
 	case KVM_CAP_USER_MEMORY2:
 	case KVM_CAP_GUEST_MEMFD:
-		return kvm.has_gmem;
+		return kvm.has_guest_memfd;
 	case KVM_CAP_MEMORY_ATTRIBUTES:
 		return kvm.has_attributes ? (int)KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
 	}
@@ -276,7 +276,7 @@ static void test_thousands_of_changes(void **state)
 	assert_true(refused > 100);
 }
 
-static int gmem;
+static int guest_memfd;
 
 static int add_private(u64 page, u64 pages, enum memory_kind kind)
 {
@@ -284,16 +284,16 @@ static int add_private(u64 page, u64 pages, enum memory_kind kind)
 						       .size = pages * PAGE,
 						       .kind = kind,
 						       .private = true,
-						       .private_fd = gmem,
+						       .private_fd = guest_memfd,
 						       .name = "private" });
 }
 
 static void set_up_private(bool has_attributes)
 {
-	kvm.has_gmem = true;
+	kvm.has_guest_memfd = true;
 	kvm.has_attributes = has_attributes;
-	gmem = memfd_create("private", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(gmem, 64 * PAGE), 0);
+	guest_memfd = memfd_create("private", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(guest_memfd, 64 * PAGE), 0);
 	assert_int_equal(memslots_attach(&vm, &mem, &slots), 0);
 }
 
@@ -310,8 +310,8 @@ static void test_private(void **state)
 	assert_int_equal(add_private(2, 5, MEM_RAM), 0);
 	assert_private(0, "sspppppss");
 	assert_int_equal(kvm.slots[0].flags, KVM_MEM_GUEST_MEMFD);
-	assert_int_equal(kvm.slots[0].gmem, memory_find(&mem, 2 * PAGE)->private_fd);
-	assert_int_equal(kvm.slots[0].gmem_offset, 0);
+	assert_int_equal(kvm.slots[0].guest_memfd, memory_find(&mem, 2 * PAGE)->private_fd);
+	assert_int_equal(kvm.slots[0].guest_memfd_offset, 0);
 	assert_same();
 	assert_int_equal(memory_set_shared(&mem, 3 * PAGE, 2 * PAGE, true), 0);
 	assert_private(0, "sspssppss");
@@ -329,7 +329,7 @@ static void test_private(void **state)
 	assert_int_equal(memory_remove(&mem, 2 * PAGE), 0);
 	assert_int_equal(memory_remove(&mem, 20 * PAGE), 0);
 	assert_private(0, "sssssssssssssssssssssss");
-	close(gmem);
+	close(guest_memfd);
 }
 
 /* What is shared already when KVM comes: as after a refused removal. */
@@ -349,7 +349,7 @@ static void test_private_is_put_back(void **state)
 	assert_int_equal(add_private(10, 2, MEM_RAM), -ENOMEM);
 	assert_private(9, "ssss");
 	assert_same();
-	close(gmem);
+	close(guest_memfd);
 }
 
 static void test_private_without_attributes(void **state)
@@ -360,19 +360,19 @@ static void test_private_without_attributes(void **state)
 	assert_int_equal(memory_set_shared(&mem, 3 * PAGE, PAGE, true), 0);
 	assert_non_null(memory_ptr(&mem, 3 * PAGE, 1));
 	assert_int_equal(memory_remove(&mem, 2 * PAGE), 0);
-	close(gmem);
+	close(guest_memfd);
 }
 
 static void test_no_guest_memfd(void **state)
 {
 	set_up_private(false);
-	kvm.has_gmem = false;
+	kvm.has_guest_memfd = false;
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(add_private(2, 5, MEM_RAM), -ENOTSUP);
 		assert_null(memory_find(&mem, 2 * PAGE));
 	}
 	assert_same();
-	close(gmem);
+	close(guest_memfd);
 }
 
 static int add_guest_memfd(u64 page, int fd, u64 offset)
@@ -382,22 +382,22 @@ static int add_guest_memfd(u64 page, int fd, u64 offset)
 						       .backing = MEM_GUEST_MEMFD,
 						       .fd = fd,
 						       .offset = offset,
-						       .name = "gmem" });
+						       .name = "guest-memfd" });
 }
 
 /* Ordinary RAM whose pages are those of a guest_memfd. */
 static void test_guest_memfd(void **state)
 {
 	set_up_private(true);
-	assert_int_equal(add_guest_memfd(4, gmem, 8 * PAGE), 0);
+	assert_int_equal(add_guest_memfd(4, guest_memfd, 8 * PAGE), 0);
 	assert_int_equal(kvm.slots[0].flags, KVM_MEM_GUEST_MEMFD);
-	assert_int_equal(kvm.slots[0].gmem, memory_find(&mem, 4 * PAGE)->fd);
-	assert_int_equal(kvm.slots[0].gmem_offset, 8 * PAGE);
+	assert_int_equal(kvm.slots[0].guest_memfd, memory_find(&mem, 4 * PAGE)->fd);
+	assert_int_equal(kvm.slots[0].guest_memfd_offset, 8 * PAGE);
 	assert_private(4, "ss");
 	assert_int_equal(memory_write(&mem, 4 * PAGE, "x", 1), 0);
 	assert_int_equal(memory_set_shared(&mem, 4 * PAGE, PAGE, false), -EFAULT);
 	assert_same();
-	close(gmem);
+	close(guest_memfd);
 }
 
 /* A KVM that this program can speak to: not that of another architecture below qemu-user. */
@@ -429,8 +429,8 @@ static void test_host(void **state)
 	}
 	assert_int_equal(kvm_attach_memory(&host, &mem), 0);
 	assert_int_equal(kvm_create_guest_memfd(&host, 1, 0), -EINVAL);
-	gmem = kvm_create_guest_memfd(&host, 64 * PAGE, 0);
-	assert_true(gmem >= 0);
+	guest_memfd = kvm_create_guest_memfd(&host, 64 * PAGE, 0);
+	assert_true(guest_memfd >= 0);
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(add_private(2, 64, MEM_RAM), 0);
 		assert_int_equal(memory_set_shared(&mem, 5 * PAGE, 3 * PAGE, true), 0);
@@ -441,7 +441,7 @@ static void test_host(void **state)
 		assert_int_equal(memory_remove(&mem, 2 * PAGE), 0);
 		memory_reclaim(&mem);
 	}
-	close(gmem);
+	close(guest_memfd);
 	supported = (u64)kvm_check_cap(&host, KVM_CAP_GUEST_MEMFD_FLAGS);
 	fd = (supported & flags) == flags ? kvm_create_guest_memfd(&host, 4 * PAGE, flags) : -1;
 	if (fd >= 0) {

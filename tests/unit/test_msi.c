@@ -139,7 +139,7 @@ static void what_is_refused_is_alone(void **state)
 	assert_int_equal(c->delivered, 8);
 	assert_int_equal(c->by_gsi[f->routes[5]->gsi], 0);
 	assert_int_equal(c->msis, 0);
-	/* It may be mended. */
+	/* It can be corrected. */
 	msi_route_stage(f->routes[5], 0xfee00000, 0x35);
 	assert_int_equal(commit(f), 0);
 	assert_true(msi_route_live(f->routes[5]));

@@ -378,7 +378,7 @@ static void test_bad_files(void **state)
 	assert_contains(captured, "--config /nosuch/file: cannot read: No such file or directory");
 	assert_int_equal(load_path("/"), -EISDIR);
 	assert_int_equal(load_path("/dev/zero"), -EFBIG);
-	assert_contains(captured, "--config /dev/zero: is not a file of options");
+	assert_contains(captured, "--config /dev/zero: is not an options file");
 	assert_int_equal(load_path(file_of("rng\ncpus\0 3\n", 12)), -EINVAL);
 	assert_contains(captured, ":2: is not text");
 }

@@ -86,21 +86,6 @@ static void test_size(void **state)
 	}
 }
 
-static void test_bool(void **state)
-{
-	bool b = false;
-
-	assert_int_equal(parse_bool("yes", &b), 0);
-	assert_true(b);
-	assert_int_equal(parse_bool("OFF", &b), 0);
-	assert_false(b);
-	assert_int_equal(parse_bool("1", &b), 0);
-	assert_true(b);
-	assert_int_equal(parse_bool("", &b), -EINVAL);
-	assert_int_equal(parse_bool("maybe", &b), -EINVAL);
-	assert_true(b);
-}
-
 static void test_format_size(void **state)
 {
 	char buf[32];
@@ -169,9 +154,9 @@ static void test_cpu_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_u64),	    cmocka_unit_test(test_size),
-		cmocka_unit_test(test_bool),	    cmocka_unit_test(test_cpu_list),
-		cmocka_unit_test(test_format_size), cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_u64),	 cmocka_unit_test(test_size),
+		cmocka_unit_test(test_cpu_list), cmocka_unit_test(test_format_size),
+		cmocka_unit_test(test_nearest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

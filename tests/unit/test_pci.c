@@ -226,7 +226,7 @@ static void test_window_full(void **state)
 	struct toy_vm *v = begin();
 	u32 n = 0;
 
-	v->vm.irqs.max_routes *= 2; /* not what shall run out first */
+	v->vm.irqs.max_routes *= 2; /* not what is to run out first */
 	while (thing_add(v, 1, NULL) == 0)
 		n++;
 	assert_int_equal(n, MEM32_SIZE / 0x4000);

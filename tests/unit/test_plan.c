@@ -70,7 +70,7 @@ static void test_not_ram(void **state)
 {
 	begin();
 	boot_plan_add(&plan, BOOT_TABLES, "table", MiB - 1, "ab", 2);
-	refused(-EFAULT, "table (made by lkvm): 2 bytes at 0xfffff are not in the guest's memory");
+	refused(-EFAULT, "table (made by lkvm): 2 bytes at 0xfffff are not in guest memory");
 	boot_plan_add_zero(&plan, "kernel", UINT64_MAX - 1, 3);
 	refused(-EFAULT, "-m");
 	assert_int_equal(

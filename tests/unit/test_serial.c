@@ -502,7 +502,7 @@ static void level_triggered_mmio(void **state)
 	assert_int_equal(d.rises[7], 2);
 	vm_reset_devices(&d.vm);
 	assert_false(d.level[7]);
-	/* Between and behind the registers. */
+	/* Between and after the registers. */
 	assert_true(bus_read(&d.vm.mmio, 0x9000000 + (LSR << 2) + 1, word, 1));
 	assert_int_equal(word[0], 0);
 	assert_true(bus_read(&d.vm.mmio, 0x9000000 + (8 << 2), word, 4));

@@ -252,11 +252,11 @@ static void test_messages(void **state)
 	buf.len = 0;
 	older.version = 2;
 	assert_int_equal(state_save(&older, "thing", &a, &buf), 0);
-	refuse(&b, &buf, "state of thing: version 2 is not known");
+	refuse(&b, &buf, "state of thing: version 2 is not supported");
 	buf.len = 0;
 	a.nr = 1;
 	assert_int_equal(state_save(&thing_state, "thing", &a, &buf), 0);
-	refuse(&b, &buf, "state of thing: field heap is missing, damaged or of another");
+	refuse(&b, &buf, "state of thing: field heap is missing, damaged or from another");
 	buf.len = 0;
 	a.nr = 2;
 	a.one.a = 0x8000;

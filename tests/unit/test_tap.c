@@ -49,10 +49,11 @@ static const char *open_fails(const char *name, int expect)
 static void test_refused(void **state)
 {
 	assert_contains(open_fails("no-such-tap", -ENODEV), "ip tuntap add dev no-such-tap");
-	assert_contains(open_fails("a-name-that-is-too-long", -EINVAL), "no name of an interface");
-	assert_contains(open_fails("", -EINVAL), "no name of an interface");
-	assert_contains(open_fails("../lo", -EINVAL), "no name of an interface");
-	assert_contains(open_fails("tap%d", -EINVAL), "no name of an interface");
+	assert_contains(open_fails("a-name-that-is-too-long", -EINVAL),
+			"not the name of an interface");
+	assert_contains(open_fails("", -EINVAL), "not the name of an interface");
+	assert_contains(open_fails("../lo", -EINVAL), "not the name of an interface");
+	assert_contains(open_fails("tap%d", -EINVAL), "not the name of an interface");
 }
 
 /* A tap that another program holds; @flags beside IFF_TAP. */
@@ -73,7 +74,7 @@ static void test_busy(void **state)
 
 	if (!have_tun)
 		skip();
-	assert_contains(open_fails("lo", -EINVAL), "is no tap");
+	assert_contains(open_fails("lo", -EINVAL), "is not a tap");
 	fd = hold("tbusy", 0, false);
 	assert_contains(open_fails("tbusy", -EBUSY), "in use by another program");
 	close(fd);

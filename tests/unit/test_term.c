@@ -143,7 +143,7 @@ static void the_menu_answers_when_the_guest_is_stuck(void **state)
 	expect(c.report, "<power>");
 	for (int i = 0; i < 100; i++)
 		send_text(master, "0123456789012345678901234567890123456789012345678901234567890");
-	expect(master, "Ctrl-A x leaves");
+	expect(master, "Ctrl-A x ends");
 	send_text(master, CTRL_A "x");
 	expect(c.report, "<quit>");
 	assert_ends_well(&c);

@@ -336,7 +336,7 @@ static void sleep_us(long us)
 	nanosleep(&ts, NULL);
 }
 
-/* Resets while the I/O thread is at work: once reset returns, guest memory is the guest's. */
+/* Resets while the loop is at work: once reset returns, guest memory is the guest's. */
 static void test_reset_during_io(void **state)
 {
 	struct toy_vm *v = begin(true);

@@ -85,7 +85,7 @@ static void test_unpop(void **state)
 	virtq_unpop(&f->vq, &first);
 	virtq_unpop(&f->vq, &first); /* it is back already */
 	assert_int_equal(f->vq.in_flight, 0);
-	/* What is not in flight is no reply. */
+	/* What is not in flight is not a reply. */
 	virtq_push(&f->vq, &first, 4);
 	assert_int_equal(vdrv_used_idx(&f->d), 0);
 	assert_int_equal(pop(f), 1);
@@ -210,7 +210,7 @@ static void test_zero_length(void **state)
 }
 
 /*
- * Each is a ring that breaks one rule: up to two descriptors, in the queue's table or behind
+ * Each is a ring that breaks one rule: up to two descriptors, in the queue's table or after
  * @table, that are written over a good request with head 0.
  */
 struct bad_ring {
@@ -328,7 +328,7 @@ static void test_in_flight(void **state)
 	assert_true(f->vq.broken);
 }
 
-/* Four buffers of 1 GiB are the most that a chain may have. */
+/* Four buffers of 1 GiB are the maximum for a chain. */
 static void test_total_length(void **state)
 {
 	struct fixture *f = *state;
@@ -415,7 +415,7 @@ static void test_after_reset(void **state)
 	for (u32 i = 0; i < RAM_SIZE; i++)
 		assert_int_equal(f->ram[i], 0x5a);
 	assert_int_equal(f->vq.size, f->vq.max_size);
-	/* A push that nobody popped is no reply either. */
+	/* A push that nobody popped is not a reply either. */
 	memset(f->ram, 0, RAM_SIZE);
 	start(f, 8, false, false);
 	push(f, 0, 1);

@@ -95,7 +95,7 @@ static void assert_refused(u64 len, int error, const char *part)
 
 	assert_int_equal(unpack(&img, len, GiB, &text), error);
 	assert_one_line(text);
-	assert_contains(text, "kernel 'dir/zimage': ");
+	assert_contains(text, "--kernel dir/zimage: ");
 	assert_contains(text, part);
 	boot_image_close(&img);
 }
@@ -153,7 +153,7 @@ static void test_other_compressions(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
 		finish_image(types[i], 100);
 		assert_refused(image_len, -ENOTSUP, types[i]);
-		assert_refused(image_len, -ENOTSUP, "give the kernel that is inside it");
+		assert_refused(image_len, -ENOTSUP, "use the kernel inside it");
 	}
 	finish_image("", 100);
 	assert_refused(image_len, -ENOEXEC, "how it is compressed");

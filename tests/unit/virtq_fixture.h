@@ -12,7 +12,7 @@
 #include "vring_driver.h"
 
 #define RAM_SIZE  0x40000u
-#define HIGH_GPA  0x100000u /* a second region behind a hole */
+#define HIGH_GPA  0x100000u /* a second region after a hole */
 #define HIGH_SIZE 0x10000u
 #define ROM_GPA	  0x200000u
 #define RING_GPA  0x10000u

@@ -18,7 +18,7 @@ struct vring_driver {
 	u16 used_seen;
 };
 
-/* Lay the three parts out from @at (4 KiB aligned); returns the first address behind them. */
+/* Lay the three parts out from @at (4 KiB aligned); returns the first address after them. */
 static inline u64 vdrv_setup(struct vring_driver *d, u8 *ram, u64 at, u16 size)
 {
 	memset(d, 0, sizeof(*d));

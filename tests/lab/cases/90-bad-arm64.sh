@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What this host, or no arm64 machine, can do: lkvm says it in one line and ends, without a guest.
+# What this host, or any arm64 machine, cannot do: lkvm says so in one line and exits, without a guest.
 # shellcheck shell=dash
 only_on arm64
 
@@ -33,7 +33,7 @@ refused "a GICv2m there" 1 "(GIC|gic)v2" -k "$kernel" --irqchip gicv2m
 refused "an interrupt controller that is none" 2 "irqchip" -k "$kernel" --irqchip gicv9
 refused "SVE without SVE" 1 "(SVE|sve)" -k "$kernel" --cpu host,+sve
 refused "an SVE length without SVE" 1 "(SVE|sve)" -k "$kernel" --sve-max-vl 256
-refused "an SVE length that is no multiple of 128" 2 "sve-max-vl" -k "$kernel" --sve-max-vl 200
+refused "an SVE length that is not a multiple of 128" 2 "sve-max-vl" -k "$kernel" --sve-max-vl 200
 refused "MTE without MTE" 1 "(MTE|mte)" -k "$kernel" --cpu host,+mte
 refused "a feature that has no name" 2 "nonesuch" -k "$kernel" --cpu host,+nonesuch
 refused "more memory than addresses" 1 "address" -k "$kernel" -m 300T

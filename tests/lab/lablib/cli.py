@@ -40,7 +40,7 @@ def cmd_libs(arch, options):
 def cmd_run(arch, options):
     words = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not words:
-        raise UsageError("run: no command: write it behind '--'")
+        raise UsageError("run: no command: write it after '--'")
     files = [parse_file_option(text) for text in options.file]
     lkvm = None if options.no_lkvm else find_lkvm(arch, options.lkvm)
     lock = take_lock(machine_lock(), options.wait)

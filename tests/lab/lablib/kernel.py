@@ -28,7 +28,7 @@ def find_image(unpacked):
 def bzimage_payload(image):
     """The compressed kernel in a bzImage: Documentation/arch/x86/boot.rst, payload_offset and payload_length."""
     if image[0x202:0x206] != b"HdrS":
-        raise LabError("this kernel image is no bzImage: it has no ELF file inside")
+        raise LabError("this kernel image is not a bzImage: it has no ELF file inside")
     setup_sectors = image[0x1F1] or 4
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = (setup_sectors + 1) * 512 + offset
@@ -36,7 +36,7 @@ def bzimage_payload(image):
 
 
 def decompress(data, zstd_command):
-    """The content of a compressed kernel; a bzImage's payload has 4 bytes of size behind the compressed stream."""
+    """The content of a compressed kernel; a bzImage's payload has 4 bytes of size after the compressed stream."""
     if data.startswith(XZ_MAGIC):
         return lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(data)
     if data.startswith(GZIP_MAGIC):
@@ -58,7 +58,7 @@ def zboot(gzipped):
 def extract_elf(image_path, zstd_command):
     elf = decompress(bzimage_payload(Path(image_path).read_bytes()), zstd_command)
     if not elf.startswith(ELF_MAGIC):
-        raise LabError(f"{shown(image_path)}: the payload is no ELF file")
+        raise LabError(f"{shown(image_path)}: the payload is not an ELF file")
     return elf
 
 

@@ -17,7 +17,7 @@ PR_SET_PDEATHSIG = 1
 READY = b"LAB-L1-READY\n"
 JOB_PORT = "lab.out"
 FILES_PORT = "lab.files"
-# With an oops L1 is no host to judge a guest by: it ends at once, and QEMU with it (-no-reboot).
+# With an oops L1 cannot be trusted with a guest: it ends at once, and QEMU with it (-no-reboot).
 L1_WORDS = "panic=-1 oops=panic quiet"
 KERNEL_BROKE = re.compile(r"\bBUG: |Internal error: |Unable to handle kernel|Oops: |Kernel panic")
 LIBC = ctypes.CDLL(None, use_errno=True)

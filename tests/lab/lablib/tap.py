@@ -12,7 +12,7 @@ AGAIN = b"# again: "
 class TapStream:
     """Passes L1's results on as they come, and counts them.
 
-    What failed, with the diagnostics behind it, and what was done again go to standard error too: prove shows that, and
+    What failed, with the diagnostics after it, and what was done again go to standard error too: prove shows that, and
     swallows the rest unless it is told not to."""
 
     def __init__(self, logs):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# A failure with diagnostics behind it.
+# A failure with diagnostics after it.
 # shellcheck shell=dash
 
 vm fails "$LAB_KERNEL" ""

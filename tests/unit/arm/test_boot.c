@@ -99,12 +99,12 @@ static void test_tight(void **state)
 	assert_loads(r);
 	assert_placed(&g, &r.l);
 	r = load(6 * MiB + 256 * KiB, 2 * MiB + 1);
-	assert_refused(r, -ENOMEM, "initrd does not fit");
+	assert_refused(r, -ENOMEM, "initrd: does not fit");
 	r = load(6 * MiB + 252 * KiB, MiB);
-	assert_refused(r, -ENOMEM, "give more with -m");
+	assert_refused(r, -ENOMEM, "increase --mem");
 	g.boot.nr_initrds = 0;
 	r = load(128 * KiB, FILE_SIZE);
-	assert_refused(r, -ENOMEM, "device tree does not fit");
+	assert_refused(r, -ENOMEM, "device tree: does not fit");
 	r = load(60 * KiB, FILE_SIZE);
 	assert_refused(r, -ENOMEM, "needs at least 1M of memory");
 	free(initrd);
@@ -118,10 +118,10 @@ static void test_initrd_overflow(void **state)
 
 	guest_add_initrd(&g, "a", &byte, ~0ULL - 8);
 	r = load(64 * MiB, MiB);
-	assert_refused(r, -ENOMEM, "initrd does not fit");
+	assert_refused(r, -ENOMEM, "initrd: does not fit");
 	guest_add_initrd(&g, "b", &byte, ~0ULL - 8);
 	r = load(64 * MiB, MiB);
-	assert_refused(r, -EOVERFLOW, "initrd does not fit");
+	assert_refused(r, -EOVERFLOW, "initrd: does not fit");
 	g.boot.nr_initrds = 0;
 }
 
@@ -170,12 +170,13 @@ static void test_firmware(void **state)
 	assert_guest_bytes(&g, r.l.at.entry, file, FILE_SIZE);
 	assert_placed(&g, &r.l);
 	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0x1000), -EINVAL,
-		       "firmware 'dir/fw': it wants to be at 0x1000");
+		       "--firmware dir/fw: it must be loaded at 0x1000");
 	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ARM_RAM + 64 * MiB), -ENOMEM,
 		       "needs at least 65M of memory");
-	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ~0ULL - 5), -EINVAL, "never be memory");
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ~0ULL - 5), -EINVAL,
+		       "never be guest memory");
 	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ARM_RAM + 64 * MiB - FILE_SIZE), -ENOMEM,
-		       "give more");
+		       "increase --mem");
 	assert_refused(load_firmware(2 * MiB, FILE_SIZE, 0), -ENOMEM, "needs at least 3M");
 	g.boot.firmware.path = NULL;
 }
@@ -195,7 +196,7 @@ static void test_messages(void **state)
 	build_image(file, 0, MiB, 1);
 	g.boot.kernel.packed = "gzip";
 	assert_refused(arm_load_guest(&g, automatic), -ENOEXEC,
-		       "kernel 'dir/image', unpacked by gzip: a big-endian kernel");
+		       "--kernel dir/image, unpacked by gzip: a big-endian kernel");
 }
 
 static int teardown(void **state)

@@ -94,14 +94,14 @@ static void test_words(void **state)
 	assert_int_equal(parse("host,-sve,+sve", &m), 0);
 	assert_int_equal(arm_cpu_model_want(&m, ARM_PROP_SVE), ARM_ON);
 
-	refused("", "begins with 'host'");
-	refused("cortex-a57", "begins with 'host', not 'cortex-a57'");
-	refused("host,", "no word of it");
+	refused("", "begin with 'host'");
+	refused("cortex-a57", "begin with 'host', not 'cortex-a57'");
+	refused("host,", "is not a setting");
 	refused("host,sve", "+FEATURE or -FEATURE");
 	refused("host,+pauht", "did you mean 'pauth'");
-	refused("host,+", "no feature ''");
+	refused("host,+", "unknown feature ''");
 	refused("host,pmuvre=v3", "did you mean 'pmuver'");
-	refused("host,=3", "no setting ''");
+	refused("host,=3", "unknown setting ''");
 }
 
 static void test_pmu_words(void **state)
@@ -126,11 +126,11 @@ static void test_pmu_words(void **state)
 	refused("host,+pmu,counters=32", "0 to 31");
 	refused("host,+pmu,counters=", "0 to 31");
 	refused("host,+pmu,pmuver=3", "one of v3");
-	refused("host,+pmu,pmu-deny=", "no event");
-	refused("host,+pmu,pmu-deny=5-3", "no event");
-	refused("host,+pmu,pmu-deny=0x10000", "no event");
-	refused("host,+pmu,pmu-deny=0-0xffff", "no event");
-	refused("host,+pmu,pmu-deny=3-", "no event");
+	refused("host,+pmu,pmu-deny=", "not an event");
+	refused("host,+pmu,pmu-deny=5-3", "not an event");
+	refused("host,+pmu,pmu-deny=0x10000", "not an event");
+	refused("host,+pmu,pmu-deny=0-0xffff", "not an event");
+	refused("host,+pmu,pmu-deny=3-", "not an event");
 }
 
 static void test_too_many_filters(void **state)
@@ -168,7 +168,7 @@ static void test_options(void **state)
 	assert_int_equal(arm_cpu_model_want(&m, ARM_PROP_SVE), ARM_ON);
 	cfg = (struct vm_config){ .arm.pmu = true, .arm.cpu = (char *)"host,-pmu" };
 	assert_int_equal(check(&cfg), -EINVAL);
-	assert_contains(captured, "--pmu and --cpu contradict");
+	assert_contains(captured, "--pmu and --cpu: contradict");
 	cfg = (struct vm_config){ .arm.e2h0 = true };
 	assert_int_equal(check(&cfg), -EINVAL);
 	assert_contains(captured, "--nested");
@@ -214,7 +214,7 @@ static void test_fields(void **state)
 	assert_true(regs.value[PFR0] == 0x11);
 	/* A host without them. */
 	assert_int_equal(plan("host,+lse", &regs, &changed), -EOPNOTSUPP);
-	assert_contains(captured, "'lse' is not there on this host: bits 20 to 23 of "
+	assert_contains(captured, "'lse' is not available on this host: bits 20 to 23 of "
 				  "ID_AA64ISAR0_EL1 are 0x0");
 	/* Off wins over what needs less of the field, whatever the order. */
 	regs.value[ISAR0] = 0x20;
@@ -272,7 +272,7 @@ static void test_pa_range(void **state)
 		assert_true(arm_limit_pa_range(0xff0 | range, 36) == (0xff0 | range));
 }
 
-/* The first vcpu tells it for all; a KVM that does not take it is no reason to stop. */
+/* Set on the first vcpu for all; a KVM that refuses it is not fatal. */
 static void test_pa_range_set(void **state)
 {
 	struct vm_config cfg = { 0 };

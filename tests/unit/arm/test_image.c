@@ -58,7 +58,7 @@ static void test_old_image(void **state)
 	assert_guest_bytes(&g, r.l.at.entry, file, FILE_SIZE);
 }
 
-/* A signature behind the kernel makes the file longer than the header says. */
+/* A signature after the kernel makes the file longer than the header says. */
 static void test_image_smaller_than_file(void **state)
 {
 	struct load_result r;
@@ -80,15 +80,15 @@ static void test_hostile_images(void **state)
 	} bad[] = {
 		{ ~0ULL, 4096, -ENOEXEC, "damaged" },
 		{ ~0ULL - ARM_RAM + 1, 4096, -ENOEXEC, "damaged" },
-		{ ~0ULL - ARM_RAM, 4096, -EINVAL, "never be memory" },
-		{ 0, ~0ULL, -EINVAL, "never be memory" },
-		{ 0x80000, ~0ULL - ARM_RAM, -EINVAL, "never be memory" },
+		{ ~0ULL - ARM_RAM, 4096, -EINVAL, "never be guest memory" },
+		{ 0, ~0ULL, -EINVAL, "never be guest memory" },
+		{ 0x80000, ~0ULL - ARM_RAM, -EINVAL, "never be guest memory" },
 		{ 64 * MiB, 4096, -ENOMEM, "needs at least 65M of memory and the guest has 64M" },
-		{ 0, 64 * MiB + 1, -ENOMEM, "give more with -m" },
-		{ 1ULL << 63, 4096, -ENOMEM, "give more with -m" },
+		{ 0, 64 * MiB + 1, -ENOMEM, "increase --mem" },
+		{ 1ULL << 63, 4096, -ENOMEM, "increase --mem" },
 		/* It fits, and nothing else does. */
-		{ 0, 64 * MiB, -ENOMEM, "device tree does not fit" },
-		{ 64 * MiB - FILE_SIZE, 1, -ENOMEM, "device tree does not fit" },
+		{ 0, 64 * MiB, -ENOMEM, "device tree: does not fit" },
+		{ 64 * MiB - FILE_SIZE, 1, -ENOMEM, "device tree: does not fit" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -101,7 +101,7 @@ static void test_hostile_images(void **state)
 	build_image(file, 0, MiB, LE_4K);
 	assert_refused(load(FILE_SIZE, aarch32), -ENOEXEC, "--aarch32");
 	fill();
-	assert_refused(load(FILE_SIZE, as_image), -ENOEXEC, "leave out --kernel-format");
+	assert_refused(load(FILE_SIZE, as_image), -ENOEXEC, "omit --kernel-format");
 }
 
 /* A header that is cut off is none. */
@@ -225,7 +225,7 @@ static void test_elf(void **state)
 	make_elf(0xffff800000000000, EM_AARCH64);
 	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOMEM, "needs at least");
 	make_elf(ARM_RAM + 64 * MiB - 0x1000, EM_AARCH64);
-	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOMEM, "give more with -m");
+	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOMEM, "increase --mem");
 	make_elf(ARM_RAM, EM_AARCH64);
 	((Elf64_Ehdr *)file)->e_entry = ARM_RAM + 8 * MiB;
 	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOEXEC, "entry point");

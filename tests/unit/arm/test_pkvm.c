@@ -116,7 +116,7 @@ static void test_memory_above_pool(void **state)
 	struct vm_config cfg = plain();
 
 	cfg.memory = ARM_DMA_POOL_SIZE;
-	assert_refused(&cfg, "64M of memory is too little");
+	assert_refused(&cfg, "64M of memory is not enough");
 	cfg.memory += 4 * KiB;
 	assert_int_equal(arch_config_complete(&cfg), 0);
 }

@@ -55,15 +55,15 @@ static void test_memory_limit(void **state)
 	capture_begin();
 	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), -EINVAL);
 	capture_end();
-	assert_contains(captured, "41 address bits, a guest has 40");
-	assert_contains(captured, "most is 1006G, or use --virtio-transport mmio");
+	assert_contains(captured, "41 address bits with the devices, but a guest has 40");
+	assert_contains(captured, "maximum is 1006G, or use --virtio-transport mmio");
 	cfg.transport = TRANSPORT_MMIO;
 	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), 0);
 	cfg.memory = 1022 * GiB + MiB;
 	capture_begin();
 	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), -EINVAL);
 	capture_end();
-	assert_contains(captured, "most is 1022G");
+	assert_contains(captured, "maximum is 1022G");
 	assert_null(strstr(captured, "--virtio-transport"));
 }
 
@@ -86,7 +86,7 @@ static void test_nothing_overlaps(void **state)
 		{ p->boot_mark.base, p->boot_mark.size },
 		{ ARM_FLASH, ARM_FLASH_MAX },
 		{ p->virtio_mmio_base, p->virtio_mmio_max * p->virtio_mmio_stride },
-		/* The most redistributors, and the ITS. */
+		/* The maximum of redistributors, and the ITS. */
 		{ ARM_GIC_DIST - (ARM_MAX_VCPUS + 1) * 128 * KiB, (ARM_MAX_VCPUS + 1) * 128 * KiB },
 		{ ARM_GIC_DIST, ARM_GIC_DIST_SIZE },
 		{ p->pci.ecam_base, p->pci.ecam_size },
@@ -138,12 +138,12 @@ static void test_impossible_configurations(void **state)
 	cfg.arm.irqchip = ARM_IRQCHIP_GICV3;
 	assert_int_equal(arch_config_complete(&cfg), 0);
 	cfg.cpus = ARM_MAX_VCPUS + 1;
-	assert_refused(&cfg, "at most 4096 vcpus");
+	assert_refused(&cfg, "the maximum on arm64 is 4096 vcpus");
 	cfg.cpus = 1;
 	cfg.arm.nested = true;
 	assert_int_equal(arch_config_complete(&cfg), 0);
 	cfg.arm.irqchip = ARM_IRQCHIP_GICV2;
-	assert_refused(&cfg, "--nested needs a GICv3");
+	assert_refused(&cfg, "--nested: needs a GICv3");
 	cfg.arm.nested = false;
 	cfg.arm.gicv4 = SWITCH_ON;
 	assert_refused(&cfg, "use --irqchip gicv3-its instead of gicv2");

@@ -14,7 +14,7 @@ static void test_nothing(void **state)
 	probe(f);
 	assert_true(f->host.usable);
 	expect_text(f, PROBE_SEC_HOST, "cpu", "implementer 0x41, part 0xd4f");
-	expect_no(f, PROBE_SEC_INTERRUPTS, "gicv3", "no GICv3");
+	expect_no(f, PROBE_SEC_INTERRUPTS, "gicv3", "not a GICv3");
 	expect_no(f, PROBE_SEC_CPU, "sve-lengths", "no SVE");
 	expect_no(f, PROBE_SEC_CPU, "pmu", "firmware describes");
 	expect_no(f, PROBE_SEC_CPU, "lse", "not in these CPUs");
@@ -45,7 +45,7 @@ static void test_no_kvm(void **state)
 	assert_true(row(f, PROBE_SEC_EXECUTION, "smccc-filter")->unasked);
 	put(f, "/proc/cmdline", "quiet kvm-arm.mode=none\n");
 	probe(f);
-	expect_no(f, PROBE_SEC_KVM, "device", "kvm-arm.mode=none: take it away");
+	expect_no(f, PROBE_SEC_KVM, "device", "kvm-arm.mode=none: remove");
 }
 
 static void test_small_addresses(void **state)
@@ -73,7 +73,7 @@ static void test_gic(void **state)
 	expect_no(f, GICV4, "needs a GICv3");
 	f->arch.devices = BIT(7) | BIT(8) | BIT(16);
 	probe(f);
-	expect_no(f, PROBE_SEC_INTERRUPTS, "gicv2", "no GICv2");
+	expect_no(f, PROBE_SEC_INTERRUPTS, "gicv2", "not a GICv2");
 	expect_yes(f, PROBE_SEC_INTERRUPTS, "gicv3");
 	expect_yes(f, PROBE_SEC_INTERRUPTS, "gicv3-its");
 	expect_yes(f, PROBE_SEC_INTERRUPTS, "gicv5");
@@ -83,7 +83,7 @@ static void test_gic(void **state)
 	assert_int_equal(row(f, GICV4)->answer, PROBE_UNKNOWN);
 	f->arch.gicv4 = 0;
 	probe(f);
-	expect_no(f, GICV4, "no GICv4");
+	expect_no(f, GICV4, "not a GICv4");
 	f->arch.gicv4 = 2;
 	probe(f);
 	expect_yes(f, GICV4);

@@ -83,7 +83,7 @@ static void test_unpacked_name(void **state)
 	load(100, X86_KERNEL_AUTO);
 	g.boot.kernel.packed = "gzip";
 	assert_refused(load_guest(&g, X86_KERNEL_AUTO, ""), -ENOEXEC,
-		       "kernel 'dir/image', unpacked by gzip: neither");
+		       "--kernel dir/image, unpacked by gzip: neither");
 }
 
 static void test_nothing(void **state)
@@ -136,7 +136,7 @@ static void test_firmware(void **state)
 	assert_guest_bytes(&g, 0xeff00, (u8[0x100]){ 0 }, 0x100);
 	fresh(16 * MiB);
 	assert_refused(load_firmware(64 * KiB - 4096), -EINVAL, "64K to 16M");
-	assert_refused(load_firmware(64 * KiB + 1), -EINVAL, "firmware 'rom': raw firmware has");
+	assert_refused(load_firmware(64 * KiB + 1), -EINVAL, "--firmware rom: raw firmware must");
 	assert_refused(load_firmware(16 * MiB + 4096), -EINVAL, "64K to 16M");
 	assert_null(memory_next(&g.mem, memory_next(&g.mem, NULL)));
 	/* The copy lies where the machine has RAM above 4 GiB, too. */

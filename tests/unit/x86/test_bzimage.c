@@ -108,7 +108,7 @@ static void test_explicit_format(void **state)
 	assert_loads(load_fresh(&g, 64 * MiB, file, FILE_SIZE, X86_KERNEL_BZIMAGE));
 	hdr()->header = 0;
 	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE, X86_KERNEL_BZIMAGE), -ENOEXEC,
-		       "kernel 'dir/image': no Linux boot header");
+		       "--kernel dir/image: no Linux boot header");
 	build();
 	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE, X86_KERNEL_PVH), -ENOEXEC,
 		       "not an ELF file");
@@ -168,19 +168,19 @@ static void test_initrd_too_big(void **state)
 	/* 64M - (16M + 8M) is the room; the lie is found before a byte is read. */
 	guest_add_initrd(&g, "i", &byte, 40 * MiB + 1);
 	assert_refused(load(64 * MiB), -ENOMEM,
-		       "initrd does not fit: needs 40964K, have 40M; give more memory with -m");
+		       "--initrd: does not fit: needs 40964K, has 40M; increase --mem");
 	g.initrds[0].size = UINT64_MAX;
-	assert_refused(load(64 * MiB), -EOVERFLOW, "initrd does not fit");
+	assert_refused(load(64 * MiB), -EOVERFLOW, "initrd: does not fit");
 	g.initrds[0].size = UINT64_MAX - 4096;
-	assert_refused(load(64 * MiB), -ENOMEM, "initrd does not fit");
+	assert_refused(load(64 * MiB), -ENOMEM, "initrd: does not fit");
 	/* Larger than all of the low part: above 4 GiB, if the kernel can. */
 	g.initrds[0].size = 3 * GiB;
 	hdr()->xloadflags = XLF_KERNEL_64;
-	assert_refused(load(8 * GiB), -ENOMEM, "needs 3G, have 2024M");
+	assert_refused(load(8 * GiB), -ENOMEM, "needs 3G, has 2024M");
 	hdr()->xloadflags |= XLF_CAN_BE_LOADED_ABOVE_4G;
 	/* The place is found; the buffer is not that large. */
 	g.initrds[0].size = 3 * GiB;
-	assert_refused(load(5 * GiB), -ENOMEM, "needs 3G, have 3048M");
+	assert_refused(load(5 * GiB), -ENOMEM, "needs 3G, has 3048M");
 	g.boot.nr_initrds = 0;
 }
 
@@ -207,7 +207,7 @@ static void test_initrd_above_4g(void **state)
 	assert_int_equal(bp.hdr.ramdisk_size, 128 * KiB);
 	hdr()->xloadflags = XLF_KERNEL_64;
 	hdr()->initrd_addr_max = UINT32_MAX;
-	assert_refused(load(4 * GiB), -ENOMEM, "needs 128K, have 64K");
+	assert_refused(load(4 * GiB), -ENOMEM, "needs 128K, has 64K");
 	g.boot.nr_initrds = 0;
 	close(fd);
 }
@@ -216,7 +216,7 @@ static void test_memory_too_small(void **state)
 {
 	build();
 	assert_refused(load(23 * MiB), -ENOMEM,
-		       "needs at least 24M of memory and the guest has 23M; give more with -m");
+		       "needs at least 24M of memory and the guest has 23M; increase --mem");
 	assert_loads(load(24 * MiB));
 	assert_refused(load(512 * KiB), -ENOMEM, "less than 1M of memory");
 	/* init_size smaller than the code itself does not help. */
@@ -253,7 +253,7 @@ static void test_truncated(void **state)
 	}
 	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE - 1, X86_KERNEL_AUTO), -ENODATA,
 		       "truncated: its header says 6144 bytes, the file has 6143");
-	/* A signature behind the kernel is no part of it. */
+	/* A signature after the kernel is not part of it. */
 	assert_loads(load_fresh(&g, 64 * MiB, file, FILE_SIZE + 64, X86_KERNEL_AUTO));
 	assert_guest_bytes(&g, PREF + PAYLOAD, "\0\0\0\0", 4);
 }
@@ -277,14 +277,15 @@ static void test_lies(void **state)
 	LIE(hdr()->syssize, UINT32_MAX, -ENODATA, "truncated");
 	LIE(hdr()->syssize, 0, -ENOEXEC, "no code");
 	LIE(hdr()->syssize, 0x200 / 16, -ENOEXEC, "no code");
-	LIE(hdr()->kernel_alignment, 0, -ENOEXEC, "no power of two");
-	LIE(hdr()->kernel_alignment, 3, -ENOEXEC, "no power of two");
+	LIE(hdr()->kernel_alignment, 0, -ENOEXEC, "not a power of two");
+	LIE(hdr()->kernel_alignment, 3, -ENOEXEC, "not a power of two");
 	LIE(hdr()->kernel_alignment, 0x80000000, -ENOMEM, "needs at least 2056M");
-	LIE(hdr()->pref_address, UINT64_MAX, -EINVAL, "can never be memory");
-	LIE(hdr()->pref_address, UINT64_MAX - 0x7fffff, -EINVAL, "can never be memory");
-	LIE(hdr()->pref_address, 0xc0000000, -EINVAL, "can never be memory");
-	LIE(hdr()->init_size, UINT32_MAX, -EINVAL, "can never be memory");
-	LIE(hdr()->cmdline_size, 6, -E2BIG, "the command line is 7 characters long, and at most 6");
+	LIE(hdr()->pref_address, UINT64_MAX, -EINVAL, "can never be guest memory");
+	LIE(hdr()->pref_address, UINT64_MAX - 0x7fffff, -EINVAL, "can never be guest memory");
+	LIE(hdr()->pref_address, 0xc0000000, -EINVAL, "can never be guest memory");
+	LIE(hdr()->init_size, UINT32_MAX, -EINVAL, "can never be guest memory");
+	LIE(hdr()->cmdline_size, 6, -E2BIG,
+	    "the command line has 7 characters; the maximum here is 6");
 	build();
 	hdr()->cmdline_size = 7;
 	assert_loads(load(64 * MiB));
@@ -302,7 +303,7 @@ static void test_cmdline(void **state)
 	hdr()->cmdline_size = UINT32_MAX;
 	load(64 * MiB);
 	memset(line, 'x', sizeof(line) - 1);
-	assert_refused(load_guest(&g, X86_KERNEL_AUTO, line), -E2BIG, "at most 65535");
+	assert_refused(load_guest(&g, X86_KERNEL_AUTO, line), -E2BIG, "the maximum here is 65535");
 	line[X86_CMDLINE_MAX - 1] = '\0';
 	assert_loads(load_guest(&g, X86_KERNEL_AUTO, line));
 	assert_guest_bytes(&g, X86_CMDLINE, line, X86_CMDLINE_MAX);

@@ -265,7 +265,7 @@ static void memory_keeps_what_is_written(void **state)
 	vm_reset_devices(&d.vm);
 	assert_int_equal(get(0x0f), 0x0a);
 	assert_int_equal(get(0x7f), 0x5a);
-	assert_int_equal(get(0xff), 0x5a); /* the NMI's bit is no address */
+	assert_int_equal(get(0xff), 0x5a); /* the NMI's bit is not an address */
 	assert_int_equal(get(0x01), 0x99);
 }
 

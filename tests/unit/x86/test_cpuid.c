@@ -228,7 +228,7 @@ static void test_phys_bits(void **state)
 	free(c);
 }
 
-/* A KVM that tells nothing is no reason to crash. */
+/* A KVM that reports nothing must not crash us. */
 static void test_empty(void **state)
 {
 	struct kvm_cpuid2 none = { .nent = 0 }, *out;

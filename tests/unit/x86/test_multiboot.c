@@ -182,7 +182,7 @@ static void test_lies(void **state)
 	LIE(2, UINT32_MAX, "does not reach");
 	LIE(3, LOAD + 0x1fff, "before its data");
 	LIE(3, 0xbfffffff, "needs at least 3G of memory");
-	LIE(3, UINT32_MAX, "can never be memory");
+	LIE(3, UINT32_MAX, "can never be guest memory");
 	LIE(4, LOAD - 1, "outside of it");
 	LIE(4, LOAD + 0x5000, "outside of it");
 	/* Over the low structures: 0x80000-0xfffff. */
@@ -222,10 +222,10 @@ static void test_modules(void **state)
 	/* The last that fits, and one byte more. */
 	g.initrds[1].size = 64 * MiB - (LOAD + 0x7000) + 1;
 	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOMEM,
-		       "initrd 'two' does not fit: needs");
+		       "--initrd two: does not fit: needs");
 	g.initrds[1].size = UINT64_MAX;
 	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOMEM,
-		       "initrd 'two' does not fit: needs");
+		       "--initrd two: does not fit: needs");
 	g.boot.nr_initrds = 1;
 	while (g.boot.nr_initrds < 64)
 		guest_add_initrd(&g, "n", two, 1);

@@ -223,7 +223,7 @@ static void test_devices(void **state)
 	put(f, "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "N\n");
 	probe(f);
 	expect_no(f, PROBE_SEC_DEVICES, "vhost-scsi", "no module vhost_scsi");
-	expect_no(f, PROBE_SEC_DEVICES, "iommu-groups", "take intel_iommu=off away");
+	expect_no(f, PROBE_SEC_DEVICES, "iommu-groups", "remove intel_iommu=off");
 	expect_no(f, PROBE_SEC_DEVICES, "vfio-noiommu", "is off (/sys/module/vfio");
 	put_dir(f, "/sys/kernel/iommu_groups/0");
 	put_dir(f, "/sys/kernel/iommu_groups/1");

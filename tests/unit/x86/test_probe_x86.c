@@ -112,7 +112,7 @@ static void test_snp(void **state)
 	expect_no(f, SNP, "no parameter 'sev_snp'");
 	put(f, param, "N\n");
 	probe(f);
-	expect_no(f, SNP, "shows no sev_snp");
+	expect_no(f, SNP, "has no sev_snp");
 	put(f, "/proc/cpuinfo", "vendor_id\t: AuthenticAMD\nflags : svm sev sev_snp\n");
 	probe(f);
 	expect_no(f, SNP, "kvm_amd.sev_snp is off");
@@ -148,7 +148,7 @@ static void test_sev_attributes(void **state)
 	f->sys_caps[KVM_CAP_SYS_ATTRIBUTES] = 1;
 	probe(f);
 	expect_text(f, PROBE_SEC_CONFIDENTIAL, "sev-vmsa-features", "debug-swap secure-tsc");
-	expect_no(f, PROBE_SEC_CONFIDENTIAL, "snp-policy", "does not tell");
+	expect_no(f, PROBE_SEC_CONFIDENTIAL, "snp-policy", "does not say");
 	f->arch.sev_attr[1] = 0xffff | 1 << 16 | 1 << 17 | 1 << 19;
 	f->arch.sev_attr[2] = 1;
 	probe(f);

@@ -86,9 +86,9 @@ static void test_pvh_initrd(void **state)
 	assert_loads(r);
 	assert_int_equal(word(word(r.entry.rbx + 16, 8), 8), 3 * GiB - 4096);
 	g.initrds[0].size = 3 * GiB;
-	assert_refused(load(8 * GiB, X86_KERNEL_AUTO), -ENOMEM, "initrd does not fit");
+	assert_refused(load(8 * GiB, X86_KERNEL_AUTO), -ENOMEM, "initrd: does not fit");
 	g.initrds[0].size = 63 * MiB;
-	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOMEM, "initrd does not fit");
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOMEM, "initrd: does not fit");
 	g.boot.nr_initrds = 0;
 }
 
@@ -106,7 +106,7 @@ static void test_firmware_by_pvh(void **state)
 	check_start_info(r, 0);
 	build_elf64(file, false);
 	assert_refused(load_guest(&g, X86_KERNEL_AUTO, NULL), -ENOEXEC,
-		       "firmware 'fw': it has no PVH");
+		       "--firmware fw: it has no PVH");
 }
 
 static void test_elf64(void **state)
