@@ -103,9 +103,10 @@ static void unbuild(struct machine *m)
 		m->open.console->ops->set_client(m->open.console, NULL);
 	vm_destroy_devices(vm);
 	vm_destroy_vcpus(vm);
-	arch_vm_destroy(vm);
+	/* What it remembers hangs on the architecture's part. */
 	if (vm->coco && vm->coco->destroy)
 		vm->coco->destroy(vm);
+	arch_vm_destroy(vm);
 	vm_clear(vm);
 }
 

@@ -166,9 +166,15 @@ static void handle_system_event(struct vcpu *vcpu)
 	}
 }
 
-static void handle_exit(struct vcpu *vcpu)
+static bool is_coco_exit(struct vcpu *vcpu)
 {
 	const struct coco_ops *coco = vcpu->vm->coco;
+
+	return coco && coco->exit && coco->exit(vcpu) != -ENOTSUP;
+}
+
+static void handle_exit(struct vcpu *vcpu)
+{
 	struct kvm_run *run = vcpu->run;
 
 	switch (run->exit_reason) {
@@ -193,7 +199,7 @@ static void handle_exit(struct vcpu *vcpu)
 		handle_system_event(vcpu);
 		break;
 	default:
-		if (coco && coco->exit && coco->exit(vcpu) != -ENOTSUP)
+		if (is_coco_exit(vcpu))
 			break;
 		if (arch_vcpu_exit(vcpu) != -ENOTSUP)
 			break;
@@ -204,12 +210,17 @@ static void handle_exit(struct vcpu *vcpu)
 	}
 }
 
-static void handle_run_error(struct vcpu *vcpu, int error)
+/* True: it was an exit after all, run on. KVM says a memory fault with an error (api.rst,
+ * KVM_EXIT_MEMORY_FAULT). */
+static bool handle_run_error(struct vcpu *vcpu, int error)
 {
 	struct kvm_run *run = vcpu->run;
 	const struct lkvm_exit_memory_fault *fault = (const void *)&run->hw;
+	bool is_fault = error == EFAULT && run->exit_reason == KVM_EXIT_MEMORY_FAULT;
 
-	if (error == EFAULT && run->exit_reason == KVM_EXIT_MEMORY_FAULT)
+	if (is_fault && is_coco_exit(vcpu))
+		return true;
+	if (is_fault)
 		err("vcpu %u: the host cannot back guest memory at 0x%llx; is it out of memory or "
 		    "huge pages?",
 		    vcpu->id, fault->gpa);
@@ -217,6 +228,7 @@ static void handle_run_error(struct vcpu *vcpu, int error)
 		err("vcpu %u: KVM_RUN: %s", vcpu->id, strerror(error));
 	vcpu_dump(vcpu, LOG_ERROR);
 	vm_request_stop(vcpu->vm, VM_STOP_KVM_ERROR, 0, (s32)vcpu->id);
+	return false;
 }
 
 /*
@@ -234,6 +246,7 @@ static void run_vcpu(struct vcpu *vcpu)
 		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	for (;;) {
 		int error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+		bool go_on = true;
 
 		if (error == EINTR || error == EAGAIN) {
 			if (!atomic_load(&vm->running))
@@ -243,11 +256,11 @@ static void run_vcpu(struct vcpu *vcpu)
 		/* Handlers may look guest memory up; nothing of that outlives them. */
 		memory_read_begin(&vcpu->reader);
 		if (error)
-			handle_run_error(vcpu, error);
+			go_on = handle_run_error(vcpu, error);
 		else
 			handle_exit(vcpu);
 		memory_read_end(&vcpu->reader);
-		if (error)
+		if (!go_on)
 			return;
 	}
 }

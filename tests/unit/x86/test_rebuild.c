@@ -23,6 +23,9 @@ static const u8 reset_code[] = { 0x66, 0xba, 0x02, 0x06, 0xb0, 0x01, 0xee, 0xf4,
 /* The next reset, of the VM made anew, ends it. */
 static void on_destroy(struct vm *vm)
 {
+	/* What it remembers hangs there. */
+	assert_non_null(vm->arch);
+	assert_int_equal(vm->nr_vcpus, 0);
 	destroyed++;
 	cfg.no_reboot = true;
 }
