@@ -21,6 +21,7 @@
  * gate and stops the loop.
  */
 #include "lkvm/arch.h"
+#include "lkvm/thread.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
@@ -41,7 +42,7 @@ void vcpu_kick(struct vcpu *vcpu)
 	/* Ordered behind the caller's store to vm->running: see run_vcpu in vcpu.c. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (vcpu->has_thread)
-		pthread_kill(vcpu->thread, VCPU_KICK_SIGNAL);
+		pthread_kill(vcpu->thread, THREAD_KICK_SIGNAL);
 }
 
 static void kick_all(struct vm *vm)

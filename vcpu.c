@@ -16,6 +16,7 @@
 #include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -32,14 +33,15 @@ int vcpu_create(struct vm *vm, u32 id, struct vcpu **out)
 	vcpu->fd = xioctl_val(vm->kvm.vm_fd, KVM_CREATE_VCPU, id);
 	if (vcpu->fd < 0) {
 		ret = vcpu->fd;
-		err("vcpu %u: KVM_CREATE_VCPU: %s", id, strerror(-ret));
+		err("vcpu %u: KVM_CREATE_VCPU: %s%s", id, strerror(-ret), limit_hint(ret));
 		goto fail;
 	}
 	vcpu->run = mmap(NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (vcpu->run == MAP_FAILED) {
 		ret = -errno;
 		vcpu->run = NULL;
-		err("vcpu %u: cannot map its run structure: %s", id, strerror(-ret));
+		err("vcpu %u: cannot map its run structure: %s%s", id, strerror(-ret),
+		    limit_hint(ret));
 		goto fail;
 	}
 	ret = arch_vcpu_init(vcpu);
@@ -268,10 +270,7 @@ static void run_vcpu(struct vcpu *vcpu)
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
-	char name[16];
 
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	pthread_setname_np(pthread_self(), name);
 	while (vm_vcpu_gate(vcpu->vm))
 		run_vcpu(vcpu);
 	return NULL;
@@ -297,25 +296,18 @@ static int set_affinity(struct vcpu *vcpu)
 
 int vcpu_start(struct vcpu *vcpu)
 {
-	const int unblocked[] = { VCPU_KICK_SIGNAL, SIGSEGV, SIGBUS,  SIGABRT,
-				  SIGILL,	    SIGFPE,  SIGTRAP, SIGSYS };
 	struct sigaction action = { .sa_handler = on_kick };
-	sigset_t mask, old;
+	char name[16];
 	int ret;
 
-	sigaction(VCPU_KICK_SIGNAL, &action, NULL);
-	/* All signals but the kick, and those that mean a crash, are the main thread's business. A
-	 * fault on a blocked signal would end the process without restoring the terminal. */
-	sigfillset(&mask);
-	for (size_t i = 0; i < ARRAY_SIZE(unblocked); i++)
-		sigdelset(&mask, unblocked[i]);
-	pthread_sigmask(SIG_SETMASK, &mask, &old);
-	ret = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	sigaction(THREAD_KICK_SIGNAL, &action, NULL);
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
+	ret = thread_start(&vcpu->thread, THREAD_VCPU, name, vcpu_thread, vcpu);
 	vcpu->has_thread = !ret;
 	if (ret) {
-		err("vcpu %u: cannot start its thread: %s", vcpu->id, strerror(ret));
-		return -ret;
+		err("vcpu %u: cannot start its thread: %s%s", vcpu->id, strerror(-ret),
+		    limit_hint(ret));
+		return ret;
 	}
 	/* It waits at the gate as yet. */
 	return set_affinity(vcpu);

@@ -8,8 +8,6 @@
 
 #include <kvm-compat.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 
 #include "lkvm/log.h"
 #include "lkvm/memory.h"
@@ -17,9 +15,6 @@
 
 struct vm;
 struct arch_vcpu;
-
-/* Interrupts KVM_RUN and blocking system calls of a vcpu thread; does nothing else. */
-#define VCPU_KICK_SIGNAL SIGRTMIN
 
 struct vcpu {
 	struct vm *vm;
@@ -30,7 +25,6 @@ struct vcpu {
 	pthread_t thread;
 	bool has_thread;
 	struct memory_reader reader; /* inside while an exit is handled, outside in KVM_RUN */
-	atomic_bool in_run;	     /* may be inside KVM_RUN: worth a signal */
 	struct arch_vcpu *arch;	     /* owned by the architecture's code */
 };
 
