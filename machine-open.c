@@ -42,12 +42,16 @@ static void ending_signals(sigset_t *set)
 			sigaddset(set, signals[i]);
 }
 
-void machine_block_signals(const struct machine *m, bool block)
+void machine_block_signals(struct machine *m, bool block)
 {
 	sigset_t set;
 
+	if (!block) {
+		pthread_sigmask(SIG_SETMASK, &m->mask_before, NULL);
+		return;
+	}
 	ending_signals(&set);
-	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+	pthread_sigmask(SIG_BLOCK, &set, &m->mask_before);
 }
 
 static void on_signal(void *opaque, u32 events)

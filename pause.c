@@ -14,7 +14,8 @@
  * Time does not stop: counters, timers in KVM and the clocks of devices go on as in a machine whose
  * CPUs stood still. What expired meanwhile comes after the pause, since no interrupt reaches memory
  * but through a vcpu. A device's own timer on the main loop is held, as it would raise interrupts.
- * A guest with a paravirtual clock is told of the pause, lest its watchdogs bite (arch_vcpu_resumed).
+ * A guest with a paravirtual clock is told of the pause, lest its watchdogs bite
+ * (arch_vcpu_resumed).
  *
  * The main thread alone pauses and resumes, from its loop or around it. Whoever wants the VM to
  * leave the loop asks for it with vm_request_stop: from any thread, since a request only closes the
@@ -51,19 +52,9 @@ static void kick_all(struct vm *vm)
 		vcpu_kick(vm->vcpus[i]);
 }
 
-static bool stop_pending(struct vm *vm)
-{
-	bool pending;
-
-	pthread_mutex_lock(&vm->lock);
-	pending = vm->stop != VM_STOP_NONE;
-	pthread_mutex_unlock(&vm->lock);
-	return pending;
-}
-
 void vm_resume(struct vm *vm)
 {
-	if (stop_pending(vm))
+	if (vm_stop_reason(vm, NULL, NULL) != VM_STOP_NONE)
 		return;
 	if (vm->quiesced) {
 		vm_resume_devices(vm);
@@ -129,6 +120,20 @@ void vm_request_stop(struct vm *vm, enum vm_stop stop, int status, s32 vcpu)
 	kick_all(vm);
 	event_loop_stop(&vm->loop);
 	pthread_mutex_unlock(&vm->lock);
+}
+
+enum vm_stop vm_stop_reason(struct vm *vm, int *status, s32 *vcpu)
+{
+	enum vm_stop stop;
+
+	pthread_mutex_lock(&vm->lock);
+	stop = vm->stop;
+	if (status)
+		*status = vm->stop_status;
+	if (vcpu)
+		*vcpu = vm->stop_vcpu;
+	pthread_mutex_unlock(&vm->lock);
+	return stop;
 }
 
 void vm_clear_stop(struct vm *vm)

@@ -172,6 +172,7 @@ void vm_clear(struct vm *vm)
 	memory_destroy(&vm->mem);
 	kvm_close_vm(&vm->kvm);
 	vm->ending = false;
+	vm->quiesced = false;
 }
 
 void vm_destroy(struct vm *vm)

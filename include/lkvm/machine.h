@@ -16,6 +16,8 @@
 #ifndef LKVM_MACHINE_H
 #define LKVM_MACHINE_H
 
+#include <signal.h>
+
 #include "lkvm/boot.h"
 #include "lkvm/event.h"
 #include "lkvm/types.h"
@@ -58,6 +60,7 @@ struct machine {
 	struct vm vm;
 	struct machine_open open;
 	const struct machine_inject *inject;
+	sigset_t mask_before; /* of the main thread, while it serves signals */
 };
 
 /*
@@ -89,8 +92,8 @@ void machine_destroy(struct machine *m);
 int machine_open_all(struct machine *m, const struct vm_config *cfg) __must_check;
 int machine_open_stubs(struct machine *m, const struct vm_config *cfg) __must_check;
 void machine_close(struct machine *m);
-/* Block the signals that end a machine, or let them through. */
-void machine_block_signals(const struct machine *m, bool block);
+/* Block the signals that end a machine, or put back what was blocked before that. */
+void machine_block_signals(struct machine *m, bool block);
 
 /* machine-parts.c: add all devices, in the order that the guest sees. Prints. */
 int machine_add_parts(struct machine *m) __must_check;

@@ -64,6 +64,7 @@ static void test_rebuild(void **state)
 	static const u8 sectors[4096];
 	struct disk *disk;
 	struct machine m;
+	sigset_t mask;
 	int fds, sig;
 
 	if (access("/dev/kvm", R_OK | W_OK))
@@ -83,9 +84,15 @@ static void test_rebuild(void **state)
 	fds = count_fds();
 	disk = m.open.disks[0];
 	m.vm.coco = &once;
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &mask, NULL);
 	capture_begin();
 	assert_int_equal(machine_run(&m, &sig), 0);
 	capture_end();
+	/* As it was. */
+	pthread_sigmask(SIG_SETMASK, NULL, &mask);
+	assert_true(sigismember(&mask, SIGHUP) && !sigismember(&mask, SIGTERM));
 	assert_int_equal(destroyed, 1);
 	assert_int_equal(m.vm.stop, VM_STOP_RESET);
 	assert_int_equal(sig, 0);
