@@ -168,6 +168,13 @@ static int open_images(struct machine *m, const struct vm_config *cfg)
 	return ret;
 }
 
+static int open_flash(struct machine_open *open, const struct vm_config *cfg)
+{
+	const char *path = cfg->fdt.flash;
+
+	return path ? flash_file_open(&open->flash, path, arch_platform.flash.size) : 0;
+}
+
 int machine_open_all(struct machine *m, const struct vm_config *cfg)
 {
 	int ret;
@@ -176,6 +183,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	ret = open_images(m, cfg);
 	if (!ret)
 		ret = kvm_open(&m->vm.kvm, cfg->kvm_path);
+	if (!ret)
+		ret = open_flash(&m->open, cfg);
 	if (!ret)
 		ret = open_disks(&m->open, cfg);
 	if (!ret)
@@ -202,6 +211,7 @@ void machine_close(struct machine *m)
 		open->disks[i]->ops->close(open->disks[i]);
 	free(open->nets);
 	free(open->disks);
+	flash_file_close(&open->flash);
 	boot_close(&open->boot);
 	/* Last: as long as anything is slow, Ctrl-A x may be typed again. */
 	if (open->console)
@@ -258,6 +268,8 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	struct machine_open *open = &m->open;
 	int ret = open_images(m, cfg);
 
+	if (!ret && cfg->fdt.flash)
+		ret = flash_file_measure(&open->flash, cfg->fdt.flash, arch_platform.flash.size);
 	if (ret)
 		return ret;
 	open->disks = xcalloc(cfg->nr_disks + 1, sizeof(open->disks[0]));

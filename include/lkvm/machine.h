@@ -20,6 +20,7 @@
 
 #include "lkvm/boot.h"
 #include "lkvm/event.h"
+#include "lkvm/hw.h"
 #include "lkvm/types.h"
 #include "lkvm/vm.h"
 
@@ -48,7 +49,8 @@ struct machine_net {
 /* All that was opened by name, but for /dev/kvm, which is in the VM's struct kvm. */
 struct machine_open {
 	struct boot boot;
-	struct disk **disks; /* as in the configuration */
+	struct flash_file flash; /* path NULL: none */
+	struct disk **disks;	 /* as in the configuration */
 	u32 nr_disks;
 	struct machine_net *nets; /* as in the configuration */
 	u32 nr_nets;

@@ -28,6 +28,7 @@
 
 static struct devvm d;
 static char path[64];
+static struct flash_file file;
 static int fd;
 
 static void make_file(u64 size)
@@ -40,7 +41,12 @@ static void make_file(u64 size)
 
 static int create(u64 max)
 {
-	return cfi_flash_create(&d.vm, BASE, max, path);
+	int ret;
+
+	flash_file_close(&file);
+	ret = flash_file_open(&file, path, max);
+
+	return ret ? ret : cfi_flash_create(&d.vm, BASE, &file);
 }
 
 static int begin(void **state)
@@ -64,6 +70,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	vm_destroy(&d.vm);
+	flash_file_close(&file);
 	if (fd >= 0)
 		close(fd);
 	if (path[0])
@@ -462,7 +469,7 @@ static void refused(u64 size, u64 max, const char *why)
 static void sizes(void **state)
 {
 	refused(0, 16 * MiB, "truncate -s 16M");
-	refused(1, 16 * MiB, "multiple of 64K");
+	refused(1, 16 * MiB, "not a multiple of 64K");
 	refused(BLOCK + 512, 16 * MiB, "truncate -s %64K");
 	refused(16 * MiB + BLOCK, 16 * MiB, "room for 16M");
 	refused(1 * GiB, 16 * MiB, "room for 16M");
@@ -492,17 +499,23 @@ static void no_file(void **state)
 	assert_int_equal(create(16 * MiB), -EINVAL);
 	capture_end();
 	assert_one_line(captured);
-	assert_contains(captured, "no regular file");
+	assert_contains(captured, "not a regular file");
 	path[0] = '\0';
 }
 
 static void one_vm_at_a_time(void **state)
 {
+	struct flash_file other;
+
 	capture_begin();
-	assert_int_equal(cfi_flash_create(&d.vm, BASE + GiB, 16 * MiB, path), -EBUSY);
+	assert_int_equal(flash_file_open(&other, path, 16 * MiB), -EBUSY);
 	capture_end();
 	assert_one_line(captured);
 	assert_contains(captured, "locked");
+	/* To be described it needs no lock, and takes none. */
+	assert_int_equal(flash_file_measure(&other, path, 16 * MiB), 0);
+	assert_int_equal(other.size, SIZE);
+	assert_int_equal(other.fd, -1);
 }
 
 static void its_node(void **state)
