@@ -22,7 +22,6 @@
 void config_init(struct vm_config *cfg)
 {
 	memset(cfg, 0, sizeof(*cfg));
-	cfg->name = xasprintf("guest-%d", (int)getpid());
 	cfg->kvm_path = xstrdup("/dev/kvm");
 }
 
@@ -42,10 +41,10 @@ void config_copy(struct vm_config *to, const struct vm_config *from)
 static int check_name(const struct vm_config *cfg)
 {
 	const char *s = cfg->name;
-	size_t len = strlen(s);
-	bool ok = len && len <= NAME_LEN_MAX && *s != '.' && *s != '-';
+	size_t len = s ? strlen(s) : 0;
+	bool ok = !s || (len && len <= NAME_LEN_MAX && *s != '.' && *s != '-');
 
-	for (; ok && *s; s++)
+	for (; s && ok && *s; s++)
 		ok = isalnum((unsigned char)*s) || *s == '.' || *s == '_' || *s == '-';
 	if (ok)
 		return 0;

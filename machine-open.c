@@ -2,6 +2,7 @@
 /* The first stage of a machine: everything that has a name is opened, once, before there is a VM.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -132,6 +133,14 @@ static int open_disks(struct machine_open *open, const struct vm_config *cfg)
 	return 0;
 }
 
+static void make_mac(const struct vm_config *cfg, u32 index, u8 mac[6])
+{
+	char unnamed[32];
+
+	snprintf(unnamed, sizeof(unnamed), "guest-%d", (int)getpid());
+	net_make_mac(cfg->name ? cfg->name : unnamed, index, mac);
+}
+
 static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 index)
 {
 	const struct net_config *nc = &cfg->nets[index];
@@ -141,7 +150,7 @@ static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 in
 	if (nc->has_guest_mac)
 		memcpy(net->mac, nc->guest_mac, sizeof(net->mac));
 	else
-		net_make_mac(cfg->name, index, net->mac);
+		make_mac(cfg, index, net->mac);
 	return net_backend_open(nc, &net->nb);
 }
 

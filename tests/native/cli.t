@@ -79,6 +79,7 @@ saves() {
 		run 0 run --config vm.conf --dry-run && cmp out first &&
 		run 0 run --config vm.conf --save-config again.conf && cmp vm.conf again.conf &&
 		run 0 run --config vm.conf -c 2 --no-rng --dry-run && says out 'cpus: 2' 'rng: no' 'disk: a,,b,ro' &&
+		run 0 run --save-config unnamed.conf -k x && ! grep -q '^name' unnamed.conf &&
 		run 1 run --config vm.conf --save-config nosuch/vm.conf &&
 		says err '--save-config nosuch/vm.conf: cannot write: No such file or directory'
 }
