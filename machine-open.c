@@ -171,9 +171,12 @@ static int open_images(struct machine *m, const struct vm_config *cfg)
 {
 	int ret = boot_open(&m->open.boot, cfg);
 
-	if (!ret && m->inject && m->inject->image)
+	if (!ret && m->inject && m->inject->image) {
+		/* The configuration may have found one of the host's. */
+		boot_image_close(&m->open.boot.kernel);
 		boot_image_from_buffer(&m->open.boot.kernel, "the built-in guest", m->inject->image,
 				       m->inject->image_len);
+	}
 	return ret;
 }
 

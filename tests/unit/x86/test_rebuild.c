@@ -102,9 +102,36 @@ static void test_rebuild(void **state)
 	config_destroy(&cfg);
 }
 
+/* What is started instead of the configuration's kernel leaves nothing of that open. */
+static void test_inject(void **state)
+{
+	u8 code[sizeof(reset_code)];
+	struct machine_inject instead = { .image = code,
+					  .image_len = sizeof(code),
+					  .serial = &mute };
+	int fds = count_fds();
+	struct machine m;
+
+	if (access("/dev/kvm", R_OK | W_OK))
+		skip();
+	memcpy(code, reset_code, sizeof(code));
+	config_init(&cfg);
+	cfg.kernel = make_file("kernel", reset_code, sizeof(reset_code));
+	cfg.x86.kernel_format = X86_KERNEL_FLAT;
+	cfg.memory = 32 * MiB;
+	cfg.nodefaults = true;
+	assert_int_equal(config_complete(&cfg), 0);
+	assert_int_equal(machine_create_with(&m, &cfg, &instead), 0);
+	machine_destroy(&m);
+	unlink(cfg.kernel);
+	config_destroy(&cfg);
+	assert_int_equal(count_fds(), fds);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rebuild) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rebuild),
+					    cmocka_unit_test(test_inject) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
