@@ -155,6 +155,18 @@ not_empty() {
 		[ "$(ls full)" = mine ] && refused 'mine' full/mine -k hello.pvh -m 64
 }
 empty_is_fine() { mkdir made && dump made '-k hello.pvh -m 64 -c 1' "$lkvm" && [ -s made/plan.json ]; }
+# At every limit of descriptors it works, or says so and leaves nothing.
+few_descriptors() {
+	local count
+	for count in {4..40}; do
+		(ulimit -n "$count" && exec "$lkvm" run -k hello.pvh -c 1 -m 64 -i initrd --loglevel warning --dump-boot few) \
+			>out 2>err </dev/null && break
+		[ "$(wc -l <err)" = 1 ] && grep -q 'ulimit -n' err && [ ! -e few ] && continue
+		echo "# ulimit -n $count:" && cat err
+		return 1
+	done
+	[ "$count" -gt 4 ] && [ -s few/plan.json ]
+}
 nothing_stays() {
 	refused 'cannot make the folder' nosuch/there -k hello.pvh -m 64 || return 1
 	(trap '' XFSZ && ulimit -f 100 && refused 'cannot write .*initrd' half -k hello.pvh -c 1 -m 64 -i initrd) &&
@@ -188,7 +200,7 @@ arm64() {
 qemu=(qemu-aarch64 -L /usr/aarch64-linux-gnu
 	-E "LD_LIBRARY_PATH=$arm64_libs/usr/lib/aarch64-linux-gnu:$arm64_libs/lib/aarch64-linux-gnu")
 
-echo 1..13
+echo 1..14
 point 'the same bytes on another kernel' another_kernel
 point 'the same bytes in another environment' another_environment
 point 'the same bytes with another umask' another_user
@@ -210,6 +222,7 @@ point 'the initrd is in it' holds_initrd
 point 'a folder that is not empty is refused and left alone' not_empty
 point 'an empty one is taken' empty_is_fine
 point 'after a failure nothing half-made stays' nothing_stays
+point 'nor with few descriptors' few_descriptors
 point 'a kernel that cannot be started leaves no folder' bad_kernel
 if [ -x "$arm64" ] && command -v qemu-aarch64 >/dev/null; then
 	point 'arm64: the same bytes on another CPU and kernel' arm64
