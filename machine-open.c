@@ -15,6 +15,7 @@
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/net.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 
 /* Many devices need many descriptors: take all that we may have. */
@@ -80,7 +81,7 @@ static int open_signals(struct machine *m)
 	if (!ret)
 		ret = event_add(&m->vm.loop, ev);
 	if (ret)
-		err("cannot watch for signals: %s", strerror(-ret));
+		err("cannot watch for signals: %s%s", strerror(-ret), limit_hint(ret));
 	return ret;
 }
 
@@ -114,7 +115,7 @@ static int open_console(struct machine *m)
 		return 0;
 	ret = term_create(&m->vm.loop, &hooks, &m->open.console);
 	if (ret)
-		err("cannot set up the console: %s", strerror(-ret));
+		err("cannot set up the console: %s%s", strerror(-ret), limit_hint(ret));
 	return ret;
 }
 
