@@ -12,7 +12,7 @@ const char *const virtio_transport_names[] = { "pci", "mmio", NULL };
 const struct option_spec config_options[] = {
 	{ .type = OPT_GROUP, .help = "Machine" },
 	{ .type = OPT_STRING, .name = "name", .arg = "NAME", MEMBER(name),
-	  .help = "name of the virtual machine", .def = "guest-PID" },
+	  .help = "name of the virtual machine", .def = "guest-PID", .unset = "guest-PID" },
 	{ .type = OPT_U32, .short_name = 'c', .name = "cpus", .arg = "N", MEMBER(cpus), .min = 1,
 	  .flags = OPT_SELFTEST,
 	  .help = "number of virtual CPUs", .def = "the host's online CPUs" },

@@ -18,11 +18,14 @@
 #define NAME_LEN_MAX 64
 /* No processor that KVM runs on has more than 52 bits of physical address. */
 #define MEMORY_MAX (1ULL << 52)
+/* Of --dump-boot and --dump-dtb, which are the same on every host; docs/dump-boot.md names them. */
+#define DESCRIBED_CPUS	 1
+#define DESCRIBED_MEMORY (256 * MiB)
+#define DESCRIBED_PAGE	 (4 * KiB)
 
 void config_init(struct vm_config *cfg)
 {
 	memset(cfg, 0, sizeof(*cfg));
-	cfg->name = xasprintf("guest-%d", (int)getpid());
 	cfg->kvm_path = xstrdup("/dev/kvm");
 }
 
@@ -42,10 +45,10 @@ void config_copy(struct vm_config *to, const struct vm_config *from)
 static int check_name(const struct vm_config *cfg)
 {
 	const char *s = cfg->name;
-	size_t len = strlen(s);
-	bool ok = len && len <= NAME_LEN_MAX && *s != '.' && *s != '-';
+	size_t len = s ? strlen(s) : 0;
+	bool ok = !s || (len && len <= NAME_LEN_MAX && *s != '.' && *s != '-');
 
-	for (; ok && *s; s++)
+	for (; s && ok && *s; s++)
 		ok = isalnum((unsigned char)*s) || *s == '.' || *s == '_' || *s == '-';
 	if (ok)
 		return 0;
@@ -80,6 +83,37 @@ static u64 host_memory(void)
 	return pages > 0 && size > 0 ? (u64)pages * (u64)size : 0;
 }
 
+/* Is nothing started? Then nothing of the host counts. */
+static bool is_described(const struct vm_config *cfg)
+{
+	return cfg->dump_boot || cfg->fdt.dump_dtb;
+}
+
+static void complete_described(struct vm_config *cfg)
+{
+	char size[32];
+
+	if (!is_described(cfg) || (cfg->cpus && cfg->memory))
+		return;
+	if (!cfg->cpus)
+		cfg->cpus = DESCRIBED_CPUS;
+	if (!cfg->memory)
+		cfg->memory = DESCRIBED_MEMORY;
+	info("the description is of a machine with -c %u -m %s; give both for another", cfg->cpus,
+	     format_size(cfg->memory, size, sizeof(size)));
+}
+
+static int check_described(const struct vm_config *cfg)
+{
+	const char *what = cfg->fdt.rng_seed ? "--rng-seed" : "--kaslr-seed random";
+
+	if (!cfg->dump_boot || (!cfg->fdt.rng_seed && !cfg->fdt.kaslr_random))
+		return 0;
+	err("--dump-boot and %s exclude each other: what is random differs each time; omit %s",
+	    what, what);
+	return -EINVAL;
+}
+
 static void complete_cpus(struct vm_config *cfg)
 {
 	long online;
@@ -103,7 +137,8 @@ static int check_affinity(const struct vm_config *cfg)
 
 static int complete_memory(struct vm_config *cfg)
 {
-	u64 page = (u64)sysconf(_SC_PAGESIZE), host = host_memory();
+	u64 page = is_described(cfg) ? DESCRIBED_PAGE : (u64)sysconf(_SC_PAGESIZE);
+	u64 host = is_described(cfg) ? 0 : host_memory();
 	char a[32], b[32];
 
 	if (!cfg->memory) {
@@ -304,6 +339,10 @@ int config_complete(struct vm_config *cfg)
 		ret = options_check(&config_set, cfg);
 	if (!ret)
 		ret = check_firmware(cfg);
+	if (!ret)
+		ret = check_described(cfg);
+	if (!ret)
+		complete_described(cfg);
 	complete_cpus(cfg);
 	if (!ret)
 		ret = check_affinity(cfg);

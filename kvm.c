@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 
 int xioctl(int fd, unsigned long request, void *arg)
@@ -98,7 +99,7 @@ static void explain_open(const char *path, int error)
 		    path);
 		break;
 	default:
-		err("%s: cannot open: %s", path, strerror(error));
+		err("%s: cannot open: %s%s", path, strerror(error), limit_hint(error));
 	}
 }
 
@@ -156,7 +157,8 @@ int kvm_create_vm(struct kvm *kvm, u64 type)
 			err("cannot create a VM of type 0x%llx: this host's KVM does not offer it",
 			    type);
 		else
-			err("cannot create a VM: KVM_CREATE_VM: %s", strerror(-fd));
+			err("cannot create a VM: KVM_CREATE_VM: %s%s", strerror(-fd),
+			    limit_hint(fd));
 		return fd;
 	}
 	kvm->vm_fd = fd;

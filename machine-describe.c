@@ -17,6 +17,7 @@
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/plan.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 
 #define CHUNK	  (64 * KiB)
@@ -67,27 +68,61 @@ static int dump_dtb(const struct boot_plan *plan, const char *path)
 struct dump {
 	const struct boot_plan *plan;
 	const char *path;
-	int fd;	   /* the folder */
+	int fd;	   /* the directory */
 	bool made; /* by us */
 };
 
 static int dump_failed(const struct dump *d, const char *name, int error)
 {
-	err("--dump-boot %s: cannot write '%s': %s", d->path, name, strerror(-error));
+	err("--dump-boot %s: cannot write '%s': %s%s", d->path, name, strerror(-error),
+	    limit_hint(error));
 	return error;
 }
 
-static bool is_empty(int fd)
+static int folder_failed(const struct dump *d, const char *what, int error)
 {
-	DIR *dir = fdopendir(dup(fd));
-	struct dirent *de;
-	bool empty = dir;
+	err("--dump-boot %s: cannot %s the directory: %s%s", d->path, what, strerror(-error),
+	    limit_hint(error));
+	return error;
+}
 
+/* 1 or 0, or -errno. */
+static int is_empty(const struct dump *d)
+{
+	int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+	bool empty = true;
+	int ret = -errno;
+
+	if (!dir && fd >= 0)
+		close(fd);
+	if (!dir)
+		return ret;
 	while (empty && (de = readdir(dir)))
 		empty = !strcmp(de->d_name, ".") || !strcmp(de->d_name, "..");
-	if (dir)
-		closedir(dir);
+	closedir(dir);
 	return empty;
+}
+
+static int check_folder(struct dump *d)
+{
+	int ret;
+
+	d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->fd < 0)
+		return folder_failed(d, "open", -errno);
+	ret = is_empty(d);
+	if (ret < 0) {
+		folder_failed(d, "read", ret);
+	} else if (!ret) {
+		err("--dump-boot %s: is not empty; name a new directory", d->path);
+		ret = -ENOTEMPTY;
+	} else {
+		return 0;
+	}
+	close(d->fd);
+	return ret;
 }
 
 static int open_folder(struct dump *d)
@@ -95,22 +130,12 @@ static int open_folder(struct dump *d)
 	int ret;
 
 	d->made = !mkdir(d->path, 0777);
-	if (!d->made && errno != EEXIST) {
-		ret = -errno;
-		err("--dump-boot %s: cannot create the directory: %s", d->path, strerror(-ret));
-		return ret;
-	}
-	d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (d->fd < 0) {
-		ret = -errno;
-		err("--dump-boot %s: cannot open the directory: %s", d->path, strerror(-ret));
-		return ret;
-	}
-	if (is_empty(d->fd))
-		return 0;
-	err("--dump-boot %s: is not empty; name a new directory", d->path);
-	close(d->fd);
-	return -ENOTEMPTY;
+	if (!d->made && errno != EEXIST)
+		return folder_failed(d, "create", -errno);
+	ret = check_folder(d);
+	if (ret && d->made)
+		rmdir(d->path);
+	return ret;
 }
 
 static void run_name(const struct boot_run *run, char *buf, size_t len)
@@ -182,27 +207,34 @@ static void print_plan(const struct dump *d, FILE *out)
 	fputs("\n  }\n}\n", out);
 }
 
+static int plan_text(const struct dump *d, char **text, size_t *len)
+{
+	FILE *out = open_memstream(text, len);
+
+	if (!out)
+		return -errno;
+	print_plan(d, out);
+	return fclose(out) ? -errno : 0;
+}
+
 /* The last file: where it is, the others are whole. */
 static int write_plan(const struct dump *d)
 {
-	int fd = openat(d->fd, PLAN_JSON, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-	int ret = out ? 0 : -errno;
+	char *text = NULL;
+	size_t len = 0;
+	int ret = plan_text(d, &text, &len), fd = -1;
 
-	if (!out) {
-		if (fd >= 0)
-			close(fd);
-		return dump_failed(d, PLAN_JSON, ret);
+	if (!ret) {
+		fd = openat(d->fd, PLAN_JSON, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		ret = fd < 0 ? -errno : write_full(fd, text, len);
 	}
-	print_plan(d, out);
-	if (fflush(out) || ferror(out))
+	if (fd >= 0 && close(fd) && !ret)
 		ret = -errno;
-	if (fclose(out) && !ret)
-		ret = -errno;
+	free(text);
 	return ret ? dump_failed(d, PLAN_JSON, ret) : 0;
 }
 
-/* Nothing half-made stays. The folder was empty: all that has our names is ours. */
+/* Nothing half-made stays. The directory was empty: all that has our names is ours. */
 static void clean_up(const struct dump *d)
 {
 	struct boot_run run = { 0 };

@@ -2,6 +2,7 @@
 /* The first stage of a machine: everything that has a name is opened, once, before there is a VM.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -14,6 +15,7 @@
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/net.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 
 /* Many devices need many descriptors: take all that we may have. */
@@ -42,12 +44,16 @@ static void ending_signals(sigset_t *set)
 			sigaddset(set, signals[i]);
 }
 
-void machine_block_signals(const struct machine *m, bool block)
+void machine_block_signals(struct machine *m, bool block)
 {
 	sigset_t set;
 
+	if (!block) {
+		pthread_sigmask(SIG_SETMASK, &m->mask_before, NULL);
+		return;
+	}
 	ending_signals(&set);
-	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+	pthread_sigmask(SIG_BLOCK, &set, &m->mask_before);
 }
 
 static void on_signal(void *opaque, u32 events)
@@ -75,7 +81,7 @@ static int open_signals(struct machine *m)
 	if (!ret)
 		ret = event_add(&m->vm.loop, ev);
 	if (ret)
-		err("cannot watch for signals: %s", strerror(-ret));
+		err("cannot watch for signals: %s%s", strerror(-ret), limit_hint(ret));
 	return ret;
 }
 
@@ -109,7 +115,7 @@ static int open_console(struct machine *m)
 		return 0;
 	ret = term_create(&m->vm.loop, &hooks, &m->open.console);
 	if (ret)
-		err("cannot set up the console: %s", strerror(-ret));
+		err("cannot set up the console: %s%s", strerror(-ret), limit_hint(ret));
 	return ret;
 }
 
@@ -128,6 +134,14 @@ static int open_disks(struct machine_open *open, const struct vm_config *cfg)
 	return 0;
 }
 
+static void make_mac(const struct vm_config *cfg, u32 index, u8 mac[6])
+{
+	char unnamed[32];
+
+	snprintf(unnamed, sizeof(unnamed), "guest-%d", (int)getpid());
+	net_make_mac(cfg->name ? cfg->name : unnamed, index, mac);
+}
+
 static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 index)
 {
 	const struct net_config *nc = &cfg->nets[index];
@@ -137,7 +151,7 @@ static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 in
 	if (nc->has_guest_mac)
 		memcpy(net->mac, nc->guest_mac, sizeof(net->mac));
 	else
-		net_make_mac(cfg->name, index, net->mac);
+		make_mac(cfg, index, net->mac);
 	return net_backend_open(nc, &net->nb);
 }
 
@@ -158,10 +172,20 @@ static int open_images(struct machine *m, const struct vm_config *cfg)
 {
 	int ret = boot_open(&m->open.boot, cfg);
 
-	if (!ret && m->inject && m->inject->image)
+	if (!ret && m->inject && m->inject->image) {
+		/* The configuration may have found one of the host's. */
+		boot_image_close(&m->open.boot.kernel);
 		boot_image_from_buffer(&m->open.boot.kernel, "the built-in guest", m->inject->image,
 				       m->inject->image_len);
+	}
 	return ret;
+}
+
+static int open_flash(struct machine_open *open, const struct vm_config *cfg)
+{
+	const char *path = cfg->fdt.flash;
+
+	return path ? flash_file_open(&open->flash, path, arch_platform.flash.size) : 0;
 }
 
 int machine_open_all(struct machine *m, const struct vm_config *cfg)
@@ -172,6 +196,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	ret = open_images(m, cfg);
 	if (!ret)
 		ret = kvm_open(&m->vm.kvm, cfg->kvm_path);
+	if (!ret)
+		ret = open_flash(&m->open, cfg);
 	if (!ret)
 		ret = open_disks(&m->open, cfg);
 	if (!ret)
@@ -198,6 +224,7 @@ void machine_close(struct machine *m)
 		open->disks[i]->ops->close(open->disks[i]);
 	free(open->nets);
 	free(open->disks);
+	flash_file_close(&open->flash);
 	boot_close(&open->boot);
 	/* Last: as long as anything is slow, Ctrl-A x may be typed again. */
 	if (open->console)
@@ -254,6 +281,8 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	struct machine_open *open = &m->open;
 	int ret = open_images(m, cfg);
 
+	if (!ret && cfg->fdt.flash)
+		ret = flash_file_measure(&open->flash, cfg->fdt.flash, arch_platform.flash.size);
 	if (ret)
 		return ret;
 	open->disks = xcalloc(cfg->nr_disks + 1, sizeof(open->disks[0]));

@@ -7,6 +7,7 @@
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/hw.h"
+#include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/pci.h"
 #include "lkvm/virtio.h"
@@ -16,6 +17,11 @@
 static u32 one(const struct machine *m)
 {
 	return 1;
+}
+
+static u32 count_flash(const struct machine *m)
+{
+	return m->open.flash.path ? 1 : 0;
 }
 
 static u32 count_pvpanic(const struct machine *m)
@@ -70,6 +76,11 @@ static u32 count_pvpanic_pci(const struct machine *m)
 static int add_platform(struct machine *m, u32 index)
 {
 	return arch_add_devices(&m->vm);
+}
+
+static int add_flash(struct machine *m, u32 index)
+{
+	return cfi_flash_create(&m->vm, arch_platform.flash.base, &m->open.flash);
 }
 
 static int add_serial(struct machine *m, u32 index)
@@ -136,6 +147,7 @@ struct part {
 
 static const struct part parts[] = {
 	{ "platform", one, add_platform },
+	{ "flash", count_flash, add_flash },
 	{ "serial port", one, add_serial },
 	{ "pvpanic", count_pvpanic, add_pvpanic },
 	{ "debug exit", count_debug_exit, add_debug_exit },
@@ -154,6 +166,8 @@ int machine_add_parts(struct machine *m)
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		u32 count = parts[i].count(m);
 
+		if (count)
+			debug("devices: %s", parts[i].name);
 		for (u32 index = 0; index < count; index++) {
 			int ret = parts[i].add(m, index);
 

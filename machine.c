@@ -104,9 +104,10 @@ static void unbuild(struct machine *m)
 		m->open.console->ops->set_client(m->open.console, NULL);
 	vm_destroy_devices(vm);
 	vm_destroy_vcpus(vm);
-	arch_vm_destroy(vm);
+	/* What it remembers hangs on the architecture's part. */
 	if (vm->coco && vm->coco->destroy)
 		vm->coco->destroy(vm);
+	arch_vm_destroy(vm);
 	vm_clear(vm);
 }
 
@@ -222,9 +223,9 @@ static void on_wait(struct vm *vm, bool begin)
 		term_start(m->open.console);
 }
 
-static bool reboots(const struct vm *vm)
+static bool reboots(struct vm *vm)
 {
-	return vm->stop == VM_STOP_RESET && !vm->cfg->no_reboot;
+	return vm_stop_reason(vm, NULL, NULL) == VM_STOP_RESET && !vm->cfg->no_reboot;
 }
 
 /*
@@ -243,7 +244,8 @@ static void serve(struct machine *m)
 	event_loop_run(&vm->loop);
 	/* Who typed Ctrl-A x and types it again does not want to wait. */
 	if (m->open.console)
-		term_stop(m->open.console, vm->stop == VM_STOP_QUIT ? 'x' : 0);
+		term_stop(m->open.console,
+			  vm_stop_reason(vm, NULL, NULL) == VM_STOP_QUIT ? 'x' : 0);
 	machine_block_signals(m, false);
 	if (reboots(vm))
 		vm_pause(vm);
@@ -286,31 +288,34 @@ static const struct outcome outcomes[] = {
  * outside ended it, which is how to see where a guest hangs. (KVM's errors were dumped as they
  * came.)
  */
-static void show_vcpus(struct vm *vm)
+static void show_vcpus(struct vm *vm, enum vm_stop stop, s32 vcpu)
 {
-	bool outside = vm->stop == VM_STOP_SIGNAL || vm->stop == VM_STOP_QUIT;
-	bool inside = vm->stop == VM_STOP_TRIPLE_FAULT || vm->stop == VM_STOP_PANIC;
+	bool outside = stop == VM_STOP_SIGNAL || stop == VM_STOP_QUIT;
+	bool inside = stop == VM_STOP_TRIPLE_FAULT || stop == VM_STOP_PANIC;
 
 	if (log_get_level() < LOG_DEBUG)
 		return;
 	for (u32 i = 0; i < vm->nr_vcpus; i++)
-		if (outside || (inside && (s32)i == vm->stop_vcpu))
+		if (outside || (inside && (s32)i == vcpu))
 			vcpu_dump(vm->vcpus[i], LOG_DEBUG);
 }
 
-static int conclude(struct machine *m)
+static int conclude(struct machine *m, int *signal)
 {
-	const struct outcome *o = &outcomes[m->vm.stop];
-	struct vm *vm = &m->vm;
+	int status;
+	s32 vcpu;
+	enum vm_stop stop = vm_stop_reason(&m->vm, &status, &vcpu);
+	const struct outcome *o = &outcomes[stop];
 
-	if (vm->stop_vcpu >= 0)
-		log_print(o->level, "vcpu %d: %s", vm->stop_vcpu, o->message);
-	else if (vm->stop == VM_STOP_QUIT && m->inject)
+	if (vcpu >= 0)
+		log_print(o->level, "vcpu %d: %s", vcpu, o->message);
+	else if (stop == VM_STOP_QUIT && m->inject)
 		log_print(o->level, "ended by its time limit");
 	else
 		log_print(o->level, "%s", o->message);
-	show_vcpus(vm);
-	return vm->stop == VM_STOP_DEBUG_EXIT ? vm->stop_status : o->status;
+	show_vcpus(&m->vm, stop, vcpu);
+	*signal = stop == VM_STOP_SIGNAL ? status : 0;
+	return stop == VM_STOP_DEBUG_EXIT ? status : o->status;
 }
 
 int machine_run(struct machine *m, int *signal)
@@ -321,12 +326,9 @@ int machine_run(struct machine *m, int *signal)
 	for (;;) {
 		serve(m);
 		if (!reboots(vm))
-			break;
+			return conclude(m, signal);
 		info("the guest reboots");
 		if (vm->coco && !vm->coco->may_reset ? rebuild(m) : machine_restart(m))
 			return 1;
 	}
-	if (vm->stop == VM_STOP_SIGNAL)
-		*signal = vm->stop_status;
-	return conclude(m);
 }

@@ -22,6 +22,7 @@
  * gate and stops the loop.
  */
 #include "lkvm/arch.h"
+#include "lkvm/thread.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
@@ -42,7 +43,7 @@ void vcpu_kick(struct vcpu *vcpu)
 	/* Ordered after the caller's store to vm->running: see run_vcpu in vcpu.c. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (vcpu->has_thread)
-		pthread_kill(vcpu->thread, VCPU_KICK_SIGNAL);
+		pthread_kill(vcpu->thread, THREAD_KICK_SIGNAL);
 }
 
 static void kick_all(struct vm *vm)
@@ -51,19 +52,9 @@ static void kick_all(struct vm *vm)
 		vcpu_kick(vm->vcpus[i]);
 }
 
-static bool stop_pending(struct vm *vm)
-{
-	bool pending;
-
-	pthread_mutex_lock(&vm->lock);
-	pending = vm->stop != VM_STOP_NONE;
-	pthread_mutex_unlock(&vm->lock);
-	return pending;
-}
-
 void vm_resume(struct vm *vm)
 {
-	if (stop_pending(vm))
+	if (vm_stop_reason(vm, NULL, NULL) != VM_STOP_NONE)
 		return;
 	if (vm->quiesced) {
 		vm_resume_devices(vm);
@@ -146,6 +137,20 @@ void vm_request_stop(struct vm *vm, enum vm_stop stop, int status, s32 vcpu)
 	kick_all(vm);
 	event_loop_stop(&vm->loop);
 	pthread_mutex_unlock(&vm->lock);
+}
+
+enum vm_stop vm_stop_reason(struct vm *vm, int *status, s32 *vcpu)
+{
+	enum vm_stop stop;
+
+	pthread_mutex_lock(&vm->lock);
+	stop = vm->stop;
+	if (status)
+		*status = vm->stop_status;
+	if (vcpu)
+		*vcpu = vm->stop_vcpu;
+	pthread_mutex_unlock(&vm->lock);
+	return stop;
 }
 
 void vm_clear_stop(struct vm *vm)

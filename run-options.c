@@ -21,12 +21,46 @@ static int parse_loglevel(const char *shown, const char *arg, void *target)
 	return -EINVAL;
 }
 
+/* What a guest starts from: a kernel in one place replaces the firmware of another. */
+
+static struct run_start take_start(struct vm_config *cfg)
+{
+	struct run_start start = { cfg->kernel, cfg->firmware };
+
+	cfg->kernel = cfg->firmware = NULL;
+	return start;
+}
+
+static void put_start(struct vm_config *cfg, struct run_start *start)
+{
+	cfg->kernel = start->kernel;
+	cfg->firmware = start->firmware;
+	*start = (struct run_start){ 0 };
+}
+
+static void free_start(struct run_start *start)
+{
+	free(start->kernel);
+	free(start->firmware);
+	*start = (struct run_start){ 0 };
+}
+
 /* Options take effect in their order: those after it on the command line replace the file's. */
 static int parse_config(const char *shown, const char *arg, void *target)
 {
 	struct run_options *run = target;
+	struct run_start before = take_start(&run->cfg), now;
+	int ret = options_load(&config_set, shown, arg, &run->cfg) ? -EINVAL : 0;
 
-	return options_load(&config_set, shown, arg, &run->cfg) ? -EINVAL : 0;
+	now = take_start(&run->cfg);
+	if (now.kernel || now.firmware) {
+		free_start(&before);
+		free_start(&run->from_file);
+		run->from_file = now;
+	} else {
+		put_start(&run->cfg, &before);
+	}
+	return ret;
 }
 
 /* clang-format off */
@@ -70,6 +104,7 @@ void run_options_init(struct run_options *run)
 
 void run_options_destroy(struct run_options *run)
 {
+	free_start(&run->from_file);
 	config_destroy(&run->cfg);
 	options_destroy(&run_set, run);
 }
@@ -101,5 +136,8 @@ int run_options_parse(const struct command *cmd, int argc, char **argv, struct r
 	}
 	if (words)
 		cfg->kernel = xstrdup(argv[0]);
+	if (!cfg->kernel && !cfg->firmware)
+		put_start(cfg, &run->from_file);
+	free_start(&run->from_file);
 	return options_check(&run_set, run);
 }

@@ -16,6 +16,7 @@
 #include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -32,14 +33,15 @@ int vcpu_create(struct vm *vm, u32 id, struct vcpu **out)
 	vcpu->fd = xioctl_val(vm->kvm.vm_fd, KVM_CREATE_VCPU, id);
 	if (vcpu->fd < 0) {
 		ret = vcpu->fd;
-		err("vcpu %u: KVM_CREATE_VCPU: %s", id, strerror(-ret));
+		err("vcpu %u: KVM_CREATE_VCPU: %s%s", id, strerror(-ret), limit_hint(ret));
 		goto fail;
 	}
 	vcpu->run = mmap(NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (vcpu->run == MAP_FAILED) {
 		ret = -errno;
 		vcpu->run = NULL;
-		err("vcpu %u: cannot map its run structure: %s", id, strerror(-ret));
+		err("vcpu %u: cannot map its run structure: %s%s", id, strerror(-ret),
+		    limit_hint(ret));
 		goto fail;
 	}
 	ret = arch_vcpu_init(vcpu);
@@ -200,9 +202,15 @@ static const char *exit_name(u32 reason)
 	return reason < ARRAY_SIZE(names) && names[reason] ? names[reason] : "unknown";
 }
 
-static void handle_exit(struct vcpu *vcpu)
+static bool is_coco_exit(struct vcpu *vcpu)
 {
 	const struct coco_ops *coco = vcpu->vm->coco;
+
+	return coco && coco->exit && coco->exit(vcpu) != -ENOTSUP;
+}
+
+static void handle_exit(struct vcpu *vcpu)
+{
 	struct kvm_run *run = vcpu->run;
 
 	switch (run->exit_reason) {
@@ -227,7 +235,7 @@ static void handle_exit(struct vcpu *vcpu)
 		handle_system_event(vcpu);
 		break;
 	default:
-		if (coco && coco->exit && coco->exit(vcpu) != -ENOTSUP)
+		if (is_coco_exit(vcpu))
 			break;
 		if (arch_vcpu_exit(vcpu) != -ENOTSUP)
 			break;
@@ -238,12 +246,17 @@ static void handle_exit(struct vcpu *vcpu)
 	}
 }
 
-static void handle_run_error(struct vcpu *vcpu, int error)
+/* True: it was an exit after all, run on. KVM says a memory fault with an error (api.rst,
+ * KVM_EXIT_MEMORY_FAULT). */
+static bool handle_run_error(struct vcpu *vcpu, int error)
 {
 	struct kvm_run *run = vcpu->run;
 	const struct lkvm_exit_memory_fault *fault = (const void *)&run->hw;
+	bool is_fault = error == EFAULT && run->exit_reason == KVM_EXIT_MEMORY_FAULT;
 
-	if (error == EFAULT && run->exit_reason == KVM_EXIT_MEMORY_FAULT)
+	if (is_fault && is_coco_exit(vcpu))
+		return true;
+	if (is_fault)
 		err("vcpu %u: the host cannot back guest memory at 0x%llx; is it out of memory or "
 		    "huge pages?",
 		    vcpu->id, fault->gpa);
@@ -251,6 +264,7 @@ static void handle_run_error(struct vcpu *vcpu, int error)
 		err("vcpu %u: KVM_RUN: %s", vcpu->id, strerror(error));
 	vcpu_dump(vcpu, LOG_ERROR);
 	vm_request_stop(vcpu->vm, VM_STOP_KVM_ERROR, 0, (s32)vcpu->id);
+	return false;
 }
 
 /*
@@ -268,6 +282,7 @@ static void run_vcpu(struct vcpu *vcpu)
 		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	for (;;) {
 		int error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+		bool go_on = true;
 
 		if (error == EINTR || error == EAGAIN) {
 			if (!atomic_load(&vm->running))
@@ -277,11 +292,11 @@ static void run_vcpu(struct vcpu *vcpu)
 		/* Handlers may look guest memory up; nothing of that outlives them. */
 		memory_read_begin(&vcpu->reader);
 		if (error)
-			handle_run_error(vcpu, error);
+			go_on = handle_run_error(vcpu, error);
 		else
 			handle_exit(vcpu);
 		memory_read_end(&vcpu->reader);
-		if (error)
+		if (!go_on)
 			return;
 	}
 }
@@ -289,10 +304,7 @@ static void run_vcpu(struct vcpu *vcpu)
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
-	char name[16];
 
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	pthread_setname_np(pthread_self(), name);
 	while (vm_vcpu_gate(vcpu->vm))
 		run_vcpu(vcpu);
 	return NULL;
@@ -318,25 +330,18 @@ static int set_affinity(struct vcpu *vcpu)
 
 int vcpu_start(struct vcpu *vcpu)
 {
-	const int unblocked[] = { VCPU_KICK_SIGNAL, SIGSEGV, SIGBUS,  SIGABRT,
-				  SIGILL,	    SIGFPE,  SIGTRAP, SIGSYS };
 	struct sigaction action = { .sa_handler = on_kick };
-	sigset_t mask, old;
+	char name[16];
 	int ret;
 
-	sigaction(VCPU_KICK_SIGNAL, &action, NULL);
-	/* All signals but the kick, and those that mean a crash, are the main thread's business. A
-	 * fault on a blocked signal would end the process without restoring the terminal. */
-	sigfillset(&mask);
-	for (size_t i = 0; i < ARRAY_SIZE(unblocked); i++)
-		sigdelset(&mask, unblocked[i]);
-	pthread_sigmask(SIG_SETMASK, &mask, &old);
-	ret = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	sigaction(THREAD_KICK_SIGNAL, &action, NULL);
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
+	ret = thread_start(&vcpu->thread, THREAD_VCPU, name, vcpu_thread, vcpu);
 	vcpu->has_thread = !ret;
 	if (ret) {
-		err("vcpu %u: cannot start its thread: %s", vcpu->id, strerror(ret));
-		return -ret;
+		err("vcpu %u: cannot start its thread: %s%s", vcpu->id, strerror(-ret),
+		    limit_hint(ret));
+		return ret;
 	}
 	/* It still waits at the gate. */
 	return set_affinity(vcpu);

@@ -11,6 +11,7 @@
 #include "lkvm/device.h"
 #include "lkvm/log.h"
 #include "lkvm/memslot.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 
@@ -41,7 +42,7 @@ int vm_init(struct vm *vm, const struct vm_config *cfg)
 		goto fail;
 	return 0;
 fail:
-	err("cannot set up a VM: %s", strerror(-ret));
+	err("cannot set up a VM: %s%s", strerror(-ret), limit_hint(ret));
 	vm_destroy(vm);
 	return ret;
 }
@@ -67,6 +68,11 @@ static s64 huge_page_size(const char *path)
 	return fs.f_bsize;
 }
 
+/*
+ * Huge pages are the one thing that is opened by name in the build stage (an unnamed file in the
+ * mount for each region). Guests for which a VM is made anew cannot have any: see coco.h,
+ * may_reset, and arm_pkvm_check.
+ */
 int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 {
 	const char *path = vm->cfg->hugetlbfs;
@@ -172,6 +178,7 @@ void vm_clear(struct vm *vm)
 	memory_destroy(&vm->mem);
 	kvm_close_vm(&vm->kvm);
 	vm->ending = false;
+	vm->quiesced = false;
 }
 
 void vm_destroy(struct vm *vm)

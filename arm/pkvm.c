@@ -4,8 +4,11 @@
 #include "pkvm.h"
 
 #include <linux/capability.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -161,23 +164,38 @@ int arm_pkvm_lock_limit(const struct arm_pkvm_host *host, u64 size)
 
 /* What the guest does not share */
 
-static _Atomic(struct guest_memory *) guarded;
+/*
+ * A signal has one handler for the process, which holds any number of VMs: it finds by the address
+ * whose memory that is. Only pages of these ranges are replaced, so that another crash stays one.
+ */
+struct guard {
+	const struct guest_memory *mem;
+	uintptr_t start, end;
+	struct guard *_Atomic next;
+};
 
-static bool put_zeroes(const struct guest_memory *mem, u8 *addr)
+static struct guard *_Atomic guards;
+static pthread_mutex_t guards_lock = PTHREAD_MUTEX_INITIALIZER; /* whoever changes the list */
+static atomic_uint guards_readers;				/* handlers that are walking it */
+
+static bool is_guarded(uintptr_t addr)
+{
+	bool found = false;
+
+	atomic_fetch_add(&guards_readers, 1);
+	for (struct guard *g = atomic_load(&guards); g && !found; g = atomic_load(&g->next))
+		found = addr >= g->start && addr < g->end;
+	atomic_fetch_sub(&guards_readers, 1);
+	return found;
+}
+
+static bool put_zeroes(uintptr_t addr)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	void *start = (void *)((uintptr_t)addr & ~(page - 1));
+	void *start = (void *)(addr & ~(page - 1));
 
-	const struct memory_region *r;
-
-	memory_for_each(mem, r) {
-		u8 *first = r->hva;
-
-		if (addr >= first && addr < first + r->size)
-			return mmap(start, page, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == start;
-	}
-	return false;
+	return mmap(start, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		    -1, 0) == start;
 }
 
 /*
@@ -186,10 +204,10 @@ static bool put_zeroes(const struct guest_memory *mem, u8 *addr)
  */
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
-	struct guest_memory *mem = atomic_load(&guarded);
+	uintptr_t addr = (uintptr_t)info->si_addr;
 	int saved_errno = errno;
 
-	if (mem && info->si_code > 0 && put_zeroes(mem, info->si_addr)) {
+	if (info->si_code > 0 && is_guarded(addr) && put_zeroes(addr)) {
 		guest_warn("a driver gave a device memory that the guest does not share; the "
 			   "device finds zeroes there");
 	} else {
@@ -200,14 +218,48 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	errno = saved_errno;
 }
 
-void arm_pkvm_guard(struct guest_memory *mem)
+void arm_pkvm_guard(const struct guest_memory *mem)
 {
 	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+	const struct memory_region *r;
 
-	atomic_store(&guarded, mem);
 	sigemptyset(&action.sa_mask);
-	if (mem)
-		sigaction(SIGSEGV, &action, NULL);
+	pthread_mutex_lock(&guards_lock);
+	memory_for_each(mem, r) {
+		struct guard *g = xcalloc(1, sizeof(*g));
+
+		g->mem = mem;
+		g->start = (uintptr_t)r->hva;
+		g->end = g->start + r->size;
+		atomic_store(&g->next, atomic_load(&guards));
+		atomic_store(&guards, g);
+	}
+	sigaction(SIGSEGV, &action, NULL);
+	pthread_mutex_unlock(&guards_lock);
+}
+
+/* Whoever raises the count afterwards does not find what was taken out before. */
+void arm_pkvm_unguard(const struct guest_memory *mem)
+{
+	struct guard *gone = NULL, *g;
+
+	pthread_mutex_lock(&guards_lock);
+	for (struct guard *_Atomic *at = &guards; (g = atomic_load(at));) {
+		if (g->mem != mem) {
+			at = &g->next;
+			continue;
+		}
+		atomic_store(at, atomic_load(&g->next));
+		while (atomic_load(&guards_readers))
+			sched_yield();
+		atomic_store(&g->next, gone);
+		gone = g;
+	}
+	pthread_mutex_unlock(&guards_lock);
+	while ((g = gone)) {
+		gone = atomic_load(&g->next);
+		free(g);
+	}
 }
 
 static int vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)
@@ -223,7 +275,7 @@ static int memory(struct vm *vm)
 
 static void destroy(struct vm *vm)
 {
-	arm_pkvm_guard(NULL);
+	arm_pkvm_unguard(&vm->mem);
 }
 
 /* The host's pages are the guest's until it first runs: what it starts from is copied there. */

@@ -41,10 +41,12 @@ int arm_pkvm_vm_type(const struct arm_pkvm_host *host, const struct kvm *kvm,
 int arm_pkvm_lock_limit(const struct arm_pkvm_host *host, u64 size) __must_check;
 /*
  * Once the guest runs, touching what it does not share raises SIGSEGV (pkvm.rst). That happens only
- * by a driver that breaks the rules, and must not end lkvm: the device finds zeroes there. One VM
- * at a time: @mem, NULL for none; the caller ends it before the memory goes.
+ * by a driver that breaks the rules, and must not end lkvm: the device finds zeroes there. For the
+ * regions that @mem has now; any number of VMs. The caller ends it before the memory goes, which is
+ * safe without a guard too.
  */
-void arm_pkvm_guard(struct guest_memory *mem);
+void arm_pkvm_guard(const struct guest_memory *mem);
+void arm_pkvm_unguard(const struct guest_memory *mem);
 /* The table of protected guests where @cfg asks for one, else NULL. */
 const struct coco_ops *arm_pkvm_ops(const struct vm_config *cfg);
 

@@ -27,6 +27,7 @@ const struct arch_platform arch_platform = {
 	.serial = { .base = ARM_UART, .size = 8, .gsi = ARM_GSI_UART },
 	.pvpanic_pci = true,
 	.debug_exit = { .base = ARM_DEBUG_EXIT, .size = 4 },
+	.flash = { .base = ARM_FLASH, .size = ARM_FLASH_MAX },
 	.boot_mark = { .base = ARM_BOOT_MARK, .size = 4 },
 	.pci = {
 		.ecam_base = ARM_ECAM,

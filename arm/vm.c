@@ -158,8 +158,6 @@ int arm_add_fixed_devices(struct vm *vm)
 		ret = add_firmware_devices(vm);
 	if (!ret)
 		ret = pl061_create(vm, &gpio, &vm->arch->gpio);
-	if (!ret && vm->cfg->fdt.flash)
-		ret = cfi_flash_create(vm, ARM_FLASH, ARM_FLASH_MAX, vm->cfg->fdt.flash);
 	return ret;
 }
 

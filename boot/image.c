@@ -12,6 +12,7 @@
 
 #include "lkvm/boot.h"
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 
 /* Test runners look for this very line. */
@@ -24,6 +25,7 @@ static int open_failed(const char *what, const char *path, const char *why, int 
 int boot_image_open(struct boot_image *img, const char *path, const char *what)
 {
 	struct stat st;
+	char why[256];
 	int ret;
 
 	*img = (struct boot_image){ .path = path, .fd = -1 };
@@ -31,7 +33,8 @@ int boot_image_open(struct boot_image *img, const char *path, const char *what)
 	img->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (img->fd < 0 || fstat(img->fd, &st) < 0) {
 		ret = -errno;
-		open_failed(what, path, strerror(-ret), ret);
+		snprintf(why, sizeof(why), "%s%s", strerror(-ret), limit_hint(ret));
+		open_failed(what, path, why, ret);
 	} else if (S_ISDIR(st.st_mode)) {
 		ret = open_failed(what, path, "it is a directory; name the image in it", -EISDIR);
 	} else if (!S_ISREG(st.st_mode)) {

@@ -149,22 +149,30 @@ static int read_failed(const struct boot_entry *e, int error)
 				e->len, e->gpa, strerror(-error));
 }
 
+static int map_failed(const struct boot_entry *e, int error)
+{
+	return boot_image_error(e->image, e->what, error, "cannot map it at %#llx: %s", e->gpa,
+				strerror(-error));
+}
+
 /* Made once: no guest can write to it, so a reset finds it as it was. */
 static int load_rom(const struct boot_entry *e, struct guest_memory *mem)
 {
-	const struct memory_region *rom;
+	const struct memory_region *rom = memory_find(mem, e->gpa);
 	int ret;
 
-	if (memory_find(mem, e->gpa))
+	if (rom && rom->kind == MEM_ROM && rom->gpa == e->gpa && rom->size == e->len)
 		return 0;
-	ret = memory_add(
-		mem, &(struct memory_desc){
-			     .gpa = e->gpa, .size = e->len, .kind = MEM_ROM, .name = "firmware" });
+	ret = rom ? -EEXIST
+		  : memory_add(mem, &(struct memory_desc){ .gpa = e->gpa,
+							   .size = e->len,
+							   .kind = MEM_ROM,
+							   .name = "firmware" });
 	if (ret)
-		return boot_image_error(e->image, e->what, ret, "cannot map it at %#llx: %s",
-					e->gpa, strerror(-ret));
+		return map_failed(e, ret);
 	rom = memory_find(mem, e->gpa);
-	return rom ? boot_image_read(e->image, e->offset, rom->hva, e->len) : -EFAULT;
+	ret = rom ? boot_image_read(e->image, e->offset, rom->hva, e->len) : -EFAULT;
+	return ret ? read_failed(e, ret) : 0;
 }
 
 static int load_entry(const struct boot_entry *e, struct guest_memory *mem)
@@ -179,7 +187,9 @@ static int load_entry(const struct boot_entry *e, struct guest_memory *mem)
 			err("cannot write the %s to %#llx: %s", e->what, e->gpa, strerror(-ret));
 		return ret;
 	}
-	ret = e->rom ? load_rom(e, mem) : boot_image_load(e->image, e->offset, mem, e->gpa, e->len);
+	if (e->rom)
+		return load_rom(e, mem);
+	ret = boot_image_load(e->image, e->offset, mem, e->gpa, e->len);
 	return ret ? read_failed(e, ret) : 0;
 }
 

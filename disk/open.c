@@ -14,6 +14,7 @@
 #include "lkvm/config.h"
 #include "lkvm/disk.h"
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "raw.h"
 
 /* Does process @pid have the file of @st open? */
@@ -108,7 +109,7 @@ static const char *open_hint(const struct disk_config *cfg, int error)
 	case EINVAL:
 		return cfg->direct ? "; does its file system know O_DIRECT? omit 'direct'" : "";
 	default:
-		return "";
+		return limit_hint(error);
 	}
 }
 

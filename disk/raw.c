@@ -12,6 +12,7 @@
 
 #include "lkvm/config.h"
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "threads.h"
 
@@ -176,7 +177,7 @@ int raw_disk_create(const struct disk_config *cfg, int fd, const struct stat *st
 	if (!ret && cfg->direct)
 		ret = prepare_direct(raw);
 	if (ret) {
-		err("--disk %s: cannot use it: %s", cfg->path, strerror(-ret));
+		err("--disk %s: cannot use it: %s%s", cfg->path, strerror(-ret), limit_hint(ret));
 		goto fail;
 	}
 	ret = check_geometry(raw);

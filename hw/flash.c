@@ -4,10 +4,7 @@
  * status: Intel StrataFlash Embedded Memory P30 data sheet, chapter 9): two 16-bit chips side by
  * side, which are given the same commands, as EDK2's drivers and kvmtool have them.
  */
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
@@ -18,9 +15,9 @@
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
-#define BANK_WIDTH  4	       /* bytes of both chips together */
-#define BLOCK_SIZE  (64 * KiB) /* of both chips together; EDK2 and kvmtool say so */
-#define BUFFER_LOG2 6	       /* bytes that one chip programs at once */
+#define BANK_WIDTH  4 /* bytes of both chips together */
+#define BLOCK_SIZE  FLASH_BLOCK_SIZE
+#define BUFFER_LOG2 6 /* bytes that one chip programs at once */
 #define BUFFER_SIZE (2U << BUFFER_LOG2)
 #define MAX_COUNT   (BUFFER_SIZE / BANK_WIDTH - 1)
 
@@ -72,10 +69,8 @@ enum state {
 struct flash {
 	struct device dev;
 	u64 base, size;
-	const char *path; /* owned by the configuration */
-	int fd;
-	bool readonly;
-	u8 *array; /* what the file holds */
+	struct flash_file file; /* its owner closes it */
+	u8 *array;		/* what the file holds */
 	u8 *erased;
 	u8 *locks; /* one for each block */
 
@@ -205,10 +200,10 @@ static bool may_change(struct flash *f, u64 offset, u64 len, u8 error)
 /* The file first: the guest reads what is kept. */
 static void store(struct flash *f, u64 offset, const u8 *data, u64 len, u8 error)
 {
-	int ret = pwrite_full(f->fd, data, len, (off_t)offset);
+	int ret = pwrite_full(f->file.fd, data, len, (off_t)offset);
 
 	if (ret) {
-		guest_log(LOG_ERROR, "--flash %s: cannot write at 0x%llx: %s", f->path, offset,
+		guest_log(LOG_ERROR, "--flash %s: cannot write at 0x%llx: %s", f->file.path, offset,
 			  strerror(-ret));
 		f->status |= error;
 		return;
@@ -404,7 +399,8 @@ static void flash_reset(struct device *dev)
 	f->mode = MODE_ARRAY;
 	f->state = STATE_COMMAND;
 	f->status = SR_READY;
-	memset(f->locks, f->readonly ? BLOCK_LOCKED | BLOCK_LOCKED_DOWN : 0, f->size / BLOCK_SIZE);
+	memset(f->locks, f->file.readonly ? BLOCK_LOCKED | BLOCK_LOCKED_DOWN : 0,
+	       f->size / BLOCK_SIZE);
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -433,8 +429,6 @@ static void flash_describe_fdt(struct device *dev, struct fdtw *fdt)
 
 static void flash_free(struct flash *f)
 {
-	if (f->fd >= 0)
-		close(f->fd);
 	pthread_mutex_destroy(&f->lock);
 	free(f->array);
 	free(f->erased);
@@ -493,83 +487,25 @@ static const struct device_ops flash_ops = {
 	.destroy = flash_destroy,
 };
 
-/* The file */
-
-static int open_file(struct flash *f)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-	f->fd = open(f->path, O_RDWR | O_CLOEXEC);
-	if (f->fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
-		f->readonly = true;
-		lock.l_type = F_RDLCK;
-		f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
-		if (f->fd >= 0)
-			warn("--flash %s: is read-only; the guest's writes are refused", f->path);
-	}
-	if (f->fd < 0) {
-		int ret = -errno;
-
-		err("--flash %s: cannot open: %s%s", f->path, strerror(-ret),
-		    ret == -ENOENT ? "; make one with: truncate -s 16M FILE" : "");
-		return ret;
-	}
-	/* Where there are no locks, the user's images are the user's business. */
-	if (fcntl(f->fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES)) {
-		err("--flash %s: locked by another process; give each VM a file of its own",
-		    f->path);
-		return -EBUSY;
-	}
-	return 0;
-}
-
-static int check_size(struct flash *f, u64 max)
-{
-	char size[32], limit[32];
-	struct stat st;
-
-	if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		err("--flash %s: is not a regular file", f->path);
-		return -EINVAL;
-	}
-	f->size = (u64)st.st_size;
-	format_size(f->size, size, sizeof(size));
-	format_size(max, limit, sizeof(limit));
-	if (!f->size || f->size % BLOCK_SIZE) {
-		err("--flash %s: its size, %s, is not a multiple of the block size, 64K; extend it "
-		    "with: truncate -s %s FILE",
-		    f->path, size, f->size ? "%64K" : limit);
-		return -EINVAL;
-	}
-	if (f->size > max) {
-		err("--flash %s: %s is too large; the maximum is %s", f->path, size, limit);
-		return -EFBIG;
-	}
-	/* A chip's size can only be told as a power of two; the rest stays unseen, as in kvmtool.
-	 */
-	f->size = 1ULL << (63 - __builtin_clzll(f->size));
-	if (f->size != (u64)st.st_size)
-		info("--flash %s: the guest sees the first %s of %s, a power of two", f->path,
-		     format_size(f->size, limit, sizeof(limit)), size);
-	return 0;
-}
-
+/* A flash that is only described has no file, and nobody reads it. */
 static int load_file(struct flash *f)
 {
-	int ret;
+	int ret = -ENOMEM;
 
+	if (f->file.fd < 0)
+		return 0;
 	f->array = malloc(f->size);
 	f->erased = malloc(BLOCK_SIZE);
-	f->locks = malloc(f->size / BLOCK_SIZE);
-	ret = f->array && f->erased && f->locks ? pread_full(f->fd, f->array, f->size, 0) : -ENOMEM;
+	if (f->array && f->erased)
+		ret = pread_full(f->file.fd, f->array, f->size, 0);
 	if (ret)
-		err("--flash %s: cannot read: %s", f->path, strerror(-ret));
+		err("--flash %s: cannot read: %s", f->file.path, strerror(-ret));
 	else
 		memset(f->erased, 0xff, BLOCK_SIZE);
 	return ret;
 }
 
-int cfi_flash_create(struct vm *vm, u64 base, u64 max, const char *path)
+int cfi_flash_create(struct vm *vm, u64 base, const struct flash_file *file)
 {
 	struct flash *f = xcalloc(1, sizeof(*f));
 	int ret;
@@ -577,14 +513,11 @@ int cfi_flash_create(struct vm *vm, u64 base, u64 max, const char *path)
 	f->dev.name = "flash";
 	f->dev.ops = &flash_ops;
 	f->base = base;
-	f->path = path;
-	f->fd = -1;
+	f->size = file->size;
+	f->file = *file;
+	f->locks = xcalloc(f->size / BLOCK_SIZE, 1);
 	pthread_mutex_init(&f->lock, NULL);
-	ret = open_file(f);
-	if (!ret)
-		ret = check_size(f, max);
-	if (!ret)
-		ret = load_file(f);
+	ret = load_file(f);
 	if (!ret)
 		ret = device_add(vm, &f->dev);
 	if (ret)

@@ -9,6 +9,7 @@
 
 #include "lkvm/log.h"
 #include "lkvm/net.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 
 struct loopback {
@@ -68,7 +69,7 @@ int net_loopback_open(struct net_backend **out)
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0) {
 		int ret = -errno;
 
-		err("--network: cannot make a loopback: %s", strerror(-ret));
+		err("--network: cannot make a loopback: %s%s", strerror(-ret), limit_hint(ret));
 		return ret;
 	}
 	lo = xcalloc(1, sizeof(*lo));

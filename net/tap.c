@@ -17,6 +17,7 @@
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/net.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 
 #define TUN_PATH "/dev/net/tun"
@@ -173,6 +174,15 @@ static void learn(struct tap *tap)
 	close(sock);
 }
 
+static const char *open_hint(int error)
+{
+	const char *limit = limit_hint(error);
+
+	if (error == -EACCES)
+		return "; your user needs read and write access to it";
+	return *limit ? limit : "; load it with: modprobe tun";
+}
+
 static int tap_open(const struct net_config *cfg, struct net_backend **out)
 {
 	struct tap *tap;
@@ -191,9 +201,7 @@ static int tap_open(const struct net_config *cfg, struct net_backend **out)
 	tap->nb.poll_fd = open(TUN_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (tap->nb.poll_fd < 0) {
 		ret = -errno;
-		err("--network: cannot open " TUN_PATH ": %s; %s", strerror(-ret),
-		    ret == -EACCES ? "your user needs read and write access to it"
-				   : "load it with: modprobe tun");
+		err("--network: cannot open " TUN_PATH ": %s%s", strerror(-ret), open_hint(ret));
 		free(tap);
 		return ret;
 	}

@@ -57,6 +57,7 @@ struct arch_platform {
 	struct arch_place pvpanic;
 	struct arch_place debug_exit;
 	struct arch_place boot_mark;
+	struct arch_place flash; /* of the largest; --flash is this architecture's option */
 	struct arch_pci_layout pci;
 	u64 virtio_mmio_base; /* 512 bytes of registers at each stride */
 	u64 virtio_mmio_stride;

@@ -24,6 +24,11 @@ struct run_options {
 	struct vm_config cfg;
 	char *save_config; /* write @cfg there, and start nothing */
 	bool dry_run;	   /* print it, and start nothing */
+	/* What --config starts, until the command line is read to its end; then it is @cfg's or
+	 * gone. */
+	struct run_start {
+		char *kernel, *firmware;
+	} from_file;
 };
 extern const struct option_set run_set;
 /* --loglevel, for every command that has it. */

@@ -13,7 +13,7 @@
  *   vcpu      for each vcpu, by ascending number
  *   finish    nothing can be added or changed afterwards
  *   exit      while the guest runs
- *   destroy   vcpus and devices are gone, memory is still there
+ *   destroy   vcpus and devices are gone, memory and struct arch_vm are still there
  *
  * How the technologies fit (what each call stands for):
  *
@@ -52,9 +52,12 @@ struct coco_ops {
 	int (*place)(struct vm *vm, const struct boot_plan *plan, const struct boot_run *run);
 	int (*vcpu)(struct vcpu *vcpu, const struct boot_plan *plan);
 	int (*finish)(struct vm *vm);
-	/* An exit of its own. 0: handled, run on; -ENOTSUP: not one. On the vcpu's thread. */
+	/*
+	 * An exit of its own; KVM_EXIT_MEMORY_FAULT, with which KVM_RUN fails (EFAULT), is asked
+	 * here too. 0: handled, run on; -ENOTSUP: not one. On the vcpu's thread.
+	 */
 	int (*exit)(struct vcpu *vcpu);
-	/* Safe when memory was not called. */
+	/* Safe when memory was not called, and when there is no VM. */
 	void (*destroy)(struct vm *vm);
 	/* What was given to the guest can be written again: a reset loads the same VM. False: a
 	 * reset makes the VM anew over what the machine has open. */

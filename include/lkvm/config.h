@@ -43,7 +43,7 @@ struct net_config {
 /* Word lists are NULL-terminated arrays that grow by config_add_*; strings are owned by the
  * configuration. */
 struct vm_config {
-	char *name;
+	char *name; /* NULL: guest-PID, which is not saved: two machines have no name in common */
 	char *kernel;
 	char **initrds;
 	u32 nr_initrds;

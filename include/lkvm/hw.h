@@ -29,11 +29,27 @@ int pl031_create(struct vm *vm, const struct arch_place *place) __must_check;
 int pl061_create(struct vm *vm, const struct arch_place *place, struct device **out) __must_check;
 /* Press that key and let it go soon after. Any thread. */
 void pl061_press(struct device *dev);
+
+/* What a flash holds. hw/flash-file.c. */
+#define FLASH_BLOCK_SIZE (64 * KiB) /* of two chips side by side; EDK2 and kvmtool say so */
+struct flash_file {
+	const char *path; /* owned by the configuration; NULL: none */
+	int fd;		  /* -1: only measured */
+	u64 size;	  /* that the guest sees: a power of two */
+	bool readonly;
+};
+/* Open and lock the image, which says the flash's size: at most @max. Prints; 0 or -errno. */
+int flash_file_open(struct flash_file *file, const char *path, u64 max) __must_check;
+/* Only its size, for a machine that is described: neither opens nor locks. Prints; 0 or -errno. */
+int flash_file_measure(struct flash_file *file, const char *path, u64 max) __must_check;
+/* Safe on what is zeroed or closed. */
+void flash_file_close(struct flash_file *file);
 /*
- * NOR flash with the Intel command set (CFI) at @base over the image file @path, which says its
- * size: at most @max. What the guest writes goes to the file.
+ * NOR flash with the Intel command set (CFI) at @base over @file, which the caller closes after the
+ * device went. What the guest writes goes to the file.
  */
-int cfi_flash_create(struct vm *vm, u64 base, u64 max, const char *path) __must_check;
+int cfi_flash_create(struct vm *vm, u64 base, const struct flash_file *file) __must_check;
+
 /* MC146818 RTC at ports 0x70/0x71. */
 int cmos_rtc_create(struct vm *vm) __must_check;
 /* The same at @place: index and data in two bytes. */

@@ -16,8 +16,11 @@
 #ifndef LKVM_MACHINE_H
 #define LKVM_MACHINE_H
 
+#include <signal.h>
+
 #include "lkvm/boot.h"
 #include "lkvm/event.h"
+#include "lkvm/hw.h"
 #include "lkvm/types.h"
 #include "lkvm/vm.h"
 
@@ -46,7 +49,8 @@ struct machine_net {
 /* All that was opened by name, but for /dev/kvm, which is in the VM's struct kvm. */
 struct machine_open {
 	struct boot boot;
-	struct disk **disks; /* as in the configuration */
+	struct flash_file flash; /* path NULL: none */
+	struct disk **disks;	 /* as in the configuration */
 	u32 nr_disks;
 	struct machine_net *nets; /* as in the configuration */
 	u32 nr_nets;
@@ -58,6 +62,7 @@ struct machine {
 	struct vm vm;
 	struct machine_open open;
 	const struct machine_inject *inject;
+	sigset_t mask_before; /* of the main thread, while it serves signals */
 };
 
 /*
@@ -89,8 +94,8 @@ void machine_destroy(struct machine *m);
 int machine_open_all(struct machine *m, const struct vm_config *cfg) __must_check;
 int machine_open_stubs(struct machine *m, const struct vm_config *cfg) __must_check;
 void machine_close(struct machine *m);
-/* Block the signals that end a machine, or let them through. */
-void machine_block_signals(const struct machine *m, bool block);
+/* Block the signals that end a machine, or put back what was blocked before that. */
+void machine_block_signals(struct machine *m, bool block);
 
 /* machine-parts.c: add all devices, in the order that the guest sees. Prints. */
 int machine_add_parts(struct machine *m) __must_check;

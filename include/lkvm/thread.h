@@ -8,7 +8,7 @@
 
 #include "lkvm/types.h"
 
-/* Makes a vcpu thread leave KVM_RUN. */
+/* Interrupts KVM_RUN and blocking system calls of a vcpu thread; does nothing else. */
 #define THREAD_KICK_SIGNAL SIGRTMIN
 
 enum thread_role {

@@ -22,8 +22,6 @@
 
 #include <kvm-compat.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 
 #include "lkvm/log.h"
 #include "lkvm/memory.h"
@@ -31,9 +29,6 @@
 
 struct vm;
 struct arch_vcpu;
-
-/* Interrupts KVM_RUN and blocking system calls of a vcpu thread; does nothing else. */
-#define VCPU_KICK_SIGNAL SIGRTMIN
 
 struct vcpu {
 	struct vm *vm;

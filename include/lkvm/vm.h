@@ -159,6 +159,8 @@ bool vm_vcpu_gate(struct vm *vm);
  * in @vcpu, others -1, and goes back to its loop, where it parks.
  */
 void vm_request_stop(struct vm *vm, enum vm_stop stop, int status, s32 vcpu);
+/* The request that stands, with its status and vcpu (each may be NULL). Any thread. */
+enum vm_stop vm_stop_reason(struct vm *vm, int *status, s32 *vcpu);
 void vm_clear_stop(struct vm *vm);
 
 /* device.c: reset all devices in order (vcpus must be parked). */

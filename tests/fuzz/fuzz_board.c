@@ -125,13 +125,13 @@ static void check_flash(void)
 
 static void make_flash(void)
 {
-	char path[32];
+	struct flash_file file = { .path = "flash", .size = FLASH_SIZE };
 
 	if (flash_fd < 0)
 		flash_fd = memfd_create("flash", MFD_CLOEXEC);
 	fz_check(flash_fd >= 0 && !ftruncate(flash_fd, 0) && !ftruncate(flash_fd, FLASH_SIZE));
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", flash_fd);
-	fz_check(!cfi_flash_create(&v.vm, FLASH, 16 * MiB, path));
+	file.fd = flash_fd;
+	fz_check(!cfi_flash_create(&v.vm, FLASH, &file));
 }
 
 static void make_devices(void)

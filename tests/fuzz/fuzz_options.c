@@ -89,7 +89,7 @@ static void parse_line(int argc, char **argv)
 		fz_check(ret == 0 || ret == -EINVAL || ret == -ENOENT);
 	}
 	if (!ret) {
-		fz_check(o.cfg.cpus && o.cfg.memory && o.cfg.name && *o.cfg.name);
+		fz_check(o.cfg.cpus && o.cfg.memory && (!o.cfg.name || *o.cfg.name));
 		config_print(&o.cfg, null);
 		check_round_trip(&o.cfg);
 	}

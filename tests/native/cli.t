@@ -79,8 +79,25 @@ saves() {
 		run 0 run --config vm.conf --dry-run && cmp out first &&
 		run 0 run --config vm.conf --save-config again.conf && cmp vm.conf again.conf &&
 		run 0 run --config vm.conf -c 2 --no-rng --dry-run && says out 'cpus: 2' 'rng: no' 'disk: a,,b,ro' &&
+		run 0 run --save-config unnamed.conf -k x && ! grep -q '^name' unnamed.conf &&
 		run 1 run --config vm.conf --save-config nosuch/vm.conf &&
 		says err '--save-config nosuch/vm.conf: cannot write: No such file or directory'
+}
+# What the command line starts is started, not what the file does.
+replaces() {
+	printf 'kernel a\n' >kernel.conf && printf 'firmware f\n' >firmware.conf && printf 'cpus 2\n' >cpus.conf &&
+		run 0 run --config kernel.conf --dry-run && says out 'kernel: a' &&
+		run 0 run --config kernel.conf b --dry-run && says out 'kernel: b' &&
+		run 0 run --config kernel.conf -k b --dry-run && says out 'kernel: b' &&
+		run 0 run --config kernel.conf -f g --dry-run && says out 'kernel: none' 'firmware: g' &&
+		run 0 run --config firmware.conf -k b --dry-run && says out 'kernel: b' 'firmware: none' &&
+		run 0 run --config firmware.conf b --dry-run && says out 'kernel: b' 'firmware: none' &&
+		run 0 run --config firmware.conf --dry-run && says out 'firmware: f' &&
+		run 0 run --config firmware.conf --config kernel.conf --config cpus.conf --dry-run &&
+		says out 'kernel: a' 'firmware: none' 'cpus: 2' &&
+		run 0 run -k b --config firmware.conf --dry-run && says out 'kernel: none' 'firmware: f' &&
+		run 0 run -k b --config cpus.conf --dry-run && says out 'kernel: b' &&
+		wrong "the kernel is 'b' already" run --config kernel.conf -k b c
 }
 wrong_files() {
 	printf 'cpus 2\nmem much\n' >bad.conf
@@ -117,7 +134,7 @@ completes() {
 	_lkvm && [ "${COMPREPLY[*]}" = '--nodefaults --no-reboot' ]
 }
 
-echo 1..13
+echo 1..14
 point 'help has the words that test runners look for' helps
 point 'help run and run --help are the same' helps_run
 point 'version names the optional parts' versions
@@ -125,6 +142,7 @@ point 'a wrong command is one line with the nearest' wrong_commands
 point 'a wrong option is one line with the remedy, status 2' wrong_options
 point 'a dry run prints the configuration' dry_run
 point 'a saved configuration is the same machine' saves
+point 'what the command line starts replaces what the file does' replaces
 point 'a wrong configuration file is named with the line' wrong_files
 point "other architectures' options are in the manual alone" other_architectures
 point 'a missing kernel is named, a kernel in the directory is found' no_kernel

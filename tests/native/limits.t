@@ -21,7 +21,7 @@ descriptors() {
 	status=$?
 	case $status in
 	0) says out 'interrupts came' || return 3 ;;
-	1) says err 'Too many open files' && [ ! -s out ] && return 1 || return 3 ;;
+	1) says err 'Too many open files' 'ulimit -n' && [ ! -s out ] && return 1 || return 3 ;;
 	*) echo "# ulimit -n $count: status $status" && return 3 ;;
 	esac
 	[ ! -s err ] && return 0
@@ -32,7 +32,7 @@ descriptors() {
 # From where nothing works to where all is there.
 every_limit() {
 	local count slower=0 refused=0
-	for count in {8..200}; do
+	for count in {4..200}; do
 		descriptors "$count" "$@"
 		case $? in
 		0) break ;;

@@ -73,12 +73,10 @@ static void set(char **member, const char *value)
 static void test_defaults(void **state)
 {
 	u64 host = (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE);
-	char name[32];
 
 	set(&cfg.kernel, "k");
 	assert_int_equal(complete(), 0);
-	snprintf(name, sizeof(name), "guest-%d", (int)getpid());
-	assert_string_equal(cfg.name, name);
+	assert_null(cfg.name);
 	assert_string_equal(cfg.kvm_path, "/dev/kvm");
 	assert_int_equal(cfg.cpus, sysconf(_SC_NPROCESSORS_ONLN));
 	assert_true(cfg.memory == 64 * MiB * (cfg.cpus + 3) || cfg.memory <= host / 5 * 4);
@@ -346,12 +344,40 @@ static void test_print(void **state)
 			    "cmdline: console=ttyT0 root=/dev/vda ro quiet\n");
 }
 
+/* A description is the same on every host. */
+static void test_described(void **state)
+{
+	set(&cfg.kernel, "k");
+	cfg.nodefaults = true;
+	set(&cfg.dump_boot, "d");
+	assert_int_equal(complete(), 0);
+	assert_int_equal(cfg.cpus, 1);
+	assert_true(cfg.memory == 256 * MiB);
+	assert_contains(captured, "-c 1 -m 256M");
+	assert_one_line(captured);
+	/* More than any host that runs this has. */
+	cfg.memory = (1ULL << 50) + 4 * KiB;
+	assert_int_equal(complete(), 0);
+	assert_string_equal(captured, "");
+	cfg.fdt.rng_seed = true;
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "omit --rng-seed");
+	cfg.fdt.rng_seed = false;
+	cfg.fdt.kaslr_random = true;
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "omit --kaslr-seed random");
+	set(&cfg.dump_boot, NULL);
+	set(&cfg.fdt.dump_dtb, "d");
+	assert_int_equal(complete(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_defaults, begin, end),
 		cmocka_unit_test_setup_teardown(test_memory, begin, end),
 		cmocka_unit_test_setup_teardown(test_names, begin, end),
+		cmocka_unit_test_setup_teardown(test_described, begin, end),
 		cmocka_unit_test_setup_teardown(test_firmware, begin, end),
 		cmocka_unit_test_setup_teardown(test_cmdline, begin, end),
 		cmocka_unit_test_setup_teardown(test_disks_and_nets, begin, end),

@@ -71,9 +71,16 @@ static int add_pl061(struct vm *vm, const char *file)
 	return ret;
 }
 
+static char files[2][32];
+
 static int add_flash(struct vm *vm, const char *file)
 {
-	return cfi_flash_create(vm, BASE, 1 * MiB, file);
+	static struct flash_file open[2];
+	struct flash_file *f = &open[file == files[1]];
+
+	flash_file_close(f);
+	assert_int_equal(flash_file_open(f, file, 1 * MiB), 0);
+	return cfi_flash_create(vm, BASE, f);
 }
 
 static const struct arch_pci_layout layout = {
@@ -124,8 +131,6 @@ static const struct row {
 	{ "pci", add_pci, .mmio = true, .first = BASE, .last = BASE + 0x8100 },
 	{ "pci at ports", add_pci, .pio = true, .first = 0xcf8, .last = 0xcff },
 };
-
-static char files[2][32];
 
 static void make(struct devvm *d, const struct row *r, const char *file)
 {

@@ -28,6 +28,7 @@
 
 static struct devvm d;
 static char path[64];
+static struct flash_file file;
 static int fd;
 
 static void make_file(u64 size)
@@ -40,7 +41,12 @@ static void make_file(u64 size)
 
 static int create(u64 max)
 {
-	return cfi_flash_create(&d.vm, BASE, max, path);
+	int ret;
+
+	flash_file_close(&file);
+	ret = flash_file_open(&file, path, max);
+
+	return ret ? ret : cfi_flash_create(&d.vm, BASE, &file);
 }
 
 static int begin(void **state)
@@ -64,6 +70,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	vm_destroy(&d.vm);
+	flash_file_close(&file);
 	if (fd >= 0)
 		close(fd);
 	if (path[0])
@@ -498,11 +505,17 @@ static void no_file(void **state)
 
 static void one_vm_at_a_time(void **state)
 {
+	struct flash_file other;
+
 	capture_begin();
-	assert_int_equal(cfi_flash_create(&d.vm, BASE + GiB, 16 * MiB, path), -EBUSY);
+	assert_int_equal(flash_file_open(&other, path, 16 * MiB), -EBUSY);
 	capture_end();
 	assert_one_line(captured);
 	assert_contains(captured, "locked");
+	/* To be described it needs no lock, and takes none. */
+	assert_int_equal(flash_file_measure(&other, path, 16 * MiB), 0);
+	assert_int_equal(other.size, SIZE);
+	assert_int_equal(other.fd, -1);
 }
 
 static void its_node(void **state)

@@ -88,6 +88,10 @@ static void test_devices(void **state)
 	assert_true(d.vm.running);
 	assert_int_equal(first.resumed, 2);
 	d.vm.devices = NULL;
+	/* The devices of a VM that is made anew were never quiesced. */
+	vm_pause(&d.vm);
+	vm_clear(&d.vm);
+	assert_false(d.vm.quiesced);
 	vm_destroy(&d.vm);
 }
 
@@ -95,6 +99,8 @@ static void test_devices(void **state)
 static void test_ranks(void **state)
 {
 	struct devvm d;
+	int status;
+	s32 vcpu;
 
 	devvm_init(&d);
 	for (u32 first = VM_STOP_POWEROFF; first <= VM_STOP_SIGNAL; first++) {
@@ -106,6 +112,9 @@ static void test_ranks(void **state)
 			assert_int_equal(d.vm.stop, replaced ? second : first);
 			assert_int_equal(d.vm.stop_status, replaced ? 2 : 1);
 			assert_int_equal(d.vm.stop_vcpu, replaced ? 4 : 3);
+			assert_int_equal(vm_stop_reason(&d.vm, &status, &vcpu), d.vm.stop);
+			assert_int_equal(status, d.vm.stop_status);
+			assert_int_equal(vcpu, d.vm.stop_vcpu);
 			vm_clear_stop(&d.vm);
 			assert_int_equal(d.vm.stop, VM_STOP_NONE);
 		}

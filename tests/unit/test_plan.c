@@ -160,6 +160,34 @@ static void test_rom(void **state)
 	end();
 }
 
+/* What lies there must be that ROM; whatever is wrong is one line. */
+static void test_rom_taken(void **state)
+{
+	static const struct memory_desc others[] = {
+		{ .gpa = GiB, .size = sizeof(file), .kind = MEM_RAM, .name = "other" },
+		{ .gpa = GiB, .size = 2 * sizeof(file), .kind = MEM_ROM, .name = "other" },
+		{ .gpa = GiB - sizeof(file),
+		  .size = 2 * sizeof(file),
+		  .kind = MEM_ROM,
+		  .name = "other" },
+		{ .gpa = GiB + 4 * KiB, .size = sizeof(file), .kind = MEM_ROM, .name = "other" },
+	};
+
+	begin();
+	assert_int_equal(boot_plan_add_rom(&plan, "firmware", GiB, &image), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		assert_int_equal(memory_add(&g.mem, &others[i]), 0);
+		capture_begin();
+		assert_true(boot_plan_load(&plan, &g.mem) < 0);
+		capture_end();
+		assert_contains(captured, "cannot map it at 0x40000000");
+		assert_one_line(captured);
+		assert_int_equal(memory_remove(&g.mem, others[i].gpa), 0);
+	}
+	assert_int_equal(boot_plan_load(&plan, &g.mem), 0);
+	end();
+}
+
 static void test_find(void **state)
 {
 	begin();
@@ -177,7 +205,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_overlap), cmocka_unit_test(test_not_ram),
 		cmocka_unit_test(test_runs),	cmocka_unit_test(test_same),
-		cmocka_unit_test(test_rom),	cmocka_unit_test(test_find),
+		cmocka_unit_test(test_rom),	cmocka_unit_test(test_rom_taken),
+		cmocka_unit_test(test_find),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

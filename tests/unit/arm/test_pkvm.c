@@ -240,8 +240,39 @@ static void test_unshared_page(void **state)
 	assert_int_equal(ram[2 * page + 7], 1);
 	assert_int_equal(ram[2 * page], 0);
 	assert_int_equal(ram[0], 0x55);
-	arm_pkvm_guard(NULL);
+	arm_pkvm_unguard(&mem);
 	memory_destroy(&mem);
+}
+
+/* The end of one VM leaves the others' memory guarded. */
+static void test_several(void **state)
+{
+	u64 page = (u64)sysconf(_SC_PAGESIZE);
+	struct guest_memory mem[3];
+	volatile u8 *ram[3];
+
+	for (int i = 0; i < 3; i++) {
+		memory_init(&mem[i]);
+		assert_int_equal(memory_add(&mem[i], &(struct memory_desc){ .gpa = ARM_RAM,
+									    .size = page,
+									    .name = "ram" }),
+				 0);
+		ram[i] = memory_ptr(&mem[i], ARM_RAM, page);
+		arm_pkvm_guard(&mem[i]);
+		assert_int_equal(mprotect((u8 *)ram[i], page, PROT_NONE), 0);
+	}
+	capture_begin();
+	for (int gone = 2; gone >= 0; gone--) {
+		arm_pkvm_unguard(&mem[(gone + 2) % 3]);
+		assert_int_equal(ram[(gone + 1) % 3][9], 0);
+		assert_int_equal(mprotect((u8 *)ram[(gone + 1) % 3], page, PROT_NONE), 0);
+		arm_pkvm_guard(&mem[(gone + 2) % 3]);
+	}
+	capture_end();
+	for (int i = 0; i < 3; i++) {
+		arm_pkvm_unguard(&mem[i]);
+		memory_destroy(&mem[i]);
+	}
 }
 
 /* Elsewhere a fault is a crash as ever. */
@@ -258,7 +289,7 @@ static void test_other_faults(void **state)
 		if (!pid) {
 			arm_pkvm_guard(&mem);
 			if (!with)
-				arm_pkvm_guard(NULL);
+				arm_pkvm_unguard(&mem);
 			(void)*other;
 			_exit(0);
 		}
@@ -274,7 +305,7 @@ int main(void)
 		cmocka_unit_test(test_excluded),     cmocka_unit_test(test_memory_above_pool),
 		cmocka_unit_test(test_features),     cmocka_unit_test(test_vm_type),
 		cmocka_unit_test(test_lock_limit),   cmocka_unit_test(test_unshared_page),
-		cmocka_unit_test(test_other_faults),
+		cmocka_unit_test(test_other_faults), cmocka_unit_test(test_several),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

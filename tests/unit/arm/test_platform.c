@@ -84,7 +84,7 @@ static void test_nothing_overlaps(void **state)
 		{ p->debug_exit.base, p->debug_exit.size },
 		{ ARM_GPIO, 4 * KiB },
 		{ p->boot_mark.base, p->boot_mark.size },
-		{ ARM_FLASH, ARM_FLASH_MAX },
+		{ p->flash.base, p->flash.size },
 		{ p->virtio_mmio_base, p->virtio_mmio_max * p->virtio_mmio_stride },
 		/* The maximum of redistributors, and the ITS. */
 		{ ARM_GIC_DIST - (ARM_MAX_VCPUS + 1) * 128 * KiB, (ARM_MAX_VCPUS + 1) * 128 * KiB },

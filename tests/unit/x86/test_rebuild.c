@@ -23,6 +23,9 @@ static const u8 reset_code[] = { 0x66, 0xba, 0x02, 0x06, 0xb0, 0x01, 0xee, 0xf4,
 /* The next reset, of the VM made anew, ends it. */
 static void on_destroy(struct vm *vm)
 {
+	/* What it remembers hangs there. */
+	assert_non_null(vm->arch);
+	assert_int_equal(vm->nr_vcpus, 0);
 	destroyed++;
 	cfg.no_reboot = true;
 }
@@ -61,6 +64,7 @@ static void test_rebuild(void **state)
 	static const u8 sectors[4096];
 	struct disk *disk;
 	struct machine m;
+	sigset_t mask;
 	int fds, sig;
 
 	if (access("/dev/kvm", R_OK | W_OK))
@@ -80,9 +84,15 @@ static void test_rebuild(void **state)
 	fds = count_fds();
 	disk = m.open.disks[0];
 	m.vm.coco = &once;
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &mask, NULL);
 	capture_begin();
 	assert_int_equal(machine_run(&m, &sig), 0);
 	capture_end();
+	/* As it was. */
+	pthread_sigmask(SIG_SETMASK, NULL, &mask);
+	assert_true(sigismember(&mask, SIGHUP) && !sigismember(&mask, SIGTERM));
 	assert_int_equal(destroyed, 1);
 	assert_int_equal(m.vm.stop, VM_STOP_RESET);
 	assert_int_equal(sig, 0);
@@ -92,9 +102,36 @@ static void test_rebuild(void **state)
 	config_destroy(&cfg);
 }
 
+/* What is started instead of the configuration's kernel leaves nothing of that open. */
+static void test_inject(void **state)
+{
+	u8 code[sizeof(reset_code)];
+	struct machine_inject instead = { .image = code,
+					  .image_len = sizeof(code),
+					  .serial = &mute };
+	int fds = count_fds();
+	struct machine m;
+
+	if (access("/dev/kvm", R_OK | W_OK))
+		skip();
+	memcpy(code, reset_code, sizeof(code));
+	config_init(&cfg);
+	cfg.kernel = make_file("kernel", reset_code, sizeof(reset_code));
+	cfg.x86.kernel_format = X86_KERNEL_FLAT;
+	cfg.memory = 32 * MiB;
+	cfg.nodefaults = true;
+	assert_int_equal(config_complete(&cfg), 0);
+	assert_int_equal(machine_create_with(&m, &cfg, &instead), 0);
+	machine_destroy(&m);
+	unlink(cfg.kernel);
+	config_destroy(&cfg);
+	assert_int_equal(count_fds(), fds);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rebuild) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rebuild),
+					    cmocka_unit_test(test_inject) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
