@@ -170,26 +170,13 @@ const struct device_state arch_vcpu_state = {
 	.load = vcpu_state_load,
 };
 
-int arch_vcpu_save(struct vcpu *vcpu, struct state_buf *out)
+int arch_vcpu_state_new(struct vcpu *vcpu, void **out)
 {
-	struct x86_vcpu_state *s = x86_state_new(vcpu);
-	char name[16];
-	int ret;
-
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = state_save(&arch_vcpu_state, name, s, out);
-	x86_state_free(s);
-	return ret;
+	*out = x86_state_new(vcpu);
+	return 0;
 }
 
-int arch_vcpu_load(struct vcpu *vcpu, struct state_reader *in)
+void arch_vcpu_state_free(void *state)
 {
-	struct x86_vcpu_state *s = x86_state_new(vcpu);
-	char name[16];
-	int ret;
-
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = state_load(&arch_vcpu_state, name, s, in);
-	x86_state_free(s);
-	return ret;
+	x86_state_free(state);
 }
