@@ -7,6 +7,7 @@
 
 #include "lkvm/arch.h"
 #include "lkvm/device.h"
+#include "lkvm/log.h"
 #include "lkvm/state.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
@@ -46,7 +47,10 @@ int vm_load(struct vm *vm, struct state_reader *in)
 		ret = transfer_vcpu(vm->vcpus[i], NULL, in);
 	for (struct device *dev = vm->devices; dev && !ret; dev = dev->next)
 		ret = device_load(dev, in);
-	return ret;
+	if (ret || !in->len)
+		return ret;
+	err("state: %zu bytes follow the last device: is it that of another machine?", in->len);
+	return -EINVAL;
 }
 
 const char *vm_state_differs(struct vm *vm, struct state_reader a, struct state_reader b,

@@ -157,8 +157,9 @@ void vm_resume_devices(struct vm *vm);
  */
 int vm_save(struct vm *vm, struct state_buf *out) __must_check;
 /*
- * Into a paused VM of the same configuration, whose memory holds what was saved with it. On failure
- * (-EINVAL: the record is not of such a VM; printed) the VM is of no more use.
+ * Into a paused VM of the same configuration, whose memory holds what was saved with it; all of @in
+ * is its state. On failure (-EINVAL: the record is not of such a VM; printed) the VM is of no more
+ * use.
  */
 int vm_load(struct vm *vm, struct state_reader *in) __must_check;
 

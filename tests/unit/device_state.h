@@ -92,7 +92,7 @@ static inline void check_state(struct vm *used, struct vm *fresh)
 
 static inline void check_bad_state(struct vm *used, struct vm *victim)
 {
-	struct state_buf buf;
+	struct state_buf buf, twice;
 
 	capture_begin();
 	vm_pause(used);
@@ -100,6 +100,12 @@ static inline void check_bad_state(struct vm *used, struct vm *victim)
 	buf = save_vm(used);
 	for (size_t len = 0; len < buf.len; len += 1 + len / 512)
 		assert_int_not_equal(load_vm(victim, &buf, len), 0);
+	/* Nor one that goes on: here is all of it once more. */
+	assert_int_equal(load_vm(victim, &buf, buf.len), 0);
+	twice = save_vm(used);
+	assert_int_equal(vm_save(used, &twice), 0);
+	assert_int_equal(load_vm(victim, &twice, twice.len), -EINVAL);
+	state_buf_free(&twice);
 	for (size_t i = 0; i < buf.len; i += 1 + i / 512) {
 		buf.data[i] ^= 0xff;
 		load_vm(victim, &buf, buf.len);
