@@ -118,6 +118,7 @@ static const struct state_field fields[] = {
 	STATE_USED(struct x86_vcpu_state, msr_value, nr_msrs),
 	STATE_CLOCK(struct x86_vcpu_state, tsc),
 	VALUE(tsc_adjust),
+	VALUE(tsc_deadline),
 	STATE_USED(struct x86_vcpu_state, nested, nested_len),
 };
 
@@ -153,9 +154,9 @@ static int vcpu_state_load(void *obj)
 	if (!ret)
 		ret = VCPU_IOCTL(s->vcpu, KVM_SET_REGS, &s->regs);
 	if (!ret)
-		ret = x86_state_set(s->vcpu, s);
+		ret = x86_state_set(s->vcpu, s, true);
 	if (!ret)
-		ret = x86_state_set_tsc(s->vcpu, s);
+		ret = x86_state_set_clock(s->vcpu, s);
 	/* Last: it looks at control registers and MSRs. */
 	if (!ret && s->nested_len)
 		ret = VCPU_IOCTL(s->vcpu, KVM_SET_NESTED_STATE, s->nested);
@@ -163,7 +164,7 @@ static int vcpu_state_load(void *obj)
 }
 
 const struct device_state arch_vcpu_state = {
-	.version = 1,
+	.version = 2,
 	STATE_TABLE(fields),
 	.save = vcpu_state_save,
 	.check = vcpu_state_check,
