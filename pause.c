@@ -14,7 +14,8 @@
  * Time does not stop: counters, timers in KVM and the clocks of devices go on as in a machine whose
  * CPUs stood still. What expired meanwhile comes after the pause, since no interrupt reaches memory
  * but through a vcpu. A device's own timer on the main loop is held, as it would raise interrupts.
- * A guest with a paravirtual clock is told of the pause, lest its watchdogs bite (arch_vcpu_resumed).
+ * A guest with a paravirtual clock is told of the pause, lest its watchdogs bite
+ * (arch_vcpu_resumed).
  *
  * The main thread alone pauses and resumes, from its loop or around it. Whoever wants the VM to
  * leave the loop asks for it with vm_request_stop: from any thread, since a request only closes the
@@ -33,7 +34,7 @@ static const u8 ranks[] = {
 	[VM_STOP_NONE] = 0,	    [VM_STOP_RESET] = 1,	[VM_STOP_QUIT] = 2,
 	[VM_STOP_SIGNAL] = 2,	    [VM_STOP_POWEROFF] = 2,	[VM_STOP_DEBUG_EXIT] = 2,
 	[VM_STOP_PANIC] = 2,	    [VM_STOP_TRIPLE_FAULT] = 2, [VM_STOP_KVM_ERROR] = 2,
-	[VM_STOP_ENTRY_FAILED] = 2, [VM_STOP_UNKNOWN_EXIT] = 2, [VM_STOP_HOST_ERROR] = 2,
+	[VM_STOP_ENTRY_FAILED] = 2, [VM_STOP_UNKNOWN_EXIT] = 2,
 };
 
 void vcpu_kick(struct vcpu *vcpu)

@@ -9,7 +9,6 @@
 #include <kvm-compat.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 
 #include "lkvm/log.h"
 #include "lkvm/memory.h"
@@ -30,7 +29,6 @@ struct vcpu {
 	pthread_t thread;
 	bool has_thread;
 	struct memory_reader reader; /* inside while an exit is handled, outside in KVM_RUN */
-	atomic_bool in_run;	     /* may be inside KVM_RUN: worth a signal */
 	struct arch_vcpu *arch;	     /* owned by the architecture's code */
 };
 

@@ -36,7 +36,6 @@ enum vm_stop {
 	VM_STOP_KVM_ERROR,    /* KVM_EXIT_INTERNAL_ERROR, or KVM_RUN failed */
 	VM_STOP_ENTRY_FAILED, /* KVM_EXIT_FAIL_ENTRY */
 	VM_STOP_UNKNOWN_EXIT, /* an exit reason that lkvm does not know */
-	VM_STOP_HOST_ERROR,   /* lkvm itself cannot go on */
 	VM_STOP_QUIT,	      /* the user left (Ctrl-A x) */
 	VM_STOP_SIGNAL,	      /* a signal ends lkvm: status is its number */
 };

@@ -2,6 +2,7 @@
 /* Pausing and resuming devices, and which request to stop wins. */
 #include "devvm.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 
 struct sleeper {
 	struct device dev;
@@ -35,10 +36,11 @@ static void sleeper_resume(struct device *dev)
 
 static const struct device_ops sleeper_ops = {
 	.realize = sleeper_realize,
+	.state = &no_state,
 	.quiesce = sleeper_quiesce,
 	.resume = sleeper_resume,
 };
-static const struct device_ops plain_ops = { .realize = sleeper_realize };
+static const struct device_ops plain_ops = { .realize = sleeper_realize, .state = &no_state };
 
 static void test_devices(void **state)
 {
