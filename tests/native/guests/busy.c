@@ -2,7 +2,9 @@
 /*
  * Never idle: every other CPU counts, timers interrupt, a disk and a network card (words disk and
  * net) are driven. In each of rounds=N the guest offers requests, says "round N", and goes on only
- * when everything moved: with the word "kick" somebody else has to notify the disk. With the word
+ * when everything moved. With the word "kick" somebody else has to notify the disk and to send a
+ * packet in each round, and no device has anything to do when it says "ready N", before it offers
+ * the request: both that and a receive buffer wait at "round N". With the word
  * "deadline" timers are those that wait for a value of the clock, where the CPU has them.
  */
 #include "virtio.h"
@@ -173,7 +175,7 @@ static bool end_disk(void)
 	return !status && !memcmp(in, out, sizeof(in));
 }
 
-/* What comes back first may be somebody else's. */
+/* What comes back first may be somebody else's, of which there is one in each round ("kick"). */
 static bool end_net(u32 n)
 {
 	memset(tx, 0, sizeof(tx));
@@ -182,15 +184,15 @@ static bool end_net(u32 n)
 	vq_add(&net, 1, &(struct vq_buf){ tx, sizeof(tx), false }, 1);
 	vq_notify(&net, 1);
 	await(&net, 1);
-	for (;;) {
-		bool mine;
-
+	for (bool mine = false, other = !has_word("kick"); !mine || !other;) {
 		await(&net, 0);
-		mine = rx[HDR] == 0x5a && rx[HDR + 14] == (u8)n;
+		if (rx[HDR] == 0x5a && rx[HDR + 14] == (u8)n)
+			mine = true;
+		else
+			other = true;
 		offer_receive();
-		if (mine)
-			return true;
 	}
+	return true;
 }
 
 static bool play(u32 n, bool with_disk, bool with_net)
@@ -199,6 +201,8 @@ static bool play(u32 n, bool with_disk, bool with_net)
 
 	for (u32 i = 0; i < ARRAY_SIZE(out); i++)
 		out[i] = n * 1000 + i;
+	if (has_word("kick"))
+		print("ready %u\n", n);
 	if (with_disk)
 		offer_disk(1, out);
 	before = atomic_read(&beats);
