@@ -2,6 +2,8 @@
 /* The VM's list of devices, and what all of them do alike (see include/lkvm/device.h). */
 #include "lkvm/device.h"
 
+#include <assert.h>
+
 #include "lkvm/arch.h"
 #include "lkvm/bus.h"
 #include "lkvm/irq.h"
@@ -13,6 +15,7 @@ int device_add(struct vm *vm, struct device *dev)
 {
 	int ret;
 
+	assert(dev->ops->state);
 	dev->vm = vm;
 	dev->next = NULL;
 	ret = dev->ops->realize(dev, vm);
@@ -122,16 +125,10 @@ static void *object(struct device *dev)
 
 int device_save(struct device *dev, struct state_buf *out)
 {
-	if (!dev->ops->state) {
-		err("%s: cannot save its state", dev->name);
-		return -ENOTSUP;
-	}
 	return state_save(dev->ops->state, dev->name, object(dev), out);
 }
 
 int device_load(struct device *dev, struct state_reader *in)
 {
-	if (!dev->ops->state)
-		return -ENOTSUP;
 	return state_load(dev->ops->state, dev->name, object(dev), in);
 }

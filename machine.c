@@ -278,7 +278,6 @@ static const struct outcome outcomes[] = {
 	[VM_STOP_ENTRY_FAILED] = { LOG_DEBUG, "the processor refused to enter the guest",
 				   EXIT_ENTRY_FAILED },
 	[VM_STOP_UNKNOWN_EXIT] = { LOG_DEBUG, "unknown exit", EXIT_UNKNOWN_EXIT },
-	[VM_STOP_HOST_ERROR] = { LOG_DEBUG, "the host failed", 1 },
 	[VM_STOP_QUIT] = { LOG_INFO, "ended from the terminal", 0 },
 	[VM_STOP_SIGNAL] = { LOG_DEBUG, "ended by a signal", 0 },
 };

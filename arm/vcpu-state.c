@@ -81,8 +81,10 @@ static int list_regs(struct arm_vcpu_state *s)
 	return MIN(ret, 0);
 }
 
-static void state_free(struct arm_vcpu_state *s)
+void arch_vcpu_state_free(void *state)
 {
+	struct arm_vcpu_state *s = state;
+
 	free(s->own_ids);
 	free(s->fixed.ids);
 	free(s->fixed.data);
@@ -91,7 +93,7 @@ static void state_free(struct arm_vcpu_state *s)
 	free(s);
 }
 
-static int state_new(struct vcpu *vcpu, struct arm_vcpu_state **out)
+int arch_vcpu_state_new(struct vcpu *vcpu, void **out)
 {
 	struct arm_vcpu_state *s = xcalloc(1, sizeof(*s));
 	int ret;
@@ -100,7 +102,7 @@ static int state_new(struct vcpu *vcpu, struct arm_vcpu_state **out)
 	ret = list_regs(s);
 	if (ret) {
 		err("vcpu %u: KVM_GET_REG_LIST: %s", vcpu->id, strerror(-ret));
-		state_free(s);
+		arch_vcpu_state_free(s);
 		return ret;
 	}
 	*out = s;
@@ -235,31 +237,3 @@ const struct device_state arch_vcpu_state = {
 	.check = vcpu_state_check,
 	.load = vcpu_state_load,
 };
-
-int arch_vcpu_save(struct vcpu *vcpu, struct state_buf *out)
-{
-	struct arm_vcpu_state *s;
-	char name[16];
-	int ret = state_new(vcpu, &s);
-
-	if (ret)
-		return ret;
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = state_save(&arch_vcpu_state, name, s, out);
-	state_free(s);
-	return ret;
-}
-
-int arch_vcpu_load(struct vcpu *vcpu, struct state_reader *in)
-{
-	struct arm_vcpu_state *s;
-	char name[16];
-	int ret = state_new(vcpu, &s);
-
-	if (ret)
-		return ret;
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = state_load(&arch_vcpu_state, name, s, in);
-	state_free(s);
-	return ret;
-}

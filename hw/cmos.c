@@ -22,6 +22,11 @@
 #define CMOS_PORT 0x70 /* index; data is the next port */
 #define CMOS_SIZE 128
 #define NSEC	  1000000000LL
+#define YEAR	  (366 * 86400LL)
+/* How far a guest can set the clock (1900 to 9999) from the host's, which is from 1970 to 2262: the
+ * range of host_ns. */
+#define MIN_OFFSET (-363 * YEAR)
+#define MAX_OFFSET (8030 * YEAR)
 
 enum {
 	REG_SECONDS = 0x00,
@@ -381,6 +386,13 @@ static void cmos_destroy(struct device *dev)
 	cmos_free(c);
 }
 
+static int cmos_check(const void *obj)
+{
+	const struct cmos *c = obj;
+
+	return c->offset < MIN_OFFSET || c->offset > MAX_OFFSET ? -EINVAL : 0;
+}
+
 /*
  * Nothing of it runs by itself: the clock is the host's, also where the state is loaded; flags that
  * rise while the VM is paused are worked out when the guest looks.
@@ -396,6 +408,7 @@ static const struct device_state cmos_state = {
 	.version = 1,
 	STATE_TABLE(cmos_fields),
 	.device_at = offsetof(struct cmos, dev),
+	.check = cmos_check,
 };
 
 static const struct device_ops cmos_ops = {

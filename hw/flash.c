@@ -4,6 +4,8 @@
  * status: Intel StrataFlash Embedded Memory P30 data sheet, chapter 9): two 16-bit chips side by
  * side, which are given the same commands, as EDK2's drivers and kvmtool have them.
  */
+#include "flash.h"
+
 #include <stdlib.h>
 
 #include "lkvm/bus.h"
@@ -15,11 +17,7 @@
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
-#define BANK_WIDTH  4 /* bytes of both chips together */
-#define BLOCK_SIZE  FLASH_BLOCK_SIZE
-#define BUFFER_LOG2 6 /* bytes that one chip programs at once */
-#define BUFFER_SIZE (2U << BUFFER_LOG2)
-#define MAX_COUNT   (BUFFER_SIZE / BANK_WIDTH - 1)
+#define MAX_COUNT (BUFFER_SIZE / BANK_WIDTH - 1)
 
 enum {
 	CMD_LOCK = 0x01,
@@ -48,9 +46,6 @@ enum {
 	SR_READY = BIT(7),
 };
 
-/* As the identification shows it for each block. */
-enum { BLOCK_LOCKED = BIT(0), BLOCK_LOCKED_DOWN = BIT(1) };
-
 /* The manufacturer is Intel; the device is the one that QEMU shows. */
 enum { ID_MANUFACTURER = 0x89, ID_DEVICE = 0x18 };
 
@@ -74,6 +69,8 @@ struct flash {
 	u8 *erased;
 	u8 *locks; /* one for each block */
 
+	pthread_mutex_t writing; /* one bus cycle that writes at a time; before @lock */
+	/* All below and the contents of array and locks; not held while the host writes. */
 	pthread_mutex_t lock;
 	enum mode mode;
 	enum state state;
@@ -85,65 +82,6 @@ struct flash {
 };
 
 /* Reading */
-
-/*
- * JESD68.01, chapter 5. Two's powers: sizes and, from 0x1f, times (microseconds, the erasure's in
- * milliseconds). Sizes and counts are those of one chip, filled in by query_byte.
- */
-enum {
-	Q_CHIP_SIZE = 0x27,
-	Q_BLOCKS = 0x2d,
-	Q_BLOCK_SIZE = 0x2f,
-};
-static const u8 query[] = {
-	/* Command set: Intel, extended; its table is at 0x31. */
-	[0x10] = 'Q',
-	[0x11] = 'R',
-	[0x12] = 'Y',
-	[0x13] = 1,
-	[0x15] = 0x31,
-	/* 1.7 to 2.0 V; times to program a word, to program a buffer, to erase a block. */
-	[0x1b] = 0x17,
-	[0x1c] = 0x20,
-	[0x1f] = 1,
-	[0x20] = 1,
-	[0x21] = 1,
-	/* 16 lines wide, the buffer, and all blocks of one size. */
-	[0x28] = 1,
-	[0x2a] = BUFFER_LOG2,
-	[0x2c] = 1,
-	/* Version 1.0; blocks are locked one by one, at once. */
-	[0x31] = 'P',
-	[0x32] = 'R',
-	[0x33] = 'I',
-	[0x34] = '1',
-	[0x35] = '0',
-	[0x36] = BIT(5),
-	/* Which lock bits there are; 1.8 V; one protection register, with nothing in it. */
-	[0x3b] = BLOCK_LOCKED | BLOCK_LOCKED_DOWN,
-	[0x3d] = 0x18,
-	[0x3f] = 1,
-	[0x43] = 0
-};
-
-static u8 query_byte(const struct flash *f, u64 index)
-{
-	u64 blocks = f->size / BLOCK_SIZE - 1;
-
-	switch (index) {
-	case Q_CHIP_SIZE:
-		return (u8)__builtin_ctzll(f->size / 2);
-	case Q_BLOCKS:
-		return (u8)blocks;
-	case Q_BLOCKS + 1:
-		return (u8)(blocks >> 8);
-	case Q_BLOCK_SIZE:
-		return (u8)(BLOCK_SIZE / 2 / 256);
-	case Q_BLOCK_SIZE + 1:
-		return (u8)(BLOCK_SIZE / 2 / 256 >> 8);
-	}
-	return index < sizeof(query) ? query[index] : 0;
-}
 
 static u8 id_byte(const struct flash *f, u64 offset)
 {
@@ -167,7 +105,7 @@ static u8 chip_byte(const struct flash *f, u64 offset)
 	case MODE_ID:
 		return id_byte(f, offset);
 	default:
-		return query_byte(f, offset / BANK_WIDTH);
+		return flash_query_byte(f->size, offset / BANK_WIDTH);
 	}
 }
 
@@ -197,11 +135,16 @@ static bool may_change(struct flash *f, u64 offset, u64 len, u8 error)
 	return false;
 }
 
-/* The file first: the guest reads what is kept. */
+/* The file first: the guest reads what is kept. Meanwhile others read, and see that it is busy. */
 static void store(struct flash *f, u64 offset, const u8 *data, u64 len, u8 error)
 {
-	int ret = pwrite_full(f->file.fd, data, len, (off_t)offset);
+	int ret;
 
+	f->status &= (u8)~SR_READY;
+	pthread_mutex_unlock(&f->lock);
+	ret = pwrite_full(f->file.fd, data, len, (off_t)offset);
+	pthread_mutex_lock(&f->lock);
+	f->status |= SR_READY;
 	if (ret) {
 		guest_log(LOG_ERROR, "--flash %s: cannot write at 0x%llx: %s", f->file.path, offset,
 			  strerror(-ret));
@@ -254,8 +197,15 @@ static void set_lock(struct flash *f, u64 offset, u8 command)
 	}
 }
 
+static void drop_buffer(struct flash *f)
+{
+	f->buffer_len = f->buffer_left = 0;
+	f->buffer_offset = 0;
+}
+
 static void begin_buffer(struct flash *f, u8 count)
 {
+	drop_buffer(f);
 	if (count > MAX_COUNT) {
 		f->status |= SR_SEQUENCE_ERROR;
 		f->state = STATE_COMMAND;
@@ -269,13 +219,16 @@ static void begin_buffer(struct flash *f, u8 count)
 /* The first word says where the buffer goes, all others follow it. */
 static void fill_buffer(struct flash *f, u64 offset, const u8 *data, u32 len)
 {
-	if (f->buffer_left == f->buffer_len)
-		f->buffer_offset = offset;
-	if (!range_within(offset, len, f->buffer_offset, f->buffer_len)) {
+	u64 start = f->buffer_left == f->buffer_len ? offset : f->buffer_offset;
+
+	if (!range_within(offset, len, start, f->buffer_len) ||
+	    !range_within(start, f->buffer_len, 0, f->size)) {
 		f->status |= SR_SEQUENCE_ERROR;
 		f->state = STATE_COMMAND;
+		drop_buffer(f);
 		return;
 	}
+	f->buffer_offset = start;
 	memcpy(f->buffer + (offset - f->buffer_offset), data, len);
 	f->buffer_left -= MIN(len, f->buffer_left);
 	if (!f->buffer_left)
@@ -290,6 +243,7 @@ static void end_buffer(struct flash *f, u8 command)
 		f->status |= SR_SEQUENCE_ERROR;
 	else
 		program(f, f->buffer_offset, f->buffer, f->buffer_len);
+	drop_buffer(f);
 }
 
 static void begin_command(struct flash *f, u8 command)
@@ -375,11 +329,13 @@ static void flash_write(void *opaque, u64 offset, const void *data, u32 len)
 {
 	struct flash *f = opaque;
 
+	pthread_mutex_lock(&f->writing);
 	pthread_mutex_lock(&f->lock);
 	for (u32 done = 0; done < len; done += BANK_WIDTH)
 		bus_cycle(f, offset + done, (const u8 *)data + done,
 			  MIN(len - done, (u32)BANK_WIDTH));
 	pthread_mutex_unlock(&f->lock);
+	pthread_mutex_unlock(&f->writing);
 }
 
 static const struct bus_ops flash_bus_ops = {
@@ -399,6 +355,7 @@ static void flash_reset(struct device *dev)
 	f->mode = MODE_ARRAY;
 	f->state = STATE_COMMAND;
 	f->status = SR_READY;
+	drop_buffer(f);
 	memset(f->locks, f->file.readonly ? BLOCK_LOCKED | BLOCK_LOCKED_DOWN : 0,
 	       f->size / BLOCK_SIZE);
 	pthread_mutex_unlock(&f->lock);
@@ -430,6 +387,7 @@ static void flash_describe_fdt(struct device *dev, struct fdtw *fdt)
 static void flash_free(struct flash *f)
 {
 	pthread_mutex_destroy(&f->lock);
+	pthread_mutex_destroy(&f->writing);
 	free(f->array);
 	free(f->erased);
 	free(f->locks);
@@ -516,6 +474,7 @@ int cfi_flash_create(struct vm *vm, u64 base, const struct flash_file *file)
 	f->size = file->size;
 	f->file = *file;
 	f->locks = xcalloc(f->size / BLOCK_SIZE, 1);
+	pthread_mutex_init(&f->writing, NULL);
 	pthread_mutex_init(&f->lock, NULL);
 	ret = load_file(f);
 	if (!ret)

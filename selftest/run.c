@@ -104,7 +104,6 @@ static const char *stop_text(enum vm_stop stop)
 		[VM_STOP_KVM_ERROR] = "KVM cannot continue running it",
 		[VM_STOP_ENTRY_FAILED] = "the processor refused to enter it",
 		[VM_STOP_UNKNOWN_EXIT] = "unknown exit",
-		[VM_STOP_HOST_ERROR] = "the host failed",
 		[VM_STOP_QUIT] = "it was ended",
 		[VM_STOP_SIGNAL] = "a signal ended it",
 	};

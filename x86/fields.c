@@ -118,6 +118,7 @@ static const struct state_field fields[] = {
 	STATE_USED(struct x86_vcpu_state, msr_value, nr_msrs),
 	STATE_CLOCK(struct x86_vcpu_state, tsc),
 	VALUE(tsc_adjust),
+	VALUE(tsc_deadline),
 	STATE_USED(struct x86_vcpu_state, nested, nested_len),
 };
 
@@ -153,9 +154,9 @@ static int vcpu_state_load(void *obj)
 	if (!ret)
 		ret = VCPU_IOCTL(s->vcpu, KVM_SET_REGS, &s->regs);
 	if (!ret)
-		ret = x86_state_set(s->vcpu, s);
+		ret = x86_state_set(s->vcpu, s, true);
 	if (!ret)
-		ret = x86_state_set_tsc(s->vcpu, s);
+		ret = x86_state_set_clock(s->vcpu, s);
 	/* Last: it looks at control registers and MSRs. */
 	if (!ret && s->nested_len)
 		ret = VCPU_IOCTL(s->vcpu, KVM_SET_NESTED_STATE, s->nested);
@@ -163,33 +164,20 @@ static int vcpu_state_load(void *obj)
 }
 
 const struct device_state arch_vcpu_state = {
-	.version = 1,
+	.version = 2,
 	STATE_TABLE(fields),
 	.save = vcpu_state_save,
 	.check = vcpu_state_check,
 	.load = vcpu_state_load,
 };
 
-int arch_vcpu_save(struct vcpu *vcpu, struct state_buf *out)
+int arch_vcpu_state_new(struct vcpu *vcpu, void **out)
 {
-	struct x86_vcpu_state *s = x86_state_new(vcpu);
-	char name[16];
-	int ret;
-
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = state_save(&arch_vcpu_state, name, s, out);
-	x86_state_free(s);
-	return ret;
+	*out = x86_state_new(vcpu);
+	return 0;
 }
 
-int arch_vcpu_load(struct vcpu *vcpu, struct state_reader *in)
+void arch_vcpu_state_free(void *state)
 {
-	struct x86_vcpu_state *s = x86_state_new(vcpu);
-	char name[16];
-	int ret;
-
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = state_load(&arch_vcpu_state, name, s, in);
-	x86_state_free(s);
-	return ret;
+	x86_state_free(state);
 }

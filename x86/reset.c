@@ -100,7 +100,7 @@ int arch_vcpu_reset(struct vcpu *vcpu)
 	if (!ret)
 		ret = VCPU_IOCTL(vcpu, KVM_SET_REGS, &regs);
 	if (!ret && used)
-		ret = x86_state_set(vcpu, s);
+		ret = x86_state_set(vcpu, s, false);
 	if (!ret && used)
 		ret = reset_tsc(vcpu);
 	vcpu->arch->used = true;

@@ -18,12 +18,14 @@
 #define MSR_MTRR_PHYSBASE 0x200 /* eight pairs */
 #define MSR_MTRR_DEFTYPE  0x2ff
 
-/* MSRs that are not in the list: the clock is apart, others a guest cannot change. */
+/* MSRs that are not in the list: the clock and its timer are apart, others a guest cannot change.
+ */
 static bool skip_msr(u32 index)
 {
 	switch (index) {
-	case MSR_TSC: /* see get_tsc and reset_tsc */
+	case MSR_TSC: /* see x86_state_set_clock, and reset_tsc in reset.c */
 	case MSR_TSC_ADJUST:
+	case MSR_TSC_DEADLINE:
 	case 0x8b:			/* IA32_BIOS_SIGN_ID */
 	case 0xce:			/* PLATFORM_INFO */
 	case 0xfe:			/* IA32_MTRRCAP */
@@ -102,12 +104,26 @@ int x86_vcpu_ioctl(const struct vcpu *vcpu, unsigned long request, void *arg, co
 		err("vcpu %u: %s: %s", vcpu->id, name, strerror(-ret));
 	return ret < 0 ? ret : 0;
 }
+
+static void leave_out(struct kvm_msrs *msrs, struct kvm_msr_list *list, u32 i)
+{
+	msrs->nmsrs--;
+	memmove(&msrs->entries[i], &msrs->entries[i + 1],
+		(msrs->nmsrs - i) * sizeof(msrs->entries[0]));
+	if (!list)
+		return;
+	list->nmsrs--;
+	memmove(&list->indices[i], &list->indices[i + 1],
+		(list->nmsrs - i) * sizeof(list->indices[0]));
+}
+
 /*
- * KVM_GET_MSRS and KVM_SET_MSRS stop at the first MSR that KVM does not take. Leave it out and try
- * again: the list is short and this happens at most once for each.
+ * KVM_GET_MSRS and KVM_SET_MSRS stop at the first MSR that KVM does not take. If @refused allows
+ * it, leave it out and try again: the list is short and this happens at most once for each.
  */
 static int transfer_msrs(const struct vcpu *vcpu, unsigned long request, const char *name,
-			 struct kvm_msrs *msrs, struct kvm_msr_list *list)
+			 struct kvm_msrs *msrs, struct kvm_msr_list *list,
+			 int (*refused)(const struct vcpu *, const struct kvm_msr_entry *))
 {
 	while (msrs->nmsrs) {
 		int done = xioctl(vcpu->fd, request, msrs);
@@ -118,16 +134,15 @@ static int transfer_msrs(const struct vcpu *vcpu, unsigned long request, const c
 		}
 		if ((u32)done >= msrs->nmsrs)
 			break;
+		if (refused) {
+			int ret = refused(vcpu, &msrs->entries[done]);
+
+			if (ret)
+				return ret;
+		}
 		debug("vcpu %u: %s: MSR 0x%x is left alone", vcpu->id, name,
 		      msrs->entries[done].index);
-		msrs->nmsrs--;
-		memmove(&msrs->entries[done], &msrs->entries[done + 1],
-			(msrs->nmsrs - (u32)done) * sizeof(msrs->entries[0]));
-		if (list) {
-			list->nmsrs--;
-			memmove(&list->indices[done], &list->indices[done + 1],
-				(list->nmsrs - (u32)done) * sizeof(list->indices[0]));
-		}
+		leave_out(msrs, list, (u32)done);
 	}
 	return 0;
 }
@@ -143,7 +158,7 @@ static int get_msrs(const struct vcpu *vcpu, struct x86_vcpu_state *s)
 	for (u32 i = 0; i < list->nmsrs; i++)
 		msrs->entries[i].index = list->indices[i];
 	/* What the first vcpu cannot read, the others do not try. */
-	ret = transfer_msrs(vcpu, KVM_GET_MSRS, "KVM_GET_MSRS", msrs, list);
+	ret = transfer_msrs(vcpu, KVM_GET_MSRS, "KVM_GET_MSRS", msrs, list, NULL);
 	s->nr_msrs = msrs->nmsrs;
 	for (u32 i = 0; i < s->nr_msrs; i++) {
 		s->msr_index[i] = msrs->entries[i].index;
@@ -153,24 +168,8 @@ static int get_msrs(const struct vcpu *vcpu, struct x86_vcpu_state *s)
 	return ret;
 }
 
-static int set_msrs(const struct vcpu *vcpu, const struct x86_vcpu_state *s)
-{
-	struct kvm_msrs *msrs;
-	int ret;
-
-	msrs = xcalloc(1, sizeof(*msrs) + X86_MAX_MSRS * sizeof(msrs->entries[0]));
-	msrs->nmsrs = s->nr_msrs;
-	for (u32 i = 0; i < s->nr_msrs; i++) {
-		msrs->entries[i].index = s->msr_index[i];
-		msrs->entries[i].data = s->msr_value[i];
-	}
-	ret = transfer_msrs(vcpu, KVM_SET_MSRS, "KVM_SET_MSRS", msrs, NULL);
-	free(msrs);
-	return ret;
-}
-
-/* 1: done; a KVM without these MSRs keeps its clock to itself. */
-static int transfer_tsc(const struct vcpu *vcpu, unsigned long request, u32 index, u64 *value)
+/* False: KVM does not have it, or not with this value. */
+static bool transfer_msr(const struct vcpu *vcpu, unsigned long request, u32 index, u64 *value)
 {
 	union {
 		struct kvm_msrs msrs;
@@ -183,17 +182,57 @@ static int transfer_tsc(const struct vcpu *vcpu, unsigned long request, u32 inde
 	m.msrs.entries[0].data = *value;
 	ret = xioctl(vcpu->fd, request, &m);
 	*value = m.msrs.entries[0].data;
+	return ret == 1;
+}
+
+/* What cannot be written is what the vcpu was built with: then it must be the same. One that cannot
+ * be read was saved as 0. */
+static int must_be_same(const struct vcpu *vcpu, const struct kvm_msr_entry *e)
+{
+	u64 now = 0;
+
+	transfer_msr(vcpu, KVM_GET_MSRS, e->index, &now);
+	if (now == e->data)
+		return 0;
+	err("vcpu %u: MSR 0x%x cannot be set to 0x%llx: KVM refuses it", vcpu->id, e->index,
+	    e->data);
+	return -EINVAL;
+}
+
+static int set_msrs(const struct vcpu *vcpu, const struct x86_vcpu_state *s, bool strict)
+{
+	struct kvm_msrs *msrs;
+	int ret;
+
+	msrs = xcalloc(1, sizeof(*msrs) + X86_MAX_MSRS * sizeof(msrs->entries[0]));
+	msrs->nmsrs = s->nr_msrs;
+	for (u32 i = 0; i < s->nr_msrs; i++) {
+		msrs->entries[i].index = s->msr_index[i];
+		msrs->entries[i].data = s->msr_value[i];
+	}
+	ret = transfer_msrs(vcpu, KVM_SET_MSRS, "KVM_SET_MSRS", msrs, NULL,
+			    strict ? must_be_same : NULL);
+	free(msrs);
 	return ret;
 }
 
-int x86_state_set_tsc(const struct vcpu *vcpu, struct x86_vcpu_state *s)
+static int set_msr(const struct vcpu *vcpu, u32 index, u64 value)
+{
+	const struct kvm_msr_entry e = { .index = index, .data = value };
+
+	return transfer_msr(vcpu, KVM_SET_MSRS, index, &value) ? 0 : must_be_same(vcpu, &e);
+}
+
+int x86_state_set_clock(const struct vcpu *vcpu, const struct x86_vcpu_state *s)
 {
 	/* KVM takes writes of nearly the same moment to several vcpus for one clock. */
-	if (transfer_tsc(vcpu, KVM_SET_MSRS, MSR_TSC, &s->tsc) < 0)
-		debug("vcpu %u: cannot set its TSC", vcpu->id);
-	if (transfer_tsc(vcpu, KVM_SET_MSRS, MSR_TSC_ADJUST, &s->tsc_adjust) < 0)
-		debug("vcpu %u: cannot set TSC_ADJUST", vcpu->id);
-	return 0;
+	int ret = set_msr(vcpu, MSR_TSC, s->tsc);
+
+	if (!ret)
+		ret = set_msr(vcpu, MSR_TSC_ADJUST, s->tsc_adjust);
+	/* KVM drops it where the local APIC's timer is in another mode, and arms the timer by the
+	 * clock as it is now. */
+	return ret ? ret : set_msr(vcpu, MSR_TSC_DEADLINE, s->tsc_deadline);
 }
 
 static int get_xcr0(const struct vcpu *vcpu, struct x86_vcpu_state *s)
@@ -224,8 +263,9 @@ static void get_optional(const struct vcpu *vcpu, struct x86_vcpu_state *s)
 	if (kvm_check_cap(&vcpu->vm->kvm, KVM_CAP_NESTED_STATE) > 0 &&
 	    !xioctl(vcpu->fd, KVM_GET_NESTED_STATE, nested))
 		s->nested_len = MIN(nested->size, (u32)sizeof(s->nested));
-	transfer_tsc(vcpu, KVM_GET_MSRS, MSR_TSC, &s->tsc);
-	transfer_tsc(vcpu, KVM_GET_MSRS, MSR_TSC_ADJUST, &s->tsc_adjust);
+	transfer_msr(vcpu, KVM_GET_MSRS, MSR_TSC, &s->tsc);
+	transfer_msr(vcpu, KVM_GET_MSRS, MSR_TSC_ADJUST, &s->tsc_adjust);
+	transfer_msr(vcpu, KVM_GET_MSRS, MSR_TSC_DEADLINE, &s->tsc_deadline);
 }
 
 int x86_state_get(const struct vcpu *vcpu, struct x86_vcpu_state *s)
@@ -250,7 +290,7 @@ int x86_state_get(const struct vcpu *vcpu, struct x86_vcpu_state *s)
 	return ret ? ret : get_msrs(vcpu, s);
 }
 
-int x86_state_set(const struct vcpu *vcpu, const struct x86_vcpu_state *s)
+int x86_state_set(const struct vcpu *vcpu, const struct x86_vcpu_state *s, bool strict)
 {
 	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = s->xcr0 } } };
 	struct kvm_mp_state mp = { .mp_state = s->mp_state };
@@ -259,7 +299,7 @@ int x86_state_set(const struct vcpu *vcpu, const struct x86_vcpu_state *s)
 	if (!ret && s->xcr0)
 		ret = VCPU_IOCTL(vcpu, KVM_SET_XCRS, &xcrs);
 	if (!ret)
-		ret = set_msrs(vcpu, s);
+		ret = set_msrs(vcpu, s, strict);
 	/* After IA32_APIC_BASE, which KVM_SET_SREGS wrote: the mode gives the registers meaning. */
 	if (!ret && s->has_lapic)
 		ret = VCPU_IOCTL(vcpu, KVM_SET_LAPIC, &s->lapic);

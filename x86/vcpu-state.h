@@ -12,8 +12,10 @@ struct vm;
 
 #define X86_MAX_MSRS 256 /* what one KVM_GET_MSRS takes */
 
-#define MSR_TSC	       0x10
-#define MSR_TSC_ADJUST 0x3b
+/* Intel SDM volume 4, table 2-2; the last: volume 3, 11.5.4.1 */
+#define MSR_TSC		 0x10
+#define MSR_TSC_ADJUST	 0x3b
+#define MSR_TSC_DEADLINE 0x6e0
 
 /* VMX: a header and two pages (struct kvm_vmx_nested_state_data); SVM: less. */
 #define X86_NESTED_MAX (128 + 2 * 4096)
@@ -33,7 +35,7 @@ struct x86_vcpu_state {
 	u32 nr_msrs;
 	u32 msr_index[X86_MAX_MSRS];
 	u64 msr_value[X86_MAX_MSRS];
-	u64 tsc, tsc_adjust;
+	u64 tsc, tsc_adjust, tsc_deadline;
 	u32 nested_len; /* 0: the host has none */
 	u8 nested[X86_NESTED_MAX] __attribute__((aligned(16)));
 };
@@ -46,9 +48,12 @@ struct x86_vcpu_state *x86_state_new(const struct vcpu *vcpu);
 void x86_state_free(struct x86_vcpu_state *s);
 /* All that KVM tells. Prints. */
 int x86_state_get(const struct vcpu *vcpu, struct x86_vcpu_state *s) __must_check;
-/* All but regs, sregs, nested and the TSC, which the callers set in their order. Prints. */
-int x86_state_set(const struct vcpu *vcpu, const struct x86_vcpu_state *s) __must_check;
-int x86_state_set_tsc(const struct vcpu *vcpu, struct x86_vcpu_state *s) __must_check;
+/* All but regs, sregs, nested and the clock, which the callers set in their order. MSRs that KVM
+ * refuses: left alone, or where @strict -EINVAL unless they have that value. Prints. */
+int x86_state_set(const struct vcpu *vcpu, const struct x86_vcpu_state *s,
+		  bool strict) __must_check;
+/* The TSC and the deadline that the local APIC waits for, when all that is set. Strict. Prints. */
+int x86_state_set_clock(const struct vcpu *vcpu, const struct x86_vcpu_state *s) __must_check;
 
 int x86_vcpu_ioctl(const struct vcpu *vcpu, unsigned long request, void *arg, const char *name);
 #define VCPU_IOCTL(vcpu, request, arg) x86_vcpu_ioctl(vcpu, request, (void *)(arg), #request)

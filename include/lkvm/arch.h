@@ -16,8 +16,6 @@ struct boot_plan;
 struct coco_ops;
 struct device_state;
 struct kvm;
-struct state_buf;
-struct state_reader;
 struct vcpu;
 struct vm;
 struct vm_config;
@@ -121,11 +119,13 @@ int arch_vcpu_exit(struct vcpu *vcpu);
  * or its own thread. */
 void arch_vcpu_dump(struct vcpu *vcpu, FILE *out);
 
-/* The registers of a vcpu (lkvm/state.h), whose thread is parked. 0 or -errno; print. */
-int arch_vcpu_save(struct vcpu *vcpu, struct state_buf *out) __must_check;
-int arch_vcpu_load(struct vcpu *vcpu, struct state_reader *in) __must_check;
-/* The table of what they write and read. */
+/*
+ * The registers of a vcpu (lkvm/state.h), whose thread is parked: the table, and an object for it,
+ * where they are while they are saved or loaded. The table's hooks read and write KVM's. Prints.
+ */
 extern const struct device_state arch_vcpu_state;
+int arch_vcpu_state_new(struct vcpu *vcpu, void **out) __must_check;
+void arch_vcpu_state_free(void *state);
 
 /* Press the guest's power button; -ENOTSUP where there is none. Any thread. */
 int arch_power_button(struct vm *vm) __must_check;

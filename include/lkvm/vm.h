@@ -51,7 +51,6 @@ enum vm_stop {
 	VM_STOP_KVM_ERROR,    /* KVM_EXIT_INTERNAL_ERROR, or KVM_RUN failed */
 	VM_STOP_ENTRY_FAILED, /* KVM_EXIT_FAIL_ENTRY */
 	VM_STOP_UNKNOWN_EXIT, /* an exit reason that lkvm does not know */
-	VM_STOP_HOST_ERROR,   /* lkvm itself cannot go on */
 	VM_STOP_QUIT,	      /* the user left (Ctrl-A x) */
 	VM_STOP_SIGNAL,	      /* a signal ends lkvm: status is its number */
 };
@@ -179,8 +178,9 @@ void vm_resume_devices(struct vm *vm);
  */
 int vm_save(struct vm *vm, struct state_buf *out) __must_check;
 /*
- * Into a paused VM of the same configuration, whose memory holds what was saved with it. On failure
- * (-EINVAL: the record is not of such a VM; printed) the VM is of no more use.
+ * Into a paused VM of the same configuration, whose memory holds what was saved with it; all of @in
+ * is its state. On failure (-EINVAL: the record is not of such a VM; printed) the VM is of no more
+ * use.
  */
 int vm_load(struct vm *vm, struct state_reader *in) __must_check;
 

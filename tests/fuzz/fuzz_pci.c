@@ -5,6 +5,7 @@
  */
 #include "fuzz_vm.h"
 #include "lkvm/pci.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 
 #define MAX_OPS 512
@@ -91,6 +92,7 @@ static void thing_destroy(struct device *dev)
 
 static const struct device_ops device_ops = {
 	.realize = thing_realize,
+	.state = &no_state,
 	.reset = thing_reset,
 	.destroy = thing_destroy,
 };

@@ -135,7 +135,7 @@ static void move(const struct variant *v)
 static const struct variant variants[] = {
 #ifdef __x86_64__
 	{ "full irqchip, PCI", "rounds=10 pit disk", X86_IRQCHIP_FULL, TRANSPORT_PCI },
-	{ "split irqchip, MMIO", "rounds=10 disk", X86_IRQCHIP_SPLIT, TRANSPORT_MMIO },
+	{ "split irqchip, MMIO", "rounds=10 disk deadline", X86_IRQCHIP_SPLIT, TRANSPORT_MMIO },
 #else
 	{ "PCI", "rounds=10 disk", 0, TRANSPORT_PCI },
 	{ "MMIO", "rounds=10 disk", 0, TRANSPORT_MMIO },

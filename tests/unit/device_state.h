@@ -90,9 +90,84 @@ static inline void check_state(struct vm *used, struct vm *fresh)
 	vm_resume(fresh);
 }
 
-static inline void check_bad_state(struct vm *used, struct vm *victim)
+/* A device that was loaded, at work; NULL: it only resumes. */
+struct exercise {
+	void (*fn)(void *opaque);
+	void *opaque;
+};
+
+static inline void try_state(struct vm *victim, const struct state_buf *buf,
+			     const struct exercise *use)
+{
+	if (load_vm(victim, buf, buf->len))
+		return;
+	vm_resume(victim);
+	if (use && use->fn)
+		use->fn(use->opaque);
+	vm_pause(victim);
+}
+
+/* The elements of @body, which is part of @buf, one after the other; of long arrays some. */
+static inline void try_fields(struct vm *victim, const struct state_buf *buf, u8 *at, u8 *end,
+			      const struct exercise *use)
+{
+	static const u64 extremes[] = { 0, 1, ~0ULL, ~0ULL >> 1, 1ULL << 63, 0x7fffffff7fffffff };
+
+	while (at < end) {
+		u8 *head = at + 1 + *at;
+		u32 size = *head, n = (u32)get_le(head + 1, 4);
+
+		at = head + 5;
+		for (u32 e = 0; e < n; e++, at += size) {
+			u64 value = size ? get_le(at, size) : get_le(at, 4);
+
+			if (!size) {
+				at += 4;
+				try_fields(victim, buf, at, at + value, use);
+				at += value;
+				continue;
+			}
+			if (e > 3 && e % 16)
+				continue;
+			/* The highest bytes, so that each size has its own extremes. */
+			for (size_t i = 0; i < ARRAY_SIZE(extremes); i++) {
+				put_le(at, size,
+				       extremes[i] < 2 ? extremes[i]
+						       : extremes[i] >> (64 - 8 * size));
+				try_state(victim, buf, use);
+			}
+			put_le(at, size, value);
+		}
+	}
+}
+
+/* Each field at the ends of its range: what is let in overflows nothing (see it with UBSan). */
+static inline void check_extreme_state(struct vm *used, struct vm *victim,
+				       const struct exercise *use)
 {
 	struct state_buf buf;
+	u8 *at, *end;
+
+	capture_begin();
+	vm_pause(used);
+	vm_pause(victim);
+	buf = save_vm(used);
+	for (at = buf.data, end = at + buf.len; at < end;) {
+		u8 *body = at + 1 + *at + 8;
+
+		at = body + get_le(body - 4, 4);
+		try_fields(victim, &buf, body, at, use);
+	}
+	assert_int_equal(load_vm(victim, &buf, buf.len), 0);
+	state_buf_free(&buf);
+	vm_resume(used);
+	vm_resume(victim);
+	capture_end();
+}
+
+static inline void check_bad_state(struct vm *used, struct vm *victim)
+{
+	struct state_buf buf, twice;
 
 	capture_begin();
 	vm_pause(used);
@@ -100,6 +175,12 @@ static inline void check_bad_state(struct vm *used, struct vm *victim)
 	buf = save_vm(used);
 	for (size_t len = 0; len < buf.len; len += 1 + len / 512)
 		assert_int_not_equal(load_vm(victim, &buf, len), 0);
+	/* Nor one that goes on: here is all of it once more. */
+	assert_int_equal(load_vm(victim, &buf, buf.len), 0);
+	twice = save_vm(used);
+	assert_int_equal(vm_save(used, &twice), 0);
+	assert_int_equal(load_vm(victim, &twice, twice.len), -EINVAL);
+	state_buf_free(&twice);
 	for (size_t i = 0; i < buf.len; i += 1 + i / 512) {
 		buf.data[i] ^= 0xff;
 		load_vm(victim, &buf, buf.len);

@@ -2,8 +2,14 @@
 /* What devices do alike: claiming, in one wording. */
 #include "capture.h"
 #include "devvm.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "lkvm/arch.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 
 struct claimer {
 	struct device dev;
@@ -22,7 +28,7 @@ static int claimer_realize(struct device *dev, struct vm *vm)
 	return ret ? ret : device_claim_irq(dev, &c->line, 5, false);
 }
 
-static const struct device_ops claimer_ops = { .realize = claimer_realize };
+static const struct device_ops claimer_ops = { .realize = claimer_realize, .state = &no_state };
 
 static void claim_twice(bool pio, const char *message)
 {
@@ -58,11 +64,33 @@ static void test_addresses(void **state)
 	claim_twice(false, "second: cannot claim address 0x307: File exists");
 }
 
+/* What a device forgets to say, the programmer is told. */
+static void test_no_state(void **state)
+{
+	static const struct device_ops ops = { .realize = claimer_realize };
+	struct claimer c = { .dev = { .name = "silent", .ops = &ops } };
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		struct devvm d;
+
+		capture_begin();
+		signal(SIGABRT, SIG_DFL);
+		devvm_init(&d);
+		c.place = (struct arch_place){ .base = 0x300, .size = 8 };
+		_exit(device_add(&d.vm, &c.dev));
+	}
+	assert_true(waitpid(pid, &status, 0) == pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_no_state),
 	};
 
 	log_set_level(LOG_ERROR);

@@ -206,9 +206,22 @@ static void assert_alike(struct devvm *a, struct devvm *b, const struct row *r)
 	assert_reads_alike(a, b, r);
 }
 
+struct at_work {
+	struct devvm *d;
+	const struct row *r;
+};
+
+static void batter_more(void *opaque)
+{
+	const struct at_work *w = opaque;
+
+	devvm_batter(w->d, row_bus(w->d, w->r), w->r->first, w->r->last, 2000);
+}
+
 static void check_row(const struct row *r)
 {
 	struct devvm used, fresh;
+	struct at_work work = { &fresh, r };
 
 	make(&used, r, files[0]);
 	make(&fresh, r, files[1]);
@@ -221,6 +234,7 @@ static void check_row(const struct row *r)
 	assert_alike(&used, &fresh, r);
 	drive(&used, r);
 	check_bad_state(&used.vm, &fresh.vm);
+	check_extreme_state(&used.vm, &fresh.vm, &(struct exercise){ batter_more, &work });
 	/* Whatever was let in, it is still a device. */
 	drive(&fresh, r);
 	vm_destroy(&used.vm);

@@ -3,17 +3,20 @@
 #include "devvm.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "capture.h"
 #include "fdt_tree.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 
 #define BASE	0x2000000ULL
@@ -303,6 +306,93 @@ static void wrong_sequences(void **state)
 		assert_int_equal(get(i), i);
 }
 
+/* What a guest can make of it is saved, and taken back. */
+static void assert_saves(void)
+{
+	struct state_buf buf = { 0 };
+	struct state_reader in;
+
+	assert_int_equal(vm_save(&d.vm, &buf), 0);
+	in = (struct state_reader){ buf.data, buf.len };
+	assert_int_equal(vm_load(&d.vm, &in), 0);
+	state_buf_free(&buf);
+}
+
+static void buffers_at_the_end(void **state)
+{
+	/* The last word; then a long one begins, and nobody knows yet where. */
+	command(SIZE - 4, 0xe8);
+	command(SIZE - 4, 0);
+	put(SIZE - 4, 0);
+	assert_saves();
+	command(SIZE - 4, 0xd0);
+	assert_int_equal(status(), READY);
+	assert_int_equal(in_file(SIZE - 4), 0);
+	assert_saves();
+	command(0, 0xe8);
+	command(0, 31);
+	assert_saves();
+	put(128, 0xffffffff);
+	assert_saves();
+	put(0, 0);
+	assert_saves();
+	assert_int_equal(status(), READY | PROG_ERROR | ERASE_ERROR);
+	/* One that would leave the chip. */
+	command(0, 0xe8);
+	command(0, 31);
+	put(SIZE - 4, 0);
+	assert_int_equal(get(SIZE - 4), DUAL(READY | PROG_ERROR | ERASE_ERROR));
+	assert_saves();
+	status();
+	/* A reset forgets. */
+	command(SIZE - 4, 0xe8);
+	command(SIZE - 4, 0);
+	put(SIZE - 4, 0);
+	vm_reset_devices(&d.vm);
+	command(0, 0xe8);
+	command(0, 31);
+	assert_saves();
+}
+
+/* Instead of libc's: the host is slow, and somebody reads meanwhile. */
+static bool slow;
+static u32 seen_status = ~0U;
+static int slow_writes;
+
+static void *read_meanwhile(void *arg)
+{
+	u8 data[4];
+
+	bus_read(&d.vm.mmio, BASE + 8, data, 4);
+	seen_status = (u32)get_le(data, 4);
+	return NULL;
+}
+
+ssize_t pwrite(int where, const void *buf, size_t len, off_t offset)
+{
+	if (slow) {
+		pthread_t reader;
+
+		slow_writes++;
+		assert_int_equal(pthread_create(&reader, NULL, read_meanwhile, NULL), 0);
+		pthread_join(reader, NULL);
+	}
+	return syscall(SYS_pwrite64, where, buf, len, offset);
+}
+
+static void reading_does_not_wait(void **state)
+{
+	slow = true;
+	program(BLOCK, 0);
+	slow = false;
+	assert_int_equal(slow_writes, 1);
+	/* Busy. */
+	assert_int_equal(seen_status, DUAL(0));
+	assert_int_equal(get(0), DUAL(READY));
+	assert_int_equal(status(), READY);
+	assert_int_equal(get(BLOCK), 0);
+}
+
 static void the_status_is_sticky(void **state)
 {
 	command(0, 0x20);
@@ -559,6 +649,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(words, setup, teardown),
 		cmocka_unit_test_setup_teardown(buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_sequences, setup, teardown),
+		cmocka_unit_test_setup_teardown(buffers_at_the_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(reading_does_not_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_status_is_sticky, setup, teardown),
 		cmocka_unit_test_setup_teardown(locks, setup, teardown),
 		cmocka_unit_test_setup_teardown(reset_reads_the_array, setup, teardown),
@@ -572,5 +664,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hostile, setup, teardown),
 	};
 
+	/* A hang is all that it is for. */
+	alarm(300);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "lkvm/log.h"
+#include "lkvm/state.h"
 #include "lkvm/thread.h"
 #include "lkvm/vcpu.h"
 
@@ -42,10 +43,11 @@ static void sleeper_resume(struct device *dev)
 
 static const struct device_ops sleeper_ops = {
 	.realize = sleeper_realize,
+	.state = &no_state,
 	.quiesce = sleeper_quiesce,
 	.resume = sleeper_resume,
 };
-static const struct device_ops plain_ops = { .realize = sleeper_realize };
+static const struct device_ops plain_ops = { .realize = sleeper_realize, .state = &no_state };
 
 static void test_devices(void **state)
 {

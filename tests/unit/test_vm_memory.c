@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "lkvm/state.h"
 #include "lkvm/vcpu.h"
 
 #define PAGE 4096ULL
@@ -53,10 +54,11 @@ static void on_resume(struct device *dev)
 
 static const struct device_ops ops = {
 	.realize = realize,
+	.state = &no_state,
 	.quiesce = on_quiesce,
 	.resume = on_resume,
 };
-static const struct device_ops silent_ops = { .realize = realize };
+static const struct device_ops silent_ops = { .realize = realize, .state = &no_state };
 
 static void add_memory(void)
 {

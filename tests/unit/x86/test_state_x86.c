@@ -83,6 +83,7 @@ static void test_state(void **state)
 	assert_int_equal(fresh.msis, 1);
 	assert_int_equal(devvm_in(&fresh.d, X86_PM_EVENT, 1), 1);
 	check_bad_state(&used.d.vm, &fresh.d.vm);
+	check_extreme_state(&used.d.vm, &fresh.d.vm, NULL);
 	vm_destroy(&used.d.vm);
 	vm_destroy(&fresh.d.vm);
 }
