@@ -32,6 +32,20 @@ check-quick: all unit guests native ## unit and native tests, under three minute
 check-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SANITIZE=1 O=$(O)/asan check-quick
 
+# Programs over the library whose threads get in each other's way, built with ThreadSanitizer; and the native test
+# that pauses a busy guest.
+THREADS := $(patsubst %.c,$(O)/threads/%,$(notdir $(wildcard tests/threads/*.c)))
+threads: $(THREADS)
+$(O)/threads/%: tests/threads/%.c $(O)/liblkvm.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(O)/liblkvm.a $(LIBS)
+-include $(THREADS:=.d)
+
+check-threads: ## the device side under ThreadSanitizer while vcpus hammer it
+	$(Q)$(MAKE) --no-print-directory SANITIZE=thread O=$(O)/tsan run-threads
+run-threads: all threads guests native
+	$(Q)TSAN_OPTIONS='second_deadlock_stack=1 $(TSAN_OPTIONS)' $(PROVE) -e '' $(THREADS) tests/native/pause.t
+
 check-build: ## other compilers, libraries and architectures, install, dist, lint
 	$(Q)$(PROVE) $(sort $(wildcard tests/build/*.t))
 
@@ -50,6 +64,8 @@ check: ## everything
 	$(Q)$(MAKE) --no-print-directory WERROR=1 check-quick
 	@echo '== the same under sanitizers'
 	$(Q)$(MAKE) --no-print-directory WERROR=1 check-asan
+	@echo '== threads'
+	$(Q)$(MAKE) --no-print-directory WERROR=1 check-threads
 	@echo '== fuzz corpora'
 	$(Q)$(MAKE) --no-print-directory WERROR=1 check-fuzz
 	@echo '== builds, install, lint'
@@ -57,4 +73,4 @@ check: ## everything
 	@echo '== real kernels in the lab'
 	$(Q)$(MAKE) --no-print-directory WERROR=1 check-lab
 
-.PHONY: native check check-unit check-native check-quick check-asan check-build check-lab static-arm64
+.PHONY: native threads run-threads check check-threads check-unit check-native check-quick check-asan check-build check-lab static-arm64

@@ -143,10 +143,16 @@ static void on_flush_post(void *opaque)
 
 static void blk_config_written(struct virtio_device *vdev, u32 offset, u32 len)
 {
-	struct virtio_blk *blk = to_blk(vdev);
+	bool negotiated;
 
-	if (ranges_overlap(offset, len, BLK_WCE, 1) && blk_writethrough(blk))
-		event_loop_post(vdev->queues[0].loop, &blk->flush_post);
+	if (!ranges_overlap(offset, len, BLK_WCE, 1))
+		return;
+	/* Another vcpu may be resetting the device. */
+	virtio_lock(vdev);
+	negotiated = virtio_has(vdev, VIRTIO_BLK_F_CONFIG_WCE);
+	virtio_unlock(vdev);
+	if (negotiated && !virtio_config_byte(vdev, BLK_WCE))
+		event_loop_post(vdev->queues[0].loop, &to_blk(vdev)->flush_post);
 }
 
 static void blk_reset(struct virtio_device *vdev)

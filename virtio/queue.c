@@ -450,6 +450,10 @@ void virtio_quiesce(struct virtio_device *vdev)
 		lock(vdev);
 		while (q->started && !q->quiet)
 			pthread_cond_wait(&vdev->changed, &vdev->lock);
+		unlock(vdev);
+		/* After the last reply comes its interrupt. */
+		event_call_sync(q->loop, nothing, NULL);
+		lock(vdev);
 	}
 	unlock(vdev);
 }

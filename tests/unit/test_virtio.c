@@ -675,6 +675,51 @@ static void test_init_limits(void **state)
 	toy_vm_free(v);
 }
 
+/* A request that was under way with the host ends on the loop: its reply lets the queue be quiet,
+ * and after that, whatever the loop still does of it belongs before the pause. */
+
+struct late {
+	struct toy *toy;
+	atomic_bool over;
+};
+
+static void end_late(void *opaque)
+{
+	struct late *l = opaque;
+	struct virtio_device *vdev = &l->toy->vdev;
+
+	virtio_push(vdev, 0, &l->toy->kept[--l->toy->nr_kept], 1);
+	virtio_queue_idle(vdev, 0);
+	/* For the other thread to go wrong in, if it can. */
+	sleep_us(20000);
+	virtio_signal(vdev, 0);
+	atomic_store(&l->over, true);
+}
+
+static void test_quiesce_waits_for_the_loop(void **state)
+{
+	struct toy_vm *v = begin(true);
+	struct virtio_device *vdev = &v->toy->vdev;
+	struct late late = { .toy = v->toy };
+	struct event_post post = { .fn = end_late, .opaque = &late };
+	struct vring_driver d;
+
+	v->toy->keep = true;
+	negotiate(vdev, TOY_ACCEPT);
+	vdrv_setup(&d, v->ram, 0x1000, 8);
+	set_ring(vdev, 0, &d);
+	virtio_set_status(vdev, 0xf);
+	toy_request(&d, 0, 0x4000, 5);
+	virtio_kick(vdev, 0);
+	toy_sync(vdev, 0);
+	assert_int_equal(v->toy->nr_kept, 1);
+	v->toy->post_when_held = &post;
+	virtio_quiesce(vdev);
+	assert_true(atomic_load(&late.over));
+	virtio_resume(vdev);
+	end(v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -689,6 +734,7 @@ int main(void)
 		cmocka_unit_test(test_reset_during_io),
 		cmocka_unit_test(test_signalled_as_they_come),
 		cmocka_unit_test(test_quiesce),
+		cmocka_unit_test(test_quiesce_waits_for_the_loop),
 		cmocka_unit_test(test_held_reset),
 		cmocka_unit_test(test_held_replies),
 		cmocka_unit_test(test_not_yet),

@@ -56,6 +56,7 @@ struct toy {
 	bool keep;
 	struct virtq_request kept[TOY_SIZE];
 	u32 nr_kept;
+	struct event_post *post_when_held;
 	bool *destroyed;
 };
 
@@ -169,6 +170,8 @@ static inline bool toy_stopped(struct virtio_device *vdev, u16 q)
 static inline bool toy_held(struct virtio_device *vdev, u16 q)
 {
 	to_toy(vdev)->held++;
+	if (to_toy(vdev)->post_when_held)
+		event_loop_post(vdev->queues[q].loop, to_toy(vdev)->post_when_held);
 	return !to_toy(vdev)->nr_kept;
 }
 
