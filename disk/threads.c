@@ -272,9 +272,12 @@ static void on_finished(void *opaque, u32 events)
 {
 	struct thread_queue *tq = opaque;
 
+	struct disk_request *first;
+
 	eventfd_drain(tq->on_finished.fd);
-	complete_all(tq, take_finished(tq));
-	if (tq->dq.ended)
+	first = take_finished(tq);
+	complete_all(tq, first);
+	if (first && tq->dq.ended)
 		tq->dq.ended(tq->dq.opaque);
 }
 

@@ -62,15 +62,6 @@ static void answer(struct virtio_blk *blk, u16 head, u8 *where, u8 status, u32 w
 
 static int submit_next_range(struct blk_request *r);
 
-/* What a stop or a hold waits for has come back. */
-void blk_check_idle(struct virtio_blk *blk)
-{
-	if (!blk->idle_awaited || disk_queue_busy(blk->dq))
-		return;
-	blk->idle_awaited = false;
-	virtio_queue_idle(&blk->vdev, 0);
-}
-
 static void on_done(struct disk_request *req, int ret)
 {
 	struct blk_request *r = container_of(req, struct blk_request, disk);
@@ -91,7 +82,6 @@ static void on_done(struct disk_request *req, int ret)
 	}
 	if (status >= 0)
 		free(r);
-	blk_check_idle(blk);
 }
 
 /* Requests */

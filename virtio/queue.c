@@ -328,8 +328,13 @@ static void drop_on_loop(void *opaque)
 	lock(vdev);
 	drop = q->started && vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET;
 	unlock(vdev);
-	if (drop && vdev->ops->queue_stopped)
-		vdev->ops->queue_stopped(vdev, q->vq.index);
+	if (!drop || (vdev->ops->queue_stopped && !vdev->ops->queue_stopped(vdev, q->vq.index)))
+		return;
+	/* Nothing is left that a hold may have been waiting for. */
+	lock(vdev);
+	q->quiet = true;
+	pthread_cond_broadcast(&vdev->changed);
+	unlock(vdev);
 }
 
 /* Would a call on the loop of @q wait for the host? Under the lock. It does not begin to while

@@ -212,7 +212,11 @@ void virtio_push_later(struct virtio_device *vdev, u16 q, const struct virtq_req
 void virtio_signal(struct virtio_device *vdev, u16 q);
 /* Run the queue as if the driver had notified: what was waited for is there. */
 void virtio_serve(struct virtio_device *vdev, u16 q);
-/* What queue_stopped or queue_held waited for is over. */
+/*
+ * What queue_stopped or queue_held waited for is over: all was pushed and signalled, and the caller
+ * touches neither ring nor buffers any more. Guest memory may go, be saved or be replaced while
+ * this runs.
+ */
 void virtio_queue_idle(struct virtio_device *vdev, u16 q);
 
 /* Any thread. */
