@@ -340,6 +340,11 @@ static int mmio_save(void *obj)
 	return virtio_save(((struct virtio_mmio *)obj)->vdev);
 }
 
+static void mmio_forget(void *obj)
+{
+	virtio_device_reset(((struct virtio_mmio *)obj)->vdev);
+}
+
 static int mmio_load(void *obj)
 {
 	struct virtio_mmio *m = obj;
@@ -366,6 +371,7 @@ static const struct device_state mmio_state = {
 	STATE_TABLE(mmio_fields),
 	.device_at = offsetof(struct virtio_mmio, dev),
 	.save = mmio_save,
+	.forget = mmio_forget,
 	.load = mmio_load,
 };
 

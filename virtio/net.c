@@ -362,6 +362,12 @@ static u64 guest_offloads(const struct virtio_net *net)
 	return bits & net->vdev.features;
 }
 
+/* vdev->own: of those that were agreed, what the driver has switched off since. */
+static u64 current_offloads(const struct virtio_net *net)
+{
+	return guest_offloads(net) & ~net->vdev.own;
+}
+
 static u8 control(struct virtio_net *net, const struct virtq_request *req)
 {
 	struct {
@@ -378,7 +384,10 @@ static u8 control(struct virtio_net *net, const struct virtq_request *req)
 	bits = le64_to_cpu(cmd.offloads);
 	if (bits & ~guest_offloads(net))
 		return VIRTIO_NET_ERR;
-	return set_offloads(net, bits) ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
+	if (set_offloads(net, bits))
+		return VIRTIO_NET_ERR;
+	net->vdev.own = guest_offloads(net) & ~bits;
+	return VIRTIO_NET_OK;
 }
 
 static bool ctrl_run(struct virtio_net *net)
@@ -417,7 +426,7 @@ static void begin_receiving(struct virtio_net *net)
 	struct iovec iov = { .iov_base = net->spill, .iov_len = sizeof(net->spill) };
 
 	net->begun = true;
-	if (set_offloads(net, guest_offloads(net)))
+	if (set_offloads(net, current_offloads(net)))
 		warn("%s: '%s' refuses the offloads that it offered", net->vdev.name,
 		     net->nb->name);
 	/* What came before was meant for nobody, or in forms that this driver did not agree to. */

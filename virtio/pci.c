@@ -544,6 +544,11 @@ static int vpci_save(void *obj)
 	return virtio_save(vp->vdev);
 }
 
+static void vpci_forget(void *obj)
+{
+	virtio_device_reset(((struct virtio_pci *)obj)->vdev);
+}
+
 /* Interrupts first: a queue that starts may have something to say. */
 static int vpci_load(void *obj)
 {
@@ -580,6 +585,7 @@ static const struct device_state vpci_state = {
 	STATE_TABLE(vpci_fields),
 	.device_at = offsetof(struct virtio_pci, pci.dev),
 	.save = vpci_save,
+	.forget = vpci_forget,
 	.load = vpci_load,
 };
 

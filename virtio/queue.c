@@ -91,6 +91,7 @@ static void stopped(struct virtio_queue *q)
 		vdev->status = 0;
 		vdev->features = 0;
 		vdev->bad_features = false;
+		vdev->own = 0;
 		vdev->resetting = false;
 	}
 	pthread_cond_broadcast(&vdev->changed);

@@ -48,7 +48,10 @@ struct device_state {
 	/* All may be NULL; 0 or -errno (printed). Of a @sub only check is called. */
 	int (*save)(void *obj);	       /* fill members that are computed for a save */
 	int (*check)(const void *obj); /* do the fields fit together? Looks at nothing else */
-	int (*load)(void *obj);	       /* do what follows from them */
+	/* A load is about to store: what the object was doing is over. Nothing of a bad record
+	 * comes this far. */
+	void (*forget)(void *obj);
+	int (*load)(void *obj); /* do what follows from them */
 };
 
 #define STATE_SIZEOF(type, member)  sizeof(((type *)0)->member)

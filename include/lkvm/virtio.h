@@ -152,6 +152,9 @@ struct virtio_device {
 	bool quiesced;
 	u32 config_generation;
 	u8 *config; /* config_len bytes */
+	/* What the device's own code has to remember beyond that, of the loop that changes it;
+	 * saved and loaded with the rest, 0 after a reset. */
+	u64 own;
 
 	u16 nr_queues;
 	struct virtio_queue *queues;
@@ -265,8 +268,8 @@ void virtio_quiesce(struct virtio_device *vdev);
 void virtio_resume(struct virtio_device *vdev);
 /*
  * virtio/state.c: a transport's state has virtio_state as a part; its save hook calls virtio_save,
- * and its load hook virtio_load once its own registers are back (the queues start). Both print; of
- * a paused device.
+ * its forget hook virtio_device_reset, and its load hook virtio_load once its own registers are
+ * back (the queues start). Save and load print; of a paused device.
  */
 extern const struct device_state virtio_state;
 int virtio_save(struct virtio_device *vdev) __must_check;
