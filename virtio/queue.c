@@ -570,14 +570,16 @@ void virtio_queues_fini(struct virtio_device *vdev)
 	vdev->nr_queues = 0;
 }
 
-void virtio_use_loop(struct virtio_device *vdev, struct event_loop *loop)
+int virtio_use_loop(struct virtio_device *vdev, struct event_loop *loop)
 {
+	int ret = vdev->ops->watch ? vdev->ops->watch(vdev, false) : 0;
+
 	for (u16 i = 0; i < vdev->nr_queues; i++)
 		event_call_sync(vdev->queues[i].loop, detach, &vdev->queues[i]);
 	end_loops(vdev);
-	for (u16 i = 0; i < vdev->nr_queues; i++) {
-		int ret __maybe_unused = event_add(loop, &vdev->queues[i].notify);
-
+	for (u16 i = 0; i < vdev->nr_queues && !ret; i++) {
 		vdev->queues[i].loop = loop;
+		ret = event_add(loop, &vdev->queues[i].notify);
 	}
+	return ret || !vdev->ops->watch ? ret : vdev->ops->watch(vdev, true);
 }

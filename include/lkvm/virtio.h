@@ -79,6 +79,10 @@ struct virtio_ops {
 	/* All queues are stopped: configuration bytes and the like to their first state. Under
 	 * the lock, on any thread; also when the device was never active. */
 	void (*reset)(struct virtio_device *vdev);
+	/* Watch the device's own fds in the loops of its queues, or (!@on) nowhere: the loops
+	 * change (virtio_use_loop). 0 or -errno. On any thread, no lock held; no queue is started.
+	 */
+	int (*watch)(struct virtio_device *vdev, bool on);
 	/* For good: all queues are stopped, their loops still run. Take what is yours from them.
 	 * On any thread, no lock held; also after a virtio_init that failed. */
 	void (*detach)(struct virtio_device *vdev);
@@ -183,8 +187,9 @@ int virtio_attach(struct virtio_device *vdev) __must_check;
 /* Undo virtio_init: wait until every queue has stopped, end the threads. Called by the core before
  * ops->destroy when the VM owned the device, else by the caller. */
 void virtio_fini(struct virtio_device *vdev);
-/* Before anything runs: serve all queues by @loop instead. For tests and fuzzers on one thread. */
-void virtio_use_loop(struct virtio_device *vdev, struct event_loop *loop);
+/* Before anything runs: serve all queues by @loop instead. For tests and fuzzers on one thread. 0
+ * or what epoll says. */
+int virtio_use_loop(struct virtio_device *vdev, struct event_loop *loop) __must_check;
 
 static inline bool virtio_has(const struct virtio_device *vdev, unsigned int bit)
 {

@@ -5,6 +5,7 @@
  */
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -53,6 +54,7 @@ static int sock_set_offloads(struct net_backend *nb, u32 tun_f)
 static void sock_close(struct net_backend *nb)
 {
 	close(nb->poll_fd);
+	close(nb->room_fd);
 	if (to_sock(nb)->peer >= 0)
 		close(to_sock(nb)->peer);
 	free(to_sock(nb));
@@ -81,6 +83,7 @@ static struct sock_net *start(struct rig *r, u64 without)
 	setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	s->nb.ops = &sock_ops;
 	s->nb.poll_fd = fds[0];
+	s->nb.room_fd = dup(fds[0]);
 	s->nb.name = "pair";
 	s->nb.mtu = 9000;
 	s->nb.offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
@@ -439,6 +442,91 @@ static void test_no_busy_loop(void **state)
 	stop(&r);
 }
 
+static bool has_room(struct net_backend *nb)
+{
+	struct pollfd p = { .fd = nb->room_fd, .events = POLLOUT };
+
+	assert_true(poll(&p, 1, 0) >= 0);
+	return p.revents & POLLOUT;
+}
+
+/* Who waits for room in a loopback that is full waits, until a packet was taken out. */
+static void test_loopback_full(void **state)
+{
+	struct iovec iov = { .iov_base = big, .iov_len = 30000 };
+	struct net_backend *nb;
+	unsigned int sent = 0;
+
+	assert_int_equal(net_loopback_open(&nb), 0);
+	assert_true(has_room(nb));
+	while (nb->ops->writev(nb, &iov, 1) == 30000)
+		sent++;
+	assert_true(sent > 0);
+	assert_false(has_room(nb));
+	while (sent--)
+		assert_int_equal(nb->ops->readv(nb, &iov, 1), 30000);
+	assert_true(has_room(nb));
+	nb->ops->close(nb);
+}
+
+static unsigned int count_watches(struct virtio_device *vdev)
+{
+	unsigned int n = 0;
+
+	for (u16 i = 0; i < vdev->nr_loops; i++) {
+		char path[64], line[256];
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", vdev->loops[i].epoll_fd);
+		f = fopen(path, "r");
+		assert_non_null(f);
+		while (fgets(line, sizeof(line), f))
+			n += !strncmp(line, "tfd:", 4);
+		fclose(f);
+	}
+	return n;
+}
+
+/* A driver that starts takes nothing from the host that was not there before: it could be short. */
+static void test_watches(void **state)
+{
+	struct rig r;
+	unsigned int before;
+
+	start(&r, 0);
+	before = count_watches(r.vdev);
+	virtio_device_reset(r.vdev);
+	assert_int_equal(count_watches(r.vdev), before);
+	rig_start(&r, r.vdev, 0);
+	assert_int_equal(count_watches(r.vdev), before);
+	stop(&r);
+}
+
+/* Both directions on one loop. */
+static void test_one_loop(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 2000, true };
+	struct rig_buf out = { RIG_DATA + 4096, 500, false };
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+	u8 sent[100];
+
+	virtio_device_reset(r.vdev);
+	assert_int_equal(virtio_use_loop(r.vdev, &r.vm.loop), 0);
+	rig_start(&r, r.vdev, 0);
+	rig_add(&r, RX, &buf, 1);
+	rig_notify(&r, RX);
+	fill(sent, sizeof(sent), 1);
+	assert_int_equal(send(s->peer, sent, sizeof(sent), 0), sizeof(sent));
+	rig_pump(&r);
+	check_received(&r, sent, sizeof(sent), &buf, 1);
+	rig_add(&r, TX, &out, 1);
+	rig_notify(&r, TX);
+	assert_true(rig_used(&r, TX, NULL) >= 0);
+	assert_int_equal(recv(s->peer, sent, sizeof(sent), 0), sizeof(sent));
+	stop(&r);
+}
+
 /* The interface is removed: link down, an interrupt, no busy loop, sending goes nowhere. */
 static void test_gone(void **state)
 {
@@ -587,6 +675,9 @@ int main(void)
 		cmocka_unit_test(test_tiny_buffers),
 		cmocka_unit_test(test_bad_receive_buffers),
 		cmocka_unit_test(test_no_busy_loop),
+		cmocka_unit_test(test_loopback_full),
+		cmocka_unit_test(test_watches),
+		cmocka_unit_test(test_one_loop),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_control),
 		cmocka_unit_test(test_reset),

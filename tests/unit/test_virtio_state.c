@@ -88,7 +88,7 @@ static void begin(struct machine *m, bool net, bool pci)
 	m->v = toy_vm_new(pci ? TRANSPORT_PCI : TRANSPORT_MMIO);
 	if (pci)
 		assert_int_equal(pci_host_add(&m->v->vm, &layout, 0), 0);
-	m->nb = (struct net_backend){ .ops = &net_ops, .name = "n" };
+	m->nb = (struct net_backend){ .ops = &net_ops, .name = "n", .room_fd = -1 };
 	m->nb.offloads = TUN_F_CSUM | TUN_F_TSO4;
 	m->nb.poll_fd = eventfd(0, EFD_NONBLOCK);
 	m->con.ops = &con_ops;
