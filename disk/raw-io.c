@@ -280,9 +280,7 @@ int raw_serve_now(struct disk *disk, const struct disk_request *req)
 	struct raw_disk *raw = to_raw(disk);
 	ssize_t n;
 
-	if (raw->offset_align)
-		return -EOPNOTSUPP;
-	if (req->iovcnt > IOV_MAX)
+	if (raw->offset_align || req->iovcnt > IOV_MAX)
 		return -EAGAIN;
 	if (req->op == DISK_READ)
 		n = preadv2(raw->fd, req->iov, req->iovcnt, (off_t)req->offset, RWF_NOWAIT);

@@ -5,10 +5,12 @@
  *
  * Handing a request to another thread and its result back costs about as much as a read from the
  * page cache. So the loop's thread serves by itself what the host has lately answered quickly, and
- * a request that is alone unless the host takes long, but never waits for the storage: a request
+ * a request that is alone unless the host takes long, but does not wait for the storage: a request
  * that the host cannot serve from memory (serve_now) goes to the workers, and nothing else waits
- * for it. The rest is theirs, so that several are with the host at once. Fast and slow are moving
- * averages of the host's time, one for each kind of request.
+ * for it. Where the host cannot tell (most file systems, of writes) it serves such as are quick and
+ * alone: no result of another request can wait then, only requests that come later. The rest is the
+ * workers', so that several are with the host at once. Fast and slow are moving averages of the
+ * host's time, one for each kind of request.
  *
  * At most @window requests are with the host. It grows as requests end soon, and falls to one when
  * a single one takes a quarter of a second: ending the VM waits for what is under way, and such a
@@ -50,6 +52,7 @@ struct thread_queue {
 	struct disk_queue dq;
 	const struct disk_blocking_ops *ops;
 	/* Of the loop's thread. */
+	void *room;
 	bool serving; /* that thread is in begin() */
 	bool kicked;  /* nothing more comes for now: one that waits is alone */
 
@@ -59,7 +62,7 @@ struct thread_queue {
 	unsigned int nr_waiting, busy, idle, window;
 	unsigned int offered; /* the first of those that wait: workers may take them */
 	u64 average_ns[DISK_NR_OPS];
-	bool not_here[DISK_NR_OPS]; /* serve_now cannot tell whether it would wait */
+	bool untold[DISK_NR_OPS]; /* serve_now cannot tell whether it would wait */
 	bool stop;
 
 	struct event on_finished; /* an eventfd: the workers have filled an empty list */
@@ -179,7 +182,7 @@ static void *worker_main(void *arg)
 }
 
 /* Under the lock: the first of those that wait goes back there, for a worker. */
-static void hand_over(struct thread_queue *tq, struct disk_request *req, bool for_good)
+static void hand_over(struct thread_queue *tq, struct disk_request *req)
 {
 	tq->busy--;
 	req->next = tq->waiting.head;
@@ -187,29 +190,32 @@ static void hand_over(struct thread_queue *tq, struct disk_request *req, bool fo
 		tq->waiting.tail = &req->next;
 	tq->waiting.head = req;
 	tq->nr_waiting++;
-	if (for_good)
-		tq->not_here[kind_of(req)] = true;
 	tq->offered = 1;
 	wake_workers(tq);
 }
 
-/* Under the lock, which is let go meanwhile: the loop's thread serves the first that waits, if that
- * takes no waiting. */
+/* Under the lock, which is let go meanwhile: the loop's thread serves the first that waits. */
 static void serve_here(struct thread_queue *tq)
 {
 	struct disk_request *req = begin_next(tq);
+	enum disk_op kind = kind_of(req);
+	bool told = !tq->untold[kind];
 	u64 start, ns;
 
 	pthread_mutex_unlock(&tq->lock);
 	start = read_clock(tq);
-	req->ret = tq->ops->serve_now(tq->dq.disk, req);
+	if (told)
+		req->ret = tq->ops->serve_now(tq->dq.disk, req);
+	else
+		req->ret = tq->ops->serve(tq->dq.disk, tq->room, req);
 	ns = read_clock(tq) - start;
 	pthread_mutex_lock(&tq->lock);
-	if (req->ret == -EAGAIN || req->ret == -EOPNOTSUPP) {
-		hand_over(tq, req, req->ret == -EOPNOTSUPP);
+	if (told && (req->ret == -EAGAIN || req->ret == -EOPNOTSUPP)) {
+		tq->untold[kind] = req->ret == -EOPNOTSUPP;
+		hand_over(tq, req);
 		return;
 	}
-	account(tq, kind_of(req), ns);
+	account(tq, kind, ns);
 	pthread_mutex_unlock(&tq->lock);
 	disk_request_done(&tq->dq, req, req->ret);
 	pthread_mutex_lock(&tq->lock);
@@ -219,6 +225,7 @@ static void serve_here(struct thread_queue *tq)
 static bool better_here(const struct thread_queue *tq)
 {
 	enum disk_op kind;
+	bool alone;
 	u64 average;
 
 	/* What was offered is the workers'. */
@@ -226,15 +233,16 @@ static bool better_here(const struct thread_queue *tq)
 	    tq->busy >= tq->window)
 		return false;
 	kind = kind_of(tq->waiting.head);
-	if ((kind != DISK_READ && kind != DISK_WRITE) || tq->not_here[kind])
+	if (kind != DISK_READ && kind != DISK_WRITE)
 		return false;
 	average = tq->average_ns[kind];
 	/* Nothing is known yet. */
 	if (!average)
 		return false;
-	if (average < QUICK_NS)
-		return true;
-	return tq->kicked && average < LONG_NS && tq->nr_waiting == 1 && !tq->busy;
+	alone = tq->kicked && tq->nr_waiting == 1 && !tq->busy;
+	if (tq->untold[kind])
+		return alone && average < QUICK_NS;
+	return average < QUICK_NS || (alone && average < LONG_NS);
 }
 
 static void begin(struct thread_queue *tq)
@@ -336,6 +344,7 @@ static void free_queue(struct thread_queue *tq)
 	event_del(&tq->on_finished);
 	if (tq->on_finished.fd >= 0)
 		close(tq->on_finished.fd);
+	tq->ops->room_destroy(tq->room);
 	pthread_cond_destroy(&tq->work);
 	pthread_mutex_destroy(&tq->lock);
 	free(tq);
@@ -376,6 +385,8 @@ static int start_queue(struct thread_queue *tq, struct event_loop *loop, unsigne
 	if (tq->on_finished.fd < 0)
 		return -errno;
 	ret = event_add(loop, &tq->on_finished);
+	if (!ret)
+		ret = tq->ops->room_create(tq->dq.disk, &tq->room);
 	while (!ret && tq->nr_workers < nr_workers) {
 		ret = start_worker(tq, &tq->workers[tq->nr_workers]);
 		if (!ret) {

@@ -18,8 +18,8 @@ struct disk_blocking_ops {
 	/*
 	 * The same for a READ, or a WRITE without DISK_FUA, on the loop's thread, and without
 	 * waiting for the storage: -EAGAIN, it would have to (what was done until then is done
-	 * again by serve); -EOPNOTSUPP, the host does not tell: do not ask for such requests any
-	 * more. NULL: workers serve all.
+	 * again by serve); -EOPNOTSUPP, the host cannot tell and is not asked again about this
+	 * kind. NULL: workers serve all.
 	 */
 	int (*serve_now)(struct disk *disk, const struct disk_request *req);
 	/* Nanoseconds, by which requests are judged slow or fast; NULL: the monotonic clock. */

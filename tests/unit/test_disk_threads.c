@@ -267,8 +267,41 @@ static void test_stuck(void **state)
 	bench_end(&b);
 }
 
-/* A host that cannot tell for a kind of request is asked once; a flush is never the loop's. */
-static void test_not_here(void **state)
+/* A host that cannot tell is asked once: then quick ones are the loop's when they are alone. */
+static void test_untold(void **state)
+{
+	struct job first, j[2];
+	struct bench b;
+
+	bench_begin(&b);
+	teach(&b, 8, DISK_WRITE, 5 * US);
+	prepare(&b, &first, DISK_WRITE, 5 * US, false);
+	first.cannot_tell = true;
+	disk_submit(b.dq, &first.req);
+	disk_queue_kick(b.dq);
+	run_until(&b, 9);
+	assert_false(served_here(&first));
+	submit(&b, &j[0], DISK_WRITE, 5 * US, false);
+	assert_false(j[0].is_done);
+	disk_queue_kick(b.dq);
+	assert_true(served_here(&j[0]));
+	assert_int_equal(j[0].tried, 0);
+	wait_begun(2);
+	/* Beside another one it is a worker's. */
+	submit(&b, &j[0], DISK_FLUSH, 5 * US, true);
+	disk_queue_kick(b.dq);
+	wait_begun(1);
+	submit(&b, &j[1], DISK_WRITE, 5 * US, false);
+	disk_queue_kick(b.dq);
+	run_until(&b, 11);
+	assert_false(served_here(&j[1]));
+	sem_post(&j[0].go);
+	run_until(&b, 12);
+	bench_end(&b);
+}
+
+/* A flush is never the loop's, nor what contains one. */
+static void test_flush(void **state)
 {
 	struct bench b;
 	struct job j;
@@ -277,26 +310,17 @@ static void test_not_here(void **state)
 	teach(&b, 8, DISK_READ, 5 * US);
 	teach(&b, 8, DISK_WRITE, 5 * US);
 	teach(&b, 8, DISK_FLUSH, 5 * US);
-	for (unsigned int i = 0; i < 2; i++) {
-		prepare(&b, &j, DISK_WRITE, 5 * US, false);
-		j.cannot_tell = true;
-		disk_submit(b.dq, &j.req);
-		disk_queue_kick(b.dq);
-		run_until(&b, 25 + i);
-		assert_false(served_here(&j));
-		assert_int_equal(j.tried, !i);
-	}
 	submit(&b, &j, DISK_READ, 5 * US, false);
 	assert_true(served_here(&j));
 	submit(&b, &j, DISK_FLUSH, 5 * US, false);
 	disk_queue_kick(b.dq);
-	run_until(&b, 28);
+	run_until(&b, 26);
 	assert_false(served_here(&j));
 	prepare(&b, &j, DISK_WRITE, 5 * US, false);
 	j.req.flags = DISK_FUA;
 	disk_submit(b.dq, &j.req);
 	disk_queue_kick(b.dq);
-	run_until(&b, 29);
+	run_until(&b, 27);
 	assert_false(served_here(&j));
 	bench_end(&b);
 }
@@ -551,12 +575,19 @@ static void test_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stuck),	  cmocka_unit_test(test_not_here),
-		cmocka_unit_test(test_quick),	  cmocka_unit_test(test_must_not_wait),
-		cmocka_unit_test(test_alone),	  cmocka_unit_test(test_quick_again),
-		cmocka_unit_test(test_several),	  cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_very_slow), cmocka_unit_test(test_submit_from_done),
-		cmocka_unit_test(test_close),	  cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_stuck),
+		cmocka_unit_test(test_untold),
+		cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_quick),
+		cmocka_unit_test(test_must_not_wait),
+		cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_quick_again),
+		cmocka_unit_test(test_several),
+		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_very_slow),
+		cmocka_unit_test(test_submit_from_done),
+		cmocka_unit_test(test_close),
+		cmocka_unit_test(test_limits),
 	};
 
 	/* What hangs ends, minutes later. */
