@@ -94,8 +94,19 @@ static void mmio_queues_changed(struct virtio_device *vdev)
 	pthread_mutex_unlock(&m->bind_lock);
 }
 
+static void mmio_reset_registers(struct virtio_device *vdev)
+{
+	struct virtio_mmio *m = vdev->transport_data;
+
+	m->host_features_sel = 0;
+	m->driver_features_sel = 0;
+	m->queue_sel = 0;
+	ack_interrupt(m, ~0u);
+}
+
 static const struct virtio_transport_ops mmio_transport = {
 	.interrupt = mmio_interrupt,
+	.reset = mmio_reset_registers,
 	.queues_changed = mmio_queues_changed,
 };
 
@@ -180,25 +191,13 @@ static void write_queue_reg(struct virtio_mmio *m, u32 reg, u32 value)
 	}
 }
 
-static void reset_registers(struct virtio_mmio *m)
-{
-	virtio_lock(m->vdev);
-	m->host_features_sel = 0;
-	m->driver_features_sel = 0;
-	m->queue_sel = 0;
-	virtio_unlock(m->vdev);
-	ack_interrupt(m, ~0u);
-}
-
 /* Linux does not look at the status after it wrote 0, nor at QueueReady: so the vcpu waits, for the
  * one request that the host may be at. */
 static void write_status(struct virtio_mmio *m, u8 status)
 {
 	virtio_set_status(m->vdev, status);
-	if (status)
-		return;
-	virtio_wait_stopped(m->vdev, true);
-	reset_registers(m);
+	if (!status)
+		virtio_wait_stopped(m->vdev, true);
 }
 
 static void write_queue_ready(struct virtio_mmio *m, u32 queue, bool ready)
@@ -319,10 +318,7 @@ static int mmio_realize(struct device *dev, struct vm *vm)
 
 static void mmio_reset(struct device *dev)
 {
-	struct virtio_mmio *m = to_mmio(dev);
-
-	virtio_device_reset(m->vdev);
-	reset_registers(m);
+	virtio_device_reset(to_mmio(dev)->vdev);
 }
 
 static void mmio_quiesce(struct device *dev)

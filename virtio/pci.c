@@ -176,20 +176,13 @@ static void vpci_queues_changed(struct virtio_device *vdev)
 	pthread_mutex_unlock(&vp->bind_lock);
 }
 
-static const struct virtio_transport_ops vpci_transport = {
-	.interrupt = vpci_interrupt,
-	.queues_changed = vpci_queues_changed,
-};
-
-/* Common configuration (4.1.4.3) */
-
-static void reset_registers(struct virtio_pci *vp)
+static void vpci_reset_registers(struct virtio_device *vdev)
 {
-	virtio_lock(vp->vdev);
+	struct virtio_pci *vp = vdev->transport_data;
+
 	vp->device_features_sel = 0;
 	vp->driver_features_sel = 0;
 	vp->queue_sel = 0;
-	virtio_unlock(vp->vdev);
 	pthread_mutex_lock(&vp->irq_lock);
 	vp->isr = 0;
 	vp->config_vector = VIRTIO_MSI_NO_VECTOR;
@@ -198,6 +191,14 @@ static void reset_registers(struct virtio_pci *vp)
 	update_line(vp);
 	pthread_mutex_unlock(&vp->irq_lock);
 }
+
+static const struct virtio_transport_ops vpci_transport = {
+	.interrupt = vpci_interrupt,
+	.reset = vpci_reset_registers,
+	.queues_changed = vpci_queues_changed,
+};
+
+/* Common configuration (4.1.4.3) */
 
 static struct virtqueue *selected(struct virtio_pci *vp)
 {
@@ -291,8 +292,6 @@ static bool write_action(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
 		virtio_accept_features(vdev, word, (u32)value);
 	} else if (offset == VIRTIO_PCI_COMMON_STATUS && len == 1) {
 		virtio_set_status(vdev, (u8)value);
-		if (!value)
-			reset_registers(vp);
 	} else if (offset == VIRTIO_PCI_COMMON_Q_ENABLE && len == 2) {
 		if (value == 1)
 			virtio_enable_queue(vdev, q);
@@ -392,7 +391,9 @@ static const struct bus_ops bar_ops = { bar_read, bar_write };
 
 /*
  * The window of 4.1.4.9: bar, offset and length say which bytes of the BAR an access of
- * pci_cfg_data stands for. They are the guest's, and checked here.
+ * pci_cfg_data stands for. They are the guest's, and checked here. MSI-X is no part of what the
+ * capabilities describe: its lock may be held for as long as KVM takes to change routes, and
+ * host->lock is not to wait for that.
  */
 static bool window_target(const struct virtio_pci *vp, u32 *offset, u32 *len)
 {
@@ -401,7 +402,7 @@ static bool window_target(const struct virtio_pci *vp, u32 *offset, u32 *len)
 	*offset = (u32)get_le(cap + VIRTIO_PCI_CAP_OFFSET, 4);
 	*len = (u32)get_le(cap + VIRTIO_PCI_CAP_LENGTH, 4);
 	return cap[VIRTIO_PCI_CAP_BAR] == BAR_NR && (*len == 1 || *len == 2 || *len == 4) &&
-	       !(*offset % *len) && range_within(*offset, *len, 0, BAR_SIZE);
+	       !(*offset % *len) && range_within(*offset, *len, 0, BAR_MSIX_TABLE);
 }
 
 static bool touches_window(const struct virtio_pci *vp, u32 offset, u32 len)
@@ -521,7 +522,6 @@ static void vpci_reset(struct device *dev)
 
 	virtio_device_reset(vp->vdev);
 	msix_reset(&vp->msix);
-	reset_registers(vp);
 	virtio_set_held(vp->vdev, true);
 	pci_device_reset(&vp->pci);
 }
@@ -640,9 +640,9 @@ int virtio_pci_attach(struct virtio_device *vdev)
 	pthread_mutex_init(&vp->irq_lock, NULL);
 	pthread_mutex_init(&vp->bind_lock, NULL);
 	build_function(vp);
-	reset_registers(vp);
 	vdev->transport = &vpci_transport;
 	vdev->transport_data = vp;
+	vpci_reset_registers(vdev);
 	vdev->held = true; /* until the driver lets it be a bus master */
 	ret = device_add(vdev->vm, &vp->pci.dev);
 	if (!ret)

@@ -5,7 +5,8 @@
  *
  * Threads. A queue owns the loop that serves it: everything that touches a ring or a buffer runs
  * there, without a lock, and nowhere else. vdev->lock is a plain mutex around registers and status.
- * It is held for microseconds: never while the host works, never while anyone waits for a loop. So
+ * It is held for microseconds: never while the host's storage or network works, never while anyone
+ * waits for a loop. Interrupts are raised under it: an eventfd, or a call into KVM for a line. So
  * registers, configuration and interrupts answer at once, whatever a back end does.
  *
  * Stopping. A queue that is to stop (reset, queue reset, QueueReady 0) gives no more requests and
@@ -15,7 +16,8 @@
  * with the host says "not yet" and calls virtio_queue_idle when the last came back. Until then a
  * reset is not complete: PCI shows that in device_status and queue_reset (4.1.4.3), MMIO, whose
  * drivers do not look, lets the vcpu wait for it. A held queue (bus mastering is off) pops nothing,
- * and replies wait in the core until it is let go.
+ * and replies, with their status bytes, wait in the core until it is let go. The data of a request
+ * that the host already has may still come into its buffers.
  */
 #ifndef LKVM_VIRTIO_H
 #define LKVM_VIRTIO_H
@@ -92,8 +94,10 @@ struct virtio_ops {
 
 struct virtio_transport_ops {
 	/* Queue @q has used buffers (or -1: the configuration changed). Any thread, under
-	 * vdev->lock. */
+	 * vdev->lock, so that no transport goes meanwhile. */
 	void (*interrupt)(struct virtio_device *vdev, int q);
+	/* A reset is complete: its registers to their first state. Any thread, under vdev->lock. */
+	void (*reset)(struct virtio_device *vdev);
 	/* Queues were started or stopped: virtio_queue_started says for which ioeventfds are of
 	 * use now. On the thread that wrote the register, no lock held. */
 	void (*queues_changed)(struct virtio_device *vdev);
@@ -103,7 +107,10 @@ struct virtio_transport_ops {
 struct virtio_reply {
 	u16 head;
 	bool last; /* of those that the driver must see together */
+	bool has_status;
+	u8 status;
 	u32 len;
+	u64 status_gpa; /* not a host address: memory may come and go meanwhile */
 };
 
 struct virtio_queue {
@@ -215,6 +222,10 @@ void virtio_unpop(struct virtio_device *vdev, u16 q, const struct virtq_request 
 /* Reply. Inside queue_run the driver is told by the core, at once of what took long; elsewhere
  * virtio_signal has to follow. */
 void virtio_push(struct virtio_device *vdev, u16 q, const struct virtq_request *req, u32 len);
+/* The same, and the byte @where of the request's buffers becomes @status when the reply goes out.
+ */
+void virtio_push_status(struct virtio_device *vdev, u16 q, const struct virtq_request *req, u32 len,
+			u8 *where, u8 status);
 void virtio_push_later(struct virtio_device *vdev, u16 q, const struct virtq_request *req, u32 len);
 /* Interrupt the driver if it wants one for what was pushed. */
 void virtio_signal(struct virtio_device *vdev, u16 q);

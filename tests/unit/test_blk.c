@@ -660,6 +660,54 @@ static void test_quiesce(void **state)
 	stop(&r);
 }
 
+/* Bus mastering is off: a request that ends is not seen to end, by its status neither. */
+static void test_held(void **state)
+{
+	struct rig r;
+	struct mem_disk *m = start_held(&r);
+	u16 head = add_one(&r, 0, VIRTIO_BLK_T_OUT);
+
+	rig_notify(&r, 0);
+	virtio_set_held(r.vdev, true);
+	end_request(&r, m, 0, 0);
+	assert_int_equal(status_at(&r, 0), 0xee);
+	assert_int_equal(rig_used(&r, 0, NULL), -1);
+	virtio_quiesce(r.vdev);
+	assert_int_not_equal(virtio_save(r.vdev), 0);
+	virtio_resume(r.vdev);
+	virtio_set_held(r.vdev, false);
+	rig_notify(&r, 0);
+	assert_int_equal(status_at(&r, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(rig_used(&r, 0, NULL), head);
+	assert_int_equal(r.queue_irqs[0], 1);
+	stop(&r);
+}
+
+/* Paused right after the driver let it go: what waited goes out, since it may. */
+static void test_let_go(void **state)
+{
+	struct rig r;
+	struct mem_disk *m = start_held(&r);
+	u16 head;
+
+	/* On a loop that turns when the test says so. */
+	virtio_device_reset(r.vdev);
+	assert_int_equal(virtio_use_loop(r.vdev, &r.vm.loop), 0);
+	rig_start(&r, r.vdev, 0);
+	head = add_one(&r, 0, VIRTIO_BLK_T_OUT);
+	rig_notify(&r, 0);
+	virtio_set_held(r.vdev, true);
+	end_request(&r, m, 0, 0);
+	virtio_set_held(r.vdev, false);
+	virtio_quiesce(r.vdev);
+	assert_int_equal(rig_used(&r, 0, NULL), head);
+	assert_int_equal(status_at(&r, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(r.queue_irqs[0], 1);
+	assert_int_equal(virtio_save(r.vdev), 0);
+	virtio_resume(r.vdev);
+	stop(&r);
+}
+
 static void *end_watched(void *opaque)
 {
 	struct ending *e = opaque;
@@ -928,6 +976,8 @@ int main(void)
 		cmocka_unit_test(test_broken_while_busy),
 		cmocka_unit_test(test_quiesce),
 		cmocka_unit_test(test_quiesce_last),
+		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_let_go),
 		cmocka_unit_test(test_quiesce_idle),
 		cmocka_unit_test(test_flush_by_the_loop),
 		cmocka_unit_test(test_ranges_in_turn),
