@@ -16,6 +16,9 @@
 
 enum { RX, TX, CTRL };
 
+/* Looks, a tenth of a millisecond apart: minutes. */
+#define HANG 3000000
+
 #define BIG (NET_HDR_LEN + 65000)
 
 struct sock_net {
@@ -100,10 +103,10 @@ static void stop(struct rig *r)
 	sock_close(&pair->nb);
 }
 
-/* The device's thread does it: wait for the next used chain, at most 5 seconds. */
+/* The device's thread does it: wait for the next used chain. The limit is for hangs. */
 static int wait_used(struct rig *r, u16 q, u32 *len)
 {
-	for (int i = 0; i < 50000; i++) {
+	for (int i = 0; i < HANG; i++) {
 		int head = rig_used(r, q, len);
 
 		if (head >= 0)
@@ -117,7 +120,7 @@ static int wait_used(struct rig *r, u16 q, u32 *len)
 /* The interrupt follows the used ring: let it. */
 static void expect_irq(struct rig *r, u16 q)
 {
-	for (int i = 0; i < 50000; i++) {
+	for (int i = 0; i < HANG; i++) {
 		unsigned int irqs;
 
 		virtio_lock(r->vdev);
@@ -128,6 +131,15 @@ static void expect_irq(struct rig *r, u16 q)
 		usleep(100);
 	}
 	fail_msg("no interrupt of queue %u", q);
+}
+
+static void nothing(void *opaque) {}
+
+/* What was on its way to the queue's loop has been seen there. */
+static void settle(struct rig *r, u16 q)
+{
+	for (int i = 0; i < 3; i++)
+		event_call_sync(r->vdev->queues[q].loop, nothing, NULL);
 }
 
 static void fill(u8 *p, size_t len, u8 seed)
@@ -208,7 +220,7 @@ static void test_send_full(void **state)
 	while (rig_used(&r, TX, NULL) >= 0)
 		back++;
 	assert_true(back > 0 && back < sent);
-	for (int tries = 0; received < sent && tries < 50000; tries++) {
+	for (int tries = 0; received < sent && tries < HANG; tries++) {
 		if (recv(s->peer, got, sizeof(got), 0) == 60000)
 			received++;
 		else
@@ -253,7 +265,7 @@ static void test_receive(void **state)
 	fill(sent, sizeof(sent), 1);
 	/* A packet that comes first waits for its buffer. */
 	assert_int_equal(send(s->peer, sent, sizeof(sent), 0), sizeof(sent));
-	usleep(10000);
+	settle(&r, RX);
 	assert_int_equal(rig_used(&r, RX, NULL), -1);
 	rig_add(&r, RX, &buf, 1);
 	rig_notify(&r, RX);
@@ -345,7 +357,7 @@ static void test_mergeable_late_buffers(void **state)
 		rig_add(&r, RX, &bufs[i], 1);
 	rig_notify(&r, RX);
 	assert_int_equal(send(s->peer, big, sizeof(big), 0), sizeof(big));
-	usleep(20000);
+	settle(&r, RX);
 	assert_int_equal(rig_used(&r, RX, NULL), -1);
 	for (unsigned int i = 10; i < 44; i++) {
 		rig_add(&r, RX, &bufs[i], 1);
@@ -409,7 +421,7 @@ static void test_bad_receive_buffers(void **state)
 	assert_true(vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
 	/* A broken device leaves its packets alone and does not spin on them. */
 	send(s->peer, sent, sizeof(sent), 0);
-	usleep(10000);
+	settle(&r, RX);
 	rig_start(&r, vdev, 0);
 	rig_add(&r, RX, &out, 1);
 	rig_notify(&r, RX);
@@ -539,7 +551,7 @@ static void test_gone(void **state)
 
 	close(s->peer);
 	s->peer = -1;
-	for (int i = 0; i < 50000 && !irqs; i++) {
+	for (int i = 0; i < HANG && !irqs; i++) {
 		usleep(100);
 		virtio_lock(r.vdev);
 		irqs = r.config_irqs;
