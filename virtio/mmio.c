@@ -349,17 +349,12 @@ static int mmio_load(void *obj)
 	return virtio_load(m->vdev);
 }
 
-static u32 one(const void *obj)
-{
-	return 1;
-}
-
 static const struct state_field mmio_fields[] = {
 	STATE_VALUE(struct virtio_mmio, host_features_sel),
 	STATE_VALUE(struct virtio_mmio, driver_features_sel),
 	STATE_VALUE(struct virtio_mmio, queue_sel),
 	STATE_VALUE(struct virtio_mmio, interrupt_status),
-	STATE_PARTS_AT(struct virtio_mmio, vdev, one, &virtio_state),
+	STATE_PART_AT(struct virtio_mmio, vdev, &virtio_state),
 };
 
 static const struct device_state mmio_state = {

@@ -106,7 +106,14 @@ struct device_state {
 		.size = STATE_ELEMENT(type, member), .flags = STATE_POINTER, .nr = (fn), \
 		.sub = (table)                                                           \
 	}
-#define STATE_TABLE(table) .fields = (table), .nr_fields = ARRAY_SIZE(table)
+/* What @member points to, one structure. */
+#define STATE_PART_AT(type, member, table) STATE_PARTS_AT(type, member, state_one, table)
+#define STATE_TABLE(table)		   .fields = (table), .nr_fields = ARRAY_SIZE(table)
+
+static inline u32 state_one(const void *obj)
+{
+	return 1;
+}
 
 /* For a device that has nothing to remember. */
 extern const struct device_state no_state;
