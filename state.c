@@ -313,9 +313,13 @@ int state_load(const struct device_state *table, const char *name, void *obj,
 	save_body(table, obj, &before);
 	store_body(table, obj, h.body);
 	ret = check_values(table, obj);
-	if (ret) {
+	if (ret || table->forget)
 		store_body(table, obj, (struct state_reader){ before.data, before.len });
+	if (ret) {
 		err("state of %s: its fields contradict each other", name);
+	} else if (table->forget) {
+		table->forget(obj);
+		store_body(table, obj, h.body);
 	}
 	state_buf_free(&before);
 	return ret || !table->load ? ret : table->load(obj);

@@ -271,6 +271,27 @@ int raw_serve(struct disk *disk, void *room, const struct disk_request *req)
 	return ret;
 }
 
+/*
+ * RWF_NOWAIT (preadv2(2)): the page cache has it, or -EAGAIN; file systems that cannot tell say
+ * -EOPNOTSUPP, as most do of writes. With O_DIRECT the flag does not save from waiting.
+ */
+int raw_serve_now(struct disk *disk, const struct disk_request *req)
+{
+	struct raw_disk *raw = to_raw(disk);
+	ssize_t n;
+
+	if (raw->offset_align || req->iovcnt > IOV_MAX)
+		return -EAGAIN;
+	if (req->op == DISK_READ)
+		n = preadv2(raw->fd, req->iov, req->iovcnt, (off_t)req->offset, RWF_NOWAIT);
+	else
+		n = pwritev2(raw->fd, req->iov, req->iovcnt, (off_t)req->offset, RWF_NOWAIT);
+	if (n < 0)
+		return errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP
+										 : -EAGAIN;
+	return (u64)n == req->len ? 0 : -EAGAIN;
+}
+
 int raw_room_create(struct disk *disk, void **room)
 {
 	const struct raw_disk *raw = to_raw(disk);

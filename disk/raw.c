@@ -22,6 +22,7 @@ static const struct disk_blocking_ops raw_blocking_ops = {
 	.room_create = raw_room_create,
 	.room_destroy = raw_room_destroy,
 	.serve = raw_serve,
+	.serve_now = raw_serve_now,
 };
 
 static int raw_queue_open(struct disk *disk, struct event_loop *loop, unsigned int depth,

@@ -47,6 +47,7 @@ int raw_disk_create(const struct disk_config *cfg, int fd, const struct stat *st
 int raw_room_create(struct disk *disk, void **room) __must_check;
 void raw_room_destroy(void *room);
 int raw_serve(struct disk *disk, void *room, const struct disk_request *req);
+int raw_serve_now(struct disk *disk, const struct disk_request *req);
 /* Give the host [offset, offset+len) back: 0, -EOPNOTSUPP where it cannot, -errno. */
 int raw_discard(struct raw_disk *raw, u64 offset, u64 len) __must_check;
 

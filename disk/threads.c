@@ -5,9 +5,12 @@
  *
  * Handing a request to another thread and its result back costs about as much as a read from the
  * page cache. So the loop's thread serves by itself what the host has lately answered quickly, and
- * a request that is alone unless the host takes long (then the loop had better listen). Else the
- * workers take them, so that several are with the host at once. Fast and slow are moving averages
- * of the host's time, one for each kind of request: a flush may be slow where writes are fast.
+ * a request that is alone unless the host takes long, but does not wait for the storage: a request
+ * that the host cannot serve from memory (serve_now) goes to the workers, and nothing else waits
+ * for it. Where the host cannot tell (most file systems, of writes) it serves such as are quick and
+ * alone: no result of another request can wait then, only requests that come later. The rest is the
+ * workers', so that several are with the host at once. Fast and slow are moving averages of the
+ * host's time, one for each kind of request.
  *
  * At most @window requests are with the host. It grows as requests end soon, and falls to one when
  * a single one takes a quarter of a second: ending the VM waits for what is under way, and such a
@@ -59,6 +62,7 @@ struct thread_queue {
 	unsigned int nr_waiting, busy, idle, window;
 	unsigned int offered; /* the first of those that wait: workers may take them */
 	u64 average_ns[DISK_NR_OPS];
+	bool untold[DISK_NR_OPS]; /* serve_now cannot tell whether it would wait */
 	bool stop;
 
 	struct event on_finished; /* an eventfd: the workers have filled an empty list */
@@ -123,14 +127,9 @@ static struct disk_request *begin_next(struct thread_queue *tq)
 	return req;
 }
 
-/* Without the lock. The time that the host took. */
-static u64 serve(struct thread_queue *tq, void *room, struct disk_request *req)
+static u64 read_clock(struct thread_queue *tq)
 {
-	u64 (*now)(void) = tq->ops->now ? tq->ops->now : now_ns;
-	u64 start = now();
-
-	req->ret = tq->ops->serve(tq->dq.disk, room, req);
-	return now() - start;
+	return tq->ops->now ? tq->ops->now() : now_ns();
 }
 
 /* Under the lock: the host has answered. */
@@ -156,7 +155,7 @@ static void *worker_main(void *arg)
 	for (;;) {
 		struct disk_request *req;
 		bool first;
-		u64 ns;
+		u64 start, ns;
 
 		while (!tq->stop && (!tq->offered || tq->busy >= tq->window)) {
 			tq->idle++;
@@ -167,7 +166,9 @@ static void *worker_main(void *arg)
 			break;
 		req = begin_next(tq);
 		pthread_mutex_unlock(&tq->lock);
-		ns = serve(tq, w->room, req);
+		start = read_clock(tq);
+		req->ret = tq->ops->serve(tq->dq.disk, w->room, req);
+		ns = read_clock(tq) - start;
 		pthread_mutex_lock(&tq->lock);
 		account(tq, kind_of(req), ns);
 		first = !tq->finished.head;
@@ -180,16 +181,41 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
+/* Under the lock: the first of those that wait goes back there, for a worker. */
+static void hand_over(struct thread_queue *tq, struct disk_request *req)
+{
+	tq->busy--;
+	req->next = tq->waiting.head;
+	if (!req->next)
+		tq->waiting.tail = &req->next;
+	tq->waiting.head = req;
+	tq->nr_waiting++;
+	tq->offered = 1;
+	wake_workers(tq);
+}
+
 /* Under the lock, which is let go meanwhile: the loop's thread serves the first that waits. */
 static void serve_here(struct thread_queue *tq)
 {
 	struct disk_request *req = begin_next(tq);
-	u64 ns;
+	enum disk_op kind = kind_of(req);
+	bool told = !tq->untold[kind];
+	u64 start, ns;
 
 	pthread_mutex_unlock(&tq->lock);
-	ns = serve(tq, tq->room, req);
+	start = read_clock(tq);
+	if (told)
+		req->ret = tq->ops->serve_now(tq->dq.disk, req);
+	else
+		req->ret = tq->ops->serve(tq->dq.disk, tq->room, req);
+	ns = read_clock(tq) - start;
 	pthread_mutex_lock(&tq->lock);
-	account(tq, kind_of(req), ns);
+	if (told && (req->ret == -EAGAIN || req->ret == -EOPNOTSUPP)) {
+		tq->untold[kind] = req->ret == -EOPNOTSUPP;
+		hand_over(tq, req);
+		return;
+	}
+	account(tq, kind, ns);
 	pthread_mutex_unlock(&tq->lock);
 	disk_request_done(&tq->dq, req, req->ret);
 	pthread_mutex_lock(&tq->lock);
@@ -198,17 +224,25 @@ static void serve_here(struct thread_queue *tq)
 /* Under the lock: should the loop's thread serve the first that waits? */
 static bool better_here(const struct thread_queue *tq)
 {
+	enum disk_op kind;
+	bool alone;
 	u64 average;
 
-	if (!tq->dq.may_wait || !tq->nr_waiting || tq->busy >= tq->window)
+	/* What was offered is the workers'. */
+	if (!tq->dq.may_wait || !tq->ops->serve_now || !tq->nr_waiting || tq->offered ||
+	    tq->busy >= tq->window)
 		return false;
-	average = tq->average_ns[kind_of(tq->waiting.head)];
-	/* Nothing is known yet: it may take minutes. */
+	kind = kind_of(tq->waiting.head);
+	if (kind != DISK_READ && kind != DISK_WRITE)
+		return false;
+	average = tq->average_ns[kind];
+	/* Nothing is known yet. */
 	if (!average)
 		return false;
-	if (average < QUICK_NS)
-		return true;
-	return tq->kicked && average < LONG_NS && tq->nr_waiting == 1 && !tq->busy;
+	alone = tq->kicked && tq->nr_waiting == 1 && !tq->busy;
+	if (tq->untold[kind])
+		return alone && average < QUICK_NS;
+	return average < QUICK_NS || (alone && average < LONG_NS);
 }
 
 static void begin(struct thread_queue *tq)
@@ -272,9 +306,12 @@ static void on_finished(void *opaque, u32 events)
 {
 	struct thread_queue *tq = opaque;
 
+	struct disk_request *first;
+
 	eventfd_drain(tq->on_finished.fd);
-	complete_all(tq, take_finished(tq));
-	if (tq->dq.ended)
+	first = take_finished(tq);
+	complete_all(tq, first);
+	if (first && tq->dq.ended)
 		tq->dq.ended(tq->dq.opaque);
 }
 

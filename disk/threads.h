@@ -15,6 +15,13 @@ struct disk_blocking_ops {
 	/* Serve @req and return its result. Called by several threads, each with a room of its
 	 * own. */
 	int (*serve)(struct disk *disk, void *room, const struct disk_request *req);
+	/*
+	 * The same for a READ, or a WRITE without DISK_FUA, on the loop's thread, and without
+	 * waiting for the storage: -EAGAIN, it would have to (what was done until then is done
+	 * again by serve); -EOPNOTSUPP, the host cannot tell and is not asked again about this
+	 * kind. NULL: workers serve all.
+	 */
+	int (*serve_now)(struct disk *disk, const struct disk_request *req);
 	/* Nanoseconds, by which requests are judged slow or fast; NULL: the monotonic clock. */
 	u64 (*now)(void);
 };

@@ -13,8 +13,7 @@
 #include "lkvm/util.h"
 
 struct loopback {
-	struct net_backend nb; /* poll_fd: where packets come out */
-	int in;
+	struct net_backend nb; /* packets go into room_fd and come out of poll_fd */
 };
 
 static struct loopback *to_loopback(struct net_backend *nb)
@@ -37,7 +36,7 @@ static ssize_t loopback_writev(struct net_backend *nb, const struct iovec *iov, 
 	ssize_t n;
 
 	do {
-		n = writev(to_loopback(nb)->in, iov, count);
+		n = writev(nb->room_fd, iov, count);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
@@ -50,7 +49,7 @@ static int loopback_set_offloads(struct net_backend *nb, u32 tun_f)
 static void loopback_close(struct net_backend *nb)
 {
 	close(nb->poll_fd);
-	close(to_loopback(nb)->in);
+	close(nb->room_fd);
 	free(to_loopback(nb));
 }
 
@@ -76,7 +75,7 @@ int net_loopback_open(struct net_backend **out)
 	lo->nb.ops = &loopback_ops;
 	lo->nb.name = "loopback";
 	lo->nb.poll_fd = fds[0];
-	lo->in = fds[1];
+	lo->nb.room_fd = fds[1];
 	*out = &lo->nb;
 	return 0;
 }

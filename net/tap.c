@@ -62,6 +62,8 @@ static void tap_close(struct net_backend *nb)
 {
 	struct tap *tap = to_tap(nb);
 
+	if (nb->room_fd >= 0)
+		close(nb->room_fd);
 	close(nb->poll_fd);
 	free(tap);
 }
@@ -206,6 +208,11 @@ static int tap_open(const struct net_config *cfg, struct net_backend **out)
 		return ret;
 	}
 	ret = attach(tap);
+	tap->nb.room_fd = ret ? -1 : fcntl(tap->nb.poll_fd, F_DUPFD_CLOEXEC, 0);
+	if (!ret && tap->nb.room_fd < 0) {
+		ret = -errno;
+		err("net: tap '%s': %s%s", tap->name, strerror(-ret), limit_hint(ret));
+	}
 	if (ret) {
 		tap_close(&tap->nb);
 		return ret;

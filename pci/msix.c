@@ -171,8 +171,12 @@ int msix_fd(struct msix *msix, u32 v)
 static void follow_config(struct msix *msix)
 {
 	u16 control = (u16)get_le(msix->pci->config + msix->cap + PCI_MSIX_FLAGS, 2);
+	bool enable = control & PCI_MSIX_FLAGS_ENABLE;
 
-	msix->enabled = control & PCI_MSIX_FLAGS_ENABLE;
+	/* Whoever sees it enabled gives up the line: from then on each message is kept at least. */
+	for (u32 v = 0; v < msix->nr && enable && !msix->enabled; v++)
+		msi_route_set_mode(msix->routes[v], MSI_MASKED);
+	msix->enabled = enable;
 	msix->masked = control & PCI_MSIX_FLAGS_MASKALL;
 	msix->master = atomic_load(&msix->pci->bus_master);
 	sync_vectors(msix, 0, msix->nr);

@@ -56,20 +56,10 @@ static void answer(struct virtio_blk *blk, u16 head, u8 *where, u8 status, u32 w
 {
 	struct virtq_request req = { .head = head };
 
-	*where = status;
-	virtio_push(&blk->vdev, 0, &req, written);
+	virtio_push_status(&blk->vdev, 0, &req, written, where, status);
 }
 
 static int submit_next_range(struct blk_request *r);
-
-/* What a stop or a hold waits for has come back. */
-void blk_check_idle(struct virtio_blk *blk)
-{
-	if (!blk->idle_awaited || disk_queue_busy(blk->dq))
-		return;
-	blk->idle_awaited = false;
-	virtio_queue_idle(&blk->vdev, 0);
-}
 
 static void on_done(struct disk_request *req, int ret)
 {
@@ -91,7 +81,6 @@ static void on_done(struct disk_request *req, int ret)
 	}
 	if (status >= 0)
 		free(r);
-	blk_check_idle(blk);
 }
 
 /* Requests */
@@ -105,10 +94,15 @@ static bool in_disk(const struct virtio_blk *blk, u64 sector, u64 nr_sectors)
 bool blk_writethrough(struct virtio_blk *blk)
 {
 	struct virtio_device *vdev = &blk->vdev;
+	bool through;
 
+	virtio_lock(vdev);
 	if (virtio_has(vdev, VIRTIO_BLK_F_CONFIG_WCE))
-		return !virtio_config_byte(vdev, BLK_WCE);
-	return !virtio_has(vdev, VIRTIO_BLK_F_FLUSH);
+		through = !vdev->config[BLK_WCE];
+	else
+		through = !virtio_has(vdev, VIRTIO_BLK_F_FLUSH);
+	virtio_unlock(vdev);
+	return through;
 }
 
 /* NULL: the host is short of memory. Room for @nr buffers or ranges. */

@@ -17,6 +17,15 @@
 
 #define CONFIG_LEN (offsetof(struct virtio_blk_config, unused1) + 3)
 
+/* What a stop or a hold waits for has come back. */
+static void check_idle(struct virtio_blk *blk)
+{
+	if (!blk->idle_awaited || disk_queue_busy(blk->dq))
+		return;
+	blk->idle_awaited = false;
+	virtio_queue_idle(&blk->vdev, 0);
+}
+
 /* Requests that came back outside of a turn: other events may be on their way to the loop, so
  * nothing is waited for here. */
 static void on_ended(void *opaque)
@@ -25,6 +34,8 @@ static void on_ended(void *opaque)
 
 	disk_queue_kick(blk->dq);
 	virtio_signal(&blk->vdev, 0);
+	/* Nothing here touches guest memory after this. */
+	check_idle(blk);
 }
 
 /* The queue */
@@ -120,7 +131,6 @@ static void on_flushed(struct disk_request *req, int ret)
 		blk_status_of(blk, ret, req);
 	if (blk->flush_wanted && ret != -ECANCELED)
 		submit_flush(blk);
-	blk_check_idle(blk);
 }
 
 static void submit_flush(struct virtio_blk *blk)

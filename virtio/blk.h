@@ -72,8 +72,6 @@ static inline struct virtio_blk *to_blk(struct virtio_device *vdev)
 bool blk_serve(struct virtio_blk *blk, const struct virtq_request *req);
 /* A host error ends as VIRTIO_BLK_S_IOERR in the guest, with a line for the user. */
 u8 blk_status_of(struct virtio_blk *blk, int ret, const struct disk_request *req);
-/* Has what a stop or a hold waits for come back? Then the core is told. */
-void blk_check_idle(struct virtio_blk *blk);
 /* 5.2.6.2: without FLUSH, or when the driver chose so, a write is on the medium when it ends. Any
  * thread. */
 bool blk_writethrough(struct virtio_blk *blk);

@@ -40,7 +40,8 @@ struct virtio_con {
 
 	/* The piece is the main loop's while @writing is false, else the writer's. */
 	struct event_loop *main;
-	struct event_loop writer;
+	struct event_loop writer; /* named as the device, so it ends before that does */
+	bool has_writer;
 	struct event_post write_post, written_post;
 	bool writing;
 	size_t piece_len;
@@ -213,16 +214,22 @@ static bool con_held(struct virtio_device *vdev, u16 q)
 
 static void nothing(void *opaque) {}
 
-static void con_destroy(struct virtio_device *vdev)
+static void con_detach(struct virtio_device *vdev)
 {
 	struct virtio_con *vc = to_con(vdev);
 
+	if (!vc->has_writer)
+		return;
 	vc->con->ops->set_client(vc->con, NULL);
 	/* The guest's last words. */
 	event_call_sync(&vc->writer, nothing, NULL);
 	event_loop_destroy(&vc->writer);
 	event_loop_unpost(vc->main, &vc->written_post);
-	free(vc);
+}
+
+static void con_destroy(struct virtio_device *vdev)
+{
+	free(to_con(vdev));
 }
 
 static const struct virtio_ops con_ops = {
@@ -232,6 +239,7 @@ static const struct virtio_ops con_ops = {
 	.queue_run = con_run,
 	.queue_stopped = con_stopped,
 	.queue_held = con_held,
+	.detach = con_detach,
 	.destroy = con_destroy,
 };
 
@@ -243,6 +251,7 @@ static int start_writer(struct virtio_con *vc)
 	if (ret)
 		goto fail;
 	ret = event_loop_start_thread(&vc->writer);
+	vc->has_writer = !ret;
 	if (!ret)
 		return 0;
 	event_loop_destroy(&vc->writer);

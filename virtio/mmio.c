@@ -94,8 +94,19 @@ static void mmio_queues_changed(struct virtio_device *vdev)
 	pthread_mutex_unlock(&m->bind_lock);
 }
 
+static void mmio_reset_registers(struct virtio_device *vdev)
+{
+	struct virtio_mmio *m = vdev->transport_data;
+
+	m->host_features_sel = 0;
+	m->driver_features_sel = 0;
+	m->queue_sel = 0;
+	ack_interrupt(m, ~0u);
+}
+
 static const struct virtio_transport_ops mmio_transport = {
 	.interrupt = mmio_interrupt,
+	.reset = mmio_reset_registers,
 	.queues_changed = mmio_queues_changed,
 };
 
@@ -180,25 +191,13 @@ static void write_queue_reg(struct virtio_mmio *m, u32 reg, u32 value)
 	}
 }
 
-static void reset_registers(struct virtio_mmio *m)
-{
-	virtio_lock(m->vdev);
-	m->host_features_sel = 0;
-	m->driver_features_sel = 0;
-	m->queue_sel = 0;
-	virtio_unlock(m->vdev);
-	ack_interrupt(m, ~0u);
-}
-
 /* Linux does not look at the status after it wrote 0, nor at QueueReady: so the vcpu waits, for the
  * one request that the host may be at. */
 static void write_status(struct virtio_mmio *m, u8 status)
 {
 	virtio_set_status(m->vdev, status);
-	if (status)
-		return;
-	virtio_wait_stopped(m->vdev, true);
-	reset_registers(m);
+	if (!status)
+		virtio_wait_stopped(m->vdev, true);
 }
 
 static void write_queue_ready(struct virtio_mmio *m, u32 queue, bool ready)
@@ -319,10 +318,7 @@ static int mmio_realize(struct device *dev, struct vm *vm)
 
 static void mmio_reset(struct device *dev)
 {
-	struct virtio_mmio *m = to_mmio(dev);
-
-	virtio_device_reset(m->vdev);
-	reset_registers(m);
+	virtio_device_reset(to_mmio(dev)->vdev);
 }
 
 static void mmio_quiesce(struct device *dev)
@@ -340,6 +336,11 @@ static int mmio_save(void *obj)
 	return virtio_save(((struct virtio_mmio *)obj)->vdev);
 }
 
+static void mmio_forget(void *obj)
+{
+	virtio_device_reset(((struct virtio_mmio *)obj)->vdev);
+}
+
 static int mmio_load(void *obj)
 {
 	struct virtio_mmio *m = obj;
@@ -348,17 +349,12 @@ static int mmio_load(void *obj)
 	return virtio_load(m->vdev);
 }
 
-static u32 one(const void *obj)
-{
-	return 1;
-}
-
 static const struct state_field mmio_fields[] = {
 	STATE_VALUE(struct virtio_mmio, host_features_sel),
 	STATE_VALUE(struct virtio_mmio, driver_features_sel),
 	STATE_VALUE(struct virtio_mmio, queue_sel),
 	STATE_VALUE(struct virtio_mmio, interrupt_status),
-	STATE_PARTS_AT(struct virtio_mmio, vdev, one, &virtio_state),
+	STATE_PART_AT(struct virtio_mmio, vdev, &virtio_state),
 };
 
 static const struct device_state mmio_state = {
@@ -366,6 +362,7 @@ static const struct device_state mmio_state = {
 	STATE_TABLE(mmio_fields),
 	.device_at = offsetof(struct virtio_mmio, dev),
 	.save = mmio_save,
+	.forget = mmio_forget,
 	.load = mmio_load,
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * virtio-net (VIRTIO 1.3, 5.1): one pair of queues and a control queue. Each direction has a loop
- * of its own, and the backend's descriptor is watched in both: for packets in the one, for room in
- * the other; control commands are the receiver's. Packets move straight between guest buffers and
- * the backend, checksums and segmentation are left to whoever needs them done.
+ * of its own, which watches the backend: for packets the one, for room the other; control commands
+ * are the receiver's. Packets move straight between guest buffers and the backend, checksums and
+ * segmentation are left to whoever needs them done.
  */
 #include <limits.h>
 #include <linux/if_tun.h>
@@ -12,6 +12,7 @@
 
 #include "lkvm/log.h"
 #include "lkvm/net.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/virtio.h"
 #include "lkvm/vm.h"
@@ -43,7 +44,7 @@ struct virtio_net {
 
 	/* The receiver's. */
 	bool begun; /* DRIVER_OK was seen; a queue that comes back after its reset loses nothing */
-	struct event rx_ev; /* of nb->poll_fd, in the loop while the queue is served */
+	struct event rx_ev; /* of nb->poll_fd, in the loop until the backend is gone */
 	struct rx_buf bufs[RX_BUFS];
 	unsigned int nr_bufs;
 	struct iovec iov[IOV_MAX]; /* of bufs[], one after the other; one entry stays free */
@@ -57,8 +58,8 @@ struct virtio_net {
 	struct iovec ctrl_iov[VIRTQ_MAX_SEGS];
 
 	/* The sender's. */
-	struct event tx_ev;
-	bool tx_blocked; /* the backend is full: wait until it takes more */
+	struct event tx_ev; /* of nb->room_fd */
+	bool tx_blocked;    /* the backend is full: wait until it takes more */
 	struct iovec tx_iov[VIRTQ_MAX_SEGS];
 };
 
@@ -362,6 +363,12 @@ static u64 guest_offloads(const struct virtio_net *net)
 	return bits & net->vdev.features;
 }
 
+/* vdev->own: of those that were agreed, what the driver has switched off since. */
+static u64 current_offloads(const struct virtio_net *net)
+{
+	return guest_offloads(net) & ~net->vdev.own;
+}
+
 static u8 control(struct virtio_net *net, const struct virtq_request *req)
 {
 	struct {
@@ -378,7 +385,10 @@ static u8 control(struct virtio_net *net, const struct virtq_request *req)
 	bits = le64_to_cpu(cmd.offloads);
 	if (bits & ~guest_offloads(net))
 		return VIRTIO_NET_ERR;
-	return set_offloads(net, bits) ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
+	if (set_offloads(net, bits))
+		return VIRTIO_NET_ERR;
+	net->vdev.own = guest_offloads(net) & ~bits;
+	return VIRTIO_NET_OK;
 }
 
 static bool ctrl_run(struct virtio_net *net)
@@ -417,7 +427,7 @@ static void begin_receiving(struct virtio_net *net)
 	struct iovec iov = { .iov_base = net->spill, .iov_len = sizeof(net->spill) };
 
 	net->begun = true;
-	if (set_offloads(net, guest_offloads(net)))
+	if (set_offloads(net, current_offloads(net)))
 		warn("%s: '%s' refuses the offloads that it offered", net->vdev.name,
 		     net->nb->name);
 	/* What came before was meant for nobody, or in forms that this driver did not agree to. */
@@ -429,17 +439,9 @@ static void begin_receiving(struct virtio_net *net)
 static void net_started(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_net *net = to_net(vdev);
-	struct event *ev = q == RX ? &net->rx_ev : &net->tx_ev;
-	int ret;
 
-	if (q == CTRL || atomic_load(&net->gone))
-		return;
-	if (q == RX && !net->begun)
+	if (q == RX && !net->begun && !atomic_load(&net->gone))
 		begin_receiving(net);
-	ev->events = 0;
-	ret = event_add(vdev->queues[q].loop, ev);
-	if (ret)
-		backend_gone(net, -ret);
 }
 
 static bool net_stopped(struct virtio_device *vdev, u16 q)
@@ -447,13 +449,13 @@ static bool net_stopped(struct virtio_device *vdev, u16 q)
 	struct virtio_net *net = to_net(vdev);
 
 	if (q == RX) {
-		event_del(&net->rx_ev);
+		watch(net, &net->rx_ev, 0);
 		net->nr_bufs = 0;
 		net->nr_iov = 0;
 		net->room = 0;
 		net->pending = 0;
 	} else if (q == TX) {
-		event_del(&net->tx_ev);
+		watch(net, &net->tx_ev, 0);
 		net->tx_blocked = false;
 	}
 	return true;
@@ -471,6 +473,51 @@ static void net_reset(struct virtio_device *vdev)
 	to_net(vdev)->begun = false;
 }
 
+struct watching {
+	struct event_loop *loop;
+	struct event *ev;
+	int ret;
+};
+
+static void watch_on_loop(void *opaque)
+{
+	struct watching *w = opaque;
+
+	w->ev->events = 0;
+	w->ret = event_add(w->loop, w->ev);
+}
+
+static void unwatch_on_loop(void *opaque)
+{
+	event_del(opaque);
+}
+
+/* In the loops for good: a guest that starts finds nothing missing on the host. */
+static int net_watch(struct virtio_device *vdev, bool on)
+{
+	struct virtio_net *net = to_net(vdev);
+	struct event *events[] = { [RX] = &net->rx_ev, [TX] = &net->tx_ev };
+
+	for (u16 q = 0; q < ARRAY_SIZE(events); q++) {
+		struct watching w = { .ev = events[q] };
+
+		if (!on && w.ev->loop)
+			event_call_sync(w.ev->loop, unwatch_on_loop, w.ev);
+		if (!on || w.ev->fd < 0)
+			continue;
+		w.loop = vdev->queues[q].loop;
+		event_call_sync(w.loop, watch_on_loop, &w);
+		if (w.ret)
+			return w.ret;
+	}
+	return 0;
+}
+
+static void net_detach(struct virtio_device *vdev)
+{
+	int ret __maybe_unused = net_watch(vdev, false);
+}
+
 static void net_destroy(struct virtio_device *vdev)
 {
 	free(to_net(vdev));
@@ -486,6 +533,8 @@ static const struct virtio_ops net_ops = {
 	.queue_stopped = net_stopped,
 	.queue_held = net_held,
 	.reset = net_reset,
+	.watch = net_watch,
+	.detach = net_detach,
 	.destroy = net_destroy,
 };
 
@@ -518,17 +567,25 @@ int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 i
 
 	net->nb = nb;
 	net->rx_ev = (struct event){ .fd = nb->poll_fd, .fn = on_rx, .opaque = net };
-	net->tx_ev = (struct event){ .fd = nb->poll_fd, .fn = on_tx, .opaque = net };
+	net->tx_ev = (struct event){ .fd = nb->room_fd, .fn = on_tx, .opaque = net };
 	ret = virtio_init(&net->vdev, vm, &net_ops, "virtio-net", index, offered(nb),
 			  nb->offloads ? NR_QUEUES : CTRL, QUEUE_SIZE, NULL);
-	if (ret) {
-		free(net);
-		return ret;
-	}
+	if (ret)
+		goto fail;
 	memcpy(cfg.mac, mac, sizeof(cfg.mac));
 	memcpy(net->vdev.config, &cfg, CONFIG_LEN);
+	ret = net_watch(&net->vdev, true);
+	if (ret) {
+		err("%s: cannot watch '%s': %s%s", net->vdev.name, nb->name, strerror(-ret),
+		    limit_hint(ret));
+		virtio_fini(&net->vdev);
+		goto fail;
+	}
 	*out = &net->vdev;
 	return 0;
+fail:
+	free(net);
+	return ret;
 }
 
 int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 index)

@@ -7,16 +7,10 @@
 #include <stdlib.h>
 
 #include "lkvm/log.h"
-#include "lkvm/pci.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
-#include "lkvm/virtio.h"
 #include "lkvm/vm.h"
-
-#ifndef VIRTIO_PCI_COMMON_Q_RESET
-#define VIRTIO_PCI_COMMON_Q_NDATA 56 /* 4.1.4.3, not in older headers */
-#define VIRTIO_PCI_COMMON_Q_RESET 58
-#endif
+#include "pci.h"
 
 #define VIRTIO_PCI_VENDOR	 0x1af4 /* 4.1.2 */
 #define VIRTIO_PCI_DEVICE_MODERN 0x1040 /* plus the device type */
@@ -32,29 +26,6 @@
 #define BAR_NOTIFY     0x3000
 #define BAR_MSIX_TABLE 0x4000
 #define BAR_MSIX_PBA   0x5000
-#define COMMON_SIZE    64 /* 4.1.4.3, up to admin_queue_num */
-#define NOTIFY_STRIDE  4  /* notify_off_multiplier */
-
-struct virtio_pci {
-	struct pci_device pci;
-	struct virtio_device *vdev;
-	struct msix msix;
-	u8 window_cap; /* offset of the VIRTIO_PCI_CAP_PCI_CFG capability */
-	/* Under vdev->lock. */
-	u32 device_features_sel, driver_features_sel;
-	u16 queue_sel;
-	/* What KVM was told. Its ioctls may take milliseconds, so this has a lock of its own. */
-	pthread_mutex_t bind_lock;
-	bool mapped; /* the BAR is, at bar_base */
-	u64 bar_base;
-	bool bound[VIRTIO_MAX_QUEUES]; /* its ioeventfd is in KVM, for bound_base */
-	u64 bound_base;
-	/* ISR, vectors and line move together. */
-	pthread_mutex_t irq_lock;
-	u8 isr;
-	u16 config_vector;
-	u16 queue_vector[VIRTIO_MAX_QUEUES];
-};
 
 static struct virtio_pci *from_pci(struct pci_device *pci)
 {
@@ -106,37 +77,6 @@ static u8 take_isr(struct virtio_pci *vp)
 	return isr;
 }
 
-/* NULL: there is no such queue. */
-static u16 *vector_slot(struct virtio_pci *vp, bool config)
-{
-	if (config)
-		return &vp->config_vector;
-	return vp->queue_sel < vp->vdev->nr_queues ? &vp->queue_vector[vp->queue_sel] : NULL;
-}
-
-static u16 get_vector(struct virtio_pci *vp, bool config)
-{
-	u16 *slot = vector_slot(vp, config);
-	u16 vector = 0;
-
-	pthread_mutex_lock(&vp->irq_lock);
-	if (slot)
-		vector = *slot;
-	pthread_mutex_unlock(&vp->irq_lock);
-	return vector;
-}
-
-/* 4.1.5.1.2.1: a vector that does not exist reads back as NO_VECTOR. */
-static void set_vector(struct virtio_pci *vp, bool config, u16 vector)
-{
-	u16 *slot = vector_slot(vp, config);
-
-	pthread_mutex_lock(&vp->irq_lock);
-	if (slot)
-		*slot = vector < vp->msix.nr ? vector : VIRTIO_MSI_NO_VECTOR;
-	pthread_mutex_unlock(&vp->irq_lock);
-}
-
 /* Let KVM signal the queues' eventfds itself; where it cannot, the BAR's handler does. Under
  * bind_lock. */
 static void bind_ioeventfds(struct virtio_pci *vp)
@@ -146,7 +86,7 @@ static void bind_ioeventfds(struct virtio_pci *vp)
 
 	for (u16 i = 0; i < vdev->nr_queues; i++) {
 		bool want = vp->mapped && virtio_queue_started(vdev, i);
-		u64 offset = (u64)i * NOTIFY_STRIDE;
+		u64 offset = (u64)i * VPCI_NOTIFY_STRIDE;
 
 		if (vp->bound[i] && (!want || vp->bound_base != base)) {
 			vm_ioeventfd(vdev->vm, false, vp->bound_base + offset, 0, NULL,
@@ -176,20 +116,13 @@ static void vpci_queues_changed(struct virtio_device *vdev)
 	pthread_mutex_unlock(&vp->bind_lock);
 }
 
-static const struct virtio_transport_ops vpci_transport = {
-	.interrupt = vpci_interrupt,
-	.queues_changed = vpci_queues_changed,
-};
-
-/* Common configuration (4.1.4.3) */
-
-static void reset_registers(struct virtio_pci *vp)
+static void vpci_reset_registers(struct virtio_device *vdev)
 {
-	virtio_lock(vp->vdev);
+	struct virtio_pci *vp = vdev->transport_data;
+
 	vp->device_features_sel = 0;
 	vp->driver_features_sel = 0;
 	vp->queue_sel = 0;
-	virtio_unlock(vp->vdev);
 	pthread_mutex_lock(&vp->irq_lock);
 	vp->isr = 0;
 	vp->config_vector = VIRTIO_MSI_NO_VECTOR;
@@ -199,140 +132,11 @@ static void reset_registers(struct virtio_pci *vp)
 	pthread_mutex_unlock(&vp->irq_lock);
 }
 
-static struct virtqueue *selected(struct virtio_pci *vp)
-{
-	return vp->queue_sel < vp->vdev->nr_queues ? &vp->vdev->queues[vp->queue_sel].vq : NULL;
-}
-
-static u32 feature_word(u64 features, u32 sel)
-{
-	return sel > 1 ? 0 : (u32)(features >> (32 * sel));
-}
-
-/* No register of this structure changes by being read, so any access is a part of its image. Under
- * vdev->lock. */
-static void common_image(struct virtio_pci *vp, u8 *p)
-{
-	struct virtio_device *vdev = vp->vdev;
-	struct virtqueue *vq = selected(vp);
-
-	memset(p, 0, COMMON_SIZE);
-	put_le(p + VIRTIO_PCI_COMMON_DFSELECT, 4, vp->device_features_sel);
-	put_le(p + VIRTIO_PCI_COMMON_DF, 4,
-	       feature_word(virtio_offered(vdev), vp->device_features_sel));
-	put_le(p + VIRTIO_PCI_COMMON_GFSELECT, 4, vp->driver_features_sel);
-	put_le(p + VIRTIO_PCI_COMMON_GF, 4, feature_word(vdev->features, vp->driver_features_sel));
-	put_le(p + VIRTIO_PCI_COMMON_MSIX, 2, get_vector(vp, true));
-	put_le(p + VIRTIO_PCI_COMMON_NUMQ, 2, vdev->nr_queues);
-	p[VIRTIO_PCI_COMMON_STATUS] = vdev->status;
-	p[VIRTIO_PCI_COMMON_CFGGENERATION] = (u8)vdev->config_generation;
-	put_le(p + VIRTIO_PCI_COMMON_Q_SELECT, 2, vp->queue_sel);
-	if (!vq)
-		return; /* size 0: there is no such queue */
-	put_le(p + VIRTIO_PCI_COMMON_Q_SIZE, 2, vq->size);
-	put_le(p + VIRTIO_PCI_COMMON_Q_MSIX, 2, get_vector(vp, false));
-	put_le(p + VIRTIO_PCI_COMMON_Q_ENABLE, 2, vq->enabled);
-	put_le(p + VIRTIO_PCI_COMMON_Q_NOFF, 2, vp->queue_sel);
-	put_le(p + VIRTIO_PCI_COMMON_Q_DESCLO, 8, vq->desc_gpa);
-	put_le(p + VIRTIO_PCI_COMMON_Q_AVAILLO, 8, vq->avail_gpa);
-	put_le(p + VIRTIO_PCI_COMMON_Q_USEDLO, 8, vq->used_gpa);
-	put_le(p + VIRTIO_PCI_COMMON_Q_RESET, 2, virtio_queue_stopping(vdev, vp->queue_sel));
-}
-
-/* The address of a ring: all 8 bytes, or one half. */
-static void write_ring_address(struct virtqueue *vq, u32 offset, u64 value, u32 len)
-{
-	u32 field = offset & ~7u;
-	u64 *gpa = field == VIRTIO_PCI_COMMON_Q_DESCLO	  ? &vq->desc_gpa
-		   : field == VIRTIO_PCI_COMMON_Q_AVAILLO ? &vq->avail_gpa
-							  : &vq->used_gpa;
-
-	if (len == 8 && !(offset & 7))
-		*gpa = value;
-	else if (len == 4 && offset & 4)
-		*gpa = (*gpa & 0xffffffffULL) | value << 32;
-	else if (len == 4)
-		*gpa = (*gpa & ~0xffffffffULL) | value;
-}
-
-/* Under vdev->lock. */
-static void write_queue_field(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
-{
-	struct virtqueue *vq = selected(vp);
-
-	if (!vq)
-		return;
-	if (offset == VIRTIO_PCI_COMMON_Q_MSIX && len == 2) {
-		set_vector(vp, false, (u16)value);
-		return;
-	}
-	/* What describes a queue changes only while it is not enabled. */
-	if (vq->enabled)
-		return;
-	if (offset == VIRTIO_PCI_COMMON_Q_SIZE && len == 2)
-		vq->size = (u16)value;
-	else if (offset >= VIRTIO_PCI_COMMON_Q_DESCLO && offset < VIRTIO_PCI_COMMON_Q_NDATA &&
-		 !(offset & 3))
-		write_ring_address(vq, offset, value, len);
-}
-
-/* What starts or stops something, and so runs without the lock. False: another register. */
-static bool write_action(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
-{
-	struct virtio_device *vdev = vp->vdev;
-	u32 word;
-	u16 q;
-
-	virtio_lock(vdev);
-	word = vp->driver_features_sel;
-	q = vp->queue_sel;
-	virtio_unlock(vdev);
-	if (offset == VIRTIO_PCI_COMMON_GF && len == 4) {
-		virtio_accept_features(vdev, word, (u32)value);
-	} else if (offset == VIRTIO_PCI_COMMON_STATUS && len == 1) {
-		virtio_set_status(vdev, (u8)value);
-		if (!value)
-			reset_registers(vp);
-	} else if (offset == VIRTIO_PCI_COMMON_Q_ENABLE && len == 2) {
-		if (value == 1)
-			virtio_enable_queue(vdev, q);
-	} else if (offset == VIRTIO_PCI_COMMON_Q_RESET && len == 2) {
-		if (value == 1)
-			virtio_reset_queue(vdev, q);
-	} else {
-		return false;
-	}
-	return true;
-}
-
-/* 4.1.3.1: fields are written at their own width; other accesses are dropped. */
-static void write_common(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
-{
-	if (write_action(vp, offset, value, len))
-		return;
-	virtio_lock(vp->vdev);
-	if (offset == VIRTIO_PCI_COMMON_DFSELECT && len == 4)
-		vp->device_features_sel = (u32)value;
-	else if (offset == VIRTIO_PCI_COMMON_GFSELECT && len == 4)
-		vp->driver_features_sel = (u32)value;
-	else if (offset == VIRTIO_PCI_COMMON_MSIX && len == 2)
-		set_vector(vp, true, (u16)value);
-	else if (offset == VIRTIO_PCI_COMMON_Q_SELECT && len == 2)
-		vp->queue_sel = (u16)value;
-	else if (offset > VIRTIO_PCI_COMMON_Q_SELECT)
-		write_queue_field(vp, offset, value, len);
-	virtio_unlock(vp->vdev);
-}
-
-static void read_common(struct virtio_pci *vp, u32 offset, void *data, u32 len)
-{
-	u8 image[COMMON_SIZE];
-
-	virtio_lock(vp->vdev);
-	common_image(vp, image);
-	virtio_unlock(vp->vdev);
-	memcpy(data, image + offset, len);
-}
+static const struct virtio_transport_ops vpci_transport = {
+	.interrupt = vpci_interrupt,
+	.reset = vpci_reset_registers,
+	.queues_changed = vpci_queues_changed,
+};
 
 /* The BAR. @len is at most 8 and the access lies inside; each part checks its own end. */
 
@@ -344,8 +148,8 @@ static void bar_read(void *opaque, u64 offset, void *data, u32 len)
 	memset(data, 0, len);
 	switch (offset - at) {
 	case BAR_COMMON:
-		if (range_within(at, len, 0, COMMON_SIZE))
-			read_common(vp, at, data, len);
+		if (range_within(at, len, 0, VPCI_COMMON_SIZE))
+			vpci_common_read(vp, at, data, len);
 		break;
 	case BAR_ISR:
 		if (!at)
@@ -370,15 +174,15 @@ static void bar_write(void *opaque, u64 offset, const void *data, u32 len)
 
 	switch (offset - at) {
 	case BAR_COMMON:
-		write_common(vp, at, get_le(data, len), len);
+		vpci_common_write(vp, at, get_le(data, len), len);
 		break;
 	case BAR_DEVICE:
 		virtio_config_write(vp->vdev, at, data, len);
 		break;
 	case BAR_NOTIFY:
 		/* 4.1.4.4.1: the address alone says which queue. */
-		if (!(at % NOTIFY_STRIDE))
-			virtio_kick(vp->vdev, at / NOTIFY_STRIDE);
+		if (!(at % VPCI_NOTIFY_STRIDE))
+			virtio_kick(vp->vdev, at / VPCI_NOTIFY_STRIDE);
 		break;
 	case BAR_MSIX_TABLE:
 		msix_table_write(&vp->msix, at, data, len);
@@ -392,7 +196,9 @@ static const struct bus_ops bar_ops = { bar_read, bar_write };
 
 /*
  * The window of 4.1.4.9: bar, offset and length say which bytes of the BAR an access of
- * pci_cfg_data stands for. They are the guest's, and checked here.
+ * pci_cfg_data stands for. They are the guest's, and checked here. MSI-X is no part of what the
+ * capabilities describe: its lock may be held for as long as KVM takes to change routes, and
+ * host->lock is not to wait for that.
  */
 static bool window_target(const struct virtio_pci *vp, u32 *offset, u32 *len)
 {
@@ -401,7 +207,7 @@ static bool window_target(const struct virtio_pci *vp, u32 *offset, u32 *len)
 	*offset = (u32)get_le(cap + VIRTIO_PCI_CAP_OFFSET, 4);
 	*len = (u32)get_le(cap + VIRTIO_PCI_CAP_LENGTH, 4);
 	return cap[VIRTIO_PCI_CAP_BAR] == BAR_NR && (*len == 1 || *len == 2 || *len == 4) &&
-	       !(*offset % *len) && range_within(*offset, *len, 0, BAR_SIZE);
+	       !(*offset % *len) && range_within(*offset, *len, 0, BAR_MSIX_TABLE);
 }
 
 static bool touches_window(const struct virtio_pci *vp, u32 offset, u32 len)
@@ -477,10 +283,10 @@ static void add_caps(struct virtio_pci *vp)
 	struct virtio_device *vdev = vp->vdev;
 	u8 at;
 
-	add_cap(vp, VIRTIO_PCI_CAP_COMMON_CFG, BAR_COMMON, COMMON_SIZE, 0);
+	add_cap(vp, VIRTIO_PCI_CAP_COMMON_CFG, BAR_COMMON, VPCI_COMMON_SIZE, 0);
 	at = add_cap(vp, VIRTIO_PCI_CAP_NOTIFY_CFG, BAR_NOTIFY,
-		     (u32)vdev->nr_queues * NOTIFY_STRIDE, 4);
-	put_le(vp->pci.config + at + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, NOTIFY_STRIDE);
+		     (u32)vdev->nr_queues * VPCI_NOTIFY_STRIDE, 4);
+	put_le(vp->pci.config + at + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, VPCI_NOTIFY_STRIDE);
 	add_cap(vp, VIRTIO_PCI_CAP_ISR_CFG, BAR_ISR, 1, 0);
 	/* 4.1.4.6: only where there is something to configure. */
 	if (vdev->ops->config_len)
@@ -521,7 +327,6 @@ static void vpci_reset(struct device *dev)
 
 	virtio_device_reset(vp->vdev);
 	msix_reset(&vp->msix);
-	reset_registers(vp);
 	virtio_set_held(vp->vdev, true);
 	pci_device_reset(&vp->pci);
 }
@@ -544,6 +349,11 @@ static int vpci_save(void *obj)
 	return virtio_save(vp->vdev);
 }
 
+static void vpci_forget(void *obj)
+{
+	virtio_device_reset(((struct virtio_pci *)obj)->vdev);
+}
+
 /* Interrupts first: a queue that starts may have something to say. */
 static int vpci_load(void *obj)
 {
@@ -558,11 +368,6 @@ static int vpci_load(void *obj)
 	return virtio_load(vp->vdev);
 }
 
-static u32 one(const void *obj)
-{
-	return 1;
-}
-
 static const struct state_field vpci_fields[] = {
 	STATE_PART(struct virtio_pci, pci, &pci_device_state),
 	STATE_PART(struct virtio_pci, msix, &msix_state),
@@ -572,7 +377,7 @@ static const struct state_field vpci_fields[] = {
 	STATE_VALUE(struct virtio_pci, isr),
 	STATE_VALUE(struct virtio_pci, config_vector),
 	STATE_ARRAY(struct virtio_pci, queue_vector),
-	STATE_PARTS_AT(struct virtio_pci, vdev, one, &virtio_state),
+	STATE_PART_AT(struct virtio_pci, vdev, &virtio_state),
 };
 
 static const struct device_state vpci_state = {
@@ -580,6 +385,7 @@ static const struct device_state vpci_state = {
 	STATE_TABLE(vpci_fields),
 	.device_at = offsetof(struct virtio_pci, pci.dev),
 	.save = vpci_save,
+	.forget = vpci_forget,
 	.load = vpci_load,
 };
 
@@ -634,9 +440,9 @@ int virtio_pci_attach(struct virtio_device *vdev)
 	pthread_mutex_init(&vp->irq_lock, NULL);
 	pthread_mutex_init(&vp->bind_lock, NULL);
 	build_function(vp);
-	reset_registers(vp);
 	vdev->transport = &vpci_transport;
 	vdev->transport_data = vp;
+	vpci_reset_registers(vdev);
 	vdev->held = true; /* until the driver lets it be a bus master */
 	ret = device_add(vdev->vm, &vp->pci.dev);
 	if (!ret)

@@ -88,9 +88,12 @@ static void stopped(struct virtio_queue *q)
 	if (vdev->resetting && !any_started(vdev)) {
 		if (vdev->ops->reset)
 			vdev->ops->reset(vdev);
+		if (vdev->transport && vdev->transport->reset)
+			vdev->transport->reset(vdev);
 		vdev->status = 0;
 		vdev->features = 0;
 		vdev->bad_features = false;
+		vdev->own = 0;
 		vdev->resetting = false;
 	}
 	pthread_cond_broadcast(&vdev->changed);
@@ -98,19 +101,25 @@ static void stopped(struct virtio_queue *q)
 
 /* Serving, on the loop */
 
+/* What waited while the queue was held, as far as it may go out now. */
 static void send_replies(struct virtio_queue *q)
 {
-	u16 n = q->nr_replies;
+	u16 done = 0;
 
-	q->nr_replies = 0;
-	for (u16 i = 0; i < n; i++) {
-		struct virtq_request req = { .head = q->replies[i].head };
+	for (; done < q->nr_replies && atomic_load(&q->may_push); done++) {
+		const struct virtio_reply *r = &q->replies[done];
+		struct virtq_request req = { .head = r->head };
 
-		if (q->replies[i].last)
-			virtio_push(q->vdev, q->vq.index, &req, q->replies[i].len);
+		/* Where there is no memory any more there is no driver that waits for it. */
+		if (r->has_status && memory_write(q->vq.mem, r->status_gpa, &r->status, 1))
+			guest_warn("%s: the memory of a reply is gone", q->vdev->name);
+		if (r->last)
+			virtq_push(&q->vq, &req, r->len);
 		else
-			virtio_push_later(q->vdev, q->vq.index, &req, q->replies[i].len);
+			virtq_push_later(&q->vq, &req, r->len);
 	}
+	q->nr_replies = (u16)(q->nr_replies - done);
+	memmove(q->replies, q->replies + done, q->nr_replies * sizeof(*q->replies));
 }
 
 static bool begin_turn(struct virtio_queue *q)
@@ -210,8 +219,23 @@ void virtio_unpop(struct virtio_device *vdev, u16 q, const struct virtq_request 
 	virtq_unpop(&vdev->queues[q].vq, req);
 }
 
-/* May the reply go out? If not it waits, or (the queue is to stop) it is dropped. */
-static bool may_reply(struct virtio_queue *q, const struct virtq_request *req, u32 len, bool last)
+/* The guest address of a byte of its RAM. */
+static bool gpa_of(const struct guest_memory *mem, const u8 *host, u64 *gpa)
+{
+	const struct memory_region *r;
+
+	memory_for_each(mem, r) {
+		if (!r->hva || host < (u8 *)r->hva || host >= (u8 *)r->hva + r->size)
+			continue;
+		*gpa = r->gpa + (u64)(host - (u8 *)r->hva);
+		return true;
+	}
+	return false;
+}
+
+/* May the reply @r, with its status at @where (or NULL), go out? If not it waits, or (the queue is
+ * to stop) it is dropped. */
+static bool may_reply(struct virtio_queue *q, struct virtio_reply r, const u8 *where)
 {
 	struct virtio_device *vdev = q->vdev;
 	bool wait;
@@ -223,10 +247,8 @@ static bool may_reply(struct virtio_queue *q, const struct virtq_request *req, u
 	unlock(vdev);
 	if (!wait || q->nr_replies == q->vq.size)
 		return false;
-	/* As many as can be in flight; kept until the device goes. */
-	if (!q->replies)
-		q->replies = xcalloc(q->vq.max_size, sizeof(*q->replies));
-	q->replies[q->nr_replies++] = (struct virtio_reply){ req->head, last, len };
+	r.has_status = where && gpa_of(q->vq.mem, where, &r.status_gpa);
+	q->replies[q->nr_replies++] = r;
 	return false;
 }
 
@@ -234,19 +256,38 @@ void virtio_push_later(struct virtio_device *vdev, u16 i, const struct virtq_req
 {
 	struct virtio_queue *q = &vdev->queues[i];
 
-	if (may_reply(q, req, len, false))
+	if (may_reply(q, (struct virtio_reply){ .head = req->head, .len = len }, NULL))
 		virtq_push_later(&q->vq, req, len);
+}
+
+static void push(struct virtio_queue *q, const struct virtq_request *req, u32 len)
+{
+	virtq_push(&q->vq, req, len);
+	if (q->serving && now_ns() - q->signal_ns > GATHER_NS)
+		virtio_signal(q->vdev, q->vq.index);
 }
 
 void virtio_push(struct virtio_device *vdev, u16 i, const struct virtq_request *req, u32 len)
 {
 	struct virtio_queue *q = &vdev->queues[i];
 
-	if (!may_reply(q, req, len, true))
+	if (may_reply(q, (struct virtio_reply){ .head = req->head, .last = true, .len = len },
+		      NULL))
+		push(q, req, len);
+}
+
+void virtio_push_status(struct virtio_device *vdev, u16 i, const struct virtq_request *req, u32 len,
+			u8 *where, u8 status)
+{
+	struct virtio_queue *q = &vdev->queues[i];
+	const struct virtio_reply r = {
+		.head = req->head, .last = true, .len = len, .status = status
+	};
+
+	if (!may_reply(q, r, where))
 		return;
-	virtq_push(&q->vq, req, len);
-	if (q->serving && now_ns() - q->signal_ns > GATHER_NS)
-		virtio_signal(vdev, i);
+	*where = status;
+	push(q, req, len);
 }
 
 void virtio_signal(struct virtio_device *vdev, u16 i)
@@ -328,8 +369,13 @@ static void drop_on_loop(void *opaque)
 	lock(vdev);
 	drop = q->started && vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET;
 	unlock(vdev);
-	if (drop && vdev->ops->queue_stopped)
-		vdev->ops->queue_stopped(vdev, q->vq.index);
+	if (!drop || (vdev->ops->queue_stopped && !vdev->ops->queue_stopped(vdev, q->vq.index)))
+		return;
+	/* Nothing is left that a hold may have been waiting for. */
+	lock(vdev);
+	q->quiet = true;
+	pthread_cond_broadcast(&vdev->changed);
+	unlock(vdev);
 }
 
 /* Would a call on the loop of @q wait for the host? Under the lock. It does not begin to while
@@ -428,8 +474,14 @@ static void hold_on_loop(void *opaque)
 {
 	struct virtio_queue *q = opaque;
 	struct virtio_device *vdev = q->vdev;
-	bool quiet = !vdev->ops->queue_held || vdev->ops->queue_held(vdev, q->vq.index);
+	bool quiet;
 
+	/* It was let go, and has had no turn since. */
+	if (q->nr_replies) {
+		send_replies(q);
+		virtio_signal(vdev, q->vq.index);
+	}
+	quiet = !vdev->ops->queue_held || vdev->ops->queue_held(vdev, q->vq.index);
 	lock(vdev);
 	q->quiet = quiet;
 	unlock(vdev);
@@ -505,6 +557,8 @@ static int init_queue(struct virtio_device *vdev, u16 i, u16 size, struct event_
 	if (q->notify.fd < 0)
 		return -errno;
 	vdev->nr_queues++;
+	/* As many as can be in flight. */
+	q->replies = xcalloc(size, sizeof(*q->replies));
 	return event_add(loop, &q->notify);
 }
 
@@ -568,14 +622,16 @@ void virtio_queues_fini(struct virtio_device *vdev)
 	vdev->nr_queues = 0;
 }
 
-void virtio_use_loop(struct virtio_device *vdev, struct event_loop *loop)
+int virtio_use_loop(struct virtio_device *vdev, struct event_loop *loop)
 {
+	int ret = vdev->ops->watch ? vdev->ops->watch(vdev, false) : 0;
+
 	for (u16 i = 0; i < vdev->nr_queues; i++)
 		event_call_sync(vdev->queues[i].loop, detach, &vdev->queues[i]);
 	end_loops(vdev);
-	for (u16 i = 0; i < vdev->nr_queues; i++) {
-		int ret __maybe_unused = event_add(loop, &vdev->queues[i].notify);
-
+	for (u16 i = 0; i < vdev->nr_queues && !ret; i++) {
 		vdev->queues[i].loop = loop;
+		ret = event_add(loop, &vdev->queues[i].notify);
 	}
+	return ret || !vdev->ops->watch ? ret : vdev->ops->watch(vdev, true);
 }

@@ -59,19 +59,6 @@ static int queue_check(const void *obj)
 	return flying == vq->in_flight && vq->size <= VIRTQ_MAX_SIZE ? 0 : -EINVAL;
 }
 
-/* Whatever this device did before the load is over. */
-static void forget_on_loop(void *opaque)
-{
-	struct virtio_queue *q = opaque;
-	struct virtio_device *vdev = q->vdev;
-
-	if (q->started && vdev->ops->queue_stopped)
-		vdev->ops->queue_stopped(vdev, q->vq.index);
-	q->started = false;
-	q->stopping = false;
-	q->nr_replies = 0;
-}
-
 int virtio_load(struct virtio_device *vdev)
 {
 	int ret = 0;
@@ -80,13 +67,11 @@ int virtio_load(struct virtio_device *vdev)
 	for (u16 i = 0; i < vdev->nr_queues; i++) {
 		struct virtio_queue *q = &vdev->queues[i];
 
-		event_call_sync(q->loop, forget_on_loop, q);
 		if (virtq_restore(&q->vq) && !ret && !broken(vdev)) {
 			err("state of %s: the ring of queue %u is not in RAM", vdev->name, i);
 			ret = -EFAULT;
 		}
 	}
-	vdev->resetting = false;
 	for (u16 i = 0; i < vdev->nr_queues && vdev->active && !ret; i++)
 		if (vdev->queues[i].vq.enabled)
 			virtio_start_queue(&vdev->queues[i]);
@@ -137,12 +122,13 @@ static const struct state_field fields[] = {
 	STATE_VALUE(struct virtio_device, status),
 	STATE_BOOL(struct virtio_device, active),
 	STATE_VALUE(struct virtio_device, config_generation),
+	STATE_VALUE(struct virtio_device, own),
 	STATE_AT(struct virtio_device, config, config_len),
 	STATE_PARTS_AT(struct virtio_device, queues, nr_queues, &queue_state),
 };
 
 const struct device_state virtio_state = {
-	.version = 1,
+	.version = 2,
 	STATE_TABLE(fields),
 	.check = virtio_check,
 };

@@ -89,7 +89,7 @@ struct disk_queue {
 	struct disk *disk;
 	unsigned int inflight; /* submitted, not yet done */
 	/* Set by the caller: disk_submit and disk_queue_kick may serve one request after the other
-	 * on this thread, however long the host takes. */
+	 * on this thread, as long as none has to wait for the storage. */
 	bool may_wait;
 	/* Set by the caller, may be NULL: requests were done, one or several, and not inside a call
 	 * of the caller's. */

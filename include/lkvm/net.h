@@ -14,8 +14,8 @@ struct net_backend;
 #define NET_HDR_LEN 12 /* struct virtio_net_hdr_v1 */
 
 struct net_backend_ops {
-	/* One packet, header in front. Bytes moved; -EAGAIN: wait for @poll_fd; other -errno: the
-	 * packet is dropped. */
+	/* One packet, header in front. Bytes moved; -EAGAIN: wait for poll_fd or room_fd; other
+	 * -errno: the packet is dropped. */
 	ssize_t (*readv)(struct net_backend *nb, const struct iovec *iov, int count);
 	ssize_t (*writev)(struct net_backend *nb, const struct iovec *iov, int count);
 	/* The offloads that the guest accepted (TUN_F_*). */
@@ -25,7 +25,10 @@ struct net_backend_ops {
 
 struct net_backend {
 	const struct net_backend_ops *ops;
-	int poll_fd;	  /* readable when a packet waits */
+	int poll_fd; /* readable when a packet waits; -1: never */
+	/* Writable when a packet may be sent; -1: always. A descriptor of its own (dup): either may
+	 * be watched in any loop, both in one. */
+	int room_fd;
 	u32 offloads;	  /* TUN_F_* that it can take from and give to the guest; 0: none */
 	u16 mtu;	  /* 0: not said */
 	const char *name; /* for messages */

@@ -48,7 +48,10 @@ struct device_state {
 	/* All may be NULL; 0 or -errno (printed). Of a @sub only check is called. */
 	int (*save)(void *obj);	       /* fill members that are computed for a save */
 	int (*check)(const void *obj); /* do the fields fit together? Looks at nothing else */
-	int (*load)(void *obj);	       /* do what follows from them */
+	/* A load is about to store: what the object was doing is over. Nothing of a bad record
+	 * comes this far. */
+	void (*forget)(void *obj);
+	int (*load)(void *obj); /* do what follows from them */
 };
 
 #define STATE_SIZEOF(type, member)  sizeof(((type *)0)->member)
@@ -103,7 +106,14 @@ struct device_state {
 		.size = STATE_ELEMENT(type, member), .flags = STATE_POINTER, .nr = (fn), \
 		.sub = (table)                                                           \
 	}
-#define STATE_TABLE(table) .fields = (table), .nr_fields = ARRAY_SIZE(table)
+/* What @member points to, one structure. */
+#define STATE_PART_AT(type, member, table) STATE_PARTS_AT(type, member, state_one, table)
+#define STATE_TABLE(table)		   .fields = (table), .nr_fields = ARRAY_SIZE(table)
+
+static inline u32 state_one(const void *obj)
+{
+	return 1;
+}
 
 /* For a device that has nothing to remember. */
 extern const struct device_state no_state;

@@ -5,7 +5,8 @@
  *
  * Threads. A queue owns the loop that serves it: everything that touches a ring or a buffer runs
  * there, without a lock, and nowhere else. vdev->lock is a plain mutex around registers and status.
- * It is held for microseconds: never while the host works, never while anyone waits for a loop. So
+ * It is held for microseconds: never while the host's storage or network works, never while anyone
+ * waits for a loop. Interrupts are raised under it: an eventfd, or a call into KVM for a line. So
  * registers, configuration and interrupts answer at once, whatever a back end does.
  *
  * Stopping. A queue that is to stop (reset, queue reset, QueueReady 0) gives no more requests and
@@ -15,7 +16,8 @@
  * with the host says "not yet" and calls virtio_queue_idle when the last came back. Until then a
  * reset is not complete: PCI shows that in device_status and queue_reset (4.1.4.3), MMIO, whose
  * drivers do not look, lets the vcpu wait for it. A held queue (bus mastering is off) pops nothing,
- * and replies wait in the core until it is let go.
+ * and replies, with their status bytes, wait in the core until it is let go. The data of a request
+ * that the host already has may still come into its buffers.
  */
 #ifndef LKVM_VIRTIO_H
 #define LKVM_VIRTIO_H
@@ -79,6 +81,10 @@ struct virtio_ops {
 	/* All queues are stopped: configuration bytes and the like to their first state. Under
 	 * the lock, on any thread; also when the device was never active. */
 	void (*reset)(struct virtio_device *vdev);
+	/* Watch the device's own fds in the loops of its queues, or (!@on) nowhere: the loops
+	 * change (virtio_use_loop). 0 or -errno. On any thread, no lock held; no queue is started.
+	 */
+	int (*watch)(struct virtio_device *vdev, bool on);
 	/* For good: all queues are stopped, their loops still run. Take what is yours from them.
 	 * On any thread, no lock held; also after a virtio_init that failed. */
 	void (*detach)(struct virtio_device *vdev);
@@ -88,8 +94,10 @@ struct virtio_ops {
 
 struct virtio_transport_ops {
 	/* Queue @q has used buffers (or -1: the configuration changed). Any thread, under
-	 * vdev->lock. */
+	 * vdev->lock, so that no transport goes meanwhile. */
 	void (*interrupt)(struct virtio_device *vdev, int q);
+	/* A reset is complete: its registers to their first state. Any thread, under vdev->lock. */
+	void (*reset)(struct virtio_device *vdev);
 	/* Queues were started or stopped: virtio_queue_started says for which ioeventfds are of
 	 * use now. On the thread that wrote the register, no lock held. */
 	void (*queues_changed)(struct virtio_device *vdev);
@@ -99,7 +107,10 @@ struct virtio_transport_ops {
 struct virtio_reply {
 	u16 head;
 	bool last; /* of those that the driver must see together */
+	bool has_status;
+	u8 status;
 	u32 len;
+	u64 status_gpa; /* not a host address: memory may come and go meanwhile */
 };
 
 struct virtio_queue {
@@ -152,6 +163,9 @@ struct virtio_device {
 	bool quiesced;
 	u32 config_generation;
 	u8 *config; /* config_len bytes */
+	/* What the device's own code has to remember beyond that, of the loop that changes it;
+	 * saved and loaded with the rest, 0 after a reset. */
+	u64 own;
 
 	u16 nr_queues;
 	struct virtio_queue *queues;
@@ -180,8 +194,9 @@ int virtio_attach(struct virtio_device *vdev) __must_check;
 /* Undo virtio_init: wait until every queue has stopped, end the threads. Called by the core before
  * ops->destroy when the VM owned the device, else by the caller. */
 void virtio_fini(struct virtio_device *vdev);
-/* Before anything runs: serve all queues by @loop instead. For tests and fuzzers on one thread. */
-void virtio_use_loop(struct virtio_device *vdev, struct event_loop *loop);
+/* Before anything runs: serve all queues by @loop instead. For tests and fuzzers on one thread. 0
+ * or what epoll says. */
+int virtio_use_loop(struct virtio_device *vdev, struct event_loop *loop) __must_check;
 
 static inline bool virtio_has(const struct virtio_device *vdev, unsigned int bit)
 {
@@ -207,12 +222,20 @@ void virtio_unpop(struct virtio_device *vdev, u16 q, const struct virtq_request 
 /* Reply. Inside queue_run the driver is told by the core, at once of what took long; elsewhere
  * virtio_signal has to follow. */
 void virtio_push(struct virtio_device *vdev, u16 q, const struct virtq_request *req, u32 len);
+/* The same, and the byte @where of the request's buffers becomes @status when the reply goes out.
+ */
+void virtio_push_status(struct virtio_device *vdev, u16 q, const struct virtq_request *req, u32 len,
+			u8 *where, u8 status);
 void virtio_push_later(struct virtio_device *vdev, u16 q, const struct virtq_request *req, u32 len);
 /* Interrupt the driver if it wants one for what was pushed. */
 void virtio_signal(struct virtio_device *vdev, u16 q);
 /* Run the queue as if the driver had notified: what was waited for is there. */
 void virtio_serve(struct virtio_device *vdev, u16 q);
-/* What queue_stopped or queue_held waited for is over. */
+/*
+ * What queue_stopped or queue_held waited for is over: all was pushed and signalled, and the caller
+ * touches neither ring nor buffers any more. Guest memory may go, be saved or be replaced while
+ * this runs.
+ */
 void virtio_queue_idle(struct virtio_device *vdev, u16 q);
 
 /* Any thread. */
@@ -261,8 +284,8 @@ void virtio_quiesce(struct virtio_device *vdev);
 void virtio_resume(struct virtio_device *vdev);
 /*
  * virtio/state.c: a transport's state has virtio_state as a part; its save hook calls virtio_save,
- * and its load hook virtio_load once its own registers are back (the queues start). Both print; of
- * a paused device.
+ * its forget hook virtio_device_reset, and its load hook virtio_load once its own registers are
+ * back (the queues start). Save and load print; of a paused device.
  */
 extern const struct device_state virtio_state;
 int virtio_save(struct virtio_device *vdev) __must_check;

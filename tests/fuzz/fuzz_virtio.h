@@ -405,7 +405,7 @@ static inline void fv_run(struct fv *d, struct virtio_device *vdev, struct fz *f
 {
 	d->vdev = vdev;
 	/* One thread does all: threads of the device's own would make runs differ. */
-	virtio_use_loop(vdev, &d->v.vm.loop);
+	fz_check(!virtio_use_loop(vdev, &d->v.vm.loop));
 	fz_check(!virtio_attach(vdev));
 	for (int i = 0; i < FV_MAX_OPS && fz_more(f); i++) {
 		fv_step(d, f, own);

@@ -84,6 +84,14 @@ static inline void check_state(struct vm *used, struct vm *fresh)
 	assert_same_state(&initial, &second);
 	state_buf_free(&second);
 	assert_int_equal(load_vm(fresh, &first, first.len), 0);
+	second = save_vm(fresh);
+	assert_same_state(&first, &second);
+	state_buf_free(&second);
+	/* The same over itself, which has begun things meanwhile. */
+	assert_int_equal(load_vm(fresh, &first, first.len), 0);
+	second = save_vm(fresh);
+	assert_same_state(&first, &second);
+	state_buf_free(&second);
 	state_buf_free(&first);
 	state_buf_free(&initial);
 	vm_resume(used);

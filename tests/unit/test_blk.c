@@ -466,11 +466,23 @@ struct ending {
 	struct mem_disk *m;
 	unsigned int which;
 	int ret;
+	struct virtio_queue *watched; /* NULL, or: was it quiet before the loop was through? */
+	bool early;
 };
+
+static bool is_quiet(struct virtio_queue *q)
+{
+	bool quiet;
+
+	virtio_lock(q->vdev);
+	quiet = q->quiet;
+	virtio_unlock(q->vdev);
+	return quiet;
+}
 
 static void end_on_loop(void *opaque)
 {
-	const struct ending *e = opaque;
+	struct ending *e = opaque;
 	struct mem_disk *m = e->m;
 	struct disk_request *req;
 
@@ -481,6 +493,7 @@ static void end_on_loop(void *opaque)
 	memmove(m->kept + e->which, m->kept + e->which + 1,
 		(m->nr_kept - e->which) * sizeof(m->kept[0]));
 	disk_request_done(&m->dq, req, e->ret ? e->ret : mem_serve(m, req));
+	e->early = e->watched && is_quiet(e->watched);
 	if (m->dq.ended)
 		m->dq.ended(m->dq.opaque);
 }
@@ -488,7 +501,7 @@ static void end_on_loop(void *opaque)
 /* The host answers the request that is the @which-th of those it keeps. */
 static void end_request(struct rig *r, struct mem_disk *m, unsigned int which, int ret)
 {
-	struct ending e = { m, which, ret };
+	struct ending e = { .m = m, .which = which, .ret = ret };
 
 	event_call_sync(r->vdev->queues[0].loop, end_on_loop, &e);
 }
@@ -644,6 +657,87 @@ static void test_quiesce(void **state)
 	rig_notify(&r, 0);
 	assert_int_equal(rig_used(&r, 0, NULL), heads[3]);
 	assert_int_equal(status_at(&r, 3), VIRTIO_BLK_S_OK);
+	stop(&r);
+}
+
+/* Bus mastering is off: a request that ends is not seen to end, by its status neither. */
+static void test_held(void **state)
+{
+	struct rig r;
+	struct mem_disk *m = start_held(&r);
+	u16 head = add_one(&r, 0, VIRTIO_BLK_T_OUT);
+
+	rig_notify(&r, 0);
+	virtio_set_held(r.vdev, true);
+	end_request(&r, m, 0, 0);
+	assert_int_equal(status_at(&r, 0), 0xee);
+	assert_int_equal(rig_used(&r, 0, NULL), -1);
+	virtio_quiesce(r.vdev);
+	assert_int_not_equal(virtio_save(r.vdev), 0);
+	virtio_resume(r.vdev);
+	virtio_set_held(r.vdev, false);
+	rig_notify(&r, 0);
+	assert_int_equal(status_at(&r, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(rig_used(&r, 0, NULL), head);
+	assert_int_equal(r.queue_irqs[0], 1);
+	stop(&r);
+}
+
+/* Paused right after the driver let it go: what waited goes out, since it may. */
+static void test_let_go(void **state)
+{
+	struct rig r;
+	struct mem_disk *m = start_held(&r);
+	u16 head;
+
+	/* On a loop that turns when the test says so. */
+	virtio_device_reset(r.vdev);
+	assert_int_equal(virtio_use_loop(r.vdev, &r.vm.loop), 0);
+	rig_start(&r, r.vdev, 0);
+	head = add_one(&r, 0, VIRTIO_BLK_T_OUT);
+	rig_notify(&r, 0);
+	virtio_set_held(r.vdev, true);
+	end_request(&r, m, 0, 0);
+	virtio_set_held(r.vdev, false);
+	virtio_quiesce(r.vdev);
+	assert_int_equal(rig_used(&r, 0, NULL), head);
+	assert_int_equal(status_at(&r, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(r.queue_irqs[0], 1);
+	assert_int_equal(virtio_save(r.vdev), 0);
+	virtio_resume(r.vdev);
+	stop(&r);
+}
+
+static void *end_watched(void *opaque)
+{
+	struct ending *e = opaque;
+
+	/* Not before the queue is being waited for. */
+	while (is_quiet(e->watched))
+		sched_yield();
+	event_call_sync(e->watched->loop, end_on_loop, e);
+	return NULL;
+}
+
+/* Whoever quiesces may unmap memory at once: the loop has signalled before it says that it is done.
+ */
+static void test_quiesce_last(void **state)
+{
+	struct rig r;
+	struct mem_disk *m = start_held(&r);
+	struct ending e = { .m = m, .watched = &r.vdev->queues[0] };
+	pthread_t helper;
+
+	add_one(&r, 0, VIRTIO_BLK_T_OUT);
+	rig_notify(&r, 0);
+	m->begun = 1;
+	assert_int_equal(pthread_create(&helper, NULL, end_watched, &e), 0);
+	virtio_quiesce(r.vdev);
+	assert_int_equal(r.queue_irqs[0], 1);
+	pthread_join(helper, NULL);
+	assert_false(e.early);
+	assert_int_equal(r.quiet_irqs, 0);
+	virtio_resume(r.vdev);
 	stop(&r);
 }
 
@@ -881,6 +975,9 @@ int main(void)
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_broken_while_busy),
 		cmocka_unit_test(test_quiesce),
+		cmocka_unit_test(test_quiesce_last),
+		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_let_go),
 		cmocka_unit_test(test_quiesce_idle),
 		cmocka_unit_test(test_flush_by_the_loop),
 		cmocka_unit_test(test_ranges_in_turn),

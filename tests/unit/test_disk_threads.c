@@ -22,7 +22,9 @@
 struct job {
 	struct disk_request req;
 	struct bench *bench;
-	bool blocks; /* until @go is posted */
+	bool blocks;	    /* until @go is posted: the loop is told -EAGAIN */
+	bool cannot_tell;   /* the loop is told -EOPNOTSUPP */
+	unsigned int tried; /* by the loop */
 	sem_t go;
 	u64 takes; /* nanoseconds of the test's clock */
 	pthread_t server;
@@ -79,10 +81,23 @@ static int serve(struct disk *disk, void *room, const struct disk_request *req)
 	return 0;
 }
 
+static int serve_now(struct disk *disk, const struct disk_request *req)
+{
+	struct job *j = container_of((struct disk_request *)req, struct job, req);
+
+	assert_true(req->op == DISK_READ || req->op == DISK_WRITE);
+	assert_false(req->flags & DISK_FUA);
+	j->tried++;
+	if (j->cannot_tell)
+		return -EOPNOTSUPP;
+	return j->blocks ? -EAGAIN : serve(disk, NULL, req);
+}
+
 static const struct disk_blocking_ops test_ops = {
 	.room_create = room_create,
 	.room_destroy = room_destroy,
 	.serve = serve,
+	.serve_now = serve_now,
 	.now = test_now,
 };
 
@@ -164,7 +179,7 @@ static void wait_begun(unsigned int n)
 			;
 }
 
-static void submit(struct bench *b, struct job *j, enum disk_op op, u64 takes, bool blocks)
+static void prepare(struct bench *b, struct job *j, enum disk_op op, u64 takes, bool blocks)
 {
 	memset(j, 0, sizeof(*j));
 	sem_init(&j->go, 0, 0);
@@ -173,6 +188,11 @@ static void submit(struct bench *b, struct job *j, enum disk_op op, u64 takes, b
 	j->blocks = blocks;
 	j->req.op = op;
 	j->req.done = on_done;
+}
+
+static void submit(struct bench *b, struct job *j, enum disk_op op, u64 takes, bool blocks)
+{
+	prepare(b, j, op, takes, blocks);
 	disk_submit(b->dq, &j->req);
 }
 
@@ -217,6 +237,91 @@ static void test_quick(void **state)
 	submit(&b, &j[1], DISK_READ, 5 * US, false);
 	assert_true(served_here(&j[1]));
 	assert_int_equal(disk_queue_busy(b.dq), 0);
+	bench_end(&b);
+}
+
+/* Fast, then stuck: that request waits, and nothing else does. */
+static void test_stuck(void **state)
+{
+	struct job stuck, write, next;
+	struct bench b;
+
+	bench_begin(&b);
+	teach(&b, 8, DISK_READ, 5 * US);
+	submit(&b, &write, DISK_WRITE, 5 * US, true);
+	disk_queue_kick(b.dq);
+	wait_begun(1);
+	submit(&b, &stuck, DISK_READ, 5 * US, true);
+	disk_queue_kick(b.dq);
+	wait_begun(1);
+	assert_int_equal(stuck.tried, 1);
+	sem_post(&write.go);
+	run_until(&b, 9);
+	assert_true(write.is_done);
+	submit(&b, &next, DISK_READ, 5 * US, false);
+	assert_true(served_here(&next));
+	assert_false(stuck.is_done);
+	sem_post(&stuck.go);
+	run_until(&b, 11);
+	assert_int_equal(stuck.ret, 0);
+	bench_end(&b);
+}
+
+/* A host that cannot tell is asked once: then quick ones are the loop's when they are alone. */
+static void test_untold(void **state)
+{
+	struct job first, j[2];
+	struct bench b;
+
+	bench_begin(&b);
+	teach(&b, 8, DISK_WRITE, 5 * US);
+	prepare(&b, &first, DISK_WRITE, 5 * US, false);
+	first.cannot_tell = true;
+	disk_submit(b.dq, &first.req);
+	disk_queue_kick(b.dq);
+	run_until(&b, 9);
+	assert_false(served_here(&first));
+	submit(&b, &j[0], DISK_WRITE, 5 * US, false);
+	assert_false(j[0].is_done);
+	disk_queue_kick(b.dq);
+	assert_true(served_here(&j[0]));
+	assert_int_equal(j[0].tried, 0);
+	wait_begun(2);
+	/* Beside another one it is a worker's. */
+	submit(&b, &j[0], DISK_FLUSH, 5 * US, true);
+	disk_queue_kick(b.dq);
+	wait_begun(1);
+	submit(&b, &j[1], DISK_WRITE, 5 * US, false);
+	disk_queue_kick(b.dq);
+	run_until(&b, 11);
+	assert_false(served_here(&j[1]));
+	sem_post(&j[0].go);
+	run_until(&b, 12);
+	bench_end(&b);
+}
+
+/* A flush is never the loop's, nor what contains one. */
+static void test_flush(void **state)
+{
+	struct bench b;
+	struct job j;
+
+	bench_begin(&b);
+	teach(&b, 8, DISK_READ, 5 * US);
+	teach(&b, 8, DISK_WRITE, 5 * US);
+	teach(&b, 8, DISK_FLUSH, 5 * US);
+	submit(&b, &j, DISK_READ, 5 * US, false);
+	assert_true(served_here(&j));
+	submit(&b, &j, DISK_FLUSH, 5 * US, false);
+	disk_queue_kick(b.dq);
+	run_until(&b, 26);
+	assert_false(served_here(&j));
+	prepare(&b, &j, DISK_WRITE, 5 * US, false);
+	j.req.flags = DISK_FUA;
+	disk_submit(b.dq, &j.req);
+	disk_queue_kick(b.dq);
+	run_until(&b, 27);
+	assert_false(served_here(&j));
 	bench_end(&b);
 }
 
@@ -470,11 +575,19 @@ static void test_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_quick),	  cmocka_unit_test(test_must_not_wait),
-		cmocka_unit_test(test_alone),	  cmocka_unit_test(test_quick_again),
-		cmocka_unit_test(test_several),	  cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_very_slow), cmocka_unit_test(test_submit_from_done),
-		cmocka_unit_test(test_close),	  cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_stuck),
+		cmocka_unit_test(test_untold),
+		cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_quick),
+		cmocka_unit_test(test_must_not_wait),
+		cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_quick_again),
+		cmocka_unit_test(test_several),
+		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_very_slow),
+		cmocka_unit_test(test_submit_from_done),
+		cmocka_unit_test(test_close),
+		cmocka_unit_test(test_limits),
 	};
 
 	/* What hangs ends, minutes later. */

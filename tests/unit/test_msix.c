@@ -73,6 +73,35 @@ static void test_msix(void **state)
 	toy_vm_free(v);
 }
 
+/* As virtio does it: a line, or where MSI-X is enabled a message. */
+static void signal_it(void *opaque)
+{
+	struct thing *t = opaque;
+
+	if (msix_enabled(&t->msix))
+		msix_notify(&t->msix, 3);
+	else
+		pci_set_intx(&t->pci, true);
+}
+
+/* What is signalled while MSI-X is being enabled comes in the one way or the other. */
+static void test_signal_while_enabling(void **state)
+{
+	struct toy_vm *v = begin();
+	struct thing *t;
+
+	assert_int_equal(thing_add(v, 1, &t), 0);
+	set_cfg(v, 1, PCI_COMMAND, 2, MASTER);
+	set_vector(v, 3, 0xfee01000, 0x41, 0);
+	v->chip.on_table = signal_it;
+	v->chip.on_table_opaque = t;
+	set_cfg(v, 1, CONTROL, 2, ENABLE);
+	v->chip.on_table = NULL;
+	assert_true(v->chip.tables > 0);
+	assert_int_equal(v->chip.msis, 1);
+	toy_vm_free(v);
+}
+
 /* Off, and power-on: what is pending goes, the vectors' fds stay. */
 static void test_off_and_reset(void **state)
 {
@@ -338,15 +367,11 @@ static void test_state(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_msix),
-		cmocka_unit_test(test_off_and_reset),
-		cmocka_unit_test(test_written_from_outside),
-		cmocka_unit_test(test_tables_are_few),
-		cmocka_unit_test(test_one_refused),
-		cmocka_unit_test(test_no_room),
-		cmocka_unit_test(test_save_and_load),
-		cmocka_unit_test(test_state),
-		cmocka_unit_test(test_msix_garbage),
+		cmocka_unit_test(test_msix),	       cmocka_unit_test(test_signal_while_enabling),
+		cmocka_unit_test(test_off_and_reset),  cmocka_unit_test(test_written_from_outside),
+		cmocka_unit_test(test_tables_are_few), cmocka_unit_test(test_one_refused),
+		cmocka_unit_test(test_no_room),	       cmocka_unit_test(test_save_and_load),
+		cmocka_unit_test(test_state),	       cmocka_unit_test(test_msix_garbage),
 	};
 
 	return cmocka_run_group_tests_name("msix", tests, NULL, NULL);

@@ -5,6 +5,7 @@
  */
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -14,6 +15,9 @@
 #include "virtio_rig.h"
 
 enum { RX, TX, CTRL };
+
+/* Looks, a tenth of a millisecond apart: minutes. */
+#define HANG 3000000
 
 #define BIG (NET_HDR_LEN + 65000)
 
@@ -53,6 +57,7 @@ static int sock_set_offloads(struct net_backend *nb, u32 tun_f)
 static void sock_close(struct net_backend *nb)
 {
 	close(nb->poll_fd);
+	close(nb->room_fd);
 	if (to_sock(nb)->peer >= 0)
 		close(to_sock(nb)->peer);
 	free(to_sock(nb));
@@ -81,6 +86,7 @@ static struct sock_net *start(struct rig *r, u64 without)
 	setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	s->nb.ops = &sock_ops;
 	s->nb.poll_fd = fds[0];
+	s->nb.room_fd = dup(fds[0]);
 	s->nb.name = "pair";
 	s->nb.mtu = 9000;
 	s->nb.offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
@@ -97,10 +103,10 @@ static void stop(struct rig *r)
 	sock_close(&pair->nb);
 }
 
-/* The device's thread does it: wait for the next used chain, at most 5 seconds. */
+/* The device's thread does it: wait for the next used chain. The limit is for hangs. */
 static int wait_used(struct rig *r, u16 q, u32 *len)
 {
-	for (int i = 0; i < 50000; i++) {
+	for (int i = 0; i < HANG; i++) {
 		int head = rig_used(r, q, len);
 
 		if (head >= 0)
@@ -114,7 +120,7 @@ static int wait_used(struct rig *r, u16 q, u32 *len)
 /* The interrupt follows the used ring: let it. */
 static void expect_irq(struct rig *r, u16 q)
 {
-	for (int i = 0; i < 50000; i++) {
+	for (int i = 0; i < HANG; i++) {
 		unsigned int irqs;
 
 		virtio_lock(r->vdev);
@@ -125,6 +131,15 @@ static void expect_irq(struct rig *r, u16 q)
 		usleep(100);
 	}
 	fail_msg("no interrupt of queue %u", q);
+}
+
+static void nothing(void *opaque) {}
+
+/* What was on its way to the queue's loop has been seen there. */
+static void settle(struct rig *r, u16 q)
+{
+	for (int i = 0; i < 3; i++)
+		event_call_sync(r->vdev->queues[q].loop, nothing, NULL);
 }
 
 static void fill(u8 *p, size_t len, u8 seed)
@@ -205,7 +220,7 @@ static void test_send_full(void **state)
 	while (rig_used(&r, TX, NULL) >= 0)
 		back++;
 	assert_true(back > 0 && back < sent);
-	for (int tries = 0; received < sent && tries < 50000; tries++) {
+	for (int tries = 0; received < sent && tries < HANG; tries++) {
 		if (recv(s->peer, got, sizeof(got), 0) == 60000)
 			received++;
 		else
@@ -250,7 +265,7 @@ static void test_receive(void **state)
 	fill(sent, sizeof(sent), 1);
 	/* A packet that comes first waits for its buffer. */
 	assert_int_equal(send(s->peer, sent, sizeof(sent), 0), sizeof(sent));
-	usleep(10000);
+	settle(&r, RX);
 	assert_int_equal(rig_used(&r, RX, NULL), -1);
 	rig_add(&r, RX, &buf, 1);
 	rig_notify(&r, RX);
@@ -342,7 +357,7 @@ static void test_mergeable_late_buffers(void **state)
 		rig_add(&r, RX, &bufs[i], 1);
 	rig_notify(&r, RX);
 	assert_int_equal(send(s->peer, big, sizeof(big), 0), sizeof(big));
-	usleep(20000);
+	settle(&r, RX);
 	assert_int_equal(rig_used(&r, RX, NULL), -1);
 	for (unsigned int i = 10; i < 44; i++) {
 		rig_add(&r, RX, &bufs[i], 1);
@@ -406,7 +421,7 @@ static void test_bad_receive_buffers(void **state)
 	assert_true(vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
 	/* A broken device leaves its packets alone and does not spin on them. */
 	send(s->peer, sent, sizeof(sent), 0);
-	usleep(10000);
+	settle(&r, RX);
 	rig_start(&r, vdev, 0);
 	rig_add(&r, RX, &out, 1);
 	rig_notify(&r, RX);
@@ -439,6 +454,91 @@ static void test_no_busy_loop(void **state)
 	stop(&r);
 }
 
+static bool has_room(struct net_backend *nb)
+{
+	struct pollfd p = { .fd = nb->room_fd, .events = POLLOUT };
+
+	assert_true(poll(&p, 1, 0) >= 0);
+	return p.revents & POLLOUT;
+}
+
+/* Who waits for room in a loopback that is full waits, until a packet was taken out. */
+static void test_loopback_full(void **state)
+{
+	struct iovec iov = { .iov_base = big, .iov_len = 30000 };
+	struct net_backend *nb;
+	unsigned int sent = 0;
+
+	assert_int_equal(net_loopback_open(&nb), 0);
+	assert_true(has_room(nb));
+	while (nb->ops->writev(nb, &iov, 1) == 30000)
+		sent++;
+	assert_true(sent > 0);
+	assert_false(has_room(nb));
+	while (sent--)
+		assert_int_equal(nb->ops->readv(nb, &iov, 1), 30000);
+	assert_true(has_room(nb));
+	nb->ops->close(nb);
+}
+
+static unsigned int count_watches(struct virtio_device *vdev)
+{
+	unsigned int n = 0;
+
+	for (u16 i = 0; i < vdev->nr_loops; i++) {
+		char path[64], line[256];
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", vdev->loops[i].epoll_fd);
+		f = fopen(path, "r");
+		assert_non_null(f);
+		while (fgets(line, sizeof(line), f))
+			n += !strncmp(line, "tfd:", 4);
+		fclose(f);
+	}
+	return n;
+}
+
+/* A driver that starts takes nothing from the host that was not there before: it could be short. */
+static void test_watches(void **state)
+{
+	struct rig r;
+	unsigned int before;
+
+	start(&r, 0);
+	before = count_watches(r.vdev);
+	virtio_device_reset(r.vdev);
+	assert_int_equal(count_watches(r.vdev), before);
+	rig_start(&r, r.vdev, 0);
+	assert_int_equal(count_watches(r.vdev), before);
+	stop(&r);
+}
+
+/* Both directions on one loop. */
+static void test_one_loop(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 2000, true };
+	struct rig_buf out = { RIG_DATA + 4096, 500, false };
+	struct rig r;
+	struct sock_net *s = start(&r, 0);
+	u8 sent[100];
+
+	virtio_device_reset(r.vdev);
+	assert_int_equal(virtio_use_loop(r.vdev, &r.vm.loop), 0);
+	rig_start(&r, r.vdev, 0);
+	rig_add(&r, RX, &buf, 1);
+	rig_notify(&r, RX);
+	fill(sent, sizeof(sent), 1);
+	assert_int_equal(send(s->peer, sent, sizeof(sent), 0), sizeof(sent));
+	rig_pump(&r);
+	check_received(&r, sent, sizeof(sent), &buf, 1);
+	rig_add(&r, TX, &out, 1);
+	rig_notify(&r, TX);
+	assert_true(rig_used(&r, TX, NULL) >= 0);
+	assert_int_equal(recv(s->peer, sent, sizeof(sent), 0), sizeof(sent));
+	stop(&r);
+}
+
 /* The interface is removed: link down, an interrupt, no busy loop, sending goes nowhere. */
 static void test_gone(void **state)
 {
@@ -451,7 +551,7 @@ static void test_gone(void **state)
 
 	close(s->peer);
 	s->peer = -1;
-	for (int i = 0; i < 50000 && !irqs; i++) {
+	for (int i = 0; i < HANG && !irqs; i++) {
 		usleep(100);
 		virtio_lock(r.vdev);
 		irqs = r.config_irqs;
@@ -587,6 +687,9 @@ int main(void)
 		cmocka_unit_test(test_tiny_buffers),
 		cmocka_unit_test(test_bad_receive_buffers),
 		cmocka_unit_test(test_no_busy_loop),
+		cmocka_unit_test(test_loopback_full),
+		cmocka_unit_test(test_watches),
+		cmocka_unit_test(test_one_loop),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_control),
 		cmocka_unit_test(test_reset),

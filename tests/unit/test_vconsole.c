@@ -73,7 +73,7 @@ static void start(struct rig *r, struct mem_console *m)
 
 static void wait_used(struct rig *r, u16 q)
 {
-	for (int i = 0; i < 50000; i++) {
+	for (int i = 0; i < 3000000; i++) { /* minutes: for hangs */
 		rig_pump(r);
 		if (rig_used(r, q, NULL) >= 0)
 			return;

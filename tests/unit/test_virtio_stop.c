@@ -106,7 +106,7 @@ static void begin(struct machine *m, bool net, bool pci)
 	m->v = toy_vm_new(pci ? TRANSPORT_PCI : TRANSPORT_MMIO);
 	if (pci)
 		assert_int_equal(pci_host_add(&m->v->vm, &layout, 0), 0);
-	in.nb = (struct net_backend){ .ops = &net_ops, .name = "n" };
+	in.nb = (struct net_backend){ .ops = &net_ops, .name = "n", .room_fd = -1 };
 	in.nb.poll_fd = eventfd(0, EFD_NONBLOCK);
 	in.con.ops = &con_ops;
 	ret = net ? virtio_net_new(&m->v->vm, &in.nb, mac, 0, &m->vdev)

@@ -40,6 +40,8 @@ struct toy_chip {
 	bool refuse_routes;
 	u32 refuse_data; /* a table with such a message */
 	u32 tables, nr_routes;
+	void (*on_table)(void *opaque); /* while a table is being installed */
+	void *on_table_opaque;
 };
 
 struct toy {
@@ -100,6 +102,8 @@ static inline int toy_set_routes(void *opaque, struct kvm_irq_routing *table)
 			return -EINVAL;
 	if (c->refuse_routes)
 		return -EINVAL;
+	if (c->on_table)
+		c->on_table(c->on_table_opaque);
 	c->nr_routes = table->nr;
 	c->tables++;
 	return 0;

@@ -40,6 +40,7 @@ struct rig {
 	struct virtio_device *vdev;
 	struct rig_queue q[RIG_QUEUES];
 	unsigned int queue_irqs[RIG_QUEUES], config_irqs;
+	unsigned int quiet_irqs; /* of queues that had said to be quiet, in a quiesced device */
 };
 
 struct rig_buf {
@@ -56,6 +57,7 @@ static inline void rig_interrupt(struct virtio_device *vdev, int q)
 		r->config_irqs++;
 	else
 		r->queue_irqs[q]++;
+	r->quiet_irqs += q >= 0 && vdev->quiesced && vdev->queues[q].quiet;
 }
 
 static inline void rig_queues_changed(struct virtio_device *vdev) {}

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -29,12 +30,19 @@ __attribute__((constructor)) static void begin(void)
 		_exit(99);
 }
 
-static void pass(int fd)
+static int is_slow(int fd)
 {
 	struct stat st;
+
+	return log_fd >= 0 && !fstat(fd, &st) && st.st_ino == disk.st_ino &&
+	       st.st_dev == disk.st_dev;
+}
+
+static void pass(int fd)
+{
 	char c;
 
-	if (log_fd < 0 || fstat(fd, &st) || st.st_ino != disk.st_ino || st.st_dev != disk.st_dev)
+	if (!is_slow(fd))
 		return;
 	if (write(log_fd, "begun\n", 6) != 6)
 		_exit(99);
@@ -59,6 +67,20 @@ ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
 		*(void **)&next = real("pwritev");
 	pass(fd);
 	return next(fd, iov, count, offset);
+}
+
+/* With RWF_NOWAIT: it would wait. */
+ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	static ssize_t (*next)(int, const struct iovec *, int, off_t, int);
+
+	if (!next)
+		*(void **)&next = real("pwritev2");
+	if (is_slow(fd)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return next(fd, iov, count, offset, flags);
 }
 
 int fdatasync(int fd)

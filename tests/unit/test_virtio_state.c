@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What virtio devices remember, by the common test of devices' state: a console in the middle of a
+ * long line, a network card whose driver has switched offloads off, behind both transports; loaded
+ * into machines that are new and into such that ran.
+ */
+#include "unit.h"
+
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <sys/eventfd.h>
+
+#include "device_state.h"
+#include "lkvm/console.h"
+#include "lkvm/net.h"
+#include "toy_device.h"
+
+#define ECAM	 0xe0000000ULL
+#define BAR	 0xc0000000ULL
+#define DATA	 0x8000u
+#define LONG	 40000u
+#define CON_TX	 1
+#define CON_SIZE 8
+#define CTRL	 2
+
+static const struct arch_pci_layout layout = {
+	.ecam_base = ECAM,
+	.ecam_size = MiB,
+	.mem32_base = BAR,
+	.mem32_size = MiB,
+	.intx_gsi = { 16, 17, 18, 19 },
+};
+
+struct machine {
+	struct toy_vm *v;
+	struct virtio_device *vdev;
+	struct vring_driver d;
+	struct net_backend nb;
+	u32 tun_f;
+	struct console con;
+	/* With the gate each write of the console waits until the test posts @gate. */
+	atomic_bool gated;
+	sem_t gate;
+};
+
+static void con_write(struct console *con, const u8 *buf, size_t len)
+{
+	struct machine *m = container_of(con, struct machine, con);
+
+	while (atomic_load(&m->gated) && sem_wait(&m->gate))
+		;
+}
+
+static void con_set_client(struct console *con, const struct console_client *client) {}
+static void con_nothing(struct console *con) {}
+
+static const struct console_ops con_ops = { con_write, con_set_client, con_nothing, con_nothing };
+
+static ssize_t net_readv(struct net_backend *nb, const struct iovec *iov, int count)
+{
+	return -EAGAIN;
+}
+
+static ssize_t net_writev(struct net_backend *nb, const struct iovec *iov, int count)
+{
+	return (ssize_t)iov_len(iov, (unsigned int)count);
+}
+
+static int net_set_offloads(struct net_backend *nb, u32 tun_f)
+{
+	container_of(nb, struct machine, nb)->tun_f = tun_f;
+	return 0;
+}
+
+static const struct net_backend_ops net_ops = {
+	.readv = net_readv,
+	.writev = net_writev,
+	.set_offloads = net_set_offloads,
+};
+
+static void begin(struct machine *m, bool net, bool pci)
+{
+	static const u8 mac[6] = { 2 };
+	int ret;
+
+	memset(m, 0, sizeof(*m));
+	sem_init(&m->gate, 0, 0);
+	m->v = toy_vm_new(pci ? TRANSPORT_PCI : TRANSPORT_MMIO);
+	if (pci)
+		assert_int_equal(pci_host_add(&m->v->vm, &layout, 0), 0);
+	m->nb = (struct net_backend){ .ops = &net_ops, .name = "n", .room_fd = -1 };
+	m->nb.offloads = TUN_F_CSUM | TUN_F_TSO4;
+	m->nb.poll_fd = eventfd(0, EFD_NONBLOCK);
+	m->con.ops = &con_ops;
+	ret = net ? virtio_net_new(&m->v->vm, &m->nb, mac, 0, &m->vdev)
+		  : virtio_console_new(&m->v->vm, &m->con, &m->vdev);
+	assert_int_equal(ret, 0);
+	assert_int_equal(virtio_attach(m->vdev), 0);
+	if (pci)
+		mmio_put(m->v, ECAM + (1 << 15) + PCI_COMMAND, 2,
+			 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+static void end(struct machine *m)
+{
+	atomic_store(&m->gated, false);
+	sem_post(&m->gate);
+	toy_vm_free(m->v);
+	close(m->nb.poll_fd);
+}
+
+static void settle(struct machine *m)
+{
+	for (u16 q = 0; q < m->vdev->nr_queues; q++)
+		toy_sync(m->vdev, q);
+	pump(m->v);
+}
+
+/* All queues are enabled; @q is the one of @m->d. */
+static void start(struct machine *m, u16 q)
+{
+	virtio_set_status(m->vdev, S_ACK | S_DRIVER);
+	virtio_accept_features(m->vdev, 0, (u32)virtio_offered(m->vdev));
+	virtio_accept_features(m->vdev, 1, BIT(VIRTIO_F_VERSION_1 - 32));
+	virtio_set_status(m->vdev, S_ACK | S_DRIVER | S_FEATURES_OK);
+	for (u16 i = 0; i < m->vdev->nr_queues; i++) {
+		struct virtqueue *vq = &m->vdev->queues[i].vq;
+		struct vring_driver d;
+
+		vdrv_setup(&d, m->v->ram, 0x1000 + i * 0x1000u, 8);
+		vq->size = d.size;
+		vq->desc_gpa = d.desc;
+		vq->avail_gpa = d.avail;
+		vq->used_gpa = d.used;
+		virtio_enable_queue(m->vdev, i);
+		if (i == q)
+			m->d = d;
+	}
+	virtio_set_status(m->vdev, 0xf);
+	settle(m);
+}
+
+static void notify(struct machine *m, u16 q)
+{
+	virtio_kick(m->vdev, q);
+	settle(m);
+}
+
+/* Of a long chain a part was given to the console, which takes its time. */
+static void write_long(struct machine *m)
+{
+	start(m, CON_TX);
+	atomic_store(&m->gated, true);
+	vdrv_desc(&m->d, 0, DATA, LONG, 0, 0);
+	vdrv_offer(&m->d, 0);
+	notify(m, CON_TX);
+	assert_int_not_equal(m->vdev->queues[CON_TX].consumed, 0);
+}
+
+static void check_console(bool pci)
+{
+	struct machine used, fresh;
+	u64 consumed;
+
+	begin(&used, false, pci);
+	begin(&fresh, false, pci);
+	write_long(&used);
+	consumed = used.vdev->queues[CON_TX].consumed;
+	check_state(&used.v->vm, &fresh.v->vm);
+	assert_int_equal(fresh.vdev->queues[CON_TX].consumed, consumed);
+	end(&fresh);
+	/* One that is in the middle of its own. */
+	begin(&fresh, false, pci);
+	write_long(&fresh);
+	vm_pause(&used.v->vm);
+	vm_pause(&fresh.v->vm);
+	fresh.vdev->queues[CON_TX].consumed = 1; /* elsewhere in it, to be told apart */
+	vm_resume(&used.v->vm);
+	check_state(&used.v->vm, &fresh.v->vm);
+	end(&used);
+	end(&fresh);
+}
+
+static void test_console(void **state)
+{
+	check_console(false);
+	check_console(true);
+}
+
+static void switch_offloads(struct machine *m, u64 bits)
+{
+	u8 *p = m->v->ram + DATA;
+
+	start(m, CTRL);
+	assert_int_equal(m->tun_f, TUN_F_CSUM | TUN_F_TSO4);
+	p[0] = VIRTIO_NET_CTRL_GUEST_OFFLOADS;
+	p[1] = VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET;
+	put_le(p + 2, 8, bits);
+	vdrv_desc(&m->d, 0, DATA, 10, VRING_DESC_F_NEXT, 1);
+	vdrv_desc(&m->d, 1, DATA + 16, 1, VRING_DESC_F_WRITE, 0);
+	vdrv_offer(&m->d, 0);
+	notify(m, CTRL);
+	assert_int_equal(p[16], VIRTIO_NET_OK);
+}
+
+static void check_net(bool pci)
+{
+	struct machine used, fresh;
+
+	begin(&used, true, pci);
+	begin(&fresh, true, pci);
+	switch_offloads(&used, BIT_ULL(VIRTIO_NET_F_GUEST_CSUM));
+	assert_int_equal(used.tun_f, TUN_F_CSUM);
+	/* Of another driver that has received. */
+	start(&fresh, CTRL);
+	assert_int_equal(fresh.tun_f, TUN_F_CSUM | TUN_F_TSO4);
+	check_state(&used.v->vm, &fresh.v->vm);
+	assert_int_equal(fresh.tun_f, TUN_F_CSUM);
+	/* The next driver begins with what it agrees to. */
+	virtio_device_reset(fresh.vdev);
+	start(&fresh, CTRL);
+	assert_int_equal(fresh.tun_f, TUN_F_CSUM | TUN_F_TSO4);
+	end(&used);
+	end(&fresh);
+}
+
+static void test_net(void **state)
+{
+	check_net(false);
+	check_net(true);
+}
+
+static void test_bad(void **state)
+{
+	for (int pci = 0; pci < 2; pci++) {
+		struct machine used, victim;
+
+		begin(&used, true, pci);
+		begin(&victim, true, pci);
+		switch_offloads(&used, 0);
+		check_bad_state(&used.v->vm, &victim.v->vm);
+		end(&used);
+		end(&victim);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_console),
+		cmocka_unit_test(test_net),
+		cmocka_unit_test(test_bad),
+	};
+
+	log_set_level(LOG_ERROR);
+	return cmocka_run_group_tests_name("virtio_state", tests, NULL, NULL);
+}
