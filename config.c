@@ -109,7 +109,7 @@ static int check_described(const struct vm_config *cfg)
 
 	if (!cfg->dump_boot || (!cfg->fdt.rng_seed && !cfg->fdt.kaslr_random))
 		return 0;
-	err("--dump-boot and %s exclude each other: what is random differs each time; omit %s",
+	err("--dump-boot and %s cannot be combined: what is random differs each time; omit %s",
 	    what, what);
 	return -EINVAL;
 }

@@ -6,9 +6,9 @@
 
 #include "lkvm/hw.h"
 
-#define BANK_WIDTH  4	       /* bytes of both chips together */
+#define BANK_WIDTH  4 /* bytes of both chips together */
 #define BLOCK_SIZE  FLASH_BLOCK_SIZE
-#define BUFFER_LOG2 6	       /* bytes that one chip programs at once */
+#define BUFFER_LOG2 6 /* bytes that one chip programs at once */
 #define BUFFER_SIZE (2U << BUFFER_LOG2)
 
 /* As the identification shows it for each block. */

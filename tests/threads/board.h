@@ -20,6 +20,7 @@
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
@@ -302,7 +303,7 @@ static inline void board_start(struct board *b, u32 nr,
 	struct sigaction action = { .sa_handler = on_kick };
 	struct vm *vm = &b->vm;
 
-	sigaction(VCPU_KICK_SIGNAL, &action, NULL);
+	sigaction(THREAD_KICK_SIGNAL, &action, NULL);
 	b->step = step;
 	b->opaque = opaque;
 	vm->vcpus = xcalloc(nr, sizeof(*vm->vcpus));

@@ -70,6 +70,8 @@ struct storm {
 	struct disk *disks[NR_DISKS];
 	struct net_backend *nets[4];
 	struct device *power_key;
+	struct flash_file flash;
+	char *flash_path;
 	struct driver drivers[NR_DRIVERS];
 	struct victim victims[NR_VICTIMS];
 	u32 nr_drivers, nr_victims, nr_disks, nr_nets, nr_echos;
@@ -197,7 +199,6 @@ static void make_hw(struct storm *s)
 	struct arch_place clock = place(false, HW + 1 * MiB, 0x1000, 2);
 	struct arch_place pl031 = place(false, HW + 2 * MiB, 0x1000, 3);
 	struct arch_place pl061 = place(false, HW + 3 * MiB, 0x1000, 4);
-	char *flash = make_file(s, "flash", 128 * KiB);
 
 	com1.edge = true;
 	must(!pci_host_add(vm, &layout, 0x2000000000ULL), "no PCI");
@@ -208,8 +209,10 @@ static void make_hw(struct storm *s)
 	must(!cmos_rtc_create(vm) && !mc146818_create(vm, &clock) && !pl031_create(vm, &pl031),
 	     "no clock");
 	must(!pl061_create(vm, &pl061, &s->power_key), "no power key");
-	must(!cfi_flash_create(vm, HW + 4 * MiB, 1 * MiB, flash), "no flash");
-	free(flash);
+	s->flash_path = make_file(s, "flash", 128 * KiB);
+	must(!flash_file_open(&s->flash, s->flash_path, MiB) &&
+		     !cfi_flash_create(vm, HW + 4 * MiB, &s->flash),
+	     "no flash");
 }
 
 static void on_pause(void *opaque);
@@ -360,6 +363,9 @@ static void load(struct storm *s, const struct state_buf *buf)
 
 	for (struct device *dev = s->b.vm.devices; dev; dev = dev->next)
 		must(!device_load(dev, &in), "%s is not loaded", dev->name);
+	/* A loaded card begins anew on the host: what was under way there went with the old one. */
+	for (u32 i = 0; i < s->nr_drivers; i++)
+		s->drivers[i].certain = s->drivers[i].next_seq;
 	s->loads++;
 }
 
@@ -428,6 +434,8 @@ static void unmake(struct storm *s)
 		disk_close(s->disks[i]);
 	for (u32 i = 0; i < s->nr_nets; i++)
 		s->nets[i]->ops->close(s->nets[i]);
+	flash_file_close(&s->flash);
+	free(s->flash_path);
 	board_fini(&s->b);
 	must(!system(command), "files stay");
 	free(command);
