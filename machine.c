@@ -191,7 +191,7 @@ int machine_restart(struct machine *m)
 	ret = load(m);
 	if (ret)
 		return ret;
-	vm_clear_stop(&m->vm);
+	vm_clear_stop(&m->vm, VM_STOP_RESET);
 	return 0;
 }
 
@@ -207,7 +207,7 @@ static int rebuild(struct machine *m)
 	if (!ret)
 		ret = load(m);
 	if (!ret)
-		vm_clear_stop(&m->vm);
+		vm_clear_stop(&m->vm, VM_STOP_RESET);
 	return ret;
 }
 

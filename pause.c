@@ -153,12 +153,14 @@ enum vm_stop vm_stop_reason(struct vm *vm, int *status, s32 *vcpu)
 	return stop;
 }
 
-void vm_clear_stop(struct vm *vm)
+void vm_clear_stop(struct vm *vm, enum vm_stop stop)
 {
 	pthread_mutex_lock(&vm->lock);
-	vm->stop = VM_STOP_NONE;
-	vm->stop_status = 0;
-	vm->stop_vcpu = -1;
-	event_loop_rearm(&vm->loop);
+	if (vm->stop == stop) {
+		vm->stop = VM_STOP_NONE;
+		vm->stop_status = 0;
+		vm->stop_vcpu = -1;
+		event_loop_rearm(&vm->loop);
+	}
 	pthread_mutex_unlock(&vm->lock);
 }

@@ -160,7 +160,8 @@ bool vm_vcpu_gate(struct vm *vm);
 void vm_request_stop(struct vm *vm, enum vm_stop stop, int status, s32 vcpu);
 /* The request that stands, with its status and vcpu (each may be NULL). Any thread. */
 enum vm_stop vm_stop_reason(struct vm *vm, int *status, s32 *vcpu);
-void vm_clear_stop(struct vm *vm);
+/* It was answered: forget it, unless another took its place meanwhile. */
+void vm_clear_stop(struct vm *vm, enum vm_stop stop);
 
 /* device.c: reset all devices in order (vcpus must be parked). */
 void vm_reset_devices(struct vm *vm);

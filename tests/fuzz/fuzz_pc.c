@@ -68,7 +68,7 @@ static void step(struct fz *f)
 		} else if (op & 0x20) {
 			vm_reset_devices(&v.vm);
 		} else if (op & 0x10) {
-			vm_clear_stop(&v.vm);
+			vm_clear_stop(&v.vm, v.vm.stop);
 		} else {
 			fz_check(!arch_power_button(&v.vm));
 		}

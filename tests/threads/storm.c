@@ -410,7 +410,7 @@ static void run(struct storm *s)
 	vm_resume(vm);
 	event_loop_run(&vm->loop);
 	board_pause(&s->b);
-	vm_clear_stop(vm);
+	vm_clear_stop(vm, vm_stop_reason(vm, NULL, NULL));
 }
 
 /* Let everything come back that is under way. */

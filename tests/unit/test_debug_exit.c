@@ -30,7 +30,7 @@ static void every_width_gives_the_low_byte(void **state)
 		assert_int_equal(d.vm.stop, VM_STOP_DEBUG_EXIT);
 		assert_int_equal(d.vm.stop_status, 0x42);
 		assert_true(atomic_load(&d.vm.loop.stop));
-		vm_clear_stop(&d.vm);
+		vm_clear_stop(&d.vm, d.vm.stop);
 	}
 }
 

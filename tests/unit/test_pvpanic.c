@@ -30,7 +30,7 @@ static enum vm_stop event_of(u8 value)
 
 	devvm_out(&d, PORT, value, 1);
 	stop = d.vm.stop;
-	vm_clear_stop(&d.vm);
+	vm_clear_stop(&d.vm, d.vm.stop);
 	return stop;
 }
 

@@ -244,7 +244,7 @@ static void test_suspend(void **state)
 
 static void ends_with(struct rig *r, u32 id, u64 type, enum vm_stop stop)
 {
-	vm_clear_stop(&r->vm);
+	vm_clear_stop(&r->vm, r->vm.stop);
 	atomic_store(&r->vm.running, true);
 	call(r, id, type, 0, 0);
 	assert_int_equal(r->vm.stop, stop);

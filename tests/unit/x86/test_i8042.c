@@ -50,7 +50,7 @@ static bool took_reset(void)
 {
 	bool reset = d.vm.stop == VM_STOP_RESET;
 
-	vm_clear_stop(&d.vm);
+	vm_clear_stop(&d.vm, d.vm.stop);
 	return reset;
 }
 
