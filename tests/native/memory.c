@@ -21,6 +21,7 @@
 #include "lkvm/event.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
+#include "lkvm/state.h"
 #include "lkvm/util.h"
 
 #define RAM	 (32 * MiB)
@@ -128,6 +129,7 @@ static const struct device_ops stress_ops = {
 	.realize = stress_realize,
 	.quiesce = stress_quiesce,
 	.resume = stress_resume,
+	.state = &no_state,
 	.destroy = stress_destroy,
 };
 
