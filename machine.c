@@ -42,7 +42,7 @@ static int create_vcpus(struct vm *vm)
 
 static int create_kvm_vm(struct vm *vm)
 {
-	u64 type;
+	u64 type = 0;
 	int ret = arch_check_host(&vm->kvm);
 
 	if (!ret)

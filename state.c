@@ -54,11 +54,12 @@ void state_buf_free(struct state_buf *buf)
 
 static u8 *first_element(const struct state_field *f, const void *obj)
 {
-	u8 *member = (u8 *)obj + f->offset;
+	u8 *member = (u8 *)obj + f->offset, *elements;
 
-	if (f->flags & STATE_POINTER)
-		memcpy(&member, member, sizeof(member));
-	return member;
+	if (!(f->flags & STATE_POINTER))
+		return member;
+	memcpy(&elements, member, sizeof(elements));
+	return elements;
 }
 
 static u32 *used_count(const struct state_field *f, const void *obj)

@@ -19,6 +19,21 @@
 /* Entries of a list that are given to the host at once after it took a part of the whole. */
 #define PART 64
 
+#ifndef __GLIBC__
+/* musl has them since 1.2.5. The offset's upper half comes by itself, which is empty here. */
+#include <sys/syscall.h>
+
+static ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	return syscall(SYS_preadv2, fd, iov, count, offset, 0L, flags);
+}
+
+static ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	return syscall(SYS_pwritev2, fd, iov, count, offset, 0L, flags);
+}
+#endif
+
 typedef ssize_t (*rw_fn)(int fd, const struct iovec *iov, int count, off_t offset);
 
 /* The first entries of what is left of @iov after @done bytes. */
