@@ -118,10 +118,10 @@ static int prepare_direct(struct raw_disk *raw)
 	    (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_offset_align) {
 		mem = stx.stx_dio_mem_align;
 		offset = stx.stx_dio_offset_align;
+		if (offset > RAW_BOUNCE || (offset & (offset - 1)) || (mem & (mem - 1)))
+			return -EINVAL;
 	}
 #endif
-	if (offset > RAW_BOUNCE || (offset & (offset - 1)) || (mem & (mem - 1)))
-		return -EINVAL;
 	raw->offset_align = MAX(offset, SECTOR);
 	raw->mem_align = MAX(mem, 1u);
 	raw->disk.phys_block = MAX(raw->disk.phys_block, raw->offset_align);
