@@ -8,6 +8,7 @@
  */
 #include "lkvm/state.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -38,7 +39,10 @@ static void append_int(struct state_buf *buf, u32 size, u64 value)
 
 static void append_name(struct state_buf *buf, const char *name)
 {
-	size_t len = MIN(strlen(name), 255UL);
+	size_t len;
+
+	assert(name); /* tables are the programmer's */
+	len = MIN(strlen(name), 255UL);
 
 	append_int(buf, 1, len);
 	memcpy(append(buf, len), name, len);
@@ -349,6 +353,14 @@ static bool skip_field(const struct state_field *f, struct state_reader *in,
 	return true;
 }
 
+static bool same_bytes(const struct state_reader *a, const struct state_reader *b)
+{
+	if (a->len != b->len || !a->len)
+		return a->len == b->len;
+	assert(a->data && b->data);
+	return !memcmp(a->data, b->data, a->len);
+}
+
 static const char *body_differs(const struct device_state *table, struct state_reader a,
 				struct state_reader b)
 {
@@ -366,8 +378,7 @@ static const char *body_differs(const struct device_state *table, struct state_r
 			if (differs)
 				return differs;
 		}
-		if (!(f->flags & STATE_RUNS) &&
-		    (in_a.len != in_b.len || memcmp(in_a.data, in_b.data, in_a.len)))
+		if (!(f->flags & STATE_RUNS) && !same_bytes(&in_a, &in_b))
 			return f->name;
 	}
 	return a.len || b.len ? "" : NULL;

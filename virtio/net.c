@@ -498,7 +498,7 @@ static int net_watch(struct virtio_device *vdev, bool on)
 	struct virtio_net *net = to_net(vdev);
 	struct event *events[] = { [RX] = &net->rx_ev, [TX] = &net->tx_ev };
 
-	for (u16 q = 0; q < ARRAY_SIZE(events); q++) {
+	for (size_t q = 0; q < ARRAY_SIZE(events); q++) {
 		struct watching w = { .ev = events[q] };
 
 		if (!on && w.ev->loop)
