@@ -58,6 +58,17 @@ static inline bool remembers(const struct vm *vm)
 	return false;
 }
 
+/* Loaded, it saves the same again. */
+static inline void check_load(struct vm *vm, const struct state_buf *buf)
+{
+	struct state_buf again;
+
+	assert_int_equal(load_vm(vm, buf, buf->len), 0);
+	again = save_vm(vm);
+	assert_same_state(buf, &again);
+	state_buf_free(&again);
+}
+
 /* @used: what was driven; @fresh: the same, as it was made. @fresh is good for nothing after it. */
 static inline void check_state(struct vm *used, struct vm *fresh)
 {
@@ -74,24 +85,12 @@ static inline void check_state(struct vm *used, struct vm *fresh)
 	second = save_vm(used);
 	assert_same_state(&first, &second);
 	state_buf_free(&second);
-	assert_int_equal(load_vm(fresh, &first, first.len), 0);
-	second = save_vm(fresh);
-	assert_same_state(&first, &second);
-	state_buf_free(&second);
+	check_load(fresh, &first);
 	/* Back again, in a machine that has been something else: nothing of that is left. */
-	assert_int_equal(load_vm(fresh, &initial, initial.len), 0);
-	second = save_vm(fresh);
-	assert_same_state(&initial, &second);
-	state_buf_free(&second);
-	assert_int_equal(load_vm(fresh, &first, first.len), 0);
-	second = save_vm(fresh);
-	assert_same_state(&first, &second);
-	state_buf_free(&second);
+	check_load(fresh, &initial);
+	check_load(fresh, &first);
 	/* The same over itself, which has begun things meanwhile. */
-	assert_int_equal(load_vm(fresh, &first, first.len), 0);
-	second = save_vm(fresh);
-	assert_same_state(&first, &second);
-	state_buf_free(&second);
+	check_load(fresh, &first);
 	state_buf_free(&first);
 	state_buf_free(&initial);
 	vm_resume(used);
