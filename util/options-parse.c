@@ -165,6 +165,26 @@ static const char *number_text(const struct option_spec *o, u64 n, char *buf, si
 	return buf;
 }
 
+/*
+ * Cut the address off "SIZE@ADDRESS". Memory begins where it begins on this machine: another
+ * address is refused.
+ */
+static int take_address(const struct option_spec *o, const char *shown, const char *value, char *at)
+{
+	u64 address;
+
+	*at++ = '\0';
+	if (parse_size(at, 1, &address)) {
+		err("%s %s@%s: '%s' is not an address", shown, value, at, at);
+		return -EINVAL;
+	}
+	if (address == *o->address)
+		return 0;
+	err("%s %s@%s: memory begins at 0x%llx on this machine; omit '@%s'", shown, value, at,
+	    *o->address, at);
+	return -EINVAL;
+}
+
 static int set_number(const struct option_spec *o, const char *shown, const char *value,
 		      void *member)
 {
@@ -195,6 +215,29 @@ static int set_number(const struct option_spec *o, const char *shown, const char
 	return 0;
 }
 
+static int set_size(const struct option_spec *o, const char *shown, const char *value, void *member)
+{
+	char *size = xstrdup(value), *at = o->address ? strchr(size, '@') : NULL;
+	int ret = at ? take_address(o, shown, size, at) : 0;
+
+	if (!ret)
+		ret = set_number(o, shown, size, member);
+	free(size);
+	return ret;
+}
+
+/* A further use of OPT_JOIN adds to what @member has. */
+static void set_string(const struct option_spec *o, const char *value, char **member)
+{
+	char *before = *member;
+
+	if ((o->flags & OPT_JOIN) && before && *before)
+		*member = *value ? xasprintf("%s %s", before, value) : xstrdup(before);
+	else
+		*member = xstrdup(value);
+	free(before);
+}
+
 int option_set(const struct option_cursor *c, const char *shown, const char *value, bool negated,
 	       void *target)
 {
@@ -208,13 +251,13 @@ int option_set(const struct option_cursor *c, const char *shown, const char *val
 		*(bool *)member = !negated;
 		return 0;
 	case OPT_STRING:
-		free(*(char **)member);
-		*(char **)member = xstrdup(value);
+		set_string(o, value, member);
 		return 0;
 	case OPT_U32:
 	case OPT_U64:
-	case OPT_SIZE:
 		return set_number(o, shown, value, member);
+	case OPT_SIZE:
+		return set_size(o, shown, value, member);
 	case OPT_CHOICE:
 		return set_choice(o, shown, value, member);
 	case OPT_CALL:

@@ -21,7 +21,7 @@ enum option_type {
 	OPT_GROUP, /* a heading; only @help is used */
 	OPT_FLAG,  /* bool; --no-NAME clears it (for a name that begins with "no-": the name without
 		      it) */
-	OPT_STRING, /* char *, owned; a second use replaces */
+	OPT_STRING, /* char *, owned; a second use replaces, or adds (OPT_JOIN) */
 	OPT_U32,
 	OPT_U64,    /* printed in hexadecimal */
 	OPT_SIZE,   /* u64 bytes; a bare number counts MiB */
@@ -36,6 +36,7 @@ enum option_type {
 #define OPT_REPEATABLE BIT(2) /* each use adds one */
 #define OPT_ONCE       BIT(3) /* something to do once: not printed, not saved, not in a file */
 #define OPT_HIDDEN     BIT(4) /* accepted for kvmtool's users, not shown */
+#define OPT_JOIN       BIT(5) /* OPT_STRING: uses are joined with a blank */
 #define OPT_OWNER      BIT(8) /* this bit and those above mean what the rows' owner says */
 
 /* Architectures, as bits. */
@@ -65,10 +66,11 @@ struct option_spec {
 	const char *name;
 	const char *arg; /* how the argument is called in help: "FILE"; NULL for flags */
 	const char *help;
-	const char *def;	    /* the default in words, NULL: none to speak of */
-	const char *unset;	    /* what options_print says without it; NULL: goes by the type */
-	size_t offset;		    /* of the member in the structure that is filled */
-	u64 min, max;		    /* numbers and sizes; max 0: what the type holds */
+	const char *def;    /* the default in words, NULL: none to speak of */
+	const char *unset;  /* what options_print says without it; NULL: goes by the type */
+	size_t offset;	    /* of the member in the structure that is filled */
+	u64 min, max;	    /* numbers and sizes; max 0: what the type holds */
+	const u64 *address; /* OPT_SIZE: "@ADDRESS" may follow, where it is this one; or NULL */
 	const char *const *choices; /* NULL-terminated; OPT_CALL: for help and completion only */
 	/* OPT_CALL: as in option_hooks. @arg is NULL when the option takes none. */
 	int (*parse)(const char *shown, const char *arg, void *target);

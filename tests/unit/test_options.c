@@ -18,6 +18,7 @@ const struct arch_platform arch_platform = {
 	.option_mask = OPT_ARCH_X86,
 	.kernel_search = no_kernels,
 	.default_console = "ttyS0",
+	.ram_base = 2 * GiB,
 	.virtio_mmio_max = 8,
 };
 int arch_config_complete(struct vm_config *cfg)
@@ -34,7 +35,8 @@ struct target {
 	bool flag, other, no_thing;
 	char *string;
 	u32 number;
-	u64 size;
+	u64 size, placed;
+	char *joined;
 	int choice;
 	unsigned int calls, bare_calls;
 };
@@ -80,6 +82,19 @@ static const struct option_spec options[] = {
 	  .min = MiB,
 	  .help = "a size",
 	  MEMBER(size) },
+	{ .type = OPT_SIZE,
+	  .name = "placed",
+	  .arg = "SIZE",
+	  .address = &arch_platform.ram_base,
+	  .help = "a size at an address",
+	  MEMBER(placed) },
+	{ .type = OPT_STRING,
+	  .short_name = 'j',
+	  .name = "joined",
+	  .arg = "WORDS",
+	  .flags = OPT_JOIN,
+	  .help = "words",
+	  MEMBER(joined) },
 	{ .type = OPT_GROUP, .help = "More" },
 	{ .type = OPT_CHOICE, .name = "colour", .choices = colours, .help = "c", MEMBER(choice) },
 	{ .type = OPT_CALL,
@@ -155,8 +170,20 @@ static char *args[32];
 static int clear(void **state)
 {
 	free(t.string);
+	free(t.joined);
 	memset(&t, 0, sizeof(t));
 	return 0;
+}
+
+/* What @print writes for @cmd. */
+static const char *printed(void (*print)(const struct command *, FILE *), const struct command *cmd)
+{
+	static char text[16384];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	print(cmd, out);
+	fclose(out);
+	return text;
 }
 
 /* Parse the words of @line, which ' ' parts ('_' stands for a blank inside a word). */
@@ -291,6 +318,45 @@ static void test_bad_values(void **state)
 	capture_end();
 }
 
+static void test_size_and_address(void **state)
+{
+	assert_int_equal(try("--placed 1.5G"), 0);
+	assert_true(t.placed == 1536 * MiB);
+	assert_int_equal(try("--placed 512@0x80000000"), 0);
+	assert_true(t.placed == 512 * MiB);
+	assert_int_equal(try("--placed 1.5g@2G"), 0);
+	assert_true(t.placed == 1536 * MiB);
+	assert_int_equal(try("--placed 1G@1G"), -EINVAL);
+	assert_contains(captured, "--placed 1G@1G: memory begins at 0x80000000 on this machine; "
+				  "omit '@1G'");
+	assert_int_equal(try("--placed 1G@"), -EINVAL);
+	assert_contains(captured, "--placed 1G@: '' is not an address");
+	assert_int_equal(try("--placed 1G@2G@2G"), -EINVAL);
+	assert_int_equal(try("--placed @2G"), -EINVAL);
+	assert_contains(captured, "is not a size");
+	assert_int_equal(try("--placed -1G"), -EINVAL);
+	assert_contains(captured, "--placed -1G: is not a size");
+	/* Only where the row says so. */
+	assert_int_equal(try("--size 1G@2G"), -EINVAL);
+	assert_contains(captured, "--size 1G@2G: is not a size");
+	assert_true(t.placed == 1536 * MiB && !t.size);
+}
+
+static void test_joined(void **state)
+{
+	assert_int_equal(try("-j a -j b=c_d --joined=e"), 0);
+	assert_string_equal(t.joined, "a b=c d e");
+	clear(NULL);
+	assert_int_equal(try("-j= --joined= -jx"), 0);
+	assert_string_equal(t.joined, "= x");
+	clear(NULL);
+	assert_int_equal(try("--joined= -jx --joined="), 0);
+	assert_string_equal(t.joined, "x");
+	assert_int_equal(try("-s a -s b"), 0);
+	assert_string_equal(t.string, "b");
+	assert_contains(printed(options_print_help, &command), "words; may be repeated\n");
+}
+
 static void test_unknown(void **state)
 {
 	char word[3000];
@@ -326,17 +392,6 @@ static void test_unknown(void **state)
 	capture_begin();
 	assert_int_equal(options_parse(&command, 1, args, &t, &nr_words, &rest), -EINVAL);
 	assert_true(strlen(capture_end()) < 200);
-}
-
-/* What @print writes for @cmd. */
-static const char *printed(void (*print)(const struct command *, FILE *), const struct command *cmd)
-{
-	static char text[16384];
-	FILE *out = fmemopen(text, sizeof(text), "w");
-
-	print(cmd, out);
-	fclose(out);
-	return text;
 }
 
 static void test_help(void **state)
@@ -543,6 +598,8 @@ int main(void)
 		cmocka_unit_test_setup(test_words, clear),
 		cmocka_unit_test_setup(test_missing_argument, clear),
 		cmocka_unit_test_setup(test_bad_values, clear),
+		cmocka_unit_test_setup(test_size_and_address, clear),
+		cmocka_unit_test_setup(test_joined, clear),
 		cmocka_unit_test_setup(test_unknown, clear),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_man),
