@@ -72,4 +72,8 @@ const struct option_spec config_options[] = {
 
 static const struct option_source sources[] = { CONFIG_OPTIONS(0, 0, NULL), { 0 } };
 
-const struct option_set config_set = { .sources = sources, .here = &arch_platform.option_mask };
+const struct option_set config_set = {
+	.sources = sources,
+	.foreign = foreign_options,
+	.here = &arch_platform.option_mask,
+};

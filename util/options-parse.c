@@ -106,10 +106,20 @@ int options_elsewhere(const struct option_cursor *c, const char *shown)
 	return -EINVAL;
 }
 
+/* @name is as it was written, without the dashes in front; a value may follow after '='. */
 static int unknown_option(const struct parser *p, const char *shown, const char *name)
 {
-	const char *near = options_nearest(p->cmd->options, name);
+	const struct option_set *set = p->cmd->options;
+	size_t len = strcspn(name, "=");
+	char text[160], copy[64];
+	const char *near;
 
+	if (set && foreign_word_text(set->foreign, name, len, text, sizeof(text))) {
+		err("unknown option '%s': %s", shown, text);
+		return -EINVAL;
+	}
+	snprintf(copy, sizeof(copy), "%.*s", (int)MIN(len, sizeof(copy) - 1), name);
+	near = options_nearest(set, copy);
 	if (near)
 		err("unknown option '%s'; did you mean '--%s'?", shown, near);
 	else
@@ -127,8 +137,10 @@ static bool looks_like_option(const struct parser *p, const char *word)
 
 	if (word[0] != '-' || !word[1])
 		return false;
+	if (word[1] != '-' && !word[2])
+		return find_short(p->cmd->options, word[1]).opt;
 	if (word[1] != '-')
-		return !word[2] && find_short(p->cmd->options, word[1]).opt;
+		return options_find(p->cmd->options, word + 1, strcspn(word + 1, "="), NULL).opt;
 	word += 2;
 	if (!*word || options_find(p->cmd->options, word, strcspn(word, "="), NULL).opt)
 		return true;
@@ -313,12 +325,42 @@ static int parse_long(struct parser *p, const char *word)
 	return apply(p, &c, value, negated);
 }
 
+/*
+ * A long option's name after one dash, -initrd FILE: ours, or another program's. The letters would
+ * make sense as a short option with the rest as its argument; nobody means that. 0: it is not one.
+ */
+static int one_dash(struct parser *p, const char *word)
+{
+	const struct option_set *set = p->cmd->options;
+	size_t len = strcspn(word + 1, "=");
+	struct option_cursor c;
+	char text[160];
+	bool negated;
+
+	if (len < 2 || !set)
+		return 0;
+	snprintf(p->shown, sizeof(p->shown), "-%.*s", (int)MIN(len, (size_t)40), word + 1);
+	c = options_find(set, word + 1, len, &negated);
+	if (c.opt && !option_is_here(&c))
+		return options_elsewhere(&c, p->shown);
+	if (c.opt) {
+		err("unknown option '%s'; did you mean '-%s'?", p->shown, p->shown);
+		return -EINVAL;
+	}
+	if (foreign_word_text(set->foreign, word + 1, len, text, sizeof(text)))
+		return unknown_option(p, p->shown, word + 1);
+	return 0;
+}
+
 static int parse_short(struct parser *p, const char *word)
 {
+	int ret = one_dash(p, word);
+
+	if (ret)
+		return ret;
 	for (const char *s = word + 1; *s;) {
 		struct option_cursor c = find_short(p->cmd->options, *s);
 		const char *value = NULL;
-		int ret;
 
 		if (!c.opt) {
 			/* -mem instead of --mem: the whole word names the option best. */

@@ -99,9 +99,28 @@ struct option_source {
 	const struct option_default *defaults; /* or NULL */
 };
 
+/* A word that people know from another program, and what there is here. */
+struct foreign_word {
+	const char *word;  /* without dashes; a last '*' stands for anything */
+	const char *whose; /* "kvmtool" */
+	enum {
+		FOREIGN_MISSING, /* there is no such thing (yet); @text is a hint, or NULL */
+		FOREIGN_USE,	 /* @text is what does it here */
+		FOREIGN_OMIT,	 /* nothing is needed; @text says why */
+	} kind;
+	const char *text;
+};
+/*
+ * Is @word (@len bytes, without dashes) in @list, which ends with a NULL word (or is NULL)? Then
+ * what to do about it, as the end of a message, in @buf, which is returned; else NULL.
+ */
+const char *foreign_word_text(const struct foreign_word *list, const char *word, size_t len,
+			      char *buf, size_t size);
+
 /* A list of sources that ends with one without rows. */
 struct option_set {
 	const struct option_source *sources;
+	const struct foreign_word *foreign; /* or NULL */
 	const u32 *here; /* this binary's architecture (OPT_ARCH_*); NULL: none is asked for */
 };
 
