@@ -151,6 +151,8 @@ const char *option_arch_names(u32 archs, char *buf, size_t len);
  * when the option was not given or has no such value. @target is the command's structure.
  */
 char *option_text(const struct option_cursor *c, const void *target, u32 i) __must_check;
+/* OPT_PATH: the file that value number @i names, or NULL. */
+const char *option_path(const struct option_cursor *c, const void *target, u32 i);
 /*
  * Give it a value; @value is NULL for options without an argument, @negated clears a flag. @shown
  * as for option_hooks. 0, or -EINVAL after printing what is wrong.
@@ -162,6 +164,12 @@ int option_set(const struct option_cursor *c, const char *shown, const char *val
 bool options_given(const struct option_set *set, const void *target, const char *name);
 /* Names of files that are empty: prints the first one; 0 or -EINVAL. */
 int options_check(const struct option_set *set, const void *target) __must_check;
+/*
+ * Close the descriptors from 3 on that whoever started us left open, except those whose file an
+ * option names, or @extra (or NULL); those are marked close-on-exec. Called before anything else is
+ * opened, while there is one thread.
+ */
+void options_close_others(const struct option_set *set, const void *target, const char *extra);
 /* `name: value`, a line for each value; options that were not given too. */
 void options_print(const struct option_set *set, const void *target, FILE *out);
 /* `name = value` for what was given, as options_load reads it. */
