@@ -153,6 +153,8 @@ static int set_choice(const struct option_spec *o, const char *shown, const char
 	const char *near = nearest_word(value, o->choices);
 	char list[256] = "";
 
+	if (!*value)
+		value = "''";
 	for (int i = 0; o->choices[i]; i++) {
 		size_t len = strlen(list);
 
@@ -205,6 +207,8 @@ static int set_number(const struct option_spec *o, const char *shown, const char
 	int ret = size ? parse_size(value, MiB, &n) : parse_u64(value, &n);
 	char limit[32];
 
+	if (!*value)
+		value = "''";
 	if (ret == -EINVAL) {
 		err("%s %s: is not a %s", shown, value,
 		    size ? "size; write it like 512M or 4G (a bare number counts MiB)" : "number");
@@ -320,6 +324,10 @@ static int parse_long(struct parser *p, const char *word)
 	struct option_cursor c = options_find(p->cmd->options, name, len, &negated);
 
 	snprintf(p->shown, sizeof(p->shown), "--%.*s", (int)MIN(len, (size_t)40), name);
+	if (!strcmp(p->shown, "--help")) {
+		err("--help=%s: --help takes no argument", value ? value : "");
+		return -EINVAL;
+	}
 	if (!c.opt)
 		return unknown_option(p, p->shown, p->shown + 2);
 	return apply(p, &c, value, negated);

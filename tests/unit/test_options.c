@@ -289,6 +289,11 @@ static void test_bad_values(void **state)
 	assert_contains(captured,
 			"--colour gren: is not one of red, green, blue; did you mean 'green'?");
 	assert_int_equal(try("--colour="), -EINVAL);
+	assert_contains(captured, "--colour '': is not one of");
+	assert_int_equal(try("--number="), -EINVAL);
+	assert_contains(captured, "--number '': is not a number");
+	assert_int_equal(try("--help=x"), -EINVAL);
+	assert_contains(captured, "--help=x: --help takes no argument");
 	assert_int_equal(try("--flag=on"), -EINVAL);
 	assert_contains(captured, "--flag=on: --flag takes no argument");
 	assert_int_equal(t.number, 77);
