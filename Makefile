@@ -35,18 +35,19 @@ endif
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wformat=2 -Wvla -Wundef -Wwrite-strings -Wimplicit-fallthrough -Wno-unused-parameter
 CFLAGS ?= -O2 -g
-HARDEN := -fstack-protector-strong $(if $(filter 1 thread,$(SANITIZE)),,-D_FORTIFY_SOURCE=2)
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -pthread -fno-common $(HARDEN) $(CFLAGS)
+# What the compiler has of it: $(call takes,FLAGS) are those of the flags that it takes without a word.
+takes = $(shell for flag in $(1); do \
+	$(CC) -Werror $$flag -c -x c /dev/null -o /dev/null >/dev/null 2>&1 && echo $$flag; done)
+HARDEN := -fstack-protector-strong $(call takes,-fstack-clash-protection -fcf-protection -mbranch-protection=standard) \
+	-U_FORTIFY_SOURCE $(if $(filter 1 thread,$(SANITIZE)),,-D_FORTIFY_SOURCE=2)
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -pthread -fno-common -fPIE $(HARDEN) $(CFLAGS)
 ALL_CPPFLAGS := -Iinclude -isystem include/uapi -DLKVM_VERSION='"$(VERSION)"' $(CPPFLAGS)
-ALL_LDFLAGS := -pthread $(LDFLAGS)
+ALL_LDFLAGS := -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 LIBS :=
 
-ifeq ($(STATIC),1)
-ALL_LDFLAGS += -static
-else
-ALL_CFLAGS += -fPIE
-ALL_LDFLAGS += -pie -Wl,-z,relro,-z,now
-endif
+# A static binary is position-independent too, where the C library has the start-up file for that.
+STATIC_LINK ?= $(if $(shell $(CC) -\#\#\# -static-pie -x c /dev/null 2>&1 | grep rcrt1.o),-static-pie,-static)
+ALL_LDFLAGS += $(if $(filter 1,$(STATIC)),$(STATIC_LINK),-pie)
 ifeq ($(SANITIZE),1)
 ALL_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 ALL_LDFLAGS += -fsanitize=address,undefined
@@ -138,7 +139,12 @@ unit: $(UNIT_TESTS) ## build the unit tests
 static: ## build build/static/lkvm, linked statically
 	$(Q)$(MAKE) --no-print-directory O=$(O)/static STATIC=1
 
-# musl-gcc knows neither kernel headers nor libfdt's: it is shown the system's through links.
+# musl-gcc knows neither kernel headers nor libfdt's: it is shown the system's through links. Nor does it know -static-pie: it
+# is given musl's start-up files for that, which stand beside those that it takes.
+MUSL_CRT = $(shell musl-gcc -\#\#\# -x c /dev/null 2>&1 | tr ' ' '\n' | sed -n 's,/Scrt1\.o$$,,p')
+MUSL_STATIC = -static $(if $(wildcard $(MUSL_CRT)/rcrt1.o),-Wl$(comma)-pie$(comma)--no-dynamic-linker$(comma)-z$(comma)text \
+	-nostartfiles $(addprefix $(MUSL_CRT)/,rcrt1.o crti.o crtn.o))
+comma := ,
 MUSL_INCLUDE := $(O)/musl/include
 MUSL_LIB := $(O)/musl/lib
 musl: ## build build/musl/lkvm with musl-gcc, statically
@@ -148,7 +154,7 @@ musl: ## build build/musl/lkvm with musl-gcc, statically
 		$(MUSL_INCLUDE)/
 	$(Q)ln -sfn $(wildcard $(foreach lib,z zstd,$(shell gcc -print-file-name=lib$(lib).a))) $(MUSL_LIB)/
 	$(Q)ln -sfn /usr/include/$$(gcc -print-multiarch)/asm $(MUSL_INCLUDE)/
-	$(Q)$(MAKE) --no-print-directory O=$(O)/musl STATIC=1 CC=musl-gcc \
+	$(Q)$(MAKE) --no-print-directory O=$(O)/musl STATIC=1 CC=musl-gcc STATIC_LINK='$(MUSL_STATIC)' \
 		CPPFLAGS='-idirafter $(abspath $(MUSL_INCLUDE)) $(CPPFLAGS)' LDFLAGS='-L$(abspath $(MUSL_LIB)) $(LDFLAGS)'
 
 # RUN starts programs that are built for another machine: qemu-user does, with the libraries of LIBS_DIR.

@@ -86,6 +86,7 @@ static int cmd_run_main(const struct command *cmd, int argc, char **argv)
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
 		goto out;
 	}
+	options_close_others(&run_set, &o, NULL);
 	ret = config_complete(&o.cfg);
 	if (ret) {
 		status = ret == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;

@@ -146,6 +146,7 @@ static int cmd_selftest_main(const struct command *cmd, int argc, char **argv)
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
 		goto out;
 	}
+	options_close_others(&selftest_set, &o, o.image);
 	/* A reader that goes away is an error of a write. */
 	signal(SIGPIPE, SIG_IGN);
 	if (o.exits) {

@@ -43,6 +43,7 @@ const struct command *command_find(const char *name)
 {
 	const char *names[ARRAY_SIZE(commands)] = { NULL };
 	const char *near;
+	char text[160];
 
 	for (size_t i = 0; commands[i]; i++) {
 		if (!strcmp(commands[i]->name, name))
@@ -50,7 +51,9 @@ const struct command *command_find(const char *name)
 		names[i] = commands[i]->name;
 	}
 	near = nearest_word(name, names);
-	if (near)
+	if (foreign_word_text(foreign_commands, name, strlen(name), text, sizeof(text)))
+		err("'%s' is not an lkvm command: %s", name, text);
+	else if (near)
 		err("'%s' is not an lkvm command; did you mean '%s'?", name, near);
 	else
 		err("'%s' is not an lkvm command; 'lkvm help' lists them, 'lkvm run %s' boots a "

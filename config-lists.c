@@ -77,10 +77,17 @@ static int unknown_item(const char *shown, const char *item, const char *const *
 {
 	const char *near = nearest_word(item, known);
 
+	char list[128] = "";
+
+	for (const char *const *k = known; *k; k++) {
+		size_t len = strlen(list);
+
+		snprintf(list + len, sizeof(list) - len, "%s%s", k > known ? ", " : "", *k);
+	}
 	if (near)
 		err("%s: unknown '%s'; did you mean '%s'?", shown, item, near);
 	else
-		err("%s: unknown '%s'; 'lkvm help run' says what it takes", shown, item);
+		err("%s: unknown '%s'; it is not one of %s", shown, item, list);
 	return -EINVAL;
 }
 
@@ -144,6 +151,13 @@ static int disk_parse(const char *shown, const char *arg, void *target)
 	struct disk_config *disk;
 	int ret = 0;
 
+	/* Other programs' way, --disk path=FILE and -drive file=FILE. */
+	if (!strncmp(path, "path=", 5) || !strncmp(path, "file=", 5)) {
+		err("%s %s: the name comes first: %s %s (a file of that name: ./%s)", shown, path,
+		    shown, path + 5, path);
+		ret = -EINVAL;
+		goto out;
+	}
 	if (!strncmp(path, "scsi:", 5)) {
 		err("%s %s: this build has no vhost-scsi; name a file or a block device (a file "
 		    "of that name: ./%s)",
@@ -238,6 +252,13 @@ static int net_mode(const char *shown, const char *value, bool *none)
 	if (!strcmp(value, "user")) {
 		err("%s mode=user: this build has no user-mode network yet; use "
 		    "mode=tap,tapif=NAME or mode=none",
+		    shown);
+		return -EINVAL;
+	}
+	/* kvmtool's first word for a card. */
+	if (!strcmp(value, "virtio")) {
+		err("%s virtio: every card is a virtio card; mode=tap,tapif=NAME says what it is "
+		    "connected to",
 		    shown);
 		return -EINVAL;
 	}

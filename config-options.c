@@ -17,7 +17,7 @@ const struct option_spec config_options[] = {
 	  .flags = OPT_SELFTEST,
 	  .help = "number of virtual CPUs", .def = "the host's online CPUs" },
 	{ .type = OPT_SIZE, .short_name = 'm', .name = "mem", .arg = "SIZE", MEMBER(memory), .min = MiB,
-	  .flags = OPT_SELFTEST,
+	  .address = &arch_platform.ram_base, .flags = OPT_SELFTEST,
 	  .help = "memory, with a suffix of B, K, M, G, T or P; a bare number counts MiB",
 	  .def = "64M for each CPU and 192M more, at most 80 % of the host's" },
 	{ .type = OPT_STRING, .name = "hugetlbfs", .arg = "PATH", MEMBER(hugetlbfs), .flags = OPT_PATH,
@@ -41,7 +41,7 @@ const struct option_spec config_options[] = {
 	  .flags = OPT_PATH | OPT_REPEATABLE,
 	  .help = "initial RAM disk; several are joined in this order" },
 	{ .type = OPT_STRING, .short_name = 'p', .name = "params", .arg = "WORDS", MEMBER(params),
-	  .flags = OPT_SELFTEST,
+	  .flags = OPT_SELFTEST | OPT_JOIN,
 	  .help = "parameters for the kernel's command line" },
 	{ .type = OPT_STRING, .short_name = 'f', .name = "firmware", .arg = "FILE", MEMBER(firmware),
 	  .flags = OPT_PATH,
@@ -72,4 +72,8 @@ const struct option_spec config_options[] = {
 
 static const struct option_source sources[] = { CONFIG_OPTIONS(0, 0, NULL), { 0 } };
 
-const struct option_set config_set = { .sources = sources, .here = &arch_platform.option_mask };
+const struct option_set config_set = {
+	.sources = sources,
+	.foreign = foreign_options,
+	.here = &arch_platform.option_mask,
+};

@@ -68,9 +68,10 @@ static int check_firmware(const struct vm_config *cfg)
 		    cfg->firmware, cfg->kernel);
 		return -EINVAL;
 	}
-	if (cfg->nr_initrds || cfg->params) {
-		err("--firmware %s: starts no kernel, and %s is for a kernel; omit one of them",
-		    cfg->firmware, cfg->nr_initrds ? "--initrd" : "--params");
+	if ((cfg->nr_initrds || cfg->params) && !arch_platform.firmware_args) {
+		err("--firmware %s: cannot be told %s on %s: that is for a kernel; omit one of "
+		    "them",
+		    cfg->firmware, cfg->nr_initrds ? "--initrd" : "--params", arch_platform.name);
 		return -EINVAL;
 	}
 	return 0;

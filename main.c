@@ -33,6 +33,24 @@ static const char *command_name(const char *word)
 	return word;
 }
 
+/* What stands in the command's place is an option of `lkvm run`, or was meant as one. */
+static void option_without_command(const char *word)
+{
+	const char *name = word + strspn(word, "-");
+	size_t len = strcspn(name, "=");
+	char text[160];
+	bool negated;
+
+	if (len > 1 && options_find(&run_set, name, len, &negated).opt)
+		err("option '%s' without a command; try 'lkvm run --%s ...', or 'lkvm help'", word,
+		    name);
+	else if (foreign_word_text(foreign_options, name, len, text, sizeof(text)))
+		err("option '%s' without a command: %s", word, text);
+	else
+		err("option '%s' without a command; try 'lkvm run %s ...', or 'lkvm help'", word,
+		    word);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *cmd;
@@ -46,8 +64,7 @@ int main(int argc, char **argv)
 	}
 	name = command_name(argv[1]);
 	if (*name == '-') {
-		err("option '%s' without a command; try 'lkvm run %s ...', or 'lkvm help'", name,
-		    name);
+		option_without_command(name);
 		return EXIT_USAGE;
 	}
 	cmd = command_find(name);

@@ -21,6 +21,19 @@ static int parse_loglevel(const char *shown, const char *arg, void *target)
 	return -EINVAL;
 }
 
+/* kvmtool's: messages about ports and addresses without a device are among those. */
+static int parse_debug(const char *shown, const char *arg, void *target)
+{
+	log_set_level(LOG_DEBUG);
+	return 0;
+}
+
+/* kvmtool's, for what is never done here. */
+static int parse_nothing(const char *shown, const char *arg, void *target)
+{
+	return 0;
+}
+
 /* What a guest starts from: a kernel in one place replaces the firmware of another. */
 
 static struct run_start take_start(struct vm_config *cfg)
@@ -83,6 +96,14 @@ static const struct option_spec own_options[] = {
 	{ .type = OPT_GROUP, .help = "Diagnosis" },
 	{ .type = OPT_FLAG, .name = "dry-run", MEMBER(dry_run), .flags = OPT_ONCE,
 	  .help = "print the checked configuration and exit" },
+	{ .type = OPT_CALL, .name = "debug", .parse = parse_debug, .flags = OPT_HIDDEN,
+	  .help = "--loglevel debug" },
+	{ .type = OPT_CALL, .name = "debug-ioport", .parse = parse_debug, .flags = OPT_HIDDEN,
+	  .help = "--loglevel debug" },
+	{ .type = OPT_CALL, .name = "debug-mmio", .parse = parse_debug, .flags = OPT_HIDDEN,
+	  .help = "--loglevel debug" },
+	{ .type = OPT_CALL, .name = "no-dhcp", .parse = parse_nothing, .flags = OPT_HIDDEN,
+	  .help = "add no ip=dhcp to the kernel's command line" },
 	OPT_END
 };
 /* clang-format on */
@@ -94,7 +115,11 @@ static const struct option_source sources[] = {
 	{ 0 },
 };
 
-const struct option_set run_set = { .sources = sources, .here = &arch_platform.option_mask };
+const struct option_set run_set = {
+	.sources = sources,
+	.foreign = foreign_options,
+	.here = &arch_platform.option_mask,
+};
 
 void run_options_init(struct run_options *run)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the guest starts from, in its one RAM. Raw firmware stands at the beginning of RAM with the
- * device tree after it.
+ * device tree after it, and the initrds after that.
  */
 #include <stdlib.h>
 
@@ -10,6 +10,23 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
+
+/* Firmware passes initrds on, or reads them itself: /chosen says where they are. */
+static int place_initrds(struct boot_place *at, const struct boot *boot)
+{
+	char need[32];
+
+	if (boot_initrd_size(boot, &at->initrd_size)) {
+		err("--initrd: does not fit: larger than any memory");
+		return -EOVERFLOW;
+	}
+	at->initrd = at->fdt + ARM_FDT_MAX;
+	if (at->initrd_size <= at->ram_end - at->initrd)
+		return 0;
+	err("--initrd: does not fit: the initrds take %s after %s and device tree; increase --mem",
+	    format_size(ALIGN_UP(at->initrd_size, 4 * KiB), need, sizeof(need)), at->what);
+	return -ENOMEM;
+}
 
 /* The device tree goes after the firmware, which finds it by its first argument. */
 static int load_firmware(struct arm_boot *b)
@@ -21,7 +38,8 @@ static int load_firmware(struct arm_boot *b)
 	if (ret)
 		return ret;
 	at->fdt = ALIGN_UP(at->high, ARM_FDT_ALIGN);
-	return boot_place_check(at, at->fdt, ARM_FDT_MAX);
+	ret = boot_place_check(at, at->fdt, ARM_FDT_MAX);
+	return ret ? ret : place_initrds(at, b->boot);
 }
 
 int arm_boot_list(struct arm_boot *b)
@@ -39,10 +57,8 @@ int arm_boot_list(struct arm_boot *b)
 	if (!b->at.image)
 		return -EINVAL;
 	boot_place_ram(&b->at, b->mem);
-	if (boot->firmware.path)
-		return load_firmware(b);
-	ret = arm_load_kernel(b);
-	if (!ret)
+	ret = boot->firmware.path ? load_firmware(b) : arm_load_kernel(b);
+	if (!ret && !boot->firmware.path)
 		ret = boot_place_rest(&b->at, boot, &rules);
 	if (!ret)
 		boot_initrd_plan(boot, b->plan, b->at.initrd);

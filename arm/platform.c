@@ -22,6 +22,8 @@ const struct arch_platform arch_platform = {
 	.option_mask = OPT_ARCH_ARM64,
 	.kernel_search = kernel_search,
 	.default_console = "ttyS0",
+	.ram_base = ARM_RAM,
+	.firmware_args = true,
 	/* A level, since the ACPI tables that EDK2 makes of the tree say so whatever the tree says:
 	 * a guest that takes an edge for a level sees the interrupt without end. */
 	.serial = { .base = ARM_UART, .size = 8, .gsi = ARM_GSI_UART },

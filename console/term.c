@@ -85,11 +85,12 @@ static void menu(struct term *t, u8 key)
 	case 'h':
 	case '?':
 		notice(t, "\r\n"
-			  "Ctrl-A x       end the virtual machine at once\r\n"
-			  "Ctrl-A p       press its power button\r\n"
-			  "Ctrl-A h       this help\r\n"
-			  "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n");
+			  "Ctrl-A x  end the virtual machine at once\r\n"
+			  "Ctrl-A p  press its power button\r\n"
+			  "Ctrl-A h  this help\r\n"
+			  "Ctrl-A a  send Ctrl-A to the guest (also Ctrl-A Ctrl-A)\r\n");
 		break;
+	case 'a': /* as in screen and QEMU */
 	case CTRL_A:
 		hold_put(t, CTRL_A);
 		break;

@@ -84,7 +84,7 @@ SELFTEST_FILE_arm := $(O)/selftest.flat
 SELFTEST_FILE := $(SELFTEST_FILE_$(ARCHDIR))
 $(EMBEDDED): guest/embed.S $(SELFTEST_FILE) $(O)/flags
 	@mkdir -p $(@D)
-	$(call say,AS,$<)$(CC) -DSELFTEST_IMAGE='"$(SELFTEST_FILE)"' -c -o $@ $<
+	$(call say,AS,$<)$(CC) $(HARDEN) -DSELFTEST_IMAGE='"$(SELFTEST_FILE)"' -c -o $@ $<
 
 # Code of the guest that is tested on this machine.
 $(O)/tests/test_guest_fdt: ALL_CPPFLAGS += -Iguest/lib -Iguest/$(ARCHDIR)

@@ -100,8 +100,11 @@ static char *split(char *name)
 static int unknown_name(const struct line *l, const char *name)
 {
 	const char *near = options_nearest(l->set, name);
+	char text[160];
 
-	if (near && strcmp(near, "help"))
+	if (foreign_word_text(l->set->foreign, name, strlen(name), text, sizeof(text)))
+		err("%s:%u: unknown option '%.40s': %s", l->path, l->number, name, text);
+	else if (near && strcmp(near, "help"))
 		err("%s:%u: unknown option '%.40s'; did you mean '%s'?", l->path, l->number, name,
 		    near);
 	else

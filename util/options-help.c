@@ -4,6 +4,8 @@
 
 #define HELP_WIDTH  80
 #define HELP_INDENT 30
+/* Uses that do not replace the one before. */
+#define REPEATED (OPT_REPEATABLE | OPT_JOIN)
 
 /* The argument as it is shown: the choices, or its name; NULL when there is none. */
 static const char *arg_text(const struct option_spec *o, char *buf, size_t len)
@@ -43,7 +45,7 @@ static void print_wrapped(FILE *out, const char *text, size_t indent, size_t col
 static void print_option(const struct option_cursor *c, FILE *out)
 {
 	const struct option_spec *o = c->opt;
-	const char *repeat = o->flags & OPT_REPEATABLE ? "; may be repeated" : "";
+	const char *repeat = o->flags & REPEATED ? "; may be repeated" : "";
 	const char *def = option_default(c);
 	char choices[128], text[512];
 	const char *arg = arg_text(o, choices, sizeof(choices));
@@ -126,7 +128,7 @@ static void print_man_option(const struct option_cursor *c, FILE *out)
 	fputc('\n', out);
 	/* Help is a phrase; the manual has sentences. */
 	print_roff(out, o->help);
-	fputs(o->flags & OPT_REPEATABLE ? "; may be repeated.\n" : ".\n", out);
+	fputs(o->flags & REPEATED ? "; may be repeated.\n" : ".\n", out);
 	if (def) {
 		fputs("Default: ", out);
 		print_roff(out, def);

@@ -106,10 +106,20 @@ int options_elsewhere(const struct option_cursor *c, const char *shown)
 	return -EINVAL;
 }
 
+/* @name is as it was written, without the dashes in front; a value may follow after '='. */
 static int unknown_option(const struct parser *p, const char *shown, const char *name)
 {
-	const char *near = options_nearest(p->cmd->options, name);
+	const struct option_set *set = p->cmd->options;
+	size_t len = strcspn(name, "=");
+	char text[160], copy[64];
+	const char *near;
 
+	if (set && foreign_word_text(set->foreign, name, len, text, sizeof(text))) {
+		err("unknown option '%s': %s", shown, text);
+		return -EINVAL;
+	}
+	snprintf(copy, sizeof(copy), "%.*s", (int)MIN(len, sizeof(copy) - 1), name);
+	near = options_nearest(set, copy);
 	if (near)
 		err("unknown option '%s'; did you mean '--%s'?", shown, near);
 	else
@@ -127,8 +137,10 @@ static bool looks_like_option(const struct parser *p, const char *word)
 
 	if (word[0] != '-' || !word[1])
 		return false;
+	if (word[1] != '-' && !word[2])
+		return find_short(p->cmd->options, word[1]).opt;
 	if (word[1] != '-')
-		return !word[2] && find_short(p->cmd->options, word[1]).opt;
+		return options_find(p->cmd->options, word + 1, strcspn(word + 1, "="), NULL).opt;
 	word += 2;
 	if (!*word || options_find(p->cmd->options, word, strcspn(word, "="), NULL).opt)
 		return true;
@@ -141,6 +153,8 @@ static int set_choice(const struct option_spec *o, const char *shown, const char
 	const char *near = nearest_word(value, o->choices);
 	char list[256] = "";
 
+	if (!*value)
+		value = "''";
 	for (int i = 0; o->choices[i]; i++) {
 		size_t len = strlen(list);
 
@@ -165,6 +179,26 @@ static const char *number_text(const struct option_spec *o, u64 n, char *buf, si
 	return buf;
 }
 
+/*
+ * Cut the address off "SIZE@ADDRESS". Memory begins where it begins on this machine: another
+ * address is refused.
+ */
+static int take_address(const struct option_spec *o, const char *shown, const char *value, char *at)
+{
+	u64 address;
+
+	*at++ = '\0';
+	if (parse_size(at, 1, &address)) {
+		err("%s %s@%s: '%s' is not an address", shown, value, at, at);
+		return -EINVAL;
+	}
+	if (address == *o->address)
+		return 0;
+	err("%s %s@%s: memory begins at 0x%llx on this machine; omit '@%s'", shown, value, at,
+	    *o->address, at);
+	return -EINVAL;
+}
+
 static int set_number(const struct option_spec *o, const char *shown, const char *value,
 		      void *member)
 {
@@ -173,6 +207,8 @@ static int set_number(const struct option_spec *o, const char *shown, const char
 	int ret = size ? parse_size(value, MiB, &n) : parse_u64(value, &n);
 	char limit[32];
 
+	if (!*value)
+		value = "''";
 	if (ret == -EINVAL) {
 		err("%s %s: is not a %s", shown, value,
 		    size ? "size; write it like 512M or 4G (a bare number counts MiB)" : "number");
@@ -195,6 +231,29 @@ static int set_number(const struct option_spec *o, const char *shown, const char
 	return 0;
 }
 
+static int set_size(const struct option_spec *o, const char *shown, const char *value, void *member)
+{
+	char *size = xstrdup(value), *at = o->address ? strchr(size, '@') : NULL;
+	int ret = at ? take_address(o, shown, size, at) : 0;
+
+	if (!ret)
+		ret = set_number(o, shown, size, member);
+	free(size);
+	return ret;
+}
+
+/* A further use of OPT_JOIN adds to what @member has. */
+static void set_string(const struct option_spec *o, const char *value, char **member)
+{
+	char *before = *member;
+
+	if ((o->flags & OPT_JOIN) && before && *before)
+		*member = *value ? xasprintf("%s %s", before, value) : xstrdup(before);
+	else
+		*member = xstrdup(value);
+	free(before);
+}
+
 int option_set(const struct option_cursor *c, const char *shown, const char *value, bool negated,
 	       void *target)
 {
@@ -208,13 +267,13 @@ int option_set(const struct option_cursor *c, const char *shown, const char *val
 		*(bool *)member = !negated;
 		return 0;
 	case OPT_STRING:
-		free(*(char **)member);
-		*(char **)member = xstrdup(value);
+		set_string(o, value, member);
 		return 0;
 	case OPT_U32:
 	case OPT_U64:
-	case OPT_SIZE:
 		return set_number(o, shown, value, member);
+	case OPT_SIZE:
+		return set_size(o, shown, value, member);
 	case OPT_CHOICE:
 		return set_choice(o, shown, value, member);
 	case OPT_CALL:
@@ -265,17 +324,51 @@ static int parse_long(struct parser *p, const char *word)
 	struct option_cursor c = options_find(p->cmd->options, name, len, &negated);
 
 	snprintf(p->shown, sizeof(p->shown), "--%.*s", (int)MIN(len, (size_t)40), name);
+	if (!strcmp(p->shown, "--help")) {
+		err("--help=%s: --help takes no argument", value ? value : "");
+		return -EINVAL;
+	}
 	if (!c.opt)
 		return unknown_option(p, p->shown, p->shown + 2);
 	return apply(p, &c, value, negated);
 }
 
+/*
+ * A long option's name after one dash, -initrd FILE: ours, or another program's. The letters would
+ * make sense as a short option with the rest as its argument; nobody means that. 0: it is not one.
+ */
+static int one_dash(struct parser *p, const char *word)
+{
+	const struct option_set *set = p->cmd->options;
+	size_t len = strcspn(word + 1, "=");
+	struct option_cursor c;
+	char text[160];
+	bool negated;
+
+	if (len < 2 || !set)
+		return 0;
+	snprintf(p->shown, sizeof(p->shown), "-%.*s", (int)MIN(len, (size_t)40), word + 1);
+	c = options_find(set, word + 1, len, &negated);
+	if (c.opt && !option_is_here(&c))
+		return options_elsewhere(&c, p->shown);
+	if (c.opt) {
+		err("unknown option '%s'; did you mean '-%s'?", p->shown, p->shown);
+		return -EINVAL;
+	}
+	if (foreign_word_text(set->foreign, word + 1, len, text, sizeof(text)))
+		return unknown_option(p, p->shown, word + 1);
+	return 0;
+}
+
 static int parse_short(struct parser *p, const char *word)
 {
+	int ret = one_dash(p, word);
+
+	if (ret)
+		return ret;
 	for (const char *s = word + 1; *s;) {
 		struct option_cursor c = find_short(p->cmd->options, *s);
 		const char *value = NULL;
-		int ret;
 
 		if (!c.opt) {
 			/* -mem instead of --mem: the whole word names the option best. */

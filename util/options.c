@@ -142,7 +142,7 @@ bool options_given(const struct option_set *set, const void *target, const char 
 	return given;
 }
 
-static const char *path_of(const struct option_cursor *c, const void *target, u32 i)
+const char *option_path(const struct option_cursor *c, const void *target, u32 i)
 {
 	const void *filled = target_of(c, target);
 
@@ -159,7 +159,7 @@ int options_check(const struct option_set *set, const void *target)
 
 		if (!(c.opt->flags & OPT_PATH) || !option_is_here(&c))
 			continue;
-		for (u32 i = 0; (path = path_of(&c, target, i)); i++) {
+		for (u32 i = 0; (path = option_path(&c, target, i)); i++) {
 			if (*path)
 				continue;
 			err("--%s: the name is empty", c.opt->name);

@@ -55,27 +55,64 @@ int parse_u64(const char *s, u64 *out)
 	return ret;
 }
 
-int parse_size(const char *s, u64 unit, u64 *out)
+/*
+ * The decimal places at *s ("." and digits) as a part of @unit in *out, down to whole bytes.
+ * -EINVAL when there is no digit.
+ */
+static int parse_fraction(const char **s, u64 unit, u64 *out)
+{
+	const char *p = *s + 1;
+	u64 places = 0, scale = 1;
+
+	if (!isdigit((unsigned char)*p))
+		return -EINVAL;
+	for (; isdigit((unsigned char)*p); p++) {
+		/* Further digits are less than a byte of the largest unit. */
+		if (scale >= 1000000000000000000ULL)
+			continue;
+		places = places * 10 + (u64)(*p - '0');
+		scale *= 10;
+	}
+	*s = p;
+	*out = (u64)((unsigned __int128)places * unit / scale);
+	return 0;
+}
+
+/* The suffix at *s, if there is one, to *unit. */
+static int parse_unit(const char **s, u64 *unit)
 {
 	static const char units[] = "BKMGTP";
-	u64 value = 0;
+	const char *u = **s ? strchr(units, toupper((unsigned char)**s)) : NULL;
+
+	if (!**s)
+		return 0;
+	if (!u)
+		return -EINVAL;
+	*unit = 1ULL << (10 * (u - units));
+	++*s;
+	if (u != units && (!strcasecmp(*s, "iB") || !strcasecmp(*s, "B") || !strcasecmp(*s, "i")))
+		*s += strlen(*s);
+	return **s ? -EINVAL : 0;
+}
+
+int parse_size(const char *s, u64 unit, u64 *out)
+{
+	/* Only decimal numbers have decimal places; and 0 is as decimal as octal. */
+	bool decimal = *s != '0' || s[1] == '.';
+	u64 value = 0, places = 0;
 	int ret = parse_digits(&s, &value);
+	const char *point = s;
 
 	if (ret && ret != -ERANGE)
 		return ret;
-	if (*s) {
-		const char *u = strchr(units, toupper((unsigned char)*s));
-
-		if (!u)
-			return -EINVAL;
-		unit = 1ULL << (10 * (u - units));
-		s++;
-		if (u != units && (!strcasecmp(s, "iB") || !strcasecmp(s, "B")))
-			s += strlen(s);
-		if (*s)
-			return -EINVAL;
-	}
-	if (ret || __builtin_mul_overflow(value, unit, &value))
+	if (*s == '.' && (!decimal || parse_fraction(&s, 1, &places)))
+		return -EINVAL;
+	if (parse_unit(&s, &unit))
+		return -EINVAL;
+	if (*point == '.')
+		(void)!parse_fraction(&point, unit, &places);
+	if (ret || __builtin_mul_overflow(value, unit, &value) ||
+	    __builtin_add_overflow(value, places, &value))
 		return -ERANGE;
 	*out = value;
 	return 0;

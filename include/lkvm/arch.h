@@ -49,6 +49,8 @@ struct arch_platform {
 	const char *const *kernel_search; /* kvmtool's list, relative to the current directory; %r
 					     is uname -r */
 	const char *default_console;	  /* "ttyS0": for console= with --console serial */
+	u64 ram_base;			  /* where guest memory begins */
+	bool firmware_args; /* firmware is told --params and --initrd, as a kernel is */
 	struct arch_place serial;
 	u32 serial_reg_shift;
 	bool pvpanic_pci; /* pvpanic is a PCI function, where there is PCI, and has no place */

@@ -96,6 +96,8 @@ struct vm_config {
 /* The rows that every architecture has, and all that fill a struct vm_config. */
 extern const struct option_spec config_options[];
 extern const struct option_set config_set;
+/* config-foreign.c: other VMMs' words for `lkvm run`, and their commands. */
+extern const struct foreign_word foreign_options[], foreign_commands[];
 /* config-lists.c: --initrd, --disk and --network. */
 extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks;
 

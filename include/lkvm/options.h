@@ -21,7 +21,7 @@ enum option_type {
 	OPT_GROUP, /* a heading; only @help is used */
 	OPT_FLAG,  /* bool; --no-NAME clears it (for a name that begins with "no-": the name without
 		      it) */
-	OPT_STRING, /* char *, owned; a second use replaces */
+	OPT_STRING, /* char *, owned; a second use replaces, or adds (OPT_JOIN) */
 	OPT_U32,
 	OPT_U64,    /* printed in hexadecimal */
 	OPT_SIZE,   /* u64 bytes; a bare number counts MiB */
@@ -36,6 +36,7 @@ enum option_type {
 #define OPT_REPEATABLE BIT(2) /* each use adds one */
 #define OPT_ONCE       BIT(3) /* something to do once: not printed, not saved, not in a file */
 #define OPT_HIDDEN     BIT(4) /* accepted for kvmtool's users, not shown */
+#define OPT_JOIN       BIT(5) /* OPT_STRING: uses are joined with a blank */
 #define OPT_OWNER      BIT(8) /* this bit and those above mean what the rows' owner says */
 
 /* Architectures, as bits. */
@@ -65,10 +66,11 @@ struct option_spec {
 	const char *name;
 	const char *arg; /* how the argument is called in help: "FILE"; NULL for flags */
 	const char *help;
-	const char *def;	    /* the default in words, NULL: none to speak of */
-	const char *unset;	    /* what options_print says without it; NULL: goes by the type */
-	size_t offset;		    /* of the member in the structure that is filled */
-	u64 min, max;		    /* numbers and sizes; max 0: what the type holds */
+	const char *def;    /* the default in words, NULL: none to speak of */
+	const char *unset;  /* what options_print says without it; NULL: goes by the type */
+	size_t offset;	    /* of the member in the structure that is filled */
+	u64 min, max;	    /* numbers and sizes; max 0: what the type holds */
+	const u64 *address; /* OPT_SIZE: "@ADDRESS" may follow, where it is this one; or NULL */
 	const char *const *choices; /* NULL-terminated; OPT_CALL: for help and completion only */
 	/* OPT_CALL: as in option_hooks. @arg is NULL when the option takes none. */
 	int (*parse)(const char *shown, const char *arg, void *target);
@@ -97,9 +99,28 @@ struct option_source {
 	const struct option_default *defaults; /* or NULL */
 };
 
+/* A word that people know from another program, and what there is here. */
+struct foreign_word {
+	const char *word;  /* without dashes; a last '*' stands for anything */
+	const char *whose; /* "kvmtool" */
+	enum {
+		FOREIGN_MISSING, /* there is no such thing (yet); @text is a hint, or NULL */
+		FOREIGN_USE,	 /* @text is what does it here */
+		FOREIGN_OMIT,	 /* nothing is needed; @text says why */
+	} kind;
+	const char *text;
+};
+/*
+ * Is @word (@len bytes, without dashes) in @list, which ends with a NULL word (or is NULL)? Then
+ * what to do about it, as the end of a message, in @buf, which is returned; else NULL.
+ */
+const char *foreign_word_text(const struct foreign_word *list, const char *word, size_t len,
+			      char *buf, size_t size);
+
 /* A list of sources that ends with one without rows. */
 struct option_set {
 	const struct option_source *sources;
+	const struct foreign_word *foreign; /* or NULL */
 	const u32 *here; /* this binary's architecture (OPT_ARCH_*); NULL: none is asked for */
 };
 
@@ -130,6 +151,8 @@ const char *option_arch_names(u32 archs, char *buf, size_t len);
  * when the option was not given or has no such value. @target is the command's structure.
  */
 char *option_text(const struct option_cursor *c, const void *target, u32 i) __must_check;
+/* OPT_PATH: the file that value number @i names, or NULL. */
+const char *option_path(const struct option_cursor *c, const void *target, u32 i);
 /*
  * Give it a value; @value is NULL for options without an argument, @negated clears a flag. @shown
  * as for option_hooks. 0, or -EINVAL after printing what is wrong.
@@ -141,6 +164,12 @@ int option_set(const struct option_cursor *c, const char *shown, const char *val
 bool options_given(const struct option_set *set, const void *target, const char *name);
 /* Names of files that are empty: prints the first one; 0 or -EINVAL. */
 int options_check(const struct option_set *set, const void *target) __must_check;
+/*
+ * Close the descriptors from 3 on that whoever started us left open, except those whose file an
+ * option names, or @extra (or NULL); those are marked close-on-exec. Called before anything else is
+ * opened, while there is one thread.
+ */
+void options_close_others(const struct option_set *set, const void *target, const char *extra);
 /* `name: value`, a line for each value; options that were not given too. */
 void options_print(const struct option_set *set, const void *target, FILE *out);
 /* `name = value` for what was given, as options_load reads it. */

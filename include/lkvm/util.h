@@ -48,8 +48,9 @@ int iov_slice(const struct iovec *iov, unsigned int count, size_t offset, size_t
  */
 int parse_u64(const char *s, u64 *out) __must_check;
 /*
- * A size: number and an optional suffix B K M G T P (binary, either case, an optional "iB"/"B"
- * after it); a bare number counts @unit bytes.
+ * A size: number and an optional suffix B K M G T P (binary, either case, an optional "iB", "B" or
+ * "i" after it); a bare number counts @unit bytes. Decimal numbers may have decimal places: what is
+ * less than a byte is cut off.
  */
 int parse_size(const char *s, u64 unit, u64 *out) __must_check;
 /* "0-3,8": numbers of CPUs, each below CPU_SETSIZE (else -ERANGE); none is -EINVAL. */

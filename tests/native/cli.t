@@ -57,6 +57,30 @@ wrong_commands() {
 		wrong "'lkvm run -k" -k vmlinuz && wrong "did you mean 'version'?" help verson &&
 		wrong 'one command at a time' help run version && wrong 'no arguments' version x
 }
+# What other VMMs call their commands and options is explained, not guessed at.
+foreign_words() {
+	local word
+	for word in list setup stop stat balloon sandbox debug pause resume; do
+		wrong "'$word' is not an lkvm command: kvmtool has it, this lkvm does not yet" $word x &&
+			wrong 'kvmtool has it, this lkvm does not yet' help $word || return 1
+	done
+	wrong "crosvm has it, this lkvm does not yet" suspend && wrong 'krunvm has it; here use lkvm run' start x &&
+		wrong "'--vnc': kvmtool and QEMU have it, this lkvm does not yet" run -k x --vnc &&
+		wrong "unknown option '-initrd'; did you mean '--initrd'?" run -k x -initrd i.cpio &&
+		printf 'kernel x\nmemory 1G\n' >foreign.conf &&
+		wrong "foreign.conf:2: unknown option 'memory': firectl, cloud-hypervisor and virtme-ng have it" run --config foreign.conf
+}
+# What people type instead of what they mean: one line, status 2.
+habits() {
+	wrong "'lkvm run bzImage' boots" bzImage && wrong "'lkvm run -k" -k x && wrong "'lkvm run --kernel ...'" -kernel x &&
+		wrong "'-nographic' without a command: QEMU has it" -nographic && wrong 'needs an argument: FILE' run --kernel &&
+		wrong 'the name is empty' run --kernel= && wrong "'sh' after '--'" run -k x -- sh && wrong "unexpected word 'b'" run a b &&
+		wrong "the kernel is 'a' already" run -k a b && wrong 'every card is a virtio card' run -k x --network virtio &&
+		wrong 'is not a size' run -k x -m -512 && wrong 'is too small' run -k x -m 0 && wrong 'is too large' run -k x -m 16384P &&
+		wrong "memory begins at 0x" run -k x -m 512M@0x1000 && wrong 'the name comes first: -d x' run -k x -d path=x,readonly=on &&
+		run 0 run --dry-run -k x -m 1.5G -p a -p b=c --nodefaults && says out 'mem: 1536M' 'cmdline: a b=c' &&
+		run 0 run --dry-run -k x --debug && says out 'kernel: x'
+}
 wrong_options() {
 	wrong "did you mean '--mem'?" run --mme 512 && wrong 'needs an argument' run -k &&
 		wrong 'not a size' run -m much && wrong 'too small' run -c 0 &&
@@ -134,12 +158,14 @@ completes() {
 	_lkvm && [ "${COMPREPLY[*]}" = '--nodefaults --no-reboot' ]
 }
 
-echo 1..14
+echo 1..16
 point 'help has the words that test runners look for' helps
 point 'help run and run --help are the same' helps_run
 point 'version names the optional parts' versions
 point 'a wrong command is one line with the nearest' wrong_commands
 point 'a wrong option is one line with the remedy, status 2' wrong_options
+point "other VMMs' words are explained" foreign_words
+point 'what people type instead is one line, status 2' habits
 point 'a dry run prints the configuration' dry_run
 point 'a saved configuration is the same machine' saves
 point 'what the command line starts replaces what the file does' replaces

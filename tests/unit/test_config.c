@@ -158,7 +158,8 @@ static void test_firmware(void **state)
 	assert_string_equal(cfg.cmdline, "");
 	set(&cfg.params, "x");
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "--firmware fw: starts no kernel, and --params is for a kernel");
+	assert_contains(captured,
+			"--firmware fw: cannot be told --params on test: that is for a kernel");
 	set(&cfg.params, NULL);
 	config_add_initrd(&cfg, "i");
 	assert_int_equal(complete(), -EINVAL);

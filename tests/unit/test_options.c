@@ -1,40 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* util/options-parse.c and -help.c with rows of their own; run-options.c with the real ones. */
+/* util/options-parse.c and -help.c with rows of their own. */
 #include "capture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lkvm/arch.h"
-#include "lkvm/cli.h"
-#include "lkvm/config.h"
-#include "lkvm/log.h"
+#include "lkvm/options.h"
 #include "lkvm/util.h"
 
-/* An architecture of our own: nothing else is linked. */
-static const char *const no_kernels[] = { NULL };
-const struct arch_platform arch_platform = {
-	.name = "test",
-	.option_mask = OPT_ARCH_X86,
-	.kernel_search = no_kernels,
-	.default_console = "ttyS0",
-	.virtio_mmio_max = 8,
-};
-int arch_config_complete(struct vm_config *cfg)
-{
-	return 0;
-}
-
-bool arch_boots_linux(const struct vm_config *cfg)
-{
-	return true;
-}
+static const u32 here = OPT_ARCH_X86;
+static const u64 begins_at = 2 * GiB;
 
 struct target {
 	bool flag, other, no_thing;
 	char *string;
 	u32 number;
-	u64 size;
+	u64 size, placed;
+	char *joined;
 	int choice;
 	unsigned int calls, bare_calls;
 };
@@ -80,6 +62,19 @@ static const struct option_spec options[] = {
 	  .min = MiB,
 	  .help = "a size",
 	  MEMBER(size) },
+	{ .type = OPT_SIZE,
+	  .name = "placed",
+	  .arg = "SIZE",
+	  .address = &begins_at,
+	  .help = "a size at an address",
+	  MEMBER(placed) },
+	{ .type = OPT_STRING,
+	  .short_name = 'j',
+	  .name = "joined",
+	  .arg = "WORDS",
+	  .flags = OPT_JOIN,
+	  .help = "words",
+	  MEMBER(joined) },
 	{ .type = OPT_GROUP, .help = "More" },
 	{ .type = OPT_CHOICE, .name = "colour", .choices = colours, .help = "c", MEMBER(choice) },
 	{ .type = OPT_CALL,
@@ -140,7 +135,7 @@ static const struct option_source sources[] = {
 	  .defaults = defaults },
 	{ 0 },
 };
-static const struct option_set set = { .sources = sources, .here = &arch_platform.option_mask };
+static const struct option_set set = { .sources = sources, .here = &here };
 static const struct command command = {
 	.name = "try",
 	.usage = "lkvm try [options]",
@@ -155,8 +150,20 @@ static char *args[32];
 static int clear(void **state)
 {
 	free(t.string);
+	free(t.joined);
 	memset(&t, 0, sizeof(t));
 	return 0;
+}
+
+/* What @print writes for @cmd. */
+static const char *printed(void (*print)(const struct command *, FILE *), const struct command *cmd)
+{
+	static char text[16384];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	print(cmd, out);
+	fclose(out);
+	return text;
 }
 
 /* Parse the words of @line, which ' ' parts ('_' stands for a blank inside a word). */
@@ -282,6 +289,11 @@ static void test_bad_values(void **state)
 	assert_contains(captured,
 			"--colour gren: is not one of red, green, blue; did you mean 'green'?");
 	assert_int_equal(try("--colour="), -EINVAL);
+	assert_contains(captured, "--colour '': is not one of");
+	assert_int_equal(try("--number="), -EINVAL);
+	assert_contains(captured, "--number '': is not a number");
+	assert_int_equal(try("--help=x"), -EINVAL);
+	assert_contains(captured, "--help=x: --help takes no argument");
 	assert_int_equal(try("--flag=on"), -EINVAL);
 	assert_contains(captured, "--flag=on: --flag takes no argument");
 	assert_int_equal(t.number, 77);
@@ -289,6 +301,45 @@ static void test_bad_values(void **state)
 	args[0] = (char *)"--call=bad";
 	assert_int_equal(options_parse(&command, 1, args, &t, &nr_words, &rest), -EINVAL);
 	capture_end();
+}
+
+static void test_size_and_address(void **state)
+{
+	assert_int_equal(try("--placed 1.5G"), 0);
+	assert_true(t.placed == 1536 * MiB);
+	assert_int_equal(try("--placed 512@0x80000000"), 0);
+	assert_true(t.placed == 512 * MiB);
+	assert_int_equal(try("--placed 1.5g@2G"), 0);
+	assert_true(t.placed == 1536 * MiB);
+	assert_int_equal(try("--placed 1G@1G"), -EINVAL);
+	assert_contains(captured, "--placed 1G@1G: memory begins at 0x80000000 on this machine; "
+				  "omit '@1G'");
+	assert_int_equal(try("--placed 1G@"), -EINVAL);
+	assert_contains(captured, "--placed 1G@: '' is not an address");
+	assert_int_equal(try("--placed 1G@2G@2G"), -EINVAL);
+	assert_int_equal(try("--placed @2G"), -EINVAL);
+	assert_contains(captured, "is not a size");
+	assert_int_equal(try("--placed -1G"), -EINVAL);
+	assert_contains(captured, "--placed -1G: is not a size");
+	/* Only where the row says so. */
+	assert_int_equal(try("--size 1G@2G"), -EINVAL);
+	assert_contains(captured, "--size 1G@2G: is not a size");
+	assert_true(t.placed == 1536 * MiB && !t.size);
+}
+
+static void test_joined(void **state)
+{
+	assert_int_equal(try("-j a -j b=c_d --joined=e"), 0);
+	assert_string_equal(t.joined, "a b=c d e");
+	clear(NULL);
+	assert_int_equal(try("-j= --joined= -jx"), 0);
+	assert_string_equal(t.joined, "= x");
+	clear(NULL);
+	assert_int_equal(try("--joined= -jx --joined="), 0);
+	assert_string_equal(t.joined, "x");
+	assert_int_equal(try("-s a -s b"), 0);
+	assert_string_equal(t.string, "b");
+	assert_contains(printed(options_print_help, &command), "words; may be repeated\n");
 }
 
 static void test_unknown(void **state)
@@ -326,17 +377,6 @@ static void test_unknown(void **state)
 	capture_begin();
 	assert_int_equal(options_parse(&command, 1, args, &t, &nr_words, &rest), -EINVAL);
 	assert_true(strlen(capture_end()) < 200);
-}
-
-/* What @print writes for @cmd. */
-static const char *printed(void (*print)(const struct command *, FILE *), const struct command *cmd)
-{
-	static char text[16384];
-	FILE *out = fmemopen(text, sizeof(text), "w");
-
-	print(cmd, out);
-	fclose(out);
-	return text;
 }
 
 static void test_help(void **state)
@@ -384,157 +424,6 @@ static void test_completion_words(void **state)
 	assert_lacks(text, "square");
 }
 
-/* From here: lkvm run's own rows. */
-static const struct command run_command = {
-	.name = "run",
-	.usage = "lkvm run [options] [kernel]",
-	.options = &run_set,
-};
-static struct run_options ro;
-#define cfg (ro.cfg)
-
-static int run(const char *line)
-{
-	static char copy[512];
-	int ret;
-
-	run_options_destroy(&ro);
-	run_options_init(&ro);
-	nr_args = 0;
-	snprintf(copy, sizeof(copy), "%s", line);
-	for (char *save = NULL, *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
-		args[nr_args++] = w;
-	capture_begin();
-	ret = run_options_parse(&run_command, nr_args, args, &ro);
-	capture_end();
-	if (ret < 0)
-		assert_one_line(captured);
-	return ret;
-}
-
-static void test_run_kvmtool_words(void **state)
-{
-	assert_int_equal(run("--kernel x.flat --cpus 3 --nodefaults --network mode=none "
-			     "--loglevel=warning --params a=b"),
-			 0);
-	assert_string_equal(cfg.kernel, "x.flat");
-	assert_int_equal(cfg.cpus, 3);
-	assert_true(cfg.nodefaults);
-	assert_int_equal(cfg.nr_nets, 0);
-	assert_int_equal(log_get_level(), LOG_WARNING);
-	assert_string_equal(cfg.params, "a=b");
-	log_set_level(LOG_INFO);
-	assert_int_equal(run("-k vmlinuz -i a -i b -m 512 -c2 -d x,ro -d y,,z,direct --rng "
-			     "--console virtio --irqchip split --virtio-transport mmio "
-			     "--hugetlbfs /h --dev /d --no-reboot --dry-run --kernel-format pvh "
-			     "--name web"),
-			 0);
-	assert_int_equal(cfg.nr_initrds, 2);
-	assert_string_equal(cfg.initrds[1], "b");
-	assert_true(cfg.memory == 512 * MiB);
-	assert_int_equal(cfg.nr_disks, 2);
-	assert_true(cfg.disks[0].readonly && !cfg.disks[0].direct);
-	assert_string_equal(cfg.disks[1].path, "y,z");
-	assert_true(!cfg.disks[1].readonly && cfg.disks[1].direct);
-	assert_int_equal(cfg.console, CONSOLE_VIRTIO);
-	assert_int_equal(cfg.x86.irqchip, X86_IRQCHIP_SPLIT);
-	assert_int_equal(cfg.transport, TRANSPORT_MMIO);
-	assert_int_equal(cfg.x86.kernel_format, X86_KERNEL_PVH);
-	assert_true(cfg.rng && cfg.no_reboot && ro.dry_run);
-	assert_string_equal(cfg.hugetlbfs, "/h");
-	assert_string_equal(cfg.kvm_path, "/d");
-	assert_string_equal(cfg.name, "web");
-}
-
-static void test_run_bare_kernel(void **state)
-{
-	assert_int_equal(run("vmlinuz -c 2"), 0);
-	assert_string_equal(cfg.kernel, "vmlinuz");
-	assert_int_equal(run("-k a b"), -EINVAL);
-	assert_contains(captured, "'b': the kernel is 'a' already");
-	assert_int_equal(run("a b"), -EINVAL);
-	assert_contains(captured, "unexpected word 'b'");
-	assert_int_equal(run("a -- sh"), -EINVAL);
-	assert_contains(captured, "'sh' after '--'");
-}
-
-static void test_run_disk_errors(void **state)
-{
-	assert_int_equal(run("-d x,or"), -EINVAL);
-	assert_contains(captured, "-d: unknown 'or'; did you mean 'ro'?");
-	assert_int_equal(run("-d x,"), -EINVAL);
-	assert_int_equal(run("-d scsi:naa.600"), -EINVAL);
-	assert_contains(captured, "-d scsi:naa.600: this build has no vhost-scsi");
-	assert_int_equal(run("-c 0"), -EINVAL);
-	assert_int_equal(run("-m 0"), -EINVAL);
-	assert_int_equal(run("--loglevel loud"), -EINVAL);
-	assert_int_equal(run("--balloon"), -EINVAL);
-	assert_contains(captured, "unknown option '--balloon'");
-}
-
-static void test_run_network(void **state)
-{
-	static const char *const good[] = { "vhost=0", "mq=1", "script=none", "downscript=none" };
-	static const char *const bad[] = { "vhost=1",
-					   "vhost=",
-					   "mq=2",
-					   "fd=3",
-					   "trans=mmio",
-					   "host_ip=10.0.0.1",
-					   "script=/bin/x",
-					   "tapif=",
-					   "tapif=a/b",
-					   "tapif=0123456789abcdef",
-					   "tapif",
-					   "wat=1",
-					   "guest_mac=02:15:15:15:15",
-					   "guest_mac=01:15:15:15:15:15",
-					   "mode=bridge",
-					   "guest_mac=02:15:15:15:15:15:15",
-					   "guest_mac=",
-					   "guest_mac=00:00:00:00:00:00",
-					   "" };
-	char line[128];
-
-	assert_int_equal(run("-n mode=tap,tapif=vm0,guest_mac=02:15:15:15:aB:16"), 0);
-	assert_int_equal(cfg.nr_nets, 1);
-	assert_int_equal(cfg.nets[0].mode, NET_TAP);
-	assert_string_equal(cfg.nets[0].tapif, "vm0");
-	assert_true(cfg.nets[0].has_guest_mac);
-	assert_int_equal(cfg.nets[0].guest_mac[4], 0xab);
-	assert_int_equal(run("-n tap -n tapif=vm1"), 0);
-	assert_int_equal(cfg.nr_nets, 2);
-	assert_null(cfg.nets[0].tapif);
-	assert_int_equal(run("-n none"), 0);
-	assert_int_equal(cfg.nr_nets, 0);
-	assert_int_equal(run("-n mode=user"), -EINVAL);
-	assert_contains(captured, "-n mode=user: this build has no user-mode network yet");
-	assert_int_equal(run("-n mode=tap,host_mac=02:00:00:00:00:01"), 0);
-	assert_contains(captured, "-n host_mac=02:00:00:00:00:01: has no effect");
-	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		snprintf(line, sizeof(line), "-n mode=tap,%s", good[i]);
-		assert_int_equal(run(line), 0);
-		assert_string_equal(captured, "");
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		snprintf(line, sizeof(line), "-n mode=tap,%s", bad[i]);
-		if (run(line) != -EINVAL)
-			fail_msg("'%s' was taken", line);
-	}
-}
-
-static void test_run_table(void **state)
-{
-	const char *text = printed(options_print_help, &run_command);
-
-	assert_contains(text, "--kernel FILE");
-	assert_contains(text, "--irqchip default|full|split");
-	for (const char *p = text; *p; p = strchr(p, '\n') + 1)
-		assert_true(strcspn(p, "\n") <= 80);
-	run_options_destroy(&ro);
-	clear(NULL);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -543,15 +432,12 @@ int main(void)
 		cmocka_unit_test_setup(test_words, clear),
 		cmocka_unit_test_setup(test_missing_argument, clear),
 		cmocka_unit_test_setup(test_bad_values, clear),
+		cmocka_unit_test_setup(test_size_and_address, clear),
+		cmocka_unit_test_setup(test_joined, clear),
 		cmocka_unit_test_setup(test_unknown, clear),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_man),
 		cmocka_unit_test(test_completion_words),
-		cmocka_unit_test(test_run_kvmtool_words),
-		cmocka_unit_test(test_run_bare_kernel),
-		cmocka_unit_test(test_run_disk_errors),
-		cmocka_unit_test(test_run_network),
-		cmocka_unit_test(test_run_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

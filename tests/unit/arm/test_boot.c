@@ -142,9 +142,14 @@ static void test_several_initrds(void **state)
 static struct load_result load_firmware(u64 memory, u64 size, u64 address)
 {
 	const struct arm_boot how = { .firmware_address = address };
+	struct boot_image initrds[MAX_INITRDS];
+	u32 nr_initrds = g.boot.nr_initrds;
 
+	memcpy(initrds, g.initrds, sizeof(initrds));
 	guest_destroy(&g);
 	arm_guest_init(&g, memory);
+	memcpy(g.initrds, initrds, sizeof(initrds));
+	g.boot.nr_initrds = nr_initrds;
 	boot_image_from_buffer(&g.boot.firmware, "dir/fw", file, size);
 	return arm_load_guest(&g, how);
 }
@@ -181,6 +186,32 @@ static void test_firmware(void **state)
 	g.boot.firmware.path = NULL;
 }
 
+/* After the device tree, which says where they are. */
+static void test_firmware_with_initrds(void **state)
+{
+	u8 *a = add_initrd(5), *b = add_initrd(MiB);
+	struct load_result r = load_firmware(64 * MiB, FILE_SIZE, 0);
+	u64 initrd = ARM_RAM + 2 * MiB + ARM_FDT_MAX;
+
+	assert_loads(r);
+	assert_int_equal(r.l.at.fdt, ARM_RAM + 2 * MiB);
+	assert_int_equal(r.l.at.initrd, initrd);
+	assert_int_equal(r.l.at.initrd_size, 8 + MiB);
+	assert_guest_bytes(&g, initrd, a, 5);
+	assert_guest_bytes(&g, initrd + 8, b, MiB);
+	assert_placed(&g, &r.l);
+	assert_refused(load_firmware(3 * MiB, FILE_SIZE, 0), -ENOMEM, "initrd: does not fit");
+	g.boot.nr_initrds = 0;
+	guest_add_initrd(&g, "a", a, ~0ULL - 8);
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0), -ENOMEM, "initrd: does not fit");
+	guest_add_initrd(&g, "b", b, ~0ULL - 8);
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0), -EOVERFLOW, "initrd: does not fit");
+	g.boot.nr_initrds = 0;
+	g.boot.firmware.path = NULL;
+	free(a);
+	free(b);
+}
+
 static void test_nothing(void **state)
 {
 	guest_destroy(&g);
@@ -208,10 +239,15 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_places),		cmocka_unit_test(test_large),
-		cmocka_unit_test(test_tight),		cmocka_unit_test(test_initrd_overflow),
-		cmocka_unit_test(test_several_initrds), cmocka_unit_test(test_firmware),
-		cmocka_unit_test(test_nothing),		cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_tight),
+		cmocka_unit_test(test_initrd_overflow),
+		cmocka_unit_test(test_several_initrds),
+		cmocka_unit_test(test_firmware),
+		cmocka_unit_test(test_firmware_with_initrds),
+		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_messages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

@@ -6,6 +6,7 @@
 #include "capture.h"
 #include "lkvm/arch.h"
 #include "lkvm/kvm.h"
+#include "lkvm/util.h"
 
 static struct arm_map map_of(u64 memory, enum virtio_transport_kind transport)
 {
@@ -160,6 +161,22 @@ static void test_linux_words(void **state)
 	assert_false(arch_boots_linux(&cfg));
 }
 
+/* Firmware reads /chosen, so it may be told what a kernel is; nothing is added for it. */
+static void test_firmware_is_told(void **state)
+{
+	struct vm_config cfg;
+
+	config_init(&cfg);
+	cfg.firmware = xstrdup("fw");
+	cfg.params = xstrdup("its-migration");
+	cfg.memory = 64 * MiB;
+	config_add_initrd(&cfg, "initrd");
+	assert_int_equal(config_complete(&cfg), 0);
+	assert_string_equal(cfg.cmdline, "its-migration");
+	assert_int_equal(arch_platform.ram_base, ARM_RAM);
+	config_destroy(&cfg);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +187,7 @@ int main(void)
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_impossible_configurations),
 		cmocka_unit_test(test_linux_words),
+		cmocka_unit_test(test_firmware_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

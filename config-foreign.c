@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Words that people bring along from other VMMs and that are not lkvm's: what lkvm has instead, if
+ * anything. One list for options, one for commands. A word that becomes lkvm's own leaves it.
+ */
+#include "lkvm/config.h"
+
+#define USE(w, vmm, what)                                                  \
+	{                                                                  \
+		.word = w, .whose = vmm, .kind = FOREIGN_USE, .text = what \
+	}
+#define OMIT(w, vmm, why)                                                  \
+	{                                                                  \
+		.word = w, .whose = vmm, .kind = FOREIGN_OMIT, .text = why \
+	}
+#define MISSING(w, vmm, hint)                                                  \
+	{                                                                      \
+		.word = w, .whose = vmm, .kind = FOREIGN_MISSING, .text = hint \
+	}
+
+#define KVMTOOL	    "kvmtool"
+#define QEMU	    "QEMU"
+#define FIRECRACKER "Firecracker"
+#define FIRECTL	    "firectl"
+#define CH	    "cloud-hypervisor"
+#define CROSVM	    "crosvm"
+#define VIRTME	    "virtme-ng"
+
+#define A_DISK	   "--disk FILE"
+#define A_CARD	   "--network mode=tap,tapif=NAME"
+#define NO_SCREEN  "the console is on the terminal"
+#define NO_SHARING "put the files on a disk or into an initrd"
+#define NO_SOCKET  "signals and Ctrl-A control it"
+
+/* clang-format off */
+const struct foreign_word foreign_options[] = {
+	MISSING("9p", KVMTOOL, NO_SHARING),
+	MISSING("balloon", KVMTOOL " and " CH, NULL),
+	MISSING("cpu-type", KVMTOOL, NULL),
+	MISSING("custom-*", KVMTOOL, NULL),
+	MISSING("debug-iodelay", KVMTOOL, NULL),
+	MISSING("debug-single-step", KVMTOOL, NULL),
+	/* Extensions of RISC-V's ISA and SBI. */
+	MISSING("disable-s*", KVMTOOL, NULL),
+	MISSING("disable-z*", KVMTOOL, NULL),
+	MISSING("gtk", KVMTOOL, NO_SCREEN),
+	MISSING("guest-memfd", KVMTOOL, NULL),
+	MISSING("measurement-algo", KVMTOOL, NULL),
+	MISSING("pmu-counters", KVMTOOL, NULL),
+	MISSING("realm*", KVMTOOL, NULL),
+	MISSING("sandbox", KVMTOOL " and " QEMU, NULL),
+	MISSING("sdl", KVMTOOL, NO_SCREEN),
+	USE("sve-vl", KVMTOOL, "--sve-max-vl BITS"),
+	MISSING("tty", KVMTOOL, "the guest's serial port is standard input and output"),
+	MISSING("vfio-pci", KVMTOOL, NULL),
+	MISSING("vidmode", KVMTOOL, NO_SCREEN),
+	MISSING("virtio-legacy", KVMTOOL, "the guest needs drivers for virtio 1.0"),
+	MISSING("vnc", KVMTOOL " and " QEMU, NO_SCREEN),
+	MISSING("vsock", KVMTOOL " and " CH, NULL),
+
+	OMIT("accel", QEMU, "lkvm always uses KVM"),
+	MISSING("acpitable", QEMU, NULL),
+	USE("append", QEMU " and " VIRTME, "--params WORDS"),
+	MISSING("audiodev", QEMU, NULL),
+	USE("bios", QEMU " and " CROSVM, "--firmware FILE"),
+	USE("blockdev", QEMU, A_DISK),
+	MISSING("boot", QEMU, "lkvm starts the kernel or the firmware that is named"),
+	USE("cdrom", QEMU, "--disk FILE,ro"),
+	MISSING("chardev", QEMU, NULL),
+	MISSING("daemonize", QEMU, "setsid(1) or systemd-run(1) starts it in the background"),
+	OMIT("device", QEMU " and " CH, "each kind of device has an option, such as --disk, --network, --rng"),
+	OMIT("display", QEMU, NO_SCREEN),
+	USE("drive", QEMU, A_DISK),
+	OMIT("dtb", QEMU, "lkvm describes the machine itself"),
+	OMIT("enable-kvm", QEMU, "lkvm always uses KVM"),
+	MISSING("fsdev", QEMU, NO_SHARING),
+	MISSING("gdb", QEMU " and " CH, NULL),
+	MISSING("global", QEMU, NULL),
+	USE("hda", QEMU, A_DISK),
+	USE("hdb", QEMU, A_DISK),
+	MISSING("incoming", QEMU, NULL),
+	MISSING("loadvm", QEMU, NULL),
+	OMIT("machine", QEMU, "there is one kind of machine; --irqchip and its like change parts of it"),
+	OMIT("M", QEMU, "there is one kind of machine; --irqchip and its like change parts of it"),
+	USE("mem-path", QEMU, "--hugetlbfs PATH"),
+	MISSING("mem-prealloc", QEMU, NULL),
+	MISSING("mon", QEMU, NO_SOCKET),
+	OMIT("monitor", QEMU, "there is no monitor; Ctrl-A h on the terminal lists its keys"),
+	USE("net", QEMU ", " CH " and " CROSVM, A_CARD),
+	USE("netdev", QEMU, A_CARD),
+	USE("nic", QEMU, A_CARD),
+	MISSING("no-acpi", QEMU, NULL),
+	OMIT("no-hpet", QEMU, "there is none"),
+	MISSING("no-shutdown", QEMU, NULL),
+	OMIT("no-user-config", QEMU, "lkvm reads no file that is not named"),
+	OMIT("nographic", QEMU, NO_SCREEN),
+	MISSING("numa", QEMU " and " CH, NULL),
+	MISSING("object", QEMU, NULL),
+	MISSING("overcommit", QEMU, NULL),
+	USE("pflash", QEMU, "--flash FILE"),
+	MISSING("pidfile", QEMU, "the shell has its process ID in $!"),
+	MISSING("qmp", QEMU, NO_SOCKET),
+	MISSING("rtc", QEMU, NULL),
+	MISSING("s", QEMU, "a debugger cannot be attached"),
+	MISSING("S", QEMU, "a debugger cannot be attached"),
+	MISSING("semihosting*", QEMU, NULL),
+	USE("serial", QEMU ", " CH " and " CROSVM, "--console serial, which is the default"),
+	MISSING("smbios", QEMU, NULL),
+	USE("smp", QEMU, "--cpus N"),
+	MISSING("snapshot", QEMU, "a disk may be read-only: --disk FILE,ro"),
+	MISSING("spice", QEMU, NO_SCREEN),
+	USE("trace", QEMU, "--loglevel debug"),
+	MISSING("usb*", QEMU, NULL),
+	MISSING("uuid", QEMU, NULL),
+	OMIT("vga", QEMU, NO_SCREEN),
+	MISSING("virtfs", QEMU, NO_SHARING),
+	MISSING("watchdog", QEMU " and " CH, NULL),
+
+	USE("add-drive", FIRECTL, A_DISK),
+	MISSING("api-sock", FIRECRACKER, NO_SOCKET),
+	MISSING("boot-timer", FIRECRACKER, "a guest that writes to the boot mark gets the time printed"),
+	USE("config-file", FIRECRACKER, "--config FILE"),
+	OMIT("enable-pci", FIRECRACKER, "PCI is the default"),
+	OMIT("firecracker-binary", FIRECTL, "lkvm is one program"),
+	USE("id", FIRECRACKER, "--name NAME"),
+	USE("initrd-path", FIRECTL, "--initrd FILE"),
+	USE("kernel-opts", FIRECTL, "--params WORDS"),
+	USE("level", FIRECRACKER, "--loglevel LEVEL"),
+	USE("log-level", FIRECRACKER, "--loglevel LEVEL"),
+	MISSING("log-path", FIRECRACKER, "messages go to standard error"),
+	USE("memory", FIRECTL ", " CH " and " VIRTME, "--mem SIZE"),
+	MISSING("metadata", FIRECRACKER, NULL),
+	MISSING("metrics-path", FIRECRACKER, NULL),
+	USE("ncpus", FIRECTL, "--cpus N"),
+	OMIT("no-api", FIRECRACKER, "there is no API socket"),
+	OMIT("no-seccomp", FIRECRACKER, "there is no filter yet"),
+	USE("root-drive", FIRECTL, A_DISK),
+	MISSING("seccomp-filter", FIRECRACKER, NULL),
+	MISSING("socket-path", FIRECTL, NO_SOCKET),
+	USE("tap-device", FIRECTL, A_CARD),
+	MISSING("vsock-device", FIRECTL, NULL),
+
+	MISSING("api-socket", CH, NO_SOCKET),
+	USE("cmdline", CH, "--params WORDS"),
+	MISSING("debug-console", CH, NULL),
+	MISSING("event-monitor", CH, NULL),
+	MISSING("fs", CH, NO_SHARING),
+	MISSING("landlock*", CH, NULL),
+	MISSING("log-file", CH, "messages go to standard error"),
+	MISSING("memory-zone", CH, NULL),
+	MISSING("platform", CH, NULL),
+	MISSING("pmem*", CH " and " CROSVM, NULL),
+	OMIT("pvpanic", CH, "the machine has one"),
+	MISSING("restore", CH, NULL),
+	MISSING("seccomp", CH, NULL),
+	MISSING("tpm", CH, NULL),
+	MISSING("user-device", CH, NULL),
+	MISSING("vdpa", CH, NULL),
+
+	USE("block", CROSVM, A_DISK),
+	MISSING("cid", CROSVM, NULL),
+	OMIT("disable-sandbox", CROSVM, "there is none"),
+	MISSING("gpu", CROSVM, NULL),
+	USE("host-ip", CROSVM, "ip(8) to give the tap its address"),
+	USE("mac", CROSVM, "--network mode=tap,guest_mac=MAC"),
+	USE("netmask", CROSVM, "ip(8) to give the tap its address"),
+	OMIT("no-balloon", CROSVM, "there is none"),
+	USE("protected-vm*", CROSVM, "--protected"),
+	USE("root", CROSVM, "--disk FILE,ro; the first disk is root= unless --params has one"),
+	USE("rwdisk", CROSVM, A_DISK),
+	USE("rwroot", CROSVM, A_DISK),
+	MISSING("shared-dir", CROSVM, NO_SHARING),
+	MISSING("socket", CROSVM, NO_SOCKET),
+	USE("tap-name", CROSVM, A_CARD),
+	MISSING("vfio*", CROSVM, NULL),
+	MISSING("vhost-user*", CROSVM, NULL),
+
+	MISSING("exec", VIRTME, "an initrd may start the program"),
+	USE("kimg", VIRTME, "--kernel FILE"),
+	MISSING("pwd", VIRTME, NO_SHARING),
+	OMIT("qemu-opts", VIRTME, "there is no QEMU"),
+	MISSING("rodir", VIRTME, NO_SHARING),
+	MISSING("rw", VIRTME, NO_SHARING),
+	MISSING("rwdir", VIRTME, NO_SHARING),
+	MISSING("script-*", VIRTME, "an initrd may start the program"),
+	USE("verbose", VIRTME, "--loglevel debug"),
+
+	USE("ram", "virt-install", "--mem SIZE"),
+	USE("vcpus", "virt-install", "--cpus N"),
+	{ 0 }
+};
+
+const struct foreign_word foreign_commands[] = {
+	MISSING("balloon", KVMTOOL, NULL),
+	MISSING("debug", KVMTOOL, "'lkvm run --loglevel debug' tells more of what goes on"),
+	MISSING("list", KVMTOOL, "pgrep -a lkvm shows what runs"),
+	MISSING("pause", KVMTOOL, "kill -STOP PID stops one"),
+	MISSING("resume", KVMTOOL, "kill -CONT PID lets a stopped one go on"),
+	MISSING("sandbox", KVMTOOL, NULL),
+	MISSING("setup", KVMTOOL, "'lkvm run --disk FILE' boots an image of a root file system"),
+	MISSING("stat", KVMTOOL, NULL),
+	MISSING("stop", KVMTOOL, "Ctrl-A x and signals such as SIGTERM end one"),
+	USE("create", "krunvm", "lkvm run"),
+	USE("start", "krunvm", "lkvm run"),
+	MISSING("suspend", CROSVM, "kill -STOP PID stops one"),
+	{ 0 }
+};
+/* clang-format on */

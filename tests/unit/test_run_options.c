@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of `lkvm run`: run-options.c, config-lists.c, config-foreign.c with their own
+ * rows. */
+#include "capture.h"
+
+#include <stdio.h>
+
+#include "lkvm/arch.h"
+#include "lkvm/cli.h"
+#include "lkvm/config.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+
+/* An architecture of our own: nothing else is linked. */
+static const char *const no_kernels[] = { NULL };
+const struct arch_platform arch_platform = {
+	.name = "test",
+	.option_mask = OPT_ARCH_X86,
+	.kernel_search = no_kernels,
+	.default_console = "ttyS0",
+	.ram_base = 2 * GiB,
+	.virtio_mmio_max = 8,
+};
+int arch_config_complete(struct vm_config *cfg)
+{
+	return 0;
+}
+
+bool arch_boots_linux(const struct vm_config *cfg)
+{
+	return true;
+}
+
+static int nr_args;
+static char *args[32];
+
+static const struct command run_command = {
+	.name = "run",
+	.usage = "lkvm run [options] [kernel]",
+	.options = &run_set,
+};
+static struct run_options ro;
+#define cfg (ro.cfg)
+
+static int run(const char *line)
+{
+	static char copy[512];
+	int ret;
+
+	run_options_destroy(&ro);
+	run_options_init(&ro);
+	nr_args = 0;
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *save = NULL, *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		args[nr_args++] = w;
+	capture_begin();
+	ret = run_options_parse(&run_command, nr_args, args, &ro);
+	capture_end();
+	if (ret < 0)
+		assert_one_line(captured);
+	return ret;
+}
+
+static void test_kvmtool_words(void **state)
+{
+	assert_int_equal(run("--kernel x.flat --cpus 3 --nodefaults --network mode=none "
+			     "--loglevel=warning --params a=b"),
+			 0);
+	assert_string_equal(cfg.kernel, "x.flat");
+	assert_int_equal(cfg.cpus, 3);
+	assert_true(cfg.nodefaults);
+	assert_int_equal(cfg.nr_nets, 0);
+	assert_int_equal(log_get_level(), LOG_WARNING);
+	assert_string_equal(cfg.params, "a=b");
+	log_set_level(LOG_INFO);
+	assert_int_equal(run("-k vmlinuz -i a -i b -m 512 -c2 -d x,ro -d y,,z,direct --rng "
+			     "--console virtio --irqchip split --virtio-transport mmio "
+			     "--hugetlbfs /h --dev /d --no-reboot --dry-run --kernel-format pvh "
+			     "--name web"),
+			 0);
+	assert_int_equal(cfg.nr_initrds, 2);
+	assert_string_equal(cfg.initrds[1], "b");
+	assert_true(cfg.memory == 512 * MiB);
+	assert_int_equal(cfg.nr_disks, 2);
+	assert_true(cfg.disks[0].readonly && !cfg.disks[0].direct);
+	assert_string_equal(cfg.disks[1].path, "y,z");
+	assert_true(!cfg.disks[1].readonly && cfg.disks[1].direct);
+	assert_int_equal(cfg.console, CONSOLE_VIRTIO);
+	assert_int_equal(cfg.x86.irqchip, X86_IRQCHIP_SPLIT);
+	assert_int_equal(cfg.transport, TRANSPORT_MMIO);
+	assert_int_equal(cfg.x86.kernel_format, X86_KERNEL_PVH);
+	assert_true(cfg.rng && cfg.no_reboot && ro.dry_run);
+	assert_string_equal(cfg.hugetlbfs, "/h");
+	assert_string_equal(cfg.kvm_path, "/d");
+	assert_string_equal(cfg.name, "web");
+}
+
+static void test_bare_kernel(void **state)
+{
+	assert_int_equal(run("vmlinuz -c 2"), 0);
+	assert_string_equal(cfg.kernel, "vmlinuz");
+	assert_int_equal(run("-k a b"), -EINVAL);
+	assert_contains(captured, "'b': the kernel is 'a' already");
+	assert_int_equal(run("a b"), -EINVAL);
+	assert_contains(captured, "unexpected word 'b'");
+	assert_int_equal(run("a -- sh"), -EINVAL);
+	assert_contains(captured, "'sh' after '--'");
+}
+
+static void test_disk_errors(void **state)
+{
+	assert_int_equal(run("-d x,or"), -EINVAL);
+	assert_contains(captured, "-d: unknown 'or'; did you mean 'ro'?");
+	assert_int_equal(run("-d x,"), -EINVAL);
+	assert_int_equal(run("-d x,if=virtio"), -EINVAL);
+	assert_contains(captured, "-d: unknown 'if=virtio'; it is not one of ro, rw, direct");
+	assert_int_equal(run("-d file=x,format=raw"), -EINVAL);
+	assert_contains(captured, "-d file=x: the name comes first: -d x (a file");
+	assert_int_equal(run("-d path=x"), -EINVAL);
+	assert_int_equal(run("-d ./path=x"), 0);
+	assert_int_equal(run("-d scsi:naa.600"), -EINVAL);
+	assert_contains(captured, "-d scsi:naa.600: this build has no vhost-scsi");
+	assert_int_equal(run("-c 0"), -EINVAL);
+	assert_int_equal(run("-m 0"), -EINVAL);
+	assert_int_equal(run("--loglevel loud"), -EINVAL);
+	assert_int_equal(run("--balloon"), -EINVAL);
+	assert_contains(captured, "unknown option '--balloon'");
+}
+
+static void test_network(void **state)
+{
+	static const char *const good[] = { "vhost=0", "mq=1", "script=none", "downscript=none" };
+	static const char *const bad[] = { "vhost=1",
+					   "vhost=",
+					   "mq=2",
+					   "fd=3",
+					   "trans=mmio",
+					   "host_ip=10.0.0.1",
+					   "script=/bin/x",
+					   "tapif=",
+					   "tapif=a/b",
+					   "tapif=0123456789abcdef",
+					   "tapif",
+					   "wat=1",
+					   "guest_mac=02:15:15:15:15",
+					   "guest_mac=01:15:15:15:15:15",
+					   "mode=bridge",
+					   "guest_mac=02:15:15:15:15:15:15",
+					   "guest_mac=",
+					   "guest_mac=00:00:00:00:00:00",
+					   "" };
+	char line[128];
+
+	assert_int_equal(run("-n mode=tap,tapif=vm0,guest_mac=02:15:15:15:aB:16"), 0);
+	assert_int_equal(cfg.nr_nets, 1);
+	assert_int_equal(cfg.nets[0].mode, NET_TAP);
+	assert_string_equal(cfg.nets[0].tapif, "vm0");
+	assert_true(cfg.nets[0].has_guest_mac);
+	assert_int_equal(cfg.nets[0].guest_mac[4], 0xab);
+	assert_int_equal(run("-n tap -n tapif=vm1"), 0);
+	assert_int_equal(cfg.nr_nets, 2);
+	assert_null(cfg.nets[0].tapif);
+	assert_int_equal(run("-n none"), 0);
+	assert_int_equal(cfg.nr_nets, 0);
+	assert_int_equal(run("-n mode=user"), -EINVAL);
+	assert_contains(captured, "-n mode=user: this build has no user-mode network yet");
+	assert_int_equal(run("--network virtio"), -EINVAL);
+	assert_contains(captured, "--network virtio: every card is a virtio card; mode=tap");
+	assert_int_equal(run("-n bridge"), -EINVAL);
+	assert_contains(captured, "-n: unknown 'bridge'; it is not one of tap, none");
+	assert_int_equal(run("-n mode=tap,host_mac=02:00:00:00:00:01"), 0);
+	assert_contains(captured, "-n host_mac=02:00:00:00:00:01: has no effect");
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		snprintf(line, sizeof(line), "-n mode=tap,%s", good[i]);
+		assert_int_equal(run(line), 0);
+		assert_string_equal(captured, "");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(line, sizeof(line), "-n mode=tap,%s", bad[i]);
+		if (run(line) != -EINVAL)
+			fail_msg("'%s' was taken", line);
+	}
+}
+
+static void test_table(void **state)
+{
+	static char text[16384];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	options_print_help(&run_command, out);
+	fclose(out);
+
+	assert_contains(text, "--kernel FILE");
+	assert_contains(text, "--irqchip default|full|split");
+	for (const char *p = text; *p; p = strchr(p, '\n') + 1)
+		assert_true(strcspn(p, "\n") <= 80);
+}
+
+/* The option rows of every architecture count: a word that is ours leaves the list. */
+static bool is_ours(const char *word, size_t len)
+{
+	bool negated;
+
+	return options_find(&run_set, word, len, &negated).opt != NULL;
+}
+
+/* What is advised exists: each "--name" is an option. */
+static void assert_ours(const char *advice)
+{
+	for (const char *p = advice; p && (p = strstr(p, "--"));) {
+		p += 2;
+		if (!is_ours(p, strcspn(p, " ,;)'")))
+			fail_msg("'%s' names an option that does not exist", advice);
+	}
+}
+
+static void check_word(const struct foreign_word *f)
+{
+	char line[64], word[40];
+	size_t len = strlen(f->word);
+
+	/* A pattern stands for any word. */
+	snprintf(word, sizeof(word), "%s", f->word);
+	if (word[len - 1] == '*')
+		snprintf(word + len - 1, sizeof(word) - len + 1, "xyz");
+	assert_false(is_ours(word, strlen(word)));
+	for (int dashes = len == 1 ? 1 : 2; dashes; dashes--) {
+		for (int with_value = 0; with_value <= (len > 1); with_value++) {
+			snprintf(line, sizeof(line), "k %.*s%s%s", dashes, "--", word,
+				 with_value ? "=a,b" : "");
+			if (run(line) != -EINVAL)
+				fail_msg("'%s' was taken", line);
+			snprintf(line, sizeof(line), "unknown option '%.*s%s': %s ha", dashes, "--",
+				 word, f->whose);
+			assert_contains(captured, line);
+			assert_lacks(captured, "did you mean");
+			if (f->text)
+				assert_contains(captured, f->text);
+		}
+	}
+}
+
+static void test_foreign_words(void **state)
+{
+	for (const struct foreign_word *f = foreign_options; f->word; f++) {
+		check_word(f);
+		if (f->text)
+			assert_ours(f->text);
+		assert_true(f->kind == FOREIGN_MISSING || f->text);
+		for (const struct foreign_word *g = foreign_options; g < f; g++)
+			assert_string_not_equal(f->word, g->word);
+	}
+	assert_int_equal(run("k --9p dir,tag"), -EINVAL);
+	assert_contains(captured, "'--9p': kvmtool has it, this lkvm does not yet; put the files");
+	assert_int_equal(run("k -append quiet"), -EINVAL);
+	assert_contains(captured, "'-append': QEMU and virtme-ng have it; here use --params WORDS");
+	assert_int_equal(run("k -nographic"), -EINVAL);
+	assert_contains(captured, "'-nographic': QEMU has it; omit it: the console is on the");
+}
+
+/* Each option of kvmtool's is one of ours or is explained. */
+static void test_kvmtools_words(void **state)
+{
+	char words[] =
+		"name cpus mem disk balloon rng 9p console vsock dev tty sandbox hugetlbfs "
+		"virtio-legacy virtio-transport vnc gtk sdl nodefaults loglevel kernel initrd "
+		"params firmware flash network no-dhcp vfio-pci debug debug-single-step "
+		"debug-ioport debug-mmio debug-iodelay vidmode dump-dtb "
+		"override-bad-firmware-cntfrq force-pci irqchip firmware-address aarch32 pmu "
+		"disable-mte vcpu-affinity kaslr-seed no-pvtime sve-max-vl custom-mvendorid "
+		"custom-marchid custom-mimpid disable-zicboz disable-sbi-sta cpu-type nested "
+		"e2h0 counter-offset guest-memfd realm measurement-algo realm-pv disable-sve "
+		"sve-vl pmu-counters";
+	char text[160], *save = NULL;
+
+	for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+		if (!is_ours(w, strlen(w)) &&
+		    !foreign_word_text(foreign_options, w, strlen(w), text, sizeof(text)))
+			fail_msg("--%s: kvmtool has it, and nothing is said of it", w);
+	}
+}
+
+/* -initrd FILE is not -i nitrd; but what is attached to a short option still may be anything else.
+ */
+static void test_one_dash(void **state)
+{
+	static const char *const wrong[] = { "-initrd",	 "-disk",      "-params",     "-mem",
+					     "-kernel",	 "-cpus",      "-network",    "-rng",
+					     "-console", "-name",      "-dev",	      "-firmware",
+					     "-no-rng",	 "-no-reboot", "-nodefaults", "-dry-run",
+					     "-loglevel" };
+	char line[64], advice[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		for (int with_value = 0; with_value <= 1; with_value++) {
+			snprintf(line, sizeof(line), "k %s%s", wrong[i], with_value ? "=x" : " x");
+			snprintf(advice, sizeof(advice), "unknown option '%s'; did you mean '-%s'?",
+				 wrong[i], wrong[i]);
+			if (run(line) != -EINVAL)
+				fail_msg("'%s' was taken", line);
+			assert_contains(captured, advice);
+		}
+	}
+	assert_int_equal(run("k -psci user"), -EINVAL);
+	assert_contains(captured, "-psci is an option of arm64");
+	assert_int_equal(run("-k -initrd x"), -EINVAL);
+	assert_contains(captured, "-k: needs an argument (FILE) before '-initrd'");
+	assert_int_equal(run("-kernel.img -m512 -c2 -nmode=tap,tapif=vm0 -iinitrd -ddisk -pparams"),
+			 0);
+	assert_string_equal(cfg.kernel, "ernel.img");
+	assert_true(cfg.memory == 512 * MiB && cfg.cpus == 2);
+	assert_string_equal(cfg.nets[0].tapif, "vm0");
+	assert_string_equal(cfg.initrds[0], "initrd");
+	assert_string_equal(cfg.disks[0].path, "disk");
+	assert_string_equal(cfg.params, "params");
+}
+
+static void test_debug_words(void **state)
+{
+	static const char *const words[] = { "--debug", "--debug-ioport", "--debug-mmio" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		log_set_level(LOG_INFO);
+		assert_int_equal(run(words[i]), 0);
+		assert_int_equal(log_get_level(), LOG_DEBUG);
+	}
+	log_set_level(LOG_INFO);
+	assert_int_equal(run("--no-dhcp"), 0);
+}
+
+static int teardown(void **state)
+{
+	run_options_destroy(&ro);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kvmtool_words),  cmocka_unit_test(test_bare_kernel),
+		cmocka_unit_test(test_disk_errors),    cmocka_unit_test(test_network),
+		cmocka_unit_test(test_table),	       cmocka_unit_test(test_foreign_words),
+		cmocka_unit_test(test_kvmtools_words), cmocka_unit_test(test_one_dash),
+		cmocka_unit_test(test_debug_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, teardown);
+}
