@@ -15,9 +15,9 @@ int boot_open(struct boot *boot, const struct vm_config *cfg)
 	if (cfg->kernel) {
 		ret = boot_image_open(&boot->kernel, cfg->kernel, "kernel");
 		if (!ret)
-			ret = boot_image_decompress(&boot->kernel, "kernel", BOOT_DECOMPRESS_MAX);
+			ret = boot_image_decompress(&boot->kernel, "kernel", cfg->memory);
 		if (!ret)
-			ret = boot_image_unzboot(&boot->kernel, "kernel", BOOT_DECOMPRESS_MAX);
+			ret = boot_image_unzboot(&boot->kernel, "kernel", cfg->memory);
 		if (ret)
 			goto fail;
 	}

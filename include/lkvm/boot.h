@@ -58,9 +58,9 @@ void boot_image_from_buffer(struct boot_image *img, const char *path, u8 *buf, u
 
 /*
  * boot/decompress.c: where the contents are gzip or zstd, replace them by what they hold, at most
- * @max bytes; other images stay as they are. Prints (@what as above); 0 or -errno.
+ * @max bytes, the size of the guest's memory; other images stay as they are. Prints (@what as
+ * above); 0 or -errno.
  */
-#define BOOT_DECOMPRESS_MAX GiB
 int boot_image_decompress(struct boot_image *img, const char *what, u64 max) __must_check;
 
 /*
