@@ -54,7 +54,7 @@ static int add_fdt(struct vm *vm, const struct arm_boot *b)
 	const struct boot_fdt_input in = {
 		.initrd = b->at.initrd,
 		.initrd_size = b->at.initrd_size,
-		.cmdline = vm->cfg->cmdline,
+		.cmdline = boot_cmdline(b->boot, vm->cfg),
 	};
 	void *blob;
 	size_t len;

@@ -40,6 +40,13 @@ fail:
 	return ret;
 }
 
+const char *boot_cmdline(const struct boot *boot, const struct vm_config *cfg)
+{
+	if (boot->is_linux)
+		return cfg->cmdline;
+	return cfg->params ? cfg->params : "";
+}
+
 void boot_close(struct boot *boot)
 {
 	boot_image_close(&boot->kernel);

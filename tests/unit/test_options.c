@@ -25,7 +25,7 @@ int arch_config_complete(struct vm_config *cfg)
 	return 0;
 }
 
-bool arch_boots_linux(const struct vm_config *cfg)
+bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot)
 {
 	return true;
 }
