@@ -100,6 +100,10 @@ bool boot_identify_initrd(const struct boot_image *img, char *text, size_t len) 
 /* The name of an ELF machine, "an unknown machine" for others. */
 const char *elf_machine_name(u16 machine);
 
+/* boot/firmware.c: may raw firmware be entered at offset @start, @where in a message? Prints what
+ * the file is instead; 0 or -errno. */
+int boot_firmware_check(const struct boot_image *img, u64 start, const char *where) __must_check;
+
 /* boot/elf.c: 32-bit and 64-bit little-endian executables. */
 #define ELF_MAX_SEGMENTS 64
 struct elf_segment {

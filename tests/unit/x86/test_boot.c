@@ -297,6 +297,37 @@ static void test_firmware(void **state)
 	g.boot.firmware.path = NULL;
 }
 
+/* Nothing, or something else, where the CPU begins. */
+static void test_blank_firmware(void **state)
+{
+	static const u8 blank[] = { 0, 0xff, 0xf4 };
+
+	for (u32 i = 0; i < sizeof(file); i++)
+		file[i] = (u8)(i * 17 + (i >> 9));
+	fresh(16 * MiB);
+	for (size_t i = 0; i < ARRAY_SIZE(blank); i++) {
+		memset(file + ROM_SIZE - 16, blank[i], 16);
+		assert_refused(load_firmware(ROM_SIZE), -ENOEXEC,
+			       "nothing to run at the reset vector: 16 bytes of 0x");
+	}
+	file[ROM_SIZE - 1] = 1;
+	assert_loads(load_firmware(ROM_SIZE));
+	/* Firmware may begin with the store of its variables; alone they are none. */
+	memcpy(file + 16, "\x8d\x2b\xf1\xff\x96\x76\x8b\x4c\xa9\x85\x27\x47\x07\x5b\x4f\x50", 16);
+	fresh(16 * MiB);
+	assert_loads(load_firmware(ROM_SIZE));
+	memset(file + ROM_SIZE - 16, 0xff, 16);
+	fresh(16 * MiB);
+	assert_refused(load_firmware(ROM_SIZE), -ENOEXEC, "UEFI's variables without its code");
+	memcpy(file, "QFI\xfb", 4);
+	assert_refused(load_firmware(ROM_SIZE), -ENOEXEC, "--firmware rom: a qcow2 disk image");
+	memset(file, 0, 0x400);
+	put_le(file + 0x1fe, 2, 0xaa55);
+	memcpy(file + 0x202, "HdrS", 4);
+	assert_refused(load_firmware(ROM_SIZE), -ENOEXEC, "a Linux kernel; pass kernels with -k");
+	g.boot.firmware.path = NULL;
+}
+
 static void test_memory_map(void **state)
 {
 	struct x86_mem_range map[X86_MAX_MEM_RANGES];
@@ -331,7 +362,7 @@ int main(void)
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_firmware),
 		cmocka_unit_test(test_memory_map),
-
+		cmocka_unit_test(test_blank_firmware),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);
