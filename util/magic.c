@@ -48,7 +48,9 @@ static const struct file_magic magics[] = {
 	DISK("VMDK", 0, "# Disk DescriptorFile"),
 	DISK("VHDX", 0, "vhdxfile"),
 	DISK("VHD", 0, "conectix"),
-	DISK("VHD", -512, "conectix\0\0\0\2\0\1\0\0"), /* of fixed size: features, version */
+	/* Of fixed size, which qemu-img does not find by itself: features, version. */
+	{ -512, 16, MAGIC_DISK, "conectix\0\0\0\2\0\1\0\0", "VHD",
+	  "qemu-img convert -f vpc -O raw" },
 	DISK("VDI", 0x40, "\x7f\x10\xda\xbe"),
 	DISK("QED", 0, "QED\0"),
 	DISK("Parallels", 0, "WithoutFreeSpace"),

@@ -30,6 +30,7 @@ struct disk_config {
 	char *path;
 	bool readonly;
 	bool direct; /* O_DIRECT */
+	bool raw;    /* format=raw: whatever the contents look like */
 };
 
 struct net_config {

@@ -319,7 +319,7 @@ static void test_print(void **state)
 	cfg.memory = 512 * MiB;
 	d = config_add_disk(&cfg);
 	d->path = xstrdup("x,1.img");
-	d->readonly = d->direct = true;
+	d->readonly = d->direct = d->raw = true;
 	n = config_add_net(&cfg);
 	n->mode = NET_TAP;
 	n->tapif = xstrdup("vm0");
@@ -340,7 +340,7 @@ static void test_print(void **state)
 			    "name: vm\ncpus: 2\nmem: 512M\nhugetlbfs: none\nvcpu-affinity: none\n"
 			    "virtio-transport: pci\ndev: /dev/kvm\nkernel: k\ninitrd: none\n"
 			    "params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
-			    "disk: x,,1.img,ro,direct\n"
+			    "disk: x,,1.img,ro,direct,format=raw\n"
 			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
 			    "rng: no\nconsole: serial\nkernel-format: image\n"
 			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
