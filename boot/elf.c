@@ -202,12 +202,29 @@ static void read_segment_notes(const struct boot_image *img, struct elf_image *e
 	read_notes(img, elf, p->offset, end, 4);
 }
 
+/*
+ * Segments of programs: for the dynamic linker, or with the ELF header itself at the address where
+ * linkers put programs if nobody says otherwise (GNU's and LLVM's for x86-64).
+ */
+static bool is_program_segment(const struct elf_phdr *p)
+{
+	switch (p->type) {
+	case PT_INTERP:
+	case PT_DYNAMIC:
+	case PT_GNU_RELRO:
+		return true;
+	case PT_LOAD:
+		return !p->offset && p->filesz && (p->vaddr == 0x400000 || p->vaddr == 0x200000);
+	default:
+		return false;
+	}
+}
+
 static int read_segment(const struct boot_image *img, struct elf_image *elf,
 			const struct elf_phdr *p, const char **why)
 {
-	if (p->type == PT_INTERP || p->type == PT_GNU_RELRO)
-		elf->program = true;
-	if ((p->type != PT_LOAD && p->type != PT_NOTE))
+	elf->program |= is_program_segment(p);
+	if (p->type != PT_LOAD && p->type != PT_NOTE)
 		return 0;
 	if (p->filesz && !range_within(p->offset, p->filesz, 0, img->size))
 		return broken(why, "a segment lies beyond the end of the file (truncated?)");

@@ -254,7 +254,7 @@ static void test_signs(void **state)
 		{ 6, "Xen", "mini-os", false, true, false },
 		{ 1, "Other", "\0\0\0", false, false, false },
 	};
-	static const u32 segments[] = { PT_INTERP, PT_GNU_RELRO };
+	static const u32 segments[] = { PT_INTERP, PT_DYNAMIC, PT_GNU_RELRO };
 	struct elf_image elf;
 
 	for (size_t i = 0; i < ARRAY_SIZE(notes); i++) {
@@ -275,6 +275,21 @@ static void test_signs(void **state)
 		assert_int_equal(parse(&elf, sizeof(file)), 0);
 		assert_true(elf.program);
 		assert_int_equal(elf.pvh_entry, ELF_TEST_PVH);
+	}
+}
+
+/* The header itself is loaded at the address that linkers choose for programs. */
+static void test_default_address(void **state)
+{
+	struct elf_image elf;
+
+	for (u32 i = 0; i < 4; i++) {
+		build_elf64(file, false);
+		phdr(0)->p_paddr = i & 1 ? 0x400000 : 0x401000;
+		phdr(0)->p_vaddr = phdr(0)->p_paddr;
+		phdr(0)->p_offset = i & 2 ? 0 : 0x1000;
+		assert_int_equal(parse(&elf, sizeof(file)), 0);
+		assert_int_equal(elf.program, i == 3);
 	}
 }
 
@@ -331,11 +346,17 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	cmocka_unit_test(test_load),
-		cmocka_unit_test(test_not_elf), cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_lies),	cmocka_unit_test(test_notes),
-		cmocka_unit_test(test_random),	cmocka_unit_test(test_note_padding),
-		cmocka_unit_test(test_signs),	cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_not_elf),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_notes),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_note_padding),
+		cmocka_unit_test(test_signs),
+		cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_default_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -282,6 +282,11 @@ static void test_zstd_frames(void **state)
 	memset(packed + len, 0, 64);
 	assert_unpacks(packed, len + 64, "one two");
 	assert_int_equal(decompress(&img, packed, len - 1, GiB, &text), -ENODATA);
+	/* RFC 8878, 3.1.1.1: a window of 2 GiB. No damage; unzstd wants to be told, too. */
+	assert_int_equal(
+		decompress(&img, (u8[16]){ 0x28, 0xb5, 0x2f, 0xfd, 0, 21 << 3 }, 16, GiB, &text),
+		-ENOTSUP);
+	assert_contains(text, "unzstd --long=31");
 	/* Nothing to skip to: not zstd. The length may be any. */
 	assert_int_equal(decompress(&img, packed, sizeof(skip), GiB, &text), 0);
 	assert_null(img.packed);
