@@ -424,11 +424,12 @@ static void test_run_kvmtool_words(void **state)
 	assert_int_equal(log_get_level(), LOG_WARNING);
 	assert_string_equal(cfg.params, "a=b");
 	log_set_level(LOG_INFO);
-	assert_int_equal(run("-k vmlinuz -i a -i b -m 512 -c2 -d x,ro -d y,,z,direct,format=raw --rng "
-			     "--console virtio --irqchip split --virtio-transport mmio "
-			     "--hugetlbfs /h --dev /d --no-reboot --dry-run --kernel-format pvh "
-			     "--name web"),
-			 0);
+	assert_int_equal(
+		run("-k vmlinuz -i a -i b -m 512 -c2 -d x,ro -d y,,z,direct,format=raw --rng "
+		    "--console virtio --irqchip split --virtio-transport mmio "
+		    "--hugetlbfs /h --dev /d --no-reboot --dry-run --kernel-format pvh "
+		    "--name web"),
+		0);
 	assert_int_equal(cfg.nr_initrds, 2);
 	assert_string_equal(cfg.initrds[1], "b");
 	assert_true(cfg.memory == 512 * MiB);
