@@ -129,9 +129,17 @@ const struct option_hooks initrd_hooks = {
 	.destroy = initrd_destroy,
 };
 
+static int unknown_format(const char *shown, const char *format)
+{
+	err("%s: format=%s: raw is the only format in this build; convert the image with: "
+	    "qemu-img convert -O raw FILE NEW",
+	    shown, format);
+	return -EINVAL;
+}
+
 static int disk_item(const char *shown, struct disk_config *disk, const char *item)
 {
-	static const char *const known[] = { "ro", "rw", "direct", NULL };
+	static const char *const known[] = { "ro", "rw", "direct", "format=raw", NULL };
 
 	if (!strcmp(item, "ro"))
 		disk->readonly = true;
@@ -139,6 +147,10 @@ static int disk_item(const char *shown, struct disk_config *disk, const char *it
 		disk->readonly = false;
 	else if (!strcmp(item, "direct"))
 		disk->direct = true;
+	else if (!strcmp(item, "format=raw"))
+		disk->raw = true;
+	else if (!strncmp(item, "format=", 7))
+		return unknown_format(shown, item + 7);
 	else
 		return unknown_item(shown, item, known);
 	return 0;
@@ -184,7 +196,8 @@ static char *disk_text(const void *target, u32 i)
 		return NULL;
 	d = &cfg->disks[i];
 	path = one_item(d->path);
-	text = xasprintf("%s%s%s", path, d->readonly ? ",ro" : "", d->direct ? ",direct" : "");
+	text = xasprintf("%s%s%s%s", path, d->readonly ? ",ro" : "", d->direct ? ",direct" : "",
+			 d->raw ? ",format=raw" : "");
 	free(path);
 	return text;
 }

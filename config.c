@@ -302,13 +302,9 @@ static bool has_param(const char *params, const char *prefix)
 	return false;
 }
 
-/* Linux's words are for Linux alone. */
-static bool wants_default_params(const struct vm_config *cfg)
-{
-	return !cfg->nodefaults && cfg->kernel && arch_boots_linux(cfg);
-}
-
-/* Defaults go before the user's words: the last of two wins, and "--" may stand among the latter.
+/*
+ * The words that Linux gets; whether the kernel is one is known when it is open (boot_cmdline).
+ * Defaults go before the user's: the last of two wins, and "--" may stand among the latter.
  */
 static void make_cmdline(struct vm_config *cfg)
 {
@@ -318,7 +314,7 @@ static void make_cmdline(struct vm_config *cfg)
 
 	free(cfg->cmdline);
 	cfg->cmdline = NULL;
-	if (wants_default_params(cfg)) {
+	if (!cfg->nodefaults && cfg->kernel && arch_boots_linux(cfg, NULL)) {
 		if (!has_param(params, "console="))
 			console = cfg->console == CONSOLE_VIRTIO ? "hvc0"
 								 : arch_platform.default_console;
@@ -327,9 +323,18 @@ static void make_cmdline(struct vm_config *cfg)
 	}
 	snprintf(added, sizeof(added), "%s%s%s%s", *console ? "console=" : "", console,
 		 *console && *root ? " " : "", root);
-	if (*added)
-		info("kernel parameters: added '%s'; --nodefaults adds none", added);
 	cfg->cmdline = xasprintf("%s%s%s", added, *added && *params ? " " : "", params);
+}
+
+void config_tell_added(const struct vm_config *cfg)
+{
+	size_t added = strlen(cfg->cmdline) - strlen(cfg->params ? cfg->params : "");
+
+	if (added && cfg->cmdline[added - 1] == ' ')
+		added--;
+	if (added)
+		info("kernel parameters: added '%.*s'; --nodefaults adds none", (int)added,
+		     cfg->cmdline);
 }
 
 int config_complete(struct vm_config *cfg)
@@ -365,6 +370,7 @@ int config_complete(struct vm_config *cfg)
 
 void config_print(const struct vm_config *cfg, FILE *out)
 {
+	config_tell_added(cfg);
 	options_print(&config_set, cfg, out);
 	fprintf(out, "cmdline: %s\n", cfg->cmdline);
 }

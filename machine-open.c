@@ -178,7 +178,15 @@ static int open_images(struct machine *m, const struct vm_config *cfg)
 		boot_image_from_buffer(&m->open.boot.kernel, "the built-in guest", m->inject->image,
 				       m->inject->image_len);
 	}
-	return ret;
+	if (ret)
+		return ret;
+	/* Linux's words are for Linux alone. */
+	m->open.boot.is_linux = arch_boots_linux(cfg, &m->open.boot);
+	if (m->open.boot.is_linux) {
+		boot_check_initrds(&m->open.boot);
+		config_tell_added(cfg);
+	}
+	return 0;
 }
 
 static int open_flash(struct machine_open *open, const struct vm_config *cfg)

@@ -33,8 +33,18 @@ static int load_firmware(struct arm_boot *b)
 {
 	u64 base = b->firmware_address ? b->firmware_address : ARM_RAM;
 	struct boot_place *at = &b->at;
-	int ret = boot_place_raw(at, b->plan, BOOT_FIRMWARE, base, at->image->size);
+	u8 magic[4];
+	int ret;
 
+	if (!boot_image_read(at->image, 0, magic, sizeof(magic)) &&
+	    !memcmp(magic, "\177ELF", sizeof(magic)))
+		return boot_place_error(
+			at, -ENOEXEC,
+			"an ELF file, and firmware is raw; make it so with: objcopy "
+			"-O binary");
+	ret = boot_firmware_check(at->image, 0, "at its beginning");
+	if (!ret)
+		ret = boot_place_raw(at, b->plan, BOOT_FIRMWARE, base, at->image->size);
 	if (ret)
 		return ret;
 	at->fdt = ALIGN_UP(at->high, ARM_FDT_ALIGN);
@@ -70,7 +80,7 @@ static int add_fdt(struct vm *vm, const struct arm_boot *b)
 	const struct boot_fdt_input in = {
 		.initrd = b->at.initrd,
 		.initrd_size = b->at.initrd_size,
-		.cmdline = vm->cfg->cmdline,
+		.cmdline = boot_cmdline(b->boot, vm->cfg),
 	};
 	void *blob;
 	size_t len;

@@ -38,6 +38,19 @@ static int load_image(struct arm_boot *b, const struct linux_image *image)
 	return place_kernel(b, base, MAX(image->size, b->at.image->size));
 }
 
+/* Programs lie below this machine's RAM, and so does what is linked to virtual addresses. */
+static int bad_address(struct arm_boot *b, const struct elf_image *elf, u64 paddr)
+{
+	const char *known = elf_identify(b->at.image, elf);
+
+	if (known)
+		return boot_place_error(&b->at, -ENOEXEC, "%s", known);
+	return boot_place_error(&b->at, -ENOEXEC,
+				"an ELF file for address %#llx, and RAM begins at %#llx; for "
+				"Linux, use Image instead of vmlinux",
+				paddr, ARM_RAM);
+}
+
 static int load_elf(struct arm_boot *b, const struct elf_image *elf)
 {
 	u16 machine = b->aarch32 ? EM_ARM : EM_AARCH64;
@@ -57,10 +70,7 @@ static int load_elf(struct arm_boot *b, const struct elf_image *elf)
 		const struct elf_segment *s = &elf->segments[i];
 
 		if (s->memsz && !memory_is_ram(b->mem, s->paddr, s->memsz) && s->paddr < ARM_RAM)
-			return boot_place_error(&b->at, -ENOEXEC,
-						"an ELF file for address %#llx, and RAM begins at "
-						"%#llx; for Linux, use Image instead of vmlinux",
-						s->paddr, ARM_RAM);
+			return bad_address(b, elf, s->paddr);
 		ret = boot_place_check(&b->at, s->paddr, s->memsz);
 		if (ret)
 			return ret;
@@ -109,6 +119,20 @@ static int load_auto(struct arm_boot *b)
 	    boot_identify(b->at.image, arch_platform.name, known, sizeof(known)))
 		return boot_place_error(&b->at, -ENOEXEC, "%s", known);
 	return load_flat(b);
+}
+
+/* ELF files are not: Linux's is linked to virtual addresses. */
+bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot)
+{
+	enum fdt_kernel_format format = cfg->fdt.kernel_format;
+	struct linux_image image;
+
+	if (!boot)
+		return format == FDT_KERNEL_AUTO || format == FDT_KERNEL_IMAGE;
+	if (!boot->kernel.path || (format != FDT_KERNEL_AUTO && format != FDT_KERNEL_IMAGE))
+		return false;
+	return !linux_image_parse(&boot->kernel, IMAGE_MAGIC, &image) ||
+	       (cfg->arm.aarch32 && is_zimage(&boot->kernel));
 }
 
 int arm_load_kernel(struct arm_boot *b)

@@ -84,11 +84,6 @@ int arch_config_complete(struct vm_config *cfg)
 	return arm_cpu_check(cfg);
 }
 
-bool arch_boots_linux(const struct vm_config *cfg)
-{
-	return cfg->fdt.kernel_format != FDT_KERNEL_FLAT;
-}
-
 int arch_check_host(const struct kvm *kvm)
 {
 	static const struct kvm_need needed[] = {

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ELF executables (System V gABI, chapters 4 and 5): what a loader needs of them, and the PVH entry
- * note (Xen public/elfnote.h, XEN_ELFNOTE_PHYS32_ENTRY).
+ * ELF executables (System V gABI, chapters 4 and 5): what a loader needs of them, the PVH entry
+ * note (Xen public/elfnote.h, XEN_ELFNOTE_PHYS32_ENTRY), and signs of what the file is. A sign is
+ * kept for whoever knows what else the file shows (boot/identify.c), never a verdict here.
  */
 #include <elf.h>
 
 #include "lkvm/boot.h"
 #include "lkvm/plan.h"
 
-#define ELF_MAX_PHDRS	      256 /* kernels have fewer than ten */
-#define ELF_MAX_NOTES	      (64 * KiB)
+#define ELF_MAX_PHDRS	      256	 /* kernels have fewer than ten */
+#define ELF_MAX_NOTES	      (64 * KiB) /* what comes after is not looked at */
+#define XEN_NOTE_GUEST_OS     6
 #define XEN_NOTE_PHYS32_ENTRY 18
 
 /* The fields of either class, widened. */
@@ -42,7 +44,7 @@ static int read_header(const struct boot_image *img, struct elf_image *elf, stru
 	if (boot_image_read(img, 0, e.ident, EI_NIDENT) || memcmp(e.ident, ELFMAG, SELFMAG))
 		return -ENOEXEC;
 	if (e.ident[EI_DATA] != ELFDATA2LSB)
-		return broken(why, "it is not little-endian");
+		return broken(why, "it is not little-endian, and the guest is");
 	if (e.ident[EI_CLASS] != ELFCLASS32 && e.ident[EI_CLASS] != ELFCLASS64)
 		return broken(why, "its ELF class is neither 32 nor 64 bit");
 	elf->is64 = e.ident[EI_CLASS] == ELFCLASS64;
@@ -52,8 +54,11 @@ static int read_header(const struct boot_image *img, struct elf_image *elf, stru
 	/* The first members are at the same place in both classes. */
 	type = le16_to_cpu(e.h32.e_type);
 	elf->machine = le16_to_cpu(e.h32.e_machine);
+	if (type == ET_REL)
+		return broken(why,
+			      "it is an object file or a kernel module; use the kernel itself");
 	if (type != ET_EXEC && type != ET_DYN)
-		return broken(why, "it is an object or core file, not an executable");
+		return broken(why, "it is a core dump, not an executable");
 	if (elf->is64)
 		*h = (struct elf_header){ le64_to_cpu(e.h64.e_entry), le64_to_cpu(e.h64.e_phoff),
 					  le16_to_cpu(e.h64.e_phentsize),
@@ -121,42 +126,120 @@ static int add_segment(struct elf_image *elf, const struct elf_phdr *p, const ch
 	return 0;
 }
 
-/* Look for the PVH note in one PT_NOTE; stops at the first malformed note. */
-static int read_notes(const struct boot_image *img, struct elf_image *elf, const struct elf_phdr *p,
-		      const char **why)
-{
-	u64 pos = p->offset, end = p->offset + p->filesz;
-	u64 align = p->align == 8 ? 8 : 4;
+struct elf_note {
+	u32 type, descsz;
+	char name[8]; /* the beginning of it, with zeroes after it */
+	u64 desc;     /* its offset in the file */
+};
 
-	if (p->filesz > ELF_MAX_NOTES)
-		return broken(why, "its notes are too long");
-	while (end - pos >= sizeof(Elf64_Nhdr)) {
+/*
+ * Whose notes are in programs and libraries, and in no kernel that is started like Linux's: type 1
+ * says which system they are for (GNU ABI tag and its like), Go's own is type 4.
+ */
+static const struct {
+	u32 type;
+	const char *name;
+} program_notes[] = {
+	{ 1, "GNU" },	  { 1, "FreeBSD" }, { 1, "NetBSD" },
+	{ 1, "OpenBSD" }, { 1, "Android" }, { 4, "Go" },
+};
+
+static void take_note(const struct boot_image *img, struct elf_image *elf, const struct elf_note *n)
+{
+	bool xen = !strcmp(n->name, "Xen");
+	u8 desc[8] = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(program_notes); i++)
+		if (n->type == program_notes[i].type && !strcmp(n->name, program_notes[i].name))
+			elf->program = true;
+	if (!strcmp(n->name, "Linux"))
+		elf->linux_note = true;
+	elf->xen_note |= xen;
+	if (!xen || boot_image_read(img, n->desc, desc, MIN(n->descsz, (u32)sizeof(desc))))
+		return;
+	if (n->type == XEN_NOTE_PHYS32_ENTRY && (n->descsz == 4 || n->descsz == 8))
+		elf->pvh_entry = get_le(desc, n->descsz);
+	if (n->type == XEN_NOTE_GUEST_OS && n->descsz >= 5 && !memcmp(desc, "linux", 5))
+		elf->linux_note = true;
+}
+
+/* The notes of [pos, end), padded to @align; stops at the first malformed one. */
+static void read_notes(const struct boot_image *img, struct elf_image *elf, u64 pos, u64 end,
+		       u64 align)
+{
+	while (pos < end && end - pos >= sizeof(Elf64_Nhdr)) {
+		struct elf_note note = { 0 };
 		Elf64_Nhdr n; /* the same in both classes */
-		u8 name[4], desc[8];
-		u64 desc_off, next;
-		u32 namesz, descsz;
+		u32 namesz;
 
 		if (boot_image_read(img, pos, &n, sizeof(n)))
-			return broken(why, "its notes are truncated");
+			return;
 		namesz = le32_to_cpu(n.n_namesz);
-		descsz = le32_to_cpu(n.n_descsz);
-		desc_off = ALIGN_UP(pos + sizeof(n) + namesz, align);
-		next = ALIGN_UP(desc_off + descsz, align);
-		if (desc_off > end || desc_off + descsz > end)
-			return 0;
-		if (le32_to_cpu(n.n_type) == XEN_NOTE_PHYS32_ENTRY && namesz == sizeof(name) &&
-		    (descsz == 4 || descsz == 8)) {
-			if (boot_image_read(img, pos + sizeof(n), name, sizeof(name)) ||
-			    boot_image_read(img, desc_off, desc, descsz))
-				return broken(why, "its notes are truncated");
-			if (!memcmp(name, "Xen", sizeof(name)))
-				elf->pvh_entry = get_le(desc, descsz);
-		}
-		if (next >= end)
-			return 0;
-		pos = next;
+		note.type = le32_to_cpu(n.n_type);
+		note.descsz = le32_to_cpu(n.n_descsz);
+		note.desc = ALIGN_UP(pos + sizeof(n) + namesz, align);
+		if (note.desc > end || note.descsz > end - note.desc)
+			return;
+		if (namesz <= sizeof(note.name) &&
+		    !boot_image_read(img, pos + sizeof(n), note.name, namesz) &&
+		    !note.name[sizeof(note.name) - 1])
+			take_note(img, elf, &note);
+		pos = ALIGN_UP(note.desc + note.descsz, align);
 	}
+}
+
+/*
+ * gABI, chapter 5: notes are padded to 4 bytes in 32-bit files, to 8 in 64-bit ones. Toolchains pad
+ * to 4 in both, but for GNU properties, and p_align is that of the strictest of them all: both ways
+ * are tried, and what is found counts.
+ */
+static void read_segment_notes(const struct boot_image *img, struct elf_image *elf,
+			       const struct elf_phdr *p)
+{
+	u64 end = p->offset + MIN(p->filesz, (u64)ELF_MAX_NOTES);
+
+	read_notes(img, elf, p->offset, end, 8);
+	read_notes(img, elf, p->offset, end, 4);
+}
+
+/*
+ * Segments of programs: for the dynamic linker, or with the ELF header itself at the address where
+ * linkers put programs if nobody says otherwise (GNU's and LLVM's for x86-64).
+ */
+static bool is_program_segment(const struct elf_phdr *p)
+{
+	switch (p->type) {
+	case PT_INTERP:
+	case PT_DYNAMIC:
+	case PT_GNU_RELRO:
+		return true;
+	case PT_LOAD:
+		return !p->offset && p->filesz && (p->vaddr == 0x400000 || p->vaddr == 0x200000);
+	default:
+		return false;
+	}
+}
+
+static int read_segment(const struct boot_image *img, struct elf_image *elf,
+			const struct elf_phdr *p, const char **why)
+{
+	elf->program |= is_program_segment(p);
+	if (p->type != PT_LOAD && p->type != PT_NOTE)
+		return 0;
+	if (p->filesz && !range_within(p->offset, p->filesz, 0, img->size))
+		return broken(why, "a segment lies beyond the end of the file (truncated?)");
+	if (p->type == PT_LOAD)
+		return add_segment(elf, p, why);
+	read_segment_notes(img, elf, p);
 	return 0;
+}
+
+static bool has_contents(const struct elf_image *elf)
+{
+	for (u32 i = 0; i < elf->nr_segments; i++)
+		if (elf->segments[i].filesz)
+			return true;
+	return false;
 }
 
 int elf_parse(const struct boot_image *img, struct elf_image *elf, const char **why)
@@ -175,19 +258,14 @@ int elf_parse(const struct boot_image *img, struct elf_image *elf, const char **
 
 		if (read_phdr(img, elf, &h, i, &p))
 			return broken(why, "its program headers lie beyond the end of the file");
-		if (p.type == PT_INTERP)
-			return broken(why, "it is a program for an operating system, not a kernel");
-		if (p.type != PT_LOAD && p.type != PT_NOTE)
-			continue;
-		if (!range_within(p.offset, p.filesz, 0, img->size))
-			return broken(why,
-				      "a segment lies beyond the end of the file (truncated?)");
-		ret = p.type == PT_LOAD ? add_segment(elf, &p, why) : read_notes(img, elf, &p, why);
+		ret = read_segment(img, elf, &p, why);
 		if (ret)
 			return ret;
 	}
 	if (!elf->nr_segments)
 		return broken(why, "it has nothing to load");
+	if (!has_contents(elf))
+		return broken(why, "it is debug information alone; use the kernel itself");
 	return 0;
 }
 
@@ -196,8 +274,9 @@ int elf_plan(const struct boot_image *img, const struct elf_image *elf, const ch
 {
 	for (u32 i = 0; i < elf->nr_segments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
-		int ret = boot_plan_add_image(plan, BOOT_KERNEL, what, s->paddr, img, s->offset,
-					      s->filesz);
+		int ret = s->filesz ? boot_plan_add_image(plan, BOOT_KERNEL, what, s->paddr, img,
+							  s->offset, s->filesz)
+				    : 0;
 
 		if (ret)
 			return ret;
@@ -209,7 +288,7 @@ int elf_plan(const struct boot_image *img, const struct elf_image *elf, const ch
 bool elf_holds(const struct elf_image *elf, u64 paddr)
 {
 	for (u32 i = 0; i < elf->nr_segments; i++)
-		if (range_within(paddr, 1, elf->segments[i].paddr, elf->segments[i].memsz))
+		if (range_within(paddr, 1, elf->segments[i].paddr, elf->segments[i].filesz))
 			return true;
 	return false;
 }

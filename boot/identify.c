@@ -1,88 +1,194 @@
 /* SPDX-License-Identifier: MIT */
-/* Recognizes images that a loader cannot start, so that the message can say what to do. */
+/*
+ * What an image is, so that the message about one that is not started can say what to do. The order
+ * of evidence: what says how to enter the image is strong and decides alone (Linux's boot header or
+ * Image magic; in ELF files a PVH note, a multiboot header, Linux's own note, a place in the
+ * machine's RAM where only kernels are linked to). All that is here is weaker, and is asked only
+ * where none of those was found: a sign of something else (multiboot2, Xen PV, programs), a magic.
+ */
+#include <ctype.h>
 #include <elf.h>
 #include <stdio.h>
 
 #include "lkvm/boot.h"
-
-struct magic {
-	u32 offset;
-	u8 len;
-	const char *bytes;
-	const char *text;
-};
+#include "lkvm/magic.h"
 
 /* Kernels, and the machine of each. */
-static const struct magic kernels[] = {
+static const struct {
+	u32 offset;
+	const char *bytes; /* four */
+	const char *machine;
+} kernels[] = {
 	/* Linux Documentation/arch/arm64/booting.rst, riscv/boot-image-header.rst,
 	 * loongarch/booting.rst: magic numbers at 56. */
-	{ 56, 4, "ARM\x64", "arm64" },
-	{ 56, 4, "RSC\x05", "riscv64" },
-	{ 56, 4, "\xcd\x23\x82\x81", "loongarch64" },
+	{ 56, "ARM\x64", "arm64" },
+	{ 56, "RSC\x05", "riscv64" },
+	{ 56, "\xcd\x23\x82\x81", "loongarch64" },
 	/* Linux Documentation/arch/x86/boot.rst: header, at 0x202. */
-	{ 0x202, 4, "HdrS", "x86-64" },
+	{ 0x202, "HdrS", "x86-64" },
 	/* zImage: Linux arch/arm/boot/compressed/head.S. */
-	{ 36, 4, "\x18\x28\x6f\x01", "32-bit Arm" },
+	{ 36, "\x18\x28\x6f\x01", "32-bit Arm" },
 };
 
-/* What is left after EFI zboot images were unpacked (boot/zboot.c). */
-static const struct magic zboot = {
-	4, 4, "zimg", "a damaged EFI zboot image, or one inside another; use the kernel itself"
-};
-
-static const struct magic others[] = {
-	{ 0, 6,
-	  "\xfd"
-	  "7zXZ",
-	  "compressed by xz; unpack it with unxz first" },
-	{ 0, 3, "BZh", "compressed by bzip2; unpack it with bunzip2 first" },
-	{ 0, 4, "\x04\x22\x4d\x18", "compressed by lz4; unpack it with unlz4 first" },
-	{ 0, 4, "\x02\x21\x4c\x18", "compressed by lz4; unpack it with unlz4 first" },
-	{ 0, 4, "\x89LZO", "compressed by lzop; unpack it with lzop -d first" },
-	{ 0, 3, "\x1f\x8b\x08", "compressed by gzip twice; unpack it with gunzip first" },
-	{ 0, 4, "\x28\xb5\x2f\xfd", "compressed by zstd twice; unpack it with unzstd first" },
-	/* With a dictionary of 8 or 64 MiB: fewer bytes are a branch on arm64. */
-	{ 0, 5, "\x5d\0\0\x80\0", "compressed by lzma; unpack it with unlzma first" },
-	{ 0, 5, "\x5d\0\0\0\x04", "compressed by lzma; unpack it with unlzma first" },
-	{ 0, 5, "07070", "a cpio archive, as initrds are; pass those with -i" },
-	{ 0, 8, "ANDROID!", "an Android boot image; use the kernel inside it" },
-	{ 0, 4, "\x27\x05\x19\x56", "a U-Boot image; use the kernel inside it" },
-	{ 0, 4, "\xd0\x0d\xfe\xed", "a device tree or FIT image; use the kernel itself" },
-	{ 0, 4, "QFI\xfb", "a qcow2 disk image; pass disks with -d" },
-	{ 0, 2, "#!", "a script; use the kernel image itself" },
-	{ 0, 2, "MZ", "an EFI or Windows program without a Linux boot header; it needs firmware" },
-};
-
-static const struct magic *find(const struct boot_image *img, const struct magic *table, size_t n)
+static bool has(const struct boot_image *img, u64 offset, const char *bytes, u64 len)
 {
-	for (size_t i = 0; i < n; i++) {
-		u8 buf[8];
+	char buf[16];
 
-		if (!boot_image_read(img, table[i].offset, buf, table[i].len) &&
-		    !memcmp(buf, table[i].bytes, table[i].len))
-			return &table[i];
-	}
+	return !boot_image_read(img, offset, buf, len) && !memcmp(buf, bytes, len);
+}
+
+static const char *kernel_machine(const struct boot_image *img)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kernels); i++)
+		if (has(img, kernels[i].offset, kernels[i].bytes, 4))
+			return kernels[i].machine;
 	return NULL;
+}
+
+/*
+ * Microsoft PE format: "PE" where the word at 0x3c says, a COFF header of 20 bytes, an optional
+ * header, sections of 40 bytes that begin with their names. Unified kernel images (UAPI group
+ * specification 5) have a section ".linux".
+ */
+static const char *identify_pe(const struct boot_image *img)
+{
+	u8 head[0x40], coff[24];
+	u64 pe, sections;
+
+	if (boot_image_read(img, 0, head, sizeof(head)) || memcmp(head, "MZ", 2))
+		return NULL;
+	pe = get_le(head + 0x3c, 4);
+	if (boot_image_read(img, pe, coff, sizeof(coff)) || memcmp(coff, "PE\0\0", 4))
+		return NULL;
+	sections = pe + sizeof(coff) + get_le(coff + 20, 2);
+	for (u64 i = 0; i < get_le(coff + 6, 2); i++)
+		if (has(img, sections + i * 40, ".linux\0", 8))
+			return "a unified kernel image; take the kernel out of it with: objcopy -O "
+			       "binary --only-section=.linux FILE KERNEL";
+	return "an EFI or Windows program without a Linux boot header; it needs firmware";
+}
+
+static bool is_text(const struct boot_image *img)
+{
+	u64 len = MIN(img->size, 64ULL);
+	u8 buf[64];
+
+	if (len < 16 || boot_image_read(img, 0, buf, len))
+		return false;
+	for (u64 i = 0; i < len; i++)
+		if (!isprint(buf[i]) && !isspace(buf[i]))
+			return false;
+	return true;
+}
+
+/* Multiboot2 specification 2.0, 3.1.1: in the first 32768 bytes, at a multiple of 8. */
+static bool is_multiboot2(const struct boot_image *img)
+{
+	u8 buf[4096];
+
+	for (u64 at = 0; at < MIN(img->size, 32768ULL); at += sizeof(buf)) {
+		u64 len = MIN(img->size - at, (u64)sizeof(buf));
+
+		if (boot_image_read(img, at, buf, len))
+			return false;
+		for (u64 i = 0; i + 16 <= len; i += 8)
+			if (get_le(buf + i, 4) == 0xe85250d6 &&
+			    !(u32)(get_le(buf + i, 4) + get_le(buf + i + 4, 4) +
+				   get_le(buf + i + 8, 4) + get_le(buf + i + 12, 4)))
+				return true;
+	}
+	return false;
+}
+
+#define MULTIBOOT2 \
+	"a multiboot2 image without multiboot 1 header or PVH note; use one that has these"
+
+static int read_image(void *file, u64 offset, void *buf, u64 len)
+{
+	const struct boot_image *const *img = file;
+
+	return boot_image_read(*img, offset, buf, len);
+}
+
+bool boot_identify_file(const struct boot_image *img, char *text, size_t len)
+{
+	const struct file_magic *m = magic_find(&img, img->size, read_image);
+
+	if (!m)
+		return false;
+	switch (m->kind) {
+	case MAGIC_PACKED:
+		snprintf(text, len, "compressed by %s; unpack it with %s first", m->name, m->tool);
+		break;
+	case MAGIC_DISK:
+		snprintf(text, len, "a %s disk image; pass disks with -d, after %s", m->name,
+			 m->tool);
+		break;
+	case MAGIC_RAW:
+		snprintf(text, len, "%s; pass disks with -d", m->name);
+		break;
+	case MAGIC_INITRD:
+		snprintf(text, len, "%s, as initrds are; pass those with -i", m->name);
+		break;
+	default:
+		snprintf(text, len, "%s; %s", m->name, m->tool);
+	}
+	return true;
+}
+
+bool boot_identify_initrd(const struct boot_image *img, char *text, size_t len)
+{
+	const struct file_magic *m = magic_find(&img, img->size, read_image);
+
+	if (kernel_machine(img))
+		snprintf(text, len, "a Linux kernel");
+	else if (has(img, 0, ELFMAG, SELFMAG))
+		snprintf(text, len, "an ELF file");
+	else if (m && m->kind == MAGIC_DISK)
+		snprintf(text, len, "a %s disk image", m->name);
+	else if (m && m->kind == MAGIC_OTHER)
+		snprintf(text, len, "%s", m->name);
+	else
+		return false;
+	return true;
 }
 
 bool boot_identify(const struct boot_image *img, const char *guest, char *text, size_t len)
 {
-	const struct magic *m = find(img, &zboot, 1);
+	const char *known = NULL;
 
-	/* It has loongarch64's number at 56, whatever its machine is. */
-	if (m) {
-		snprintf(text, len, "%s", m->text);
+	/* What is left after EFI zboot images were unpacked (boot/zboot.c). It has loongarch64's
+	 * number at 56, whatever its machine is. */
+	if (has(img, 4, "zimg", 4))
+		known = "a damaged EFI zboot image, or one inside another; use the kernel itself";
+	if (!known && kernel_machine(img)) {
+		snprintf(text, len, "a Linux kernel for %s, and the guest is %s; use one for %s",
+			 kernel_machine(img), guest, guest);
 		return true;
 	}
-	m = find(img, kernels, ARRAY_SIZE(kernels));
-	if (m) {
-		snprintf(text, len, "a Linux kernel for %s, and the guest is %s", m->text, guest);
+	if (!known && boot_identify_file(img, text, len))
 		return true;
-	}
-	m = find(img, others, ARRAY_SIZE(others));
-	if (m)
-		snprintf(text, len, "%s", m->text);
-	return m;
+	if (!known)
+		known = identify_pe(img);
+	if (!known && is_multiboot2(img))
+		known = MULTIBOOT2;
+	if (!known && is_text(img))
+		known = "a text file; use the image itself";
+	if (known)
+		snprintf(text, len, "%s", known);
+	return known;
+}
+
+const char *elf_identify(const struct boot_image *img, const struct elf_image *elf)
+{
+	if (is_multiboot2(img))
+		return MULTIBOOT2;
+	if (elf->xen_note)
+		return "a kernel for Xen's PV guests, whose notes name no PVH entry; use one built "
+		       "for PVH";
+	if (elf->program)
+		return "a program or library for an operating system, not a kernel; name a kernel";
+	return NULL;
 }
 
 const char *elf_machine_name(u16 machine)

@@ -5,6 +5,7 @@
  * boundaries, zeroes lie in between).
  */
 #include "lkvm/boot.h"
+#include "lkvm/log.h"
 #include "lkvm/plan.h"
 
 #define INITRD_ALIGN 4ULL
@@ -23,6 +24,16 @@ int boot_initrd_size(const struct boot *boot, u64 *size)
 	}
 	*size = sum;
 	return 0;
+}
+
+void boot_check_initrds(const struct boot *boot)
+{
+	char text[160];
+
+	for (u32 i = 0; i < boot->nr_initrds; i++)
+		if (boot_identify_initrd(&boot->initrds[i], text, sizeof(text)))
+			warn("--initrd %s: %s, which Linux does not unpack; use a cpio archive",
+			     boot->initrds[i].path, text);
 }
 
 void boot_initrd_plan(const struct boot *boot, struct boot_plan *plan, u64 gpa)

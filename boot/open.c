@@ -15,9 +15,9 @@ int boot_open(struct boot *boot, const struct vm_config *cfg)
 	if (cfg->kernel) {
 		ret = boot_image_open(&boot->kernel, cfg->kernel, "kernel");
 		if (!ret)
-			ret = boot_image_decompress(&boot->kernel, "kernel", BOOT_DECOMPRESS_MAX);
+			ret = boot_image_decompress(&boot->kernel, "kernel", cfg->memory);
 		if (!ret)
-			ret = boot_image_unzboot(&boot->kernel, "kernel", BOOT_DECOMPRESS_MAX);
+			ret = boot_image_unzboot(&boot->kernel, "kernel", cfg->memory);
 		if (ret)
 			goto fail;
 	}
@@ -38,6 +38,13 @@ int boot_open(struct boot *boot, const struct vm_config *cfg)
 fail:
 	boot_close(boot);
 	return ret;
+}
+
+const char *boot_cmdline(const struct boot *boot, const struct vm_config *cfg)
+{
+	if (boot->is_linux)
+		return cfg->cmdline;
+	return cfg->params ? cfg->params : "";
 }
 
 void boot_close(struct boot *boot)

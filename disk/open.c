@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "format.h"
 #include "lkvm/config.h"
 #include "lkvm/disk.h"
 #include "lkvm/log.h"
@@ -148,6 +149,14 @@ failed:
 	return ret;
 }
 
+/* Of a block device, too. Where it cannot be had, only what is at the beginning is found. */
+static u64 file_size(int fd, const struct stat *st)
+{
+	off_t end = S_ISREG(st->st_mode) ? st->st_size : lseek(fd, 0, SEEK_END);
+
+	return end < 0 ? 4096 : (u64)end;
+}
+
 int disk_open(const struct disk_config *cfg, struct disk **out)
 {
 	struct stat st;
@@ -157,6 +166,8 @@ int disk_open(const struct disk_config *cfg, struct disk **out)
 	if (fd < 0)
 		return fd;
 	ret = lock_disk(cfg, fd, &st);
+	if (!ret)
+		ret = disk_check_format(cfg, fd, file_size(fd, &st));
 	if (!ret)
 		ret = raw_disk_create(cfg, fd, &st, out);
 	if (ret)

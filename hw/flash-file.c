@@ -6,6 +6,7 @@
 
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/magic.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 
@@ -14,6 +15,18 @@ static int open_failed(const char *path, int error)
 	err("--flash %s: cannot open: %s%s", path, strerror(-error),
 	    error == -ENOENT ? "; make one with: truncate -s 16M FILE" : limit_hint(error));
 	return error;
+}
+
+/* Its contents are the chip's: what is in another format would be destroyed by the guest. */
+static int check_format(const struct flash_file *file, u64 size)
+{
+	const struct file_magic *m = magic_find_fd(file->fd, size);
+
+	if (!m || (m->kind != MAGIC_DISK && m->kind != MAGIC_PACKED))
+		return 0;
+	err("--flash %s: is in the format of %s, not a raw image; make it one with: %s", file->path,
+	    m->name, m->tool);
+	return -EINVAL;
 }
 
 static int open_file(struct flash_file *file)
@@ -80,6 +93,8 @@ int flash_file_open(struct flash_file *file, const char *path, u64 max)
 	ret = open_file(file);
 	if (!ret && fstat(file->fd, &st) < 0)
 		ret = open_failed(path, -errno);
+	if (!ret)
+		ret = check_format(file, (u64)st.st_size);
 	if (!ret)
 		ret = take_size(file, &st, max);
 	if (ret)

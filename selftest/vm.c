@@ -278,7 +278,9 @@ int selftest_vm_run(struct selftest_vm *vm, u64 ms, int *sig)
 
 int selftest_vm_restart(struct selftest_vm *vm, const char *cmdline)
 {
+	free(vm->cfg.params);
 	free(vm->cfg.cmdline);
+	vm->cfg.params = xstrdup(cmdline);
 	vm->cfg.cmdline = xstrdup(cmdline);
 	return machine_restart(&vm->machine);
 }

@@ -7,13 +7,74 @@
 #include "lkvm/log.h"
 #include "lkvm/vm.h"
 
-static int load_unknown(struct x86_boot *b)
+/* What says how the image is entered, the strongest first: see boot/identify.c. */
+struct evidence {
+	bool bzimage, is_elf, multiboot;
+	struct elf_image elf; /* when is_elf */
+	struct multiboot_header mb;
+};
+
+/* 0; -EINVAL: a broken ELF file (*why says how). */
+static int look(const struct boot_image *img, struct evidence *e, const char **why)
+{
+	int ret = elf_parse(img, &e->elf, why);
+
+	e->is_elf = !ret;
+	e->bzimage = bzimage_probe(img);
+	/* With addresses of its own it needs no ELF headers. */
+	e->multiboot = !multiboot_find(img, &e->mb) &&
+		       (ret != -EINVAL || e->mb.flags & MULTIBOOT_AOUT_KLUDGE);
+	return ret == -EINVAL ? ret : 0;
+}
+
+/* The format of an image that the user did not name; AUTO: none is known. */
+static enum x86_kernel_format decide(const struct evidence *e)
+{
+	if (e->bzimage)
+		return X86_KERNEL_BZIMAGE;
+	if (e->is_elf && e->elf.pvh_entry)
+		return X86_KERNEL_PVH;
+	/* In a file that is neither loadable by it nor ELF the header is chance, or another's. */
+	if (e->multiboot && (e->is_elf || e->mb.flags & MULTIBOOT_AOUT_KLUDGE))
+		return X86_KERNEL_MULTIBOOT;
+	return e->is_elf ? X86_KERNEL_ELF : X86_KERNEL_AUTO;
+}
+
+/* What an ELF file is that the user did not insist on, and that is not Linux; NULL: unknown. */
+static const char *stranger(const struct boot_image *img, const struct elf_image *elf, bool named)
+{
+	return named || elf->linux_note ? NULL : elf_identify(img, elf);
+}
+
+bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot)
+{
+	enum x86_kernel_format format = cfg->x86.kernel_format;
+	bool named = format != X86_KERNEL_AUTO;
+	struct evidence e;
+	const char *why;
+
+	if (!boot)
+		return format != X86_KERNEL_FLAT && format != X86_KERNEL_MULTIBOOT;
+	if (!boot->kernel.path || look(&boot->kernel, &e, &why))
+		return false;
+	if (!named)
+		format = decide(&e);
+	if (format == X86_KERNEL_PVH)
+		return e.elf.linux_note;
+	if (format == X86_KERNEL_ELF)
+		return e.elf.machine == EM_X86_64 && !stranger(&boot->kernel, &e.elf, named);
+	return format == X86_KERNEL_BZIMAGE;
+}
+
+static int load_unknown(struct x86_boot *b, const struct evidence *e)
 {
 	char known[160];
 	u8 signature[2];
 
 	if (boot_identify(b->image, arch_platform.name, known, sizeof(known)))
 		return boot_error(b, -ENOEXEC, "%s", known);
+	if (e->multiboot)
+		return multiboot_load(b, &e->mb, NULL); /* says what is missing */
 	/* Linux before protocol 2.00 (1.3.73) has nothing else. */
 	if (!boot_image_read(b->image, 510, signature, 2) && get_le(signature, 2) == 0xaa55)
 		return boot_error(b, -ENOEXEC,
@@ -24,33 +85,12 @@ static int load_unknown(struct x86_boot *b)
 			  "--kernel-format flat");
 }
 
-static int load_elf_as(struct x86_boot *b, const struct elf_image *elf,
-		       enum x86_kernel_format format)
+static int load_elf64(struct x86_boot *b, const struct elf_image *elf, bool named)
 {
-	struct multiboot_header mb;
-	bool has_mb = !multiboot_find(b->image, &mb);
+	const char *known = stranger(b->image, elf, named);
 
-	if (elf->machine != EM_X86_64 && elf->machine != EM_386)
-		return boot_error(b, -ENOEXEC,
-				  "an ELF file for %s, and the guest is x86-64; use a kernel built "
-				  "for x86-64",
-				  elf_machine_name(elf->machine));
-	if (format == X86_KERNEL_PVH || (format == X86_KERNEL_AUTO && elf->pvh_entry)) {
-		if (!elf->pvh_entry)
-			return boot_error(b, -ENOEXEC,
-					  "it has no PVH entry note (Linux: CONFIG_PVH); %s",
-					  b->image == &b->boot->firmware
-						  ? "firmware is raw, or ELF with this note"
-						  : "omit --kernel-format");
-		return pvh_load(b, elf);
-	}
-	if (format == X86_KERNEL_MULTIBOOT || (format == X86_KERNEL_AUTO && has_mb)) {
-		if (!has_mb)
-			return boot_error(
-				b, -ENOEXEC,
-				"no multiboot header in its first 8 KiB; omit --kernel-format");
-		return multiboot_load(b, &mb, elf);
-	}
+	if (known)
+		return boot_error(b, -ENOEXEC, "%s, or insist with --kernel-format elf", known);
 	if (!elf->is64 || elf->machine != EM_X86_64)
 		return boot_error(b, -ENOEXEC,
 				  "a 32-bit ELF file without multiboot header or PVH note; "
@@ -58,52 +98,55 @@ static int load_elf_as(struct x86_boot *b, const struct elf_image *elf,
 	return linux_elf_load(b, elf);
 }
 
-/* Formats that may be ELF files: @format is one of them or X86_KERNEL_AUTO. */
-static int load_elf(struct x86_boot *b, enum x86_kernel_format format)
+static int load_elf_as(struct x86_boot *b, const struct evidence *e, enum x86_kernel_format format,
+		       bool named)
 {
-	struct multiboot_header mb;
-	struct elf_image elf;
-	const char *why;
-	int ret = elf_parse(b->image, &elf, &why);
-
-	if (!ret)
-		return load_elf_as(b, &elf, format);
-	if (ret == -EINVAL)
-		return boot_error(b, -ENOEXEC, "a damaged or unsupported ELF file: %s", why);
-	/* No ELF: multiboot images may be raw. */
-	if ((format == X86_KERNEL_AUTO || format == X86_KERNEL_MULTIBOOT) &&
-	    !multiboot_find(b->image, &mb))
-		return multiboot_load(b, &mb, NULL);
-	if (format == X86_KERNEL_MULTIBOOT)
+	if (!e->is_elf && (format != X86_KERNEL_MULTIBOOT || !e->multiboot))
+		return boot_error(b, -ENOEXEC, "%s; omit --kernel-format",
+				  format == X86_KERNEL_MULTIBOOT
+					  ? "no multiboot header in its first 8 KiB"
+					  : "not an ELF file");
+	if (e->is_elf && e->elf.machine != EM_X86_64 && e->elf.machine != EM_386)
+		return boot_error(b, -ENOEXEC,
+				  "an ELF file for %s, and the guest is x86-64; use a kernel built "
+				  "for x86-64",
+				  elf_machine_name(e->elf.machine));
+	if (format == X86_KERNEL_ELF)
+		return load_elf64(b, &e->elf, named);
+	if (format == X86_KERNEL_PVH && !e->elf.pvh_entry)
+		return boot_error(b, -ENOEXEC, "it has no PVH entry note (Linux: CONFIG_PVH); %s",
+				  b->image == &b->boot->firmware
+					  ? "firmware is raw, or ELF with this note"
+					  : "omit --kernel-format");
+	if (format == X86_KERNEL_PVH)
+		return pvh_load(b, &e->elf);
+	if (!e->multiboot)
 		return boot_error(b, -ENOEXEC,
 				  "no multiboot header in its first 8 KiB; omit --kernel-format");
-	if (format != X86_KERNEL_AUTO)
-		return boot_error(b, -ENOEXEC, "not an ELF file; omit --kernel-format");
-	return load_unknown(b);
+	return multiboot_load(b, &e->mb, e->is_elf ? &e->elf : NULL);
 }
 
-static int load_kernel(struct x86_boot *b)
+static int load_image(struct x86_boot *b, enum x86_kernel_format format)
 {
-	bool bzimage = bzimage_probe(b->image);
+	bool named = format != X86_KERNEL_AUTO;
+	struct evidence e;
+	const char *why;
+	int ret;
 
-	switch (b->format) {
-	case X86_KERNEL_FLAT:
+	if (format == X86_KERNEL_FLAT)
 		return linux_flat_load(b);
-	case X86_KERNEL_BZIMAGE:
-		if (!bzimage)
-			return boot_error(
-				b, -ENOEXEC,
-				"no Linux boot header (HdrS), so it is not a bzImage; omit "
-				"--kernel-format");
+	ret = look(b->image, &e, &why);
+	if (!named)
+		format = decide(&e);
+	if (format == X86_KERNEL_BZIMAGE && e.bzimage)
 		return bzimage_load(b);
-	case X86_KERNEL_AUTO:
-		if (bzimage)
-			return bzimage_load(b);
-		break;
-	default:
-		break;
-	}
-	return load_elf(b, b->format);
+	if (format == X86_KERNEL_BZIMAGE)
+		return boot_error(b, -ENOEXEC,
+				  "no Linux boot header (HdrS), so it is not a bzImage; omit "
+				  "--kernel-format");
+	if (ret && format != X86_KERNEL_MULTIBOOT)
+		return boot_error(b, -ENOEXEC, "a damaged or unsupported ELF file: %s", why);
+	return format == X86_KERNEL_AUTO ? load_unknown(b, &e) : load_elf_as(b, &e, format, named);
 }
 
 bool x86_firmware_is_raw(const struct boot *boot)
@@ -165,7 +208,7 @@ int x86_boot_list(struct x86_boot *b)
 		return firmware_load(b);
 	add_bda(b);
 	add_reset_vector(b);
-	ret = firmware ? load_elf(b, X86_KERNEL_PVH) : load_kernel(b);
+	ret = load_image(b, firmware ? X86_KERNEL_PVH : b->format);
 	if (!ret)
 		x86_entry_tables(b->plan, b->entry.mode);
 	return ret;
@@ -177,7 +220,7 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 		.boot = boot,
 		.mem = &vm->mem,
 		.plan = plan,
-		.cmdline = vm->cfg->cmdline,
+		.cmdline = boot_cmdline(boot, vm->cfg),
 		.format = vm->cfg->x86.kernel_format,
 	};
 	int ret = 0;

@@ -58,6 +58,9 @@ static int find_payload(const struct x86_boot *b, const struct setup_header *hdr
 
 	*offset = (sectors + 1) * SECTOR;
 	*size = (u64)le32_to_cpu(hdr->syssize) * 16;
+	/* The last paragraph counts as whole, and builders do not always fill it. */
+	if (*offset < b->image->size && *offset + *size - b->image->size < 16)
+		*size = b->image->size - *offset;
 	if (!range_within(*offset, *size, 0, b->image->size))
 		return boot_error(b, -ENODATA,
 				  "truncated: its header says %llu bytes, the file has %llu",

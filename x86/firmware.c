@@ -7,12 +7,20 @@
 #include "boot.h"
 
 #define SHADOW_MAX (128 * KiB)
+#define RESET_LEN  16ULL /* from the reset vector to the end */
 
 int firmware_load(struct x86_boot *b)
 {
 	u64 size = b->image->size, shadow = MIN(size, SHADOW_MAX);
 	int ret;
 
+	if (bzimage_probe(b->image))
+		return boot_error(b, -ENOEXEC, "a Linux kernel; pass kernels with -k");
+	if (size >= RESET_LEN && size <= X86_ROM_MAX) {
+		ret = boot_firmware_check(b->image, size - RESET_LEN, "at the reset vector");
+		if (ret)
+			return ret;
+	}
 	if (size < X86_ROM_MIN || size > X86_ROM_MAX || !IS_ALIGNED(size, 4 * KiB))
 		return boot_error(b, -EINVAL,
 				  "raw firmware must be 64K to 16M and a multiple of 4K; this file "

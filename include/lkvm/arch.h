@@ -70,9 +70,9 @@ extern const struct arch_platform arch_platform;
 /* Defaults and limits of this architecture for a configuration (config_complete calls it); prints,
  * -EINVAL. */
 int arch_config_complete(struct vm_config *cfg) __must_check;
-/* May the kernel be a Linux, going by the format that @cfg names? Then it is given Linux's words.
- */
-bool arch_boots_linux(const struct vm_config *cfg);
+/* Is the kernel Linux, by the format that @cfg names or that is found in @boot? Then it is given
+ * Linux's words. @boot NULL: it is not open yet; may it be? */
+bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot);
 /* Are the capabilities there that this architecture needs? Prints what is missing and why it
  * matters. */
 int arch_check_host(const struct kvm *kvm) __must_check;

@@ -25,15 +25,21 @@ struct boot_image {
 };
 
 struct boot {
-	struct boot_image kernel;   /* path NULL: none */
+	struct boot_image kernel; /* path NULL: none */
+	bool is_linux;		  /* it is Linux: lkvm's own words are for it (arch_boots_linux) */
 	struct boot_image firmware; /* path NULL: none */
 	struct boot_image *initrds;
 	u32 nr_initrds;
 };
 
-/* Open all that @cfg names; compressed kernels are unpacked now. Prints; 0 or -errno. */
+/* Open all that @cfg names; compressed kernels are unpacked now, within the guest's memory. Prints;
+ * 0 or -errno. */
 int boot_open(struct boot *boot, const struct vm_config *cfg) __must_check;
 void boot_close(struct boot *boot);
+/* The guest's command line: with lkvm's own words, or the user's alone. */
+const char *boot_cmdline(const struct boot *boot, const struct vm_config *cfg);
+/* A warning for each initrd that Linux cannot be meant to unpack. */
+void boot_check_initrds(const struct boot *boot);
 
 /*
  * boot/image.c: open a regular file that is not empty. @what names its role in messages: "kernel",
@@ -58,9 +64,9 @@ void boot_image_from_buffer(struct boot_image *img, const char *path, u8 *buf, u
 
 /*
  * boot/decompress.c: where the contents are gzip or zstd, replace them by what they hold, at most
- * @max bytes; other images stay as they are. Prints (@what as above); 0 or -errno.
+ * @max bytes, the size of the guest's memory; other images stay as they are. Prints (@what as
+ * above); 0 or -errno.
  */
-#define BOOT_DECOMPRESS_MAX GiB
 int boot_image_decompress(struct boot_image *img, const char *what, u64 max) __must_check;
 
 /*
@@ -87,8 +93,16 @@ void boot_initrd_plan(const struct boot *boot, struct boot_plan *plan, u64 gpa);
  */
 bool boot_identify(const struct boot_image *img, const char *guest, char *text,
 		   size_t len) __must_check;
+/* The same by the magics of files alone (include/lkvm/magic.h), for images that are not kernels. */
+bool boot_identify_file(const struct boot_image *img, char *text, size_t len) __must_check;
+/* The same of an initrd for Linux that it will not know what to do with; of its name alone. */
+bool boot_identify_initrd(const struct boot_image *img, char *text, size_t len) __must_check;
 /* The name of an ELF machine, "an unknown machine" for others. */
 const char *elf_machine_name(u16 machine);
+
+/* boot/firmware.c: may raw firmware be entered at offset @start, @where in a message? Prints what
+ * the file is instead; 0 or -errno. */
+int boot_firmware_check(const struct boot_image *img, u64 start, const char *where) __must_check;
 
 /* boot/elf.c: 32-bit and 64-bit little-endian executables. */
 #define ELF_MAX_SEGMENTS 64
@@ -102,15 +116,21 @@ struct elf_image {
 	u64 entry_paddr; /* e_entry translated by the segment that holds it, else e_entry itself */
 	u64 low, high;	 /* physical span of the segments */
 	u64 pvh_entry;	 /* XEN_ELFNOTE_PHYS32_ENTRY; 0: none */
+	bool linux_note; /* a note that only Linux has */
+	bool xen_note;	 /* notes for Xen, which may or may not say pvh_entry */
+	bool program;	 /* what programs and libraries have, and some kernels too */
 	u32 nr_segments;
 	struct elf_segment segments[ELF_MAX_SEGMENTS];
 };
 /* 0; -ENOEXEC: no ELF file; -EINVAL: a broken one (*why says how, in a few words). */
 int elf_parse(const struct boot_image *img, struct elf_image *elf, const char **why) __must_check;
+/* boot/identify.c: what an ELF file is that nothing strong says to be a kernel for this machine;
+ * NULL: unknown. */
+const char *elf_identify(const struct boot_image *img, const struct elf_image *elf);
 /* Add all segments, which do not overlap, each with its tail (memsz beyond filesz) as zeroes. */
 int elf_plan(const struct boot_image *img, const struct elf_image *elf, const char *what,
 	     struct boot_plan *plan) __must_check;
-/* Is @paddr in a segment? Entry points must be. */
+/* Are there contents for @paddr? For entry points there must be. */
 bool elf_holds(const struct elf_image *elf, u64 paddr);
 
 #endif

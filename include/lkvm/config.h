@@ -30,6 +30,7 @@ struct disk_config {
 	char *path;
 	bool readonly;
 	bool direct; /* O_DIRECT */
+	bool raw;    /* format=raw: whatever the contents look like */
 };
 
 struct net_config {
@@ -48,7 +49,7 @@ struct vm_config {
 	char **initrds;
 	u32 nr_initrds;
 	char *params;  /* what the user wrote (-p), or NULL */
-	char *cmdline; /* the guest's whole command line; made by config_complete */
+	char *cmdline; /* the whole command line if the kernel is Linux; made by config_complete */
 	char *firmware;
 	u64 memory; /* bytes; 0 until config_complete */
 	u32 cpus;   /* 0 until config_complete */
@@ -120,6 +121,8 @@ int config_complete(struct vm_config *cfg) __must_check;
  * One `name: value` line for each option of this architecture and the command line that became of
  * them, deterministic (`lkvm run --dry-run`).
  */
+/* Say which words of cmdline are not the user's, once it is known that they are used. */
+void config_tell_added(const struct vm_config *cfg);
 void config_print(const struct vm_config *cfg, FILE *out);
 /*
  * The options that were given as a file that `lkvm run --config` reads. Of a complete @cfg: the

@@ -100,6 +100,7 @@ seed("initrd", "full", 2, le("IBII", 0xFFFFFFFF, 1, 0x100000, 0xFF000), le("I", 
 for limit in (19, 4):
     seed("decompress", f"gzip-{limit}", limit, gzip.compress(b"lkvm " * 100, mtime=0))
     seed("decompress", f"gzip0-{limit}", limit, gzip.compress(bytes(range(256)), 0, mtime=0))
+    seed("decompress", f"gzip-members-{limit}", limit, gzip.compress(b"lkvm", mtime=0) * 2 + bytes(8))
     # A raw block and a run-length block in one frame; compressed blocks come by mutation.
     seed("decompress", f"zstd-{limit}", limit, bytes.fromhex("28b52ffd2005290000") + b"hello")
     seed("decompress", f"zstd-rle-{limit}", limit, bytes.fromhex("28b52ffd6000004b200061"))
@@ -115,6 +116,7 @@ def zboot(payload, kind, offset=64, length=None):
 
 ZSTD = bytes.fromhex("28b52ffd2005290000") + b"hello"
 for limit in (19, 4):
+    seed("decompress", f"zstd-skip-{limit}", limit, bytes.fromhex("502a4d180100000000") * 2 + ZSTD + ZSTD)
     seed("zboot", f"gzip-{limit}", limit, zboot(gzip.compress(b"lkvm " * 100, mtime=0), b"gzip"))
     seed("zboot", f"zstd-{limit}", limit, zboot(ZSTD, b"zstd22"))
 seed("zboot", "other", 19, zboot(ZSTD, b"xzkern"))

@@ -17,6 +17,12 @@ cp "$guests/hello.elf" huge.elf && printf '\0\0\0\0\0\0\0\200' | dd of=huge.elf 
 head -c 64K /dev/urandom >noise
 truncate -s 200M big.initrd
 truncate -s 1M disk
+printf 'QFI\373\0\0\0\3' >qcow2 && truncate -s 256K qcow2
+gzip <disk >disk.gz
+truncate -s 17M zeroes && gzip -1 <zeroes >zeroes.gz
+head -c 64K /dev/zero | tr '\0' '\377' >blank
+# A static program: the last of its program headers names RELRO.
+cp "$guests/hello.elf" program && printf '\122\345\164\144' | dd of=program bs=1 seek=120 conv=notrunc status=none
 
 # bad STATUS REGEX ARGUMENT...: one line on standard error that matches, nothing on standard output.
 bad() {
@@ -59,6 +65,14 @@ table=(
 	'an option without argument' 2 'needs an argument' '@ -m'
 	'no such KVM device' 1 '/dev/nosuch: ' '@ --dev /dev/nosuch'
 	'a device that is not KVM' 1 '/dev/null: is not KVM' '@ --dev /dev/null'
+	'a qcow2 image as disk' 1 '--disk qcow2: is a qcow2 image.*qemu-img convert -O raw.*format=raw' '@ -d qcow2'
+	'a qcow2 image as disk, read-only, past the page cache' 1 '--disk qcow2: is a qcow2 image' '@ -d qcow2,ro,direct'
+	'a compressed disk' 1 '--disk disk.gz: is compressed by gzip.*unpack it with: gunzip' '@ -d disk.gz'
+	'another format of a disk by name' 2 'format=vmdk: raw is the only format' '@ -d disk,format=vmdk'
+	'a qcow2 image as kernel' 1 'a qcow2 disk image; pass disks with -d' '-k qcow2'
+	'a program as kernel' 1 'a program or library for an operating system' '-k program'
+	'firmware that is blank' 1 'nothing to run at the reset vector: 16 bytes of 0xff' '-f blank'
+	'an image larger than memory when unpacked' 1 "unpacked by gzip it is larger than the guest.s memory .16M" '-m 16 -k zeroes.gz'
 	'a missing disk' 1 "--disk nosuch: cannot open: No such file.*truncate" '@ -d nosuch'
 	'a directory as disk' 1 "--disk directory: is a directory" '@ -d directory'
 	'an empty disk' 1 "--disk empty: is empty" '@ -d empty'

@@ -90,6 +90,15 @@ static void make_file(u64 size)
 	close(fd);
 }
 
+static void put_bytes(u32 offset, const char *bytes, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, bytes, len, offset), len);
+	close(fd);
+}
+
 static int open_it(bool ro, bool direct, struct disk **out)
 {
 	static struct disk_config cfg;
@@ -126,6 +135,67 @@ static void test_refused(void **state)
 	assert_int_equal(truncate(saved, 511), 0);
 	assert_contains(open_fails(saved, true, -EINVAL), "smaller than one block");
 	unlink(saved);
+}
+
+static void test_formats(void **state)
+{
+	static const struct {
+		u32 offset;
+		const char *bytes, *part;
+	} files[] = {
+		{ 0, "QFI\xfb", "is a qcow2 image, not a raw disk; convert it with: qemu-img" },
+		{ 0, "KDMV", "VMDK" },
+		{ 0, "vhdxfile", "VHDX" },
+		{ 0, "conectix", "VHD" },
+		{ 0x40, "\x7f\x10\xda\xbe", "VDI" },
+		{ 0, "\x1f\x8b\x08",
+		  "is compressed by gzip, not a raw disk; unpack it with: gunzip" },
+		{ 0, "\xfd\x37zXZ", "xz" }, /* with its NUL */
+	};
+	struct disk *disk;
+	char saved[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		const char *text;
+
+		make_file(1 * MiB);
+		put_bytes(files[i].offset, files[i].bytes, strlen(files[i].bytes));
+		memcpy(saved, path, sizeof(saved));
+		text = open_fails(saved, i & 1, -EINVAL);
+		assert_contains(text, files[i].part);
+		assert_contains(text, "format=raw");
+		/* A guest may have written it. */
+		assert_int_equal(
+			disk_open(&(struct disk_config){ .path = path, .raw = true }, &disk), 0);
+		assert_int_equal(disk->size, 1 * MiB);
+		disk_close(disk);
+		/* O_DIRECT reads whole blocks. */
+		capture_begin();
+		assert_int_equal(open_it(false, true, &disk), -EINVAL);
+		assert_contains(capture_end(), "--disk ");
+		unlink(path);
+	}
+}
+
+/* What is a disk as it is, or data that the guest may want as it is. */
+static void test_raw_contents(void **state)
+{
+	static const struct {
+		u32 offset;
+		const char *bytes;
+	} files[] = {
+		{ 0x8001, "CD001" }, { 0, "hsqs" },	  { 0, "LUKS\xba\xbe" }, { 257, "ustar" },
+		{ 0, "070701" },     { 510, "\x55\xaa" }, { 1, "QFI\xfb" },	 { 512, "QFI\xfb" },
+	};
+	struct disk *disk;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		make_file(1 * MiB);
+		put_bytes(files[i].offset, files[i].bytes, strlen(files[i].bytes));
+		assert_int_equal(open_it(false, false, &disk), 0);
+		disk_close(disk);
+		unlink(path);
+	}
 }
 
 static void test_odd_size(void **state)
@@ -390,7 +460,8 @@ int main(void)
 		cmocka_unit_test(test_locks),	     cmocka_unit_test(test_io),
 		cmocka_unit_test(test_direct),	     cmocka_unit_test(test_parts_of_a_block),
 		cmocka_unit_test(test_past_the_end), cmocka_unit_test(test_zeroes_and_discard),
-		cmocka_unit_test(test_readonly),
+		cmocka_unit_test(test_readonly),     cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_raw_contents),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -542,9 +542,10 @@ static void a_file_that_is_read_only(void **state)
 	close(ro);
 }
 
-static void refused(u64 size, u64 max, const char *why)
+static void refused_with(const char *bytes, u64 size, u64 max, const char *why)
 {
 	make_file(size);
+	assert_int_equal(pwrite(fd, bytes, strlen(bytes), 0), strlen(bytes));
 	capture_begin();
 	assert_true(create(max) < 0);
 	capture_end();
@@ -556,6 +557,11 @@ static void refused(u64 size, u64 max, const char *why)
 	assert_null(d.vm.devices);
 }
 
+static void refused(u64 size, u64 max, const char *why)
+{
+	refused_with("", size, max, why);
+}
+
 static void sizes(void **state)
 {
 	refused(0, 16 * MiB, "truncate -s 16M");
@@ -563,6 +569,9 @@ static void sizes(void **state)
 	refused(BLOCK + 512, 16 * MiB, "truncate -s %64K");
 	refused(16 * MiB + BLOCK, 16 * MiB, "the maximum is 16M");
 	refused(1 * GiB, 16 * MiB, "the maximum is 16M");
+	/* The guest would write over it; whatever its size, making it longer is no remedy. */
+	refused_with("QFI\xfb", BLOCK + 512, 16 * MiB, "qcow2, not a raw image; make it one with");
+	refused_with("\x1f\x8b\x08", BLOCK, 16 * MiB, "gunzip");
 	/* 768 KiB: two powers of two. */
 	make_file(768 * KiB);
 	capture_begin();

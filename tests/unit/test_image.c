@@ -183,7 +183,9 @@ static void check_packing(const char *name, const u8 *plain, u8 *packed, u64 len
 
 	/* A limit that is a byte too small, as a bomb would meet it. */
 	assert_int_equal(decompress(&img, packed, len, PLAIN_SIZE - 1, &text), -EFBIG);
-	assert_contains(text, "--kernel packed: more than");
+	assert_contains(text, "--kernel packed: unpacked by");
+	assert_contains(text, "larger than the guest's memory (");
+	assert_contains(text, "increase --mem");
 	assert_one_line(text);
 	assert_int_equal(decompress(&img, packed, len / 2, GiB, &text), -ENODATA);
 	assert_contains(text, "truncated");
@@ -204,6 +206,95 @@ static void check_packing(const char *name, const u8 *plain, u8 *packed, u64 len
 	}
 }
 #endif
+
+#if defined(HAVE_ZLIB) || defined(HAVE_ZSTD)
+static void assert_unpacks(u8 *data, u64 len, const char *plain)
+{
+	struct boot_image img;
+	const char *text;
+	int ret = decompress(&img, data, len, GiB, &text);
+
+	assert_string_equal(text, "");
+	assert_int_equal(ret, 0);
+	assert_int_equal(img.size, strlen(plain));
+	assert_memory_equal(img.blob, plain, img.size);
+	boot_image_close(&img);
+}
+#endif
+
+static void test_gzip_members(void **state)
+{
+#ifdef HAVE_ZLIB
+	static const char *const words[] = { "one ", "", "three" };
+	struct boot_image img;
+	const char *text;
+	u8 packed[512];
+	u64 len = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		z_stream zs = { .next_in = (u8 *)words[i],
+				.avail_in = (uInt)strlen(words[i]),
+				.next_out = packed + len,
+				.avail_out = 256 };
+
+		assert_int_equal(deflateInit2(&zs, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY),
+				 Z_OK);
+		assert_int_equal(deflate(&zs, Z_FINISH), Z_STREAM_END);
+		len += zs.total_out;
+		deflateEnd(&zs);
+	}
+	assert_unpacks(packed, len, "one three");
+	/* Padding, and whatever else is not a member, is left alone. */
+	memset(packed + len, 0, 64);
+	assert_unpacks(packed, len + 64, "one three");
+	memcpy(packed + len, "\xd0\x0d\xfe\xed", 4);
+	assert_unpacks(packed, len + 64, "one three");
+	memcpy(packed + len, "\x1f\x8b", 2);
+	assert_unpacks(packed, len + 2, "one three");
+	/* A member that is cut off, and one that is damaged. */
+	assert_int_equal(decompress(&img, packed, len - 1, GiB, &text), -ENODATA);
+	packed[len - 5] ^= 1;
+	assert_int_equal(decompress(&img, packed, len, GiB, &text), -EBADMSG);
+#endif
+}
+
+static void test_zstd_frames(void **state)
+{
+#ifdef HAVE_ZSTD
+	/* RFC 8878, 3.1.2: three bytes to skip. */
+	static const u8 skip[] = { 0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3 };
+	struct boot_image img;
+	const char *text;
+	u8 packed[512];
+	u64 len = 0;
+
+	for (const char *const *word = (const char *const[]){ "one ", "two", NULL }; *word;
+	     word++) {
+		memcpy(packed + len, skip, sizeof(skip));
+		len += sizeof(skip);
+		len += ZSTD_compress(packed + len, 128, *word, strlen(*word), 3);
+	}
+	assert_unpacks(packed + sizeof(skip), len - sizeof(skip), "one two");
+	assert_unpacks(packed, len, "one two");
+	memcpy(packed + len, skip, sizeof(skip));
+	assert_unpacks(packed, len + sizeof(skip), "one two");
+	/* Padding, or the size that Linux's build appends. */
+	memset(packed + len, 0, 64);
+	assert_unpacks(packed, len + 64, "one two");
+	assert_int_equal(decompress(&img, packed, len - 1, GiB, &text), -ENODATA);
+	/* RFC 8878, 3.1.1.1: a window of 2 GiB. No damage; unzstd wants to be told, too. */
+	assert_int_equal(
+		decompress(&img, (u8[16]){ 0x28, 0xb5, 0x2f, 0xfd, 0, 21 << 3 }, 16, GiB, &text),
+		-ENOTSUP);
+	assert_contains(text, "unzstd --long=31");
+	/* Nothing to skip to: not zstd. The length may be any. */
+	assert_int_equal(decompress(&img, packed, sizeof(skip), GiB, &text), 0);
+	assert_null(img.packed);
+	memset(packed + 4, 0xff, 4);
+	assert_int_equal(decompress(&img, packed, len, GiB, &text), 0);
+	assert_null(img.packed);
+#endif
+}
 
 static void test_gzip(void **state)
 {
@@ -307,7 +398,8 @@ int main(void)
 		cmocka_unit_test(test_open_errors), cmocka_unit_test(test_read),
 		cmocka_unit_test(test_load),	    cmocka_unit_test(test_not_compressed),
 		cmocka_unit_test(test_gzip),	    cmocka_unit_test(test_zstd),
-		cmocka_unit_test(test_boot_open),
+		cmocka_unit_test(test_boot_open),   cmocka_unit_test(test_gzip_members),
+		cmocka_unit_test(test_zstd_frames),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

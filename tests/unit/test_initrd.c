@@ -25,6 +25,46 @@ static void test_size(void **state)
 	guest_destroy(&g);
 }
 
+/* What Linux will not unpack is told, and given to it nevertheless. */
+static void test_strangers(void **state)
+{
+	static const struct {
+		u32 offset;
+		const char *bytes, *part; /* NULL: nothing to tell */
+	} files[] = {
+		{ 0, "070701", NULL },
+		{ 0, "\x1f\x8b\x08", NULL },
+		{ 0, "\xfd\x37zXZ", NULL },
+		{ 1080, "\x53\xef\x01", NULL },
+		{ 4, "070701", NULL }, /* after padding */
+		{ 0x202, "HdrS", "--initrd i: a Linux kernel, which Linux does not unpack" },
+		{ 56, "ARM\x64", "a Linux kernel" },
+		{ 0, "\177ELF", "an ELF file" },
+		{ 0, "QFI\xfb", "a qcow2 disk image" },
+		{ 257, "ustar", "a tar archive, which Linux does not unpack; use a cpio archive" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		u8 data[2048] = { 0 };
+		struct guest g;
+		const char *text;
+
+		memcpy(data + files[i].offset, files[i].bytes, strlen(files[i].bytes));
+		guest_init(&g, MiB);
+		guest_add_initrd(&g, "i", data, sizeof(data));
+		capture_begin();
+		boot_check_initrds(&g.boot);
+		text = capture_end();
+		if (!files[i].part) {
+			assert_string_equal(text, "");
+		} else {
+			assert_one_line(text);
+			assert_contains(text, files[i].part);
+		}
+		guest_destroy(&g);
+	}
+}
+
 static int load(struct guest *g, u64 gpa)
 {
 	struct boot_plan plan;
@@ -96,6 +136,7 @@ int main(void)
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_shrunk),
+		cmocka_unit_test(test_strangers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ int arch_config_complete(struct vm_config *cfg)
 	return 0;
 }
 
-bool arch_boots_linux(const struct vm_config *cfg)
+bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot)
 {
 	return true;
 }
@@ -73,11 +73,12 @@ static void test_kvmtool_words(void **state)
 	assert_int_equal(log_get_level(), LOG_WARNING);
 	assert_string_equal(cfg.params, "a=b");
 	log_set_level(LOG_INFO);
-	assert_int_equal(run("-k vmlinuz -i a -i b -m 512 -c2 -d x,ro -d y,,z,direct --rng "
-			     "--console virtio --irqchip split --virtio-transport mmio "
-			     "--hugetlbfs /h --dev /d --no-reboot --dry-run --kernel-format pvh "
-			     "--name web"),
-			 0);
+	assert_int_equal(
+		run("-k vmlinuz -i a -i b -m 512 -c2 -d x,ro -d y,,z,direct,format=raw --rng "
+		    "--console virtio --irqchip split --virtio-transport mmio "
+		    "--hugetlbfs /h --dev /d --no-reboot --dry-run --kernel-format pvh "
+		    "--name web"),
+		0);
 	assert_int_equal(cfg.nr_initrds, 2);
 	assert_string_equal(cfg.initrds[1], "b");
 	assert_true(cfg.memory == 512 * MiB);
@@ -85,6 +86,7 @@ static void test_kvmtool_words(void **state)
 	assert_true(cfg.disks[0].readonly && !cfg.disks[0].direct);
 	assert_string_equal(cfg.disks[1].path, "y,z");
 	assert_true(!cfg.disks[1].readonly && cfg.disks[1].direct);
+	assert_true(!cfg.disks[0].raw && cfg.disks[1].raw);
 	assert_int_equal(cfg.console, CONSOLE_VIRTIO);
 	assert_int_equal(cfg.x86.irqchip, X86_IRQCHIP_SPLIT);
 	assert_int_equal(cfg.transport, TRANSPORT_MMIO);
@@ -111,6 +113,8 @@ static void test_disk_errors(void **state)
 {
 	assert_int_equal(run("-d x,or"), -EINVAL);
 	assert_contains(captured, "-d: unknown 'or'; did you mean 'ro'?");
+	assert_int_equal(run("-d x,format=qcow2"), -EINVAL);
+	assert_contains(captured, "-d: format=qcow2: raw is the only format in this build");
 	assert_int_equal(run("-d x,"), -EINVAL);
 	assert_int_equal(run("-d x,if=virtio"), -EINVAL);
 	assert_contains(captured, "-d: unknown 'if=virtio'; it is not one of ro, rw, direct");

@@ -215,7 +215,7 @@ static void test_contents(void **state)
 	assert_refused(image_len, -EBADMSG, "damaged");
 	make_gzip();
 	assert_int_equal(unpack(&img, image_len, PLAIN_SIZE - 1, &text), -EFBIG);
-	assert_contains(text, "more than");
+	assert_contains(text, "larger than the guest's memory");
 }
 
 /* Any header: memory stays in order, and a failure says one line. */

@@ -183,6 +183,21 @@ static void test_firmware(void **state)
 	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ARM_RAM + 64 * MiB - FILE_SIZE), -ENOMEM,
 		       "increase --mem");
 	assert_refused(load_firmware(2 * MiB, FILE_SIZE, 0), -ENOMEM, "needs at least 3M");
+	/* What has nothing to run at its beginning, or is no firmware at all. */
+	assert_loads(load_firmware(64 * MiB, 4, 0));
+	memset(file, 0xff, 16);
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0), -ENOEXEC,
+		       "nothing to run at its beginning: 16 bytes of 0xff");
+	memset(file, 0, 16);
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0), -ENOEXEC, "16 bytes of 0x00");
+	memcpy(file + 16, "\x8d\x2b\xf1\xff\x96\x76\x8b\x4c\xa9\x85\x27\x47\x07\x5b\x4f\x50", 16);
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0), -ENOEXEC, "UEFI's variables");
+	file[3] = 0x14;
+	assert_loads(load_firmware(64 * MiB, FILE_SIZE, 0));
+	memcpy(file, "\177ELF", 4);
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0), -ENOEXEC, "objcopy -O binary");
+	memcpy(file, "QFI\xfb", 4);
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0), -ENOEXEC, "a qcow2 disk image");
 	g.boot.firmware.path = NULL;
 }
 

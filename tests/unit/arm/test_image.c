@@ -2,6 +2,8 @@
 /* arm/image.c: every format of a kernel, and what is none. */
 #include "loader_test.h"
 
+#include "lkvm/arch.h"
+
 #define FILE_SIZE (64 * KiB)
 #define LE_4K	  0xaULL /* flags: little-endian, 4 KiB pages, anywhere */
 
@@ -157,9 +159,9 @@ static void test_foreign(void **state)
 		{ 0x202, "HdrS", 4, "a Linux kernel for x86-64, and the guest is arm64" },
 		{ 36, "\x18\x28\x6f\x01", 4, "a Linux kernel for 32-bit Arm" },
 		{ 4, "zimg", 4, "zboot" },
-		{ 0, "\x1f\x8b\x08", 3, "gzip twice" },
+		{ 0, "\x1f\x8b\x08", 3, "compressed by gzip; unpack it with gunzip first" },
 		{ 0, "070701", 6, "initrd" },
-		{ 0, "MZ", 2, "EFI" },
+		{ 0, "QFI\xfb", 4, "a qcow2 disk image" },
 		{ 0, "#!/bin/sh", 9, "script" },
 		{ 0, "\xd0\x0d\xfe\xed", 4, "device tree" },
 		{ 0, "\177ELF\x02\x02", 6, "not little-endian" },
@@ -231,6 +233,46 @@ static void test_elf(void **state)
 	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOEXEC, "entry point");
 }
 
+/* A place in RAM is a stronger sign than what programs have, too. */
+static void test_program(void **state)
+{
+	Elf64_Phdr *p = (Elf64_Phdr *)(file + sizeof(Elf64_Ehdr));
+
+	make_elf(0x400000, EM_AARCH64);
+	((Elf64_Ehdr *)file)->e_phnum = 3;
+	p[2] = (Elf64_Phdr){ .p_type = PT_INTERP };
+	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOEXEC, "a program or library");
+	make_elf(ARM_RAM, EM_AARCH64);
+	((Elf64_Ehdr *)file)->e_phnum = 3;
+	p[2] = (Elf64_Phdr){ .p_type = PT_INTERP };
+	assert_loads(load(ELF_TEST_SIZE, automatic));
+}
+
+/* Linux's words are not for what is found to be something else. */
+static void test_linux_words(void **state)
+{
+	struct vm_config cfg = { 0 };
+
+	build_image(file, 0, MiB, LE_4K);
+	load(FILE_SIZE, automatic);
+	assert_true(arch_boots_linux(&cfg, NULL));
+	assert_true(arch_boots_linux(&cfg, &g.boot));
+	cfg.fdt.kernel_format = FDT_KERNEL_FLAT;
+	assert_false(arch_boots_linux(&cfg, NULL));
+	assert_false(arch_boots_linux(&cfg, &g.boot));
+	cfg.fdt.kernel_format = FDT_KERNEL_ELF;
+	assert_false(arch_boots_linux(&cfg, NULL));
+	cfg.fdt.kernel_format = FDT_KERNEL_AUTO;
+	fill();
+	assert_false(arch_boots_linux(&cfg, &g.boot));
+	memcpy(file + 36, "\x18\x28\x6f\x01", 4);
+	assert_false(arch_boots_linux(&cfg, &g.boot));
+	cfg.arm.aarch32 = true;
+	assert_true(arch_boots_linux(&cfg, &g.boot));
+	g.boot.kernel.path = NULL;
+	assert_false(arch_boots_linux(&cfg, &g.boot));
+}
+
 static void test_random(void **state)
 {
 	static const struct arm_boot *const hows[] = { &automatic, &as_image, &aarch32 };
@@ -275,6 +317,8 @@ int main(void)
 		cmocka_unit_test(test_flat),
 		cmocka_unit_test(test_foreign),
 		cmocka_unit_test(test_elf),
+		cmocka_unit_test(test_program),
+		cmocka_unit_test(test_linux_words),
 		cmocka_unit_test(test_random),
 	};
 

@@ -152,15 +152,6 @@ static void test_impossible_configurations(void **state)
 	assert_int_equal(arch_config_complete(&cfg), 0);
 }
 
-static void test_linux_words(void **state)
-{
-	struct vm_config cfg = { .fdt.kernel_format = FDT_KERNEL_ELF };
-
-	assert_true(arch_boots_linux(&cfg));
-	cfg.fdt.kernel_format = FDT_KERNEL_FLAT;
-	assert_false(arch_boots_linux(&cfg));
-}
-
 /* Firmware reads /chosen, so it may be told what a kernel is; nothing is added for it. */
 static void test_firmware_is_told(void **state)
 {
@@ -186,7 +177,6 @@ int main(void)
 		cmocka_unit_test(test_nothing_overlaps),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_impossible_configurations),
-		cmocka_unit_test(test_linux_words),
 		cmocka_unit_test(test_firmware_is_told),
 	};
 

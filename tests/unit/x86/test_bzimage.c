@@ -245,14 +245,20 @@ static void test_place(void **state)
 static void test_truncated(void **state)
 {
 	build();
-	for (u32 size = 1; size < FILE_SIZE; size++) {
+	for (u32 size = 1; size <= FILE_SIZE - 16; size++) {
 		struct load_result r = load_fresh(&g, 64 * MiB, file, size, X86_KERNEL_AUTO);
 
 		assert_true(r.ret < 0);
 		assert_one_line(r.text);
 	}
-	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE - 1, X86_KERNEL_AUTO), -ENODATA,
-		       "truncated: its header says 6144 bytes, the file has 6143");
+	assert_refused(load_fresh(&g, 64 * MiB, file, FILE_SIZE - 16, X86_KERNEL_AUTO), -ENODATA,
+		       "truncated: its header says 6144 bytes, the file has 6128");
+	/* The header counts paragraphs; builders do not always fill the last one. */
+	for (u32 size = FILE_SIZE - 15; size < FILE_SIZE; size++) {
+		assert_loads(load_fresh(&g, 64 * MiB, file, size, X86_KERNEL_AUTO));
+		assert_guest_bytes(&g, PREF, file + SETUP_SIZE, size - SETUP_SIZE);
+		assert_guest_bytes(&g, PREF + size - SETUP_SIZE, "", 1);
+	}
 	/* A signature after the kernel is not part of it. */
 	assert_loads(load_fresh(&g, 64 * MiB, file, FILE_SIZE + 64, X86_KERNEL_AUTO));
 	assert_guest_bytes(&g, PREF + PAYLOAD, "\0\0\0\0", 4);
