@@ -12,6 +12,7 @@
 #include "lkvm/disk.h"
 #include "lkvm/event.h"
 #include "lkvm/util.h"
+#include "refuse.h"
 
 static char path[64];
 
@@ -369,6 +370,63 @@ static void test_zeroes_and_discard(void **state)
 	end(disk);
 }
 
+static bool discards_nothing(void *opaque)
+{
+	struct disk *disk;
+	bool ok;
+
+	if (open_it(false, false, &disk))
+		return false;
+	begin(disk);
+	fill_ones();
+	ok = disk->min_discard && !do_range(DISK_DISCARD, 0, 0, 65536) && byte_at(0) == 1 &&
+	     !do_range(DISK_DISCARD, 0, 65536, 65536) &&
+	     !do_range(DISK_WRITE_ZEROES, DISK_MAY_UNMAP, 0, 65536) && !byte_at(0);
+	disk_queue_close(dq);
+	event_loop_destroy(&loop);
+	disk_close(disk);
+	return ok;
+}
+
+/* A file system that knows neither holes nor zeroes: a discard is a hint, zeroes are written. */
+static void test_no_holes(void **state)
+{
+	static const struct refusal no_fallocate = { __NR_fallocate, REFUSE_ANY, EOPNOTSUPP };
+
+	make_file(MiB);
+	assert_refused(&no_fallocate, 1, discards_nothing, NULL);
+	unlink(path);
+}
+
+/* Who compares times (make, backups) must not take a disk that was only looked at for a new one. */
+static void test_untouched(void **state)
+{
+	static u8 buf[4096];
+	struct timespec old[2] = { { .tv_sec = 1577836800 }, { .tv_sec = 1577836800 } };
+	struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };
+	struct stat before, after;
+	struct disk *disk;
+
+	for (int how = 0; how < 3; how++) {
+		make_file(MiB + 512);
+		assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+		assert_int_equal(stat(path, &before), 0);
+		assert_int_equal(open_it(how == 1, how == 2, &disk), 0);
+		begin(disk);
+		assert_int_equal(do_rw(DISK_READ, &iov, 1, 0), 0);
+		assert_int_equal(do_range(DISK_FLUSH, 0, 0, 0), 0);
+		disk_queue_close(dq);
+		event_loop_destroy(&loop);
+		disk_close(disk);
+		assert_int_equal(stat(path, &after), 0);
+		assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim));
+		assert_memory_equal(&before.st_ctim, &after.st_ctim, sizeof(before.st_ctim));
+		assert_int_equal(before.st_size, after.st_size);
+		assert_int_equal(before.st_blocks, after.st_blocks);
+		unlink(path);
+	}
+}
+
 static void test_readonly(void **state)
 {
 	struct iovec iov = { .iov_base = path, .iov_len = 32 };
@@ -390,6 +448,7 @@ int main(void)
 		cmocka_unit_test(test_locks),	     cmocka_unit_test(test_io),
 		cmocka_unit_test(test_direct),	     cmocka_unit_test(test_parts_of_a_block),
 		cmocka_unit_test(test_past_the_end), cmocka_unit_test(test_zeroes_and_discard),
+		cmocka_unit_test(test_no_holes),     cmocka_unit_test(test_untouched),
 		cmocka_unit_test(test_readonly),
 	};
 
