@@ -15,6 +15,7 @@
 #include "lkvm/disk.h"
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
+#include "lkvm/util.h"
 #include "raw.h"
 
 /* Does process @pid have the file of @st open? */
@@ -78,20 +79,16 @@ static void say_locked(const char *path, const struct stat *st)
 
 static int lock_disk(const struct disk_config *cfg, int fd, const struct stat *st)
 {
-	struct flock lock = {
-		.l_type = cfg->readonly ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,
-	};
+	int ret = lock_file(fd, !cfg->readonly);
 
-	if (!fcntl(fd, F_OFD_SETLK, &lock))
-		return 0;
-	if (errno == EAGAIN || errno == EACCES) {
+	if (ret == -EBUSY) {
 		say_locked(cfg->path, st);
-		return -EBUSY;
+		return ret;
 	}
-	/* Some network file systems have no locks: the user's images are the user's business. */
-	warn("--disk %s: cannot lock it (%s); do not start another VM on it", cfg->path,
-	     strerror(errno));
+	/* Small kernels and some network file systems have none. */
+	if (ret)
+		debug("--disk %s: there are no file locks (%s); another VM could use it too",
+		      cfg->path, strerror(-ret));
 	return 0;
 }
 

@@ -18,13 +18,10 @@ static int open_failed(const char *path, int error)
 
 static int open_file(struct flash_file *file)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
 	/* O_NONBLOCK: a FIFO is refused below instead of waited for. */
 	file->fd = open(file->path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (file->fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
 		file->readonly = true;
-		lock.l_type = F_RDLCK;
 		file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (file->fd >= 0)
 			warn("--flash %s: is read-only; the guest's writes are refused",
@@ -33,7 +30,7 @@ static int open_file(struct flash_file *file)
 	if (file->fd < 0)
 		return open_failed(file->path, -errno);
 	/* Where there are no locks, the user's images are the user's business. */
-	if (fcntl(file->fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES)) {
+	if (lock_file(file->fd, !file->readonly) == -EBUSY) {
 		err("--flash %s: locked by another process; give each VM a file of its own",
 		    file->path);
 		return -EBUSY;

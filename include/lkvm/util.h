@@ -28,6 +28,13 @@ u64 now_ns(void);
  */
 int write_file(const char *path, const void *buf, size_t len) __must_check;
 
+/*
+ * util/file.c: an open file description lock over the whole of @fd (fcntl(2), F_OFD_SETLK), shared
+ * or @exclusive. 0; -EBUSY: somebody else's stands against it; any other -errno: there are no locks
+ * here, so nothing stands against using the file.
+ */
+int lock_file(int fd, bool exclusive) __must_check;
+
 /* util/iov.c: scatter-gather lists. */
 size_t iov_len(const struct iovec *iov, unsigned int count);
 /* Copy at most @len bytes from/to the list starting @offset bytes in; return the bytes copied. */

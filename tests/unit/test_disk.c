@@ -11,6 +11,7 @@
 #include "lkvm/config.h"
 #include "lkvm/disk.h"
 #include "lkvm/event.h"
+#include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "refuse.h"
 
@@ -182,6 +183,39 @@ static void test_locks(void **state)
 	disk_close(a);
 	assert_int_equal(open_it(false, false, &a), 0);
 	disk_close(a);
+	unlink(path);
+}
+
+static bool opens_unlocked(void *opaque)
+{
+	struct disk *disk;
+
+	log_set_level(LOG_DEBUG);
+	capture_begin();
+	if (open_it(false, false, &disk))
+		return false;
+	capture_end();
+	assert_one_line(captured);
+	assert_contains(captured, "debug: --disk");
+	assert_contains(captured, "no file locks");
+	disk_close(disk);
+	return true;
+}
+
+/* Kernels and file systems without locks: nobody is told that the disk is in use. */
+static void test_no_locks(void **state)
+{
+	struct refusal none[] = {
+		{ __NR_fcntl, F_OFD_SETLK, 0 },
+		{ __NR_fcntl, F_OFD_GETLK, EINVAL },
+	};
+	static const int errors[] = { EACCES, ENOSYS, EINVAL, ENOLCK, EOPNOTSUPP };
+
+	make_file(MiB);
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		none[0].error = errors[i];
+		assert_refused(none, 2, opens_unlocked, NULL);
+	}
 	unlink(path);
 }
 
@@ -448,8 +482,8 @@ int main(void)
 		cmocka_unit_test(test_locks),	     cmocka_unit_test(test_io),
 		cmocka_unit_test(test_direct),	     cmocka_unit_test(test_parts_of_a_block),
 		cmocka_unit_test(test_past_the_end), cmocka_unit_test(test_zeroes_and_discard),
-		cmocka_unit_test(test_no_holes),     cmocka_unit_test(test_untouched),
-		cmocka_unit_test(test_readonly),
+		cmocka_unit_test(test_no_locks),     cmocka_unit_test(test_no_holes),
+		cmocka_unit_test(test_untouched),    cmocka_unit_test(test_readonly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
