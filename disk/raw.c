@@ -148,8 +148,10 @@ static int check_geometry(struct raw_disk *raw)
 	unit = MAX(d->block_size, raw->offset_align);
 	odd = d->size % unit;
 	if (d->size < unit) {
-		err("--disk %s: %s; give it a size with: truncate -s 1G FILE", d->path,
-		    d->size ? "is smaller than one block" : "is empty");
+		err("--disk %s: %s; %s", d->path,
+		    d->size ? "is smaller than one block" : "is empty",
+		    raw->blockdev ? "does the device have a medium, or a file behind it?"
+				  : "give it a size with: truncate -s 1G FILE");
 		return -EINVAL;
 	}
 	if (odd)

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lkvm/access.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
@@ -11,8 +12,14 @@
 
 static int open_failed(const char *path, int error)
 {
-	err("--flash %s: cannot open: %s%s", path, strerror(-error),
-	    error == -ENOENT ? "; make one with: truncate -s 16M FILE" : limit_hint(error));
+	char why[ACCESS_WHY_LEN];
+
+	if (error == -EACCES || error == -EPERM)
+		err("--flash %s: cannot open: %s; %s", path, strerror(-error),
+		    access_why("", NULL, path, R_OK, -error, why, sizeof(why)));
+	else
+		err("--flash %s: cannot open: %s%s", path, strerror(-error),
+		    error == -ENOENT ? "; make one with: truncate -s 16M FILE" : limit_hint(error));
 	return error;
 }
 
