@@ -6,7 +6,15 @@
 
 rules=/sys/fs/cgroup/devices/lkvm-test-$$
 loop=
-trap 'rmdir "$rules" 2>/dev/null; [ -z "$loop" ] || losetup -d "$loop"; rm -f /dev/lkvm-test-part; rm -rf "$dir"' EXIT
+leave() {
+	rmdir "$rules" 2>/dev/null
+	if [ -n "$loop" ]; then
+		delpart "$loop" 1 2>/dev/null
+		losetup -d "$loop"
+	fi
+	rm -rf "$dir" /dev/lkvm-test-part
+}
+trap leave EXIT
 
 # refused DEVICE TEXT ARGUMENT...: lkvm in a cgroup that may not use DEVICE ("c 10:232").
 refused() {
