@@ -161,12 +161,15 @@ static void test_locks(void **state)
 	capture_begin();
 	assert_int_equal(open_it(true, false, &b), -EBUSY);
 	capture_end();
-	/* Another process is named. */
+	/* Another process is named, whatever it calls itself. */
+	assert_int_equal(prctl(PR_SET_NAME, "a\033[\x9b\xc2\x9b"
+					    "b"),
+			 0);
 	pid = fork();
 	if (!pid) {
-		char me[32];
+		char me[48];
 
-		snprintf(me, sizeof(me), "process %d", getppid());
+		snprintf(me, sizeof(me), "process %d (a?[??b)", getppid());
 		capture_begin();
 		_exit(open_it(false, false, &b) == -EBUSY && strstr(capture_end(), me) ? 0 : 1);
 	}
