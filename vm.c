@@ -59,8 +59,11 @@ static s64 huge_page_size(const char *path)
 	if (statfs(path, &fs) < 0) {
 		int ret = -errno;
 
-		err("--hugetlbfs %s: %s%s", path, strerror(-ret),
-		    ret == -ENOENT ? "; make the folder, and mount -t hugetlbfs none there" : "");
+		if (ret == -ENOENT)
+			err("--hugetlbfs %s: %s; make the folder, then: mount -t hugetlbfs none %s",
+			    path, strerror(-ret), path);
+		else
+			err("--hugetlbfs %s: %s", path, strerror(-ret));
 		return ret;
 	}
 	if (fs.f_type != HUGETLBFS_MAGIC) {
