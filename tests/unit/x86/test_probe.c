@@ -134,7 +134,8 @@ static void test_permission(void **state)
 	expect_no(f, PROBE_SEC_KVM, "device", "usermod -aG kvm USER");
 	assert_int_equal(chmod(kvm, 0606), 0);
 	probe(f);
-	expect_no(f, PROBE_SEC_KVM, "device", "a security module (SELinux, AppArmor) or a container");
+	expect_no(f, PROBE_SEC_KVM, "device",
+		  "a security module (SELinux, AppArmor) or a container");
 	free(kvm);
 	/* What only a container's device rules say, of a node that its mode lets anybody use. */
 	f->open_kvm = -EPERM;
