@@ -6,12 +6,14 @@
 #include "lkvm/config.h"
 
 #include <ctype.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/cgroup.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 
@@ -115,14 +117,31 @@ static int check_described(const struct vm_config *cfg)
 	return -EINVAL;
 }
 
-static void complete_cpus(struct vm_config *cfg)
+/* The CPUs that the scheduler may put us on: of those online, affinity and cpuset. */
+static u32 allowed_cpus(void)
 {
-	long online;
+	/* The kernel refuses a set that is smaller than its own (sched_getaffinity(2)). */
+	for (size_t n = CPU_SETSIZE; n <= 1024 * 1024; n *= 2) {
+		cpu_set_t *set = CPU_ALLOC(n);
+		size_t size = CPU_ALLOC_SIZE(n);
+		int ret = set ? sched_getaffinity(0, size, set) : -1;
+		int count = ret ? 0 : CPU_COUNT_S(size, set);
+		bool small = set && ret && errno == EINVAL;
 
+		CPU_FREE(set);
+		if (!small)
+			return count > 0 ? (u32)count : 1;
+	}
+	return 1;
+}
+
+static void complete_cpus(struct vm_config *cfg, const struct cgroup_limits *limits)
+{
 	if (cfg->cpus)
 		return;
-	online = sysconf(_SC_NPROCESSORS_ONLN);
-	cfg->cpus = online > 0 ? (u32)online : 1;
+	cfg->cpus = allowed_cpus();
+	if (limits->cpus && limits->cpus < cfg->cpus)
+		cfg->cpus = limits->cpus;
 }
 
 /* Which of them the host has, only pthread_setaffinity_np knows. */
@@ -136,16 +155,31 @@ static int check_affinity(const struct vm_config *cfg)
 	return -EINVAL;
 }
 
-static int complete_memory(struct vm_config *cfg)
+/* Huge pages are not charged to it. */
+static void check_memory_limit(const struct vm_config *cfg, const struct cgroup_limits *limits)
+{
+	char size[32], limit[32];
+
+	if (is_described(cfg) || cfg->hugetlbfs || !limits->memory || cfg->memory <= limits->memory)
+		return;
+	warn("--mem %s: is more than the %s that this control group may use (%s); when the guest "
+	     "uses them, lkvm is slowed down or killed",
+	     format_size(cfg->memory, size, sizeof(size)),
+	     format_size(limits->memory, limit, sizeof(limit)), limits->memory_file);
+}
+
+static int complete_memory(struct vm_config *cfg, const struct cgroup_limits *limits)
 {
 	u64 page = is_described(cfg) ? DESCRIBED_PAGE : (u64)sysconf(_SC_PAGESIZE);
 	u64 host = is_described(cfg) ? 0 : host_memory();
 	char a[32], b[32];
 
 	if (!cfg->memory) {
+		u64 room = limits->memory && limits->memory < host ? limits->memory : host;
+
 		cfg->memory = 64 * MiB * ((u64)cfg->cpus + 3);
-		if (host && cfg->memory > host / 5 * 4)
-			cfg->memory = MAX(ALIGN_DOWN(host / 5 * 4, MiB), MiB);
+		if (room && cfg->memory > room / 5 * 4)
+			cfg->memory = MAX(ALIGN_DOWN(room / 5 * 4, MiB), MiB);
 	}
 	if (cfg->memory < MiB) {
 		err("--mem %s: is too small; the minimum is 1M",
@@ -167,6 +201,8 @@ static int complete_memory(struct vm_config *cfg)
 	if (host && cfg->memory > host)
 		warn("--mem %s: is more than the host's %lluM",
 		     format_size(cfg->memory, a, sizeof(a)), host / MiB);
+	else
+		check_memory_limit(cfg, limits);
 	return 0;
 }
 
@@ -339,8 +375,10 @@ void config_tell_added(const struct vm_config *cfg)
 
 int config_complete(struct vm_config *cfg)
 {
+	struct cgroup_limits limits;
 	int ret = check_name(cfg);
 
+	cgroup_read("", &limits);
 	if (!ret)
 		ret = options_check(&config_set, cfg);
 	if (!ret)
@@ -349,11 +387,11 @@ int config_complete(struct vm_config *cfg)
 		ret = check_described(cfg);
 	if (!ret)
 		complete_described(cfg);
-	complete_cpus(cfg);
+	complete_cpus(cfg, &limits);
 	if (!ret)
 		ret = check_affinity(cfg);
 	if (!ret)
-		ret = complete_memory(cfg);
+		ret = complete_memory(cfg, &limits);
 	if (!ret)
 		ret = check_disks(cfg);
 	if (!ret)

@@ -3,12 +3,10 @@
 #include "lkvm/kvm.h"
 
 #include <fcntl.h>
-#include <grp.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "lkvm/access.h"
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
@@ -28,70 +26,34 @@ int xioctl_val(int fd, unsigned long request, unsigned long arg)
 	return ret < 0 ? -errno : ret;
 }
 
-/*
- * The name of group @gid in @buf, or NULL. From the file itself: getgrgid would load the name
- * service's plug-ins, which a static binary cannot.
- */
-static const char *group_name(gid_t gid, char *buf, size_t len)
-{
-	FILE *f = fopen("/etc/group", "re");
-	const char *found = NULL;
-	struct group *gr;
-
-	if (!f)
-		return NULL;
-	while (!found && (gr = fgetgrent(f))) {
-		if (gr->gr_gid == gid) {
-			snprintf(buf, len, "%s", gr->gr_name);
-			found = buf;
-		}
-	}
-	fclose(f);
-	return found;
-}
-
-/* Say who may open @path: the remedy differs with what stands in the way. */
-static void explain_permission(const char *path)
-{
-	char name[64];
-	const char *group;
-	struct stat st;
-
-	if (stat(path, &st) < 0) {
-		err("%s: permission denied", path);
-		return;
-	}
-	group = group_name(st.st_gid, name, sizeof(name));
-	if ((st.st_mode & 0060) == 0060 && st.st_gid != 0)
-		err("%s: permission denied; add yourself to group '%s' (usermod -aG %s USER) and "
-		    "log in "
-		    "again",
-		    path, group ? group : "of the device", group ? group : "GROUP");
-	else
-		err("%s: permission denied: only root may use it; run as root, or give it group "
-		    "'kvm' and "
-		    "mode 0660",
-		    path);
-}
+#define NO_DRIVER                                                                                 \
+	"load the KVM module of this CPU (modprobe kvm_intel or kvm_amd on x86), and check that " \
+	"virtualization is enabled in the firmware; 'lkvm host' says more"
 
 static void explain_open(const char *path, int error)
 {
+	bool usual = !strcmp(path, "/dev/kvm");
+	char why[ACCESS_WHY_LEN];
+
 	switch (error) {
 	case EACCES:
 	case EPERM:
-		explain_permission(path);
+		err("%s: permission denied: %s", path,
+		    access_why("", NULL, path, R_OK | W_OK, error, why, sizeof(why)));
 		break;
 	case ENOENT:
-		err("%s: no such device; load the KVM module of this CPU (modprobe kvm_intel or "
-		    "kvm_amd on x86) and check that virtualization is enabled in the firmware",
-		    path);
+		if (!usual)
+			err("%s: no such file; omit --dev for /dev/kvm", path);
+		else if (access_misc_driver("", "kvm") == 1)
+			err("%s: no such device, though this kernel has KVM; give the container "
+			    "the device: --device %s; elsewhere: mknod %s c 10 232",
+			    path, path, path);
+		else
+			err("%s: no such device; " NO_DRIVER, path);
 		break;
 	case ENODEV:
 	case ENXIO:
-		err("%s: the kernel has no KVM for this CPU; check that virtualization is enabled "
-		    "in the "
-		    "firmware",
-		    path);
+		err("%s: no KVM is behind it; " NO_DRIVER, path);
 		break;
 	case EBUSY:
 		err("%s: busy: another hypervisor holds the CPU's virtualization extension; stop "

@@ -134,14 +134,6 @@ static int open_disks(struct machine_open *open, const struct vm_config *cfg)
 	return 0;
 }
 
-static void make_mac(const struct vm_config *cfg, u32 index, u8 mac[6])
-{
-	char unnamed[32];
-
-	snprintf(unnamed, sizeof(unnamed), "guest-%d", (int)getpid());
-	net_make_mac(cfg->name ? cfg->name : unnamed, index, mac);
-}
-
 static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 index)
 {
 	const struct net_config *nc = &cfg->nets[index];
@@ -151,7 +143,7 @@ static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 in
 	if (nc->has_guest_mac)
 		memcpy(net->mac, nc->guest_mac, sizeof(net->mac));
 	else
-		make_mac(cfg, index, net->mac);
+		net_make_mac(cfg->name, index, net->mac);
 	return net_backend_open(nc, &net->nb);
 }
 

@@ -326,7 +326,7 @@ int machine_run(struct machine *m, int *signal)
 		serve(m);
 		if (!reboots(vm))
 			return conclude(m, signal);
-		info("the guest reboots");
+		guest_info("the guest reboots");
 		if (vm->coco && !vm->coco->may_reset ? rebuild(m) : machine_restart(m))
 			return 1;
 	}

@@ -5,8 +5,11 @@
 
 #include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
+#include "lkvm/access.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/log.h"
@@ -56,7 +59,11 @@ static s64 huge_page_size(const char *path)
 	if (statfs(path, &fs) < 0) {
 		int ret = -errno;
 
-		err("--hugetlbfs %s: %s", path, strerror(-ret));
+		if (ret == -ENOENT)
+			err("--hugetlbfs %s: %s; make the folder, then: mount -t hugetlbfs none %s",
+			    path, strerror(-ret), path);
+		else
+			err("--hugetlbfs %s: %s", path, strerror(-ret));
 		return ret;
 	}
 	if (fs.f_type != HUGETLBFS_MAGIC) {
@@ -66,6 +73,27 @@ static s64 huge_page_size(const char *path)
 		return -EINVAL;
 	}
 	return fs.f_bsize;
+}
+
+/* Few pages are one reason; a mount that others own is another. */
+static void say_no_huge_pages(const char *text, const char *path, int ret, u64 nr, const char *page)
+{
+	char why[ACCESS_WHY_LEN];
+
+	if (ret == -EACCES || ret == -EPERM)
+		err("--hugetlbfs %s: cannot make a file there: %s; %s", path, strerror(-ret),
+		    access_why("", NULL, path, R_OK | W_OK, -ret, why, sizeof(why)));
+	else
+		err("--hugetlbfs: cannot map %s of huge pages from '%s': %s; %llu pages of %s must "
+		    "be free (/proc/meminfo, HugePages_Free)",
+		    text, path, strerror(-ret), nr, page);
+}
+
+static bool is_space_limited(void)
+{
+	struct rlimit limit;
+
+	return !getrlimit(RLIMIT_AS, &limit) && limit.rlim_cur != RLIM_INFINITY;
 }
 
 /*
@@ -103,11 +131,10 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 	if (!ret)
 		return 0;
 	if (path)
-		err("--hugetlbfs: cannot map %s of huge pages from '%s': %s; %lld pages of %s must "
-		    "be free (/proc/meminfo, HugePages_Free)",
-		    text, path, strerror(-ret), (s64)size / huge, page);
+		say_no_huge_pages(text, path, ret, (u64)size / (u64)huge, page);
 	else
-		err("--mem: cannot map %s: %s; decrease it", text, strerror(-ret));
+		err("--mem: cannot map %s: %s; decrease it%s", text, strerror(-ret),
+		    is_space_limited() ? ", or raise 'ulimit -v'" : "");
 	return ret;
 }
 

@@ -379,7 +379,7 @@ static void gic_reset(struct device *dev)
 	if (!ret)
 		ret = write_all(gic, NULL, NULL);
 	if (ret)
-		warn("interrupt controller: cannot reset it: %s", strerror(-ret));
+		guest_warn("interrupt controller: cannot reset it: %s", strerror(-ret));
 }
 
 /* State */

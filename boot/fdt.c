@@ -30,7 +30,7 @@ static void describe_seed(struct fdtw *fdt, const char *name, size_t len)
 	if (getrandom(seed, len, 0) == (ssize_t)len)
 		fdtw_bytes(fdt, name, seed, len);
 	else
-		warn("no random bytes for %s: %s", name, strerror(errno));
+		guest_warn("no random bytes for %s: %s", name, strerror(errno));
 	explicit_bzero(seed, sizeof(seed));
 }
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lkvm/access.h"
 #include "lkvm/boot.h"
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
@@ -22,10 +23,21 @@ static int open_failed(const char *what, const char *path, const char *why, int 
 	return error;
 }
 
+static void explain(const char *path, int error, char *buf, size_t len)
+{
+	char why[ACCESS_WHY_LEN];
+
+	if (error == -EACCES || error == -EPERM)
+		snprintf(buf, len, "%s; %s", strerror(-error),
+			 access_why("", NULL, path, R_OK, -error, why, sizeof(why)));
+	else
+		snprintf(buf, len, "%s%s", strerror(-error), limit_hint(error));
+}
+
 int boot_image_open(struct boot_image *img, const char *path, const char *what)
 {
 	struct stat st;
-	char why[256];
+	char why[ACCESS_WHY_LEN + 64];
 	int ret;
 
 	*img = (struct boot_image){ .path = path, .fd = -1 };
@@ -33,7 +45,7 @@ int boot_image_open(struct boot_image *img, const char *path, const char *what)
 	img->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (img->fd < 0 || fstat(img->fd, &st) < 0) {
 		ret = -errno;
-		snprintf(why, sizeof(why), "%s%s", strerror(-ret), limit_hint(ret));
+		explain(path, ret, why, sizeof(why));
 		open_failed(what, path, why, ret);
 	} else if (S_ISDIR(st.st_mode)) {
 		ret = open_failed(what, path, "it is a directory; name the image in it", -EISDIR);

@@ -6,16 +6,21 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "format.h"
+#include "lkvm/access.h"
 #include "lkvm/config.h"
 #include "lkvm/disk.h"
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
+#include "lkvm/util.h"
 #include "raw.h"
 
 /* Does process @pid have the file of @st open? */
@@ -79,32 +84,56 @@ static void say_locked(const char *path, const struct stat *st)
 
 static int lock_disk(const struct disk_config *cfg, int fd, const struct stat *st)
 {
-	struct flock lock = {
-		.l_type = cfg->readonly ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,
-	};
+	int ret = lock_file(fd, !cfg->readonly);
 
-	if (!fcntl(fd, F_OFD_SETLK, &lock))
-		return 0;
-	if (errno == EAGAIN || errno == EACCES) {
+	if (ret == -EBUSY) {
 		say_locked(cfg->path, st);
-		return -EBUSY;
+		return ret;
 	}
-	/* Some network file systems have no locks: the user's images are the user's business. */
-	warn("--disk %s: cannot lock it (%s); do not start another VM on it", cfg->path,
-	     strerror(errno));
+	/* Small kernels and some network file systems have none. */
+	if (ret)
+		debug("--disk %s: there are no file locks (%s); another VM could use it too",
+		      cfg->path, strerror(-ret));
 	return 0;
 }
 
-static const char *open_hint(const struct disk_config *cfg, int error)
+#define MAY_READ "; add ',ro' if reading it is enough"
+
+/* No permission: say what stands in the way, and whether reading would be permitted. */
+static const char *permission_hint(const struct disk_config *cfg, int error, char *buf, size_t len)
+{
+	int want = cfg->readonly ? R_OK : R_OK | W_OK;
+	char why[ACCESS_WHY_LEN];
+
+	snprintf(buf, len, "; %s%s", access_why("", NULL, cfg->path, want, error, why, sizeof(why)),
+		 !cfg->readonly && !access(cfg->path, R_OK) ? MAY_READ : "");
+	return buf;
+}
+
+static const char *missing_hint(const char *path)
+{
+	struct stat st;
+
+	if (!lstat(path, &st))
+		return "; it is a symbolic link to a file that is not there";
+	if (!strncmp(path, "/dev/", 5))
+		return "; is its driver loaded? In a container, pass it in: --device";
+	return "; make one with: truncate -s 1G FILE";
+}
+
+static const char *open_hint(const struct disk_config *cfg, int error, char *buf, size_t len)
 {
 	switch (error) {
 	case ENOENT:
-		return "; make one with: truncate -s 1G FILE";
+		return missing_hint(cfg->path);
 	case EACCES:
 	case EPERM:
+		return permission_hint(cfg, error, buf, len);
 	case EROFS:
-		return cfg->readonly ? "" : "; add ',ro' if reading it is enough";
+		return cfg->readonly ? "" : MAY_READ;
+	case ENXIO:
+	case ENODEV:
+		return "; no device is behind this node: is it plugged in, and its driver loaded?";
 	case EBUSY:
 		return "; the host has it mounted or uses it otherwise; add ',ro' to only read it";
 	case EINVAL:
@@ -114,9 +143,35 @@ static const char *open_hint(const struct disk_config *cfg, int error)
 	}
 }
 
+/*
+ * A write-protected block device opens for writing all the same, and then refuses every write. Of a
+ * partition, old kernels know its own switch but not its disk's.
+ */
+static bool is_write_protected(int fd, dev_t dev)
+{
+	char path[64];
+	int ro = 0;
+	FILE *f;
+
+	if (!ioctl(fd, BLKROGET, &ro) && ro)
+		return true;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(dev), minor(dev));
+	if (access(path, F_OK))
+		return false;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../ro", major(dev), minor(dev));
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (fscanf(f, "%d", &ro) != 1)
+		ro = 0;
+	fclose(f);
+	return ro;
+}
+
 static int open_file(const struct disk_config *cfg, struct stat *st)
 {
 	int flags = O_CLOEXEC | (cfg->readonly ? O_RDONLY : O_RDWR) | (cfg->direct ? O_DIRECT : 0);
+	char hint[ACCESS_WHY_LEN + 64];
 	int fd, ret;
 
 	/* Look before opening: opening a FIFO or a tape has effects of its own. */
@@ -138,14 +193,19 @@ static int open_file(const struct disk_config *cfg, struct stat *st)
 	fd = open(cfg->path, flags | O_NONBLOCK);
 	if (fd < 0)
 		goto failed;
-	if (fstat(fd, st) == 0 && (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode)))
+	if (fstat(fd, st) || !(S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))) {
+		err("--disk %s: changed while it was opened", cfg->path);
+		close(fd);
+		return -EINVAL;
+	}
+	if (cfg->readonly || !S_ISBLK(st->st_mode) || !is_write_protected(fd, st->st_rdev))
 		return fd;
-	err("--disk %s: changed while it was opened", cfg->path);
 	close(fd);
-	return -EINVAL;
+	errno = EROFS;
 failed:
 	ret = -errno;
-	err("--disk %s: cannot open: %s%s", cfg->path, strerror(-ret), open_hint(cfg, -ret));
+	err("--disk %s: cannot open: %s%s", cfg->path, strerror(-ret),
+	    open_hint(cfg, -ret, hint, sizeof(hint)));
 	return ret;
 }
 

@@ -192,17 +192,24 @@ static int try_range_ioctl(struct raw_disk *raw, unsigned long request, u64 offs
 	return ioctl(raw->fd, request, range) < 0 ? -errno : 0;
 }
 
-int raw_discard(struct raw_disk *raw, u64 offset, u64 len)
+/* Give the host [offset, offset+len) back: 0, -EOPNOTSUPP where it cannot, -errno. */
+static int discard(struct raw_disk *raw, u64 offset, u64 len)
 {
 	int ret;
 
+	if (atomic_load(&raw->no_discard))
+		return -EOPNOTSUPP;
 	change_begin(raw, false);
 	if (raw->blockdev)
 		ret = try_range_ioctl(raw, BLKDISCARD, offset, len);
 	else
 		ret = try_fallocate(raw, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len);
 	change_end(raw);
-	return ret == -ENOSYS || ret == -ENODEV || ret == -ENOTTY ? -EOPNOTSUPP : ret;
+	if (ret == -ENOSYS || ret == -ENODEV || ret == -ENOTTY)
+		ret = -EOPNOTSUPP;
+	if (ret == -EOPNOTSUPP)
+		atomic_store(&raw->no_discard, true);
+	return ret;
 }
 
 static int zero_range(struct raw_disk *raw, u64 offset, u64 len)
@@ -249,7 +256,7 @@ static int raw_write_zeroes(struct raw_disk *raw, u8 *bounce, u64 offset, u64 le
 
 	/* A hole reads as zeroes in a file; what a discarded block reads as only its maker knows.
 	 */
-	if (may_unmap && !raw->blockdev && raw->disk.min_discard && !raw_discard(raw, offset, len))
+	if (may_unmap && !raw->blockdev && raw->disk.min_discard && !discard(raw, offset, len))
 		return 0;
 	if (!atomic_load(&raw->no_zero_range))
 		ret = zero_range(raw, offset, len);
@@ -275,7 +282,8 @@ int raw_serve(struct disk *disk, void *room, const struct disk_request *req)
 				       req->flags & DISK_MAY_UNMAP);
 		break;
 	case DISK_DISCARD:
-		return raw_discard(raw, req->offset, req->len);
+		ret = discard(raw, req->offset, req->len);
+		return ret == -EOPNOTSUPP ? 0 : ret;
 	case DISK_FLUSH:
 		return fdatasync(raw->fd) < 0 ? -errno : 0;
 	case DISK_NR_OPS:

@@ -95,15 +95,16 @@ static int describe_blockdev(struct raw_disk *raw, const struct stat *st)
 	return 0;
 }
 
+/*
+ * Nothing is tried out on the file: even a hole behind its end would change its time, and make and
+ * backups go by that. A file system that cannot punch holes says so at the first discard.
+ */
 static void describe_file(struct raw_disk *raw, const struct stat *st)
 {
-	u64 end = ALIGN_UP((u64)st->st_size, (u64)st->st_blksize);
-
 	raw->disk.size = (u64)st->st_size;
 	raw->disk.block_size = SECTOR;
 	raw->disk.phys_block = (u32)st->st_blksize;
-	/* Can the file system punch holes? One after the end of the file changes nothing. */
-	if (!raw->disk.readonly && !raw_discard(raw, end, 4096))
+	if (!raw->disk.readonly)
 		raw->disk.min_discard = raw->disk.phys_block;
 }
 
@@ -147,8 +148,10 @@ static int check_geometry(struct raw_disk *raw)
 	unit = MAX(d->block_size, raw->offset_align);
 	odd = d->size % unit;
 	if (d->size < unit) {
-		err("--disk %s: %s; give it a size with: truncate -s 1G FILE", d->path,
-		    d->size ? "is smaller than one block" : "is empty");
+		err("--disk %s: %s; %s", d->path,
+		    d->size ? "is smaller than one block" : "is empty",
+		    raw->blockdev ? "does the device have a medium, or a file behind it?"
+				  : "give it a size with: truncate -s 1G FILE");
 		return -EINVAL;
 	}
 	if (odd)

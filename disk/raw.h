@@ -17,6 +17,7 @@ struct raw_disk {
 	int fd;
 	bool blockdev;
 	atomic_bool no_zero_range; /* the kernel refused once: do not ask again */
+	atomic_bool no_discard;	   /* the same */
 	u32 offset_align;	   /* of O_DIRECT; 0: buffered */
 	u32 mem_align;
 	/*
@@ -48,7 +49,5 @@ int raw_room_create(struct disk *disk, void **room) __must_check;
 void raw_room_destroy(void *room);
 int raw_serve(struct disk *disk, void *room, const struct disk_request *req);
 int raw_serve_now(struct disk *disk, const struct disk_request *req);
-/* Give the host [offset, offset+len) back: 0, -EOPNOTSUPP where it cannot, -errno. */
-int raw_discard(struct raw_disk *raw, u64 offset, u64 len) __must_check;
 
 #endif

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lkvm/access.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/magic.h"
@@ -12,8 +13,14 @@
 
 static int open_failed(const char *path, int error)
 {
-	err("--flash %s: cannot open: %s%s", path, strerror(-error),
-	    error == -ENOENT ? "; make one with: truncate -s 16M FILE" : limit_hint(error));
+	char why[ACCESS_WHY_LEN];
+
+	if (error == -EACCES || error == -EPERM)
+		err("--flash %s: cannot open: %s; %s", path, strerror(-error),
+		    access_why("", NULL, path, R_OK, -error, why, sizeof(why)));
+	else
+		err("--flash %s: cannot open: %s%s", path, strerror(-error),
+		    error == -ENOENT ? "; make one with: truncate -s 16M FILE" : limit_hint(error));
 	return error;
 }
 
@@ -31,13 +38,10 @@ static int check_format(const struct flash_file *file, u64 size)
 
 static int open_file(struct flash_file *file)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
 	/* O_NONBLOCK: a FIFO is refused below instead of waited for. */
 	file->fd = open(file->path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (file->fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
 		file->readonly = true;
-		lock.l_type = F_RDLCK;
 		file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (file->fd >= 0)
 			warn("--flash %s: is read-only; the guest's writes are refused",
@@ -46,7 +50,7 @@ static int open_file(struct flash_file *file)
 	if (file->fd < 0)
 		return open_failed(file->path, -errno);
 	/* Where there are no locks, the user's images are the user's business. */
-	if (fcntl(file->fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES)) {
+	if (lock_file(file->fd, !file->readonly) == -EBUSY) {
 		err("--flash %s: locked by another process; give each VM a file of its own",
 		    file->path);
 		return -EBUSY;

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lkvm/access.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/net.h"
@@ -95,9 +96,47 @@ static int check_existing(const char *name)
 	return 0;
 }
 
+/* A number that sysfs has for interface @name; -1: none, or not known. */
+static long sysfs_number(const char *name, const char *what)
+{
+	char path[96];
+	long number;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/%s", name, what);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	if (fscanf(f, "%ld", &number) != 1)
+		number = -1;
+	fclose(f);
+	return number;
+}
+
+/* tun's tun_not_capable: owner and group, where it has them, or CAP_NET_ADMIN. */
+static void say_not_ours(const char *name)
+{
+	long owner = sysfs_number(name, "owner"), group = sysfs_number(name, "group");
+
+	if (owner < 0 && group < 0)
+		err("--network tapif=%s: not permitted: it belongs to nobody, so it needs "
+		    "CAP_NET_ADMIN (root; in a container, --cap-add NET_ADMIN), or one with an "
+		    "owner: " MAKE_TAP,
+		    name, "tap0", "tap0");
+	else if (owner >= 0 && owner != (long)geteuid())
+		err("--network tapif=%s: belongs to another user, %ld; create one with: " MAKE_TAP,
+		    name, owner, "tap0", "tap0");
+	else
+		err("--network tapif=%s: not permitted: it is for group %ld", name, group);
+}
+
 static void say_attach_failed(const char *name, int error)
 {
-	if (!*name)
+	if (!*name && error == EPERM && !geteuid())
+		err("--network: cannot create a tap interface: %s; root needs CAP_NET_ADMIN for "
+		    "it; give it to the container: --cap-add NET_ADMIN",
+		    strerror(error));
+	else if (!*name)
 		err("--network: cannot create a tap interface: %s; create one with: " MAKE_TAP
 		    ", and pass tapif=tap0",
 		    strerror(error), "tap0", "tap0");
@@ -106,8 +145,7 @@ static void say_attach_failed(const char *name, int error)
 		    "own",
 		    name);
 	else if (error == EPERM)
-		err("--network tapif=%s: belongs to another user; create it with: " MAKE_TAP, name,
-		    name, name);
+		say_not_ours(name);
 	else if (error == EINVAL)
 		err("--network tapif=%s: is not a tap; create one with: " MAKE_TAP, name, "tap0",
 		    "tap0");
@@ -176,13 +214,22 @@ static void learn(struct tap *tap)
 	close(sock);
 }
 
-static const char *open_hint(int error)
+static void say_open_failed(int error)
 {
-	const char *limit = limit_hint(error);
+	char why[ACCESS_WHY_LEN];
+	const char *hint = limit_hint(error);
 
-	if (error == -EACCES)
-		return "; your user needs read and write access to it";
-	return *limit ? limit : "; load it with: modprobe tun";
+	if (error == EACCES || error == EPERM)
+		hint = access_why("", NULL, TUN_PATH, R_OK | W_OK, error, why, sizeof(why));
+	else if (error == ENOENT && access_misc_driver("", "tun") == 1)
+		hint = "the kernel has the driver; give the container the device: "
+		       "--device " TUN_PATH;
+	else if (error == ENOENT || error == ENODEV || error == ENXIO)
+		hint = "load its driver with: modprobe tun";
+	else if (*hint)
+		hint += strlen("; ");
+	err("--network: cannot open " TUN_PATH ": %s%s%s", strerror(error), *hint ? "; " : "",
+	    hint);
 }
 
 static int tap_open(const struct net_config *cfg, struct net_backend **out)
@@ -203,7 +250,7 @@ static int tap_open(const struct net_config *cfg, struct net_backend **out)
 	tap->nb.poll_fd = open(TUN_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (tap->nb.poll_fd < 0) {
 		ret = -errno;
-		err("--network: cannot open " TUN_PATH ": %s%s", strerror(-ret), open_hint(ret));
+		say_open_failed(-ret);
 		free(tap);
 		return ret;
 	}

@@ -42,7 +42,7 @@ static void tun_rows(struct probe *h)
 	struct probe_row *features = probe_row(h, PROBE_SEC_DEVICES, "tun-features", NULL);
 	struct probe_row *hash = probe_row(h, PROBE_SEC_DEVICES, "tun-hash",
 					   "the tap driver spreads packets over queues by RSS");
-	char path[512], why[256];
+	char path[512], why[512];
 	u32 value[2] = { 0 };
 	int fd;
 

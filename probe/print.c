@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The rows of `lkvm host` as a table for people and as JSON (RFC 8259) for programs. */
-#include <ctype.h>
+#include <stdlib.h>
 
 #include "lkvm/probe.h"
+#include "lkvm/util.h"
 
 #define NAME_WIDTH  24
 #define TABLE_WIDTH 100
@@ -25,11 +26,14 @@ static const struct {
 	[PROBE_SEC_SERVICES] = { "services", "Services of the host's kernel" },
 };
 
-/* A byte that came from a file of the host could be anything; a terminal obeys control codes. */
+/* What a file of the host says could be anything. */
 static void put_plain(const char *s, FILE *out)
 {
-	for (; *s; s++)
-		fputc(iscntrl((unsigned char)*s) ? '?' : *s, out);
+	char *text = xstrdup(s);
+
+	text_mask(text);
+	fputs(text, out);
+	free(text);
 }
 
 static const char *answer_word(const struct probe_row *row)
@@ -148,44 +152,25 @@ void probe_print_table(const struct probe *h, bool verbose, FILE *out)
 }
 
 /*
- * A string of JSON. Bytes beyond ASCII are passed on when they are UTF-8 (RFC 3629), else each
- * becomes U+FFFD: a path may be anything.
+ * A string of JSON. Characters beyond ASCII are passed on, but for those that a terminal obeys; a
+ * byte that is not UTF-8 becomes U+FFFD: a path may be anything.
  */
-static size_t utf8_length(const unsigned char *s)
-{
-	size_t n = *s >= 0xf0 && *s <= 0xf4 ? 4 : *s >= 0xe0 ? 3 : 2;
-
-	if (*s < 0xc2 || *s > 0xf4)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	/* Not the shortest form, a surrogate, or beyond U+10FFFF. */
-	if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) ||
-	    (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 static void json_bytes(const char *text, size_t len, FILE *out)
 {
-	const unsigned char *s = (const unsigned char *)text, *end = s + len;
+	const char *end = text + len;
 
 	fputc('"', out);
-	while (s < end) {
-		size_t n = 1;
+	while (text < end) {
+		u32 cp = 0xfffd;
+		size_t n = text_char(text, &cp);
 
-		if (*s == '"' || *s == '\\')
-			fprintf(out, "\\%c", *s);
-		else if (*s < 0x20 || *s == 0x7f)
-			fprintf(out, "\\u%04x", *s);
-		else if (*s < 0x80)
-			fputc(*s, out);
-		else if ((n = utf8_length(s)))
-			fwrite(s, 1, n, out);
+		if (cp == '"' || cp == '\\')
+			fprintf(out, "\\%c", (int)cp);
+		else if (!n || text_is_order(cp))
+			fprintf(out, "\\u%04x", cp);
 		else
-			fprintf(out, "\\ufffd");
-		s += n ? n : 1;
+			fwrite(text, 1, n, out);
+		text += n ? n : 1;
 	}
 	fputc('"', out);
 }

@@ -113,17 +113,17 @@ static const struct probe_node kvm_node = {
 /* Why the KVM device cannot be opened. */
 static void explain_open(const struct probe *h, struct probe_row *row, int error)
 {
-	char why[256];
+	char why[512];
 
 	switch (error) {
 	case ENOENT:
 		if (strcmp(h->kvm_path, kvm_node.path) != 0)
 			probe_no(row, "%s: no such file", h->kvm_path);
 		else if (probe_exists(h, "/sys/class/misc/kvm"))
-			probe_no(
-				row,
-				"KVM is in the kernel, %s is not there: in a container, pass it in",
-				h->kvm_path);
+			probe_no(row,
+				 "KVM is in the kernel, %s is not there: in a container, pass it "
+				 "in: --device %s",
+				 h->kvm_path, h->kvm_path);
 		else
 			probe_no(row, "%s: not there: %s", h->kvm_path,
 				 probe_arch_why_no_kvm(h, why, sizeof(why)));
@@ -135,7 +135,7 @@ static void explain_open(const struct probe *h, struct probe_row *row, int error
 		break;
 	case EACCES:
 	case EPERM:
-		probe_no(row, "%s", probe_permission_why(h, h->kvm_path, why, sizeof(why)));
+		probe_no(row, "%s", probe_permission_why(h, h->kvm_path, error, why, sizeof(why)));
 		break;
 	case EBUSY:
 		probe_no(row,

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lkvm/access.h"
 #include "lkvm/kvm.h"
 #include "lkvm/probe.h"
 #include "lkvm/util.h"
@@ -256,57 +257,13 @@ int probe_module_param(const struct probe *h, const char *module, const char *pa
 	return !(!strcmp(value, "N") || !strcmp(value, "0") || !strcmp(value, "n"));
 }
 
-/* The name of group @gid in @buf, or NULL; see kvm.c for why not getgrgid. */
-static const char *group_name(const struct probe *h, gid_t gid, char *buf, size_t len)
+const char *probe_permission_why(const struct probe *h, const char *path, int error, char *buf,
+				 size_t len)
 {
-	FILE *f = open_file(h, "/etc/group");
-	const char *found = NULL;
-	char *line = NULL;
-	size_t size = 0;
+	char why[ACCESS_WHY_LEN];
 
-	if (!f)
-		return NULL;
-	while (!found && getline(&line, &size, f) >= 0) {
-		char *second = strchr(line, ':');
-		char *third = second ? strchr(second + 1, ':') : NULL;
-
-		if (!third || strtoul(third + 1, NULL, 10) != gid)
-			continue;
-		snprintf(buf, len, "%.*s", (int)(second - line), line);
-		found = buf;
-	}
-	free(line);
-	fclose(f);
-	return found;
-}
-
-const char *probe_permission_why(const struct probe *h, const char *path, char *buf, size_t len)
-{
-	char name[64], file[PATH_LEN];
-	const char *group;
-	struct stat st;
-
-	if (stat(full_path(h, path, file), &st) < 0) {
-		snprintf(buf, len, "%s: permission denied", path);
-		return buf;
-	}
-	group = group_name(h, st.st_gid, name, sizeof(name));
-	if ((st.st_mode & 0060) == 0060 && st.st_gid != 0)
-		snprintf(buf, len,
-			 "%s: permission denied: it is for group '%s': usermod -aG %s USER, then "
-			 "log in again",
-			 path, group ? group : "of the device", group ? group : "GROUP");
-	else if ((st.st_mode & 0006) == 0006)
-		snprintf(
-			buf, len,
-			"%s: permission denied, though its mode is %04o: a container or a security "
-			"module forbids it",
-			path, st.st_mode & 07777);
-	else
-		snprintf(buf, len,
-			 "%s: permission denied: only root may use it (mode %04o); be root, or "
-			 "give it a group and mode 0660",
-			 path, st.st_mode & 07777);
+	snprintf(buf, len, "%s: permission denied: %s", path,
+		 access_why(h->sys->root, h->sys->who, path, R_OK | W_OK, error, why, sizeof(why)));
 	return buf;
 }
 
@@ -318,7 +275,7 @@ bool probe_too_old(const struct probe *h, const char *since, char *buf, size_t l
 	return true;
 }
 
-/* Is the driver of @node registered? Also true when sysfs does not tell. */
+/* Is the driver of @node registered? Also true when nothing tells. */
 static bool registered(const struct probe *h, const struct probe_node *node)
 {
 	char path[PATH_LEN];
@@ -335,15 +292,16 @@ bool probe_node_usable(const struct probe *h, const struct probe_node *node, cha
 	if (!probe_exists(h, node->path)) {
 		if (registered(h, node) && probe_exists(h, "/sys/class/misc"))
 			snprintf(why, len,
-				 "the driver is there, %s is not: in a container, pass it in",
-				 node->path);
+				 "the driver is there, %s is not: in a container, pass it in: "
+				 "--device %s",
+				 node->path, node->path);
 		else
 			probe_module_why(h, node->module, node->config, why, len);
 		return false;
 	}
 	ret = h->sys->access(h->sys->opaque, full_path(h, node->path, path), R_OK | W_OK);
 	if (ret == -EACCES || ret == -EPERM) {
-		probe_permission_why(h, node->path, why, len);
+		probe_permission_why(h, node->path, -ret, why, len);
 		return false;
 	}
 	if (ret < 0) {
@@ -360,7 +318,7 @@ bool probe_node_usable(const struct probe *h, const struct probe_node *node, cha
 void probe_node_row(struct probe *h, enum probe_section section, const struct probe_node *node)
 {
 	struct probe_row *row = probe_row(h, section, node->name, node->brings);
-	char why[256];
+	char why[512];
 
 	if (!probe_node_usable(h, node, why, sizeof(why))) {
 		probe_no(row, "%s", why);

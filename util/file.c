@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that are there whole or not at all. */
+/* Files that are there whole or not at all, and files that are locked. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,4 +59,26 @@ int write_file(const char *path, const void *buf, size_t len)
 		unlink(name);
 	free(name);
 	return ret;
+}
+
+/* Linux without CONFIG_FILE_LOCKING refuses every lock by EACCES, and to look at one by EINVAL. */
+static bool is_held(int fd, struct flock lock)
+{
+	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+}
+
+int lock_file(int fd, bool exclusive)
+{
+	struct flock lock = {
+		.l_type = exclusive ? F_WRLCK : F_RDLCK,
+		.l_whence = SEEK_SET,
+	};
+	int error;
+
+	if (!fcntl(fd, F_OFD_SETLK, &lock))
+		return 0;
+	error = errno;
+	if (error == EAGAIN || (error == EACCES && is_held(fd, lock)))
+		return -EBUSY;
+	return -error;
 }

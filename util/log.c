@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages to standard error, one write(2) each, and the rate limit for those a guest provokes. */
+/* Messages to standard error, one write(2) each, and the limits of those that a guest provokes. */
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -15,6 +15,8 @@
 #define RATELIMIT_BURST	   10
 #define RATELIMIT_WINDOW_S 5
 #define STUCK_WAIT_MS	   1000
+/* The line that tells of omitted ones, about. */
+#define OMITTED_LEN 64
 
 const char *const log_level_names[] = { "error", "warning", "info", "debug", NULL };
 
@@ -48,15 +50,6 @@ void log_set_raw_terminal(bool raw)
 	atomic_store(&raw_terminal, raw && isatty(STDERR_FILENO));
 }
 
-/* File names and guest data may hold escape sequences: they must not reach the terminal. */
-static void mask_control(char *s)
-{
-	for (; *s; s++) {
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
-	}
-}
-
 /*
  * Nobody may hang on a message because its reader is stuck: a signal would not end lkvm then. The
  * first line that cannot go out waits a second, those after it not at all until the reader moves
@@ -72,22 +65,19 @@ static bool writable(void)
 	return ready;
 }
 
-void log_print(enum log_level level, const char *fmt, ...)
+/* One line; the bytes of it. */
+static size_t print_line(enum log_level level, const char *fmt, va_list ap)
 {
 	char line[LINE_ROOM], *buf = line;
-	int saved_errno = errno;
 	size_t cap = sizeof(line), prefix, len;
 	const char *eol = atomic_load(&raw_terminal) ? "\r\n" : "\n";
 	int ret __maybe_unused;
-	va_list ap;
+	va_list again;
 	int n;
 
-	if (level > log_get_level())
-		return;
 	prefix = (size_t)snprintf(line, cap, "lkvm: %s: ", log_level_names[level]);
-	va_start(ap, fmt);
+	va_copy(again, ap);
 	n = vsnprintf(line + prefix, cap - prefix, fmt, ap);
-	va_end(ap);
 	if (n < 0)
 		n = 0;
 	len = prefix + (size_t)n;
@@ -95,47 +85,160 @@ void log_print(enum log_level level, const char *fmt, ...)
 		buf = malloc(len + 3);
 		if (buf) {
 			memcpy(buf, line, prefix);
-			va_start(ap, fmt);
-			vsnprintf(buf + prefix, len + 1 - prefix, fmt, ap);
-			va_end(ap);
+			vsnprintf(buf + prefix, len + 1 - prefix, fmt, again);
 		} else {
 			buf = line;
 			len = cap - 3;
 		}
 	}
+	va_end(again);
 	buf[len] = '\0';
-	mask_control(buf);
+	len = text_mask(buf);
 	len = (size_t)(stpcpy(buf + len, eol) - buf);
 	/* When standard error fails nobody is left to tell. */
 	ret = writable() ? write_full(STDERR_FILENO, buf, len) : 0;
 	if (buf != line)
 		free(buf);
+	return len;
+}
+
+void log_print(enum log_level level, const char *fmt, ...)
+{
+	int saved_errno = errno;
+	va_list ap;
+
+	if (level > log_get_level())
+		return;
+	va_start(ap, fmt);
+	print_line(level, fmt, ap);
+	va_end(ap);
 	errno = saved_errno;
 }
 
-bool log_ratelimit_ok(struct log_ratelimit *rl)
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	u64 now = now_ns();
-	u32 missed = 0;
-	bool ok;
+/* Of each call site */
 
-	pthread_mutex_lock(&lock);
+static pthread_mutex_t limits_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* May this site say something? @missed: lines that it could not say before. */
+static bool site_may(struct log_ratelimit *rl, u32 *missed)
+{
+	u64 now = now_ns();
+
 	if (!rl->window_start_ns ||
 	    now - rl->window_start_ns >= RATELIMIT_WINDOW_S * 1000000000ULL) {
 		rl->window_start_ns = now;
 		rl->printed = 0;
 	}
-	ok = rl->printed < RATELIMIT_BURST;
-	if (ok) {
-		rl->printed++;
-		missed = rl->suppressed;
-		rl->suppressed = 0;
-	} else if (rl->suppressed < UINT32_MAX) {
-		rl->suppressed++;
+	if (rl->printed >= RATELIMIT_BURST) {
+		if (rl->suppressed < UINT32_MAX)
+			rl->suppressed++;
+		return false;
 	}
-	pthread_mutex_unlock(&lock);
+	rl->printed++;
+	*missed = rl->suppressed;
+	rl->suppressed = 0;
+	return true;
+}
+
+/* Of all together */
+
+static void fill_up(struct log_budget *b, u64 now)
+{
+	u64 more;
+
+	if (!b->at_ns) {
+		b->at_ns = now;
+		b->left = (s64)LOG_BUDGET;
+	}
+	/* Read before another thread's. */
+	now = MAX(now, b->at_ns);
+	more = MIN((now - b->at_ns) / LOG_NS_PER_BYTE, LOG_BUDGET);
+	b->at_ns = more == LOG_BUDGET ? now : b->at_ns + more * LOG_NS_PER_BYTE;
+	b->left = MIN(b->left + (s64)more, (s64)LOG_BUDGET);
+}
+
+enum log_verdict log_budget_ask(struct log_budget *b, u64 now)
+{
+	fill_up(b, now);
+	if (!b->spent) {
+		b->spent = b->left <= 0;
+		return b->spent ? LOG_NOW_SPENT : LOG_PASS;
+	}
+	/* Not a line at a time: a gap, and then enough for something readable. */
+	if (b->left < (s64)LOG_BUDGET_AGAIN) {
+		b->dropped++;
+		return LOG_DROP;
+	}
+	b->spent = false;
+	return LOG_PASS_AGAIN;
+}
+
+static struct log_budget budget;
+
+/*
+ * Is there a byte left for one more line of the guest's, after @missed others of its site? Says so
+ * when that changes.
+ */
+static bool all_may(struct log_ratelimit *rl, u32 missed)
+{
+	enum log_verdict verdict;
+	u64 dropped = 0, now;
+	bool first;
+
+	pthread_mutex_lock(&limits_lock);
+	now = now_ns();
+	verdict = log_budget_ask(&budget, now);
+	if (verdict == LOG_PASS_AGAIN) {
+		dropped = budget.dropped;
+		budget.dropped = 0;
+	}
+	/* A flood of one kind must not hide that there is another. */
+	first = !rl->first_ns || now - rl->first_ns >= 3600 * 1000000000ULL;
+	if (first)
+		rl->first_ns = now;
+	if (verdict == LOG_DROP)
+		budget.dropped += first ? (u64)-1 : missed;
+	pthread_mutex_unlock(&limits_lock);
+	if (verdict == LOG_NOW_SPENT)
+		warn("the guest caused more than %llu KiB of messages; of those to come, most are "
+		     "omitted",
+		     LOG_BUDGET / KiB);
+	if (dropped)
+		warn("%llu messages that the guest caused were omitted", dropped);
+	return verdict != LOG_DROP || first;
+}
+
+static void spend(size_t bytes)
+{
+	pthread_mutex_lock(&limits_lock);
+	budget.left -= (s64)bytes;
+	pthread_mutex_unlock(&limits_lock);
+}
+
+void log_guest(struct log_ratelimit *rl, enum log_level level, const char *fmt, ...)
+{
+	/* Errors are the host's, and who wants to debug wants to see. */
+	bool counts = level == LOG_WARNING || level == LOG_INFO;
+	int saved_errno = errno;
+	u32 missed = 0;
+	va_list ap;
+	size_t len;
+	bool ok;
+
+	if (level > log_get_level())
+		return;
+	pthread_mutex_lock(&limits_lock);
+	ok = site_may(rl, &missed);
+	pthread_mutex_unlock(&limits_lock);
+	if (!ok || (counts && !all_may(rl, missed)))
+		goto out;
 	if (missed)
 		warn("%u messages like the next one were omitted", missed);
-	return ok;
+	va_start(ap, fmt);
+	len = print_line(level, fmt, ap);
+	va_end(ap);
+	if (counts)
+		spend(len + (missed ? OMITTED_LEN : 0));
+out:
+	errno = saved_errno;
 }

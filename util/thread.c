@@ -2,6 +2,26 @@
 /* Starting threads (see include/lkvm/thread.h). */
 #include "lkvm/thread.h"
 
+#include <sys/mman.h>
+
+/* pthread_create says EAGAIN for both: too many threads, and no address space for another stack. */
+static bool has_room_for_stack(void)
+{
+	pthread_attr_t attr;
+	size_t size = 0;
+	void *p;
+
+	if (pthread_attr_init(&attr))
+		return false;
+	pthread_attr_getstacksize(&attr, &size);
+	pthread_attr_destroy(&attr);
+	p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return false;
+	munmap(p, size);
+	return true;
+}
+
 int thread_start(pthread_t *out, enum thread_role role, const char *name, void *(*fn)(void *opaque),
 		 void *opaque)
 {
@@ -20,7 +40,7 @@ int thread_start(pthread_t *out, enum thread_role role, const char *name, void *
 	ret = pthread_create(out, NULL, fn, opaque);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (ret)
-		return -ret;
+		return ret == EAGAIN && !has_room_for_stack() ? -ENOMEM : -ret;
 	strncpy(short_name, name, sizeof(short_name) - 1);
 	short_name[sizeof(short_name) - 1] = '\0';
 	pthread_setname_np(*out, short_name);

@@ -428,8 +428,8 @@ static void begin_receiving(struct virtio_net *net)
 
 	net->begun = true;
 	if (set_offloads(net, current_offloads(net)))
-		warn("%s: '%s' refuses the offloads that it offered", net->vdev.name,
-		     net->nb->name);
+		guest_warn("%s: '%s' refuses the offloads that it offered", net->vdev.name,
+			   net->nb->name);
 	/* What came before was meant for nobody, or in forms that this driver did not agree to. */
 	for (unsigned int i = 0; i < 4096; i++)
 		if (net->nb->ops->readv(net->nb, &iov, 1) <= 0)

@@ -134,7 +134,7 @@ static void full_reset(struct device *dev)
 	int ret = set_chips(dev->vm, &container_of(dev, struct full_irqchip, dev)->initial);
 
 	if (ret)
-		warn("cannot reset the interrupt controllers: %s", strerror(-ret));
+		guest_warn("cannot reset the interrupt controllers: %s", strerror(-ret));
 }
 
 static int full_save(void *obj)

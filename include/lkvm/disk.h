@@ -26,7 +26,7 @@ enum disk_op {
 	DISK_READ,
 	DISK_WRITE,
 	DISK_FLUSH,   /* writes that were done before it was submitted survive a power failure */
-	DISK_DISCARD, /* -EOPNOTSUPP where the host cannot */
+	DISK_DISCARD, /* a hint: done as well where the host cannot */
 	DISK_WRITE_ZEROES,
 	DISK_NR_OPS,
 };

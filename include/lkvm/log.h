@@ -19,8 +19,8 @@ int log_level_parse(const char *word, enum log_level *level);
 
 /*
  * Prints "lkvm: error: ...\n" in one write; while the terminal is in raw mode the line ends in
- * CR LF (see log_set_raw_terminal). Control characters become '?'. Keeps errno. Safe from every
- * thread.
+ * CR LF (see log_set_raw_terminal). What a terminal would obey becomes '?' (text_mask). Keeps
+ * errno. Safe from every thread.
  */
 void log_print(enum log_level level, const char *fmt, ...) __printf(2, 3);
 /* Told by the terminal code: from now on a newline needs a carriage return (where standard error is
@@ -33,22 +33,46 @@ void log_set_raw_terminal(bool raw);
 #define debug(...) log_print(LOG_DEBUG, __VA_ARGS__)
 
 /*
- * For everything that a guest can provoke: at most 10 lines in each 5 seconds per call site; before
- * the next one that passes a line says how many were omitted.
+ * For everything that a guest can provoke. At most 10 lines in each 5 seconds per call site; before
+ * the next one that passes a line says how many were omitted. And for warnings and information of
+ * all sites together a budget in bytes, that is filled up over the day; beyond it only the first
+ * line of a site in each hour passes, and a line says how many did not. What the host is to blame
+ * for is an error, and passes.
  */
 struct log_ratelimit {
 	u64 window_start_ns;
+	u64 first_ns;
 	u32 printed;
 	u32 suppressed;
 };
-bool log_ratelimit_ok(struct log_ratelimit *rl);
-#define guest_log(level, ...)                                           \
-	do {                                                            \
-		static struct log_ratelimit rl_;                        \
-		if (level <= log_get_level() && log_ratelimit_ok(&rl_)) \
-			log_print(level, __VA_ARGS__);                  \
+void log_guest(struct log_ratelimit *rl, enum log_level level, const char *fmt, ...) __printf(3, 4);
+#define guest_log(level, ...)                                \
+	do {                                                 \
+		static struct log_ratelimit rl_;             \
+		if (level <= log_get_level())                \
+			log_guest(&rl_, level, __VA_ARGS__); \
 	} while (0)
+#define guest_info(...)	 guest_log(LOG_INFO, __VA_ARGS__)
 #define guest_warn(...)	 guest_log(LOG_WARNING, __VA_ARGS__)
 #define guest_debug(...) guest_log(LOG_DEBUG, __VA_ARGS__)
+
+/* The budget as a thing of its own, for tests: a bucket of bytes. */
+#define LOG_BUDGET	 MiB
+#define LOG_BUDGET_AGAIN (64 * KiB)  /* spent: closed until it has so much again */
+#define LOG_NS_PER_BYTE	 10299682ULL /* 8 MiB a day */
+struct log_budget {
+	u64 at_ns; /* up to when it was filled up; 0: it is new, and full */
+	s64 left;
+	u64 dropped; /* lines, since it was spent */
+	bool spent;
+};
+enum log_verdict {
+	LOG_PASS,
+	LOG_NOW_SPENT, /* passes, as the last one */
+	LOG_DROP,
+	LOG_PASS_AGAIN, /* passes, as the first one after @dropped others */
+};
+/* May one more line pass at @now? Who prints it takes its length from @left. */
+enum log_verdict log_budget_ask(struct log_budget *b, u64 now);
 
 #endif

@@ -39,8 +39,9 @@ struct net_backend {
 int net_backend_open(const struct net_config *cfg, struct net_backend **out) __must_check;
 
 /*
- * net/mac.c: an address for card @index of the VM @name (or NULL) that is the same each time that
- * this host runs it, and that another host's VM of the same name does not have.
+ * net/mac.c: an address for card @index of the VM @name that is the same each time that this host
+ * (or container, by its host name) runs it, and that another host's VM of the same name does not
+ * have. @name NULL: another one each time.
  */
 void net_make_mac(const char *name, u32 index, u8 mac[6]);
 

@@ -11,6 +11,8 @@
 
 #include "lkvm/types.h"
 
+struct access_who;
+
 /* Each is a heading of the table and a key of the JSON form; in this order. */
 enum probe_section {
 	PROBE_SEC_HOST,
@@ -63,6 +65,7 @@ struct probe_row {
 struct probe_sys {
 	const char *root; /* stands before every path: "" for the host itself */
 	void *opaque;
+	const struct access_who *who; /* who asks, see access.h; NULL: this process */
 	int (*open)(void *opaque, const char *path, int flags);
 	int (*close)(void *opaque, int fd);
 	int (*ioctl)(void *opaque, int fd, unsigned long request, unsigned long arg);
@@ -137,8 +140,9 @@ const char *probe_module_why(const struct probe *h, const char *name, const char
  */
 int probe_module_param(const struct probe *h, const char *module, const char *param, char *path,
 		       size_t len);
-/* Who may use the device @path, and how one gets among them. */
-const char *probe_permission_why(const struct probe *h, const char *path, char *buf, size_t len);
+/* Why the device @path may not be used, after @error (EACCES, EPERM), and the remedy. */
+const char *probe_permission_why(const struct probe *h, const char *path, int error, char *buf,
+				 size_t len);
 /* "Linux 6.8 brought it, this is 6.1.0"; false when @since is NULL or old enough. */
 bool probe_too_old(const struct probe *h, const char *since, char *buf, size_t len);
 

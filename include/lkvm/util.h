@@ -28,6 +28,24 @@ u64 now_ns(void);
  */
 int write_file(const char *path, const void *buf, size_t len) __must_check;
 
+/*
+ * util/file.c: an open file description lock over the whole of @fd (fcntl(2), F_OFD_SETLK), shared
+ * or @exclusive. 0; -EBUSY: somebody else's stands against it; any other -errno: there are no locks
+ * here, so nothing stands against using the file.
+ */
+int lock_file(int fd, bool exclusive) __must_check;
+
+/*
+ * util/text.c: words from elsewhere, before they reach a terminal. text_mask makes '?' of each
+ * control code (C0, C1), of each character that ends a line or turns its direction, and of what is
+ * not UTF-8; the text becomes no longer, and its new length is returned.
+ */
+size_t text_mask(char *text);
+/* Is the character @cp one of those? */
+bool text_is_order(u32 cp);
+/* The character that begins at @text and how many bytes it has; 0: it is not UTF-8. */
+size_t text_char(const char *text, u32 *cp);
+
 /* util/iov.c: scatter-gather lists. */
 size_t iov_len(const struct iovec *iov, unsigned int count);
 /* Copy at most @len bytes from/to the list starting @offset bytes in; return the bytes copied. */

@@ -91,7 +91,7 @@ static void launch_row(struct probe *h, const struct launch *l)
 {
 	struct probe_row *row = probe_row(h, PROBE_SEC_CONFIDENTIAL, l->name, l->brings);
 	u64 capacity;
-	char why[256];
+	char why[512];
 
 	row->since = l->since;
 	if (h->kvm_fd < 0)

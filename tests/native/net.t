@@ -88,6 +88,20 @@ def addresses():
     same(one[0] & 3, 2)
 
 
+def address_of(vm):
+    mac = vm.expect(r'card ([0-9a-f:]+) mtu')[1]
+    same(vm.end(), 1)  # nobody answers its ping
+    return mac
+
+
+def containers():
+    """Two containers of one image: the same process number, the same /etc/machine-id."""
+    need_namespace()
+    inside = ['unshare', '-pfmn', '--mount-proc']
+    one, two = (address_of(Vm(inside + guest('net', '-n', 'mode=tap', '-p', 'pings=1'))) for _ in range(2))
+    assert one != two, one
+
+
 def queues_and_mtu():
     need_namespace()
     ip('tuntap', 'add', 'dev', 'lt1', 'mode', 'tap', 'multi_queue')
@@ -161,6 +175,7 @@ main([
     ('packets go both ways', both_ways),
     ('a receive queue that is stopped', stopped_queue),
     ('addresses: given, and stable for a name', addresses),
+    ('addresses: nobody said which, in two containers', containers),
     ('a tap of several queues, and its MTU', queues_and_mtu),
     ('a tap in use', busy),
     ('a tap that is removed', removed),

@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "capture.h"
+#include "lkvm/access.h"
 #include "lkvm/kvm.h"
 #include "lkvm/probe.h"
 #include "lkvm/util.h"
@@ -178,12 +180,14 @@ static inline void put_dir(struct fake *f, const char *path)
 /* A host of Linux 6.8 with KVM and nothing else. */
 static inline int setup(void **state)
 {
+	static const gid_t groups[] = { 64242 };
+	static const struct access_who user = { 64242, groups, 1, false };
 	struct fake *f = calloc(1, sizeof(*f));
 
 	strcpy(f->root, "/tmp/lkvm-test-host-XXXXXX");
 	assert_non_null(mkdtemp(f->root));
-	f->sys = (struct probe_sys){ f->root,	 f,	      fake_open,   fake_close,
-				     fake_ioctl, fake_access, fake_syscall };
+	f->sys = (struct probe_sys){ f->root,	 f,	     &user,	  fake_open,
+				     fake_close, fake_ioctl, fake_access, fake_syscall };
 	f->api = 12;
 	f->create_vm = FD_VM;
 	f->in_place = -ENOTTY;

@@ -3,12 +3,14 @@
 #include "capture.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/cgroup.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -74,14 +76,18 @@ static void set(char **member, const char *value)
 static void test_defaults(void **state)
 {
 	u64 host = (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE);
+	struct cgroup_limits limits;
 
+	cgroup_read("", &limits);
+	if (limits.memory && limits.memory < host)
+		host = limits.memory;
 	set(&cfg.kernel, "k");
 	assert_int_equal(complete(), 0);
 	assert_null(cfg.name);
 	assert_string_equal(cfg.kvm_path, "/dev/kvm");
-	assert_int_equal(cfg.cpus, sysconf(_SC_NPROCESSORS_ONLN));
+	assert_in_range(cfg.cpus, 1, sysconf(_SC_NPROCESSORS_ONLN));
 	assert_true(cfg.memory == 64 * MiB * (cfg.cpus + 3) || cfg.memory <= host / 5 * 4);
-	/* More vcpus than memory for them: 80 % of the host's. */
+	/* More vcpus than memory for them: 80 % of what may be used. */
 	cfg.memory = 0;
 	cfg.cpus = UINT32_MAX;
 	assert_int_equal(complete(), 0);
@@ -90,6 +96,23 @@ static void test_defaults(void **state)
 	cfg.cpus = 1;
 	assert_int_equal(complete(), 0);
 	assert_true(cfg.memory == 256 * MiB || cfg.memory > host / 2);
+}
+
+/* What the scheduler does not give us is no use to a guest. */
+static void test_default_cpus(void **state)
+{
+	cpu_set_t all, one;
+	int cpu = sched_getcpu();
+
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	CPU_ZERO(&one);
+	CPU_SET(cpu < 0 ? 0 : cpu, &one);
+	if (sched_setaffinity(0, sizeof(one), &one))
+		skip();
+	set(&cfg.kernel, "k");
+	assert_int_equal(complete(), 0);
+	assert_int_equal(cfg.cpus, 1);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 
 static void test_memory(void **state)
@@ -383,6 +406,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_defaults, begin, end),
+		cmocka_unit_test_setup_teardown(test_default_cpus, begin, end),
 		cmocka_unit_test_setup_teardown(test_memory, begin, end),
 		cmocka_unit_test_setup_teardown(test_names, begin, end),
 		cmocka_unit_test_setup_teardown(test_described, begin, end),

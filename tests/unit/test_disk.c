@@ -11,7 +11,9 @@
 #include "lkvm/config.h"
 #include "lkvm/disk.h"
 #include "lkvm/event.h"
+#include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "refuse.h"
 
 static char path[64];
 
@@ -229,12 +231,15 @@ static void test_locks(void **state)
 	capture_begin();
 	assert_int_equal(open_it(true, false, &b), -EBUSY);
 	capture_end();
-	/* Another process is named. */
+	/* Another process is named, whatever it calls itself. */
+	assert_int_equal(prctl(PR_SET_NAME, "a\033[\x9b\xc2\x9b"
+					    "b"),
+			 0);
 	pid = fork();
 	if (!pid) {
-		char me[32];
+		char me[48];
 
-		snprintf(me, sizeof(me), "process %d", getppid());
+		snprintf(me, sizeof(me), "process %d (a?[??b)", getppid());
 		capture_begin();
 		_exit(open_it(false, false, &b) == -EBUSY && strstr(capture_end(), me) ? 0 : 1);
 	}
@@ -251,6 +256,39 @@ static void test_locks(void **state)
 	disk_close(a);
 	assert_int_equal(open_it(false, false, &a), 0);
 	disk_close(a);
+	unlink(path);
+}
+
+static bool opens_unlocked(void *opaque)
+{
+	struct disk *disk;
+
+	log_set_level(LOG_DEBUG);
+	capture_begin();
+	if (open_it(false, false, &disk))
+		return false;
+	capture_end();
+	assert_one_line(captured);
+	assert_contains(captured, "debug: --disk");
+	assert_contains(captured, "no file locks");
+	disk_close(disk);
+	return true;
+}
+
+/* Kernels and file systems without locks: nobody is told that the disk is in use. */
+static void test_no_locks(void **state)
+{
+	struct refusal none[] = {
+		{ __NR_fcntl, F_OFD_SETLK, 0 },
+		{ __NR_fcntl, F_OFD_GETLK, EINVAL },
+	};
+	static const int errors[] = { EACCES, ENOSYS, EINVAL, ENOLCK, EOPNOTSUPP };
+
+	make_file(MiB);
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		none[0].error = errors[i];
+		assert_refused(none, 2, opens_unlocked, NULL);
+	}
 	unlink(path);
 }
 
@@ -439,6 +477,63 @@ static void test_zeroes_and_discard(void **state)
 	end(disk);
 }
 
+static bool discards_nothing(void *opaque)
+{
+	struct disk *disk;
+	bool ok;
+
+	if (open_it(false, false, &disk))
+		return false;
+	begin(disk);
+	fill_ones();
+	ok = disk->min_discard && !do_range(DISK_DISCARD, 0, 0, 65536) && byte_at(0) == 1 &&
+	     !do_range(DISK_DISCARD, 0, 65536, 65536) &&
+	     !do_range(DISK_WRITE_ZEROES, DISK_MAY_UNMAP, 0, 65536) && !byte_at(0);
+	disk_queue_close(dq);
+	event_loop_destroy(&loop);
+	disk_close(disk);
+	return ok;
+}
+
+/* A file system that knows neither holes nor zeroes: a discard is a hint, zeroes are written. */
+static void test_no_holes(void **state)
+{
+	static const struct refusal no_fallocate = { __NR_fallocate, REFUSE_ANY, EOPNOTSUPP };
+
+	make_file(MiB);
+	assert_refused(&no_fallocate, 1, discards_nothing, NULL);
+	unlink(path);
+}
+
+/* Who compares times (make, backups) must not take a disk that was only looked at for a new one. */
+static void test_untouched(void **state)
+{
+	static u8 buf[4096];
+	struct timespec old[2] = { { .tv_sec = 1577836800 }, { .tv_sec = 1577836800 } };
+	struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };
+	struct stat before, after;
+	struct disk *disk;
+
+	for (int how = 0; how < 3; how++) {
+		make_file(MiB + 512);
+		assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+		assert_int_equal(stat(path, &before), 0);
+		assert_int_equal(open_it(how == 1, how == 2, &disk), 0);
+		begin(disk);
+		assert_int_equal(do_rw(DISK_READ, &iov, 1, 0), 0);
+		assert_int_equal(do_range(DISK_FLUSH, 0, 0, 0), 0);
+		disk_queue_close(dq);
+		event_loop_destroy(&loop);
+		disk_close(disk);
+		assert_int_equal(stat(path, &after), 0);
+		assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim));
+		assert_memory_equal(&before.st_ctim, &after.st_ctim, sizeof(before.st_ctim));
+		assert_int_equal(before.st_size, after.st_size);
+		assert_int_equal(before.st_blocks, after.st_blocks);
+		unlink(path);
+	}
+}
+
 static void test_readonly(void **state)
 {
 	struct iovec iov = { .iov_base = path, .iov_len = 32 };
@@ -460,8 +555,9 @@ int main(void)
 		cmocka_unit_test(test_locks),	     cmocka_unit_test(test_io),
 		cmocka_unit_test(test_direct),	     cmocka_unit_test(test_parts_of_a_block),
 		cmocka_unit_test(test_past_the_end), cmocka_unit_test(test_zeroes_and_discard),
-		cmocka_unit_test(test_readonly),     cmocka_unit_test(test_formats),
-		cmocka_unit_test(test_raw_contents),
+		cmocka_unit_test(test_formats),	     cmocka_unit_test(test_raw_contents),
+		cmocka_unit_test(test_no_locks),     cmocka_unit_test(test_no_holes),
+		cmocka_unit_test(test_untouched),    cmocka_unit_test(test_readonly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,54 @@ static void test_long_and_control(void **state)
 	capture_begin();
 	err("a\nb\033[2J\x7f\xc3\xa9");
 	assert_string_equal(capture_end(), "lkvm: error: a?b?[2J?\xc3\xa9\n");
+	/* What another byte of the same line says, in C1 and in UTF-8, turned around, or cut. */
+	capture_begin();
+	err("a\x9b"
+	    "b\xc2\x9b"
+	    "c\xe2\x80\xae"
+	    "d\xe2\x80\xa8"
+	    "e\xc3");
+	assert_string_equal(capture_end(), "lkvm: error: a?b?c?d?e?\n");
+}
+
+static void check_mask(const char *text, const char *want)
+{
+	char buf[64];
+
+	strcpy(buf, text);
+	assert_int_equal(text_mask(buf), strlen(want));
+	assert_string_equal(buf, want);
+}
+
+static void test_mask(void **state)
+{
+	/* Letters, signs and pictures of all lengths stay. */
+	check_mask("", "");
+	check_mask("a ~\xc2\xa0\xdf\xbf\xe2\x82\xac\xed\x9f\xbf\xf0\x9f\x90\xa7",
+		   "a ~\xc2\xa0\xdf\xbf\xe2\x82\xac\xed\x9f\xbf\xf0\x9f\x90\xa7");
+	/* Every control code, as a byte and in UTF-8. */
+	for (int c = 1; c < 0xa0; c++) {
+		char byte[] = { (char)c, 0 }, two[] = { (char)0xc2, (char)c, 0 };
+
+		if (c < 0x20 || c >= 0x7f)
+			check_mask(byte, "?");
+		if (c >= 0x80)
+			check_mask(two, "?");
+	}
+	/* Marks, embeddings, overrides, isolates, separators. */
+	check_mask(
+		"\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xaa\xe2\x80\xae\xe2\x81\xa6\xe2\x81\xa9",
+		"???????");
+	check_mask("\xe2\x80\xa8\xe2\x80\xa9|\xe2\x80\x8d", "??|\xe2\x80\x8d");
+	/* Not UTF-8: cut short, longer than needed, surrogates, too large. */
+	check_mask("\xe2\x80", "??");
+	check_mask("\xe2\x80x", "??x");
+	check_mask("\xc0\x9b\xc1\x9b", "????");
+	check_mask("\xe0\x82\x9b", "???");
+	check_mask("\xf0\x80\x82\x9b", "????");
+	check_mask("\xed\xa0\x80", "???");
+	check_mask("\xf4\x90\x80\x80", "????");
+	check_mask("\xf5\xff", "??");
 }
 
 /* Each message is one packet of a SEQPACKET socket: one write. */
@@ -121,19 +169,20 @@ static void test_raw_terminal(void **state)
 static void test_ratelimit(void **state)
 {
 	struct log_ratelimit rl = { 0 };
-	int passed = 0;
 
+	capture_begin();
 	for (int i = 0; i < 1000; i++)
-		passed += log_ratelimit_ok(&rl);
-	assert_int_equal(passed, 10);
+		log_guest(&rl, LOG_WARNING, "seldom %d", i);
+	capture_end();
+	assert_contains(captured, "seldom 9\n");
+	assert_lacks(captured, "seldom 10\n");
 	rl.window_start_ns -= 6000000000ULL;
 	capture_begin();
-	assert_true(log_ratelimit_ok(&rl));
+	log_guest(&rl, LOG_WARNING, "again");
+	log_guest(&rl, LOG_WARNING, "again");
 	assert_string_equal(capture_end(),
-			    "lkvm: warning: 990 messages like the next one were omitted\n");
-	capture_begin();
-	assert_true(log_ratelimit_ok(&rl));
-	assert_string_equal(capture_end(), "");
+			    "lkvm: warning: 990 messages like the next one were omitted\n"
+			    "lkvm: warning: again\nlkvm: warning: again\n");
 	capture_begin();
 	for (int i = 0; i < 100; i++)
 		guest_warn("queue %d", i);
@@ -145,8 +194,7 @@ static void test_ratelimit(void **state)
 static void *warn_much(void *opaque)
 {
 	for (int i = 0; i < 10000; i++)
-		if (log_ratelimit_ok(opaque))
-			debug("seldom");
+		log_guest(opaque, LOG_INFO, "seldom");
 	return NULL;
 }
 
@@ -155,12 +203,78 @@ static void test_threads(void **state)
 	struct log_ratelimit rl = { 0 };
 	pthread_t threads[4];
 
+	capture_begin();
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, warn_much, &rl), 0);
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
+	capture_end();
 	assert_int_equal(rl.printed, 10);
 	assert_int_equal(rl.suppressed, 39990);
+}
+
+#define SECOND 1000000000ULL
+
+/* Lines of 100 bytes, one in each @step, over two days: no more than the budget is told of. */
+static u64 bytes_of_two_days(u64 step, u64 *gaps)
+{
+	struct log_budget b = { 0 };
+	u64 told = 0, dropped = 0, lines = 0;
+
+	*gaps = 0;
+	for (u64 now = SECOND; now < 2 * 86400 * SECOND; now += step) {
+		enum log_verdict v = log_budget_ask(&b, now);
+
+		lines++;
+		if (v == LOG_PASS_AGAIN) {
+			assert_true(b.dropped > 0);
+			dropped += b.dropped;
+			b.dropped = 0;
+		}
+		*gaps += v == LOG_NOW_SPENT;
+		if (v == LOG_DROP)
+			continue;
+		b.left -= 100;
+		told += 100;
+	}
+	assert_int_equal(dropped + b.dropped + told / 100, lines);
+	return told;
+}
+
+static void test_budget(void **state)
+{
+	u64 gaps, told = bytes_of_two_days(SECOND / 4, &gaps);
+
+	/* A full bucket, and what comes in over two days. */
+	assert_in_range(told, 16 * MiB, 17 * MiB + 1000);
+	/* Gaps are few: as much as makes the line about them readable. */
+	assert_in_range(gaps, 100, 300);
+	/* What is slower than the budget passes whole. */
+	assert_int_equal(bytes_of_two_days(2 * SECOND, &gaps), (2 * 86400 - 1 + 1) / 2 * 100);
+	assert_int_equal(gaps, 0);
+}
+
+/* All sites together, and what passes all the same. */
+static void test_spent(void **state)
+{
+	static struct log_ratelimit sites[2000], other;
+	static char text[1000];
+
+	memset(text, 'x', sizeof(text) - 1);
+	capture_begin();
+	for (size_t i = 0; i < ARRAY_SIZE(sites); i++) {
+		sites[i].first_ns = now_ns();
+		log_guest(&sites[i], LOG_WARNING, "%s", text);
+	}
+	capture_end();
+	capture_begin();
+	err("the host's");
+	log_guest(&other, LOG_ERROR, "the host's, too");
+	log_guest(&sites[1], LOG_WARNING, "much");
+	log_guest(&other, LOG_WARNING, "another kind");
+	log_guest(&other, LOG_WARNING, "for the second time");
+	assert_string_equal(capture_end(), "lkvm: error: the host's\nlkvm: error: the host's, too\n"
+					   "lkvm: warning: another kind\n");
 }
 
 /* A pipe that nobody reads: messages are lost, the caller goes on. */
@@ -191,8 +305,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_levels),	     cmocka_unit_test(test_long_and_control),
 		cmocka_unit_test(test_one_write),    cmocka_unit_test(test_raw_terminal),
-		cmocka_unit_test(test_ratelimit),    cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_stuck_reader),
+		cmocka_unit_test(test_mask),	     cmocka_unit_test(test_ratelimit),
+		cmocka_unit_test(test_budget),	     cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_stuck_reader), cmocka_unit_test(test_spent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
  */
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -160,6 +161,42 @@ static void test_config(void **state)
 	assert_int_equal(le16_to_cpu(cfg.status), VIRTIO_NET_S_LINK_UP);
 	assert_int_equal(le16_to_cpu(cfg.mtu), 9000);
 	stop(&r);
+}
+
+/* What a card is called when nobody said so. */
+static void test_addresses(void **state)
+{
+	u8 one[6], two[6];
+
+	net_make_mac("a", 0, one);
+	net_make_mac("a", 0, two);
+	assert_memory_equal(one, two, 6);
+	assert_int_equal(one[0] & 3, 2);
+	net_make_mac("a", 1, two);
+	assert_memory_not_equal(one, two, 6);
+	net_make_mac("b", 0, two);
+	assert_memory_not_equal(one, two, 6);
+	/* Without a name nothing is known that clones do not share. */
+	net_make_mac(NULL, 0, one);
+	net_make_mac(NULL, 0, two);
+	assert_memory_not_equal(one, two, 6);
+	assert_int_equal(one[0] & 3, 2);
+}
+
+/* The same name in containers of one image: they differ in the name of the host alone. */
+static void test_address_in_container(void **state)
+{
+	u8 here[6], there[2][6];
+
+	net_make_mac("a", 0, here);
+	if (unshare(CLONE_NEWUTS))
+		skip();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(sethostname(i ? "two" : "one", 3), 0);
+		net_make_mac("a", 0, there[i]);
+	}
+	assert_memory_not_equal(there[0], there[1], 6);
+	assert_memory_not_equal(there[0], here, 6);
 }
 
 static void test_send(void **state)
@@ -675,6 +712,8 @@ static void test_fuzz(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_address_in_container),
 		cmocka_unit_test(test_config),
 		cmocka_unit_test(test_send),
 		cmocka_unit_test(test_send_bad),
