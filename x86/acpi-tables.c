@@ -253,8 +253,9 @@ size_t acpi_madt(struct aml *out, u32 nr_cpus, bool pic)
 		.address = cpu_to_le32((u32)X86_IOAPIC),
 	};
 	/*
-	 * The identity, said aloud. There is none for the PIT: SCI_INT is 0 in hardware-reduced
-	 * mode, and Linux would take an override of interrupt 0 for the SCI's.
+	 * The identity, said aloud. There is none for the PIT, which irqchip.c wires to pin 0:
+	 * SCI_INT is 0 in hardware-reduced mode, and Linux would take an override of interrupt 0
+	 * for the SCI's.
 	 */
 	const struct madt_override com1 = {
 		.type = 2,

@@ -121,8 +121,61 @@ static const char *check_ports(void)
 	return NULL;
 }
 
+/* The interval timer: 82C54 data sheet, control word and mode 0 */
+
+#define PIT_VECTOR	0x24 /* beside those of arch.h */
+#define PIT_COUNTER0	0x40
+#define PIT_CONTROL	0x43
+#define PIT_ONE_SHOT	0x30 /* counter 0, low byte then high byte, mode 0 */
+#define PIT_TICKS	2386 /* of 1193182 Hz: 2 ms */
+#define MADT_FLAGS	40
+#define MADT_STRUCTURES 44
+
+/* ACPI 6.5, 5.2.12.5: ISA's interrupt 0 is pin 0 unless an override says otherwise. */
+static u32 pit_pin(const u8 *madt)
+{
+	const u8 *end = madt + *(const u32 *)(madt + 4);
+
+	for (const u8 *p = madt + MADT_STRUCTURES; p + 2 <= end && p[1]; p += p[1])
+		if (p[0] == 2 && p[3] == 0)
+			return *(const u32 *)(p + 4);
+	return 0;
+}
+
+static volatile u32 pit_fired;
+
+static void on_pit(void)
+{
+	pit_fired++;
+}
+
+static const char *check_pit(void)
+{
+	const u8 *madt = acpi_find("APIC");
+	u32 pin;
+
+	/* 5.2.12, PCAT_COMPAT: PICs, and here the PIT with them. */
+	if (!madt || !(*(const u32 *)(madt + MADT_FLAGS) & 1)) {
+		expect("no timer where there are no PICs", inb(PIT_COUNTER0), 0xff);
+		return NULL;
+	}
+	pin = pit_pin(madt);
+	pit_fired = 0;
+	arch_set_handler(PIT_VECTOR, on_pit);
+	arch_route_irq(pin, PIT_VECTOR, true);
+	outb(PIT_CONTROL, PIT_ONE_SHOT);
+	outb(PIT_COUNTER0, PIT_TICKS & 0xff);
+	outb(PIT_COUNTER0, PIT_TICKS >> 8);
+	expect("an interrupt at the pin that the MADT says", wait_for(&pit_fired, 1), true);
+	let_interrupts_in();
+	expect("interrupts", pit_fired, 1);
+	arch_mask_irq(pin);
+	return NULL;
+}
+
 const struct check arch_checks[] = {
 	{ "port I/O", check_ports },
+	{ "interval timer at the pin of the MADT", check_pit },
 };
 const u32 arch_nr_checks = ARRAY_SIZE(arch_checks);
 

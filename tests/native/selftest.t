@@ -47,7 +47,7 @@ json() {
 }
 
 built_in() {
-	selftest 0 && quiet && well_formed 42 && ! grep -q '^#' out &&
+	selftest 0 && quiet && well_formed 44 && ! grep -q '^#' out &&
 		says out 'pci: virtio-blk' 'mmio: virtio-net' "pci: the guest's reboot is seen" 'mmio: memory above 4 GiB, at its edges'
 }
 no_skips() {
@@ -59,7 +59,7 @@ skipped() {
 			'every CPU comes up # SKIP this machine has one' 'interrupts from CPU to CPU # SKIP'
 }
 machines() {
-	selftest 0 --irqchip split -c 3 && quiet && well_formed 42 &&
+	selftest 0 --irqchip split -c 3 && quiet && well_formed 44 &&
 		selftest 0 --virtio-transport mmio -c 9 -m 6G --loglevel error && quiet && well_formed 21
 }
 # More CPUs than the built-in guest drives by local APICs in MMIO.
@@ -67,7 +67,7 @@ x2apic() {
 	selftest 0 --virtio-transport pci -c 65 && quiet && well_formed 21 && ! grep -q SKIP out
 }
 checks_json() {
-	selftest 0 --json -c 1 && quiet && json 'len(j["checks"]) == 42 and j["ok"] + j["skipped"] == 42 and j["failed"] == 0
+	selftest 0 --json -c 1 && quiet && json 'len(j["checks"]) == 44 and j["ok"] + j["skipped"] == 44 and j["failed"] == 0
 		and {c["run"] for c in j["checks"]} == {"pci", "mmio"}
 		and all(c["name"] and (c["result"] == "ok" or c["result"] == "skipped" and c["reason"]) for c in j["checks"])' &&
 		json 'set(j) == {"version", "checks", "ok", "failed", "skipped"} and j["version"] == 1'
