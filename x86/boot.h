@@ -53,6 +53,19 @@ int place_initrd(const struct x86_boot *b, u64 bottom, u64 limit, bool above_4g,
 /* The image does not reach as far as its headers say. Prints; returns @error. */
 int place_error(const struct x86_boot *b, int error);
 
+/*
+ * modules.c: place each initrd alone, above @bottom; its string is its words, after its name where
+ * @named, and the NUL. @out has room for X86_MAX_MODULES; the list of entries of at most
+ * X86_MODULE_ENTRY bytes is the caller's, at X86_MODULES. Prints.
+ */
+#define X86_MAX_MODULES	 64U
+#define X86_MODULE_ENTRY 32U
+struct x86_module {
+	u64 gpa, size, string;
+};
+int modules_plan(const struct x86_boot *b, u64 bottom, bool named,
+		 struct x86_module *out) __must_check;
+
 /* bzimage.c */
 bool bzimage_probe(const struct boot_image *img);
 int bzimage_load(struct x86_boot *b) __must_check;

@@ -25,7 +25,7 @@
 #define X86_BOOT_PARAMS	 0x90000U /* Linux's zero page */
 #define X86_START_INFO	 0x91000U /* PVH start info or multiboot information, and their maps */
 #define X86_PAGE_TABLES	 0x92000U /* PML4, PDPT, four PDs */
-#define X86_MODULES	 0x98000U /* multiboot module list and names */
+#define X86_MODULES	 0x98000U /* list of modules and their strings */
 #define X86_MODULES_SIZE 0x4000U
 #define X86_LOADER_END	 0x9c000U
 #define X86_EBDA	 0x9fc00U
