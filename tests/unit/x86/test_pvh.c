@@ -150,6 +150,7 @@ static void test_elf64(void **state)
 	assert_int_equal(bp.hdr.header, 0x53726448);
 	assert_int_equal(bp.hdr.type_of_loader, 0xff);
 	assert_int_equal(bp.hdr.cmd_line_ptr, X86_CMDLINE);
+	assert_int_equal(bp.hdr.cmdline_size, sizeof("one two"));
 	assert_int_equal(bp.acpi_rsdp_addr, TEST_RSDP);
 	assert_int_equal(bp.e820_entries, 4);
 	/* With a PVH note too, when asked for. */
