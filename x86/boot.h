@@ -93,6 +93,9 @@ int multiboot_load(struct x86_boot *b, const struct multiboot_header *h,
 		   const struct elf_image *elf) __must_check;
 #define MULTIBOOT_AOUT_KLUDGE BIT(16) /* 3.1.2: the header has addresses */
 
+/* bios.c: what a PC's firmware leaves behind, for images that are started without any. */
+void bios_plan(const struct x86_boot *b);
+
 /* firmware.c */
 int firmware_load(struct x86_boot *b) __must_check;
 

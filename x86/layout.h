@@ -14,6 +14,7 @@
  * 0x9d000: Linux's decompressor borrows the two pages below 0x9f000 for its 5-level trampoline
  * while it still runs on our page tables.
  */
+#define X86_IVT		 0U	/* real mode's interrupt table: bios.c */
 #define X86_BDA_EBDA_SEG 0x40eU /* u16: segment of the EBDA */
 #define X86_BDA_BASE_KB	 0x413U /* u16: KiB of conventional memory */
 #define X86_GDT		 0x500U
@@ -30,7 +31,8 @@
 #define X86_LOADER_END	 0x9c000U
 #define X86_EBDA	 0x9fc00U
 #define X86_ACPI_BASE	 0xe0000U /* RSDP and tables: x86_acpi_plan */
-#define X86_ACPI_SIZE	 0x1fff0U
+#define X86_ACPI_SIZE	 0x1ff00U
+#define X86_BIOS_IRET	 0xfff53U  /* F000:FF53, where PCs have an IRET for unused vectors */
 #define X86_RESET_VECTOR 0xffff0U  /* F000:FFF0, where a PC's firmware starts */
 #define X86_HIGH_BASE	 0x100000U /* extended memory: kernels */
 

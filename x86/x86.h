@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of x86/ share. Loading and entry: boot.c, place.c, bzimage.c, linux.c, pvh.c,
- * multiboot.c, firmware.c, e820.c, entry.c, reset.c. The platform: vm.c, cpuid.c, acpi.c, ioapic.c
+ * What the files of x86/ share. Loading and entry: boot.c, place.c, bios.c, bzimage.c, linux.c,
+ * pvh.c, multiboot.c, modules.c, firmware.c, e820.c, entry.c, reset.c. The platform: vm.c, cpuid.c, acpi.c, ioapic.c
  * and others.
  */
 #ifndef LKVM_X86_H

@@ -145,6 +145,44 @@ static void test_firmware(void **state)
 	g.boot.firmware.path = NULL;
 }
 
+/* Where a vector of real mode leads. */
+static u64 vector(u32 i)
+{
+	const u8 *p = memory_ptr(&g.mem, i * 4, 4);
+
+	assert_non_null(p);
+	return get_le(p, 2) + get_le(p + 2, 2) * 16;
+}
+
+/* Without firmware every vector leads to code in what the memory map reserves; firmware has its
+ * own.
+ */
+static void test_vectors(void **state)
+{
+	struct x86_mem_range map[X86_MAX_MEM_RANGES];
+	u32 count;
+
+	memset(file, 0xf4, 100);
+	assert_loads(load(100, X86_KERNEL_FLAT));
+	count = x86_memory_map(&g.mem, map);
+	for (u32 i = 0; i < 256; i++) {
+		bool reserved = false;
+
+		for (u32 j = 0; j < count; j++)
+			reserved |= map[j].type == X86_MEM_RESERVED &&
+				    range_within(vector(i), 1, map[j].base, map[j].size);
+		assert_true(reserved);
+		assert_int_equal(vector(i),
+				 i < 0x10 || (i >= 0x70 && i < 0x78) ? 0xfff53 : 0xfff54);
+	}
+	assert_guest_bytes(&g, 0xfff53, "\xcf", 1);
+	memset(file, 0xf4, ROM_SIZE);
+	fresh(16 * MiB);
+	assert_loads(load_firmware(ROM_SIZE));
+	assert_int_equal(vector(0x15), 0);
+	g.boot.firmware.path = NULL;
+}
+
 static void test_memory_map(void **state)
 {
 	struct x86_mem_range map[X86_MAX_MEM_RANGES];
@@ -172,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_flat),	      cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_unpacked_name), cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_firmware),      cmocka_unit_test(test_memory_map),
+		cmocka_unit_test(test_vectors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);
