@@ -43,7 +43,7 @@ static size_t build(struct aml *out, struct vm *vm, u64 base)
 	u32 count = 0;
 	u64 dsdt = base + acpi_dsdt(out, vm);
 
-	tables[count++] = base + acpi_fadt(out, dsdt);
+	tables[count++] = base + acpi_fadt(out, dsdt, !x86_wants_pic(vm->cfg));
 	tables[count++] = base + acpi_madt(out, vm->cfg->cpus, !vm->arch->split_irqchip);
 	if (has_region(&vm->mmio, X86_ECAM_BASE))
 		tables[count++] = base + acpi_mcfg(out);

@@ -63,8 +63,12 @@
 #define X86_PORT_PM	    0x600U /* pm.c */
 #define X86_PM_RESET	    (X86_PORT_PM + 2)
 #define X86_PM_RESET_VALUE  1U /* written there, it resets the machine */
-#define X86_PCI_IO_BASE	    0x1000U
-#define X86_PCI_IO_SIZE	    0xf000U
+/* PM1a registers (pm1.c): the control register where QEMU has it, which simple systems count on. */
+#define X86_PM1A_CONTROL   (X86_PORT_PM + 4)
+#define X86_PM1A_EVENT	   (X86_PORT_PM + 0xc)
+#define X86_PM1A_EVENT_LEN 4U
+#define X86_PCI_IO_BASE	   0x1000U
+#define X86_PCI_IO_SIZE	   0xf000U
 
 /*
  * Interrupts: the 24 pins of the IOAPIC. virtio-mmio runs into the pins of INTA..INTD: no device
@@ -72,6 +76,7 @@
  */
 #define X86_IOAPIC_PINS	    24U
 #define X86_GSI_COM1	    4U
+#define X86_GSI_SCI	    5U /* nothing raises it */
 #define X86_GSI_GED	    9U
 #define X86_GSI_VIRTIO_MMIO 10U
 #define X86_GSI_INTX	    16U

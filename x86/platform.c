@@ -57,13 +57,8 @@ int arch_config_complete(struct vm_config *cfg)
 		    cfg->cpus, X86_XAPIC_MAX_VCPUS);
 		return -EINVAL;
 	}
+	x86_warn_words(cfg);
 	return 0;
-}
-
-bool arch_boots_linux(const struct vm_config *cfg)
-{
-	return cfg->x86.kernel_format != X86_KERNEL_FLAT &&
-	       cfg->x86.kernel_format != X86_KERNEL_MULTIBOOT;
 }
 
 int arch_check_host(const struct kvm *kvm)

@@ -144,6 +144,9 @@ int arch_add_devices(struct vm *vm)
 	ret = x86_pm_create(vm, &vm->arch->pm);
 	if (ret)
 		return ret;
+	ret = x86_pm1_create(vm);
+	if (ret)
+		return ret;
 	ret = i8042_create(vm);
 	if (ret)
 		return ret;
