@@ -72,6 +72,7 @@ int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, u64 *rsdp_gpa)
 	acpi_rsdp(rsdp, base + xsdt);
 	boot_plan_add(plan, BOOT_TABLES, "ACPI root pointer", X86_ACPI_BASE, rsdp, sizeof(rsdp));
 	boot_plan_add(plan, BOOT_TABLES, "ACPI tables", base, out.data, out.len);
+	x86_mptable_plan(vm, plan, has_region(&vm->mmio, X86_ECAM_BASE));
 	*rsdp_gpa = X86_ACPI_BASE;
 out:
 	aml_free(&out);

@@ -30,6 +30,7 @@
 #define X86_MODULES_SIZE 0x4000U
 #define X86_LOADER_END	 0x9c000U
 #define X86_EBDA	 0x9fc00U
+#define X86_MPTABLE	 0xde000U /* mptable.c: 6336 bytes at most */
 #define X86_ACPI_BASE	 0xe0000U /* RSDP and tables: x86_acpi_plan */
 #define X86_ACPI_SIZE	 0x1ff00U
 #define X86_BIOS_IRET	 0xfff53U  /* F000:FF53, where PCs have an IRET for unused vectors */
@@ -74,11 +75,13 @@
  * Interrupts: the 24 pins of the IOAPIC. virtio-mmio runs into the pins of INTA..INTD: no device
  * raises those while all virtio devices are on MMIO.
  */
-#define X86_IOAPIC_PINS	    24U
-#define X86_GSI_COM1	    4U
-#define X86_GSI_SCI	    5U /* nothing raises it */
-#define X86_GSI_GED	    9U
-#define X86_GSI_VIRTIO_MMIO 10U
-#define X86_GSI_INTX	    16U
+#define X86_IOAPIC_PINS	       24U
+#define X86_IOAPIC_VERSION     0x20U /* of ioapic.c's */
+#define X86_IOAPIC_VERSION_KVM 0x11U
+#define X86_GSI_COM1	       4U
+#define X86_GSI_SCI	       5U /* nothing raises it */
+#define X86_GSI_GED	       9U
+#define X86_GSI_VIRTIO_MMIO    10U
+#define X86_GSI_INTX	       16U
 
 #endif

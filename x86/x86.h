@@ -73,6 +73,9 @@ void x86_reset_release(struct vcpu *vcpu);
  */
 int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, u64 *rsdp_gpa) __must_check;
 
+/* x86/mptable.c: the MP table, with the pins of a PCI bus where there is one. */
+void x86_mptable_plan(const struct vm *vm, struct boot_plan *plan, bool pci);
+
 /* x86/e820.c: the guest's memory map, by ascending address. */
 enum x86_mem_type { X86_MEM_RAM = 1, X86_MEM_RESERVED = 2 }; /* the numbers of ACPI 6.5, 15.1 */
 struct x86_mem_range {

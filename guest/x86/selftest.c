@@ -173,9 +173,66 @@ static const char *check_pit(void)
 	return NULL;
 }
 
+/* The MP table: Intel MultiProcessor Specification 1.4, 4 */
+
+static bool adds_up(const u8 *p, u32 n)
+{
+	u8 sum = 0;
+
+	while (n--)
+		sum = (u8)(sum + *p++);
+	return !sum;
+}
+
+/* By the pointer in the first KiB of the EBDA, whose segment is at 0x40e. */
+static const u8 *find_mp_table(void)
+{
+	u64 word = 0x40e, ebda;
+
+	/* The compiler is not to know how near to 0 that is. */
+	__asm__("" : "+r"(word));
+	ebda = *(const u16 *)word * 16UL;
+	for (u64 p = ebda; p < ebda + 1024; p += 16) {
+		const u8 *mp = (const u8 *)p;
+
+		if (!memcmp(mp, "_MP_", 4) && mp[8] == 1 && adds_up(mp, 16))
+			return (const u8 *)(uintptr_t) * (const u32 *)(mp + 4);
+	}
+	return NULL;
+}
+
+static const char *check_mp_table(void)
+{
+	const u8 *table = find_mp_table(), *p, *end;
+	u32 cpus = 0, entries = 0, pit = ~0U, com1 = ~0U, ioapics = 0;
+	u32 described = arch_nr_cpus() > 255 ? 255 : arch_nr_cpus();
+
+	if (!expect("its pointer", table != NULL, true))
+		return NULL;
+	end = table + *(const u16 *)(table + 4);
+	expect("its sum", adds_up(table, (u32)(end - table)), true);
+	for (p = table + 44; p < end; p += *p ? 8 : 20, entries++) {
+		cpus += p[0] == 0;
+		ioapics += p[0] == 2 && *(const u32 *)(p + 4) == IOAPIC_BASE;
+		/* Level and low is PCI's, the bus's own way is ISA's. */
+		if (p[0] == 3 && p[2] == 0 && p[5] == 0)
+			pit = p[7];
+		if (p[0] == 3 && p[2] == 0 && p[5] == 4)
+			com1 = p[7];
+	}
+	expect("its entries", entries, *(const u16 *)(table + 34));
+	expect("CPUs", cpus, described);
+	expect("IOAPIC", ioapics, 1);
+	expect("pin of COM1", com1, 4);
+	if (*(const u32 *)((const u8 *)acpi_find("APIC") + MADT_FLAGS) & 1)
+		expect("pin of the interval timer", pit, pit_pin(acpi_find("APIC")));
+	return NULL;
+}
+
 const struct check arch_checks[] = {
 	{ "port I/O", check_ports },
 	{ "interval timer at the pin of the MADT", check_pit },
+	{ "MP table: the same machine as ACPI's", check_mp_table },
 };
 const u32 arch_nr_checks = ARRAY_SIZE(arch_checks);
 

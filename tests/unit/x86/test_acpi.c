@@ -435,6 +435,84 @@ static void test_reset(void **state)
 	machine_end(&f);
 }
 
+/* The MP table, as a system without ACPI reads it (MultiProcessor Specification 1.4, 4). */
+struct mp_count {
+	u32 cpus, buses, ioapics, isa, pci, locals;
+	const u8 *pci_bus;
+};
+
+static struct mp_count count_mp(struct fixture *f)
+{
+	const u8 *pointer, *t, *end, *e;
+	struct mp_count c = { 0 };
+	u32 entries = 0;
+
+	xsdt(f);
+	pointer = memory_ptr(&f->vm.mem, X86_EBDA + 0x10, 16);
+	assert_memory_equal(pointer, "_MP_", 4);
+	assert_int_equal(sum(pointer, 16), 0);
+	assert_int_equal(pointer[9], 4);
+	assert_int_equal(pointer[11], 0); /* there is a table */
+	t = memory_ptr(&f->vm.mem, get_le(pointer + 4, 4), 0x2000);
+	assert_memory_equal(t, "PCMP", 4);
+	end = t + get_le(t + 4, 2);
+	assert_int_equal(sum(t, (size_t)(end - t)), 0);
+	assert_int_equal(get_le(t + 36, 4), 0xfee00000);
+	for (e = t + 44; e < end; e += e[0] ? 8 : 20, entries++) {
+		switch (e[0]) {
+		case 0:
+			assert_int_equal(e[1], c.cpus);
+			assert_int_equal(e[3], c.cpus++ ? 1 : 3); /* enabled; boot processor */
+			break;
+		case 1:
+			c.pci_bus = memcmp(e + 2, "PCI   ", 6) ? c.pci_bus : e;
+			assert_true(c.pci_bus == e || !memcmp(e + 2, "ISA   ", 6));
+			assert_int_equal(e[1], c.buses++);
+			break;
+		case 2:
+			assert_int_equal(get_le(e + 4, 4), 0xfec00000);
+			c.ioapics++;
+			break;
+		case 3:
+			if (c.pci_bus && e[4] == c.pci_bus[1]) {
+				assert_int_equal(e[2], 0xf);
+				assert_int_equal(e[7], 16 + (e[5] / 4 + e[5] % 4) % 4);
+				assert_int_equal(e[5], c.pci++);
+			} else {
+				assert_int_equal(e[5], e[7]);
+				c.isa++;
+			}
+			break;
+		case 4:
+			assert_int_equal(e[6], 0xff);
+			assert_int_equal(e[1], e[7] ? 1 : 3); /* LINT1: NMI, LINT0: the 8259s */
+			c.locals++;
+			break;
+		}
+	}
+	assert_ptr_equal(e, end);
+	assert_int_equal(entries, get_le(t + 34, 2));
+	return c;
+}
+
+static void test_mp_table(void **state)
+{
+	struct mp_count c;
+	struct fixture f;
+
+	machine(&f, 3, true, false);
+	c = count_mp(&f);
+	assert_true(c.cpus == 3 && c.buses == 2 && c.ioapics == 1 && c.locals == 2);
+	assert_true(c.isa == 15 && c.pci == 128);
+	machine_end(&f);
+	/* Without PCI; with no more ids than 8 bits have; without 8259s and PIT. */
+	machine(&f, 300, false, true);
+	c = count_mp(&f);
+	assert_true(c.cpus == 255 && c.buses == 1 && c.ioapics == 1 && c.locals == 1);
+	assert_true(c.isa == 14 && c.pci == 0);
+	machine_end(&f);
+}
+
 static void out16(struct fixture *f, u64 port, u16 value)
 {
 	u8 bytes[2] = { (u8)value, (u8)(value >> 8) };
@@ -523,6 +601,7 @@ int main(void)
 		cmocka_unit_test(test_power_off),     cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_power_button),  cmocka_unit_test(test_pm1_power_off),
 		cmocka_unit_test(test_pm1_registers), cmocka_unit_test(test_fadt_with_pic),
+		cmocka_unit_test(test_mp_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
