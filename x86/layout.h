@@ -59,6 +59,7 @@
 /* Ports. */
 #define X86_PORT_COM1	    0x3f8U
 #define X86_PORT_DEBUG_EXIT 0xf4U
+#define X86_PORT_DEBUG	    0x402U /* text of firmware */
 #define X86_PORT_BOOT_MARK  0x504U
 #define X86_PORT_PVPANIC    0x505U
 #define X86_PORT_PM	    0x600U /* pm.c */

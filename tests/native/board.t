@@ -21,7 +21,13 @@ without_pic() {
 		says err "'noapic' leaves the guest without interrupts"
 }
 
-echo 1..3
+debug_port() {
+	guest 0 board -p 'dbg pm1' --loglevel debug && says err 'debug: firmware: text of firmware' &&
+		guest 0 board -p 'dbg pm1' --loglevel info && ! grep -q 'text of firmware' err
+}
+
+echo 1..4
 point 'power-off by PM1a control' power_off
 point 'noapic: the machine has an SCI and is not hardware-reduced, and nothing is said' with_pic
 point 'noapic without 8259s: one line names the word' without_pic
+point 'the debug port shows at debug level' debug_port
