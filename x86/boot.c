@@ -148,8 +148,12 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 	int ret = 0;
 
 	/* Firmware brings its own tables, or none. */
-	if (!x86_firmware_is_raw(boot))
+	if (!x86_firmware_is_raw(boot)) {
 		ret = x86_acpi_plan(vm, plan, &b.rsdp);
+	} else if (!vm->arch->firmware_seen) {
+		fw_cfg_warn(&boot->firmware);
+		vm->arch->firmware_seen = true; /* once, not at every reset */
+	}
 	if (!ret)
 		ret = x86_boot_list(&b);
 	if (ret)

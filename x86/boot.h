@@ -96,6 +96,10 @@ int multiboot_load(struct x86_boot *b, const struct multiboot_header *h,
 /* bios.c: what a PC's firmware leaves behind, for images that are started without any. */
 void bios_plan(const struct x86_boot *b);
 
+/* fw-cfg.c: does raw firmware look as if it asked QEMU's fw_cfg device? The second says so. */
+bool fw_cfg_wanted(const struct boot_image *img) __must_check;
+void fw_cfg_warn(const struct boot_image *img);
+
 /* firmware.c */
 int firmware_load(struct x86_boot *b) __must_check;
 

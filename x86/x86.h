@@ -38,6 +38,7 @@ struct x86_entry {
 struct arch_vm {
 	/* Loading: written by arch_boot_plan, read by arch_vcpu_reset. */
 	struct x86_entry entry;
+	bool firmware_seen; /* what it seems to be was said */
 	struct kvm_msr_list *msrs; /* what vcpus have of them (vcpu-state.c) */
 
 	/* The platform: written by arch_add_memory, arch_vm_init and arch_add_devices. */

@@ -183,6 +183,37 @@ static void test_vectors(void **state)
 	g.boot.firmware.path = NULL;
 }
 
+/* Firmware for QEMU's machines is known by what it holds. */
+static void test_fw_cfg(void **state)
+{
+	static const u8 footer[16] = { 0xde, 0x82, 0xb5, 0x96, 0xb2, 0x1f, 0xf7, 0x45,
+				       0xba, 0xea, 0xa3, 0x66, 0xc5, 0x5a, 0x08, 0x2d };
+	struct boot_image img;
+
+	boot_image_from_buffer(&img, "rom", file, ROM_SIZE);
+	memset(file, 0xf4, ROM_SIZE);
+	assert_false(fw_cfg_wanted(&img));
+	capture_begin();
+	fw_cfg_warn(&img);
+	assert_string_equal(capture_end(), "");
+	memcpy(file + ROM_SIZE - 0x30, footer, sizeof(footer));
+	assert_true(fw_cfg_wanted(&img));
+	capture_begin();
+	fw_cfg_warn(&img);
+	assert_one_line(capture_end());
+	assert_contains(captured, "--firmware rom: is built for QEMU's machines");
+	memset(file, 0xf4, ROM_SIZE);
+	memcpy(file + 5000, "fw_cfg", 6);
+	assert_true(fw_cfg_wanted(&img));
+	memset(file, 0xf4, ROM_SIZE);
+	memcpy(file + 5000, "\xba\x10\x05\0\0", 5);
+	assert_false(fw_cfg_wanted(&img));
+	memcpy(file + 6000, "\xba\x11\x05\0\0", 5);
+	assert_true(fw_cfg_wanted(&img));
+	img.size = 16;
+	assert_false(fw_cfg_wanted(&img));
+}
+
 static void test_memory_map(void **state)
 {
 	struct x86_mem_range map[X86_MAX_MEM_RANGES];
@@ -210,7 +241,7 @@ int main(void)
 		cmocka_unit_test(test_flat),	      cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_unpacked_name), cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_firmware),      cmocka_unit_test(test_memory_map),
-		cmocka_unit_test(test_vectors),
+		cmocka_unit_test(test_vectors),	      cmocka_unit_test(test_fw_cfg),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);
