@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The PM1a registers of ACPI's fixed hardware (ACPI 6.5, 4.8.3.1 and 4.8.3.2), for simple systems
- * that know no sleep control register, and for machines that are not described as hardware-reduced.
- * No fixed event ever happens: the power button is the Generic Event Device's (pm.c).
+ * that know no sleep control register, and for machines that are not described as hardware-reduced;
+ * and a power management timer (4.8.3.3) for the one firmware that wants it there. No fixed event
+ * ever happens: the power button is the Generic Event Device's (pm.c).
  */
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "layout.h"
 #include "lkvm/aml.h"
+#include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
@@ -18,22 +20,38 @@
 
 #define PORTS (X86_PM1A_EVENT + X86_PM1A_EVENT_LEN - X86_PM1A_CONTROL)
 /* Offsets of the bytes. */
-#define CONTROL 0U
-#define ENABLE	(X86_PM1A_EVENT - X86_PM1A_CONTROL + X86_PM1A_EVENT_LEN / 2)
+#define CONTROL	 0U
+#define TIMER	 (X86_PM_TIMER - X86_PM1A_CONTROL)
+#define TIMER_HZ 3579545U
+#define NSEC	 1000000000ULL
+#define ENABLE	 (X86_PM1A_EVENT - X86_PM1A_CONTROL + X86_PM1A_EVENT_LEN / 2)
 
 #define SCI_EN		BIT(0) /* PM1_CNT: in ACPI mode, always */
 #define SLEEP_ENABLE_HI BIT(5) /* bit 13, in the upper byte */
 
 struct x86_pm1 {
 	struct device dev;
+	bool timer;
 	atomic_uchar enable[2]; /* drivers read back what they wrote; nothing follows from it */
 };
+
+/* Whoever waits by it looks at differences: it need not go on where a saved machine was. */
+static u32 timer_ticks(void)
+{
+	u64 ns = now_ns();
+
+	return (u32)(ns / NSEC * TIMER_HZ + ns % NSEC * TIMER_HZ / NSEC);
+}
 
 static void pm1_read(void *opaque, u64 offset, void *data, u32 len)
 {
 	struct x86_pm1 *pm1 = opaque;
 	u8 *bytes = data;
 
+	if (pm1->timer && offset == TIMER) {
+		put_le(data, len, timer_ticks());
+		return;
+	}
 	for (u32 i = 0; i < len; i++) {
 		u64 at = offset + i;
 
@@ -127,6 +145,7 @@ int x86_pm1_create(struct vm *vm)
 
 	pm1->dev.name = "acpi-pm1";
 	pm1->dev.ops = &pm1_device_ops;
+	pm1->timer = vm->cfg->x86.host_bridge == X86_BRIDGE_CLOUD_HYPERVISOR;
 	ret = device_add(vm, &pm1->dev);
 	if (ret)
 		free(pm1);
