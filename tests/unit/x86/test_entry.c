@@ -269,6 +269,36 @@ static void test_run_multiboot(void **state)
 	machine_destroy(&m);
 }
 
+/* A bzImage without a 64-bit entry: 32-bit code that sees boot_params in ESI, zero in EBX. */
+static void test_run_bzimage32(void **state)
+{
+	/* add esi, ebx; push esi; pop eax; mov dx, 0x1234; out dx, eax; hlt */
+	static const u8 code[] = { 0x01, 0xde, 0x56, 0x58, 0x66, 0xba, 0x34, 0x12, 0xef, 0xf4 };
+	static u8 image[1024 + 16];
+	struct machine m;
+
+	if (no_kvm())
+		skip();
+	image[0x1f1] = 1; /* sector of setup code */
+	put_le(image + 0x1f4, 4, 1);
+	put_le(image + 0x1fe, 2, 0xaa55);
+	put_le(image + 0x200, 2, 0x6aeb); /* the header's end */
+	memcpy(image + 0x202, "HdrS", 4);
+	put_le(image + 0x206, 2, 0x020c);
+	image[0x211] = 1; /* loaded high */
+	put_le(image + 0x238, 4, 255);
+	put_le(image + 0x258, 8, MiB); /* where it wants to be */
+	memcpy(image + 1024, code, sizeof(code));
+	machine_init(&m);
+	boot_image_from_buffer(&m.boot.kernel, "bz", image, sizeof(image));
+	for (int i = 0; i < 3; i++) {
+		memory_discard_all(&m.vm.mem);
+		load_and_reset(&m, X86_KERNEL_AUTO);
+		assert_int_equal(run(&m), X86_BOOT_PARAMS);
+	}
+	machine_destroy(&m);
+}
+
 static void test_run_firmware(void **state)
 {
 	/* Real mode: mov dx, 0x1234; mov eax, [0xfffc] of the shadowed segment; out dx, eax; hlt */
@@ -517,7 +547,8 @@ int main(void)
 		cmocka_unit_test(test_tables),		cmocka_unit_test(test_registers),
 		cmocka_unit_test(test_named_registers), cmocka_unit_test(test_run_flat),
 		cmocka_unit_test(test_run_multiboot),	cmocka_unit_test(test_run_firmware),
-		cmocka_unit_test(test_run_bios_call),	cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_run_bzimage32),	cmocka_unit_test(test_run_bios_call),
+		cmocka_unit_test(test_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
