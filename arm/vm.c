@@ -12,6 +12,7 @@
 #include "lkvm/arch.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/pci.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "pkvm.h"
@@ -119,6 +120,11 @@ int arch_vm_init(struct vm *vm)
 	if (!ret)
 		ret = arm_pvtime_init(vm);
 	return ret;
+}
+
+u32 arch_pci_bridge_id(const struct vm *vm)
+{
+	return PCI_BRIDGE_GENERIC;
 }
 
 int arch_vm_late_init(struct vm *vm)

@@ -68,6 +68,7 @@ void boot_image_close(struct boot_image *img)
 		close(img->fd);
 	if (img->blob_owned)
 		free(img->blob);
+	free(img->path_owned);
 	*img = (struct boot_image){ .fd = -1 };
 }
 

@@ -15,12 +15,19 @@ int boot_initrd_size(const struct boot *boot, u64 *size)
 	u64 sum = 0;
 
 	for (u32 i = 0; i < boot->nr_initrds; i++) {
-		u64 len = boot->initrds[i].size;
+		const struct boot_image *img = &boot->initrds[i];
 
-		if (len > UINT64_MAX - (INITRD_ALIGN - 1))
+		if (img->words) {
+			err("--initrd %s: words after the file ('%s') are for modules of a "
+			    "multiboot or PVH image; omit them",
+			    img->path, img->words);
+			return -EINVAL;
+		}
+		if (img->size > UINT64_MAX - (INITRD_ALIGN - 1) ||
+		    __builtin_add_overflow(sum, ALIGN_UP(img->size, INITRD_ALIGN), &sum)) {
+			err("--initrd: does not fit: larger than any memory");
 			return -EOVERFLOW;
-		if (__builtin_add_overflow(sum, ALIGN_UP(len, INITRD_ALIGN), &sum))
-			return -EOVERFLOW;
+		}
 	}
 	*size = sum;
 	return 0;

@@ -2,10 +2,55 @@
 /* Opens every file that a VM boots from, before anything else is done: a VM that cannot start fails
  * early. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lkvm/boot.h"
 #include "lkvm/config.h"
 #include "lkvm/util.h"
+
+static bool exists(const char *name, size_t len)
+{
+	char *path = xasprintf("%.*s", (int)len, name);
+	bool found = !access(path, F_OK);
+
+	free(path);
+	return found;
+}
+
+/* Where the words after a file begin in @arg: its end where all of it is the file's name. */
+static size_t path_len(const char *arg)
+{
+	size_t len = strlen(arg), all = len;
+
+	while (!exists(arg, len)) {
+		do {
+			if (!len)
+				return all;
+			len--;
+		} while (arg[len] != ' ');
+	}
+	return len;
+}
+
+static int open_initrd(struct boot_image *img, const char *arg)
+{
+	size_t len = path_len(arg);
+	const char *words = arg + len + strspn(arg + len, " ");
+	char *path;
+	int ret;
+
+	if (!*words && !arg[len])
+		return boot_image_open(img, arg, "initrd");
+	path = xasprintf("%.*s", (int)len, arg);
+	ret = boot_image_open(img, path, "initrd");
+	if (ret) {
+		free(path);
+		return ret;
+	}
+	img->path_owned = path;
+	img->words = *words ? words : NULL;
+	return 0;
+}
 
 int boot_open(struct boot *boot, const struct vm_config *cfg)
 {
@@ -29,7 +74,7 @@ int boot_open(struct boot *boot, const struct vm_config *cfg)
 	if (cfg->nr_initrds)
 		boot->initrds = xcalloc(cfg->nr_initrds, sizeof(*boot->initrds));
 	for (u32 i = 0; i < cfg->nr_initrds; i++) {
-		ret = boot_image_open(&boot->initrds[i], cfg->initrds[i], "initrd");
+		ret = open_initrd(&boot->initrds[i], cfg->initrds[i]);
 		if (ret)
 			goto fail;
 		boot->nr_initrds++;

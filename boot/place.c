@@ -71,11 +71,11 @@ int boot_place_rest(struct boot_place *p, const struct boot *boot,
 {
 	u64 size = p->ram_end - p->ram;
 	char need[32], have[32];
+	int ret;
 
-	if (boot_initrd_size(boot, &p->initrd_size)) {
-		err("--initrd: does not fit: larger than any memory");
-		return -EOVERFLOW;
-	}
+	ret = boot_initrd_size(boot, &p->initrd_size);
+	if (ret)
+		return ret;
 	for (size_t i = 0; i < ARRAY_SIZE(rules->windows); i++)
 		if (place_below(p, rules, p->ram + MIN(size, rules->windows[i])))
 			return 0;

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "lkvm/arch.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/pci.h"
@@ -17,10 +18,6 @@
 #define CONFIG_DATA	     4
 #define CONFIG_ADDRESS_VALID 0x80fffffc
 #define CONFIG_ENABLE	     0x80000000
-
-/* A host bridge without registers or quirks; the id that QEMU's documentation gives to its own. */
-#define BRIDGE_VENDOR 0x1b36
-#define BRIDGE_DEVICE 0x0008
 
 /* ECAM: bus << 20 | devfn << 12 | register. There is only bus 0. */
 
@@ -195,10 +192,10 @@ static const struct device_ops host_ops = {
 	.destroy = host_destroy,
 };
 
-static void init_bridge(struct pci_host *host)
+static void init_bridge(struct pci_host *host, u32 id)
 {
-	static const struct pci_ident ident = {
-		.vendor = BRIDGE_VENDOR, .device = BRIDGE_DEVICE, .class = 0x0600, /* host bridge */
+	const struct pci_ident ident = {
+		.vendor = (u16)id, .device = (u16)(id >> 16), .class = 0x0600, /* host bridge */
 	};
 	struct pci_device *bridge = &host->bridge;
 
@@ -224,7 +221,7 @@ int pci_host_add(struct vm *vm, const struct arch_pci_layout *layout, u64 mem64_
 	pthread_mutex_init(&host->update, NULL);
 	pthread_mutex_init(&host->lock, NULL);
 	pthread_mutex_init(&host->intx_lock, NULL);
-	init_bridge(host);
+	init_bridge(host, arch_pci_bridge_id(vm));
 	ret = device_add(vm, &host->dev);
 	if (ret)
 		host_free(host);

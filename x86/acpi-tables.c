@@ -29,18 +29,23 @@ struct acpi_gas {
 	u8 space;
 	u8 bit_width;
 	u8 bit_offset;
-	u8 access_size; /* 1: byte */
+	u8 access_size; /* 1: byte, 2: word */
 	__le64 address;
 } __acpi;
 
-static struct acpi_gas io_register(u16 port)
+static struct acpi_gas io_block(u16 port, u8 bytes)
 {
 	return (struct acpi_gas){
 		.space = GAS_IO,
-		.bit_width = 8,
-		.access_size = 1,
+		.bit_width = (u8)(8 * bytes),
+		.access_size = bytes == 1 ? 1 : 2,
 		.address = cpu_to_le64(port),
 	};
+}
+
+static struct acpi_gas io_register(u16 port)
+{
+	return io_block(port, 1);
 }
 
 static u8 checksum(const u8 *p, size_t len)
@@ -89,7 +94,13 @@ struct acpi_fadt {
 	u8 reserved0;
 	u8 preferred_pm_profile;
 	__le16 sci_int;
-	u8 legacy_hardware[60]; /* SMI_CMD to CENTURY: fields of the hardware that is not there */
+	__le32 smi_cmd;
+	u8 acpi_enable[4];
+	__le32 pm1a_event, pm1b_event, pm1a_control, pm1b_control, pm2, pm_timer, gpe0, gpe1;
+	u8 pm1_event_len, pm1_control_len, pm2_len, pm_timer_len;
+	u8 gpe[3], c_state_control;
+	__le16 c2_latency, c3_latency;
+	u8 flush_and_duty[6], alarm[2];
 	u8 century;
 	__le16 iapc_boot_arch;
 	u8 reserved1;
@@ -100,7 +111,8 @@ struct acpi_fadt {
 	u8 minor_version;
 	__le64 x_firmware_ctrl;
 	__le64 x_dsdt;
-	struct acpi_gas legacy_registers[8]; /* PM1a event to GPE1 */
+	struct acpi_gas x_pm1a_event, x_pm1b_event, x_pm1a_control, x_pm1b_control;
+	struct acpi_gas x_others[4]; /* PM2 to GPE1 */
 	struct acpi_gas sleep_control_reg;
 	struct acpi_gas sleep_status_reg;
 	char hypervisor_vendor[8];
@@ -118,15 +130,23 @@ _Static_assert(sizeof(struct acpi_fadt) + sizeof(struct acpi_header) == 276, "FA
 #define FADT_RESET_REG	BIT(10)
 #define FADT_HW_REDUCED BIT(20)
 
-size_t acpi_fadt(struct aml *out, u64 dsdt_gpa)
+/*
+ * PM1a control is named in any case: who needs no more than a way to power off takes it, and
+ * hardware-reduced systems ignore it (5.2.9).
+ */
+size_t acpi_fadt(struct aml *out, u64 dsdt_gpa, bool reduced)
 {
 	struct acpi_fadt fadt = {
 		.dsdt = cpu_to_le32((u32)dsdt_gpa),
 		.x_dsdt = cpu_to_le64(dsdt_gpa),
 		.century = 0x32, /* the CMOS byte where PCs keep it */
 		.iapc_boot_arch = cpu_to_le16(IAPC_LEGACY_DEVICES | IAPC_VGA_NOT_PRESENT),
-		.flags = cpu_to_le32(FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON |
-				     FADT_SLP_BUTTON | FADT_RESET_REG | FADT_HW_REDUCED),
+		.flags =
+			cpu_to_le32(FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON |
+				    FADT_RESET_REG | (reduced ? FADT_HW_REDUCED : 0)),
+		.pm1a_control = cpu_to_le32(X86_PM1A_CONTROL),
+		.pm1_control_len = 2,
+		.x_pm1a_control = io_block(X86_PM1A_CONTROL, 2),
 		.reset_reg = io_register(X86_PM_RESET),
 		.reset_value = X86_PM_RESET_VALUE,
 		.minor_version = 5,
@@ -136,6 +156,15 @@ size_t acpi_fadt(struct aml *out, u64 dsdt_gpa)
 	};
 	size_t start = acpi_begin(out, "FACP", 6);
 
+	/* Without SMI_CMD the machine is in ACPI mode from the start (4.8.2.5). */
+	if (!reduced) {
+		fadt.sci_int = cpu_to_le16(X86_GSI_SCI);
+		fadt.pm1a_event = cpu_to_le32(X86_PM1A_EVENT);
+		fadt.pm1_event_len = X86_PM1A_EVENT_LEN;
+		fadt.x_pm1a_event = io_block(X86_PM1A_EVENT, X86_PM1A_EVENT_LEN);
+		fadt.c2_latency = cpu_to_le16(101); /* more than 100: there is no C2 */
+		fadt.c3_latency = cpu_to_le16(1001);
+	}
 	aml_raw(out, &fadt, sizeof(fadt));
 	acpi_end(out, start);
 	return start;
@@ -253,8 +282,9 @@ size_t acpi_madt(struct aml *out, u32 nr_cpus, bool pic)
 		.address = cpu_to_le32((u32)X86_IOAPIC),
 	};
 	/*
-	 * The identity, said aloud. There is none for the PIT: SCI_INT is 0 in hardware-reduced
-	 * mode, and Linux would take an override of interrupt 0 for the SCI's.
+	 * The identity, said aloud. There is none for the PIT, which irqchip.c wires to pin 0:
+	 * SCI_INT is 0 in hardware-reduced mode, and Linux would take an override of interrupt 0
+	 * for the SCI's.
 	 */
 	const struct madt_override com1 = {
 		.type = 2,

@@ -43,7 +43,7 @@ static size_t build(struct aml *out, struct vm *vm, u64 base)
 	u32 count = 0;
 	u64 dsdt = base + acpi_dsdt(out, vm);
 
-	tables[count++] = base + acpi_fadt(out, dsdt);
+	tables[count++] = base + acpi_fadt(out, dsdt, !x86_wants_pic(vm->cfg));
 	tables[count++] = base + acpi_madt(out, vm->cfg->cpus, !vm->arch->split_irqchip);
 	if (has_region(&vm->mmio, X86_ECAM_BASE))
 		tables[count++] = base + acpi_mcfg(out);
@@ -72,6 +72,7 @@ int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, u64 *rsdp_gpa)
 	acpi_rsdp(rsdp, base + xsdt);
 	boot_plan_add(plan, BOOT_TABLES, "ACPI root pointer", X86_ACPI_BASE, rsdp, sizeof(rsdp));
 	boot_plan_add(plan, BOOT_TABLES, "ACPI tables", base, out.data, out.len);
+	x86_mptable_plan(vm, plan, has_region(&vm->mmio, X86_ECAM_BASE));
 	*rsdp_gpa = X86_ACPI_BASE;
 out:
 	aml_free(&out);

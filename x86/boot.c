@@ -157,40 +157,6 @@ bool x86_firmware_is_raw(const struct boot *boot)
 				       memcmp(magic, "\177ELF", sizeof(magic)));
 }
 
-/* The words of the BIOS data area that say where conventional memory ends. */
-static void add_bda(const struct x86_boot *b)
-{
-	__le16 ebda = cpu_to_le16(X86_EBDA >> 4);
-	__le16 base_kb = cpu_to_le16(X86_EBDA / KiB);
-
-	boot_plan_add(b->plan, BOOT_TABLES, "BIOS data area", X86_BDA_EBDA_SEG, &ebda,
-		      sizeof(ebda));
-	boot_plan_add(b->plan, BOOT_TABLES, "BIOS data area", X86_BDA_BASE_KB, &base_kb,
-		      sizeof(base_kb));
-}
-
-/*
- * What stands at the reset vector: an OUT to the reset register. Linux on hardware-reduced ACPI
- * takes EFI's reset service for granted and, where there is no EFI, jumps here in real mode (its
- * arch/x86/kernel/reboot.c, BOOT_EFI and BOOT_BIOS).
- */
-static void add_reset_vector(const struct x86_boot *b)
-{
-	const u8 code[] = {
-		0xba,
-		X86_PM_RESET & 0xff,
-		X86_PM_RESET >> 8, /* mov $X86_PM_RESET, %dx */
-		0xb0,
-		X86_PM_RESET_VALUE, /* mov $X86_PM_RESET_VALUE, %al */
-		0xee,		    /* out %al, (%dx) */
-		0xf4,		    /* 1: hlt */
-		0xeb,
-		0xfd, /* jmp 1b */
-	};
-
-	boot_plan_add(b->plan, BOOT_STUB, "reset vector", X86_RESET_VECTOR, code, sizeof(code));
-}
-
 int x86_boot_list(struct x86_boot *b)
 {
 	const struct boot *boot = b->boot;
@@ -206,8 +172,7 @@ int x86_boot_list(struct x86_boot *b)
 				  "the guest has less than 1M of memory; increase --mem");
 	if (x86_firmware_is_raw(boot))
 		return firmware_load(b);
-	add_bda(b);
-	add_reset_vector(b);
+	bios_plan(b);
 	ret = load_image(b, firmware ? X86_KERNEL_PVH : b->format);
 	if (!ret)
 		x86_entry_tables(b->plan, b->entry.mode);
@@ -226,8 +191,12 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 	int ret = 0;
 
 	/* Firmware brings its own tables, or none. */
-	if (!x86_firmware_is_raw(boot))
+	if (!x86_firmware_is_raw(boot)) {
 		ret = x86_acpi_plan(vm, plan, &b.rsdp);
+	} else if (!vm->arch->firmware_seen) {
+		fw_cfg_warn(&boot->firmware);
+		vm->arch->firmware_seen = true; /* once, not at every reset */
+	}
 	if (!ret)
 		ret = x86_boot_list(&b);
 	if (ret)

@@ -53,6 +53,19 @@ int place_initrd(const struct x86_boot *b, u64 bottom, u64 limit, bool above_4g,
 /* The image does not reach as far as its headers say. Prints; returns @error. */
 int place_error(const struct x86_boot *b, int error);
 
+/*
+ * modules.c: place each initrd alone, above @bottom; its string is its words, after its name where
+ * @named, and the NUL. @out has room for X86_MAX_MODULES; the list of entries of at most
+ * X86_MODULE_ENTRY bytes is the caller's, at X86_MODULES. Prints.
+ */
+#define X86_MAX_MODULES	 64U
+#define X86_MODULE_ENTRY 32U
+struct x86_module {
+	u64 gpa, size, string;
+};
+int modules_plan(const struct x86_boot *b, u64 bottom, bool named,
+		 struct x86_module *out) __must_check;
+
 /* bzimage.c */
 bool bzimage_probe(const struct boot_image *img);
 int bzimage_load(struct x86_boot *b) __must_check;
@@ -79,6 +92,13 @@ int multiboot_find(const struct boot_image *img, struct multiboot_header *h) __m
 int multiboot_load(struct x86_boot *b, const struct multiboot_header *h,
 		   const struct elf_image *elf) __must_check;
 #define MULTIBOOT_AOUT_KLUDGE BIT(16) /* 3.1.2: the header has addresses */
+
+/* bios.c: what a PC's firmware leaves behind, for images that are started without any. */
+void bios_plan(const struct x86_boot *b);
+
+/* fw-cfg.c: does raw firmware look as if it asked QEMU's fw_cfg device? The second says so. */
+bool fw_cfg_wanted(const struct boot_image *img) __must_check;
+void fw_cfg_warn(const struct boot_image *img);
 
 /* firmware.c */
 int firmware_load(struct x86_boot *b) __must_check;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bzImage by the 64-bit boot protocol (Linux Documentation/arch/x86/boot.rst, "64-bit Boot
- * Protocol"): the real-mode code is left alone, the rest is loaded and entered at its 64-bit entry.
+ * bzImage by the boot protocols that need no 16-bit code (Linux Documentation/arch/x86/boot.rst,
+ * "64-bit Boot Protocol" and "32-bit Boot Protocol"): the real-mode code is left alone, the rest is
+ * loaded and entered at its 64-bit entry, or where there is none at its 32-bit one.
  */
 #include <asm/bootparam.h>
 
@@ -9,7 +10,7 @@
 
 #define SECTOR	       512ULL
 #define SETUP_MAGIC    0x53726448U /* "HdrS" */
-#define PROTOCOL_MIN   0x020c	   /* 2.12, Linux 3.8: xloadflags and the 64-bit entry */
+#define PROTOCOL_MIN   0x0202	   /* Linux 2.4: cmd_line_ptr; boot_params may lie anywhere */
 #define ENTRY64_OFFSET 0x200U	   /* of the 64-bit entry from the load address */
 
 #define HDR_OFFSET offsetof(struct boot_params, hdr)
@@ -27,9 +28,31 @@ bool bzimage_probe(const struct boot_image *img)
 	       le16_to_cpu(hdr.boot_flag) == 0xaa55 && le32_to_cpu(hdr.header) == SETUP_MAGIC;
 }
 
+/* boot.rst, "Details of Header Fields": what kernels count on that are older than the field. */
+static void add_defaults(struct setup_header *hdr)
+{
+	u16 version = le16_to_cpu(hdr->version);
+
+	if (version < 0x0203)
+		hdr->initrd_addr_max = cpu_to_le32(0x37ffffff);
+	if (version < 0x0204)
+		hdr->syssize &= cpu_to_le32(0xffff);
+	if (version < 0x0205)
+		hdr->relocatable_kernel = 0;
+	if (version < 0x0206)
+		hdr->cmdline_size = cpu_to_le32(255);
+	if (version < 0x020a) {
+		hdr->pref_address = cpu_to_le64(X86_HIGH_BASE);
+		hdr->init_size = 0;
+	}
+	if (version < 0x020c)
+		hdr->xloadflags = 0;
+}
+
 static int read_header(const struct x86_boot *b, struct boot_params *bp)
 {
 	struct setup_header *hdr = &bp->hdr;
+	u16 version;
 	u8 jump_offset;
 	u64 len;
 
@@ -39,14 +62,20 @@ static int read_header(const struct x86_boot *b, struct boot_params *bp)
 	len = MIN(HDR_JUMP_END + jump_offset - HDR_OFFSET, HDR_MAX);
 	if (boot_image_read(b->image, HDR_OFFSET, hdr, len))
 		return place_error(b, -ENODATA);
-	if (le16_to_cpu(hdr->version) < PROTOCOL_MIN ||
-	    len < offsetof(struct setup_header, init_size) + sizeof(hdr->init_size) ||
-	    !(le16_to_cpu(hdr->xloadflags) & XLF_KERNEL_64) || !(hdr->loadflags & LOADED_HIGH))
+	version = le16_to_cpu(hdr->version);
+	if (version < PROTOCOL_MIN || !(hdr->loadflags & LOADED_HIGH))
 		return boot_error(b, -ENOEXEC,
-				  "a kernel without 64-bit entry (32-bit, or older than Linux 3.8; "
-				  "boot protocol %u.%02u); use a 64-bit kernel",
-				  le16_to_cpu(hdr->version) >> 8, le16_to_cpu(hdr->version) & 0xff);
+				  "a kernel that only 16-bit boot code can start (boot protocol "
+				  "%u.%02u%s); use Linux 2.4 or later, as a bzImage",
+				  version >> 8, version & 0xff,
+				  version < PROTOCOL_MIN ? "" : ", loaded below 1 MiB");
+	add_defaults(hdr);
 	return 0;
+}
+
+static bool has_entry64(const struct setup_header *hdr)
+{
+	return le16_to_cpu(hdr->xloadflags) & XLF_KERNEL_64;
 }
 
 /* Where the protected-mode kernel lies in the file. */
@@ -65,7 +94,7 @@ static int find_payload(const struct x86_boot *b, const struct setup_header *hdr
 		return boot_error(b, -ENODATA,
 				  "truncated: its header says %llu bytes, the file has %llu",
 				  *offset + *size, b->image->size);
-	if (*size <= ENTRY64_OFFSET)
+	if (!*size || (has_entry64(hdr) && *size <= ENTRY64_OFFSET))
 		return boot_error(b, -ENOEXEC, "its header says that it has no code");
 	return 0;
 }
@@ -124,8 +153,11 @@ int bzimage_load(struct x86_boot *b)
 	linux_fill_params(b, &bp, initrd, initrd_size);
 	bp.hdr.code32_start = cpu_to_le32((u32)base);
 	boot_plan_add(b->plan, BOOT_TABLES, "boot parameters", X86_BOOT_PARAMS, &bp, sizeof(bp));
-	b->entry = (struct x86_entry){ .mode = X86_ENTRY_LONG64,
-				       .rip = base + ENTRY64_OFFSET,
-				       .rsi = X86_BOOT_PARAMS };
+	b->entry =
+		(struct x86_entry){ .mode = X86_ENTRY_PROT32, .rip = base, .rsi = X86_BOOT_PARAMS };
+	if (has_entry64(&bp.hdr)) {
+		b->entry.mode = X86_ENTRY_LONG64;
+		b->entry.rip = base + ENTRY64_OFFSET;
+	}
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The state in which a loaded guest starts: descriptor table, page tables and registers (Intel SDM
- * volume 3, 2.5, 3.4.5, 4.5). 64-bit entry follows Linux's boot protocol, 32-bit entry PVH and
- * multiboot, which agree.
+ * volume 3, 2.5, 3.4.5, 4.5). 64-bit entry follows Linux's boot protocol, 32-bit entry PVH,
+ * multiboot and Linux's 32-bit boot protocol, which agree.
  */
 #include "boot.h"
 

@@ -32,7 +32,7 @@
 #define REG_VER	  0x01
 #define REG_ARB	  0x02
 #define REG_TABLE 0x10
-#define VERSION	  (0x20U | (X86_IOAPIC_PINS - 1) << 16)
+#define VERSION	  (X86_IOAPIC_VERSION | (X86_IOAPIC_PINS - 1) << 16)
 #define ID_MASK	  0x0f000000U
 
 /* A redirection entry (3.2.4). Polarity (bit 13) has no effect: a line is asserted or not. */

@@ -33,7 +33,10 @@ static void add_pin(struct kvm_irq_routing_entry *table, u32 *count, u32 gsi, u3
 	};
 }
 
-/* Each ISA interrupt reaches a PIC and the IOAPIC's pin of its number; the PIT's is pin 2 there. */
+/*
+ * Each ISA interrupt reaches a PIC and the IOAPIC's pin of its number, the PIT's too. A PC has that
+ * one at pin 2 and says so by an override; here the MADT says the identity.
+ */
 static int full_routes(struct vm *vm)
 {
 	struct kvm_irq_routing_entry table[MAX_ROUTES];
@@ -47,8 +50,7 @@ static int full_routes(struct vm *vm)
 			gsi % PIC_PINS);
 	}
 	for (u32 gsi = 0; gsi < X86_IOAPIC_PINS; gsi++)
-		if (gsi != PIC_CASCADE)
-			add_pin(table, &count, gsi, KVM_IRQCHIP_IOAPIC, gsi ? gsi : PIC_CASCADE);
+		add_pin(table, &count, gsi, KVM_IRQCHIP_IOAPIC, gsi);
 	return irq_set_fixed_routes(&vm->irqs, table, count, X86_IOAPIC_PINS);
 }
 

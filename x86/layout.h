@@ -14,6 +14,7 @@
  * 0x9d000: Linux's decompressor borrows the two pages below 0x9f000 for its 5-level trampoline
  * while it still runs on our page tables.
  */
+#define X86_IVT		 0U	/* real mode's interrupt table: bios.c */
 #define X86_BDA_EBDA_SEG 0x40eU /* u16: segment of the EBDA */
 #define X86_BDA_BASE_KB	 0x413U /* u16: KiB of conventional memory */
 #define X86_GDT		 0x500U
@@ -25,12 +26,14 @@
 #define X86_BOOT_PARAMS	 0x90000U /* Linux's zero page */
 #define X86_START_INFO	 0x91000U /* PVH start info or multiboot information, and their maps */
 #define X86_PAGE_TABLES	 0x92000U /* PML4, PDPT, four PDs */
-#define X86_MODULES	 0x98000U /* multiboot module list and names */
+#define X86_MODULES	 0x98000U /* list of modules and their strings */
 #define X86_MODULES_SIZE 0x4000U
 #define X86_LOADER_END	 0x9c000U
 #define X86_EBDA	 0x9fc00U
+#define X86_MPTABLE	 0xde000U /* mptable.c: 6336 bytes at most */
 #define X86_ACPI_BASE	 0xe0000U /* RSDP and tables: x86_acpi_plan */
-#define X86_ACPI_SIZE	 0x1fff0U
+#define X86_ACPI_SIZE	 0x1ff00U
+#define X86_BIOS_IRET	 0xfff53U  /* F000:FF53, where PCs have an IRET for unused vectors */
 #define X86_RESET_VECTOR 0xffff0U  /* F000:FFF0, where a PC's firmware starts */
 #define X86_HIGH_BASE	 0x100000U /* extended memory: kernels */
 
@@ -56,22 +59,31 @@
 /* Ports. */
 #define X86_PORT_COM1	    0x3f8U
 #define X86_PORT_DEBUG_EXIT 0xf4U
+#define X86_PORT_DEBUG	    0x402U /* text of firmware */
 #define X86_PORT_BOOT_MARK  0x504U
 #define X86_PORT_PVPANIC    0x505U
 #define X86_PORT_PM	    0x600U /* pm.c */
 #define X86_PM_RESET	    (X86_PORT_PM + 2)
 #define X86_PM_RESET_VALUE  1U /* written there, it resets the machine */
-#define X86_PCI_IO_BASE	    0x1000U
-#define X86_PCI_IO_SIZE	    0xf000U
+/* PM1a registers (pm1.c): the control register where QEMU has it, which simple systems count on. */
+#define X86_PM1A_CONTROL   (X86_PORT_PM + 4)
+#define X86_PM_TIMER	    (X86_PORT_PM + 8) /* where edk2's CloudHv build reads it */
+#define X86_PM1A_EVENT	   (X86_PORT_PM + 0xc)
+#define X86_PM1A_EVENT_LEN 4U
+#define X86_PCI_IO_BASE	   0x1000U
+#define X86_PCI_IO_SIZE	   0xf000U
 
 /*
  * Interrupts: the 24 pins of the IOAPIC. virtio-mmio runs into the pins of INTA..INTD: no device
  * raises those while all virtio devices are on MMIO.
  */
-#define X86_IOAPIC_PINS	    24U
-#define X86_GSI_COM1	    4U
-#define X86_GSI_GED	    9U
-#define X86_GSI_VIRTIO_MMIO 10U
-#define X86_GSI_INTX	    16U
+#define X86_IOAPIC_PINS	       24U
+#define X86_IOAPIC_VERSION     0x20U /* of ioapic.c's */
+#define X86_IOAPIC_VERSION_KVM 0x11U
+#define X86_GSI_COM1	       4U
+#define X86_GSI_SCI	       5U /* nothing raises it */
+#define X86_GSI_GED	       9U
+#define X86_GSI_VIRTIO_MMIO    10U
+#define X86_GSI_INTX	       16U
 
 #endif

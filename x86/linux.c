@@ -51,7 +51,8 @@ static int finish(struct x86_boot *b, u64 bottom, u64 entry)
 	bp.hdr.header = cpu_to_le32(0x53726448); /* "HdrS" */
 	bp.hdr.version = cpu_to_le16(0x020f);
 	bp.hdr.kernel_alignment = cpu_to_le32(0x1000000);
-	bp.hdr.cmdline_size = cpu_to_le32(X86_CMDLINE_MAX - 1);
+	/* Its length with the NUL: images that are entered this way take so many bytes. */
+	bp.hdr.cmdline_size = cpu_to_le32((u32)(b->cmdline ? strlen(b->cmdline) : 0) + 1);
 	bp.hdr.xloadflags = cpu_to_le16(XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G);
 	linux_fill_params(b, &bp, initrd, initrd_size);
 	boot_plan_add(b->plan, BOOT_TABLES, "boot parameters", X86_BOOT_PARAMS, &bp, sizeof(bp));

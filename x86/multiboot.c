@@ -2,7 +2,7 @@
 /*
  * Multiboot (GNU Multiboot Specification 0.6.96): ELF images, or raw ones whose header says their
  * addresses ("a.out kludge"), entered in 32-bit protected mode with EBX pointing to the boot
- * information. Each initrd is one module.
+ * information. Each initrd is one module, whose string is its name and its words.
  */
 #include "boot.h"
 #include "lkvm/log.h"
@@ -46,13 +46,11 @@ struct mb_page {
 	char loader[8];
 };
 
-#define MB_MAX_MODULES 64U
-#define MB_NAME_MAX    128U /* with the NUL; longer names are cut */
+#define MB_NAME_MAX 128U /* with the NUL; longer names are cut */
 
 _Static_assert(sizeof(struct mb_info) == 88, "mb_info");
 _Static_assert(sizeof(struct mb_page) <= X86_PAGE_TABLES - X86_START_INFO, "multiboot page");
-_Static_assert(MB_MAX_MODULES *(sizeof(struct mb_module) + MB_NAME_MAX) <= X86_MODULES_SIZE,
-	       "multiboot modules");
+_Static_assert(sizeof(struct mb_module) <= X86_MODULE_ENTRY, "multiboot module");
 
 int multiboot_find(const struct boot_image *img, struct multiboot_header *h)
 {
@@ -132,41 +130,23 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* Each initrd at its own page, one after the other from @bottom. */
+/* 3.3: the modules, and the list of them. */
 static int add_modules(const struct x86_boot *b, u64 bottom)
 {
-	const struct boot *boot = b->boot;
-	u64 low_end = memory_ram_end(b->mem, 0);
-	u64 gpa = ALIGN_UP(MAX(bottom, (u64)X86_HIGH_BASE), 4 * KiB);
-	u64 name = X86_MODULES + MB_MAX_MODULES * sizeof(struct mb_module);
-	char need[32], have[32];
+	struct x86_module modules[X86_MAX_MODULES];
+	int ret = modules_plan(b, bottom, true, modules);
 
-	if (boot->nr_initrds > MB_MAX_MODULES)
-		return boot_error(b, -E2BIG, "%u modules (-i) are too many; the maximum is %u",
-				  boot->nr_initrds, MB_MAX_MODULES);
-	for (u32 i = 0; i < boot->nr_initrds; i++, name += MB_NAME_MAX) {
-		struct boot one = { .initrds = &boot->initrds[i], .nr_initrds = 1 };
-		u64 size = boot->initrds[i].size;
-		u64 room = low_end > gpa ? low_end - gpa : 0;
-		char text[MB_NAME_MAX] = "";
-		struct mb_module mod;
+	for (u32 i = 0; !ret && i < b->boot->nr_initrds; i++) {
+		struct mb_module mod = {
+			.start = cpu_to_le32((u32)modules[i].gpa),
+			.end = cpu_to_le32((u32)(modules[i].gpa + modules[i].size)),
+			.string = cpu_to_le32((u32)modules[i].string),
+		};
 
-		if (size > room || ALIGN_UP(size, 4ULL) > room) {
-			err("--initrd %s: does not fit: needs %s, has %s; increase --mem",
-			    boot->initrds[i].path, format_size(size, need, sizeof(need)),
-			    format_size(room, have, sizeof(have)));
-			return -ENOMEM;
-		}
-		boot_initrd_plan(&one, b->plan, gpa);
-		strncpy(text, base_name(boot->initrds[i].path), sizeof(text) - 1);
-		mod = (struct mb_module){ cpu_to_le32((u32)gpa), cpu_to_le32((u32)(gpa + size)),
-					  cpu_to_le32((u32)name), 0 };
 		boot_plan_add(b->plan, BOOT_TABLES, "module list", X86_MODULES + i * sizeof(mod),
 			      &mod, sizeof(mod));
-		boot_plan_add(b->plan, BOOT_TABLES, "module name", name, text, sizeof(text));
-		gpa = ALIGN_UP(gpa + size, 4 * KiB);
 	}
-	return 0;
+	return ret;
 }
 
 static void add_info(const struct x86_boot *b)
@@ -217,15 +197,19 @@ static int add_cmdline(const struct x86_boot *b)
 int multiboot_load(struct x86_boot *b, const struct multiboot_header *h,
 		   const struct elf_image *elf)
 {
-	u32 unmet = h->flags & MB_REQUIRED & ~MB_UNDERSTOOD;
+	u32 unmet = h->flags & MB_REQUIRED & ~(MB_UNDERSTOOD | MB_WANT_VIDEO);
 	u64 high = 0, entry;
 	int ret;
 
 	if (unmet)
-		return boot_error(b, -ENOTSUP, "its multiboot header requires %s (flags %#x)",
-				  unmet == MB_WANT_VIDEO ? "a screen, which this machine lacks"
-							 : "features that lkvm does not know",
+		return boot_error(b, -ENOTSUP,
+				  "its multiboot header requires features that lkvm does not know "
+				  "(flags %#x)",
 				  h->flags);
+	/* 3.1.2, bit 2: it must be told of the video mode; that there is none is an answer. */
+	if (h->flags & MB_WANT_VIDEO)
+		warn("--%s %s: its multiboot header asks for a screen, which this machine lacks",
+		     b->what, b->image->path);
 	if (h->flags & MULTIBOOT_AOUT_KLUDGE) {
 		entry = h->entry_addr;
 		ret = load_kludge(b, h, &high);

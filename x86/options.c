@@ -9,6 +9,8 @@ static const char *const kernel_format_names[] = {
 	"auto", "elf", "flat", "bzimage", "pvh", "multiboot", NULL,
 };
 
+static const char *const host_bridge_names[] = { "generic", "cloud-hypervisor", NULL };
+
 /* clang-format off */
 const struct option_spec x86_options[] = {
 	{ .type = OPT_GROUP, .help = "x86-64" },
@@ -18,6 +20,9 @@ const struct option_spec x86_options[] = {
 	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(kernel_format),
 	  .flags = OPT_SELFTEST, .choices = kernel_format_names, .def = "auto",
 	  .help = "how the kernel is loaded and entered" },
+	{ .type = OPT_CHOICE, .name = "host-bridge", MEMBER(host_bridge),
+	  .choices = host_bridge_names, .def = "generic",
+	  .help = "whose PCI host bridge it is; cloud-hypervisor: for UEFI firmware built for that" },
 	OPT_END
 };
 /* clang-format on */

@@ -89,14 +89,12 @@ int place_initrd(const struct x86_boot *b, u64 bottom, u64 limit, bool above_4g,
 	u64 high_top = memory_ram_end(b->mem, X86_HOLE_END);
 	u64 room;
 	char need[32], have[32];
+	int ret;
 
 	*gpa = *size = 0;
-	if (boot_initrd_size(b->boot, size)) {
-		err("--initrd: does not fit: larger than any memory");
-		return -EOVERFLOW;
-	}
-	if (!*size)
-		return 0;
+	ret = boot_initrd_size(b->boot, size);
+	if (ret || !*size)
+		return ret;
 	bottom = MAX(bottom, (u64)X86_HIGH_BASE);
 	*gpa = place_below(bottom, low_top, *size);
 	if (!*gpa && above_4g)

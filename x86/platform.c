@@ -7,6 +7,8 @@
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
 #include "lkvm/options.h"
+#include "lkvm/pci.h"
+#include "lkvm/vm.h"
 
 /* kvmtool's places, in its order. */
 static const char *const kernel_search[] = {
@@ -57,7 +59,15 @@ int arch_config_complete(struct vm_config *cfg)
 		    cfg->cpus, X86_XAPIC_MAX_VCPUS);
 		return -EINVAL;
 	}
+	x86_warn_words(cfg);
 	return 0;
+}
+
+u32 arch_pci_bridge_id(const struct vm *vm)
+{
+	bool cloud = vm->cfg && vm->cfg->x86.host_bridge == X86_BRIDGE_CLOUD_HYPERVISOR;
+
+	return cloud ? 0x0d578086 : PCI_BRIDGE_GENERIC;
 }
 
 int arch_check_host(const struct kvm *kvm)

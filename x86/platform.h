@@ -84,6 +84,18 @@ int x86_clock_create(struct vm *vm) __must_check;
 int x86_pm_create(struct vm *vm, struct x86_pm **out) __must_check;
 
 /*
+ * x86/words.c: Linux's parameters that take interrupts or devices away from it. May the guest be
+ * one that uses the 8259s because of them? Then ACPI is not hardware-reduced, since Linux leaves
+ * the 8259s and the PIT alone where it is.
+ */
+bool x86_wants_pic(const struct vm_config *cfg);
+/* One line for each word that leaves the guest without something that it was given. */
+void x86_warn_words(const struct vm_config *cfg);
+
+/* x86/pm1.c: PM1a control and event registers. */
+int x86_pm1_create(struct vm *vm) __must_check;
+
+/*
  * x86/acpi-tables.c, x86/acpi-dsdt.c: each appends one table to @out; the tables will lie at @base
  * plus their offset. A table starts at acpi_begin's offset.
  */
@@ -91,7 +103,8 @@ size_t acpi_begin(struct aml *out, const char *signature, u8 revision);
 /* Fix length and checksum of the table that began at @start and ends here. */
 void acpi_end(struct aml *out, size_t start);
 size_t acpi_dsdt(struct aml *out, struct vm *vm);
-size_t acpi_fadt(struct aml *out, u64 dsdt_gpa);
+/* @reduced: hardware-reduced, without SCI and fixed hardware. */
+size_t acpi_fadt(struct aml *out, u64 dsdt_gpa, bool reduced);
 size_t acpi_madt(struct aml *out, u32 nr_cpus, bool pic);
 size_t acpi_mcfg(struct aml *out);
 size_t acpi_spcr(struct aml *out);

@@ -144,10 +144,17 @@ int arch_add_devices(struct vm *vm)
 	ret = x86_pm_create(vm, &vm->arch->pm);
 	if (ret)
 		return ret;
+	ret = x86_pm1_create(vm);
+	if (ret)
+		return ret;
 	ret = i8042_create(vm);
 	if (ret)
 		return ret;
-	return cmos_rtc_create(vm);
+	ret = cmos_rtc_create(vm);
+	if (ret)
+		return ret;
+	/* Each byte costs an exit: only where somebody reads it. */
+	return log_get_level() < LOG_DEBUG ? 0 : debug_port_create(vm, X86_PORT_DEBUG);
 }
 
 void arch_vm_destroy(struct vm *vm)

@@ -121,8 +121,118 @@ static const char *check_ports(void)
 	return NULL;
 }
 
+/* The interval timer: 82C54 data sheet, control word and mode 0 */
+
+#define PIT_VECTOR	0x24 /* beside those of arch.h */
+#define PIT_COUNTER0	0x40
+#define PIT_CONTROL	0x43
+#define PIT_ONE_SHOT	0x30 /* counter 0, low byte then high byte, mode 0 */
+#define PIT_TICKS	2386 /* of 1193182 Hz: 2 ms */
+#define MADT_FLAGS	40
+#define MADT_STRUCTURES 44
+
+/* ACPI 6.5, 5.2.12.5: ISA's interrupt 0 is pin 0 unless an override says otherwise. */
+static u32 pit_pin(const u8 *madt)
+{
+	const u8 *end = madt + *(const u32 *)(madt + 4);
+
+	for (const u8 *p = madt + MADT_STRUCTURES; p + 2 <= end && p[1]; p += p[1])
+		if (p[0] == 2 && p[3] == 0)
+			return *(const u32 *)(p + 4);
+	return 0;
+}
+
+static volatile u32 pit_fired;
+
+static void on_pit(void)
+{
+	pit_fired++;
+}
+
+static const char *check_pit(void)
+{
+	const u8 *madt = acpi_find("APIC");
+	u32 pin;
+
+	/* 5.2.12, PCAT_COMPAT: PICs, and here the PIT with them. */
+	if (!madt || !(*(const u32 *)(madt + MADT_FLAGS) & 1)) {
+		expect("no timer where there are no PICs", inb(PIT_COUNTER0), 0xff);
+		return NULL;
+	}
+	pin = pit_pin(madt);
+	pit_fired = 0;
+	arch_set_handler(PIT_VECTOR, on_pit);
+	arch_route_irq(pin, PIT_VECTOR, true);
+	outb(PIT_CONTROL, PIT_ONE_SHOT);
+	outb(PIT_COUNTER0, PIT_TICKS & 0xff);
+	outb(PIT_COUNTER0, PIT_TICKS >> 8);
+	expect("an interrupt at the pin that the MADT says", wait_for(&pit_fired, 1), true);
+	let_interrupts_in();
+	expect("interrupts", pit_fired, 1);
+	arch_mask_irq(pin);
+	return NULL;
+}
+
+/* The MP table: Intel MultiProcessor Specification 1.4, 4 */
+
+static bool adds_up(const u8 *p, u32 n)
+{
+	u8 sum = 0;
+
+	while (n--)
+		sum = (u8)(sum + *p++);
+	return !sum;
+}
+
+/* By the pointer in the first KiB of the EBDA, whose segment is at 0x40e. */
+static const u8 *find_mp_table(void)
+{
+	u64 word = 0x40e, ebda;
+
+	/* The compiler is not to know how near to 0 that is. */
+	__asm__("" : "+r"(word));
+	ebda = *(const u16 *)word * 16UL;
+	for (u64 p = ebda; p < ebda + 1024; p += 16) {
+		const u8 *mp = (const u8 *)p;
+
+		if (!memcmp(mp, "_MP_", 4) && mp[8] == 1 && adds_up(mp, 16))
+			return (const u8 *)(uintptr_t) * (const u32 *)(mp + 4);
+	}
+	return NULL;
+}
+
+static const char *check_mp_table(void)
+{
+	const u8 *table = find_mp_table(), *p, *end;
+	u32 cpus = 0, entries = 0, pit = ~0U, com1 = ~0U, ioapics = 0;
+	u32 described = arch_nr_cpus() > 255 ? 255 : arch_nr_cpus();
+
+	if (!expect("its pointer", table != NULL, true))
+		return NULL;
+	end = table + *(const u16 *)(table + 4);
+	expect("its sum", adds_up(table, (u32)(end - table)), true);
+	for (p = table + 44; p < end; p += *p ? 8 : 20, entries++) {
+		cpus += p[0] == 0;
+		ioapics += p[0] == 2 && *(const u32 *)(p + 4) == IOAPIC_BASE;
+		/* Level and low is PCI's, the bus's own way is ISA's. */
+		if (p[0] == 3 && p[2] == 0 && p[5] == 0)
+			pit = p[7];
+		if (p[0] == 3 && p[2] == 0 && p[5] == 4)
+			com1 = p[7];
+	}
+	expect("its entries", entries, *(const u16 *)(table + 34));
+	expect("CPUs", cpus, described);
+	expect("IOAPIC", ioapics, 1);
+	expect("pin of COM1", com1, 4);
+	if (*(const u32 *)((const u8 *)acpi_find("APIC") + MADT_FLAGS) & 1)
+		expect("pin of the interval timer", pit, pit_pin(acpi_find("APIC")));
+	return NULL;
+}
+
 const struct check arch_checks[] = {
 	{ "port I/O", check_ports },
+	{ "interval timer at the pin of the MADT", check_pit },
+	{ "MP table: the same machine as ACPI's", check_mp_table },
 };
 const u32 arch_nr_checks = ARRAY_SIZE(arch_checks);
 

@@ -88,6 +88,8 @@ int arch_add_memory(struct vm *vm) __must_check;
  * is described. Where the host would choose, it takes the newest kind. Prints.
  */
 int arch_sketch(struct vm *vm) __must_check;
+/* The id of the PCI host bridge: vendor, and device << 16. */
+u32 arch_pci_bridge_id(const struct vm *vm);
 /* Base of the window for 64-bit BARs: above all RAM. */
 u64 arch_pci_mem64_base(const struct vm *vm);
 /* After KVM_CREATE_VM, before any vcpu: interrupt controllers and the like. Prints. */

@@ -15,7 +15,9 @@ struct vm_config;
 
 /* A file, or its decompressed contents in memory. */
 struct boot_image {
-	const char *path;   /* owned by the configuration */
+	const char *path;   /* owned by the configuration, or path_owned */
+	char *path_owned;   /* freed by boot_image_close */
+	const char *words;  /* what was named after the file, the configuration's; NULL: nothing */
 	int fd;		    /* -1 when blob is used */
 	u8 *blob;	    /* decompressed contents, or the caller's buffer */
 	bool blob_owned;    /* blob is freed by boot_image_close */
@@ -32,8 +34,11 @@ struct boot {
 	u32 nr_initrds;
 };
 
-/* Open all that @cfg names; compressed kernels are unpacked now, within the guest's memory. Prints;
- * 0 or -errno. */
+/*
+ * Open all that @cfg names. An initrd may be "FILE WORDS": the words are what follows the longest
+ * part, up to a space, that is a file's name; a name with spaces alone has none. Compressed kernels
+ * are unpacked now, within the guest's memory. Prints; 0 or -errno.
+ */
 int boot_open(struct boot *boot, const struct vm_config *cfg) __must_check;
 void boot_close(struct boot *boot);
 /* The guest's command line: with lkvm's own words, or the user's alone. */
@@ -81,8 +86,10 @@ int boot_image_unzboot(struct boot_image *img, const char *what, u64 max) __must
  */
 int boot_launch(struct vm *vm, const struct boot_plan *plan) __must_check;
 
-/* boot/initrd.c: the sum of all initrds, each padded to 4 bytes as the kernel's unpacker wants;
- * -EOVERFLOW. */
+/*
+ * boot/initrd.c: the sum of all initrds that are to be one, each padded to 4 bytes as the kernel's
+ * unpacker wants. -EINVAL: one has words, which nobody would read; -EOVERFLOW. Prints.
+ */
 int boot_initrd_size(const struct boot *boot, u64 *size) __must_check;
 /* Add them one after the other at @gpa, each an entry, the padding zeroes. */
 void boot_initrd_plan(const struct boot *boot, struct boot_plan *plan, u64 gpa);

@@ -20,9 +20,15 @@ enum x86_kernel_format {
 	X86_KERNEL_MULTIBOOT, /* multiboot 1, as kvm-unit-tests build them */
 };
 
+enum x86_host_bridge {
+	X86_BRIDGE_GENERIC,
+	X86_BRIDGE_CLOUD_HYPERVISOR, /* edk2's CloudHv build asks for its id, and for a PM timer */
+};
+
 struct x86_config {
 	enum x86_irqchip irqchip;
 	enum x86_kernel_format kernel_format;
+	enum x86_host_bridge host_bridge;
 };
 
 extern const struct option_spec x86_options[];

@@ -22,6 +22,8 @@ int pvpanic_pci_create(struct vm *vm) __must_check;
 int debug_exit_create(struct vm *vm, const struct arch_place *place) __must_check;
 /* A write of a byte prints it with the time since lkvm's start, or the last reset. */
 int boot_mark_create(struct vm *vm, const struct arch_place *place) __must_check;
+/* A port of one byte whose text becomes lines of the log, at debug level and at most 1 MiB. */
+int debug_port_create(struct vm *vm, u16 port) __must_check;
 /* Arm PrimeCell RTC (PL031) in MMIO: the host's UTC, with its alarm. */
 int pl031_create(struct vm *vm, const struct arch_place *place) __must_check;
 /* Arm PrimeCell GPIO (PL061) in MMIO, with a power key on one of its pins. *@out lives as long as

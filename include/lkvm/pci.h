@@ -113,6 +113,9 @@ struct pci_host {
 	u32 intx_count[4]; /* functions that hold the line */
 };
 
+/* A host bridge without registers or quirks: the id that QEMU's documentation gives to its own. */
+#define PCI_BRIDGE_GENERIC 0x00081b36U
+
 /* The PCI host bridge of @layout, its window for 64-bit BARs at @mem64_base; at most one in a VM.
  * Prints. */
 int pci_host_add(struct vm *vm, const struct arch_pci_layout *layout, u64 mem64_base) __must_check;

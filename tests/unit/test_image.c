@@ -377,6 +377,56 @@ static void test_boot_open(void **state)
 	config_destroy(&cfg);
 }
 
+static void assert_splits(struct vm_config *cfg, u32 i, const char *file, const char *words)
+{
+	struct boot boot;
+
+	assert_int_equal(boot_open(&boot, cfg), 0);
+	assert_string_equal(boot.initrds[i].path, file);
+	if (words)
+		assert_string_equal(boot.initrds[i].words, words);
+	else
+		assert_null(boot.initrds[i].words);
+	boot_close(&boot);
+}
+
+/* "FILE WORDS": the longest part that is a file's name, so that names with spaces stay possible. */
+static void test_words(void **state)
+{
+	char plain[256], spaced[256], arg[512];
+	u32 fds = open_fds();
+	struct vm_config cfg;
+	struct boot boot;
+
+	config_init(&cfg);
+	snprintf(plain, sizeof(plain), "%s", make_file("initrd1", "1", 1));
+	config_add_initrd(&cfg, plain);
+	snprintf(arg, sizeof(arg), "%s  root=/dev/vda1 console=hvc0", plain);
+	config_add_initrd(&cfg, arg);
+	snprintf(arg, sizeof(arg), "%s ", plain);
+	config_add_initrd(&cfg, arg);
+	snprintf(arg, sizeof(arg), "%s a b", plain);
+	config_add_initrd(&cfg, arg);
+	assert_splits(&cfg, 0, plain, NULL);
+	assert_splits(&cfg, 1, plain, "root=/dev/vda1 console=hvc0");
+	assert_splits(&cfg, 2, plain, NULL);
+	assert_splits(&cfg, 3, plain, "a b");
+	/* The same text once there is a longer name. */
+	snprintf(spaced, sizeof(spaced), "%s", make_file("initrd1 a", "12", 2));
+	assert_splits(&cfg, 3, spaced, "b");
+	unlink(spaced);
+	snprintf(spaced, sizeof(spaced), "%s", make_file("initrd1 a b", "12", 2));
+	assert_splits(&cfg, 3, spaced, NULL);
+	unlink(spaced);
+	/* Nothing of it is there: all of it is named. */
+	config_add_initrd(&cfg, "/nonexistent/a b c");
+	capture_begin();
+	assert_int_equal(boot_open(&boot, &cfg), -ENOENT);
+	assert_contains(capture_end(), "Unable to open initrd /nonexistent/a b c:");
+	assert_int_equal(open_fds(), fds);
+	config_destroy(&cfg);
+}
+
 static int setup(void **state)
 {
 	return mkdtemp(dir) ? 0 : -1;
@@ -399,7 +449,7 @@ int main(void)
 		cmocka_unit_test(test_load),	    cmocka_unit_test(test_not_compressed),
 		cmocka_unit_test(test_gzip),	    cmocka_unit_test(test_zstd),
 		cmocka_unit_test(test_boot_open),   cmocka_unit_test(test_gzip_members),
-		cmocka_unit_test(test_zstd_frames),
+		cmocka_unit_test(test_zstd_frames), cmocka_unit_test(test_words),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

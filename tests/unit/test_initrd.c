@@ -18,10 +18,19 @@ static void test_size(void **state)
 	guest_add_initrd(&g, "c", &byte, 1);
 	assert_int_equal(boot_initrd_size(&g.boot, &size), 0);
 	assert_int_equal(size, 16);
+	capture_begin();
 	g.initrds[1].size = UINT64_MAX - 11;
 	assert_int_equal(boot_initrd_size(&g.boot, &size), -EOVERFLOW);
 	g.initrds[1].size = UINT64_MAX;
 	assert_int_equal(boot_initrd_size(&g.boot, &size), -EOVERFLOW);
+	capture_end();
+	/* Words have no place in an initrd that is joined to others. */
+	g.initrds[1].size = 4;
+	g.initrds[1].words = "root=/dev/vda";
+	capture_begin();
+	assert_int_equal(boot_initrd_size(&g.boot, &size), -EINVAL);
+	assert_one_line(capture_end());
+	assert_contains(captured, "--initrd b: words after the file ('root=/dev/vda')");
 	guest_destroy(&g);
 }
 

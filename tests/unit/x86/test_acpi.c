@@ -34,6 +34,8 @@ static void set_level(void *opaque, u32 gsi, bool level)
 
 static const struct irq_chip_ops chip = { .set_level = set_level };
 
+static enum x86_host_bridge bridge;
+
 static void machine(struct fixture *f, u32 cpus, bool pci, bool split)
 {
 	const struct arch_platform *p = &arch_platform;
@@ -41,6 +43,7 @@ static void machine(struct fixture *f, u32 cpus, bool pci, bool split)
 	memset(f, 0, sizeof(*f));
 	config_init(&f->cfg);
 	f->cfg.cpus = cpus;
+	f->cfg.x86.host_bridge = bridge;
 	assert_int_equal(vm_init(&f->vm, &f->cfg), 0);
 	assert_int_equal(irq_init(&f->vm.irqs, &chip, f), 0);
 	assert_int_equal(
@@ -51,6 +54,7 @@ static void machine(struct fixture *f, u32 cpus, bool pci, bool split)
 	f->vm.arch->pci_mem64_base = X86_PCI_MEM64_SIZE;
 	f->vm.arch->split_irqchip = split;
 	assert_int_equal(x86_pm_create(&f->vm, &f->vm.arch->pm), 0);
+	assert_int_equal(x86_pm1_create(&f->vm), 0);
 	assert_int_equal(i8042_create(&f->vm), 0);
 	assert_int_equal(cmos_rtc_create(&f->vm), 0);
 	assert_int_equal(serial_create(&f->vm, &p->serial, 0, NULL), 0);
@@ -151,6 +155,41 @@ static void test_fadt(void **state)
 	assert_memory_equal(t + 116, "\1\10\0\1\2\6\0\0\0\0\0\0\1", 13); /* reset 0x602 := 1 */
 	assert_memory_equal(t + 244, "\1\10\0\1\0\6\0\0\0\0\0\0", 12);	 /* sleep control 0x600 */
 	assert_memory_equal(t + 256, "\1\10\0\1\1\6\0\0\0\0\0\0", 12);	 /* sleep status 0x601 */
+	/* PM1a control 0x604, two bytes, beside them; no other fixed hardware, no SCI. */
+	assert_int_equal(get_le(t + 64, 4), 0x604);
+	assert_int_equal(t[89], 2);
+	assert_memory_equal(t + 172, "\1\20\0\2\4\6\0\0\0\0\0\0", 12);
+	assert_int_equal(get_le(t + 46, 2), 0);
+	assert_int_equal(get_le(t + 56, 4) | t[88], 0);
+	machine_end(&f);
+}
+
+/*
+ * A guest that is told to use no IOAPIC finds a machine with SCI and fixed hardware: only there
+ * does Linux use the 8259s. Without them, split, it makes no difference.
+ */
+static void test_fadt_with_pic(void **state)
+{
+	struct fixture f;
+	const u8 *t;
+
+	machine(&f, 1, true, false);
+	f.cfg.kernel = strdup("k");
+	f.cfg.cmdline = strdup("quiet noapic");
+	t = find_table(&f, "FACP");
+	assert_non_null(t);
+	assert_int_equal(get_le(t + 112, 4), 1 << 0 | 1 << 2 | 3 << 4 | 1 << 10);
+	assert_int_equal(get_le(t + 46, 2), X86_GSI_SCI);
+	assert_int_equal(get_le(t + 48, 4), 0); /* SMI_CMD: in ACPI mode from the start */
+	assert_int_equal(get_le(t + 56, 4), 0x60c);
+	assert_int_equal(get_le(t + 64, 4), 0x604);
+	assert_int_equal(t[88], 4);
+	assert_int_equal(t[89], 2);
+	assert_memory_equal(t + 148, "\1\40\0\2\14\6\0\0\0\0\0\0", 12);
+	assert_true(get_le(t + 96, 2) > 100 && get_le(t + 98, 2) > 1000); /* no C2, no C3 */
+	f.cfg.x86.irqchip = X86_IRQCHIP_SPLIT;
+	t = find_table(&f, "FACP");
+	assert_int_equal(get_le(t + 112, 4) >> 20 & 1, 1);
 	machine_end(&f);
 }
 
@@ -399,6 +438,167 @@ static void test_reset(void **state)
 	machine_end(&f);
 }
 
+/* The MP table, as a system without ACPI reads it (MultiProcessor Specification 1.4, 4). */
+struct mp_count {
+	u32 cpus, buses, ioapics, isa, pci, locals;
+	const u8 *pci_bus;
+};
+
+static struct mp_count count_mp(struct fixture *f)
+{
+	const u8 *pointer, *t, *end, *e;
+	struct mp_count c = { 0 };
+	u32 entries = 0;
+
+	xsdt(f);
+	pointer = memory_ptr(&f->vm.mem, X86_EBDA + 0x10, 16);
+	assert_memory_equal(pointer, "_MP_", 4);
+	assert_int_equal(sum(pointer, 16), 0);
+	assert_int_equal(pointer[9], 4);
+	assert_int_equal(pointer[11], 0); /* there is a table */
+	t = memory_ptr(&f->vm.mem, get_le(pointer + 4, 4), 0x2000);
+	assert_memory_equal(t, "PCMP", 4);
+	end = t + get_le(t + 4, 2);
+	assert_int_equal(sum(t, (size_t)(end - t)), 0);
+	assert_int_equal(get_le(t + 36, 4), 0xfee00000);
+	for (e = t + 44; e < end; e += e[0] ? 8 : 20, entries++) {
+		switch (e[0]) {
+		case 0:
+			assert_int_equal(e[1], c.cpus);
+			assert_int_equal(e[3], c.cpus++ ? 1 : 3); /* enabled; boot processor */
+			break;
+		case 1:
+			c.pci_bus = memcmp(e + 2, "PCI   ", 6) ? c.pci_bus : e;
+			assert_true(c.pci_bus == e || !memcmp(e + 2, "ISA   ", 6));
+			assert_int_equal(e[1], c.buses++);
+			break;
+		case 2:
+			assert_int_equal(get_le(e + 4, 4), 0xfec00000);
+			c.ioapics++;
+			break;
+		case 3:
+			if (c.pci_bus && e[4] == c.pci_bus[1]) {
+				assert_int_equal(e[2], 0xf);
+				assert_int_equal(e[7], 16 + (e[5] / 4 + e[5] % 4) % 4);
+				assert_int_equal(e[5], c.pci++);
+			} else {
+				assert_int_equal(e[5], e[7]);
+				c.isa++;
+			}
+			break;
+		case 4:
+			assert_int_equal(e[6], 0xff);
+			assert_int_equal(e[1], e[7] ? 1 : 3); /* LINT1: NMI, LINT0: the 8259s */
+			c.locals++;
+			break;
+		}
+	}
+	assert_ptr_equal(e, end);
+	assert_int_equal(entries, get_le(t + 34, 2));
+	return c;
+}
+
+static void test_mp_table(void **state)
+{
+	struct mp_count c;
+	struct fixture f;
+
+	machine(&f, 3, true, false);
+	c = count_mp(&f);
+	assert_true(c.cpus == 3 && c.buses == 2 && c.ioapics == 1 && c.locals == 2);
+	assert_true(c.isa == 15 && c.pci == 128);
+	machine_end(&f);
+	/* Without PCI; with no more ids than 8 bits have; without 8259s and PIT. */
+	machine(&f, 300, false, true);
+	c = count_mp(&f);
+	assert_true(c.cpus == 255 && c.buses == 1 && c.ioapics == 1 && c.locals == 1);
+	assert_true(c.isa == 14 && c.pci == 0);
+	machine_end(&f);
+}
+
+static void out16(struct fixture *f, u64 port, u16 value)
+{
+	u8 bytes[2] = { (u8)value, (u8)(value >> 8) };
+
+	assert_true(bus_write(&f->vm.pio, port, bytes, 2));
+}
+
+static u16 in16(struct fixture *f, u64 port)
+{
+	u8 bytes[2] = { 0xff, 0xff };
+
+	assert_true(bus_read(&f->vm.pio, port, bytes, 2));
+	return (u16)get_le(bytes, 2);
+}
+
+/* SLP_EN ends it in whatever width and with whatever type: simple systems know no \_S5. */
+static void test_pm1_power_off(void **state)
+{
+	static const u16 values[] = { 0x2000, 0x3400, 0x3c01, 0x2001 };
+	struct fixture f;
+
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		machine(&f, 1, false, false);
+		out16(&f, 0x604, values[i] & ~0x2000);
+		assert_int_equal(f.vm.stop, VM_STOP_NONE);
+		out16(&f, 0x604, values[i]);
+		assert_int_equal(f.vm.stop, VM_STOP_POWEROFF);
+		machine_end(&f);
+	}
+	machine(&f, 1, false, false);
+	out8(&f, 0x604, 0x20);
+	assert_int_equal(f.vm.stop, VM_STOP_NONE);
+	out8(&f, 0x605, 0x20);
+	assert_int_equal(f.vm.stop, VM_STOP_POWEROFF);
+	machine_end(&f);
+}
+
+static void test_pm1_registers(void **state)
+{
+	struct fixture f;
+
+	machine(&f, 1, false, false);
+	assert_int_equal(in16(&f, 0x604), 1); /* SCI_EN */
+	out16(&f, 0x604, 0);
+	assert_int_equal(in16(&f, 0x604), 1);
+	/* No event has happened; what is enabled reads back, as ACPICA checks. */
+	assert_int_equal(in16(&f, 0x60c), 0);
+	out16(&f, 0x60c, 0xffff);
+	assert_int_equal(in16(&f, 0x60c), 0);
+	out16(&f, 0x60e, 0x0120);
+	assert_int_equal(in16(&f, 0x60e), 0x0120);
+	assert_int_equal(in8(&f, 0x60f), 0x01);
+	vm_reset_devices(&f.vm);
+	assert_int_equal(in16(&f, 0x60e), 0);
+	assert_int_equal(f.highs, 0);
+	machine_end(&f);
+}
+
+/* What edk2's CloudHv build asks of the machine; others have neither. */
+static void test_cloud_hypervisor(void **state)
+{
+	u8 bytes[4] = { 0 };
+	struct fixture f;
+	u32 first;
+
+	machine(&f, 1, true, false);
+	assert_int_equal(pci_config_read(f.vm.pci, 0, 0, 4), 0x00081b36);
+	assert_true(bus_read(&f.vm.pio, 0x608, bytes, 4));
+	assert_int_equal(get_le(bytes, 4), 0);
+	machine_end(&f);
+	bridge = X86_BRIDGE_CLOUD_HYPERVISOR;
+	machine(&f, 1, true, false);
+	bridge = X86_BRIDGE_GENERIC;
+	assert_int_equal(pci_config_read(f.vm.pci, 0, 0, 4), 0x0d578086);
+	assert_true(bus_read(&f.vm.pio, 0x608, bytes, 4));
+	first = (u32)get_le(bytes, 4);
+	/* It goes on: a limit is for a hang alone. */
+	do
+		assert_true(bus_read(&f.vm.pio, 0x608, bytes, 4));
+	while ((u32)get_le(bytes, 4) - first < 1000);
+	machine_end(&f);
+}
+
 static void test_power_button(void **state)
 {
 	struct fixture f;
@@ -427,7 +627,9 @@ int main(void)
 		cmocka_unit_test(test_what_is_there), cmocka_unit_test(test_deterministic),
 		cmocka_unit_test(test_no_room),	      cmocka_unit_test(test_iasl),
 		cmocka_unit_test(test_power_off),     cmocka_unit_test(test_reset),
-		cmocka_unit_test(test_power_button),
+		cmocka_unit_test(test_power_button),  cmocka_unit_test(test_pm1_power_off),
+		cmocka_unit_test(test_pm1_registers), cmocka_unit_test(test_fadt_with_pic),
+		cmocka_unit_test(test_mp_table),      cmocka_unit_test(test_cloud_hypervisor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -328,6 +328,75 @@ static void test_blank_firmware(void **state)
 	g.boot.firmware.path = NULL;
 }
 
+/* Where a vector of real mode leads. */
+static u64 vector(u32 i)
+{
+	const u8 *p = memory_ptr(&g.mem, i * 4, 4);
+
+	assert_non_null(p);
+	return get_le(p, 2) + get_le(p + 2, 2) * 16;
+}
+
+/* Without firmware every vector leads to code in what the memory map reserves; firmware has its
+ * own.
+ */
+static void test_vectors(void **state)
+{
+	struct x86_mem_range map[X86_MAX_MEM_RANGES];
+	u32 count;
+
+	memset(file, 0xf4, 100);
+	assert_loads(load(100, X86_KERNEL_FLAT));
+	count = x86_memory_map(&g.mem, map);
+	for (u32 i = 0; i < 256; i++) {
+		bool reserved = false;
+
+		for (u32 j = 0; j < count; j++)
+			reserved |= map[j].type == X86_MEM_RESERVED &&
+				    range_within(vector(i), 1, map[j].base, map[j].size);
+		assert_true(reserved);
+		assert_int_equal(vector(i),
+				 i < 0x10 || (i >= 0x70 && i < 0x78) ? 0xfff53 : 0xfff54);
+	}
+	assert_guest_bytes(&g, 0xfff53, "\xcf", 1);
+	memset(file, 0xf4, ROM_SIZE);
+	fresh(16 * MiB);
+	assert_loads(load_firmware(ROM_SIZE));
+	assert_int_equal(vector(0x15), 0);
+	g.boot.firmware.path = NULL;
+}
+
+/* Firmware for QEMU's machines is known by what it holds. */
+static void test_fw_cfg(void **state)
+{
+	static const u8 footer[16] = { 0xde, 0x82, 0xb5, 0x96, 0xb2, 0x1f, 0xf7, 0x45,
+				       0xba, 0xea, 0xa3, 0x66, 0xc5, 0x5a, 0x08, 0x2d };
+	struct boot_image img;
+
+	boot_image_from_buffer(&img, "rom", file, ROM_SIZE);
+	memset(file, 0xf4, ROM_SIZE);
+	assert_false(fw_cfg_wanted(&img));
+	capture_begin();
+	fw_cfg_warn(&img);
+	assert_string_equal(capture_end(), "");
+	memcpy(file + ROM_SIZE - 0x30, footer, sizeof(footer));
+	assert_true(fw_cfg_wanted(&img));
+	capture_begin();
+	fw_cfg_warn(&img);
+	assert_one_line(capture_end());
+	assert_contains(captured, "--firmware rom: is built for QEMU's machines");
+	memset(file, 0xf4, ROM_SIZE);
+	memcpy(file + 5000, "fw_cfg", 6);
+	assert_true(fw_cfg_wanted(&img));
+	memset(file, 0xf4, ROM_SIZE);
+	memcpy(file + 5000, "\xba\x10\x05\0\0", 5);
+	assert_false(fw_cfg_wanted(&img));
+	memcpy(file + 6000, "\xba\x11\x05\0\0", 5);
+	assert_true(fw_cfg_wanted(&img));
+	img.size = 16;
+	assert_false(fw_cfg_wanted(&img));
+}
+
 static void test_memory_map(void **state)
 {
 	struct x86_mem_range map[X86_MAX_MEM_RANGES];
@@ -363,6 +432,8 @@ int main(void)
 		cmocka_unit_test(test_firmware),
 		cmocka_unit_test(test_memory_map),
 		cmocka_unit_test(test_blank_firmware),
+		cmocka_unit_test(test_vectors),
+		cmocka_unit_test(test_fw_cfg),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

@@ -273,11 +273,11 @@ static void test_truncated(void **state)
 
 static void test_lies(void **state)
 {
-	LIE(hdr()->version, 0x020b, -ENOEXEC, "without 64-bit entry");
-	LIE(hdr()->version, 0, -ENOEXEC, "without 64-bit entry");
-	LIE(hdr()->xloadflags, 0, -ENOEXEC, "without 64-bit entry");
-	LIE(hdr()->loadflags, 0, -ENOEXEC, "without 64-bit entry");
-	LIE(hdr()->jump, 0x00eb, -ENOEXEC, "without 64-bit entry");
+	LIE(hdr()->version, 0x0201, -ENOEXEC,
+	    "only 16-bit boot code can start (boot protocol 2.01)");
+	LIE(hdr()->version, 0, -ENOEXEC, "only 16-bit boot code can start");
+	LIE(hdr()->loadflags, 0, -ENOEXEC, "(boot protocol 2.15, loaded below 1 MiB)");
+	LIE(hdr()->jump, 0x00eb, -ENOEXEC, "only 16-bit boot code can start");
 	LIE(hdr()->setup_sects, 0, -ENODATA, "truncated");
 	LIE(hdr()->setup_sects, 255, -ENODATA, "truncated");
 	LIE(hdr()->syssize, UINT32_MAX, -ENODATA, "truncated");
@@ -299,6 +299,81 @@ static void test_lies(void **state)
 	hdr()->jump = 0xffeb;
 	assert_loads(load(64 * MiB));
 	assert_guest_bytes(&g, X86_BOOT_PARAMS + 0x290, "\0\0\0\0", 4);
+}
+
+/* A 32-bit kernel, and 64-bit ones from before the 64-bit entry was in the protocol. */
+static void test_32bit_entry(void **state)
+{
+	static u8 initrd[0x1000];
+	struct boot_params bp;
+	struct load_result r;
+
+	build();
+	hdr()->xloadflags = 0;
+	hdr()->initrd_addr_max = 0x37ffffff;
+	guest_add_initrd(&g, "i", initrd, sizeof(initrd));
+	r = load(5 * GiB);
+	assert_loads(r);
+	assert_int_equal(r.entry.mode, X86_ENTRY_PROT32);
+	assert_int_equal(r.entry.rip, PREF);
+	assert_int_equal(r.entry.rsi, X86_BOOT_PARAMS);
+	assert_true(r.entry.rax == 0 && r.entry.rbx == 0);
+	assert_guest_bytes(&g, PREF, file + SETUP_SIZE, PAYLOAD);
+	assert_int_equal(initrd_address(), 0x38000000 - 0x1000);
+	boot_params(&bp);
+	assert_int_equal(bp.hdr.code32_start, PREF);
+	assert_int_equal(bp.acpi_rsdp_addr, TEST_RSDP);
+	/* Code that is shorter than a 64-bit entry's offset. */
+	hdr()->syssize = 0x200 / 16;
+	assert_loads(load(64 * MiB));
+	g.boot.nr_initrds = 0;
+}
+
+/* What a field's absence means, by the protocol's version; what lies there is no field. */
+static void test_old_protocols(void **state)
+{
+	static const struct {
+		u16 version;
+		u64 base, initrd;
+		const char *too_long; /* of 256 characters */
+	} cases[] = {
+		{ 0x0202, 0x100000, 0x38000000, "the maximum here is 255" },
+		{ 0x0203, 0x100000, 0x30000000, "the maximum here is 255" },
+		{ 0x0205, 0x200000, 0x30000000, "the maximum here is 255" },
+		{ 0x0206, 0x200000, 0x30000000, NULL },
+		{ 0x0209, 0x200000, 0x30000000, NULL },
+		{ 0x020a, PREF, 0x30000000, NULL },
+		{ 0x020b, PREF, 0x30000000, NULL },
+	};
+	static u8 initrd[0x1000];
+	char line[257];
+
+	memset(line, 'x', sizeof(line) - 1);
+	line[256] = '\0';
+	guest_add_initrd(&g, "i", initrd, sizeof(initrd));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct load_result r;
+
+		build();
+		hdr()->version = cases[i].version;
+		hdr()->initrd_addr_max = 0x2fffffff;
+		r = load(2 * GiB);
+		assert_loads(r);
+		assert_int_equal(r.entry.mode, X86_ENTRY_PROT32);
+		assert_int_equal(r.entry.rip, cases[i].base);
+		assert_int_equal(initrd_address(), cases[i].initrd - 0x1000);
+		if (cases[i].too_long)
+			assert_refused(load_guest(&g, X86_KERNEL_AUTO, line), -E2BIG,
+				       cases[i].too_long);
+		else
+			assert_loads(load_guest(&g, X86_KERNEL_AUTO, line));
+	}
+	/* Before 2.04 the size has 16 bits; what follows is not a part of it. */
+	build();
+	hdr()->version = 0x0203;
+	hdr()->syssize |= 0x7fff0000;
+	assert_loads(load(64 * MiB));
+	g.boot.nr_initrds = 0;
 }
 
 static void test_cmdline(void **state)
@@ -351,6 +426,8 @@ int main(void)
 		cmocka_unit_test(test_place),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_32bit_entry),
+		cmocka_unit_test(test_old_protocols),
 		cmocka_unit_test(test_cmdline),
 		cmocka_unit_test(test_random),
 	};

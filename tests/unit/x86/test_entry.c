@@ -269,6 +269,36 @@ static void test_run_multiboot(void **state)
 	machine_destroy(&m);
 }
 
+/* A bzImage without a 64-bit entry: 32-bit code that sees boot_params in ESI, zero in EBX. */
+static void test_run_bzimage32(void **state)
+{
+	/* add esi, ebx; push esi; pop eax; mov dx, 0x1234; out dx, eax; hlt */
+	static const u8 code[] = { 0x01, 0xde, 0x56, 0x58, 0x66, 0xba, 0x34, 0x12, 0xef, 0xf4 };
+	static u8 image[1024 + 16];
+	struct machine m;
+
+	if (no_kvm())
+		skip();
+	image[0x1f1] = 1; /* sector of setup code */
+	put_le(image + 0x1f4, 4, 1);
+	put_le(image + 0x1fe, 2, 0xaa55);
+	put_le(image + 0x200, 2, 0x6aeb); /* the header's end */
+	memcpy(image + 0x202, "HdrS", 4);
+	put_le(image + 0x206, 2, 0x020c);
+	image[0x211] = 1; /* loaded high */
+	put_le(image + 0x238, 4, 255);
+	put_le(image + 0x258, 8, MiB); /* where it wants to be */
+	memcpy(image + 1024, code, sizeof(code));
+	machine_init(&m);
+	boot_image_from_buffer(&m.boot.kernel, "bz", image, sizeof(image));
+	for (int i = 0; i < 3; i++) {
+		memory_discard_all(&m.vm.mem);
+		load_and_reset(&m, X86_KERNEL_AUTO);
+		assert_int_equal(run(&m), X86_BOOT_PARAMS);
+	}
+	machine_destroy(&m);
+}
+
 static void test_run_firmware(void **state)
 {
 	/* Real mode: mov dx, 0x1234; mov eax, [0xfffc] of the shadowed segment; out dx, eax; hlt */
@@ -290,6 +320,62 @@ static void test_run_firmware(void **state)
 		memory_discard_all(&m.vm.mem);
 		load_and_reset(&m, X86_KERNEL_AUTO);
 		assert_int_equal(run(&m), 0x600dcafe);
+	}
+	machine_destroy(&m);
+}
+
+/* vcpu 0 in real mode at 0000:7000, with a stack below. */
+static void enter_real_mode(struct machine *m)
+{
+	int fd = m->vm.vcpus[0]->fd;
+	struct kvm_regs regs = { .rip = 0x7000, .rsp = 0x6000, .rbp = 0x5a5a, .rflags = 2 };
+	struct kvm_sregs sregs;
+
+	assert_int_equal(xioctl(fd, KVM_GET_SREGS, &sregs), 0);
+	sregs.cs = (struct kvm_segment){ .limit = 0xffff, .type = 0xb, .present = 1, .s = 1 };
+	sregs.ds = sregs.cs;
+	sregs.ds.type = 3;
+	sregs.es = sregs.fs = sregs.gs = sregs.ss = sregs.ds;
+	sregs.idt = (struct kvm_dtable){ .base = 0, .limit = 0x3ff };
+	sregs.cr0 = 0x10;
+	sregs.cr3 = sregs.cr4 = sregs.efer = 0;
+	assert_int_equal(xioctl(fd, KVM_SET_SREGS, &sregs), 0);
+	assert_int_equal(xioctl(fd, KVM_SET_REGS, &regs), 0);
+}
+
+/* A BIOS call comes back with carry and no register changed but AH; a hardware vector unseen. */
+static void test_run_bios_call(void **state)
+{
+	/* mov ax, 0x8812; clc; int N; pushf; pop cx; shl ecx, 16; mov cx, ax; mov eax, ecx;
+	 * mov dx, 0x1234; out dx, eax; hlt */
+	u8 code[] = { 0xb8, 0x12, 0x88, 0xf8, 0xcd, 0x15, 0x9c, 0x59, 0x66, 0xc1, 0xe1, 0x10,
+		      0x89, 0xc1, 0x66, 0x89, 0xc8, 0xba, 0x34, 0x12, 0x66, 0xef, 0xf4 };
+	static const struct {
+		u8 vector;
+		u16 ax;
+		bool carry;
+	} cases[] = { { 0x10, 0x8612, true },
+		      { 0x15, 0x8612, true },
+		      { 0x6f, 0x8612, true },
+		      { 0x08, 0x8812, false },
+		      { 0x76, 0x8812, false } };
+	struct machine m;
+
+	if (no_kvm())
+		skip();
+	machine_init(&m);
+	boot_image_from_buffer(&m.boot.kernel, "flat", flat_code, sizeof(flat_code));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		u32 seen;
+
+		memory_discard_all(&m.vm.mem);
+		load_and_reset(&m, X86_KERNEL_FLAT);
+		enter_real_mode(&m);
+		code[5] = cases[i].vector;
+		memcpy(memory_ptr(&m.vm.mem, 0x7000, sizeof(code)), code, sizeof(code));
+		seen = run(&m);
+		assert_int_equal(seen & 0xffff, cases[i].ax);
+		assert_int_equal(seen >> 16 & 1, cases[i].carry);
 	}
 	machine_destroy(&m);
 }
@@ -461,6 +547,7 @@ int main(void)
 		cmocka_unit_test(test_tables),		cmocka_unit_test(test_registers),
 		cmocka_unit_test(test_named_registers), cmocka_unit_test(test_run_flat),
 		cmocka_unit_test(test_run_multiboot),	cmocka_unit_test(test_run_firmware),
+		cmocka_unit_test(test_run_bzimage32),	cmocka_unit_test(test_run_bios_call),
 		cmocka_unit_test(test_reset),
 	};
 

@@ -97,9 +97,14 @@ static void test_elf(void **state)
 	r = load_guest(&g, X86_KERNEL_AUTO, "");
 	assert_loads(r);
 	check_info(r, "image");
+	/* A screen is asked for: the guest is told of none, the user too. */
 	put_header(0x900, BIT(2));
-	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOTSUP, "requires a screen");
-	put_header(0x900, BIT(5));
+	r = load(64 * MiB, X86_KERNEL_AUTO);
+	assert_int_equal(r.ret, 0);
+	assert_one_line(r.text);
+	assert_contains(r.text, "--kernel dir/image: its multiboot header asks for a screen");
+	check_info(r, "image one two");
+	put_header(0x900, BIT(2) | BIT(5));
 	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -ENOTSUP,
 		       "features that lkvm does not know");
 	/* Bits above 15 ask for nothing. */
@@ -235,6 +240,35 @@ static void test_modules(void **state)
 	g.boot.nr_initrds = 0;
 }
 
+/* Words come after the name, as loaders pass them, and are never cut. */
+static void test_words(void **state)
+{
+	static char many[X86_MODULES_SIZE];
+	struct load_result r;
+	u8 module[4] = { 0 };
+	u32 mods;
+
+	build_raw();
+	guest_add_initrd(&g, "dir/vmlinuz", module, 4);
+	guest_add_initrd(&g, "initrd", module, 4);
+	g.initrds[0].words = "root=/dev/xvda console=hvc0";
+	r = load(64 * MiB, X86_KERNEL_AUTO);
+	assert_loads(r);
+	mods = word(r.entry.rbx + 24);
+	assert_guest_bytes(&g, word(mods + 8), "vmlinuz root=/dev/xvda console=hvc0", 36);
+	assert_guest_bytes(&g, word(mods + 24), "initrd", 7);
+	memset(many, 'w', sizeof(many) - 1);
+	many[X86_MODULES_SIZE - 64 * 32 - 7 - 9] = '\0'; /* beside "initrd" and "vmlinuz " */
+	g.initrds[0].words = many;
+	r = load(64 * MiB, X86_KERNEL_AUTO);
+	assert_loads(r);
+	assert_guest_bytes(&g, word(mods + 24), "initrd", 7);
+	many[X86_MODULES_SIZE - 64 * 32 - 7 - 9] = 'w';
+	many[X86_MODULES_SIZE - 64 * 32 - 7 - 8] = '\0';
+	assert_refused(load(64 * MiB, X86_KERNEL_AUTO), -E2BIG, "shorten them");
+	g.boot.nr_initrds = 0;
+}
+
 static void test_long_names(void **state)
 {
 	static char name[4096];
@@ -282,7 +316,7 @@ int main(void)
 		cmocka_unit_test(test_elf),	cmocka_unit_test(test_find),
 		cmocka_unit_test(test_raw),	cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_modules), cmocka_unit_test(test_long_names),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_words),	cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

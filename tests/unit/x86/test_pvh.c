@@ -92,6 +92,32 @@ static void test_pvh_initrd(void **state)
 	g.boot.nr_initrds = 0;
 }
 
+/* Where one of them has words, each is a module; Linux, which knows one alone, has none. */
+static void test_pvh_modules(void **state)
+{
+	char data[] = "0123456789";
+	struct load_result r;
+	u64 mods;
+
+	build_elf64(file, true);
+	guest_add_initrd(&g, "i", data, 5);
+	guest_add_initrd(&g, "j", data, 10);
+	g.initrds[0].words = "root=/dev/xvda console=hvc0";
+	r = load(64 * MiB, X86_KERNEL_AUTO);
+	assert_loads(r);
+	check_start_info(r, 2);
+	mods = word(r.entry.rbx + 16, 8);
+	assert_int_equal(word(mods + 8, 8), 5);
+	assert_guest_bytes(&g, word(mods, 8), data, 5);
+	assert_guest_bytes(&g, word(mods + 16, 8), "root=/dev/xvda console=hvc0", 28);
+	assert_int_equal(word(mods + 32 + 8, 8), 10);
+	assert_guest_bytes(&g, word(mods + 32, 8), data, 10);
+	assert_guest_bytes(&g, word(mods + 32 + 16, 8), "", 1);
+	/* Entered by another protocol they have no place. */
+	assert_refused(load(64 * MiB, X86_KERNEL_ELF), -EINVAL, "--initrd i: words after");
+	g.boot.nr_initrds = 0;
+}
+
 static void test_firmware_by_pvh(void **state)
 {
 	struct load_result r;
@@ -124,6 +150,7 @@ static void test_elf64(void **state)
 	assert_int_equal(bp.hdr.header, 0x53726448);
 	assert_int_equal(bp.hdr.type_of_loader, 0xff);
 	assert_int_equal(bp.hdr.cmd_line_ptr, X86_CMDLINE);
+	assert_int_equal(bp.hdr.cmdline_size, sizeof("one two"));
 	assert_int_equal(bp.acpi_rsdp_addr, TEST_RSDP);
 	assert_int_equal(bp.e820_entries, 4);
 	/* With a PVH note too, when asked for. */
@@ -231,6 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pvh),
 		cmocka_unit_test(test_pvh_initrd),
+		cmocka_unit_test(test_pvh_modules),
 		cmocka_unit_test(test_firmware_by_pvh),
 		cmocka_unit_test(test_elf64),
 		cmocka_unit_test(test_refused),

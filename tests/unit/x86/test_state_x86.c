@@ -52,6 +52,7 @@ static void make(struct rig *r)
 	assert_int_equal(irq_set_fixed_routes(&r->d.vm.irqs, table, X86_IOAPIC_PINS, 24), 0);
 	assert_int_equal(x86_ioapic_create(&r->d.vm, &r->arch.ioapic), 0);
 	assert_int_equal(x86_pm_create(&r->d.vm, &r->arch.pm), 0);
+	assert_int_equal(x86_pm1_create(&r->d.vm), 0);
 	r->msis = r->tables = 0;
 }
 
@@ -73,6 +74,7 @@ static void test_state(void **state)
 	x86_ioapic_set_level(used.arch.ioapic, 10, true);
 	assert_int_equal(used.msis, 1);
 	assert_int_equal(arch_power_button(&used.d.vm), 0);
+	bus_write(&used.d.vm.pio, X86_PM1A_EVENT + 2, &(u16){ 0x120 }, 2);
 	routes = used.tables;
 	check_state(&used.d.vm, &fresh.d.vm);
 	/* KVM was told of the level pin; what had been sent was not sent again. */
@@ -82,6 +84,7 @@ static void test_state(void **state)
 	x86_ioapic_eoi(fresh.arch.ioapic, 0x61);
 	assert_int_equal(fresh.msis, 1);
 	assert_int_equal(devvm_in(&fresh.d, X86_PM_EVENT, 1), 1);
+	assert_int_equal(devvm_in(&fresh.d, X86_PM1A_EVENT + 2, 2), 0x120);
 	check_bad_state(&used.d.vm, &fresh.d.vm);
 	check_extreme_state(&used.d.vm, &fresh.d.vm, NULL);
 	vm_destroy(&used.d.vm);
