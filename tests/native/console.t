@@ -41,6 +41,19 @@ def long_pipe():
     same([x[5:-1] for x in out.stdout.splitlines() if x.startswith('got')][:-1], lines)
 
 
+def polled():
+    """A guest that looks for keys between bytes that it sends, and never waits."""
+    vm = Vm(guest('poll'))
+    vm.expect('ready')
+    for key in 'abc':
+        vm.send(key)
+        vm.expect(f'key {key}')
+    vm.send('xyzq')
+    for key in 'xyz':
+        vm.expect(f'key {key}')
+    same(vm.end(), 3)
+
+
 def terminal():
     vm = Vm(guest('echo'), stdin='pty')
     vm.expect('ready')
@@ -193,6 +206,7 @@ def virtio_console():
 main([
     ('a pipe', pipe),
     ('a long input through a pipe', long_pipe),
+    ('a guest that polls while it sends', polled),
     ('a terminal is raw while the guest runs and restored after', terminal),
     ('the menu after Ctrl-A', menu),
     ('Ctrl-A x while the guest is stuck', menu_of_stuck_guest),
