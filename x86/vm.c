@@ -145,6 +145,8 @@ int arch_add_devices(struct vm *vm)
 	if (ret)
 		return ret;
 	ret = i8042_create(vm);
+	if (!ret && vm->cfg->transport != TRANSPORT_PCI)
+		ret = reset_control_create(vm);
 	if (ret)
 		return ret;
 	return cmos_rtc_create(vm);

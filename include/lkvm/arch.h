@@ -39,7 +39,7 @@ struct arch_pci_layout {
 	u64 io_size;
 	bool io_in_mmio; /* the I/O window is in MMIO, at io_mmio_base; else ports are ports */
 	u64 io_mmio_base;
-	bool config_ports; /* type-1 configuration ports 0xcf8/0xcfc */
+	bool config_ports; /* type-1 configuration ports 0xcf8/0xcfc, and between them 0xcf9 */
 	u32 intx_gsi[4];   /* INTA..INTD of slot 0; rotated by slot */
 };
 

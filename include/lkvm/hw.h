@@ -4,6 +4,8 @@
 #ifndef LKVM_HW_H
 #define LKVM_HW_H
 
+#include <stdatomic.h>
+
 #include "lkvm/arch.h"
 #include "lkvm/types.h"
 
@@ -56,5 +58,10 @@ int cmos_rtc_create(struct vm *vm) __must_check;
 int mc146818_create(struct vm *vm, const struct arch_place *place) __must_check;
 /* The part of the i8042 that resets a PC: ports 0x60 and 0x64. */
 int i8042_create(struct vm *vm) __must_check;
+/* A PC's reset control register at its port, where there is no PCI host bridge. */
+int reset_control_create(struct vm *vm) __must_check;
+/* The bridge's is a part of it: a write to the register @reg, which a reset clears. Any thread. */
+#define PORT_RESET_CONTROL 0xcf9
+void reset_control_write(struct vm *vm, atomic_uint *reg, u8 value);
 
 #endif

@@ -12,8 +12,12 @@ statuses() {
 }
 power_off() { guest 0 exit -p poweroff && says out 'sleep control at port 600' && quiet; }
 resets() {
+	local transport
 	guest 0 exit -p reset --no-reboot && says out 'reset register' && [ "$(grep -c boot out)" = 1 ] &&
-		guest 0 exit -p kbd --no-reboot && [ "$(grep -c boot out)" = 1 ]
+		guest 0 exit -p kbd --no-reboot && [ "$(grep -c boot out)" = 1 ] || return 1
+	for transport in pci mmio; do
+		guest 0 exit -p cf9 --no-reboot --virtio-transport $transport && [ "$(grep -c boot out)" = 1 ] || return 1
+	done
 }
 reset_says() {
 	timeout 20 "$lkvm" run -k "$guests/exit.flat" --kernel-format flat -m 32 -c 1 -p reset --no-reboot \
@@ -48,7 +52,7 @@ boot_mark() {
 echo 1..12
 point 'the guest chooses its exit status' statuses
 point 'power-off by ACPI is status 0' power_off
-point 'a reset by ACPI and by the keyboard controller, with --no-reboot' resets
+point 'a reset by ACPI, keyboard controller and chipset, with --no-reboot' resets
 point 'the reset is said' reset_says
 point 'a jump to the reset vector resets' reset_vector
 point 'a triple fault is status 101 and one line' triple_fault

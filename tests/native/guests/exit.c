@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every way to end, chosen by a word of the command line: poweroff, reset, vector (reset), kbd
- * (reset), triple, panic, ud (an exception that is caught), int3, hang, halt; exit=N otherwise.
- * ask: keys choose. mark: a boot mark before that.
+ * (reset), cf9 (reset), triple, panic, ud (an exception that is caught), int3, hang, halt; exit=N
+ * otherwise. ask: keys choose. mark: a boot mark before that.
  */
 #include "x86.h"
 
@@ -83,6 +83,10 @@ static void act(const char *word)
 	case 'k' | 'b' << 8:
 		outb(0x64, 0xfe);
 		break;
+	case 'c' | 'f' << 8:
+		outb(0xcf9, 2);
+		outb(0xcf9, 6);
+		break;
 	case 't' | 'r' << 8:
 		triple_fault();
 		break;
@@ -124,7 +128,7 @@ static void ask(void)
 
 int guest_main(void)
 {
-	static const char *const words[] = { "poweroff", "reset", "vector", "kbd",  "triple",
+	static const char *const words[] = { "poweroff", "reset", "vector", "kbd",  "cf9", "triple",
 					     "panic",	 "ud",	  "int3",   "hang", "halt" };
 
 	print("boot\n");
