@@ -6,6 +6,7 @@
 #define MEMBER(m) .offset = offsetof(struct vm_config, m)
 
 static const char *const console_kind_names[] = { "serial", "virtio", NULL };
+static const char *const debug_exit_names[] = { "on", "off", NULL };
 const char *const virtio_transport_names[] = { "pci", "mmio", NULL };
 
 /* clang-format off */
@@ -66,6 +67,9 @@ const struct option_spec config_options[] = {
 	  .help = "add an entropy device: random numbers from the host" },
 	{ .type = OPT_CHOICE, .name = "console", MEMBER(console), .choices = console_kind_names,
 	  .help = "device for the guest's console", .def = "serial" },
+	{ .type = OPT_CHOICE, .name = "debug-exit", MEMBER(debug_exit), .choices = debug_exit_names,
+	  .help = "let the guest choose the exit status; off: status 0 proves that it powered off",
+	  .def = "on" },
 	OPT_END
 };
 /* clang-format on */

@@ -31,7 +31,7 @@ static u32 count_pvpanic(const struct machine *m)
 
 static u32 count_debug_exit(const struct machine *m)
 {
-	return arch_platform.debug_exit.size ? 1 : 0;
+	return arch_platform.debug_exit.size && m->vm.cfg->debug_exit == DEBUG_EXIT_ON ? 1 : 0;
 }
 
 static u32 count_boot_mark(const struct machine *m)

@@ -16,6 +16,7 @@
 #include "lkvm/types.h"
 
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
+enum debug_exit_kind { DEBUG_EXIT_ON, DEBUG_EXIT_OFF };
 enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum net_mode {
 	NET_NONE,
@@ -61,6 +62,7 @@ struct vm_config {
 	u32 nr_nets;
 	bool rng;
 	enum console_kind console;
+	enum debug_exit_kind debug_exit;
 	enum virtio_transport_kind transport;
 
 	bool nodefaults;

@@ -10,6 +10,11 @@ statuses() {
 		guest $status exit -p "exit=$status" && quiet || return 1
 	done
 }
+# Without the device nothing that a guest writes is a status.
+no_debug_exit() {
+	guest 0 exit -p poweroff --debug-exit off && quiet &&
+		guest 100 exit -p 'write=7 panic' --debug-exit off && says out 'no debug exit'
+}
 power_off() { guest 0 exit -p poweroff && says out 'sleep control at port 600' && quiet; }
 resets() {
 	local transport
@@ -49,8 +54,9 @@ boot_mark() {
 		grep -qE 'boot mark 7: [0-9]+\.[0-9] ms after start' err
 }
 
-echo 1..12
+echo 1..13
 point 'the guest chooses its exit status' statuses
+point 'it does not with --debug-exit off' no_debug_exit
 point 'power-off by ACPI is status 0' power_off
 point 'a reset by ACPI, keyboard controller and chipset, with --no-reboot' resets
 point 'the reset is said' reset_says

@@ -2,7 +2,7 @@
 /*
  * Every way to end, chosen by a word of the command line: poweroff, reset, vector (reset), kbd
  * (reset), cf9 (reset), triple, panic, ud (an exception that is caught), int3, hang, halt; exit=N
- * otherwise. ask: keys choose. mark: a boot mark before that.
+ * otherwise. ask: keys choose. write=7: a status, mark: a boot mark before that.
  */
 #include "x86.h"
 
@@ -126,6 +126,13 @@ static void ask(void)
 	}
 }
 
+/* Tries to choose a status, and goes on where it cannot. */
+static void write_status(void)
+{
+	outb(DEBUG_EXIT, (u8)word_value("write", 0));
+	print("no debug exit\n");
+}
+
 int guest_main(void)
 {
 	static const char *const words[] = { "poweroff", "reset", "vector", "kbd",  "cf9", "triple",
@@ -134,6 +141,8 @@ int guest_main(void)
 	print("boot\n");
 	if (has_word("mark"))
 		outb(BOOT_MARK, 7);
+	if (has_word("write=7"))
+		write_status();
 	if (has_word("ask"))
 		ask();
 	for (u32 i = 0; i < ARRAY_SIZE(words); i++) {
