@@ -85,10 +85,15 @@ static int add_flash(struct machine *m, u32 index)
 
 static int add_serial(struct machine *m, u32 index)
 {
-	struct console *con = m->vm.cfg->console == CONSOLE_SERIAL ? m->open.console : NULL;
+	struct console *con = m->open.console;
 
-	if (m->inject)
+	/* Its output is shown in any case; keys go to the console that was chosen. */
+	if (m->inject) {
 		con = m->inject->serial;
+	} else if (m->vm.cfg->console != CONSOLE_SERIAL) {
+		console_output_init(&m->open.serial, m->open.console);
+		con = &m->open.serial.con;
+	}
 	return serial_create(&m->vm, &arch_platform.serial, arch_platform.serial_reg_shift, con);
 }
 

@@ -190,10 +190,12 @@ def virtio_console():
     for transport in 'pci', 'mmio':
         vm = Vm(guest('vcon', '--console', 'virtio', '--virtio-transport', transport, '-p', 'con size=1'),
                 stdin='pty', size=(132, 43))
+        vm.expect('serial says hello')  # shown too; the keys are the virtio console's
         vm.expect('virtio says hello')
         until('raw mode', vm.raw)
         vm.send('some words\r')
-        vm.expect('you said some words')
+        vm.expect('\n')
+        vm.expect('^you said some words')
         vm.expect('size 132x43')
         same(vm.end(), 0)
         assert vm.restored()
