@@ -111,8 +111,9 @@ int arch_vcpu_reset(struct vcpu *vcpu) __must_check;
  * tell it. */
 void arch_vcpu_resumed(struct vcpu *vcpu);
 /*
- * An exit reason that is not port I/O, MMIO or one of the common ones. 0: handled, run on;
- * -ENOTSUP: not known here. Ends the VM by vm_request_stop.
+ * An exit reason that is not port I/O, MMIO or one of the common ones, or an internal error of KVM
+ * with which the guest may be able to live. 0: handled, run on; -ENOTSUP: not known here. Ends the
+ * VM by vm_request_stop.
  */
 int arch_vcpu_exit(struct vcpu *vcpu);
 /* Registers, and the instruction bytes at the program counter where they can be read. vcpu parked,

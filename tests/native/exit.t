@@ -45,6 +45,11 @@ signal_dump() {
 	[ $? = 143 ] && says err 'vcpu 0:' 'vcpu 1:' 'rip '
 }
 panic() { guest 100 exit -p panic && [ "$(wc -l <err)" = 1 ] && says err 'panicked'; }
+# An instruction that KVM cannot emulate is the end of the kernel that runs it, not of a program's.
+emulation() {
+	guest 102 user -p kernel && says err 'an instruction that KVM cannot emulate' 'rip 00000000' '<f3> 0f b8' &&
+		guest 99 user && says out 'to user mode' 'exception 6,' && ! grep -q 'internal error' err
+}
 # An exception that the guest handles is the guest's own business.
 handled() { guest 99 exit -p ud && says out 'exception 6' && quiet; }
 internal_error() { says err 'KVM internal error' 'rip 00000000' 'cr3 00000000' '<cc>' && [ ! -s dump ]; }
@@ -54,7 +59,7 @@ boot_mark() {
 		grep -qE 'boot mark 7: [0-9]+\.[0-9] ms after start' err
 }
 
-echo 1..13
+echo 1..14
 point 'the guest chooses its exit status' statuses
 point 'it does not with --debug-exit off' no_debug_exit
 point 'power-off by ACPI is status 0' power_off
@@ -65,6 +70,7 @@ point 'a triple fault is status 101 and one line' triple_fault
 point 'its registers on request' triple_fault_dump
 point 'a signal shows the registers of all vcpus on request' signal_dump
 point 'a panic is status 100 and one line' panic
+point 'an instruction that KVM cannot emulate, in the kernel and in user space' emulation
 point 'an exception that the guest handles' handled
 point 'a boot mark is printed with its time' boot_mark
 # Most KVMs run int3: then the guest prints exception 3.
