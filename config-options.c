@@ -6,6 +6,7 @@
 #define MEMBER(m) .offset = offsetof(struct vm_config, m)
 
 static const char *const console_kind_names[] = { "serial", "virtio", NULL };
+static const char *const halt_names[] = { "wait", "end", NULL };
 static const char *const debug_exit_names[] = { "on", "off", NULL };
 const char *const virtio_transport_names[] = { "pci", "mmio", NULL };
 
@@ -51,6 +52,8 @@ const struct option_spec config_options[] = {
 	  .help = "add nothing to the kernel's command line" },
 	{ .type = OPT_FLAG, .name = "no-reboot", MEMBER(no_reboot),
 	  .help = "exit when the guest asks for a reboot" },
+	{ .type = OPT_CHOICE, .name = "halt", MEMBER(halt), .choices = halt_names, .def = "wait",
+	  .help = "when every vcpu has halted with its interrupts off: say so and wait, or exit" },
 	{ .type = OPT_STRING, .name = "dump-boot", .arg = "DIR", MEMBER(dump_boot),
 	  .flags = OPT_PATH | OPT_ONCE,
 	  .help = "write what would be placed in guest memory to DIR and exit" },

@@ -107,6 +107,11 @@ static int add_debug_exit(struct machine *m, u32 index)
 	return debug_exit_create(&m->vm, &arch_platform.debug_exit);
 }
 
+static int add_halt_watch(struct machine *m, u32 index)
+{
+	return halt_watch_create(&m->vm);
+}
+
 static int add_boot_mark(struct machine *m, u32 index)
 {
 	return boot_mark_create(&m->vm, &arch_platform.boot_mark);
@@ -156,6 +161,7 @@ static const struct part parts[] = {
 	{ "serial port", one, add_serial },
 	{ "pvpanic", count_pvpanic, add_pvpanic },
 	{ "debug exit", count_debug_exit, add_debug_exit },
+	{ "halt watch", one, add_halt_watch },
 	{ "boot mark", count_boot_mark, add_boot_mark },
 	{ "PCI host", count_pci_host, add_pci_host },
 	{ "disks", count_disks, add_disk },

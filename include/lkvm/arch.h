@@ -111,6 +111,11 @@ int arch_vcpu_reset(struct vcpu *vcpu) __must_check;
  * tell it. */
 void arch_vcpu_resumed(struct vcpu *vcpu);
 /*
+ * Does it wait for good, so that no interrupt can wake it, only another vcpu? False where that is
+ * not known. vcpu parked.
+ */
+bool arch_vcpu_halted(struct vcpu *vcpu);
+/*
  * An exit reason that is not port I/O, MMIO or one of the common ones, or an internal error of KVM
  * with which the guest may be able to live. 0: handled, run on; -ENOTSUP: not known here. Ends the
  * VM by vm_request_stop.

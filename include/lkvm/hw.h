@@ -22,6 +22,8 @@ int pvpanic_create(struct vm *vm, const struct arch_place *place) __must_check;
 int pvpanic_pci_create(struct vm *vm) __must_check;
 /* A write of N ends lkvm with status N & 0xff. */
 int debug_exit_create(struct vm *vm, const struct arch_place *place) __must_check;
+/* No registers: notices that every vcpu halted for good, and does what --halt says. */
+int halt_watch_create(struct vm *vm) __must_check;
 /* A write of a byte prints it with the time since lkvm's start, or the last reset. */
 int boot_mark_create(struct vm *vm, const struct arch_place *place) __must_check;
 /* Arm PrimeCell RTC (PL031) in MMIO: the host's UTC, with its alarm. */

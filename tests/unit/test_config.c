@@ -333,7 +333,7 @@ static void test_print(void **state)
 			    "name: vm\ncpus: 2\nmem: 512M\nhugetlbfs: none\nvcpu-affinity: none\n"
 			    "virtio-transport: pci\ndev: /dev/kvm\nkernel: k\ninitrd: none\n"
 			    "params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
-			    "disk: x,,1.img,ro,direct\n"
+			    "halt: wait\ndisk: x,,1.img,ro,direct\n"
 			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
 			    "rng: no\nconsole: serial\ndebug-exit: on\n"
 			    "kernel-format: image\n"
