@@ -6,6 +6,8 @@
 #define MEMBER(m) .offset = offsetof(struct vm_config, m)
 
 static const char *const console_kind_names[] = { "serial", "virtio", NULL };
+static const char *const halt_names[] = { "wait", "end", NULL };
+static const char *const debug_exit_names[] = { "on", "off", NULL };
 const char *const virtio_transport_names[] = { "pci", "mmio", NULL };
 
 /* clang-format off */
@@ -51,6 +53,8 @@ const struct option_spec config_options[] = {
 	  .help = "add nothing to the kernel's command line" },
 	{ .type = OPT_FLAG, .name = "no-reboot", MEMBER(no_reboot),
 	  .help = "exit when the guest asks for a reboot" },
+	{ .type = OPT_CHOICE, .name = "halt", MEMBER(halt), .choices = halt_names, .def = "wait",
+	  .help = "when every vcpu has halted with its interrupts off: say so and wait, or exit" },
 	{ .type = OPT_STRING, .name = "dump-boot", .arg = "DIR", MEMBER(dump_boot),
 	  .flags = OPT_PATH | OPT_ONCE,
 	  .help = "write what would be placed in guest memory to DIR and exit" },
@@ -66,7 +70,11 @@ const struct option_spec config_options[] = {
 	{ .type = OPT_FLAG, .name = "rng", MEMBER(rng),
 	  .help = "add an entropy device: random numbers from the host" },
 	{ .type = OPT_CHOICE, .name = "console", MEMBER(console), .choices = console_kind_names,
-	  .help = "device for the guest's console", .def = "serial" },
+	  .help = "device for the guest's console, which gets the keys; what the guest writes to the serial port is shown in any case",
+	  .def = "serial" },
+	{ .type = OPT_CHOICE, .name = "debug-exit", MEMBER(debug_exit), .choices = debug_exit_names,
+	  .help = "let the guest choose the exit status; off: status 0 proves that it powered off",
+	  .def = "on" },
 	OPT_END
 };
 /* clang-format on */

@@ -31,7 +31,7 @@ static u32 count_pvpanic(const struct machine *m)
 
 static u32 count_debug_exit(const struct machine *m)
 {
-	return arch_platform.debug_exit.size ? 1 : 0;
+	return arch_platform.debug_exit.size && m->vm.cfg->debug_exit == DEBUG_EXIT_ON ? 1 : 0;
 }
 
 static u32 count_boot_mark(const struct machine *m)
@@ -85,10 +85,15 @@ static int add_flash(struct machine *m, u32 index)
 
 static int add_serial(struct machine *m, u32 index)
 {
-	struct console *con = m->vm.cfg->console == CONSOLE_SERIAL ? m->open.console : NULL;
+	struct console *con = m->open.console;
 
-	if (m->inject)
+	/* Its output is shown in any case; keys go to the console that was chosen. */
+	if (m->inject) {
 		con = m->inject->serial;
+	} else if (m->vm.cfg->console != CONSOLE_SERIAL) {
+		console_output_init(&m->open.serial, m->open.console);
+		con = &m->open.serial.con;
+	}
 	return serial_create(&m->vm, &arch_platform.serial, arch_platform.serial_reg_shift, con);
 }
 
@@ -100,6 +105,11 @@ static int add_pvpanic(struct machine *m, u32 index)
 static int add_debug_exit(struct machine *m, u32 index)
 {
 	return debug_exit_create(&m->vm, &arch_platform.debug_exit);
+}
+
+static int add_halt_watch(struct machine *m, u32 index)
+{
+	return halt_watch_create(&m->vm);
 }
 
 static int add_boot_mark(struct machine *m, u32 index)
@@ -151,6 +161,7 @@ static const struct part parts[] = {
 	{ "serial port", one, add_serial },
 	{ "pvpanic", count_pvpanic, add_pvpanic },
 	{ "debug exit", count_debug_exit, add_debug_exit },
+	{ "halt watch", one, add_halt_watch },
 	{ "boot mark", count_boot_mark, add_boot_mark },
 	{ "PCI host", count_pci_host, add_pci_host },
 	{ "disks", count_disks, add_disk },

@@ -278,6 +278,10 @@ static const struct outcome outcomes[] = {
 	[VM_STOP_ENTRY_FAILED] = { LOG_DEBUG, "the processor refused to enter the guest",
 				   EXIT_ENTRY_FAILED },
 	[VM_STOP_UNKNOWN_EXIT] = { LOG_DEBUG, "unknown exit", EXIT_UNKNOWN_EXIT },
+	[VM_STOP_HALTED] = { LOG_ERROR,
+			     "the guest has halted for good: every vcpu waits with its interrupts "
+			     "off",
+			     EXIT_GUEST_HALTED },
 	[VM_STOP_QUIT] = { LOG_INFO, "ended from the terminal", 0 },
 	[VM_STOP_SIGNAL] = { LOG_DEBUG, "ended by a signal", 0 },
 };
@@ -289,7 +293,7 @@ static const struct outcome outcomes[] = {
  */
 static void show_vcpus(struct vm *vm, enum vm_stop stop, s32 vcpu)
 {
-	bool outside = stop == VM_STOP_SIGNAL || stop == VM_STOP_QUIT;
+	bool outside = stop == VM_STOP_SIGNAL || stop == VM_STOP_QUIT || stop == VM_STOP_HALTED;
 	bool inside = stop == VM_STOP_TRIPLE_FAULT || stop == VM_STOP_PANIC;
 
 	if (log_get_level() < LOG_DEBUG)

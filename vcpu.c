@@ -223,7 +223,8 @@ static void handle_exit(struct vcpu *vcpu)
 	case KVM_EXIT_INTR:
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
-		handle_internal_error(vcpu);
+		if (arch_vcpu_exit(vcpu) == -ENOTSUP)
+			handle_internal_error(vcpu);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
 		err("vcpu %u: the CPU refused to enter the guest: hardware reason 0x%llx", vcpu->id,

@@ -84,6 +84,17 @@ int arch_vcpu_reset(struct vcpu *vcpu)
 	return ret;
 }
 
+/*
+ * Switched off by PSCI: another vcpu would have to start it. One in WFI is not halted for good,
+ * since a pending interrupt ends that even where it is masked (Arm ARM, D1.6.2).
+ */
+bool arch_vcpu_halted(struct vcpu *vcpu)
+{
+	struct kvm_mp_state mp;
+
+	return xioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) >= 0 && mp.mp_state == KVM_MP_STATE_STOPPED;
+}
+
 void arch_vcpu_destroy(struct vcpu *vcpu)
 {
 	free(vcpu->arch);

@@ -17,8 +17,8 @@
 #include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
+#include "serial-rx.h"
 
-#define FIFO_SIZE 16
 #define MAX_PORTS 4
 
 enum { /* register numbers */
@@ -78,12 +78,6 @@ enum {
 #define CLOCK_HZ	1843200
 #define DIVISOR_DEFAULT 12
 
-/*
- * So many reads of LSR in a row without a byte sent are a guest that polls for input. One that
- * sends needs one read for each byte, since the transmitter is always empty.
- */
-#define POLLING_READS 16
-
 struct serial {
 	struct device dev;
 	struct arch_place place;
@@ -99,10 +93,7 @@ struct serial {
 	u16 divisor;
 	bool transmit_pending; /* the "holding register empty" interrupt, until acknowledged */
 	bool raised;	       /* the interrupt condition, for edges */
-	u8 rx[FIFO_SIZE];
-	unsigned int rx_head, rx_count;
-	bool polling;
-	unsigned int lsr_reads;
+	struct serial_rx rx;
 	bool quiesced; /* the host's input waits */
 };
 
@@ -120,8 +111,8 @@ static u8 interrupt_source(const struct serial *s)
 {
 	if (s->ier & IER_LINE && s->lsr_errors)
 		return IIR_LINE;
-	if (s->ier & IER_RECEIVE && s->rx_count) {
-		if (s->fcr & FCR_ENABLE && s->rx_count < trigger_level(s))
+	if (s->ier & IER_RECEIVE && s->rx.count) {
+		if (s->fcr & FCR_ENABLE && s->rx.count < trigger_level(s))
 			return IIR_TIMEOUT;
 		return IIR_RECEIVE;
 	}
@@ -148,36 +139,23 @@ static void update_irq(struct serial *s)
 
 /* Receiver */
 
-/*
- * May the host's input go in? Only once the guest listens: Linux clears the FIFOs when it sets the
- * port up, and what was typed or piped in before would be lost.
- */
 static unsigned int receiver_room(const struct serial *s)
 {
-	unsigned int size = s->fcr & FCR_ENABLE ? FIFO_SIZE : 1;
-
-	if (s->quiesced || s->mcr & MCR_LOOP || !(s->ier & IER_RECEIVE || s->polling))
-		return 0;
-	return s->rx_count < size ? size - s->rx_count : 0;
+	return s->quiesced ? 0 : serial_rx_room(&s->rx);
 }
 
 static void receive(struct serial *s, u8 byte)
 {
-	unsigned int size = s->fcr & FCR_ENABLE ? FIFO_SIZE : 1;
-
-	if (s->rx_count >= size) {
+	if (!serial_rx_put(&s->rx, byte))
 		s->lsr_errors |= LSR_OVERRUN;
-		return;
-	}
-	s->rx[(s->rx_head + s->rx_count++) % FIFO_SIZE] = byte;
 }
 
-static void clear_receiver(struct serial *s)
+/* Tell the receiver what the registers say of it. */
+static void update_receiver(struct serial *s)
 {
-	s->rx_head = 0;
-	s->rx_count = 0;
-	s->polling = false;
-	s->lsr_reads = 0;
+	s->rx.size = s->fcr & FCR_ENABLE ? SERIAL_FIFO_SIZE : 1;
+	s->rx.interrupts = s->ier & IER_RECEIVE;
+	s->rx.loop = s->mcr & MCR_LOOP;
 }
 
 static size_t serial_room(void *opaque)
@@ -196,8 +174,8 @@ static void serial_input(void *opaque, const u8 *buf, size_t len)
 	struct serial *s = opaque;
 
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < len; i++)
-		receive(s, buf[i]);
+	if (!serial_rx_input(&s->rx, buf, len))
+		s->lsr_errors |= LSR_OVERRUN;
 	update_irq(s);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -217,7 +195,11 @@ static void write_mcr(struct serial *s, u8 value)
 {
 	u8 before = modem_lines(s), after, changed;
 
+	/* In loopback the FIFO is the chip's own. */
+	if (value & ~s->mcr & MCR_LOOP)
+		serial_rx_take_back(&s->rx);
 	s->mcr = value & MCR_MASK;
+	update_receiver(s);
 	after = modem_lines(s);
 	changed = before ^ after;
 	s->msr_deltas |= (u8)((changed & (MSR_CTS | MSR_DSR | MSR_DCD)) >> 4);
@@ -227,12 +209,19 @@ static void write_mcr(struct serial *s, u8 value)
 
 static void write_fcr(struct serial *s, u8 value)
 {
+	bool toggled;
+
 	/* Section 8.4: without bit 0 the others are not programmed; a change of it clears. */
 	if (!(value & FCR_ENABLE))
 		value = 0;
-	if (value & FCR_CLEAR_RX || (value ^ s->fcr) & FCR_ENABLE)
-		clear_receiver(s);
+	toggled = (value ^ s->fcr) & FCR_ENABLE;
+	serial_rx_set_up(&s->rx);
+	if (toggled)
+		serial_rx_take_back(&s->rx);
+	if (toggled || value & FCR_CLEAR_RX)
+		serial_rx_clear(&s->rx);
 	s->fcr = value & (u8)(FCR_ENABLE | 3 << FCR_TRIGGER_SHIFT);
+	update_receiver(s);
 }
 
 static void write_ier(struct serial *s, u8 value)
@@ -240,17 +229,14 @@ static void write_ier(struct serial *s, u8 value)
 	/* The transmitter is empty: enabling its interrupt raises it, each time anew. */
 	if (value & ~s->ier & IER_TRANSMIT)
 		s->transmit_pending = true;
-	if (value & IER_RECEIVE) {
-		s->polling = false;
-		s->lsr_reads = 0;
-	}
 	s->ier = value & IER_MASK;
+	update_receiver(s);
+	serial_rx_set_up(&s->rx);
 }
 
 /* True when @byte leaves the chip. */
 static bool transmit(struct serial *s, u8 byte)
 {
-	s->lsr_reads = 0;
 	/* Full for no time at all, then empty again: a new interrupt, and a new edge. */
 	s->transmit_pending = false;
 	if (s->irq.edge)
@@ -270,6 +256,7 @@ static void write_lcr(struct serial *s, u8 value)
 		s->lsr_errors |= LSR_BREAK;
 	}
 	s->lcr = value;
+	serial_rx_set_up(&s->rx);
 }
 
 static bool write_register(struct serial *s, unsigned int reg, u8 value)
@@ -302,18 +289,6 @@ static bool write_register(struct serial *s, unsigned int reg, u8 value)
 	return false;
 }
 
-static u8 read_data(struct serial *s)
-{
-	u8 byte;
-
-	if (!s->rx_count)
-		return 0;
-	byte = s->rx[s->rx_head];
-	s->rx_head = (s->rx_head + 1) % FIFO_SIZE;
-	s->rx_count--;
-	return byte;
-}
-
 static u8 read_iir(struct serial *s)
 {
 	u8 source = interrupt_source(s);
@@ -326,11 +301,11 @@ static u8 read_iir(struct serial *s)
 
 static u8 read_lsr(struct serial *s)
 {
-	u8 value = LSR_EMPTY | s->lsr_errors | (s->rx_count ? LSR_READY : 0);
+	u8 value;
 
+	serial_rx_look(&s->rx);
+	value = LSR_EMPTY | s->lsr_errors | (s->rx.count ? LSR_READY : 0);
 	s->lsr_errors = 0;
-	if (!(s->ier & IER_RECEIVE) && !(s->mcr & MCR_LOOP) && !s->polling)
-		s->polling = ++s->lsr_reads >= POLLING_READS;
 	return value;
 }
 
@@ -340,7 +315,7 @@ static u8 read_register(struct serial *s, unsigned int reg)
 
 	switch (reg) {
 	case REG_DATA:
-		return s->lcr & LCR_DLAB ? (u8)s->divisor : read_data(s);
+		return s->lcr & LCR_DLAB ? (u8)s->divisor : serial_rx_get(&s->rx);
 	case REG_IER:
 		return s->lcr & LCR_DLAB ? (u8)(s->divisor >> 8) : s->ier;
 	case REG_IIR_FCR:
@@ -374,7 +349,7 @@ static int register_at(const struct serial *s, u64 offset)
 /* Has the device taken in what it had, or begun to listen? Then the console has a turn. */
 static bool wants_input(const struct serial *s, unsigned int room_before, unsigned int count_before)
 {
-	return receiver_room(s) && (!room_before || (count_before && !s->rx_count));
+	return receiver_room(s) && (!room_before || (count_before && !s->rx.count));
 }
 
 static void serial_read(void *opaque, u64 offset, void *data, u32 len)
@@ -385,13 +360,14 @@ static void serial_read(void *opaque, u64 offset, void *data, u32 len)
 
 	pthread_mutex_lock(&s->lock);
 	room = receiver_room(s);
-	count = s->rx_count;
+	count = s->rx.count;
 	/* A wide access is one of each byte, as the ISA bus does it. */
 	for (u32 i = 0; i < len; i++) {
 		int reg = register_at(s, offset + i);
 
 		((u8 *)data)[i] = reg < 0 ? 0 : read_register(s, (unsigned int)reg);
 	}
+	serial_rx_arrive(&s->rx);
 	update_irq(s);
 	ready = wants_input(s, room, count);
 	pthread_mutex_unlock(&s->lock);
@@ -408,7 +384,7 @@ static void serial_write(void *opaque, u64 offset, const void *data, u32 len)
 
 	pthread_mutex_lock(&s->lock);
 	room = receiver_room(s);
-	count = s->rx_count;
+	count = s->rx.count;
 	for (u32 i = 0; i < len; i++) {
 		int reg = register_at(s, offset + i);
 
@@ -417,6 +393,7 @@ static void serial_write(void *opaque, u64 offset, const void *data, u32 len)
 		byte = ((const u8 *)data)[i];
 		out = true;
 	}
+	serial_rx_arrive(&s->rx);
 	update_irq(s);
 	ready = wants_input(s, room, count);
 	pthread_mutex_unlock(&s->lock);
@@ -445,7 +422,10 @@ static void serial_reset(struct device *dev)
 	s->msr_deltas = 0;
 	s->divisor = DIVISOR_DEFAULT;
 	s->transmit_pending = false;
-	clear_receiver(s);
+	update_receiver(s);
+	/* What was not read is the next system's. */
+	serial_rx_set_up(&s->rx);
+	serial_rx_clear(&s->rx);
 	update_irq(s);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -552,6 +532,7 @@ static int serial_load(void *obj)
 {
 	struct serial *s = obj;
 
+	update_receiver(s);
 	if (!s->irq.edge)
 		update_irq(s);
 	return 0;
@@ -568,15 +549,11 @@ static const struct state_field serial_fields[] = {
 	STATE_VALUE(struct serial, divisor),
 	STATE_BOOL(struct serial, transmit_pending),
 	STATE_BOOL(struct serial, raised),
-	STATE_ARRAY(struct serial, rx),
-	STATE_UP_TO(struct serial, rx_head, FIFO_SIZE - 1),
-	STATE_UP_TO(struct serial, rx_count, FIFO_SIZE),
-	STATE_BOOL(struct serial, polling),
-	STATE_VALUE(struct serial, lsr_reads),
+	STATE_PART(struct serial, rx, &serial_rx_state),
 };
 
 static const struct device_state serial_state = {
-	.version = 1,
+	.version = 2,
 	STATE_TABLE(serial_fields),
 	.device_at = offsetof(struct serial, dev),
 	.load = serial_load,

@@ -15,6 +15,7 @@
 /* 8 bytes: the address register, then the window to the 4 bytes that it selects. */
 #define CONFIG_PORTS	     0xcf8
 #define CONFIG_PORTS_SIZE    8
+#define CONFIG_RESET	     (PORT_RESET_CONTROL - CONFIG_PORTS)
 #define CONFIG_DATA	     4
 #define CONFIG_ADDRESS_VALID 0x80fffffc
 #define CONFIG_ENABLE	     0x80000000
@@ -76,6 +77,8 @@ static void ports_read(void *opaque, u64 offset, void *data, u32 len)
 
 	if (!offset && len == 4)
 		put_le(data, 4, address);
+	else if (offset == CONFIG_RESET && len == 1)
+		*(u8 *)data = (u8)atomic_load(&host->reset_control);
 	else if (offset >= CONFIG_DATA && data_target(address, offset, &devfn, &reg))
 		put_le(data, len, pci_config_read(host, devfn, reg, len));
 }
@@ -90,6 +93,8 @@ static void ports_write(void *opaque, u64 offset, const void *data, u32 len)
 		pthread_mutex_lock(&host->lock);
 		host->config_address = (u32)get_le(data, 4) & CONFIG_ADDRESS_VALID;
 		pthread_mutex_unlock(&host->lock);
+	} else if (offset == CONFIG_RESET && len == 1) {
+		reset_control_write(host->dev.vm, &host->reset_control, *(const u8 *)data);
 	} else if (offset >= CONFIG_DATA && data_target(get_address(host), offset, &devfn, &reg)) {
 		pci_config_write(host, devfn, reg, (u32)get_le(data, len), len);
 	}
@@ -158,6 +163,7 @@ static void host_reset(struct device *dev)
 
 	pthread_mutex_lock(&host->lock);
 	host->config_address = 0;
+	atomic_store(&host->reset_control, 0);
 	pthread_mutex_unlock(&host->lock);
 	pci_device_reset(&host->bridge);
 }

@@ -53,11 +53,12 @@ static int pci_host_load(void *obj)
 
 static const struct state_field pci_host_fields[] = {
 	STATE_VALUE(struct pci_host, config_address),
+	STATE_VALUE(struct pci_host, reset_control),
 	STATE_PART(struct pci_host, bridge, &pci_device_state),
 };
 
 const struct device_state pci_host_state = {
-	.version = 1,
+	.version = 2,
 	STATE_TABLE(pci_host_fields),
 	.device_at = offsetof(struct pci_host, dev),
 	.load = pci_host_load,

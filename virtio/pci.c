@@ -236,8 +236,11 @@ static void vpci_config_written(struct pci_device *pci, u32 offset, u32 len)
 	pthread_mutex_lock(&vp->irq_lock);
 	update_line(vp);
 	pthread_mutex_unlock(&vp->irq_lock);
-	if (ranges_overlap(offset, len, PCI_COMMAND, 2))
+	if (ranges_overlap(offset, len, PCI_COMMAND, 2)) {
 		virtio_set_held(vp->vdev, !atomic_load(&pci->bus_master));
+		if (!atomic_load(&pci->bus_master))
+			virtio_wait_held(vp->vdev);
+	}
 	if (!touches_window(vp, offset, len) || !window_target(vp, &target, &size))
 		return;
 	pci_config_copy(pci, vp->window_cap + (u32)sizeof(struct virtio_pci_cap), data, size);

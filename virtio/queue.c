@@ -487,6 +487,24 @@ static void hold_on_loop(void *opaque)
 	unlock(vdev);
 }
 
+/* The device is held: is anything still under way? See virtio_wait_held. */
+static void still_on_loop(void *opaque)
+{
+	struct virtio_queue *q = opaque;
+	struct virtio_device *vdev = q->vdev;
+	bool held;
+
+	lock(vdev);
+	held = vdev->held && q->started && !q->stopping;
+	unlock(vdev);
+	if (held)
+		hold_on_loop(q);
+	lock(vdev);
+	q->quiet = q->quiet || !held;
+	pthread_cond_broadcast(&vdev->changed);
+	unlock(vdev);
+}
+
 void virtio_quiesce(struct virtio_device *vdev)
 {
 	lock(vdev);
@@ -548,6 +566,7 @@ static int init_queue(struct virtio_device *vdev, u16 i, u16 size, struct event_
 	virtq_reset(&q->vq);
 	q->stop_post = (struct event_post){ .fn = stop_on_loop, .opaque = q };
 	q->drop_post = (struct event_post){ .fn = drop_on_loop, .opaque = q };
+	q->hold_post = (struct event_post){ .fn = still_on_loop, .opaque = q };
 	q->notify = (struct event){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = EPOLLIN,
@@ -606,6 +625,7 @@ static void detach(void *opaque)
 	event_del(&q->notify);
 	event_loop_unpost(q->loop, &q->stop_post);
 	event_loop_unpost(q->loop, &q->drop_post);
+	event_loop_unpost(q->loop, &q->hold_post);
 }
 
 void virtio_queues_fini(struct virtio_device *vdev)

@@ -326,20 +326,54 @@ static bool any_stopping(const struct virtio_device *vdev)
 	return vdev->resetting;
 }
 
+/* For a change, or a while: nobody signals that the VM leaves its running state. Under the lock. */
+static void wait_a_while(struct virtio_device *vdev)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LOOK_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_cond_timedwait(&vdev->changed, &vdev->lock, &until);
+}
+
 void virtio_wait_stopped(struct virtio_device *vdev, bool guest)
 {
 	virtio_lock(vdev);
-	while (any_stopping(vdev) && !(guest && vm_wants_vcpus(vdev->vm))) {
-		struct timespec until;
+	while (any_stopping(vdev) && !(guest && vm_wants_vcpus(vdev->vm)))
+		wait_a_while(vdev);
+	virtio_unlock(vdev);
+}
 
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += LOOK_NS;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_nsec -= 1000000000;
-			until.tv_sec++;
-		}
-		pthread_cond_timedwait(&vdev->changed, &vdev->lock, &until);
+/* Under the lock. */
+static bool any_busy(const struct virtio_device *vdev)
+{
+	for (u16 i = 0; i < vdev->nr_queues; i++)
+		if (vdev->queues[i].started && !vdev->queues[i].quiet)
+			return true;
+	return false;
+}
+
+/* Only a device that waits for the host has anything under way; it has loops of its own, but where
+ * a test turns them. */
+void virtio_wait_held(struct virtio_device *vdev)
+{
+	if (!vdev->ops->blocks || !vdev->loops)
+		return;
+	virtio_lock(vdev);
+	for (u16 i = 0; i < vdev->nr_queues; i++) {
+		struct virtio_queue *q = &vdev->queues[i];
+
+		if (!q->started)
+			continue;
+		q->quiet = false;
+		event_loop_post(q->loop, &q->hold_post);
 	}
+	while (vdev->held && any_busy(vdev) && !vm_wants_vcpus(vdev->vm))
+		wait_a_while(vdev);
 	virtio_unlock(vdev);
 }
 

@@ -8,8 +8,17 @@
 #include "lkvm/vm.h"
 
 /* Intel SDM volume 3, 2.2.1 and 2.5 */
-#define EFER_LMA BIT_ULL(10)
-#define CR0_PE	 BIT_ULL(0)
+#define EFER_LMA  BIT_ULL(10)
+#define CR0_PE	  BIT_ULL(0)
+#define CR0_ET	  BIT_ULL(4)
+#define CR0_CACHE (BIT_ULL(30) | BIT_ULL(29)) /* CD and NW, which INIT leaves alone */
+
+/* Intel SDM volume 3, table 10-1: after INIT */
+#define INIT_RIP     0xfff0
+#define INIT_RFLAGS  2
+#define INIT_CS	     0xf000
+#define INIT_CS_BASE 0xffff0000
+#define INIT_LIMIT   0xffff
 
 #define CODE_BEFORE 16U /* bytes shown before the program counter */
 #define CODE_BYTES  48U
@@ -126,6 +135,25 @@ static void dump_emulation_failure(FILE *out, const struct kvm_run *run)
 	fputc('\n', out);
 }
 
+/*
+ * On some hosts (AMD's, where the processor leaves a vcpu undefined at a shutdown) KVM resets the
+ * vcpu before it reports the triple fault. Its registers are then those of INIT (Intel SDM volume
+ * 3, table 10-1), which no instruction can have left: they say nothing of the fault.
+ */
+static bool was_reset(const struct kvm_regs *r, const struct kvm_sregs *s)
+{
+	const u64 *general = (const u64 *)r; /* up to R15, then RIP and RFLAGS */
+	u64 any = 0;
+
+	for (size_t i = 0; i < offsetof(struct kvm_regs, rip) / sizeof(u64); i++)
+		if (i != offsetof(struct kvm_regs, rdx) / sizeof(u64)) /* the CPU's signature */
+			any |= general[i];
+	return !any && r->rip == INIT_RIP && r->rflags == INIT_RFLAGS &&
+	       s->cs.selector == INIT_CS && s->cs.base == INIT_CS_BASE &&
+	       (s->cr0 & ~CR0_CACHE) == CR0_ET && !s->cr3 && !s->efer && !s->idt.base &&
+	       s->idt.limit == INIT_LIMIT;
+}
+
 void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 {
 	struct kvm_regs regs;
@@ -137,6 +165,13 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 		ret = xioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
 	if (ret < 0) {
 		fprintf(out, "vcpu %u: cannot read its registers: %s\n", vcpu->id, strerror(-ret));
+		return;
+	}
+	if (vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN && was_reset(&regs, &sregs)) {
+		fprintf(out,
+			"vcpu %u: its registers are lost: this host's KVM resets a vcpu before it "
+			"reports a triple fault\n",
+			vcpu->id);
 		return;
 	}
 	fprintf(out, "vcpu %u:\n", vcpu->id);

@@ -16,6 +16,7 @@
 #include "x86.h"
 
 /* Intel SDM volume 4, table 2-2; volume 3, 12.11.2.1 */
+#define RFLAGS_IF		BIT(9)
 #define MSR_MISC_ENABLE		0x1a0U
 #define MISC_ENABLE_FAST_STRING 1ULL
 #define MSR_MTRR_DEF_TYPE	0x2ffU
@@ -80,6 +81,42 @@ int arch_vcpu_init(struct vcpu *vcpu)
 	/* With MTRRs off all memory counts as uncached, and Linux does without its PAT. */
 	set_msr(vcpu, MSR_MTRR_DEF_TYPE, 0, MTRR_ENABLE_WRITEBACK);
 	return x86_reset_capture(vcpu);
+}
+
+/* In a nested guest RFLAGS is not what decides: its hypervisor takes interrupts for it. */
+static bool in_nested_guest(struct vcpu *vcpu)
+{
+	int size = kvm_check_cap(&vcpu->vm->kvm, KVM_CAP_NESTED_STATE);
+	struct kvm_nested_state *state;
+	bool nested = false;
+
+	if (size < (int)sizeof(*state))
+		return false;
+	state = xcalloc(1, (size_t)size);
+	state->size = (u32)size;
+	if (xioctl(vcpu->fd, KVM_GET_NESTED_STATE, state) < 0 ||
+	    state->flags & KVM_STATE_NESTED_GUEST_MODE)
+		nested = true;
+	free(state);
+	return nested;
+}
+
+/* Halted with interrupts off and no NMI or SMI on its way; or never started, or stopped by INIT. */
+bool arch_vcpu_halted(struct vcpu *vcpu)
+{
+	struct kvm_vcpu_events events;
+	struct kvm_mp_state mp;
+	struct kvm_regs regs;
+
+	if (xioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) < 0)
+		return false;
+	if (mp.mp_state == KVM_MP_STATE_UNINITIALIZED || mp.mp_state == KVM_MP_STATE_INIT_RECEIVED)
+		return true;
+	if (mp.mp_state != KVM_MP_STATE_HALTED || xioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
+	    xioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events) < 0)
+		return false;
+	return !(regs.rflags & RFLAGS_IF) && !events.nmi.pending && !events.nmi.injected &&
+	       !events.smi.pending && !in_nested_guest(vcpu);
 }
 
 void arch_vcpu_destroy(struct vcpu *vcpu)

@@ -92,15 +92,16 @@ u64 arch_pci_mem64_base(const struct vm *vm)
 	return vm->arch->pci_mem64_base;
 }
 
-/* Improvements that a host may lack: nothing depends on them. */
+/*
+ * Improvements that a host may lack: nothing depends on them. KVM_CAP_EXIT_ON_EMULATION_FAILURE is
+ * none: without it an instruction that KVM cannot emulate ends the VM only where the guest's kernel
+ * runs it, and what hurts one of its programs, or its guest, is that one's #UD.
+ */
 static void enable_optional_caps(struct vm *vm)
 {
 	/* An id beyond the last vcpu's then costs KVM no memory. */
 	if (kvm_enable_cap(&vm->kvm, KVM_CAP_MAX_VCPU_ID, vm->cfg->cpus))
 		debug("KVM_CAP_MAX_VCPU_ID is not available");
-	/* What KVM cannot emulate comes here with its bytes, instead of #UD in the guest. */
-	if (kvm_enable_cap(&vm->kvm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1))
-		debug("KVM_CAP_EXIT_ON_EMULATION_FAILURE is not available");
 }
 
 int arch_vm_init(struct vm *vm)
@@ -148,6 +149,8 @@ int arch_add_devices(struct vm *vm)
 	if (ret)
 		return ret;
 	ret = i8042_create(vm);
+	if (!ret && vm->cfg->transport != TRANSPORT_PCI)
+		ret = reset_control_create(vm);
 	if (ret)
 		return ret;
 	ret = cmos_rtc_create(vm);

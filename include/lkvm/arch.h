@@ -39,7 +39,7 @@ struct arch_pci_layout {
 	u64 io_size;
 	bool io_in_mmio; /* the I/O window is in MMIO, at io_mmio_base; else ports are ports */
 	u64 io_mmio_base;
-	bool config_ports; /* type-1 configuration ports 0xcf8/0xcfc */
+	bool config_ports; /* type-1 configuration ports 0xcf8/0xcfc, and between them 0xcf9 */
 	u32 intx_gsi[4];   /* INTA..INTD of slot 0; rotated by slot */
 };
 
@@ -115,8 +115,14 @@ int arch_vcpu_reset(struct vcpu *vcpu) __must_check;
  * tell it. */
 void arch_vcpu_resumed(struct vcpu *vcpu);
 /*
- * An exit reason that is not port I/O, MMIO or one of the common ones. 0: handled, run on;
- * -ENOTSUP: not known here. Ends the VM by vm_request_stop.
+ * Does it wait for good, so that no interrupt can wake it, only another vcpu? False where that is
+ * not known. vcpu parked.
+ */
+bool arch_vcpu_halted(struct vcpu *vcpu);
+/*
+ * An exit reason that is not port I/O, MMIO or one of the common ones, or an internal error of KVM
+ * with which the guest may be able to live. 0: handled, run on; -ENOTSUP: not known here. Ends the
+ * VM by vm_request_stop.
  */
 int arch_vcpu_exit(struct vcpu *vcpu);
 /* Registers, and the instruction bytes at the program counter where they can be read. vcpu parked,

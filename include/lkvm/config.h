@@ -16,6 +16,8 @@
 #include "lkvm/types.h"
 
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
+enum debug_exit_kind { DEBUG_EXIT_ON, DEBUG_EXIT_OFF };
+enum halt_kind { HALT_WAIT, HALT_END };
 enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum net_mode {
 	NET_NONE,
@@ -62,11 +64,13 @@ struct vm_config {
 	u32 nr_nets;
 	bool rng;
 	enum console_kind console;
+	enum debug_exit_kind debug_exit;
 	enum virtio_transport_kind transport;
 
 	bool nodefaults;
 	bool no_reboot;
-	char *dump_boot; /* write what would be loaded into this directory, and start nothing */
+	enum halt_kind halt; /* what to do when the guest halts for good */
+	char *dump_boot;     /* write what would be loaded into this directory, and start nothing */
 
 	char *vcpu_affinity; /* list of host CPUs (kvmtool's --vcpu-affinity), or NULL */
 

@@ -23,8 +23,8 @@ struct console_client {
 };
 
 struct console_ops {
-	/* Guest output. May block while the reader is slow; returns early when the console is being
-	 * closed. */
+	/* Guest output. Any thread, also several at a time. May block while the reader is slow;
+	 * returns early when the console is being closed. */
 	void (*write)(struct console *con, const u8 *buf, size_t len);
 	void (*set_client)(struct console *con, const struct console_client *client);
 	/* The device has room again. Any thread. */
@@ -35,6 +35,16 @@ struct console_ops {
 struct console {
 	const struct console_ops *ops;
 };
+
+/*
+ * console/output.c: a console of output alone, written to @to, which outlives it. There is nothing
+ * to destroy.
+ */
+struct console_output {
+	struct console con;
+	struct console *to;
+};
+void console_output_init(struct console_output *o, struct console *to);
 
 /* Keys of the escape menu after Ctrl-A. All run on the main loop's thread. */
 struct term_hooks {

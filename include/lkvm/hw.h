@@ -4,6 +4,8 @@
 #ifndef LKVM_HW_H
 #define LKVM_HW_H
 
+#include <stdatomic.h>
+
 #include "lkvm/arch.h"
 #include "lkvm/types.h"
 
@@ -20,6 +22,8 @@ int pvpanic_create(struct vm *vm, const struct arch_place *place) __must_check;
 int pvpanic_pci_create(struct vm *vm) __must_check;
 /* A write of N ends lkvm with status N & 0xff. */
 int debug_exit_create(struct vm *vm, const struct arch_place *place) __must_check;
+/* No registers: notices that every vcpu halted for good, and does what --halt says. */
+int halt_watch_create(struct vm *vm) __must_check;
 /* A write of a byte prints it with the time since lkvm's start, or the last reset. */
 int boot_mark_create(struct vm *vm, const struct arch_place *place) __must_check;
 /* A port of one byte whose text becomes lines of the log, at debug level and at most 1 MiB. */
@@ -58,5 +62,10 @@ int cmos_rtc_create(struct vm *vm) __must_check;
 int mc146818_create(struct vm *vm, const struct arch_place *place) __must_check;
 /* The part of the i8042 that resets a PC: ports 0x60 and 0x64. */
 int i8042_create(struct vm *vm) __must_check;
+/* A PC's reset control register at its port, where there is no PCI host bridge. */
+int reset_control_create(struct vm *vm) __must_check;
+/* The bridge's is a part of it: a write to the register @reg, which a reset clears. Any thread. */
+#define PORT_RESET_CONTROL 0xcf9
+void reset_control_write(struct vm *vm, atomic_uint *reg, u8 value);
 
 #endif

@@ -19,12 +19,12 @@
 #include <signal.h>
 
 #include "lkvm/boot.h"
+#include "lkvm/console.h"
 #include "lkvm/event.h"
 #include "lkvm/hw.h"
 #include "lkvm/types.h"
 #include "lkvm/vm.h"
 
-struct console;
 struct disk;
 struct net_backend;
 struct vm_config;
@@ -55,7 +55,9 @@ struct machine_open {
 	struct machine_net *nets; /* as in the configuration */
 	u32 nr_nets;
 	struct console *console; /* the terminal; NULL with machine_inject */
-	struct event signals;	 /* a signalfd on the main loop; -1: none */
+	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
+	struct console_output serial;
+	struct event signals; /* a signalfd on the main loop; -1: none */
 };
 
 struct machine {

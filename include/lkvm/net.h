@@ -14,8 +14,9 @@ struct net_backend;
 #define NET_HDR_LEN 12 /* struct virtio_net_hdr_v1 */
 
 struct net_backend_ops {
-	/* One packet, header in front. Bytes moved; -EAGAIN: wait for poll_fd or room_fd; other
-	 * -errno: the packet is dropped. */
+	/* One packet, header in front. Bytes moved; -EAGAIN: wait for poll_fd or room_fd; -EIO,
+	 * -ENETDOWN: the interface is down, and room_fd tells when it is up; -EBADFD, -ENODEV: it
+	 * was removed; other -errno: the packet is dropped. */
 	ssize_t (*readv)(struct net_backend *nb, const struct iovec *iov, int count);
 	ssize_t (*writev)(struct net_backend *nb, const struct iovec *iov, int count);
 	/* The offloads that the guest accepted (TUN_F_*). */

@@ -107,6 +107,7 @@ struct pci_host {
 	u32 nr_plugged;
 	u64 next_io, next_mem32, next_mem64; /* BARs are placed upwards from here */
 	u32 config_address;		     /* port 0xcf8 */
+	atomic_uint reset_control;	     /* port 0xcf9, see hw.h */
 	struct pci_device bridge;
 	pthread_mutex_t intx_lock;
 	struct irq_line intx[4];

@@ -16,8 +16,9 @@
  * with the host says "not yet" and calls virtio_queue_idle when the last came back. Until then a
  * reset is not complete: PCI shows that in device_status and queue_reset (4.1.4.3), MMIO, whose
  * drivers do not look, lets the vcpu wait for it. A held queue (bus mastering is off) pops nothing,
- * and replies, with their status bytes, wait in the core until it is let go. The data of a request
- * that the host already has may still come into its buffers.
+ * and replies, with their status bytes, wait in the core until it is let go. The vcpu that switched
+ * bus mastering off waits until the host is through with what it had begun (virtio_wait_held):
+ * after that no byte comes into the driver's buffers.
  */
 #ifndef LKVM_VIRTIO_H
 #define LKVM_VIRTIO_H
@@ -131,7 +132,7 @@ struct virtio_queue {
 	/* Bytes of the next request that the device is through with already, from before it was
 	 * given back. The loop's. */
 	u64 consumed;
-	struct event_post stop_post, drop_post;
+	struct event_post stop_post, drop_post, hold_post;
 	/* The loop's own. */
 	bool serving, exhausted;
 	unsigned int budget; /* requests and bytes of this turn */
@@ -273,6 +274,12 @@ void virtio_wait_stopped(struct virtio_device *vdev, bool guest);
 void virtio_kick(struct virtio_device *vdev, u32 q);
 /* Hold back, or let go on, every access to guest memory. */
 void virtio_set_held(struct virtio_device *vdev, bool held);
+/*
+ * Of a held device: wait until the host has come back with the requests that it had begun; what it
+ * had not begun goes back to the ring. A vcpu waits, and gives up when the VM leaves its running
+ * state. Without a lock that the device's loops may want.
+ */
+void virtio_wait_held(struct virtio_device *vdev);
 /* Any offset and length: bytes beyond config_len read as zero, writes that reach beyond are
  * dropped. */
 void virtio_config_read(struct virtio_device *vdev, u32 offset, void *buf, u32 len);

@@ -51,6 +51,7 @@ enum vm_stop {
 	VM_STOP_KVM_ERROR,    /* KVM_EXIT_INTERNAL_ERROR, or KVM_RUN failed */
 	VM_STOP_ENTRY_FAILED, /* KVM_EXIT_FAIL_ENTRY */
 	VM_STOP_UNKNOWN_EXIT, /* an exit reason that lkvm does not know */
+	VM_STOP_HALTED,	      /* every vcpu waits, and nothing can wake one */
 	VM_STOP_QUIT,	      /* the user left (Ctrl-A x) */
 	VM_STOP_SIGNAL,	      /* a signal ends lkvm: status is its number */
 };
@@ -62,6 +63,7 @@ enum vm_exit_status {
 	EXIT_KVM_ERROR = 102,
 	EXIT_ENTRY_FAILED = 103,
 	EXIT_UNKNOWN_EXIT = 104,
+	EXIT_GUEST_HALTED = 105,
 };
 
 /* Ports have 16 bits wherever there are any. */

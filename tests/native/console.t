@@ -41,6 +41,19 @@ def long_pipe():
     same([x[5:-1] for x in out.stdout.splitlines() if x.startswith('got')][:-1], lines)
 
 
+def polled():
+    """A guest that looks for keys between bytes that it sends, and never waits."""
+    vm = Vm(guest('poll'))
+    vm.expect('ready')
+    for key in 'abc':
+        vm.send(key)
+        vm.expect(f'key {key}')
+    vm.send('xyzq')
+    for key in 'xyz':
+        vm.expect(f'key {key}')
+    same(vm.end(), 3)
+
+
 def terminal():
     vm = Vm(guest('echo'), stdin='pty')
     vm.expect('ready')
@@ -177,10 +190,12 @@ def virtio_console():
     for transport in 'pci', 'mmio':
         vm = Vm(guest('vcon', '--console', 'virtio', '--virtio-transport', transport, '-p', 'con size=1'),
                 stdin='pty', size=(132, 43))
+        vm.expect('serial says hello')  # shown too; the keys are the virtio console's
         vm.expect('virtio says hello')
         until('raw mode', vm.raw)
         vm.send('some words\r')
-        vm.expect('you said some words')
+        vm.expect('\n')
+        vm.expect('^you said some words')
         vm.expect('size 132x43')
         same(vm.end(), 0)
         assert vm.restored()
@@ -193,6 +208,7 @@ def virtio_console():
 main([
     ('a pipe', pipe),
     ('a long input through a pipe', long_pipe),
+    ('a guest that polls while it sends', polled),
     ('a terminal is raw while the guest runs and restored after', terminal),
     ('the menu after Ctrl-A', menu),
     ('Ctrl-A x while the guest is stuck', menu_of_stuck_guest),

@@ -140,6 +140,24 @@ def removed():
     same(vm.end(), 1)
 
 
+def down_and_up():
+    """The interface goes down and comes up again: so does the guest's link, and packets flow."""
+    need_namespace()
+    ip('tuntap', 'add', 'dev', 'lt3', 'mode', 'tap')
+    ip('link', 'set', 'lt3', 'up')
+    vm = Vm(guest('net', '-n', 'mode=tap,tapif=lt3', '-p', 'pings=1000000'))
+    vm.expect('link 1')
+    ip('link', 'set', 'lt3', 'down')
+    vm.expect("interface 'lt3' is down, and so is the guest's link")
+    ip('link', 'set', 'lt3', 'up')
+    vm.expect("interface 'lt3' is up again")
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(PROTO)) as sock:
+        sock.bind(('lt3', PROTO))
+        answer(vm, sock, b'pong' + bytes(60))
+        vm.expect('pong of')
+    same(vm.end(), 0)
+
+
 def made():
     """Without a name lkvm makes an interface, which goes with it, killed or not."""
     need_namespace()
@@ -179,5 +197,6 @@ main([
     ('a tap of several queues, and its MTU', queues_and_mtu),
     ('a tap in use', busy),
     ('a tap that is removed', removed),
+    ('a tap that goes down and comes up again', down_and_up),
     ('a tap of our own goes with us', made),
 ])

@@ -683,6 +683,57 @@ static void test_held(void **state)
 	stop(&r);
 }
 
+struct holding {
+	struct rig *r;
+	u8 data[512];
+	atomic_bool through;
+};
+
+/* The vcpu that switches bus mastering off, and looks at the memory then. */
+static void *hold(void *opaque)
+{
+	struct holding *h = opaque;
+
+	virtio_set_held(h->r->vdev, true);
+	virtio_wait_held(h->r->vdev);
+	memcpy(h->data, rig_ptr(h->r, ROOM(0)), sizeof(h->data));
+	atomic_store(&h->through, true);
+	return NULL;
+}
+
+/* Nor does data come into the driver's memory once bus mastering is off: who switches it off waits
+ * for the read that the host has begun; one that it has not begun is not begun. */
+static void test_held_read(void **state)
+{
+	struct rig r;
+	struct mem_disk *m = start_held(&r);
+	struct holding h = { .r = &r };
+	pthread_t thread;
+
+	for (unsigned int i = 0; i < 2; i++)
+		add_one(&r, i, VIRTIO_BLK_T_IN);
+	rig_notify(&r, 0);
+	m->begun = 1;
+	pthread_create(&thread, NULL, hold, &h);
+	/* Time for it not to wait, if it does not. */
+	for (int i = 0; i < 200 && !atomic_load(&h.through); i++)
+		usleep(1000);
+	end_request(&r, m, 0, 0);
+	pthread_join(thread, NULL);
+	assert_memory_equal(h.data, m->bytes, 512);
+	assert_memory_equal(rig_ptr(&r, ROOM(0)), m->bytes, 512);
+	assert_int_equal(m->nr_kept, 0);
+	assert_int_equal(status_at(&r, 0), 0xee);
+	m->held = false;
+	virtio_set_held(r.vdev, false);
+	rig_notify(&r, 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(status_at(&r, i), VIRTIO_BLK_S_OK);
+		assert_memory_equal(rig_ptr(&r, ROOM(i)), m->bytes + 512 * i, 512);
+	}
+	stop(&r);
+}
+
 /* Paused right after the driver let it go: what waited goes out, since it may. */
 static void test_let_go(void **state)
 {
@@ -977,6 +1028,7 @@ int main(void)
 		cmocka_unit_test(test_quiesce),
 		cmocka_unit_test(test_quiesce_last),
 		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_held_read),
 		cmocka_unit_test(test_let_go),
 		cmocka_unit_test(test_quiesce_idle),
 		cmocka_unit_test(test_flush_by_the_loop),

@@ -43,6 +43,11 @@ static int add_i8042(struct vm *vm, const char *file)
 	return i8042_create(vm);
 }
 
+static int add_reset_control(struct vm *vm, const char *file)
+{
+	return reset_control_create(vm);
+}
+
 static int add_pvpanic(struct vm *vm, const char *file)
 {
 	return pvpanic_create(vm, &port);
@@ -103,6 +108,7 @@ struct row;
 static void serial_driver(struct devvm *d, const struct row *r);
 static void serial_divisor(struct devvm *d, const struct row *r);
 static void pl061_driver(struct devvm *d, const struct row *r);
+static void reset_control_driver(struct devvm *d, const struct row *r);
 
 static const struct row {
 	const char *name;
@@ -121,6 +127,8 @@ static const struct row {
 	{ "cmos", add_cmos, .pio = true, .first = 0x70, .last = 0x71, .clock = true },
 	{ "mc146818", add_mc146818, .mmio = true, .first = BASE, .last = BASE + 1, .clock = true },
 	{ "i8042", add_i8042, .pio = true, .first = 0x60, .last = 0x92 },
+	{ "reset control", add_reset_control, .pio = true, .first = 0xcf9, .last = 0xcf9,
+	  .driver = reset_control_driver },
 	{ "pvpanic", add_pvpanic, .pio = true, .first = 0x3f8, .last = 0x3ff },
 	{ "debug-exit", add_debug_exit, .pio = true, .first = 0x3f8, .last = 0x3ff },
 	{ "boot-mark", add_boot_mark, .pio = true, .first = 0x3f9, .last = 0x3ff },
@@ -172,6 +180,11 @@ static void pl061_driver(struct devvm *d, const struct row *r)
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		bus_write(&d->vm.mmio, BASE + words[i][0], &words[i][1], 4);
 	pl061_press(d->vm.devices);
+}
+
+static void reset_control_driver(struct devvm *d, const struct row *r)
+{
+	put(d, r, 0, 0x0a);
 }
 
 static void drive(struct devvm *d, const struct row *r)

@@ -6,6 +6,28 @@
 
 #include "pci_thing.h"
 
+/* The byte between is the chipset's: a reset, hard or not, when bit 2 is written. */
+static void test_reset_control(void **state)
+{
+	struct toy_vm *v = begin();
+
+	port_put(v, 0xcf8, 4, 0x80000800);
+	for (u32 len = 2; len <= 4; len += 2)
+		port_put(v, 0xcf9, len, 6); /* not its width */
+	port_put(v, 0xcf9, 1, 2);
+	assert_int_equal(port_get(v, 0xcf9, 1), 2);
+	assert_int_equal(v->vm.stop, VM_STOP_NONE);
+	port_put(v, 0xcf9, 1, 6);
+	assert_int_equal(v->vm.stop, VM_STOP_RESET);
+	assert_int_equal(port_get(v, 0xcf8, 4), 0x80000800);
+	vm_clear_stop(&v->vm, VM_STOP_RESET);
+	port_put(v, 0xcf9, 1, 0xe);
+	assert_int_equal(v->vm.stop, VM_STOP_RESET);
+	vm_reset_devices(&v->vm);
+	assert_int_equal(port_get(v, 0xcf9, 1), 0);
+	toy_vm_free(v);
+}
+
 static void test_config_access(void **state)
 {
 	struct toy_vm *v = begin();
@@ -42,7 +64,7 @@ static void test_config_access(void **state)
 	port_put(v, 0xcf8, 1, 0xff); /* bytes do not reach the address register */
 	port_put(v, 0xcfa, 4, 0);
 	assert_int_equal(port_get(v, 0xcf8, 4), 0x80000800);
-	assert_int_equal(port_get(v, 0xcf9, 1), 0xff);
+	assert_int_equal(port_get(v, 0xcfa, 1), 0xff);
 	port_put(v, 0xcf8, 4, 0x8000083c);
 	port_put(v, 0xcfc, 1, 0x55);
 	assert_int_equal(cfg(v, 1, PCI_INTERRUPT_LINE, 1), 0x55);
@@ -402,17 +424,12 @@ static void test_teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_config_access),
-		cmocka_unit_test(test_capabilities),
-		cmocka_unit_test(test_sizing),
-		cmocka_unit_test(test_moving),
-		cmocka_unit_test(test_absurd_addresses),
-		cmocka_unit_test(test_many_devices),
-		cmocka_unit_test(test_window_full),
-		cmocka_unit_test(test_intx),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_teardown),
-		cmocka_unit_test(test_read_while_written),
+		cmocka_unit_test(test_config_access), cmocka_unit_test(test_reset_control),
+		cmocka_unit_test(test_capabilities),  cmocka_unit_test(test_sizing),
+		cmocka_unit_test(test_moving),	      cmocka_unit_test(test_absurd_addresses),
+		cmocka_unit_test(test_many_devices),  cmocka_unit_test(test_window_full),
+		cmocka_unit_test(test_intx),	      cmocka_unit_test(test_random),
+		cmocka_unit_test(test_teardown),      cmocka_unit_test(test_read_while_written),
 	};
 
 	return cmocka_run_group_tests_name("pci", tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every way to end, chosen by a word of the command line: poweroff, reset, vector (reset), kbd
- * (reset), triple, panic, ud (an exception that is caught), int3, hang, halt; exit=N otherwise.
- * ask: keys choose. mark: a boot mark before that.
+ * (reset), cf9 (reset), triple, panic, ud (an exception that is caught), int3, hang, halt, idle;
+ * exit=N otherwise. ask: keys choose. write=7: a status, mark: a boot mark before that.
  */
 #include "x86.h"
 
@@ -68,6 +68,26 @@ static void triple_fault(void)
 	__asm__ volatile("lidt %0; ud2" : : "m"(idtr));
 }
 
+static bool woken;
+
+static void wake(void)
+{
+	woken = true;
+}
+
+/* Three seconds with interrupts on, but no CPU time; the local APIC's clock has 1 GHz in KVM. */
+static void sleep_and_exit(void)
+{
+	arch_set_handler(0x30, wake);
+	lapic_enable();
+	lapic_write(LAPIC_TDCR, 0xb); /* undivided */
+	lapic_write(LAPIC_LVTT, 0x30);
+	lapic_write(LAPIC_TMICT, 3000000000);
+	while (!woken)
+		arch_wait();
+	arch_exit(7);
+}
+
 static void act(const char *word)
 {
 	switch (word[0] | word[1] << 8) {
@@ -82,6 +102,10 @@ static void act(const char *word)
 		break;
 	case 'k' | 'b' << 8:
 		outb(0x64, 0xfe);
+		break;
+	case 'c' | 'f' << 8:
+		outb(0xcf9, 2);
+		outb(0xcf9, 6);
 		break;
 	case 't' | 'r' << 8:
 		triple_fault();
@@ -98,6 +122,9 @@ static void act(const char *word)
 	case 'h' | 'a' << 8:
 		for (;;)
 			__asm__ volatile("cli; hlt");
+	case 'i' | 'd' << 8:
+		sleep_and_exit();
+		break;
 	case 'h' | 'n' << 8:
 		for (;;)
 			arch_pause();
@@ -122,14 +149,24 @@ static void ask(void)
 	}
 }
 
+/* Tries to choose a status, and goes on where it cannot. */
+static void write_status(void)
+{
+	outb(DEBUG_EXIT, (u8)word_value("write", 0));
+	print("no debug exit\n");
+}
+
 int guest_main(void)
 {
-	static const char *const words[] = { "poweroff", "reset", "vector", "kbd",  "triple",
-					     "panic",	 "ud",	  "int3",   "hang", "halt" };
+	static const char *const words[] = { "poweroff", "reset",  "vector", "kbd",
+					     "cf9",	 "triple", "panic",  "ud",
+					     "int3",	 "hang",   "halt",   "idle" };
 
 	print("boot\n");
 	if (has_word("mark"))
 		outb(BOOT_MARK, 7);
+	if (has_word("write=7"))
+		write_status();
 	if (has_word("ask"))
 		ask();
 	for (u32 i = 0; i < ARRAY_SIZE(words); i++) {

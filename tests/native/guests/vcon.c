@@ -52,6 +52,8 @@ static void test_console(void)
 			arch_pause();
 		line[n++] = c;
 	}
+	if (arch_getc() >= 0)
+		say("a key came by the serial port\n");
 	say("you said ");
 	say(line);
 	if (word_value("size", 0)) {
@@ -62,6 +64,7 @@ static void test_console(void)
 
 int guest_main(void)
 {
+	print("serial says hello\n");
 	if (has_word("rng"))
 		test_rng();
 	if (has_word("con") || has_word("flood"))
