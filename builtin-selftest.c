@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* `lkvm selftest`: its options, and what it runs. */
-#include <signal.h>
 #include <stdlib.h>
 
 #include "lkvm/arch.h"
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
 #include "lkvm/selftest.h"
+#include "lkvm/signals.h"
 #include "lkvm/util.h"
 
 /* What the built-in guest has room for (guest/selftest, GUEST_MAX_CPUS in guest/build.mk). */
@@ -146,8 +146,7 @@ static int cmd_selftest_main(const struct command *cmd, int argc, char **argv)
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
 		goto out;
 	}
-	/* A reader that goes away is an error of a write. */
-	signal(SIGPIPE, SIG_IGN);
+	signals_init();
 	if (o.exits) {
 		sig = selftest_exits(&o, &status);
 		goto out;

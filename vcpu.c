@@ -5,7 +5,6 @@
  */
 #include "lkvm/vcpu.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -16,6 +15,7 @@
 #include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
+#include "lkvm/signals.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
@@ -66,9 +66,6 @@ void vcpu_destroy(struct vcpu *vcpu)
 		close(vcpu->fd);
 	free(vcpu);
 }
-
-/* Its only task is to interrupt system calls. */
-static void on_kick(int sig) {}
 
 static void handle_pio(struct vcpu *vcpu)
 {
@@ -330,11 +327,10 @@ static int set_affinity(struct vcpu *vcpu)
 
 int vcpu_start(struct vcpu *vcpu)
 {
-	struct sigaction action = { .sa_handler = on_kick };
 	char name[16];
 	int ret;
 
-	sigaction(THREAD_KICK_SIGNAL, &action, NULL);
+	signals_own(THREAD_KICK_SIGNAL, true);
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
 	ret = thread_start(&vcpu->thread, THREAD_VCPU, name, vcpu_thread, vcpu);
 	vcpu->has_thread = !ret;

@@ -189,12 +189,15 @@ static void open_output(struct outq *q, int fd)
 	q->socket = S_ISSOCK(st.st_mode);
 	if (!S_ISFIFO(st.st_mode) && !isatty(fd))
 		return;
+	q->paced = true;
+	if (!S_ISFIFO(st.st_mode) && !tty_is_terminal(fd))
+		return;
 	q->fd = tty_reopen(fd, O_WRONLY);
 	q->owned = q->fd >= 0;
 	if (q->owned)
-		return;
-	q->fd = fd;
-	q->paced = true;
+		q->paced = false;
+	else
+		q->fd = fd;
 }
 
 int outq_init(struct outq *q, struct event_loop *loop, int fd)

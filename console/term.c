@@ -49,8 +49,10 @@ struct term {
 	size_t hold_at, hold_len;
 
 	struct event sig_ev;
-	sigset_t blocked; /* what create added to the thread's mask */
-	struct sigaction old_ttin, old_ttou, old_pipe;
+	sigset_t signals; /* that sig_ev reads between term_start and term_stop */
+	sigset_t blocked; /* what term_start added to the thread's mask for that */
+	struct sigaction old_ttin, old_ttou;
+	u16 cols, rows; /* as the client knows them; 0: not yet */
 };
 
 /* Words to the person at the terminal, between what the guest writes. */
@@ -309,24 +311,32 @@ static void on_slow(void *opaque)
 
 /* Signals that concern the terminal */
 
+static bool find_size(struct term *t, u16 *cols, u16 *rows)
+{
+	return tty_size(STDOUT_FILENO, cols, rows) || (t->in_tty && tty_size(t->in_fd, cols, rows));
+}
+
 static void tell_size(struct term *t)
+{
+	if (t->has_client && t->client.resized && find_size(t, &t->cols, &t->rows))
+		t->client.resized(t->client.opaque, t->cols, t->rows);
+}
+
+/* Nobody heard of it while the loop did not run. */
+static void tell_new_size(struct term *t)
 {
 	u16 cols, rows;
 
-	if (!t->has_client || !t->client.resized)
-		return;
-	if (tty_size(STDOUT_FILENO, &cols, &rows) ||
-	    (t->in_tty && tty_size(t->in_fd, &cols, &rows)))
-		t->client.resized(t->client.opaque, cols, rows);
+	if (find_size(t, &cols, &rows) && (cols != t->cols || rows != t->rows))
+		tell_size(t);
 }
 
-/* Stop for real, with the terminal as it was. Goes on when the shell says so. */
+/* What SIGTSTP does outside the loop; it comes back when the shell lets it go on. */
 static void suspend(struct term *t)
 {
 	sigset_t set;
 
 	outq_flush(&t->out);
-	term_restore();
 	sigemptyset(&set);
 	sigaddset(&set, SIGTSTP);
 	raise(SIGTSTP);
@@ -354,42 +364,51 @@ static void on_signal(void *opaque, u32 events)
 static int take_signals(struct term *t)
 {
 	static const int signals[] = { SIGTSTP, SIGCONT, SIGWINCH };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
-	sigset_t set, old;
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, now;
 	int ret;
 
-	sigemptyset(&set);
+	sigemptyset(&t->signals);
 	sigemptyset(&t->blocked);
-	pthread_sigmask(SIG_SETMASK, NULL, &old);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		sigaddset(&set, signals[i]);
-		if (!sigismember(&old, signals[i]))
-			sigaddset(&t->blocked, signals[i]);
-	}
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&t->signals, signals[i]);
+	/* Ignored when lkvm started: it stays so. The others do nothing by default. */
+	if (!sigaction(SIGTSTP, NULL, &now) && now.sa_handler == SIG_IGN)
+		sigdelset(&t->signals, SIGTSTP);
 	t->sig_ev = (struct event){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.fd = signalfd(-1, &t->signals, SFD_CLOEXEC | SFD_NONBLOCK),
 		.events = EPOLLIN,
 		.fn = on_signal,
 		.opaque = t,
 	};
-	if (t->sig_ev.fd < 0) {
-		ret = -errno;
-		goto fail;
-	}
+	if (t->sig_ev.fd < 0)
+		return -errno;
 	ret = event_add(t->loop, &t->sig_ev);
-	if (ret)
-		goto fail_close;
+	if (ret) {
+		close(t->sig_ev.fd);
+		return ret;
+	}
 	/* In the background, reading and writing the terminal must fail, not stop the VM. */
 	sigaction(SIGTTIN, &ignore, &t->old_ttin);
 	sigaction(SIGTTOU, &ignore, &t->old_ttou);
-	sigaction(SIGPIPE, &ignore, &t->old_pipe);
 	return 0;
-fail_close:
-	close(t->sig_ev.fd);
-fail:
+}
+
+/* Outside the loop they act in their default way: who waits for a slow image may stop lkvm. */
+static void block_signals(struct term *t)
+{
+	sigset_t old;
+
+	pthread_sigmask(SIG_BLOCK, &t->signals, &old);
+	sigemptyset(&t->blocked);
+	for (int sig = 1; sig < SIGRTMIN; sig++)
+		if (sigismember(&t->signals, sig) && !sigismember(&old, sig))
+			sigaddset(&t->blocked, sig);
+}
+
+static void unblock_signals(struct term *t)
+{
 	pthread_sigmask(SIG_UNBLOCK, &t->blocked, NULL);
-	return ret;
+	sigemptyset(&t->blocked);
 }
 
 static void release_signals(struct term *t)
@@ -400,8 +419,7 @@ static void release_signals(struct term *t)
 		tty_unguard();
 	sigaction(SIGTTIN, &t->old_ttin, NULL);
 	sigaction(SIGTTOU, &t->old_ttou, NULL);
-	sigaction(SIGPIPE, &t->old_pipe, NULL);
-	pthread_sigmask(SIG_UNBLOCK, &t->blocked, NULL);
+	unblock_signals(t);
 }
 
 /* The console */
@@ -474,7 +492,7 @@ static void open_input(struct term *t)
 		t->in_ended = true;
 		return;
 	}
-	t->in_tty = isatty(STDIN_FILENO);
+	t->in_tty = tty_is_terminal(STDIN_FILENO);
 	if (t->in_tty)
 		t->in_fd = tty_reopen(STDIN_FILENO, O_RDWR);
 	else if (S_ISFIFO(st.st_mode))
@@ -498,6 +516,8 @@ void term_start(struct console *con)
 {
 	struct term *t = to_term(con);
 
+	block_signals(t);
+	tell_new_size(t);
 	if (!t->in_tty || t->in_ended)
 		return;
 	tty_guard();
@@ -512,6 +532,7 @@ void term_stop(struct console *con, char key)
 
 	if (t->in_tty && t->attached)
 		tty_obey_interrupt(key);
+	unblock_signals(t);
 }
 
 int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct console **out)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lkvm/console.h"
+#include "lkvm/signals.h"
 #include "lkvm/util.h"
 
 /* The process under test: a console, and a device that reports what it gets. */
@@ -176,6 +177,7 @@ static inline struct child start(void (*fn)(void), int in, int out, int error)
 		/* A shell's background job inherits these ignored. */
 		signal(SIGINT, SIG_DFL);
 		signal(SIGQUIT, SIG_DFL);
+		signals_init();
 		dup2(pipefd[1], REPORT);
 		for (int i = 0; i < 3; i++)
 			if (fds[i] >= 0)

@@ -193,9 +193,10 @@ static void restored_when_it_exits(void **state)
 	assert_as_before();
 }
 
+/* test_signals.c tries all signals. */
 static void restored_when_killed(void **state)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+	const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGPIPE, SIGRTMAX };
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		struct child c = start(interactive, slave, slave, slave);
@@ -208,6 +209,37 @@ static void restored_when_killed(void **state)
 		assert_int_equal(WTERMSIG(status), signals[i]);
 		assert_as_before();
 	}
+}
+
+/* The loop has ended, for a reboot: nobody reads the signalfd. */
+static void raw_without_a_loop(void)
+{
+	struct guest g;
+
+	guest_open(&g, 16);
+	term_stop(g.con, 0);
+	report("<go>", 4);
+	for (;;)
+		pause();
+}
+
+static void stopped_and_killed_outside_the_loop(void **state)
+{
+	struct child c = start(raw_without_a_loop, slave, slave, slave);
+	int status;
+
+	expect(c.report, "<go>");
+	kill(c.pid, SIGTSTP);
+	assert_int_equal(waitpid(c.pid, &status, WUNTRACED), c.pid);
+	assert_true(WIFSTOPPED(status));
+	assert_as_before();
+	/* It comes while the process is stopped. */
+	kill(c.pid, SIGUSR2);
+	kill(c.pid, SIGCONT);
+	status = finish(&c);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGUSR2);
+	assert_as_before();
 }
 
 static void tells_the_size(void **state)
@@ -514,6 +546,7 @@ int main(void)
 		TERMINAL(restored_when_it_crashes),
 		TERMINAL(restored_when_it_exits),
 		TERMINAL(restored_when_killed),
+		TERMINAL(stopped_and_killed_outside_the_loop),
 		TERMINAL(tells_the_size),
 		TERMINAL(output_alone),
 		TERMINAL(jobs),
