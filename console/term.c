@@ -353,6 +353,8 @@ static void on_signal(void *opaque, u32 events)
 		return;
 	if (info.ssi_signo == SIGTSTP)
 		suspend(t);
+	if (info.ssi_signo == SIGCONT && t->hooks.continued)
+		t->hooks.continued(t->hooks.opaque);
 	if (info.ssi_signo != SIGWINCH && t->in_tty && !t->in_ended) {
 		/* Continued: the shell may have changed the modes, or left us in the background. */
 		attach(t);

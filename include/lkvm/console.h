@@ -40,6 +40,7 @@ struct console {
 struct term_hooks {
 	void (*quit)(void *opaque);	    /* x */
 	void (*power_button)(void *opaque); /* p */
+	void (*continued)(void *opaque);    /* no key: the process was stopped, and goes on */
 	void *opaque;
 };
 
