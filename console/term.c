@@ -8,10 +8,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "jobs.h"
 #include "lkvm/console.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -33,11 +33,14 @@ struct term {
 	bool has_client;
 	struct outq out;
 
-	int in_fd;	/* -1: none */
-	bool in_owned;	/* opened here */
-	bool in_tty;	/* obeys Ctrl-A */
+	int in_fd;     /* -1: none */
+	bool in_owned; /* opened here */
+	bool in_tty;   /* obeys Ctrl-A */
+	bool in_fifo;
 	bool in_always; /* a file: epoll does not know it, a read never waits */
 	bool in_ended;
+	bool in_edge;	     /* a FIFO without a writer: only news of it count */
+	bool in_later;	     /* reading failed: try again in a while */
 	bool attached;	     /* the terminal is ours to read: we are in its foreground */
 	bool escape;	     /* Ctrl-A was typed */
 	bool stalled;	     /* the guest takes nothing and hold is full */
@@ -48,10 +51,7 @@ struct term {
 	u8 hold[HOLD_SIZE];	   /* read, but not taken by the client */
 	size_t hold_at, hold_len;
 
-	struct event sig_ev;
-	sigset_t signals; /* that sig_ev reads between term_start and term_stop */
-	sigset_t blocked; /* what term_start added to the thread's mask for that */
-	struct sigaction old_ttin, old_ttou;
+	struct jobs jobs;
 	u16 cols, rows; /* as the client knows them; 0: not yet */
 };
 
@@ -163,6 +163,7 @@ static void unwatch(struct term *t)
 	event_del(&t->in_ev);
 }
 
+/* For good. */
 static void end_input(struct term *t)
 {
 	unwatch(t);
@@ -175,6 +176,7 @@ static void watch(struct term *t)
 
 	if (t->in_ev.loop)
 		return;
+	t->in_ev.events = t->in_edge ? EPOLLIN | EPOLLET : EPOLLIN;
 	ret = event_add(t->loop, &t->in_ev);
 	if (ret == -EPERM) {
 		t->in_always = true;
@@ -208,17 +210,54 @@ static void attach(struct term *t)
 	t->attached = true;
 }
 
+/*
+ * Of a terminal: it belongs to another job, or was hung up. It is looked at again in a while; the
+ * modes from before raw mode are kept where it is still ours.
+ */
+static void lose_terminal(struct term *t)
+{
+	if (!tty_foreground(t->in_fd))
+		tty_forget_raw();
+	detach(t);
+}
+
 static void read_failed(struct term *t, int error)
 {
 	if (error == EAGAIN || error == EINTR)
 		return;
-	if (error == EIO && t->in_tty && !tty_foreground(t->in_fd)) {
-		tty_forget_raw();
-		detach(t);
-		return;
+	if (error == EBADF || error == EISDIR || error == EINVAL) {
+		debug("console: standard input: %s", strerror(error));
+		end_input(t);
+	} else if (t->in_tty) {
+		lose_terminal(t);
+	} else {
+		guest_debug("console: standard input: %s", strerror(error));
+		t->in_later = true;
+		unwatch(t);
+		event_timer_set(&t->slow, BACKGROUND_NS);
 	}
-	debug("console: standard input: %s", strerror(error));
-	end_input(t);
+}
+
+/* The writers of a pipe are gone, but with a name it may get others; without our own O_NONBLOCK a
+ * read would wait for them. */
+static void read_end(struct term *t)
+{
+	if (t->in_tty) {
+		lose_terminal(t);
+	} else if (!t->in_fifo || !t->in_owned) {
+		end_input(t);
+	} else if (!t->in_edge) {
+		t->in_edge = true;
+		unwatch(t);
+	}
+}
+
+static void read_some(struct term *t, const u8 *buf, size_t len)
+{
+	if (t->in_edge)
+		unwatch(t);
+	t->in_edge = false;
+	take_input(t, buf, len);
 }
 
 /* One read of at most @len bytes; what does not fit into hold is dropped. */
@@ -228,9 +267,9 @@ static void read_once(struct term *t, size_t len)
 	ssize_t n = read(t->in_fd, buf, MIN(len, sizeof(buf)));
 
 	if (n > 0)
-		take_input(t, buf, (size_t)n);
+		read_some(t, buf, (size_t)n);
 	else if (n == 0)
-		end_input(t);
+		read_end(t);
 	else
 		read_failed(t, errno);
 }
@@ -242,7 +281,7 @@ static void pump(struct term *t, bool readable)
 		size_t space;
 
 		feed_client(t);
-		if (t->in_ended || !t->attached)
+		if (t->in_ended || t->in_later || !t->attached)
 			return;
 		space = read_space(t);
 		if (!space) {
@@ -257,7 +296,7 @@ static void pump(struct term *t, bool readable)
 		read_once(t, space);
 		readable = t->in_always;
 	}
-	if (t->in_ended || !t->attached)
+	if (t->in_ended || t->in_later || !t->attached)
 		return;
 	if (t->in_always)
 		event_timer_set(&t->resume, 1);
@@ -298,8 +337,13 @@ static void on_slow(void *opaque)
 {
 	struct term *t = opaque;
 
-	if (t->in_ended || !t->in_tty)
+	if (t->in_ended)
 		return;
+	if (!t->in_tty) {
+		t->in_later = false;
+		pump(t, t->in_always);
+		return;
+	}
 	if (!t->attached)
 		attach(t);
 	feed_client(t);
@@ -331,97 +375,22 @@ static void tell_new_size(struct term *t)
 		tell_size(t);
 }
 
-/* What SIGTSTP does outside the loop; it comes back when the shell lets it go on. */
-static void suspend(struct term *t)
-{
-	sigset_t set;
-
-	outq_flush(&t->out);
-	sigemptyset(&set);
-	sigaddset(&set, SIGTSTP);
-	raise(SIGTSTP);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-}
-
-static void on_signal(void *opaque, u32 events)
+static void on_signal(void *opaque, int sig)
 {
 	struct term *t = opaque;
-	struct signalfd_siginfo info;
 
-	if (read(t->sig_ev.fd, &info, sizeof(info)) != sizeof(info))
-		return;
-	if (info.ssi_signo == SIGTSTP)
-		suspend(t);
-	if (info.ssi_signo == SIGCONT && t->hooks.continued)
+	if (sig == SIGTSTP) {
+		outq_flush(&t->out);
+		jobs_suspend();
+	}
+	if (sig == SIGCONT && t->hooks.continued)
 		t->hooks.continued(t->hooks.opaque);
-	if (info.ssi_signo != SIGWINCH && t->in_tty && !t->in_ended) {
+	if (sig != SIGWINCH && t->in_tty && !t->in_ended) {
 		/* Continued: the shell may have changed the modes, or left us in the background. */
 		attach(t);
 		pump(t, false);
 	}
 	tell_size(t);
-}
-
-static int take_signals(struct term *t)
-{
-	static const int signals[] = { SIGTSTP, SIGCONT, SIGWINCH };
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, now;
-	int ret;
-
-	sigemptyset(&t->signals);
-	sigemptyset(&t->blocked);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		sigaddset(&t->signals, signals[i]);
-	/* Ignored when lkvm started: it stays so. The others do nothing by default. */
-	if (!sigaction(SIGTSTP, NULL, &now) && now.sa_handler == SIG_IGN)
-		sigdelset(&t->signals, SIGTSTP);
-	t->sig_ev = (struct event){
-		.fd = signalfd(-1, &t->signals, SFD_CLOEXEC | SFD_NONBLOCK),
-		.events = EPOLLIN,
-		.fn = on_signal,
-		.opaque = t,
-	};
-	if (t->sig_ev.fd < 0)
-		return -errno;
-	ret = event_add(t->loop, &t->sig_ev);
-	if (ret) {
-		close(t->sig_ev.fd);
-		return ret;
-	}
-	/* In the background, reading and writing the terminal must fail, not stop the VM. */
-	sigaction(SIGTTIN, &ignore, &t->old_ttin);
-	sigaction(SIGTTOU, &ignore, &t->old_ttou);
-	return 0;
-}
-
-/* Outside the loop they act in their default way: who waits for a slow image may stop lkvm. */
-static void block_signals(struct term *t)
-{
-	sigset_t old;
-
-	pthread_sigmask(SIG_BLOCK, &t->signals, &old);
-	sigemptyset(&t->blocked);
-	for (int sig = 1; sig < SIGRTMIN; sig++)
-		if (sigismember(&t->signals, sig) && !sigismember(&old, sig))
-			sigaddset(&t->blocked, sig);
-}
-
-static void unblock_signals(struct term *t)
-{
-	pthread_sigmask(SIG_UNBLOCK, &t->blocked, NULL);
-	sigemptyset(&t->blocked);
-}
-
-static void release_signals(struct term *t)
-{
-	event_del(&t->sig_ev);
-	close(t->sig_ev.fd);
-	if (t->in_tty)
-		tty_unguard();
-	sigaction(SIGTTIN, &t->old_ttin, NULL);
-	sigaction(SIGTTOU, &t->old_ttou, NULL);
-	unblock_signals(t);
 }
 
 /* The console */
@@ -474,7 +443,9 @@ static void term_destroy(struct console *con)
 	/* The guest's last words go out by the modes that they were written for. */
 	outq_destroy(&t->out);
 	close_input(t);
-	release_signals(t);
+	if (t->in_tty)
+		tty_unguard();
+	jobs_destroy(&t->jobs);
 	free(t);
 }
 
@@ -495,9 +466,10 @@ static void open_input(struct term *t)
 		return;
 	}
 	t->in_tty = tty_is_terminal(STDIN_FILENO);
+	t->in_fifo = S_ISFIFO(st.st_mode);
 	if (t->in_tty)
 		t->in_fd = tty_reopen(STDIN_FILENO, O_RDWR);
-	else if (S_ISFIFO(st.st_mode))
+	else if (t->in_fifo)
 		t->in_fd = tty_reopen(STDIN_FILENO, O_RDONLY);
 	t->in_owned = t->in_fd >= 0;
 	if (!t->in_owned)
@@ -508,17 +480,14 @@ static void open_input(struct term *t)
 		.fn = on_input,
 		.opaque = t,
 	};
-	if (!t->in_tty) {
-		t->attached = true;
-		return;
-	}
+	t->attached = !t->in_tty;
 }
 
 void term_start(struct console *con)
 {
 	struct term *t = to_term(con);
 
-	block_signals(t);
+	jobs_begin(&t->jobs);
 	tell_new_size(t);
 	if (!t->in_tty || t->in_ended)
 		return;
@@ -534,7 +503,7 @@ void term_stop(struct console *con, char key)
 
 	if (t->in_tty && t->attached)
 		tty_obey_interrupt(key);
-	unblock_signals(t);
+	jobs_end(&t->jobs);
 }
 
 int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct console **out)
@@ -554,7 +523,7 @@ int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct 
 	ret = outq_init(&t->out, loop, STDOUT_FILENO);
 	if (ret)
 		goto fail_slow;
-	ret = take_signals(t);
+	ret = jobs_init(&t->jobs, loop, on_signal, t);
 	if (ret)
 		goto fail_out;
 	open_input(t);

@@ -7,6 +7,7 @@
 
 #include <pty.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 
 #define CTRL_A "\x01"
@@ -429,6 +430,115 @@ static void input_at_end(void **state)
 	close(fds[0]);
 }
 
+/* How much input a test sends: from then on the child waits for a second, which costs no CPU. */
+static size_t wanted;
+static struct event_timer look;
+
+static void on_look(void *opaque)
+{
+	struct guest *g = opaque;
+
+	event_timer_set(g->room > 1000 - wanted ? &look : &g->end,
+			g->room > 1000 - wanted ? 10000000 : 1000000000);
+}
+
+static void takes_words(void)
+{
+	struct guest g;
+
+	guest_open(&g, 0);
+	g.room = 1000;
+	g.con->ops->input_ready(g.con);
+	if (event_timer_init(&look, &g.loop, on_look, &g))
+		_exit(97);
+	event_timer_set(&look, 1);
+	guest_print(&g, "hello\n");
+	event_loop_run(&g.loop);
+	if (used_ms() > 500)
+		_exit(3);
+}
+
+static void send_all_and_go(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	send_text(fd, text);
+	close(fd);
+}
+
+/* It has seen all that there is, an end too. */
+static void wait_asleep(pid_t pid)
+{
+	char path[32], text[128] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	for (int i = 0; i < 100000 && !strstr(text, ") S "); i++) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = read(fd, text, sizeof(text) - 1);
+
+		close(fd);
+		text[n < 0 ? 0 : n] = '\0';
+		usleep(1000);
+	}
+	assert_non_null(strstr(text, ") S "));
+}
+
+static void a_writer_of_a_fifo_comes_back(void **state)
+{
+	char dir[] = "/tmp/lkvm-test-term-XXXXXX", path[64];
+	int null = open_null(), in;
+	struct child c;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	in = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	wanted = strlen("one two ") * 5;
+	c = start(takes_words, in, null, STDERR_FILENO);
+	close(in);
+	for (int i = 0; i < 5; i++) {
+		send_all_and_go(path, "one ");
+		expect(c.report, "one ");
+		wait_asleep(c.pid);
+		send_all_and_go(path, "two ");
+		expect(c.report, "two ");
+		wait_asleep(c.pid);
+	}
+	expect(c.report, "<end>");
+	assert_ends_well(&c);
+	unlink(path);
+	rmdir(dir);
+	close(null);
+}
+
+/* The other side of a terminal: a stream, whose end comes and goes with whoever has the terminal.
+ */
+static void input_from_a_master(void **state)
+{
+	const char *path = ptsname(master);
+	struct child c;
+	int other;
+
+	wanted = strlen("first again again ");
+	c = start(takes_words, master, master, STDERR_FILENO);
+	expect(slave, "hello\n");
+	send_text(slave, "first ");
+	expect(c.report, "first ");
+	close(slave);
+	slave = -1;
+	/* An EIO later, or before it: what is written then comes all the same. */
+	for (int i = 0; i < 2; i++) {
+		other = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		assert_true(other >= 0);
+		send_text(other, "again ");
+		expect(c.report, "again ");
+		close(other);
+	}
+	expect(c.report, "<end>");
+	assert_ends_well(&c);
+}
+
 static void until_all_has_come(void)
 {
 	struct guest g;
@@ -555,6 +665,8 @@ int main(void)
 		cmocka_unit_test(input_for_writing_only),
 		cmocka_unit_test(input_directory),
 		cmocka_unit_test(input_at_end),
+		cmocka_unit_test(a_writer_of_a_fifo_comes_back),
+		TERMINAL(input_from_a_master),
 		cmocka_unit_test(input_pipe_comes_whole),
 		cmocka_unit_test(input_file_comes_whole),
 		cmocka_unit_test(held_back_without_spinning),
