@@ -144,6 +144,26 @@ def between_boots():
     assert vm.restored()
 
 
+def reboot_loop():
+    """A guest that resets at once: each request of an end is one, wherever in the loop it comes."""
+    argv = guest('exit', '-p', 'reset')
+    argv[argv.index('warning')] = 'error'
+    for i in range(30):
+        vm = Vm(argv)
+        vm.expect('reset register')
+        ends_at_once(vm, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)[i % 3])
+        vm.close()
+        vm = Vm(argv, stdin='pty')
+        vm.expect('reset register')
+        until('raw mode', vm.raw)
+        vm.send('\x01x')
+        same(vm.end(), 0)
+        assert vm.restored()
+        vm.close()
+    vm = Vm(['timeout', '1', *argv])
+    same(vm.end(), 124)
+
+
 def at_the_end():
     vm = stopped(guest('echo', '-d', disk), 'close 1', disk, arrives=False)
     vm.expect('ready')
@@ -264,6 +284,7 @@ try:
         ('while an image is read a signal ends it at once, the terminal untouched', while_loading),
         ('while disks are opened', while_opening),
         ('between two boots', between_boots),
+        ('a guest that resets in a loop is ended', reboot_loop),
         ('a second SIGTERM does not wait for a slow end', at_the_end),
         ('nor does a second Ctrl-A x', menu_twice),
         ('a signal that is ignored when lkvm starts stays so', ignored),
