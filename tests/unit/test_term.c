@@ -197,7 +197,7 @@ static void restored_when_it_exits(void **state)
 /* test_signals.c tries all signals. */
 static void restored_when_killed(void **state)
 {
-	const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGPIPE, SIGRTMAX };
+	const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGPIPE, SIGRTMIN + 3 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		struct child c = start(interactive, slave, slave, slave);
@@ -284,15 +284,21 @@ static void on_order(int sig)
 static void shell(void)
 {
 	struct sigaction order = { .sa_handler = on_order, .sa_flags = SA_RESTART };
+	int told[2]; /* the job has its say after the shell */
+	char byte;
 	pid_t job;
 
 	setsid();
 	ioctl(STDIN_FILENO, TIOCSCTTY, 0);
 	signal(SIGTTOU, SIG_IGN);
+	if (pipe(told) < 0)
+		_exit(1);
 	job = fork();
 	if (!job) {
 		setpgid(0, 0);
 		signal(SIGTTOU, SIG_DFL);
+		if (read(told[0], &byte, 1) != 1)
+			_exit(1);
 		alarm(30);
 		interactive();
 		_exit(0);
@@ -302,6 +308,8 @@ static void shell(void)
 	sigaction(SIGUSR1, &order, NULL);
 	sigaction(SIGUSR2, &order, NULL);
 	report(&job, sizeof(job));
+	if (write(told[1], "", 1) != 1)
+		_exit(1);
 	for (;;) {
 		int status;
 		char event;
