@@ -7,6 +7,7 @@
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
+#include "lkvm/signals.h"
 #include "lkvm/util.h"
 
 /* End the way the signal would have ended us, now that everything is put back: the shell sees 128 +
@@ -47,8 +48,6 @@ static int run_machine(const struct vm_config *cfg, int *sig)
 	struct machine m;
 	int status;
 
-	/* A reader that goes away is an error of a write, not the end of the VM. */
-	signal(SIGPIPE, SIG_IGN);
 	if (machine_create(&m, cfg))
 		return EXIT_FAILURE;
 	status = machine_run(&m, sig);
@@ -61,6 +60,7 @@ static int run(const struct run_options *o, int *sig)
 {
 	int status = EXIT_SUCCESS;
 
+	signals_init();
 	if (o->save_config)
 		status = save_config(&o->cfg, o->save_config);
 	if (o->dry_run) {

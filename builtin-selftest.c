@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* `lkvm selftest`: its options, and what it runs. */
-#include <signal.h>
 #include <stdlib.h>
 
 #include "lkvm/arch.h"
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
 #include "lkvm/selftest.h"
+#include "lkvm/signals.h"
 #include "lkvm/util.h"
 
 /* What the built-in guest has room for (guest/selftest, GUEST_MAX_CPUS in guest/build.mk). */
@@ -147,8 +147,7 @@ static int cmd_selftest_main(const struct command *cmd, int argc, char **argv)
 		goto out;
 	}
 	options_close_others(&selftest_set, &o, o.image);
-	/* A reader that goes away is an error of a write. */
-	signal(SIGPIPE, SIG_IGN);
+	signals_init();
 	if (o.exits) {
 		sig = selftest_exits(&o, &status);
 		goto out;

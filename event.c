@@ -188,6 +188,18 @@ void event_loop_run(struct event_loop *loop)
 	run(loop);
 }
 
+void event_loop_drain(struct event_loop *loop)
+{
+	struct epoll_event batch[ARRAY_SIZE(loop->current)];
+	int n;
+
+	enter(loop);
+	n = epoll_wait(loop->epoll_fd, batch, ARRAY_SIZE(batch), 0);
+	if (n > 0)
+		dispatch(loop, batch, (unsigned int)n);
+	leave(loop);
+}
+
 void event_loop_stop(struct event_loop *loop)
 {
 	atomic_store(&loop->stop, true);

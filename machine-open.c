@@ -102,11 +102,19 @@ static void on_power_button(void *opaque)
 		warn("this VM has no power button");
 }
 
+static void on_continued(void *opaque)
+{
+	struct machine *m = opaque;
+
+	vm_stood_still(&m->vm);
+}
+
 static int open_console(struct machine *m)
 {
 	const struct term_hooks hooks = {
 		.quit = on_quit,
 		.power_button = on_power_button,
+		.continued = on_continued,
 		.opaque = m,
 	};
 	int ret;

@@ -242,6 +242,9 @@ static void serve(struct machine *m)
 		term_start(m->open.console);
 	vm_resume(vm);
 	event_loop_run(&vm->loop);
+	/* A guest that resets at once stops the loop before it has looked at anything else. */
+	if (reboots(vm))
+		event_loop_drain(&vm->loop);
 	/* Who typed Ctrl-A x and types it again does not want to wait. */
 	if (m->open.console)
 		term_stop(m->open.console,

@@ -15,7 +15,7 @@
  * CPUs stood still. What expired meanwhile comes after the pause, since no interrupt reaches memory
  * but through a vcpu. A device's own timer on the main loop is held, as it would raise interrupts.
  * A guest with a paravirtual clock is told of the pause, so that its watchdogs do not fire
- * (arch_vcpu_resumed).
+ * (arch_vcpu_resumed); so is one whose process was stopped (vcpu.c).
  *
  * The main thread alone pauses and resumes, from its loop or around it. Whoever wants the VM to
  * leave the loop asks for it with vm_request_stop: from any thread, since a request only closes the
@@ -44,6 +44,20 @@ void vcpu_kick(struct vcpu *vcpu)
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (vcpu->has_thread)
 		pthread_kill(vcpu->thread, THREAD_KICK_SIGNAL);
+}
+
+/* The signal hurries it; one that is about to enter KVM_RUN just then is told at its next exit. */
+void vcpu_stood_still(struct vcpu *vcpu)
+{
+	atomic_store(&vcpu->stood_still, true);
+	if (vcpu->has_thread)
+		pthread_kill(vcpu->thread, THREAD_KICK_SIGNAL);
+}
+
+void vm_stood_still(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->nr_vcpus; i++)
+		vcpu_stood_still(vm->vcpus[i]);
 }
 
 static void kick_all(struct vm *vm)

@@ -5,17 +5,19 @@
  */
 #include "lkvm/vcpu.h"
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lkvm/arch.h"
 #include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
+#include "lkvm/signals.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
@@ -66,9 +68,6 @@ void vcpu_destroy(struct vcpu *vcpu)
 		close(vcpu->fd);
 	free(vcpu);
 }
-
-/* Its only task is to interrupt system calls. */
-static void on_kick(int sig) {}
 
 static void handle_pio(struct vcpu *vcpu)
 {
@@ -247,9 +246,29 @@ static void handle_exit(struct vcpu *vcpu)
 	}
 }
 
-/* True: it was an exit after all, run on. KVM says a memory fault with an error (api.rst,
- * KVM_EXIT_MEMORY_FAULT). */
-static bool handle_run_error(struct vcpu *vcpu, int error)
+/* The end of a message. */
+static const char *run_hint(int error)
+{
+	switch (error) {
+	case EAGAIN:
+		return "; KVM cannot start a kernel thread of its own: raise the cgroup's pids.max "
+		       "or 'ulimit -u'";
+	case EFAULT:
+		return "; the host cannot back guest memory: is it out of memory or huge pages?";
+	case EHWPOISON:
+		return "; the host's memory is defective where guest memory lies";
+	case EIO:
+		return "; KVM met an error of its own: see the host's kernel log";
+	default:
+		return limit_hint(error);
+	}
+}
+
+/*
+ * True: it was an exit after all, run on. KVM says a memory fault with an error (api.rst,
+ * KVM_EXIT_MEMORY_FAULT). @keeps: it was tried again as often as makes sense.
+ */
+static bool handle_run_error(struct vcpu *vcpu, int error, bool keeps)
 {
 	struct kvm_run *run = vcpu->run;
 	const struct lkvm_exit_memory_fault *fault = (const void *)&run->hw;
@@ -262,10 +281,103 @@ static bool handle_run_error(struct vcpu *vcpu, int error)
 		    "huge pages?",
 		    vcpu->id, fault->gpa);
 	else
-		err("vcpu %u: KVM_RUN: %s", vcpu->id, strerror(error));
-	vcpu_dump(vcpu, LOG_ERROR);
+		err("vcpu %u: KVM_RUN %s: %s%s", vcpu->id, keeps ? "keeps failing" : "failed",
+		    strerror(error), run_hint(error));
+	/* It is about the host, not about what the guest did. */
+	vcpu_dump(vcpu, LOG_DEBUG);
 	vm_request_stop(vcpu->vm, VM_STOP_KVM_ERROR, 0, (s32)vcpu->id);
 	return false;
+}
+
+/* What KVM_RUN refused, and how often on end. */
+struct retry {
+	int error;
+	u32 count;
+	u64 last_ns;
+};
+
+#define RETRIES		100
+#define RETRY_PAUSE_NS	10000000L /* all together: a second */
+#define INTERRUPTIONS	1000000	  /* on end, each soon after the last: nothing but KVM does that */
+#define ANOTHER_TIME_NS 100000000LL /* whoever is inside so long does not spin */
+
+/* An x86 processor that waits for the one that boots. KVM_RUN says EAGAIN whenever it is woken for
+ * something else (api.rst 4.38 KVM_GET_MP_STATE). */
+static bool waits_for_startup(struct vcpu *vcpu)
+{
+	struct kvm_mp_state mp = { 0 };
+
+	return xioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) >= 0 &&
+	       (mp.mp_state == KVM_MP_STATE_UNINITIALIZED ||
+		mp.mp_state == KVM_MP_STATE_INIT_RECEIVED);
+}
+
+/*
+ * Shall KVM_RUN be tried again? What the host lacks may come back soon, a signal has passed; but
+ * neither is waited for for ever. Counted in tries, not in time, of which a busy host takes much.
+ */
+static bool try_again(struct vcpu *vcpu, struct retry *retry, int error)
+{
+	const struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
+	u64 now = now_ns();
+
+	if (error != EINTR && error != EAGAIN && error != ENOMEM) {
+		retry->count = 0;
+		return false;
+	}
+	if (error != retry->error || (error != ENOMEM && now - retry->last_ns > ANOTHER_TIME_NS))
+		retry->count = 0;
+	retry->error = error;
+	if (++retry->count > (error == EINTR ? INTERRUPTIONS : RETRIES)) {
+		if (error != EAGAIN || !waits_for_startup(vcpu))
+			return false;
+		retry->count = 0;
+	}
+	/* At once at first: a processor that was started is not to be late. */
+	if (error != EINTR && retry->count > 1)
+		nanosleep(&pause, NULL);
+	retry->last_ns = now_ns();
+	return true;
+}
+
+/* Outside KVM_RUN for so long: a debugger, a frozen cgroup, or a handler that had to wait. */
+#define STOOD_STILL_NS 1000000000LL
+
+/* In steps of some milliseconds, for next to nothing. */
+static u64 rough_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (u64)ts.tv_sec * 1000000000ULL + (u64)ts.tv_nsec;
+}
+
+/* One exit, from the end of KVM_RUN until it may be called again. False: the vcpu has to park. */
+static bool serve_exit(struct vcpu *vcpu, int error, bool keeps)
+{
+	u64 since = rough_ns();
+	bool go_on = true;
+
+	/* Handlers may look guest memory up; nothing of that outlives them. */
+	memory_read_begin(&vcpu->reader);
+	if (error)
+		go_on = handle_run_error(vcpu, error, keeps);
+	else
+		handle_exit(vcpu);
+	memory_read_end(&vcpu->reader);
+	if (rough_ns() - since > STOOD_STILL_NS)
+		atomic_store(&vcpu->stood_still, true);
+	return go_on;
+}
+
+/*
+ * Whatever stops this thread from outside (SIGSTOP, a debugger, a frozen cgroup) makes it leave
+ * KVM_RUN as a signal would; nothing else does but those who kick it, with immediate_exit set.
+ */
+static void interrupted(struct vcpu *vcpu)
+{
+	if (!__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_RELAXED))
+		atomic_store(&vcpu->stood_still, true);
 }
 
 /*
@@ -277,28 +389,32 @@ static bool handle_run_error(struct vcpu *vcpu, int error)
 static void run_vcpu(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
+	struct retry retry = { 0 };
 
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	if (!atomic_load(&vm->running))
 		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	for (;;) {
-		int error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
-		bool go_on = true;
+		bool again = false;
+		int error;
 
-		if (error == EINTR || error == EAGAIN) {
-			if (!atomic_load(&vm->running))
+		if (atomic_load_explicit(&vcpu->stood_still, memory_order_relaxed) &&
+		    atomic_exchange(&vcpu->stood_still, false))
+			arch_vcpu_resumed(vcpu);
+		error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+		if (error) {
+			if ((error == EINTR || error == EAGAIN || error == ENOMEM) &&
+			    !atomic_load(&vm->running))
 				return;
-			continue;
+			if (error == EINTR)
+				interrupted(vcpu);
+			again = try_again(vcpu, &retry, error);
 		}
-		/* Handlers may look guest memory up; nothing of that outlives them. */
-		memory_read_begin(&vcpu->reader);
-		if (error)
-			go_on = handle_run_error(vcpu, error);
-		else
-			handle_exit(vcpu);
-		memory_read_end(&vcpu->reader);
-		if (!go_on)
+		if (again)
+			continue;
+		if (!serve_exit(vcpu, error, retry.count > 1))
 			return;
+		retry.count = 0;
 	}
 }
 
@@ -331,11 +447,10 @@ static int set_affinity(struct vcpu *vcpu)
 
 int vcpu_start(struct vcpu *vcpu)
 {
-	struct sigaction action = { .sa_handler = on_kick };
 	char name[16];
 	int ret;
 
-	sigaction(THREAD_KICK_SIGNAL, &action, NULL);
+	signals_own(THREAD_KICK_SIGNAL, true);
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
 	ret = thread_start(&vcpu->thread, THREAD_VCPU, name, vcpu_thread, vcpu);
 	vcpu->has_thread = !ret;

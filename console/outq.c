@@ -30,16 +30,32 @@
 #define PACED_MAX    256
 #define LAST_WAIT_MS 2000
 
-static void give_up(struct outq *q, int error)
+/*
+ * Space may come back, a pipe may get another reader, a terminal another line: what is there now is
+ * dropped, and what comes is tried again. A descriptor that is not for writing never will be.
+ */
+static void fail(struct outq *q, int error)
 {
+	q->dropped += q->len;
 	q->len = 0;
-	/* Space may come back; a reader does not. */
-	if (error != ENOSPC && error != EDQUOT && error != EFBIG)
-		q->dead = true;
-	if (!q->warned)
-		warn("console: cannot write to standard output: %s; guest output is dropped",
-		     strerror(error));
-	q->warned = true;
+	q->dead = error == EBADF;
+	if (!q->failing)
+		guest_warn("console: cannot write to standard output: %s; guest output is dropped",
+			   strerror(error));
+	q->failing = true;
+}
+
+static void wrote(struct outq *q, size_t n)
+{
+	q->head = (q->head + n) % RING_SIZE;
+	q->len -= n;
+	if (!q->failing)
+		return;
+	guest_log(LOG_INFO,
+		  "console: standard output takes guest output again; %llu bytes were dropped",
+		  q->dropped);
+	q->failing = false;
+	q->dropped = 0;
 }
 
 static ssize_t write_some(struct outq *q, const u8 *p, size_t len)
@@ -65,13 +81,12 @@ static void flush_locked(struct outq *q)
 		ssize_t n = write_some(q, q->buf + q->head, chunk);
 
 		if (n >= 0) {
-			q->head = (q->head + (size_t)n) % RING_SIZE;
-			q->len -= (size_t)n;
+			wrote(q, (size_t)n);
 		} else if (errno == EAGAIN) {
 			q->blocked = true;
 			return;
 		} else if (errno != EINTR) {
-			give_up(q, errno);
+			fail(q, errno);
 		}
 	}
 	q->blocked = false;
@@ -189,12 +204,15 @@ static void open_output(struct outq *q, int fd)
 	q->socket = S_ISSOCK(st.st_mode);
 	if (!S_ISFIFO(st.st_mode) && !isatty(fd))
 		return;
+	q->paced = true;
+	if (!S_ISFIFO(st.st_mode) && !tty_is_terminal(fd))
+		return;
 	q->fd = tty_reopen(fd, O_WRONLY);
 	q->owned = q->fd >= 0;
 	if (q->owned)
-		return;
-	q->fd = fd;
-	q->paced = true;
+		q->paced = false;
+	else
+		q->fd = fd;
 }
 
 int outq_init(struct outq *q, struct event_loop *loop, int fd)

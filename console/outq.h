@@ -20,9 +20,10 @@ struct outq {
 	bool paced; /* may block: ask poll first, and write little */
 
 	pthread_mutex_t lock;
-	bool dead;    /* nobody reads any more: output is dropped */
-	bool warned;  /* one message is enough */
+	bool dead;    /* it cannot be written, and never will be: output is dropped */
+	bool failing; /* the last write failed: one message is enough */
 	bool blocked; /* the last write would have blocked */
+	u64 dropped;  /* bytes, while it fails */
 	bool timer_armed;
 	struct event ready;
 	struct event_timer timer;

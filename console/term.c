@@ -8,10 +8,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "jobs.h"
 #include "lkvm/console.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -33,11 +33,14 @@ struct term {
 	bool has_client;
 	struct outq out;
 
-	int in_fd;	/* -1: none */
-	bool in_owned;	/* opened here */
-	bool in_tty;	/* obeys Ctrl-A */
+	int in_fd;     /* -1: none */
+	bool in_owned; /* opened here */
+	bool in_tty;   /* obeys Ctrl-A */
+	bool in_fifo;
 	bool in_always; /* a file: epoll does not know it, a read never waits */
 	bool in_ended;
+	bool in_edge;	     /* a FIFO without a writer: only news of it count */
+	bool in_later;	     /* reading failed: try again in a while */
 	bool attached;	     /* the terminal is ours to read: we are in its foreground */
 	bool escape;	     /* Ctrl-A was typed */
 	bool stalled;	     /* the guest takes nothing and hold is full */
@@ -48,9 +51,8 @@ struct term {
 	u8 hold[HOLD_SIZE];	   /* read, but not taken by the client */
 	size_t hold_at, hold_len;
 
-	struct event sig_ev;
-	sigset_t blocked; /* what create added to the thread's mask */
-	struct sigaction old_ttin, old_ttou, old_pipe;
+	struct jobs jobs;
+	u16 cols, rows; /* as the client knows them; 0: not yet */
 };
 
 /* Words to the person at the terminal, between what the guest writes. */
@@ -162,6 +164,7 @@ static void unwatch(struct term *t)
 	event_del(&t->in_ev);
 }
 
+/* For good. */
 static void end_input(struct term *t)
 {
 	unwatch(t);
@@ -174,6 +177,7 @@ static void watch(struct term *t)
 
 	if (t->in_ev.loop)
 		return;
+	t->in_ev.events = t->in_edge ? EPOLLIN | EPOLLET : EPOLLIN;
 	ret = event_add(t->loop, &t->in_ev);
 	if (ret == -EPERM) {
 		t->in_always = true;
@@ -207,17 +211,54 @@ static void attach(struct term *t)
 	t->attached = true;
 }
 
+/*
+ * Of a terminal: it belongs to another job, or was hung up. It is looked at again in a while; the
+ * modes from before raw mode are kept where it is still ours.
+ */
+static void lose_terminal(struct term *t)
+{
+	if (!tty_foreground(t->in_fd))
+		tty_forget_raw();
+	detach(t);
+}
+
 static void read_failed(struct term *t, int error)
 {
 	if (error == EAGAIN || error == EINTR)
 		return;
-	if (error == EIO && t->in_tty && !tty_foreground(t->in_fd)) {
-		tty_forget_raw();
-		detach(t);
-		return;
+	if (error == EBADF || error == EISDIR || error == EINVAL) {
+		debug("console: standard input: %s", strerror(error));
+		end_input(t);
+	} else if (t->in_tty) {
+		lose_terminal(t);
+	} else {
+		guest_debug("console: standard input: %s", strerror(error));
+		t->in_later = true;
+		unwatch(t);
+		event_timer_set(&t->slow, BACKGROUND_NS);
 	}
-	debug("console: standard input: %s", strerror(error));
-	end_input(t);
+}
+
+/* The writers of a pipe are gone, but with a name it may get others; without our own O_NONBLOCK a
+ * read would wait for them. */
+static void read_end(struct term *t)
+{
+	if (t->in_tty) {
+		lose_terminal(t);
+	} else if (!t->in_fifo || !t->in_owned) {
+		end_input(t);
+	} else if (!t->in_edge) {
+		t->in_edge = true;
+		unwatch(t);
+	}
+}
+
+static void read_some(struct term *t, const u8 *buf, size_t len)
+{
+	if (t->in_edge)
+		unwatch(t);
+	t->in_edge = false;
+	take_input(t, buf, len);
 }
 
 /* One read of at most @len bytes; what does not fit into hold is dropped. */
@@ -227,9 +268,9 @@ static void read_once(struct term *t, size_t len)
 	ssize_t n = read(t->in_fd, buf, MIN(len, sizeof(buf)));
 
 	if (n > 0)
-		take_input(t, buf, (size_t)n);
+		read_some(t, buf, (size_t)n);
 	else if (n == 0)
-		end_input(t);
+		read_end(t);
 	else
 		read_failed(t, errno);
 }
@@ -241,7 +282,7 @@ static void pump(struct term *t, bool readable)
 		size_t space;
 
 		feed_client(t);
-		if (t->in_ended || !t->attached)
+		if (t->in_ended || t->in_later || !t->attached)
 			return;
 		space = read_space(t);
 		if (!space) {
@@ -256,7 +297,7 @@ static void pump(struct term *t, bool readable)
 		read_once(t, space);
 		readable = t->in_always;
 	}
-	if (t->in_ended || !t->attached)
+	if (t->in_ended || t->in_later || !t->attached)
 		return;
 	if (t->in_always)
 		event_timer_set(&t->resume, 1);
@@ -297,8 +338,13 @@ static void on_slow(void *opaque)
 {
 	struct term *t = opaque;
 
-	if (t->in_ended || !t->in_tty)
+	if (t->in_ended)
 		return;
+	if (!t->in_tty) {
+		t->in_later = false;
+		pump(t, t->in_always);
+		return;
+	}
 	if (!t->attached)
 		attach(t);
 	feed_client(t);
@@ -310,99 +356,42 @@ static void on_slow(void *opaque)
 
 /* Signals that concern the terminal */
 
+static bool find_size(struct term *t, u16 *cols, u16 *rows)
+{
+	return tty_size(STDOUT_FILENO, cols, rows) || (t->in_tty && tty_size(t->in_fd, cols, rows));
+}
+
 static void tell_size(struct term *t)
+{
+	if (t->has_client && t->client.resized && find_size(t, &t->cols, &t->rows))
+		t->client.resized(t->client.opaque, t->cols, t->rows);
+}
+
+/* Nobody heard of it while the loop did not run. */
+static void tell_new_size(struct term *t)
 {
 	u16 cols, rows;
 
-	if (!t->has_client || !t->client.resized)
-		return;
-	if (tty_size(STDOUT_FILENO, &cols, &rows) ||
-	    (t->in_tty && tty_size(t->in_fd, &cols, &rows)))
-		t->client.resized(t->client.opaque, cols, rows);
+	if (find_size(t, &cols, &rows) && (cols != t->cols || rows != t->rows))
+		tell_size(t);
 }
 
-/* Stop for real, with the terminal as it was. Goes on when the shell says so. */
-static void suspend(struct term *t)
-{
-	sigset_t set;
-
-	outq_flush(&t->out);
-	term_restore();
-	sigemptyset(&set);
-	sigaddset(&set, SIGTSTP);
-	raise(SIGTSTP);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-}
-
-static void on_signal(void *opaque, u32 events)
+static void on_signal(void *opaque, int sig)
 {
 	struct term *t = opaque;
-	struct signalfd_siginfo info;
 
-	if (read(t->sig_ev.fd, &info, sizeof(info)) != sizeof(info))
-		return;
-	if (info.ssi_signo == SIGTSTP)
-		suspend(t);
-	if (info.ssi_signo != SIGWINCH && t->in_tty && !t->in_ended) {
+	if (sig == SIGTSTP) {
+		outq_flush(&t->out);
+		jobs_suspend();
+	}
+	if (sig == SIGCONT && t->hooks.continued)
+		t->hooks.continued(t->hooks.opaque);
+	if (sig != SIGWINCH && t->in_tty && !t->in_ended) {
 		/* Continued: the shell may have changed the modes, or left us in the background. */
 		attach(t);
 		pump(t, false);
 	}
 	tell_size(t);
-}
-
-static int take_signals(struct term *t)
-{
-	static const int signals[] = { SIGTSTP, SIGCONT, SIGWINCH };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
-	sigset_t set, old;
-	int ret;
-
-	sigemptyset(&set);
-	sigemptyset(&t->blocked);
-	pthread_sigmask(SIG_SETMASK, NULL, &old);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		sigaddset(&set, signals[i]);
-		if (!sigismember(&old, signals[i]))
-			sigaddset(&t->blocked, signals[i]);
-	}
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	t->sig_ev = (struct event){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-		.events = EPOLLIN,
-		.fn = on_signal,
-		.opaque = t,
-	};
-	if (t->sig_ev.fd < 0) {
-		ret = -errno;
-		goto fail;
-	}
-	ret = event_add(t->loop, &t->sig_ev);
-	if (ret)
-		goto fail_close;
-	/* In the background, reading and writing the terminal must fail, not stop the VM. */
-	sigaction(SIGTTIN, &ignore, &t->old_ttin);
-	sigaction(SIGTTOU, &ignore, &t->old_ttou);
-	sigaction(SIGPIPE, &ignore, &t->old_pipe);
-	return 0;
-fail_close:
-	close(t->sig_ev.fd);
-fail:
-	pthread_sigmask(SIG_UNBLOCK, &t->blocked, NULL);
-	return ret;
-}
-
-static void release_signals(struct term *t)
-{
-	event_del(&t->sig_ev);
-	close(t->sig_ev.fd);
-	if (t->in_tty)
-		tty_unguard();
-	sigaction(SIGTTIN, &t->old_ttin, NULL);
-	sigaction(SIGTTOU, &t->old_ttou, NULL);
-	sigaction(SIGPIPE, &t->old_pipe, NULL);
-	pthread_sigmask(SIG_UNBLOCK, &t->blocked, NULL);
 }
 
 /* The console */
@@ -455,7 +444,9 @@ static void term_destroy(struct console *con)
 	/* The guest's last words go out by the modes that they were written for. */
 	outq_destroy(&t->out);
 	close_input(t);
-	release_signals(t);
+	if (t->in_tty)
+		tty_unguard();
+	jobs_destroy(&t->jobs);
 	free(t);
 }
 
@@ -475,10 +466,11 @@ static void open_input(struct term *t)
 		t->in_ended = true;
 		return;
 	}
-	t->in_tty = isatty(STDIN_FILENO);
+	t->in_tty = tty_is_terminal(STDIN_FILENO);
+	t->in_fifo = S_ISFIFO(st.st_mode);
 	if (t->in_tty)
 		t->in_fd = tty_reopen(STDIN_FILENO, O_RDWR);
-	else if (S_ISFIFO(st.st_mode))
+	else if (t->in_fifo)
 		t->in_fd = tty_reopen(STDIN_FILENO, O_RDONLY);
 	t->in_owned = t->in_fd >= 0;
 	if (!t->in_owned)
@@ -489,16 +481,15 @@ static void open_input(struct term *t)
 		.fn = on_input,
 		.opaque = t,
 	};
-	if (!t->in_tty) {
-		t->attached = true;
-		return;
-	}
+	t->attached = !t->in_tty;
 }
 
 void term_start(struct console *con)
 {
 	struct term *t = to_term(con);
 
+	jobs_begin(&t->jobs);
+	tell_new_size(t);
 	if (!t->in_tty || t->in_ended)
 		return;
 	tty_guard();
@@ -513,6 +504,7 @@ void term_stop(struct console *con, char key)
 
 	if (t->in_tty && t->attached)
 		tty_obey_interrupt(key);
+	jobs_end(&t->jobs);
 }
 
 int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct console **out)
@@ -532,7 +524,7 @@ int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct 
 	ret = outq_init(&t->out, loop, STDOUT_FILENO);
 	if (ret)
 		goto fail_slow;
-	ret = take_signals(t);
+	ret = jobs_init(&t->jobs, loop, on_signal, t);
 	if (ret)
 		goto fail_out;
 	open_input(t);

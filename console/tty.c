@@ -13,6 +13,7 @@
 
 #include "lkvm/console.h"
 #include "lkvm/log.h"
+#include "lkvm/signals.h"
 
 /*
  * The one thing that a signal handler has to find: which terminal is raw, and what it was before.
@@ -24,12 +25,6 @@ static struct {
 	struct termios saved;
 	bool at_exit; /* exit calls term_restore, once registered */
 } tty;
-
-static const int fatal_signals[] = {
-	SIGHUP,	 SIGINT,  SIGQUIT, SIGILL, SIGTRAP,   SIGABRT, SIGBUS,
-	SIGFPE,	 SIGSEGV, SIGTERM, SIGSYS, SIGXCPU,   SIGXFSZ, SIGUSR1,
-	SIGUSR2, SIGALRM, SIGIO,   SIGPWR, SIGSTKFLT, SIGPROF, SIGVTALRM,
-};
 
 bool tty_foreground(int fd)
 {
@@ -98,37 +93,52 @@ void term_restore(void)
 	errno = saved_errno;
 }
 
-/* SA_RESETHAND has put the default action back: raised again, the signal ends the process when
- * this returns. */
-static void on_fatal(int sig)
+/*
+ * Stop for real, with the terminal as it was. It returns when the process is continued; whoever
+ * wants the terminal then sets it anew.
+ */
+static void on_stop(int sig)
 {
+	struct sigaction stop = { .sa_handler = SIG_DFL }, own;
+	int saved_errno = errno;
+	sigset_t set, old;
+
 	term_restore();
+	sigemptyset(&stop.sa_mask);
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	sigaction(sig, &stop, &own);
 	raise(sig);
+	pthread_sigmask(SIG_UNBLOCK, &set, &old);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	sigaction(sig, &own, NULL);
+	errno = saved_errno;
 }
 
 void tty_guard(void)
 {
-	struct sigaction guard = { .sa_handler = on_fatal, .sa_flags = SA_RESETHAND };
-	struct sigaction old;
+	struct sigaction guard = { .sa_handler = on_stop, .sa_flags = SA_RESTART }, now;
 
+	signals_guard(term_restore);
 	sigemptyset(&guard.sa_mask);
-	for (size_t i = 0; i < ARRAY_SIZE(fatal_signals); i++) {
-		int sig = fatal_signals[i];
-
-		/* Ignored (nohup) or caught (a sanitizer): not ours to change. */
-		if (sigaction(sig, NULL, &old) || old.sa_handler != SIG_DFL)
-			continue;
-		sigaction(sig, &guard, NULL);
-	}
+	if (!sigaction(SIGTSTP, NULL, &now) && now.sa_handler == SIG_DFL)
+		sigaction(SIGTSTP, &guard, NULL);
 }
 
 void tty_unguard(void)
 {
 	struct sigaction now;
 
-	for (size_t i = 0; i < ARRAY_SIZE(fatal_signals); i++)
-		if (!sigaction(fatal_signals[i], NULL, &now) && now.sa_handler == on_fatal)
-			signal(fatal_signals[i], SIG_DFL);
+	if (!sigaction(SIGTSTP, NULL, &now) && now.sa_handler == on_stop)
+		signal(SIGTSTP, SIG_DFL);
+	signals_guard(NULL);
+}
+
+bool tty_is_terminal(int fd)
+{
+	unsigned int number;
+
+	return isatty(fd) && ioctl(fd, TIOCGPTN, &number) < 0;
 }
 
 bool tty_size(int fd, u16 *cols, u16 *rows)

@@ -19,10 +19,17 @@ int tty_enter_raw(int fd);
 void tty_forget_raw(void);
 /* While it is raw: let its interrupt key, or @key where that is not 0, send SIGINT. */
 void tty_obey_interrupt(char key);
-/* Have signals that kill us call term_restore first, where nobody else catches them; and undo it.
+/*
+ * Have signals that end or stop the process call term_restore first (signals.h), where they have
+ * their default action; and undo it.
  */
 void tty_guard(void);
 void tty_unguard(void);
+/*
+ * A terminal with a person behind it. The other side of one, a pseudo-terminal's master, is a
+ * stream; opened anew it would be another pseudo-terminal.
+ */
+bool tty_is_terminal(int fd);
 /* False when it has none. */
 bool tty_size(int fd, u16 *cols, u16 *rows);
 

@@ -50,6 +50,7 @@ void console_output_init(struct console_output *o, struct console *to);
 struct term_hooks {
 	void (*quit)(void *opaque);	    /* x */
 	void (*power_button)(void *opaque); /* p */
+	void (*continued)(void *opaque);    /* no key: the process was stopped, and goes on */
 	void *opaque;
 };
 

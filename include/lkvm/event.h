@@ -62,6 +62,8 @@ void event_loop_destroy(struct event_loop *loop);
 /* Run on the calling thread until event_loop_stop; returns at once when already stopped. Waits for
  * a synchronous call that is under way. */
 void event_loop_run(struct event_loop *loop);
+/* Run what is ready now, once, whether the loop was stopped or not; on the calling thread. */
+void event_loop_drain(struct event_loop *loop);
 /* From any thread, and async-signal-safe. */
 void event_loop_stop(struct event_loop *loop);
 /* Let a stopped loop run again. */

@@ -8,7 +8,8 @@
 
 #include "lkvm/types.h"
 
-/* Interrupts KVM_RUN and blocking system calls of a vcpu thread; does nothing else. */
+/* Interrupts KVM_RUN and blocking system calls of a vcpu thread; does nothing else when this
+ * process sends it (signals_own). */
 #define THREAD_KICK_SIGNAL SIGRTMIN
 
 enum thread_role {

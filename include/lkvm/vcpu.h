@@ -13,6 +13,9 @@
  * signal; the vcpu clears immediate_exit and then looks at vm->running. One of the two sees the
  * other, so no kick is lost. The signal also interrupts a system call in which a handler waits.
  *
+ * A guest whose processor stood still is told before it runs on (arch_vcpu_resumed): after a pause
+ * of the VM, after whatever stopped the thread, after a handler that had to wait for long.
+ *
  * While it handles an exit it may hold pointers into guest memory and is a memory_reader
  * (memory.h); in KVM_RUN and at the gate it holds none. A fault of the guest, or of KVM with it,
  * ends the VM by vm_request_stop and parks the thread: no vcpu ends lkvm by itself.
@@ -22,6 +25,7 @@
 
 #include <kvm-compat.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "lkvm/log.h"
 #include "lkvm/memory.h"
@@ -38,6 +42,7 @@ struct vcpu {
 	u32 run_size;
 	pthread_t thread;
 	bool has_thread;
+	atomic_bool stood_still;     /* the guest is to hear of it before it runs again */
 	struct memory_reader reader; /* inside while an exit is handled, outside in KVM_RUN */
 	struct arch_vcpu *arch;	     /* owned by the architecture's code */
 };
@@ -51,6 +56,8 @@ void vcpu_destroy(struct vcpu *vcpu);
 int vcpu_start(struct vcpu *vcpu) __must_check;
 /* Make the vcpu leave KVM_RUN soon. Any thread. */
 void vcpu_kick(struct vcpu *vcpu);
+/* Have the guest told that its processor stood still (arch_vcpu_resumed), soon. Any thread. */
+void vcpu_stood_still(struct vcpu *vcpu);
 /* Print its registers at @level, a line each. The vcpu is parked, or this is its own thread. */
 void vcpu_dump(struct vcpu *vcpu, enum log_level level);
 

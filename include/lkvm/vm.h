@@ -149,6 +149,8 @@ void vm_pause(struct vm *vm);
 /* Only park the vcpus: for an end, which need not wait for quiet devices. */
 void vm_park(struct vm *vm);
 void vm_stop_vcpus(struct vm *vm);
+/* The process was stopped and goes on: have all vcpus tell the guest. Any thread. */
+void vm_stood_still(struct vm *vm);
 /* For vcpu threads in a handler that waits: the VM pauses or stops, and waits for them to park. */
 bool vm_wants_vcpus(struct vm *vm);
 /* For vcpu threads: wait here while the VM does not run. False: the thread must end. */

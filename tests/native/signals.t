@@ -3,6 +3,8 @@
 """Signals when the main loop does not run: while an image is read, between two boots, at the end. The C library's
 calls are made to wait there for ever (and say so on standard error), so nothing depends on time."""
 import os
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -11,7 +13,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from native import Skip, Vm, guest, main, same, until  # noqa: E402
+from native import GUESTS, LIMIT, LKVM, Skip, Vm, guest, main, same, until  # noqa: E402
 
 # STOP_AT names a call and which one of those on the file STOP_FILE stops.
 SHIM = r'''
@@ -90,13 +92,17 @@ def prepare():
                        input=SHIM, text=True, check=True)
 
 
+def sanitized():
+    with open(LKVM, 'rb') as f:
+        return b'libasan' in f.read()
+
+
 def stopped(argv, at, file, stdin='pty', arrives=True):
     """An lkvm that waits for ever in that call."""
     if not os.path.exists(shim):
         raise Skip('no compiler')
-    with open(argv[0], 'rb') as f:
-        if b'libasan' in f.read():
-            raise Skip('sanitizers do not go together with the shim')
+    if sanitized():
+        raise Skip('sanitizers do not go together with the shim')
     env = dict(os.environ, LD_PRELOAD=shim, STOP_AT=at, STOP_FILE=file)
     vm = Vm(argv, stdin=stdin, env=env)
     if arrives:
@@ -138,6 +144,26 @@ def between_boots():
     assert vm.restored()
 
 
+def reboot_loop():
+    """A guest that resets at once: each request of an end is one, wherever in the loop it comes."""
+    argv = guest('exit', '-p', 'reset')
+    argv[argv.index('warning')] = 'error'
+    for i in range(30):
+        vm = Vm(argv)
+        vm.expect('reset register')
+        ends_at_once(vm, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)[i % 3])
+        vm.close()
+        vm = Vm(argv, stdin='pty')
+        vm.expect('reset register')
+        until('raw mode', vm.raw)
+        vm.send('\x01x')
+        same(vm.end(), 0)
+        assert vm.restored()
+        vm.close()
+    vm = Vm(['timeout', '1', *argv])
+    same(vm.end(), 124)
+
+
 def at_the_end():
     vm = stopped(guest('echo', '-d', disk), 'close 1', disk, arrives=False)
     vm.expect('ready')
@@ -161,13 +187,95 @@ def menu_twice():
 
 
 def ignored():
-    """nohup: what is ignored stays ignored."""
-    vm = Vm(['sh', '-c', "trap '' HUP; exec \"$@\"", 'sh', *guest('echo')])
-    vm.expect('ready')
-    vm.proc.send_signal(signal.SIGHUP)
-    vm.send('hello\n')
-    vm.expect("got 'hello'")
+    """nohup, a script's '&': what is ignored stays ignored, with a terminal and without, in each command."""
+    some = signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTSTP
+    trap = 'trap "" ' + ' '.join(number.name[3:] for number in some) + '; exec "$@"'
+    for stdin in 'pipe', 'pty':
+        vm = Vm(['sh', '-c', trap, 'sh', *guest('echo')], stdin=stdin)
+        vm.expect('ready')
+        if vm.pty:
+            until('raw mode', vm.raw)
+        for number in some:
+            vm.proc.send_signal(number)
+        vm.send('hello\r' if vm.pty else 'hello\n')
+        vm.expect("got 'hello'")
+        ends_at_once(vm, signal.SIGTERM)
+    vm = Vm(['sh', '-c', trap, 'sh', LKVM, 'selftest', f'{GUESTS}/exit.flat', '--kernel-format', 'flat', '-m', '32',
+             '-c', '1', '-p', 'hang'])
+    vm.expect('boot')
+    for number in some:
+        vm.proc.send_signal(number)
+    until('it has taken them', lambda: not pending(vm))
+    same(vm.proc.poll(), None)
     ends_at_once(vm, signal.SIGTERM)
+
+
+def pending(vm):
+    return any(int(line.split()[1], 16) for line in vm.proc_file('status').splitlines() if line.startswith('ShdPnd'))
+
+
+def every_signal():
+    """Whatever ends a process by default ends lkvm by that signal, with the terminal as it was."""
+    harmless = {signal.SIGCHLD, signal.SIGCONT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGURG,
+                signal.SIGWINCH, signal.SIGSTOP, signal.SIGKILL}
+    some = [n for n in signal.valid_signals() if n < 32 and n not in harmless]
+    for number in [*some, signal.SIGRTMIN, signal.SIGRTMIN + 1, signal.SIGRTMAX]:
+        if number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT) and sanitized():
+            continue
+        vm = Vm(guest('exit', '-p', 'hang'), stdin='pty')
+        vm.expect('boot')
+        until('raw mode', vm.raw)
+        ends_at_once(vm, number)
+        vm.close()
+
+
+def limited(size, argv, **more):
+    """lkvm with 'ulimit -f' of @size bytes."""
+    return Vm(argv, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)), **more)
+
+
+def turns(pid):
+    """How often a process's main thread has gone to sleep."""
+    with open(f'/proc/{pid}/status', encoding='ascii') as f:
+        return int(re.search(r'^voluntary_ctxt_switches:\s*(\d+)', f.read(), re.M)[1])
+
+
+def output_beyond_the_limit():
+    """The output is dropped, the guest goes on."""
+    with open(f'{tmp}/out', 'wb') as out:
+        vm = subprocess.Popen(guest('echo', '-p', 'flood'), stdin=subprocess.DEVNULL, stdout=out,
+                              stderr=subprocess.PIPE,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)))
+        try:
+            line = vm.stderr.readline()
+            assert b'File too large; guest output is dropped' in line, line
+            # The main thread writes too: it is the one that signals end.
+            before = turns(vm.pid)
+            until('more turns of the main loop', lambda: vm.poll() is not None or turns(vm.pid) > before + 20)
+            same(vm.poll(), None)
+            vm.terminate()
+            same((vm.wait(LIMIT), vm.stderr.read()), (-signal.SIGTERM, b''))
+        finally:
+            vm.kill()
+            vm.stderr.close()
+    same(os.path.getsize(f'{tmp}/out'), 8192)
+
+
+def disk_beyond_the_limit():
+    """The guest sees an error of its disk."""
+    with open(disk, 'wb') as f:
+        f.truncate(1 << 20)
+    vm = limited(256 << 10, guest('blk', '-d', disk, '-p', 'fill'), stderr=subprocess.DEVNULL)
+    vm.expect('full at 512: status 1')
+    same(vm.end(), 0)
+
+
+def files_beyond_the_limit():
+    for option in '--save-config', '--dump-boot':
+        vm = limited(1, guest('echo', option, f'{tmp}/saved'))
+        vm.expect('cannot write.*File too large')
+        same(vm.end(), 1)
+        assert not os.path.exists(f'{tmp}/saved')
 
 
 prepare()
@@ -176,9 +284,14 @@ try:
         ('while an image is read a signal ends it at once, the terminal untouched', while_loading),
         ('while disks are opened', while_opening),
         ('between two boots', between_boots),
+        ('a guest that resets in a loop is ended', reboot_loop),
         ('a second SIGTERM does not wait for a slow end', at_the_end),
         ('nor does a second Ctrl-A x', menu_twice),
-        ('a signal that is ignored stays so', ignored),
+        ('a signal that is ignored when lkvm starts stays so', ignored),
+        ('every other one ends it, and restores the terminal', every_signal),
+        ('output beyond ulimit -f is dropped', output_beyond_the_limit),
+        ('a disk beyond ulimit -f is an error for the guest', disk_beyond_the_limit),
+        ('files beyond ulimit -f are refused', files_beyond_the_limit),
     ])
 finally:
     shutil.rmtree(tmp)

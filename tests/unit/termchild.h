@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lkvm/console.h"
+#include "lkvm/signals.h"
 #include "lkvm/util.h"
 
 /* The process under test: a console, and a device that reports what it gets. */
@@ -176,17 +177,19 @@ static inline struct child start(void (*fn)(void), int in, int out, int error)
 		/* A shell's background job inherits these ignored. */
 		signal(SIGINT, SIG_DFL);
 		signal(SIGQUIT, SIG_DFL);
-		dup2(pipefd[1], REPORT);
+		signals_init();
 		for (int i = 0; i < 3; i++)
 			if (fds[i] >= 0)
 				fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 20);
+		dup2(pipefd[1], REPORT);
 		for (int i = 0; i < 3; i++) {
 			if (fds[i] >= 0)
 				dup2(fds[i], i);
 			else
 				close(i);
 		}
-		close_range(10, ~0U, 0);
+		close_range(3, REPORT - 1, 0);
+		close_range(REPORT + 1, ~0U, 0);
 		fn();
 		_exit(0);
 	}

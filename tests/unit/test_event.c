@@ -232,6 +232,26 @@ static void sync_calls_outlive_the_loop(void **state)
 	event_loop_destroy(&loop);
 }
 
+/* What is ready is seen, although the loop was stopped before it looked. */
+static void a_stopped_loop_is_drained(void **state)
+{
+	struct event_loop loop;
+	struct source s;
+
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	source_init(&s, &loop);
+	event_loop_drain(&loop); /* nothing, and no waiting */
+	assert_int_equal(s.calls, 0);
+	event_loop_stop(&loop);
+	signal_source(&s);
+	event_loop_run(&loop);
+	assert_int_equal(s.calls, 0);
+	event_loop_drain(&loop);
+	assert_int_equal(s.calls, 1);
+	close(s.ev.fd);
+	event_loop_destroy(&loop);
+}
+
 static void a_regular_file_is_refused(void **state)
 {
 	struct event_loop loop;
@@ -255,6 +275,7 @@ int main(void)
 		cmocka_unit_test(timer_fires_once_and_can_be_disarmed),
 		cmocka_unit_test(sync_calls_run_on_the_loops_thread),
 		cmocka_unit_test(sync_calls_outlive_the_loop),
+		cmocka_unit_test(a_stopped_loop_is_drained),
 		cmocka_unit_test(a_regular_file_is_refused),
 	};
 

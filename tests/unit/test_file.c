@@ -3,13 +3,13 @@
 #include "unit.h"
 
 #include <dirent.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lkvm/signals.h"
 #include "lkvm/util.h"
 
 static char dir[] = "/tmp/lkvm-file-XXXXXX";
@@ -61,7 +61,7 @@ static void test_failure(void **state)
 	int ret;
 
 	assert_int_equal(write_file(path, "good", 4), 0);
-	signal(SIGXFSZ, SIG_IGN);
+	signals_init();
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	small.rlim_max = old.rlim_max;
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -16,6 +15,7 @@
 #include "fdt_tree.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/signals.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
 
@@ -480,7 +480,7 @@ static void the_hosts_errors(void **state)
 {
 	struct rlimit old, none = { .rlim_cur = 16 * KiB };
 
-	signal(SIGXFSZ, SIG_IGN);
+	signals_init();
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	none.rlim_max = old.rlim_max;
 	capture_begin();

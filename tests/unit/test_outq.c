@@ -6,6 +6,7 @@
 #include "termchild.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 static void two_lines(void)
 {
@@ -248,6 +249,106 @@ static void output_to_a_full_device(void **state)
 	close(fd);
 }
 
+/* Readers that come back, and space */
+
+static struct event_timer ticks;
+
+static void on_tick(void *opaque)
+{
+	guest_print(opaque, "tick\n");
+	event_timer_set(&ticks, 1000000);
+}
+
+static void talks_on(void)
+{
+	struct guest g;
+
+	guest_open(&g, 0);
+	if (event_timer_init(&ticks, &g.loop, on_tick, &g))
+		_exit(97);
+	event_timer_set(&ticks, 1000000);
+	guest_run(&g, 0);
+}
+
+/* A line that begins after now. */
+static void expect_tick(int fd)
+{
+	assert_non_null(strstr(expect(fd, "\ntick\n"), "\ntick\n"));
+}
+
+static void end_talk(struct child *c)
+{
+	assert_int_equal(waitpid(c->pid, NULL, WNOHANG), 0);
+	kill(c->pid, SIGKILL);
+	finish(c);
+}
+
+static void a_reader_of_a_fifo_comes_back(void **state)
+{
+	char dir[] = "/tmp/lkvm-test-outq-XXXXXX", path[64];
+	int null = open_null(), error[2], in, out;
+	struct child c;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	make_pipe(error);
+	in = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* without it nobody may write */
+	out = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(in >= 0 && out >= 0);
+	c = start(talks_on, null, out, error[1]);
+	close(error[1]);
+	close(out);
+	for (int i = 0; i < 3; i++) {
+		expect_tick(in);
+		close(in);
+		expect(error[0], "Broken pipe; guest output is dropped\n");
+		in = open(path, O_RDONLY | O_CLOEXEC);
+		assert_true(in >= 0);
+		expect(error[0], "takes guest output again");
+	}
+	expect_tick(in);
+	close(in);
+	end_talk(&c);
+	close(error[0]);
+	unlink(path);
+	rmdir(dir);
+	close(null);
+}
+
+static void talks_on_with_a_limit(void)
+{
+	struct rlimit limit = { 100, 100 };
+
+	setrlimit(RLIMIT_FSIZE, &limit);
+	talks_on();
+}
+
+/* Somebody makes room in a log that is full. */
+static void space_comes_back(void **state)
+{
+	char path[] = "/tmp/lkvm-test-outq-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC | O_APPEND), null = open_null(), error[2];
+	struct stat st = { 0 };
+	struct child c;
+
+	unlink(path);
+	make_pipe(error);
+	c = start(talks_on_with_a_limit, null, fd, error[1]);
+	close(error[1]);
+	for (int i = 0; i < 3; i++) {
+		expect(error[0], "File too large; guest output is dropped\n");
+		assert_int_equal(fstat(fd, &st), 0);
+		assert_int_equal(st.st_size, 100);
+		assert_int_equal(ftruncate(fd, 0), 0);
+		expect(error[0], "takes guest output again");
+	}
+	end_talk(&c);
+	close(error[0]);
+	close(fd);
+	close(null);
+}
+
 static void output_to_a_file_is_appended_where_it_stands(void **state)
 {
 	char path[] = "/tmp/lkvm-test-term-XXXXXX", buf[32] = "";
@@ -275,6 +376,8 @@ int main(void)
 		cmocka_unit_test(output_to_a_closed_pipe),
 		cmocka_unit_test(output_closed),
 		cmocka_unit_test(output_to_a_full_device),
+		cmocka_unit_test(a_reader_of_a_fifo_comes_back),
+		cmocka_unit_test(space_comes_back),
 		cmocka_unit_test(output_to_a_file_is_appended_where_it_stands),
 	};
 

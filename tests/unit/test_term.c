@@ -7,6 +7,7 @@
 
 #include <pty.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 
 #define CTRL_A "\x01"
@@ -195,9 +196,10 @@ static void restored_when_it_exits(void **state)
 	assert_as_before();
 }
 
+/* test_signals.c tries all signals. */
 static void restored_when_killed(void **state)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+	const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGPIPE, SIGRTMIN + 3 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		struct child c = start(interactive, slave, slave, slave);
@@ -210,6 +212,37 @@ static void restored_when_killed(void **state)
 		assert_int_equal(WTERMSIG(status), signals[i]);
 		assert_as_before();
 	}
+}
+
+/* The loop has ended, for a reboot: nobody reads the signalfd. */
+static void raw_without_a_loop(void)
+{
+	struct guest g;
+
+	guest_open(&g, 16);
+	term_stop(g.con, 0);
+	report("<go>", 4);
+	for (;;)
+		pause();
+}
+
+static void stopped_and_killed_outside_the_loop(void **state)
+{
+	struct child c = start(raw_without_a_loop, slave, slave, slave);
+	int status;
+
+	expect(c.report, "<go>");
+	kill(c.pid, SIGTSTP);
+	assert_int_equal(waitpid(c.pid, &status, WUNTRACED), c.pid);
+	assert_true(WIFSTOPPED(status));
+	assert_as_before();
+	/* It comes while the process is stopped. */
+	kill(c.pid, SIGUSR2);
+	kill(c.pid, SIGCONT);
+	status = finish(&c);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGUSR2);
+	assert_as_before();
 }
 
 static void tells_the_size(void **state)
@@ -253,15 +286,21 @@ static void on_order(int sig)
 static void shell(void)
 {
 	struct sigaction order = { .sa_handler = on_order, .sa_flags = SA_RESTART };
+	int told[2]; /* the job has its say after the shell */
+	char byte;
 	pid_t job;
 
 	setsid();
 	ioctl(STDIN_FILENO, TIOCSCTTY, 0);
 	signal(SIGTTOU, SIG_IGN);
+	if (pipe(told) < 0)
+		_exit(1);
 	job = fork();
 	if (!job) {
 		setpgid(0, 0);
 		signal(SIGTTOU, SIG_DFL);
+		if (read(told[0], &byte, 1) != 1)
+			_exit(1);
 		alarm(30);
 		interactive();
 		_exit(0);
@@ -271,6 +310,8 @@ static void shell(void)
 	sigaction(SIGUSR1, &order, NULL);
 	sigaction(SIGUSR2, &order, NULL);
 	report(&job, sizeof(job));
+	if (write(told[1], "", 1) != 1)
+		_exit(1);
 	for (;;) {
 		int status;
 		char event;
@@ -399,6 +440,115 @@ static void input_at_end(void **state)
 	close(fds[0]);
 }
 
+/* How much input a test sends: from then on the child waits for a second, which costs no CPU. */
+static size_t wanted;
+static struct event_timer look;
+
+static void on_look(void *opaque)
+{
+	struct guest *g = opaque;
+
+	event_timer_set(g->room > 1000 - wanted ? &look : &g->end,
+			g->room > 1000 - wanted ? 10000000 : 1000000000);
+}
+
+static void takes_words(void)
+{
+	struct guest g;
+
+	guest_open(&g, 0);
+	g.room = 1000;
+	g.con->ops->input_ready(g.con);
+	if (event_timer_init(&look, &g.loop, on_look, &g))
+		_exit(97);
+	event_timer_set(&look, 1);
+	guest_print(&g, "hello\n");
+	event_loop_run(&g.loop);
+	if (used_ms() > 500)
+		_exit(3);
+}
+
+static void send_all_and_go(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	send_text(fd, text);
+	close(fd);
+}
+
+/* It has seen all that there is, an end too. */
+static void wait_asleep(pid_t pid)
+{
+	char path[32], text[128] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	for (int i = 0; i < 100000 && !strstr(text, ") S "); i++) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = read(fd, text, sizeof(text) - 1);
+
+		close(fd);
+		text[n < 0 ? 0 : n] = '\0';
+		usleep(1000);
+	}
+	assert_non_null(strstr(text, ") S "));
+}
+
+static void a_writer_of_a_fifo_comes_back(void **state)
+{
+	char dir[] = "/tmp/lkvm-test-term-XXXXXX", path[64];
+	int null = open_null(), in;
+	struct child c;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	in = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	wanted = strlen("one two ") * 5;
+	c = start(takes_words, in, null, STDERR_FILENO);
+	close(in);
+	for (int i = 0; i < 5; i++) {
+		send_all_and_go(path, "one ");
+		expect(c.report, "one ");
+		wait_asleep(c.pid);
+		send_all_and_go(path, "two ");
+		expect(c.report, "two ");
+		wait_asleep(c.pid);
+	}
+	expect(c.report, "<end>");
+	assert_ends_well(&c);
+	unlink(path);
+	rmdir(dir);
+	close(null);
+}
+
+/* The other side of a terminal: a stream, whose end comes and goes with whoever has the terminal.
+ */
+static void input_from_a_master(void **state)
+{
+	const char *path = ptsname(master);
+	struct child c;
+	int other;
+
+	wanted = strlen("first again again ");
+	c = start(takes_words, master, master, STDERR_FILENO);
+	expect(slave, "hello\n");
+	send_text(slave, "first ");
+	expect(c.report, "first ");
+	close(slave);
+	slave = -1;
+	/* An EIO later, or before it: what is written then comes all the same. */
+	for (int i = 0; i < 2; i++) {
+		other = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		assert_true(other >= 0);
+		send_text(other, "again ");
+		expect(c.report, "again ");
+		close(other);
+	}
+	expect(c.report, "<end>");
+	assert_ends_well(&c);
+}
+
 static void until_all_has_come(void)
 {
 	struct guest g;
@@ -516,6 +666,7 @@ int main(void)
 		TERMINAL(restored_when_it_crashes),
 		TERMINAL(restored_when_it_exits),
 		TERMINAL(restored_when_killed),
+		TERMINAL(stopped_and_killed_outside_the_loop),
 		TERMINAL(tells_the_size),
 		TERMINAL(output_alone),
 		TERMINAL(jobs),
@@ -524,6 +675,8 @@ int main(void)
 		cmocka_unit_test(input_for_writing_only),
 		cmocka_unit_test(input_directory),
 		cmocka_unit_test(input_at_end),
+		cmocka_unit_test(a_writer_of_a_fifo_comes_back),
+		TERMINAL(input_from_a_master),
 		cmocka_unit_test(input_pipe_comes_whole),
 		cmocka_unit_test(input_file_comes_whole),
 		cmocka_unit_test(held_back_without_spinning),

@@ -1,32 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* vcpu.c over a KVM_RUN that answers as told. */
-#include "capture.h"
-#include "devvm.h"
+/* What vcpu.c makes of a KVM_RUN that fails: at once, for a while, for ever. */
+#include "fake_run.h"
 
-#include <stdarg.h>
-#include <stdlib.h>
-#include <sys/ioctl.h>
+static int asked, handled;
 
-#include "lkvm/coco.h"
-#include "lkvm/log.h"
-#include "lkvm/vcpu.h"
-
-static struct kvm_run run;
-static int runs, asked, handled;
-
-/* In place of the C library's. */
-int ioctl(int fd, unsigned long request, ...)
+static unsigned int lines(const char *text)
 {
-	errno = EBADF;
-	if (request == KVM_RUN) {
-		runs++;
-		run.exit_reason = KVM_EXIT_MEMORY_FAULT;
-		errno = EFAULT;
-	}
-	return -1;
+	unsigned int n = 0;
+
+	for (; *text; text++)
+		n += *text == '\n';
+	return n;
 }
 
-/* The guest makes pages its own three times. */
+static void assert_kvm_error(const char *text)
+{
+	assert_int_equal(fake.d.vm.stop, VM_STOP_KVM_ERROR);
+	assert_int_equal(fake.d.vm.stop_vcpu, 0);
+	assert_contains(captured, text);
+	/* Registers are for --loglevel debug. */
+	assert_int_equal(lines(captured), 1);
+}
+
+static int memory_fault(unsigned int runs)
+{
+	fake.run.exit_reason = KVM_EXIT_MEMORY_FAULT;
+	return EFAULT;
+}
+
+/* The guest makes pages its own some times. */
 static int convert(struct vcpu *vcpu)
 {
 	return ++asked <= handled ? 0 : -ENOTSUP;
@@ -34,47 +36,133 @@ static int convert(struct vcpu *vcpu)
 
 static const struct coco_ops coco = { .exit = convert };
 
-static void run_until_stop(const struct coco_ops *ops)
-{
-	struct devvm d;
-	struct vcpu vcpu = { .vm = &d.vm, .fd = -1, .run = &run, .run_size = sizeof(run) };
-	struct vcpu *vcpus[] = { &vcpu };
-
-	devvm_init(&d);
-	memory_add_reader(&d.vm.mem, &vcpu.reader);
-	d.vm.coco = ops;
-	d.vm.vcpus = vcpus;
-	d.vm.nr_vcpus = 1;
-	runs = asked = 0;
-	capture_begin();
-	assert_int_equal(vm_start_vcpus(&d.vm), 0);
-	vm_resume(&d.vm);
-	event_loop_run(&d.vm.loop);
-	vm_stop_vcpus(&d.vm);
-	capture_end();
-	assert_int_equal(d.vm.stop, VM_STOP_KVM_ERROR);
-	assert_int_equal(d.vm.stop_vcpu, 0);
-	assert_contains(captured, "cannot back guest memory");
-	d.vm.nr_vcpus = 0;
-	d.vm.vcpus = NULL;
-	memory_remove_reader(&vcpu.reader);
-	vm_destroy(&d.vm);
-}
-
 /* KVM says it with an error; it is an exit of a confidential guest before it is one. */
 static void test_memory_fault(void **state)
 {
-	run_until_stop(NULL);
-	assert_int_equal(runs, 1);
+	fake_run(memory_fault, NULL);
+	assert_kvm_error("cannot back guest memory at");
+	assert_int_equal(fake.runs, 1);
+	asked = 0;
 	handled = 3;
-	run_until_stop(&coco);
+	fake_run(memory_fault, &coco);
+	assert_kvm_error("cannot back guest memory at");
 	assert_int_equal(asked, 4);
-	assert_int_equal(runs, 4);
+	assert_int_equal(fake.runs, 4);
+}
+
+static int always;
+
+static int fail_always(unsigned int runs)
+{
+	return always;
+}
+
+static void every_error_ends(void **state)
+{
+	for (always = 1; always <= EHWPOISON; always++) {
+		unsigned int tries = 1;
+
+		if (always == EAGAIN || always == ENOMEM)
+			tries = 101;
+		else if (always == EINTR)
+			tries = 1000001;
+		fake_run(fail_always, NULL);
+		assert_kvm_error(strerror(always));
+		assert_int_equal(fake.runs, tries);
+		if (tries == 101) {
+			assert_contains(captured, "KVM_RUN keeps failing: ");
+			assert_int_equal(fake.pauses, 99);
+		} else {
+			assert_int_equal(fake.pauses, 0);
+		}
+	}
+}
+
+static void the_remedy_is_said(void **state)
+{
+	always = EAGAIN;
+	fake_run(fail_always, NULL);
+	assert_kvm_error("pids.max");
+	always = ENOMEM;
+	fake_run(fail_always, NULL);
+	assert_kvm_error("too little memory");
+}
+
+/* Each time for a while, but not on end: what fails last is something else. */
+static int comes_back(unsigned int runs)
+{
+	if (runs == 300)
+		return EIO;
+	if (runs % 80)
+		return runs < 160 ? EAGAIN : ENOMEM;
+	return memory_fault(runs);
+}
+
+static void what_comes_back_is_waited_for(void **state)
+{
+	asked = 0;
+	handled = 100;
+	fake_run(comes_back, &coco);
+	assert_int_equal(fake.runs, 300);
+	assert_kvm_error("KVM_RUN failed: Input/output error");
+}
+
+/* A processor that waits inside KVM does not spin. */
+static int woken_now_and_then(unsigned int runs)
+{
+	fake.clock_ns += 200000000;
+	return runs < 500 ? EAGAIN : EIO;
+}
+
+static int woken_at_once(unsigned int runs)
+{
+	return runs < 500 ? EAGAIN : EIO;
+}
+
+static void a_processor_that_was_not_started(void **state)
+{
+	fake_run(woken_now_and_then, NULL);
+	assert_int_equal(fake.runs, 500);
+	fake.mp_state = KVM_MP_STATE_UNINITIALIZED;
+	fake_run(woken_at_once, NULL);
+	assert_int_equal(fake.runs, 500);
+	assert_true(fake.pauses > 400);
+	fake.mp_state = KVM_MP_STATE_RUNNABLE;
+	fake_run(woken_at_once, NULL);
+	assert_int_equal(fake.runs, 101);
+}
+
+/* An end does not wait for it. */
+static int stopped_meanwhile(unsigned int runs)
+{
+	if (runs == 10)
+		vm_request_stop(&fake.d.vm, VM_STOP_QUIT, 0, -1);
+	return always;
+}
+
+static void an_end_while_it_fails(void **state)
+{
+	static const int errors[] = { EINTR, EAGAIN, ENOMEM };
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		always = errors[i];
+		fake_run(stopped_meanwhile, NULL);
+		assert_int_equal(fake.d.vm.stop, VM_STOP_QUIT);
+		assert_int_equal(fake.runs, 10);
+		assert_string_equal(captured, "");
+	}
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_memory_fault) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_memory_fault),
+		cmocka_unit_test(every_error_ends),
+		cmocka_unit_test(the_remedy_is_said),
+		cmocka_unit_test(what_comes_back_is_waited_for),
+		cmocka_unit_test(a_processor_that_was_not_started),
+		cmocka_unit_test(an_end_while_it_fails),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

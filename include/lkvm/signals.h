@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What signals do to this process. What was ignored when it started (nohup, a script's '&') stays
+ * ignored; every other signal ends it, or stops it, as it ends any program. Two things are added:
+ * signals that lkvm raises itself without meaning an end, and what is put back before an end.
+ */
+#ifndef LKVM_SIGNALS_H
+#define LKVM_SIGNALS_H
+
+#include "lkvm/types.h"
+
+/*
+ * For programs that run machines, before anything is written: a write to a reader that has gone, or
+ * beyond 'ulimit -f', is an error of that write (EPIPE, EFBIG), not the end of the machine.
+ */
+void signals_init(void);
+/*
+ * From now on @sig does nothing when this process raises it (and interrupts system calls where
+ * @interrupts); when another one sends it, it ends this one as ever.
+ */
+void signals_own(int sig, bool interrupts);
+/*
+ * Have every signal that would end this process call @restore first, on whatever thread it comes
+ * up; it must be async-signal-safe. The process then ends by that signal. A signal that is ignored,
+ * or caught by somebody else, is left alone. NULL: no more.
+ */
+void signals_guard(void (*restore)(void));
+
+#endif

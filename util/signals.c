@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* Dispositions of signals (POSIX.1-2017, XSH 2.4.3 "Signal Actions"); see include/lkvm/signals.h.
+ */
+#include "lkvm/signals.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+/* A process has one terminal to put back. */
+static void (*_Atomic restore_fn)(void);
+
+static void restore(void)
+{
+	void (*fn)(void) = atomic_load(&restore_fn);
+
+	if (fn)
+		fn();
+}
+
+/* The default action is back in place: the signal ends the process when this handler returns, with
+ * a core dump where it has one. */
+static void on_fatal(int sig)
+{
+	restore();
+	raise(sig);
+}
+
+/* The kernel names this process as the sender of the SIGPIPE and SIGXFSZ of its own writes. */
+static void on_own(int sig, siginfo_t *info, void *context)
+{
+	int saved_errno = errno;
+
+	if (info->si_pid != getpid()) {
+		signal(sig, SIG_DFL);
+		on_fatal(sig);
+	}
+	errno = saved_errno;
+}
+
+void signals_own(int sig, bool interrupts)
+{
+	struct sigaction action = {
+		.sa_sigaction = on_own,
+		.sa_flags = SA_SIGINFO | (interrupts ? 0 : SA_RESTART),
+	};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(sig, &action, NULL);
+}
+
+void signals_init(void)
+{
+	static const int signals[] = { SIGPIPE, SIGXFSZ };
+	struct sigaction now;
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (!sigaction(signals[i], NULL, &now) && now.sa_handler == SIG_DFL)
+			signals_own(signals[i], false);
+}
+
+/* signal(7): all but these end a process by default. */
+static bool ends(int sig)
+{
+	switch (sig) {
+	case SIGCHLD:
+	case SIGCONT:
+	case SIGSTOP:
+	case SIGTSTP:
+	case SIGTTIN:
+	case SIGTTOU:
+	case SIGURG:
+	case SIGWINCH:
+		return false;
+	}
+	return true;
+}
+
+void signals_guard(void (*fn)(void))
+{
+	struct sigaction guard = { .sa_handler = on_fatal, .sa_flags = SA_RESETHAND };
+	struct sigaction none = { .sa_handler = SIG_DFL }, now;
+
+	sigemptyset(&guard.sa_mask);
+	sigemptyset(&none.sa_mask);
+	/* First, or last: a signal that comes meanwhile finds what to call. */
+	if (fn)
+		atomic_store(&restore_fn, fn);
+	for (int sig = 1; sig <= SIGRTMAX; sig++) {
+		/* The C library keeps some of the real-time ones for itself, and fails. */
+		if (!ends(sig) || sigaction(sig, NULL, &now))
+			continue;
+		if (fn && now.sa_handler == SIG_DFL)
+			sigaction(sig, &guard, NULL);
+		else if (!fn && now.sa_handler == on_fatal)
+			sigaction(sig, &none, NULL);
+	}
+	if (!fn)
+		atomic_store(&restore_fn, NULL);
+}
