@@ -334,9 +334,11 @@ int vcpu_start(struct vcpu *vcpu)
 	char name[16];
 	int ret;
 
-	sigaction(THREAD_KICK_SIGNAL, &action, NULL);
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = thread_start(&vcpu->thread, THREAD_VCPU, name, vcpu_thread, vcpu);
+	/* Without a handler a kick would end lkvm. */
+	ret = sigaction(THREAD_KICK_SIGNAL, &action, NULL) < 0 ? -errno : 0;
+	if (!ret)
+		ret = thread_start(&vcpu->thread, THREAD_VCPU, name, vcpu_thread, vcpu);
 	vcpu->has_thread = !ret;
 	if (ret) {
 		err("vcpu %u: cannot start its thread: %s%s", vcpu->id, strerror(-ret),

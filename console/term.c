@@ -470,10 +470,12 @@ static void open_input(struct term *t)
 	struct stat st;
 
 	t->in_fd = -1;
-	if (!tty_inherited(STDIN_FILENO) || fstat(STDIN_FILENO, &st) < 0) {
+	if (!tty_inherited(STDIN_FILENO)) {
 		t->in_ended = true;
 		return;
 	}
+	if (fstat(STDIN_FILENO, &st) < 0)
+		memset(&st, 0, sizeof(st));
 	t->in_tty = isatty(STDIN_FILENO);
 	if (t->in_tty)
 		t->in_fd = tty_reopen(STDIN_FILENO, O_RDWR);
