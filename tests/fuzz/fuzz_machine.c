@@ -42,10 +42,13 @@ static struct {
 	struct vm_config cfg;
 	struct machine_inject inject;
 	struct console serial, hvc;
+	struct console_client clients[2]; /* theirs; the main loop's */
 	pthread_t main;
 	bool ended, posted; /* under fk.lock */
 	struct event_post post;
-	bool load; /* pause: save and load as well */
+	enum { TYPE, PAUSE, LOAD } what; /* on_post */
+	const u8 *typed;
+	size_t nr_typed;
 	bool mmio;
 	u8 *ram;
 	struct vring_driver q[SLOTS][QUEUES];
@@ -55,7 +58,10 @@ static struct {
 static u8 image[] = { 0xf4 };
 
 static void con_write(struct console *con, const u8 *buf, size_t len) {}
-static void con_client(struct console *con, const struct console_client *client) {}
+static void con_client(struct console *con, const struct console_client *client)
+{
+	s.clients[con == &s.hvc] = client ? *client : (struct console_client){ 0 };
+}
 static void con_ready(struct console *con) {}
 static const struct console_ops con_ops = { .write = con_write,
 					    .set_client = con_client,
@@ -401,24 +407,43 @@ static void save_and_load(struct vm *vm)
 	state_buf_free(&b);
 }
 
+/* Keys, as many as the device takes. */
+static void type(void)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(s.clients); i++) {
+		const struct console_client *c = &s.clients[i];
+		size_t room = c->room ? c->room(c->opaque) : 0;
+
+		if (room && s.nr_typed)
+			c->input(c->opaque, s.typed, MIN(room, s.nr_typed));
+		if (c->resized)
+			c->resized(c->opaque, (u16)s.nr_typed, 25);
+	}
+}
+
 static void on_post(void *opaque)
 {
 	struct vm *vm = &s.m.vm;
 
-	vm_pause(vm);
-	fk_check();
-	if (s.load && vm_stop_reason(vm, NULL, NULL) == VM_STOP_NONE)
-		save_and_load(vm);
-	vm_resume(vm);
+	if (s.what == TYPE) {
+		type();
+	} else {
+		vm_pause(vm);
+		fk_check();
+		if (s.what == LOAD && vm_stop_reason(vm, NULL, NULL) == VM_STOP_NONE)
+			save_and_load(vm);
+		vm_resume(vm);
+	}
 	pthread_mutex_lock(&fk.lock);
 	s.posted = false;
 	pthread_cond_broadcast(&fk.idle);
 	pthread_mutex_unlock(&fk.lock);
 }
 
-static void pause_machine(bool load)
+/* In the main loop. */
+static void post(int what)
 {
-	s.load = load;
+	s.what = what;
 	s.post = (struct event_post){ .fn = on_post };
 	pthread_mutex_lock(&fk.lock);
 	s.posted = true;
@@ -469,13 +494,15 @@ static void step(struct fz *f)
 			    s.mmio ? 4 : 1, 0);
 		break;
 	case 14:
-		pause_machine(op & 0x80);
+		post(op & 0x80 ? LOAD : PAUSE);
 		break;
 	default:
-		if (op & 0x80)
+		if (op & 0x80) {
 			vm_request_stop(&s.m.vm, VM_STOP_RESET, 0, -1);
-		else
-			pause_machine(true);
+			break;
+		}
+		s.typed = fz_bytes(f, slot * 4, &s.nr_typed);
+		post(TYPE);
 	}
 }
 
