@@ -1,10 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* The interrupt chip over KVM (Linux Documentation/virt/kvm/api.rst, 4.25, 4.52, 4.71, 4.75). */
 #include <linux/kvm.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "lkvm/irq.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
+
+/* An interrupt that is lost is a guest that hangs: it ends, with the reason. */
+static void __printf(3, 4) lost(struct kvm *kvm, int error, const char *fmt, ...)
+{
+	char what[64];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	err("%s: %s; the guest would wait for it for ever", what, strerror(-error));
+	if (kvm->broken)
+		kvm->broken(kvm);
+}
 
 static void kvm_set_level(void *opaque, u32 gsi, bool level)
 {
@@ -13,7 +29,7 @@ static void kvm_set_level(void *opaque, u32 gsi, bool level)
 	int ret = xioctl(kvm->vm_fd, KVM_IRQ_LINE, &irq);
 
 	if (ret < 0)
-		guest_warn("interrupt %u: KVM_IRQ_LINE: %s", gsi, strerror(-ret));
+		lost(kvm, ret, "interrupt %u: KVM_IRQ_LINE", gsi);
 }
 
 static void kvm_send_msi(void *opaque, u64 addr, u32 data, u32 devid)
@@ -28,7 +44,9 @@ static void kvm_send_msi(void *opaque, u64 addr, u32 data, u32 devid)
 	};
 	int ret = xioctl(kvm->vm_fd, KVM_SIGNAL_MSI, &msi);
 
-	if (ret < 0)
+	if (ret == -ENOMEM)
+		lost(kvm, ret, "message interrupt to 0x%llx: KVM_SIGNAL_MSI", addr);
+	else if (ret < 0)
 		guest_warn("message interrupt to 0x%llx: %s", addr, strerror(-ret));
 }
 

@@ -40,6 +40,11 @@ static int create_vcpus(struct vm *vm)
 	return 0;
 }
 
+static void on_broken(struct kvm *kvm)
+{
+	vm_request_stop(container_of(kvm, struct vm, kvm), VM_STOP_KVM_ERROR, 0, -1);
+}
+
 static int create_kvm_vm(struct vm *vm)
 {
 	u64 type = 0;
@@ -49,6 +54,7 @@ static int create_kvm_vm(struct vm *vm)
 		ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
 	if (!ret && vm->coco && vm->coco->vm_type)
 		ret = vm->coco->vm_type(&vm->kvm, vm->cfg, &type);
+	vm->kvm.broken = on_broken;
 	return ret ? ret : kvm_create_vm(&vm->kvm, type);
 }
 

@@ -54,7 +54,7 @@ static int bind_fd(struct msi_route *route, bool assign)
 {
 	const struct irq_chip_ops *ops = route->irqs->ops;
 
-	if (route->fd < 0 || !ops->bind_irqfd)
+	if (route->fd < 0 || !ops->bind_irqfd || (assign && route->untabled))
 		return -ENOTSUP;
 	return ops->bind_irqfd(route->irqs->opaque, route->fd, route->gsi, assign);
 }
@@ -162,7 +162,8 @@ void msi_route_stage(struct msi_route *route, u64 addr, u32 data)
 	struct irqs *irqs = route->irqs;
 
 	pthread_mutex_lock(&irqs->lock);
-	route->staged = !route->live || route->addr != addr || route->data != data;
+	route->staged =
+		!route->live || route->untabled || route->addr != addr || route->data != data;
 	route->next_addr = addr;
 	route->next_data = data;
 	route->next_live = true;
@@ -195,8 +196,11 @@ static u32 swap_staged(struct msi_route *const *routes, u32 count)
 	return n;
 }
 
-/* The chip took the staged routes, or refused the only one. Under irqs->lock. */
-static void settle(struct msi_route *const *routes, u32 count, bool live)
+/*
+ * The chip took the staged routes, or refused the only one, or had no memory for their table: then
+ * what is bound would send what was before. Under irqs->lock.
+ */
+static void settle(struct msi_route *const *routes, u32 count, bool live, bool untabled)
 {
 	for (u32 i = 0; i < count; i++) {
 		struct msi_route *route = routes[i];
@@ -206,9 +210,10 @@ static void settle(struct msi_route *const *routes, u32 count, bool live)
 		pthread_mutex_lock(&route->lock);
 		route->staged = false;
 		route->live = live;
-		if (!live)
+		route->untabled = untabled;
+		if (!live || untabled)
 			detach(route);
-		else if (route->mode == MSI_OPEN)
+		if (live && route->mode == MSI_OPEN)
 			attach(route);
 		pthread_mutex_unlock(&route->lock);
 	}
@@ -223,12 +228,19 @@ static int apply(struct irqs *irqs, struct msi_route *const *routes, u32 count)
 		return 0;
 	ret = irq_install_routes(irqs);
 	if (!ret) {
-		settle(routes, count, true);
+		settle(routes, count, true, false);
+		return 0;
+	}
+	if (ret == -ENOMEM && irqs->ops->send_msi) {
+		guest_warn("interrupts: no memory for KVM's table of messages: %u are delivered "
+			   "more slowly",
+			   count);
+		settle(routes, count, true, true);
 		return 0;
 	}
 	swap_staged(routes, count);
 	if (count == 1) {
-		settle(routes, count, false);
+		settle(routes, count, false, false);
 		return ret;
 	}
 	ret = apply(irqs, routes, count / 2);

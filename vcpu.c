@@ -450,9 +450,11 @@ int vcpu_start(struct vcpu *vcpu)
 	char name[16];
 	int ret;
 
-	signals_own(THREAD_KICK_SIGNAL, true);
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	ret = thread_start(&vcpu->thread, THREAD_VCPU, name, vcpu_thread, vcpu);
+	/* Without a handler a kick would end lkvm. */
+	ret = signals_own(THREAD_KICK_SIGNAL, true);
+	if (!ret)
+		ret = thread_start(&vcpu->thread, THREAD_VCPU, name, vcpu_thread, vcpu);
 	vcpu->has_thread = !ret;
 	if (ret) {
 		err("vcpu %u: cannot start its thread: %s%s", vcpu->id, strerror(-ret),

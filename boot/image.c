@@ -79,6 +79,8 @@ void boot_image_from_buffer(struct boot_image *img, const char *path, u8 *buf, u
 
 int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len)
 {
+	int ret;
+
 	if (!range_within(offset, len, 0, img->size))
 		return -ENODATA;
 	if (!len)
@@ -87,7 +89,12 @@ int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len
 		memcpy(buf, img->blob + img->start + offset, len);
 		return 0;
 	}
-	return pread_full(img->fd, buf, len, (off_t)(img->start + offset));
+	ret = pread_full(img->fd, buf, len, (off_t)(img->start + offset));
+	/* Of its contents nothing changes, and no image is a constant. An end that comes early is
+	 * for the reader to tell. */
+	if (ret && ret != -ENODATA)
+		((struct boot_image *)img)->error = ret;
+	return ret;
 }
 
 /* How many bytes from @gpa on are in one RAM region; @gpa is RAM. */
@@ -128,6 +135,11 @@ int boot_image_error(const struct boot_image *img, const char *what, int error, 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	/* What cannot be read has no shape either. */
+	if (img->error) {
+		error = img->error;
+		snprintf(text, sizeof(text), "cannot read: %s", strerror(-error));
+	}
 	err("--%s %s%s%s: %s", what, img->path, img->packed ? ", unpacked by " : "",
 	    img->packed ? img->packed : "", text);
 	return error;

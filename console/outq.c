@@ -196,10 +196,13 @@ static void open_output(struct outq *q, int fd)
 	struct stat st;
 
 	q->fd = -1;
-	if (!tty_inherited(fd) || fstat(fd, &st) < 0) {
+	if (!tty_inherited(fd)) {
 		q->dead = true;
 		return;
 	}
+	/* What cannot be looked at is written to as a file is. */
+	if (fstat(fd, &st) < 0)
+		memset(&st, 0, sizeof(st));
 	q->fd = fd;
 	q->socket = S_ISSOCK(st.st_mode);
 	if (!S_ISFIFO(st.st_mode) && !isatty(fd))

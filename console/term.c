@@ -462,10 +462,12 @@ static void open_input(struct term *t)
 	struct stat st;
 
 	t->in_fd = -1;
-	if (!tty_inherited(STDIN_FILENO) || fstat(STDIN_FILENO, &st) < 0) {
+	if (!tty_inherited(STDIN_FILENO)) {
 		t->in_ended = true;
 		return;
 	}
+	if (fstat(STDIN_FILENO, &st) < 0)
+		memset(&st, 0, sizeof(st));
 	t->in_tty = tty_is_terminal(STDIN_FILENO);
 	t->in_fifo = S_ISFIFO(st.st_mode);
 	if (t->in_tty)

@@ -166,5 +166,5 @@ bool tty_inherited(int fd)
 {
 	int flags = fcntl(fd, F_GETFD);
 
-	return flags >= 0 && !(flags & FD_CLOEXEC);
+	return flags < 0 ? errno != EBADF : !(flags & FD_CLOEXEC);
 }

@@ -193,7 +193,13 @@ static int open_file(const struct disk_config *cfg, struct stat *st)
 	fd = open(cfg->path, flags | O_NONBLOCK);
 	if (fd < 0)
 		goto failed;
-	if (fstat(fd, st) || !(S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))) {
+	if (fstat(fd, st) < 0) {
+		ret = -errno;
+		close(fd);
+		errno = -ret;
+		goto failed;
+	}
+	if (!(S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))) {
 		err("--disk %s: changed while it was opened", cfg->path);
 		close(fd);
 		return -EINVAL;

@@ -14,6 +14,13 @@ $(O)/native/%: tests/native/%.c $(O)/liblkvm.a
 	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(O)/liblkvm.a $(LIBS)
 -include $(NATIVE_PROGRAMS:=.d)
 
+# lkvm whose calls of the C library fail as a test wishes: each that the file wraps.
+native: $(O)/native/lkvm-inject
+$(O)/native/lkvm-inject: tests/native/inject/fail.c $(O)/obj/main.o $(O)/liblkvm.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) \
+		$$($(CC) $(ALL_CPPFLAGS) -D_GNU_SOURCE -E $< | grep -o '__wrap_[a-z_0-9]*' | sort -u | sed 's/__wrap_/-Wl,--wrap=/')
+
 check-unit: unit ## run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -e 'tests/unit/run.sh $(RUN)' $(UNIT_TESTS)
 

@@ -67,8 +67,15 @@ int pwrite_full(int fd, const void *buf, size_t len, off_t offset)
 void eventfd_raise(int fd)
 {
 	u64 one = 1;
-	/* A full counter means that whoever reads it has something to read anyway. */
-	ssize_t n __maybe_unused = write(fd, &one, sizeof(one));
+	int tries = 3;
+
+	/*
+	 * A full counter means that whoever reads it has something to read anyway. Nothing else
+	 * stands in the way of this write for long, and whoever sleeps on it waits for ever if it
+	 * is lost.
+	 */
+	while (write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN && --tries)
+		;
 }
 
 void eventfd_drain(int fd)

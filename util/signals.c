@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "lkvm/log.h"
+
 /* A process has one terminal to put back. */
 static void (*_Atomic restore_fn)(void);
 
@@ -38,7 +40,7 @@ static void on_own(int sig, siginfo_t *info, void *context)
 	errno = saved_errno;
 }
 
-void signals_own(int sig, bool interrupts)
+int signals_own(int sig, bool interrupts)
 {
 	struct sigaction action = {
 		.sa_sigaction = on_own,
@@ -46,7 +48,7 @@ void signals_own(int sig, bool interrupts)
 	};
 
 	sigemptyset(&action.sa_mask);
-	sigaction(sig, &action, NULL);
+	return sigaction(sig, &action, NULL) < 0 ? -errno : 0;
 }
 
 void signals_init(void)
@@ -55,8 +57,9 @@ void signals_init(void)
 	struct sigaction now;
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		if (!sigaction(signals[i], NULL, &now) && now.sa_handler == SIG_DFL)
-			signals_own(signals[i], false);
+		if (!sigaction(signals[i], NULL, &now) && now.sa_handler == SIG_DFL &&
+		    signals_own(signals[i], false))
+			debug("signal %d keeps its default action", signals[i]);
 }
 
 /* signal(7): all but these end a process by default. */

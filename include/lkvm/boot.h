@@ -24,6 +24,7 @@ struct boot_image {
 	const char *packed; /* "gzip" or "zstd" where blob was decompressed, else NULL */
 	u64 start;	    /* its contents begin there in the file or blob */
 	u64 size;
+	int error; /* of the host, once a read failed: boot_image_error tells it */
 };
 
 struct boot {

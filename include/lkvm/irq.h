@@ -59,7 +59,8 @@ struct msi_route {
 	u32 gsi;
 	u32 devid; /* PCI requester id where the controller wants one (GICv3 ITS), else 0 */
 	/* Changed under both locks. */
-	bool live; /* the chip's table has addr and data */
+	bool live;     /* addr and data are a message that the chip takes */
+	bool untabled; /* but had no memory for a table with it: it goes by calls */
 	u64 addr;
 	u32 data;
 	bool staged; /* what follows waits for msi_routes_commit */

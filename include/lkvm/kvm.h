@@ -18,6 +18,9 @@ struct kvm {
 	u32 max_vcpu_id;
 	u32 max_slots;
 	struct memslots *slots; /* of memslot.h; NULL until memory is attached */
+	/* KVM refused what it refuses to no working VM, and the guest would wait for ever: to end
+	 * it. Any thread; NULL until there is a machine. */
+	void (*broken)(struct kvm *kvm);
 };
 
 /* Open @path and check the API version. Prints what is wrong and the remedy; 0 or -errno. */

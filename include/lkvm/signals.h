@@ -16,9 +16,9 @@
 void signals_init(void);
 /*
  * From now on @sig does nothing when this process raises it (and interrupts system calls where
- * @interrupts); when another one sends it, it ends this one as ever.
+ * @interrupts); when another one sends it, it ends this one as ever. 0 or -errno.
  */
-void signals_own(int sig, bool interrupts);
+int signals_own(int sig, bool interrupts);
 /*
  * Have every signal that would end this process call @restore first, on whatever thread it comes
  * up; it must be async-signal-safe. The process then ends by that signal. A signal that is ignored,

@@ -27,9 +27,9 @@ static u16 last_head;
 static void begin(void)
 {
 	if (!ram) {
-		ram = fz_buffer(FZ_RAM_SIZE, 0);
-		high = fz_buffer(FZ_HIGH_SIZE, 0);
-		huge = fz_buffer(4096, 0);
+		ram = fz_buffer(&ram, FZ_RAM_SIZE, 0);
+		high = fz_buffer(&high, FZ_HIGH_SIZE, 0);
+		huge = fz_buffer(&huge, 4096, 0);
 	}
 	memset(ram, 0, FZ_RAM_SIZE);
 	memory_init(&mem);

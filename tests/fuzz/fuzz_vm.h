@@ -67,13 +67,14 @@ static const struct irq_chip_ops fz_chip_ops = {
 	.set_routes = fz_set_routes,
 };
 
-static inline void *fz_buffer(size_t size, u8 fill)
+/* Made once: what is given back and taken anew is paged in anew. */
+static inline u8 *fz_buffer(u8 **buffer, size_t size, u8 fill)
 {
-	void *p = aligned_alloc(4096, size);
-
-	fz_check(p);
-	memset(p, fill, size);
-	return p;
+	if (!*buffer)
+		*buffer = aligned_alloc(4096, size);
+	fz_check(*buffer);
+	memset(*buffer, fill, size);
+	return *buffer;
 }
 
 static inline void fz_vm_init(struct fz_vm *v)
@@ -88,9 +89,11 @@ static inline void fz_vm_init(struct fz_vm *v)
 
 static inline void fz_vm_add_ram(struct fz_vm *v)
 {
-	v->ram = fz_buffer(FZ_RAM_SIZE, 0);
-	v->high = fz_buffer(FZ_HIGH_SIZE, 0);
-	v->rom = fz_buffer(FZ_ROM_SIZE, FZ_ROM_BYTE);
+	static u8 *ram, *high, *rom;
+
+	v->ram = fz_buffer(&ram, FZ_RAM_SIZE, 0);
+	v->high = fz_buffer(&high, FZ_HIGH_SIZE, 0);
+	v->rom = fz_buffer(&rom, FZ_ROM_SIZE, FZ_ROM_BYTE);
 	fz_check(!memory_add_borrowed(&v->vm.mem, 0, FZ_RAM_SIZE, v->ram, 0, "ram"));
 	fz_check(!memory_add_borrowed(&v->vm.mem, FZ_HIGH_GPA, FZ_HIGH_SIZE, v->high, 0, "high"));
 	fz_check(!memory_add_borrowed(&v->vm.mem, FZ_ROM_GPA, FZ_ROM_SIZE, v->rom, MEM_ROM, "rom"));
@@ -98,12 +101,11 @@ static inline void fz_vm_add_ram(struct fz_vm *v)
 
 static inline void fz_vm_destroy(struct fz_vm *v)
 {
+	static u8 rom[FZ_ROM_SIZE];
+
 	vm_destroy(&v->vm);
-	for (size_t i = 0; v->rom && i < FZ_ROM_SIZE; i++)
-		fz_check(v->rom[i] == FZ_ROM_BYTE);
-	free(v->ram);
-	free(v->high);
-	free(v->rom);
+	memset(rom, FZ_ROM_BYTE, sizeof(rom));
+	fz_check(!v->rom || !memcmp(v->rom, rom, sizeof(rom)));
 }
 
 /*

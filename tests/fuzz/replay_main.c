@@ -2,6 +2,8 @@
 /*
  * Runs one fuzz target over files, where there is no libFuzzer: tests/fuzz/replay.t uses it, and it
  * is how a finding is looked at with a debugger. usage: fuzz-NAME FILE|DIRECTORY...
+ * With FUZZ_RANDOM=N in the environment, also N variants of each file: for machines that libFuzzer
+ * does not know.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -17,6 +19,23 @@
 
 static int out = -1; /* what was standard output */
 static unsigned int runs;
+
+/* The same variants every time. */
+static void vary(u8 *buf, size_t len)
+{
+	static u64 seed = 1;
+	const char *n = getenv("FUZZ_RANDOM");
+
+	for (long i = n ? atol(n) : 0; i > 0 && len; i--) {
+		for (int k = 0; k < 3; k++) {
+			seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+			buf[(seed >> 40) % len] = (u8)(seed >> 32);
+		}
+		alarm(SECONDS);
+		LLVMFuzzerTestOneInput(buf, len);
+		runs++;
+	}
+}
 
 static bool replay_file(int at, const char *name)
 {
@@ -38,9 +57,10 @@ static bool replay_file(int at, const char *name)
 	dprintf(out, "# %s\n", name);
 	alarm(SECONDS);
 	LLVMFuzzerTestOneInput(exact, (size_t)n);
+	runs++;
+	vary(exact, (size_t)n);
 	alarm(0);
 	free(exact);
-	runs++;
 	return true;
 }
 

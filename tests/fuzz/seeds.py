@@ -284,3 +284,23 @@ for n, text in enumerate((
 for n, text in enumerate(("0", "10", "0x1f", "077", "512M", "4GiB", "1536kb", "18446744073709551615", "18446744073709551616", "16385P", "-1", " 1", "1.5G", "0x", "8B", "B",
                           "yes", "off", "TRUE", "kernal", "mme", "no-rebot", "virtio-transprot", "k" * 40)):
     seed("parse", f"text-{n}", text.encode())
+
+# Whole machines (fuzz_machine.c): the machine, then steps.
+for how in range(4):
+    seed("machine", f"driver{how}", how, 0, 0x10, 2, 0x10, 2, 1, 0, 5, 0x0E, 0x8E, 0x0A, 3, 0, 0x20, 2, 0x20, 1, 0, 4, 1,
+         0x7F, le("I", 0x41424344), 0x8F, 0, 0x10)
+    seed("machine", f"exits{how}", how, *(x for reason in range(16) for x in (9, reason, 0, 0, 0, 0)))
+
+# Kernels for arm64 (arm/fuzz_arm_image.c): format, guest size, image.
+arm_image = bytearray(4096)
+arm_image[56:60] = b"ARM\x64"
+struct.pack_into("<QQQ", arm_image, 8, 0x80000, 4096, 0xA)
+seed("arm_image", "image", 0, 2, bytes(arm_image))
+seed("arm_image", "initrd", 0x41, 3, bytes(arm_image))
+seed("arm_image", "elf", 0, 3, elf64(paddr=0x80080000, machine=183))
+seed("arm_image", "flat", 3, 1, bytes(64))
+seed("arm_image", "firmware", 0x80, 3, bytes(64))
+for n, fn in enumerate(range(8)):
+    seed("arm_cpu", f"psci{n}", 0, fn << 3, 1, le("QQ", 0x80000000, 7), 0, fn << 3 | 1, 2, le("QQ", 0, 0))
+seed("arm_cpu", "walk", 2, le("HBH", 0, 0, 0x1000), 2, le("HBH", 0x1000, 0, 0x2000), 2, le("HBQ", 0x2000, 1, 0x80000403),
+     3, 1, le("QHHQ", 0x10 | 0x10 << 16, 0, 0, 0))

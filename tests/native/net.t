@@ -10,10 +10,9 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from native import Skip, Vm, guest, main, same, until  # noqa: E402
+from native import NETNS, Skip, Vm, enter_namespace, guest, main, same, until  # noqa: E402
 
 PROTO = 0x88b5  # IEEE 802 local experimental
-INSIDE = 'LKVM_TEST_NETNS'
 
 
 def ip(*words):
@@ -21,7 +20,7 @@ def ip(*words):
 
 
 def need_namespace():
-    if INSIDE not in os.environ:
+    if NETNS not in os.environ:
         raise Skip('no network namespace (needs root or user namespaces, ip and /dev/net/tun)')
 
 
@@ -172,20 +171,6 @@ def made():
             vm.proc.terminate()
         vm.end()
         until('the tap is gone', lambda: sorted(os.listdir('/sys/class/net')) == nets)
-
-
-def enter_namespace():
-    """Start anew inside a network namespace with a /sys of its own, where that is allowed."""
-    if INSIDE in os.environ or not os.access('/dev/net/tun', os.R_OK | os.W_OK):
-        return
-    for flags in ['-mn'], ['-rmn']:
-        inside = ['unshare', *flags, 'sh', '-c', 'mount -t sysfs none /sys && ip link set lo up && exec "$@"', 'sh']
-        try:
-            if subprocess.run([*inside, 'true'], capture_output=True, check=False).returncode == 0:
-                os.environ[INSIDE] = '1'
-                os.execvp('unshare', [*inside, sys.executable, os.path.realpath(__file__)])
-        except OSError:
-            return
 
 
 enter_namespace()

@@ -44,6 +44,7 @@ struct chip {
 	u32 nr_routes;
 	struct kvm_irq_routing_entry routes[CHIP_ROUTES];
 	bool refuse;	 /* every table */
+	bool no_memory;	 /* for any table */
 	u32 refuse_data; /* tables with such a message */
 	u32 max_routes;
 };
@@ -145,6 +146,8 @@ static inline int chip_set_routes(void *opaque, struct kvm_irq_routing *table)
 	assert_true(table->nr <= CHIP_ROUTES);
 	for (u32 i = 0; i < table->nr && c->refuse_data; i++)
 		refuse |= table->entries[i].u.msi.data == c->refuse_data;
+	if (c->no_memory)
+		return -ENOMEM;
 	if (refuse) {
 		c->refused_tables++;
 		return -EINVAL;

@@ -148,6 +148,39 @@ static void what_is_refused_is_alone(void **state)
 	assert_int_equal(c->by_gsi[f->routes[5]->gsi], 1);
 }
 
+/* No message is lost to a host that is out of memory, and none goes where it went before. */
+static void without_memory_for_a_table(void **state)
+{
+	struct fixture *f = *state;
+	struct chip *c = f->chip;
+
+	take_routes(f, 2);
+	for (u32 i = 0; i < 2; i++)
+		assert_int_equal(msi_route_update(f->routes[i], 0xfee00000, 0x30 + i), 0);
+	c->no_memory = true;
+	assert_int_equal(msi_route_update(f->routes[0], 0xfee00000, 0x50), 0);
+	for (u32 i = 0; i < 2; i++)
+		msi_route_trigger(f->routes[i]);
+	chip_settle(c);
+	assert_int_equal(c->msis, 1);
+	assert_int_equal(c->last_data, 0x50);
+	assert_int_equal(c->by_gsi[f->routes[0]->gsi], 0);
+	assert_int_equal(c->by_gsi[f->routes[1]->gsi], 1);
+	/* What comes while it is masked comes once. */
+	msi_route_set_mode(f->routes[0], MSI_MASKED);
+	msi_route_trigger(f->routes[0]);
+	assert_int_equal(c->msis, 1);
+	msi_route_set_mode(f->routes[0], MSI_OPEN);
+	assert_int_equal(c->msis, 2);
+	/* With memory the same message has its route again. */
+	c->no_memory = false;
+	assert_int_equal(msi_route_update(f->routes[0], 0xfee00000, 0x50), 0);
+	msi_route_trigger(f->routes[0]);
+	chip_settle(c);
+	assert_int_equal(c->msis, 2);
+	assert_int_equal(c->by_gsi[f->routes[0]->gsi], 1);
+}
+
 static void a_refused_route_is_left_out(void **state)
 {
 	struct fixture *f = *state;
@@ -464,6 +497,7 @@ int main(void)
 		TEST(a_batch_is_one_table),
 		TEST(changes_allocate_nothing),
 		TEST(what_is_refused_is_alone),
+		TEST(without_memory_for_a_table),
 		TEST(a_refused_route_is_left_out),
 		TEST(masked_is_pending_and_comes_once),
 		TEST(off_drops),
