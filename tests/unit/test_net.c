@@ -74,10 +74,9 @@ static const u8 mac[6] = { 2, 0, 0, 1, 2, 3 };
 
 static struct sock_net *pair; /* of the test that runs */
 
-static struct sock_net *start(struct rig *r, u64 without)
+static struct sock_net *make(struct rig *r, struct virtio_device **vdev)
 {
 	struct sock_net *s = pair = xcalloc(1, sizeof(*s));
-	struct virtio_device *vdev;
 	int fds[2], room = MiB;
 
 	rig_init(r);
@@ -91,7 +90,15 @@ static struct sock_net *start(struct rig *r, u64 without)
 	s->nb.mtu = 9000;
 	s->nb.offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 	s->peer = fds[1];
-	assert_int_equal(virtio_net_new(&r->vm, &s->nb, mac, 0, &vdev), 0);
+	assert_int_equal(virtio_net_new(&r->vm, &s->nb, mac, 0, vdev), 0);
+	return s;
+}
+
+static struct sock_net *start(struct rig *r, u64 without)
+{
+	struct virtio_device *vdev;
+	struct sock_net *s = make(r, &vdev);
+
 	rig_start(r, vdev, virtio_offered(vdev) & ~without & ~BIT_ULL(VIRTIO_RING_F_EVENT_IDX));
 	return s;
 }
@@ -615,6 +622,24 @@ static void test_control(void **state)
 	stop(&r);
 }
 
+/* What the host sends before the first driver is there waits for it. */
+static void test_early(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 2000, true };
+	struct virtio_device *vdev;
+	u8 sent[100];
+	struct rig r;
+	struct sock_net *s = make(&r, &vdev);
+
+	fill(sent, sizeof(sent), 1);
+	send(s->peer, sent, sizeof(sent), 0);
+	rig_start(&r, vdev, BIT_ULL(VIRTIO_NET_F_MRG_RXBUF));
+	rig_add(&r, RX, &buf, 1);
+	rig_notify(&r, RX);
+	check_received(&r, sent, sizeof(sent), &buf, 1);
+	stop(&r);
+}
+
 /* A reset in the middle of everything forgets buffers and packets of the last driver. */
 static void test_reset(void **state)
 {
@@ -692,6 +717,7 @@ int main(void)
 		cmocka_unit_test(test_one_loop),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_control),
+		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_fuzz),
 	};
