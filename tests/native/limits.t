@@ -5,7 +5,6 @@
 # shellcheck disable=SC2154
 . "$(dirname "$0")/lib.sh"
 
-LIMIT=300
 truncate -s 1M one two
 
 # descriptors COUNT ARGUMENT...: two disks whose guest waits for interrupts. 0: it worked, quietly; 1: refused; 2: it
@@ -15,7 +14,7 @@ descriptors() {
 	shift
 	(
 		ulimit -n "$count"
-		timeout -k 5 $LIMIT "$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults \
+		limited "$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults \
 			-m 32 -c 1 -d one -d two -p read "$@" >out 2>err </dev/null
 	)
 	status=$?
