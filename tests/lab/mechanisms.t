@@ -24,7 +24,7 @@ lacks() {
 	! grep -q "$@"
 }
 
-tests/lab/lab test --out "$out" --cases tests/lab/mechanisms --lkvm tests/lab/mechanisms/lkvm --timeout 120 \
+tests/lab/lab test --out "$out" --cases tests/lab/mechanisms --lkvm tests/lab/mechanisms/lkvm \
 	>"$out/stdout" 2>"$out/stderr" </dev/null
 status=$?
 
