@@ -14,7 +14,7 @@ descriptors() {
 	shift
 	(
 		ulimit -n "$count"
-		limited "$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults \
+		timeout -k 5 "$LIMIT" "$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults \
 			-m 32 -c 1 -d one -d two -p read "$@" >out 2>err </dev/null
 	)
 	status=$?
