@@ -62,8 +62,8 @@ static-arm64: ## build build/arm64/static/lkvm with Debian's cross compiler
 	$(Q)$(MAKE) --no-print-directory $(CROSS_arm64) static
 
 check-lab: static $(CROSS_STATIC) ## real kernels in the lab (makes the lab first, see docs/lab.md)
-	$(Q)$(PROVE) -j4 $(LAB_LONG) $(filter-out $(LAB_LONG),$(sort $(wildcard tests/lab/*.t)))
-# A lab waits by itself until the machine carries one more.
+	$(Q)$(PROVE) $(JOBS) $(LAB_LONG) $(filter-out $(LAB_LONG),$(sort $(wildcard tests/lab/*.t)))
+# The longest begin. A lab waits by itself where the machine carries no second one.
 LAB_LONG := tests/lab/arm64.t tests/lab/x86-64.t
 
 check: ## what CI runs: everything but the inner of the lab's matrix and the static analyser over old code

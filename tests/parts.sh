@@ -6,7 +6,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 make=${MAKE:-make}
 
-# The parts in their order: the target, its share of the whole in percent as measured (tests/lab has half), a title.
+# The parts in their order: the target, its share of the whole in percent as measured, a title.
 parts=(
 	'quick 13 unit and native tests'
 	'asan 14 the same under sanitizers'
