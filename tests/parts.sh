@@ -8,12 +8,12 @@ make=${MAKE:-make}
 
 # The parts in their order: the target, its share of the whole in percent as measured, a title.
 parts=(
-	'quick 13 unit and native tests'
-	'asan 14 the same under sanitizers'
-	'threads 5 threads'
+	'quick 10 unit and native tests'
+	'asan 13 the same under sanitizers'
+	'threads 4 threads'
 	'fuzz 3 fuzz corpora'
-	'build 23 builds, install, lint'
-	'lab 42 real kernels in the lab'
+	'build 15 builds, install, lint'
+	'lab 55 real kernels in the lab'
 )
 
 names=() took=()

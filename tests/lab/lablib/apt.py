@@ -22,6 +22,7 @@ INHERITED = re.compile(r"^Acquire::(https?|Check-Valid-Until|Check-Date|Retries|
 COMMAND_LIMIT = 1200
 # Seconds between tries of what may pass.
 PAUSES = (2, 10, 30)
+REMEDY = "run it again when the mirror answers, or name another one in LKVM_LAB_MIRROR"
 # apt's words for what another try does not change.
 LASTING = re.compile(r"Unable to locate|was not found|no installation candidate|unmet dependencies|held broken|"
                      r"does not have a Release file|NO_PUBKEY|not signed")
@@ -104,7 +105,7 @@ class Apt:
                 except LabError as error:
                     reason = str(error)
             reasons.append(f"{suite}: {reason}")
-        raise Unavailable(f"{what}: cannot be had: {'; '.join(reasons)}")
+        raise Unavailable(f"{what}: cannot be had: {'; '.join(reasons)}: {REMEDY}")
 
     def _update(self, suite):
         """Fetches the lists of one suite if that was not tried yet; returns why it cannot be used, or ""."""
