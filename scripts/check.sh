@@ -4,4 +4,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 scripts/install-deps.sh build test cross lint lab
-exec make -j2 check
+exec make -j"$(nproc)" check

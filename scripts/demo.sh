@@ -61,7 +61,7 @@ boot_on_host() {
 }
 
 boot_in_lab() {
-	tests/lab/lab run --timeout 300 -- lkvm run -k "/lab/kernels/$kernel/vmlinuz" -i "/lab/kernels/$kernel/initrd" -m 512 \
+	tests/lab/lab run -- lkvm run -k "/lab/kernels/$kernel/vmlinuz" -i "/lab/kernels/$kernel/initrd" -m 512 \
 		-c 1 -p "console=ttyS0 quiet nokaslr mitigations=off panic=-1 lab.test=demo" 2>&1 | tee "$demo/console.log"
 	reached_userspace
 }

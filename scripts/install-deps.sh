@@ -16,6 +16,7 @@ packages_of() {
 			libcmocka-dev acpica-tools device-tree-compiler clang libclang-rt-dev musl-tools
 		;;
 	cross)
+		# No gcc-multilib: apt removes the cross compilers for it. gcc -m32 needs gcc-VERSION-multilib alone.
 		# For arm64 on another machine; its libraries come by tests/lab/lab libs. qemu-user runs the unit tests.
 		echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 		;;

@@ -194,10 +194,12 @@ static void begin_receiving(struct virtio_net *net)
 	if (set_offloads(net, current_offloads(net)))
 		guest_warn("%s: '%s' refuses the offloads that it offered", net->vdev.name,
 			   net->nb->name);
-	/* What came before was meant for nobody, or in forms that this driver did not agree to. */
-	for (unsigned int i = 0; i < 4096; i++)
+	/* What came before the first driver waits for it. What came before a later one was for the
+	 * driver before, maybe in forms that this one did not agree to. */
+	for (unsigned int i = 0; i < 4096 && net->driven; i++)
 		if (net->nb->ops->readv(net->nb, &iov, 1) <= 0)
 			break;
+	net->driven = true;
 }
 
 static void net_started(struct virtio_device *vdev, u16 q)

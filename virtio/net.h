@@ -34,7 +34,8 @@ struct virtio_net {
 	struct net_link link;
 
 	/* The receiver's. */
-	bool begun; /* DRIVER_OK was seen; a queue that comes back after its reset loses nothing */
+	bool begun;  /* DRIVER_OK was seen; a queue that comes back after its reset loses nothing */
+	bool driven; /* ... and by an earlier driver too */
 	struct event rx_ev; /* of nb->poll_fd, in the loop until the backend is gone */
 	struct rx_buf bufs[RX_BUFS];
 	unsigned int nr_bufs;

@@ -29,12 +29,19 @@ skip() {
 	echo "ok - $1 # SKIP $2"
 }
 
+# What is built only to see whether it builds, with compilers whose warnings come without much optimizing.
+quick=CFLAGS=-O1
+jobs=$(nproc)
+
 # A chain is a function that makes points one after the other, in output folders that no other one writes to. Two run at a time:
-# linking and probing leave half a machine idle. Their points are shown when they end.
+# linking and probing leave half a machine idle. Their points are shown when they end, and how long they took on standard
+# error at once.
 run_chain() {
+	local start=$SECONDS
 	log=$out/$1.log
 	"$1" >"$out/$1.tap" 2>&1 || echo "not ok - $1 ended with status $?" >>"$out/$1.tap"
 	echo end >>"$out/$1.tap"
+	echo "# build: $1 took $((SECONDS - start)) s" >&2
 }
 
 # run_chains NAME...: the longest first.
@@ -57,7 +64,7 @@ run_chains() {
 
 # quiet_build ARGUMENTS...: makes without a warning.
 quiet_build() {
-	make -j2 --no-print-directory "$@" 2>"$log.err"
+	make -j"$jobs" --no-print-directory "$@" 2>"$log.err"
 	local status=$?
 	cat "$log.err"
 	[ $status = 0 ] && ! grep -q 'warning' "$log.err"
@@ -78,7 +85,7 @@ packs() {
 	make --no-print-directory dist DISTDIR="$PWD/$dir" || return 1
 	tar -C "$dir" -xf "$dir"/lkvm-*.tar.xz || return 1
 	tree=$(echo "$dir"/lkvm-*/)
-	make -j2 --no-print-directory -C "$tree" O=build CFLAGS=-O1 && "$tree/build/lkvm" version
+	make -j"$jobs" --no-print-directory -C "$tree" O=build CFLAGS=-O1 && "$tree/build/lkvm" version
 }
 
 # cross ARGUMENTS...: makes for arm64 without a warning.
@@ -89,7 +96,7 @@ cross() {
 # Debian has libcmocka as a shared library only, so the tests are dynamic; TAP of all of them goes to the log.
 cross_unit_tests() {
 	CMOCKA_MESSAGE_OUTPUT=TAP make --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- \
-		O="${O:-build}/arm64" PROVE='prove -Q -j2' check-unit
+		O="${O:-build}/arm64" PROVE='prove -Q' check-unit
 }
 
 missing_libfdt() {
@@ -115,7 +122,7 @@ lint() {
 
 clang() {
 	if command -v clang >/dev/null; then
-		try 'Clang builds lkvm and the unit tests without a warning' quiet_build O="$out/clang" CC=clang all unit
+		try 'Clang builds lkvm and the unit tests without a warning' quiet_build O="$out/clang" CC=clang $quick all unit
 	else
 		skip 'Clang builds lkvm' 'clang is not installed'
 	fi
@@ -127,7 +134,7 @@ static() {
 
 musl() {
 	if command -v musl-gcc >/dev/null; then
-		try 'musl: a static binary builds without a warning' quiet_build musl
+		try 'musl: a static binary builds without a warning' quiet_build musl $quick
 	else
 		skip 'musl builds lkvm' 'musl-gcc is not installed'
 	fi
@@ -173,7 +180,7 @@ arm64_static() {
 	try 'arm64: GCC builds a static binary without a warning' cross O="${O:-build}/arm64" static
 	if command -v clang >/dev/null; then
 		try 'arm64: Clang builds a static binary without a warning' \
-			cross O="$out/arm64-clang" CC='clang --target=aarch64-linux-gnu' static
+			cross O="$out/arm64-clang" CC='clang --target=aarch64-linux-gnu' $quick static
 	else
 		skip 'arm64: Clang builds a static binary' 'clang is not installed'
 	fi

@@ -14,7 +14,7 @@
 #include "fuzz.h"
 
 /* No input may keep lkvm busy for so long. */
-#define SECONDS 20
+#define SECONDS 600
 #define MAX_LEN (MiB)
 
 static int out = -1; /* what was standard output */

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Bad input: each has its exit status and one line that says what and why; nothing stays behind.
 # shellcheck disable=SC2154
+# In a session of its own, so that nothing but its own processes is looked for at the end.
+[ -n "${OWN_SESSION:-}" ] || OWN_SESSION=1 exec setsid -w "$0"
 . "$(dirname "$0")/lib.sh"
 
 hello="$guests/hello.flat"
@@ -28,7 +30,7 @@ cp "$guests/hello.elf" program && printf '\122\345\164\144' | dd of=program bs=1
 bad() {
 	local want=$1 regex=$2 status
 	shift 2
-	timeout -k 5 20 "$lkvm" run --nodefaults --loglevel warning "$@" >out 2>err </dev/null
+	limited "$lkvm" run --nodefaults --loglevel warning "$@" >out 2>err </dev/null
 	status=$?
 	[ $status = "$want" ] && [ "$(wc -l <err)" = 1 ] && grep -qE -- "$regex" err && [ ! -s out ] && return 0
 	echo "# 'run $*': status $status, not $want, or not one line like '$regex':"
@@ -89,7 +91,7 @@ table=(
 permission() {
 	cp "$lkvm" lkvm && chmod 755 . lkvm
 	setpriv --reuid=65534 --regid=65534 --clear-groups ./lkvm run -k nosuch-but-later >out 2>err </dev/null
-	setpriv --reuid=65534 --regid=65534 --clear-groups timeout 20 ./lkvm run "${flat[@]/$hello/hello.flat}" \
+	setpriv --reuid=65534 --regid=65534 --clear-groups timeout -k 5 "$LIMIT" ./lkvm run "${flat[@]/$hello/hello.flat}" \
 		--loglevel warning >out 2>err </dev/null
 	[ $? = 1 ] && [ "$(wc -l <err)" = 1 ] && says err '/dev/kvm: permission denied' && grep -qE 'group|root' err
 }
@@ -100,21 +102,19 @@ long_cmdline() {
 no_memory() { (ulimit -v 4000000 && bad 1 '--mem: cannot map .*decrease it' "${flat[@]}" --loglevel error -m 64G); }
 # Nothing that ran here is still there, and nobody made a file or an interface.
 nothing_left() {
-	local left
-	for _ in {1..30}; do
-		left="$(pgrep -s 0 -x -a lkvm) $(ls -A tmp) $(comm -13 <(echo "$shm") <(ls -A /dev/shm))"
-		left+=" $(comm -13 <(echo "$nets") <(ls /sys/class/net))"
-		[ -n "${left// /}" ] || return 0
-		sleep 0.1
-	done
+	wait_for nothing_is_left && return
 	echo "# left: $left"
 	return 1
+}
+nothing_is_left() {
+	left="$(pgrep -s 0 -x -a lkvm) $(ls -A tmp) $(find /dev/shm -name "*lkvm*")"
+	left+=" $(comm -13 <(echo "$nets") <(ls /sys/class/net))"
+	[ -z "${left// /}" ]
 }
 
 head -c 100 noise >noise2
 cp "$hello" hello.flat
 nets=$(ls /sys/class/net)
-shm=$(ls -A /dev/shm)
 mkdir tmp && export TMPDIR=$dir/tmp
 echo "1..$((${#table[@]} / 4 + 4))"
 for ((i = 0; i < ${#table[@]}; i += 4)); do

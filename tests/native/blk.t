@@ -51,8 +51,8 @@ no_space() {
 		$unshare true 2>/dev/null || continue
 		mkdir -p small && $unshare bash -c '
 			mount -t tmpfs -o size=256k none small && truncate -s 8M small/disk || exit 1
-			timeout 40 "$0" run -k "$1/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
-				-d small/disk -p "fill flush" >out 2>err </dev/null' "$lkvm" "$guests" &&
+			timeout -k 5 "$2" "$0" run -k "$1/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
+				-d small/disk -p "fill flush" >out 2>err </dev/null' "$lkvm" "$guests" "$LIMIT" &&
 			says out ': status 1' 'read: status 0' 'interrupts came' && says err 'No space left on device' &&
 			[ "$(grep -c 'No space left' err)" = 1 ]
 		return
@@ -65,11 +65,7 @@ hold() {
 	"$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
 		-d "$1" -p 'read wait' <key >held 2>&1 8<&- &
 	holder=$!
-	for _ in {1..100}; do
-		grep -q checksum held && return
-		sleep 0.1
-	done
-	return 1
+	wait_for grep -q checksum held
 }
 release() {
 	echo >&8
@@ -96,14 +92,9 @@ slow() {
 	slow=$!
 	meets grep -q begun begun
 }
-# Wait until a command is true. lkvm that hangs is ended after minutes.
+# Wait until a command is true; lkvm that hangs is ended.
 meets() {
-	local i
-	for ((i = 0; i < 1800; i++)); do
-		"$@" 2>/dev/null && return
-		sleep 0.1
-	done
-	echo "# never: $*"
+	wait_for "$@" && return
 	kill -KILL "$slow"
 	return 1
 }

@@ -10,7 +10,7 @@ power_off() { guest 0 board -p pm1 && quiet && guest 0 board -p qemu && quiet; }
 fadt() {
 	local wanted=$1
 	shift
-	timeout 120 "$lkvm" run -k "$guests/board.elf" -m 32 -c 1 --nodefaults --loglevel warning "$@" >out 2>err </dev/null
+	limited "$lkvm" run -k "$guests/board.elf" -m 32 -c 1 --nodefaults --loglevel warning "$@" >out 2>err </dev/null
 	says out "$wanted"
 }
 with_pic() {

@@ -27,12 +27,12 @@ hello2() { run 6 -k "$1" --nodefaults -m 64 -c 1 -p exit=6 && says out 'hello fr
 
 defaults() {
 	local file
-	timeout 20 "$lkvm" run -k "$guests/hello.elf" -m 64 -c 1 -p quiet >out 2>err </dev/null &&
+	limited "$lkvm" run -k "$guests/hello.elf" -m 64 -c 1 -p quiet >out 2>err </dev/null &&
 		says out "console=ttyS0" && says err "kernel parameters: added" || return 1
 	run 0 -k "$guests/hello.elf" -m 64 -c 1 --nodefaults && says out "cmdline ''" || return 1
 	# They are for Linux: what a PVH or multiboot image of another system is for, nobody knows.
 	for file in hello.pvh hello.multiboot; do
-		timeout 60 "$lkvm" run -k "$guests/$file" -m 64 -c 1 -p quiet >out 2>err </dev/null &&
+		limited "$lkvm" run -k "$guests/$file" -m 64 -c 1 -p quiet >out 2>err </dev/null &&
 			says out quiet && ! grep -q 'console=' out err || return 1
 	done
 }
@@ -65,14 +65,14 @@ acpi() { hello 0 hello.pvh -c 3 && says out 'acpi FACP APIC MCFG SPCR' 'cpus 3' 
 kvmtool_runner() {
 	local cpus
 	for cpus in 1 4; do
-		timeout 20 "$lkvm" run --kernel "$guests/hello.multiboot" --cpus $cpus --nodefaults \
+		limited "$lkvm" run --kernel "$guests/hello.multiboot" --cpus $cpus --nodefaults \
 			--network mode=none --loglevel=warning >out 2>err </dev/null &&
 			says out "cpus $cpus" && quiet || return 1
 	done
-	timeout 20 "$lkvm" run --kernel "$guests/hello.multiboot" --cpus 1 --nodefaults --network mode=none \
+	limited "$lkvm" run --kernel "$guests/hello.multiboot" --cpus 1 --nodefaults --network mode=none \
 		--loglevel=warning --params 'exit=9 x' >out 2>err </dev/null
 	[ $? = 9 ] && says out 'exit=9 x' && quiet && "$lkvm" --help >out && says out 'The most commonly used' || return 1
-	! timeout 20 "$lkvm" run --kernel nosuch --cpus 1 2>err </dev/null && says err 'Fatal: Unable to open kernel nosuch'
+	! limited "$lkvm" run --kernel nosuch --cpus 1 2>err </dev/null && says err 'Fatal: Unable to open kernel nosuch'
 }
 
 echo 1..12

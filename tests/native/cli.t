@@ -15,7 +15,7 @@ cd "$dir" || exit 1
 run() {
 	local want=$1 status
 	shift
-	timeout 20 "$lkvm" "$@" >out 2>err </dev/null
+	limited "$lkvm" "$@" >out 2>err </dev/null
 	status=$?
 	[ $status = "$want" ] || { echo "# '$*': status $status, not $want" && return 1; }
 }
@@ -140,13 +140,13 @@ no_kernel() {
 		run 0 run --dry-run && says out 'kernel: ./bzImage'
 }
 full_output() {
-	timeout 20 "$lkvm" help >/dev/full 2>err
+	limited "$lkvm" help >/dev/full 2>err
 	[ $? = 1 ] && says err 'cannot write: No space left on device'
 }
 # Closed descriptors 0, 1 and 2 are /dev/null: not the next file that is opened.
 closed_descriptors() {
-	timeout 20 "$lkvm" version <&- >&- 2>&- && cp "$lkvm" kernel &&
-		timeout 20 "$lkvm" run -k kernel --dev /nosuch <&- >&- 2>&-
+	limited "$lkvm" version <&- >&- 2>&- && cp "$lkvm" kernel &&
+		limited "$lkvm" run -k kernel --dev /nosuch <&- >&- 2>&-
 	[ $? = 1 ] && cmp kernel "$lkvm"
 }
 completes() {

@@ -23,7 +23,7 @@ affinity() {
 	"$lkvm" run -k "$guests/exit.flat" --kernel-format flat --nodefaults -m 32 -c 2 -p 'hang poweroff' \
 		--vcpu-affinity "$cpu" --loglevel warning >out 2>err </dev/null &
 	pid=$!
-	for _ in {1..100}; do grep -q boot out && break || sleep 0.1; done
+	wait_for grep -q boot out
 	grep -l '^vcpu' /proc/$pid/task/*/comm | sed 's/comm$/status/' | xargs grep -h Cpus_allowed_list >list
 	kill -TERM $pid
 	wait $pid

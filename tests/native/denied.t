@@ -21,7 +21,7 @@ refused() {
 	local device=$1 text=$2 status
 	shift 2
 	echo "$device rwm" >"$rules/devices.deny"
-	bash -c 'echo $$ >"$0/cgroup.procs" && exec timeout -k 5 300 "$@"' "$rules" "$lkvm" "$@" >out 2>err </dev/null
+	timeout -k 5 "$LIMIT" bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$rules" "$lkvm" "$@" >out 2>err </dev/null
 	status=$?
 	echo "$device rwm" >"$rules/devices.allow"
 	[ $status = 1 ] && cat out >>err && says err "$text" 'the device rules of this container'

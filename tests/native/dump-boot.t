@@ -35,7 +35,7 @@ dump() {
 	local to=$1 words=$2
 	shift 2
 	# shellcheck disable=SC2086
-	timeout 120 "$@" run --loglevel warning $words --dump-boot "$to" >out 2>err </dev/null && [ ! -s err ] && return 0
+	limited "$@" run --loglevel warning $words --dump-boot "$to" >out 2>err </dev/null && [ ! -s err ] && return 0
 	echo "# $* run $words:"
 	sed 's/^/#   /' out err
 	return 1
@@ -145,7 +145,7 @@ holds_initrd() {
 refused() {
 	local want=$1 to=$2
 	shift 2
-	! timeout 120 "$lkvm" run --loglevel warning "$@" --dump-boot "$to" >out 2>err </dev/null &&
+	! limited "$lkvm" run --loglevel warning "$@" --dump-boot "$to" >out 2>err </dev/null &&
 		[ "$(wc -l <err)" = 1 ] && grep -q -- "$want" err && return 0
 	sed 's/^/# err: /' err
 	return 1

@@ -25,7 +25,7 @@ resets() {
 	done
 }
 reset_says() {
-	timeout 20 "$lkvm" run -k "$guests/exit.flat" --kernel-format flat -m 32 -c 1 -p reset --no-reboot \
+	limited "$lkvm" run -k "$guests/exit.flat" --kernel-format flat -m 32 -c 1 -p reset --no-reboot \
 		>out 2>err </dev/null && says err 'the guest asked for a reset'
 }
 reset_vector() { guest 0 exit -c 2 -p vector --no-reboot && [ "$(grep -c boot out)" = 1 ]; }
@@ -39,7 +39,7 @@ signal_dump() {
 	"$lkvm" run -k "$guests/exit.flat" --kernel-format flat --nodefaults -m 32 -c 2 -p 'hang poweroff' \
 		--loglevel debug >out 2>err </dev/null &
 	local pid=$!
-	for _ in {1..100}; do grep -q boot out && break || sleep 0.1; done
+	wait_for grep -q boot out
 	kill -TERM $pid
 	wait $pid
 	[ $? = 143 ] && says err 'vcpu 0:' 'vcpu 1:' 'rip '
@@ -95,7 +95,7 @@ point 'a guest that sleeps is left alone' idles
 point 'an exception that the guest handles' handled
 point 'a boot mark is printed with its time' boot_mark
 # Most KVMs run int3: then the guest prints exception 3.
-timeout 20 "$lkvm" run -k "$guests/exit.flat" --kernel-format flat -m 32 -c 1 -p int3 --nodefaults \
+limited "$lkvm" run -k "$guests/exit.flat" --kernel-format flat -m 32 -c 1 -p int3 --nodefaults \
 	--loglevel warning >out 2>err </dev/null
 case $? in
 102) point 'an internal error of KVM is status 102, with registers and instruction bytes' internal_error ;;

@@ -13,7 +13,7 @@ cd "$dir" || exit 1
 run() {
 	local want=$1 status
 	shift
-	timeout 20 "$lkvm" host "$@" >out 2>err </dev/null
+	limited "$lkvm" host "$@" >out 2>err </dev/null
 	status=$?
 	[ $status = "$want" ] && [ ! -s err ] && return 0
 	echo "# 'host $*': status $status, not $want"
@@ -86,8 +86,8 @@ nothing_left() {
 	run 0 && look >after && cmp before after
 }
 wrong() {
-	timeout 20 "$lkvm" host x >out 2>err
-	[ $? = 2 ] && [ ! -s out ] && [ "$(wc -l <err)" = 1 ] && timeout 20 "$lkvm" help host >out &&
+	limited "$lkvm" host x >out 2>err
+	[ $? = 2 ] && [ ! -s out ] && [ "$(wc -l <err)" = 1 ] && limited "$lkvm" help host >out &&
 		has '--json' && has '--dev PATH'
 }
 

@@ -15,10 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from native import GUESTS, NETNS, Skip, enter_namespace, guest, main  # noqa: E402
+from native import GUESTS, LIMIT, NETNS, Skip, enter_namespace, guest, main  # noqa: E402
 
 INJECT = os.path.join(os.path.realpath(os.environ.get('NATIVE', 'build/native')), 'lkvm-inject')
-HANG = 600  # seconds: it is a hang, however busy the machine is
 KVM_ERROR = 102
 
 # What the host says when it refuses: a limit for what makes something, else an error of the file or device.
@@ -50,7 +49,7 @@ class Run:
             before = set(os.listdir(path))
             log = os.path.join(path, 'log')
             try:
-                done = subprocess.run([INJECT, *argv], cwd=path, stdin=subprocess.DEVNULL, capture_output=True, timeout=HANG,
+                done = subprocess.run([INJECT, *argv], cwd=path, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT,
                                       env=dict(os.environ, INJECT=inject, INJECT_LOG=log), check=False)
                 self.status, self.out, self.err = done.returncode, done.stdout, done.stderr.decode(errors='replace')
             except subprocess.TimeoutExpired as e:

@@ -21,7 +21,7 @@ cd "$dir" || exit 1
 run() {
 	local want=$1 status
 	shift
-	timeout -k 5 "${LIMIT:-40}" "$lkvm" run --loglevel warning "$@" >out 2>err </dev/null
+	limited "$lkvm" run --loglevel warning "$@" >out 2>err </dev/null
 	status=$?
 	[ $status = "$want" ] && return 0
 	echo "# 'run $*': status $status, not $want"

@@ -5,7 +5,6 @@
 # shellcheck disable=SC2154
 . "$(dirname "$0")/lib.sh"
 
-LIMIT=${LIMIT:-300}
 truncate -s 1M one two
 
 # descriptors COUNT ARGUMENT...: two disks whose guest waits for interrupts. 0: it worked, quietly; 1: refused; 2: it
@@ -15,7 +14,7 @@ descriptors() {
 	shift
 	(
 		ulimit -n "$count"
-		timeout -k 5 $LIMIT "$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults \
+		timeout -k 5 "$LIMIT" "$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults \
 			-m 32 -c 1 -d one -d two -p read "$@" >out 2>err </dev/null
 	)
 	status=$?
@@ -65,7 +64,7 @@ small=(run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodef
 address_space() {
 	local kib status refused=0
 	for ((kib = 24576; kib < 4194304; kib += 2048)); do
-		(ulimit -v $kib && timeout -k 5 $LIMIT "$lkvm" "${small[@]}" >out 2>err </dev/null)
+		(ulimit -v $kib && timeout -k 5 "$LIMIT" "$lkvm" "${small[@]}" >out 2>err </dev/null)
 		status=$?
 		[ $status = 0 ] && break
 		refused_for $status 'ulimit -v' || return
@@ -96,7 +95,7 @@ threads() {
 	for ((max = 1; max < nr; max++)); do
 		echo $max >"$group/pids.max"
 		# shellcheck disable=SC2016
-		timeout -k 5 $LIMIT bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$group" "$lkvm" "${small[@]}" \
+		timeout -k 5 "$LIMIT" bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$group" "$lkvm" "${small[@]}" \
 			>out 2>err </dev/null
 		refused_for $? 'pids.max' || return
 	done

@@ -6,7 +6,7 @@ program=$(realpath "${NATIVE:-build/native}/memory")
 . "$(dirname "$0")/lib.sh"
 
 comes_and_goes() {
-	timeout -k 5 "${LIMIT:-600}" "$program" "$guests/memory.flat" 2000 >out 2>err </dev/null
+	limited "$program" "$guests/memory.flat" 2000 >out 2>err </dev/null
 	local status=$?
 	[ $status = 0 ] && says out '2 cpus, 0 wrong, the memory was there at times' '2000 rounds' && quiet && return
 	echo "# status $status" && sed 's/^/# out: /' out && sed 's/^/# err: /' err

@@ -3,6 +3,21 @@
 # TAP for the native tests. Sourced.
 n=0
 
+# Seconds for anything: it ends what hangs, and is many times what the slowest machine needs (CONTRIBUTING.md).
+LIMIT=${TEST_LIMIT:-600}
+
+# limited COMMAND...: one that may hang.
+limited() { timeout -k 5 "$LIMIT" "$@"; }
+
+# wait_for COMMAND...: until it is true.
+wait_for() {
+	local end=$((SECONDS + LIMIT))
+	until "$@" 2>/dev/null; do
+		[ $SECONDS -lt $end ] || { echo "# never: $*" && return 1; }
+		sleep 0.05
+	done
+}
+
 skip_all() {
 	echo "1..0 # SKIP $1"
 	exit 0

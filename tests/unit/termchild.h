@@ -172,7 +172,7 @@ static inline struct child start(void (*fn)(void), int in, int out, int error)
 	if (!c.pid) {
 		int fds[3] = { in, out, error };
 
-		alarm(30);
+		alarm(hang_seconds());
 		setrlimit(RLIMIT_CORE, &no_core);
 		/* A shell's background job inherits these ignored. */
 		signal(SIGINT, SIG_DFL);
@@ -208,7 +208,7 @@ static inline const char *expect(int fd, const char *want)
 		struct pollfd pfd = { .fd = fd, .events = POLLIN };
 		ssize_t n;
 
-		if (poll(&pfd, 1, 5000) <= 0)
+		if (poll(&pfd, 1, (int)hang_seconds() * 1000) <= 0)
 			fail_msg("waiting for '%s', got '%s'", want, text);
 		n = read(fd, text + len, sizeof(text) - 1 - len);
 		if (n <= 0)

@@ -120,7 +120,7 @@ static ssize_t read_packet(struct net_backend *nb, u8 *buf, size_t len, u16 prot
 {
 	struct iovec iov = { .iov_base = buf, .iov_len = len };
 
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 100 * (int)hang_seconds(); i++) {
 		struct pollfd p = { .fd = nb->poll_fd, .events = POLLIN };
 		ssize_t n = nb->ops->readv(nb, &iov, 1);
 

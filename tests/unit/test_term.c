@@ -46,7 +46,7 @@ static bool is_raw(void)
 
 static void wait_raw(bool raw)
 {
-	for (int i = 0; i < 5000 && is_raw() != raw; i++)
+	for (unsigned int i = 0; i < hang_seconds() * 1000 && is_raw() != raw; i++)
 		usleep(1000);
 	assert_int_equal(is_raw(), raw);
 }
@@ -153,13 +153,24 @@ static void the_menu_answers_when_the_guest_is_stuck(void **state)
 	assert_as_before();
 }
 
+/* The test has looked at the terminal. */
+static int looked[2];
+
+static void wait_until_looked(void)
+{
+	char byte;
+
+	report("<go>", 4);
+	while (read(looked[0], &byte, 1) != 1)
+		;
+}
+
 static void abort_in_raw_mode(void)
 {
 	struct guest g;
 
 	guest_open(&g, 16);
-	report("<go>", 4);
-	usleep(100000);
+	wait_until_looked();
 	raise(SIGABRT);
 }
 
@@ -168,18 +179,29 @@ static void exit_in_raw_mode(void)
 	struct guest g;
 
 	guest_open(&g, 16);
-	report("<go>", 4);
-	usleep(100000);
+	wait_until_looked();
 	exit(0);
+}
+
+static struct child start_and_look(void (*fn)(void))
+{
+	struct child c;
+
+	assert_int_equal(pipe(looked), 0);
+	c = start(fn, slave, slave, slave);
+	expect(c.report, "<go>");
+	assert_true(is_raw());
+	assert_int_equal(write(looked[1], "x", 1), 1);
+	close(looked[0]);
+	close(looked[1]);
+	return c;
 }
 
 static void restored_when_it_crashes(void **state)
 {
-	struct child c = start(abort_in_raw_mode, slave, slave, slave);
+	struct child c = start_and_look(abort_in_raw_mode);
 	int status;
 
-	expect(c.report, "<go>");
-	assert_true(is_raw());
 	status = finish(&c);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGABRT);
@@ -188,10 +210,8 @@ static void restored_when_it_crashes(void **state)
 
 static void restored_when_it_exits(void **state)
 {
-	struct child c = start(exit_in_raw_mode, slave, slave, slave);
+	struct child c = start_and_look(exit_in_raw_mode);
 
-	expect(c.report, "<go>");
-	assert_true(is_raw());
 	assert_true(WIFEXITED(finish(&c)));
 	assert_as_before();
 }
@@ -301,7 +321,7 @@ static void shell(void)
 		signal(SIGTTOU, SIG_DFL);
 		if (read(told[0], &byte, 1) != 1)
 			_exit(1);
-		alarm(30);
+		alarm(hang_seconds());
 		interactive();
 		_exit(0);
 	}
@@ -355,7 +375,8 @@ static void jobs(void **state)
 	assert_int_equal(read(c.report, &event, 1), 1);
 	assert_int_equal(event, 'S');
 	kill(c.pid, SIGUSR2);
-	usleep(50000);
+	while (tcgetpgrp(master) != c.pid)
+		usleep(1000);
 	assert_int_equal(tcsetattr(slave, TCSANOW, &before), 0);
 	kill(job, SIGCONT);
 	usleep(200000);

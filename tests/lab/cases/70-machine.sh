@@ -2,8 +2,19 @@
 # Other machines: each interrupt controller, memory above 4 GiB.
 # shellcheck shell=dash
 
+# Each interrupt controller with each kernel; or once, the first with the first and the last with the last.
+irqchip_kernels() {	# irqchip_kernels IRQCHIP
+	if [ -n "$LAB_ALL" ]; then
+		echo "$LAB_IRQCHIP_KERNELS"
+	elif [ "$1" = "${LAB_IRQCHIPS%% *}" ]; then
+		echo "${LAB_IRQCHIP_KERNELS%% *}"
+	else
+		echo "${LAB_IRQCHIP_KERNELS##* }"
+	fi
+}
+
 for irqchip in $LAB_IRQCHIPS; do
-	for kernel in $LAB_IRQCHIP_KERNELS; do
+	for kernel in $(irqchip_kernels "$irqchip"); do
 		title="--irqchip $irqchip: kernel $kernel"
 		cpus=2 vm "irqchip-$irqchip-$kernel" "$kernel" lab.test=health --rng --irqchip "$irqchip"
 		booted "$title: two CPUs boot"

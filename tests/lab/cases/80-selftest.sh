@@ -3,14 +3,14 @@
 # shellcheck shell=dash
 
 for irqchip in $LAB_SELFTEST_IRQCHIPS; do
-	lkvm_says "selftest-$irqchip" selftest --irqchip "$irqchip" --timeout 60
+	lkvm_says "selftest-$irqchip" selftest --irqchip "$irqchip" --timeout "$LAB_LIMIT"
 	check "--irqchip $irqchip: every check passes" [ "$status" = 0 ]
 	check "--irqchip $irqchip: all of them ran" says "^1\.\.$LAB_SELFTEST_CHECKS\$"
 	check "--irqchip $irqchip: nothing is skipped but what this processor lacks" \
 		[ "$(grep '# SKIP' "$log" | grep -vc "$LAB_SELFTEST_LACKS")" = 0 ]
 done
 
-lkvm_says selftest-exits selftest --exits --timeout 60
+lkvm_says selftest-exits selftest --exits --timeout "$LAB_LIMIT"
 check "--exits succeeds" [ "$status" = 0 ]
 for kind in $LAB_EXIT_KINDS; do
 	check_says "--exits: $kind has a figure" "^$kind +[0-9]+( +[0-9]+){6}\$"

@@ -4,7 +4,6 @@
 only_on arm64
 
 kernel=/lab/kernels/$LAB_KERNEL/vmlinuz
-limit=20
 
 # refused TITLE STATUS REGEX ARGUMENT...: lkvm run ends with STATUS, and one error that REGEX describes.
 refused() {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The lab's library: what a lab error is, how progress is told, and where things are in the tree."""
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -8,10 +9,19 @@ from pathlib import Path
 LAB_DIR = Path(__file__).resolve().parents[1]
 TREE = LAB_DIR.parents[1]
 BUILD = TREE / "build" / "lab"
+# Seconds after which one thing (a boot, a guest) hangs: no verdict depends on how fast a machine is, so it is many times
+# what was measured. A job has many guests, and who waits for other labs waits for their jobs.
+HANG = int(os.environ.get("TEST_LIMIT") or 600)
+JOB_HANG = 12 * HANG
+WAIT = 2 * JOB_HANG
 
 
 class LabError(Exception):
     """A failure that the user reads as one line: what failed, on which object, why, and the remedy."""
+
+
+class Unavailable(LabError):
+    """What no suite of the archive has at the moment: who needs it is skipped."""
 
 
 class L1Died(LabError):

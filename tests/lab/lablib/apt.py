@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Fetches Debian packages with an apt of its own in build/lab: the system's apt state is read, never changed.
 
-The mirror and the ways to reach it come from the system's apt configuration; signatures are checked as ever.
+The mirror and the ways to reach it come from the system's apt configuration; signatures are checked as ever. A mirror in
+the middle of a sync has lists that do not match their checksums, for hours: such a suite is tried again a few times, and
+then left out: what was to come from it comes from the next suite that its package names.
 """
 import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
-from . import LabError, Progress, step
+from . import LabError, Progress, Unavailable, step
 from .archdata import codename
 
 KEYRINGS = ("/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp")
@@ -17,7 +20,12 @@ KEYRINGS = ("/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrin
 INHERITED = re.compile(r"^Acquire::(https?|Check-Valid-Until|Check-Date|Retries|ForceIPv[46])\b", re.IGNORECASE)
 # Seconds for one download: the largest is 175 MB.
 COMMAND_LIMIT = 1200
-AGAIN = "run 'tests/lab/lab make' again when the mirror answers"
+# Seconds between tries of what may pass.
+PAUSES = (2, 10, 30)
+REMEDY = "run it again when the mirror answers, or name another one in LKVM_LAB_MIRROR"
+# apt's words for what another try does not change.
+LASTING = re.compile(r"Unable to locate|was not found|no installation candidate|unmet dependencies|held broken|"
+                     r"does not have a Release file|NO_PUBKEY|not signed")
 INDEX_FORMAT = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN) $(LABEL)"
 
 
@@ -61,11 +69,14 @@ def version_key(text):
 class Apt:
     """One apt state folder for one guest architecture and the suites of its package list."""
 
-    def __init__(self, folder, guest_arch, suites):
+    def __init__(self, folder, guest_arch, suites, pauses=PAUSES):
         self.folder = Path(folder)
         self.guest_arch = guest_arch
         self.suites = suites
+        self.pauses = pauses
+        self.broken = {}        # of every suite that was asked: why it cannot be used, or ""
         self.env = dict(os.environ, APT_CONFIG=str(self.folder / "apt.conf"), LC_ALL="C")
+        self.keyring, self.address = None, ""
         self.host_arch = run(["dpkg", "--print-architecture"]).strip()
         self.ready = False
 
@@ -75,19 +86,64 @@ class Apt:
             return
         with step(f"package lists of {', '.join(self.suites)}"):
             self._configure()
-            run(["apt-get", "update", "-q", "--error-on=any"], self.env, "apt-get update",
-                "is the mirror reachable, and is debian-archive-keyring up to date?")
+            for suite in self.suites:
+                self._update(suite)
         self.ready = True
+
+    def first_of(self, what, suites, action):
+        """action(suite) of the first of these suites that gives what it wants, with a line if that is not the first one."""
+        self.prepare()
+        reasons = []
+        for suite in suites:
+            reason = self._update(suite)
+            if not reason:
+                try:
+                    result = action(suite)
+                    if reasons:
+                        Progress.say(f"lab: {what}: {'; '.join(reasons)}: took it from {suite}")
+                    return result
+                except LabError as error:
+                    reason = str(error)
+            reasons.append(f"{suite}: {reason}")
+        raise Unavailable(f"{what}: cannot be had: {'; '.join(reasons)}: {REMEDY}")
+
+    def _update(self, suite):
+        """Fetches the lists of one suite if that was not tried yet; returns why it cannot be used, or ""."""
+        if suite not in self.broken:
+            source = self.folder / "one.list"
+            source.write_text(self._source(suite))
+            try:
+                self._try(["apt-get", "update", "-q", "--error-on=any", "-o", f"Dir::Etc::sourcelist={source}",
+                           "-o", "APT::Get::List-Cleanup=0"], f"lists of {suite}")
+                with (self.folder / "sources.list").open("a") as file:
+                    file.write(self._source(suite))
+                self.broken[suite] = ""
+            except LabError as error:
+                self.broken[suite] = str(error)
+        return self.broken[suite]
+
+    def _try(self, command, what, cwd=None):
+        """Runs apt, several times when it fails for a reason that may pass."""
+        for pause in (*self.pauses, None):
+            try:
+                return run(command, self.env, what, "", cwd)
+            except LabError as error:
+                if pause is None or LASTING.search(str(error)):
+                    raise
+                Progress.say(f"lab: {error}: again in {pause} s")
+                time.sleep(pause)
+
+    def _source(self, suite):
+        option = f"[signed-by={self.keyring}] " if self.keyring else ""
+        return f"deb {option}{self.address} {suite} main\n"
 
     def _configure(self):
         for sub in ("lists/partial", "cache", "archives/partial"):
             (self.folder / sub).mkdir(parents=True, exist_ok=True)
         (self.folder / "status").touch()
-        keyring = next((path for path in KEYRINGS if Path(path).exists()), None)
-        option = f"[signed-by={keyring}] " if keyring else ""
-        address = mirror()
-        (self.folder / "sources.list").write_text(
-            "".join(f"deb {option}{address} {suite} main\n" for suite in self.suites))
+        self.keyring = next((path for path in KEYRINGS if Path(path).exists()), None)
+        self.address = mirror()
+        (self.folder / "sources.list").write_text("")
         inherited = run(["apt-config", "dump", "--format", '%F "%v";%n', "Acquire"])
         settings = [line for line in inherited.splitlines() if INHERITED.match(line)]
         architectures = " ".join(f'"{arch}";' for arch in dict.fromkeys((self.host_arch, self.guest_arch)))
@@ -120,7 +176,7 @@ class Apt:
         debs = self.folder / "archives" / into.name
         self._empty(debs)
         specs = [f"{name}:{self.guest_arch}/{suite}" for name in packages]
-        run(["apt-get", "download", "-q", *specs], self.env, f"download of {' '.join(packages)}", AGAIN, cwd=debs)
+        self._try(["apt-get", "download", "-q", *specs], f"download of {' '.join(packages)}", debs)
         return self._unpack(debs, into)
 
     def fetch_tool(self, package, suite, into):
@@ -128,8 +184,8 @@ class Apt:
         self.prepare()
         debs = self.folder / "archives" / f"tool-{package}"
         self._empty(debs)
-        run(["apt-get", "install", "-q", "-y", "--download-only", "-t", suite, "-o", f"Dir::Cache::archives={debs}", package],
-            self.env, f"download of {package}", AGAIN)
+        self._try(["apt-get", "install", "-q", "-y", "--download-only", "-t", suite, "-o", f"Dir::Cache::archives={debs}",
+                   package], f"download of {package}")
         return self._unpack(debs, into)
 
     @staticmethod

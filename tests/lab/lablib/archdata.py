@@ -15,7 +15,7 @@ class Kernel:
     """One kernel line of a package list. `packages` hold {v} where the version stands in the package's name."""
 
     name: str
-    suite: str
+    suites: list
     tried: str
     packages: list
 
@@ -29,7 +29,7 @@ class Package:
     """A tool (for the machine that runs QEMU) or a static program (for the guests) of a package list."""
 
     name: str
-    suite: str
+    suites: list
     tried: str
 
 
@@ -41,8 +41,9 @@ class PackageList:
     libs: list = field(default_factory=list)
 
     def suites(self):
+        """Those that are tried first; a package's others are asked when it needs them."""
         everything = self.kernels + self.tools + self.guest
-        return sorted({entry.suite for entry in everything} | ({codename()} if self.libs else set()))
+        return sorted({entry.suites[0] for entry in everything} | ({codename()} if self.libs else set()))
 
     def kernel(self, name):
         for kernel in self.kernels:
@@ -62,6 +63,12 @@ class Arch:
     @property
     def folder(self):
         return BUILD / self.name
+
+    @property
+    def processors(self):
+        """How many L1 has."""
+        args = self.data["qemu"]["args"]
+        return int(args[args.index("-smp") + 1])
 
     @property
     def logs(self):
@@ -103,14 +110,14 @@ def read_package_list(path):
             continue
         kind, rest = words[0], words[1:]
         if kind == "kernel" and len(rest) >= 4:
-            packages.kernels.append(Kernel(rest[0], rest[1], rest[2], rest[3:]))
+            packages.kernels.append(Kernel(rest[0], rest[1].split(","), rest[2], rest[3:]))
         elif kind in ("tool", "guest") and len(rest) == 3:
-            (packages.tools if kind == "tool" else packages.guest).append(Package(*rest))
+            (packages.tools if kind == "tool" else packages.guest).append(Package(rest[0], rest[1].split(","), rest[2]))
         elif kind == "lib" and rest:
             packages.libs += rest
         else:
-            raise LabError(f"{shown(path)}:{number}: cannot read '{line}': write 'kernel NAME SUITE TRIED PACKAGE...', "
-                           "'tool|guest PACKAGE SUITE TRIED' or 'lib PACKAGE...'")
+            raise LabError(f"{shown(path)}:{number}: cannot read '{line}': write 'kernel NAME SUITE[,SUITE] TRIED PACKAGE...', "
+                           "'tool|guest PACKAGE SUITE[,SUITE] TRIED' or 'lib PACKAGE...'")
     return packages
 
 

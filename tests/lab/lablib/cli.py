@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-from . import BUILD, LAB_DIR, L1Died, LabError, Progress, UsageError, shown, step
+from . import BUILD, HANG, JOB_HANG, LAB_DIR, WAIT, L1Died, LabError, Progress, Unavailable, UsageError, shown, step
 from .archdata import host_arch, load_arch
 from .job import Job, find_lkvm, parse_file_option, run_job, run_shell, write_guest_scripts
-from .lock import machine_lock, take_lock
+from .lock import machine_locks, take_lock, take_one
 from .make import Maker
 from .tap import TapStream
 
@@ -37,13 +37,21 @@ def cmd_libs(arch, options):
     return 0
 
 
+def take_locks(arch, options):
+    """The folder of the logs, until this process ends; and the right to run an L1, as a file that QEMU inherits."""
+    folder = arch.logs.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    take_lock(folder / "logs.lock", options.wait)
+    return take_one(machine_locks(arch.processors), options.wait)
+
+
 def cmd_run(arch, options):
     words = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not words:
         raise UsageError("run: no command: write it after '--'")
     files = [parse_file_option(text) for text in options.file]
     lkvm = None if options.no_lkvm else find_lkvm(arch, options.lkvm)
-    lock = take_lock(machine_lock(), options.wait)
+    lock = take_locks(arch, options)
     status, _ = run_job(arch, Job(shlex.join(words), files, lkvm, Path(options.out)), lock, options)
     return status
 
@@ -51,7 +59,7 @@ def cmd_run(arch, options):
 def cmd_shell(arch, options):
     files = [parse_file_option(text) for text in options.file]
     lkvm = None if options.no_lkvm else find_lkvm(arch, options.lkvm)
-    return run_shell(arch, files, lkvm, take_lock(machine_lock(), options.wait))
+    return run_shell(arch, files, lkvm, take_one(machine_locks(arch.processors), options.wait))
 
 
 def cmd_test(arch, options):
@@ -59,17 +67,20 @@ def cmd_test(arch, options):
     Progress.prefix = "# "
     start = time.monotonic()
     arch.out = options.out
-    tap = TapStream(shown(arch.logs))
+    tap = TapStream(shown(arch.logs), " ".join(filter(None, ["lab", arch.name, options.machine])))
     try:
         names = case_names(options.cases, options.case)
         lkvm = find_lkvm(arch, options.lkvm)
         files = [parse_file_option(text) for text in options.file]
-        Maker(arch).make()
-        lock = take_lock(machine_lock(), options.wait)
+        maker = Maker(arch)
+        maker.make()
+        lock = take_locks(arch, options)
         shutil.rmtree(arch.logs, ignore_errors=True)
-        job = Job("", files, lkvm, arch.logs.parent, tap.write, options.cases)
+        job = Job("", files, lkvm, arch.logs.parent, tap.write, options.cases, maker.missing)
         status, booted = run_cases(arch, job, names, tap, lock, options)
         Progress.say(f"L1 booted in {booted:.1f} s, all in {time.monotonic() - start:.1f} s")
+    except Unavailable as error:
+        return tap.skip(str(error))
     except LabError as error:
         if isinstance(error, UsageError):
             raise
@@ -154,17 +165,18 @@ def parser():
         sub.add_argument("--file", action="append", default=[], metavar="SRC[:DST]", help="a file or folder for L1 (DST: /job/NAME)")
         sub.add_argument("--l1-kernel", metavar="NAME", help="L1's own kernel, one of the guests' (the arch file's)")
         sub.add_argument("--machine", metavar="NAME", help="another L1 of the arch file's")
-        sub.add_argument("--wait", type=seconds, default=1800, metavar="S", help="limit of waiting for another lab (1800)")
+        sub.add_argument("--wait", type=seconds, default=WAIT, metavar="S",
+                         help=f"limit of waiting for other labs ({WAIT})")
         if timeout:
             sub.add_argument("--timeout", type=seconds, default=timeout, metavar="S", help=f"limit of the job ({timeout})")
-            sub.add_argument("--boot-timeout", type=seconds, default=120, metavar="S", help="limit of L1's boot (120)")
+            sub.add_argument("--boot-timeout", type=seconds, default=HANG, metavar="S", help=f"limit of L1's boot ({HANG})")
 
     sub = command(cmd_make, "make", "make the lab in build/lab, or what is missing of it")
     sub.add_argument("--kernel", action="append", default=[], metavar="NAME", help="only this guest kernel (all)")
     sub.add_argument("--no-qemu", action="store_true", help="only what a VMM outside the lab boots")
     command(cmd_libs, "libs", "unpack the libraries that a cross build for ARCH needs, in build/lab/ARCH/libs")
     sub = command(cmd_run, "run", "run a command in L1; its status is the status")
-    running(sub, 600)
+    running(sub, JOB_HANG)
     sub.add_argument("--no-lkvm", action="store_true", help="run without an lkvm")
     sub.add_argument("--out", default=str(BUILD / "out"), metavar="DIR", help="where L1's /out goes (build/lab/out)")
     sub.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD...")
@@ -172,7 +184,7 @@ def parser():
     running(sub, None)
     sub.add_argument("--no-lkvm", action="store_true", help="run without an lkvm")
     sub = command(cmd_test, "test", "run the test cases in one L1, speaking TAP")
-    running(sub, 2400)
+    running(sub, JOB_HANG)
     sub.add_argument("--out", type=Path, metavar="DIR", help="where the folder logs goes (build/lab/ARCH)")
     sub.add_argument("--cases", type=Path, default=LAB_DIR / "cases", metavar="DIR", help="the folder of cases (tests/lab/cases)")
     sub.add_argument("case", nargs="*", help="names of cases (all)")

@@ -9,11 +9,12 @@ import sys
 import tarfile
 import termios
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from . import BUILD, LAB_DIR, L1Died, LabError, UsageError, shown
+from . import BUILD, HANG, LAB_DIR, L1Died, LabError, UsageError, shown
 from .cpio import Cpio
+from .lock import own_folder
 from .qemu import Session, die_with_parent, job_ports, qemu_command, tail_of_console
 
 RUN = BUILD / "run"
@@ -36,6 +37,7 @@ class Job:
     out: Path
     sink: Callable = to_stdout
     cases: Path = LAB_DIR / "cases"
+    missing: dict = field(default_factory=dict)     # guest kernels that L1 has not: why
 
 
 def shared_libraries(binary):
@@ -71,22 +73,24 @@ def write_guest_scripts(arch, path):
                 cpio.copy(f"lab/l2/{script.name}", script, 0o755)
 
 
-def write_job(arch, job):
+def write_job(arch, job, folder):
     """Everything of this run that L1 needs, as the initramfs to boot: the cached part and the job's."""
-    RUN.mkdir(parents=True, exist_ok=True)
-    write_guest_scripts(arch, RUN / "l2.cpio")
+    write_guest_scripts(arch, folder / "l2.cpio")
     l1, l2 = arch.data["l1"], arch.data["l2"]
     settings = {"LAB_ARCH": arch.name, "LAB_LOGS": shown(arch.logs),
+                "LAB_LIMIT": str(HANG), "LAB_ALL": os.environ.get("TEST_ALL", ""),
                 "LAB_L1_MODULES": " ".join(l1["modules"]), "LAB_CONSOLE": l2["console"],
                 "LAB_PARAMS": l2["cmdline"], "LAB_KERNELS": " ".join(kernel.name for kernel in arch.packages.kernels)}
     settings |= {f"LAB_{name.upper()}": str(value) for name, value in arch.data["cases"].items()}
-    with Cpio(RUN / "job.cpio") as cpio:
+    with Cpio(folder / "job.cpio") as cpio:
         cpio.copy("init", LAB_DIR / "l1" / "init", 0o755)
-        cpio.copy("lab/l2.cpio", RUN / "l2.cpio")
+        cpio.copy("lab/l2.cpio", folder / "l2.cpio")
         cpio.copy_tree("lab/cases", job.cases)
         for script in ("caselib", "run-cases", "send"):
             cpio.copy(f"lab/{script}", LAB_DIR / "l1" / script, 0o755)
         cpio.data("lab/settings", "".join(f"{key}={shlex.quote(value)}\n" for key, value in settings.items()).encode())
+        for name, why in job.missing.items():
+            cpio.data(f"lab/missing/{name}", (why + "\n").encode())
         cpio.data("job/command", (job.command + "\n").encode())
         if job.lkvm:
             cpio.copy("usr/bin/lkvm", job.lkvm, 0o755)
@@ -97,14 +101,14 @@ def write_job(arch, job):
                 cpio.copy_tree(target, source)
             else:
                 cpio.copy(target, source)
-    with (RUN / "initrd").open("wb") as whole:
+    with (folder / "initrd").open("wb") as whole:
         modules = arch.kernel_folder(l1["kernel"]) / "l1-modules.cpio"
-        for part in (arch.folder / "l1.cpio", modules, RUN / "job.cpio"):
+        for part in (arch.folder / "l1.cpio", modules, folder / "job.cpio"):
             if not part.exists():
                 raise LabError(f"{shown(part)}: not there: run 'tests/lab/lab make --arch {arch.name}'")
             with part.open("rb") as file:
                 shutil.copyfileobj(file, whole, 1 << 20)
-    return RUN / "initrd"
+    return folder / "initrd"
 
 
 def unpack_results(archive, out):
@@ -134,8 +138,9 @@ def unpack_results(archive, out):
 
 def run_job(arch, job, lock_fd, limits):
     """Boots L1, runs the job, brings back its files; returns (status, seconds that L1 took to boot)."""
-    initrd = write_job(arch, job)
-    archive = RUN / "files.tar"
+    folder, folder_lock = own_folder(RUN)
+    initrd = write_job(arch, job, folder)
+    archive = folder / "files.tar"
     archive.unlink(missing_ok=True)
     console = arch.l1_console
     console.parent.mkdir(parents=True, exist_ok=True)
@@ -144,13 +149,14 @@ def run_job(arch, job, lock_fd, limits):
                       console, job.sink, lock_fd, limits.boot_timeout, limits.timeout)
     try:
         session.run()
+        status = unpack_results(archive, job.out)
     except TimeoutError as error:
         unpack_results(archive, job.out)
         print(f"lab: {error}", file=sys.stderr)
         return TIMED_OUT, session.boot_seconds
     finally:
         initrd.unlink(missing_ok=True)
-    status = unpack_results(archive, job.out)
+        os.close(folder_lock)
     if status is None:
         raise L1Died(f"L1: ended before the job did (QEMU: {session.ending}): its console: {shown(console)}"
                      f"{tail_of_console(console)}")
@@ -159,7 +165,8 @@ def run_job(arch, job, lock_fd, limits):
 
 def run_shell(arch, files, lkvm, lock_fd):
     """An interactive shell on L1's console; ends when the shell does."""
-    initrd = write_job(arch, Job("", files, lkvm, RUN))
+    folder, folder_lock = own_folder(RUN)
+    initrd = write_job(arch, Job("", files, lkvm, folder), folder)
     extra = ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
     command = qemu_command(arch, initrd, extra, ["lab.shell"])
     settings = termios.tcgetattr(0) if os.isatty(0) else None
@@ -173,3 +180,4 @@ def run_shell(arch, files, lkvm, lock_fd):
         if settings:
             termios.tcsetattr(0, termios.TCSADRAIN, settings)
         initrd.unlink(missing_ok=True)
+        os.close(folder_lock)

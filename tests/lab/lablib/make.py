@@ -7,17 +7,15 @@ import json
 import shutil
 import subprocess
 
-from . import LAB_DIR, LabError, Progress, UsageError, shown, step
+from . import LAB_DIR, WAIT, LabError, Progress, Unavailable, UsageError, shown, step
 from .apt import Apt, notice_other_version, version_key
 from .archdata import codename
 from .cpio import Cpio
 from .kernel import Modules, add_modules, extract_elf, find_image, zboot
-from .lock import take_lock
+from .lock import MakeLock
 
 # Raise it when a step's result changes its form: everything is made anew then.
 RECIPE = 2
-# Seconds to wait for another `lab make` of this clone.
-MAKE_WAIT = 1800
 
 
 class Maker:
@@ -25,20 +23,28 @@ class Maker:
         self.arch = arch
         self.folder = arch.folder
         self.root = self.folder / "root"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Held until this process ends, so `lab test` keeps what it runs from being made anew.
+        self.missing = {}       # guest kernels that cannot be had: why
+        self.lock = MakeLock(self.folder / "lock", WAIT)
         self.apt = Apt(self.folder / "apt", arch.data["debian_arch"], arch.packages.suites())
 
     def make(self, kernel_names=(), with_qemu=True):
         """Everything, or only the kernels that are named; without QEMU there is only what a VMM elsewhere boots."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # Held until this process ends, so `lab test` keeps what it runs from being made anew.
-        take_lock(self.folder / "lock", MAKE_WAIT)
         for tool in self.arch.packages.tools if with_qemu else ():
             self.make_tool(tool)
         kernels = [self.arch.packages.kernel(name) for name in kernel_names] or self.arch.packages.kernels
         for kernel in kernels:
-            self.make_kernel(kernel, with_elf=with_qemu)
+            try:
+                self.make_kernel(kernel, with_elf=with_qemu)
+            except Unavailable as error:
+                if kernel_names or kernel.name == self.arch.data["l1"]["kernel"]:
+                    raise
+                Progress.say(f"lab: {error}")
+                self.missing[kernel.name] = str(error)
         if with_qemu:
             self.make_l1()
+        self.lock.use()
 
     def make_libs(self):
         """The libraries that lkvm is built with for this architecture, for a cross compiler: Debian's libfdt-dev of two
@@ -48,26 +54,33 @@ class Maker:
         if not libs:
             raise UsageError(f"libs: {self.arch.name} names none in {shown(LAB_DIR / 'packages')}/{self.arch.name}.list: "
                              "its libraries are the system's own: scripts/install-deps.sh build")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        take_lock(self.folder / "lock", MAKE_WAIT)
         target = self.folder / "libs"
         inputs = [libs, codename()]
-        if not self._done("libs", inputs) or not target.exists():
+        if not self._done("libs", inputs, target):
             self.apt.prepare()
             part = self.folder / "libs.part"
             shutil.rmtree(part, ignore_errors=True)
             with step(f"libraries of {codename()} for {self.arch.name}"):
-                self.apt.fetch(libs, codename(), part)
+                self.apt.first_of("libraries", [codename()], lambda suite: self.apt.fetch(libs, suite, part))
             shutil.rmtree(target, ignore_errors=True)
             part.rename(target)
             self._mark("libs", inputs)
+        self.lock.use()
         return target
 
     # Stamps ---------------------------------------------------------------------------------------------------
 
-    def _done(self, name, inputs):
+    def _done(self, name, inputs, result=None):
+        """Whether a step's stamp (and result) is there. When it is not, nobody else makes or uses the lab on return."""
         stamp = self.folder / "stamps" / name
-        return stamp.exists() and stamp.read_text() == self._digest(inputs)
+
+        def there():
+            return stamp.exists() and stamp.read_text() == self._digest(inputs) and (not result or result.exists())
+
+        if there():
+            return True
+        self.lock.make()
+        return there()
 
     def _mark(self, name, inputs):
         stamp = self.folder / "stamps" / name
@@ -85,8 +98,9 @@ class Maker:
         if self._done(f"tool-{tool.name}", inputs):
             return
         self.apt.prepare()
-        with step(f"{tool.name} of {tool.suite}"):
-            versions = self.apt.fetch_tool(tool.name, tool.suite, self.root)
+        with step(f"{tool.name} of {tool.suites[0]}"):
+            versions = self.apt.first_of(tool.name, tool.suites,
+                                         lambda suite: self.apt.fetch_tool(tool.name, suite, self.root))
         notice_other_version(tool.name, tool.tried, versions.get(tool.name))
         self._mark(f"tool-{tool.name}", inputs)
 
@@ -97,8 +111,8 @@ class Maker:
             if self._done(f"guest-{package.name}", vars(package)):
                 continue
             self.apt.prepare()
-            with step(f"{package.name} of {package.suite}"):
-                versions = self.apt.fetch([package.name], package.suite, unpacked)
+            with step(f"{package.name} of {package.suites[0]}"):
+                versions = self._fetch_guest(package, unpacked)
             notice_other_version(package.name, package.tried, versions.get(package.name))
             self._mark(f"guest-{package.name}", vars(package))
         return unpacked
@@ -111,19 +125,25 @@ class Maker:
         target = self.arch.kernel_folder(kernel.name)
         if not self._done(stamp, inputs):
             guest = self.make_guest_programs()
-            version = self._choose_version(kernel)
             unpacked = self.folder / "unpacked" / kernel.name
-            shutil.rmtree(unpacked, ignore_errors=True)
-            shutil.rmtree(target, ignore_errors=True)
-            with step(f"kernel {kernel.name} ({version})"):
-                names = [pattern.replace("{v}", version) for pattern in kernel.packages]
-                self.apt.fetch(names, kernel.suite, unpacked)
+            with step(f"kernel {kernel.name}"):
+                self.apt.first_of(f"kernel {kernel.name}", kernel.suites,
+                                  lambda suite: self._fetch_kernel(kernel, suite, unpacked))
+                shutil.rmtree(target, ignore_errors=True)
                 self._take_kernel_files(kernel, unpacked, target, guest)
             shutil.rmtree(unpacked)
             self._mark(stamp, inputs)
-        if with_elf and self._wants_elf(kernel) and not (target / "vmlinux").exists():
+        if with_elf and self._wants_elf(kernel) and not self._done(stamp, inputs, target / "vmlinux"):
             with step(f"kernel {kernel.name}: its ELF file"):
                 self._take_elf(kernel, target)
+
+    def _fetch_guest(self, package, into):
+        return self.apt.first_of(package.name, package.suites, lambda suite: self.apt.fetch([package.name], suite, into))
+
+    def _fetch_kernel(self, kernel, suite, into):
+        version = self._choose_version(kernel, suite)
+        shutil.rmtree(into, ignore_errors=True)
+        self.apt.fetch([pattern.replace("{v}", version) for pattern in kernel.packages], suite, into)
 
     def _wants_packed(self, kernel):
         return kernel.name in self.arch.data["l2"].get("packed", [])
@@ -132,17 +152,17 @@ class Maker:
         l1 = self.arch.data["l1"]
         return kernel.name in self.arch.data["l2"]["elf"] or (kernel.name == l1["kernel"] and l1["image"] == "vmlinux")
 
-    def _choose_version(self, kernel):
+    def _choose_version(self, kernel, suite):
         """The version that was tried, else the newest of its series, else the newest that the suite has."""
-        per_package = [self.apt.names(pattern, kernel.suite, self.apt.guest_arch) for pattern in kernel.packages]
+        per_package = [self.apt.names(pattern, suite, self.apt.guest_arch) for pattern in kernel.packages]
         available = set.intersection(*per_package)
         if kernel.tried in available:
             return kernel.tried
         same_series = [version for version in available if version.startswith(kernel.series + ".")]
         candidates = same_series or available
         if not candidates:
-            raise LabError(f"kernel {kernel.name}: no package {kernel.packages[0]} in {kernel.suite}: "
-                           f"name another in {shown(LAB_DIR / 'packages')}/{self.arch.name}.list")
+            raise LabError(f"no package {kernel.packages[0]}: name another in "
+                           f"{shown(LAB_DIR / 'packages')}/{self.arch.name}.list")
         chosen = max(candidates, key=version_key)
         notice_other_version(f"kernel {kernel.name}", kernel.tried, chosen)
         return chosen
@@ -185,7 +205,7 @@ class Maker:
         stamps = {kernel.name: self.folder / "stamps" / f"kernel-{kernel.name}" for kernel in self.arch.packages.kernels}
         stamps = {name: stamp.read_text() for name, stamp in stamps.items() if stamp.exists()}
         inputs = [stamps, elf]
-        if self._done("l1", inputs) and (self.folder / "l1.cpio").exists():
+        if self._done("l1", inputs, self.folder / "l1.cpio"):
             return
         with step("L1's initramfs"), Cpio(self.folder / "l1.cpio") as cpio:
             add_busybox(cpio, self.folder / "guest")

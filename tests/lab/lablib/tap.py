@@ -2,6 +2,7 @@
 """What `lab test` adds to the TAP that comes out of L1: a result for what L1 cannot say itself, and a plan in any case."""
 import re
 import sys
+import time
 
 RESULT = re.compile(rb"^(not )?ok\b")
 PLAN = re.compile(rb"^1\.\.\d+")
@@ -12,11 +13,13 @@ AGAIN = b"# again: "
 class TapStream:
     """Passes L1's results on as they come, and counts them.
 
-    What failed, with the diagnostics after it, and what was done again go to standard error too: prove shows that, and
-    swallows the rest unless it is told not to."""
+    What failed, with the diagnostics after it, what was done again and which case begins go to standard error too: prove
+    shows that, and swallows the rest unless it is told not to."""
 
-    def __init__(self, logs):
+    def __init__(self, logs, name):
         self.logs = logs
+        self.name = name
+        self.start = time.monotonic()
         self.count = 0
         self.case = ""
         self.failed = False
@@ -42,6 +45,8 @@ class TapStream:
         elif line.startswith(CASE):
             self.telling = False
             self.case = line[len(CASE):].decode(errors="replace").strip()
+            if not sys.stdout.isatty():
+                print(f"# {self.name}: {time.monotonic() - self.start:.0f} s: case {self.case}", file=sys.stderr, flush=True)
         self.planned = self.planned or PLAN.match(line) is not None
         # A terminal would show it twice.
         if (self.telling or line.startswith(AGAIN)) and not sys.stdout.isatty():
@@ -66,6 +71,11 @@ class TapStream:
         if not self.planned:
             self.write(f"1..{self.count}\n".encode())
         return 1
+
+    def skip(self, why):
+        """Nothing can be tested, for a reason outside."""
+        self.write(f"1..0 # SKIP lab: {' '.join(why.split())}\n".encode())
+        return 0
 
     def finish(self, status):
         if self.planned and status in (0, 1):

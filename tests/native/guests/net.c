@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The first virtio network card: sends "ping N" frames of an experimental protocol until "pong"
- * comes back, says from whom and how long it was.
+ * comes back, says from whom and how long it was; or until a key comes.
  */
 #include "virtio.h"
 
@@ -78,14 +78,16 @@ int guest_main(void)
 	for (u32 i = 0; i < ARRAY_SIZE(rx); i++)
 		vq_add(&v, RX, &(struct vq_buf){ &rx[i], sizeof(rx[i]), true }, 1);
 	vq_kick(&v, RX);
-	for (u32 n = 0; n < word_value("pings", 50); n++) {
+	for (u32 n = 0;; n++) {
 		ping(n);
 		for (u32 i = 0; i < 20000; i++) {
 			if (look())
 				return 0;
+			if (arch_getc() >= 0) {
+				print("no pong\n");
+				return 1;
+			}
 			arch_pause();
 		}
 	}
-	print("no pong\n");
-	return 1;
 }

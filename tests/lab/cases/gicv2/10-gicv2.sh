@@ -7,7 +7,7 @@ for irqchip in gicv2 gicv2m; do
 	booted "--irqchip $irqchip: two CPUs boot and power off"
 	check_says "--irqchip $irqchip: both are up" "LAB-L2-UP .* cpus=2$"
 	check_fact "--irqchip $irqchip: the log has no complaint about the machine" complaints 0
-	lkvm_says "selftest-$irqchip" selftest --irqchip $irqchip --timeout 60
+	lkvm_says "selftest-$irqchip" selftest --irqchip $irqchip --timeout "$LAB_LIMIT"
 	check "--irqchip $irqchip: the self-test passes" [ "$status" = 0 ]
 	check "--irqchip $irqchip: all of it ran" says "^1\.\.$LAB_SELFTEST_CHECKS\$"
 done
@@ -21,10 +21,9 @@ prepare=empty_disk cpus=2 vm reboot "$LAB_KERNEL" lab.test=two-boots -d /run/boo
 booted "a guest that reboots starts again, and powers off"
 check "it booted twice" [ "$(lines_of ^LAB-L2-UP)" = 2 ]
 
-lkvm_says default selftest --loglevel debug --timeout 60
+lkvm_says default selftest --loglevel debug --timeout "$LAB_LIMIT"
 check_says "a GICv2m is what the host's best is" "interrupt controller: gicv2m"
 
-limit=20
 lkvm_says refused-gicv3 run --irqchip gicv3 -k "/lab/kernels/$LAB_KERNEL/vmlinuz"
 check "--irqchip gicv3 is refused" [ "$status" = 1 ]
 check_says "it says so" "error: --irqchip gicv3: this host"

@@ -27,7 +27,6 @@ vm pmu "$LAB_KERNEL" lab.test=features --cpu host,+pmu,counters=3 --psci user
 booted "a guest with three event counters, whose PSCI is lkvm"
 check_fact "it has a PMU" pmu yes
 
-limit=20
 lkvm_says refused-sve run --sve-max-vl 640 -k "/lab/kernels/$LAB_KERNEL/vmlinuz"
 check "vectors that are longer than the host's are refused" [ "$status" = 1 ]
 check_says "the lengths that it has are told" "128 256 384 512"
