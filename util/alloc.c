@@ -5,11 +5,12 @@
 #include <stdlib.h>
 
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 
 static void __noreturn out_of_memory(void)
 {
-	err("out of memory: the host has none left for lkvm itself");
+	err("out of memory: the host has none left for lkvm itself%s", limit_hint(ENOMEM));
 	exit(EXIT_FAILURE);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The first virtio network card: sends "ping N" frames of an experimental protocol until "pong"
- * comes back, says from whom and how long it was; or until a key comes.
+ * comes back, says from whom and how long it was; or until a key comes, or there were as many as
+ * "pings" says.
  */
 #include "virtio.h"
 
@@ -59,6 +60,7 @@ static void ping(u32 n)
 
 int guest_main(void)
 {
+	u32 pings = word_value("pings", 0xffffffff);
 	u64 offered;
 
 	if (!virtio_open(&v, VIRTIO_NET, 0)) {
@@ -78,7 +80,7 @@ int guest_main(void)
 	for (u32 i = 0; i < ARRAY_SIZE(rx); i++)
 		vq_add(&v, RX, &(struct vq_buf){ &rx[i], sizeof(rx[i]), true }, 1);
 	vq_kick(&v, RX);
-	for (u32 n = 0;; n++) {
+	for (u32 n = 0; n < pings; n++) {
 		ping(n);
 		for (u32 i = 0; i < 20000; i++) {
 			if (look())
@@ -90,4 +92,6 @@ int guest_main(void)
 			arch_pause();
 		}
 	}
+	print("no pong\n");
+	return 1;
 }
