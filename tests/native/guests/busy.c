@@ -92,7 +92,7 @@ static void start_timers(void)
 	if (!has_word("pit"))
 		return;
 	arch_set_handler(PIT_VECTOR, on_pit);
-	ioapic_route(2, PIT_VECTOR, 0);
+	ioapic_route(0, PIT_VECTOR, 0);
 	outb(0x43, 0x34); /* channel 0, mode 2 */
 	outb(0x40, 0x00);
 	outb(0x40, 0x40); /* 14 ms */
