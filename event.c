@@ -400,7 +400,8 @@ void event_timer_set(struct event_timer *t, u64 ns)
 			      .tv_nsec = (long)(ns % 1000000000) },
 	};
 
-	timerfd_settime(t->ev.fd, 0, &when, NULL);
+	if (timerfd_settime(t->ev.fd, 0, &when, NULL) < 0)
+		guest_warn("cannot set a timer: %s; what waits for it hangs", strerror(errno));
 }
 
 void event_timer_destroy(struct event_timer *t)

@@ -55,6 +55,7 @@ int boot_image_open(struct boot_image *img, const char *path, const char *what)
 		ret = open_failed(what, path, "the file is empty", -ENODATA);
 	} else {
 		img->size = (u64)st.st_size;
+		img->host_error = xcalloc(1, sizeof(*img->host_error));
 		return 0;
 	}
 	boot_image_close(img);
@@ -69,6 +70,7 @@ void boot_image_close(struct boot_image *img)
 	if (img->blob_owned)
 		free(img->blob);
 	free(img->path_owned);
+	free(img->host_error);
 	*img = (struct boot_image){ .fd = -1 };
 }
 
@@ -90,10 +92,9 @@ int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len
 		return 0;
 	}
 	ret = pread_full(img->fd, buf, len, (off_t)(img->start + offset));
-	/* Of its contents nothing changes, and no image is a constant. An end that comes early is
-	 * for the reader to tell. */
+	/* An end that comes early is for the reader to tell. */
 	if (ret && ret != -ENODATA)
-		((struct boot_image *)img)->error = ret;
+		*img->host_error = ret;
 	return ret;
 }
 
@@ -136,8 +137,8 @@ int boot_image_error(const struct boot_image *img, const char *what, int error, 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	/* What cannot be read has no shape either. */
-	if (img->error) {
-		error = img->error;
+	if (img->host_error && *img->host_error) {
+		error = *img->host_error;
 		snprintf(text, sizeof(text), "cannot read: %s", strerror(-error));
 	}
 	err("--%s %s%s%s: %s", what, img->path, img->packed ? ", unpacked by " : "",

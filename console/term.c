@@ -41,6 +41,7 @@ struct term {
 	bool in_ended;
 	bool in_edge;	     /* a FIFO without a writer: only news of it count */
 	bool in_later;	     /* reading failed: try again in a while */
+	bool in_failing;     /* and that was told */
 	bool attached;	     /* the terminal is ours to read: we are in its foreground */
 	bool escape;	     /* Ctrl-A was typed */
 	bool stalled;	     /* the guest takes nothing and hold is full */
@@ -171,6 +172,22 @@ static void end_input(struct term *t)
 	t->in_ended = true;
 }
 
+static void retry_later(struct term *t)
+{
+	unwatch(t);
+	t->in_later = true;
+	event_timer_set(&t->slow, BACKGROUND_NS);
+}
+
+/* Once, until something is read again. */
+static void tell_failure(struct term *t, const char *what, int error, const char *more)
+{
+	if (!t->in_failing)
+		guest_warn("console: cannot %s standard input: %s; %s", what, strerror(error),
+			   more);
+	t->in_failing = true;
+}
+
 static void watch(struct term *t)
 {
 	int ret;
@@ -183,8 +200,10 @@ static void watch(struct term *t)
 		t->in_always = true;
 		event_timer_set(&t->resume, 1);
 	} else if (ret) {
-		warn("console: cannot watch standard input: %s", strerror(-ret));
-		end_input(t);
+		tell_failure(t, "watch", -ret,
+			     ret == -ENOSPC ? "raise fs.epoll.max_user_watches"
+					    : "lkvm keeps trying");
+		retry_later(t);
 	}
 }
 
@@ -227,16 +246,17 @@ static void read_failed(struct term *t, int error)
 	if (error == EAGAIN || error == EINTR)
 		return;
 	if (error == EBADF || error == EISDIR || error == EINVAL) {
-		debug("console: standard input: %s", strerror(error));
+		tell_failure(t, "read", error, "the guest gets no input");
 		end_input(t);
-	} else if (t->in_tty) {
-		lose_terminal(t);
-	} else {
-		guest_debug("console: standard input: %s", strerror(error));
-		t->in_later = true;
-		unwatch(t);
-		event_timer_set(&t->slow, BACKGROUND_NS);
+		return;
 	}
+	/* A terminal says EIO to who is in its background, and once it was hung up. */
+	if (!t->in_tty || error != EIO)
+		tell_failure(t, "read", error, "lkvm keeps trying");
+	if (t->in_tty)
+		lose_terminal(t);
+	else
+		retry_later(t);
 }
 
 /* The writers of a pipe are gone, but with a name it may get others; without our own O_NONBLOCK a
@@ -258,6 +278,9 @@ static void read_some(struct term *t, const u8 *buf, size_t len)
 	if (t->in_edge)
 		unwatch(t);
 	t->in_edge = false;
+	if (t->in_failing)
+		guest_info("console: standard input can be read again");
+	t->in_failing = false;
 	take_input(t, buf, len);
 }
 
@@ -340,8 +363,8 @@ static void on_slow(void *opaque)
 
 	if (t->in_ended)
 		return;
+	t->in_later = false;
 	if (!t->in_tty) {
-		t->in_later = false;
 		pump(t, t->in_always);
 		return;
 	}

@@ -113,21 +113,22 @@ static long sysfs_number(const char *name, const char *what)
 	return number;
 }
 
-/* tun's tun_not_capable: owner and group, where it has them, or CAP_NET_ADMIN. */
+/* tun's tun_not_capable: who has no CAP_NET_ADMIN must be its owner and in its group, where it has
+ * them. */
 static void say_not_ours(const char *name)
 {
 	long owner = sysfs_number(name, "owner"), group = sysfs_number(name, "group");
+	char why[64];
 
-	if (owner < 0 && group < 0)
-		err("--network tapif=%s: not permitted: it belongs to nobody, so it needs "
-		    "CAP_NET_ADMIN (root; in a container, --cap-add NET_ADMIN), or one with an "
-		    "owner: " MAKE_TAP,
-		    name, "tap0", "tap0");
-	else if (owner >= 0 && owner != (long)geteuid())
-		err("--network tapif=%s: belongs to another user, %ld; create one with: " MAKE_TAP,
-		    name, owner, "tap0", "tap0");
+	if (owner >= 0 && owner != (long)geteuid())
+		snprintf(why, sizeof(why), "it belongs to another user, %ld", owner);
+	else if (group >= 0)
+		snprintf(why, sizeof(why), "it is for group %ld alone", group);
 	else
-		err("--network tapif=%s: not permitted: it is for group %ld", name, group);
+		snprintf(why, sizeof(why), "a security module or a container forbids it");
+	err("--network tapif=%s: not permitted: %s; create one of your own with: " MAKE_TAP
+	    ", or be root with CAP_NET_ADMIN (in a container: --cap-add NET_ADMIN)",
+	    name, why, "tap0", "tap0");
 }
 
 static void say_attach_failed(const char *name, int error)

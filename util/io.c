@@ -3,6 +3,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lkvm/log.h"
 #include "lkvm/util.h"
 
 /* At *@offset, which moves on, or at the file's own position when it is NULL. */
@@ -67,15 +68,21 @@ int pwrite_full(int fd, const void *buf, size_t len, off_t offset)
 void eventfd_raise(int fd)
 {
 	u64 one = 1;
-	int tries = 3;
+	bool again = true;
 
 	/*
-	 * A full counter means that whoever reads it has something to read anyway. Nothing else
-	 * stands in the way of this write for long, and whoever sleeps on it waits for ever if it
-	 * is lost.
+	 * A full counter means that whoever reads it has something to read anyway. Of other errors
+	 * eventfd(2) knows none but a signal's; one that comes all the same is not to be lost in
+	 * silence, since whoever sleeps on the fd waits for ever.
 	 */
-	while (write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN && --tries)
-		;
+	while (write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
+		if (errno != EINTR && !again) {
+			guest_warn("cannot write to an eventfd: %s; what waits for it hangs",
+				   strerror(errno));
+			return;
+		}
+		again = again && errno == EINTR;
+	}
 }
 
 void eventfd_drain(int fd)

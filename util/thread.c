@@ -53,9 +53,9 @@ const char *limit_hint(int error)
 	case EAGAIN:
 		return "; no more threads: raise the cgroup's pids.max or 'ulimit -u'";
 	case EMFILE:
-		return "; too many open files: raise 'ulimit -n'";
+		return "; raise 'ulimit -n'";
 	case ENFILE:
-		return "; too many open files on this host: raise fs.file-max";
+		return "; raise the host's fs.file-max";
 	case ENOMEM:
 		return "; too little memory, or a limit of it ('ulimit -v')";
 	default:

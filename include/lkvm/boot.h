@@ -24,7 +24,7 @@ struct boot_image {
 	const char *packed; /* "gzip" or "zstd" where blob was decompressed, else NULL */
 	u64 start;	    /* its contents begin there in the file or blob */
 	u64 size;
-	int error; /* of the host, once a read failed: boot_image_error tells it */
+	int *host_error; /* once a read of fd failed, which boot_image_error tells; owned */
 };
 
 struct boot {

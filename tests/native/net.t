@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """virtio-net over a tap in a network namespace of its own: packets both ways, whatever the transport."""
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -155,6 +156,22 @@ def busy():
     same(second.stderr.count('\n'), 1)
 
 
+def refused():
+    """Somebody else's tap: whose it is, and the remedy."""
+    need_namespace()
+    if not shutil.which('setpriv'):
+        raise Skip('no setpriv')
+    for args, why in (['user', '1'], 'it belongs to another user, 1'), (['user', '0', 'group', '1'], 'it is for group 1 alone'):
+        if subprocess.run(['ip', 'tuntap', 'add', 'dev', 'lt8', 'mode', 'tap', *args], check=False).returncode:
+            raise Skip('no user but one in this namespace')
+        done = subprocess.run(['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin', '--clear-groups',
+                               *guest('net', '-n', 'mode=tap,tapif=lt8')], capture_output=True, text=True, check=False)
+        ip('tuntap', 'del', 'dev', 'lt8', 'mode', 'tap')
+        same(done.returncode, 1)
+        assert f'tapif=lt8: not permitted: {why}; create one of your own with: ' in done.stderr, done.stderr
+        same(done.stderr.count('\n'), 1)
+
+
 def removed():
     """The interface goes away under the guest: one line, no busy loop, the guest goes on."""
     need_namespace()
@@ -218,6 +235,7 @@ main([
     ('addresses: nobody said which, in two containers', containers),
     ('a tap of several queues, and its MTU', queues_and_mtu),
     ('a tap in use', busy),
+    ("somebody else's tap", refused),
     ('a tap that is removed', removed),
     ('a tap that goes down and comes up again', down_and_up),
     ('a tap of our own goes with us', made),

@@ -3,9 +3,11 @@
  * The console on standard input: terminals (pty), their modes, menu, jobs and signals; pipes,
  * files, nothing at all.
  */
+#include "refuse.h"
 #include "termchild.h"
 
 #include <pty.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -410,18 +412,49 @@ static void three_tenths(void)
 		_exit(3);
 }
 
-static void runs_with(int in)
+/* All that comes from @fd until its end. */
+static const char *rest_of(int fd)
 {
+	static char text[4096];
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	close(fd);
+	return text;
+}
+
+/* With input from @in; lkvm says @told once, or nothing where it is NULL. */
+static void runs_and_tells(int in, const char *told)
+{
+	int out[2], error[2];
+	const char *text;
 	struct child c;
-	int out[2];
 
 	make_pipe(out);
-	c = start(three_tenths, in, out[1], STDERR_FILENO);
+	make_pipe(error);
+	c = start(three_tenths, in, out[1], error[1]);
 	close(out[1]);
+	close(error[1]);
 	expect(out[0], "out\n");
 	expect(c.report, "<end>");
 	assert_ends_well(&c);
 	close(out[0]);
+	text = rest_of(error[0]);
+	if (!told) {
+		assert_string_equal(text, "");
+		return;
+	}
+	text = strstr(text, told);
+	assert_non_null(text);
+	assert_string_equal(text + strlen(told), "\n");
+}
+
+static void runs_with(int in)
+{
+	runs_and_tells(in, NULL);
 }
 
 static void input_closed(void **state)
@@ -441,7 +474,8 @@ static void input_for_writing_only(void **state)
 {
 	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-	runs_with(fd);
+	runs_and_tells(fd, "cannot read standard input: Bad file descriptor; the guest gets no "
+			   "input");
 	close(fd);
 }
 
@@ -449,8 +483,62 @@ static void input_directory(void **state)
 {
 	int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	runs_with(fd);
+	runs_and_tells(fd, "cannot read standard input: Is a directory; the guest gets no input");
 	close(fd);
+}
+
+/* Nothing is mapped at address 0. */
+static void input_that_fails(void **state)
+{
+	int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	runs_and_tells(fd, "cannot read standard input: Input/output error; lkvm keeps trying");
+	close(fd);
+}
+
+/* Too many watches already, once the console is there. */
+static void without_watches(void)
+{
+	const struct refusal none = { __NR_epoll_ctl, EPOLL_CTL_ADD, ENOSPC };
+	struct guest g;
+	long cpu;
+
+	guest_open(&g, 16);
+	if (!refuse(&none, 1)) {
+		report("<none>", 6);
+		pause();
+	}
+	guest_run(&g, 300);
+	cpu = used_ms();
+	guest_close(&g);
+	if (cpu > 150)
+		_exit(3);
+}
+
+static void input_that_cannot_be_watched(void **state)
+{
+	int in[2], error[2];
+	const char *text;
+	struct child c;
+
+	make_pipe(in);
+	make_pipe(error);
+	c = start(without_watches, in[0], STDOUT_FILENO, error[1]);
+	close(error[1]);
+	text = expect(c.report, ">");
+	if (strstr(text, "<none>")) {
+		kill(c.pid, SIGKILL);
+		finish(&c);
+		skip();
+	}
+	assert_ends_well(&c);
+	text = strstr(rest_of(error[0]), "cannot watch standard input: No space left on device; "
+					 "raise fs.epoll.max_user_watches\n");
+	assert_non_null(text);
+	assert_null(strstr(text + 1, "cannot watch"));
+	close(in[0]);
+	close(in[1]);
 }
 
 static void input_at_end(void **state)
@@ -697,6 +785,8 @@ int main(void)
 		cmocka_unit_test(input_null),
 		cmocka_unit_test(input_for_writing_only),
 		cmocka_unit_test(input_directory),
+		cmocka_unit_test(input_that_fails),
+		cmocka_unit_test(input_that_cannot_be_watched),
 		cmocka_unit_test(input_at_end),
 		cmocka_unit_test(a_writer_of_a_fifo_comes_back),
 		TERMINAL(input_from_a_master),
