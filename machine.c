@@ -280,7 +280,7 @@ static const struct outcome outcomes[] = {
 	[VM_STOP_PANIC] = { LOG_ERROR, "the guest's kernel panicked", EXIT_GUEST_PANIC },
 	[VM_STOP_TRIPLE_FAULT] = { LOG_ERROR,
 				   "triple fault: the guest cannot handle an exception; --loglevel "
-				   "debug shows the registers",
+				   "debug shows the registers, on hosts whose KVM keeps them",
 				   EXIT_TRIPLE_FAULT },
 	[VM_STOP_KVM_ERROR] = { LOG_DEBUG, "KVM cannot continue running this guest",
 				EXIT_KVM_ERROR },

@@ -37,13 +37,13 @@ static bool has_region(struct bus *bus, u64 base)
 }
 
 /* All tables into @out, for a place at @base; returns the offset of the XSDT. */
-static size_t build(struct aml *out, struct vm *vm, u64 base)
+static size_t build(struct aml *out, struct vm *vm, bool reduced, u64 base)
 {
 	u64 tables[MAX_TABLES];
 	u32 count = 0;
 	u64 dsdt = base + acpi_dsdt(out, vm);
 
-	tables[count++] = base + acpi_fadt(out, dsdt, !x86_wants_pic(vm->cfg));
+	tables[count++] = base + acpi_fadt(out, dsdt, reduced);
 	tables[count++] = base + acpi_madt(out, vm->cfg->cpus, !vm->arch->split_irqchip);
 	if (has_region(&vm->mmio, X86_ECAM_BASE))
 		tables[count++] = base + acpi_mcfg(out);
@@ -52,7 +52,7 @@ static size_t build(struct aml *out, struct vm *vm, u64 base)
 	return acpi_xsdt(out, tables, count);
 }
 
-int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, u64 *rsdp_gpa)
+int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, bool reduced, u64 *rsdp_gpa)
 {
 	const u64 base = ALIGN_UP(X86_ACPI_BASE + RSDP_SIZE, 16);
 	const u64 room = X86_ACPI_BASE + X86_ACPI_SIZE - base;
@@ -62,7 +62,7 @@ int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, u64 *rsdp_gpa)
 	int ret = 0;
 
 	aml_init(&out);
-	xsdt = build(&out, vm, base);
+	xsdt = build(&out, vm, reduced, base);
 	if (out.len > room) {
 		err("the ACPI tables need %zu bytes, but have %llu; use fewer vcpus or devices",
 		    out.len, room);

@@ -6,6 +6,7 @@
 #include "lkvm/arch.h"
 #include "lkvm/log.h"
 #include "lkvm/vm.h"
+#include "platform.h"
 
 /* What says how the image is entered, the strongest first: see boot/identify.c. */
 struct evidence {
@@ -192,11 +193,13 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 
 	/* Firmware brings its own tables, or none. */
 	if (!x86_firmware_is_raw(boot)) {
-		ret = x86_acpi_plan(vm, plan, &b.rsdp);
-	} else if (!vm->arch->firmware_seen) {
+		ret = x86_acpi_plan(vm, plan, !x86_wants_pic(vm->cfg, boot), &b.rsdp);
+		if (!vm->arch->told)
+			x86_warn_words(vm->cfg, boot);
+	} else if (!vm->arch->told) {
 		fw_cfg_warn(&boot->firmware);
-		vm->arch->firmware_seen = true; /* once, not at every reset */
 	}
+	vm->arch->told = true;
 	if (!ret)
 		ret = x86_boot_list(&b);
 	if (ret)

@@ -59,7 +59,6 @@ int arch_config_complete(struct vm_config *cfg)
 		    cfg->cpus, X86_XAPIC_MAX_VCPUS);
 		return -EINVAL;
 	}
-	x86_warn_words(cfg);
 	return 0;
 }
 

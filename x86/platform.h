@@ -8,6 +8,7 @@
 #include "lkvm/types.h"
 
 struct aml;
+struct boot;
 struct irqs;
 struct kvm;
 struct vcpu;
@@ -84,13 +85,13 @@ int x86_clock_create(struct vm *vm) __must_check;
 int x86_pm_create(struct vm *vm, struct x86_pm **out) __must_check;
 
 /*
- * x86/words.c: Linux's parameters that take interrupts or devices away from it. May the guest be
- * one that uses the 8259s because of them? Then ACPI is not hardware-reduced, since Linux leaves
- * the 8259s and the PIT alone where it is.
+ * x86/words.c: Linux's parameters that take interrupts or devices away from it. Is the guest
+ * Linux, and may it use the 8259s because of them? Then ACPI is not hardware-reduced, since Linux
+ * leaves the 8259s and the PIT alone where it is.
  */
-bool x86_wants_pic(const struct vm_config *cfg);
+bool x86_wants_pic(const struct vm_config *cfg, const struct boot *boot);
 /* One line for each word that leaves the guest without something that it was given. */
-void x86_warn_words(const struct vm_config *cfg);
+void x86_warn_words(const struct vm_config *cfg, const struct boot *boot);
 
 /* x86/pm1.c: PM1a control and event registers. */
 int x86_pm1_create(struct vm *vm) __must_check;

@@ -6,7 +6,7 @@
  */
 #include <ctype.h>
 
-#include "lkvm/arch.h"
+#include "lkvm/boot.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "platform.h"
@@ -77,12 +77,12 @@ static bool says(const char *word, size_t len, const char *text)
 }
 
 /* The first of the words on the command line that takes all of @takes, or NULL. */
-static const char *find_word(const struct vm_config *cfg, u32 takes)
+static const char *find_word(const struct vm_config *cfg, const struct boot *boot, u32 takes)
 {
 	const char *at = cfg->cmdline, *word;
 	size_t len;
 
-	if (!at || !cfg->kernel || !arch_boots_linux(cfg, NULL))
+	if (!at || !boot->is_linux)
 		return NULL;
 	while ((word = next_word(&at, &len)))
 		for (size_t i = 0; i < ARRAY_SIZE(words); i++)
@@ -91,16 +91,16 @@ static const char *find_word(const struct vm_config *cfg, u32 takes)
 	return NULL;
 }
 
-bool x86_wants_pic(const struct vm_config *cfg)
+bool x86_wants_pic(const struct vm_config *cfg, const struct boot *boot)
 {
-	return find_word(cfg, NO_IOAPIC) && !x86_wants_split_irqchip(cfg);
+	return find_word(cfg, boot, NO_IOAPIC) && !x86_wants_split_irqchip(cfg);
 }
 
-void x86_warn_words(const struct vm_config *cfg)
+void x86_warn_words(const struct vm_config *cfg, const struct boot *boot)
 {
 	u32 devices = cfg->nr_disks + cfg->nr_nets + cfg->rng + (cfg->console == CONSOLE_VIRTIO);
 	bool pci = cfg->transport == TRANSPORT_PCI;
-	const char *word = find_word(cfg, NO_IOAPIC);
+	const char *word = find_word(cfg, boot, NO_IOAPIC);
 
 	if (word && x86_wants_split_irqchip(cfg))
 		warn("--params: '%s' leaves the guest without interrupts, since --irqchip split "
@@ -110,17 +110,17 @@ void x86_warn_words(const struct vm_config *cfg)
 		warn("--params: '%s' leaves virtio devices after number %u without interrupts; "
 		     "omit it",
 		     word, MMIO_BY_PIC);
-	word = find_word(cfg, NO_LAPIC);
+	word = find_word(cfg, boot, NO_LAPIC);
 	if (word && pci && devices)
 		warn("--params: '%s' leaves the virtio devices on PCI without interrupts; omit it, "
 		     "or use --virtio-transport mmio",
 		     word);
-	word = find_word(cfg, NO_PCI);
+	word = find_word(cfg, boot, NO_PCI);
 	if (word && pci && devices)
 		warn("--params: '%s' hides the virtio devices on PCI from the guest; omit it, or "
 		     "use --virtio-transport mmio",
 		     word);
-	word = find_word(cfg, NO_ACPI);
+	word = find_word(cfg, boot, NO_ACPI);
 	if (word)
 		warn("--params: '%s' leaves the guest no way to power off%s, and other CPUs only "
 		     "to kernels that read the MP table; omit it",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of x86/ share. Loading and entry: boot.c, place.c, bios.c, bzimage.c, linux.c,
- * pvh.c, multiboot.c, modules.c, firmware.c, e820.c, entry.c, reset.c. The platform: vm.c, cpuid.c, acpi.c, ioapic.c
- * and others.
+ * pvh.c, multiboot.c, modules.c, firmware.c, e820.c, entry.c, reset.c. The platform: vm.c, cpuid.c,
+ * acpi.c, ioapic.c and others.
  */
 #ifndef LKVM_X86_H
 #define LKVM_X86_H
@@ -38,7 +38,7 @@ struct x86_entry {
 struct arch_vm {
 	/* Loading: written by arch_boot_plan, read by arch_vcpu_reset. */
 	struct x86_entry entry;
-	bool firmware_seen; /* what it seems to be was said */
+	bool told; /* of what is started, what there is to say: once, not at every reset */
 	struct kvm_msr_list *msrs; /* what vcpus have of them (vcpu-state.c) */
 
 	/* The platform: written by arch_add_memory, arch_vm_init and arch_add_devices. */
@@ -72,7 +72,7 @@ void x86_reset_release(struct vcpu *vcpu);
 /*
  * x86/acpi.c: add all ACPI tables, within [X86_ACPI_BASE, +X86_ACPI_SIZE). Prints.
  */
-int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, u64 *rsdp_gpa) __must_check;
+int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, bool reduced, u64 *rsdp_gpa) __must_check;
 
 /* x86/mptable.c: the MP table, with the pins of a PCI bus where there is one. */
 void x86_mptable_plan(const struct vm *vm, struct boot_plan *plan, bool pci);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The small devices of a PC: clock, keyboard controller, ACPI's registers, pvpanic, debug-exit;
- * ports read and written at every width. The clock of the host is the input's.
+ * The small devices of a PC: clock, keyboard controller, ACPI's registers, reset control, pvpanic,
+ * debug exit and debug port; ports read and written at every width. The clock of the host is the
+ * input's.
  */
 #include <time.h>
 
@@ -25,8 +26,10 @@ static int fake_clock(clockid_t clock, struct timespec *now)
 
 static struct fz_vm v;
 
-static const u16 ports[] = { 0x70,  0x71,  0x60,  0x64,	 0x92, 0xf4, 0x505,
-			     0x600, 0x601, 0x602, 0x603, 0xf5, 0x5f, X86_PORT_PM - 1 };
+/* Registers, and what lies beside them. */
+static const u16 ports[] = { 0x70,  0x71,  0x60,  0x64,	 0x92,	0xf4,  0x505,
+			     0x600, 0x601, 0x602, 0x603, 0xf5,	0x5f,  0x5ff,
+			     0x604, 0x605, 0x608, 0x60c, 0x60e, 0xcf9, 0x402 };
 
 static void check_event(void)
 {
@@ -88,6 +91,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	fz_check(!cmos_rtc_create(&v.vm));
 	fz_check(!i8042_create(&v.vm));
 	fz_check(!x86_pm_create(&v.vm, &arch.pm));
+	v.cfg.x86.host_bridge =
+		host_time.tv_sec & 1 ? X86_BRIDGE_CLOUD_HYPERVISOR : X86_BRIDGE_GENERIC;
+	fz_check(!x86_pm1_create(&v.vm));
+	fz_check(!reset_control_create(&v.vm));
+	fz_check(!debug_port_create(&v.vm, X86_PORT_DEBUG));
 	fz_check(!pvpanic_create(&v.vm, &arch_platform.pvpanic));
 	fz_check(!debug_exit_create(&v.vm, &arch_platform.debug_exit));
 	for (int i = 0; i < MAX_OPS && fz_more(&f); i++) {

@@ -3,14 +3,16 @@
 #include "capture.h"
 
 #include "../../../x86/platform.h"
+#include "lkvm/boot.h"
 #include "lkvm/config.h"
 
 static struct vm_config cfg;
-static char kernel[] = "bzImage";
+static struct boot boot;
 
 static void begin(const char *cmdline)
 {
-	cfg = (struct vm_config){ .kernel = kernel, .cmdline = (char *)cmdline, .cpus = 1 };
+	cfg = (struct vm_config){ .cmdline = (char *)cmdline, .cpus = 1 };
+	boot = (struct boot){ .is_linux = true };
 }
 
 static void test_wants_pic(void **state)
@@ -55,32 +57,29 @@ static void test_wants_pic(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
 		begin(yes[i]);
-		if (!x86_wants_pic(&cfg))
+		if (!x86_wants_pic(&cfg, &boot))
 			fail_msg("'%s' is not seen", yes[i]);
 		/* Nothing has an 8259 then. */
 		cfg.x86.irqchip = X86_IRQCHIP_SPLIT;
-		assert_false(x86_wants_pic(&cfg));
+		assert_false(x86_wants_pic(&cfg, &boot));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(no); i++) {
 		begin(no[i]);
-		if (x86_wants_pic(&cfg))
+		if (x86_wants_pic(&cfg, &boot))
 			fail_msg("'%s' is taken for one", no[i]);
 	}
 	/* Words of Linux, for Linux. */
 	begin("noapic");
-	cfg.x86.kernel_format = X86_KERNEL_MULTIBOOT;
-	assert_false(x86_wants_pic(&cfg));
-	begin("noapic");
-	cfg.kernel = NULL;
-	assert_false(x86_wants_pic(&cfg));
+	boot.is_linux = false;
+	assert_false(x86_wants_pic(&cfg, &boot));
 	begin(NULL);
-	assert_false(x86_wants_pic(&cfg));
+	assert_false(x86_wants_pic(&cfg, &boot));
 }
 
 static const char *warned(void)
 {
 	capture_begin();
-	x86_warn_words(&cfg);
+	x86_warn_words(&cfg, &boot);
 	return capture_end();
 }
 
@@ -94,6 +93,8 @@ static void test_warnings(void **state)
 	assert_one_line(warned());
 	assert_contains(captured, "--params: 'noapic' leaves the guest without interrupts");
 	assert_contains(captured, "--irqchip full");
+	boot.is_linux = false;
+	assert_string_equal(warned(), "");
 	/* Only some pins of virtio-mmio reach an 8259. */
 	begin("nosmp");
 	cfg.transport = TRANSPORT_MMIO;
