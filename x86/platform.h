@@ -89,6 +89,8 @@ int x86_pm_create(struct vm *vm, struct x86_pm **out) __must_check;
  * the 8259s and the PIT alone where it is.
  */
 bool x86_wants_pic(const struct vm_config *cfg);
+/* May the kernel be Linux, by the format that @cfg names? */
+bool x86_may_be_linux(const struct vm_config *cfg);
 /* One line for each word that leaves the guest without something that it was given. */
 void x86_warn_words(const struct vm_config *cfg);
 

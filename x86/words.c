@@ -6,7 +6,6 @@
  */
 #include <ctype.h>
 
-#include "lkvm/arch.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "platform.h"
@@ -76,13 +75,19 @@ static bool says(const char *word, size_t len, const char *text)
 	return false;
 }
 
+bool x86_may_be_linux(const struct vm_config *cfg)
+{
+	return cfg->x86.kernel_format != X86_KERNEL_FLAT &&
+	       cfg->x86.kernel_format != X86_KERNEL_MULTIBOOT;
+}
+
 /* The first of the words on the command line that takes all of @takes, or NULL. */
 static const char *find_word(const struct vm_config *cfg, u32 takes)
 {
 	const char *at = cfg->cmdline, *word;
 	size_t len;
 
-	if (!at || !cfg->kernel || !arch_boots_linux(cfg, NULL))
+	if (!at || !cfg->kernel || !x86_may_be_linux(cfg))
 		return NULL;
 	while ((word = next_word(&at, &len)))
 		for (size_t i = 0; i < ARRAY_SIZE(words); i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of x86/ share. Loading and entry: boot.c, place.c, bios.c, bzimage.c, linux.c,
- * pvh.c, multiboot.c, modules.c, firmware.c, e820.c, entry.c, reset.c. The platform: vm.c, cpuid.c, acpi.c, ioapic.c
- * and others.
+ * pvh.c, multiboot.c, modules.c, firmware.c, e820.c, entry.c, reset.c. The platform: vm.c, cpuid.c,
+ * acpi.c, ioapic.c and others.
  */
 #ifndef LKVM_X86_H
 #define LKVM_X86_H
@@ -38,7 +38,7 @@ struct x86_entry {
 struct arch_vm {
 	/* Loading: written by arch_boot_plan, read by arch_vcpu_reset. */
 	struct x86_entry entry;
-	bool firmware_seen; /* what it seems to be was said */
+	bool firmware_seen;	   /* what it seems to be was said */
 	struct kvm_msr_list *msrs; /* what vcpus have of them (vcpu-state.c) */
 
 	/* The platform: written by arch_add_memory, arch_vm_init and arch_add_devices. */
