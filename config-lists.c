@@ -76,7 +76,6 @@ static char *one_item(const char *text)
 static int unknown_item(const char *shown, const char *item, const char *const *known)
 {
 	const char *near = nearest_word(item, known);
-
 	char list[128] = "";
 
 	for (const char *const *k = known; *k; k++) {

@@ -41,8 +41,8 @@ const struct option_spec config_options[] = {
 	  .def = "found here or in a kernel tree, else the running kernel's in /boot" },
 	{ .type = OPT_TYPED, .short_name = 'i', .name = "initrd", .arg = "FILE", .hooks = &initrd_hooks,
 	  .flags = OPT_PATH | OPT_REPEATABLE,
-	  .help = "initial RAM disk; several are joined in this order. Multiboot: modules, with words "
-		  "after the file" },
+	  .help = "initial RAM disk; several are joined in this order, but for multiboot and PVH, where "
+		  "each may be a module with words after the file's name" },
 	{ .type = OPT_STRING, .short_name = 'p', .name = "params", .arg = "WORDS", MEMBER(params),
 	  .flags = OPT_SELFTEST | OPT_JOIN,
 	  .help = "parameters for the kernel's command line" },

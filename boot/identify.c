@@ -84,10 +84,12 @@ static bool is_text(const struct boot_image *img)
 /* Multiboot2 specification 2.0, 3.1.1: in the first 32768 bytes, at a multiple of 8. */
 static bool is_multiboot2(const struct boot_image *img)
 {
+	const u64 end = MIN(img->size, 32768ULL);
 	u8 buf[4096];
 
-	for (u64 at = 0; at < MIN(img->size, 32768ULL); at += sizeof(buf)) {
-		u64 len = MIN(img->size - at, (u64)sizeof(buf));
+	/* Pieces overlap by half a header. */
+	for (u64 at = 0; at < end; at += sizeof(buf) - 8) {
+		u64 len = MIN(end - at, (u64)sizeof(buf));
 
 		if (boot_image_read(img, at, buf, len))
 			return false;

@@ -73,7 +73,7 @@ check-lab: static $(CROSS_STATIC) ## real kernels in the lab (makes the lab firs
 # The longest begin. A lab waits by itself where the machine carries no second one.
 LAB_LONG := $(wildcard tests/lab/arm64.t tests/lab/x86-64.t)
 
-check: ## what CI runs: everything but the inner of the lab's matrix and the static analyser over old code
+check: ## what CI runs: everything but the inner of the lab's matrix and the static analyser in depth
 	+$(Q)MAKE='$(MAKE)' tests/parts.sh
 
 check-all: ## everything

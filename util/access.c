@@ -9,11 +9,13 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/stat.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lkvm/util.h"
@@ -194,8 +196,9 @@ static void say_not_permitted(const struct look *l, const char *full, char *buf,
 			l->path);
 		return;
 	}
-	/* Where it fails nothing is known of attributes. */
-	if (statx(AT_FDCWD, full, 0, STATX_TYPE, &stx) < 0)
+	/* Where it fails nothing is known of attributes. The C library's function may be missing.
+	 */
+	if (syscall(SYS_statx, AT_FDCWD, full, 0, STATX_TYPE, &stx) < 0)
 		stx.stx_attributes = 0;
 	if (stx.stx_attributes & STATX_ATTR_IMMUTABLE)
 		snprintf(buf, len, "it is immutable: chattr -i");

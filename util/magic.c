@@ -31,6 +31,7 @@
 static const struct file_magic magics[] = {
 	PACKED("gzip", "gunzip", 0, "\x1f\x8b\x08"),
 	PACKED("zstd", "unzstd", 0, "\x28\xb5\x2f\xfd"),
+	PACKED("zstd", "unzstd", 0, "\x50\x2a\x4d\x18"), /* pzstd's skippable frame is first */
 	PACKED("xz", "unxz", 0, "\xfd" "7zXZ\0"),
 	PACKED("bzip2", "bunzip2", 4, "1AY&SY"),
 	PACKED("lz4", "unlz4", 0, "\x04\x22\x4d\x18"),

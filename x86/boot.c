@@ -79,8 +79,8 @@ static int load_unknown(struct x86_boot *b, const struct evidence *e)
 	/* Linux before protocol 2.00 (1.3.73) has nothing else. */
 	if (!boot_image_read(b->image, 510, signature, 2) && get_le(signature, 2) == 0xaa55)
 		return boot_error(b, -ENOEXEC,
-				  "a boot sector or a Linux kernel too old to have a 64-bit "
-				  "entry; lkvm runs no 16-bit boot code");
+				  "a boot sector, or a Linux kernel too old to have a boot header; "
+				  "lkvm runs no 16-bit boot code");
 	return boot_error(b, -ENOEXEC,
 			  "neither bzImage, ELF nor multiboot; a raw 64-bit image is started by "
 			  "--kernel-format flat");

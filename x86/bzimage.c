@@ -15,9 +15,8 @@
 
 #define HDR_OFFSET offsetof(struct boot_params, hdr)
 #define HDR_MAX	   (offsetof(struct boot_params, edd_mbr_sig_buffer) - HDR_OFFSET)
-#define HDR_JUMP_END                                                                \
-	0x202U /* the header's end is this plus the byte before it, a jump's offset \
-		*/
+/* The header's end is this plus the byte before it, a jump's offset. */
+#define HDR_JUMP_END 0x202U
 
 bool bzimage_probe(const struct boot_image *img)
 {

@@ -56,20 +56,18 @@ static const char *next_word(const char **at, size_t *len)
 /* Is @text the word [@word, @len)? pci= has a list after it. */
 static bool says(const char *word, size_t len, const char *text)
 {
+	const size_t key = strlen("pci=");
 	size_t wanted = strlen(text);
-	const char *value = strchr(text, '=');
-	size_t key = value ? (size_t)(value - text) + 1 : 0;
 
 	if (len == wanted && !memcmp(word, text, len))
 		return true;
-	if (strncmp(text, "pci=", 4) || len < key || memcmp(word, text, key))
+	if (strncmp(text, "pci=", key) || len < key || memcmp(word, text, key))
 		return false;
-	wanted -= key;
 	for (const char *p = word + key, *end = word + len; p < end;) {
 		const char *comma = memchr(p, ',', (size_t)(end - p));
 		size_t n = (size_t)((comma ? comma : end) - p);
 
-		if (n == wanted && !memcmp(p, value + 1, n))
+		if (n == wanted - key && !memcmp(p, text + key, n))
 			return true;
 		p += n + 1;
 	}

@@ -53,11 +53,14 @@ static() {
 	lacks 'has an interpreter' '^ *INTERP ' && lacks 'needs a library' '\(NEEDED\)'
 }
 
-# Where the compiler has the flag, every object says that it was built with it: one without takes it from the whole.
+# Where the compiler has the flag, every object says that it was built with it: one without takes it from the whole. What
+# lies there from before its source was removed is no part of the binary.
 all_objects() {
-	local folder=$1 note=$2 object bad=0
+	local folder=$1 note=$2 object source bad=0
 	find "$folder/obj" -name '*.o' | grep -q . || return 1
 	while read -r object; do
+		source=${object#"$folder/obj/"}
+		[ -e "${source%.o}.c" ] || [ -e "${source%.o}.S" ] || continue
 		readelf -nW "$object" | grep -q "$note" || { echo "$object: no $note" && bad=1; }
 	done < <(find "$folder/obj" -name '*.o' -not -path '*/obj/tests/*')
 	return $bad

@@ -47,6 +47,8 @@ static void test_kinds(void **state)
 	assert_is(FIND(0x40, "\x7f\x10\xda\xbe"), MAGIC_DISK, "VDI");
 	assert_is(FIND(0, "WithouFreSpacExt"), MAGIC_DISK, "Parallels");
 	assert_is(FIND(0, "\xfd\x37\x7a\x58\x5a\0"), MAGIC_PACKED, "xz");
+	assert_is(FIND(0, "\x28\xb5\x2f\xfd"), MAGIC_PACKED, "zstd");
+	assert_is(FIND(0, "\x50\x2a\x4d\x18\4\0\0\0"), MAGIC_PACKED, "zstd");
 	assert_is(FIND(0, "BZh91AY&SY"), MAGIC_PACKED, "bzip2");
 	assert_is(FIND(0, "\x5d\0\0\x80\0\xff\xff"), MAGIC_PACKED, "lzma");
 	assert_is(FIND(0, "\x5d\0\0\0\4\xff\xff"), MAGIC_PACKED, "lzma");

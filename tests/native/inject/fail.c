@@ -65,8 +65,6 @@
 	X(char *, NULL, strdup, (const char *s), (s))                                             \
 	X(int, -1, fstat, (int fd, struct stat *st), (fd, st))                                    \
 	X(int, -1, stat, (const char *p, struct stat *st), (p, st))                               \
-	X(int, -1, statx, (int fd, const char *p, int how, unsigned int what, struct statx *st),  \
-	  (fd, p, how, what, st))                                                                 \
 	X(int, -1, ftruncate, (int fd, off_t n), (fd, n))                                         \
 	X(int, -1, fallocate, (int fd, int how, off_t at, off_t n), (fd, how, at, n))             \
 	X(int, -1, memfd_create, (const char *name, unsigned int how), (name, how))               \

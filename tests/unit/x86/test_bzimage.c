@@ -323,6 +323,9 @@ static void test_32bit_entry(void **state)
 	boot_params(&bp);
 	assert_int_equal(bp.hdr.code32_start, PREF);
 	assert_int_equal(bp.acpi_rsdp_addr, TEST_RSDP);
+	/* The last paragraph is not filled, as in memtest86+'s. */
+	assert_loads(load_fresh(&g, 64 * MiB, file, FILE_SIZE - 8, X86_KERNEL_AUTO));
+	assert_guest_bytes(&g, PREF, file + SETUP_SIZE, PAYLOAD - 8);
 	/* Code that is shorter than a 64-bit entry's offset. */
 	hdr()->syssize = 0x200 / 16;
 	assert_loads(load(64 * MiB));
