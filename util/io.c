@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole reads and writes, eventfds, and the clock. */
+/* Whole reads and writes, and the clock. */
 #include <time.h>
 #include <unistd.h>
 
-#include "lkvm/log.h"
 #include "lkvm/util.h"
 
 /* At *@offset, which moves on, or at the file's own position when it is NULL. */
@@ -63,32 +62,6 @@ int pread_full(int fd, void *buf, size_t len, off_t offset)
 int pwrite_full(int fd, const void *buf, size_t len, off_t offset)
 {
 	return write_all(fd, buf, len, &offset);
-}
-
-void eventfd_raise(int fd)
-{
-	u64 one = 1;
-	bool again = true;
-
-	/*
-	 * A full counter means that whoever reads it has something to read anyway. Of other errors
-	 * eventfd(2) knows none but a signal's; one that comes all the same is not to be lost in
-	 * silence, since whoever sleeps on the fd waits for ever.
-	 */
-	while (write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
-		if (errno != EINTR && !again) {
-			guest_warn("cannot write to an eventfd: %s; what waits for it hangs",
-				   strerror(errno));
-			return;
-		}
-		again = again && errno == EINTR;
-	}
-}
-
-void eventfd_drain(int fd)
-{
-	u64 count;
-	ssize_t n __maybe_unused = read(fd, &count, sizeof(count));
 }
 
 u64 now_ns(void)
