@@ -45,6 +45,8 @@ static int sketch(struct machine *m, const struct vm_config *cfg, struct boot_pl
 		ret = machine_add_parts(m);
 	if (!ret)
 		ret = arch_boot_plan(vm, &m->open.boot, plan);
+	if (!ret)
+		ret = boot_check_read(&m->open.boot);
 	return ret ? ret : boot_plan_check(plan, &vm->mem);
 }
 

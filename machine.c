@@ -136,6 +136,8 @@ static int load(struct machine *m)
 	boot_plan_init(&plan);
 	ret = arch_boot_plan(vm, &m->open.boot, &plan);
 	if (!ret)
+		ret = boot_check_read(&m->open.boot);
+	if (!ret)
 		ret = boot_plan_check(&plan, &vm->mem);
 	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
 		ret = arch_vcpu_reset(vm->vcpus[i]);

@@ -85,6 +85,24 @@ fail:
 	return ret;
 }
 
+static int unread(const struct boot_image *img, const char *what)
+{
+	return img->host_error && *img->host_error
+		       ? boot_image_error(img, what, -EIO, "cannot read")
+		       : 0;
+}
+
+int boot_check_read(const struct boot *boot)
+{
+	int ret = unread(&boot->kernel, "kernel");
+
+	if (!ret)
+		ret = unread(&boot->firmware, "firmware");
+	for (u32 i = 0; i < boot->nr_initrds && !ret; i++)
+		ret = unread(&boot->initrds[i], "initrd");
+	return ret;
+}
+
 const char *boot_cmdline(const struct boot *boot, const struct vm_config *cfg)
 {
 	if (boot->is_linux)

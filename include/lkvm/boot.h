@@ -42,6 +42,12 @@ struct boot {
  */
 int boot_open(struct boot *boot, const struct vm_config *cfg) __must_check;
 void boot_close(struct boot *boot);
+/*
+ * Where the host refused to read a byte of an image, what was looked for there was not found, and
+ * the image may have been taken for something else. To be asked before it starts. Prints; 0 or
+ * -errno.
+ */
+int boot_check_read(const struct boot *boot) __must_check;
 /* The guest's command line: with lkvm's own words, or the user's alone. */
 const char *boot_cmdline(const struct boot *boot, const struct vm_config *cfg);
 /* A warning for each initrd that Linux cannot be meant to unpack. */
