@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import BUILD, HANG, JOB_HANG, LAB_DIR, WAIT, L1Died, LabError, Progress, Unavailable, UsageError, shown, step
 from .archdata import host_arch, load_arch
+from .esp import write_esp_disk
 from .job import Job, find_lkvm, parse_file_option, run_job, run_shell, write_guest_scripts
 from .lock import machine_locks, take_lock, take_one
 from .make import Maker
@@ -114,15 +115,37 @@ def case_names(folder, wanted):
     return [name for name in known if name in wanted or not wanted]
 
 
+def compose_initrd(arch, kernel_name, output):
+    modules = arch.kernel_folder(arch.packages.kernel(kernel_name).name) / "modules.cpio"
+    if not modules.exists():
+        raise LabError(f"{shown(modules)}: not there: run 'tests/lab/lab make --kernel {kernel_name}'")
+    scripts = Path(output + ".scripts")
+    write_guest_scripts(arch, scripts)
+    Path(output).write_bytes(modules.read_bytes() + scripts.read_bytes())
+    scripts.unlink()
+
+
 def cmd_initrd(arch, options):
     """Composes one L2 initramfs, for booting outside the lab."""
-    modules = arch.kernel_folder(arch.packages.kernel(options.kernel_name).name) / "modules.cpio"
-    if not modules.exists():
-        raise LabError(f"{shown(modules)}: not there: run 'tests/lab/lab make --kernel {options.kernel_name}'")
-    scripts = Path(options.output + ".scripts")
-    write_guest_scripts(arch, scripts)
-    Path(options.output).write_bytes(modules.read_bytes() + scripts.read_bytes())
-    scripts.unlink()
+    compose_initrd(arch, options.kernel_name, options.output)
+    return 0
+
+
+def cmd_uefi_disk(arch, options):
+    """Makes a disk with systemd-boot, one guest kernel, its initramfs and a command line."""
+    loader = next(iter(sorted(arch.folder.glob("guest/usr/lib/systemd/boot/efi/systemd-boot*.efi"))), None)
+    if loader is None:
+        raise LabError(f"{shown(arch.folder)}: no systemd-boot there: run 'tests/lab/lab make --kernel {options.kernel_name}'")
+    initrd = Path(options.output + ".initrd")
+    compose_initrd(arch, options.kernel_name, str(initrd))
+    words = f"console={arch.data['l2']['console']} {arch.data['l2']['cmdline']} {options.words}"
+    write_esp_disk(Path(options.output), {
+        f"EFI/BOOT/BOOT{loader.stem.removeprefix('systemd-boot').upper()}.EFI": loader.read_bytes(),
+        "loader/entries/lab.conf": f"title lab\nlinux /vmlinuz\ninitrd /initrd\noptions {words}\n".encode(),
+        "vmlinuz": (arch.kernel_folder(options.kernel_name) / "vmlinuz").read_bytes(),
+        "initrd": initrd.read_bytes(),
+    })
+    initrd.unlink()
     return 0
 
 
@@ -189,6 +212,10 @@ def parser():
     sub.add_argument("--cases", type=Path, default=LAB_DIR / "cases", metavar="DIR", help="the folder of cases (tests/lab/cases)")
     sub.add_argument("case", nargs="*", help="names of cases (all)")
     sub = command(cmd_initrd, "initrd", "write the initramfs of one guest kernel to a file")
+    sub.add_argument("kernel_name", metavar="KERNEL")
+    sub.add_argument("output", metavar="FILE")
+    sub = command(cmd_uefi_disk, "uefi-disk", "write a disk from which UEFI boots one guest kernel")
+    sub.add_argument("--words", default="", help="more words for the kernel's command line")
     sub.add_argument("kernel_name", metavar="KERNEL")
     sub.add_argument("output", metavar="FILE")
     command(cmd_status, "status", "what is made")
