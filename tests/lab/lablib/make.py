@@ -26,6 +26,7 @@ class Maker:
         self.folder.mkdir(parents=True, exist_ok=True)
         # Held until this process ends, so `lab test` keeps what it runs from being made anew.
         self.missing = {}       # guest kernels that cannot be had: why
+        self.lacking = set()    # programs that cannot be had
         self.lock = MakeLock(self.folder / "lock", WAIT)
         self.apt = Apt(self.folder / "apt", arch.data["debian_arch"], arch.packages.suites())
 
@@ -108,11 +109,19 @@ class Maker:
         """busybox and what else the guests run; returns the folder that it was unpacked into."""
         unpacked = self.folder / "guest"
         for package in self.arch.packages.guest:
-            if self._done(f"guest-{package.name}", vars(package)):
+            if self._done(f"guest-{package.name}", vars(package)) or package.name in self.lacking:
                 continue
             self.apt.prepare()
-            with step(f"{package.name} of {package.suites[0]}"):
-                versions = self._fetch_guest(package, unpacked)
+            try:
+                with step(f"{package.name} of {package.suites[0]}"):
+                    versions = self._fetch_guest(package, unpacked)
+            except Unavailable as error:
+                # What no guest runs is missed by those alone who ask for it (`lab uefi-disk`).
+                if package.name.startswith("busybox"):
+                    raise
+                Progress.say(f"lab: {error}")
+                self.lacking.add(package.name)
+                continue
             notice_other_version(package.name, package.tried, versions.get(package.name))
             self._mark(f"guest-{package.name}", vars(package))
         return unpacked
