@@ -2,10 +2,12 @@
 /*
  * Linked into lkvm by a test, with the linker's --wrap for each function below: the call that the
  * environment names fails, once, as the host may refuse it. INJECT=FUNCTION:N:ERRNO, or
- * INJECT=count, which only tells how often each was called; either is told in file $INJECT_LOG.
+ * INJECT=list, which only tells each call and, as a number, the place that it came from; either is
+ * told in file $INJECT_LOG.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -13,6 +15,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +105,7 @@ static const char *const names[] = {
 
 static atomic_ulong calls[NR_FUNCTIONS];
 static atomic_bool runs; /* the guest */
+static bool lists;
 static const char *log_path;
 static int victim = -1, error;
 static unsigned long nth;
@@ -120,11 +124,19 @@ static void tell(const char *name, unsigned long n, unsigned long detail)
 	syscall(SYS_close, fd);
 }
 
-static void tell_counts(void)
+/* By whom lkvm's functions were called on the way here, the same in each run. */
+static unsigned long place(void)
 {
-	for (int i = 0; i < NR_FUNCTIONS; i++)
-		if (calls[i])
-			tell(names[i], calls[i], 0);
+	extern const char __executable_start, etext;
+	uintptr_t start = (uintptr_t)&__executable_start, end = (uintptr_t)&etext;
+	void *frames[32];
+	unsigned long hash = 0;
+	int n = backtrace(frames, 32);
+
+	for (int i = 0; i < n; i++)
+		if ((uintptr_t)frames[i] - start < end - start)
+			hash = hash * 31 + ((uintptr_t)frames[i] - start);
+	return hash;
 }
 
 __attribute__((constructor)) static void begin(void)
@@ -135,10 +147,9 @@ __attribute__((constructor)) static void begin(void)
 	if (!what || !log)
 		return;
 	log_path = log;
-	if (!strcmp(what, "count")) {
-		atexit(tell_counts);
+	lists = !strcmp(what, "list");
+	if (lists)
 		return;
-	}
 	if (sscanf(what, "%31[a-zA-Z_0-9]:%lu:%d", name, &nth, &error) != 3)
 		_exit(99);
 	for (victim = 0; victim < NR_FUNCTIONS && strcmp(names[victim], name);)
@@ -149,6 +160,8 @@ static bool fails(int fn, unsigned long detail)
 {
 	unsigned long n = 1 + atomic_fetch_add(&calls[fn], 1);
 
+	if (lists)
+		tell(names[fn], n, place());
 	if (fn != victim || n != nth)
 		return false;
 	tell(names[fn], n, detail);
