@@ -15,11 +15,10 @@
 static int place_initrds(struct boot_place *at, const struct boot *boot)
 {
 	char need[32];
+	int ret = boot_initrd_size(boot, &at->initrd_size);
 
-	if (boot_initrd_size(boot, &at->initrd_size)) {
-		err("--initrd: does not fit: larger than any memory");
-		return -EOVERFLOW;
-	}
+	if (ret)
+		return ret;
 	at->initrd = at->fdt + ARM_FDT_MAX;
 	if (at->initrd_size <= at->ram_end - at->initrd)
 		return 0;

@@ -66,7 +66,7 @@ static bool writable(void)
 }
 
 /* One line; the bytes of it. */
-static size_t print_line(enum log_level level, const char *fmt, va_list ap)
+static size_t __printf(2, 0) print_line(enum log_level level, const char *fmt, va_list ap)
 {
 	char line[LINE_ROOM], *buf = line;
 	size_t cap = sizeof(line), prefix, len;

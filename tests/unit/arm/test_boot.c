@@ -198,6 +198,7 @@ static void test_firmware(void **state)
 	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0), -ENOEXEC, "objcopy -O binary");
 	memcpy(file, "QFI\xfb", 4);
 	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0), -ENOEXEC, "a qcow2 disk image");
+	file[0] = 0;
 	g.boot.firmware.path = NULL;
 }
 
