@@ -83,7 +83,7 @@ count_threads() {
 	mkfifo key && exec 8<>key
 	"$lkvm" "${small[@]}" -p "read wait" <key >held 2>&1 8<&- &
 	pid=$!
-	while kill -0 $pid && ! grep -q checksum held; do sleep 0.1; done
+	while kill -0 $pid && ! grep -qs checksum held; do sleep 0.1; done
 	nr=$(grep -Lx 'kvm-.*' /proc/$pid/task/*/comm | wc -l)
 	echo >&8
 	wait $pid

@@ -200,7 +200,7 @@ static inline struct child start(void (*fn)(void), int in, int out, int error)
 	return c;
 }
 
-/* Read from @fd until @want has come or nothing comes for five seconds; returns all of it. */
+/* Read from @fd until @want has come; returns all up to its end. */
 static inline const char *expect(int fd, const char *want)
 {
 	static char text[8192];
@@ -213,7 +213,8 @@ static inline const char *expect(int fd, const char *want)
 
 		if (poll(&pfd, 1, (int)hang_seconds() * 1000) <= 0)
 			fail_msg("waiting for '%s', got '%s'", want, text);
-		n = read(fd, text + len, sizeof(text) - 1 - len);
+		/* No byte more: what comes after is the next one's. */
+		n = read(fd, text + len, 1);
 		if (n <= 0)
 			fail_msg("end while waiting for '%s', got '%s'", want, text);
 		len += (size_t)n;
