@@ -83,6 +83,8 @@ int x86_clock_create(struct vm *vm) __must_check;
 #define X86_PM_EVENT	     (X86_PORT_PM + 3)
 #define X86_PM_S5	     5U /* SLP_TYP of the off state */
 int x86_pm_create(struct vm *vm, struct x86_pm **out) __must_check;
+/* A device @name without a driver, which only claims @count ports from @port on. */
+void x86_describe_ports(struct aml *aml, const char *name, const char *uid, u16 port, u16 count);
 
 /*
  * x86/words.c: Linux's parameters that take interrupts or devices away from it. Is the guest

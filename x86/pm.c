@@ -115,6 +115,18 @@ static void describe_event_method(struct aml *aml)
 	aml_close(aml, method);
 }
 
+void x86_describe_ports(struct aml *aml, const char *name, const char *uid, u16 port, u16 count)
+{
+	size_t device = aml_device(aml, name), resources;
+
+	aml_name_eisaid(aml, "_HID", "PNP0C02");
+	aml_name_string(aml, "_UID", uid);
+	resources = aml_name_resources(aml, "_CRS");
+	aml_res_io(aml, port, count);
+	aml_close_resources(aml, resources);
+	aml_close(aml, device);
+}
+
 static void pm_describe_acpi(struct device *dev, struct aml *aml)
 {
 	size_t device, resources;
@@ -135,13 +147,7 @@ static void pm_describe_acpi(struct device *dev, struct aml *aml)
 	aml_close(aml, device);
 
 	/* The registers of the FADT belong to no driver. */
-	device = aml_device(aml, "PMIO");
-	aml_name_eisaid(aml, "_HID", "PNP0C02");
-	aml_name_string(aml, "_UID", "acpi-pm");
-	resources = aml_name_resources(aml, "_CRS");
-	aml_res_io(aml, X86_PORT_PM, PM_PORTS);
-	aml_close_resources(aml, resources);
-	aml_close(aml, device);
+	x86_describe_ports(aml, "PMIO", "acpi-pm", X86_PORT_PM, PM_PORTS);
 }
 
 static void pm_destroy(struct device *dev)

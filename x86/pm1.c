@@ -102,15 +102,7 @@ static void pm1_reset(struct device *dev)
 /* The registers belong to no driver. */
 static void pm1_describe_acpi(struct device *dev, struct aml *aml)
 {
-	size_t device = aml_device(aml, "PM1A");
-	size_t resources;
-
-	aml_name_eisaid(aml, "_HID", "PNP0C02");
-	aml_name_string(aml, "_UID", "acpi-pm1");
-	resources = aml_name_resources(aml, "_CRS");
-	aml_res_io(aml, X86_PM1A_CONTROL, PORTS);
-	aml_close_resources(aml, resources);
-	aml_close(aml, device);
+	x86_describe_ports(aml, "PM1A", "acpi-pm1", X86_PM1A_CONTROL, PORTS);
 }
 
 static void pm1_destroy(struct device *dev)
