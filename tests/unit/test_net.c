@@ -473,12 +473,11 @@ static void test_bad_receive_buffers(void **state)
 	stop(&r);
 }
 
-/* What the queues' loops wait for of that descriptor: EPOLL* as epoll's own file tells them
- * (proc(5)). */
-static unsigned int watched(struct virtio_device *vdev, int fd)
+/* Calls @fn for each descriptor that the queues' loops wait for, with the EPOLL* as epoll's own
+ * file tells them (proc(5)). */
+static void each_watch(struct virtio_device *vdev,
+		       void (*fn)(void *arg, int fd, unsigned int events), void *arg)
 {
-	unsigned int all = 0;
-
 	for (u16 i = 0; i < vdev->nr_loops; i++) {
 		char path[64], line[256];
 		FILE *f;
@@ -488,14 +487,34 @@ static unsigned int watched(struct virtio_device *vdev, int fd)
 		assert_non_null(f);
 		while (fgets(line, sizeof(line), f)) {
 			unsigned int events;
-			int tfd;
+			int fd;
 
-			if (sscanf(line, "tfd: %d events: %x", &tfd, &events) == 2 && tfd == fd)
-				all |= events;
+			if (sscanf(line, "tfd: %d events: %x", &fd, &events) == 2)
+				fn(arg, fd, events);
 		}
 		fclose(f);
 	}
-	return all;
+}
+
+struct watch_of {
+	int fd;
+	unsigned int events;
+};
+
+static void add_events(void *arg, int fd, unsigned int events)
+{
+	struct watch_of *w = arg;
+
+	if (fd == w->fd)
+		w->events |= events;
+}
+
+static unsigned int watched(struct virtio_device *vdev, int fd)
+{
+	struct watch_of w = { .fd = fd };
+
+	each_watch(vdev, add_events, &w);
+	return w.events;
 }
 
 /* Packets wait and the guest gives no buffers: nobody burns the host's time. */
@@ -539,21 +558,16 @@ static void test_loopback_full(void **state)
 	nb->ops->close(nb);
 }
 
+static void count_one(void *arg, int fd, unsigned int events)
+{
+	++*(unsigned int *)arg;
+}
+
 static unsigned int count_watches(struct virtio_device *vdev)
 {
 	unsigned int n = 0;
 
-	for (u16 i = 0; i < vdev->nr_loops; i++) {
-		char path[64], line[256];
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", vdev->loops[i].epoll_fd);
-		f = fopen(path, "r");
-		assert_non_null(f);
-		while (fgets(line, sizeof(line), f))
-			n += !strncmp(line, "tfd:", 4);
-		fclose(f);
-	}
+	each_watch(vdev, count_one, &n);
 	return n;
 }
 
