@@ -160,7 +160,7 @@ static void check_memory_limit(const struct vm_config *cfg, const struct cgroup_
 {
 	char size[32], limit[32];
 
-	if (is_described(cfg) || cfg->hugetlbfs || !limits->memory || cfg->memory <= limits->memory)
+	if (cfg->hugetlbfs || !limits->memory || cfg->memory <= limits->memory)
 		return;
 	warn("--mem %s: is more than the %s that this control group may use (%s); when the guest "
 	     "uses them, lkvm is slowed down or killed",
@@ -375,10 +375,11 @@ void config_tell_added(const struct vm_config *cfg)
 
 int config_complete(struct vm_config *cfg)
 {
-	struct cgroup_limits limits;
+	struct cgroup_limits limits = { 0 };
 	int ret = check_name(cfg);
 
-	cgroup_read("", &limits);
+	if (!is_described(cfg))
+		cgroup_read("", &limits);
 	if (!ret)
 		ret = options_check(&config_set, cfg);
 	if (!ret)
