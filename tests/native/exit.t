@@ -62,7 +62,7 @@ halts_and_waits() {
 	"$lkvm" run -k "$guests/exit.flat" --kernel-format flat --nodefaults -m 32 -c 1 -p halt --loglevel warning \
 		>out 2>err </dev/null &
 	local pid=$!
-	for _ in {1..600}; do grep -q 'halted for good' err && break || sleep 0.1; done
+	wait_for grep -q 'halted for good' err
 	kill -TERM $pid
 	wait $pid
 	[ $? = 143 ] && [ "$(wc -l <err)" = 1 ] && says err 'halted for good' '--halt end'
