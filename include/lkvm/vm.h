@@ -97,6 +97,7 @@ struct vm {
 	bool ending;
 	bool quiesced; /* devices are; of the thread that pauses and resumes */
 	u32 nr_parked;
+	u32 awaited; /* so many parked vcpus wake who waits for @parked */
 	/* Called when the main thread begins and ends to wait in its loop, for vcpus or for the
 	 * host; NULL: not. */
 	void (*waits)(struct vm *vm, bool begin);
