@@ -177,6 +177,8 @@ void vm_reset_devices(struct vm *vm);
  */
 void vm_quiesce_devices(struct vm *vm);
 void vm_resume_devices(struct vm *vm);
+/* Instead of vm_destroy, where the process ends (see device_ops.finish). vcpus must be parked. */
+void vm_finish_devices(struct vm *vm);
 
 /*
  * The state of all vcpus, then of all devices, of a paused VM, appended to @out. (Guest memory is

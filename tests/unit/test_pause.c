@@ -16,6 +16,7 @@ struct sleeper {
 	struct device dev;
 	int quiesced; /* how often, or -1 where it was resumed without */
 	int resumed;
+	int finished;
 	int order;
 };
 
@@ -42,11 +43,20 @@ static void sleeper_resume(struct device *dev)
 	s->order = ++steps;
 }
 
+static void sleeper_finish(struct device *dev)
+{
+	struct sleeper *s = container_of(dev, struct sleeper, dev);
+
+	s->finished++;
+	s->order = ++steps;
+}
+
 static const struct device_ops sleeper_ops = {
 	.realize = sleeper_realize,
 	.state = &no_state,
 	.quiesce = sleeper_quiesce,
 	.resume = sleeper_resume,
+	.finish = sleeper_finish,
 };
 static const struct device_ops plain_ops = { .realize = sleeper_realize, .state = &no_state };
 
@@ -90,6 +100,12 @@ static void test_devices(void **state)
 	vm_resume(&d.vm);
 	assert_true(d.vm.running);
 	assert_int_equal(first.resumed, 2);
+	/* The process ends: backwards. */
+	steps = 0;
+	vm_finish_devices(&d.vm);
+	assert_int_equal(last.order, 1);
+	assert_int_equal(first.order, 2);
+	assert_int_equal(first.finished, 1);
 	d.vm.devices = NULL;
 	/* The devices of a VM that is made anew were never quiesced. */
 	vm_pause(&d.vm);
