@@ -43,6 +43,7 @@ static int save_config(const struct vm_config *cfg, const char *path)
 	return EXIT_FAILURE;
 }
 
+/* Ending is exiting. Who looks for leaks wants to see everything released. */
 static int run_machine(const struct vm_config *cfg, int *sig)
 {
 	struct machine m;
@@ -51,8 +52,12 @@ static int run_machine(const struct vm_config *cfg, int *sig)
 	if (machine_create(&m, cfg))
 		return EXIT_FAILURE;
 	status = machine_run(&m, sig);
-	machine_destroy(&m);
-	return status;
+	if (getenv("LKVM_RELEASE_ALL")) {
+		machine_destroy(&m);
+		return status;
+	}
+	machine_end(&m);
+	exit(*sig ? end_by_signal(*sig) : status);
 }
 
 /* What the command line asks for; the configuration is complete. */

@@ -55,6 +55,21 @@ void vm_resume_devices(struct vm *vm)
 			dev->ops->resume(dev);
 }
 
+/* Backwards, as they are destroyed. */
+static void finish_from(struct device *dev)
+{
+	if (!dev)
+		return;
+	finish_from(dev->next);
+	if (dev->ops->finish)
+		dev->ops->finish(dev);
+}
+
+void vm_finish_devices(struct vm *vm)
+{
+	finish_from(vm->devices);
+}
+
 /* Backwards: a device goes before what it hangs on. */
 void vm_destroy_devices(struct vm *vm)
 {

@@ -253,6 +253,7 @@ static const struct disk_queue_ops stub_queue_ops = {
 	.submit = stub_queue_submit,
 	.kick = stub_queue_end,
 	.cancel = stub_queue_end,
+	.finish = stub_queue_end,
 	.close = stub_queue_end,
 };
 static struct disk_queue stub_queue = { .ops = &stub_queue_ops };

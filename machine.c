@@ -189,6 +189,15 @@ void machine_destroy(struct machine *m)
 	vm_destroy(&m->vm);
 }
 
+void machine_end(struct machine *m)
+{
+	vm_finish_devices(&m->vm);
+	/* As long as a disk is slow Ctrl-A x may be typed again, and devices may say a last word.
+	 */
+	if (m->open.console)
+		m->open.console->ops->finish(m->open.console);
+}
+
 int machine_restart(struct machine *m)
 {
 	int ret;

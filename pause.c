@@ -2,10 +2,11 @@
 /*
  * Running and pausing (see include/lkvm/vm.h).
  *
- * The gate: vcpu threads wait at it whenever the VM does not run. Stopping them is: clear @running,
+ * The gate: vcpu threads wait at it whenever the VM does not run. Closing it is: clear @running,
  * set each one's immediate_exit, send the kick signal. A vcpu in KVM_RUN leaves by the signal, one
  * about to enter leaves by immediate_exit; either way KVM completes the I/O that was under way
- * first, so registers may then be read and changed.
+ * first, so registers may then be read and changed. Once is enough: immediate_exit stays set until
+ * the gate has opened again. So whoever finds the gate closed kicks nobody.
  *
  * A paused VM: all vcpus are parked, then all devices were quiesced, backwards. From then on no
  * byte of guest memory changes, whatever the host, the network and the user do: it waits. Resuming
@@ -42,7 +43,8 @@ void vcpu_kick(struct vcpu *vcpu)
 {
 	/* Ordered after the caller's store to vm->running: see run_vcpu in vcpu.c. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	if (vcpu->has_thread)
+	/* Who kicks itself is not in KVM_RUN. */
+	if (vcpu->has_thread && !pthread_equal(vcpu->thread, pthread_self()))
 		pthread_kill(vcpu->thread, THREAD_KICK_SIGNAL);
 }
 
@@ -60,8 +62,11 @@ void vm_stood_still(struct vm *vm)
 		vcpu_stood_still(vm->vcpus[i]);
 }
 
-static void kick_all(struct vm *vm)
+/* Under the lock. */
+static void close_gate(struct vm *vm)
 {
+	if (!atomic_exchange(&vm->running, false))
+		return;
 	for (u32 i = 0; i < vm->nr_vcpus; i++)
 		vcpu_kick(vm->vcpus[i]);
 }
@@ -92,11 +97,27 @@ void vm_park(struct vm *vm)
 	for (u32 i = 0; i < vm->nr_vcpus; i++)
 		started += vm->vcpus[i]->has_thread;
 	pthread_mutex_lock(&vm->lock);
-	atomic_store(&vm->running, false);
-	kick_all(vm);
+	close_gate(vm);
+	vm->awaited = started;
 	while (vm->nr_parked < started)
 		pthread_cond_wait(&vm->parked, &vm->lock);
+	vm->awaited = 0;
 	pthread_mutex_unlock(&vm->lock);
+}
+
+void vm_stop_vcpus(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->ending = true;
+	close_gate(vm);
+	pthread_cond_broadcast(&vm->gate);
+	pthread_mutex_unlock(&vm->lock);
+	for (u32 i = 0; i < vm->nr_vcpus; i++) {
+		if (!vm->vcpus[i]->has_thread)
+			continue;
+		pthread_join(vm->vcpus[i]->thread, NULL);
+		vm->vcpus[i]->has_thread = false;
+	}
 }
 
 /*
@@ -129,8 +150,9 @@ bool vm_vcpu_gate(struct vm *vm)
 	bool go_on;
 
 	pthread_mutex_lock(&vm->lock);
-	vm->nr_parked++;
-	pthread_cond_signal(&vm->parked);
+	/* The last of them tells, not each. */
+	if (++vm->nr_parked == vm->awaited)
+		pthread_cond_signal(&vm->parked);
 	while (!atomic_load(&vm->running) && !vm->ending)
 		pthread_cond_wait(&vm->gate, &vm->lock);
 	vm->nr_parked--;
@@ -147,8 +169,7 @@ void vm_request_stop(struct vm *vm, enum vm_stop stop, int status, s32 vcpu)
 		vm->stop_status = status;
 		vm->stop_vcpu = vcpu;
 	}
-	atomic_store(&vm->running, false);
-	kick_all(vm);
+	close_gate(vm);
 	event_loop_stop(&vm->loop);
 	pthread_mutex_unlock(&vm->lock);
 }

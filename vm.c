@@ -234,23 +234,6 @@ int vm_start_vcpus(struct vm *vm)
 	return 0;
 }
 
-void vm_stop_vcpus(struct vm *vm)
-{
-	pthread_mutex_lock(&vm->lock);
-	vm->ending = true;
-	atomic_store(&vm->running, false);
-	pthread_cond_broadcast(&vm->gate);
-	for (u32 i = 0; i < vm->nr_vcpus; i++)
-		vcpu_kick(vm->vcpus[i]);
-	pthread_mutex_unlock(&vm->lock);
-	for (u32 i = 0; i < vm->nr_vcpus; i++) {
-		if (!vm->vcpus[i]->has_thread)
-			continue;
-		pthread_join(vm->vcpus[i]->thread, NULL);
-		vm->vcpus[i]->has_thread = false;
-	}
-}
-
 int vm_ioeventfd(struct vm *vm, bool pio, u64 addr, u32 len, const u64 *datamatch, int fd,
 		 bool assign)
 {

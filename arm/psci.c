@@ -76,7 +76,8 @@ static int set_entry(struct vcpu *vcpu, u64 entry, u64 context)
  * The target sits stopped in KVM_RUN, and KVM serves no other ioctl of it until it comes out. With
  * immediate_exit set it comes out again and again until all is done; it does not run before the
  * last step. Then immediate_exit is cleared as in run_vcpu (vcpu.c): whoever pauses the VM clears
- * running first, so one of the two sees the other.
+ * running first, so one of the two sees the other. Its only signal may have come before that: the
+ * target is kicked in its place.
  */
 static int kvm_start(struct vcpu *vcpu, u64 entry, u64 context, bool stale)
 {
@@ -93,7 +94,7 @@ static int kvm_start(struct vcpu *vcpu, u64 entry, u64 context, bool stale)
 		ret = set_entry(vcpu, entry, context);
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	if (!atomic_load(&vcpu->vm->running))
-		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		vcpu_kick(vcpu);
 	return ret;
 }
 

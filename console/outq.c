@@ -244,11 +244,12 @@ int outq_init(struct outq *q, struct event_loop *loop, int fd)
 	return 0;
 }
 
-static void write_rest(struct outq *q)
+void outq_finish(struct outq *q)
 {
 	struct pollfd pfd = { .fd = q->fd, .events = POLLOUT };
 	u64 last = now_ns();
 
+	pthread_mutex_lock(&q->lock);
 	while (q->len && now_ns() - last < LAST_WAIT_MS * 1000000ULL) {
 		size_t before = q->len;
 
@@ -262,13 +263,15 @@ static void write_rest(struct outq *q)
 		warn("console: standard output is not read; the last %zu bytes of guest output are "
 		     "dropped",
 		     q->len);
+	q->len = 0;
+	pthread_mutex_unlock(&q->lock);
 }
 
 void outq_destroy(struct outq *q)
 {
 	event_del(&q->ready);
 	event_timer_destroy(&q->timer);
-	write_rest(q);
+	outq_finish(q);
 	if (q->owned)
 		close(q->fd);
 	pthread_mutex_destroy(&q->lock);

@@ -37,7 +37,9 @@ int outq_init(struct outq *q, struct event_loop *loop, int fd) __must_check;
 void outq_write(struct outq *q, const u8 *buf, size_t len);
 /* Write what can be written now. */
 void outq_flush(struct outq *q);
-/* Writes what is left, as long as the reader takes it. */
+/* Writes what is left, as long as the reader takes it: for when nobody writes more. */
+void outq_finish(struct outq *q);
+/* The same, and frees it. */
 void outq_destroy(struct outq *q);
 
 #endif

@@ -449,12 +449,11 @@ static void term_input_ready(struct console *con)
 		event_timer_set(&t->resume, 1);
 }
 
-static void close_input(struct term *t)
+/* The guest's last words go out by the modes that they were written for. */
+static void term_finish(struct console *con)
 {
-	unwatch(t);
+	outq_finish(&to_term(con)->out);
 	term_restore();
-	if (t->in_owned)
-		close(t->in_fd);
 }
 
 static void term_destroy(struct console *con)
@@ -464,9 +463,10 @@ static void term_destroy(struct console *con)
 	event_timer_destroy(&t->resume);
 	event_timer_destroy(&t->slow);
 	unwatch(t);
-	/* The guest's last words go out by the modes that they were written for. */
+	term_finish(con);
 	outq_destroy(&t->out);
-	close_input(t);
+	if (t->in_owned)
+		close(t->in_fd);
 	if (t->in_tty)
 		tty_unguard();
 	jobs_destroy(&t->jobs);
@@ -477,6 +477,7 @@ static const struct console_ops term_ops = {
 	.write = term_write,
 	.set_client = term_set_client,
 	.input_ready = term_input_ready,
+	.finish = term_finish,
 	.destroy = term_destroy,
 };
 

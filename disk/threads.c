@@ -63,7 +63,7 @@ struct thread_queue {
 	unsigned int offered; /* the first of those that wait: workers may take them */
 	u64 average_ns[DISK_NR_OPS];
 	bool untold[DISK_NR_OPS]; /* serve_now cannot tell whether it would wait */
-	bool stop;
+	bool stop;		  /* nothing more begins */
 
 	struct event on_finished; /* an eventfd: the workers have filled an empty list */
 	unsigned int nr_workers;
@@ -132,12 +132,19 @@ static u64 read_clock(struct thread_queue *tq)
 	return tq->ops->now ? tq->ops->now() : now_ns();
 }
 
+/* Under the lock: one request less is with the host. Whoever waits to stop hears of the last. */
+static void left_host(struct thread_queue *tq)
+{
+	if (!--tq->busy && tq->stop)
+		pthread_cond_broadcast(&tq->work);
+}
+
 /* Under the lock: the host has answered. */
 static void account(struct thread_queue *tq, enum disk_op kind, u64 ns)
 {
 	u64 *average = &tq->average_ns[kind];
 
-	tq->busy--;
+	left_host(tq);
 	ns = MAX(ns, 1ULL); /* 0 says that nothing is known */
 	*average = *average ? MAX(*average - *average / 8 + ns / 8, 1ULL) : ns;
 	if (ns >= SHRINK_NS)
@@ -184,7 +191,7 @@ static void *worker_main(void *arg)
 /* Under the lock: the first of those that wait goes back there, for a worker. */
 static void hand_over(struct thread_queue *tq, struct disk_request *req)
 {
-	tq->busy--;
+	left_host(tq);
 	req->next = tq->waiting.head;
 	if (!req->next)
 		tq->waiting.tail = &req->next;
@@ -229,7 +236,7 @@ static bool better_here(const struct thread_queue *tq)
 	u64 average;
 
 	/* What was offered is the workers'. */
-	if (!tq->dq.may_wait || !tq->ops->serve_now || !tq->nr_waiting || tq->offered ||
+	if (tq->stop || !tq->dq.may_wait || !tq->ops->serve_now || !tq->nr_waiting || tq->offered ||
 	    tq->busy >= tq->window)
 		return false;
 	kind = kind_of(tq->waiting.head);
@@ -330,6 +337,18 @@ static void tq_cancel(struct disk_queue *dq)
 	complete_all(tq, first);
 }
 
+/* Workers that wait sleep on: the end of the process needs no more of them. */
+static void tq_finish(struct disk_queue *dq)
+{
+	struct thread_queue *tq = to_tq(dq);
+
+	pthread_mutex_lock(&tq->lock);
+	tq->stop = true;
+	while (tq->busy)
+		pthread_cond_wait(&tq->work, &tq->lock);
+	pthread_mutex_unlock(&tq->lock);
+}
+
 static void free_queue(struct thread_queue *tq)
 {
 	pthread_mutex_lock(&tq->lock);
@@ -360,6 +379,7 @@ static const struct disk_queue_ops thread_queue_ops = {
 	.submit = tq_submit,
 	.kick = tq_kick,
 	.cancel = tq_cancel,
+	.finish = tq_finish,
 	.close = tq_close,
 };
 

@@ -96,12 +96,18 @@ static void debug_port_reset(struct device *dev)
 	pthread_mutex_unlock(&d->lock);
 }
 
+/* A line without its end. */
+static void debug_port_finish(struct device *dev)
+{
+	flush(container_of(dev, struct debug_port, dev));
+}
+
 static void debug_port_destroy(struct device *dev)
 {
 	struct debug_port *d = container_of(dev, struct debug_port, dev);
 
 	bus_remove(&dev->vm->pio, d->port);
-	flush(d);
+	debug_port_finish(dev);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
 }
@@ -110,6 +116,7 @@ static const struct device_ops debug_port_ops = {
 	.realize = debug_port_realize,
 	.reset = debug_port_reset,
 	.state = &no_state,
+	.finish = debug_port_finish,
 	.destroy = debug_port_destroy,
 };
 

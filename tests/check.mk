@@ -7,6 +7,10 @@ JOBS ?= -j$(shell nproc)
 export LKVM := $(O)/lkvm
 export GUESTS := $(O)/guests
 export NATIVE := $(O)/native
+# Who looks for leaks sees everything released; else lkvm leaves that to the kernel.
+ifneq ($(SANITIZE),)
+export LKVM_RELEASE_ALL := 1
+endif
 
 # Programs over the library that need a KVM; each has a .t of its name.
 NATIVE_PROGRAMS := $(patsubst %.c,$(O)/native/%,$(notdir $(wildcard tests/native/*.c)))
@@ -16,9 +20,9 @@ $(O)/native/%: tests/native/%.c $(O)/liblkvm.a
 	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(O)/liblkvm.a $(LIBS)
 -include $(NATIVE_PROGRAMS:=.d)
 
-# lkvm whose calls of the C library fail as a test wishes: each that the file wraps.
-native: $(O)/native/lkvm-inject
-$(O)/native/lkvm-inject: tests/native/inject/fail.c $(O)/obj/main.o $(O)/liblkvm.a
+# lkvm whose calls of the C library fail as a test wishes, or are counted: each that the file wraps.
+native: $(O)/native/lkvm-fail $(O)/native/lkvm-count
+$(O)/native/lkvm-%: tests/native/inject/%.c $(O)/obj/main.o $(O)/liblkvm.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) \
 		$$($(CC) $(ALL_CPPFLAGS) -D_GNU_SOURCE -E $< | grep -o '__wrap_[a-z_0-9]*' | sort -u | sed 's/__wrap_/-Wl,--wrap=/')

@@ -181,6 +181,11 @@ static void close_queue(void *opaque)
 	blk->dq = NULL;
 }
 
+static void blk_finish(struct virtio_device *vdev)
+{
+	disk_queue_finish(to_blk(vdev)->dq);
+}
+
 static void blk_detach(struct virtio_device *vdev)
 {
 	/* Without one where virtio_init failed. */
@@ -207,6 +212,7 @@ static const struct virtio_ops blk_ops = {
 	.queue_stopped = blk_stopped,
 	.queue_held = blk_held,
 	.reset = blk_reset,
+	.finish = blk_finish,
 	.detach = blk_detach,
 	.destroy = blk_destroy,
 };

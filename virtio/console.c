@@ -214,6 +214,15 @@ static bool con_held(struct virtio_device *vdev, u16 q)
 
 static void nothing(void *opaque) {}
 
+/* The guest's last words, as below. */
+static void con_finish(struct virtio_device *vdev)
+{
+	struct virtio_con *vc = to_con(vdev);
+
+	if (vc->writing)
+		event_call_sync(&vc->writer, nothing, NULL);
+}
+
 static void con_detach(struct virtio_device *vdev)
 {
 	struct virtio_con *vc = to_con(vdev);
@@ -239,6 +248,7 @@ static const struct virtio_ops con_ops = {
 	.queue_run = con_run,
 	.queue_stopped = con_stopped,
 	.queue_held = con_held,
+	.finish = con_finish,
 	.detach = con_detach,
 	.destroy = con_destroy,
 };

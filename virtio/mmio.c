@@ -429,6 +429,11 @@ static void mmio_destroy(struct device *dev)
 	ops->destroy(vdev);
 }
 
+static void mmio_finish(struct device *dev)
+{
+	virtio_finish(to_mmio(dev)->vdev);
+}
+
 static const struct device_ops mmio_device_ops = {
 	.realize = mmio_realize,
 	.reset = mmio_reset,
@@ -437,6 +442,7 @@ static const struct device_ops mmio_device_ops = {
 	.state = &mmio_state,
 	.describe_fdt = mmio_describe_fdt,
 	.describe_acpi = mmio_describe_acpi,
+	.finish = mmio_finish,
 	.destroy = mmio_destroy,
 };
 

@@ -417,12 +417,18 @@ static void vpci_destroy(struct device *dev)
 		ops->destroy(vdev);
 }
 
+static void vpci_finish(struct device *dev)
+{
+	virtio_finish(from_device(dev)->vdev);
+}
+
 static const struct device_ops vpci_device_ops = {
 	.realize = vpci_realize,
 	.reset = vpci_reset,
 	.quiesce = vpci_quiesce,
 	.resume = vpci_resume,
 	.state = &vpci_state,
+	.finish = vpci_finish,
 	.destroy = vpci_destroy,
 };
 

@@ -76,6 +76,12 @@ fail:
 	return ret;
 }
 
+void virtio_finish(struct virtio_device *vdev)
+{
+	if (vdev->ops->finish)
+		vdev->ops->finish(vdev);
+}
+
 void virtio_fini(struct virtio_device *vdev)
 {
 	if (!vdev->name)

@@ -29,6 +29,9 @@ struct console_ops {
 	void (*set_client)(struct console *con, const struct console_client *client);
 	/* The device has room again. Any thread. */
 	void (*input_ready)(struct console *con);
+	/* The process is about to end: all output goes out, the terminal is as it was found. As
+	 * destroy does it, but nothing is released. Main loop's thread, while it does not run. */
+	void (*finish)(struct console *con);
 	void (*destroy)(struct console *con);
 };
 

@@ -8,7 +8,7 @@
  * Its life: a constructor allocates the structure that embeds struct device and calls device_add,
  * whose realize claims addresses, interrupts and threads. Nothing more is taken later: what the
  * host lacks is found before the guest starts. Then the guest uses it, it is reset any number of
- * times, and destroy ends it.
+ * times, and destroy ends it; or the process ends, after finish.
  *
  * Registers are accessed by vcpu threads, several at once, through the bus and without a lock: each
  * device has a mutex of its own, held for microseconds. What takes long (a disk, a network) runs on
@@ -55,6 +55,13 @@ struct device_ops {
 	void (*describe_fdt)(struct device *dev, struct fdtw *fdt);
 	/* Append Device() objects to the scope \_SB of the DSDT. */
 	void (*describe_acpi)(struct device *dev, struct aml *aml);
+	/*
+	 * The process is about to end, and the kernel will release everything. When it returns,
+	 * what the guest wrote is with the host as after destroy, and nothing more begins that the
+	 * end could cut in two; threads may run on until then. vcpus are parked. NULL for a device
+	 * that hands everything on at once. destroy may follow.
+	 */
+	void (*finish)(struct device *dev);
 	/* Stop what runs, release everything, free @dev. */
 	void (*destroy)(struct device *dev);
 };

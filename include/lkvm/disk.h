@@ -81,6 +81,7 @@ struct disk_queue_ops {
 	void (*submit)(struct disk_queue *dq, struct disk_request *req);
 	void (*kick)(struct disk_queue *dq);
 	void (*cancel)(struct disk_queue *dq);
+	void (*finish)(struct disk_queue *dq);
 	void (*close)(struct disk_queue *dq);
 };
 
@@ -144,6 +145,16 @@ static inline unsigned int disk_queue_busy(const struct disk_queue *dq)
 static inline void disk_queue_cancel(struct disk_queue *dq)
 {
 	dq->ops->cancel(dq);
+}
+
+/*
+ * The process is about to end: wait for what is under way with the host, so that no write is cut in
+ * two, and begin nothing more: requests that wait, or that are submitted after this, never end. Any
+ * thread. Only disk_queue_close may follow.
+ */
+static inline void disk_queue_finish(struct disk_queue *dq)
+{
+	dq->ops->finish(dq);
 }
 
 /* Cancel, wait for what is under way with the host (its done() runs here), and free the queue. */

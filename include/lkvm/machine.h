@@ -86,6 +86,14 @@ int machine_restart(struct machine *m) __must_check;
  * their default way whenever the main loop does not serve them.
  */
 int machine_run(struct machine *m, int *signal);
+/*
+ * Two ways to end. machine_end is for a process that ends, at once: what the guest wrote is with
+ * the host and the terminal as it was found, and nothing is released, since the kernel does that
+ * faster. Threads of the machine run on, and use it and its configuration until the process is
+ * gone: the caller exits, and returns from no function whose variables they are. machine_destroy
+ * ends them and releases everything, also of a machine that was made in part.
+ */
+void machine_end(struct machine *m);
 void machine_destroy(struct machine *m);
 
 /*

@@ -86,6 +86,8 @@ struct virtio_ops {
 	 * change (virtio_use_loop). 0 or -errno. On any thread, no lock held; no queue is started.
 	 */
 	int (*watch)(struct virtio_device *vdev, bool on);
+	/* As device_ops.finish; on the main loop's thread, while that loop does not run. */
+	void (*finish)(struct virtio_device *vdev);
 	/* For good: all queues are stopped, their loops still run. Take what is yours from them.
 	 * On any thread, no lock held; also after a virtio_init that failed. */
 	void (*detach)(struct virtio_device *vdev);
@@ -289,6 +291,8 @@ void virtio_device_reset(struct virtio_device *vdev);
 /* The device's part of device_ops.quiesce and resume. */
 void virtio_quiesce(struct virtio_device *vdev);
 void virtio_resume(struct virtio_device *vdev);
+/* The same of device_ops.finish. */
+void virtio_finish(struct virtio_device *vdev);
 /*
  * virtio/state.c: a transport's state has virtio_state as a part; its save hook calls virtio_save,
  * its forget hook virtio_device_reset, and its load hook virtio_load once its own registers are

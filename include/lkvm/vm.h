@@ -97,6 +97,7 @@ struct vm {
 	bool ending;
 	bool quiesced; /* devices are; of the thread that pauses and resumes */
 	u32 nr_parked;
+	u32 awaited; /* so many parked vcpus wake who waits for @parked */
 	/* Called when the main thread begins and ends to wait in its loop, for vcpus or for the
 	 * host; NULL: not. */
 	void (*waits)(struct vm *vm, bool begin);
@@ -176,6 +177,8 @@ void vm_reset_devices(struct vm *vm);
  */
 void vm_quiesce_devices(struct vm *vm);
 void vm_resume_devices(struct vm *vm);
+/* Instead of vm_destroy, where the process ends (see device_ops.finish). vcpus must be parked. */
+void vm_finish_devices(struct vm *vm);
 
 /*
  * The state of all vcpus, then of all devices, of a paused VM, appended to @out. (Guest memory is

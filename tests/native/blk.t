@@ -87,7 +87,7 @@ slow() {
 	rm -f key gate begun out
 	mkfifo key gate && exec 7<>gate 8<>key
 	LD_PRELOAD=$guests/slow-disk.so ASAN_OPTIONS=verify_asan_link_order=0 SLOW_DISK=disk SLOW_LOG=begun SLOW_GATE=gate \
-		"$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
+		"$lkvm" run --loglevel "${2:-warning}" -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
 		--virtio-transport "$1" -d disk -p flood <key >out 2>err 7<&- 8<&- &
 	slow=$!
 	meets grep -q begun begun
@@ -109,8 +109,9 @@ while_busy() {
 	status=$?
 	[ $status = 0 ] && says out 'done 5' '0 of 5 failed'
 }
-no_vcpu() { ! grep -q vcpu "/proc/$slow/task/"*/comm; }
-# What is not with the host yet is not begun any more. The first write is let go when the end has begun.
+# What is not with the host yet is not begun any more. The first write is let go when the end has begun: after the
+# registers, of which the code at the instruction pointer is the last line.
+ending() { grep -q 'debug:   code' err; }
 nr_begun() { grep -c begun begun; }
 # Let go whatever the host has got; true once lkvm has ended.
 let_all_go() {
@@ -122,10 +123,10 @@ let_all_go() {
 }
 sigterm() {
 	local gone=0
-	slow pci && kill -TERM "$slow" && meets no_vcpu && meets let_all_go
+	slow pci debug && kill -TERM "$slow" && meets ending && ! ended && meets let_all_go
 	wait "$slow"
 	status=$?
-	[ $status = 143 ] && [ "$(nr_begun)" -lt 5 ] && quiet
+	[ $status = 143 ] && [ "$(nr_begun)" -lt 5 ] && ! grep -v '^lkvm: debug' err
 }
 
 echo 1..16

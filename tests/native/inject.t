@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from native import GUESTS, LIMIT, NETNS, Skip, enter_namespace, guest, main  # noqa: E402
 
-INJECT = os.path.join(os.path.realpath(os.environ.get('NATIVE', 'build/native')), 'lkvm-inject')
+INJECT = os.path.join(os.path.realpath(os.environ.get('NATIVE', 'build/native')), 'lkvm-fail')
 KVM_ERROR = 102
 
 # What the host says when it refuses: a limit for what makes something, else an error of the file or device.

@@ -49,6 +49,11 @@ static void lines(void **state)
 	capture_begin();
 	vm_reset_devices(&d.vm);
 	assert_string_equal(capture_end(), "lkvm: debug: firmware: rest\n");
+	/* So does the end, which destroys nothing. */
+	say("last words");
+	capture_begin();
+	vm_finish_devices(&d.vm);
+	assert_string_equal(capture_end(), "lkvm: debug: firmware: last words\n");
 }
 
 static void limits(void **state)

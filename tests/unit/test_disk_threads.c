@@ -5,7 +5,9 @@
  */
 #include <dirent.h>
 #include <dlfcn.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -42,6 +44,7 @@ struct bench {
 };
 
 static sem_t begun;
+static atomic_uint answered;
 static unsigned int rooms;
 static int room_error;
 
@@ -78,6 +81,7 @@ static int serve(struct disk *disk, void *room, const struct disk_request *req)
 		while (sem_wait(&j->go))
 			;
 	clock_ns += j->takes;
+	answered++;
 	return 0;
 }
 
@@ -513,6 +517,50 @@ static void test_close(void **state)
 	assert_int_equal(rooms, 0);
 }
 
+/* A while after the queue was asked to finish, as likely as not. */
+static void *let_go_later(void *arg)
+{
+	struct job *j = arg;
+
+	for (int i = 0; i < 10000; i++)
+		sched_yield();
+	sem_post(&j->go);
+	return NULL;
+}
+
+/* The process ends: what is under way ends first, and nothing begins any more. */
+static void test_finish(void **state)
+{
+	pthread_t other;
+	struct bench b;
+	struct job j[3];
+
+	bench_begin(&b);
+	teach(&b, 60, DISK_WRITE, 5 * US);
+	submit(&b, &j[0], DISK_READ, 2 * MS, true);
+	disk_queue_kick(b.dq);
+	wait_begun(1);
+	submit(&b, &j[1], DISK_READ, 2 * MS, false);
+	answered = 0;
+	assert_int_equal(pthread_create(&other, NULL, let_go_later, &j[0]), 0);
+	disk_queue_finish(b.dq);
+	assert_int_equal(answered, 1);
+	pthread_join(other, NULL);
+	/* One that the loop would serve at once. */
+	submit(&b, &j[2], DISK_WRITE, 5 * US, false);
+	disk_queue_kick(b.dq);
+	assert_false(j[2].is_done);
+	/* Nothing to wait for. */
+	disk_queue_finish(b.dq);
+	disk_queue_close(b.dq);
+	assert_int_equal(answered, 1);
+	assert_int_equal(j[0].ret, 0);
+	assert_int_equal(j[1].ret, -ECANCELED);
+	assert_int_equal(j[2].ret, -ECANCELED);
+	event_loop_destroy(&b.loop);
+	assert_int_equal(rooms, 0);
+}
+
 static unsigned int count_entries(const char *path)
 {
 	DIR *dir = opendir(path);
@@ -587,6 +635,7 @@ int main(void)
 		cmocka_unit_test(test_very_slow),
 		cmocka_unit_test(test_submit_from_done),
 		cmocka_unit_test(test_close),
+		cmocka_unit_test(test_finish),
 		cmocka_unit_test(test_limits),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Pausing and resuming devices, and which request to stop wins. */
+/* Pausing and resuming devices, which request to stop wins, and how often vcpus are signalled. */
 #include "devvm.h"
 
+#include <dlfcn.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct sleeper {
 	struct device dev;
 	int quiesced; /* how often, or -1 where it was resumed without */
 	int resumed;
+	int finished;
 	int order;
 };
 
@@ -41,11 +43,20 @@ static void sleeper_resume(struct device *dev)
 	s->order = ++steps;
 }
 
+static void sleeper_finish(struct device *dev)
+{
+	struct sleeper *s = container_of(dev, struct sleeper, dev);
+
+	s->finished++;
+	s->order = ++steps;
+}
+
 static const struct device_ops sleeper_ops = {
 	.realize = sleeper_realize,
 	.state = &no_state,
 	.quiesce = sleeper_quiesce,
 	.resume = sleeper_resume,
+	.finish = sleeper_finish,
 };
 static const struct device_ops plain_ops = { .realize = sleeper_realize, .state = &no_state };
 
@@ -89,6 +100,12 @@ static void test_devices(void **state)
 	vm_resume(&d.vm);
 	assert_true(d.vm.running);
 	assert_int_equal(first.resumed, 2);
+	/* The process ends: backwards. */
+	steps = 0;
+	vm_finish_devices(&d.vm);
+	assert_int_equal(last.order, 1);
+	assert_int_equal(first.order, 2);
+	assert_int_equal(first.finished, 1);
 	d.vm.devices = NULL;
 	/* The devices of a VM that is made anew were never quiesced. */
 	vm_pause(&d.vm);
@@ -227,12 +244,123 @@ static void test_busy_vcpu(void **state)
 	check_busy(true);
 }
 
+/* Each vcpu is signalled once when the VM stops, whoever asks for it and how often. */
+
+#define CROWD 5
+
+struct crowd {
+	struct devvm d;
+	struct member {
+		struct vcpu vcpu;
+		struct kvm_run run;
+		struct crowd *crowd;
+	} members[CROWD];
+	struct vcpu *list[CROWD];
+	atomic_int turns; /* threads that were let through */
+	int asks;	  /* the vcpu that asks for an end; -1: none */
+};
+
+static atomic_int kicks;
+
+int pthread_kill(pthread_t thread, int sig)
+{
+	static int (*real)(pthread_t, int);
+
+	kicks += sig == THREAD_KICK_SIGNAL;
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "pthread_kill");
+	return real(thread, sig);
+}
+
+static void *crowd_vcpu(void *arg)
+{
+	struct member *m = arg;
+	struct vm *vm = &m->crowd->d.vm;
+
+	while (vm_vcpu_gate(vm)) {
+		m->run.immediate_exit = 0;
+		m->crowd->turns++;
+		if ((int)m->vcpu.id == m->crowd->asks)
+			vm_request_stop(vm, VM_STOP_POWEROFF, 0, -1);
+		while (atomic_load(&vm->running))
+			sched_yield();
+	}
+	return NULL;
+}
+
+static void crowd_start(struct crowd *c)
+{
+	devvm_init(&c->d);
+	c->asks = -1;
+	c->d.vm.vcpus = c->list;
+	c->d.vm.nr_vcpus = CROWD;
+	for (u32 i = 0; i < CROWD; i++) {
+		struct member *m = &c->members[i];
+
+		m->crowd = c;
+		m->vcpu.vm = &c->d.vm;
+		m->vcpu.id = i;
+		m->vcpu.run = &m->run;
+		c->list[i] = &m->vcpu;
+		assert_int_equal(pthread_create(&m->vcpu.thread, NULL, crowd_vcpu, m), 0);
+		m->vcpu.has_thread = true;
+	}
+}
+
+/* Open the gate, and wait until all are through. */
+static void crowd_go(struct crowd *c, int asks)
+{
+	vm_park(&c->d.vm);
+	c->asks = asks;
+	c->turns = 0;
+	kicks = 0;
+	vm_resume(&c->d.vm);
+	while (c->turns < CROWD && (asks < 0 || c->d.vm.running))
+		sched_yield();
+}
+
+static void test_kicks(void **state)
+{
+	struct crowd *c = calloc(1, sizeof(*c));
+	struct vm *vm = &c->d.vm;
+
+	signal(THREAD_KICK_SIGNAL, SIG_IGN);
+	crowd_start(c);
+	kicks = 0;
+	/* Nobody has passed the gate. */
+	vm_park(vm);
+	assert_int_equal(kicks, 0);
+	/* The main thread pauses. */
+	crowd_go(c, -1);
+	vm_pause(vm);
+	assert_int_equal(kicks, CROWD);
+	for (u32 i = 0; i < CROWD; i++)
+		assert_int_equal(c->members[i].run.immediate_exit, 1);
+	/* It ends by a signal, and by another. */
+	crowd_go(c, -1);
+	vm_request_stop(vm, VM_STOP_SIGNAL, SIGTERM, -1);
+	vm_request_stop(vm, VM_STOP_SIGNAL, SIGHUP, -1);
+	vm_park(vm);
+	assert_int_equal(kicks, CROWD);
+	/* A vcpu asks for it, which is not in KVM_RUN itself. */
+	vm_clear_stop(vm, VM_STOP_SIGNAL);
+	crowd_go(c, 2);
+	vm_park(vm);
+	vm_stop_vcpus(vm);
+	assert_int_equal(kicks, CROWD - 1);
+	vm->nr_vcpus = 0;
+	vm->vcpus = NULL;
+	vm_destroy(vm);
+	free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_ranks),
 		cmocka_unit_test(test_busy_vcpu),
+		cmocka_unit_test(test_kicks),
 	};
 
 	log_set_level(LOG_ERROR);

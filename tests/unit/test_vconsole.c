@@ -2,6 +2,7 @@
 /* virtio/console.c over a console in memory: both directions, a slow reader, the terminal's size.
  */
 #include <linux/virtio_console.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 
@@ -175,6 +176,36 @@ static void test_slow_reader(void **state)
 	assert_int_equal(m.out_len, 16384 + 10);
 }
 
+/* A while after the end has begun, as likely as not. */
+static void *read_later(void *arg)
+{
+	for (int i = 0; i < 10000; i++)
+		sched_yield();
+	sem_post(arg);
+	return NULL;
+}
+
+/* The process ends: what the guest has said is written, whatever the reader takes for it. */
+static void test_finish(void **state)
+{
+	struct rig_buf out = { RIG_DATA, 10, false };
+	pthread_t reader;
+	struct rig r;
+
+	start(&r, &m);
+	/* Nothing is under way. */
+	virtio_finish(r.vdev);
+	m.slow = true;
+	rig_add(&r, TX, &out, 1);
+	rig_notify(&r, TX);
+	sem_wait(&m.entered);
+	assert_int_equal(pthread_create(&reader, NULL, read_later, &m.gate), 0);
+	virtio_finish(r.vdev);
+	assert_int_equal(m.out_len, 10);
+	pthread_join(reader, NULL);
+	rig_stop(&r);
+}
+
 /* What was begun before the queue is held goes on after it, no byte lost and none twice. */
 static void test_held_output(void **state)
 {
@@ -285,7 +316,7 @@ int main(void)
 		cmocka_unit_test(test_output),	      cmocka_unit_test(test_input),
 		cmocka_unit_test(test_slow_reader),   cmocka_unit_test(test_held_output),
 		cmocka_unit_test(test_stopped_input), cmocka_unit_test(test_size),
-		cmocka_unit_test(test_fuzz),
+		cmocka_unit_test(test_fuzz),	      cmocka_unit_test(test_finish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
