@@ -12,6 +12,36 @@ bench: all static musl guests $(O)/bench/firstrun.so $(O)/bench/launch ## lkvm b
 	$(Q)python3 bench/bench.py --lkvm $(O)/lkvm --static glibc=$(O)/static/lkvm --static musl=$(O)/musl/lkvm \
 		--guest $(O)/guests/hello.pvh --shim $(O)/bench/firstrun.so
 
+BENCH := $(O)/bench
+BENCH_CC = $(CC) -O2 -Wall -Wextra
+BENCH_TINY := $(BENCH)/end.pvh $(BENCH)/wait.pvh $(BENCH)/end.bzimage $(BENCH)/wait.bzimage
+BENCH_FLOORS := $(BENCH)/floor $(BENCH)/floor.static
+BENCH_TOOLS := $(BENCH)/measure
+
+$(BENCH_TOOLS): $(BENCH)/%: bench/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(BENCH_CC) -o $@ $<
+$(BENCH)/floor: bench/floor.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(BENCH_CC) -o $@ $<
+$(BENCH)/floor.static: bench/floor.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(BENCH_CC) -static -o $@ $<
+$(BENCH)/floor.musl: bench/floor.c
+	@mkdir -p $(@D)/include
+	$(Q)ln -sfn /usr/include/linux /usr/include/asm-generic /usr/include/$$(gcc -print-multiarch)/asm $(@D)/include/
+	$(call say,CC,$@)musl-gcc -O2 -static -idirafter $(@D)/include -o $@ $<
+
+$(BENCH)/wait.%: BENCH_WAIT := -DWAIT
+$(BENCH)/%.pvh: bench/guest/tiny.S
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)$(GUEST_CC) $(BENCH_WAIT) -c -o $@.o $< && $(GUEST_LD) -nostdlib -static --build-id=none \
+		--no-warn-rwx-segments -z noexecstack -N -Ttext=0x100000 --section-start=.note.Xen=0x100040 -o $@ $@.o
+$(BENCH)/%.bzimage: bench/guest/tiny.S
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)$(GUEST_CC) $(BENCH_WAIT) -DBZIMAGE -c -o $@.o $< && $(GUEST_OBJCOPY) -O binary -j .text $@.o $@
+bench-files: $(BENCH_TINY) $(BENCH_FLOORS) $(BENCH_TOOLS) ## the floor program and what measures it
+
 # The built-in guest as a kernel that every VMM enters, so that an older lkvm (BEFORE=FILE) can be measured with it too.
 BENCH_GUEST := $(O)/bench/selftest.pvh
 $(BENCH_GUEST): $(SELFTEST_OBJS) $(GUEST_OBJ)/pvh.o $(GUEST_OBJS) guest/$(ARCHDIR)/link.ld
@@ -36,4 +66,4 @@ endif
 		CROSS_COMPILE=$(or $(CROSS_COMPILE),$(BENCH_CROSS_$(ARCH)))) static
 	$(Q)python3 bench/lab.py --arch $(ARCH) --lkvm $(O)/static/lkvm --rounds $(BENCH_ROUNDS) --folder $(abspath $(O))/bench/lab
 
-.PHONY: bench bench-disk bench-lab
+.PHONY: bench bench-files bench-disk bench-lab
