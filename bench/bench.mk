@@ -52,12 +52,13 @@ bench: all static musl bench-files $(BENCH)/floor.musl ## figures beside the flo
 # ARCH chooses the lab's architecture, as it does for a build.
 BENCH_ROUNDS ?= 5
 BENCH_CROSS_arm64 := aarch64-linux-gnu-
-bench-lab: ## time to a Debian kernel's userspace and exits, beside QEMU, in the lab; ARCH=arm64 too
+bench-lab: ## time to a Debian kernel's userspace and exits, beside QEMU and BEFORE=FILE, in the lab; ARCH=arm64 too
 ifneq ($(ARCH),$(HOST_ARCH))
 	$(Q)tests/lab/lab libs --arch $(ARCH)
 endif
 	$(Q)$(MAKE) --no-print-directory ARCH=$(ARCH) O=$(O) $(if $(filter-out $(HOST_ARCH),$(ARCH)), \
 		CROSS_COMPILE=$(or $(CROSS_COMPILE),$(BENCH_CROSS_$(ARCH)))) static
-	$(Q)python3 bench/lab.py --arch $(ARCH) --lkvm $(O)/static/lkvm --rounds $(BENCH_ROUNDS) --folder $(abspath $(O))/bench/lab
+	$(Q)python3 bench/lab.py --arch $(ARCH) --lkvm $(O)/static/lkvm $(if $(BEFORE),--before $(BEFORE)) \
+		--rounds $(BENCH_ROUNDS) --folder $(abspath $(O))/bench/lab
 
 .PHONY: bench bench-files bench-lab

@@ -5,8 +5,8 @@ import os
 import subprocess
 
 from figures import Table, pairwise
-from guests import per_second
-from vmms import Lkvm, Machine
+from guests import guest, per_second
+from vmms import Lkvm
 
 DISK_MB = 64
 LATENCY_US = 1000
@@ -58,7 +58,7 @@ def fill(bench, table, ours, peers, kind, disk):
         for operation in ("read", "write"):
             count = depth if bench.quick else requests[kind]
             words = f"disk requests={count} bytes={size} depth={depth} {word} {'write' if operation == 'write' else ''}"
-            machine = Machine(bench.folder("guest.pvh"), words=words, disks=(disk,), direct=kind == "slow")
+            machine = guest(bench, words, disks=(disk,), direct=kind == "slow")
             unit = "MiB/s" if size == BIG else "requests/s"
 
             def sample(vmm, machine=machine, label=f"{pattern}, depth {depth}, {operation}, {unit}",

@@ -8,8 +8,7 @@ import subprocess
 
 from disk import vmms
 from figures import Table, pairwise
-from guests import per_second
-from vmms import Machine
+from guests import guest, per_second
 
 TAP = "bench0"
 # Frames each millisecond: more than a guest takes on a machine that interprets it.
@@ -57,7 +56,7 @@ def tables(bench):
     frames = 256 if bench.quick else 10000
     for size in SIZES:
         for what in ("receive", "send"):
-            machine = Machine(bench.folder("guest.pvh"), tap=TAP, words=f"net {what} frames={frames} bytes={size}")
+            machine = guest(bench, f"net {what} frames={frames} bytes={size}", tap=TAP)
 
             def sample(vmm, machine=machine, what=what, size=size):
                 with flood(bench, size) if what == "receive" else contextlib.nullcontext():
