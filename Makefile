@@ -180,6 +180,7 @@ dist: ## pack the last commit as lkvm-VERSION.tar.xz (in DISTDIR)
 # The settings stand in .clang-format, .clang-tidy and .cppcheck.
 LINT_SH = $(shell grep -lE '^\#!/bin/(ba)?sh' $(wildcard .ci/* scripts/* guest/* tests/* tests/*/* tests/*/*/*) 2>/dev/null)
 LINT_C = $(SRCS) $(LINT_CROSS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) $(LINT_CROSS_ROOMS:%=%/*.h) guest/*.[ch] \
+	bench/*.c bench/guest/*.[ch] \
 	tests/unit/*.[ch] tests/unit/*/*.[ch] tests/lib/*.h tests/lib/*/*.h tests/native/*.[ch] tests/native/*/*.c \
 	tests/threads/*.[ch] tests/fuzz/*.[ch] tests/fuzz/*/*.c)
 # The other architectures' rooms; clang-tidy wants their headers.

@@ -1,207 +1,106 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measures lkvm and QEMU's microvm machine: the same guest, alternately in one run, medians and ratios.
+"""Measures lkvm beside the floor, an older lkvm, kvmtool and QEMU's microvm machine: pairs in one run, medians and ratios.
 
 Used by `make bench`. It asserts nothing: figures depend on the machine, ratios less so."""
 import argparse
-import json
 import os
-import shutil
-import statistics
-import subprocess
+import platform
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-TREE = Path(__file__).resolve().parent.parent
-MEMORY_MB = 128
-LIMIT_S = 30
-# The guest's last line; what comes after it is the VMM's own end.
-LAST_LINE = b"acpi"
+import disk
+import kernels
+import many
+import net
+import start
+from figures import Runner
+from vmms import Floor, Kvmtool, Lkvm, Machine, Qemu
+
+SUBJECTS = {"start": start, "many": many, "kernels": kernels, "disk": disk, "net": net}
+FLOORS = {"": "floor", "static": "floor.static", "musl": "floor.musl"}
 
 
-class Peer:
-    """A VMM: how it is started with the guest. @loader is the dynamic loader of a QEMU that is not installed."""
+class Bench:
+    """What all subjects use: the programs, how many rounds, a folder for files."""
 
-    def __init__(self, name, command, loader=()):
-        self.name, self.command, self.loader = name, command, list(loader)
+    def __init__(self, args, tmp):
+        self.args, self.tmp, self.rounds, self.vms, self.kernels, self.quick = (
+            args, tmp, args.rounds, args.vms, args.kernels, args.quick)
+        self.runner = Runner(self.folder("measure"), tmp)
+        qemu = None if args.no_qemu else Qemu.find()
+        if not qemu and not args.no_qemu:
+            self.note("no QEMU to compare with; install qemu-system-x86, or make the lab (tests/lab/lab make)")
+        kvmtool = Kvmtool(args.kvmtool, tmp / "initrd") if args.kvmtool else None
+        self.others = [peer for peer in (kvmtool, qemu) if peer]
+        self.irqchip = self._default_irqchip()
 
-    def argv(self, shim=None):
-        preload = ["--preload", str(shim)] if shim and self.loader else []
-        return [*self.loader, *preload, *self.command]
+    def _default_irqchip(self):
+        """The floor has what lkvm has by default, as far as that can be seen."""
+        calls = self.runner.trace(self.lkvm("").argv(Machine(self.folder("end.pvh"))))
+        if any("KVM_CREATE_PIT2" in call for call in calls) or not calls:
+            return "full"
+        return "nopit" if any("KVM_CREATE_IRQCHIP" in call for call in calls) else "split"
 
-    def env(self, shim):
-        return {} if self.loader else {"LD_PRELOAD": str(shim)}
+    def folder(self, name):
+        return self.args.build / "bench" / name
 
+    @staticmethod
+    def note(text):
+        print(f"bench: {text}", file=sys.stderr)
 
-def lkvm_peer(binary, guest, name="lkvm"):
-    command = [str(binary), "run", "-k", str(guest), "-m", str(MEMORY_MB), "-c", "1", "-p", "bench", "--nodefaults",
-               "--loglevel", "warning"]
-    return Peer(name, command)
+    def lkvm(self, build):
+        binary = self.args.build / build / "lkvm"
+        return Lkvm(binary) if binary.exists() and not (build and self.quick) else None
 
+    def before(self, build):
+        """--before is a file, the dynamically linked one, or a folder like build/."""
+        before = self.args.before
+        binary = before / build / "lkvm" if before and before.is_dir() else None if build else before
+        return Lkvm(binary, "before") if binary and binary.exists() else None
 
-def qemu_arguments(guest, words="bench", options="", more=()):
-    machine = "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on"
-    return ["-accel", "kvm", "-cpu", "host", "-M", machine + options,
-            "-bios", "qboot.rom", "-m", str(MEMORY_MB), "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
-            "-serial", "stdio", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
-            "-kernel", str(guest), "-append", words, *more]
+    def floor(self, build):
+        binary = self.folder(FLOORS[build])
+        return Floor(binary, self.irqchip) if binary.exists() else None
 
-
-def qemu_peer(arguments):
-    """The system's QEMU, or the one that the lab has unpacked."""
-    system = shutil.which("qemu-system-x86_64")
-    if system:
-        return Peer("QEMU microvm", [system, *arguments])
-    root = TREE / "build/lab/x86-64/root"
-    if not (root / "usr/bin/qemu-system-x86_64").exists():
-        return None
-    loader = [str(root / "usr/lib64/ld-linux-x86-64.so.2"), "--inhibit-cache", "--library-path",
-              str(root / "usr/lib/x86_64-linux-gnu")]
-    rest = [str(root / "usr/bin/qemu-system-x86_64"), "-L", str(root / "usr/share/qemu"),
-            "-L", str(root / "usr/share/seabios"), *arguments]
-    return Peer("QEMU microvm", rest, loader)
-
-
-def run_plain(peer):
-    """Wall seconds to the guest's last line and to the end of the process, and its CPU seconds."""
-    start = time.monotonic()
-    process = subprocess.Popen(peer.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, last = b"", None
-    while chunk := os.read(process.stdout.fileno(), 65536):
-        out += chunk
-        if last is None and LAST_LINE in out:
-            last = time.monotonic() - start
-    _, _, usage = os.wait4(process.pid, 0)
-    end = time.monotonic() - start
-    errors = process.stderr.read().decode(errors="replace")
-    process.returncode = 0
-    if last is None:
-        raise SystemExit(f"bench: {peer.name}: the guest did not come to its end:\n{errors}{out.decode(errors='replace')}")
-    return {"guest": last, "end": end, "cpu": usage.ru_utime + usage.ru_stime}
-
-
-def run_preloaded(peer, shim, folder):
-    """What firstrun.c notes at the first KVM_RUN."""
-    out = folder / "first"
-    out.unlink(missing_ok=True)
-    env = dict(os.environ, FIRSTRUN_OUT=str(out), **peer.env(shim))
-    subprocess.run([str(shim.with_name("launch")), *peer.argv(shim)], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, timeout=LIMIT_S, check=False)
-    return json.loads(out.read_text())
-
-
-def count_calls(peer, folder):
-    """System calls of all threads before the first KVM_RUN; None without strace."""
-    if not shutil.which("strace"):
-        return None
-    trace = folder / "trace"
-    subprocess.run(["strace", "-f", "-o", str(trace), *peer.argv()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, timeout=LIMIT_S, check=False)
-    calls = 0
-    for line in trace.read_text(errors="replace").splitlines():
-        if "KVM_RUN" in line:
-            return calls
-        calls += "resumed>" not in line and "(" in line
-    return None
-
-
-def measure(peer, shim, folder, into):
-    plain = run_plain(peer)
-    first = run_preloaded(peer, shim, folder)
-    row = into.setdefault(peer.name, {})
-    for key, value in (("first_ms", first["wall_ns"] / 1e6), ("guest_ms", plain["guest"] * 1e3),
-                       ("end_ms", plain["end"] * 1e3), ("cpu_ms", plain["cpu"] * 1e3), ("rss_kib", first["rss_kb"])):
-        row.setdefault(key, []).append(value)
-
-
-def waiting_rss(binary, guest):
-    """Resident KiB besides the guest's memory of a static lkvm, into which nothing can be preloaded, while its guest waits."""
-    process = subprocess.Popen([str(binary), "run", "--kernel-format", "flat", "-k", str(guest), "-m", str(MEMORY_MB), "-c",
-                                "1", "--nodefaults"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    os.read(process.stdout.fileno(), 1)
-    total = size = 0
-    for line in Path(f"/proc/{process.pid}/smaps").read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key == "Size":
-            size = int(value.split()[0])
-        elif key == "Rss" and size < MEMORY_MB * 1024:
-            total += int(value.split()[0])
-    process.kill()
-    process.wait()
-    return total
-
-
-def measure_static(peer, guest, samples_ms):
-    binary = peer.command[0]
-    with tempfile.NamedTemporaryFile() as stripped:
-        subprocess.run(["strip", "-o", stripped.name, binary], check=True)
-        size = os.path.getsize(stripped.name)
-    return {"guest_ms": statistics.median(samples_ms), "rss_kib": waiting_rss(binary, guest.with_name("echo.flat")),
-            "bytes": size}
-
-
-ROWS = (
-    ("first_ms", "exec to the first guest instruction", "ms"),
-    ("guest_ms", "exec to the guest's last line", "ms"),
-    ("end_ms", "exec to the end of the process", "ms"),
-    ("cpu_ms", "CPU time, start to end", "ms"),
-    ("rss_kib", "resident besides the guest's memory", "KiB"),
-    ("calls", "system calls before the first KVM_RUN", ""),
-)
-
-
-def show(results, names):
-    print(f"{'':42}" + "".join(f"{name:>16}" for name in names) + (f"{'ratio':>10}" if len(names) > 1 else ""))
-    for key, title, unit in ROWS:
-        values = [results[name].get(key) for name in names]
-        if any(v is None for v in values):
-            continue
-        cells = "".join(f"{v:>12.{0 if key in ('calls', 'rss_kib') else 1}f} {unit:<3}" for v in values)
-        ratio = f"{values[-1] / values[0]:>9.1f}x" if len(values) > 1 and values[0] else ""
-        print(f"{title:<42}{cells}{ratio}")
+    def empty_disks(self, count):
+        for number in range(count):
+            path = self.tmp / f"empty{number}"
+            if not path.exists():
+                with path.open("wb") as file:
+                    file.truncate(1 << 20)
+            yield path
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lkvm", default=TREE / "build/lkvm", type=Path)
-    parser.add_argument("--static", action="append", default=[], metavar="NAME=FILE",
-                        help="a static binary, whose memory and stripped size are told; may be repeated")
-    parser.add_argument("--guest", default=TREE / "build/guests/hello.pvh", type=Path)
-    parser.add_argument("--shim", default=TREE / "build/bench/firstrun.so", type=Path)
-    parser.add_argument("--rounds", default=20, type=int)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"{', '.join(SUBJECTS)} (default: all)")
+    parser.add_argument("--build", required=True, type=Path, help="the folder with lkvm, static/, musl/ and bench/")
+    parser.add_argument("--before", type=Path, help="an older lkvm, or a folder like --build's")
+    parser.add_argument("--kvmtool", type=Path, help="kvmtool's program")
+    parser.add_argument("--kernels", type=Path, help="a folder with vmlinuz, vmlinux, vmlinux.gz, vmlinux.zst")
+    parser.add_argument("--no-qemu", action="store_true", help="not beside QEMU")
+    parser.add_argument("--rounds", default=20, type=int, help="rounds of the shortest figures; the longer ones have fewer")
+    parser.add_argument("--vms", default=100, type=int, help="how many VMs at once")
+    parser.add_argument("--quick", action="store_true", help="as little as shows that it works, of the dynamically linked lkvm")
     args = parser.parse_args()
-    for path in (args.lkvm, args.guest, args.shim, args.shim.with_name("launch")):
+    if args.quick:
+        args.rounds, args.vms = 1, 2
+    unknown = set(args.subjects) - set(SUBJECTS)
+    if unknown:
+        parser.error(f"no subject {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
+    for path in filter(None, (args.build / "lkvm", args.build / "bench/measure", args.before, args.kvmtool, args.kernels)):
         if not path.exists():
-            sys.exit(f"bench: {path} is not there; run 'make bench'")
-    peers = [p for p in (lkvm_peer(args.lkvm, args.guest), qemu_peer(qemu_arguments(args.guest))) if p]
-    if len(peers) == 1:
-        print("bench: no QEMU to compare with; install qemu-system-x86, or make the lab (tests/lab/lab make)", file=sys.stderr)
-    statics = [lkvm_peer(file, args.guest, name) for name, _, file in (text.partition("=") for text in args.static)]
-    samples, static_ms = {}, {}
+            sys.exit(f"bench: {path} is not there; 'make bench' builds what it needs")
     with tempfile.TemporaryDirectory() as tmp:
-        for round_number in range(args.rounds):
-            # The one that went first goes second next time.
-            for peer in peers if round_number % 2 else reversed(peers):
-                measure(peer, args.shim, Path(tmp), samples)
-            for peer in statics:
-                static_ms.setdefault(peer.name, []).append(run_plain(peer)["guest"] * 1e3)
-        results = {name: {key: statistics.median(values) for key, values in row.items()} for name, row in samples.items()}
-        for peer in peers:
-            results[peer.name]["calls"] = count_calls(peer, Path(tmp))
-    static = {peer.name: measure_static(peer, args.guest, static_ms[peer.name]) for peer in statics}
-    if args.json:
-        print(json.dumps({"rounds": args.rounds, "results": results, "static": static}, indent=2))
-        return
-    print(f"One guest of {MEMORY_MB} MiB and 1 vCPU, medians of {args.rounds} runs each, turn by turn; "
-          f"load {os.getloadavg()[0]:.1f}")
-    show(results, [p.name for p in peers])
-    for name, figures in static.items():
-        print(f"{f'static, {name}: exec to the last line':<42}{figures['guest_ms']:>12.1f} ms")
-        print(f"{f'static, {name}: resident besides the guest':<42}{figures['rss_kib']:>12} KiB")
-        print(f"{f'static, {name}: the file, stripped':<42}{figures['bytes'] / 1024:>12.0f} KiB")
+        bench = Bench(args, Path(tmp))
+        print(f"{platform.platform(terse=True)}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; medians; under a peer's "
+              "figure lkvm's divided by it, median and quartiles of pairs", flush=True)
+        for name in args.subjects or SUBJECTS:
+            for table in SUBJECTS[name].tables(bench):
+                print("\n" + table.text(), flush=True)
+        print(f"\nload after it {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

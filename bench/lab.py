@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measures lkvm and QEMU in the lab, on a real KVM: how long a Debian kernel takes to its userspace, and the cost of exits.
+"""Measures lkvm and QEMU in the lab, on a real KVM: how long a Debian kernel takes to its userspace, as a bzImage or unpacked
+by lkvm, and the cost of exits.
 
 Used by `make bench-lab`. What differs between architectures stands in bench/peers.toml. It asserts nothing."""
 import argparse
@@ -9,18 +10,18 @@ import os
 import shlex
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+from figures import Table
 from peer import TREE, trim, unpacked
 from lablib.archdata import host_arch, load_arch
 from lablib.cpio import Cpio
 
-# Seconds of a round, on a busy machine, and of what else the job does.
-ROUND_LIMIT = 120
+# Seconds of a run, on a busy machine, and of what else the job does.
+RUN_LIMIT = 300
 OTHER_LIMIT = 60
 
 
@@ -28,23 +29,34 @@ def lab(*arguments, **options):
     return subprocess.run([str(TREE / "tests/lab/lab"), *arguments], check=True, **options)
 
 
-def prepare(arch, peer, rounds, folder):
-    """What is carried into L1: QEMU, the scripts, and the settings that they read."""
+def columns_of(peer, before):
+    """[(name, program, image)]: ours, what all others are compared with, comes first."""
+    first = peer["images"][0]
+    columns = [("lkvm", "lkvm", first), *([("before", "/job/before", first)] if before else []), ("qemu", "qemu", first)]
+    return columns + [(image, "lkvm", image) for image in peer["images"][1:]]
+
+
+def prepare(arch, peer, columns, args):
+    """What is carried into L1: QEMU, the scripts, the lkvm of before, and the settings that they read."""
+    folder = args.folder
     shutil.rmtree(folder, ignore_errors=True)
     trim(unpacked(arch, peer), peer, folder / "peer")
     l2 = arch.data["l2"]
     settings = {"kernel": peer["kernel"], "words": l2["cmdline"], "lkvm_console": l2["console"],
-                "qemu_console": peer["console"], "args": " ".join(peer["args"]), "probe": peer["probe"], "rounds": rounds}
+                "qemu_console": peer["console"], "args": " ".join(peer["args"]), "probe": peer["probe"], "rounds": args.rounds,
+                "columns": " ".join(",".join(column) for column in columns)}
     (folder / "settings").write_text("".join(f"{key}={shlex.quote(str(value))}\n" for key, value in settings.items()))
     shutil.copy(TREE / "bench/l1.sh", folder)
+    if args.before:
+        shutil.copy(args.before, folder / "before")
     with Cpio(folder / "guest.cpio") as cpio:
         cpio.copy("lab/l2/bench", TREE / "bench/guest.sh", 0o755)
 
 
-def run(arch, lkvm, rounds, folder):
+def run(arch, lkvm, runs, folder):
     """The lines that l1.sh says, as they come; what else is said goes to the user."""
     command = [str(TREE / "tests/lab/lab"), "run", "--arch", arch.name, "--lkvm", str(lkvm), "--out", str(folder / "out"),
-               "--timeout", str(OTHER_LIMIT + rounds * ROUND_LIMIT), "--file", f"{folder}:/job", "--", "sh", "/job/l1.sh"]
+               "--timeout", str(OTHER_LIMIT + runs * RUN_LIMIT), "--file", f"{folder}:/job", "--", "sh", "/job/l1.sh"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:
         try:
             for line in process.stdout:
@@ -60,28 +72,31 @@ def run(arch, lkvm, rounds, folder):
         raise SystemExit(f"bench: the lab ended with status {process.returncode}")
 
 
-def collect(lines):
-    """{VMM: {what: [figure of each round]}}, in seconds and in microseconds."""
-    samples = {"lkvm": {}, "qemu": {}}
-    for kind, vmm, *numbers in lines:
+def collect(lines, names):
+    """{column: {what: [figure of each round]}}, in seconds and in microseconds."""
+    samples = {name: {} for name in names}
+    for kind, name, *numbers in lines:
         first, *rest = (float(number) for number in numbers)
         key, value = ("up_s", rest[0] - first) if kind == "up" else ("exit_us", (rest[1] - rest[0]) / first * 1e6)
-        samples[vmm].setdefault(key, []).append(value)
-        print(f"bench: {vmm}: {key} {value:.2f}", file=sys.stderr)
+        samples[name].setdefault(key, []).append(value)
+        print(f"bench: {name}: {key} {value:.2f}", file=sys.stderr)
     return samples
 
 
-def show(samples, peer, exits):
-    medians = {vmm: {key: statistics.median(values) for key, values in row.items()} for vmm, row in samples.items()}
-    print(f"{'':42}{'lkvm':>14}{peer['name']:>16}{'ratio':>10}")
-    for key, title, unit in (("up_s", "exec to the guest's userspace", "s"), ("exit_us", "an exit that the VMM answers", "us")):
-        cells = [medians[vmm].get(key) for vmm in ("lkvm", "qemu")]
-        if None in cells:
-            print(f"{title:<42}not measured under both")
-            continue
-        print(f"{title:<42}{cells[0]:>11.1f} {unit:<3}{cells[1]:>12.1f} {unit:<3}{cells[1] / cells[0]:>9.1f}x")
-        spread = (f"{min(values):.1f} to {max(values):.1f}" for values in (samples[vmm][key] for vmm in ("lkvm", "qemu")))
-        print(f"{'  from the fastest to the slowest':<42}" + "".join(f"{text:>15}" for text in spread))
+def table_of(title, samples, peer):
+    """Pairs are of the same round."""
+    names = {name: peer["name"] if name == "qemu" else name for name in samples}
+    table = Table(title, names["lkvm"], [names[name] for name in samples if name != "lkvm"])
+    for key, label in (("up_s", "exec to the guest's userspace, s"), ("exit_us", "an exit that the VMM answers, us")):
+        ours = samples["lkvm"].get(key, [])
+        for name in samples:
+            if name != "lkvm":
+                for mine, theirs in zip(ours, samples[name].get(key, [])):
+                    table.add(label, names[name], mine, theirs)
+    return table
+
+
+def show_exits(exits):
     print("\nlkvm selftest --exits, there, in microseconds:")
     print(f"{'':14}{'min':>10}{'median':>10}")
     for kind in exits["kinds"]:
@@ -102,24 +117,29 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arch", default=host_arch(), choices=sorted(peers))
     parser.add_argument("--lkvm", required=True, type=Path, help="a static lkvm for that architecture")
+    parser.add_argument("--before", type=Path, help="an older one, static too")
     parser.add_argument("--rounds", default=5, type=int)
     parser.add_argument("--folder", required=True, type=Path, help="where to put what goes into L1 and comes back")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     arch, peer = load_arch(args.arch), peers[args.arch]
-    if not args.lkvm.exists():
-        sys.exit(f"bench: {args.lkvm} is not there; run 'make bench-lab'")
+    for path in filter(None, (args.lkvm, args.before)):
+        if not path.is_file():
+            sys.exit(f"bench: {path} is not there; 'make bench-lab' builds lkvm; BEFORE= is a static lkvm")
     lab("make", "--arch", arch.name, stdout=sys.stderr)
-    prepare(arch, peer, args.rounds, args.folder)
+    columns = columns_of(peer, args.before)
+    prepare(arch, peer, columns, args)
     load = os.getloadavg()[0]
-    samples = collect(run(arch, args.lkvm, args.rounds, args.folder))
+    lines = run(arch, args.lkvm, args.rounds * len(columns), args.folder)
+    samples = collect(lines, [name for name, _, _ in columns])
     exits = json.loads((args.folder / "out/exits.json").read_text())
     if args.json:
         print(json.dumps({"load": load, "samples": samples, "exits": exits}, indent=2))
         return
-    print(f"{arch.name}, {peer['kernel']}: one guest of 512 MiB and 1 vCPU, medians of {args.rounds} rounds, turn by turn; "
-          f"load before {load:.1f}")
-    show(samples, peer, exits)
+    print(f"{arch.name}, {peer['kernel']}: one guest of 512 MiB and 1 vCPU, medians of {args.rounds} rounds, turn by turn; under a "
+          f"column's figure lkvm's divided by it, median and quartiles; load before {load:.1f}\n")
+    print(table_of(f"{arch.name}, {peer['kernel']}", samples, peer).text())
+    show_exits(exits)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Finds or fetches QEMU for the machine that L1 is, and takes out of its packages only what runs there."""
-import os
 import re
 import shutil
 import subprocess
@@ -10,8 +9,7 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TREE / "tests/lab"))
 from lablib import step                                             # noqa: E402
-from lablib.lock import take_lock                                   # noqa: E402
-from lablib.make import MAKE_WAIT, Maker                            # noqa: E402
+from lablib.make import Maker                                       # noqa: E402
 
 NEEDED = re.compile(r"\(NEEDED\).*\[(.+)\]|\[Requesting program interpreter: (.+)\]")
 
@@ -24,14 +22,15 @@ def unpacked(arch, peer):
     tool = next(tool for tool in arch.packages.tools if tool.name == peer["package"])
     folder = arch.folder / "peer"
     if not (folder / "usr/bin" / peer["binary"]).exists():
-        lock = take_lock(arch.folder / "lock", MAKE_WAIT)
-        with step(f"{tool.name} of {tool.suite} for {arch.name}"):
+        maker.lock.make()
+        with step(f"{tool.name} of {tool.suites[0]} for {arch.name}"):
             part = folder.with_name("peer.part")
             shutil.rmtree(part, ignore_errors=True)
             shutil.rmtree(folder, ignore_errors=True)
-            maker.apt.fetch_tool(f"{tool.name}:{maker.apt.guest_arch}", tool.suite, part)
+            maker.apt.first_of(tool.name, tool.suites,
+                               lambda suite: maker.apt.fetch_tool(f"{tool.name}:{maker.apt.guest_arch}", suite, part))
             part.rename(folder)
-        os.close(lock)
+        maker.lock.use()
     return folder
 
 

@@ -360,6 +360,12 @@ void vq_notify(struct virtio *v, u32 q)
 		write16(v->q[q].notify_addr, (u16)q);
 }
 
+void vq_interrupts(struct virtio *v, u32 q, bool on)
+{
+	rings[v->ring + q].avail.flags = !on; /* NO_INTERRUPT */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 int vq_used(struct virtio *v, u32 q, u32 *len)
 {
 	struct vq *vq = &v->q[q];

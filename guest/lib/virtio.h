@@ -65,6 +65,8 @@ void vq_offer(struct virtio *v, u32 q, u16 head);
 /* Notify the device, if it wants to know; or whether or not it does. */
 void vq_kick(struct virtio *v, u32 q);
 void vq_notify(struct virtio *v, u32 q);
+/* Ask the device for interrupts, or for none for now. Look at the queue once more after asking. */
+void vq_interrupts(struct virtio *v, u32 q, bool on);
 /* The next used buffer's head, or -1. */
 int vq_used(struct virtio *v, u32 q, u32 *len);
 /* The same, waiting for some seconds. */

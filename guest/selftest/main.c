@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The built-in guest's story. Words of its command line: "exits" and "disk" measure,
- * "probe" tries a hypercall; otherwise it checks the machine, reboots, and is told of that by
- * "boot=2".
+ * The built-in guest's story. Words of its command line: "exits" measures, "probe" tries a
+ * hypercall; otherwise it checks the machine, reboots, and is told of that by "boot=2".
  */
 #include "selftest.h"
 
@@ -42,8 +41,6 @@ int guest_main(void)
 		probe_hypercall();
 	else if (has_word("exits"))
 		measure_exits();
-	else if (has_word("disk"))
-		measure_disk();
 	else if (word_value("boot", 1) == 1)
 		first_boot();
 	else

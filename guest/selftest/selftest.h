@@ -42,7 +42,4 @@ void measure_exits(void);
 /* Does a hypercall return? In a machine of its own, since it may not. */
 void probe_hypercall(void);
 
-/* disk.c */
-void measure_disk(void);
-
 #endif

@@ -147,25 +147,6 @@ exits_one_cpu() {
 exits_no_machine() {
 	selftest 1 --exits --dev /dev/null && [ ! -s out ] && [ "$(wc -l <err)" = 1 ]
 }
-# The disk bench's guest: writes zeros to whole blocks of 4 KiB, keeps 32 requests under way, says how many it made.
-disk_measured() {
-	head -c 1M /dev/zero | tr '\0' '\377' >disk.img
-	run 0 -k "$guests/../selftest.elf" -m 64 -c 1 --nodefaults "$@" -d disk.img -p 'disk requests=100 depth=32 write' &&
-		quiet && grep -qE '^@disk 100 [1-9][0-9]* [1-9][0-9]*.?$' out && python3 - <<-'EOF' &&
-			data = open("disk.img", "rb").read()
-			zero = sum(data[i:i + 4096] == bytes(4096) for i in range(0, len(data), 4096))
-			assert len(data) == 1 << 20 and zero >= 32 and data.count(0) == zero * 4096, zero
-		EOF
-		cp disk.img before.img &&
-		run 0 -k "$guests/../selftest.elf" -m 64 -c 1 --nodefaults "$@" -d disk.img,ro -p 'disk requests=100 depth=1' &&
-		says out '@disk 100 ' && cmp disk.img before.img
-}
-disk_failures() {
-	run 1 -k "$guests/../selftest.elf" -m 64 -c 1 --nodefaults -p disk && says out '@failed there is no virtio disk' &&
-		run 1 -k "$guests/../selftest.elf" -m 64 -c 1 --nodefaults -d disk.img,ro -p 'disk write' &&
-		says out '@failed a request failed' &&
-		run 1 -k "$guests/../selftest.elf" -m 64 -c 1 --nodefaults -d disk.img -p 'disk depth=33' && says out '@failed depth is 1 to 32'
-}
 usage() {
 	wrong "--rounds: is for --exits" --rounds 5 &&
 		wrong '--rounds 20000: is too large; the maximum is 16384' --exits --rounds 20000 && wrong 'at least 256M' --exits -m 128 && wrong 'at least 16M' -m 8 &&
@@ -183,7 +164,7 @@ leaves_nothing() {
 	selftest 0 --virtio-transport pci && [ "$(ls)" = "$before" ]
 }
 
-echo 1..28
+echo 1..25
 point 'the built-in guest, both transports' built_in
 point 'nothing is skipped that every KVM can do' no_skips
 point 'what is not there is skipped with the reason' skipped
@@ -206,9 +187,6 @@ point 'exits: the table' exits_table
 point 'exits: JSON' exits_json
 point 'exits: one CPU' exits_one_cpu
 point 'exits: no KVM device' exits_no_machine
-point 'requests of the disk bench, by messages' disk_measured
-point 'requests of the disk bench, by a line' disk_measured --virtio-transport mmio
-point 'the disk bench says why it cannot' disk_failures
 point 'wrong usage' usage
 point 'help has it' offered
 point 'no files are left' leaves_nothing
