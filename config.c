@@ -378,8 +378,9 @@ int config_complete(struct vm_config *cfg)
 	struct cgroup_limits limits = { 0 };
 	int ret = check_name(cfg);
 
+	/* The limit of memory is what --mem is compared with, too. */
 	if (!is_described(cfg))
-		cgroup_read("", &limits);
+		cgroup_read("", (cfg->cpus ? 0 : CGROUP_CPUS) | CGROUP_MEMORY, &limits);
 	if (!ret)
 		ret = options_check(&config_set, cfg);
 	if (!ret)

@@ -152,8 +152,8 @@ int irq_reserve_routes(struct irqs *irqs, u32 nr_routes)
 	return 0;
 }
 
-int irq_set_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *entries, u32 count,
-			 u32 first_msi_gsi)
+static int take_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *entries,
+			     u32 count, u32 first_msi_gsi, bool install)
 {
 	int ret;
 
@@ -166,10 +166,22 @@ int irq_set_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *
 	irqs->nr_fixed = count;
 	irqs->first_msi_gsi = first_msi_gsi;
 	ret = reserve_table(irqs, count + irqs->nr_routes);
-	if (!ret)
+	if (!ret && install)
 		ret = irq_install_routes(irqs);
 	pthread_mutex_unlock(&irqs->lock);
 	return ret;
+}
+
+int irq_set_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *entries, u32 count,
+			 u32 first_msi_gsi)
+{
+	return take_fixed_routes(irqs, entries, count, first_msi_gsi, true);
+}
+
+int irq_adopt_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *entries,
+			   u32 count, u32 first_msi_gsi)
+{
+	return take_fixed_routes(irqs, entries, count, first_msi_gsi, false);
 }
 
 static struct kvm_irq_routing_entry *find_fixed(struct irqs *irqs, u32 gsi)

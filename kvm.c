@@ -3,6 +3,8 @@
 #include "lkvm/kvm.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -10,6 +12,9 @@
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
+
+/* Numbers of capabilities beyond are asked each time: Linux 6.18 has 246. */
+#define KEPT_CAPS 320U
 
 int xioctl(int fd, unsigned long request, void *arg)
 {
@@ -94,17 +99,18 @@ int kvm_open(struct kvm *kvm, const char *path)
 		goto fail;
 	}
 	kvm->run_size = (u32)ret;
+	kvm->caps = xcalloc(KEPT_CAPS, sizeof(kvm->caps[0]));
 	return 0;
 fail:
 	kvm_close(kvm);
 	return ret;
 }
 
-static u32 cap_or(const struct kvm *kvm, u32 cap, u32 fallback)
+/* A VM may have less than its KVM, or more than the one before. */
+static void forget_caps(struct kvm *kvm)
 {
-	int n = kvm_check_cap(kvm, cap);
-
-	return n > 0 ? (u32)n : fallback;
+	for (u32 i = 0; kvm->caps && i < KEPT_CAPS; i++)
+		atomic_store_explicit(&kvm->caps[i], 0, memory_order_relaxed);
 }
 
 int kvm_create_vm(struct kvm *kvm, u64 type)
@@ -124,14 +130,11 @@ int kvm_create_vm(struct kvm *kvm, u64 type)
 		return fd;
 	}
 	kvm->vm_fd = fd;
-	kvm->soft_max_vcpus = cap_or(kvm, KVM_CAP_NR_VCPUS, 4);
-	kvm->max_vcpus = cap_or(kvm, KVM_CAP_MAX_VCPUS, kvm->soft_max_vcpus);
-	kvm->max_vcpu_id = cap_or(kvm, KVM_CAP_MAX_VCPU_ID, kvm->max_vcpus);
-	kvm->max_slots = cap_or(kvm, KVM_CAP_NR_MEMSLOTS, 32);
+	forget_caps(kvm);
 	return 0;
 }
 
-int kvm_check_cap(const struct kvm *kvm, u32 cap)
+static int ask_cap(const struct kvm *kvm, u32 cap)
 {
 	int ret = xioctl_val(kvm->vm_fd >= 0 ? kvm->vm_fd : kvm->sys_fd, KVM_CHECK_EXTENSION, cap);
 
@@ -139,6 +142,26 @@ int kvm_check_cap(const struct kvm *kvm, u32 cap)
 	if (ret < 0 && kvm->vm_fd >= 0)
 		ret = xioctl_val(kvm->sys_fd, KVM_CHECK_EXTENSION, cap);
 	return ret < 0 ? 0 : ret;
+}
+
+int kvm_check_cap(const struct kvm *kvm, u32 cap)
+{
+	atomic_int *kept = kvm->caps && cap < KEPT_CAPS ? &kvm->caps[cap] : NULL;
+	int n = kept ? atomic_load_explicit(kept, memory_order_relaxed) : 0;
+
+	if (n)
+		return n - 1;
+	n = ask_cap(kvm, cap);
+	if (kept && n < INT_MAX)
+		atomic_store_explicit(kept, n + 1, memory_order_relaxed);
+	return n;
+}
+
+u32 kvm_cap_or(const struct kvm *kvm, u32 cap, u32 fallback)
+{
+	int n = kvm_check_cap(kvm, cap);
+
+	return n > 0 ? (u32)n : fallback;
 }
 
 int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n)
@@ -175,6 +198,7 @@ void kvm_close_vm(struct kvm *kvm)
 	if (kvm->vm_fd >= 0)
 		close(kvm->vm_fd);
 	kvm->vm_fd = -1;
+	forget_caps(kvm);
 }
 
 void kvm_close(struct kvm *kvm)
@@ -183,4 +207,6 @@ void kvm_close(struct kvm *kvm)
 	if (kvm->sys_fd >= 0)
 		close(kvm->sys_fd);
 	kvm->sys_fd = -1;
+	free(kvm->caps);
+	kvm->caps = NULL;
 }

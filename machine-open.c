@@ -46,14 +46,10 @@ static void ending_signals(sigset_t *set)
 
 void machine_block_signals(struct machine *m, bool block)
 {
-	sigset_t set;
-
-	if (!block) {
+	if (block)
+		pthread_sigmask(SIG_BLOCK, &m->ending, &m->mask_before);
+	else
 		pthread_sigmask(SIG_SETMASK, &m->mask_before, NULL);
-		return;
-	}
-	ending_signals(&set);
-	pthread_sigmask(SIG_BLOCK, &set, &m->mask_before);
 }
 
 static void on_signal(void *opaque, u32 events)
@@ -69,11 +65,10 @@ static void on_signal(void *opaque, u32 events)
 static int open_signals(struct machine *m)
 {
 	struct event *ev = &m->open.signals;
-	sigset_t set;
 	int ret;
 
-	ending_signals(&set);
-	ev->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	ending_signals(&m->ending);
+	ev->fd = signalfd(-1, &m->ending, SFD_CLOEXEC | SFD_NONBLOCK);
 	ret = ev->fd < 0 ? -errno : 0;
 	ev->events = EPOLLIN;
 	ev->fn = on_signal;

@@ -22,7 +22,11 @@
 
 static int create_vcpus(struct vm *vm)
 {
-	u32 max = vm->kvm.max_vcpus;
+	/* Without either KVM has four (api.rst, 4.7 KVM_CREATE_VCPU). */
+	u32 max = kvm_cap_or(&vm->kvm, KVM_CAP_MAX_VCPUS, 0);
+
+	if (!max)
+		max = kvm_cap_or(&vm->kvm, KVM_CAP_NR_VCPUS, 4);
 
 	if (vm->cfg->cpus > max) {
 		err("--cpus %u: this host's KVM supports at most %u vcpus in one VM", vm->cfg->cpus,
@@ -48,14 +52,14 @@ static void on_broken(struct kvm *kvm)
 static int create_kvm_vm(struct vm *vm)
 {
 	u64 type = 0;
-	int ret = arch_check_host(&vm->kvm);
+	int ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
 
-	if (!ret)
-		ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
 	if (!ret && vm->coco && vm->coco->vm_type)
 		ret = vm->coco->vm_type(&vm->kvm, vm->cfg, &type);
 	vm->kvm.broken = on_broken;
-	return ret ? ret : kvm_create_vm(&vm->kvm, type);
+	if (!ret)
+		ret = kvm_create_vm(&vm->kvm, type);
+	return ret ? ret : arch_check_host(&vm->kvm);
 }
 
 static int create_memory(struct vm *vm)

@@ -224,7 +224,7 @@ int kvm_attach_memory(struct kvm *kvm, struct guest_memory *mem)
 		.ioctl = vm_ioctl,
 		.check_cap = vm_check_cap,
 		.opaque = kvm,
-		.max_slots = kvm->max_slots,
+		.max_slots = kvm_cap_or(kvm, KVM_CAP_NR_MEMSLOTS, 32),
 	};
 
 	return memslots_attach(&vm, mem, &kvm->slots);

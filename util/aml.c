@@ -69,7 +69,8 @@ static u8 *make_room(struct aml *aml, size_t at, size_t n)
 		aml->cap = MAX(aml->cap * 2, aml->len + n + 1024);
 		aml->data = xrealloc(aml->data, aml->cap);
 	}
-	memmove(aml->data + at + n, aml->data + at, aml->len - at);
+	if (at < aml->len)
+		memmove(aml->data + at + n, aml->data + at, aml->len - at);
 	aml->len += n;
 	return aml->data + at;
 }

@@ -83,12 +83,23 @@ static void judge(struct named *n, int fd)
 		debug("descriptor %d: cannot be marked close-on-exec: %s", fd, strerror(errno));
 }
 
+/* Since Linux 6.2 the size of the folder is how many are open, and the first three are. */
+static bool nothing_else_open(void)
+{
+	struct stat st;
+
+	return !stat("/proc/self/fd", &st) && st.st_size == STDERR_FILENO + 1;
+}
+
 void options_close_others(const struct option_set *set, const void *target, const char *extra)
 {
 	struct named n = { .set = set, .target = target, .extra = extra };
-	DIR *dir = opendir("/proc/self/fd");
 	struct dirent *entry;
+	DIR *dir;
 
+	if (nothing_else_open())
+		return;
+	dir = opendir("/proc/self/fd");
 	/* Without /proc no name is a descriptor's. */
 	if (!dir) {
 		if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0))

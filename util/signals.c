@@ -40,7 +40,7 @@ static void on_own(int sig, siginfo_t *info, void *context)
 	errno = saved_errno;
 }
 
-int signals_own(int sig, bool interrupts)
+static int take_signal(int sig, bool interrupts, struct sigaction *before)
 {
 	struct sigaction action = {
 		.sa_sigaction = on_own,
@@ -48,18 +48,26 @@ int signals_own(int sig, bool interrupts)
 	};
 
 	sigemptyset(&action.sa_mask);
-	return sigaction(sig, &action, NULL) < 0 ? -errno : 0;
+	return sigaction(sig, &action, before) < 0 ? -errno : 0;
+}
+
+int signals_own(int sig, bool interrupts)
+{
+	return take_signal(sig, interrupts, NULL);
 }
 
 void signals_init(void)
 {
 	static const int signals[] = { SIGPIPE, SIGXFSZ };
-	struct sigaction now;
+	struct sigaction before;
 
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		if (!sigaction(signals[i], NULL, &now) && now.sa_handler == SIG_DFL &&
-		    signals_own(signals[i], false))
-			debug("signal %d keeps its default action", signals[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		if (take_signal(signals[i], false, &before))
+			debug("signal %d keeps its action", signals[i]);
+		/* One that is ignored stays so. */
+		else if (before.sa_handler != SIG_DFL)
+			sigaction(signals[i], &before, NULL);
+	}
 }
 
 /* signal(7): all but these end a process by default. */

@@ -154,7 +154,7 @@ static int vcpu_state_load(void *obj)
 	if (!ret)
 		ret = VCPU_IOCTL(s->vcpu, KVM_SET_REGS, &s->regs);
 	if (!ret)
-		ret = x86_state_set(s->vcpu, s, true);
+		ret = x86_state_set(s->vcpu, s, &s->lapic, true);
 	if (!ret)
 		ret = x86_state_set_clock(s->vcpu, s);
 	/* Last: it looks at control registers and MSRs. */
@@ -173,8 +173,11 @@ const struct device_state arch_vcpu_state = {
 
 int arch_vcpu_state_new(struct vcpu *vcpu, void **out)
 {
-	*out = x86_state_new(vcpu);
-	return 0;
+	int ret = x86_state_msrs(vcpu);
+
+	if (!ret)
+		*out = x86_state_new(vcpu);
+	return ret;
 }
 
 void arch_vcpu_state_free(void *state)

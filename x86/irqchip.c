@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupt controllers of the PC in KVM (Linux Documentation/virt/kvm/api.rst, 4.24
- * KVM_CREATE_IRQCHIP, 7.5 KVM_CAP_SPLIT_IRQCHIP, 7.7 KVM_CAP_X2APIC_API).
+ * Interrupt controllers of the PC in KVM, and where interrupts lead (Linux
+ * Documentation/virt/kvm/api.rst, 4.52 KVM_SET_GSI_ROUTING).
  *
  * Full: PICs, PIT, IOAPIC and local APICs are all KVM's. Split: KVM keeps the local APICs, the
  * IOAPIC is ioapic.c and there is no PIC and no PIT; only this form reaches more than 255 vcpus.
  */
 #include <stdlib.h>
 
+#include "chips.h"
 #include "layout.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
@@ -16,11 +17,11 @@
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 #include "platform.h"
+#include "pristine.h"
 #include "x86.h"
 
-#define PIC_PINS    8U
-#define PIC_CASCADE 2U /* the slave hangs on this input of the master */
-#define MAX_ROUTES  (2 * PIC_PINS + X86_IOAPIC_PINS)
+#define PIC_PINS   8U
+#define MAX_ROUTES (2 * PIC_PINS + X86_IOAPIC_PINS)
 
 /* Full */
 
@@ -34,107 +35,48 @@ static void add_pin(struct kvm_irq_routing_entry *table, u32 *count, u32 gsi, u3
 }
 
 /*
- * Each ISA interrupt reaches a PIC and the IOAPIC's pin of its number, the PIT's too. A PC has that
- * one at pin 2 and says so by an override; here the MADT says the identity.
+ * KVM's own table, with which it begins (arch/x86/kvm/irq_comm.c, default_routing): each ISA
+ * interrupt reaches a PIC and the IOAPIC's pin of its number, the PIT's too. A PC has that one at
+ * pin 2 and says so by an override; here the MADT says the identity.
  */
 static int full_routes(struct vm *vm)
 {
 	struct kvm_irq_routing_entry table[MAX_ROUTES];
 	u32 count = 0;
 
-	for (u32 gsi = 0; gsi < 2 * PIC_PINS; gsi++) {
-		if (gsi == PIC_CASCADE)
-			continue;
+	for (u32 gsi = 0; gsi < 2 * PIC_PINS; gsi++)
 		add_pin(table, &count, gsi,
 			gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
 			gsi % PIC_PINS);
-	}
 	for (u32 gsi = 0; gsi < X86_IOAPIC_PINS; gsi++)
 		add_pin(table, &count, gsi, KVM_IRQCHIP_IOAPIC, gsi);
-	return irq_set_fixed_routes(&vm->irqs, table, count, X86_IOAPIC_PINS);
-}
-
-static int full_init(struct vm *vm)
-{
-	/* Port 0x61 (timer gate, speaker) belongs to the PIT. */
-	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	int ret;
-
-	ret = xioctl_val(vm->kvm.vm_fd, KVM_CREATE_IRQCHIP, 0);
-	if (ret < 0) {
-		err("cannot create the interrupt controllers: KVM_CREATE_IRQCHIP: %s",
-		    strerror(-ret));
-		return ret;
-	}
-	ret = xioctl(vm->kvm.vm_fd, KVM_CREATE_PIT2, &pit);
-	if (ret < 0) {
-		err("cannot create the interval timer: KVM_CREATE_PIT2: %s; try --irqchip split, "
-		    "which has none",
-		    strerror(-ret));
-		return ret;
-	}
-	ret = full_routes(vm);
-	if (ret)
-		err("cannot route the interrupt pins: KVM_SET_GSI_ROUTING: %s", strerror(-ret));
-	return ret;
+	return irq_adopt_fixed_routes(&vm->irqs, table, count, X86_IOAPIC_PINS);
 }
 
 /*
- * A reset does not reach KVM's chips by itself: a device keeps the state in which KVM made them and
- * puts it back.
+ * A reset does not reach KVM's chips by itself: a device puts back the state in which KVM makes
+ * them.
  */
-
-struct full_chips {
-	struct kvm_irqchip chips[3]; /* index: KVM_IRQCHIP_* */
-	struct kvm_pit_state2 pit;
-};
 
 struct full_irqchip {
 	struct device dev;
-	struct full_chips initial;
-	struct full_chips now; /* while it is saved or loaded */
+	struct x86_chips now; /* while it is saved or loaded */
 };
-
-static int get_chips(struct vm *vm, struct full_chips *c)
-{
-	int ret;
-
-	for (u32 i = 0; i < ARRAY_SIZE(c->chips); i++) {
-		c->chips[i].chip_id = i;
-		ret = xioctl(vm->kvm.vm_fd, KVM_GET_IRQCHIP, &c->chips[i]);
-		if (ret < 0) {
-			err("KVM_GET_IRQCHIP: %s", strerror(-ret));
-			return ret;
-		}
-	}
-	ret = xioctl(vm->kvm.vm_fd, KVM_GET_PIT2, &c->pit);
-	if (ret < 0)
-		err("KVM_GET_PIT2: %s", strerror(-ret));
-	return MIN(ret, 0);
-}
-
-static int set_chips(struct vm *vm, struct full_chips *c)
-{
-	int ret = 0;
-
-	for (u32 i = 0; i < ARRAY_SIZE(c->chips) && ret >= 0; i++) {
-		c->chips[i].chip_id = i;
-		ret = xioctl(vm->kvm.vm_fd, KVM_SET_IRQCHIP, &c->chips[i]);
-	}
-	if (ret >= 0)
-		ret = xioctl(vm->kvm.vm_fd, KVM_SET_PIT2, &c->pit);
-	return MIN(ret, 0);
-}
 
 static int full_realize(struct device *dev, struct vm *vm)
 {
-	return get_chips(vm, &container_of(dev, struct full_irqchip, dev)->initial);
+	return 0;
 }
 
 static void full_reset(struct device *dev)
 {
-	int ret = set_chips(dev->vm, &container_of(dev, struct full_irqchip, dev)->initial);
+	const struct x86_pristine *p;
+	int ret;
 
+	/* Said there, and the vcpus' reset, which comes next, fails by it. */
+	if (x86_pristine(dev->vm, &p))
+		return;
+	ret = x86_chips_set(&dev->vm->kvm, &p->chips);
 	if (ret)
 		guest_warn("cannot reset the interrupt controllers: %s", strerror(-ret));
 }
@@ -143,13 +85,13 @@ static int full_save(void *obj)
 {
 	struct full_irqchip *chip = obj;
 
-	return get_chips(chip->dev.vm, &chip->now);
+	return x86_chips_get(&chip->dev.vm->kvm, &chip->now);
 }
 
 static int full_load(void *obj)
 {
 	struct full_irqchip *chip = obj;
-	int ret = set_chips(chip->dev.vm, &chip->now);
+	int ret = x86_chips_set(&chip->dev.vm->kvm, &chip->now);
 
 	if (ret)
 		err("cannot restore the interrupt controllers: %s", strerror(-ret));
@@ -315,30 +257,20 @@ static const struct irq_chip_ops split_irq_chip_ops = {
 	.max_routes = split_max_routes,
 };
 
-static int split_init(struct vm *vm)
+static int split_routes(struct vm *vm)
 {
 	struct kvm_irq_routing_entry table[X86_IOAPIC_PINS] = { 0 };
-	int ret;
 
-	ret = kvm_enable_cap(&vm->kvm, KVM_CAP_SPLIT_IRQCHIP, X86_IOAPIC_PINS);
-	if (ret) {
-		err("cannot create the split irqchip: %s; this host's KVM may not have it: try "
-		    "--irqchip full",
-		    strerror(-ret));
-		return ret;
-	}
 	vm->irqs.ops = &split_irq_chip_ops;
 	vm->irqs.opaque = vm;
-	/* Edge-triggered messages: nothing that KVM would watch, until the IOAPIC is programmed. */
+	/* Edge-triggered messages: nothing that KVM would watch, until the IOAPIC is programmed.
+	 * KVM begins without any, which is the same. */
 	for (u32 gsi = 0; gsi < X86_IOAPIC_PINS; gsi++) {
 		table[gsi].gsi = gsi;
 		table[gsi].type = KVM_IRQ_ROUTING_MSI;
 		table[gsi].u.msi.address_lo = X86_LAPIC;
 	}
-	ret = irq_set_fixed_routes(&vm->irqs, table, X86_IOAPIC_PINS, X86_IOAPIC_PINS);
-	if (ret)
-		err("cannot route the interrupt pins: KVM_SET_GSI_ROUTING: %s", strerror(-ret));
-	return ret;
+	return irq_adopt_fixed_routes(&vm->irqs, table, X86_IOAPIC_PINS, X86_IOAPIC_PINS);
 }
 
 bool x86_wants_split_irqchip(const struct vm_config *cfg)
@@ -349,20 +281,18 @@ bool x86_wants_split_irqchip(const struct vm_config *cfg)
 
 int x86_irqchip_init(struct vm *vm)
 {
-	const u64 x2apic = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
-	u32 cpus = vm->cfg->cpus;
+	bool wide_ids;
 	int ret;
 
 	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg);
-	ret = kvm_enable_cap(&vm->kvm, KVM_CAP_X2APIC_API, x2apic);
-	if (ret && cpus > X86_XAPIC_MAX_VCPUS) {
-		err("--cpus %u: this host's KVM has no 32-bit APIC ids (KVM_CAP_X2APIC_API: %s); "
-		    "the maximum is %u",
-		    cpus, strerror(-ret), X86_XAPIC_MAX_VCPUS);
+	ret = x86_chips_make(&vm->kvm, vm->cfg->cpus, vm->arch->split_irqchip, &wide_ids);
+	if (ret)
 		return ret;
-	}
-	vm->arch->msi_ext_dest = !ret && vm->arch->split_irqchip;
-	return vm->arch->split_irqchip ? split_init(vm) : full_init(vm);
+	vm->arch->msi_ext_dest = wide_ids && vm->arch->split_irqchip;
+	ret = vm->arch->split_irqchip ? split_routes(vm) : full_routes(vm);
+	if (ret)
+		err("cannot route the interrupt pins: %s", strerror(-ret));
+	return ret;
 }
 
 int x86_irqchip_create(struct vm *vm)

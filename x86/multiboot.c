@@ -55,14 +55,19 @@ _Static_assert(sizeof(struct mb_module) <= X86_MODULE_ENTRY, "multiboot module")
 int multiboot_find(const struct boot_image *img, struct multiboot_header *h)
 {
 	u8 buf[MB_SEARCH];
+	const __le32 wanted = cpu_to_le32(MB_HEADER_MAGIC);
 	u32 len = (u32)MIN(img->size, (u64)MB_SEARCH);
 
 	if (boot_image_read(img, 0, buf, len))
 		return -ENOENT;
 	for (u32 i = 0; i + 12 <= len; i += 4) {
-		u32 magic = (u32)get_le(buf + i, 4), flags = (u32)get_le(buf + i + 4, 4);
+		u32 flags;
 
-		if (magic != MB_HEADER_MAGIC || magic + flags + (u32)get_le(buf + i + 8, 4))
+		/* Of some thousand places one has it, if any: a comparison each. */
+		if (memcmp(buf + i, &wanted, sizeof(wanted)) != 0)
+			continue;
+		flags = (u32)get_le(buf + i + 4, 4);
+		if (MB_HEADER_MAGIC + flags + (u32)get_le(buf + i + 8, 4))
 			continue;
 		*h = (struct multiboot_header){ .offset = i, .flags = flags };
 		if (!(flags & MULTIBOOT_AOUT_KLUDGE))

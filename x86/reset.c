@@ -1,51 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vcpus at reset (Intel SDM volume 3, 10.1). KVM creates a vcpu in its reset state, so that state
- * is kept and put back: a rebooted guest finds what it found the first time. KVM delivers INIT and
+ * vcpus at the start and at reset (Intel SDM volume 3, 10.1). KVM creates a vcpu in its reset
+ * state, so the start sets only what the loaded guest begins with; a reset puts back what KVM
+ * makes (pristine.c): a rebooted guest finds what it found the first time. KVM delivers INIT and
  * SIPI itself: secondary vcpus wait for them.
  */
-#include <stdlib.h>
-
 #include "boot.h"
+#include "layout.h"
 #include "lkvm/arch.h"
 #include "lkvm/log.h"
+#include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
+#include "pristine.h"
 #include "vcpu-state.h"
 
-/*
- * The initial state of x87 and SSE; everything else is initial where the header's mask has no bit
- * (Intel SDM volume 1, 13.4 and table 10-2).
- */
-static void make_xsave(struct x86_vcpu_state *s)
-{
-	memset(s->xsave, 0, s->xsave_len);
-	put_le(s->xsave + 0, 2, 0x37f);	  /* FCW */
-	put_le(s->xsave + 24, 4, 0x1f80); /* MXCSR */
-	put_le(s->xsave + 512, 8, 3);	  /* XSTATE_BV: x87 and SSE */
-}
+/* Intel SDM volume 3, 11.4.4 and table 11-1 */
+#define APIC_BASE_BSP	 BIT_ULL(8)
+#define APIC_BASE_ENABLE BIT_ULL(11)
+#define APIC_ID		 0x20
+#define TYPE_LDT	 2 /* volume 3, table 3-2 */
 
-int x86_reset_capture(struct vcpu *vcpu)
+/* What a start leaves as reset made it (volume 3, table 10-1), of what is set only as a whole. */
+static const struct kvm_sregs reset_sregs = {
+	.ldt = { .limit = 0xffff, .type = TYPE_LDT, .present = 1 },
+	.apic_base = X86_LAPIC | APIC_BASE_ENABLE | APIC_BASE_BSP,
+};
+
+static int start_vcpu(struct vcpu *vcpu)
 {
-	struct x86_vcpu_state *s = x86_state_new(vcpu);
+	const struct x86_entry *entry = &vcpu->vm->arch->entry;
+	struct kvm_sregs sregs = reset_sregs;
+	struct kvm_regs regs;
 	int ret;
 
-	vcpu->arch->reset = s;
-	ret = x86_state_get(vcpu, s);
-	if (ret)
-		return ret;
-	make_xsave(s);
-	s->xcr0 = s->xcr0 ? 1 : 0;
-	s->mp_state = vcpu->id ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
-	return 0;
-}
-
-void x86_reset_release(struct vcpu *vcpu)
-{
-	if (!vcpu->arch)
-		return;
-	x86_state_free(vcpu->arch->reset);
-	vcpu->arch->reset = NULL;
+	if (vcpu->id || entry->mode == X86_ENTRY_RESET)
+		return 0;
+	x86_entry_registers(entry, &sregs, &regs);
+	ret = VCPU_IOCTL(vcpu, KVM_SET_SREGS, &sregs);
+	return ret ? ret : VCPU_IOCTL(vcpu, KVM_SET_REGS, &regs);
 }
 
 /*
@@ -54,11 +47,7 @@ void x86_reset_release(struct vcpu *vcpu)
  */
 static int reset_tsc(const struct vcpu *vcpu)
 {
-	union {
-		struct kvm_msrs msrs;
-		u8 room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
-	} m = { .room = { 0 } };
-	struct kvm_msr_entry *adjust = m.msrs.entries;
+	u64 adjust = 0;
 	u64 offset;
 	struct kvm_device_attr attr = {
 		.group = KVM_VCPU_TSC_CTRL,
@@ -66,43 +55,52 @@ static int reset_tsc(const struct vcpu *vcpu)
 		.addr = (uintptr_t)&offset,
 	};
 
-	m.msrs.nmsrs = 1;
-	adjust->index = MSR_TSC_ADJUST;
-	if (xioctl(vcpu->fd, KVM_GET_MSRS, &m) != 1 || !adjust->data)
+	if (!x86_transfer_msr(vcpu, KVM_GET_MSRS, MSR_TSC_ADJUST, &adjust) || !adjust)
 		return 0;
 	if (!xioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr)) {
 		int ret;
 
-		offset -= adjust->data;
+		offset -= adjust;
 		ret = VCPU_IOCTL(vcpu, KVM_SET_DEVICE_ATTR, &attr);
 		if (ret)
 			return ret;
 	}
-	adjust->data = 0;
-	return xioctl(vcpu->fd, KVM_SET_MSRS, &m) == 1 ? 0 : -EIO;
+	adjust = 0;
+	return x86_transfer_msr(vcpu, KVM_SET_MSRS, MSR_TSC_ADJUST, &adjust) ? 0 : -EIO;
 }
 
-int arch_vcpu_reset(struct vcpu *vcpu)
+static int reset_vcpu(struct vcpu *vcpu, const struct x86_vcpu_state *s)
 {
-	const struct x86_vcpu_state *s = vcpu->arch->reset;
-	bool used = vcpu->arch->used;
+	struct kvm_lapic_state lapic = s->lapic;
 	struct kvm_sregs sregs = s->sregs;
 	struct kvm_regs regs = s->regs;
 	int ret = 0;
 
+	/* Reset leaves the local APIC in its mode of 8-bit ids. */
+	put_le((u8 *)lapic.regs + APIC_ID, 4, vcpu->id << 24);
 	if (vcpu->id == 0)
 		x86_entry_registers(&vcpu->vm->arch->entry, &sregs, &regs);
 	/* First of all out of VMX operation: it forbids to clear CR4.VMXE. */
-	if (used && s->nested_len)
+	if (s->nested_len)
 		ret = VCPU_IOCTL(vcpu, KVM_SET_NESTED_STATE, s->nested);
 	if (!ret)
 		ret = VCPU_IOCTL(vcpu, KVM_SET_SREGS, &sregs);
 	if (!ret)
 		ret = VCPU_IOCTL(vcpu, KVM_SET_REGS, &regs);
-	if (!ret && used)
-		ret = x86_state_set(vcpu, s, false);
-	if (!ret && used)
-		ret = reset_tsc(vcpu);
-	vcpu->arch->used = true;
-	return ret;
+	if (!ret)
+		ret = x86_state_set(vcpu, s, &lapic, false);
+	return ret ? ret : reset_tsc(vcpu);
+}
+
+int arch_vcpu_reset(struct vcpu *vcpu)
+{
+	const struct x86_pristine *p;
+	int ret;
+
+	if (!vcpu->arch->used) {
+		vcpu->arch->used = true;
+		return start_vcpu(vcpu);
+	}
+	ret = x86_pristine(vcpu->vm, &p);
+	return ret ? ret : reset_vcpu(vcpu, p->vcpus[vcpu->id ? 1 : 0]);
 }

@@ -62,32 +62,6 @@ static void add_mtrrs(struct kvm_msr_list *list)
 		add_msr(list, fixed[i]);
 }
 
-int x86_state_init(struct vm *vm)
-{
-	struct kvm_msr_list probe = { 0 }, *all = NULL, *list;
-	int ret = xioctl(vm->kvm.sys_fd, KVM_GET_MSR_INDEX_LIST, &probe);
-
-	list = xcalloc(1, sizeof(*list) + X86_MAX_MSRS * sizeof(list->indices[0]));
-	if (ret == -E2BIG) {
-		all = xcalloc(1, sizeof(*all) + probe.nmsrs * sizeof(all->indices[0]));
-		all->nmsrs = probe.nmsrs;
-		ret = xioctl(vm->kvm.sys_fd, KVM_GET_MSR_INDEX_LIST, all);
-	}
-	if (ret < 0) {
-		err("KVM_GET_MSR_INDEX_LIST: %s", strerror(-ret));
-		free(all);
-		free(list);
-		return ret;
-	}
-	add_mtrrs(list);
-	for (u32 i = 0; all && i < all->nmsrs; i++)
-		if (!skip_msr(all->indices[i]) && !add_msr(list, all->indices[i]))
-			debug("MSR 0x%x: no room to keep it", all->indices[i]);
-	free(all);
-	vm->arch->msrs = list;
-	return 0;
-}
-
 void x86_state_destroy(struct vm *vm)
 {
 	if (!vm->arch)
@@ -147,18 +121,81 @@ static int transfer_msrs(const struct vcpu *vcpu, unsigned long request, const c
 	return 0;
 }
 
-static int get_msrs(const struct vcpu *vcpu, struct x86_vcpu_state *s)
+static struct kvm_msrs *msrs_of(const struct kvm_msr_list *list)
 {
-	struct kvm_msr_list *list = vcpu->vm->arch->msrs;
-	struct kvm_msrs *msrs;
-	int ret;
+	struct kvm_msrs *msrs = xcalloc(1, sizeof(*msrs) + X86_MAX_MSRS * sizeof(msrs->entries[0]));
 
-	msrs = xcalloc(1, sizeof(*msrs) + X86_MAX_MSRS * sizeof(msrs->entries[0]));
 	msrs->nmsrs = list->nmsrs;
 	for (u32 i = 0; i < list->nmsrs; i++)
 		msrs->entries[i].index = list->indices[i];
-	/* What the first vcpu cannot read, the others do not try. */
+	return msrs;
+}
+
+static struct kvm_msr_list *new_list(u32 room)
+{
+	struct kvm_msr_list *list = xcalloc(1, sizeof(*list) + room * sizeof(list->indices[0]));
+
+	list->nmsrs = room;
+	return list;
+}
+
+/* All that KVM has, as it lists them; it says how many when they are more than there is room. */
+static int list_msrs(const struct kvm *kvm, struct kvm_msr_list **out)
+{
+	struct kvm_msr_list *all = new_list(X86_MAX_MSRS);
+	int ret = xioctl(kvm->sys_fd, KVM_GET_MSR_INDEX_LIST, all);
+
+	if (ret == -E2BIG) {
+		u32 room = all->nmsrs;
+
+		free(all);
+		all = new_list(room);
+		ret = xioctl(kvm->sys_fd, KVM_GET_MSR_INDEX_LIST, all);
+	}
+	if (ret < 0) {
+		err("KVM_GET_MSR_INDEX_LIST: %s", strerror(-ret));
+		free(all);
+		return ret;
+	}
+	*out = all;
+	return 0;
+}
+
+int x86_state_msrs(const struct vcpu *vcpu)
+{
+	struct arch_vm *arch = vcpu->vm->arch;
+	struct kvm_msr_list *all, *list;
+	struct kvm_msrs *msrs;
+	int ret;
+
+	if (arch->msrs)
+		return 0;
+	ret = list_msrs(&vcpu->vm->kvm, &all);
+	if (ret)
+		return ret;
+	list = new_list(X86_MAX_MSRS);
+	list->nmsrs = 0;
+	add_mtrrs(list);
+	for (u32 i = 0; i < all->nmsrs; i++)
+		if (!skip_msr(all->indices[i]) && !add_msr(list, all->indices[i]))
+			debug("MSR 0x%x: no room to keep it", all->indices[i]);
+	free(all);
+	msrs = msrs_of(list);
 	ret = transfer_msrs(vcpu, KVM_GET_MSRS, "KVM_GET_MSRS", msrs, list, NULL);
+	free(msrs);
+	if (ret)
+		free(list);
+	else
+		arch->msrs = list;
+	return ret;
+}
+
+static int get_msrs(const struct vcpu *vcpu, struct x86_vcpu_state *s)
+{
+	const struct kvm_msr_list *list = vcpu->vm->arch->msrs;
+	struct kvm_msrs *msrs = msrs_of(list);
+	int ret = transfer_msrs(vcpu, KVM_GET_MSRS, "KVM_GET_MSRS", msrs, NULL, NULL);
+
 	s->nr_msrs = msrs->nmsrs;
 	for (u32 i = 0; i < s->nr_msrs; i++) {
 		s->msr_index[i] = msrs->entries[i].index;
@@ -168,8 +205,7 @@ static int get_msrs(const struct vcpu *vcpu, struct x86_vcpu_state *s)
 	return ret;
 }
 
-/* False: KVM does not have it, or not with this value. */
-static bool transfer_msr(const struct vcpu *vcpu, unsigned long request, u32 index, u64 *value)
+bool x86_transfer_msr(const struct vcpu *vcpu, unsigned long request, u32 index, u64 *value)
 {
 	union {
 		struct kvm_msrs msrs;
@@ -191,7 +227,7 @@ static int must_be_same(const struct vcpu *vcpu, const struct kvm_msr_entry *e)
 {
 	u64 now = 0;
 
-	transfer_msr(vcpu, KVM_GET_MSRS, e->index, &now);
+	x86_transfer_msr(vcpu, KVM_GET_MSRS, e->index, &now);
 	if (now == e->data)
 		return 0;
 	err("vcpu %u: MSR 0x%x cannot be set to 0x%llx: KVM refuses it", vcpu->id, e->index,
@@ -220,7 +256,7 @@ static int set_msr(const struct vcpu *vcpu, u32 index, u64 value)
 {
 	const struct kvm_msr_entry e = { .index = index, .data = value };
 
-	return transfer_msr(vcpu, KVM_SET_MSRS, index, &value) ? 0 : must_be_same(vcpu, &e);
+	return x86_transfer_msr(vcpu, KVM_SET_MSRS, index, &value) ? 0 : must_be_same(vcpu, &e);
 }
 
 int x86_state_set_clock(const struct vcpu *vcpu, const struct x86_vcpu_state *s)
@@ -263,16 +299,18 @@ static void get_optional(const struct vcpu *vcpu, struct x86_vcpu_state *s)
 	if (kvm_check_cap(&vcpu->vm->kvm, KVM_CAP_NESTED_STATE) > 0 &&
 	    !xioctl(vcpu->fd, KVM_GET_NESTED_STATE, nested))
 		s->nested_len = MIN(nested->size, (u32)sizeof(s->nested));
-	transfer_msr(vcpu, KVM_GET_MSRS, MSR_TSC, &s->tsc);
-	transfer_msr(vcpu, KVM_GET_MSRS, MSR_TSC_ADJUST, &s->tsc_adjust);
-	transfer_msr(vcpu, KVM_GET_MSRS, MSR_TSC_DEADLINE, &s->tsc_deadline);
+	x86_transfer_msr(vcpu, KVM_GET_MSRS, MSR_TSC, &s->tsc);
+	x86_transfer_msr(vcpu, KVM_GET_MSRS, MSR_TSC_ADJUST, &s->tsc_adjust);
+	x86_transfer_msr(vcpu, KVM_GET_MSRS, MSR_TSC_DEADLINE, &s->tsc_deadline);
 }
 
 int x86_state_get(const struct vcpu *vcpu, struct x86_vcpu_state *s)
 {
 	bool xsave2 = kvm_check_cap(&vcpu->vm->kvm, KVM_CAP_XSAVE2) > 0;
-	int ret;
+	int ret = x86_state_msrs(vcpu);
 
+	if (ret)
+		return ret;
 	/* The state of the vcpu decides what its events are: KVM settles it in here. */
 	get_optional(vcpu, s);
 	ret = VCPU_IOCTL(vcpu, KVM_GET_REGS, &s->regs);
@@ -290,7 +328,8 @@ int x86_state_get(const struct vcpu *vcpu, struct x86_vcpu_state *s)
 	return ret ? ret : get_msrs(vcpu, s);
 }
 
-int x86_state_set(const struct vcpu *vcpu, const struct x86_vcpu_state *s, bool strict)
+int x86_state_set(const struct vcpu *vcpu, const struct x86_vcpu_state *s,
+		  const struct kvm_lapic_state *lapic, bool strict)
 {
 	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = s->xcr0 } } };
 	struct kvm_mp_state mp = { .mp_state = s->mp_state };
@@ -302,7 +341,7 @@ int x86_state_set(const struct vcpu *vcpu, const struct x86_vcpu_state *s, bool 
 		ret = set_msrs(vcpu, s, strict);
 	/* After IA32_APIC_BASE, which KVM_SET_SREGS wrote: the mode gives the registers meaning. */
 	if (!ret && s->has_lapic)
-		ret = VCPU_IOCTL(vcpu, KVM_SET_LAPIC, &s->lapic);
+		ret = VCPU_IOCTL(vcpu, KVM_SET_LAPIC, lapic);
 	if (!ret)
 		ret = VCPU_IOCTL(vcpu, KVM_SET_DEBUGREGS, &s->debugregs);
 	if (!ret)

@@ -21,7 +21,7 @@ struct vm;
 #define X86_NESTED_MAX (128 + 2 * 4096)
 
 struct x86_vcpu_state {
-	const struct vcpu *vcpu;
+	const struct vcpu *vcpu; /* that is saved or loaded */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	struct kvm_debugregs debugregs;
@@ -40,20 +40,25 @@ struct x86_vcpu_state {
 	u8 nested[X86_NESTED_MAX] __attribute__((aligned(16)));
 };
 
-/* The VM's list of MSRs (vm->arch->msrs). Prints. */
-int x86_state_init(struct vm *vm) __must_check;
+/* The VM's list of MSRs (vm->arch->msrs), when it is not there yet: those that KVM lists and @vcpu,
+ * like all others, has. Main thread. Prints. */
+int x86_state_msrs(const struct vcpu *vcpu) __must_check;
 void x86_state_destroy(struct vm *vm);
 
 struct x86_vcpu_state *x86_state_new(const struct vcpu *vcpu);
 void x86_state_free(struct x86_vcpu_state *s);
 /* All that KVM tells. Prints. */
 int x86_state_get(const struct vcpu *vcpu, struct x86_vcpu_state *s) __must_check;
-/* All but regs, sregs, nested and the clock, which the callers set in their order. MSRs that KVM
- * refuses: left alone, or where @strict -EINVAL unless they have that value. Prints. */
+/* All but regs, sregs, nested and the clock, which the callers set in their order; @lapic instead
+ * of what @s has. MSRs that KVM refuses: left alone, or where @strict -EINVAL unless they have that
+ * value. Prints. */
 int x86_state_set(const struct vcpu *vcpu, const struct x86_vcpu_state *s,
-		  bool strict) __must_check;
+		  const struct kvm_lapic_state *lapic, bool strict) __must_check;
 /* The TSC and the deadline that the local APIC waits for, when all that is set. Strict. Prints. */
 int x86_state_set_clock(const struct vcpu *vcpu, const struct x86_vcpu_state *s) __must_check;
+
+/* One MSR by KVM_GET_MSRS or KVM_SET_MSRS. False: KVM does not have it, or not with this value. */
+bool x86_transfer_msr(const struct vcpu *vcpu, unsigned long request, u32 index, u64 *value);
 
 int x86_vcpu_ioctl(const struct vcpu *vcpu, unsigned long request, void *arg, const char *name);
 #define VCPU_IOCTL(vcpu, request, arg) x86_vcpu_ioctl(vcpu, request, (void *)(arg), #request)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A vcpu as x86 wants it: CPUID and the MSRs that firmware would have set. Its state is then what
- * reset.c returns to.
+ * a reset returns to (pristine.c).
  */
 #include "lkvm/vcpu.h"
 
@@ -13,6 +13,7 @@
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 #include "platform.h"
+#include "vcpu-state.h"
 #include "x86.h"
 
 /* Intel SDM volume 4, table 2-2; volume 3, 12.11.2.1 */
@@ -25,11 +26,10 @@
 static int set_cpuid(struct vcpu *vcpu)
 {
 	struct arch_vm *arch = vcpu->vm->arch;
-	int tsc_khz = xioctl_val(vcpu->fd, KVM_GET_TSC_KHZ, 0);
 	const struct x86_cpuid_params params = {
 		.apic_id = vcpu->id,
 		.nr_cpus = vcpu->vm->cfg->cpus,
-		.tsc_khz = tsc_khz > 0 ? (u32)tsc_khz : 0,
+		.tsc_khz = arch->shared.tsc_khz,
 		.tsc_deadline = kvm_check_cap(&vcpu->vm->kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
 		.msi_ext_dest = arch->msi_ext_dest,
 	};
@@ -50,37 +50,75 @@ static int set_cpuid(struct vcpu *vcpu)
 	return 0;
 }
 
-/* A KVM without the MSR is not fatal: the guest only runs slower. */
-static void set_msr(struct vcpu *vcpu, u32 index, u64 keep, u64 value)
+static void add_msr(struct x86_shared *shared, u32 index, u64 value)
 {
-	struct kvm_msrs *msrs = xcalloc(1, sizeof(*msrs) + sizeof(msrs->entries[0]));
+	shared->msrs[shared->nr_msrs++] = (struct kvm_msr_entry){ .index = index, .data = value };
+}
+
+/* The VM tells since Linux 5.18. 0: neither does. */
+static u32 tsc_khz(const struct vcpu *vcpu)
+{
+	int khz = xioctl_val(vcpu->vm->kvm.vm_fd, KVM_GET_TSC_KHZ, 0);
+
+	if (khz < 0)
+		khz = xioctl_val(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+	return khz > 0 ? (u32)khz : 0;
+}
+
+static void find_msrs(const struct vcpu *vcpu, struct x86_shared *shared)
+{
+	u64 misc = 0;
+
+	/* Without it Linux gives up the string instructions for memcpy. The rest follows from
+	 * CPUID. */
+	if (x86_transfer_msr(vcpu, KVM_GET_MSRS, MSR_MISC_ENABLE, &misc))
+		add_msr(shared, MSR_MISC_ENABLE, misc | MISC_ENABLE_FAST_STRING);
+	/* With MTRRs off all memory counts as uncached, and Linux does without its PAT. */
+	add_msr(shared, MSR_MTRR_DEF_TYPE, MTRR_ENABLE_WRITEBACK);
+}
+
+/* A KVM without one of them is not fatal: the guest only runs slower. */
+static void set_msrs(struct vcpu *vcpu)
+{
+	const struct x86_shared *shared = &vcpu->vm->arch->shared;
+	union {
+		struct kvm_msrs msrs;
+		u8 room[sizeof(struct kvm_msrs) + sizeof(shared->msrs)];
+	} m = { .room = { 0 } };
+
+	for (u32 at = 0; at < shared->nr_msrs; at++) {
+		int done;
+
+		m.msrs.nmsrs = shared->nr_msrs - at;
+		memcpy(m.msrs.entries, &shared->msrs[at], m.msrs.nmsrs * sizeof(shared->msrs[0]));
+		done = xioctl(vcpu->fd, KVM_SET_MSRS, &m);
+		at += (u32)MAX(done, 0);
+		if (at < shared->nr_msrs)
+			debug("vcpu %u: cannot set MSR 0x%x", vcpu->id, shared->msrs[at].index);
+	}
+}
+
+int x86_vcpu_setup(struct vcpu *vcpu)
+{
+	struct x86_shared *shared = &vcpu->vm->arch->shared;
 	int ret;
 
-	msrs->nmsrs = 1;
-	msrs->entries[0].index = index;
-	ret = xioctl(vcpu->fd, KVM_GET_MSRS, msrs);
-	if (ret == 1) {
-		msrs->entries[0].data = (msrs->entries[0].data & keep) | value;
-		ret = xioctl(vcpu->fd, KVM_SET_MSRS, msrs);
-	}
-	free(msrs);
-	if (ret != 1)
-		debug("vcpu %u: cannot set MSR 0x%x", vcpu->id, index);
+	if (!shared->known)
+		shared->tsc_khz = tsc_khz(vcpu);
+	ret = set_cpuid(vcpu);
+	if (ret)
+		return ret;
+	if (!shared->known)
+		find_msrs(vcpu, shared);
+	shared->known = true;
+	set_msrs(vcpu);
+	return 0;
 }
 
 int arch_vcpu_init(struct vcpu *vcpu)
 {
-	int ret;
-
 	vcpu->arch = xcalloc(1, sizeof(*vcpu->arch));
-	ret = set_cpuid(vcpu);
-	if (ret)
-		return ret;
-	/* Without it Linux gives up the string instructions for memcpy. */
-	set_msr(vcpu, MSR_MISC_ENABLE, ~0ULL, MISC_ENABLE_FAST_STRING);
-	/* With MTRRs off all memory counts as uncached, and Linux does without its PAT. */
-	set_msr(vcpu, MSR_MTRR_DEF_TYPE, 0, MTRR_ENABLE_WRITEBACK);
-	return x86_reset_capture(vcpu);
+	return x86_vcpu_setup(vcpu);
 }
 
 /* In a nested guest RFLAGS is not what decides: its hypervisor takes interrupts for it. */
@@ -121,9 +159,6 @@ bool arch_vcpu_halted(struct vcpu *vcpu)
 
 void arch_vcpu_destroy(struct vcpu *vcpu)
 {
-	if (!vcpu->arch)
-		return;
-	x86_reset_release(vcpu);
 	free(vcpu->arch);
 	vcpu->arch = NULL;
 }

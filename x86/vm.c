@@ -14,6 +14,7 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "platform.h"
+#include "pristine.h"
 #include "vcpu-state.h"
 #include "x86.h"
 
@@ -120,10 +121,7 @@ int arch_vm_init(struct vm *vm)
 		return ret;
 	}
 	enable_optional_caps(vm);
-	ret = x86_irqchip_init(vm);
-	if (ret)
-		return ret;
-	return x86_state_init(vm);
+	return x86_irqchip_init(vm);
 }
 
 int arch_vm_late_init(struct vm *vm)
@@ -164,6 +162,7 @@ void arch_vm_destroy(struct vm *vm)
 {
 	if (!vm->arch)
 		return;
+	x86_pristine_destroy(vm);
 	x86_state_destroy(vm);
 	free(vm->arch->cpuid);
 	free(vm->arch);

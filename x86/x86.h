@@ -18,6 +18,7 @@ struct vcpu;
 struct vm;
 struct x86_ioapic;
 struct x86_pm;
+struct x86_pristine;
 
 /* How vcpu 0 starts. */
 enum x86_entry_mode {
@@ -34,16 +35,26 @@ struct x86_entry {
 	u64 rsi;
 };
 
+/* What KVM tells of one vcpu for all; vcpu.c asks vcpu 0. */
+struct x86_shared {
+	bool known;
+	u32 tsc_khz; /* 0: not known */
+	u32 nr_msrs;
+	struct kvm_msr_entry msrs[2]; /* that firmware would have set */
+};
+
 /* Per-VM state of this architecture; zeroed by arch_add_memory, which allocates it. */
 struct arch_vm {
 	/* Loading: written by arch_boot_plan, read by arch_vcpu_reset. */
 	struct x86_entry entry;
 	bool told; /* of what is started, what there is to say: once, not at every reset */
-	struct kvm_msr_list *msrs; /* what vcpus have of them (vcpu-state.c) */
+	struct kvm_msr_list *msrs;     /* what vcpus have of them (vcpu-state.c) */
+	struct x86_pristine *pristine; /* what a reset puts back (pristine.c); NULL at first */
 
 	/* The platform: written by arch_add_memory, arch_vm_init and arch_add_devices. */
 	struct kvm_cpuid2 *cpuid; /* all that KVM supports */
-	u32 phys_bits;		  /* of the guest's physical addresses */
+	struct x86_shared shared;
+	u32 phys_bits; /* of the guest's physical addresses */
 	u64 pci_mem64_base;
 	bool split_irqchip; /* PIC, PIT and IOAPIC are not KVM's */
 	bool msi_ext_dest;  /* 15-bit destinations in messages (KVM_FEATURE_MSI_EXT_DEST_ID) */
@@ -51,23 +62,16 @@ struct arch_vm {
 	struct x86_pm *pm;	   /* a device */
 };
 
-struct x86_vcpu_state;
-
 /* Per-vcpu state; zeroed by arch_vcpu_init, which allocates it. */
 struct arch_vcpu {
-	struct x86_vcpu_state *reset; /* reset.c: the registers as they were at creation */
-	bool used;		      /* reset once: it may have run since */
-
-	/* The platform's own below. */
+	bool used; /* started once: it may have run since */
 };
 
 /*
- * x86/reset.c. arch_vcpu_init calls x86_reset_capture when the vcpu is complete (CPUID, MSR
- * defaults set): what it finds is what every later arch_vcpu_reset restores. Prints. Its end is
- * safe when nothing was captured.
+ * x86/vcpu.c: make @vcpu complete (CPUID, the MSRs that firmware would have set), when KVM has just
+ * made it; of it only vm, id and fd are looked at. Prints.
  */
-int x86_reset_capture(struct vcpu *vcpu) __must_check;
-void x86_reset_release(struct vcpu *vcpu);
+int x86_vcpu_setup(struct vcpu *vcpu) __must_check;
 
 /*
  * x86/acpi.c: add all ACPI tables, within [X86_ACPI_BASE, +X86_ACPI_SIZE). Prints.

@@ -73,11 +73,11 @@ int arch_config_complete(struct vm_config *cfg) __must_check;
 /* Is the kernel Linux, by the format that @cfg names or that is found in @boot? Then it is given
  * Linux's words. @boot NULL: it is not open yet; may it be? */
 bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot);
-/* Are the capabilities there that this architecture needs? Prints what is missing and why it
- * matters. */
-int arch_check_host(const struct kvm *kvm) __must_check;
 /* The type argument of KVM_CREATE_VM. Prints what @kvm cannot do of what @cfg asks. */
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type) __must_check;
+/* Are the capabilities there that this architecture needs, asked of the VM? Prints what is missing
+ * and why it matters. */
+int arch_check_host(const struct kvm *kvm) __must_check;
 /* What makes the guest that @cfg asks for a confidential one (coco.h); NULL: an ordinary guest. */
 const struct coco_ops *arch_coco(const struct vm_config *cfg);
 /* vm->arch, and map guest RAM at its addresses. Prints. */

@@ -109,6 +109,9 @@ extern const struct irq_chip_ops kvm_irq_chip_ops;
  */
 int irq_set_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *entries, u32 count,
 			 u32 first_msi_gsi) __must_check;
+/* The same where the chip begins with these entries: nothing is installed. */
+int irq_adopt_fixed_routes(struct irqs *irqs, const struct kvm_irq_routing_entry *entries,
+			   u32 count, u32 first_msi_gsi) __must_check;
 /*
  * Change @count fixed entries (those of the same gsi) by one table: the split irqchip's IOAPIC
  * turns pins into messages this way. All or none: -ENOENT for a gsi that has no entry, or what the

@@ -4,19 +4,17 @@
 #define LKVM_KVM_H
 
 #include <kvm-compat.h>
+#include <stdatomic.h>
 
 #include "lkvm/types.h"
 
 struct memslots;
 
 struct kvm {
-	int sys_fd;	    /* /dev/kvm */
-	int vm_fd;	    /* -1 until kvm_create_vm */
-	u32 run_size;	    /* bytes to map of a vcpu fd */
-	u32 max_vcpus;	    /* KVM_CAP_MAX_VCPUS */
-	u32 soft_max_vcpus; /* KVM_CAP_NR_VCPUS: what the kernel recommends */
-	u32 max_vcpu_id;
-	u32 max_slots;
+	int sys_fd;		/* /dev/kvm */
+	int vm_fd;		/* -1 until kvm_create_vm */
+	u32 run_size;		/* bytes to map of a vcpu fd */
+	atomic_int *caps;	/* what KVM answered; NULL: it is asked each time */
 	struct memslots *slots; /* of memslot.h; NULL until memory is attached */
 	/* KVM refused what it refuses to no working VM, and the guest would wait for ever: to end
 	 * it. Any thread; NULL until there is a machine. */
@@ -27,8 +25,13 @@ struct kvm {
 int kvm_open(struct kvm *kvm, const char *path) __must_check;
 /* Create the VM of @type (0: the default). Prints on failure. */
 int kvm_create_vm(struct kvm *kvm, u64 type) __must_check;
-/* KVM_CHECK_EXTENSION on the VM where there is one, else on the system fd; 0 when unknown. */
+/*
+ * KVM_CHECK_EXTENSION on the VM where there is one, else on the system fd; 0 when unknown. The
+ * answers of each are kept: KVM is asked once. Any thread.
+ */
 int kvm_check_cap(const struct kvm *kvm, u32 cap);
+/* The same, or @fallback where KVM does not say. */
+u32 kvm_cap_or(const struct kvm *kvm, u32 cap, u32 fallback);
 /* A capability without which nothing works, and what it is needed for. */
 struct kvm_need {
 	u32 cap;

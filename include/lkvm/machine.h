@@ -64,6 +64,7 @@ struct machine {
 	struct vm vm;
 	struct machine_open open;
 	const struct machine_inject *inject;
+	sigset_t ending;      /* the signals that end it */
 	sigset_t mask_before; /* of the main thread, while it serves signals */
 };
 

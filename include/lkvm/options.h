@@ -167,7 +167,7 @@ int options_check(const struct option_set *set, const void *target) __must_check
 /*
  * Close the descriptors from 3 on that whoever started us left open, except those whose file an
  * option names, or @extra (or NULL); those are marked close-on-exec. Called before anything else is
- * opened, while there is one thread.
+ * opened, with the standard descriptors open, while there is one thread.
  */
 void options_close_others(const struct option_set *set, const void *target, const char *extra);
 /* `name: value`, a line for each value; options that were not given too. */

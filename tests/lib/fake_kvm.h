@@ -67,6 +67,8 @@ struct fake_kvm {
 	pthread_mutex_t lock;
 	pthread_cond_t idle; /* a vcpu came to KVM_RUN, or left it without an exit */
 	int vm_fd;
+	/* A second VM, from which it is read what KVM makes, and its vcpu of the moment. */
+	int second_fd, second_vcpu_fd;
 	struct fk_vcpu vcpus[FK_VCPUS];
 	u32 nr_vcpus;
 	struct kvm_ioeventfd ioeventfds[FK_FDS];
@@ -84,6 +86,8 @@ static struct fake_kvm fk = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.idle = PTHREAD_COND_INITIALIZER,
 	.vm_fd = -1,
+	.second_fd = -1,
+	.second_vcpu_fd = -1,
 };
 
 /* Notifications and interrupts */
@@ -289,13 +293,40 @@ static int fk_vcpu_ioctl(struct fk_vcpu *c, unsigned long request, void *arg)
 	return request == KVM_RUN ? fk_run(c) : fk_arch_vcpu_ioctl(c, request, arg);
 }
 
+/* All of it is as it was made, and whoever has read it closes it. */
+static int fk_second_ioctl(int fd, unsigned long request, void *arg)
+{
+	static struct fk_vcpu fresh; /* what is written there is of no use to anybody */
+	int ret;
+
+	if (request == KVM_CREATE_VCPU) {
+		fk.second_vcpu_fd = eventfd(0, EFD_CLOEXEC);
+		return fk.second_vcpu_fd;
+	}
+	if (fd == fk.second_fd)
+		return request == KVM_ENABLE_CAP || request == KVM_CREATE_IRQCHIP
+			       ? 0
+			       : fk_arch_vm_ioctl(request, arg);
+	ret = fk_vcpu_ioctl(&fresh, request, arg);
+	for (u32 i = 0; i < FK_BLOBS; i++)
+		free(fresh.blobs[i].data);
+	memset(&fresh, 0, sizeof(fresh));
+	return ret;
+}
+
+static int fk_create_vm(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	*(fk.vm_fd < 0 ? &fk.vm_fd : &fk.second_fd) = fd;
+	return fd;
+}
+
 static int fk_vm_ioctl(unsigned long request, void *arg)
 {
 	switch (request) {
 	case KVM_CREATE_VM:
-		fk_must(fk.vm_fd < 0, "two VMs");
-		fk.vm_fd = eventfd(0, EFD_CLOEXEC);
-		return fk.vm_fd;
+		return fk_create_vm();
 	case KVM_CREATE_VCPU:
 		return fk_create_vcpu((u32)(uintptr_t)arg);
 	case KVM_GET_API_VERSION:
@@ -344,7 +375,12 @@ int ioctl(int fd, unsigned long request, ...)
 		return fk_run(c);
 	pthread_mutex_lock(&fk.lock);
 	c = fk_vcpu_of(fd);
-	ret = c ? fk_vcpu_ioctl(c, request, arg) : fk_vm_ioctl(request, arg);
+	if (c)
+		ret = fk_vcpu_ioctl(c, request, arg);
+	else if (fd >= 0 && (fd == fk.second_fd || fd == fk.second_vcpu_fd))
+		ret = fk_second_ioctl(fd, request, arg);
+	else
+		ret = fk_vm_ioctl(request, arg);
 	pthread_mutex_unlock(&fk.lock);
 	if (ret >= 0)
 		return ret;
@@ -426,7 +462,7 @@ static inline void fk_end(void)
 		memset(c, 0, sizeof(*c));
 	}
 	fk.nr_vcpus = fk.nr_routes = 0;
-	fk.vm_fd = -1;
+	fk.vm_fd = fk.second_fd = fk.second_vcpu_fd = -1;
 }
 
 #endif

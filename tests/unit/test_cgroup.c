@@ -58,7 +58,7 @@ static void in(const char *groups, const char *mounts)
 static void expect(u64 memory, const char *file, u32 cpus)
 {
 	memset(&limits, 0xff, sizeof(limits));
-	cgroup_read(root, &limits);
+	cgroup_read(root, CGROUP_MEMORY | CGROUP_CPUS, &limits);
 	assert_int_equal(limits.memory, memory);
 	assert_string_equal(limits.memory_file, file);
 	assert_int_equal(limits.cpus, cpus);
@@ -140,15 +140,42 @@ static void test_container(void **state)
 	expect(8192, "/my groups/sub/memory.max", 0);
 }
 
+/* In the usual places nobody looks at the mounts; and only what is asked for is read. */
+static void test_usual(void **state)
+{
+	in("0::/a/b\n", "");
+	put("/sys/fs/cgroup/a/b/cgroup.controllers", "");
+	put("/sys/fs/cgroup/a/b/memory.max", "max\n");
+	put("/sys/fs/cgroup/a/memory.max", "8192\n");
+	put("/sys/fs/cgroup/a/cpu.max", "200000 100000\n");
+	expect(8192, "/sys/fs/cgroup/a/memory.max", 2);
+	cgroup_read(root, CGROUP_CPUS, &limits);
+	assert_int_equal(limits.memory, 0);
+	assert_int_equal(limits.cpus, 2);
+	cgroup_read(root, CGROUP_MEMORY, &limits);
+	assert_int_equal(limits.memory, 8192);
+	assert_int_equal(limits.cpus, 0);
+	/* A controller is in one hierarchy alone. */
+	in("4:memory:/c\n3:cpu,cpuacct:/\n0::/a/b\n", "");
+	put("/sys/fs/cgroup/memory/c/memory.stat", "hierarchical_memory_limit 16384\n");
+	put("/sys/fs/cgroup/memory/c/memory.limit_in_bytes", "16384\n");
+	put("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "300000\n");
+	put("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
+	expect(16384, "/sys/fs/cgroup/memory/c/memory.limit_in_bytes", 3);
+	/* What is above is in the hierarchical limit: it is not read. */
+	put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "4096\n");
+	expect(16384, "/sys/fs/cgroup/memory/c/memory.limit_in_bytes", 3);
+	put("/sys/fs/cgroup/memory/c/memory.stat", "hierarchical_memory_limit " UNLIMITED);
+	expect(0, "", 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_none),
-		TEST(test_version_2),
-		TEST(test_version_1),
-		TEST(test_container),
+		TEST(test_none),      TEST(test_version_2), TEST(test_version_1),
+		TEST(test_container), TEST(test_usual),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

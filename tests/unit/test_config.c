@@ -78,7 +78,7 @@ static void test_defaults(void **state)
 	u64 host = (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE);
 	struct cgroup_limits limits;
 
-	cgroup_read("", &limits);
+	cgroup_read("", CGROUP_MEMORY, &limits);
 	if (limits.memory && limits.memory < host)
 		host = limits.memory;
 	set(&cfg.kernel, "k");

@@ -77,6 +77,19 @@ static int fk_get_cpuid(struct kvm_cpuid2 *cpuid)
 	return 0;
 }
 
+/* The routes of the pins come with the chips. */
+static int fk_create_irqchip(void)
+{
+	for (u32 gsi = 0; gsi < 24; gsi++)
+		fk.routes[gsi] = (struct kvm_irq_routing_entry){
+			.gsi = gsi,
+			.type = KVM_IRQ_ROUTING_IRQCHIP,
+			.u.irqchip = { KVM_IRQCHIP_IOAPIC, gsi },
+		};
+	fk.nr_routes = 24;
+	return 0;
+}
+
 static int fk_arch_vm_ioctl(unsigned long request, void *arg)
 {
 	switch (request) {
@@ -87,12 +100,13 @@ static int fk_arch_vm_ioctl(unsigned long request, void *arg)
 		return 0;
 	case KVM_SET_IDENTITY_MAP_ADDR:
 	case KVM_SET_TSS_ADDR:
-	case KVM_CREATE_IRQCHIP:
 	case KVM_CREATE_PIT2:
 	case KVM_SET_IRQCHIP:
 	case KVM_SET_PIT2:
 	case KVM_SET_CLOCK:
 		return 0;
+	case KVM_CREATE_IRQCHIP:
+		return fk_create_irqchip();
 	/* Nothing of them changes here. */
 	case KVM_GET_IRQCHIP: {
 		struct kvm_irqchip *chip = arg;

@@ -3,14 +3,17 @@
  * Loading and resetting a vcpu over a KVM that is played: the order of what is set, and MSRs that
  * KVM refuses.
  */
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
+#include "../../../x86/pristine.h"
 #include "../../../x86/vcpu-state.h"
 #include "../../../x86/x86.h"
 #include "capture.h"
 #include "lkvm/arch.h"
+#include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/state.h"
 #include "lkvm/vcpu.h"
@@ -77,6 +80,14 @@ static void list(struct kvm_msr_list *l)
 	l->indices[2] = MSR_PAT;
 }
 
+static unsigned int vms;
+static bool refuses; /* to make a vcpu */
+
+static int new_fd(void)
+{
+	return open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
 /* Instead of libc's. */
 int ioctl(int fd, unsigned long request, ...)
 {
@@ -95,6 +106,11 @@ int ioctl(int fd, unsigned long request, ...)
 		}
 		list(arg);
 		return 0;
+	case KVM_CREATE_VM:
+		vms++;
+		return new_fd();
+	case KVM_CREATE_VCPU:
+		return refuses ? (errno = ENOMEM, -1) : new_fd();
 	case KVM_GET_MSRS:
 		return transfer(arg, false);
 	case KVM_SET_MSRS:
@@ -115,6 +131,8 @@ static struct vcpu *vcpus[] = { &vcpu };
 static struct arch_vm arch_vm;
 static struct arch_vcpu arch_vcpu;
 static struct state_buf saved;
+static struct kvm_cpuid2 no_cpuid;
+static const struct vm_config cfg = { .cpus = 1 };
 
 static int setup(void **state)
 {
@@ -128,8 +146,11 @@ static int setup(void **state)
 		msrs[i].readonly = false;
 		msrs[i].value = 100 + i;
 	}
-	if (x86_state_init(&vm) || x86_reset_capture(&vcpu))
-		return -1;
+	refuses = false;
+	vms = 0;
+	vm.kvm.vm_fd = vm.kvm.sys_fd = -1;
+	vm.cfg = &cfg;
+	arch_vm.cpuid = &no_cpuid;
 	saved = (struct state_buf){ 0 };
 	return vm_save(&vm, &saved);
 }
@@ -137,7 +158,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	state_buf_free(&saved);
-	x86_reset_release(&vcpu);
+	x86_pristine_destroy(&vm);
 	x86_state_destroy(&vm);
 	return 0;
 }
@@ -185,13 +206,50 @@ static void test_refused(void **state)
 /* A reset lives with it. */
 static void test_reset(void **state)
 {
+	const struct x86_pristine *p;
+
 	arch_vcpu.used = true;
 	find(MSR_PAT)->readonly = true;
+	find(MSR_TSC_ADJUST)->value = 0;
+	assert_int_equal(vms, 0);
+	assert_int_equal(x86_pristine(&vm, &p), 0);
 	find(MSR_PAT)->value++;
 	find(MSR_STAR)->value++;
-	find(MSR_TSC_ADJUST)->value = 0;
 	assert_int_equal(arch_vcpu_reset(&vcpu), 0);
 	assert_int_equal(find(MSR_STAR)->value, 100);
+	assert_int_equal(arch_vcpu_reset(&vcpu), 0);
+	assert_int_equal(vms, 1);
+}
+
+/* The first start sets registers alone, and only where the guest does not begin at the reset
+ * vector. */
+static void test_start(void **state)
+{
+	memset(order, 0, sizeof(order));
+	arch_vm.entry.mode = X86_ENTRY_RESET;
+	assert_int_equal(arch_vcpu_reset(&vcpu), 0);
+	assert_string_equal(order, "");
+	arch_vcpu.used = false;
+	arch_vm.entry.mode = X86_ENTRY_PROT32;
+	assert_int_equal(arch_vcpu_reset(&vcpu), 0);
+	assert_string_equal(order, "s");
+	assert_int_equal(vms, 0);
+	arch_vm.entry.mode = X86_ENTRY_RESET;
+}
+
+/* What KVM makes cannot be learned: one line, from whoever asks first. */
+static void test_not_told(void **state)
+{
+	const struct x86_pristine *p;
+
+	arch_vcpu.used = true;
+	refuses = true;
+	capture_begin();
+	assert_int_equal(x86_pristine(&vm, &p), -ENOMEM);
+	assert_int_equal(arch_vcpu_reset(&vcpu), -ENOMEM);
+	capture_end();
+	assert_one_line(captured);
+	assert_contains(captured, "reset: vcpu 0: KVM_CREATE_VCPU: Cannot allocate memory");
 }
 
 int main(void)
@@ -200,6 +258,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_start, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_told, setup, teardown),
 	};
 
 	log_set_level(LOG_ERROR);

@@ -1,0 +1,8 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# What a start asks of the host.
+# shellcheck disable=SC2154
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/lib.sh"
+program=$(dirname "$lkvm")/native/calls
+exec "$program" "$lkvm" "$guests"
