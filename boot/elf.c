@@ -285,25 +285,42 @@ int elf_parse(const struct boot_image *img, struct elf_image *elf, const char **
 	return 0;
 }
 
+/* All of the table, before something else moves the decoder; NULL: it is not in the file. */
+static struct elf_phdr *read_phdrs(const struct boot_image *img, const struct elf_image *elf,
+				   const struct elf_header *h)
+{
+	struct elf_phdr *p = xcalloc(h->phnum, sizeof(*p));
+
+	for (u32 i = 0; i < h->phnum; i++) {
+		if (read_phdr(img, elf, h, i, &p[i])) {
+			free(p);
+			return NULL;
+		}
+	}
+	return p;
+}
+
 bool elf_aim(const struct boot_image *img, struct guest_memory *mem)
 {
 	struct elf_image elf = { 0 };
+	struct elf_phdr *phdrs;
 	struct elf_header h;
-	struct elf_phdr p;
 	const char *why;
 
 	if (read_header(img, &elf, &h, &why))
 		return false;
-	for (u32 i = 0; i < h.phnum; i++) {
-		if (read_phdr(img, &elf, &h, i, &p))
-			return false;
-		if (p.type == PT_LOAD && mem && p.filesz <= p.memsz)
-			boot_image_aim(img, p.offset, p.filesz, mem, p.paddr);
-	}
+	phdrs = read_phdrs(img, &elf, &h);
+	if (!phdrs)
+		return false;
+	for (u32 i = 0; i < h.phnum; i++)
+		if (mem && phdrs[i].type == PT_LOAD && phdrs[i].filesz <= phdrs[i].memsz)
+			boot_image_aim(img, phdrs[i].offset, phdrs[i].filesz, mem, phdrs[i].paddr);
 	/* Notes are in a segment, as a rule, and kept with that. */
 	for (u32 i = 0; i < h.phnum; i++)
-		if (!read_phdr(img, &elf, &h, i, &p) && p.type == PT_NOTE)
-			boot_image_aim(img, p.offset, notes_len(&p), NULL, 0);
+		if (phdrs[i].type == PT_NOTE)
+			boot_image_aim(img, phdrs[i].offset, notes_len(&phdrs[i]), NULL, 0);
+	boot_image_aim(img, h.phoff, (u64)h.phnum * h.phentsize, NULL, 0);
+	free(phdrs);
 	return true;
 }
 

@@ -207,28 +207,41 @@ static u64 part_end(const struct boot_stream *s, u64 offset)
 	return end;
 }
 
-bool stream_aim(struct boot_stream *s, u64 offset, u64 len, void *to, u64 gpa)
+static bool add_aim(struct boot_stream *s, struct stream_aim aim)
 {
-	struct stream_aim aim = { .offset = offset, .len = len, .to = to, .gpa = gpa };
-	u64 known;
+	u64 known = aim.offset < s->head_len ? MIN(aim.len, s->head_len - aim.offset) : 0;
 
-	if (!len || len > UINT64_MAX - offset || s->nr_aims == STREAM_AIMS || stream_start(s))
-		return false;
-	for (u32 i = 0; i < s->nr_aims; i++)
-		if (ranges_overlap(offset, len, s->aims[i].offset, s->aims[i].len))
-			return false;
-	/* What is past cannot be caught. */
-	if (offset + len > s->head_len && s->pos > MAX(offset, (u64)s->head_len) && start_anew(s))
-		return false;
-	aim.owned = !to;
-	if (!to)
-		aim.to = malloc(len);
+	aim.owned = !aim.to;
+	if (aim.owned)
+		aim.to = malloc(aim.len);
 	if (!aim.to)
 		return false;
-	known = offset < s->head_len ? MIN(len, s->head_len - offset) : 0;
 	if (known)
-		memcpy(aim.to, s->head + offset, known);
+		memcpy(aim.to, s->head + aim.offset, known);
 	s->aims[s->nr_aims++] = aim;
+	return true;
+}
+
+bool stream_aim(struct boot_stream *s, u64 offset, u64 len, void *to, u64 gpa)
+{
+	u64 end;
+
+	if (__builtin_add_overflow(offset, len, &end) || stream_start(s))
+		return false;
+	/* What is past cannot be caught. */
+	if (len && end > s->head_len && s->pos > MAX(offset, (u64)s->head_len) && start_anew(s))
+		return false;
+	/* What others aim at stays theirs: it is copied from there. */
+	for (u64 at = offset; at < end; at = part_end(s, at)) {
+		struct stream_aim aim = { .offset = at, .len = MIN(part_end(s, at), end) - at };
+
+		if (aim_at(s, at))
+			continue;
+		aim.to = to ? (u8 *)to + (at - offset) : NULL;
+		aim.gpa = to ? gpa + (at - offset) : 0;
+		if (s->nr_aims == STREAM_AIMS || !add_aim(s, aim))
+			return false;
+	}
 	return true;
 }
 

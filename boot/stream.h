@@ -13,7 +13,7 @@
 #include "codec.h"
 
 #define STREAM_HEAD (64 * KiB)	 /* what is kept of the beginning */
-#define STREAM_AIMS 80U		 /* the segments of an ELF file, and some notes */
+#define STREAM_AIMS 512U	 /* of an ELF file's 256 segments, where each overlaps others */
 #define STREAM_LONG (1ULL << 62) /* the size of contents whose end was not seen yet */
 
 struct stream_aim {
@@ -48,8 +48,8 @@ u64 stream_size(const struct boot_stream *s);
 int stream_check_rest(struct boot_stream *s) __must_check;
 /*
  * Unpack [offset, offset+len) to @to when the decoder comes there; @to NULL: to a buffer of the
- * stream's own. False: no aim, and nothing is lost but time (no room for more, an overlap with
- * another one).
+ * stream's own. Parts that are aimed already stay so. False: not all of it is aimed, and nothing is
+ * lost but time.
  */
 bool stream_aim(struct boot_stream *s, u64 offset, u64 len, void *to, u64 gpa);
 /* Aims by number, and how much of each is unpacked already. NULL: there is none. */

@@ -150,6 +150,24 @@ static void test_load(void **state)
 	end();
 }
 
+/* A table of program headers behind all that it tells of. */
+static void test_late_headers(void **state)
+{
+	struct elf_image elf;
+
+	build();
+	memcpy(file + SIZE - TAIL, phdr(0), 3 * sizeof(Elf64_Phdr));
+	((Elf64_Ehdr *)file)->e_phoff = SIZE - TAIL;
+	memset(phdr(0), 0, 3 * sizeof(Elf64_Phdr));
+	begin(SIZE);
+	make_plan(&elf, &g.mem);
+	boot_settle(&g.boot, &plan, &g.mem);
+	assert_int_equal(boot_plan_load(&plan, &g.mem), 0);
+	assert_int_equal(boot_end(&g.boot, 0), 0);
+	assert_loaded();
+	end();
+}
+
 /* Without memory to fill, as a list that is only written to files. */
 static void test_describe(void **state)
 {
@@ -272,7 +290,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_load),	  cmocka_unit_test(test_describe),
 		cmocka_unit_test(test_elsewhere), cmocka_unit_test(test_odd_segments),
-		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_failures),  cmocka_unit_test(test_late_headers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,12 +146,12 @@ static void test_one_pass(void **state)
 		assert_true(stream_aim(s, second, MEMBER, ram + second, 2));
 		assert_true(stream_aim(s, first, middle - first, ram + first, 1));
 		assert_true(stream_aim(s, middle + 100, 200, NULL, 0));
-		/* Not what overlaps, is empty or wraps. */
-		assert_false(stream_aim(s, middle - 1, 10, buf, 0));
-		assert_false(stream_aim(s, 0, 0, buf, 0));
+		/* Overlaps are trimmed; what wraps is not aimed. */
+		assert_true(stream_aim(s, middle - 50, 200, NULL, 0));
+		assert_true(stream_aim(s, first + 9, 9, buf, 0));
 		assert_false(stream_aim(s, UINT64_MAX - 5, 10, buf, 0));
 		assert_memory_equal(ram + first, plain + first, STREAM_HEAD - first);
-		assert_reads(s, middle + 50, 300);
+		assert_reads(s, middle + 50, 250);
 		assert_memory_equal(ram + first, plain + first, middle - first);
 		assert_int_equal(ram[second], 0);
 		aim = stream_aim_get(s, 0, &done);
@@ -168,11 +168,34 @@ static void test_one_pass(void **state)
 		assert_memory_equal(ram + second, plain + second, MEMBER);
 		assert_int_equal(stream_measure(s, &size), 0);
 		assert_passes(1);
+		assert_reads(s, middle - 60, 360);
+		assert_passes(1);
 		/* What is kept nowhere takes another; the aims stay good. */
-		assert_reads(s, middle + 50, 10);
+		assert_reads(s, middle + 500, 10);
 		assert_reads(s, PLAIN - 10, 10);
 		assert_passes(2);
 		assert_memory_equal(ram + first, plain + first, middle - first);
+		stream_free(s);
+	}
+}
+
+/* However ranges overlap that are all to be read: each byte is kept once, and unpacked once. */
+static void test_shifted_aims(void **state)
+{
+	for_each_packing(i)
+	{
+		struct boot_stream *s = open_stream(PLAIN);
+
+		for (u32 n = 0; n < 250; n++)
+			assert_true(stream_aim(s, PLAIN - MEMBER - n * 64, 64 * KiB - n, NULL, 0));
+		for (u32 n = 0; n < 250; n++)
+			assert_reads(s, PLAIN - MEMBER - n * 64, 64 * KiB - n);
+		assert_passes(1);
+		/* No room for all of these; they are read all the same. */
+		for (u32 n = 0; n < STREAM_AIMS; n++)
+			stream_aim(s, MEMBER + n * 64, 10, NULL, 0);
+		for (u32 n = STREAM_AIMS - 3; n < STREAM_AIMS; n++)
+			assert_reads(s, MEMBER + n * 64, 64);
 		stream_free(s);
 	}
 }
@@ -302,9 +325,10 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_any_order),   cmocka_unit_test(test_one_pass),
-		cmocka_unit_test(test_dropped_aim), cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_truncated),   cmocka_unit_test(test_rest),
+		cmocka_unit_test(test_any_order),    cmocka_unit_test(test_one_pass),
+		cmocka_unit_test(test_shifted_aims), cmocka_unit_test(test_dropped_aim),
+		cmocka_unit_test(test_limit),	     cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_rest),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
