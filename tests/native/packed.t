@@ -133,7 +133,9 @@ def broken_files():
     good = path.read_bytes()
     path.write_bytes(good[:len(good) * 2 // 3])
     fails(path, 'its gzip data ends too early (truncated file?)')
-    path.write_bytes(good[:len(good) // 2] + bytes(4096) + good[len(good) // 2 + 4096:])
+    second = bytearray(gzip.compress(elf(1)[BIG // 2:], 1))
+    second[10] |= 6  # RFC 1951, 3.2.3: a type of block that there is not
+    path.write_bytes(gzip.compress(elf(1)[:BIG // 2], 1) + second)
     fails(path, 'its gzip data is damaged')
     path.write_bytes(good[:-8] + bytes(4) + good[-4:])
     fails(path, 'its gzip data is damaged')
