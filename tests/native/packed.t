@@ -106,7 +106,7 @@ def check(image, how, *args):
         before = so_far
         guest, other = resident(vm)
         assert guest > BIG, f'{guest} bytes of guest memory: where is the kernel?'
-        assert other < 12 * MIB, f'{other} bytes beside guest memory'
+        assert other < BIG // 2, f'{other} bytes beside guest memory'
         vm.send('r')
     vm.expect('boot')
     vm.send('q')

@@ -219,6 +219,7 @@ static void test_contents(void **state)
 	make_gzip();
 	assert_int_equal(unpack(&img, image_len, PLAIN_SIZE - 1, &text), -EFBIG);
 	assert_contains(text, "larger than the guest's memory");
+	boot_image_close(&img);
 }
 
 /* Any header: memory stays in order, and a failure says one line. */
