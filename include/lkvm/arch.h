@@ -74,8 +74,8 @@ int arch_config_complete(struct vm_config *cfg) __must_check;
 /* Is the kernel Linux, by the format that @cfg names or that is found in @boot? Then it is given
  * Linux's words. @boot NULL: it is not open yet; may it be? */
 bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot);
-/* Is the kernel @img loaded in one piece, all of it and nothing else? Then where, as far as its head
- * says; false, too, where that is not known. What arch_boot_plan says is what counts. */
+/* Is the kernel @img loaded in one piece, all of it and nothing else? Then where, as far as its
+ * head says; false, too, where that is not known. What arch_boot_plan says is what counts. */
 bool arch_image_base(const struct vm_config *cfg, const struct boot_image *img, u64 *gpa);
 /* Are the capabilities there that this architecture needs? Prints what is missing and why it
  * matters. */

@@ -87,7 +87,8 @@ void boot_image_rest(struct boot_image *img);
  * boot_image_rest. Prints nothing.
  */
 int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len) __must_check;
-/* The same from the file itself straight into guest RAM; -EFAULT where that is not RAM. Prints nothing. */
+/* The same from the file itself straight into guest RAM; -EFAULT where that is not RAM. Prints
+ * nothing. */
 int boot_image_load(const struct boot_image *img, u64 offset, struct guest_memory *mem, u64 gpa,
 		    u64 len) __must_check;
 /*
