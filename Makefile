@@ -71,26 +71,34 @@ ALL_CPPFLAGS += -isystem $(LIBS_DIR)/usr/include
 ALL_LDFLAGS += -L$(LIBS_DIR)/usr/lib/$(TRIPLET) -L$(LIBS_DIR)/lib/$(TRIPLET)
 endif
 
-# libfdt writes device trees. Statically, where that is installed: it is small, and each shared library costs
-# time at every start.
-LIBFDT := $(or $(firstword $(wildcard $(LIBS_DIR:%=%/usr/lib/$(TRIPLET)/libfdt.a) \
-	$(shell $(CC) -print-file-name=libfdt.a))),-lfdt)
+# Libraries that most runs hardly use are taken statically, where that is installed: each shared one costs time at every
+# start. $(call static_lib,NAME) is the archive, or -lNAME.
+static_lib = $(or $(firstword $(wildcard $(LIBS_DIR:%=%/usr/lib/$(TRIPLET)/lib$(1).a) \
+	$(shell $(CC) -print-file-name=lib$(1).a))),-l$(1))
+
+# libfdt writes device trees.
+LIBFDT := $(call static_lib,fdt)
 LIBS += $(LIBFDT)
 
 # Optional libraries: taken when a program that includes the header links with this compiler and these flags.
 # $(call probe,HEADER,LIBRARIES) is 1 or empty.
 probe = $(shell printf '%s\n' '$(hash)include <$(1)>' 'int main(void) { return 0; }' | \
-	$(CC) $(ALL_CPPFLAGS) $(ALL_LDFLAGS) -x c - -o /dev/null $(2) 2>/dev/null && echo 1)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_LDFLAGS) -x c - -x none -o /dev/null $(2) 2>/dev/null && echo 1)
 hash := \#
-HAVE_ZLIB := $(call probe,zlib.h,-lz)
-HAVE_ZSTD := $(call probe,zstd.h,-lzstd)
-ifeq ($(HAVE_ZLIB),1)
+# An archive may be made for other programs than this one (not position-independent): then it is the shared library.
+whole = -Wl,--whole-archive $(1) -Wl,--no-whole-archive
+# $(call optional,HEADER,NAME) is what to link; empty: there is none.
+optional = $(or $(if $(filter %.a,$(call static_lib,$(2))),$(if $(call probe,$(1),$(call whole,$(call static_lib,$(2)))), \
+	$(call static_lib,$(2)))),$(if $(call probe,$(1),-l$(2)),-l$(2)))
+ZLIB := $(strip $(call optional,zlib.h,z))
+ZSTD := $(strip $(call optional,zstd.h,zstd))
+ifneq ($(ZLIB),)
 ALL_CPPFLAGS += -DHAVE_ZLIB
-LIBS += -lz
+LIBS += $(ZLIB)
 endif
-ifeq ($(HAVE_ZSTD),1)
+ifneq ($(ZSTD),)
 ALL_CPPFLAGS += -DHAVE_ZSTD
-LIBS += -lzstd
+LIBS += $(ZSTD)
 endif
 
 ROOMS := util boot hw pci virtio disk net console probe probe/$(ARCHDIR) selftest $(ARCHDIR)

@@ -44,6 +44,8 @@ static int sketch(struct machine *m, const struct vm_config *cfg, struct boot_pl
 	if (!ret)
 		ret = machine_add_parts(m);
 	if (!ret)
+		ret = machine_begin_boot(m, NULL);
+	if (!ret)
 		ret = arch_boot_plan(vm, &m->open.boot, plan);
 	if (!ret)
 		ret = boot_check_read(&m->open.boot);
@@ -286,6 +288,7 @@ int machine_describe(const struct vm_config *cfg)
 		ret = dump_dtb(&plan, cfg->fdt.dump_dtb);
 	if (!ret && cfg->dump_boot)
 		ret = dump_boot(&plan, cfg->dump_boot);
+	ret = boot_end(&m.open.boot, ret);
 	boot_plan_free(&plan);
 	machine_destroy(&m);
 	return ret;

@@ -163,6 +163,30 @@ static int open_nets(struct machine_open *open, const struct vm_config *cfg)
 	return 0;
 }
 
+/* Linux's words are for Linux alone. */
+static void know_kernel(struct machine *m)
+{
+	struct boot *boot = &m->open.boot;
+	const struct vm_config *cfg = m->vm.cfg;
+
+	boot->is_known = true;
+	boot->is_linux = arch_boots_linux(cfg, boot);
+	/* What could not be read is not told of. */
+	if (!boot->is_linux || boot_image_broken(&boot->kernel))
+		return;
+	boot_check_initrds(boot);
+	config_tell_added(cfg);
+}
+
+int machine_begin_boot(struct machine *m, struct guest_memory *mem)
+{
+	int ret = boot_begin(&m->open.boot, m->vm.cfg, mem);
+
+	if (!ret && !m->open.boot.is_known)
+		know_kernel(m);
+	return ret;
+}
+
 static int open_images(struct machine *m, const struct vm_config *cfg)
 {
 	int ret = boot_open(&m->open.boot, cfg);
@@ -175,12 +199,9 @@ static int open_images(struct machine *m, const struct vm_config *cfg)
 	}
 	if (ret)
 		return ret;
-	/* Linux's words are for Linux alone. */
-	m->open.boot.is_linux = arch_boots_linux(cfg, &m->open.boot);
-	if (m->open.boot.is_linux) {
-		boot_check_initrds(&m->open.boot);
-		config_tell_added(cfg);
-	}
+	/* Of a packed one most is unpacked when it is loaded. */
+	if (!m->open.boot.kernel.stream)
+		know_kernel(m);
 	return 0;
 }
 

@@ -138,15 +138,20 @@ static int load(struct machine *m)
 	int ret;
 
 	boot_plan_init(&plan);
-	ret = arch_boot_plan(vm, &m->open.boot, &plan);
+	ret = machine_begin_boot(m, &vm->mem);
+	if (!ret)
+		ret = arch_boot_plan(vm, &m->open.boot, &plan);
 	if (!ret)
 		ret = boot_check_read(&m->open.boot);
 	if (!ret)
 		ret = boot_plan_check(&plan, &vm->mem);
+	if (!ret)
+		boot_settle(&m->open.boot, &plan, &vm->mem);
 	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
 		ret = arch_vcpu_reset(vm->vcpus[i]);
 	if (!ret)
 		ret = boot_launch(vm, &plan);
+	ret = boot_end(&m->open.boot, ret);
 	boot_plan_free(&plan);
 	return ret;
 }

@@ -18,9 +18,17 @@ static int place_kernel(struct arm_boot *b, u64 base, u64 size)
 	return boot_place_raw(&b->at, b->plan, BOOT_KERNEL, base, size);
 }
 
+/* The base of an Image of any size; false: none. */
+static bool image_base(const struct linux_image *image, u64 *base)
+{
+	u64 offset = image->size ? image->text_offset : OLD_TEXT_OFFSET;
+
+	return !__builtin_add_overflow(ARM_RAM, offset, base);
+}
+
 static int load_image(struct arm_boot *b, const struct linux_image *image)
 {
-	u64 offset = image->size ? image->text_offset : OLD_TEXT_OFFSET, base;
+	u64 base;
 
 	if (b->aarch32)
 		return boot_place_error(&b->at, -ENOEXEC,
@@ -30,10 +38,10 @@ static int load_image(struct arm_boot *b, const struct linux_image *image)
 		return boot_place_error(&b->at, -ENOEXEC,
 					"a big-endian kernel; lkvm starts only little-endian ones "
 					"(Linux: CONFIG_CPU_LITTLE_ENDIAN)");
-	if (__builtin_add_overflow(ARM_RAM, offset, &base))
+	if (!image_base(image, &base))
 		return boot_place_error(&b->at, -ENOEXEC,
 					"damaged: its header asks for an offset of %#llx bytes",
-					offset);
+					image->text_offset);
 	/* What follows the kernel proper (a signature) is loaded too. */
 	return place_kernel(b, base, MAX(image->size, b->at.image->size));
 }
@@ -85,11 +93,14 @@ static int load_elf(struct arm_boot *b, const struct elf_image *elf)
 	return 0;
 }
 
+static u64 flat_offset(bool aarch32)
+{
+	return aarch32 ? ARM_AARCH32_OFFSET : ARM_FLAT_OFFSET;
+}
+
 static int load_flat(struct arm_boot *b)
 {
-	u64 offset = b->aarch32 ? ARM_AARCH32_OFFSET : ARM_FLAT_OFFSET;
-
-	return place_kernel(b, ARM_RAM + offset, b->at.image->size);
+	return place_kernel(b, ARM_RAM + flat_offset(b->aarch32), b->at.image->size);
 }
 
 /* Is the image a 32-bit kernel, as this guest wants it? Its zImage is entered at its first byte. */
@@ -133,6 +144,21 @@ bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot)
 		return false;
 	return !linux_image_parse(&boot->kernel, IMAGE_MAGIC, &image) ||
 	       (cfg->arm.aarch32 && is_zimage(&boot->kernel));
+}
+
+bool arch_image_base(const struct vm_config *cfg, const struct boot_image *img, u64 *gpa)
+{
+	enum fdt_kernel_format format = cfg->fdt.kernel_format;
+	struct linux_image image;
+	u8 magic[SELFMAG];
+
+	*gpa = ARM_RAM + flat_offset(cfg->arm.aarch32);
+	if (format == FDT_KERNEL_FLAT)
+		return true;
+	if (format != FDT_KERNEL_ELF && !linux_image_parse(img, IMAGE_MAGIC, &image))
+		return image_base(&image, gpa);
+	return format == FDT_KERNEL_AUTO &&
+	       (boot_image_read(img, 0, magic, SELFMAG) || memcmp(magic, ELFMAG, SELFMAG));
 }
 
 int arm_load_kernel(struct arm_boot *b)

@@ -5,9 +5,11 @@
  * kept for whoever knows what else the file shows (boot/identify.c), never a verdict here.
  */
 #include <elf.h>
+#include <stdlib.h>
 
 #include "lkvm/boot.h"
 #include "lkvm/plan.h"
+#include "lkvm/util.h"
 
 #define ELF_MAX_PHDRS	      256	 /* kernels have fewer than ten */
 #define ELF_MAX_NOTES	      (64 * KiB) /* what comes after is not looked at */
@@ -126,10 +128,16 @@ static int add_segment(struct elf_image *elf, const struct elf_phdr *p, const ch
 	return 0;
 }
 
+/* The notes of a segment, or as much of them as is looked at. */
+struct elf_notes {
+	u8 *bytes;
+	u32 len;
+};
+
 struct elf_note {
 	u32 type, descsz;
 	char name[8]; /* the beginning of it, with zeroes after it */
-	u64 desc;     /* its offset in the file */
+	const u8 *desc;
 };
 
 /*
@@ -144,10 +152,9 @@ static const struct {
 	{ 1, "OpenBSD" }, { 1, "Android" }, { 4, "Go" },
 };
 
-static void take_note(const struct boot_image *img, struct elf_image *elf, const struct elf_note *n)
+static void take_note(struct elf_image *elf, const struct elf_note *n)
 {
 	bool xen = !strcmp(n->name, "Xen");
-	u8 desc[8] = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(program_notes); i++)
 		if (n->type == program_notes[i].type && !strcmp(n->name, program_notes[i].name))
@@ -155,37 +162,42 @@ static void take_note(const struct boot_image *img, struct elf_image *elf, const
 	if (!strcmp(n->name, "Linux"))
 		elf->linux_note = true;
 	elf->xen_note |= xen;
-	if (!xen || boot_image_read(img, n->desc, desc, MIN(n->descsz, (u32)sizeof(desc))))
+	if (!xen)
 		return;
 	if (n->type == XEN_NOTE_PHYS32_ENTRY && (n->descsz == 4 || n->descsz == 8))
-		elf->pvh_entry = get_le(desc, n->descsz);
-	if (n->type == XEN_NOTE_GUEST_OS && n->descsz >= 5 && !memcmp(desc, "linux", 5))
+		elf->pvh_entry = get_le(n->desc, n->descsz);
+	if (n->type == XEN_NOTE_GUEST_OS && n->descsz >= 5 && !memcmp(n->desc, "linux", 5))
 		elf->linux_note = true;
 }
 
-/* The notes of [pos, end), padded to @align; stops at the first malformed one. */
-static void read_notes(const struct boot_image *img, struct elf_image *elf, u64 pos, u64 end,
-		       u64 align)
+/* Notes padded to @align in the file, where they begin at @offset; up to the first malformed one.
+ */
+static void walk_notes(const struct elf_notes *notes, struct elf_image *elf, u64 offset, u64 align)
 {
-	while (pos < end && end - pos >= sizeof(Elf64_Nhdr)) {
-		struct elf_note note = { 0 };
-		Elf64_Nhdr n; /* the same in both classes */
-		u32 namesz;
+	const u64 head = sizeof(Elf64_Nhdr); /* the same in both classes */
+	u64 pos = 0, skew = offset & (align - 1);
 
-		if (boot_image_read(img, pos, &n, sizeof(n)))
+	while (pos < notes->len && notes->len - pos >= head) {
+		const u8 *p = notes->bytes + pos;
+		u64 namesz = get_le(p, 4),
+		    desc = ALIGN_UP(skew + pos + head + namesz, align) - skew;
+		struct elf_note note = { .descsz = (u32)get_le(p + 4, 4),
+					 .type = (u32)get_le(p + 8, 4) };
+
+		if (desc > notes->len || note.descsz > notes->len - desc)
 			return;
-		namesz = le32_to_cpu(n.n_namesz);
-		note.type = le32_to_cpu(n.n_type);
-		note.descsz = le32_to_cpu(n.n_descsz);
-		note.desc = ALIGN_UP(pos + sizeof(n) + namesz, align);
-		if (note.desc > end || note.descsz > end - note.desc)
-			return;
-		if (namesz <= sizeof(note.name) &&
-		    !boot_image_read(img, pos + sizeof(n), note.name, namesz) &&
-		    !note.name[sizeof(note.name) - 1])
-			take_note(img, elf, &note);
-		pos = ALIGN_UP(note.desc + note.descsz, align);
+		note.desc = notes->bytes + desc;
+		if (namesz <= sizeof(note.name))
+			memcpy(note.name, p + head, namesz);
+		if (namesz <= sizeof(note.name) && !note.name[sizeof(note.name) - 1])
+			take_note(elf, &note);
+		pos = ALIGN_UP(skew + desc + note.descsz, align) - skew;
 	}
+}
+
+static u32 notes_len(const struct elf_phdr *p)
+{
+	return (u32)MIN(p->filesz, (u64)ELF_MAX_NOTES);
 }
 
 /*
@@ -196,10 +208,14 @@ static void read_notes(const struct boot_image *img, struct elf_image *elf, u64 
 static void read_segment_notes(const struct boot_image *img, struct elf_image *elf,
 			       const struct elf_phdr *p)
 {
-	u64 end = p->offset + MIN(p->filesz, (u64)ELF_MAX_NOTES);
+	struct elf_notes notes = { .len = notes_len(p) };
 
-	read_notes(img, elf, p->offset, end, 8);
-	read_notes(img, elf, p->offset, end, 4);
+	notes.bytes = xcalloc(1, notes.len + 1);
+	if (!boot_image_read(img, p->offset, notes.bytes, notes.len)) {
+		walk_notes(&notes, elf, p->offset, 8);
+		walk_notes(&notes, elf, p->offset, 4);
+	}
+	free(notes.bytes);
 }
 
 /*
@@ -267,6 +283,45 @@ int elf_parse(const struct boot_image *img, struct elf_image *elf, const char **
 	if (!has_contents(elf))
 		return broken(why, "it is debug information alone; use the kernel itself");
 	return 0;
+}
+
+/* All of the table, before something else moves the decoder; NULL: it is not in the file. */
+static struct elf_phdr *read_phdrs(const struct boot_image *img, const struct elf_image *elf,
+				   const struct elf_header *h)
+{
+	struct elf_phdr *p = xcalloc(h->phnum, sizeof(*p));
+
+	for (u32 i = 0; i < h->phnum; i++) {
+		if (read_phdr(img, elf, h, i, &p[i])) {
+			free(p);
+			return NULL;
+		}
+	}
+	return p;
+}
+
+bool elf_aim(const struct boot_image *img, struct guest_memory *mem)
+{
+	struct elf_image elf = { 0 };
+	struct elf_phdr *phdrs;
+	struct elf_header h;
+	const char *why;
+
+	if (read_header(img, &elf, &h, &why))
+		return false;
+	phdrs = read_phdrs(img, &elf, &h);
+	if (!phdrs)
+		return false;
+	for (u32 i = 0; i < h.phnum; i++)
+		if (mem && phdrs[i].type == PT_LOAD && phdrs[i].filesz <= phdrs[i].memsz)
+			boot_image_aim(img, phdrs[i].offset, phdrs[i].filesz, mem, phdrs[i].paddr);
+	/* Notes are in a segment, as a rule, and kept with that. */
+	for (u32 i = 0; i < h.phnum; i++)
+		if (phdrs[i].type == PT_NOTE)
+			boot_image_aim(img, phdrs[i].offset, notes_len(&phdrs[i]), NULL, 0);
+	boot_image_aim(img, h.phoff, (u64)h.phnum * h.phentsize, NULL, 0);
+	free(phdrs);
+	return true;
 }
 
 int elf_plan(const struct boot_image *img, const struct elf_image *elf, const char *what,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A boot image: a file that is read in place, or bytes in memory. Guest RAM is filled by pread
- * straight from the file: no copy in between.
+ * A boot image: a file that is read in place, bytes in memory, or what is packed in these. Guest
+ * RAM is filled by pread straight from the file, or by the decoder: no copy in between.
  */
 #include <fcntl.h>
 #include <stdarg.h>
@@ -15,6 +15,17 @@
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
+#include "stream.h"
+
+/* Whoever finds out what a file is looks at its beginning, again and again. */
+#define WINDOW (8 * KiB)
+
+struct boot_window {
+	int host_error; /* once a read failed, which boot_image_error tells */
+	u32 wanted;	/* how much of the file this is */
+	u32 len;	/* 0: it was not read */
+	u8 bytes[WINDOW];
+};
 
 /* Test runners look for this very line. */
 static int open_failed(const char *what, const char *path, const char *why, int error)
@@ -55,7 +66,8 @@ int boot_image_open(struct boot_image *img, const char *path, const char *what)
 		ret = open_failed(what, path, "the file is empty", -ENODATA);
 	} else {
 		img->size = (u64)st.st_size;
-		img->host_error = xcalloc(1, sizeof(*img->host_error));
+		img->window = xcalloc(1, sizeof(*img->window));
+		img->window->wanted = (u32)MIN(img->size, (u64)WINDOW);
 		return 0;
 	}
 	boot_image_close(img);
@@ -67,11 +79,26 @@ void boot_image_close(struct boot_image *img)
 	/* A zeroed image has no path, and its fd 0 is not ours. */
 	if (img->path && img->fd >= 0)
 		close(img->fd);
-	if (img->blob_owned)
-		free(img->blob);
+	stream_free(img->stream);
+	if (img->file)
+		boot_image_close(img->file);
+	free(img->file);
 	free(img->path_owned);
-	free(img->host_error);
+	free(img->window);
 	*img = (struct boot_image){ .fd = -1 };
+}
+
+void boot_image_rest(struct boot_image *img)
+{
+	if (img->window)
+		img->window->len = 0;
+	if (!img->stream)
+		return;
+	stream_rest(img->stream);
+	/* A part of the contents (boot/zboot.c) has its size from elsewhere. */
+	if (!img->start)
+		img->size = STREAM_LONG;
+	boot_image_rest(img->file);
 }
 
 void boot_image_from_buffer(struct boot_image *img, const char *path, u8 *buf, u64 len)
@@ -79,23 +106,73 @@ void boot_image_from_buffer(struct boot_image *img, const char *path, u8 *buf, u
 	*img = (struct boot_image){ .path = path, .fd = -1, .blob = buf, .size = len };
 }
 
-int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len)
+static int read_file(const struct boot_image *img, u64 at, void *buf, u64 len)
 {
+	int ret = pread_full(img->fd, buf, len, (off_t)at);
+
+	/* An end that comes early is for the reader to tell. */
+	if (ret && ret != -ENODATA)
+		img->window->host_error = ret;
+	return ret;
+}
+
+static int look(const struct boot_image *img, u64 at, void *buf, u64 len)
+{
+	struct boot_window *w = img->window;
 	int ret;
 
+	if (!range_within(at, len, 0, w->wanted))
+		return read_file(img, at, buf, len);
+	ret = w->len ? 0 : read_file(img, 0, w->bytes, w->wanted);
+	if (ret)
+		return ret;
+	w->len = w->wanted;
+	memcpy(buf, w->bytes + at, len);
+	return 0;
+}
+
+/* @read: how a file is read. */
+static int read_range(const struct boot_image *img, u64 offset, void *buf, u64 len,
+		      int (*read)(const struct boot_image *img, u64 at, void *buf, u64 len))
+{
 	if (!range_within(offset, len, 0, img->size))
 		return -ENODATA;
 	if (!len)
 		return 0;
-	if (img->fd < 0) {
-		memcpy(buf, img->blob + img->start + offset, len);
-		return 0;
-	}
-	ret = pread_full(img->fd, buf, len, (off_t)(img->start + offset));
-	/* An end that comes early is for the reader to tell. */
-	if (ret && ret != -ENODATA)
-		*img->host_error = ret;
-	return ret;
+	if (img->stream)
+		return stream_read(img->stream, img->start + offset, buf, len);
+	if (img->fd >= 0)
+		return read(img, img->start + offset, buf, len);
+	memcpy(buf, img->blob + img->start + offset, len);
+	return 0;
+}
+
+int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len)
+{
+	return read_range(img, offset, buf, len, look);
+}
+
+void boot_image_aim(const struct boot_image *img, u64 offset, u64 len, struct guest_memory *mem,
+		    u64 gpa)
+{
+	void *to = mem ? memory_ptr(mem, gpa, len) : NULL;
+
+	if (img->stream && !img->start && (to || !mem))
+		stream_aim(img->stream, offset, len, to, gpa);
+}
+
+int boot_image_measure(const struct boot_image *img, u64 *size)
+{
+	*size = img->size;
+	/* A part of the contents says its size itself. */
+	return img->stream && img->size == STREAM_LONG ? stream_measure(img->stream, size) : 0;
+}
+
+int boot_image_broken(const struct boot_image *img)
+{
+	if (img->stream)
+		return stream_error(img->stream);
+	return img->window ? img->window->host_error : 0;
 }
 
 /* How many bytes from @gpa on are in one RAM region; @gpa is RAM. */
@@ -116,7 +193,7 @@ int boot_image_load(const struct boot_image *img, u64 offset, struct guest_memor
 	while (len) {
 		u64 run = MIN(ram_run(mem, gpa), len);
 		void *hva = memory_ptr(mem, gpa, run);
-		int ret = hva ? boot_image_read(img, offset, hva, run) : -EFAULT;
+		int ret = hva ? read_range(img, offset, hva, run, read_file) : -EFAULT;
 
 		if (ret)
 			return ret;
@@ -127,18 +204,48 @@ int boot_image_load(const struct boot_image *img, u64 offset, struct guest_memor
 	return 0;
 }
 
+/* Why packed contents cannot be read. */
+static int stream_failed(const struct boot_image *img, const char *what)
+{
+	const struct codec *c = stream_codec(img->stream);
+	int error = stream_error(img->stream);
+	char size[32];
+
+	if (error == -EFBIG)
+		err("--%s %s: unpacked by %s it is larger than the guest's memory (%s); increase "
+		    "--mem",
+		    what, img->path, c->name,
+		    format_size(stream_max(img->stream), size, sizeof(size)));
+	else if (error == -EBADMSG)
+		err("--%s %s: its %s data is damaged", what, img->path, c->name);
+	else if (error == -ENODATA && stream_starved(img->stream) && !img->file->stream)
+		err("--%s %s: " BOOT_IMAGE_SHORTER, what, img->path);
+	else if (error == -ENODATA)
+		err("--%s %s: its %s data ends too early (truncated file?)", what, img->path,
+		    c->name);
+	else if (error == -ENOTSUP)
+		err("--%s %s: its %s data needs a window of more than 128M; unpack it with %s "
+		    "--long=31 first",
+		    what, img->path, c->name, c->tool);
+	else
+		err("--%s %s: cannot decompress: %s", what, img->path, strerror(-error));
+	return error;
+}
+
 int boot_image_error(const struct boot_image *img, const char *what, int error, const char *fmt,
 		     ...)
 {
 	char text[512];
 	va_list ap;
 
+	/* What cannot be read has no shape either. */
+	if (img->stream && stream_error(img->stream))
+		return stream_failed(img, what);
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	/* What cannot be read has no shape either. */
-	if (img->host_error && *img->host_error) {
-		error = *img->host_error;
+	if (img->window && img->window->host_error) {
+		error = img->window->host_error;
 		snprintf(text, sizeof(text), "cannot read: %s", strerror(-error));
 	}
 	err("--%s %s%s%s: %s", what, img->path, img->packed ? ", unpacked by " : "",

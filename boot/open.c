@@ -87,9 +87,7 @@ fail:
 
 static int unread(const struct boot_image *img, const char *what)
 {
-	return img->host_error && *img->host_error
-		       ? boot_image_error(img, what, -EIO, "cannot read")
-		       : 0;
+	return boot_image_broken(img) ? boot_image_error(img, what, -EIO, "cannot read") : 0;
 }
 
 int boot_check_read(const struct boot *boot)

@@ -143,8 +143,9 @@ static int read_failed(const struct boot_entry *e, int error)
 {
 	if (error == -ENODATA)
 		return boot_image_error(e->image, e->what, error,
-					"it is shorter than when it was opened; do not change it "
-					"while the VM runs");
+					e->image->packed ? "it is shorter than its headers say "
+							   "(truncated?)"
+							 : BOOT_IMAGE_SHORTER);
 	return boot_image_error(e->image, e->what, error, "cannot load %llu bytes at %#llx: %s",
 				e->len, e->gpa, strerror(-error));
 }

@@ -67,6 +67,12 @@ bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot)
 	return format == X86_KERNEL_BZIMAGE;
 }
 
+bool arch_image_base(const struct vm_config *cfg, const struct boot_image *img, u64 *gpa)
+{
+	*gpa = X86_HIGH_BASE; /* linux_flat_load's */
+	return cfg->x86.kernel_format == X86_KERNEL_FLAT;
+}
+
 static int load_unknown(struct x86_boot *b, const struct evidence *e)
 {
 	char known[160];

@@ -88,18 +88,20 @@ int multiboot_find(const struct boot_image *img, struct multiboot_header *h)
 static int load_kludge(const struct x86_boot *b, const struct multiboot_header *h, u64 *high)
 {
 	u64 before = (u64)h->header_addr - h->load_addr; /* from the image's start to its header */
-	u64 offset, filesz, memsz;
+	u64 offset, size, filesz, memsz;
 	int ret;
 
+	if (boot_image_measure(b->image, &size))
+		return place_error(b, -ENODATA);
 	if (h->header_addr < h->load_addr || before > h->offset)
 		return boot_error(b, -ENOEXEC,
 				  "its multiboot header has a load address %#x that does not fit "
 				  "its own address %#x",
 				  h->load_addr, h->header_addr);
 	offset = h->offset - before;
-	filesz = h->load_end_addr ? (u64)h->load_end_addr - h->load_addr : b->image->size - offset;
+	filesz = h->load_end_addr ? (u64)h->load_end_addr - h->load_addr : size - offset;
 	if ((h->load_end_addr && h->load_end_addr <= h->load_addr) ||
-	    !range_within(offset, filesz, 0, b->image->size))
+	    !range_within(offset, filesz, 0, size))
 		return boot_error(b, -ENODATA,
 				  "its multiboot header says that it ends at %#x, and the file "
 				  "does not reach there (truncated?)",

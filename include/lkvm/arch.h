@@ -12,6 +12,7 @@
 #include "lkvm/types.h"
 
 struct boot;
+struct boot_image;
 struct boot_plan;
 struct coco_ops;
 struct device_state;
@@ -73,6 +74,9 @@ int arch_config_complete(struct vm_config *cfg) __must_check;
 /* Is the kernel Linux, by the format that @cfg names or that is found in @boot? Then it is given
  * Linux's words. @boot NULL: it is not open yet; may it be? */
 bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot);
+/* Is the kernel @img loaded in one piece, all of it and nothing else? Then where, as far as its
+ * head says; false, too, where that is not known. What arch_boot_plan says is what counts. */
+bool arch_image_base(const struct vm_config *cfg, const struct boot_image *img, u64 *gpa);
 /* The type argument of KVM_CREATE_VM. Prints what @kvm cannot do of what @cfg asks. */
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type) __must_check;
 /* Are the capabilities there that this architecture needs, asked of the VM? Prints what is missing

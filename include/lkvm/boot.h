@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the guest starts from: opened once, before anything else, and read again at every reset. All
- * contents are hostile: every offset, size and count is checked before use.
+ * contents are hostile: every offset, size and count is checked before use. What is packed is
+ * unpacked as it is read (boot/stream.h), and a kernel straight into guest memory: nothing of it is
+ * kept while the guest runs.
  */
 #ifndef LKVM_BOOT_H
 #define LKVM_BOOT_H
@@ -10,25 +12,29 @@
 #include "lkvm/types.h"
 
 struct boot_plan;
+struct boot_stream;
+struct boot_window;
 struct vm;
 struct vm_config;
 
-/* A file, or its decompressed contents in memory. */
+/* A file, or bytes in memory, or what is packed in one of these. */
 struct boot_image {
 	const char *path;   /* owned by the configuration, or path_owned */
 	char *path_owned;   /* freed by boot_image_close */
 	const char *words;  /* what was named after the file, the configuration's; NULL: nothing */
-	int fd;		    /* -1 when blob is used */
-	u8 *blob;	    /* decompressed contents, or the caller's buffer */
-	bool blob_owned;    /* blob is freed by boot_image_close */
-	const char *packed; /* "gzip" or "zstd" where blob was decompressed, else NULL */
-	u64 start;	    /* its contents begin there in the file or blob */
-	u64 size;
-	int *host_error; /* once a read of fd failed, which boot_image_error tells; owned */
+	int fd;		    /* -1: there is none */
+	u8 *blob;	    /* the caller's buffer, where there is no file */
+	const char *packed; /* "gzip" or "zstd" where it is the contents of @file, else NULL */
+	struct boot_image *file;    /* owned */
+	struct boot_stream *stream; /* unpacks @file; owned */
+	u64 start;		    /* its contents begin there in the file or blob */
+	u64 size;		    /* of a packed one: see boot_image_measure */
+	struct boot_window *window; /* of fd: its beginning, and what the host said; owned */
 };
 
 struct boot {
 	struct boot_image kernel; /* path NULL: none */
+	bool is_known;		  /* it was looked at, and the next one says what was found: */
 	bool is_linux;		  /* it is Linux: lkvm's own words are for it (arch_boots_linux) */
 	struct boot_image firmware; /* path NULL: none */
 	struct boot_image *initrds;
@@ -37,11 +43,25 @@ struct boot {
 
 /*
  * Open all that @cfg names. An initrd may be "FILE WORDS": the words are what follows the longest
- * part, up to a space, that is a file's name; a name with spaces alone has none. Compressed kernels
- * are unpacked now, within the guest's memory. Prints; 0 or -errno.
+ * part, up to a space, that is a file's name; a name with spaces alone has none. Of compressed
+ * kernels the head is unpacked now. Prints; 0 or -errno.
  */
 int boot_open(struct boot *boot, const struct vm_config *cfg) __must_check;
 void boot_close(struct boot *boot);
+/*
+ * boot/aim.c: one loading of the guest, from begin to end.
+ *
+ * boot_begin tells a compressed kernel where in @mem its parts belong, as far as that is seen from
+ * its head: an ELF file's segments, or all of what is loaded in one piece (arch_image_base). They
+ * are unpacked there when something behind them is read, and are zeroed again by boot_settle where
+ * the list, which is made meanwhile, wants them elsewhere. @mem NULL: there is none to fill.
+ * boot_end unpacks the rest where that is little, for the sake of its checksum, if @ret is 0, and
+ * lets all go that only loading needs. Both print; 0 or -errno, boot_end @ret where that is one.
+ */
+int boot_begin(struct boot *boot, const struct vm_config *cfg,
+	       struct guest_memory *mem) __must_check;
+void boot_settle(struct boot *boot, const struct boot_plan *plan, struct guest_memory *mem);
+int boot_end(struct boot *boot, int ret) __must_check;
 /*
  * Where the host refused to read a byte of an image, what was looked for there was not found, and
  * the image may have been taken for something else. To be asked before it starts. Prints; 0 or
@@ -60,14 +80,38 @@ void boot_check_initrds(const struct boot *boot);
 int boot_image_open(struct boot_image *img, const char *path, const char *what) __must_check;
 /* Safe on a zeroed or closed image. */
 void boot_image_close(struct boot_image *img);
-/* Read [offset, offset+len); -ENODATA beyond its end. Prints nothing. */
+/* Forget what is kept of its contents: what is read next is in the file then. */
+void boot_image_rest(struct boot_image *img);
+/*
+ * Read [offset, offset+len); -ENODATA beyond its end. Of a file the beginning is read once, until
+ * boot_image_rest. Prints nothing.
+ */
 int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len) __must_check;
-/* The same straight into guest RAM; -EFAULT where that is not RAM. Prints nothing. */
+/* The same from the file itself straight into guest RAM; -EFAULT where that is not RAM. Prints
+ * nothing. */
 int boot_image_load(const struct boot_image *img, u64 offset, struct guest_memory *mem, u64 gpa,
 		    u64 len) __must_check;
+/*
+ * Packed contents [offset, offset+len) are wanted at @gpa: they are unpacked there, in one pass
+ * with all that is aimed before anything behind the head is read. @mem NULL: are wanted again, and
+ * are kept until boot_image_rest. What cannot be aimed is unpacked when it is read, as all is.
+ * Ignored for what is not packed.
+ */
+void boot_image_aim(const struct boot_image *img, u64 offset, u64 len, struct guest_memory *mem,
+		    u64 gpa);
+/*
+ * The size. Of packed contents the end is nowhere written that could be believed, so size is larger
+ * than any until it was seen: this unpacks all. 0 or -errno. Prints nothing.
+ */
+int boot_image_measure(const struct boot_image *img, u64 *size) __must_check;
+/* What the host or a decoder said when something of it could not be read; 0: nothing. */
+int boot_image_broken(const struct boot_image *img);
 /* "--kernel FILE: ..." in one line, with what its contents were unpacked from. Returns @error. */
 int boot_image_error(const struct boot_image *img, const char *what, int error, const char *fmt,
 		     ...) __printf(4, 5);
+/* For boot_image_error, where a file ends before the size that it had. */
+#define BOOT_IMAGE_SHORTER \
+	"it is shorter than when it was opened; do not change it while the VM runs"
 /* What the guest starts from, and its role in messages: firmware or kernel. NULL: neither
  * (printed). */
 const struct boot_image *boot_first_image(const struct boot *boot, const char **what);
@@ -75,9 +119,9 @@ const struct boot_image *boot_first_image(const struct boot *boot, const char **
 void boot_image_from_buffer(struct boot_image *img, const char *path, u8 *buf, u64 len);
 
 /*
- * boot/decompress.c: where the contents are gzip or zstd, replace them by what they hold, at most
- * @max bytes, the size of the guest's memory; other images stay as they are. Prints (@what as
- * above); 0 or -errno.
+ * boot/decompress.c: where the contents are gzip or zstd, put what they hold in their place, at
+ * most @max bytes, the size of the guest's memory, in as many members or frames as there are; other
+ * images stay as they are. Prints (@what as above); 0 or -errno.
  */
 int boot_image_decompress(struct boot_image *img, const char *what, u64 max) __must_check;
 
@@ -141,6 +185,11 @@ int elf_parse(const struct boot_image *img, struct elf_image *elf, const char **
 /* boot/identify.c: what an ELF file is that nothing strong says to be a kernel for this machine;
  * NULL: unknown. */
 const char *elf_identify(const struct boot_image *img, const struct elf_image *elf);
+/*
+ * Aim the segments of an ELF file that is packed at @mem (NULL: none), and keep its notes. False:
+ * it is none, or a broken one.
+ */
+bool elf_aim(const struct boot_image *img, struct guest_memory *mem);
 /* Add all segments, which do not overlap, each with its tail (memsz beyond filesz) as zeroes. */
 int elf_plan(const struct boot_image *img, const struct elf_image *elf, const char *what,
 	     struct boot_plan *plan) __must_check;

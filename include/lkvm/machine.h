@@ -104,6 +104,9 @@ void machine_destroy(struct machine *m);
  */
 int machine_open_all(struct machine *m, const struct vm_config *cfg) __must_check;
 int machine_open_stubs(struct machine *m, const struct vm_config *cfg) __must_check;
+/* boot_begin; then the kernel's contents can be looked at, and at the first time it is decided, and
+ * told, what lkvm's own words for Linux become. Prints. */
+int machine_begin_boot(struct machine *m, struct guest_memory *mem) __must_check;
 void machine_close(struct machine *m);
 /* Block the signals that end a machine, or put back what was blocked before that. */
 void machine_block_signals(struct machine *m, bool block);

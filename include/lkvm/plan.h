@@ -4,11 +4,12 @@
  * instruction, and the registers of its first vcpu.
  *
  * An architecture's boot code turns a configuration and images into entries; nobody writes into
- * guest memory while that happens. boot_plan_check then puts them into one order (ascending
- * address) and refuses entries that overlap or are not in RAM: the one place that looks. An
- * ordinary VM copies the list into its RAM (boot_plan_load); a confidential VM hands it to its
- * firmware page run by page run (coco.h); `--dump-boot` writes the same runs to files. So what is
- * measured cannot differ from what runs. Nothing in a list may depend on the host.
+ * guest memory while that happens, but for a compressed kernel on its way to its place
+ * (boot_begin). boot_plan_check then puts them into one order (ascending address) and refuses
+ * entries that overlap or are not in RAM: the one place that looks. An ordinary VM copies the list
+ * into its RAM (boot_plan_load); a confidential VM hands it to its firmware page run by page run
+ * (coco.h); `--dump-boot` writes the same runs to files. So what is measured cannot differ from
+ * what runs. Nothing in a list may depend on the host.
  *
  * Entries have any address and length. A run is whole pages: entries that meet in a page are in
  * one run, which has the kind of the entry that came first; what no entry covers is zero.

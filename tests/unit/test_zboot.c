@@ -15,7 +15,7 @@
 #define PLAIN_SIZE 100000U
 #define ROOM	   (PAYLOAD_AT + 2 * PLAIN_SIZE)
 
-static u8 plain[PLAIN_SIZE], image[ROOM];
+static u8 plain[PLAIN_SIZE], unpacked[PLAIN_SIZE], image[ROOM];
 static u32 image_len;
 
 /* The header as Linux writes it, around @len bytes at PAYLOAD_AT. */
@@ -69,6 +69,8 @@ static int unpack(struct boot_image *img, u64 len, u64 max, const char **text)
 	boot_image_from_buffer(img, "dir/zimage", image, len);
 	capture_begin();
 	ret = boot_image_unzboot(img, "kernel", max);
+	if (!ret && boot_image_measure(img, &img->size))
+		ret = boot_image_error(img, "kernel", -EIO, "cannot decompress");
 	*text = capture_end();
 	return ret;
 }
@@ -82,7 +84,8 @@ static void assert_unpacks(const char *packed)
 	assert_string_equal(text, "");
 	assert_int_equal(img.size, PLAIN_SIZE);
 	assert_int_equal(img.start, 0);
-	assert_memory_equal(img.blob, plain, PLAIN_SIZE);
+	assert_int_equal(boot_image_read(&img, 0, unpacked, PLAIN_SIZE), 0);
+	assert_memory_equal(unpacked, plain, PLAIN_SIZE);
 	assert_string_equal(img.packed, packed);
 	assert_string_equal(img.path, "dir/zimage");
 	boot_image_close(&img);
@@ -216,6 +219,7 @@ static void test_contents(void **state)
 	make_gzip();
 	assert_int_equal(unpack(&img, image_len, PLAIN_SIZE - 1, &text), -EFBIG);
 	assert_contains(text, "larger than the guest's memory");
+	boot_image_close(&img);
 }
 
 /* Any header: memory stays in order, and a failure says one line. */

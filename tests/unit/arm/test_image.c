@@ -2,7 +2,12 @@
 /* arm/image.c: every format of a kernel, and what is none. */
 #include "loader_test.h"
 
+#ifdef HAVE_ZLIB
+#include <zlib.h>
+#endif
+
 #include "lkvm/arch.h"
+#include "lkvm/config.h"
 
 #define FILE_SIZE (64 * KiB)
 #define LE_4K	  0xaULL /* flags: little-endian, 4 KiB pages, anywhere */
@@ -248,6 +253,66 @@ static void test_program(void **state)
 	assert_loads(load(ELF_TEST_SIZE, automatic));
 }
 
+#ifdef HAVE_ZLIB
+#define PACKED_SIZE (2 * MiB + 999)
+static u8 big[PACKED_SIZE], packed[2 * PACKED_SIZE];
+
+/* The kernel of a fresh guest, compressed; the memory that it is unpacked to. */
+static void begin_packed(struct vm_config *cfg)
+{
+	z_stream zs = { .next_in = big,
+			.avail_in = PACKED_SIZE,
+			.next_out = packed,
+			.avail_out = sizeof(packed) };
+
+	assert_int_equal(deflateInit2(&zs, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflate(&zs, Z_FINISH), Z_STREAM_END);
+	deflateEnd(&zs);
+	guest_destroy(&g);
+	arm_guest_init(&g, 64 * MiB);
+	boot_image_from_buffer(&g.boot.kernel, "dir/Image.gz", packed, zs.total_out);
+	assert_int_equal(boot_image_decompress(&g.boot.kernel, "kernel", 64 * MiB), 0);
+	assert_true(g.boot.kernel.size > GiB);
+	assert_int_equal(boot_begin(&g.boot, cfg, &g.mem), 0);
+	assert_int_equal(g.boot.kernel.size, PACKED_SIZE);
+}
+#endif
+
+/* An Image says where it belongs, and is there before its size is known. */
+static void test_packed(void **state)
+{
+#ifdef HAVE_ZLIB
+	static const struct {
+		const struct arm_boot *how;
+		bool image;
+		u64 base;
+	} cases[] = {
+		{ &automatic, true, ARM_RAM + 0x80000 },
+		{ &as_image, true, ARM_RAM + 0x80000 },
+		{ &automatic, false, ARM_RAM + ARM_FLAT_OFFSET },
+		{ &flat, true, ARM_RAM + ARM_FLAT_OFFSET },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vm_config cfg = { .fdt.kernel_format = cases[i].how->format };
+		struct load_result r;
+
+		for (u32 n = 0; n < PACKED_SIZE; n++)
+			big[n] = (u8)(n * 13 + (n >> 7)) | 1;
+		if (cases[i].image)
+			build_image(big, 0x80000, 3 * MiB, LE_4K);
+		begin_packed(&cfg);
+		assert_guest_bytes(&g, cases[i].base, big, PACKED_SIZE);
+		r = arm_load_guest(&g, *cases[i].how);
+		assert_loads(r);
+		assert_int_equal(r.l.at.entry, cases[i].base);
+		assert_guest_bytes(&g, cases[i].base, big, PACKED_SIZE);
+		assert_int_equal(boot_end(&g.boot, 0), 0);
+		boot_image_close(&g.boot.kernel);
+	}
+#endif
+}
+
 /* Linux's words are not for what is found to be something else. */
 static void test_linux_words(void **state)
 {
@@ -318,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_foreign),
 		cmocka_unit_test(test_elf),
 		cmocka_unit_test(test_program),
+		cmocka_unit_test(test_packed),
 		cmocka_unit_test(test_linux_words),
 		cmocka_unit_test(test_random),
 	};
