@@ -151,6 +151,7 @@ static void *worker_main(void *arg)
 	struct worker *w = arg;
 	struct thread_queue *tq = w->tq;
 
+	thread_name("disk");
 	pthread_mutex_lock(&tq->lock);
 	for (;;) {
 		struct disk_request *req;
@@ -371,7 +372,7 @@ static int start_worker(struct thread_queue *tq, struct worker *w)
 	ret = tq->ops->room_create(tq->dq.disk, &w->room);
 	if (ret)
 		return ret;
-	ret = thread_start(&w->thread, THREAD_WORKER, "disk", worker_main, w);
+	ret = thread_start(&w->thread, THREAD_WORKER, worker_main, w);
 	if (ret)
 		tq->ops->room_destroy(w->room);
 	return ret;
