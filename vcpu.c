@@ -17,7 +17,6 @@
 #include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
-#include "lkvm/signals.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
@@ -450,12 +449,8 @@ static int set_affinity(struct vcpu *vcpu)
 
 int vcpu_start(struct vcpu *vcpu)
 {
-	int ret;
+	int ret = thread_start(&vcpu->thread, THREAD_VCPU, vcpu_thread, vcpu);
 
-	/* Without a handler a kick would end lkvm. */
-	ret = signals_own(THREAD_KICK_SIGNAL, true);
-	if (!ret)
-		ret = thread_start(&vcpu->thread, THREAD_VCPU, vcpu_thread, vcpu);
 	vcpu->has_thread = !ret;
 	if (ret) {
 		err("vcpu %u: cannot start its thread: %s%s", vcpu->id, strerror(-ret),
