@@ -48,6 +48,8 @@ def one_more_disk():
         same(difference(disks(last, *args), disks(last - 1, *args)), second)
         # Its queue's loop, and one worker.
         same(second['pthread_create'], 2)
+        # What format it has: its first block, the last, and two more.
+        same(second['pread'], 4)
 
 
 def one_more_vcpu():
@@ -56,6 +58,7 @@ def one_more_vcpu():
         second = difference(calls(*args, cpus=2), calls(*args, cpus=1))
         same(second[CREATE_VCPU], 1)
         same(second['pthread_create'], 1)
+        same([call for call in second if call.startswith('sigaction')], [])
         same(difference(calls(*args, cpus=64), calls(*args, cpus=63)), second)
 
 

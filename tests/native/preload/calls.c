@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -80,6 +81,24 @@ int madvise(void *at, size_t len, int advice)
 {
 	note("madvise", (unsigned long)advice);
 	return REAL(madvise)(at, len, advice);
+}
+
+ssize_t pread(int fd, void *buf, size_t len, off_t offset)
+{
+	note("pread", 0);
+	return REAL(pread)(fd, buf, len, offset);
+}
+
+ssize_t pread64(int fd, void *buf, size_t len, off64_t offset)
+{
+	note("pread", 0);
+	return REAL(pread64)(fd, buf, len, offset);
+}
+
+int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	note("sigaction", (unsigned long)sig);
+	return REAL(sigaction)(sig, act, old);
 }
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
