@@ -215,6 +215,7 @@ static void *loop_thread(void *arg)
 {
 	struct event_loop *loop = arg;
 
+	thread_name(loop->name);
 	set_runner(loop, pthread_self());
 	run(loop);
 	return NULL;
@@ -226,7 +227,7 @@ int event_loop_start_thread(struct event_loop *loop)
 
 	/* The new thread is the runner from now on, not only once it has begun to run. */
 	enter(loop);
-	ret = thread_start(&loop->thread, THREAD_LOOP, loop->name, loop_thread, loop);
+	ret = thread_start(&loop->thread, THREAD_LOOP, loop_thread, loop);
 	loop->has_thread = !ret;
 	if (ret)
 		leave(loop);

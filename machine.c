@@ -64,8 +64,10 @@ static int create_kvm_vm(struct vm *vm)
 
 static int create_memory(struct vm *vm)
 {
-	int ret = arch_add_memory(vm);
+	int ret;
 
+	memory_begin_load(&vm->mem);
+	ret = arch_add_memory(vm);
 	if (!ret && vm->coco && vm->coco->memory)
 		ret = vm->coco->memory(vm);
 	if (ret)
@@ -152,6 +154,7 @@ static int load(struct machine *m)
 	if (!ret)
 		ret = boot_launch(vm, &plan);
 	ret = boot_end(&m->open.boot, ret);
+	memory_end_load(&vm->mem);
 	boot_plan_free(&plan);
 	return ret;
 }
@@ -214,6 +217,7 @@ int machine_restart(struct machine *m)
 	vm_pause(&m->vm);
 	vm_reset_devices(&m->vm);
 	memory_discard_all(&m->vm.mem);
+	memory_begin_load(&m->vm.mem);
 	ret = load(m);
 	if (ret)
 		return ret;

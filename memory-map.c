@@ -72,11 +72,9 @@ static int map_pages(struct memory_region *r)
 	r->hva = mmap(NULL, r->size, PROT_READ | PROT_WRITE, flags, r->fd, (off_t)r->offset);
 	if (r->hva == MAP_FAILED)
 		return -errno;
-	if (r->backing == MEM_ANON) {
-		madvise(r->hva, r->size, MADV_HUGEPAGE);
-		/* A core dump is for lkvm's own state; a guest's memory would make it huge. */
+	/* A core dump is for lkvm's own state; a guest's memory would make it huge. */
+	if (r->backing == MEM_ANON)
 		madvise(r->hva, r->size, MADV_DONTDUMP);
-	}
 	return 0;
 }
 
@@ -134,6 +132,12 @@ int memory_map(const struct memory_desc *d, struct memory_region **out)
 fail:
 	free_region(r);
 	return ret;
+}
+
+void memory_advise(const struct memory_region *r, bool huge)
+{
+	if (r->backing == MEM_ANON)
+		madvise(r->hva, r->size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 void memory_unmap(struct memory_region *r)

@@ -228,6 +228,7 @@ int memory_add(struct guest_memory *mem, const struct memory_desc *desc)
 	ret = memory_map(desc, &r);
 	if (ret)
 		goto out;
+	memory_advise(r, !mem->loading);
 	t = copy_table(mem, r, NULL);
 	ret = t ? tell_add(mem, r) : -ENOMEM;
 	if (ret) {

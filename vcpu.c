@@ -17,7 +17,6 @@
 #include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
-#include "lkvm/signals.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
@@ -421,7 +420,10 @@ static void run_vcpu(struct vcpu *vcpu)
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
+	char name[16];
 
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
+	thread_name(name);
 	while (vm_vcpu_gate(vcpu->vm))
 		run_vcpu(vcpu);
 	return NULL;
@@ -447,14 +449,8 @@ static int set_affinity(struct vcpu *vcpu)
 
 int vcpu_start(struct vcpu *vcpu)
 {
-	char name[16];
-	int ret;
+	int ret = thread_start(&vcpu->thread, THREAD_VCPU, vcpu_thread, vcpu);
 
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	/* Without a handler a kick would end lkvm. */
-	ret = signals_own(THREAD_KICK_SIGNAL, true);
-	if (!ret)
-		ret = thread_start(&vcpu->thread, THREAD_VCPU, name, vcpu_thread, vcpu);
 	vcpu->has_thread = !ret;
 	if (ret) {
 		err("vcpu %u: cannot start its thread: %s%s", vcpu->id, strerror(-ret),

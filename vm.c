@@ -14,6 +14,7 @@
 #include "lkvm/device.h"
 #include "lkvm/log.h"
 #include "lkvm/memslot.h"
+#include "lkvm/signals.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
@@ -223,15 +224,16 @@ void vm_destroy(struct vm *vm)
 
 int vm_start_vcpus(struct vm *vm)
 {
-	for (u32 i = 0; i < vm->nr_vcpus; i++) {
-		int ret = vcpu_start(vm->vcpus[i]);
+	/* Without a handler a kick would end lkvm. */
+	int ret = signals_own(THREAD_KICK_SIGNAL, true);
 
-		if (ret) {
-			vm_stop_vcpus(vm);
-			return ret;
-		}
-	}
-	return 0;
+	if (ret)
+		err("cannot start the vcpus' threads: sigaction: %s", strerror(-ret));
+	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
+		ret = vcpu_start(vm->vcpus[i]);
+	if (ret)
+		vm_stop_vcpus(vm);
+	return ret;
 }
 
 int vm_ioeventfd(struct vm *vm, bool pio, u64 addr, u32 len, const u64 *datamatch, int fd,

@@ -157,8 +157,11 @@ void boot_image_aim(const struct boot_image *img, u64 offset, u64 len, struct gu
 {
 	void *to = mem ? memory_ptr(mem, gpa, len) : NULL;
 
-	if (img->stream && !img->start && (to || !mem))
-		stream_aim(img->stream, offset, len, to, gpa);
+	if (!img->stream || img->start || (mem && !to))
+		return;
+	if (mem)
+		memory_expect(mem, gpa, len);
+	stream_aim(img->stream, offset, len, to, gpa);
 }
 
 int boot_image_measure(const struct boot_image *img, u64 *size)

@@ -180,8 +180,10 @@ static int load_entry(const struct boot_entry *e, struct guest_memory *mem)
 {
 	int ret;
 
-	if (e->kind == BOOT_ZERO)
+	if (e->kind == BOOT_ZERO) {
+		memory_expect_few(mem, e->gpa, e->len);
 		return 0;
+	}
 	if (e->bytes) {
 		ret = memory_write(mem, e->gpa, e->bytes, e->len);
 		if (ret)
@@ -190,6 +192,7 @@ static int load_entry(const struct boot_entry *e, struct guest_memory *mem)
 	}
 	if (e->rom)
 		return load_rom(e, mem);
+	memory_expect(mem, e->gpa, e->len);
 	ret = boot_image_load(e->image, e->offset, mem, e->gpa, e->len);
 	return ret ? read_failed(e, ret) : 0;
 }

@@ -12,6 +12,10 @@
  * workers', so that several are with the host at once. Fast and slow are moving averages of the
  * host's time, one for each kind of request.
  *
+ * One worker is there from the beginning, so the disk works with what there is before the guest
+ * starts. Others are started by the loop's thread when there is a request for them; where the host
+ * has no more threads then, fewer requests are with it at once.
+ *
  * At most @window requests are with the host. It grows as requests end soon, and falls to one when
  * a single one takes a quarter of a second: ending the VM waits for what is under way, and such a
  * disk would gain little from more.
@@ -66,7 +70,8 @@ struct thread_queue {
 	bool stop;		  /* nothing more begins */
 
 	struct event on_finished; /* an eventfd: the workers have filled an empty list */
-	unsigned int nr_workers;
+	/* Of the loop's thread, but for the limit of the window, under the lock. */
+	unsigned int nr_workers, max_workers;
 	struct worker workers[DISK_WORKERS];
 };
 
@@ -103,12 +108,17 @@ static enum disk_op kind_of(const struct disk_request *req)
 	return req->flags & DISK_FUA ? DISK_FLUSH : req->op;
 }
 
+/* Under the lock: how many requests workers may begin. */
+static unsigned int room_for(const struct thread_queue *tq)
+{
+	return tq->window > tq->busy ? MIN(tq->window - tq->busy, tq->offered) : 0;
+}
+
 /* Under the lock: wake as many workers as may begin something. */
 static void wake_workers(struct thread_queue *tq)
 {
-	unsigned int room = tq->window > tq->busy ? tq->window - tq->busy : 0;
+	unsigned int room = room_for(tq);
 
-	room = MIN(room, tq->offered);
 	for (unsigned int n = MIN(room, tq->idle); n; n--)
 		pthread_cond_signal(&tq->work);
 }
@@ -149,7 +159,7 @@ static void account(struct thread_queue *tq, enum disk_op kind, u64 ns)
 	*average = *average ? MAX(*average - *average / 8 + ns / 8, 1ULL) : ns;
 	if (ns >= SHRINK_NS)
 		tq->window = 1;
-	else if (ns <= GROW_NS && tq->window < tq->nr_workers)
+	else if (ns <= GROW_NS && tq->window < tq->max_workers)
 		tq->window++;
 }
 
@@ -158,6 +168,7 @@ static void *worker_main(void *arg)
 	struct worker *w = arg;
 	struct thread_queue *tq = w->tq;
 
+	thread_name("disk");
 	pthread_mutex_lock(&tq->lock);
 	for (;;) {
 		struct disk_request *req;
@@ -188,6 +199,42 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
+static int start_worker(struct thread_queue *tq)
+{
+	struct worker *w = &tq->workers[tq->nr_workers];
+	int ret;
+
+	w->tq = tq;
+	ret = tq->ops->room_create(tq->dq.disk, &w->room);
+	if (ret)
+		return ret;
+	ret = thread_start(&w->thread, THREAD_WORKER, worker_main, w);
+	if (ret) {
+		tq->ops->room_destroy(w->room);
+		return ret;
+	}
+	tq->nr_workers++;
+	return 0;
+}
+
+/* Under the lock, on the loop's thread: wake those that may begin something, or start some. */
+static void find_workers(struct thread_queue *tq)
+{
+	/* Who is not with the host takes what is offered, if it waits already or not. */
+	while (room_for(tq) > tq->nr_workers - tq->busy && tq->nr_workers < tq->max_workers) {
+		int ret = start_worker(tq);
+
+		if (!ret)
+			continue;
+		guest_warn("--disk %s: cannot start another thread: %s%s; it serves %u requests at "
+			   "once",
+			   tq->dq.disk->path, strerror(-ret), limit_hint(ret), tq->nr_workers);
+		tq->max_workers = tq->nr_workers;
+		tq->window = MIN(tq->window, tq->max_workers);
+	}
+	wake_workers(tq);
+}
+
 /* Under the lock: the first of those that wait goes back there, for a worker. */
 static void hand_over(struct thread_queue *tq, struct disk_request *req)
 {
@@ -198,7 +245,7 @@ static void hand_over(struct thread_queue *tq, struct disk_request *req)
 	tq->waiting.head = req;
 	tq->nr_waiting++;
 	tq->offered = 1;
-	wake_workers(tq);
+	find_workers(tq);
 }
 
 /* Under the lock, which is let go meanwhile: the loop's thread serves the first that waits. */
@@ -263,7 +310,7 @@ static void begin(struct thread_queue *tq)
 		serve_here(tq);
 	if (tq->kicked) {
 		tq->offered = tq->nr_waiting;
-		wake_workers(tq);
+		find_workers(tq);
 	}
 	pthread_mutex_unlock(&tq->lock);
 	tq->kicked = false;
@@ -305,6 +352,9 @@ static struct disk_request *take_finished(struct thread_queue *tq)
 
 	pthread_mutex_lock(&tq->lock);
 	first = list_take(&tq->finished);
+	/* The window may have grown. */
+	if (!tq->stop)
+		find_workers(tq);
 	pthread_mutex_unlock(&tq->lock);
 	return first;
 }
@@ -383,21 +433,7 @@ static const struct disk_queue_ops thread_queue_ops = {
 	.close = tq_close,
 };
 
-static int start_worker(struct thread_queue *tq, struct worker *w)
-{
-	int ret;
-
-	w->tq = tq;
-	ret = tq->ops->room_create(tq->dq.disk, &w->room);
-	if (ret)
-		return ret;
-	ret = thread_start(&w->thread, THREAD_WORKER, "disk", worker_main, w);
-	if (ret)
-		tq->ops->room_destroy(w->room);
-	return ret;
-}
-
-static int start_queue(struct thread_queue *tq, struct event_loop *loop, unsigned int nr_workers)
+static int start_queue(struct thread_queue *tq, struct event_loop *loop)
 {
 	int ret;
 
@@ -407,14 +443,11 @@ static int start_queue(struct thread_queue *tq, struct event_loop *loop, unsigne
 	ret = event_add(loop, &tq->on_finished);
 	if (!ret)
 		ret = tq->ops->room_create(tq->dq.disk, &tq->room);
-	while (!ret && tq->nr_workers < nr_workers) {
-		ret = start_worker(tq, &tq->workers[tq->nr_workers]);
-		if (!ret) {
-			pthread_mutex_lock(&tq->lock);
-			tq->nr_workers++;
-			pthread_mutex_unlock(&tq->lock);
-		}
-	}
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&tq->lock);
+	ret = start_worker(tq);
+	pthread_mutex_unlock(&tq->lock);
 	return ret;
 }
 
@@ -437,7 +470,8 @@ int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
 		.fn = on_finished,
 		.opaque = tq,
 	};
-	ret = start_queue(tq, loop, MIN(depth, (unsigned int)DISK_WORKERS));
+	tq->max_workers = MIN(depth, (unsigned int)DISK_WORKERS);
+	ret = start_queue(tq, loop);
 	if (ret) {
 		err("--disk %s: cannot start its threads: %s%s", disk->path, strerror(-ret),
 		    limit_hint(ret));

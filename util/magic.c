@@ -103,41 +103,51 @@ const struct file_magic *magic_find(void *file, u64 size,
 /* O_DIRECT wants whole blocks in an aligned buffer; 4096 satisfies all. */
 #define BLOCK 4096U
 
+struct block {
+	u64 at; /* UINT64_MAX: none was read */
+	u64 len;
+	u8 *bytes;
+};
+
+/* Most magics are in the first block, which is read once; the others come and go. */
 struct block_file {
 	int fd;
-	u64 at; /* of the block that is in @block; UINT64_MAX: none */
-	u64 len;
-	u8 *block;
+	struct block first, other;
 };
 
 static int block_read(void *file, u64 offset, void *buf, u64 len)
 {
 	struct block_file *f = file;
 	u64 at = ALIGN_DOWN(offset, (u64)BLOCK);
+	struct block *b = at ? &f->other : &f->first;
 	ssize_t n;
 
-	if (f->at != at) {
+	if (b->at != at) {
 		do
-			n = pread(f->fd, f->block, BLOCK, (off_t)at);
+			n = pread(f->fd, b->bytes, BLOCK, (off_t)at);
 		while (n < 0 && errno == EINTR);
-		f->at = at;
-		f->len = n < 0 ? 0 : (u64)n;
+		b->at = at;
+		b->len = n < 0 ? 0 : (u64)n;
 	}
-	if (!range_within(offset - at, len, 0, f->len))
+	if (!range_within(offset - at, len, 0, b->len))
 		return -ENODATA;
-	memcpy(buf, f->block + (offset - at), len);
+	memcpy(buf, b->bytes + (offset - at), len);
 	return 0;
 }
 
 const struct file_magic *magic_find_fd(int fd, u64 size)
 {
-	struct block_file f = { .fd = fd, .at = UINT64_MAX };
+	u8 *bytes = aligned_alloc(BLOCK, 2 * (size_t)BLOCK);
+	struct block_file f = {
+		.fd = fd,
+		.first = { .at = UINT64_MAX, .bytes = bytes },
+		.other = { .at = UINT64_MAX, .bytes = bytes + BLOCK },
+	};
 	const struct file_magic *m;
 
-	f.block = aligned_alloc(BLOCK, BLOCK);
-	if (!f.block)
+	if (!bytes)
 		return NULL;
 	m = magic_find(&f, size, block_read);
-	free(f.block);
+	free(bytes);
 	return m;
 }

@@ -3,31 +3,42 @@
 #include "lkvm/thread.h"
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
+
+/* Many times what any thread here needs, and what the user's 'ulimit -s' says does not matter. With
+ * room for what sanitizers add to each frame. */
+#define STACK_SIZE (512 * KiB)
 
 /* pthread_create says EAGAIN for both: too many threads, and no address space for another stack. */
 static bool has_room_for_stack(void)
 {
-	pthread_attr_t attr;
-	size_t size = 0;
-	void *p;
+	void *p = mmap(NULL, STACK_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		       0);
 
-	if (pthread_attr_init(&attr))
-		return false;
-	pthread_attr_getstacksize(&attr, &size);
-	pthread_attr_destroy(&attr);
-	p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return false;
-	munmap(p, size);
+	munmap(p, STACK_SIZE);
 	return true;
 }
 
-int thread_start(pthread_t *out, enum thread_role role, const char *name, void *(*fn)(void *opaque),
-		 void *opaque)
+static int create(pthread_t *out, void *(*fn)(void *opaque), void *opaque)
+{
+	pthread_attr_t attr;
+	int ret = pthread_attr_init(&attr);
+
+	if (ret)
+		return ret;
+	ret = pthread_attr_setstacksize(&attr, STACK_SIZE);
+	if (!ret)
+		ret = pthread_create(out, &attr, fn, opaque);
+	pthread_attr_destroy(&attr);
+	return ret;
+}
+
+int thread_start(pthread_t *out, enum thread_role role, void *(*fn)(void *opaque), void *opaque)
 {
 	/* A fault on a blocked signal would end the process without restoring the terminal. */
 	static const int crashes[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGTRAP, SIGSYS };
-	char short_name[16];
 	sigset_t mask, old;
 	int ret;
 
@@ -37,14 +48,15 @@ int thread_start(pthread_t *out, enum thread_role role, const char *name, void *
 	if (role == THREAD_VCPU)
 		sigdelset(&mask, THREAD_KICK_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
-	ret = pthread_create(out, NULL, fn, opaque);
+	ret = create(out, fn, opaque);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (ret)
-		return ret == EAGAIN && !has_room_for_stack() ? -ENOMEM : -ret;
-	strncpy(short_name, name, sizeof(short_name) - 1);
-	short_name[sizeof(short_name) - 1] = '\0';
-	pthread_setname_np(*out, short_name);
-	return 0;
+	return ret == EAGAIN && !has_room_for_stack() ? -ENOMEM : -ret;
+}
+
+void thread_name(const char *name)
+{
+	/* Of another thread it would be a file in /proc that is opened, written and closed. */
+	prctl(PR_SET_NAME, name);
 }
 
 const char *limit_hint(int error)

@@ -111,10 +111,10 @@ static inline void disk_close(struct disk *disk)
 }
 
 /*
- * A queue for requests of @loop's thread, about @depth of them at once. Takes every thread and
- * descriptor that it will ever need. Prints which limit stands in the way; 0 or -errno. Called
- * before @loop runs or on its thread; so is disk_queue_close. The rest: on its thread alone, or
- * while it does not run.
+ * A queue for requests of @loop's thread, about @depth of them at once. Takes every descriptor that
+ * it will ever need, and one thread; more of them when requests come for them. Prints which limit
+ * stands in the way; 0 or -errno. Called before @loop runs or on its thread; so is
+ * disk_queue_close. The rest: on its thread alone, or while it does not run.
  */
 static inline __must_check int disk_queue_open(struct disk *disk, struct event_loop *loop,
 					       unsigned int depth, struct disk_queue **out)

@@ -10,6 +10,9 @@
  * -EINVAL (a file that ends too soon), or the errno of what failed; then nothing is left.
  */
 int memory_map(const struct memory_desc *desc, struct memory_region **out) __must_check;
+/* Of anonymous memory: what is touched for the first time from now on comes in huge pages, or does
+ * not. */
+void memory_advise(const struct memory_region *r, bool huge);
 /* Unmap, close and free it. */
 void memory_unmap(struct memory_region *r);
 /* [offset, offset+len) of the mapping reads as zeroes afterwards; the host gets the pages back

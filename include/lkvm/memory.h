@@ -23,6 +23,10 @@
  * it shares a page; then it uses the region's host mapping, as always. A map says which pages are
  * shared, at first none. The host mapping is there either way: who still writes to a page that was
  * shared a moment ago writes to a page that nobody reads.
+ *
+ * Anonymous RAM is advised to be of transparent huge pages, of which the host zeroes the whole at
+ * the first access. So not where a loader writes a few bytes here and there, and a guest that is
+ * small needs no more (memory-huge.c).
  */
 #ifndef LKVM_MEMORY_H
 #define LKVM_MEMORY_H
@@ -39,7 +43,7 @@ enum memory_kind {
 };
 
 enum memory_backing {
-	MEM_ANON,	 /* private anonymous mapping, transparent huge pages advised */
+	MEM_ANON,	 /* private anonymous mapping; transparent huge pages: see the top */
 	MEM_MEMFD,	 /* shared memfd: other processes can map it (vhost-user) */
 	MEM_HUGETLB,	 /* an unnamed file on the hugetlbfs mount @path */
 	MEM_FILE,	 /* the file @path, or @fd: shared, so what the guest writes is in it */
@@ -106,7 +110,8 @@ struct memory_table; /* of memory.c */
 
 struct guest_memory {
 	struct memory_table *table; /* NULL: empty. Read without the lock */
-	pthread_mutex_t lock;	    /* guards changes of the table, and the next three */
+	pthread_mutex_t lock;	    /* guards changes of the table, and the next four */
+	bool loading;		    /* from memory_begin_load to memory_end_load */
 	struct memory_listener *listeners;
 	struct memory_table *old_tables;
 	struct memory_region *removed;
@@ -180,6 +185,20 @@ int memory_zero(struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 /* Give all RAM back to the host, private pages too: it reads as zero afterwards. Used on reboot.
  * What is shared stays shared. */
 void memory_discard_all(struct guest_memory *mem);
+/*
+ * Between these two lie the first writes into fresh memory (empty, or after memory_discard_all):
+ * small pages are taken for them, and huge pages next to them come later, when the host finds the
+ * time. After memory_end_load, and where there was no memory_begin_load, the first access takes a
+ * huge page.
+ */
+void memory_begin_load(struct guest_memory *mem);
+void memory_end_load(struct guest_memory *mem);
+/* In between: [gpa, gpa+len) is about to be written from its beginning to its end, so huge pages
+ * that lie wholly in it are taken. */
+void memory_expect(struct guest_memory *mem, u64 gpa, u64 len);
+/* In between: the guest may use a little of the zeroes at [gpa, gpa+len), so it finds small pages
+ * there; nothing where they are many. */
+void memory_expect_few(struct guest_memory *mem, u64 gpa, u64 len);
 /*
  * The guest shares [gpa, gpa+len) or makes it private; their contents are lost, but for pages that
  * were so before. 0, or -EINVAL (not of whole pages), -EFAULT (a page belongs to no private region:

@@ -19,12 +19,14 @@ enum thread_role {
 };
 
 /*
- * Run @fn(@opaque) on a new thread called @name (the kernel keeps 15 characters). Signals are the
- * main thread's business: all are blocked but those of a crash, and for THREAD_VCPU the kick.
+ * Run @fn(@opaque) on a new thread, which first of all says its thread_name. Signals are the main
+ * thread's business: all are blocked but those of a crash, and for THREAD_VCPU the kick.
  * 0 or -errno; prints nothing: limit_hint(ret) says what to raise. The caller joins *out.
  */
-int thread_start(pthread_t *out, enum thread_role role, const char *name, void *(*fn)(void *opaque),
+int thread_start(pthread_t *out, enum thread_role role, void *(*fn)(void *opaque),
 		 void *opaque) __must_check;
+/* What the calling thread is called (the kernel keeps 15 characters). */
+void thread_name(const char *name);
 
 /*
  * The end of a message for an error that is a limit of this process ("; raise ..."), "" for others.

@@ -597,12 +597,8 @@ static void test_limits(void **state)
 
 	assert_int_equal(event_loop_init(&b.loop, "disk"), 0);
 	fds = count_entries("/proc/self/fd");
-	for (threads_left = 0; threads_left < DISK_WORKERS; threads_left++) {
-		int left = threads_left;
-
-		open_fails(&b, -EAGAIN, "pids.max");
-		threads_left = left;
-	}
+	threads_left = 0;
+	open_fails(&b, -EAGAIN, "pids.max");
 	threads_left = -1;
 	room_error = -ENOMEM;
 	open_fails(&b, -ENOMEM, "Cannot allocate memory");
@@ -618,6 +614,35 @@ static void test_limits(void **state)
 	assert_contains(capture_end(), "ulimit -n");
 	assert_int_equal(count_entries("/proc/self/fd"), fds);
 	event_loop_destroy(&b.loop);
+}
+
+/* A disk has a thread from the beginning, others when several requests want one; where there are no
+ * more, those that there are serve all. */
+static void test_few_threads(void **state)
+{
+	struct bench b;
+	struct job j[4];
+
+	threads_left = 3;
+	bench_begin(&b);
+	assert_int_equal(threads_left, 2);
+	teach(&b, 8, DISK_READ, 2 * MS);
+	assert_int_equal(threads_left, 2);
+	for (unsigned int i = 0; i < ARRAY_SIZE(j); i++)
+		submit(&b, &j[i], DISK_READ, 2 * MS, true);
+	capture_begin();
+	disk_queue_kick(b.dq);
+	assert_one_line(capture_end());
+	assert_int_equal(threads_left, 0);
+	wait_begun(3);
+	sem_post(&j[1].go);
+	run_until(&b, 9);
+	wait_begun(1);
+	for (unsigned int i = 0; i < ARRAY_SIZE(j); i++)
+		sem_post(&j[i].go);
+	run_until(&b, 12);
+	threads_left = -1;
+	bench_end(&b);
 }
 
 int main(void)
@@ -636,6 +661,7 @@ int main(void)
 		cmocka_unit_test(test_submit_from_done),
 		cmocka_unit_test(test_close),
 		cmocka_unit_test(test_finish),
+		cmocka_unit_test(test_few_threads),
 		cmocka_unit_test(test_limits),
 	};
 

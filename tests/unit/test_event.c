@@ -217,8 +217,7 @@ static void sync_calls_outlive_the_loop(void **state)
 
 	assert_int_equal(event_loop_init(&loop, "test"), 0);
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(thread_start(&threads[i], THREAD_WORKER, "caller", call_often, &c),
-				 0);
+		assert_int_equal(thread_start(&threads[i], THREAD_WORKER, call_often, &c), 0);
 	while (!atomic_load(&c.ended)) {
 		event_loop_post(&loop, &stop);
 		event_loop_run(&loop);

@@ -247,6 +247,40 @@ static void a_file_holds_what_is_written(void **state)
 	assert_int_equal(close(fd), 0);
 }
 
+/* What is loaded may lie anywhere, and lies there whatever pages it is in. */
+static void loading_changes_no_byte(void **state)
+{
+	struct guest_memory *mem = *state;
+	const u64 at = 3 * MiB - PAGE, size = 8 * MiB;
+	u8 *image = malloc(4 * MiB), *seen = malloc(4 * MiB);
+
+	memset(image, 0x5a, 4 * MiB);
+	memory_begin_load(mem);
+	assert_int_equal(add(mem, PAGE, size, MEM_RAM), 0);
+	assert_int_equal(add(mem, 64 * MiB, PAGE, MEM_ROM), 0);
+	memory_expect(mem, 0, PAGE);
+	memory_expect(mem, size, 64 * MiB);
+	memory_expect(mem, ~0ULL, ~0ULL);
+	memory_expect(mem, 64 * MiB, PAGE);
+	memory_expect_few(mem, 0, 4 * MiB);
+	memory_expect_few(mem, size, 2 * MiB);
+	memory_expect_few(mem, PAGE, 0);
+	memory_expect_few(mem, PAGE, ~0ULL);
+	for (int round = 0; round < 2; round++) {
+		memory_expect(mem, at, 4 * MiB);
+		assert_int_equal(memory_write(mem, at, image, 4 * MiB), 0);
+		memory_end_load(mem);
+		assert_int_equal(memory_read(mem, at, seen, 4 * MiB), 0);
+		assert_memory_equal(seen, image, 4 * MiB);
+		memory_discard_all(mem);
+		memory_begin_load(mem);
+		assert_int_equal(memory_read(mem, at, seen, 1), 0);
+		assert_int_equal(seen[0], 0);
+	}
+	free(image);
+	free(seen);
+}
+
 static void discarding_zeroes_ram_alone(void **state)
 {
 	struct guest_memory *mem = *state;
@@ -499,6 +533,7 @@ int main(void)
 		T(walks_in_the_order_of_addresses),
 		T(a_file_holds_what_is_written),
 		T(discarding_zeroes_ram_alone),
+		T(loading_changes_no_byte),
 		T(listeners_see_every_region_once),
 		T(a_refusal_is_undone),
 		T(a_removed_region_stays_mapped_until_it_is_reclaimed),

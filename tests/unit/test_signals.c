@@ -186,7 +186,7 @@ static void on_a_thread(int sig)
 	pthread_t thread;
 
 	signals_guard(restore);
-	if (thread_start(&thread, THREAD_WORKER, "worker", crash, &sig))
+	if (thread_start(&thread, THREAD_WORKER, crash, &sig))
 		_exit(98);
 	pthread_join(thread, NULL);
 }

@@ -464,7 +464,7 @@ static void test_reset_waits(void **state)
 	struct toy_vm *v = begin_gated(&toy_ops, &d);
 	pthread_t thread;
 
-	assert_int_equal(thread_start(&thread, THREAD_WORKER, "gate", open_gate, v->toy), 0);
+	assert_int_equal(thread_start(&thread, THREAD_WORKER, open_gate, v->toy), 0);
 	virtio_set_status(&v->toy->vdev, 0);
 	assert_int_equal(virtio_get_status(&v->toy->vdev), 0);
 	pthread_join(thread, NULL);

@@ -2,9 +2,13 @@
 /*
  * Every way to end, chosen by a word of the command line: poweroff, reset, vector (reset), kbd
  * (reset), cf9 (reset), triple, panic, ud (an exception that is caught), int3, hang, halt, idle;
- * exit=N otherwise. ask: keys choose. write=7: a status, mark: a boot mark before that.
+ * exit=N otherwise. ask: keys choose, f: write to every page before that. write=7: a status, mark:
+ * a boot mark before that.
  */
 #include "x86.h"
+
+/* Among the stacks of CPUs that are not there, in another 2 MiB than the rest of the image. */
+#define UNUSED_STACK 0x300000
 
 /* ACPI 6.5, 5.2.9: generic address structures in the FADT. */
 static u16 fadt_port(u32 offset)
@@ -131,6 +135,18 @@ static void act(const char *word)
 	}
 }
 
+static void fill(void)
+{
+	for (u32 i = 0; i < boot.nr_ranges; i++) {
+		const struct guest_range *r = &boot.map[i];
+
+		for (u64 p = r->base; r->type == GUEST_RAM && p < r->base + r->size; p += 4096)
+			if (p >= boot.keep_end)
+				*(volatile u64 *)p = p;
+	}
+	print("filled\n");
+}
+
 static void ask(void)
 {
 	int c;
@@ -139,6 +155,8 @@ static void ask(void)
 		c = arch_getc();
 		if (c == 'r')
 			reset();
+		else if (c == 'f')
+			fill();
 		else if (c == 'k')
 			act("kb");
 		else if (c == 'p')
@@ -162,6 +180,8 @@ int guest_main(void)
 					     "cf9",	 "triple", "panic",  "ud",
 					     "int3",	 "hang",   "halt",   "idle" };
 
+	if (has_word("ask"))
+		*(volatile u8 *)UNUSED_STACK = 1;
 	print("boot\n");
 	if (has_word("mark"))
 		outb(BOOT_MARK, 7);
