@@ -23,6 +23,7 @@ $(error ARCH=$(ARCH) is not supported; supported: x86-64 arm64)
 endif
 
 O ?= build$(if $(filter-out $(HOST_ARCH),$(ARCH)),/$(ARCH))
+hash := \#
 V ?= 0
 ifeq ($(V),0)
 Q := @
@@ -35,19 +36,36 @@ endif
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wformat=2 -Wvla -Wundef -Wwrite-strings -Wimplicit-fallthrough -Wno-unused-parameter
 CFLAGS ?= -O2 -g
+# What runs once for each VM or command is built for size: a start reads fewer pages of it, and it is not slower for that.
+# What runs for each exit, request or packet is built for speed. Who sets CFLAGS has them for all.
+COLD_CFLAGS := $(if $(filter file,$(origin CFLAGS)),-Os)
+HOT := bus.c event.c irq.c irq-kvm.c memory.c msi.c vcpu.c util/eventfd.c util/io.c util/iov.c boot/decompress.c \
+	$(wildcard console/*.c disk/*.c net/*.c virtio/*.c hw/serial*.c) x86/ioapic.c x86/vcpu.c arm/vcpu.c
 # What the compiler has of it: $(call takes,FLAGS) are those of the flags that it takes without a word.
 takes = $(shell for flag in $(1); do \
 	$(CC) -Werror $$flag -c -x c /dev/null -o /dev/null >/dev/null 2>&1 && echo $$flag; done)
 HARDEN := -fstack-protector-strong $(call takes,-fstack-clash-protection -fcf-protection -mbranch-protection=standard) \
 	-U_FORTIFY_SOURCE $(if $(filter 1 thread,$(SANITIZE)),,-D_FORTIFY_SOURCE=2)
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -pthread -fno-common -fPIE $(HARDEN) $(CFLAGS)
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -pthread -fno-common -fPIE -ffunction-sections -fdata-sections \
+	$(HARDEN) $(CFLAGS)
 ALL_CPPFLAGS := -Iinclude -isystem include/uapi -DLKVM_VERSION='"$(VERSION)"' $(CPPFLAGS)
-ALL_LDFLAGS := -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
+ALL_LDFLAGS := -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections $(LDFLAGS)
 LIBS :=
 
 # A static binary is position-independent too, where the C library has the start-up file for that.
 STATIC_LINK ?= $(if $(shell $(CC) -\#\#\# -static-pie -x c /dev/null 2>&1 | grep rcrt1.o),-static-pie,-static)
 ALL_LDFLAGS += $(if $(filter 1,$(STATIC)),$(STATIC_LINK),-pie)
+# Nothing here unwinds a stack but debuggers, and they read .debug_frame. (A dynamic binary keeps what backtrace(3) reads.)
+ifeq ($(STATIC),1)
+ALL_CFLAGS += -fno-asynchronous-unwind-tables
+endif
+# Relative relocations as a bit map (DT_RELR): a hundredth of their size. Where the linker knows them (it may say that it
+# ignores the option, and link), and the C library: glibc does since 2.36.
+RELR := -Wl,-z,pack-relative-relocs
+ifeq ($(shell printf '%s\n' '$(hash)include <features.h>' '$(hash)if !__GLIBC_PREREQ(2, 36)' '$(hash)error' '$(hash)endif' \
+	'int main(void) { return 0; }' | $(CC) $(ALL_LDFLAGS) -fPIE $(RELR) -x c - -o /dev/null 2>&1 && echo 1),1)
+ALL_LDFLAGS += $(RELR)
+endif
 ifeq ($(SANITIZE),1)
 ALL_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 ALL_LDFLAGS += -fsanitize=address,undefined
@@ -81,7 +99,6 @@ LIBS += $(LIBFDT)
 # $(call probe,HEADER,LIBRARIES) is 1 or empty.
 probe = $(shell printf '%s\n' '$(hash)include <$(1)>' 'int main(void) { return 0; }' | \
 	$(CC) $(ALL_CPPFLAGS) $(ALL_LDFLAGS) -x c - -o /dev/null $(2) 2>/dev/null && echo 1)
-hash := \#
 HAVE_ZLIB := $(call probe,zlib.h,-lz)
 HAVE_ZSTD := $(call probe,zstd.h,-lzstd)
 ifeq ($(HAVE_ZLIB),1)
@@ -112,7 +129,7 @@ $(O)/liblkvm.a: $(LIB_OBJS) $(EMBEDDED)
 
 $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(if $(filter $<,$(HOT)),,$(COLD_CFLAGS)) -MMD -MP -c -o $@ $<
 
 # Everything is built anew when the compiler or its flags change. Then it is also seen whether they find libfdt.
 IS_CROSS := $(filter-out $(HOST_ARCH),$(ARCH))
@@ -120,7 +137,7 @@ NEED_CC := install it: 'scripts/install-deps.sh $(if $(IS_CROSS),cross,build)'
 NEED_FDT := $(if $(IS_CROSS),unpack it: 'tests/lab/lab libs --arch $(ARCH)',install it: 'scripts/install-deps.sh build')
 $(O)/flags: FORCE
 	@mkdir -p $(@D)
-	@flags='$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))'; \
+	@flags='$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(COLD_CFLAGS:%=(% but for $(HOT))) $(ALL_LDFLAGS))'; \
 	echo "$$flags" | cmp -s - $@ && exit; \
 	command -v $(firstword $(CC)) >/dev/null || { echo "lkvm: no compiler $(firstword $(CC)): $(NEED_CC)" >&2; exit 1; }; \
 	echo '$(hash)include <libfdt.h>' | $(CC) $(ALL_CPPFLAGS) -E -x c - >/dev/null 2>&1 && \
