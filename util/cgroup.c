@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lkvm/scan.h"
 #include "lkvm/util.h"
 
 /* What version 1 says for "no limit": LONG_MAX rounded down to pages. */
@@ -75,28 +76,33 @@ static void limit_cpus(struct reader *r, u64 quota, u64 period)
 
 static void read_v2(struct reader *r, const char *dir)
 {
-	unsigned long long quota, period;
+	const char *s;
+	u64 quota, period;
 	char line[64];
 
 	memory_file(r, dir, "memory.max");
 	/* Beyond this one a guest crawls. */
 	memory_file(r, dir, "memory.high");
-	if (read_line(r, dir, "cpu.max", line, sizeof(line)) &&
-	    sscanf(line, "%llu %llu", &quota, &period) == 2)
+	s = line;
+	if (read_line(r, dir, "cpu.max", line, sizeof(line)) && scan_u64(&s, 10, &quota) &&
+	    scan_u64(&s, 10, &period))
 		limit_cpus(r, quota, period);
 }
 
 static void read_v1_memory(struct reader *r, const char *dir)
 {
 	char *path = xasprintf("%s%s/memory.stat", r->root, dir), line[128];
-	unsigned long long bytes;
 	FILE *f = fopen(path, "re");
+	u64 bytes;
 
 	memory_file(r, dir, "memory.limit_in_bytes");
 	/* It knows of groups above those that are mounted here, too. */
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "hierarchical_memory_limit %llu", &bytes) == 1)
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *s = line;
+
+		if (scan_text(&s, "hierarchical_memory_limit ") && scan_u64(&s, 10, &bytes))
 			limit_memory(r, bytes, dir, "memory.stat");
+	}
 	if (f)
 		fclose(f);
 	free(path);
@@ -136,15 +142,19 @@ static bool has_word(const char *list, const char *word)
 	}
 }
 
+static bool is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
+
 /* The kernel writes blanks, tabs, line ends and backslashes as \ooo (proc_pid_mountinfo(5)). */
 static void unescape(char *s)
 {
 	char *to = s;
-	unsigned int code;
 
 	while (*s) {
-		if (*s == '\\' && sscanf(s + 1, "%3o", &code) == 1 && strlen(s) >= 4) {
-			*to++ = (char)code;
+		if (*s == '\\' && is_octal(s[1]) && is_octal(s[2]) && is_octal(s[3])) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
 			s += 4;
 		} else {
 			*to++ = *s++;
@@ -185,11 +195,14 @@ static void read_mounts(struct reader *r, const struct hierarchy *h, const char 
 	free(file);
 	while (f && getline(&line, &size, f) >= 0) {
 		char top[PATH_MAX], mount[PATH_MAX], type[32], options[512];
-		const char *tail = strstr(line, " - ");
+		const char *s = line, *tail = strstr(line, " - ");
 
-		if (!tail || sscanf(line, "%*s %*s %*s %4095s %4095s", top, mount) != 2 ||
-		    sscanf(tail, " - %31s %*s %511s", type, options) != 2 ||
-		    strcmp(type, h->type) != 0 ||
+		if (!tail || !scan_skip(&s, 3) || !scan_word(&s, top, sizeof(top)) ||
+		    !scan_word(&s, mount, sizeof(mount)))
+			continue;
+		tail += 3;
+		if (!scan_word(&tail, type, sizeof(type)) || !scan_skip(&tail, 1) ||
+		    !scan_word(&tail, options, sizeof(options)) || strcmp(type, h->type) != 0 ||
 		    (*h->controller && !has_word(options, h->controller)))
 			continue;
 		unescape(top);
