@@ -36,7 +36,7 @@ endif
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wformat=2 -Wvla -Wundef -Wwrite-strings -Wimplicit-fallthrough -Wno-unused-parameter
 CFLAGS ?= -O2 -g
-# What runs once for each VM or command is built for size: a start reads fewer pages of it, and it is not slower for that.
+# What runs once for each VM or command is built for size.
 # What runs for each exit, request or packet is built for speed. Who sets CFLAGS has them for all.
 COLD_CFLAGS := $(if $(filter file,$(origin CFLAGS)),-Os)
 HOT := bus.c event.c irq.c irq-kvm.c memory.c msi.c vcpu.c $(addprefix util/,eventfd.c io.c iov.c) \
