@@ -23,6 +23,7 @@ $(error ARCH=$(ARCH) is not supported; supported: x86-64 arm64)
 endif
 
 O ?= build$(if $(filter-out $(HOST_ARCH),$(ARCH)),/$(ARCH))
+hash := \#
 V ?= 0
 ifeq ($(V),0)
 Q := @
@@ -35,15 +36,39 @@ endif
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wformat=2 -Wvla -Wundef -Wwrite-strings -Wimplicit-fallthrough -Wno-unused-parameter
 CFLAGS ?= -O2 -g
+# What runs once for each VM or command is built for size.
+# What runs for each exit, request or packet is built for speed. Who sets CFLAGS has them for all.
+COLD_CFLAGS := $(if $(filter file,$(origin CFLAGS)),-Os)
+HOT := bus.c event.c irq.c irq-kvm.c memory.c msi.c vcpu.c $(addprefix util/,eventfd.c io.c iov.c) \
+	boot/decompress.c boot/codec.c console/outq.c console/output.c disk/raw.c disk/raw-io.c disk/threads.c \
+	net/loopback.c net/tap.c hw/serial.c hw/serial-rx.c x86/ioapic.c x86/vcpu.c arm/vcpu.c \
+	$(filter-out %/attach.c %/net-link.c %/pci-common.c %/state.c,$(wildcard virtio/*.c))
 # What the compiler has of it: $(call takes,FLAGS) are those of the flags that it takes without a word.
 takes = $(shell for flag in $(1); do \
 	$(CC) -Werror $$flag -c -x c /dev/null -o /dev/null >/dev/null 2>&1 && echo $$flag; done)
 HARDEN := -fstack-protector-strong $(call takes,-fstack-clash-protection -fcf-protection -mbranch-protection=standard) \
 	-U_FORTIFY_SOURCE $(if $(filter 1 thread,$(SANITIZE)),,-D_FORTIFY_SOURCE=2)
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -pthread -fno-common -fPIE $(HARDEN) $(CFLAGS)
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -pthread -fno-common -fPIE -ffunction-sections -fdata-sections \
+	$(HARDEN) $(CFLAGS)
 ALL_CPPFLAGS := -Iinclude -isystem include/uapi -DLKVM_VERSION='"$(VERSION)"' $(CPPFLAGS)
-ALL_LDFLAGS := -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
+ALL_LDFLAGS := -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections $(LDFLAGS)
 LIBS :=
+
+# $(call links,FLAGS,LINES BEFORE MAIN) is 1 when a program links with FLAGS without a word. (An option that a linker ignores it
+# names in a warning.)
+links = $(call alone,$(shell printf '%s\n' $(2) 'int main(void) { return 0; }' | \
+	$(CC) $(ALL_LDFLAGS) -fPIE $(1) -x c - -o /dev/null 2>&1 && echo 1))
+alone = $(if $(filter-out 1,$(1)),,$(1))
+# Nothing here unwinds a stack but debuggers, and they read .debug_frame; a dynamic binary keeps what backtrace(3) reads.
+ifeq ($(STATIC),1)
+ALL_CFLAGS += -fno-asynchronous-unwind-tables
+NO_UNWIND := -Wl,-T,scripts/static.ld
+ALL_LDFLAGS += $(if $(call links,$(NO_UNWIND)),$(NO_UNWIND))
+endif
+# Relative relocations as a bit map (DT_RELR): a hundredth of their size. The C library must know them: glibc does since 2.36.
+RELR := -Wl,-z,pack-relative-relocs
+ALL_LDFLAGS += $(if $(call links,$(RELR),'$(hash)include <features.h>' '$(hash)if !__GLIBC_PREREQ(2, 36)' '$(hash)error' \
+	'$(hash)endif'),$(RELR))
 
 # A static binary is position-independent too, where the C library has the start-up file for that.
 STATIC_LINK ?= $(if $(shell $(CC) -\#\#\# -static-pie -x c /dev/null 2>&1 | grep rcrt1.o),-static-pie,-static)
@@ -84,7 +109,6 @@ LIBS += $(LIBFDT)
 # $(call probe,HEADER,LIBRARIES) is 1 or empty.
 probe = $(shell printf '%s\n' '$(hash)include <$(1)>' 'int main(void) { return 0; }' | \
 	$(CC) $(ALL_CPPFLAGS) $(ALL_LDFLAGS) -x c - -x none -o /dev/null $(2) 2>/dev/null && echo 1)
-hash := \#
 # An archive may be made for other programs than this one (not position-independent): then it is the shared library.
 whole = -Wl,--whole-archive $(1) -Wl,--no-whole-archive
 # $(call optional,HEADER,NAME) is what to link; empty: there is none.
@@ -112,7 +136,9 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(sort $(wildcard tests/uni
 
 all: $(O)/lkvm ## build lkvm (default)
 
-$(O)/lkvm: $(O)/obj/main.o $(O)/liblkvm.a
+# Named, since it defines what only the libraries after ours ask for.
+STANDINS := $(O)/obj/boot/zstd-legacy.o
+$(O)/lkvm: $(O)/obj/main.o $(STANDINS) $(O)/liblkvm.a
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(O)/liblkvm.a: $(LIB_OBJS) $(EMBEDDED)
@@ -120,7 +146,10 @@ $(O)/liblkvm.a: $(LIB_OBJS) $(EMBEDDED)
 
 $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(if $(filter $<,$(HOT)),,$(COLD_CFLAGS)) -MMD -MP -c -o $@ $<
+
+# It runs before there is a canary.
+$(O)/obj/util/relr.o: ALL_CFLAGS += -fno-stack-protector
 
 # Everything is built anew when the compiler or its flags change. Then it is also seen whether they find libfdt.
 IS_CROSS := $(filter-out $(HOST_ARCH),$(ARCH))
@@ -128,7 +157,7 @@ NEED_CC := install it: 'scripts/install-deps.sh $(if $(IS_CROSS),cross,build)'
 NEED_FDT := $(if $(IS_CROSS),unpack it: 'tests/lab/lab libs --arch $(ARCH)',install it: 'scripts/install-deps.sh build')
 $(O)/flags: FORCE
 	@mkdir -p $(@D)
-	@flags='$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))'; \
+	@flags='$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(COLD_CFLAGS:%=(% but for $(HOT))) $(ALL_LDFLAGS))'; \
 	echo "$$flags" | cmp -s - $@ && exit; \
 	command -v $(firstword $(CC)) >/dev/null || { echo "lkvm: no compiler $(firstword $(CC)): $(NEED_CC)" >&2; exit 1; }; \
 	echo '$(hash)include <libfdt.h>' | $(CC) $(ALL_CPPFLAGS) -E -x c - >/dev/null 2>&1 && \
@@ -152,6 +181,8 @@ static: ## build build/static/lkvm, linked statically
 MUSL_CRT = $(shell musl-gcc -\#\#\# -x c /dev/null 2>&1 | tr ' ' '\n' | sed -n 's,/Scrt1\.o$$,,p')
 MUSL_STATIC = -static $(if $(wildcard $(MUSL_CRT)/rcrt1.o),-Wl$(comma)-pie$(comma)--no-dynamic-linker$(comma)-z$(comma)text \
 	-nostartfiles $(addprefix $(MUSL_CRT)/,rcrt1.o crti.o crtn.o))
+# musl's start-up file for static programs does not unpack DT_RELR: ours does that before (include/lkvm/relr.h).
+MUSL_RELR = $(if $(filter %/rcrt1.o,$(MUSL_STATIC)),$(if $(call links,$(RELR)),$(RELR)$(comma)-e$(comma)relr_start))
 comma := ,
 MUSL_INCLUDE := $(O)/musl/include
 MUSL_LIB := $(O)/musl/lib
@@ -162,7 +193,7 @@ musl: ## build build/musl/lkvm with musl-gcc, statically
 		$(MUSL_INCLUDE)/
 	$(Q)ln -sfn $(wildcard $(foreach lib,z zstd,$(shell gcc -print-file-name=lib$(lib).a))) $(MUSL_LIB)/
 	$(Q)ln -sfn /usr/include/$$(gcc -print-multiarch)/asm $(MUSL_INCLUDE)/
-	$(Q)$(MAKE) --no-print-directory O=$(O)/musl STATIC=1 CC=musl-gcc STATIC_LINK='$(MUSL_STATIC)' \
+	$(Q)$(MAKE) --no-print-directory O=$(O)/musl STATIC=1 CC=musl-gcc STATIC_LINK='$(MUSL_STATIC) $(MUSL_RELR)' \
 		CPPFLAGS='-idirafter $(abspath $(MUSL_INCLUDE)) $(CPPFLAGS)' LDFLAGS='-L$(abspath $(MUSL_LIB)) $(LDFLAGS)'
 
 # RUN starts programs that are built for another machine: qemu-user does, with the libraries of LIBS_DIR.

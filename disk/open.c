@@ -19,6 +19,7 @@
 #include "lkvm/config.h"
 #include "lkvm/disk.h"
 #include "lkvm/log.h"
+#include "lkvm/scan.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "raw.h"
@@ -151,7 +152,7 @@ static bool is_write_protected(int fd, dev_t dev)
 {
 	char path[64];
 	int ro = 0;
-	FILE *f;
+	s64 number;
 
 	if (!ioctl(fd, BLKROGET, &ro) && ro)
 		return true;
@@ -159,13 +160,7 @@ static bool is_write_protected(int fd, dev_t dev)
 	if (access(path, F_OK))
 		return false;
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../ro", major(dev), minor(dev));
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	if (fscanf(f, "%d", &ro) != 1)
-		ro = 0;
-	fclose(f);
-	return ro;
+	return !read_number(path, &number) && number;
 }
 
 static int open_file(const struct disk_config *cfg, struct stat *st)

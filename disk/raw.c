@@ -12,6 +12,7 @@
 
 #include "lkvm/config.h"
 #include "lkvm/log.h"
+#include "lkvm/scan.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "threads.h"
@@ -49,22 +50,20 @@ static const struct disk_ops raw_ops = {
 /* A number that sysfs has for block device @dev, or 0. A partition has no queue of its own. */
 static u64 queue_limit(dev_t dev, const char *name)
 {
-	unsigned long long value = 0;
 	char path[96];
-	FILE *f;
+	s64 value;
+	int ret;
 
 	for (unsigned int up = 0; up < 2; up++) {
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s", major(dev),
 			 minor(dev), up ? "../" : "", name);
-		f = fopen(path, "re");
-		if (!f)
-			continue;
-		if (fscanf(f, "%llu", &value) != 1)
-			value = 0;
-		fclose(f);
-		break;
+		ret = read_number(path, &value);
+		if (!ret && value > 0)
+			return (u64)value;
+		if (ret != -ENOENT)
+			break;
 	}
-	return value;
+	return 0;
 }
 
 /* The discard granularity of block device @dev, or 0. */

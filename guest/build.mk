@@ -6,8 +6,9 @@ GUEST_MAX_CPUS := 512
 GUEST_CC := $(CC)
 GUEST_LD := $(CROSS_COMPILE)ld
 GUEST_OBJCOPY := $(CROSS_COMPILE)objcopy
-# The hypervisor may interpret us: no vector registers, nothing that needs a run-time library.
-GUEST_CFLAGS := -std=gnu17 $(WARNINGS) -O2 -g -ffreestanding -fno-pic -fno-pie -fno-common \
+# Every lkvm carries one of them, so they are small. The hypervisor may interpret us: no vector registers, nothing that needs a
+# run-time library.
+GUEST_CFLAGS := -std=gnu17 $(WARNINGS) -Os -g -ffreestanding -fno-pic -fno-pie -fno-common \
 	-fno-stack-protector -fno-asynchronous-unwind-tables \
 	-fno-strict-aliasing -fno-tree-loop-distribute-patterns -Iguest/lib -Iguest/$(ARCHDIR) \
 	-Itests/native/guests -DGUEST_MAX_CPUS=$(GUEST_MAX_CPUS)

@@ -11,6 +11,7 @@
 
 #include "lkvm/aml.h"
 #include "lkvm/bus.h"
+#include "lkvm/calendar.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/fdt.h"
@@ -113,22 +114,18 @@ static u8 encode_hour(const struct cmos *c, int hour)
 /* Write the time into the registers. */
 static void latch_clock(struct cmos *c)
 {
-	time_t now = (time_t)(host_ns() / NSEC + c->offset);
-	struct tm tm;
-	int year;
+	struct date now;
 
-	if (!gmtime_r(&now, &tm))
+	if (!date_of_seconds(host_ns() / NSEC + c->offset, &now))
 		return;
-	/* Whole, since tm_year is negative when a host that is set back takes 1900 with it. */
-	year = tm.tm_year + 1900;
-	c->ram[REG_SECONDS] = encode(c, tm.tm_sec);
-	c->ram[REG_MINUTES] = encode(c, tm.tm_min);
-	c->ram[REG_HOURS] = encode_hour(c, tm.tm_hour);
-	c->ram[REG_WEEKDAY] = encode(c, tm.tm_wday + 1);
-	c->ram[REG_DAY] = encode(c, tm.tm_mday);
-	c->ram[REG_MONTH] = encode(c, tm.tm_mon + 1);
-	c->ram[REG_YEAR] = encode(c, year % 100);
-	c->ram[REG_CENTURY] = encode(c, year / 100);
+	c->ram[REG_SECONDS] = encode(c, now.second);
+	c->ram[REG_MINUTES] = encode(c, now.minute);
+	c->ram[REG_HOURS] = encode_hour(c, now.hour);
+	c->ram[REG_WEEKDAY] = encode(c, now.weekday + 1);
+	c->ram[REG_DAY] = encode(c, now.day);
+	c->ram[REG_MONTH] = encode(c, now.month);
+	c->ram[REG_YEAR] = encode(c, now.year % 100);
+	c->ram[REG_CENTURY] = encode(c, now.year / 100);
 }
 
 /* A register's value when it is between @min and @max, else -1. */
@@ -162,19 +159,19 @@ static void adopt_clock(struct cmos *c)
 {
 	int year = decode(c, c->ram[REG_YEAR], 0, 99);
 	int century = decode(c, c->ram[REG_CENTURY], 19, 99);
-	struct tm tm = {
-		.tm_sec = decode(c, c->ram[REG_SECONDS], 0, 59),
-		.tm_min = decode(c, c->ram[REG_MINUTES], 0, 59),
-		.tm_hour = decode_hour(c),
-		.tm_mday = decode(c, c->ram[REG_DAY], 1, 31),
-		.tm_mon = decode(c, c->ram[REG_MONTH], 1, 12) - 1,
+	struct date date = {
+		.year = century * 100 + year,
+		.month = decode(c, c->ram[REG_MONTH], 1, 12),
+		.day = decode(c, c->ram[REG_DAY], 1, 31),
+		.hour = decode_hour(c),
+		.minute = decode(c, c->ram[REG_MINUTES], 0, 59),
+		.second = decode(c, c->ram[REG_SECONDS], 0, 59),
 	};
 
-	if (tm.tm_sec < 0 || tm.tm_min < 0 || tm.tm_hour < 0 || tm.tm_mday < 0 || tm.tm_mon < 0 ||
+	if (date.second < 0 || date.minute < 0 || date.hour < 0 || date.day < 0 || date.month < 0 ||
 	    year < 0 || century < 0)
 		return;
-	tm.tm_year = (century - 19) * 100 + year;
-	c->offset = (s64)timegm(&tm) - host_ns() / NSEC;
+	c->offset = seconds_of_date(&date) - host_ns() / NSEC;
 }
 
 static u8 read_a(const struct cmos *c)

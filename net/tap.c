@@ -18,6 +18,7 @@
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/net.h"
+#include "lkvm/scan.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 
@@ -100,17 +101,10 @@ static int check_existing(const char *name)
 static long sysfs_number(const char *name, const char *what)
 {
 	char path[96];
-	long number;
-	FILE *f;
+	s64 number;
 
 	snprintf(path, sizeof(path), "/sys/class/net/%s/%s", name, what);
-	f = fopen(path, "re");
-	if (!f)
-		return -1;
-	if (fscanf(f, "%ld", &number) != 1)
-		number = -1;
-	fclose(f);
-	return number;
+	return read_number(path, &number) ? -1 : (long)number;
 }
 
 /* tun's tun_not_capable: who has no CAP_NET_ADMIN must be its owner and in its group, where it has

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lkvm/probe.h"
+#include "lkvm/scan.h"
 #include "lkvm/util.h"
 
 #define HUGEPAGES "/sys/kernel/mm/hugepages"
@@ -57,8 +58,11 @@ static void pool_rows(struct probe *h)
 			 "this kernel has none (CONFIG_HUGETLBFS)");
 		return;
 	}
-	while (n < ARRAY_SIZE(sizes) && (e = readdir(dir)))
-		n += sscanf(e->d_name, "hugepages-%llukB", &sizes[n]) == 1;
+	while (n < ARRAY_SIZE(sizes) && (e = readdir(dir))) {
+		const char *s = e->d_name;
+
+		n += scan_text(&s, "hugepages-") && scan_u64(&s, 10, &sizes[n]);
+	}
 	closedir(dir);
 	/* The directory has no order of its own. */
 	qsort(sizes, n, sizeof(sizes[0]), compare_sizes);

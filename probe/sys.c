@@ -15,6 +15,7 @@
 #include "lkvm/access.h"
 #include "lkvm/kvm.h"
 #include "lkvm/probe.h"
+#include "lkvm/scan.h"
 #include "lkvm/util.h"
 
 #define PATH_LEN 512
@@ -65,9 +66,9 @@ static const char *full_path(const struct probe *h, const char *path, char *buf)
 
 u32 probe_version(const char *s)
 {
-	unsigned int major = 0, minor = 0;
+	u32 major, minor;
 
-	if (sscanf(s, "%5u.%5u", &major, &minor) != 2)
+	if (!scan_u32(&s, 10, &major) || !scan_text(&s, ".") || !scan_u32(&s, 10, &minor))
 		return 0;
 	return major << 16 | (minor & 0xffff);
 }

@@ -12,6 +12,7 @@
 
 #include "lkvm/arch.h"
 #include "lkvm/log.h"
+#include "lkvm/scan.h"
 #include "lkvm/selftest.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
@@ -48,7 +49,8 @@ static void read_point(struct tap_reader *tap, bool ok, char *text)
 
 static bool read_tap(struct tap_reader *tap, char *line)
 {
-	unsigned int plan;
+	const char *s = line;
+	u32 plan;
 
 	if (!strncmp(line, "ok", 2) && (!line[2] || isspace((unsigned char)line[2])))
 		read_point(tap, true, line + 2);
@@ -56,7 +58,7 @@ static bool read_tap(struct tap_reader *tap, char *line)
 		read_point(tap, false, line + 6);
 	else if (!strncmp(line, "Bail out!", 9))
 		report_point(tap->report, false, line, NULL);
-	else if (sscanf(line, tap->built_in ? "@points %u" : "1..%u", &plan) == 1) {
+	else if (scan_text(&s, tap->built_in ? "@points" : "1..") && scan_u32(&s, 10, &plan)) {
 		tap->promised += plan;
 		tap->has_plan = true;
 	} else if (line[0] == '#')
@@ -259,15 +261,19 @@ struct exits_reader {
 static s64 huge_memory(void)
 {
 	char line[256];
-	long long kib = -1;
 	FILE *f = fopen("/proc/self/smaps_rollup", "re");
+	s64 bytes = -1;
+	u32 kib;
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "AnonHugePages: %lld", &kib) == 1)
-			break;
+	while (f && bytes < 0 && fgets(line, sizeof(line), f)) {
+		const char *s = line;
+
+		if (scan_text(&s, "AnonHugePages:") && scan_u32(&s, 10, &kib))
+			bytes = kib * (s64)KiB;
+	}
 	if (f)
 		fclose(f);
-	return kib < 0 ? -1 : kib * (s64)KiB;
+	return bytes;
 }
 
 static bool host_has_huge_pages(void)
@@ -303,9 +309,9 @@ static void read_samples(struct selftest_vm *vm, const char *name, u32 n, u64 gp
 static void exits_line(struct selftest_vm *vm, char *line)
 {
 	struct exits_reader *r = vm->opaque;
-	unsigned long long gpa;
+	const char *s = line;
 	char name[32];
-	int at = 0;
+	u64 gpa;
 	u32 n;
 
 	if (!strcmp(line, "@try"))
@@ -314,12 +320,13 @@ static void exits_line(struct selftest_vm *vm, char *line)
 		r->returned = true;
 	else if (!strcmp(line, "@end"))
 		r->ended = true;
-	else if (sscanf(line, "@khz %u", &n) == 1)
+	else if (scan_text(&s, "@khz ") && scan_u32(&s, 10, &n))
 		r->table.khz = n;
-	else if (sscanf(line, "@exit %31s %u %llx", name, &n, &gpa) == 3)
+	else if (scan_text(&s, "@exit ") && scan_word(&s, name, sizeof(name)) &&
+		 scan_u32(&s, 10, &n) && scan_u64(&s, 16, &gpa))
 		read_samples(vm, name, n, gpa);
-	else if (sscanf(line, "@skip %31s %n", name, &at) == 1 && at)
-		exits_skipped(&r->table, name, line + at);
+	else if (scan_text(&s, "@skip ") && scan_word(&s, name, sizeof(name)))
+		exits_skipped(&r->table, name, s + strspn(s, " "));
 	else if (*line)
 		err("the built-in guest says: %s", line);
 }

@@ -7,10 +7,8 @@
 #include "lkvm/access.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <linux/stat.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -18,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lkvm/scan.h"
 #include "lkvm/util.h"
 
 #define CAP_DAC_OVERRIDE_BIT 1 /* capabilities(7) */
@@ -42,13 +41,16 @@ static FILE *open_below(const char *root, const char *path)
 /* Modes do not count for who has CAP_DAC_OVERRIDE, which root in a container may lack. */
 static bool has_override(void)
 {
-	unsigned long long caps = geteuid() ? 0 : ~0ULL;
+	u64 caps = geteuid() ? 0 : ~0ULL;
 	FILE *f = fopen("/proc/self/status", "re");
 	char line[256];
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "CapEff: %llx", &caps) == 1)
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *s = line;
+
+		if (scan_text(&s, "CapEff:") && scan_u64(&s, 16, &caps))
 			break;
+	}
 	if (f)
 		fclose(f);
 	return caps >> CAP_DAC_OVERRIDE_BIT & 1;
@@ -57,13 +59,16 @@ static bool has_override(void)
 /* Are there users outside whom this process has no numbers for? */
 static bool in_user_namespace(void)
 {
-	unsigned long long inside, outside, count = 0;
 	FILE *f = fopen("/proc/self/uid_map", "re");
+	char line[128];
+	const char *s = line;
 	bool all = true;
+	u64 count;
 
 	if (!f)
 		return false;
-	if (fscanf(f, "%llu %llu %llu", &inside, &outside, &count) == 3)
+	/* The first user inside, the first outside, how many. */
+	if (fgets(line, sizeof(line), f) && scan_skip(&s, 2) && scan_u64(&s, 10, &count))
 		all = count == UINT32_MAX;
 	fclose(f);
 	return !all;
@@ -92,33 +97,71 @@ static bool mode_allows(const struct look *l)
 }
 
 /*
+ * The line of @id in passwd(5) or group(5): the name, a password, the number, and so on, with
+ * colons between them. @rest is what follows the number. NULL: there is none, or no memory; the
+ * caller frees it.
+ */
+static char *find_entry(FILE *f, u64 id, char **rest)
+{
+	char *line = NULL;
+	size_t size = 0;
+
+	while (getline(&line, &size, f) >= 0) {
+		char *s = line, *name = strsep(&s, ":");
+		const char *number;
+		u64 n;
+
+		strsep(&s, ":");
+		number = s;
+		strsep(&s, ":");
+		if (*name && number && s && scan_u64(&number, 10, &n) && !*number && n == id) {
+			*rest = s;
+			return line;
+		}
+	}
+	free(line);
+	return NULL;
+}
+
+/* Is @user one of the @members, which have commas between them? */
+static bool is_member(char *members, const char *user)
+{
+	const char *word;
+
+	while ((word = strsep(&members, ",\n")))
+		if (*word && !strcmp(word, user))
+			return true;
+	return false;
+}
+
+/*
  * The name of group @gid in @name, and whether /etc/group has user @uid in it. From the files
  * themselves: getgrgid would load the name service's plug-ins, which a static binary cannot.
  */
 static bool find_group(const struct look *l, char *name, size_t len, bool *member)
 {
 	FILE *groups = open_below(l->root, "/etc/group"), *users;
-	const struct passwd *pw = NULL;
-	struct group *gr = NULL;
+	char *group, *user = NULL, *members, *rest;
+	bool found;
 
 	*member = false;
 	if (!groups)
 		return false;
-	while ((gr = fgetgrent(groups)))
-		if (gr->gr_gid == l->st.st_gid)
-			break;
-	users = gr ? open_below(l->root, "/etc/passwd") : NULL;
-	while (users && (pw = fgetpwent(users)))
-		if (pw->pw_uid == l->who->uid)
-			break;
-	for (char **m = gr ? gr->gr_mem : NULL; m && pw && *m; m++)
-		*member |= !strcmp(*m, pw->pw_name);
-	if (gr)
-		snprintf(name, len, "%s", gr->gr_name);
+	group = find_entry(groups, l->st.st_gid, &members);
+	users = group ? open_below(l->root, "/etc/passwd") : NULL;
+	if (users)
+		user = find_entry(users, l->who->uid, &rest);
+	if (group)
+		snprintf(name, len, "%s", group);
+	if (user)
+		*member = is_member(members, user);
 	if (users)
 		fclose(users);
 	fclose(groups);
-	return gr;
+	found = group;
+	free(user);
+	free(group);
+	return found;
 }
 
 static bool is_device(const struct look *l)
@@ -275,8 +318,12 @@ int access_misc_driver(const char *root, const char *name)
 	int found = 0;
 	struct stat st;
 
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "%*u %63s", word) == 1 && !strcmp(word, name);
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		const char *s = line;
+
+		found = scan_skip(&s, 1) && scan_word(&s, word, sizeof(word)) &&
+			!strcmp(word, name);
+	}
 	if (f) {
 		fclose(f);
 		return found;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lkvm/scan.h"
 #include "lkvm/util.h"
 
 /* What version 1 says for "no limit": LONG_MAX rounded down to pages. */
@@ -70,7 +71,7 @@ static void limit_memory(struct reader *r, u64 bytes, const char *dir, const cha
 }
 
 /* A number and nothing else: "max" is none. */
-static bool read_number(const struct reader *r, const char *dir, const char *name, u64 *value)
+static bool number_of(const struct reader *r, const char *dir, const char *name, u64 *value)
 {
 	char text[64];
 
@@ -84,7 +85,7 @@ static void memory_file(struct reader *r, const char *dir, const char *name)
 {
 	u64 bytes;
 
-	if (read_number(r, dir, name, &bytes))
+	if (number_of(r, dir, name, &bytes))
 		limit_memory(r, bytes, dir, name);
 }
 
@@ -99,8 +100,9 @@ static void limit_cpus(struct reader *r, u64 quota, u64 period)
 
 static bool read_v2(struct reader *r, const char *dir)
 {
-	unsigned long long quota, period;
 	char text[64];
+	const char *s = text;
+	u64 quota, period;
 
 	/* A controller that version 1 has is not here. */
 	if ((r->what & CGROUP_MEMORY) && !r->path[V1_MEMORY]) {
@@ -109,8 +111,8 @@ static bool read_v2(struct reader *r, const char *dir)
 		memory_file(r, dir, "memory.high");
 	}
 	if ((r->what & CGROUP_CPUS) && !r->path[V1_CPU] &&
-	    read_text(r, dir, "cpu.max", text, sizeof(text)) &&
-	    sscanf(text, "%llu %llu", &quota, &period) == 2)
+	    read_text(r, dir, "cpu.max", text, sizeof(text)) && scan_u64(&s, 10, &quota) &&
+	    scan_u64(&s, 10, &period))
 		limit_cpus(r, quota, period);
 	return true;
 }
@@ -142,8 +144,8 @@ static bool read_v1_cpu(struct reader *r, const char *dir)
 	u64 quota, period;
 
 	/* Without a quota it is -1. */
-	if (read_number(r, dir, "cpu.cfs_quota_us", &quota) &&
-	    read_number(r, dir, "cpu.cfs_period_us", &period))
+	if (number_of(r, dir, "cpu.cfs_quota_us", &quota) &&
+	    number_of(r, dir, "cpu.cfs_period_us", &period))
 		limit_cpus(r, quota, period);
 	return true;
 }
@@ -171,15 +173,19 @@ static bool has_word(const char *list, const char *word)
 	}
 }
 
+static bool is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
+
 /* The kernel writes blanks, tabs, line ends and backslashes as \ooo (proc_pid_mountinfo(5)). */
 static void unescape(char *s)
 {
 	char *to = s;
-	unsigned int code;
 
 	while (*s) {
-		if (*s == '\\' && sscanf(s + 1, "%3o", &code) == 1 && strlen(s) >= 4) {
-			*to++ = (char)code;
+		if (*s == '\\' && is_octal(s[1]) && is_octal(s[2]) && is_octal(s[3])) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
 			s += 4;
 		} else {
 			*to++ = *s++;
@@ -213,10 +219,12 @@ static void walk(struct reader *r, const struct hierarchy *h, const char *mount,
 static void read_mount(struct reader *r, char *line, const bool wanted[NR_HIERARCHIES])
 {
 	char top[PATH_MAX], mount[PATH_MAX], type[32], options[512];
-	const char *tail = strstr(line, " - cgroup");
+	const char *s = line, *tail = strstr(line, " - cgroup");
 
-	if (!tail || sscanf(line, "%*s %*s %*s %4095s %4095s", top, mount) != 2 ||
-	    sscanf(tail, " - %31s %*s %511s", type, options) != 2)
+	if (!tail || !scan_skip(&s, 3) || !scan_word(&s, top, sizeof(top)) ||
+	    !scan_word(&s, mount, sizeof(mount)) || !scan_skip(&tail, 1) ||
+	    !scan_word(&tail, type, sizeof(type)) || !scan_skip(&tail, 1) ||
+	    !scan_word(&tail, options, sizeof(options)))
 		return;
 	unescape(top);
 	unescape(mount);

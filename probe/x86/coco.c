@@ -9,6 +9,7 @@
 #include "arch.h"
 #include "lkvm/kvm.h"
 #include "lkvm/probe.h"
+#include "lkvm/scan.h"
 #include "lkvm/util.h"
 
 static const struct probe_node sev_node = {
@@ -49,8 +50,12 @@ static bool misc_capacity(const struct probe *h, const char *resource, u64 *capa
 	bool found = false;
 
 	free(path);
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "%63s %llu", name, capacity) == 2 && !strcmp(name, resource);
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		const char *s = line;
+
+		found = scan_word(&s, name, sizeof(name)) && scan_u64(&s, 10, capacity) &&
+			!strcmp(name, resource);
+	}
 	if (f)
 		fclose(f);
 	return found;
