@@ -67,7 +67,7 @@
 #define X86_PM_RESET_VALUE  1U /* written there, it resets the machine */
 /* PM1a registers (pm1.c): the control register where QEMU has it, which simple systems count on. */
 #define X86_PM1A_CONTROL   (X86_PORT_PM + 4)
-#define X86_PM_TIMER	   (X86_PORT_PM + 8) /* where edk2's CloudHv build reads it */
+#define X86_PM_TIMER	   (X86_PORT_PM + 8) /* where edk2's CloudHv build reads it, unasked */
 #define X86_PM1A_EVENT	   (X86_PORT_PM + 0xc)
 #define X86_PM1A_EVENT_LEN 4U
 #define X86_PCI_IO_BASE	   0x1000U

@@ -22,7 +22,7 @@ enum x86_kernel_format {
 
 enum x86_host_bridge {
 	X86_BRIDGE_GENERIC,
-	X86_BRIDGE_CLOUD_HYPERVISOR, /* edk2's CloudHv build asks for its id, and for a PM timer */
+	X86_BRIDGE_CLOUD_HYPERVISOR, /* edk2's CloudHv build asks for its id */
 };
 
 struct x86_config {
