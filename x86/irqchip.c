@@ -4,7 +4,8 @@
  * KVM_CREATE_IRQCHIP, 7.5 KVM_CAP_SPLIT_IRQCHIP, 7.7 KVM_CAP_X2APIC_API).
  *
  * Full: PICs, PIT, IOAPIC and local APICs are all KVM's. Split: KVM keeps the local APICs, the
- * IOAPIC is ioapic.c and there is no PIC and no PIT; only this form reaches more than 255 vcpus.
+ * IOAPIC is ioapic.c, the PIT pit.c, and no interrupt comes by a PIC (pic.c); only this form
+ * reaches more than 255 vcpus.
  */
 #include <stdlib.h>
 
@@ -367,8 +368,14 @@ int x86_irqchip_init(struct vm *vm)
 
 int x86_irqchip_create(struct vm *vm)
 {
-	if (vm->arch->split_irqchip)
-		return x86_ioapic_create(vm, &vm->arch->ioapic);
+	int ret;
+
+	if (vm->arch->split_irqchip) {
+		ret = x86_ioapic_create(vm, &vm->arch->ioapic);
+		if (!ret)
+			ret = x86_pit_create(vm);
+		return ret ? ret : x86_pic_create(vm);
+	}
 	/* Without KVM there is nothing to keep. */
 	if (vm->kvm.vm_fd < 0)
 		return 0;

@@ -57,6 +57,11 @@
 #define X86_PCI_MEM64_SIZE 0x400000000ULL /* 16 GiB */
 
 /* Ports. */
+#define X86_PORT_PIC	    0x20U /* the second one at 0xa0 */
+#define X86_PORT_PIC2	    0xa0U
+#define X86_PORT_ELCR	    0x4d0U /* trigger of each of their inputs */
+#define X86_PORT_PIT	    0x40U
+#define X86_PORT_61	    0x61U /* gate and output of the PIT's counter 2 */
 #define X86_PORT_COM1	    0x3f8U
 #define X86_PORT_DEBUG_EXIT 0xf4U
 #define X86_PORT_DEBUG	    0x402U /* text of firmware */
@@ -80,6 +85,7 @@
 #define X86_IOAPIC_PINS	       24U
 #define X86_IOAPIC_VERSION     0x20U /* of ioapic.c's */
 #define X86_IOAPIC_VERSION_KVM 0x11U
+#define X86_GSI_PIT	       0U
 #define X86_GSI_COM1	       4U
 #define X86_GSI_SCI	       5U /* nothing raises it */
 #define X86_GSI_GED	       9U

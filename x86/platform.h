@@ -74,6 +74,13 @@ void x86_ioapic_set_level(struct x86_ioapic *ioapic, u32 pin, bool level);
 /* A local APIC has ended the level-triggered interrupt @vector. Any thread. */
 void x86_ioapic_eoi(struct x86_ioapic *ioapic, u8 vector);
 
+/*
+ * x86/pit.c and x86/pic.c: a PC's timer and what is left of its 8259s, beside the split irqchip.
+ * Devices.
+ */
+int x86_pit_create(struct vm *vm) __must_check;
+int x86_pic_create(struct vm *vm) __must_check;
+
 /* x86/clock.c: the paravirtual clock of all vcpus, a device without registers. Prints. */
 int x86_clock_create(struct vm *vm) __must_check;
 
