@@ -67,6 +67,26 @@ bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot)
 	return format == X86_KERNEL_BZIMAGE;
 }
 
+/*
+ * Multiboot has no place for a pointer to ACPI's tables, nor has the reset vector: what starts
+ * there knows a PC, or looks for one. A 32-bit Linux may be one without any APIC.
+ */
+bool x86_expects_pc(const struct vm_config *cfg, const struct boot *boot)
+{
+	enum x86_kernel_format format = cfg->x86.kernel_format;
+	struct evidence e;
+	const char *why;
+
+	if (boot->firmware.path)
+		return x86_firmware_is_raw(boot);
+	if (boot->is_linux)
+		return bzimage_is_32bit(&boot->kernel);
+	/* A file that is none of these is not started at all. */
+	if (format == X86_KERNEL_AUTO && boot->kernel.path && !look(&boot->kernel, &e, &why))
+		format = decide(&e);
+	return format == X86_KERNEL_MULTIBOOT;
+}
+
 static int load_unknown(struct x86_boot *b, const struct evidence *e)
 {
 	char known[160];
@@ -189,13 +209,14 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 		.cmdline = boot_cmdline(boot, vm->cfg),
 		.format = vm->cfg->x86.kernel_format,
 	};
+	const bool pic = !vm->arch->split_irqchip;
 	int ret = 0;
 
 	/* Firmware brings its own tables, or none. */
 	if (!x86_firmware_is_raw(boot)) {
-		ret = x86_acpi_plan(vm, plan, !x86_wants_pic(vm->cfg, boot), &b.rsdp);
+		ret = x86_acpi_plan(vm, plan, !pic || !x86_loses_ioapic(vm->cfg, boot), &b.rsdp);
 		if (!vm->arch->told)
-			x86_warn_words(vm->cfg, boot);
+			x86_warn_words(vm->cfg, boot, pic);
 	} else if (!vm->arch->told) {
 		fw_cfg_warn(&boot->firmware);
 	}

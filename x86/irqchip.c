@@ -321,13 +321,6 @@ static int split_init(struct vm *vm)
 	struct kvm_irq_routing_entry table[X86_IOAPIC_PINS] = { 0 };
 	int ret;
 
-	ret = kvm_enable_cap(&vm->kvm, KVM_CAP_SPLIT_IRQCHIP, X86_IOAPIC_PINS);
-	if (ret) {
-		err("cannot create the split irqchip: %s; this host's KVM may not have it: try "
-		    "--irqchip full",
-		    strerror(-ret));
-		return ret;
-	}
 	vm->irqs.ops = &split_irq_chip_ops;
 	vm->irqs.opaque = vm;
 	/* Edge-triggered messages: nothing that KVM would watch, until the IOAPIC is programmed. */
@@ -342,19 +335,50 @@ static int split_init(struct vm *vm)
 	return ret;
 }
 
-bool x86_wants_split_irqchip(const struct vm_config *cfg)
+/*
+ * Who is told of the machine by ACPI takes interrupts from the IOAPIC and by messages. The 8259s
+ * that KVM has are for systems that look for a PC, and for Linux where its words turn the IOAPIC
+ * off. They are not free: each chip in KVM takes its ports off the VM's bus behind a grace period
+ * when the VM ends, 10 to 20 ms in all, and KVM's PIT, which makes up for lost ticks, keeps AMD's
+ * AVIC off.
+ */
+bool x86_wants_split_irqchip(const struct vm_config *cfg, const struct boot *boot)
 {
-	return cfg->x86.irqchip == X86_IRQCHIP_SPLIT ||
-	       (cfg->x86.irqchip == X86_IRQCHIP_DEFAULT && cfg->cpus > X86_XAPIC_MAX_VCPUS);
+	if (cfg->x86.irqchip != X86_IRQCHIP_DEFAULT)
+		return cfg->x86.irqchip == X86_IRQCHIP_SPLIT;
+	return cfg->cpus > X86_XAPIC_MAX_VCPUS ||
+	       !(x86_expects_pc(cfg, boot) || x86_loses_ioapic(cfg, boot));
 }
 
-int x86_irqchip_init(struct vm *vm)
+/* 0 or -errno; prints. Linux before 4.4 does not know it: who did not ask for it can do without. */
+static int enable_split(struct vm *vm)
+{
+	const struct vm_config *cfg = vm->cfg;
+	int ret = kvm_enable_cap(&vm->kvm, KVM_CAP_SPLIT_IRQCHIP, X86_IOAPIC_PINS);
+
+	if (ret && cfg->x86.irqchip == X86_IRQCHIP_DEFAULT && cfg->cpus <= X86_XAPIC_MAX_VCPUS) {
+		debug("KVM_CAP_SPLIT_IRQCHIP is not available: %s", strerror(-ret));
+		vm->arch->split_irqchip = false;
+		return 0;
+	}
+	if (ret)
+		err("cannot create the split irqchip: %s; this host's KVM may not have it: try "
+		    "--irqchip full",
+		    strerror(-ret));
+	return ret;
+}
+
+int x86_irqchip_init(struct vm *vm, const struct boot *boot)
 {
 	const u64 x2apic = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
 	u32 cpus = vm->cfg->cpus;
 	int ret;
 
-	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg);
+	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg, boot);
+	ret = vm->arch->split_irqchip ? enable_split(vm) : 0;
+	if (ret)
+		return ret;
+	debug("interrupt controllers: %s", vm->arch->split_irqchip ? "split" : "full");
 	ret = kvm_enable_cap(&vm->kvm, KVM_CAP_X2APIC_API, x2apic);
 	if (ret && cpus > X86_XAPIC_MAX_VCPUS) {
 		err("--cpus %u: this host's KVM has no 32-bit APIC ids (KVM_CAP_X2APIC_API: %s); "

@@ -6,7 +6,7 @@
 #include "lkvm/options.h"
 
 enum x86_irqchip {
-	X86_IRQCHIP_DEFAULT, /* full for as many vcpus as it serves, else split */
+	X86_IRQCHIP_DEFAULT, /* x86_wants_split_irqchip: by what is started */
 	X86_IRQCHIP_FULL,
 	X86_IRQCHIP_SPLIT,
 };
