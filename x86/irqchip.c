@@ -275,13 +275,10 @@ static void split_send_msi(void *opaque, u64 addr, u32 data, u32 devid)
 	kvm_irq_chip_ops.send_msi(&vm->kvm, kvm_msi_address(vm, addr), data, devid);
 }
 
-/* A pin's irqfd would go past the IOAPIC's mask and remote IRR. */
 static int split_bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
 {
 	struct vm *vm = opaque;
 
-	if (gsi < X86_IOAPIC_PINS)
-		return -ENOTSUP;
 	return kvm_irq_chip_ops.bind_irqfd(&vm->kvm, fd, gsi, assign);
 }
 
@@ -312,6 +309,7 @@ static const struct irq_chip_ops split_irq_chip_ops = {
 	.set_level = split_set_level,
 	.send_msi = split_send_msi,
 	.bind_irqfd = split_bind_irqfd,
+	.first_irqfd_gsi = X86_IOAPIC_PINS, /* it would pass by the IOAPIC's mask and remote IRR */
 	.set_routes = split_set_routes,
 	.max_routes = split_max_routes,
 };
