@@ -54,12 +54,20 @@ storm() {
 	done
 }
 
-echo 1..9
+# Its name stands for both ways that KVM can be told; the other one is for the split irqchip alone.
+can_direct() { "$lkvm" host | grep -q 'x2apic-api.*eoi-suppression'; }
+directed() { guest 0 irq -p directed --irqchip split && quiet && says out 'directed: 1, then 0'; }
+undirected() { guest 0 irq -p directed --irqchip full && quiet && says out 'directed: no'; }
+
+echo 1..11
 point 'what is told of ACPI: the split one' told_of_acpi
 point 'what expects a PC: the full one' expects_pc
 point '--irqchip overrides it' overridden
 point 'a host without the split one: the full one, silently' falls_back
 point 'a host without the split one, which is asked for: refused' asked_for
+title='the IOAPIC of the split one: an end that is told to it alone'
+if can_direct; then point "$title" directed; else skip "$title" 'this KVM tells the IOAPIC of every end'; fi
+point 'the full one knows no such ends' undirected
 for chip in full split; do
 	for cpus in 1 4; do
 		point "400 interrupts of a pin that is led from CPU to CPU, $cpus CPUs, $chip irqchip" storm $chip $cpus

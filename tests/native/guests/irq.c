@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Interrupts: the local APIC's timer, one CPU to another, the serial port's edge through the
- * IOAPIC, and its mask; with "storm" many of those, each to another CPU.
+ * IOAPIC, and its mask; with "storm" many of those, each to another CPU;
+ * with "directed" the end of an interrupt that only the IOAPIC is told of.
  */
 #include "x86.h"
 
@@ -136,9 +137,46 @@ static void test_storm(void)
 		print("storm: %u to cpu %u\n", hits[i], i);
 }
 
+#define LAPIC_VERSION	  0x30
+#define DIRECTED_EOI	  (1u << 24)
+#define SPIV_NO_BROADCAST (1u << 12)
+#define RTE_LEVEL	  (1u << 15)
+#define RTE_REMOTE_IRR	  (1u << 14)
+
+static bool serial_pin_waits(void)
+{
+	write32(IOAPIC_BASE, 0x10 + 2 * 4);
+	return read32(IOAPIC_BASE + 0x10) & RTE_REMOTE_IRR;
+}
+
+/* A level-triggered interrupt has ended for the local APIC; for the IOAPIC when it is told so. */
+static void test_directed_eoi(void)
+{
+	bool waits;
+
+	if (!(lapic_read(LAPIC_VERSION) & DIRECTED_EOI)) {
+		print("directed: no\n");
+		return;
+	}
+	lapic_write(LAPIC_SPIV, lapic_read(LAPIC_SPIV) | SPIV_NO_BROADCAST);
+	arch_set_handler(STORM_VECTOR, on_storm);
+	ioapic_route(4, STORM_VECTOR, RTE_LEVEL);
+	outb(COM1 + 4, 0x0b);
+	outb(COM1 + 1, 0x02);
+	while (!hits[0])
+		arch_wait();
+	waits = serial_pin_waits();
+	write32(IOAPIC_BASE + 0x40, STORM_VECTOR);
+	print("directed: %u, then %u\n", waits, serial_pin_waits());
+}
+
 int guest_main(void)
 {
 	lapic_enable();
+	if (has_word("directed")) {
+		test_directed_eoi();
+		return 0;
+	}
 	test_timer();
 	test_serial();
 	test_ipi();
