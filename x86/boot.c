@@ -77,8 +77,9 @@ bool x86_expects_pc(const struct vm_config *cfg, const struct boot *boot)
 	struct evidence e;
 	const char *why;
 
+	/* Of either kind: what it starts is not known. */
 	if (boot->firmware.path)
-		return x86_firmware_is_raw(boot);
+		return true;
 	if (boot->is_linux)
 		return bzimage_is_32bit(&boot->kernel);
 	/* A file that is none of these is not started at all. */

@@ -27,6 +27,6 @@ leave_shell() {
 	wait_for says "Shell>"
 	printf 'reset -s\r'
 }
-keys=leave_shell uefi shell --irqchip full
+keys=leave_shell uefi shell --irqchip split
 check "the firmware's shell is typed at, and ends the machine" [ "$status" = 0 ]
 check_says "it was the shell" "UEFI Interactive Shell"
