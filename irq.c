@@ -235,7 +235,7 @@ int irq_line_init(struct irq_line *line, struct irqs *irqs, u32 gsi, bool edge)
 	line->gsi = gsi;
 	line->edge = edge;
 	line->fd = -ENOTSUP;
-	if (!edge || !irqs->ops->bind_irqfd)
+	if (!edge || !irqs->ops->bind_irqfd || gsi < irqs->ops->first_irqfd_gsi)
 		return 0;
 	line->fd = irq_new_fd(irqs);
 	if (line->fd < 0)

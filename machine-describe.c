@@ -40,7 +40,7 @@ static int sketch(struct machine *m, const struct vm_config *cfg, struct boot_pl
 	if (!ret)
 		ret = irq_init(&vm->irqs, &forgetful_chip_ops, NULL);
 	if (!ret)
-		ret = arch_sketch(vm);
+		ret = arch_sketch(vm, &m->open.boot);
 	if (!ret)
 		ret = machine_add_parts(m);
 	if (!ret)

@@ -95,7 +95,7 @@ static int build(struct machine *m)
 	irq_set_loop(&vm->irqs, &vm->loop);
 	ret = create_memory(vm);
 	if (!ret)
-		ret = arch_vm_init(vm);
+		ret = arch_vm_init(vm, &m->open.boot);
 	if (!ret)
 		ret = create_vcpus(vm);
 	if (!ret)

@@ -88,7 +88,7 @@ int arch_add_memory(struct vm *vm)
 	return vm_add_ram(vm, ARM_RAM, vm->cfg->memory, "ram");
 }
 
-int arch_sketch(struct vm *vm)
+int arch_sketch(struct vm *vm, const struct boot *boot)
 {
 	int ret;
 
@@ -105,7 +105,7 @@ u64 arch_pci_mem64_base(const struct vm *vm)
 	return vm->arch->pci_mem64_base;
 }
 
-int arch_vm_init(struct vm *vm)
+int arch_vm_init(struct vm *vm, const struct boot *boot)
 {
 	int ret;
 

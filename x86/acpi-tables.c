@@ -29,7 +29,7 @@ struct acpi_gas {
 	u8 space;
 	u8 bit_width;
 	u8 bit_offset;
-	u8 access_size; /* 1: byte, 2: word */
+	u8 access_size; /* 1: byte, 2: word, 3: four bytes */
 	__le64 address;
 } __acpi;
 
@@ -38,7 +38,9 @@ static struct acpi_gas io_block(u16 port, u8 bytes)
 	return (struct acpi_gas){
 		.space = GAS_IO,
 		.bit_width = (u8)(8 * bytes),
-		.access_size = bytes == 1 ? 1 : 2,
+		.access_size = bytes == 1   ? 1
+			       : bytes == 2 ? 2
+					    : 3,
 		.address = cpu_to_le64(port),
 	};
 }
@@ -112,7 +114,7 @@ struct acpi_fadt {
 	__le64 x_firmware_ctrl;
 	__le64 x_dsdt;
 	struct acpi_gas x_pm1a_event, x_pm1b_event, x_pm1a_control, x_pm1b_control;
-	struct acpi_gas x_others[4]; /* PM2 to GPE1 */
+	struct acpi_gas x_pm2, x_pm_timer, x_gpe0, x_gpe1;
 	struct acpi_gas sleep_control_reg;
 	struct acpi_gas sleep_status_reg;
 	char hypervisor_vendor[8];
@@ -127,12 +129,14 @@ _Static_assert(sizeof(struct acpi_fadt) + sizeof(struct acpi_header) == 276, "FA
 #define FADT_PROC_C1	BIT(2)
 #define FADT_PWR_BUTTON BIT(4) /* set: no fixed-hardware button */
 #define FADT_SLP_BUTTON BIT(5) /* likewise */
+#define FADT_TIMER_32	BIT(8)
 #define FADT_RESET_REG	BIT(10)
 #define FADT_HW_REDUCED BIT(20)
 
 /*
- * PM1a control is named in any case: who needs no more than a way to power off takes it, and
- * hardware-reduced systems ignore it (5.2.9).
+ * PM1a control is named in any case: who needs no more than a way to power off takes it. So is the
+ * timer: where KVM's clock is not used, nothing else in the machine tells how fast the TSC is, and
+ * Linux waits for ever in its calibration. Hardware-reduced systems may ignore both (5.2.9).
  */
 size_t acpi_fadt(struct aml *out, u64 dsdt_gpa, bool reduced)
 {
@@ -141,12 +145,15 @@ size_t acpi_fadt(struct aml *out, u64 dsdt_gpa, bool reduced)
 		.x_dsdt = cpu_to_le64(dsdt_gpa),
 		.century = 0x32, /* the CMOS byte where PCs keep it */
 		.iapc_boot_arch = cpu_to_le16(IAPC_LEGACY_DEVICES | IAPC_VGA_NOT_PRESENT),
-		.flags =
-			cpu_to_le32(FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON |
-				    FADT_RESET_REG | (reduced ? FADT_HW_REDUCED : 0)),
+		.flags = cpu_to_le32(FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON |
+				     FADT_SLP_BUTTON | FADT_TIMER_32 | FADT_RESET_REG |
+				     (reduced ? FADT_HW_REDUCED : 0)),
 		.pm1a_control = cpu_to_le32(X86_PM1A_CONTROL),
 		.pm1_control_len = 2,
+		.pm_timer = cpu_to_le32(X86_PM_TIMER),
+		.pm_timer_len = 4,
 		.x_pm1a_control = io_block(X86_PM1A_CONTROL, 2),
+		.x_pm_timer = io_block(X86_PM_TIMER, 4),
 		.reset_reg = io_register(X86_PM_RESET),
 		.reset_value = X86_PM_RESET_VALUE,
 		.minor_version = 5,

@@ -73,6 +73,41 @@ bool arch_image_base(const struct vm_config *cfg, const struct boot_image *img, 
 	return cfg->x86.kernel_format == X86_KERNEL_FLAT;
 }
 
+/* As far as x86_expects_pc wants to know it. */
+static enum x86_kernel_format format_of(const struct boot *boot)
+{
+	struct multiboot_header mb;
+	struct evidence e;
+	const char *why;
+
+	/* Of a packed kernel nothing but the head is unpacked so far: that shows what matters. */
+	if (bzimage_probe(&boot->kernel))
+		return X86_KERNEL_BZIMAGE;
+	if (!boot->is_known)
+		return multiboot_find(&boot->kernel, &mb) ? X86_KERNEL_AUTO : X86_KERNEL_MULTIBOOT;
+	if (boot->is_linux)
+		return X86_KERNEL_AUTO;
+	/* A file that is none of these is not started at all. */
+	return boot->kernel.path && !look(&boot->kernel, &e, &why) ? decide(&e) : X86_KERNEL_AUTO;
+}
+
+/*
+ * Multiboot has no place for a pointer to ACPI's tables, nor has the reset vector: what starts
+ * there knows a PC, or looks for one. A 32-bit Linux may be one without any APIC.
+ */
+bool x86_expects_pc(const struct vm_config *cfg, const struct boot *boot)
+{
+	enum x86_kernel_format format = cfg->x86.kernel_format;
+
+	/* Of either kind: what it starts is not known. */
+	if (boot->firmware.path)
+		return true;
+	if (format == X86_KERNEL_AUTO)
+		format = format_of(boot);
+	return format == X86_KERNEL_MULTIBOOT ||
+	       (format == X86_KERNEL_BZIMAGE && bzimage_is_32bit(&boot->kernel));
+}
+
 static int load_unknown(struct x86_boot *b, const struct evidence *e)
 {
 	char known[160];
@@ -195,13 +230,14 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 		.cmdline = boot_cmdline(boot, vm->cfg),
 		.format = vm->cfg->x86.kernel_format,
 	};
+	const bool pic = !vm->arch->split_irqchip;
 	int ret = 0;
 
 	/* Firmware brings its own tables, or none. */
 	if (!x86_firmware_is_raw(boot)) {
-		ret = x86_acpi_plan(vm, plan, !x86_wants_pic(vm->cfg, boot), &b.rsdp);
+		ret = x86_acpi_plan(vm, plan, !pic || !x86_loses_ioapic(vm->cfg, boot), &b.rsdp);
 		if (!vm->arch->told)
-			x86_warn_words(vm->cfg, boot);
+			x86_warn_words(vm->cfg, boot, pic);
 	} else if (!vm->arch->told) {
 		fw_cfg_warn(&boot->firmware);
 	}

@@ -68,6 +68,8 @@ int modules_plan(const struct x86_boot *b, u64 bottom, bool named,
 
 /* bzimage.c */
 bool bzimage_probe(const struct boot_image *img);
+/* Is it one without a 64-bit entry? */
+bool bzimage_is_32bit(const struct boot_image *img);
 int bzimage_load(struct x86_boot *b) __must_check;
 
 /* linux.c: kernels entered with boot_params alone. */

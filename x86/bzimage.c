@@ -18,13 +18,18 @@
 /* The header's end is this plus the byte before it, a jump's offset. */
 #define HDR_JUMP_END 0x202U
 
+/* All kernels with this magic are larger than the header. */
+static bool read_magic(const struct boot_image *img, struct setup_header *hdr)
+{
+	return !boot_image_read(img, HDR_OFFSET, hdr, sizeof(*hdr)) &&
+	       le16_to_cpu(hdr->boot_flag) == 0xaa55 && le32_to_cpu(hdr->header) == SETUP_MAGIC;
+}
+
 bool bzimage_probe(const struct boot_image *img)
 {
 	struct setup_header hdr;
 
-	/* All kernels with this magic are larger than the header. */
-	return !boot_image_read(img, HDR_OFFSET, &hdr, sizeof(hdr)) &&
-	       le16_to_cpu(hdr.boot_flag) == 0xaa55 && le32_to_cpu(hdr.header) == SETUP_MAGIC;
+	return read_magic(img, &hdr);
 }
 
 /* boot.rst, "Details of Header Fields": what kernels count on that are older than the field. */
@@ -75,6 +80,16 @@ static int read_header(const struct x86_boot *b, struct boot_params *bp)
 static bool has_entry64(const struct setup_header *hdr)
 {
 	return le16_to_cpu(hdr->xloadflags) & XLF_KERNEL_64;
+}
+
+bool bzimage_is_32bit(const struct boot_image *img)
+{
+	struct setup_header hdr;
+
+	if (!read_magic(img, &hdr))
+		return false;
+	add_defaults(&hdr);
+	return !has_entry64(&hdr);
 }
 
 /* Where the protected-mode kernel lies in the file. */

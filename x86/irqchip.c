@@ -4,7 +4,8 @@
  * Documentation/virt/kvm/api.rst, 4.52 KVM_SET_GSI_ROUTING).
  *
  * Full: PICs, PIT, IOAPIC and local APICs are all KVM's. Split: KVM keeps the local APICs, the
- * IOAPIC is ioapic.c and there is no PIC and no PIT; only this form reaches more than 255 vcpus.
+ * IOAPIC is ioapic.c, the PIT pit.c, and no interrupt comes by a PIC (pic.c); only this form
+ * reaches more than 255 vcpus.
  */
 #include <stdlib.h>
 
@@ -216,13 +217,10 @@ static void split_send_msi(void *opaque, u64 addr, u32 data, u32 devid)
 	kvm_irq_chip_ops.send_msi(&vm->kvm, kvm_msi_address(vm, addr), data, devid);
 }
 
-/* A pin's irqfd would go past the IOAPIC's mask and remote IRR. */
 static int split_bind_irqfd(void *opaque, int fd, u32 gsi, bool assign)
 {
 	struct vm *vm = opaque;
 
-	if (gsi < X86_IOAPIC_PINS)
-		return -ENOTSUP;
 	return kvm_irq_chip_ops.bind_irqfd(&vm->kvm, fd, gsi, assign);
 }
 
@@ -253,6 +251,7 @@ static const struct irq_chip_ops split_irq_chip_ops = {
 	.set_level = split_set_level,
 	.send_msi = split_send_msi,
 	.bind_irqfd = split_bind_irqfd,
+	.first_irqfd_gsi = X86_IOAPIC_PINS, /* it would pass by the IOAPIC's mask and remote IRR */
 	.set_routes = split_set_routes,
 	.max_routes = split_max_routes,
 };
@@ -273,21 +272,33 @@ static int split_routes(struct vm *vm)
 	return irq_adopt_fixed_routes(&vm->irqs, table, X86_IOAPIC_PINS, X86_IOAPIC_PINS);
 }
 
-bool x86_wants_split_irqchip(const struct vm_config *cfg)
+/*
+ * Who is told of the machine by ACPI takes interrupts from the IOAPIC and by messages. The 8259s
+ * that KVM has are for systems that look for a PC, and for Linux where its words turn the IOAPIC
+ * off. They are not free: each chip in KVM takes its ports off the VM's bus behind a grace period
+ * when the VM ends, 10 to 20 ms in all, and KVM's PIT, which makes up for lost ticks, keeps AMD's
+ * AVIC off.
+ */
+bool x86_wants_split_irqchip(const struct vm_config *cfg, const struct boot *boot)
 {
-	return cfg->x86.irqchip == X86_IRQCHIP_SPLIT ||
-	       (cfg->x86.irqchip == X86_IRQCHIP_DEFAULT && cfg->cpus > X86_XAPIC_MAX_VCPUS);
+	if (cfg->x86.irqchip != X86_IRQCHIP_DEFAULT)
+		return cfg->x86.irqchip == X86_IRQCHIP_SPLIT;
+	return cfg->cpus > X86_XAPIC_MAX_VCPUS ||
+	       !(x86_expects_pc(cfg, boot) || x86_loses_ioapic(cfg, boot));
 }
 
-int x86_irqchip_init(struct vm *vm)
+int x86_irqchip_init(struct vm *vm, const struct boot *boot)
 {
+	const struct vm_config *cfg = vm->cfg;
+	bool must = cfg->x86.irqchip != X86_IRQCHIP_DEFAULT || cfg->cpus > X86_XAPIC_MAX_VCPUS;
 	bool wide_ids;
 	int ret;
 
-	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg);
-	ret = x86_chips_make(&vm->kvm, vm->cfg->cpus, vm->arch->split_irqchip, &wide_ids);
+	vm->arch->split_irqchip = x86_wants_split_irqchip(cfg, boot);
+	ret = x86_chips_make(&vm->kvm, cfg->cpus, &vm->arch->split_irqchip, must, &wide_ids);
 	if (ret)
 		return ret;
+	debug("interrupt controllers: %s", vm->arch->split_irqchip ? "split" : "full");
 	vm->arch->msi_ext_dest = wide_ids && vm->arch->split_irqchip;
 	ret = vm->arch->split_irqchip ? split_routes(vm) : full_routes(vm);
 	if (ret)
@@ -297,8 +308,14 @@ int x86_irqchip_init(struct vm *vm)
 
 int x86_irqchip_create(struct vm *vm)
 {
-	if (vm->arch->split_irqchip)
-		return x86_ioapic_create(vm, &vm->arch->ioapic);
+	int ret;
+
+	if (vm->arch->split_irqchip) {
+		ret = x86_ioapic_create(vm, &vm->arch->ioapic);
+		if (!ret)
+			ret = x86_pit_create(vm);
+		return ret ? ret : x86_pic_create(vm);
+	}
 	/* Without KVM there is nothing to keep. */
 	if (vm->kvm.vm_fd < 0)
 		return 0;

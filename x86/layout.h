@@ -57,6 +57,11 @@
 #define X86_PCI_MEM64_SIZE 0x400000000ULL /* 16 GiB */
 
 /* Ports. */
+#define X86_PORT_PIC	    0x20U /* the second one at 0xa0 */
+#define X86_PORT_PIC2	    0xa0U
+#define X86_PORT_ELCR	    0x4d0U /* trigger of each of their inputs */
+#define X86_PORT_PIT	    0x40U
+#define X86_PORT_61	    0x61U /* gate and output of the PIT's counter 2 */
 #define X86_PORT_COM1	    0x3f8U
 #define X86_PORT_DEBUG_EXIT 0xf4U
 #define X86_PORT_DEBUG	    0x402U /* text of firmware */
@@ -67,7 +72,7 @@
 #define X86_PM_RESET_VALUE  1U /* written there, it resets the machine */
 /* PM1a registers (pm1.c): the control register where QEMU has it, which simple systems count on. */
 #define X86_PM1A_CONTROL   (X86_PORT_PM + 4)
-#define X86_PM_TIMER	   (X86_PORT_PM + 8) /* where edk2's CloudHv build reads it */
+#define X86_PM_TIMER	   (X86_PORT_PM + 8) /* where edk2's CloudHv build reads it, unasked */
 #define X86_PM1A_EVENT	   (X86_PORT_PM + 0xc)
 #define X86_PM1A_EVENT_LEN 4U
 #define X86_PCI_IO_BASE	   0x1000U
@@ -80,6 +85,7 @@
 #define X86_IOAPIC_PINS	       24U
 #define X86_IOAPIC_VERSION     0x20U /* of ioapic.c's */
 #define X86_IOAPIC_VERSION_KVM 0x11U
+#define X86_GSI_PIT	       0U
 #define X86_GSI_COM1	       4U
 #define X86_GSI_SCI	       5U /* nothing raises it */
 #define X86_GSI_GED	       9U

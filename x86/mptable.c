@@ -123,12 +123,12 @@ static void add_interrupt(struct table *t, u8 type, u8 kind, u16 flags, u8 bus, 
 	add(t, &entry, sizeof(entry));
 }
 
-/* The chips of the split irqchip are the IOAPIC alone: no PIC, no PIT. */
+/* To the split irqchip's 8259s nothing is wired (pic.c). */
 static void add_interrupts(struct table *t, bool pci, bool pic)
 {
 	const u8 pci_bus = 0, isa_bus = pci;
 
-	for (u32 irq = pic ? 0 : 1; irq < NR_ISA; irq++)
+	for (u32 irq = 0; irq < NR_ISA; irq++)
 		if (irq != PIC_CASCADE)
 			add_interrupt(t, MP_INTERRUPT, INT_VECTORED, 0, isa_bus, irq, 0, irq);
 	/* D.3: the device in bits 2 to 6 of the source, the pin below. */

@@ -15,7 +15,7 @@ static const char *const host_bridge_names[] = { "generic", "cloud-hypervisor", 
 const struct option_spec x86_options[] = {
 	{ .type = OPT_GROUP, .help = "x86-64" },
 	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names,
-	  .flags = OPT_SELFTEST, .def = "full for as many CPUs as it serves, else split",
+	  .flags = OPT_SELFTEST, .def = "split, but full for what expects a PC",
 	  .help = "interrupt controllers: all in KVM, or the local APICs only" },
 	{ .type = OPT_CHOICE, .name = "kernel-format", MEMBER(kernel_format),
 	  .flags = OPT_SELFTEST, .choices = kernel_format_names, .def = "auto",

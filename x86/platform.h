@@ -56,9 +56,9 @@ int x86_cpuid_build(const struct kvm_cpuid2 *supported, const struct x86_cpuid_p
  * x86/irqchip.c: PIC, PIT, IOAPIC and local APICs as the configuration asks; before any vcpu. Then,
  * first of all devices, the one that resets them. Both print.
  */
-int x86_irqchip_init(struct vm *vm) __must_check;
-/* Is the IOAPIC to be lkvm's own? Follows from the configuration alone. */
-bool x86_wants_split_irqchip(const struct vm_config *cfg);
+int x86_irqchip_init(struct vm *vm, const struct boot *boot) __must_check;
+/* Is the IOAPIC to be lkvm's own? That is the rule; vm->arch->split_irqchip is what came of it. */
+bool x86_wants_split_irqchip(const struct vm_config *cfg, const struct boot *boot);
 int x86_irqchip_create(struct vm *vm) __must_check;
 /*
  * Without interrupt remapping a guest puts bits 8 to 14 of a destination into bits 5 to 11 of the
@@ -74,6 +74,13 @@ void x86_ioapic_set_level(struct x86_ioapic *ioapic, u32 pin, bool level);
 /* A local APIC has ended the level-triggered interrupt @vector. Any thread. */
 void x86_ioapic_eoi(struct x86_ioapic *ioapic, u8 vector);
 
+/*
+ * x86/pit.c and x86/pic.c: a PC's timer and what is left of its 8259s, beside the split irqchip.
+ * Devices.
+ */
+int x86_pit_create(struct vm *vm) __must_check;
+int x86_pic_create(struct vm *vm) __must_check;
+
 /* x86/clock.c: the paravirtual clock of all vcpus, a device without registers. Prints. */
 int x86_clock_create(struct vm *vm) __must_check;
 
@@ -86,14 +93,18 @@ int x86_pm_create(struct vm *vm, struct x86_pm **out) __must_check;
 /* A device @name without a driver, which only claims @count ports from @port on. */
 void x86_describe_ports(struct aml *aml, const char *name, const char *uid, u16 port, u16 count);
 
+/* x86/boot.c: does what is started find its machine without being told of ACPI's tables? */
+bool x86_expects_pc(const struct vm_config *cfg, const struct boot *boot);
+
 /*
  * x86/words.c: Linux's parameters that take interrupts or devices away from it. Is the guest
- * Linux, and may it use the 8259s because of them? Then ACPI is not hardware-reduced, since Linux
- * leaves the 8259s and the PIT alone where it is.
+ * Linux, and do they leave it nothing but the 8259s? With those ACPI is not hardware-reduced then,
+ * since Linux leaves the 8259s and the PIT alone where it is.
  */
-bool x86_wants_pic(const struct vm_config *cfg, const struct boot *boot);
-/* One line for each word that leaves the guest without something that it was given. */
-void x86_warn_words(const struct vm_config *cfg, const struct boot *boot);
+bool x86_loses_ioapic(const struct vm_config *cfg, const struct boot *boot);
+/* One line for each word that leaves the guest without something that it was given. @pic: it has
+ * 8259s. */
+void x86_warn_words(const struct vm_config *cfg, const struct boot *boot, bool pic);
 
 /* x86/pm1.c: PM1a control and event registers. */
 int x86_pm1_create(struct vm *vm) __must_check;

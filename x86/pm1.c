@@ -2,15 +2,16 @@
 /*
  * The PM1a registers of ACPI's fixed hardware (ACPI 6.5, 4.8.3.1 and 4.8.3.2), for simple systems
  * that know no sleep control register, and for machines that are not described as hardware-reduced;
- * and a power management timer (4.8.3.3) for the one firmware that wants it there. No fixed event
- * ever happens: the power button is the Generic Event Device's (pm.c).
+ * and the power management timer (4.8.3.3), by which systems learn the speed of the TSC that do not
+ * use KVM's clock. No fixed event ever happens: the power button is the Generic Event Device's
+ * (pm.c).
  */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "layout.h"
 #include "lkvm/aml.h"
-#include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
@@ -31,15 +32,25 @@
 
 struct x86_pm1 {
 	struct device dev;
-	bool timer;
 	atomic_uchar enable[2]; /* drivers read back what they wrote; nothing follows from it */
+	pthread_mutex_t lock;	/* for what follows */
+	u64 start_ns;		/* when the timer was 0, by the host's clock; while it runs */
+	u64 elapsed_ns;		/* since then, while it stands still */
+	bool stopped;
 };
 
-/* Whoever waits by it looks at differences: it need not go on where a saved machine was. */
-static u32 timer_ticks(void)
+static u64 elapsed(const struct x86_pm1 *pm1)
 {
-	u64 ns = now_ns();
+	return pm1->stopped ? pm1->elapsed_ns : now_ns() - pm1->start_ns;
+}
 
+static u32 timer_ticks(struct x86_pm1 *pm1)
+{
+	u64 ns;
+
+	pthread_mutex_lock(&pm1->lock);
+	ns = elapsed(pm1);
+	pthread_mutex_unlock(&pm1->lock);
 	return (u32)(ns / NSEC * TIMER_HZ + ns % NSEC * TIMER_HZ / NSEC);
 }
 
@@ -48,8 +59,8 @@ static void pm1_read(void *opaque, u64 offset, void *data, u32 len)
 	struct x86_pm1 *pm1 = opaque;
 	u8 *bytes = data;
 
-	if (pm1->timer && offset == TIMER) {
-		put_le(data, len, timer_ticks());
+	if (offset == TIMER) {
+		put_le(data, len, timer_ticks(pm1));
 		return;
 	}
 	for (u32 i = 0; i < len; i++) {
@@ -99,6 +110,30 @@ static void pm1_reset(struct device *dev)
 		atomic_store(&pm1->enable[i], 0);
 }
 
+/*
+ * To systems without a better clock the timer is the time. It stands still while the VM does, so
+ * that a saved machine goes on where it was.
+ */
+static void pm1_quiesce(struct device *dev)
+{
+	struct x86_pm1 *pm1 = container_of(dev, struct x86_pm1, dev);
+
+	pthread_mutex_lock(&pm1->lock);
+	pm1->elapsed_ns = elapsed(pm1);
+	pm1->stopped = true;
+	pthread_mutex_unlock(&pm1->lock);
+}
+
+static void pm1_resume(struct device *dev)
+{
+	struct x86_pm1 *pm1 = container_of(dev, struct x86_pm1, dev);
+
+	pthread_mutex_lock(&pm1->lock);
+	pm1->start_ns = now_ns() - pm1->elapsed_ns;
+	pm1->stopped = false;
+	pthread_mutex_unlock(&pm1->lock);
+}
+
 /* The registers belong to no driver. */
 static void pm1_describe_acpi(struct device *dev, struct aml *aml)
 {
@@ -107,13 +142,17 @@ static void pm1_describe_acpi(struct device *dev, struct aml *aml)
 
 static void pm1_destroy(struct device *dev)
 {
+	struct x86_pm1 *pm1 = container_of(dev, struct x86_pm1, dev);
+
 	bus_remove(&dev->vm->pio, X86_PM1A_CONTROL);
-	free(container_of(dev, struct x86_pm1, dev));
+	pthread_mutex_destroy(&pm1->lock);
+	free(pm1);
 }
 
 static const struct state_field pm1_fields[] = {
 	STATE_VALUE(struct x86_pm1, enable[0]),
 	STATE_VALUE(struct x86_pm1, enable[1]),
+	STATE_VALUE(struct x86_pm1, elapsed_ns),
 };
 
 static const struct device_state pm1_state = {
@@ -125,6 +164,8 @@ static const struct device_state pm1_state = {
 static const struct device_ops pm1_device_ops = {
 	.realize = pm1_realize,
 	.reset = pm1_reset,
+	.quiesce = pm1_quiesce,
+	.resume = pm1_resume,
 	.state = &pm1_state,
 	.describe_acpi = pm1_describe_acpi,
 	.destroy = pm1_destroy,
@@ -137,9 +178,12 @@ int x86_pm1_create(struct vm *vm)
 
 	pm1->dev.name = "acpi-pm1";
 	pm1->dev.ops = &pm1_device_ops;
-	pm1->timer = vm->cfg->x86.host_bridge == X86_BRIDGE_CLOUD_HYPERVISOR;
+	pthread_mutex_init(&pm1->lock, NULL);
+	pm1->start_ns = now_ns();
 	ret = device_add(vm, &pm1->dev);
-	if (ret)
+	if (ret) {
+		pthread_mutex_destroy(&pm1->lock);
 		free(pm1);
+	}
 	return ret;
 }

@@ -58,15 +58,15 @@ static int read_vcpu(struct vm *vm, const struct kvm *second, u32 id, struct x86
 static int read_all(struct vm *vm, struct x86_pristine *p)
 {
 	struct kvm second = { .sys_fd = vm->kvm.sys_fd, .vm_fd = -1 };
-	bool wide_ids;
+	bool split = vm->arch->split_irqchip, wide_ids;
 	u64 type;
 	int ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
 
 	if (!ret)
 		ret = kvm_create_vm(&second, type);
 	if (!ret)
-		ret = x86_chips_make(&second, vm->nr_vcpus, vm->arch->split_irqchip, &wide_ids);
-	if (!ret && !vm->arch->split_irqchip)
+		ret = x86_chips_make(&second, vm->nr_vcpus, &split, true, &wide_ids);
+	if (!ret && !split)
 		ret = x86_chips_get(&second, &p->chips);
 	for (u32 id = 0; id < MIN(vm->nr_vcpus, (u32)ARRAY_SIZE(p->vcpus)) && !ret; id++)
 		ret = read_vcpu(vm, &second, id, &p->vcpus[id]);

@@ -77,13 +77,13 @@ int arch_add_memory(struct vm *vm)
 	return add_ram(vm, vm_add_ram);
 }
 
-int arch_sketch(struct vm *vm)
+int arch_sketch(struct vm *vm, const struct boot *boot)
 {
 	int ret;
 
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
 	vm->arch->phys_bits = MAX_PHYS_BITS;
-	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg);
+	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg, boot);
 	ret = lay_out(vm);
 	return ret ? ret : add_ram(vm, vm_sketch_ram);
 }
@@ -105,7 +105,7 @@ static void enable_optional_caps(struct vm *vm)
 		debug("KVM_CAP_MAX_VCPU_ID is not available");
 }
 
-int arch_vm_init(struct vm *vm)
+int arch_vm_init(struct vm *vm, const struct boot *boot)
 {
 	u64 identity_map = X86_IDENTITY_MAP;
 	int ret;
@@ -121,7 +121,7 @@ int arch_vm_init(struct vm *vm)
 		return ret;
 	}
 	enable_optional_caps(vm);
-	return x86_irqchip_init(vm);
+	return x86_irqchip_init(vm, boot);
 }
 
 int arch_vm_late_init(struct vm *vm)

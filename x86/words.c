@@ -80,7 +80,8 @@ static const char *find_word(const struct vm_config *cfg, const struct boot *boo
 	const char *at = cfg->cmdline, *word;
 	size_t len;
 
-	if (!at || !boot->is_linux)
+	/* A packed kernel of which little is known yet is Linux as a rule. */
+	if (!at || (boot->is_known && !boot->is_linux))
 		return NULL;
 	while ((word = next_word(&at, &len)))
 		for (size_t i = 0; i < ARRAY_SIZE(words); i++)
@@ -89,18 +90,18 @@ static const char *find_word(const struct vm_config *cfg, const struct boot *boo
 	return NULL;
 }
 
-bool x86_wants_pic(const struct vm_config *cfg, const struct boot *boot)
+bool x86_loses_ioapic(const struct vm_config *cfg, const struct boot *boot)
 {
-	return find_word(cfg, boot, NO_IOAPIC) && !x86_wants_split_irqchip(cfg);
+	return find_word(cfg, boot, NO_IOAPIC);
 }
 
-void x86_warn_words(const struct vm_config *cfg, const struct boot *boot)
+void x86_warn_words(const struct vm_config *cfg, const struct boot *boot, bool pic)
 {
 	u32 devices = cfg->nr_disks + cfg->nr_nets + cfg->rng + (cfg->console == CONSOLE_VIRTIO);
 	bool pci = cfg->transport == TRANSPORT_PCI;
 	const char *word = find_word(cfg, boot, NO_IOAPIC);
 
-	if (word && x86_wants_split_irqchip(cfg))
+	if (word && !pic)
 		warn("--params: '%s' leaves the guest without interrupts, since --irqchip split "
 		     "has no 8259; omit it, or use --irqchip full",
 		     word);

@@ -91,13 +91,14 @@ int arch_add_memory(struct vm *vm) __must_check;
  * described and has no KVM: vm->arch, RAM that is not mapped, the interrupt controller as far as it
  * is described. Where the host would choose, it takes the newest kind. Prints.
  */
-int arch_sketch(struct vm *vm) __must_check;
+int arch_sketch(struct vm *vm, const struct boot *boot) __must_check;
 /* The id of the PCI host bridge: vendor, and device << 16. */
 u32 arch_pci_bridge_id(const struct vm *vm);
 /* Base of the window for 64-bit BARs: above all RAM. */
 u64 arch_pci_mem64_base(const struct vm *vm);
-/* After KVM_CREATE_VM, before any vcpu: interrupt controllers and the like. Prints. */
-int arch_vm_init(struct vm *vm) __must_check;
+/* After KVM_CREATE_VM, before any vcpu: interrupt controllers and the like, which may follow from
+ * what is started. Prints. */
+int arch_vm_init(struct vm *vm, const struct boot *boot) __must_check;
 /* Per vcpu, after KVM_CREATE_VCPU. Prints. */
 int arch_vcpu_init(struct vcpu *vcpu) __must_check;
 /* After all vcpus exist: what must be initialized last. Prints. */

@@ -6,7 +6,7 @@
 #include "lkvm/options.h"
 
 enum x86_irqchip {
-	X86_IRQCHIP_DEFAULT, /* full for as many vcpus as it serves, else split */
+	X86_IRQCHIP_DEFAULT, /* x86_wants_split_irqchip: by what is started */
 	X86_IRQCHIP_FULL,
 	X86_IRQCHIP_SPLIT,
 };
@@ -22,7 +22,7 @@ enum x86_kernel_format {
 
 enum x86_host_bridge {
 	X86_BRIDGE_GENERIC,
-	X86_BRIDGE_CLOUD_HYPERVISOR, /* edk2's CloudHv build asks for its id, and for a PM timer */
+	X86_BRIDGE_CLOUD_HYPERVISOR, /* edk2's CloudHv build asks for its id */
 };
 
 struct x86_config {

@@ -28,6 +28,8 @@ struct irq_chip_ops {
 	/* Bind @fd so that a write to it raises @gsi; what it holds already counts as a write.
 	 * NULL or -ENOTSUP: lines and routes use the calls above. */
 	int (*bind_irqfd)(void *opaque, int fd, u32 gsi, bool assign);
+	/* Lines below this GSI are not even asked about: bind_irqfd is for the rest. */
+	u32 first_irqfd_gsi;
 	/* Install the whole table. It is the chip's to rewrite, until it returns. */
 	int (*set_routes)(void *opaque, struct kvm_irq_routing *table);
 	/* A write to @fd asserts @gsi; when the guest ends the interrupt the level falls and

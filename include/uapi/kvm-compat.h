@@ -207,4 +207,10 @@ struct reg_mask_range {
 #endif
 #endif /* __aarch64__ */
 
+/* Linux 7.0: flags of KVM_CAP_X2APIC_API; the first is for the split irqchip. */
+#ifndef KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST
+#define KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST  (1ULL << 2)
+#define KVM_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST (1ULL << 3)
+#endif
+
 #endif

@@ -129,10 +129,13 @@ sigterm() {
 	[ $status = 143 ] && [ "$(nr_begun)" -lt 5 ] && ! grep -v '^lkvm: debug' err
 }
 
-echo 1..16
+echo 1..19
 point 'reads on PCI with MSI-X' reads pci '' ''
 point 'reads on MMIO' reads mmio '' ''
-point 'reads with the split irqchip' reads pci ',ro' '--irqchip split'
+for chip in full split; do
+	point "reads on PCI, $chip irqchip" reads pci ',ro' "--irqchip $chip"
+	point "reads on MMIO, $chip irqchip" reads mmio ',ro' "--irqchip $chip"
+done
 point 'writes on PCI' writes pci 5 '' ''
 point 'writes on MMIO' writes mmio 77 '' poll
 point 'requests that must fail, on PCI' refuses pci

@@ -3,6 +3,7 @@
 #include "irq_chip.h"
 
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 static int setup(void **state)
 {
@@ -78,6 +79,41 @@ static void edge_line_without_irqfd_pulses_the_chip(void **state)
 	irq_line_pulse(&line);
 	assert_int_equal(r->chip.highs, 3);
 	irq_line_destroy(&line);
+}
+
+static int next_fd(void)
+{
+	int fd = dup(0);
+
+	close(fd);
+	return fd;
+}
+
+/* Such pins are known: no eventfd is made for them before somebody else is to write to it. */
+static void known_pins_take_no_fd(void **state)
+{
+	static const struct irq_chip_ops ops = {
+		.set_level = chip_set_level,
+		.bind_irqfd = chip_bind_irqfd,
+		.first_irqfd_gsi = 24,
+	};
+	struct irq_rig *r = *state;
+	struct irq_line pin, beyond;
+	int before = next_fd();
+
+	r->irqs.ops = &ops;
+	assert_int_equal(irq_line_init(&pin, &r->irqs, 23, true), 0);
+	assert_int_equal(next_fd(), before);
+	assert_int_equal(r->chip.nr_bound, 0);
+	irq_line_pulse(&pin);
+	assert_int_equal(r->chip.highs, 1);
+	eventfd_raise(irq_line_fd(&pin));
+	rig_pump(r);
+	assert_int_equal(r->chip.highs, 2);
+	assert_int_equal(irq_line_init(&beyond, &r->irqs, 24, true), 0);
+	assert_int_equal(r->chip.nr_bound, 1);
+	irq_line_destroy(&beyond);
+	irq_line_destroy(&pin);
 }
 
 static void level_line_with_resample(void **state)
@@ -245,6 +281,7 @@ int main(void)
 		TEST(level_line_drives_changes_alone),
 		TEST(edge_line_writes_its_irqfd),
 		TEST(edge_line_without_irqfd_pulses_the_chip),
+		TEST(known_pins_take_no_fd),
 		TEST(level_line_with_resample),
 		TEST(resample_may_be_refused),
 		TEST(a_line_without_fd_works),

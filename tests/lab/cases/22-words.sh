@@ -18,3 +18,8 @@ check_fact "nolapic: the serial port is driven by interrupts" serial-interrupts 
 cpus=2 wanted=42 vm words-acpi-off "$LAB_FULL_KERNEL" "acpi=off lab.test=debug-exit $LAB_DEBUG_EXIT lab.byte=42"
 check "acpi=off: the kernel boots to userspace" [ "$status" = 42 ]
 check_says "acpi=off: two CPUs are found by the MP table" "LAB-L2-UP .* cpus=2$"
+
+# Neither ACPI nor KVM's clock, as in kernels that are built without them: the PIT says how fast all else is.
+wanted=42 vm words-no-clock "$LAB_FULL_KERNEL" \
+	"acpi=off no-kvmclock lab.test=debug-exit $LAB_DEBUG_EXIT lab.byte=42" --irqchip split
+check "acpi=off no-kvmclock: the kernel boots with the split irqchip" [ "$status" = 42 ]

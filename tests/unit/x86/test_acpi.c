@@ -16,6 +16,7 @@
 #include "lkvm/hw.h"
 #include "lkvm/pci.h"
 #include "lkvm/plan.h"
+#include "lkvm/util.h"
 #include "lkvm/vm.h"
 
 struct fixture {
@@ -151,11 +152,15 @@ static void test_fadt(void **state)
 	assert_int_equal(t[8], 6);
 	assert_int_equal(get_le(t + 40, 4), get_le(t + 140, 8)); /* DSDT, X_DSDT */
 	assert_int_equal(get_le(t + 109, 2), 1 | 4);		 /* ISA, no VGA */
-	/* WBINVD, C1, no fixed buttons, reset register, hardware-reduced */
-	assert_int_equal(get_le(t + 112, 4), 1 << 0 | 1 << 2 | 3 << 4 | 1 << 10 | 1 << 20);
+	/* WBINVD, C1, no fixed buttons, timer of 32 bits, reset register, hardware-reduced */
+	assert_int_equal(get_le(t + 112, 4), 1 << 0 | 1 << 2 | 3 << 4 | 5 << 8 | 1 << 20);
 	assert_memory_equal(t + 116, "\1\10\0\1\2\6\0\0\0\0\0\0\1", 13); /* reset 0x602 := 1 */
 	assert_memory_equal(t + 244, "\1\10\0\1\0\6\0\0\0\0\0\0", 12);	 /* sleep control 0x600 */
 	assert_memory_equal(t + 256, "\1\10\0\1\1\6\0\0\0\0\0\0", 12);	 /* sleep status 0x601 */
+	/* The timer at 0x608. */
+	assert_int_equal(get_le(t + 76, 4), 0x608);
+	assert_int_equal(t[91], 4);
+	assert_memory_equal(t + 208, "\1\40\0\3\10\6\0\0\0\0\0\0", 12);
 	/* PM1a control 0x604, two bytes, beside them; no other fixed hardware, no SCI. */
 	assert_int_equal(get_le(t + 64, 4), 0x604);
 	assert_int_equal(t[89], 2);
@@ -178,14 +183,14 @@ static void test_fadt_with_pic(void **state)
 	with_pic = true;
 	t = find_table(&f, "FACP");
 	assert_non_null(t);
-	assert_int_equal(get_le(t + 112, 4), 1 << 0 | 1 << 2 | 3 << 4 | 1 << 10);
+	assert_int_equal(get_le(t + 112, 4), 1 << 0 | 1 << 2 | 3 << 4 | 5 << 8);
 	assert_int_equal(get_le(t + 46, 2), X86_GSI_SCI);
 	assert_int_equal(get_le(t + 48, 4), 0); /* SMI_CMD: in ACPI mode from the start */
 	assert_int_equal(get_le(t + 56, 4), 0x60c);
 	assert_int_equal(get_le(t + 64, 4), 0x604);
 	assert_int_equal(t[88], 4);
 	assert_int_equal(t[89], 2);
-	assert_memory_equal(t + 148, "\1\40\0\2\14\6\0\0\0\0\0\0", 12);
+	assert_memory_equal(t + 148, "\1\40\0\3\14\6\0\0\0\0\0\0", 12);
 	assert_true(get_le(t + 96, 2) > 100 && get_le(t + 98, 2) > 1000); /* no C2, no C3 */
 	with_pic = false;
 	machine_end(&f);
@@ -506,11 +511,11 @@ static void test_mp_table(void **state)
 	assert_true(c.cpus == 3 && c.buses == 2 && c.ioapics == 1 && c.locals == 2);
 	assert_true(c.isa == 15 && c.pci == 128);
 	machine_end(&f);
-	/* Without PCI; with no more ids than 8 bits have; without 8259s and PIT. */
+	/* Without PCI; with no more ids than 8 bits have; nothing comes by 8259s. */
 	machine(&f, 300, false, true);
 	c = count_mp(&f);
 	assert_true(c.cpus == 255 && c.buses == 1 && c.ioapics == 1 && c.locals == 1);
-	assert_true(c.isa == 14 && c.pci == 0);
+	assert_true(c.isa == 15 && c.pci == 0);
 	machine_end(&f);
 }
 
@@ -572,28 +577,49 @@ static void test_pm1_registers(void **state)
 	machine_end(&f);
 }
 
-/* What edk2's CloudHv build asks of the machine; others have neither. */
+/* What edk2's CloudHv build asks of the machine; others have no such bridge. */
 static void test_cloud_hypervisor(void **state)
 {
-	u8 bytes[4] = { 0 };
 	struct fixture f;
-	u32 first;
 
 	machine(&f, 1, true, false);
 	assert_int_equal(pci_config_read(f.vm.pci, 0, 0, 4), 0x00081b36);
-	assert_true(bus_read(&f.vm.pio, 0x608, bytes, 4));
-	assert_int_equal(get_le(bytes, 4), 0);
 	machine_end(&f);
 	bridge = X86_BRIDGE_CLOUD_HYPERVISOR;
 	machine(&f, 1, true, false);
 	bridge = X86_BRIDGE_GENERIC;
 	assert_int_equal(pci_config_read(f.vm.pci, 0, 0, 4), 0x0d578086);
-	assert_true(bus_read(&f.vm.pio, 0x608, bytes, 4));
-	first = (u32)get_le(bytes, 4);
-	/* It goes on: a limit is for a hang alone. */
-	do
-		assert_true(bus_read(&f.vm.pio, 0x608, bytes, 4));
-	while ((u32)get_le(bytes, 4) - first < 1000);
+	machine_end(&f);
+}
+
+static u32 pm_timer(struct fixture *f)
+{
+	u8 bytes[4] = { 0 };
+
+	assert_true(bus_read(&f->vm.pio, 0x608, bytes, 4));
+	return (u32)get_le(bytes, 4);
+}
+
+/* Every machine has the timer. It goes on, but not while the VM is paused. */
+static void test_pm_timer(void **state)
+{
+	struct fixture f;
+	u32 first, then;
+
+	machine(&f, 1, false, false);
+	first = pm_timer(&f);
+	/* A limit is for a hang alone. */
+	while (pm_timer(&f) - first < 1000)
+		;
+	vm_quiesce_devices(&f.vm);
+	first = pm_timer(&f);
+	for (u64 start = now_ns(); now_ns() - start < 1000000;)
+		assert_int_equal(pm_timer(&f), first);
+	vm_resume_devices(&f.vm);
+	then = pm_timer(&f);
+	assert_true(then - first < 0x80000000);
+	while (pm_timer(&f) == then)
+		;
 	machine_end(&f);
 }
 
@@ -621,13 +647,21 @@ static void test_power_button(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fadt),	      cmocka_unit_test(test_madt),
-		cmocka_unit_test(test_what_is_there), cmocka_unit_test(test_deterministic),
-		cmocka_unit_test(test_no_room),	      cmocka_unit_test(test_iasl),
-		cmocka_unit_test(test_power_off),     cmocka_unit_test(test_reset),
-		cmocka_unit_test(test_power_button),  cmocka_unit_test(test_pm1_power_off),
-		cmocka_unit_test(test_pm1_registers), cmocka_unit_test(test_fadt_with_pic),
-		cmocka_unit_test(test_mp_table),      cmocka_unit_test(test_cloud_hypervisor),
+		cmocka_unit_test(test_fadt),
+		cmocka_unit_test(test_madt),
+		cmocka_unit_test(test_what_is_there),
+		cmocka_unit_test(test_deterministic),
+		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_iasl),
+		cmocka_unit_test(test_power_off),
+		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_power_button),
+		cmocka_unit_test(test_pm1_power_off),
+		cmocka_unit_test(test_pm1_registers),
+		cmocka_unit_test(test_pm_timer),
+		cmocka_unit_test(test_fadt_with_pic),
+		cmocka_unit_test(test_mp_table),
+		cmocka_unit_test(test_cloud_hypervisor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,7 +177,7 @@ static void machine_init(struct machine *m)
 	assert_int_equal(irq_init(&vm->irqs, &kvm_irq_chip_ops, &vm->kvm), 0);
 	assert_int_equal(arch_add_memory(vm), 0);
 	assert_int_equal(kvm_attach_memory(&vm->kvm, &vm->mem), 0);
-	assert_int_equal(arch_vm_init(vm), 0);
+	assert_int_equal(arch_vm_init(vm, &m->boot), 0);
 	vm->vcpus = calloc(2, sizeof(vm->vcpus[0]));
 	for (; vm->nr_vcpus < 2; vm->nr_vcpus++)
 		assert_int_equal(vcpu_create(vm, vm->nr_vcpus, &vm->vcpus[vm->nr_vcpus]), 0);

@@ -53,6 +53,8 @@ static void make(struct rig *r)
 	assert_int_equal(x86_ioapic_create(&r->d.vm, &r->arch.ioapic), 0);
 	assert_int_equal(x86_pm_create(&r->d.vm, &r->arch.pm), 0);
 	assert_int_equal(x86_pm1_create(&r->d.vm), 0);
+	assert_int_equal(x86_pit_create(&r->d.vm), 0);
+	assert_int_equal(x86_pic_create(&r->d.vm), 0);
 	r->msis = r->tables = 0;
 }
 
@@ -61,6 +63,15 @@ static void write_ioapic(struct rig *r, u32 reg, u32 value)
 	bus_write(&r->d.vm.mmio, X86_IOAPIC, &reg, 4);
 	bus_write(&r->d.vm.mmio, X86_IOAPIC + 0x10, &value, 4);
 }
+
+/* Counter 2 holds its gate closed, counter 0 interrupts, the 8259s are masked but for one. */
+static const struct {
+	u16 port;
+	u8 value;
+} legacy[] = {
+	{ 0x61, 0 },	{ 0x43, 0xb0 }, { 0x42, 0x00 }, { 0x42, 0x80 },	 { 0x43, 0x34 },
+	{ 0x40, 0x00 }, { 0x40, 0x10 }, { 0x21, 0xfb }, { 0x4d1, 0x0c },
+};
 
 static void test_state(void **state)
 {
@@ -75,6 +86,8 @@ static void test_state(void **state)
 	assert_int_equal(used.msis, 1);
 	assert_int_equal(arch_power_button(&used.d.vm), 0);
 	bus_write(&used.d.vm.pio, X86_PM1A_EVENT + 2, &(u16){ 0x120 }, 2);
+	for (size_t i = 0; i < ARRAY_SIZE(legacy); i++)
+		devvm_out(&used.d, legacy[i].port, legacy[i].value, 1);
 	routes = used.tables;
 	check_state(&used.d.vm, &fresh.d.vm);
 	/* KVM was told of the level pin; what had been sent was not sent again. */
@@ -85,6 +98,9 @@ static void test_state(void **state)
 	assert_int_equal(fresh.msis, 1);
 	assert_int_equal(devvm_in(&fresh.d, X86_PM_EVENT, 1), 1);
 	assert_int_equal(devvm_in(&fresh.d, X86_PM1A_EVENT + 2, 2), 0x120);
+	for (u32 i = 0; i < 2; i++)
+		assert_int_equal(devvm_in(&fresh.d, 0x42, 1), i ? 0x80 : 0x00);
+	assert_int_equal(devvm_in(&fresh.d, 0x21, 1), 0xfb);
 	check_bad_state(&used.d.vm, &fresh.d.vm);
 	check_extreme_state(&used.d.vm, &fresh.d.vm, NULL);
 	vm_destroy(&used.d.vm);
