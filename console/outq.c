@@ -220,19 +220,13 @@ static void open_output(struct outq *q, int fd)
 
 int outq_init(struct outq *q, struct event_loop *loop, int fd)
 {
-	int ret;
-
 	memset(q, 0, sizeof(*q));
 	q->loop = loop;
 	q->main = pthread_self();
-	ret = event_timer_init(&q->timer, loop, on_timer, q);
-	if (ret)
-		return ret;
+	event_timer_init(&q->timer, loop, on_timer, q);
 	q->buf = malloc(RING_SIZE);
-	if (!q->buf) {
-		event_timer_destroy(&q->timer);
+	if (!q->buf)
 		return -ENOMEM;
-	}
 	pthread_mutex_init(&q->lock, NULL);
 	open_output(q, fd);
 	q->ready = (struct event){

@@ -47,9 +47,9 @@ struct term {
 	bool stalled;	     /* the guest takes nothing and hold is full */
 	atomic_bool starved; /* the client had no room: input_ready goes on */
 	struct event in_ev;
-	struct event_timer resume; /* go on reading now */
-	struct event_timer slow;   /* look again: foreground, stalled guest */
-	u8 hold[HOLD_SIZE];	   /* read, but not taken by the client */
+	struct event_post resume; /* go on reading now */
+	struct event_timer slow;  /* look again: foreground, stalled guest */
+	u8 hold[HOLD_SIZE];	  /* read, but not taken by the client */
 	size_t hold_at, hold_len;
 
 	struct jobs jobs;
@@ -198,7 +198,7 @@ static void watch(struct term *t)
 	ret = event_add(t->loop, &t->in_ev);
 	if (ret == -EPERM) {
 		t->in_always = true;
-		event_timer_set(&t->resume, 1);
+		event_loop_post(t->loop, &t->resume);
 	} else if (ret) {
 		tell_failure(t, "watch", -ret,
 			     ret == -ENOSPC ? "raise fs.epoll.max_user_watches"
@@ -323,7 +323,7 @@ static void pump(struct term *t, bool readable)
 	if (t->in_ended || t->in_later || !t->attached)
 		return;
 	if (t->in_always)
-		event_timer_set(&t->resume, 1);
+		event_loop_post(t->loop, &t->resume);
 	else
 		watch(t);
 }
@@ -438,7 +438,7 @@ static void term_set_client(struct console *con, const struct console_client *cl
 		return;
 	t->client = *client;
 	tell_size(t);
-	event_timer_set(&t->resume, 1);
+	event_loop_post(t->loop, &t->resume);
 }
 
 static void term_input_ready(struct console *con)
@@ -446,7 +446,7 @@ static void term_input_ready(struct console *con)
 	struct term *t = to_term(con);
 
 	if (atomic_exchange(&t->starved, false))
-		event_timer_set(&t->resume, 1);
+		event_loop_post(t->loop, &t->resume);
 }
 
 static void close_input(struct term *t)
@@ -461,7 +461,7 @@ static void term_destroy(struct console *con)
 {
 	struct term *t = to_term(con);
 
-	event_timer_destroy(&t->resume);
+	event_loop_unpost(t->loop, &t->resume);
 	event_timer_destroy(&t->slow);
 	unwatch(t);
 	/* The guest's last words go out by the modes that they were written for. */
@@ -520,7 +520,7 @@ void term_start(struct console *con)
 	tty_guard();
 	attach(t);
 	/* The menu works before any device listens. */
-	event_timer_set(&t->resume, 1);
+	event_loop_post(t->loop, &t->resume);
 }
 
 void term_stop(struct console *con, char key)
@@ -540,15 +540,11 @@ int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct 
 	t->con.ops = &term_ops;
 	t->loop = loop;
 	t->hooks = *hooks;
-	ret = event_timer_init(&t->resume, loop, on_resume, t);
-	if (ret)
-		goto fail;
-	ret = event_timer_init(&t->slow, loop, on_slow, t);
-	if (ret)
-		goto fail_resume;
+	t->resume = (struct event_post){ .fn = on_resume, .opaque = t };
+	event_timer_init(&t->slow, loop, on_slow, t);
 	ret = outq_init(&t->out, loop, STDOUT_FILENO);
 	if (ret)
-		goto fail_slow;
+		goto fail;
 	ret = jobs_init(&t->jobs, loop, on_signal, t);
 	if (ret)
 		goto fail_out;
@@ -557,10 +553,6 @@ int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct 
 	return 0;
 fail_out:
 	outq_destroy(&t->out);
-fail_slow:
-	event_timer_destroy(&t->slow);
-fail_resume:
-	event_timer_destroy(&t->resume);
 fail:
 	free(t);
 	return ret;

@@ -27,7 +27,6 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <termios.h>
 #include <unistd.h>
@@ -56,10 +55,6 @@
 	X(int, -1, eventfd, (unsigned int n, int how), (n, how))                                  \
 	X(int, -1, epoll_create1, (int how), (how))                                               \
 	X(int, -1, epoll_ctl, (int ep, int op, int fd, struct epoll_event *e), (ep, op, fd, e))   \
-	X(int, -1, timerfd_create, (clockid_t clock, int how), (clock, how))                      \
-	X(int, -1, timerfd_settime,                                                               \
-	  (int fd, int how, const struct itimerspec *new, struct itimerspec *old),                \
-	  (fd, how, new, old))                                                                    \
 	X(int, -1, signalfd, (int fd, const sigset_t *set, int how), (fd, set, how))              \
 	X(void *, NULL, malloc, (size_t n), (n))                                                  \
 	X(void *, NULL, calloc, (size_t n, size_t m), (n, m))                                     \
