@@ -636,7 +636,7 @@ static void input_from_a_master(void **state)
 	struct child c;
 	int other;
 
-	wanted = strlen("first again again ");
+	wanted = strlen("hello\r\nfirst again again "); /* the first word is echoed */
 	c = start(takes_words, master, master, STDERR_FILENO);
 	expect(slave, "hello\n");
 	send_text(slave, "first ");
