@@ -429,6 +429,19 @@ static void term_write(struct console *con, const u8 *buf, size_t len)
 	outq_write(&to_term(con)->out, buf, len);
 }
 
+static size_t term_offer(struct console *con, const u8 *buf, size_t len)
+{
+	return outq_offer(&to_term(con)->out, buf, len);
+}
+
+static void on_room(void *opaque)
+{
+	struct term *t = opaque;
+
+	if (t->has_client && t->client.writable)
+		t->client.writable(t->client.opaque);
+}
+
 static void term_set_client(struct console *con, const struct console_client *client)
 {
 	struct term *t = to_term(con);
@@ -478,6 +491,7 @@ static const struct console_ops term_ops = {
 	.set_client = term_set_client,
 	.input_ready = term_input_ready,
 	.destroy = term_destroy,
+	.offer = term_offer,
 };
 
 static void open_input(struct term *t)
@@ -527,6 +541,8 @@ void term_stop(struct console *con, char key)
 {
 	struct term *t = to_term(con);
 
+	/* What is said about the end comes after the guest's words. */
+	outq_flush(&t->out);
 	if (t->in_tty && t->attached)
 		tty_obey_interrupt(key);
 	jobs_end(&t->jobs);
@@ -542,7 +558,7 @@ int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct 
 	t->hooks = *hooks;
 	t->resume = (struct event_post){ .fn = on_resume, .opaque = t };
 	event_timer_init(&t->slow, loop, on_slow, t);
-	ret = outq_init(&t->out, loop, STDOUT_FILENO);
+	ret = outq_init(&t->out, loop, STDOUT_FILENO, on_room, t);
 	if (ret)
 		goto fail;
 	ret = jobs_init(&t->jobs, loop, on_signal, t);

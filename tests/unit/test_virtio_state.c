@@ -54,7 +54,12 @@ static void con_write(struct console *con, const u8 *buf, size_t len)
 static void con_set_client(struct console *con, const struct console_client *client) {}
 static void con_nothing(struct console *con) {}
 
-static const struct console_ops con_ops = { con_write, con_set_client, con_nothing, con_nothing };
+static const struct console_ops con_ops = {
+	.write = con_write,
+	.set_client = con_set_client,
+	.input_ready = con_nothing,
+	.destroy = con_nothing,
+};
 
 static ssize_t net_readv(struct net_backend *nb, const struct iovec *iov, int count)
 {

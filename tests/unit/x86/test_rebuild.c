@@ -36,7 +36,12 @@ static void no_write(struct console *con, const u8 *buf, size_t len) {}
 static void no_client(struct console *con, const struct console_client *client) {}
 static void no_input(struct console *con) {}
 static void stay(struct console *con) {}
-static const struct console_ops mute_ops = { no_write, no_client, no_input, stay };
+static const struct console_ops mute_ops = {
+	.write = no_write,
+	.set_client = no_client,
+	.input_ready = no_input,
+	.destroy = stay,
+};
 static struct console mute = { &mute_ops };
 static const struct machine_inject inject = { .serial = &mute };
 
