@@ -1,24 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* An event loop over epoll; who runs it, and when (see include/lkvm/event.h). */
+/*
+ * An event loop over epoll; who runs it, and when (see include/lkvm/event.h). Timers and posts are
+ * lists that the runner looks through before it sleeps: they cost the host nothing but the end of
+ * the sleep, and who adds to them wakes the runner only when it sleeps, and too long.
+ */
 #include "lkvm/event.h"
 
+#include <limits.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 
+#define NEVER UINT64_MAX
+
+/* Posts and timers */
+
 /* Those that are there now: what comes meanwhile lets other events have a turn first. */
-static void run_posts(struct event_loop *loop)
+static bool run_posts(struct event_loop *loop)
 {
 	unsigned int n = 0;
+	bool any;
 
 	pthread_mutex_lock(&loop->lock);
 	for (const struct event_post *p = loop->posts; p; p = p->next)
 		n++;
 	pthread_mutex_unlock(&loop->lock);
+	any = n;
 	while (n--) {
 		struct event_post *post;
 
@@ -30,18 +40,82 @@ static void run_posts(struct event_loop *loop)
 		}
 		pthread_mutex_unlock(&loop->lock);
 		if (!post)
-			return;
+			break;
 		post->fn(post->opaque);
 	}
+	return any;
 }
 
-static void on_wake(void *opaque, u32 events)
+/* The first timer that is due at @now is not set any more; NULL: there is none. */
+static struct event_timer *take_due(struct event_loop *loop, u64 now)
 {
-	struct event_loop *loop = opaque;
+	struct event_timer *t;
 
-	eventfd_drain(loop->wake_fd);
-	run_posts(loop);
+	pthread_mutex_lock(&loop->lock);
+	t = loop->timers;
+	if (t && t->due_ns <= now) {
+		loop->timers = t->next;
+		t->due_ns = 0;
+	} else {
+		t = NULL;
+	}
+	pthread_mutex_unlock(&loop->lock);
+	return t;
 }
+
+static bool run_timers(struct event_loop *loop)
+{
+	struct event_timer *t;
+	bool any = false;
+	u64 now;
+
+	pthread_mutex_lock(&loop->lock);
+	/* What is set meanwhile waits for the next turn, however soon it is due. */
+	now = loop->timers ? now_ns() : 0;
+	pthread_mutex_unlock(&loop->lock);
+	while (now && (t = take_due(loop, now))) {
+		t->fn(t->opaque);
+		any = true;
+	}
+	return any;
+}
+
+/* The runner is about to sleep, for so many milliseconds (-1: without an end). */
+static int fall_asleep(struct event_loop *loop)
+{
+	u64 now, ms;
+	int ret = -1;
+
+	pthread_mutex_lock(&loop->lock);
+	loop->asleep_until = NEVER;
+	if (loop->posts) {
+		ret = 0;
+	} else if (loop->timers) {
+		loop->asleep_until = loop->timers->due_ns;
+		now = now_ns();
+		ms = now < loop->asleep_until ? (loop->asleep_until - now - 1) / 1000000 + 1 : 0;
+		ret = (int)MIN(ms, (u64)INT_MAX);
+	}
+	if (!ret)
+		loop->asleep_until = 0;
+	pthread_mutex_unlock(&loop->lock);
+	return ret;
+}
+
+/* Under the lock: there is something to do at @when. True: the caller raises wake_fd, without it.
+ */
+static bool must_wake(struct event_loop *loop, u64 when)
+{
+	bool sleeps = when < loop->asleep_until;
+
+	/* Who comes after need not wake it again. */
+	if (sleeps)
+		loop->asleep_until = 0;
+	return sleeps;
+}
+
+/* Edge-triggered: nobody reads it, and it wakes nevertheless. */
+static void on_wake(void *opaque, u32 events) {}
 
 int event_loop_init(struct event_loop *loop, const char *name)
 {
@@ -62,7 +136,7 @@ int event_loop_init(struct event_loop *loop, const char *name)
 	pthread_cond_init(&loop->idle, NULL);
 	loop->wake = (struct event){
 		.fd = loop->wake_fd,
-		.events = EPOLLIN,
+		.events = EPOLLIN | EPOLLET,
 		.fn = on_wake,
 		.opaque = loop,
 	};
@@ -144,9 +218,13 @@ void event_loop_step_back(struct event_loop *loop, bool aside)
 		enter(loop);
 }
 
-static void dispatch(struct event_loop *loop, const struct epoll_event *batch, unsigned int n)
+/* The runner is awake, with these events. True: there was something to do. */
+static bool dispatch(struct event_loop *loop, const struct epoll_event *batch, unsigned int n)
 {
+	bool any = n;
+
 	pthread_mutex_lock(&loop->lock);
+	loop->asleep_until = 0;
 	for (unsigned int i = 0; i < n; i++)
 		loop->current[i] = batch[i].data.ptr;
 	loop->nr_current = n;
@@ -163,6 +241,9 @@ static void dispatch(struct event_loop *loop, const struct epoll_event *batch, u
 	pthread_mutex_lock(&loop->lock);
 	loop->nr_current = 0;
 	pthread_mutex_unlock(&loop->lock);
+	any |= run_timers(loop);
+	any |= run_posts(loop);
+	return any;
 }
 
 static void run(struct event_loop *loop)
@@ -170,14 +251,14 @@ static void run(struct event_loop *loop)
 	struct epoll_event batch[ARRAY_SIZE(loop->current)];
 
 	while (!atomic_load(&loop->stop)) {
-		int n = epoll_wait(loop->epoll_fd, batch, ARRAY_SIZE(batch), -1);
+		int ms = fall_asleep(loop);
+		int n = epoll_wait(loop->epoll_fd, batch, ARRAY_SIZE(batch), ms);
 
 		if (n < 0 && errno != EINTR) {
 			err("event loop '%s': epoll_wait: %s", loop->name, strerror(errno));
 			break;
 		}
-		if (n > 0)
-			dispatch(loop, batch, (unsigned int)n);
+		dispatch(loop, batch, n > 0 ? (unsigned int)n : 0);
 	}
 	leave(loop);
 }
@@ -188,16 +269,17 @@ void event_loop_run(struct event_loop *loop)
 	run(loop);
 }
 
-void event_loop_drain(struct event_loop *loop)
+bool event_loop_drain(struct event_loop *loop)
 {
 	struct epoll_event batch[ARRAY_SIZE(loop->current)];
+	bool any;
 	int n;
 
 	enter(loop);
 	n = epoll_wait(loop->epoll_fd, batch, ARRAY_SIZE(batch), 0);
-	if (n > 0)
-		dispatch(loop, batch, (unsigned int)n);
+	any = dispatch(loop, batch, n > 0 ? (unsigned int)n : 0);
 	leave(loop);
+	return any;
 }
 
 void event_loop_stop(struct event_loop *loop)
@@ -288,6 +370,7 @@ void event_del(struct event *ev)
 void event_loop_post(struct event_loop *loop, struct event_post *post)
 {
 	struct event_post **tail;
+	bool wake;
 
 	pthread_mutex_lock(&loop->lock);
 	if (!post->queued) {
@@ -297,8 +380,10 @@ void event_loop_post(struct event_loop *loop, struct event_post *post)
 			;
 		*tail = post;
 	}
+	wake = must_wake(loop, 0);
 	pthread_mutex_unlock(&loop->lock);
-	eventfd_raise(loop->wake_fd);
+	if (wake)
+		eventfd_raise(loop->wake_fd);
 }
 
 /* Under the lock. */
@@ -366,49 +451,55 @@ void event_call_sync(struct event_loop *loop, void (*fn)(void *opaque), void *op
 	pthread_mutex_unlock(&loop->lock);
 }
 
-static void on_timer(void *opaque, u32 events)
+void event_timer_init(struct event_timer *t, struct event_loop *loop, void (*fn)(void *),
+		      void *opaque)
 {
-	struct event_timer *t = opaque;
-
-	eventfd_drain(t->ev.fd);
-	t->fn(t->opaque);
+	*t = (struct event_timer){ .loop = loop, .fn = fn, .opaque = opaque };
 }
 
-int event_timer_init(struct event_timer *t, struct event_loop *loop, void (*fn)(void *),
-		     void *opaque)
+/* Under the lock. */
+static void disarm(struct event_timer *t)
 {
-	int ret;
+	for (struct event_timer **p = &t->loop->timers; t->due_ns && *p; p = &(*p)->next) {
+		if (*p == t) {
+			*p = t->next;
+			t->due_ns = 0;
+			return;
+		}
+	}
+}
 
-	memset(t, 0, sizeof(*t));
-	t->fn = fn;
-	t->opaque = opaque;
-	t->ev.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (t->ev.fd < 0)
-		return -errno;
-	t->ev.events = EPOLLIN;
-	t->ev.fn = on_timer;
-	t->ev.opaque = t;
-	ret = event_add(loop, &t->ev);
-	if (ret)
-		close(t->ev.fd);
-	return ret;
+static void arm(struct event_timer *t, u64 due_ns)
+{
+	struct event_timer **p = &t->loop->timers;
+
+	while (*p && (*p)->due_ns <= due_ns)
+		p = &(*p)->next;
+	t->due_ns = due_ns;
+	t->next = *p;
+	*p = t;
 }
 
 void event_timer_set(struct event_timer *t, u64 ns)
 {
-	struct itimerspec when = {
-		.it_value = { .tv_sec = (time_t)(ns / 1000000000),
-			      .tv_nsec = (long)(ns % 1000000000) },
-	};
+	struct event_loop *loop = t->loop;
+	u64 now = ns ? now_ns() : 0;
+	bool wake = false;
 
-	if (timerfd_settime(t->ev.fd, 0, &when, NULL) < 0)
-		guest_warn("cannot set a timer: %s; what waits for it hangs", strerror(errno));
+	pthread_mutex_lock(&loop->lock);
+	disarm(t);
+	if (ns) {
+		arm(t, ns < NEVER - now ? now + ns : NEVER);
+		wake = must_wake(loop, t->due_ns);
+	}
+	pthread_mutex_unlock(&loop->lock);
+	if (wake)
+		eventfd_raise(loop->wake_fd);
 }
 
 void event_timer_destroy(struct event_timer *t)
 {
-	if (!t->ev.loop)
-		return;
-	event_del(&t->ev);
-	close(t->ev.fd);
+	if (t->loop)
+		event_timer_set(t, 0);
+	t->loop = NULL;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guest output to the host (see outq.h). Bytes come one by one from a serial port: a line goes out
- * as it ends, an unfinished line a moment later, so a line costs one write(2) and a prompt is not
- * late.
+ * as it ends, written by the thread that it came from; an unfinished line a moment later, by the
+ * loop. So a line costs one write(2), a prompt is not late, and a byte costs the host nothing: the
+ * loop looks again by itself while more comes, and is woken only after a pause.
  */
 #include "outq.h"
 
@@ -23,8 +24,10 @@
  * vcpus that are to stop.
  */
 #define RING_HIGH    49152
-#define WRITE_EARLY  1024 /* go out even without an end of line */
+#define RING_LOW     16384 /* what was refused is asked for again */
+#define WRITE_EARLY  1024  /* go out even without an end of line */
 #define GATHER_NS    2000000ULL
+#define LOOK_NS	     8000000ULL /* the same while output flows */
 #define RETRY_NS     20000000ULL
 #define WAIT_MS	     50
 #define PACED_MAX    256
@@ -34,10 +37,20 @@
  * Space may come back, a pipe may get another reader, a terminal another line: what is there now is
  * dropped, and what comes is tried again. A descriptor that is not for writing never will be.
  */
+/* Whoever was refused may offer it again. */
+static void tell_room(struct outq *q)
+{
+	if (!q->refused || q->len > RING_LOW)
+		return;
+	q->refused = false;
+	event_loop_post(q->loop, &q->room);
+}
+
 static void fail(struct outq *q, int error)
 {
 	q->dropped += q->len;
 	q->len = 0;
+	tell_room(q);
 	q->dead = error == EBADF;
 	if (!q->failing)
 		guest_warn("console: cannot write to standard output: %s; guest output is dropped",
@@ -49,6 +62,7 @@ static void wrote(struct outq *q, size_t n)
 {
 	q->head = (q->head + n) % RING_SIZE;
 	q->len -= n;
+	tell_room(q);
 	if (!q->failing)
 		return;
 	guest_log(LOG_INFO,
@@ -95,6 +109,7 @@ static void flush_locked(struct outq *q)
 static void arm_timer(struct outq *q, u64 ns)
 {
 	q->timer_armed = true;
+	q->busy = false;
 	event_timer_set(&q->timer, ns);
 }
 
@@ -116,12 +131,17 @@ static void on_timer(void *opaque)
 	pthread_mutex_lock(&q->lock);
 	q->timer_armed = false;
 	flush_locked(q);
-	/* The rest goes when the reader has made room. */
-	if (q->len && !q->ready.loop && event_add(q->loop, &q->ready))
-		arm_timer(q, RETRY_NS);
+	if (q->len) {
+		/* The rest goes when the reader has made room. */
+		if (!q->ready.loop && event_add(q->loop, &q->ready))
+			arm_timer(q, RETRY_NS);
+	} else if (q->busy) {
+		arm_timer(q, LOOK_NS);
+	}
 	pthread_mutex_unlock(&q->lock);
 }
 
+/* Into the ring, which has room, and on if it is due. */
 static void put(struct outq *q, const u8 *buf, size_t len)
 {
 	size_t tail = (q->head + q->len) % RING_SIZE;
@@ -130,6 +150,16 @@ static void put(struct outq *q, const u8 *buf, size_t len)
 	memcpy(q->buf + tail, buf, first);
 	memcpy(q->buf, buf + first, len - first);
 	q->len += len;
+	if (!q->blocked && (q->len >= WRITE_EARLY || memchr(buf, '\n', len)))
+		flush_locked(q);
+}
+
+/* After all was put: what is left goes out in a while. */
+static void settle(struct outq *q)
+{
+	q->busy = true;
+	if (q->len && !q->timer_armed && !q->ready.loop)
+		arm_timer(q, GATHER_NS);
 }
 
 /*
@@ -170,14 +200,30 @@ void outq_write(struct outq *q, const u8 *buf, size_t len)
 			break;
 		}
 		put(q, buf, n);
-		if (!q->blocked && (memchr(buf, '\n', n) || q->len >= WRITE_EARLY))
-			flush_locked(q);
 		buf += n;
 		len -= n;
 	}
-	if (q->len && !q->timer_armed && !q->ready.loop)
-		arm_timer(q, GATHER_NS);
+	settle(q);
 	pthread_mutex_unlock(&q->lock);
+}
+
+size_t outq_offer(struct outq *q, const u8 *buf, size_t len)
+{
+	size_t done = 0;
+
+	pthread_mutex_lock(&q->lock);
+	while (done < len && !q->dead && q->len < RING_HIGH) {
+		size_t n = MIN(len - done, RING_HIGH - q->len);
+
+		put(q, buf + done, n);
+		done += n;
+	}
+	if (q->dead)
+		done = len;
+	q->refused = done < len;
+	settle(q);
+	pthread_mutex_unlock(&q->lock);
+	return done;
 }
 
 void outq_flush(struct outq *q)
@@ -218,21 +264,17 @@ static void open_output(struct outq *q, int fd)
 		q->fd = fd;
 }
 
-int outq_init(struct outq *q, struct event_loop *loop, int fd)
+int outq_init(struct outq *q, struct event_loop *loop, int fd, void (*room)(void *opaque),
+	      void *opaque)
 {
-	int ret;
-
 	memset(q, 0, sizeof(*q));
 	q->loop = loop;
 	q->main = pthread_self();
-	ret = event_timer_init(&q->timer, loop, on_timer, q);
-	if (ret)
-		return ret;
+	q->room = (struct event_post){ .fn = room, .opaque = opaque };
+	event_timer_init(&q->timer, loop, on_timer, q);
 	q->buf = malloc(RING_SIZE);
-	if (!q->buf) {
-		event_timer_destroy(&q->timer);
+	if (!q->buf)
 		return -ENOMEM;
-	}
 	pthread_mutex_init(&q->lock, NULL);
 	open_output(q, fd);
 	q->ready = (struct event){
@@ -271,6 +313,7 @@ void outq_destroy(struct outq *q)
 {
 	event_del(&q->ready);
 	event_timer_destroy(&q->timer);
+	event_loop_unpost(q->loop, &q->room);
 	outq_finish(q);
 	if (q->owned)
 		close(q->fd);

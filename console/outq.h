@@ -23,18 +23,27 @@ struct outq {
 	bool dead;    /* it cannot be written, and never will be: output is dropped */
 	bool failing; /* the last write failed: one message is enough */
 	bool blocked; /* the last write would have blocked */
+	bool refused; /* outq_offer took less than it was given */
 	u64 dropped;  /* bytes, while it fails */
 	bool timer_armed;
+	bool busy; /* more came since it was armed */
 	struct event ready;
 	struct event_timer timer;
-	u8 *buf; /* a ring */
+	struct event_post room; /* the owner's: there is some again */
+	u8 *buf;		/* a ring */
 	size_t head, len;
 };
 
-/* Output to @fd, which stays the caller's; where it is not open, output is dropped. 0 or -errno. */
-int outq_init(struct outq *q, struct event_loop *loop, int fd) __must_check;
-/* Any thread. */
+/*
+ * Output to @fd, which stays the caller's; where it is not open, output is dropped. @room runs on
+ * the loop once what outq_offer refused would be taken. 0 or -errno.
+ */
+int outq_init(struct outq *q, struct event_loop *loop, int fd, void (*room)(void *opaque),
+	      void *opaque) __must_check;
+/* Any thread. Waits for a slow reader, but on the loop's thread, where the rest is dropped. */
 void outq_write(struct outq *q, const u8 *buf, size_t len);
+/* Any thread. Never waits: the number of bytes that were taken, from the first on. */
+size_t outq_offer(struct outq *q, const u8 *buf, size_t len);
 /* Write what can be written now. */
 void outq_flush(struct outq *q);
 /* Writes what is left, as long as the reader takes it: for when nobody writes more. */

@@ -47,9 +47,9 @@ struct term {
 	bool stalled;	     /* the guest takes nothing and hold is full */
 	atomic_bool starved; /* the client had no room: input_ready goes on */
 	struct event in_ev;
-	struct event_timer resume; /* go on reading now */
-	struct event_timer slow;   /* look again: foreground, stalled guest */
-	u8 hold[HOLD_SIZE];	   /* read, but not taken by the client */
+	struct event_post resume; /* go on reading now */
+	struct event_timer slow;  /* look again: foreground, stalled guest */
+	u8 hold[HOLD_SIZE];	  /* read, but not taken by the client */
 	size_t hold_at, hold_len;
 
 	struct jobs jobs;
@@ -198,7 +198,7 @@ static void watch(struct term *t)
 	ret = event_add(t->loop, &t->in_ev);
 	if (ret == -EPERM) {
 		t->in_always = true;
-		event_timer_set(&t->resume, 1);
+		event_loop_post(t->loop, &t->resume);
 	} else if (ret) {
 		tell_failure(t, "watch", -ret,
 			     ret == -ENOSPC ? "raise fs.epoll.max_user_watches"
@@ -323,7 +323,7 @@ static void pump(struct term *t, bool readable)
 	if (t->in_ended || t->in_later || !t->attached)
 		return;
 	if (t->in_always)
-		event_timer_set(&t->resume, 1);
+		event_loop_post(t->loop, &t->resume);
 	else
 		watch(t);
 }
@@ -429,6 +429,19 @@ static void term_write(struct console *con, const u8 *buf, size_t len)
 	outq_write(&to_term(con)->out, buf, len);
 }
 
+static size_t term_offer(struct console *con, const u8 *buf, size_t len)
+{
+	return outq_offer(&to_term(con)->out, buf, len);
+}
+
+static void on_room(void *opaque)
+{
+	struct term *t = opaque;
+
+	if (t->has_client && t->client.writable)
+		t->client.writable(t->client.opaque);
+}
+
 static void term_set_client(struct console *con, const struct console_client *client)
 {
 	struct term *t = to_term(con);
@@ -438,7 +451,7 @@ static void term_set_client(struct console *con, const struct console_client *cl
 		return;
 	t->client = *client;
 	tell_size(t);
-	event_timer_set(&t->resume, 1);
+	event_loop_post(t->loop, &t->resume);
 }
 
 static void term_input_ready(struct console *con)
@@ -446,7 +459,7 @@ static void term_input_ready(struct console *con)
 	struct term *t = to_term(con);
 
 	if (atomic_exchange(&t->starved, false))
-		event_timer_set(&t->resume, 1);
+		event_loop_post(t->loop, &t->resume);
 }
 
 /* The guest's last words go out by the modes that they were written for. */
@@ -460,7 +473,7 @@ static void term_destroy(struct console *con)
 {
 	struct term *t = to_term(con);
 
-	event_timer_destroy(&t->resume);
+	event_loop_unpost(t->loop, &t->resume);
 	event_timer_destroy(&t->slow);
 	unwatch(t);
 	term_finish(con);
@@ -479,6 +492,7 @@ static const struct console_ops term_ops = {
 	.input_ready = term_input_ready,
 	.finish = term_finish,
 	.destroy = term_destroy,
+	.offer = term_offer,
 };
 
 static void open_input(struct term *t)
@@ -521,13 +535,15 @@ void term_start(struct console *con)
 	tty_guard();
 	attach(t);
 	/* The menu works before any device listens. */
-	event_timer_set(&t->resume, 1);
+	event_loop_post(t->loop, &t->resume);
 }
 
 void term_stop(struct console *con, char key)
 {
 	struct term *t = to_term(con);
 
+	/* What is said about the end comes after the guest's words. */
+	outq_flush(&t->out);
 	if (t->in_tty && t->attached)
 		tty_obey_interrupt(key);
 	jobs_end(&t->jobs);
@@ -541,15 +557,11 @@ int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct 
 	t->con.ops = &term_ops;
 	t->loop = loop;
 	t->hooks = *hooks;
-	ret = event_timer_init(&t->resume, loop, on_resume, t);
+	t->resume = (struct event_post){ .fn = on_resume, .opaque = t };
+	event_timer_init(&t->slow, loop, on_slow, t);
+	ret = outq_init(&t->out, loop, STDOUT_FILENO, on_room, t);
 	if (ret)
 		goto fail;
-	ret = event_timer_init(&t->slow, loop, on_slow, t);
-	if (ret)
-		goto fail_resume;
-	ret = outq_init(&t->out, loop, STDOUT_FILENO);
-	if (ret)
-		goto fail_slow;
 	ret = jobs_init(&t->jobs, loop, on_signal, t);
 	if (ret)
 		goto fail_out;
@@ -558,10 +570,6 @@ int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct 
 	return 0;
 fail_out:
 	outq_destroy(&t->out);
-fail_slow:
-	event_timer_destroy(&t->slow);
-fail_resume:
-	event_timer_destroy(&t->resume);
 fail:
 	free(t);
 	return ret;

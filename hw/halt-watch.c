@@ -115,12 +115,8 @@ static void begin(struct halt_watch *w)
 static int realize(struct device *dev, struct vm *vm)
 {
 	struct halt_watch *w = to_watch(dev);
-	int ret = event_timer_init(&w->timer, &vm->loop, on_timer, w);
 
-	if (ret) {
-		err("cannot watch for a halt: %s%s", strerror(-ret), limit_hint(ret));
-		return ret;
-	}
+	event_timer_init(&w->timer, &vm->loop, on_timer, w);
 	w->used_ns = xcalloc(vm->nr_vcpus ? vm->nr_vcpus : 1, sizeof(*w->used_ns));
 	begin(w);
 	return 0;

@@ -203,16 +203,11 @@ static int pl031_realize(struct device *dev, struct vm *vm)
 	ret = device_claim_irq(dev, &rtc->irq, rtc->place.gsi, false);
 	if (ret)
 		return ret;
-	ret = event_timer_init(&rtc->alarm, &vm->loop, on_alarm, rtc);
-	if (ret) {
-		err("%s: cannot make a timer: %s", dev->name, strerror(-ret));
-		goto no_timer;
-	}
+	event_timer_init(&rtc->alarm, &vm->loop, on_alarm, rtc);
 	ret = device_claim(dev, &rtc->place, &pl031_bus_ops, rtc);
 	if (!ret)
 		return 0;
 	event_timer_destroy(&rtc->alarm);
-no_timer:
 	irq_line_destroy(&rtc->irq);
 	return ret;
 }

@@ -225,16 +225,11 @@ static int pl061_realize(struct device *dev, struct vm *vm)
 	ret = device_claim_irq(dev, &g->irq, g->place.gsi, false);
 	if (ret)
 		return ret;
-	ret = event_timer_init(&g->release, &vm->loop, on_release, g);
-	if (ret) {
-		err("%s: cannot make a timer: %s", dev->name, strerror(-ret));
-		goto no_timer;
-	}
+	event_timer_init(&g->release, &vm->loop, on_release, g);
 	ret = device_claim(dev, &g->place, &pl061_bus_ops, g);
 	if (!ret)
 		return 0;
 	event_timer_destroy(&g->release);
-no_timer:
 	irq_line_destroy(&g->irq);
 	return ret;
 }

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * virtio-console (VIRTIO 1.3, 5.3): one port. Both queues are served by the main loop, where input
- * comes in. Output is copied out of the guest there, piece by piece, and written by a thread that
- * knows nothing but the copy: a reader that takes its time keeps neither the loop nor a reset of
- * the device waiting.
+ * comes in. Output is copied out of the guest there, piece by piece, and offered to the console,
+ * which never waits: what a reader that takes its time leaves of a piece is offered again when
+ * there is room, and until then no more is taken from the guest.
  */
 #include <linux/virtio_console.h>
 #include <stdlib.h>
 
 #include "lkvm/console.h"
 #include "lkvm/log.h"
-#include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "lkvm/virtio.h"
 #include "lkvm/vm.h"
@@ -38,13 +37,9 @@ struct virtio_con {
 	bool has_tx;
 	struct iovec tx_iov[VIRTQ_MAX_SEGS];
 
-	/* The piece is the main loop's while @writing is false, else the writer's. */
-	struct event_loop *main;
-	struct event_loop writer; /* named as the device, so it ends before that does */
-	bool has_writer;
-	struct event_post write_post, written_post;
-	bool writing;
-	size_t piece_len;
+	struct event_post more; /* of the queue: another turn */
+	/* From @piece_at on the console did not take it yet. */
+	size_t piece_at, piece_len;
 	u8 piece[PIECE];
 };
 
@@ -55,35 +50,35 @@ static struct virtio_con *to_con(struct virtio_device *vdev)
 
 /* Output */
 
-static void write_piece(void *opaque)
+/* True: all of the piece is on its way. */
+static bool offer_piece(struct virtio_con *vc)
 {
-	struct virtio_con *vc = opaque;
-
-	vc->con->ops->write(vc->con, vc->piece, vc->piece_len);
-	event_loop_post(vc->main, &vc->written_post);
+	if (vc->piece_at < vc->piece_len)
+		vc->piece_at += console_offer(vc->con, vc->piece + vc->piece_at,
+					      vc->piece_len - vc->piece_at);
+	return vc->piece_at == vc->piece_len;
 }
 
-/* Gather what fits into a piece; a chain goes back as soon as all of it is copied. */
-static bool tx_run(struct virtio_con *vc)
+/* Gather what fits into a piece; a chain goes back as soon as all of it is copied. True: there is
+ * no more. */
+static bool gather(struct virtio_con *vc)
 {
 	struct virtio_device *vdev = &vc->vdev;
 	u64 *done = &vdev->queues[TX].consumed;
-	bool empty = false;
-	size_t len = 0;
 
-	while (!vc->writing && len < PIECE) {
+	vc->piece_at = vc->piece_len = 0;
+	while (vc->piece_len < PIECE) {
 		size_t n;
 
 		if (!vc->has_tx) {
 			vc->has_tx = virtio_pop(vdev, TX, &vc->tx, vc->tx_iov,
 						ARRAY_SIZE(vc->tx_iov)) == 1;
-			empty = !vc->has_tx;
-			if (empty)
-				break;
+			if (!vc->has_tx)
+				return true;
 		}
-		n = iov_to_buf(virtq_out(&vc->tx), vc->tx.nr_out, *done, vc->piece + len,
-			       PIECE - len);
-		len += n;
+		n = iov_to_buf(virtq_out(&vc->tx), vc->tx.nr_out, *done, vc->piece + vc->piece_len,
+			       PIECE - vc->piece_len);
+		vc->piece_len += n;
 		*done += n;
 		if (*done < vc->tx.out_len)
 			break;
@@ -91,21 +86,32 @@ static bool tx_run(struct virtio_con *vc)
 		*done = 0;
 		virtio_push(vdev, TX, &vc->tx, 0);
 	}
-	if (len) {
-		vc->writing = true;
-		vc->piece_len = len;
-		event_loop_post(&vc->writer, &vc->write_post);
-	}
-	/* While a piece is being written nothing more is taken: that is how a guest is slowed. */
-	return empty && !vc->writing;
+	return false;
 }
 
-static void written(void *opaque)
+/* One piece; the next has its turn after other events. */
+static bool tx_run(struct virtio_con *vc)
+{
+	struct virtio_device *vdev = &vc->vdev;
+	bool empty;
+
+	/* While a piece waits nothing more is taken: that is how a guest is slowed. */
+	if (!offer_piece(vc))
+		return false;
+	empty = gather(vc);
+	if (offer_piece(vc) && !empty)
+		event_loop_post(vdev->queues[TX].loop, &vc->more);
+	return empty && vc->piece_at == vc->piece_len;
+}
+
+/* There is room for what waits, or a turn for what comes next. */
+static void con_writable(void *opaque)
 {
 	struct virtio_con *vc = opaque;
 
-	vc->writing = false;
-	virtio_serve(&vc->vdev, TX);
+	/* It is the console's, whatever became of the queue. */
+	if (offer_piece(vc))
+		virtio_serve(&vc->vdev, TX);
 }
 
 /* Input: on the main loop as well */
@@ -212,28 +218,25 @@ static bool con_held(struct virtio_device *vdev, u16 q)
 	return true;
 }
 
-static void nothing(void *opaque) {}
-
-/* The guest's last words, as below. */
+/* What was copied is the guest's last words, whatever the reader takes for it. */
 static void con_finish(struct virtio_device *vdev)
 {
 	struct virtio_con *vc = to_con(vdev);
 
-	if (vc->writing)
-		event_call_sync(&vc->writer, nothing, NULL);
+	if (!offer_piece(vc))
+		vc->con->ops->write(vc->con, vc->piece + vc->piece_at,
+				    vc->piece_len - vc->piece_at);
+	vc->piece_at = vc->piece_len = 0;
 }
 
 static void con_detach(struct virtio_device *vdev)
 {
 	struct virtio_con *vc = to_con(vdev);
 
-	if (!vc->has_writer)
-		return;
 	vc->con->ops->set_client(vc->con, NULL);
-	/* The guest's last words. */
-	event_call_sync(&vc->writer, nothing, NULL);
-	event_loop_destroy(&vc->writer);
-	event_loop_unpost(vc->main, &vc->written_post);
+	if (vdev->nr_queues > TX)
+		event_loop_unpost(vdev->queues[TX].loop, &vc->more);
+	con_finish(vdev);
 }
 
 static void con_destroy(struct virtio_device *vdev)
@@ -253,54 +256,29 @@ static const struct virtio_ops con_ops = {
 	.destroy = con_destroy,
 };
 
-static int start_writer(struct virtio_con *vc)
-{
-	int ret;
-
-	ret = event_loop_init(&vc->writer, vc->vdev.name);
-	if (ret)
-		goto fail;
-	ret = event_loop_start_thread(&vc->writer);
-	vc->has_writer = !ret;
-	if (!ret)
-		return 0;
-	event_loop_destroy(&vc->writer);
-fail:
-	err("%s: cannot start its output thread: %s%s", vc->vdev.name, strerror(-ret),
-	    limit_hint(ret));
-	return ret;
-}
-
 int virtio_console_new(struct vm *vm, struct console *con, struct virtio_device **out)
 {
 	struct virtio_con *vc = xcalloc(1, sizeof(*vc));
 	int ret;
 
 	vc->con = con;
-	vc->main = &vm->loop;
 	vc->client = (struct console_client){
 		.room = con_room,
 		.input = con_input,
 		.resized = con_resized,
+		.writable = con_writable,
 		.opaque = vc,
 	};
-	vc->write_post = (struct event_post){ .fn = write_piece, .opaque = vc };
-	vc->written_post = (struct event_post){ .fn = written, .opaque = vc };
+	vc->more = (struct event_post){ .fn = con_writable, .opaque = vc };
 	ret = virtio_init(&vc->vdev, vm, &con_ops, "virtio-console", 0,
 			  BIT_ULL(VIRTIO_CONSOLE_F_SIZE), NR_QUEUES, QUEUE_SIZE, &vm->loop);
-	if (ret)
-		goto fail;
-	ret = start_writer(vc);
-	if (ret)
-		goto fail_init;
+	if (ret) {
+		free(vc);
+		return ret;
+	}
 	con->ops->set_client(con, &vc->client);
 	*out = &vc->vdev;
 	return 0;
-fail_init:
-	virtio_fini(&vc->vdev);
-fail:
-	free(vc);
-	return ret;
 }
 
 int virtio_console_create(struct vm *vm, struct console *con)

@@ -262,10 +262,9 @@ static void unwatch_on_loop(void *opaque)
 
 static void make_retry(void *opaque)
 {
-	struct watching *w = opaque;
-	struct virtio_net *net = container_of(w->ev, struct virtio_net, rx_retry.ev);
+	struct virtio_net *net = opaque;
 
-	w->ret = event_timer_init(&net->rx_retry, w->loop, net_on_rx_retry, net);
+	event_timer_init(&net->rx_retry, net->vdev.queues[RX].loop, net_on_rx_retry, net);
 	net->rx_waits = false;
 }
 
@@ -275,15 +274,12 @@ static void end_retry(void *opaque)
 }
 
 /* The timer's too, which is the receiver's. */
-static int watch_retry(struct virtio_net *net, bool on)
+static void watch_retry(struct virtio_net *net, bool on)
 {
-	struct watching w = { .ev = &net->rx_retry.ev, .loop = net->vdev.queues[RX].loop };
-
 	if (on)
-		event_call_sync(w.loop, make_retry, &w);
-	else if (w.ev->loop)
-		event_call_sync(w.ev->loop, end_retry, &net->rx_retry);
-	return w.ret;
+		event_call_sync(net->vdev.queues[RX].loop, make_retry, net);
+	else if (net->rx_retry.loop)
+		event_call_sync(net->rx_retry.loop, end_retry, &net->rx_retry);
 }
 
 /* In the loops for good: a guest that starts finds nothing missing on the host. */
@@ -304,7 +300,8 @@ static int net_watch(struct virtio_device *vdev, bool on)
 		if (w.ret)
 			return w.ret;
 	}
-	return watch_retry(net, on);
+	watch_retry(net, on);
+	return 0;
 }
 
 static void net_detach(struct virtio_device *vdev)

@@ -168,11 +168,11 @@ void virtio_serve(struct virtio_device *vdev, u16 i)
 	end_turn(q);
 }
 
+/* Nobody reads the eventfd: each write to it is an event of its own (EPOLLET). */
 static void on_notify(void *opaque, u32 events)
 {
 	struct virtio_queue *q = opaque;
 
-	eventfd_drain(q->notify.fd);
 	virtio_serve(q->vdev, q->vq.index);
 }
 
@@ -569,7 +569,7 @@ static int init_queue(struct virtio_device *vdev, u16 i, u16 size, struct event_
 	q->hold_post = (struct event_post){ .fn = still_on_loop, .opaque = q };
 	q->notify = (struct event){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-		.events = EPOLLIN,
+		.events = EPOLLIN | EPOLLET,
 		.fn = on_notify,
 		.opaque = q,
 	};

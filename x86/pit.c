@@ -63,8 +63,7 @@ struct x86_pit {
 	struct device dev;
 	struct irq_line irq;
 	pthread_mutex_t lock;
-	struct event_timer timer; /* made when counter 0 is first to interrupt */
-	bool has_timer;
+	struct event_timer timer; /* counter 0's next interrupt */
 	struct counter counters[COUNTERS];
 	bool one_shot; /* counter 0's only interrupt is still to come */
 	u8 port61;
@@ -155,21 +154,6 @@ static u16 current_count(const struct counter *c, u64 now)
 
 /* Counter 0's interrupt */
 
-static void on_timer(void *opaque);
-
-static bool make_timer(struct x86_pit *pit)
-{
-	int ret;
-
-	if (pit->has_timer)
-		return true;
-	ret = event_timer_init(&pit->timer, &pit->dev.vm->loop, on_timer, pit);
-	if (ret)
-		guest_warn("interval timer: cannot create a timer: %s", strerror(-ret));
-	pit->has_timer = !ret;
-	return pit->has_timer;
-}
-
 /* When counter 0's output rises next, at @now; 0: not again. Its gate is always open. */
 static u64 next_interrupt(const struct x86_pit *pit, u64 now)
 {
@@ -187,7 +171,7 @@ static void arm(struct x86_pit *pit)
 {
 	u64 now = clock_ns(pit), next = next_interrupt(pit, now), wait;
 
-	if (pit->stopped || (!next && !pit->has_timer) || !make_timer(pit))
+	if (pit->stopped)
 		return;
 	wait = next > now ? next - now : 1;
 	if (is_periodic(&pit->counters[0]))
@@ -407,6 +391,7 @@ static int pit_realize(struct device *dev, struct vm *vm)
 	struct x86_pit *pit = container_of(dev, struct x86_pit, dev);
 	int ret = device_claim_irq(dev, &pit->irq, X86_GSI_PIT, true);
 
+	event_timer_init(&pit->timer, &vm->loop, on_timer, pit);
 	if (ret)
 		return ret;
 	ret = device_claim_pio(dev, X86_PORT_PIT, PORTS, &pit_bus_ops, pit);
@@ -446,8 +431,7 @@ static void pit_destroy(struct device *dev)
 
 	bus_remove(&dev->vm->pio, X86_PORT_PIT);
 	bus_remove(&dev->vm->pio, X86_PORT_61);
-	if (pit->has_timer)
-		event_timer_destroy(&pit->timer);
+	event_timer_destroy(&pit->timer);
 	irq_line_destroy(&pit->irq);
 	pthread_mutex_destroy(&pit->lock);
 	free(pit);

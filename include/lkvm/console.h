@@ -19,6 +19,9 @@ struct console_client {
 	void (*input)(void *opaque, const u8 *buf, size_t len);
 	/* The terminal's size changed (or is first known). May be NULL. */
 	void (*resized)(void *opaque, u16 cols, u16 rows);
+	/* What console_offer did not take it would take now. Main loop's thread. NULL for a device
+	 * that does not offer. */
+	void (*writable)(void *opaque);
 	void *opaque;
 };
 
@@ -33,11 +36,25 @@ struct console_ops {
 	 * destroy does it, but nothing is released. Main loop's thread, while it does not run. */
 	void (*finish)(struct console *con);
 	void (*destroy)(struct console *con);
+	/* See console_offer; NULL: write never waits. */
+	size_t (*offer)(struct console *con, const u8 *buf, size_t len);
 };
 
 struct console {
 	const struct console_ops *ops;
 };
+
+/*
+ * Guest output without waiting for the reader: how many bytes were taken, from the first on. After
+ * less than @len the client's writable follows. Any thread.
+ */
+static inline size_t console_offer(struct console *con, const u8 *buf, size_t len)
+{
+	if (con->ops->offer)
+		return con->ops->offer(con, buf, len);
+	con->ops->write(con, buf, len);
+	return len;
+}
 
 /*
  * console/output.c: a console of output alone, written to @to, which outlives it. There is nothing

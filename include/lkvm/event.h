@@ -26,7 +26,8 @@ struct event_loop;
 /* An fd in a loop; embedded in its owner, zeroed before event_add. */
 struct event {
 	int fd;
-	u32 events; /* EPOLLIN, EPOLLOUT */
+	u32 events; /* EPOLLIN, EPOLLOUT; with EPOLLET each write to an eventfd is an event, unread
+		     */
 	/* Runs on the loop's thread. May call event_del on any event, its own included. */
 	void (*fn)(void *opaque, u32 events);
 	void *opaque;
@@ -40,17 +41,28 @@ struct event_post {
 	bool queued;
 };
 
+/* A one-shot timer on a loop. */
+struct event_timer {
+	struct event_loop *loop; /* NULL: not initialized, or destroyed */
+	void (*fn)(void *opaque);
+	void *opaque;
+	struct event_timer *next;
+	u64 due_ns; /* 0: not set */
+};
+
 struct event_loop {
 	const char *name;
 	int epoll_fd;
 	int wake_fd;
 	atomic_bool stop;
-	pthread_mutex_t lock; /* guards posts, current[] and the runner */
+	pthread_mutex_t lock; /* guards posts, timers, current[] and the runner */
 	pthread_cond_t idle;  /* the runner left, or a synchronous call is done */
 	pthread_t runner;
 	bool has_runner;
 	struct event_post *posts;
-	struct event *current[64]; /* the batch being dispatched: event_del clears its entry */
+	struct event_timer *timers; /* that are set, by time */
+	u64 asleep_until;	    /* the runner, in epoll_wait; 0: it looks before it sleeps */
+	struct event *current[64];  /* the batch being dispatched: event_del clears its entry */
 	unsigned int nr_current;
 	struct event wake;
 	pthread_t thread;
@@ -62,8 +74,9 @@ void event_loop_destroy(struct event_loop *loop);
 /* Run on the calling thread until event_loop_stop; returns at once when already stopped. Waits for
  * a synchronous call that is under way. */
 void event_loop_run(struct event_loop *loop);
-/* Run what is ready now, once, whether the loop was stopped or not; on the calling thread. */
-void event_loop_drain(struct event_loop *loop);
+/* Run what is ready now, once, whether the loop was stopped or not; on the calling thread. False:
+ * nothing was. */
+bool event_loop_drain(struct event_loop *loop);
 /* From any thread, and async-signal-safe. */
 void event_loop_stop(struct event_loop *loop);
 /* Let a stopped loop run again. */
@@ -82,9 +95,10 @@ bool event_loop_step_aside(struct event_loop *loop) __must_check;
 void event_loop_step_back(struct event_loop *loop, bool aside);
 
 /*
- * Watch @ev->fd, level-triggered. 0 or epoll's -errno (-EPERM: a regular file, always ready).
- * After event_del returns on the loop's own thread, or while the loop does not run, @fn is not
- * called again; from another thread a call may be in progress: use event_call_sync then.
+ * Watch @ev->fd, level-triggered unless it says EPOLLET. 0 or epoll's -errno (-EPERM: a regular
+ * file, always ready). After event_del returns on the loop's own thread, or while the loop does not
+ * run, @fn is not called again; from another thread a call may be in progress: use event_call_sync
+ * then.
  */
 int event_add(struct event_loop *loop, struct event *ev) __must_check;
 int event_mod(struct event *ev, u32 events);
@@ -100,16 +114,12 @@ void event_loop_unpost(struct event_loop *loop, struct event_post *post);
  */
 void event_call_sync(struct event_loop *loop, void (*fn)(void *opaque), void *opaque);
 
-/* A one-shot timer on a loop: a timerfd in an event. */
-struct event_timer {
-	struct event ev;
-	void (*fn)(void *opaque);
-	void *opaque;
-};
-int event_timer_init(struct event_timer *t, struct event_loop *loop, void (*fn)(void *),
-		     void *opaque) __must_check;
-/* Fires once @ns from now; 0 disarms. Any thread. */
+/* Initialized, a timer holds nothing; @fn runs on the loop's thread. */
+void event_timer_init(struct event_timer *t, struct event_loop *loop, void (*fn)(void *),
+		      void *opaque);
+/* Fires once, @ns from now or up to a millisecond later; 0 disarms. Any thread. */
 void event_timer_set(struct event_timer *t, u64 ns);
+/* While the loop is still there. Nothing happens where it was not initialized (zeroes). */
 void event_timer_destroy(struct event_timer *t);
 
 #endif

@@ -76,7 +76,6 @@ struct selftest_vm {
 	size_t nr_waiting;
 
 	struct event_timer limit;
-	bool limited;
 	bool timed_out;
 };
 

@@ -6,8 +6,6 @@
 #ifndef LKVM_TESTS_FUZZ_VM_H
 #define LKVM_TESTS_FUZZ_VM_H
 
-#include <sys/epoll.h>
-
 #include "fuzz.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
@@ -108,22 +106,13 @@ static inline void fz_vm_destroy(struct fz_vm *v)
 	fz_check(!v->rom || !memcmp(v->rom, rom, sizeof(rom)));
 }
 
-/*
- * Let the main loop handle what is pending, and what that leads to. One event at a time, by hand:
- * event_loop_run would wait for more, and needs a second thread or a post to end.
- */
+/* Let the main loop handle what is pending, and what that leads to. */
 static inline void fz_pump(struct fz_vm *v)
 {
-	struct epoll_event e;
+	int i = 0;
 
-	for (int i = 0; i < FZ_TURNS; i++) {
-		const struct event *ev;
-
-		if (epoll_wait(v->vm.loop.epoll_fd, &e, 1, 0) != 1)
-			return;
-		ev = e.data.ptr;
-		ev->fn(ev->opaque, e.events);
-	}
+	while (i < FZ_TURNS && event_loop_drain(&v->vm.loop))
+		i++;
 }
 
 static inline u64 fz_read(struct bus *bus, u64 addr, u32 len)

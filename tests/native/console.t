@@ -4,8 +4,10 @@
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
+import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -200,6 +202,31 @@ def virtio_console():
     same(vm.end(), 0)
 
 
+def log():
+    """A long log comes whole and in order, and its last words too."""
+    for args in [('-p', 'kib=8 tail')], [('-p', 'kib=8 tail virtio', '--console', 'virtio')], \
+                [('-p', 'kib=8 tail virtio irq size=16', '--console', 'virtio', '--virtio-transport', 'mmio')]:
+        out = subprocess.run(guest('log', *args[0]), stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, check=False)
+        same(out.returncode, 0)
+        same(out.stdout, b''.join(b'%07d ' % i + b'.' * 54 + b'\r\n' for i in range(128)) + b'tail')
+
+
+def calls_of_a_buffer():
+    """The notification's epoll_wait, the write to the terminal, the interrupt's write; and nothing else."""
+    inject = os.path.join(os.path.realpath(os.environ.get('NATIVE', 'build/native')), 'lkvm-inject')
+    argv = guest('log', '-p', 'kib=16 virtio irq', '--console', 'virtio')
+    with tempfile.TemporaryDirectory() as path:
+        counts = os.path.join(path, 'counts')
+        out = subprocess.run([inject, *argv[1:]], stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, check=False,
+                             env=dict(os.environ, INJECT='count', INJECT_LOG=counts))
+        same((out.returncode, len(out.stdout)), (0, 16384))
+        with open(counts, 'rb') as f:
+            calls = {name.rstrip(b'\0').decode(): n for name, n in struct.iter_unpack('24sQ', f.read())}
+    spent = {name: calls[name] for name in ('epoll_wait', 'read', 'write')}
+    assert calls['write'] >= 2 * 256, spent
+    assert sum(spent.values()) <= 3 * 256 + 64, spent  # 64: the start and the end
+
+
 main([
     ('a pipe', pipe),
     ('a long input through a pipe', long_pipe),
@@ -216,4 +243,6 @@ main([
     ('thirty reboots leave no descriptor, thread or mapping', reboots_leave_nothing),
     ('the virtio console', virtio_console),
     ('an input queue that is stopped', stopped_queue),
+    ('a long log and its last words', log),
+    ('a buffer of the virtio console costs three calls', calls_of_a_buffer),
 ])

@@ -27,7 +27,7 @@ LIMITS = {'mmap': errno.ENOMEM, 'malloc': errno.ENOMEM, 'calloc': errno.ENOMEM, 
           'pthread_create': errno.EAGAIN, 'madvise': errno.ENOMEM, 'epoll_ctl': errno.ENOSPC,
           'sigaction': errno.EINVAL, 'tcgetattr': errno.ENOTTY, 'setrlimit': errno.EPERM,
           'fallocate': errno.EOPNOTSUPP, 'KVM_RUN': errno.EFAULT, 'ioctl': errno.ENOMEM}
-MAKE_FD = {'open', 'openat', 'fopen', 'opendir', 'fdopendir', 'eventfd', 'epoll_create1', 'timerfd_create', 'signalfd',
+MAKE_FD = {'open', 'openat', 'fopen', 'opendir', 'fdopendir', 'eventfd', 'epoll_create1', 'signalfd',
            'memfd_create', 'pipe2', 'socket', 'mkostemp'}
 # A guest that runs makes the same calls again and again.
 OFTEN = {'KVM_RUN': 3, 'read': 30, 'write': 30, 'ioctl': 400}

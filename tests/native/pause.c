@@ -119,10 +119,10 @@ static bool add_devices(struct test *test, const char *image)
 	const struct disk_config config = { .path = (char *)image };
 	struct vm *vm = &test->t.m.vm;
 
+	event_timer_init(&test->timer, &vm->loop, pause_over, test);
 	return !disk_open(&config, &test->disk) && !net_loopback_open(&test->nb) &&
 	       !virtio_blk_new(vm, test->disk, 0, &test->blk) && !virtio_attach(test->blk) &&
 	       !virtio_net_new(vm, test->nb, mac, 0, &test->net) && !virtio_attach(test->net) &&
-	       !event_timer_init(&test->timer, &vm->loop, pause_over, test) &&
 	       !machine_restart(&test->t.m); /* with these devices in its description */
 }
 

@@ -112,11 +112,10 @@ static inline void guest_open(struct guest *g, size_t batch)
 	};
 
 	g->room = g->batch = batch;
-	if (event_loop_init(&g->loop, "main") ||
-	    event_timer_init(&g->refill, &g->loop, on_refill, g) ||
-	    event_timer_init(&g->end, &g->loop, on_end, g) ||
-	    term_create(&g->loop, &hooks, &g->con))
+	if (event_loop_init(&g->loop, "main") || term_create(&g->loop, &hooks, &g->con))
 		_exit(97);
+	event_timer_init(&g->refill, &g->loop, on_refill, g);
+	event_timer_init(&g->end, &g->loop, on_end, g);
 	term_start(g->con);
 	g->con->ops->set_client(g->con, &client);
 	if (batch)

@@ -2,6 +2,7 @@
 /* The event loop: descriptors, removal inside a batch, posts, timers, threads. */
 #include "unit.h"
 
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -93,6 +94,11 @@ static void count(void *opaque)
 		event_loop_stop(opaque);
 }
 
+static void on_edge(void *opaque, u32 events)
+{
+	atomic_fetch_add(&counter, 1);
+}
+
 static void posts_run_once_in_order(void **state)
 {
 	struct event_loop loop;
@@ -141,8 +147,8 @@ static void timer_fires_once_and_can_be_disarmed(void **state)
 
 	atomic_store(&counter, 0);
 	assert_int_equal(event_loop_init(&loop, "test"), 0);
-	assert_int_equal(event_timer_init(&t, &loop, count, &loop), 0);
-	assert_int_equal(event_timer_init(&never, &loop, count, NULL), 0);
+	event_timer_init(&t, &loop, count, &loop);
+	event_timer_init(&never, &loop, count, NULL);
 	event_timer_set(&never, 1);
 	event_timer_set(&never, 0);
 	event_timer_set(&t, 20000000);
@@ -150,6 +156,164 @@ static void timer_fires_once_and_can_be_disarmed(void **state)
 	assert_int_equal(atomic_load(&counter), 1);
 	event_timer_destroy(&t);
 	event_timer_destroy(&never);
+	event_loop_destroy(&loop);
+}
+
+/* The lowest descriptor that is free. */
+static int free_fd(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+/* Sorted by their times, whatever the order in which they were set; and none is a descriptor. */
+static void timers_stand_in_order_and_hold_nothing(void **state)
+{
+	static const u64 hours[] = { 3, 1, 4, 2, 2 };
+	struct event_timer timers[ARRAY_SIZE(hours)];
+	struct event_loop loop;
+	unsigned int n = 0;
+	int fd;
+
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	fd = free_fd();
+	for (size_t i = 0; i < ARRAY_SIZE(hours); i++) {
+		event_timer_init(&timers[i], &loop, count, NULL);
+		event_timer_set(&timers[i], 1); /* and once more, for later */
+		event_timer_set(&timers[i], hours[i] * 3600 * 1000000000ULL);
+	}
+	for (const struct event_timer *t = loop.timers; t; t = t->next, n++)
+		assert_true(!t->next || t->due_ns <= t->next->due_ns);
+	assert_int_equal(n, ARRAY_SIZE(hours));
+	assert_int_equal(free_fd(), fd);
+	assert_false(event_loop_drain(&loop));
+	for (size_t i = 0; i < ARRAY_SIZE(hours); i++)
+		event_timer_destroy(&timers[i]);
+	assert_null(loop.timers);
+	event_loop_destroy(&loop);
+}
+
+/* Who wakes whom: nobody reads the eventfd, so it counts. */
+
+static u64 wakes(struct event_loop *loop)
+{
+	u64 n = 0;
+
+	return read(loop->wake_fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+static bool sleeps(struct event_loop *loop)
+{
+	bool yes;
+
+	pthread_mutex_lock(&loop->lock);
+	yes = loop->asleep_until;
+	pthread_mutex_unlock(&loop->lock);
+	return yes;
+}
+
+static sem_t entered, gate;
+
+static void wait_at_gate(void *opaque)
+{
+	sem_post(&entered);
+	sem_wait(&gate);
+}
+
+static void only_who_sleeps_is_woken(void **state)
+{
+	struct event_post first = { .fn = wait_at_gate }, posts[100];
+	struct event_timer timers[100];
+	struct event_loop loop;
+
+	atomic_store(&counter, 0);
+	sem_init(&entered, 0, 0);
+	sem_init(&gate, 0, 0);
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	/* Nobody runs it yet: who will looks first. */
+	posts[0] = (struct event_post){ .fn = count };
+	event_loop_post(&loop, &posts[0]);
+	assert_int_equal(wakes(&loop), 0);
+	assert_int_equal(event_loop_start_thread(&loop), 0);
+	while (!sleeps(&loop))
+		usleep(1000);
+	assert_int_equal(atomic_load(&counter), 1);
+	assert_int_equal(wakes(&loop), 0);
+	event_loop_post(&loop, &first);
+	sem_wait(&entered);
+	assert_int_equal(wakes(&loop), 1);
+	for (int i = 0; i < 100; i++) {
+		posts[i] = (struct event_post){ .fn = count };
+		event_loop_post(&loop, &posts[i]);
+		event_timer_init(&timers[i], &loop, count, NULL);
+		event_timer_set(&timers[i], 1);
+	}
+	sem_post(&gate);
+	while (atomic_load(&counter) < 201 || !sleeps(&loop))
+		usleep(1000);
+	assert_int_equal(wakes(&loop), 0);
+	/* A timer that is due after the sleep's end needs no waking. */
+	event_timer_set(&timers[0], 3600 * 1000000000ULL);
+	while (!sleeps(&loop))
+		usleep(1000);
+	assert_int_equal(wakes(&loop), 1);
+	event_timer_set(&timers[1], 7200 * 1000000000ULL);
+	assert_int_equal(wakes(&loop), 0);
+	for (int i = 0; i < 100; i++)
+		event_timer_destroy(&timers[i]);
+	event_loop_stop_thread(&loop);
+	assert_int_equal(wakes(&loop), 1);
+	event_loop_destroy(&loop);
+}
+
+static void from_its_own_thread(void *opaque)
+{
+	static struct event_post post;
+	static struct event_timer timer;
+
+	post = (struct event_post){ .fn = count };
+	event_loop_post(opaque, &post);
+	event_timer_init(&timer, opaque, count, opaque);
+	event_timer_set(&timer, 1000000);
+}
+
+static void a_loop_does_not_wake_itself(void **state)
+{
+	struct event_loop loop;
+	struct event_post post = { .fn = from_its_own_thread, .opaque = &loop };
+
+	atomic_store(&counter, 0);
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	event_loop_post(&loop, &post);
+	event_loop_run(&loop);
+	assert_int_equal(atomic_load(&counter), 2);
+	assert_int_equal(wakes(&loop), 1); /* the end of it */
+	event_loop_destroy(&loop);
+}
+
+/* Each write is an event although nobody reads: one call less. */
+static void an_edge_needs_no_read(void **state)
+{
+	struct event_loop loop;
+	struct source s = { .loop = &loop };
+
+	atomic_store(&counter, 0);
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	source_init(&s, &loop);
+	event_del(&s.ev);
+	s.ev.events = EPOLLIN | EPOLLET;
+	s.ev.fn = on_edge;
+	assert_int_equal(event_add(&loop, &s.ev), 0);
+	for (int i = 1; i < 4; i++) {
+		signal_source(&s);
+		assert_true(event_loop_drain(&loop));
+		assert_false(event_loop_drain(&loop));
+		assert_int_equal(atomic_load(&counter), i);
+	}
+	event_del(&s.ev);
+	close(s.ev.fd);
 	event_loop_destroy(&loop);
 }
 
@@ -272,6 +436,10 @@ int main(void)
 		cmocka_unit_test(posts_run_once_in_order),
 		cmocka_unit_test(posts_let_events_have_a_turn),
 		cmocka_unit_test(timer_fires_once_and_can_be_disarmed),
+		cmocka_unit_test(timers_stand_in_order_and_hold_nothing),
+		cmocka_unit_test(only_who_sleeps_is_woken),
+		cmocka_unit_test(a_loop_does_not_wake_itself),
+		cmocka_unit_test(an_edge_needs_no_read),
 		cmocka_unit_test(sync_calls_run_on_the_loops_thread),
 		cmocka_unit_test(sync_calls_outlive_the_loop),
 		cmocka_unit_test(a_stopped_loop_is_drained),

@@ -40,6 +40,82 @@ static void a_line_is_one_write(void **state)
 	close(null);
 }
 
+/* Bytes one by one from a vcpu, while the loop sleeps: what that costs. */
+
+#define BURST	   65536
+#define BURST_LINE 64
+
+static bool with_lines;
+
+static void *write_burst(void *arg)
+{
+	struct guest *g = arg;
+	char text[32];
+	u64 wakes = 0;
+
+	for (int i = 0; i < BURST; i++) {
+		bool end = with_lines && i % BURST_LINE == BURST_LINE - 1;
+
+		/* It sleeps each time anew, and its timers never fire. */
+		g->loop.asleep_until = UINT64_MAX;
+		guest_print(g, end ? "\n" : "x");
+	}
+	if (read(g->loop.wake_fd, &wakes, sizeof(wakes)) < 0)
+		wakes = 0;
+	report(text, (size_t)snprintf(text, sizeof(text), "<woken %llu>", wakes));
+	return NULL;
+}
+
+static void bursts(void)
+{
+	struct guest g;
+	pthread_t thread;
+
+	guest_open(&g, 0);
+	pthread_create(&thread, NULL, write_burst, &g);
+	pthread_join(thread, NULL);
+	guest_close(&g);
+}
+
+/* In @writes at most; and the loop is woken once, to look for a line that does not end. */
+static void assert_burst(bool lines, unsigned int writes)
+{
+	int fds[2], null = open_null();
+	unsigned int n = 0;
+	struct child c;
+	char buf[BURST];
+	size_t len = 0;
+
+	with_lines = lines;
+	/* It keeps the borders of writes. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	c = start(bursts, null, fds[1], STDERR_FILENO);
+	close(fds[1]);
+	for (; len < BURST; n++) {
+		ssize_t got = read(fds[0], buf + len, BURST - len);
+
+		assert_true(got > 0);
+		len += (size_t)got;
+	}
+	for (size_t i = 0; i < BURST; i++)
+		assert_int_equal(buf[i], lines && i % BURST_LINE == BURST_LINE - 1 ? '\n' : 'x');
+	assert_in_range(n, 1, writes);
+	expect(c.report, "<woken 1>");
+	assert_ends_well(&c);
+	close(fds[0]);
+	close(null);
+}
+
+static void a_burst_is_a_write_for_each_line(void **state)
+{
+	assert_burst(true, BURST / BURST_LINE);
+}
+
+static void a_burst_without_lines_is_few_writes(void **state)
+{
+	assert_burst(false, BURST / 1024);
+}
+
 static void *write_much(void *arg)
 {
 	struct guest *g = arg;
@@ -103,6 +179,70 @@ static void a_slow_reader_gets_all(void **state)
 	wait_full(fds[1]);
 	/* The pipe is shared: its flags are not ours. */
 	assert_int_equal(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
+	close(fds[1]);
+	check_much(fds[0]);
+	assert_ends_well(&c);
+	close(null);
+}
+
+/* Who may not wait offers, and is told when there is room. */
+
+static struct {
+	struct guest g;
+	char line[32];
+	size_t at, len;
+	int number;
+	unsigned int refused;
+} offering;
+
+static void offer_on(void *opaque)
+{
+	for (;;) {
+		size_t left = offering.len - offering.at, n;
+
+		n = console_offer(offering.g.con, (const u8 *)offering.line + offering.at, left);
+		offering.at += n;
+		if (n < left) {
+			offering.refused++;
+			return;
+		}
+		if (offering.number == 30000)
+			break;
+		offering.at = 0;
+		offering.len = (size_t)snprintf(offering.line, sizeof(offering.line), "line %d\n",
+						offering.number++);
+	}
+	event_timer_set(&offering.g.end, 1);
+}
+
+static void offers_much(void)
+{
+	const struct console_client client = {
+		.room = guest_room,
+		.input = guest_input,
+		.writable = offer_on,
+		.opaque = &offering.g,
+	};
+	struct event_post begin = { .fn = offer_on };
+
+	guest_open(&offering.g, 0);
+	offering.g.con->ops->set_client(offering.g.con, &client);
+	event_loop_post(&offering.g.loop, &begin);
+	event_loop_run(&offering.g.loop);
+	guest_close(&offering.g);
+	/* In vain now and then, but not all the time. */
+	if (!offering.refused || offering.refused > 100)
+		_exit(3);
+}
+
+static void what_is_offered_comes_whole(void **state)
+{
+	int fds[2], null = open_null();
+	struct child c;
+
+	make_pipe(fds);
+	c = start(offers_much, null, fds[1], STDERR_FILENO);
+	wait_full(fds[1]);
 	close(fds[1]);
 	check_much(fds[0]);
 	assert_ends_well(&c);
@@ -270,8 +410,7 @@ static void talks_on(void)
 	struct guest g;
 
 	guest_open(&g, 0);
-	if (event_timer_init(&ticks, &g.loop, on_tick, &g))
-		_exit(97);
+	event_timer_init(&ticks, &g.loop, on_tick, &g);
 	event_timer_set(&ticks, 1000000);
 	guest_run(&g, 0);
 }
@@ -375,7 +514,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_is_one_write),
+		cmocka_unit_test(a_burst_is_a_write_for_each_line),
+		cmocka_unit_test(a_burst_without_lines_is_few_writes),
 		cmocka_unit_test(a_slow_reader_gets_all),
+		cmocka_unit_test(what_is_offered_comes_whole),
 		cmocka_unit_test(a_slow_socket_gets_all),
 		cmocka_unit_test(the_rest_follows),
 		cmocka_unit_test(a_reader_that_sleeps_holds_nobody),

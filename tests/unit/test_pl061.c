@@ -2,7 +2,7 @@
 /* The PL061 as Linux's driver uses it, and the power key. */
 #include "devvm.h"
 
-#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "fdt_tree.h"
 #include "lkvm/hw.h"
@@ -45,17 +45,15 @@ static void put(u32 reg, u8 value)
 	assert_true(bus_write(&d.vm.mmio, BASE + reg, data, 4));
 }
 
-/* One event of the main loop, or none within @ms. */
+/* Something for the main loop to do, or nothing within @ms. */
 static bool turn(int ms)
 {
-	const struct event *ev;
-	struct epoll_event e;
-
-	if (epoll_wait(d.vm.loop.epoll_fd, &e, 1, ms) != 1)
-		return false;
-	ev = e.data.ptr;
-	ev->fn(ev->opaque, e.events);
-	return true;
+	for (; ms >= 0; ms--) {
+		if (event_loop_drain(&d.vm.loop))
+			return true;
+		usleep(1000);
+	}
+	return false;
 }
 
 static void linux_finds_its_ids(void **state)

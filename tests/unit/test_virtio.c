@@ -136,6 +136,30 @@ static void test_pending_at_activation(void **state)
 	end(v);
 }
 
+/* Each notification is served, and no call is made to read it. */
+static void test_unread_notifications(void **state)
+{
+	struct toy_vm *v = begin(false);
+	struct virtio_device *vdev = &v->toy->vdev;
+	struct vring_driver d;
+	u64 count;
+
+	negotiate(vdev, TOY_ACCEPT);
+	vdrv_setup(&d, v->ram, 0x1000, 8);
+	set_ring(vdev, 0, &d);
+	virtio_set_status(vdev, 0xf);
+	pump(v);
+	for (u16 i = 0; i < 3; i++) {
+		toy_request(&d, (u16)(2 * i), 0x4000, 5);
+		virtio_kick(vdev, 0);
+		pump(v);
+		assert_int_equal(vdrv_used_idx(&d), i + 1);
+	}
+	assert_int_equal(read(vdev->queues[0].notify.fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 4); /* and one for the start */
+	end(v);
+}
+
 static void test_features(void **state)
 {
 	struct toy_vm *v = begin(false);
@@ -725,6 +749,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_order),
 		cmocka_unit_test(test_pending_at_activation),
+		cmocka_unit_test(test_unread_notifications),
 		cmocka_unit_test(test_features),
 		cmocka_unit_test(test_hostile_order),
 		cmocka_unit_test(test_protected),

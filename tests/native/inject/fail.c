@@ -3,7 +3,8 @@
  * Linked into lkvm by a test, with the linker's --wrap for each function below: the call that the
  * environment names fails, once, as the host may refuse it. INJECT=FUNCTION:N:ERRNO, or
  * INJECT=list, which only tells each call and, as a number, the place that it came from; either is
- * told in file $INJECT_LOG.
+ * told in file $INJECT_LOG. With INJECT=count that file has records instead, of the calls of each
+ * function since the guest began to run.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -27,7 +28,6 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <termios.h>
 #include <unistd.h>
@@ -56,10 +56,6 @@
 	X(int, -1, eventfd, (unsigned int n, int how), (n, how))                                  \
 	X(int, -1, epoll_create1, (int how), (how))                                               \
 	X(int, -1, epoll_ctl, (int ep, int op, int fd, struct epoll_event *e), (ep, op, fd, e))   \
-	X(int, -1, timerfd_create, (clockid_t clock, int how), (clock, how))                      \
-	X(int, -1, timerfd_settime,                                                               \
-	  (int fd, int how, const struct itimerspec *new, struct itimerspec *old),                \
-	  (fd, how, new, old))                                                                    \
 	X(int, -1, signalfd, (int fd, const sigset_t *set, int how), (fd, set, how))              \
 	X(void *, NULL, malloc, (size_t n), (n))                                                  \
 	X(void *, NULL, calloc, (size_t n, size_t m), (n, m))                                     \
@@ -90,6 +86,7 @@ enum {
 	FN_ioctl,
 	FN_KVM_RUN, /* an ioctl that is told apart */
 	FN_pthread_create,
+	FN_epoll_wait, /* counted alone */
 	NR_FUNCTIONS
 };
 
@@ -101,9 +98,15 @@ static const char *const names[] = {
 	[FN_ioctl] = "ioctl",
 	[FN_KVM_RUN] = "KVM_RUN",
 	[FN_pthread_create] = "pthread_create",
+	[FN_epoll_wait] = "epoll_wait",
 };
 
 static atomic_ulong calls[NR_FUNCTIONS];
+/* Of INJECT=count: a mapped file, so that it does not matter how lkvm ends. */
+static struct record {
+	char name[24];
+	atomic_ulong n;
+} * records;
 static atomic_bool runs; /* the guest */
 static bool lists;
 static const char *log_path;
@@ -139,6 +142,29 @@ static unsigned long place(void)
 	return hash;
 }
 
+static void make_records(void)
+{
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, log_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	size_t size = NR_FUNCTIONS * sizeof(*records);
+	long p;
+
+	if (fd < 0 || syscall(SYS_ftruncate, fd, size) < 0)
+		_exit(99);
+	p = syscall(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == -1)
+		_exit(99);
+	syscall(SYS_close, fd);
+	records = (struct record *)p;
+	for (int i = 0; i < NR_FUNCTIONS; i++)
+		snprintf(records[i].name, sizeof(records[i].name), "%s", names[i]);
+}
+
+static void count(int fn)
+{
+	if (records && atomic_load(&runs))
+		atomic_fetch_add(&records[fn].n, 1);
+}
+
 __attribute__((constructor)) static void begin(void)
 {
 	const char *what = getenv("INJECT"), *log = getenv("INJECT_LOG");
@@ -150,6 +176,10 @@ __attribute__((constructor)) static void begin(void)
 	lists = !strcmp(what, "list");
 	if (lists)
 		return;
+	if (!strcmp(what, "count")) {
+		make_records();
+		return;
+	}
 	if (sscanf(what, "%31[a-zA-Z_0-9]:%lu:%d", name, &nth, &error) != 3)
 		_exit(99);
 	for (victim = 0; victim < NR_FUNCTIONS && strcmp(names[victim], name);)
@@ -160,6 +190,7 @@ static bool fails(int fn, unsigned long detail)
 {
 	unsigned long n = 1 + atomic_fetch_add(&calls[fn], 1);
 
+	count(fn);
 	if (lists)
 		tell(names[fn], n, place());
 	if (fn != victim || n != nth)
@@ -234,6 +265,14 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	return fails(request == KVM_RUN ? FN_KVM_RUN : FN_ioctl, request)
 		       ? -1
 		       : __real_ioctl(fd, request, arg);
+}
+
+int __real_epoll_wait(int ep, struct epoll_event *e, int max, int ms);
+int __wrap_epoll_wait(int ep, struct epoll_event *e, int max, int ms);
+int __wrap_epoll_wait(int ep, struct epoll_event *e, int max, int ms)
+{
+	count(FN_epoll_wait);
+	return __real_epoll_wait(ep, e, max, ms);
 }
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
