@@ -391,7 +391,6 @@ static int pit_realize(struct device *dev, struct vm *vm)
 	struct x86_pit *pit = container_of(dev, struct x86_pit, dev);
 	int ret = device_claim_irq(dev, &pit->irq, X86_GSI_PIT, true);
 
-	event_timer_init(&pit->timer, &vm->loop, on_timer, pit);
 	if (ret)
 		return ret;
 	ret = device_claim_pio(dev, X86_PORT_PIT, PORTS, &pit_bus_ops, pit);
@@ -502,6 +501,7 @@ int x86_pit_create(struct vm *vm)
 	pit->dev.ops = &pit_device_ops;
 	pit->zero_ns = now_ns();
 	pthread_mutex_init(&pit->lock, NULL);
+	event_timer_init(&pit->timer, &vm->loop, on_timer, pit);
 	pit_reset(&pit->dev);
 	ret = device_add(vm, &pit->dev);
 	if (ret) {

@@ -18,6 +18,7 @@ enum { SPLIT, FULL };
 static void assert_gets(int chip)
 {
 	g.boot.is_linux = arch_boots_linux(&cfg, &g.boot);
+	g.boot.is_known = true;
 	assert_int_equal(x86_wants_split_irqchip(&cfg, &g.boot), chip == SPLIT);
 }
 
@@ -85,6 +86,26 @@ static void put_multiboot(void)
 	put_le(file + 0x908, 4, -0x1badb002);
 }
 
+/* Of a packed kernel not all is known yet: its words count, and what its head shows. */
+static void test_packed(void **state)
+{
+	build_elf64(file, true);
+	begin(X86_KERNEL_AUTO, ELF_TEST_SIZE);
+	assert_true(x86_wants_split_irqchip(&cfg, &g.boot));
+	cfg.cmdline = (char *)"noapic";
+	assert_false(x86_wants_split_irqchip(&cfg, &g.boot));
+	build_bzimage(0x020f, 0);
+	begin(X86_KERNEL_AUTO, sizeof(file));
+	assert_false(x86_wants_split_irqchip(&cfg, &g.boot));
+	build_bzimage(0x020f, XLF_KERNEL_64);
+	assert_true(x86_wants_split_irqchip(&cfg, &g.boot));
+	build_elf64(file, false);
+	put_multiboot();
+	begin(X86_KERNEL_AUTO, ELF_TEST_SIZE);
+	assert_false(x86_wants_split_irqchip(&cfg, &g.boot));
+	assert_false(g.boot.is_known);
+}
+
 static void test_others(void **state)
 {
 	/* PVH and the raw format tell of ACPI. */
@@ -141,9 +162,9 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_linux),	cmocka_unit_test(test_words),
-		cmocka_unit_test(test_others),	cmocka_unit_test(test_firmware),
-		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_linux),	 cmocka_unit_test(test_words),
+		cmocka_unit_test(test_packed),	 cmocka_unit_test(test_others),
+		cmocka_unit_test(test_firmware), cmocka_unit_test(test_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

@@ -12,7 +12,7 @@ static struct boot boot;
 static void begin(const char *cmdline)
 {
 	cfg = (struct vm_config){ .cmdline = (char *)cmdline, .cpus = 1 };
-	boot = (struct boot){ .is_linux = true };
+	boot = (struct boot){ .is_known = true, .is_linux = true };
 }
 
 static void test_wants_pic(void **state)
