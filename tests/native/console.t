@@ -213,7 +213,7 @@ def log():
 
 def calls_of_a_buffer():
     """The notification's epoll_wait, the write to the terminal, the interrupt's write; and nothing else."""
-    inject = os.path.join(os.path.realpath(os.environ.get('NATIVE', 'build/native')), 'lkvm-inject')
+    inject = os.path.join(os.path.realpath(os.environ.get('NATIVE', 'build/native')), 'lkvm-fail')
     argv = guest('log', '-p', 'kib=16 virtio irq', '--console', 'virtio')
     with tempfile.TemporaryDirectory() as path:
         counts = os.path.join(path, 'counts')

@@ -26,7 +26,7 @@ overridden() {
 # A host whose KVM has no split irqchip: the call that asks for it fails, the only one that says so.
 old_host() {
 	local inject i
-	inject=$(cd "$here/../.." && realpath "${NATIVE:-build/native}/lkvm-inject")
+	inject=$(cd "$here/../.." && realpath "${NATIVE:-build/native}/lkvm-fail")
 	for ((i = 1; i < 60; i++)); do
 		INJECT=ioctl:$i:22 INJECT_LOG=log limited "$inject" run --nodefaults -m 64 -c 1 --loglevel debug "$@" \
 			-k "$guests/hello.pvh" >out 2>err </dev/null
