@@ -52,14 +52,14 @@ static void on_broken(struct kvm *kvm)
 static int create_kvm_vm(struct vm *vm)
 {
 	u64 type = 0;
-	int ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
+	int ret = arch_check_host(&vm->kvm);
 
+	if (!ret)
+		ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
 	if (!ret && vm->coco && vm->coco->vm_type)
 		ret = vm->coco->vm_type(&vm->kvm, vm->cfg, &type);
 	vm->kvm.broken = on_broken;
-	if (!ret)
-		ret = kvm_create_vm(&vm->kvm, type);
-	return ret ? ret : arch_check_host(&vm->kvm);
+	return ret ? ret : kvm_create_vm(&vm->kvm, type);
 }
 
 static int create_memory(struct vm *vm)

@@ -77,11 +77,11 @@ bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot);
 /* Is the kernel @img loaded in one piece, all of it and nothing else? Then where, as far as its
  * head says; false, too, where that is not known. What arch_boot_plan says is what counts. */
 bool arch_image_base(const struct vm_config *cfg, const struct boot_image *img, u64 *gpa);
+/* Are the capabilities there that this architecture needs? Asked of @kvm before it has a VM: a
+ * protected one denies many that it has. Prints what is missing and why it matters. */
+int arch_check_host(const struct kvm *kvm) __must_check;
 /* The type argument of KVM_CREATE_VM. Prints what @kvm cannot do of what @cfg asks. */
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type) __must_check;
-/* Are the capabilities there that this architecture needs, asked of the VM? Prints what is missing
- * and why it matters. */
-int arch_check_host(const struct kvm *kvm) __must_check;
 /* What makes the guest that @cfg asks for a confidential one (coco.h); NULL: an ordinary guest. */
 const struct coco_ops *arch_coco(const struct vm_config *cfg);
 /* vm->arch, and map guest RAM at its addresses. Prints. */
