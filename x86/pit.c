@@ -94,6 +94,12 @@ static bool is_periodic(const struct counter *c)
 	return mode_of(c) == 2 || mode_of(c) == 3;
 }
 
+/* A rising gate alone begins the count; a gate that falls does not hold it. */
+static bool is_triggered(const struct counter *c)
+{
+	return mode_of(c) == 1 || mode_of(c) == 5;
+}
+
 static u32 modulus(const struct counter *c)
 {
 	return c->control & CTL_BCD ? 10000 : 0x10000;
@@ -101,7 +107,9 @@ static u32 modulus(const struct counter *c)
 
 static u64 elapsed(const struct counter *c, u64 now)
 {
-	return x86_ns_to_ticks((c->gate ? now : c->held_ns) - c->start_ns, HZ);
+	bool runs = c->gate || is_triggered(c);
+
+	return x86_ns_to_ticks((runs ? now : c->held_ns) - c->start_ns, HZ);
 }
 
 static bool output(const struct counter *c, u64 now)
@@ -200,8 +208,7 @@ static void load_count(struct x86_pit *pit, struct counter *c, u32 count)
 			(count >> 12 & 15) * 1000;
 	c->initial = count ? MIN(count, modulus(c)) : modulus(c);
 	c->start_ns = c->held_ns = clock_ns(pit);
-	/* Modes 1 and 5 count from a rising gate on. */
-	c->loaded = mode_of(c) != 1 && mode_of(c) != 5;
+	c->loaded = !is_triggered(c);
 	if (c != &pit->counters[0])
 		return;
 	pit->one_shot = c->loaded && !is_periodic(c);
@@ -301,7 +308,7 @@ static void set_gate(struct x86_pit *pit, struct counter *c, bool gate)
 		c->start_ns += now - c->held_ns; /* it goes on */
 	else
 		c->start_ns = now; /* it begins anew */
-	if (gate && c->initial && (mode_of(c) == 1 || mode_of(c) == 5))
+	if (gate && is_triggered(c))
 		c->loaded = true;
 	c->gate = gate;
 }
