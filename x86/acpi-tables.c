@@ -135,8 +135,9 @@ _Static_assert(sizeof(struct acpi_fadt) + sizeof(struct acpi_header) == 276, "FA
 
 /*
  * PM1a control is named in any case: who needs no more than a way to power off takes it. So is the
- * timer: where KVM's clock is not used, nothing else in the machine tells how fast the TSC is, and
- * Linux waits for ever in its calibration. Hardware-reduced systems may ignore both (5.2.9).
+ * timer: where KVM's clock is not used nothing else tells a hardware-reduced Linux, which looks for
+ * no PIT, how fast the TSC is, and it waits for ever in its calibration. Such systems may ignore
+ * both (5.2.9).
  */
 size_t acpi_fadt(struct aml *out, u64 dsdt_gpa, bool reduced)
 {

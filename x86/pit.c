@@ -17,12 +17,12 @@
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 #include "platform.h"
+#include "stopwatch.h"
 
 #define PORTS	 4U /* three counters and the control word */
 #define CONTROL	 3U
 #define COUNTERS 3U
 #define HZ	 1193182ULL
-#define NSEC	 1000000000ULL
 /* Faster ticks are this far apart: no guest may keep the main loop busy. */
 #define MIN_PERIOD_NS 200000ULL
 
@@ -67,25 +67,18 @@ struct x86_pit {
 	struct counter counters[COUNTERS];
 	bool one_shot; /* counter 0's only interrupt is still to come */
 	u8 port61;
-	u64 zero_ns;	/* the host's clock at 0 of the timer's, while it runs */
-	u64 elapsed_ns; /* the timer's clock, while the VM is paused */
-	bool stopped;
+	struct x86_stopwatch clock;
 };
 
 static u64 clock_ns(const struct x86_pit *pit)
 {
-	return pit->stopped ? pit->elapsed_ns : now_ns() - pit->zero_ns;
-}
-
-static u64 to_ticks(u64 ns)
-{
-	return ns / NSEC * HZ + ns % NSEC * HZ / NSEC;
+	return x86_stopwatch_ns(&pit->clock);
 }
 
 /* Rounded up: by then that many ticks have passed. */
 static u64 to_ns(u64 ticks)
 {
-	return ticks / HZ * NSEC + (ticks % HZ * NSEC + HZ - 1) / HZ;
+	return ticks / HZ * X86_NSEC + (ticks % HZ * X86_NSEC + HZ - 1) / HZ;
 }
 
 /* Modes 6 and 7 are 2 and 3. */
@@ -101,6 +94,12 @@ static bool is_periodic(const struct counter *c)
 	return mode_of(c) == 2 || mode_of(c) == 3;
 }
 
+/* A rising gate alone begins the count; a gate that falls does not hold it. */
+static bool is_triggered(const struct counter *c)
+{
+	return mode_of(c) == 1 || mode_of(c) == 5;
+}
+
 static u32 modulus(const struct counter *c)
 {
 	return c->control & CTL_BCD ? 10000 : 0x10000;
@@ -108,7 +107,9 @@ static u32 modulus(const struct counter *c)
 
 static u64 elapsed(const struct counter *c, u64 now)
 {
-	return to_ticks((c->gate ? now : c->held_ns) - c->start_ns);
+	bool runs = c->gate || is_triggered(c);
+
+	return x86_ns_to_ticks((runs ? now : c->held_ns) - c->start_ns, HZ);
 }
 
 static bool output(const struct counter *c, u64 now)
@@ -171,7 +172,7 @@ static void arm(struct x86_pit *pit)
 {
 	u64 now = clock_ns(pit), next = next_interrupt(pit, now), wait;
 
-	if (pit->stopped)
+	if (pit->clock.stopped)
 		return;
 	wait = next > now ? next - now : 1;
 	if (is_periodic(&pit->counters[0]))
@@ -189,7 +190,7 @@ static void on_timer(void *opaque)
 	pthread_mutex_lock(&pit->lock);
 	now = clock_ns(pit);
 	/* The guest may have set it anew, or the VM been paused, after the loop woke. */
-	if (!pit->stopped && c->loaded &&
+	if (!pit->clock.stopped && c->loaded &&
 	    (is_periodic(c) || (pit->one_shot && elapsed(c, now) >= c->initial))) {
 		pit->one_shot = false;
 		irq_line_pulse(&pit->irq);
@@ -207,8 +208,7 @@ static void load_count(struct x86_pit *pit, struct counter *c, u32 count)
 			(count >> 12 & 15) * 1000;
 	c->initial = count ? MIN(count, modulus(c)) : modulus(c);
 	c->start_ns = c->held_ns = clock_ns(pit);
-	/* Modes 1 and 5 count from a rising gate on. */
-	c->loaded = mode_of(c) != 1 && mode_of(c) != 5;
+	c->loaded = !is_triggered(c);
 	if (c != &pit->counters[0])
 		return;
 	pit->one_shot = c->loaded && !is_periodic(c);
@@ -308,7 +308,7 @@ static void set_gate(struct x86_pit *pit, struct counter *c, bool gate)
 		c->start_ns += now - c->held_ns; /* it goes on */
 	else
 		c->start_ns = now; /* it begins anew */
-	if (gate && c->initial && (mode_of(c) == 1 || mode_of(c) == 5))
+	if (gate && is_triggered(c))
 		c->loaded = true;
 	c->gate = gate;
 }
@@ -408,8 +408,7 @@ static void pit_quiesce(struct device *dev)
 	struct x86_pit *pit = container_of(dev, struct x86_pit, dev);
 
 	pthread_mutex_lock(&pit->lock);
-	pit->elapsed_ns = clock_ns(pit);
-	pit->stopped = true;
+	x86_stopwatch_stop(&pit->clock);
 	pthread_mutex_unlock(&pit->lock);
 }
 
@@ -418,8 +417,7 @@ static void pit_resume(struct device *dev)
 	struct x86_pit *pit = container_of(dev, struct x86_pit, dev);
 
 	pthread_mutex_lock(&pit->lock);
-	pit->zero_ns = now_ns() - pit->elapsed_ns;
-	pit->stopped = false;
+	x86_stopwatch_start(&pit->clock);
 	arm(pit);
 	pthread_mutex_unlock(&pit->lock);
 }
@@ -459,7 +457,7 @@ static const struct state_field pit_fields[] = {
 	STATE_PARTS(struct x86_pit, counters, &counter_state),
 	STATE_BOOL(struct x86_pit, one_shot),
 	STATE_UP_TO(struct x86_pit, port61, P61_GATE2 | P61_SPEAKER),
-	STATE_VALUE(struct x86_pit, elapsed_ns),
+	X86_STOPWATCH_STATE(struct x86_pit, clock),
 };
 
 /* Nothing divides by what others wrote to a file. */
@@ -499,7 +497,7 @@ int x86_pit_create(struct vm *vm)
 
 	pit->dev.name = "pit";
 	pit->dev.ops = &pit_device_ops;
-	pit->zero_ns = now_ns();
+	x86_stopwatch_start(&pit->clock);
 	pthread_mutex_init(&pit->lock, NULL);
 	event_timer_init(&pit->timer, &vm->loop, on_timer, pit);
 	pit_reset(&pit->dev);

@@ -17,6 +17,7 @@
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 #include "platform.h"
+#include "stopwatch.h"
 #include "x86.h"
 
 #define PORTS (X86_PM1A_EVENT + X86_PM1A_EVENT_LEN - X86_PM1A_CONTROL)
@@ -24,7 +25,6 @@
 #define CONTROL	 0U
 #define TIMER	 (X86_PM_TIMER - X86_PM1A_CONTROL)
 #define TIMER_HZ 3579545U
-#define NSEC	 1000000000ULL
 #define ENABLE	 (X86_PM1A_EVENT - X86_PM1A_CONTROL + X86_PM1A_EVENT_LEN / 2)
 
 #define SCI_EN		BIT(0) /* PM1_CNT: in ACPI mode, always */
@@ -34,24 +34,17 @@ struct x86_pm1 {
 	struct device dev;
 	atomic_uchar enable[2]; /* drivers read back what they wrote; nothing follows from it */
 	pthread_mutex_t lock;	/* for what follows */
-	u64 start_ns;		/* when the timer was 0, by the host's clock; while it runs */
-	u64 elapsed_ns;		/* since then, while it stands still */
-	bool stopped;
+	struct x86_stopwatch timer;
 };
-
-static u64 elapsed(const struct x86_pm1 *pm1)
-{
-	return pm1->stopped ? pm1->elapsed_ns : now_ns() - pm1->start_ns;
-}
 
 static u32 timer_ticks(struct x86_pm1 *pm1)
 {
 	u64 ns;
 
 	pthread_mutex_lock(&pm1->lock);
-	ns = elapsed(pm1);
+	ns = x86_stopwatch_ns(&pm1->timer);
 	pthread_mutex_unlock(&pm1->lock);
-	return (u32)(ns / NSEC * TIMER_HZ + ns % NSEC * TIMER_HZ / NSEC);
+	return (u32)x86_ns_to_ticks(ns, TIMER_HZ);
 }
 
 static void pm1_read(void *opaque, u64 offset, void *data, u32 len)
@@ -110,17 +103,13 @@ static void pm1_reset(struct device *dev)
 		atomic_store(&pm1->enable[i], 0);
 }
 
-/*
- * To systems without a better clock the timer is the time. It stands still while the VM does, so
- * that a saved machine goes on where it was.
- */
+/* To systems without a better clock the timer is the time. */
 static void pm1_quiesce(struct device *dev)
 {
 	struct x86_pm1 *pm1 = container_of(dev, struct x86_pm1, dev);
 
 	pthread_mutex_lock(&pm1->lock);
-	pm1->elapsed_ns = elapsed(pm1);
-	pm1->stopped = true;
+	x86_stopwatch_stop(&pm1->timer);
 	pthread_mutex_unlock(&pm1->lock);
 }
 
@@ -129,8 +118,7 @@ static void pm1_resume(struct device *dev)
 	struct x86_pm1 *pm1 = container_of(dev, struct x86_pm1, dev);
 
 	pthread_mutex_lock(&pm1->lock);
-	pm1->start_ns = now_ns() - pm1->elapsed_ns;
-	pm1->stopped = false;
+	x86_stopwatch_start(&pm1->timer);
 	pthread_mutex_unlock(&pm1->lock);
 }
 
@@ -152,7 +140,7 @@ static void pm1_destroy(struct device *dev)
 static const struct state_field pm1_fields[] = {
 	STATE_VALUE(struct x86_pm1, enable[0]),
 	STATE_VALUE(struct x86_pm1, enable[1]),
-	STATE_VALUE(struct x86_pm1, elapsed_ns),
+	X86_STOPWATCH_STATE(struct x86_pm1, timer),
 };
 
 static const struct device_state pm1_state = {
@@ -179,7 +167,7 @@ int x86_pm1_create(struct vm *vm)
 	pm1->dev.name = "acpi-pm1";
 	pm1->dev.ops = &pm1_device_ops;
 	pthread_mutex_init(&pm1->lock, NULL);
-	pm1->start_ns = now_ns();
+	x86_stopwatch_start(&pm1->timer);
 	ret = device_add(vm, &pm1->dev);
 	if (ret) {
 		pthread_mutex_destroy(&pm1->lock);

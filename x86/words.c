@@ -102,8 +102,8 @@ void x86_warn_words(const struct vm_config *cfg, const struct boot *boot, bool p
 	const char *word = find_word(cfg, boot, NO_IOAPIC);
 
 	if (word && !pic)
-		warn("--params: '%s' leaves the guest without interrupts, since --irqchip split "
-		     "has no 8259; omit it, or use --irqchip full",
+		warn("--params: '%s' leaves the guest without interrupts, since no 8259 delivers "
+		     "any with --irqchip split; omit it, or use --irqchip full",
 		     word);
 	else if (word && !pci && devices > MMIO_BY_PIC)
 		warn("--params: '%s' leaves virtio devices after number %u without interrupts; "

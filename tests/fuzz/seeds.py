@@ -238,6 +238,12 @@ for first in range(0, 32):
                                                + w(1, 0) + r(5) * 20 + [0xF8] + [66] * 31 + r(0) * 20 + [0xC2, 3, 0, 0x42, 2, 0, 1, 2, 3, 4, 1] + r(5)))
     seed("serial", f"overrun-{first}", first, *(w(4, 0x10) + w(0, 1) + w(0, 2) + w(1, 4) + r(2) + r(5) + r(2)))
 
+# pit: time, operations: ports 0x40 to 0x43 and 0x61 by bits 2 to 4; 2: time passes; 3: the loop turns.
+for mode in range(6):
+    seed("pit", f"mode-{mode}", le("I", 0), 0x11, 1, 0x0D, 0xB0 | mode << 1, 0x09, 16, 0x09, 0, 2, le("I", 20000), 0x0D, 0xE0, 8, 8, 8, 0x10)
+seed("pit", "storm", le("I", 0), 0x0D, 0x34, 1, 2, 1, 0, *[b for _ in range(4) for b in (2, *le("I", 2000), 3)])
+seed("pit", "ticks", le("I", 0), 0x0D, 0x34, 1, 0, 1, 4, *[b for _ in range(4) for b in (2, *le("I", 900000), 3)])
+
 # pc: time, operations.
 seed("pc", "clock", le("I", 1700000000), *[b for i in range(0, 128) for b in (2, i)])
 seed("pc", "set", le("I", 1700000000), 0x42, 11, 0x82, *[b for i, v in enumerate((0x30, 0, 0x59, 0, 0x23, 0, 7, 0x31, 0x12, 0x99)) for b in (0x42, i, v)], 0x42, 0x32, 0x20, 0x42, 11, 2, 2, 0)

@@ -94,20 +94,35 @@ static void test_gate(void **state)
 	count = latched(2);
 	spin(1000000);
 	assert_int_equal(latched(2), count); /* it goes on there */
-	/* A rate generator begins anew. */
+	/* A rate generator begins anew, and its output is high while it does not run. */
 	start(2, 2, 0xffff);
+	out(0x61, 1);
 	spin(1000000);
+	vm_quiesce_devices(&d.vm); /* the time stands still */
 	out(0x61, 0);
 	out(0x61, 1);
+	assert_int_equal(latched(2), 0xffff);
 	out(0x61, 0);
 	assert_true(in(0x61) & 0x20);
-	/* A one-shot waits for the gate. */
-	start(2, 1, 100);
-	out(0x43, 0xe8); /* read back the status of counter 2 */
-	assert_int_equal(in(0x42) & 0x40, 0x40);
+	vm_resume_devices(&d.vm);
+}
+
+/* Modes 1 and 5: a rising gate begins the count, and a falling one does not hold it. */
+static void test_trigger(void **state)
+{
+	out(0x61, 0);
+	start(2, 1, 1193);
+	out(0x43, 0xe8); /* read back the status of counter 2: high, not counting */
+	assert_int_equal(in(0x42) & 0xc0, 0xc0);
+	spin(2000000);
+	vm_quiesce_devices(&d.vm);
 	out(0x61, 1);
-	while (!(in(0x61) & 0x20))
-		;
+	out(0x61, 0);
+	out(0x43, 0xe8);
+	assert_int_equal(in(0x42) & 0xc0, 0);
+	vm_resume_devices(&d.vm);
+	spin(2000000);
+	assert_true(in(0x61) & 0x20);
 }
 
 static void test_reading(void **state)
@@ -215,19 +230,18 @@ static void test_pause(void **state)
 	assert_int_equal(d.rises[0], 1);
 }
 
+/* No timer is set before a guest wants interrupts of it. */
 static void test_nothing_runs(void **state)
 {
-	/* No timer exists before a guest wants interrupts of it. */
-	int fd = dup(0), after;
-
-	close(fd);
 	out(0x61, 1);
 	start(2, 2, 100);
 	start(1, 2, 18);
 	out(0x43, 0x30);
-	after = dup(0);
-	assert_int_equal(after, fd);
-	close(after);
+	assert_null(d.vm.loop.timers);
+	start(0, 2, 0);
+	assert_non_null(d.vm.loop.timers);
+	out(0x43, 0x30);
+	assert_null(d.vm.loop.timers);
 }
 
 static void test_batter(void **state)
@@ -274,6 +288,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_calibration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gate, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_trigger, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reading, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_interrupts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pause, setup, teardown),
