@@ -220,6 +220,8 @@ static int start_worker(struct thread_queue *tq)
 /* Under the lock, on the loop's thread: wake those that may begin something, or start some. */
 static void find_workers(struct thread_queue *tq)
 {
+	if (tq->stop)
+		return;
 	/* Who is not with the host takes what is offered, if it waits already or not. */
 	while (room_for(tq) > tq->nr_workers - tq->busy && tq->nr_workers < tq->max_workers) {
 		int ret = start_worker(tq);
@@ -353,8 +355,7 @@ static struct disk_request *take_finished(struct thread_queue *tq)
 	pthread_mutex_lock(&tq->lock);
 	first = list_take(&tq->finished);
 	/* The window may have grown. */
-	if (!tq->stop)
-		find_workers(tq);
+	find_workers(tq);
 	pthread_mutex_unlock(&tq->lock);
 	return first;
 }
