@@ -104,12 +104,20 @@ static void on_continued(void *opaque)
 	vm_stood_still(&m->vm);
 }
 
+static bool on_wanted(void *opaque)
+{
+	struct machine *m = opaque;
+
+	return vm_wants_vcpus(&m->vm);
+}
+
 static int open_console(struct machine *m)
 {
 	const struct term_hooks hooks = {
 		.quit = on_quit,
 		.power_button = on_power_button,
 		.continued = on_continued,
+		.wanted = on_wanted,
 		.opaque = m,
 	};
 	int ret;

@@ -33,10 +33,6 @@
 #define PACED_MAX    256
 #define LAST_WAIT_MS 2000
 
-/*
- * Space may come back, a pipe may get another reader, a terminal another line: what is there now is
- * dropped, and what comes is tried again. A descriptor that is not for writing never will be.
- */
 /* Whoever was refused may offer it again. */
 static void tell_room(struct outq *q)
 {
@@ -46,6 +42,10 @@ static void tell_room(struct outq *q)
 	event_loop_post(q->loop, &q->room);
 }
 
+/*
+ * Space may come back, a pipe may get another reader, a terminal another line: what is there now is
+ * dropped, and what comes is tried again. A descriptor that is not for writing never will be.
+ */
 static void fail(struct outq *q, int error)
 {
 	q->dropped += q->len;
@@ -163,15 +163,15 @@ static void settle(struct outq *q)
 }
 
 /*
- * Wait a little for the reader. False: this thread may not wait. A vcpu that is to park is told by
- * the loop's stop, or by the signal that interrupts poll.
+ * Wait a little for the reader. False: this thread may not wait. A vcpu that is to park has been
+ * asked to before its signal interrupts poll, which may come too early for that.
  */
 static bool wait_for_reader(struct outq *q)
 {
 	struct pollfd pfd = { .fd = q->fd, .events = POLLOUT };
 	int n, error;
 
-	if (pthread_equal(pthread_self(), q->main) || atomic_load(&q->loop->stop))
+	if (pthread_equal(pthread_self(), q->main) || q->wanted(q->room.opaque))
 		return false;
 	pthread_mutex_unlock(&q->lock);
 	n = poll(&pfd, 1, WAIT_MS);
@@ -264,13 +264,13 @@ static void open_output(struct outq *q, int fd)
 		q->fd = fd;
 }
 
-int outq_init(struct outq *q, struct event_loop *loop, int fd, void (*room)(void *opaque),
-	      void *opaque)
+int outq_init(struct outq *q, struct event_loop *loop, int fd, const struct outq_owner *owner)
 {
 	memset(q, 0, sizeof(*q));
 	q->loop = loop;
 	q->main = pthread_self();
-	q->room = (struct event_post){ .fn = room, .opaque = opaque };
+	q->room = (struct event_post){ .fn = owner->room, .opaque = owner->opaque };
+	q->wanted = owner->wanted;
 	event_timer_init(&q->timer, loop, on_timer, q);
 	q->buf = malloc(RING_SIZE);
 	if (!q->buf)
@@ -313,8 +313,9 @@ void outq_destroy(struct outq *q)
 {
 	event_del(&q->ready);
 	event_timer_destroy(&q->timer);
-	event_loop_unpost(q->loop, &q->room);
+	/* The last write may have made room. */
 	outq_finish(q);
+	event_loop_unpost(q->loop, &q->room);
 	if (q->owned)
 		close(q->fd);
 	pthread_mutex_destroy(&q->lock);

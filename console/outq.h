@@ -30,17 +30,25 @@ struct outq {
 	struct event ready;
 	struct event_timer timer;
 	struct event_post room; /* the owner's: there is some again */
-	u8 *buf;		/* a ring */
+	bool (*wanted)(void *opaque);
+	u8 *buf; /* a ring */
 	size_t head, len;
 };
 
-/*
- * Output to @fd, which stays the caller's; where it is not open, output is dropped. @room runs on
- * the loop once what outq_offer refused would be taken. 0 or -errno.
- */
-int outq_init(struct outq *q, struct event_loop *loop, int fd, void (*room)(void *opaque),
-	      void *opaque) __must_check;
-/* Any thread. Waits for a slow reader, but on the loop's thread, where the rest is dropped. */
+/* What the owner does and says. */
+struct outq_owner {
+	/* On the loop: what outq_offer refused would be taken now. */
+	void (*room)(void *opaque);
+	/* Any thread, the queue's lock held: whoever writes is not to wait any more. */
+	bool (*wanted)(void *opaque);
+	void *opaque;
+};
+
+/* Output to @fd, which stays the caller's; where it is not open, output is dropped. 0 or -errno. */
+int outq_init(struct outq *q, struct event_loop *loop, int fd,
+	      const struct outq_owner *owner) __must_check;
+/* Any thread. Waits for a slow reader, but on the loop's thread, and for who is wanted elsewhere:
+ * there the rest is dropped when the queue is full. */
 void outq_write(struct outq *q, const u8 *buf, size_t len);
 /* Any thread. Never waits: the number of bytes that were taken, from the first on. */
 size_t outq_offer(struct outq *q, const u8 *buf, size_t len);

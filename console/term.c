@@ -442,6 +442,13 @@ static void on_room(void *opaque)
 		t->client.writable(t->client.opaque);
 }
 
+static bool is_wanted(void *opaque)
+{
+	const struct term *t = opaque;
+
+	return t->hooks.wanted ? t->hooks.wanted(t->hooks.opaque) : atomic_load(&t->loop->stop);
+}
+
 static void term_set_client(struct console *con, const struct console_client *client)
 {
 	struct term *t = to_term(con);
@@ -559,7 +566,8 @@ int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct 
 	t->hooks = *hooks;
 	t->resume = (struct event_post){ .fn = on_resume, .opaque = t };
 	event_timer_init(&t->slow, loop, on_slow, t);
-	ret = outq_init(&t->out, loop, STDOUT_FILENO, on_room, t);
+	ret = outq_init(&t->out, loop, STDOUT_FILENO,
+			&(struct outq_owner){ .room = on_room, .wanted = is_wanted, .opaque = t });
 	if (ret)
 		goto fail;
 	ret = jobs_init(&t->jobs, loop, on_signal, t);

@@ -69,7 +69,7 @@ struct thread_queue {
 	bool untold[DISK_NR_OPS]; /* serve_now cannot tell whether it would wait */
 	bool stop;		  /* nothing more begins */
 
-	struct event on_finished; /* an eventfd: the workers have filled an empty list */
+	struct event on_finished; /* an eventfd, unread: the workers have filled an empty list */
 	/* Of the loop's thread, but for the limit of the window, under the lock. */
 	unsigned int nr_workers, max_workers;
 	struct worker workers[DISK_WORKERS];
@@ -220,6 +220,8 @@ static int start_worker(struct thread_queue *tq)
 /* Under the lock, on the loop's thread: wake those that may begin something, or start some. */
 static void find_workers(struct thread_queue *tq)
 {
+	if (tq->stop)
+		return;
 	/* Who is not with the host takes what is offered, if it waits already or not. */
 	while (room_for(tq) > tq->nr_workers - tq->busy && tq->nr_workers < tq->max_workers) {
 		int ret = start_worker(tq);
@@ -353,8 +355,7 @@ static struct disk_request *take_finished(struct thread_queue *tq)
 	pthread_mutex_lock(&tq->lock);
 	first = list_take(&tq->finished);
 	/* The window may have grown. */
-	if (!tq->stop)
-		find_workers(tq);
+	find_workers(tq);
 	pthread_mutex_unlock(&tq->lock);
 	return first;
 }
@@ -362,11 +363,8 @@ static struct disk_request *take_finished(struct thread_queue *tq)
 static void on_finished(void *opaque, u32 events)
 {
 	struct thread_queue *tq = opaque;
+	struct disk_request *first = take_finished(tq);
 
-	struct disk_request *first;
-
-	eventfd_drain(tq->on_finished.fd);
-	first = take_finished(tq);
 	complete_all(tq, first);
 	if (first && tq->dq.ended)
 		tq->dq.ended(tq->dq.opaque);
@@ -466,7 +464,7 @@ int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
 	pthread_mutex_init(&tq->lock, NULL);
 	pthread_cond_init(&tq->work, NULL);
 	tq->on_finished = (struct event){
-		.events = EPOLLIN,
+		.events = EPOLLIN | EPOLLET,
 		.fn = on_finished,
 		.opaque = tq,
 	};

@@ -27,7 +27,7 @@ struct console_client {
 
 struct console_ops {
 	/* Guest output. Any thread, also several at a time. May block while the reader is slow;
-	 * returns early when the console is being closed. */
+	 * returns early when the VM stops or pauses. */
 	void (*write)(struct console *con, const u8 *buf, size_t len);
 	void (*set_client)(struct console *con, const struct console_client *client);
 	/* The device has room again. Any thread. */
@@ -66,20 +66,22 @@ struct console_output {
 };
 void console_output_init(struct console_output *o, struct console *to);
 
-/* Keys of the escape menu after Ctrl-A. All run on the main loop's thread. */
+/* Keys of the escape menu after Ctrl-A. All but wanted run on the main loop's thread. */
 struct term_hooks {
 	void (*quit)(void *opaque);	    /* x */
 	void (*power_button)(void *opaque); /* p */
 	void (*continued)(void *opaque);    /* no key: the process was stopped, and goes on */
+	/* No key, any thread: whoever writes is not to wait for the reader any more. NULL: only
+	 * once the loop was stopped. */
+	bool (*wanted)(void *opaque);
 	void *opaque;
 };
 
 /*
  * console/term.c: standard input and output, a terminal left as it is until term_start. Raw mode
- * only when standard input is a terminal and
- * the process is in its foreground; restored by destroy, by term_restore (async-signal-safe: fatal
- * signals, exit), and never changed otherwise. Works with stdin closed, a pipe, a file, /dev/null.
- * *out is owned by the caller.
+ * only when standard input is a terminal and the process is in its foreground; restored by finish,
+ * destroy, and term_restore (async-signal-safe: fatal signals, exit), and never changed otherwise.
+ * Works with stdin closed, a pipe, a file, /dev/null. *out is owned by the caller.
  */
 int term_create(struct event_loop *loop, const struct term_hooks *hooks,
 		struct console **out) __must_check;

@@ -26,8 +26,7 @@ struct event_loop;
 /* An fd in a loop; embedded in its owner, zeroed before event_add. */
 struct event {
 	int fd;
-	u32 events; /* EPOLLIN, EPOLLOUT; with EPOLLET each write to an eventfd is an event, unread
-		     */
+	u32 events; /* EPOLLIN, EPOLLOUT; with EPOLLET each write to an eventfd is one, unread */
 	/* Runs on the loop's thread. May call event_del on any event, its own included. */
 	void (*fn)(void *opaque, u32 events);
 	void *opaque;
@@ -119,7 +118,8 @@ void event_timer_init(struct event_timer *t, struct event_loop *loop, void (*fn)
 		      void *opaque);
 /* Fires once, @ns from now or up to a millisecond later; 0 disarms. Any thread. */
 void event_timer_set(struct event_timer *t, u64 ns);
-/* While the loop is still there. Nothing happens where it was not initialized (zeroes). */
+/* While the loop is still there; a call of @fn may be in progress where event_del's may. Nothing
+ * happens where it was not initialized (zeroes). */
 void event_timer_destroy(struct event_timer *t);
 
 #endif

@@ -8,11 +8,25 @@
 
 static const struct console_client *client;
 static u32 checksum; /* every byte of output is looked at */
+/* What the reader takes until the next step, and whether it took less than was offered. */
+static size_t space;
+static bool refused;
 
 static void mem_write(struct console *con, const u8 *buf, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		checksum += buf[i];
+}
+
+static size_t mem_offer(struct console *con, const u8 *buf, size_t len)
+{
+	size_t n = MIN(len, space);
+
+	fz_check(len);
+	mem_write(con, buf, n);
+	space -= n;
+	refused = n < len;
+	return n;
 }
 
 static void mem_set_client(struct console *con, const struct console_client *c)
@@ -30,6 +44,7 @@ static const struct console_ops mem_ops = {
 	.write = mem_write,
 	.set_client = mem_set_client,
 	.input_ready = mem_input_ready,
+	.offer = mem_offer,
 };
 
 static void own(struct fv *d, struct fz *f)
@@ -38,6 +53,12 @@ static void own(struct fv *d, struct fz *f)
 	size_t len, room;
 	const u8 *bytes;
 
+	/* Nothing, a little of a piece, or more than one. */
+	space = (size_t)how << (how & 7) & ~0x1fUL;
+	if (refused && space) {
+		refused = false;
+		client->writable(client->opaque);
+	}
 	if (how & 0x80) {
 		client->resized(client->opaque, fz_u8(f), fz_u8(f));
 		return;
@@ -57,6 +78,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct virtio_device *vdev;
 	static struct fv d;
 
+	space = 1024;
+	refused = false;
 	fv_begin(&d, fz_u8(&f) & 1);
 	fz_check(!virtio_console_new(&d.v.vm, &con, &vdev));
 	fv_run(&d, vdev, &f, own);

@@ -223,7 +223,7 @@ def calls_of_a_buffer():
         with open(counts, 'rb') as f:
             calls = {name.rstrip(b'\0').decode(): n for name, n in struct.iter_unpack('24sQ', f.read())}
     spent = {name: calls[name] for name in ('epoll_wait', 'read', 'write')}
-    assert calls['write'] >= 2 * 256, spent
+    assert calls['write'] > 256, spent  # a buffer that comes within another's turn shares its interrupt
     assert sum(spent.values()) <= 3 * 256 + 64, spent  # 64: the start and the end
 
 

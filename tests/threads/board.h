@@ -160,6 +160,7 @@ struct echo {
 	struct console_client client;
 	u8 heard[4096];
 	size_t len;
+	bool full; /* less was taken than was offered */
 	u32 said;
 };
 
@@ -169,6 +170,7 @@ static inline void echo_answer(void *opaque)
 	struct console_client client;
 	size_t n = 0;
 	u8 buf[256];
+	bool full;
 
 	pthread_mutex_lock(&e->lock);
 	client = e->client;
@@ -183,9 +185,16 @@ static inline void echo_answer(void *opaque)
 	e->len -= n;
 	memmove(e->heard, e->heard + n, e->len);
 	e->said++;
+	/* What it cannot say for lack of buffers it forgets. */
+	full = e->full;
+	if (full)
+		e->len = 0;
+	e->full = false;
 	pthread_mutex_unlock(&e->lock);
 	if (n)
 		client.input(client.opaque, buf, n);
+	if (full)
+		client.writable(client.opaque);
 	atomic_fetch_add(&e->bytes_in, n);
 	if (client.resized && e->said % 64 == 0)
 		client.resized(client.opaque, (u16)e->said, 25);
@@ -201,6 +210,21 @@ static inline void echo_write(struct console *con, const u8 *buf, size_t len)
 	e->len += len;
 	pthread_mutex_unlock(&e->lock);
 	event_loop_post(e->loop, &e->post);
+}
+
+static inline size_t echo_offer(struct console *con, const u8 *buf, size_t len)
+{
+	struct echo *e = container_of(con, struct echo, con);
+	size_t n;
+
+	pthread_mutex_lock(&e->lock);
+	n = MIN(len, sizeof(e->heard) - e->len);
+	memcpy(e->heard + e->len, buf, n);
+	e->len += n;
+	e->full = n < len;
+	pthread_mutex_unlock(&e->lock);
+	event_loop_post(e->loop, &e->post);
+	return n;
 }
 
 static inline void echo_set_client(struct console *con, const struct console_client *client)
@@ -223,6 +247,7 @@ static const struct console_ops echo_ops = {
 	.write = echo_write,
 	.set_client = echo_set_client,
 	.input_ready = echo_input_ready,
+	.offer = echo_offer,
 };
 
 static inline void echo_init(struct echo *e, struct event_loop *loop)

@@ -29,6 +29,7 @@ struct guest {
 	size_t room;  /* what the device takes now */
 	size_t batch; /* refilled to this every millisecond; 0: never */
 	struct event_timer refill, end;
+	atomic_bool paused;
 	pthread_mutex_t lock;
 };
 
@@ -97,11 +98,19 @@ static inline void on_power(void *opaque)
 	report("<power>", 7);
 }
 
+static inline bool guest_paused(void *opaque)
+{
+	struct guest *g = opaque;
+
+	return atomic_load(&g->paused) || atomic_load(&g->loop.stop);
+}
+
 static inline void guest_open(struct guest *g, size_t batch)
 {
 	const struct term_hooks hooks = {
 		.quit = on_quit,
 		.power_button = on_power,
+		.wanted = guest_paused,
 		.opaque = g,
 	};
 	const struct console_client client = {
@@ -111,6 +120,7 @@ static inline void guest_open(struct guest *g, size_t batch)
 		.opaque = g,
 	};
 
+	atomic_init(&g->paused, false);
 	g->room = g->batch = batch;
 	if (event_loop_init(&g->loop, "main") || term_create(&g->loop, &hooks, &g->con))
 		_exit(97);

@@ -120,6 +120,18 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(vo
 	return real(thread, attr, fn, arg);
 }
 
+static unsigned int reads;
+
+ssize_t read(int fd, void *buf, size_t len)
+{
+	static ssize_t (*real)(int, void *, size_t);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "read");
+	reads++;
+	return real(fd, buf, len);
+}
+
 static void on_done(struct disk_request *req, int ret)
 {
 	struct job *j = container_of(req, struct job, req);
@@ -241,6 +253,18 @@ static void test_quick(void **state)
 	submit(&b, &j[1], DISK_READ, 5 * US, false);
 	assert_true(served_here(&j[1]));
 	assert_int_equal(disk_queue_busy(b.dq), 0);
+	bench_end(&b);
+}
+
+/* Each end of a worker's request is heard of, and no call is made to read that. */
+static void test_unread(void **state)
+{
+	struct bench b;
+
+	bench_begin(&b);
+	reads = 0;
+	teach(&b, 20, DISK_FLUSH, 5 * MS);
+	assert_int_equal(reads, 0);
 	bench_end(&b);
 }
 
@@ -550,6 +574,8 @@ static void test_finish(void **state)
 	submit(&b, &j[2], DISK_WRITE, 5 * US, false);
 	disk_queue_kick(b.dq);
 	assert_false(j[2].is_done);
+	/* The loop's and the first worker's: nobody is called for what does not begin. */
+	assert_int_equal(rooms, 2);
 	/* Nothing to wait for. */
 	disk_queue_finish(b.dq);
 	disk_queue_close(b.dq);
@@ -648,21 +674,14 @@ static void test_few_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stuck),
-		cmocka_unit_test(test_untold),
-		cmocka_unit_test(test_flush),
-		cmocka_unit_test(test_quick),
-		cmocka_unit_test(test_must_not_wait),
-		cmocka_unit_test(test_alone),
-		cmocka_unit_test(test_quick_again),
-		cmocka_unit_test(test_several),
-		cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_very_slow),
-		cmocka_unit_test(test_submit_from_done),
-		cmocka_unit_test(test_close),
-		cmocka_unit_test(test_finish),
-		cmocka_unit_test(test_few_threads),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_unread),	    cmocka_unit_test(test_stuck),
+		cmocka_unit_test(test_untold),	    cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_quick),	    cmocka_unit_test(test_must_not_wait),
+		cmocka_unit_test(test_alone),	    cmocka_unit_test(test_quick_again),
+		cmocka_unit_test(test_several),	    cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_very_slow),   cmocka_unit_test(test_submit_from_done),
+		cmocka_unit_test(test_close),	    cmocka_unit_test(test_finish),
+		cmocka_unit_test(test_few_threads), cmocka_unit_test(test_limits),
 	};
 
 	/* What hangs ends, minutes later. */

@@ -320,6 +320,37 @@ static void stop_soon(void)
 	guest_close(&g);
 }
 
+static void pause_soon(void)
+{
+	struct guest g;
+	pthread_t thread;
+
+	guest_open(&g, 0);
+	pthread_create(&thread, NULL, write_much, &g);
+	wait_full(STDOUT_FILENO);
+	/* The signal of the one who pauses comes to nothing, and the loop is not stopped. */
+	atomic_store(&g.paused, true);
+	pthread_join(thread, NULL);
+	guest_close(&g);
+}
+
+static void a_pause_waits_for_no_reader(void **state)
+{
+	int fds[2], null = open_null(), error[2];
+	struct child c;
+
+	make_pipe(fds);
+	make_pipe(error);
+	c = start(pause_soon, null, fds[1], error[1]);
+	close(error[1]);
+	expect(error[0], "not read");
+	assert_ends_well(&c);
+	close(error[0]);
+	close(fds[0]);
+	close(fds[1]);
+	close(null);
+}
+
 static void a_reader_that_sleeps_holds_nobody(void **state)
 {
 	int fds[2], null = open_null(), error[2];
@@ -521,6 +552,7 @@ int main(void)
 		cmocka_unit_test(a_slow_socket_gets_all),
 		cmocka_unit_test(the_rest_follows),
 		cmocka_unit_test(a_reader_that_sleeps_holds_nobody),
+		cmocka_unit_test(a_pause_waits_for_no_reader),
 		cmocka_unit_test(output_to_a_closed_pipe),
 		cmocka_unit_test(output_closed),
 		cmocka_unit_test(output_to_a_full_device),
