@@ -129,6 +129,57 @@ static void test_any_order(void **state)
 	}
 }
 
+#define MEMBERS 20000U
+
+/* Members by the thousand: a look at what follows each costs nothing of the file. */
+static void test_many_members(void **state)
+{
+	struct boot_stream *s;
+
+	if (!pack_gzip())
+		return;
+	packed_len = 0;
+#ifdef HAVE_ZLIB
+	for (u32 i = 0; i < MEMBERS; i++) {
+		z_stream zs = { .next_in = plain + i,
+				.avail_in = 1,
+				.next_out = packed + packed_len,
+				.avail_out = 64 };
+
+		assert_int_equal(deflateInit2(&zs, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY),
+				 Z_OK);
+		assert_int_equal(deflate(&zs, Z_FINISH), Z_STREAM_END);
+		packed_len += zs.total_out;
+		deflateEnd(&zs);
+	}
+#endif
+	s = open_stream(PLAIN);
+	assert_reads(s, 0, MEMBERS);
+	assert_in_range(bytes_read, packed_len, packed_len + 64);
+	stream_free(s);
+}
+
+/* Frames to skip by the thousand, before the first and between others: each is looked at once. */
+static void test_skipped_frames(void **state)
+{
+#ifdef HAVE_ZSTD
+	struct boot_stream *s;
+
+	packed_len = 0;
+	for (u32 n = 0; n < 2; n++) {
+		for (u32 i = 0; i < MEMBERS; i++, packed_len += 8)
+			memcpy(packed + packed_len, "\x50\x2a\x4d\x18\0\0\0\0", 8);
+		packed_len += ZSTD_compress(packed + packed_len, ROOM - packed_len,
+					    plain + n * MEMBER, MEMBER, 1);
+	}
+	s = open_stream(PLAIN);
+	assert_reads(s, 0, 2 * MEMBER);
+	assert_int_equal(stream_read(s, 2 * MEMBER, buf, 1), -ENODATA);
+	assert_in_range(bytes_read, packed_len, packed_len + 2 * 12 * MEMBERS + 64);
+	stream_free(s);
+#endif
+}
+
 /* As a kernel is loaded: head, notes in the middle, then what is before and behind them. */
 static void test_one_pass(void **state)
 {
@@ -325,10 +376,11 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_any_order),    cmocka_unit_test(test_one_pass),
-		cmocka_unit_test(test_shifted_aims), cmocka_unit_test(test_dropped_aim),
-		cmocka_unit_test(test_limit),	     cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_rest),
+		cmocka_unit_test(test_any_order),      cmocka_unit_test(test_one_pass),
+		cmocka_unit_test(test_shifted_aims),   cmocka_unit_test(test_dropped_aim),
+		cmocka_unit_test(test_limit),	       cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_rest),	       cmocka_unit_test(test_many_members),
+		cmocka_unit_test(test_skipped_frames),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
