@@ -217,7 +217,7 @@ static int start_anew(struct boot_stream *s)
 
 /* Aims */
 
-static const struct stream_aim *aim_at(const struct boot_stream *s, u64 offset)
+static struct stream_aim *aim_at(struct boot_stream *s, u64 offset)
 {
 	for (u32 i = 0; i < s->nr_aims; i++)
 		if (range_within(offset, 1, s->aims[i].offset, s->aims[i].len))
@@ -226,7 +226,7 @@ static const struct stream_aim *aim_at(const struct boot_stream *s, u64 offset)
 }
 
 /* Where the part ends that @offset is in: an aim, or what is between two of them. */
-static u64 part_end(const struct boot_stream *s, u64 offset)
+static u64 part_end(struct boot_stream *s, u64 offset)
 {
 	const struct stream_aim *in = aim_at(s, offset);
 	u64 end = in ? in->offset + in->len : UINT64_MAX;
@@ -248,6 +248,7 @@ static bool add_aim(struct boot_stream *s, struct stream_aim aim)
 		return false;
 	if (known)
 		memcpy(aim.to, s->head + aim.offset, known);
+	aim.done = known;
 	s->aims[s->nr_aims++] = aim;
 	return true;
 }
@@ -275,14 +276,9 @@ bool stream_aim(struct boot_stream *s, u64 offset, u64 len, void *to, u64 gpa)
 	return true;
 }
 
-const struct stream_aim *stream_aim_get(const struct boot_stream *s, u32 i, u64 *done)
+const struct stream_aim *stream_aim_get(const struct boot_stream *s, u32 i)
 {
-	const struct stream_aim *aim = &s->aims[i];
-
-	if (i >= s->nr_aims)
-		return NULL;
-	*done = s->pos > aim->offset ? MIN(s->pos - aim->offset, aim->len) : 0;
-	return aim;
+	return i < s->nr_aims ? &s->aims[i] : NULL;
 }
 
 void stream_aim_drop(struct boot_stream *s, u32 i)
@@ -298,13 +294,15 @@ void stream_aim_drop(struct boot_stream *s, u32 i)
 static int advance(struct boot_stream *s, u64 end)
 {
 	while (s->pos < end) {
-		const struct stream_aim *aim = aim_at(s, s->pos);
+		struct stream_aim *aim = aim_at(s, s->pos);
 		u64 n = MIN(part_end(s, s->pos), end) - s->pos;
 		int ret = aim ? decode(s, aim->to + (s->pos - aim->offset), n, &n)
 			      : decode(s, s->skip, MIN(n, SKIP_CHUNK), &n);
 
 		if (ret)
 			return ret;
+		if (aim)
+			aim->done = MAX(aim->done, s->pos - aim->offset);
 		if (!n)
 			return -ENODATA;
 	}
