@@ -40,7 +40,7 @@ CFLAGS ?= -O2 -g
 # What runs for each exit, request or packet is built for speed. Who sets CFLAGS has them for all.
 COLD_CFLAGS := $(if $(filter file,$(origin CFLAGS)),-Os)
 HOT := bus.c event.c irq.c irq-kvm.c memory.c msi.c vcpu.c $(addprefix util/,eventfd.c io.c iov.c) \
-	boot/decompress.c boot/codec.c console/outq.c console/output.c disk/raw.c disk/raw-io.c disk/threads.c \
+	console/outq.c console/output.c disk/raw.c disk/raw-io.c disk/threads.c \
 	net/loopback.c net/tap.c hw/serial.c hw/serial-rx.c x86/ioapic.c x86/vcpu.c arm/vcpu.c \
 	$(filter-out %/attach.c %/net-link.c %/pci-common.c %/state.c,$(wildcard virtio/*.c))
 # What the compiler has of it: $(call takes,FLAGS) are those of the flags that it takes without a word.
