@@ -31,33 +31,34 @@ int boot_begin(struct boot *boot, const struct vm_config *cfg, struct guest_memo
 	return 0;
 }
 
-/* Does the list have the first @done bytes of the aim where they are now? */
+/* Does the list have all of the aim where it is, as far as the contents reach? */
 static bool is_listed(const struct boot_plan *plan, const struct boot_image *img,
-		      const struct stream_aim *aim, u64 done)
+		      const struct stream_aim *aim)
 {
+	u64 len = img->size > aim->offset ? MIN(img->size - aim->offset, aim->len) : 0;
+
 	for (u32 i = 0; i < plan->nr_entries; i++) {
 		const struct boot_entry *e = &plan->entries[i];
 
 		if (e->image == img && e->gpa - e->offset == aim->gpa - aim->offset &&
-		    range_within(aim->offset, done, e->offset, e->len))
+		    range_within(aim->offset, len, e->offset, e->len))
 			return true;
 	}
-	return !done;
+	return !len;
 }
 
 void boot_settle(struct boot *boot, const struct boot_plan *plan, struct guest_memory *mem)
 {
 	const struct boot_image *img = &boot->kernel;
 	const struct stream_aim *aim;
-	u64 done;
 
-	for (u32 i = 0; img->stream && (aim = stream_aim_get(img->stream, i, &done));) {
-		if (aim->owned || is_listed(plan, img, aim, done)) {
+	for (u32 i = 0; img->stream && (aim = stream_aim_get(img->stream, i));) {
+		if (aim->owned || is_listed(plan, img, aim)) {
 			i++;
 			continue;
 		}
 		/* It was written there: it is RAM. */
-		(void)!memory_zero(mem, aim->gpa, done);
+		(void)!memory_zero(mem, aim->gpa, aim->done);
 		stream_aim_drop(img->stream, i);
 	}
 }

@@ -19,26 +19,26 @@
 #define ZSTD_SKIPPABLE 0x184d2a50U /* and the fifteen after it */
 
 /* CM 8 is the only compression there is. */
-static bool is_gzip(const struct codec_file *file, u64 offset)
+static bool is_gzip(const struct codec_file *file, u64 *offset)
 {
 	u8 magic[3];
 
-	return !file->read(file->opaque, offset, magic, sizeof(magic)) &&
+	return !file->read(file->opaque, *offset, magic, sizeof(magic)) &&
 	       !memcmp(magic, "\x1f\x8b\x08", sizeof(magic));
 }
 
 /* A frame, or one after skippable ones (RFC 8878, 3.1.2). */
-static bool is_zstd(const struct codec_file *file, u64 offset)
+static bool is_zstd(const struct codec_file *file, u64 *offset)
 {
 	u8 head[8];
 
-	while (!file->read(file->opaque, offset, head, 4)) {
+	while (!file->read(file->opaque, *offset, head, 4)) {
 		if (get_le(head, 4) == ZSTD_FRAME)
 			return true;
 		if ((get_le(head, 4) & ~0xfULL) != ZSTD_SKIPPABLE ||
-		    file->read(file->opaque, offset, head, sizeof(head)))
+		    file->read(file->opaque, *offset, head, sizeof(head)))
 			return false;
-		offset += sizeof(head) + get_le(head + 4, 4);
+		*offset += sizeof(head) + get_le(head + 4, 4);
 	}
 	return false;
 }
@@ -144,8 +144,11 @@ static const struct codec codecs[] = {
 
 const struct codec *codec_find(const struct codec_file *file)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(codecs); i++)
-		if (codecs[i].probe(file, 0))
+	for (size_t i = 0; i < ARRAY_SIZE(codecs); i++) {
+		u64 start = 0;
+
+		if (codecs[i].probe(file, &start))
 			return &codecs[i];
+	}
 	return NULL;
 }

@@ -27,8 +27,9 @@ struct codec {
 	const char *name;    /* "gzip" */
 	const char *library; /* what a build needs for it */
 	const char *tool;    /* what unpacks it elsewhere */
-	/* Does a member (or frame) begin there in the packed file? */
-	bool (*probe)(const struct codec_file *file, u64 offset);
+	/* Does a member (or frame) begin there in the packed file? Where frames to skip are before
+	 * it, *offset is moved past them. */
+	bool (*probe)(const struct codec_file *file, u64 *offset);
 	/* A decoder at the beginning of a member; NULL: this build has none. 0 or -ENOMEM. */
 	int (*open)(void **decoder) __must_check;
 	/*

@@ -8,6 +8,7 @@
 
 #define IN_CHUNK   (128 * KiB)
 #define SKIP_CHUNK (64 * KiB) /* what nobody wants goes through so much memory */
+#define MAGIC_LEN  8U	      /* what a codec reads to know a member, or a frame to skip */
 
 struct boot_stream {
 	const struct codec *codec;
@@ -21,6 +22,7 @@ struct boot_stream {
 	u8 *in, *head, *skip;
 	u64 in_offset;	       /* in the file, of what comes after @in */
 	size_t in_pos, in_len; /* what is left of @in */
+	u64 member;	       /* in the file: where one was seen last */
 	bool hungry;	       /* the decoder has used up all that it got */
 	bool ended;
 	u64 pos; /* of the next byte that the decoder gives */
@@ -80,23 +82,26 @@ static int fail(struct boot_stream *s, int error)
 
 /* The decoder */
 
-/* Have at least one byte of input. */
-static int fill(struct boot_stream *s)
+/* Have at least @wanted bytes of input, or all that are left of it: one or more. */
+static int fill(struct boot_stream *s, size_t wanted)
 {
-	u64 n = MIN(s->file.size - s->in_offset, (u64)IN_CHUNK);
+	size_t left = s->in_len - s->in_pos;
+	u64 n = MIN(s->file.size - s->in_offset, (u64)IN_CHUNK - left);
 	int ret;
 
-	if (s->in_pos < s->in_len)
+	if (left >= wanted || (left && !n))
 		return 0;
 	if (!n)
 		return -ENODATA;
-	ret = s->file.read(s->file.opaque, s->in_offset, s->in, n);
+	memmove(s->in, s->in + s->in_pos, left);
+	s->in_pos = 0;
+	s->in_len = left;
+	ret = s->file.read(s->file.opaque, s->in_offset, s->in + left, n);
 	s->starved |= ret == -ENODATA;
 	if (ret)
 		return ret;
 	s->in_offset += n;
-	s->in_pos = 0;
-	s->in_len = n;
+	s->in_len += n;
 	return 0;
 }
 
@@ -106,9 +111,35 @@ static u64 input_at(const struct boot_stream *s)
 	return s->in_offset - (s->in_len - s->in_pos);
 }
 
+/* As codec_file's read; of what is in memory nothing is read again. */
+static int peek(const void *opaque, u64 offset, void *buf, u64 len)
+{
+	const struct boot_stream *s = opaque;
+	u64 from = s->in_offset - s->in_len;
+
+	if (!range_within(offset, len, from, s->in_len))
+		return s->file.read(s->file.opaque, offset, buf, len);
+	memcpy(buf, s->in + (offset - from), len);
+	return 0;
+}
+
+/* Does another member follow? What comes after the last one (padding, a signature) is left alone,
+ * as gunzip does. */
+static bool has_more(struct boot_stream *s)
+{
+	const struct codec_file file = { s, peek, s->file.size };
+
+	/* Each frame to skip ends as a member does; the one behind them all was seen at the first.
+	 */
+	if (input_at(s) <= s->member)
+		return true;
+	s->member = input_at(s);
+	return !fill(s, MAGIC_LEN) && s->codec->probe(&file, &s->member);
+}
+
 static int step(struct boot_stream *s, struct codec_io *io)
 {
-	int ret = s->hungry ? fill(s) : 0;
+	int ret = s->hungry ? fill(s, 1) : 0;
 
 	if (ret)
 		return ret;
@@ -119,9 +150,8 @@ static int step(struct boot_stream *s, struct codec_io *io)
 	s->in_pos = io->in_pos;
 	/* With room left it holds nothing back. */
 	s->hungry = s->in_pos == s->in_len && io->out_pos < io->out_len;
-	/* What follows the last member (padding, a signature) is left alone, as gunzip does. */
 	if (ret == 1)
-		s->ended = !s->codec->probe(&s->file, input_at(s));
+		s->ended = !has_more(s);
 	return MIN(ret, 0);
 }
 
@@ -158,7 +188,7 @@ static int start(struct boot_stream *s)
 	s->in = malloc(IN_CHUNK);
 	s->head = malloc(STREAM_HEAD);
 	s->skip = malloc(SKIP_CHUNK);
-	s->in_offset = s->in_pos = s->in_len = s->pos = 0;
+	s->in_offset = s->in_pos = s->in_len = s->member = s->pos = 0;
 	s->hungry = true;
 	s->ended = false;
 	ret = s->in && s->head && s->skip ? s->codec->open(&s->decoder) : -ENOMEM;
@@ -187,7 +217,7 @@ static int start_anew(struct boot_stream *s)
 
 /* Aims */
 
-static const struct stream_aim *aim_at(const struct boot_stream *s, u64 offset)
+static struct stream_aim *aim_at(struct boot_stream *s, u64 offset)
 {
 	for (u32 i = 0; i < s->nr_aims; i++)
 		if (range_within(offset, 1, s->aims[i].offset, s->aims[i].len))
@@ -196,7 +226,7 @@ static const struct stream_aim *aim_at(const struct boot_stream *s, u64 offset)
 }
 
 /* Where the part ends that @offset is in: an aim, or what is between two of them. */
-static u64 part_end(const struct boot_stream *s, u64 offset)
+static u64 part_end(struct boot_stream *s, u64 offset)
 {
 	const struct stream_aim *in = aim_at(s, offset);
 	u64 end = in ? in->offset + in->len : UINT64_MAX;
@@ -218,6 +248,7 @@ static bool add_aim(struct boot_stream *s, struct stream_aim aim)
 		return false;
 	if (known)
 		memcpy(aim.to, s->head + aim.offset, known);
+	aim.done = known;
 	s->aims[s->nr_aims++] = aim;
 	return true;
 }
@@ -245,14 +276,9 @@ bool stream_aim(struct boot_stream *s, u64 offset, u64 len, void *to, u64 gpa)
 	return true;
 }
 
-const struct stream_aim *stream_aim_get(const struct boot_stream *s, u32 i, u64 *done)
+const struct stream_aim *stream_aim_get(const struct boot_stream *s, u32 i)
 {
-	const struct stream_aim *aim = &s->aims[i];
-
-	if (i >= s->nr_aims)
-		return NULL;
-	*done = s->pos > aim->offset ? MIN(s->pos - aim->offset, aim->len) : 0;
-	return aim;
+	return i < s->nr_aims ? &s->aims[i] : NULL;
 }
 
 void stream_aim_drop(struct boot_stream *s, u32 i)
@@ -268,13 +294,15 @@ void stream_aim_drop(struct boot_stream *s, u32 i)
 static int advance(struct boot_stream *s, u64 end)
 {
 	while (s->pos < end) {
-		const struct stream_aim *aim = aim_at(s, s->pos);
+		struct stream_aim *aim = aim_at(s, s->pos);
 		u64 n = MIN(part_end(s, s->pos), end) - s->pos;
 		int ret = aim ? decode(s, aim->to + (s->pos - aim->offset), n, &n)
 			      : decode(s, s->skip, MIN(n, SKIP_CHUNK), &n);
 
 		if (ret)
 			return ret;
+		if (aim)
+			aim->done = MAX(aim->done, s->pos - aim->offset);
 		if (!n)
 			return -ENODATA;
 	}

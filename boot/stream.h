@@ -20,7 +20,8 @@ struct stream_aim {
 	u64 offset, len; /* of the contents; no two overlap */
 	u8 *to;		 /* the caller's, or owned */
 	bool owned;
-	u64 gpa; /* of @to, where that is guest memory */
+	u64 gpa;  /* of @to, where that is guest memory */
+	u64 done; /* as many bytes of @to were written, now or before the decoder began anew */
 };
 
 struct boot_stream;
@@ -52,8 +53,8 @@ int stream_check_rest(struct boot_stream *s) __must_check;
  * lost but time.
  */
 bool stream_aim(struct boot_stream *s, u64 offset, u64 len, void *to, u64 gpa);
-/* Aims by number, and how much of each is unpacked already. NULL: there is none. */
-const struct stream_aim *stream_aim_get(const struct boot_stream *s, u32 i, u64 *done);
+/* Aims by number. NULL: there is none. */
+const struct stream_aim *stream_aim_get(const struct boot_stream *s, u32 i);
 /* Forget an aim; what is unpacked of it is unpacked again when it is read. */
 void stream_aim_drop(struct boot_stream *s, u32 i);
 /* The error that sticks, 0: none. */

@@ -125,7 +125,6 @@ static void test_load(void **state)
 {
 	const struct stream_aim *aim;
 	struct elf_image elf;
-	u64 done;
 
 	build();
 	begin(SIZE);
@@ -133,17 +132,17 @@ static void test_load(void **state)
 		assert_int_equal(g.boot.kernel.size, STREAM_LONG);
 		make_plan(&elf, &g.mem);
 		/* The notes were found where they are to be. */
-		aim = stream_aim_get(g.boot.kernel.stream, 0, &done);
+		aim = stream_aim_get(g.boot.kernel.stream, 0);
 		assert_int_equal(aim->gpa, BASE1);
-		assert_int_equal(done, SEG1_LEN);
+		assert_int_equal(aim->done, SEG1_LEN);
 		assert_guest_bytes(&g, BASE1, file + SEG1, SEG1_LEN);
 		boot_settle(&g.boot, &plan, &g.mem);
 		assert_int_equal(boot_plan_load(&plan, &g.mem), 0);
-		aim = stream_aim_get(g.boot.kernel.stream, 1, &done);
+		aim = stream_aim_get(g.boot.kernel.stream, 1);
 		assert_int_equal(aim->gpa, BASE2);
-		assert_int_equal(done, SEG2_LEN);
+		assert_int_equal(aim->done, SEG2_LEN);
 		assert_int_equal(boot_end(&g.boot, 0), 0);
-		assert_null(stream_aim_get(g.boot.kernel.stream, 0, &done));
+		assert_null(stream_aim_get(g.boot.kernel.stream, 0));
 		assert_loaded();
 		memory_discard_all(&g.mem);
 	}
@@ -195,12 +194,12 @@ static void test_elsewhere(void **state)
 	begin(SIZE);
 	make_plan(&elf, &g.mem);
 	boot_plan_free(&plan);
-	assert_int_equal(boot_plan_add_image(&plan, BOOT_KERNEL, "kernel", BASE1 + 8 * MiB,
+	assert_int_equal(boot_plan_add_image(&plan, BOOT_KERNEL, "kernel", BASE1 + MiB,
 					     &g.boot.kernel, SEG1, SEG1_LEN),
 			 0);
-	/* Shorter than what is aimed, but nothing of it was unpacked yet. */
+	/* Shorter than what is aimed, and nothing of it was unpacked yet. */
 	assert_int_equal(boot_plan_add_image(&plan, BOOT_KERNEL, "kernel", BASE2, &g.boot.kernel,
-					     SEG2, SEG2_LEN),
+					     SEG2, SEG2_LEN - BSS),
 			 0);
 	assert_int_equal(boot_plan_check(&plan, &g.mem), 0);
 	boot_settle(&g.boot, &plan, &g.mem);
@@ -208,8 +207,31 @@ static void test_elsewhere(void **state)
 	assert_int_equal(boot_plan_load(&plan, &g.mem), 0);
 	assert_int_equal(boot_end(&g.boot, 0), 0);
 	assert_guest_bytes(&g, BASE1, zeroes, SEG1_LEN);
-	assert_guest_bytes(&g, BASE1 + 8 * MiB, file + SEG1, SEG1_LEN);
+	assert_guest_bytes(&g, BASE1 + MiB, file + SEG1, SEG1_LEN);
+	assert_guest_bytes(&g, BASE2, file + SEG2, SEG2_LEN - BSS);
+	assert_guest_bytes(&g, BASE2 + SEG2_LEN - BSS, zeroes, BSS);
+	end();
+}
+
+/* Nor where the decoder has begun anew meanwhile. */
+static void test_elsewhere_again(void **state)
+{
+	static const u8 zeroes[SEG2_LEN];
+	struct elf_image elf;
+	u64 size;
+	u8 byte;
+
+	build();
+	begin(SIZE);
+	make_plan(&elf, &g.mem);
+	assert_int_equal(boot_image_measure(&g.boot.kernel, &size), 0);
 	assert_guest_bytes(&g, BASE2, file + SEG2, SEG2_LEN);
+	assert_int_equal(boot_image_read(&g.boot.kernel, SEG2 - 1, &byte, 1), 0);
+	boot_plan_free(&plan);
+	boot_settle(&g.boot, &plan, &g.mem);
+	assert_guest_bytes(&g, BASE1, zeroes, SEG1_LEN);
+	assert_guest_bytes(&g, BASE2, zeroes, SEG2_LEN);
+	assert_int_equal(boot_end(&g.boot, 0), 0);
 	end();
 }
 
@@ -288,9 +310,13 @@ int main(void)
 {
 #ifdef HAVE_ZLIB
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_load),	  cmocka_unit_test(test_describe),
-		cmocka_unit_test(test_elsewhere), cmocka_unit_test(test_odd_segments),
-		cmocka_unit_test(test_failures),  cmocka_unit_test(test_late_headers),
+		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_describe),
+		cmocka_unit_test(test_elsewhere),
+		cmocka_unit_test(test_odd_segments),
+		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_late_headers),
+		cmocka_unit_test(test_elsewhere_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

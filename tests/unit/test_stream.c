@@ -129,6 +129,57 @@ static void test_any_order(void **state)
 	}
 }
 
+#define MEMBERS 20000U
+
+/* Members by the thousand: a look at what follows each costs nothing of the file. */
+static void test_many_members(void **state)
+{
+	struct boot_stream *s;
+
+	if (!pack_gzip())
+		return;
+	packed_len = 0;
+#ifdef HAVE_ZLIB
+	for (u32 i = 0; i < MEMBERS; i++) {
+		z_stream zs = { .next_in = plain + i,
+				.avail_in = 1,
+				.next_out = packed + packed_len,
+				.avail_out = 64 };
+
+		assert_int_equal(deflateInit2(&zs, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY),
+				 Z_OK);
+		assert_int_equal(deflate(&zs, Z_FINISH), Z_STREAM_END);
+		packed_len += zs.total_out;
+		deflateEnd(&zs);
+	}
+#endif
+	s = open_stream(PLAIN);
+	assert_reads(s, 0, MEMBERS);
+	assert_in_range(bytes_read, packed_len, packed_len + 64);
+	stream_free(s);
+}
+
+/* Frames to skip by the thousand, before the first and between others: each is looked at once. */
+static void test_skipped_frames(void **state)
+{
+#ifdef HAVE_ZSTD
+	struct boot_stream *s;
+
+	packed_len = 0;
+	for (u32 n = 0; n < 2; n++) {
+		for (u32 i = 0; i < MEMBERS; i++, packed_len += 8)
+			memcpy(packed + packed_len, "\x50\x2a\x4d\x18\0\0\0\0", 8);
+		packed_len += ZSTD_compress(packed + packed_len, ROOM - packed_len,
+					    plain + n * MEMBER, MEMBER, 1);
+	}
+	s = open_stream(PLAIN);
+	assert_reads(s, 0, 2 * MEMBER);
+	assert_int_equal(stream_read(s, 2 * MEMBER, buf, 1), -ENODATA);
+	assert_in_range(bytes_read, packed_len, packed_len + 2 * 12 * MEMBERS + 64);
+	stream_free(s);
+#endif
+}
+
 /* As a kernel is loaded: head, notes in the middle, then what is before and behind them. */
 static void test_one_pass(void **state)
 {
@@ -137,8 +188,7 @@ static void test_one_pass(void **state)
 	for_each_packing(i)
 	{
 		struct boot_stream *s = open_stream(PLAIN);
-		const struct stream_aim *aim;
-		u64 done, size;
+		u64 size;
 
 		assert_reads(s, 0, 64);
 		assert_true(bytes_read < packed_len / 4);
@@ -154,11 +204,9 @@ static void test_one_pass(void **state)
 		assert_reads(s, middle + 50, 250);
 		assert_memory_equal(ram + first, plain + first, middle - first);
 		assert_int_equal(ram[second], 0);
-		aim = stream_aim_get(s, 0, &done);
-		assert_int_equal(aim->gpa, 2);
-		assert_int_equal(done, 0);
-		aim = stream_aim_get(s, 1, &done);
-		assert_int_equal(done, middle - first);
+		assert_int_equal(stream_aim_get(s, 0)->gpa, 2);
+		assert_int_equal(stream_aim_get(s, 0)->done, 0);
+		assert_int_equal(stream_aim_get(s, 1)->done, middle - first);
 		/* Again, and in part, from where they are. */
 		assert_reads(s, middle + 100, 200);
 		assert_reads(s, second - 100, 100 + MEMBER);
@@ -175,6 +223,10 @@ static void test_one_pass(void **state)
 		assert_reads(s, PLAIN - 10, 10);
 		assert_passes(2);
 		assert_memory_equal(ram + first, plain + first, middle - first);
+		/* What was written stays so, wherever the decoder is. */
+		assert_reads(s, middle + 500, 10);
+		assert_int_equal(stream_aim_get(s, 0)->done, MEMBER);
+		assert_int_equal(stream_aim_get(s, 1)->done, middle - first);
 		stream_free(s);
 	}
 }
@@ -205,15 +257,14 @@ static void test_dropped_aim(void **state)
 	for_each_packing(i)
 	{
 		struct boot_stream *s = open_stream(PLAIN);
-		u64 done;
 
 		assert_true(stream_aim(s, MEMBER, MEMBER, ram, 1));
 		assert_true(stream_aim(s, 4 * MEMBER, MEMBER, ram + MEMBER, 2));
 		assert_reads(s, 2 * MEMBER, 1);
 		stream_aim_drop(s, 0);
 		memset(ram, 0, MEMBER);
-		assert_int_equal(stream_aim_get(s, 0, &done)->gpa, 2);
-		assert_null(stream_aim_get(s, 1, &done));
+		assert_int_equal(stream_aim_get(s, 0)->gpa, 2);
+		assert_null(stream_aim_get(s, 1));
 		assert_reads(s, MEMBER, 100);
 		assert_int_equal(ram[0], 0);
 		/* An aim behind the decoder makes it begin anew. */
@@ -222,7 +273,7 @@ static void test_dropped_aim(void **state)
 		assert_memory_equal(ram, plain + 2 * STREAM_HEAD, 100);
 		/* At rest nothing of it is left, and all comes again. */
 		stream_rest(s);
-		assert_null(stream_aim_get(s, 0, &done));
+		assert_null(stream_aim_get(s, 0));
 		bytes_read = 0;
 		assert_reads(s, 0, PLAIN);
 		assert_passes(1);
@@ -325,10 +376,11 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_any_order),    cmocka_unit_test(test_one_pass),
-		cmocka_unit_test(test_shifted_aims), cmocka_unit_test(test_dropped_aim),
-		cmocka_unit_test(test_limit),	     cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_rest),
+		cmocka_unit_test(test_any_order),      cmocka_unit_test(test_one_pass),
+		cmocka_unit_test(test_shifted_aims),   cmocka_unit_test(test_dropped_aim),
+		cmocka_unit_test(test_limit),	       cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_rest),	       cmocka_unit_test(test_many_members),
+		cmocka_unit_test(test_skipped_frames),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
