@@ -334,14 +334,15 @@ static void pause_soon(void)
 	guest_close(&g);
 }
 
-static void a_pause_waits_for_no_reader(void **state)
+/* @fn, a child, ends although nobody reads what it writes, and says so. */
+static void assert_not_held(void (*fn)(void))
 {
 	int fds[2], null = open_null(), error[2];
 	struct child c;
 
 	make_pipe(fds);
 	make_pipe(error);
-	c = start(pause_soon, null, fds[1], error[1]);
+	c = start(fn, null, fds[1], error[1]);
 	close(error[1]);
 	expect(error[0], "not read");
 	assert_ends_well(&c);
@@ -351,21 +352,14 @@ static void a_pause_waits_for_no_reader(void **state)
 	close(null);
 }
 
+static void a_pause_waits_for_no_reader(void **state)
+{
+	assert_not_held(pause_soon);
+}
+
 static void a_reader_that_sleeps_holds_nobody(void **state)
 {
-	int fds[2], null = open_null(), error[2];
-	struct child c;
-
-	make_pipe(fds);
-	make_pipe(error);
-	c = start(stop_soon, null, fds[1], error[1]);
-	close(error[1]);
-	expect(error[0], "not read");
-	assert_ends_well(&c);
-	close(error[0]);
-	close(fds[0]);
-	close(fds[1]);
-	close(null);
+	assert_not_held(stop_soon);
 }
 
 static void prints_on(void)
