@@ -31,12 +31,12 @@ struct codec {
 	 * it, *offset is moved past them. */
 	bool (*probe)(const struct codec_file *file, u64 *offset);
 	/* A decoder at the beginning of a member; NULL: this build has none. 0 or -ENOMEM. */
-	int (*open)(void **decoder) __must_check;
+	int (*open)(void **decoder);
 	/*
 	 * 0: go on, with more input or room where one of them is used up; 1: a member ended, and
 	 * the decoder waits for another; -EBADMSG: damaged; -ENOTSUP: a window too large; -ENOMEM.
 	 */
-	int (*step)(void *decoder, struct codec_io *io) __must_check;
+	int (*step)(void *decoder, struct codec_io *io);
 	void (*close)(void *decoder);
 };
 
