@@ -24,7 +24,7 @@ void relocate_self(void)
 {
 	u64 base = (u64)(uintptr_t)own_header, size = 0;
 	const u64 *entry = NULL;
-	u64 *word = NULL;
+	u64 *word = (u64 *)own_header; /* the table begins with an address */
 
 	for (Elf64_Dyn *d = own_dynamic; d->d_tag != DT_NULL; d++) {
 		if (d->d_tag == DT_RELR)
@@ -34,7 +34,7 @@ void relocate_self(void)
 			d->d_un.d_val = 0;
 		}
 	}
-	for (; size; size -= sizeof(*entry), entry++) {
+	for (; entry && size; size -= sizeof(*entry), entry++) {
 		if (!(*entry & 1)) {
 			word = (u64 *)(own_header + *entry);
 			*word++ += base;

@@ -120,9 +120,8 @@ static bool output(const struct counter *c, u64 now)
 		return mode_of(c) != 0;
 	switch (mode_of(c)) {
 	case 0:
+	case 1: /* low from the trigger to the end of the count */
 		return ticks >= c->initial;
-	case 1:
-		return ticks >= c->initial; /* low from the trigger to the end of the count */
 	case 2:
 		return !c->gate || ticks % c->initial != c->initial - 1;
 	case 3:
