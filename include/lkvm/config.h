@@ -103,7 +103,7 @@ extern const struct option_spec config_options[];
 extern const struct option_set config_set;
 /* config-foreign.c: other VMMs' words for `lkvm run`, and their commands. */
 extern const struct foreign_word foreign_options[], foreign_commands[];
-/* config-lists.c: --initrd, --disk and --network. */
+/* config-initrd.c, config-disk.c, config-net.c. */
 extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks;
 
 void config_init(struct vm_config *cfg);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line of `lkvm run`: run-options.c, config-lists.c, config-foreign.c with their own
- * rows. */
+/* The command line of `lkvm run`: run-options.c, the config files, with
+ * their own rows. */
 #include "capture.h"
 
 #include <stdio.h>

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* What options that are lists share: a list that grows, and words between commas. */
+#ifndef LKVM_CONFIG_ITEMS_H
+#define LKVM_CONFIG_ITEMS_H
+
+#include <stddef.h>
+
+#include "lkvm/types.h"
+
+/* One more zeroed element after the @count that *array holds. The command line bounds the count. */
+void *config_grow(void *array, u32 *count, size_t size);
+/*
+ * Cut the next item off @list, which ends at a comma; a doubled comma stands for one. NULL at the
+ * end of the list. The item lies in the list's own bytes.
+ */
+char *config_next_item(char **list);
+/* @text with its commas doubled, as config_next_item reads it; the caller frees it. */
+char *config_one_item(const char *text);
+/* Say that @item is none of @known (ends with NULL), with the nearest of them. -EINVAL. @shown: the
+ * option as the user wrote it. */
+int config_unknown_item(const char *shown, const char *item, const char *const *known);
+
+#endif
