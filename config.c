@@ -275,7 +275,8 @@ static int check_ports(const struct vm_config *cfg)
 
 static int check_virtio_mmio(const struct vm_config *cfg)
 {
-	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->rng + (cfg->console == CONSOLE_VIRTIO);
+	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->rng +
+		 (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
 
 	if (cfg->transport != TRANSPORT_MMIO || nr <= arch_platform.virtio_mmio_max)
 		return 0;
