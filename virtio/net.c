@@ -201,6 +201,14 @@ static int net_watch(struct virtio_device *vdev, bool on)
 	return ret;
 }
 
+static void net_finish(struct virtio_device *vdev)
+{
+	struct net_backend *nb = virtio_to_net(vdev)->nb;
+
+	if (nb->ops->finish)
+		nb->ops->finish(nb);
+}
+
 static void net_detach(struct virtio_device *vdev)
 {
 	int ret __maybe_unused = net_watch(vdev, false);
@@ -234,6 +242,7 @@ static const struct virtio_ops net_ops = {
 	.reset = net_reset,
 	.watch = net_watch,
 	.remembered_ok = net_remembered_ok,
+	.finish = net_finish,
 	.detach = net_detach,
 	.destroy = net_destroy,
 };

@@ -60,6 +60,8 @@ struct net_backend_ops {
 	int (*steer)(struct net_backend *nb, const struct net_rss *rss);
 	/* The guest changed its address. */
 	int (*set_mac)(struct net_backend *nb, const u8 mac[6]);
+	/* The machine ends, and maybe the process with it: what close does that others see. */
+	void (*finish)(struct net_backend *nb);
 	void (*close)(struct net_backend *nb);
 };
 

@@ -133,14 +133,39 @@ static void test_disk_errors(void **state)
 
 static void test_network(void **state)
 {
-	static const char *const good[] = { "vhost=0", "mq=1", "script=none", "downscript=none" };
+	static const char *const good[] = { "vhost=0",
+					    "mq=1",
+					    "mq=0",
+					    "mq=16",
+					    "script=none",
+					    "downscript=none",
+					    "fd=3:4,queues=2",
+					    "host_ip=10.0.0.1",
+					    "script=/bin/x",
+					    "mtu=68",
+					    "host_ip=10.0.0.1/8",
+					    "mode=macvtap,tapif=m" };
 	static const char *const bad[] = { "vhost=1",
 					   "vhost=",
-					   "mq=2",
-					   "fd=3",
+					   "mq=17",
+					   "queues=",
+					   "fd=2",
+					   "fd=3:",
+					   "fd=3:3",
+					   "fd=3,tapif=a",
+					   "fd=3,queues=2",
+					   "fd=3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19",
+					   "mtu=67",
+					   "mtu=65536",
+					   "mode=macvtap",
+					   "mode=macvtap,tapif=m,host_ip=1.2.3.4",
 					   "trans=mmio",
-					   "host_ip=10.0.0.1",
-					   "script=/bin/x",
+					   "host_ip=10.0.0",
+					   "host_ip=10.0.0.256",
+					   "host_ip=10.0.0.1/33",
+					   "host_ip=10.0.0.1x",
+					   "host_ip=0.0.0.0",
+					   "script=",
 					   "tapif=",
 					   "tapif=a/b",
 					   "tapif=0123456789abcdef",
@@ -171,7 +196,7 @@ static void test_network(void **state)
 	assert_int_equal(run("--network virtio"), -EINVAL);
 	assert_contains(captured, "--network virtio: every card is a virtio card; mode=tap");
 	assert_int_equal(run("-n bridge"), -EINVAL);
-	assert_contains(captured, "-n: unknown 'bridge'; it is not one of tap, none");
+	assert_contains(captured, "-n: unknown 'bridge'; it is not one of tap, macvtap, none");
 	assert_int_equal(run("-n mode=tap,host_mac=02:00:00:00:00:01"), 0);
 	assert_contains(captured, "-n host_mac=02:00:00:00:00:01: has no effect");
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
