@@ -165,6 +165,8 @@ static int rx_packet(struct net_rx *rx)
 	iov[count].iov_len = sizeof(rx->spill);
 	n = rx->net->nb->ops->readv(rx->nq, iov, (int)count + 1);
 	wanted = n > 0 && net_wanted(rx->net, iov, count + 1);
+	if (wanted && n >= NET_HDR_LEN_HASH && virtio_has(&rx->net->vdev, VIRTIO_NET_F_HASH_REPORT))
+		net_hash_report(rx->net, iov, count + 1);
 	iov[count] = saved;
 	if (n < 0)
 		return (int)n;

@@ -14,7 +14,8 @@
 #include "lkvm/vm.h"
 
 #define ETHERNET_CLASS 0x0200
-#define DUPLEX_FULL    1 /* 5.1.4: as ethtool's */
+#define ALL_HASH_TYPES 0x1ff /* 5.1.6.4.3 */
+#define DUPLEX_FULL    1     /* 5.1.4: as ethtool's */
 
 /* Which queue is what (5.1.2) */
 
@@ -263,6 +264,8 @@ static u64 offered(const struct net_backend *nb)
 		f |= BIT_ULL(VIRTIO_NET_F_MQ);
 	if (nb->nr_pairs > 1 && nb->hash_types)
 		f |= BIT_ULL(VIRTIO_NET_F_RSS);
+	if (nb->ops->set_hdr_len)
+		f |= BIT_ULL(VIRTIO_NET_F_HASH_REPORT);
 	/* Linux switches offloads off for XDP and bridges, so who offers GUEST_TSO* needs the
 	 * command as well. */
 	if (nb->offloads)
@@ -297,7 +300,12 @@ static struct virtio_net *alloc_net(struct net_backend *nb)
 
 	net->nb = nb;
 	net->nr_pairs = nb->nr_pairs;
-	net->hash_types = nb->nr_pairs > 1 ? nb->hash_types : 0;
+	/* Where the back end steers it must know what it hashes by; what is only reported is done
+	 * here. */
+	if (nb->nr_pairs > 1 && nb->hash_types)
+		net->hash_types = nb->hash_types;
+	else if (nb->ops->set_hdr_len)
+		net->hash_types = ALL_HASH_TYPES;
 	atomic_store(&net->pairs, 1);
 	net->ops = net_ops;
 	net->ops.nr_loops = (u16)(2 * net->nr_pairs);

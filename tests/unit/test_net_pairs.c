@@ -201,12 +201,57 @@ static void test_rss(void **state)
 	stop(&r);
 }
 
+/* 5.1.6.4.4: the hash is in the header, by the first published vector. */
+static void test_report(void **state)
+{
+	static const u8 key[NET_RSS_KEY] = {
+		0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
+		0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
+		0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
+	};
+	static const u8 ip[] = { 0x45, 0, 0,   40,  0,	 0,   0,   0,  9,    6,	   0,	 0,
+				 66,   9, 149, 187, 161, 142, 100, 80, 0x0a, 0xea, 0x06, 0xe6 };
+	struct rig_buf buf = { FRAME, 2000, true };
+	u8 sent[100] = { 0 }, bytes[4 + 8 + 1 + 40] = { 0x3f }, *got;
+	struct virtio_device *vdev;
+	struct rig r;
+
+	make_pairs(&r, 1, &vdev);
+	rig_start(&r, vdev, virtio_offered(vdev) & ~BIT_ULL(VIRTIO_RING_F_EVENT_IDX));
+	assert_int_equal(pair->hdr_len, NET_HDR_LEN_HASH);
+	got = rig_ptr(&r, FRAME);
+	sent[20 + 12] = 8;
+	memcpy(sent + 20 + 14, ip, sizeof(ip));
+	for (int hashing = 0; hashing < 2; hashing++) {
+		memset(got, 0xee, 2000);
+		rig_add(&r, RX, &buf, 1);
+		assert_int_equal(send(pair->peer, sent, sizeof(sent), 0), sizeof(sent));
+		rig_notify(&r, RX);
+		wait_used(&r, RX, NULL);
+		assert_int_equal(get_le(got + 10, 2), 1);
+		assert_int_equal(get_le(got + 12, 4), hashing ? 0x51ccc178 : 0);
+		assert_int_equal(get_le(got + 16, 4), hashing ? VIRTIO_NET_HASH_REPORT_TCPv4
+							      : VIRTIO_NET_HASH_REPORT_NONE);
+		bytes[12] = sizeof(key);
+		memcpy(bytes + 13, key, sizeof(key));
+		assert_int_equal(
+			ctrl(&r, CLASS_MQ, VIRTIO_NET_CTRL_MQ_HASH_CONFIG, bytes, sizeof(bytes)),
+			VIRTIO_NET_OK);
+	}
+	assert_int_equal(ctrl(&r, CLASS_MQ, VIRTIO_NET_CTRL_MQ_HASH_CONFIG, bytes, 52),
+			 VIRTIO_NET_ERR);
+	bytes[1] = 2;
+	assert_int_equal(ctrl(&r, CLASS_MQ, VIRTIO_NET_CTRL_MQ_HASH_CONFIG, bytes, sizeof(bytes)),
+			 VIRTIO_NET_ERR);
+	stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pairs),	      cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_without_pairs), cmocka_unit_test(test_idle_pair_hangs_up),
-		cmocka_unit_test(test_rss),
+		cmocka_unit_test(test_rss),	      cmocka_unit_test(test_report),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
