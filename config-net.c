@@ -223,8 +223,10 @@ static int net_other(const char *shown, const char *key, const char *value)
 		{ "vhost", "0 ", "omit it: lkvm itself moves the packets" },
 		{ "trans", "", "use --virtio-transport" },
 	};
-	static const char *const known[] = { "mode",	  "tapif",   "fd",     "queues",     "mtu",
-					     "guest_mac", "host_ip", "script", "downscript", NULL };
+	static const char *const known[] = { "mode",	   "tapif",	"fd",	   "queues",
+					     "mtu",	   "guest_mac", "host_ip", "script",
+					     "downscript", "rx-rate",	"rx-ops",  "tx-rate",
+					     "tx-ops",	   NULL };
 	char word[16];
 
 	/* For kvmtool's user-mode network alone. */
@@ -248,8 +250,13 @@ static int net_other(const char *shown, const char *key, const char *value)
 
 static int net_item(const char *shown, struct net_config *net, char *item, bool first)
 {
+	int ret = config_rate_item(shown, &net->rx_rate, "rx-", item);
 	char *value = strchr(item, '=');
 
+	if (!ret)
+		ret = config_rate_item(shown, &net->tx_rate, "tx-", item);
+	if (ret)
+		return MIN(ret, 0);
 	if (!value) {
 		if (first)
 			return net_mode(shown, net, item);
@@ -341,6 +348,16 @@ static void add_word(char **text, const char *key, const char *value)
 	*text = longer;
 }
 
+static void add_rate(char **text, const struct rate_config *rate, const char *prefix)
+{
+	char *words = config_rate_text(rate, prefix), *longer;
+
+	longer = xasprintf("%s%s", *text, words);
+	free(words);
+	free(*text);
+	*text = longer;
+}
+
 static char *network_text(const void *target, u32 i)
 {
 	static const char *const modes[] = {
@@ -370,6 +387,8 @@ static char *network_text(const void *target, u32 i)
 		add_text(&text, ",host_ip=%u.%u.%u.%u/%u", n->host_ip >> 24,
 			 n->host_ip >> 16 & 0xff, n->host_ip >> 8 & 0xff, n->host_ip & 0xff,
 			 n->host_prefix);
+	add_rate(&text, &n->rx_rate, "rx-");
+	add_rate(&text, &n->tx_rate, "tx-");
 	add_word(&text, "script", n->script);
 	add_word(&text, "downscript", n->downscript);
 	return text;

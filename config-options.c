@@ -66,7 +66,7 @@ const struct option_spec config_options[] = {
 	{ .type = OPT_TYPED, .short_name = 'n', .name = "network",
 	  .arg = "mode=tap|macvtap|none[,tapif=NAME][,WORD=VALUE...]",
 	  .hooks = &network_hooks, .flags = OPT_REPEATABLE,
-	  .help = "network card on a tap or macvtap of the host; fd=N[:N...]: on taps that are open already; queues=N: pairs of queues (1); mtu=N: that the guest is told (the interface's); guest_mac=MAC; host_ip=IP[/N]: address to give to the tap; script=FILE, downscript=FILE: run with the tap's name at the start and at the end",
+	  .help = "network card on a tap or macvtap of the host; fd=N[:N...]: on taps that are open already; queues=N: pairs of queues (1); mtu=N: that the guest is told (the interface's); guest_mac=MAC; host_ip=IP[/N]: address to give to the tap; rx-rate, tx-rate=SIZE[:BURST], rx-ops, tx-ops=N[:BURST]: limits of bytes and packets per second; script=FILE, downscript=FILE: run with the tap's name at the start and at the end",
 	  .def = "none" },
 	{ .type = OPT_FLAG, .name = "rng", MEMBER(rng),
 	  .help = "add an entropy device: random numbers from the host" },

@@ -4,7 +4,7 @@
 #include "lkvm/log.h"
 #include "tun.h"
 
-int net_backend_open(const struct net_config *cfg, struct net_backend **out)
+static int open_kind(const struct net_config *cfg, struct net_backend **out)
 {
 	switch (cfg->mode) {
 	case NET_TAP:
@@ -21,4 +21,15 @@ int net_backend_open(const struct net_config *cfg, struct net_backend **out)
 		err("--network: this mode has no backend");
 		return -EINVAL;
 	}
+}
+
+int net_backend_open(const struct net_config *cfg, struct net_backend **out)
+{
+	int ret = open_kind(cfg, out);
+
+	if (ret)
+		return ret;
+	(*out)->rx_rate = cfg->rx_rate;
+	(*out)->tx_rate = cfg->tx_rate;
+	return 0;
 }

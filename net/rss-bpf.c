@@ -15,8 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lkvm/log.h"
 #include "lkvm/flow.h"
+#include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "tun.h"
 

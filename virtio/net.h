@@ -57,8 +57,11 @@ struct net_rx {
 	size_t spilled_at;
 	u8 spill[MAX_PACKET];
 	unsigned int errors;	  /* in a row */
-	bool waits;		  /* there were many: until @retry */
+	bool waits;		  /* there were many, or the limit is reached: until @retry */
 	struct event_timer retry; /* in the loop as long as @ev is */
+	/* The length of a packet is known when it was read: the next one pays for it. */
+	u64 owed;
+	bool paid;
 };
 
 struct net_tx {
@@ -67,7 +70,9 @@ struct net_tx {
 	u16 pair, q;
 	struct event ev; /* of nq->room_fd */
 	bool blocked;	 /* the backend is full: wait until it takes more */
-	bool down;	 /* the interface is down: packets are dropped until it takes some */
+	bool waits;	 /* the limit is reached: until @retry */
+	struct event_timer retry;
+	bool down; /* the interface is down: packets are dropped until it takes some */
 	struct iovec iov[VIRTQ_MAX_SEGS];
 };
 
@@ -117,6 +122,7 @@ struct virtio_net {
 	u8 mac[6];	     /* the card's own, until the driver gives another */
 	struct net_rules rules;
 	struct toeplitz toeplitz; /* of rules.rss.key */
+	struct rate_limit rx_limit, tx_limit;
 	struct iovec ctrl_iov[VIRTQ_MAX_SEGS];
 	struct net_rx *rx; /* nr_pairs */
 	struct net_tx *tx;
@@ -166,6 +172,7 @@ void net_rx_give_back(struct net_rx *rx);
 /* net-tx.c, on the sender's loop. */
 bool net_tx_run(struct net_tx *tx);
 void net_on_tx(void *opaque, u32 events);
+void net_on_tx_retry(void *opaque);
 void net_tx_drop(struct net_tx *tx);
 
 /* net-ctrl.c, on the loop of the control queue. */

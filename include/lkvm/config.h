@@ -13,6 +13,7 @@
 #include "lkvm/config-fdt.h"
 #include "lkvm/config-x86.h"
 #include "lkvm/options.h"
+#include "lkvm/rate.h"
 #include "lkvm/types.h"
 
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
@@ -48,6 +49,7 @@ struct net_config {
 	bool has_guest_mac;
 	u32 host_ip; /* the interface's address, to be set; 0: as it is */
 	u8 host_prefix;
+	struct rate_config rx_rate, tx_rate;
 	char *script, *downscript; /* programs that get the interface's name, or NULL */
 };
 

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "lkvm/rate.h"
 #include "lkvm/types.h"
 
 struct net_backend;
@@ -75,7 +76,8 @@ struct net_backend {
 	u32 speed;	/* Mbit/s; 0: not known */
 	bool has_mac;	/* the guest's card should have this one */
 	u8 mac[6];
-	const char *name; /* for messages */
+	struct rate_config rx_rate, tx_rate; /* that the card keeps to; packets are operations */
+	const char *name;		     /* for messages */
 };
 
 /* Prints what is wrong (no such tap, busy, no permission); *out is owned by the caller

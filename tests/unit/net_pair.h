@@ -129,7 +129,8 @@ static inline void make_pair(struct sock_net *s, u16 i)
 	s->peers[i] = fds[1];
 }
 
-static inline struct sock_net *make_pairs(struct rig *r, u16 pairs, struct virtio_device **vdev)
+/* The back end alone. */
+static inline struct sock_net *make_unlinked(struct rig *r, u16 pairs)
 {
 	struct sock_net *s = pair = xcalloc(1, sizeof(*s));
 
@@ -143,6 +144,13 @@ static inline struct sock_net *make_pairs(struct rig *r, u16 pairs, struct virti
 	s->nb.mtu = 9000;
 	s->nb.offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 	s->nb.hash_types = 0x3f;
+	return s;
+}
+
+static inline struct sock_net *make_pairs(struct rig *r, u16 pairs, struct virtio_device **vdev)
+{
+	struct sock_net *s = make_unlinked(r, pairs);
+
 	assert_int_equal(virtio_net_new(&r->vm, &s->nb, mac, 0, vdev), 0);
 	return s;
 }

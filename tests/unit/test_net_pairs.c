@@ -246,12 +246,50 @@ static void test_report(void **state)
 	stop(&r);
 }
 
+/* Packets over a limit wait for their time, and a reset waits for none of them. */
+static void test_limits(void **state)
+{
+	struct rig_buf out = { FRAME + 0x8000, 112, false };
+	struct virtio_device *vdev;
+	struct rig r;
+	u32 len;
+
+	make_unlinked(&r, 1);
+	pair->nb.rx_rate = (struct rate_config){ .ops = 20, .ops_burst = 1 };
+	pair->nb.tx_rate = (struct rate_config){ .bytes = 1000, .bytes_burst = 100 };
+	assert_int_equal(virtio_net_new(&r.vm, &pair->nb, mac, 0, &vdev), 0);
+	for (int round = 0; round < 2; round++) {
+		u64 start;
+
+		rig_start(&r, vdev, 0);
+		start = now_ns();
+		for (int i = 0; i < 4; i++) {
+			offer(&r, 0);
+			come(0, 100);
+			rig_add(&r, TX, &out, 1);
+		}
+		rig_notify(&r, RX);
+		rig_notify(&r, TX);
+		if (!round)
+			continue;
+		for (int i = 0; i < 4; i++)
+			wait_used(&r, RX, &len);
+		/* The first is there, three wait for a twentieth of a second each. */
+		assert_true(now_ns() - start >= 100000000);
+		for (int i = 0; i < 4; i++)
+			wait_used(&r, TX, &len);
+		assert_true(now_ns() - start >= 200000000);
+	}
+	stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pairs),	      cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_without_pairs), cmocka_unit_test(test_idle_pair_hangs_up),
 		cmocka_unit_test(test_rss),	      cmocka_unit_test(test_report),
+		cmocka_unit_test(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
