@@ -84,14 +84,6 @@ static void say_attach_failed(const char *name, int error)
 		err("--network tapif=%s: cannot use it: %s", name, strerror(error));
 }
 
-/* A tap of one queue and one of several are different things to the kernel. */
-static bool is_other_kind(const char *name, u16 pairs)
-{
-	long flags = interface_number(name, "tun_flags");
-
-	return flags >= 0 && flags & IFF_TAP && pairs > 1 && !(flags & IFF_MULTI_QUEUE);
-}
-
 static int set_interface(int fd, struct ifreq *ifr, u16 pairs)
 {
 	short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
@@ -106,6 +98,17 @@ static int set_interface(int fd, struct ifreq *ifr, u16 pairs)
 	return -errno;
 }
 
+/* It does not take several queues: does it take one? */
+static bool has_one_queue(int fd, const char *name)
+{
+	struct ifreq ifr = { 0 };
+	int ret;
+
+	memcpy(ifr.ifr_name, name, IFNAMSIZ);
+	ret = set_interface(fd, &ifr, 1);
+	return !ret || ret == -EBUSY;
+}
+
 /* One queue more of it. */
 static int attach(struct tun *tun, u16 i, int fd)
 {
@@ -114,7 +117,7 @@ static int attach(struct tun *tun, u16 i, int fd)
 
 	memcpy(ifr.ifr_name, tun->name, IFNAMSIZ);
 	ret = set_interface(fd, &ifr, tun->nb.nr_pairs);
-	if (ret == -EINVAL && is_other_kind(tun->name, tun->nb.nr_pairs))
+	if (ret == -EINVAL && tun->nb.nr_pairs > 1 && has_one_queue(fd, tun->name))
 		err("--network tapif=%s: has one queue, but queues=%u asks for more; create it "
 		    "with: " MAKE_TAP_MQ,
 		    tun->name, tun->nb.nr_pairs, tun->name, tun->name);
