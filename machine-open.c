@@ -164,14 +164,20 @@ static int open_disks(struct machine_open *open, const struct vm_config *cfg)
 static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 index)
 {
 	const struct net_config *nc = &cfg->nets[index];
+	int ret;
 
 	if (nc->mode == NET_NONE)
 		return 0;
+	ret = net_backend_open(nc, &net->nb);
+	if (ret)
+		return ret;
 	if (nc->has_guest_mac)
 		memcpy(net->mac, nc->guest_mac, sizeof(net->mac));
+	else if (net->nb->has_mac)
+		memcpy(net->mac, net->nb->mac, sizeof(net->mac));
 	else
 		net_make_mac(cfg->name, index, net->mac);
-	return net_backend_open(nc, &net->nb);
+	return 0;
 }
 
 static int open_nets(struct machine_open *open, const struct vm_config *cfg)
@@ -320,9 +326,10 @@ static struct disk stub_disk = {
 
 static void stub_net_close(struct net_backend *nb) {}
 static const struct net_backend_ops stub_net_ops = { .close = stub_net_close };
-static struct net_backend stub_net = {
-	.ops = &stub_net_ops, .poll_fd = -1, .room_fd = -1, .name = "none"
-};
+static struct net_backend stub_net = { .ops = &stub_net_ops,
+				       .nr_pairs = 1,
+				       .pair[0] = { .poll_fd = -1, .room_fd = -1 },
+				       .name = "none" };
 
 static void stub_console_client(struct console *con, const struct console_client *client) {}
 static void stub_console_destroy(struct console *con) {}

@@ -13,6 +13,7 @@
 #include "lkvm/config-fdt.h"
 #include "lkvm/config-x86.h"
 #include "lkvm/options.h"
+#include "lkvm/rate.h"
 #include "lkvm/types.h"
 
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
@@ -23,6 +24,7 @@ enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum net_mode {
 	NET_NONE,
 	NET_TAP,
+	NET_MACVTAP,
 	NET_LOOPBACK, /* what is sent comes back; of `lkvm selftest` alone */
 };
 
@@ -40,8 +42,16 @@ struct net_config {
 	enum net_mode mode;
 	char *tapif; /* an existing interface; NULL: make one that goes with lkvm, the kernel names
 			it */
+	int fds[16]; /* instead: taps that whoever started us opened, one for each pair */
+	u16 nr_fds;
+	u16 queues; /* pairs of them; 0: one, or as many as fds */
+	u16 mtu;    /* what the guest is told; 0: the interface's */
 	u8 guest_mac[6];
 	bool has_guest_mac;
+	u32 host_ip; /* the interface's address, to be set; 0: as it is */
+	u8 host_prefix;
+	struct rate_config rx_rate, tx_rate;
+	char *script, *downscript; /* programs that get the interface's name, or NULL */
 };
 
 /* A port of virtio-console beside the guest's console. */
