@@ -43,6 +43,12 @@ struct net_config {
 	bool has_guest_mac;
 };
 
+struct share_config {
+	char *path; /* a directory */
+	char *tag;
+	bool readonly;
+};
+
 /* Word lists are NULL-terminated arrays that grow by config_add_*; strings are owned by the
  * configuration. */
 struct vm_config {
@@ -62,6 +68,8 @@ struct vm_config {
 	u32 nr_disks;
 	struct net_config *nets;
 	u32 nr_nets;
+	struct share_config *shares;
+	u32 nr_shares;
 	bool rng;
 	enum console_kind console;
 	enum debug_exit_kind debug_exit;
@@ -103,8 +111,8 @@ extern const struct option_spec config_options[];
 extern const struct option_set config_set;
 /* config-foreign.c: other VMMs' words for `lkvm run`, and their commands. */
 extern const struct foreign_word foreign_options[], foreign_commands[];
-/* config-initrd.c, config-disk.c, config-net.c. */
-extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks;
+/* config-initrd.c, config-disk.c, config-net.c, config-share.c. */
+extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks, share_hooks;
 
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);
