@@ -12,6 +12,7 @@
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/disk.h"
+#include "lkvm/fs.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/net.h"
@@ -171,6 +172,19 @@ static int open_nets(struct machine_open *open, const struct vm_config *cfg)
 	return 0;
 }
 
+static int open_shares(struct machine_open *open, const struct vm_config *cfg)
+{
+	open->shares = xcalloc(cfg->nr_shares + 1, sizeof(struct share *));
+	for (u32 i = 0; i < cfg->nr_shares; i++) {
+		int ret = share_open(&cfg->shares[i], cfg->nr_shares, &open->shares[i]);
+
+		if (ret)
+			return ret;
+		open->nr_shares++;
+	}
+	return 0;
+}
+
 /* Linux's words are for Linux alone. */
 static void know_kernel(struct machine *m)
 {
@@ -235,6 +249,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_nets(&m->open, cfg);
 	if (!ret)
+		ret = open_shares(&m->open, cfg);
+	if (!ret)
 		ret = open_signals(m);
 	if (!ret)
 		ret = open_console(m);
@@ -254,6 +270,9 @@ void machine_close(struct machine *m)
 			open->nets[i].nb->ops->close(open->nets[i].nb);
 	for (u32 i = 0; i < open->nr_disks; i++)
 		open->disks[i]->ops->close(open->disks[i]);
+	for (u32 i = 0; i < open->nr_shares; i++)
+		share_close(open->shares[i]);
+	free(open->shares);
 	free(open->nets);
 	free(open->disks);
 	flash_file_close(&open->flash);
@@ -327,6 +346,9 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_nets < cfg->nr_nets; open->nr_nets++)
 		if (cfg->nets[open->nr_nets].mode != NET_NONE)
 			open->nets[open->nr_nets].nb = &stub_net;
+	open->shares = xcalloc(cfg->nr_shares + 1, sizeof(struct share *));
+	for (; open->nr_shares < cfg->nr_shares; open->nr_shares++)
+		open->shares[open->nr_shares] = share_stub(&cfg->shares[open->nr_shares]);
 	open->console = &stub_console;
 	return 0;
 }
