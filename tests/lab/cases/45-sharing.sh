@@ -45,11 +45,36 @@ for kernel in $LAB_KERNELS; do
 	*-generic) generic="$generic $kernel" ;;
 	esac
 done
+entries=2000
 # Without a cache there are no shared mappings that may be written.
 # shellcheck disable=SC2086
 for kernel in $(corners $generic); do
-	exercise nocache "$kernel" "lab.9p=cache=none lab.without=mmap"
+	exercise nocache "$kernel" "lab.9p=cache=none lab.without=mmap lab.entries=$entries"
+	entries=500
 done
 exercise mmap "$LAB_FULL_KERNEL" "lab.9p=cache=mmap lab.ops=300 lab.entries=500" --virtio-transport mmio
 exercise loose "$LAB_FULL_KERNEL" "lab.9p=cache=loose,msize=512000 lab.ops=300 lab.entries=500"
 umount $share /run/other
+
+# A root file system in a directory, as docs/sharing.md has it.
+root=/run/root
+mkdir -p $root/bin $root/sbin $root/dev $root/proc
+cp /bin/busybox $root/bin/
+ln -s busybox $root/bin/sh
+cat >$root/sbin/init <<-'END'
+	#!/bin/sh
+	/bin/busybox mount -t devtmpfs dev /dev
+	exec >/dev/console 2>&1
+	/bin/busybox mount -t proc proc /proc
+	echo "LAB-L2 root $(/bin/busybox awk '$2 == "/" { print $3 }' /proc/mounts | /bin/busybox tail -n 1)"
+	echo written >/here
+	/bin/busybox stty echo </dev/console
+	/bin/busybox poweroff -f
+END
+chmod +x $root/sbin/init
+vm 9p-root "$LAB_FULL_KERNEL" "lab.test=9p-root root=/dev/root rootfstype=9p rootflags=trans=virtio,version=9p2000.L" \
+	--9p $root,/dev/root
+booted "a guest whose root file system is a directory"
+check_fact "its root is the share" root 9p
+check "what it writes is in the directory" grep -qx written $root/here
+rm -rf $root
