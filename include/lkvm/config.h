@@ -62,6 +62,12 @@ struct port_config {
 	bool console; /* a terminal of the guest too (hvc) */
 };
 
+struct share_config {
+	char *path; /* a directory */
+	char *tag;
+	bool readonly;
+};
+
 /* Word lists are NULL-terminated arrays that grow by config_add_*; strings are owned by the
  * configuration. */
 struct vm_config {
@@ -83,6 +89,8 @@ struct vm_config {
 	u32 nr_nets;
 	struct port_config *ports;
 	u32 nr_ports;
+	struct share_config *shares;
+	u32 nr_shares;
 	bool rng;
 	enum console_kind console;
 	enum debug_exit_kind debug_exit;
@@ -124,8 +132,12 @@ extern const struct option_spec config_options[];
 extern const struct option_set config_set;
 /* config-foreign.c: other VMMs' words for `lkvm run`, and their commands. */
 extern const struct foreign_word foreign_options[], foreign_commands[];
-/* config-initrd.c, config-disk.c, config-net.c, config-port.c. */
-extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks, port_hooks;
+/* Of lists, each in its own file. */
+extern const struct option_hooks initrd_hooks;	/* config-initrd.c */
+extern const struct option_hooks disk_hooks;	/* config-disk.c */
+extern const struct option_hooks network_hooks; /* config-net.c */
+extern const struct option_hooks share_hooks;	/* config-share.c */
+extern const struct option_hooks port_hooks;	/* config-port.c */
 
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);

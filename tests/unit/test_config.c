@@ -291,6 +291,24 @@ static void test_disks_and_nets(void **state)
 	assert_int_equal(complete(), -EINVAL);
 }
 
+static void add_share(const char *path, const char *tag)
+{
+	cfg.shares = realloc(cfg.shares, (cfg.nr_shares + 1) * sizeof(*cfg.shares));
+	cfg.shares[cfg.nr_shares++] =
+		(struct share_config){ .path = xstrdup(path), .tag = xstrdup(tag) };
+}
+
+static void test_shares(void **state)
+{
+	set(&cfg.kernel, "k");
+	add_share("one", "tag");
+	add_share("one", "other");
+	assert_int_equal(complete(), 0);
+	add_share("two", "tag");
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--9p two,tag: the tag is given twice (also to one)");
+}
+
 static void test_kernel_search(void **state)
 {
 	char dir[] = "/tmp/lkvm-config-XXXXXX", release[512];
@@ -375,7 +393,7 @@ static void test_print(void **state)
 			    "params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
 			    "halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
 			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
-			    "rng: no\nconsole: serial\nport: none\ndebug-exit: on\n"
+			    "9p: none\nrng: no\nconsole: serial\nport: none\ndebug-exit: on\n"
 			    "kernel-format: image\n"
 			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
 			    "rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"
@@ -423,6 +441,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_firmware, begin, end),
 		cmocka_unit_test_setup_teardown(test_cmdline, begin, end),
 		cmocka_unit_test_setup_teardown(test_disks_and_nets, begin, end),
+		cmocka_unit_test_setup_teardown(test_shares, begin, end),
 		cmocka_unit_test_setup_teardown(test_kernel_search, begin, end),
 		cmocka_unit_test_setup_teardown(test_affinity, begin, end),
 		cmocka_unit_test_setup_teardown(test_print, begin, end),

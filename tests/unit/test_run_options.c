@@ -305,8 +305,10 @@ static void test_foreign_words(void **state)
 		for (const struct foreign_word *g = foreign_options; g < f; g++)
 			assert_string_not_equal(f->word, g->word);
 	}
-	assert_int_equal(run("k --9p dir,tag"), -EINVAL);
-	assert_contains(captured, "'--9p': kvmtool has it, this lkvm does not yet; put the files");
+	assert_int_equal(run("k --vidmode 1"), -EINVAL);
+	assert_contains(captured, "'--vidmode': kvmtool has it, this lkvm does not yet; the cons");
+	assert_int_equal(run("k --virtfs local"), -EINVAL);
+	assert_contains(captured, "'--virtfs': QEMU has it; here use --9p DIR,TAG");
 	assert_int_equal(run("k -append quiet"), -EINVAL);
 	assert_contains(captured, "'-append': QEMU and virtme-ng have it; here use --params WORDS");
 	assert_int_equal(run("k -nographic"), -EINVAL);
