@@ -90,6 +90,7 @@ static bool lies_in_one(struct q2_queue *q, struct q2_request *r)
 	struct q2_extent ext;
 	bool fits;
 
+	r->counted = false;
 	if ((req->op != DISK_READ && req->op != DISK_WRITE) || req->flags || !req->len)
 		return false;
 	if (req->op == DISK_WRITE && (!atomic_load(&img->changing) || atomic_load(&img->damaged)))

@@ -3,6 +3,7 @@
  * qcow2 disks of every kind: random requests, several at once, against a model in memory; then
  * qemu-img finds the image without a fault and the same contents. qemu-img makes the images.
  */
+#include "../../disk/qcow2.h"
 #include "qcow2_bench.h"
 
 #define BATCH 6
@@ -175,6 +176,7 @@ static void check_image(const u8 *model, u64 size, bool leaks)
 
 static void run_kind(const struct kind *k, unsigned int seed)
 {
+	const struct q2_image *img;
 	u8 *model, *bytes;
 	u64 size;
 
@@ -198,8 +200,16 @@ static void run_kind(const struct kind *k, unsigned int seed)
 		close(fd);
 		assert_memory_equal(bytes, model, size);
 	}
-	for (unsigned int i = 0; i < k->rounds; i++)
+	img = to_qcow2(bench_disk)->layers[0].image;
+	for (unsigned int i = 0; i < k->rounds; i++) {
 		one_round(model, bytes, size);
+		/* Nobody is left who could see what is freed. */
+		assert_int_equal(img->active[0] + img->active[1], 0);
+	}
+	/* Twice: what was freed last is free with the second. */
+	assert_int_equal(bench_op(DISK_FLUSH, 0, NULL, 0, 0), 0);
+	assert_int_equal(bench_op(DISK_FLUSH, 0, NULL, 0, 0), 0);
+	assert_int_equal(img->freed.nr + img->closing.nr, 0);
 	bench_close();
 	check_image(model, size, k->flags & LEAKS);
 	/* And again what is in the file, without what was in memory. */
