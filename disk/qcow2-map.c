@@ -188,6 +188,8 @@ int q2_entries(struct q2_image *img, u64 first, u64 *nr, struct q2_slice **out, 
 		return ret;
 	table = l2_table(img, first, &copied);
 	ret = q2_slice_get(img, &img->l2, slice_of(img, table, first), out);
+	if (!ret)
+		ret = q2_slice_reserve(img, *out);
 	if (ret)
 		return ret;
 	*nr = MIN(*nr, per_slice(img) - first % per_slice(img));

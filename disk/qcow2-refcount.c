@@ -92,6 +92,8 @@ static int set_counts(struct q2_image *img, u64 first, u64 nr, u64 count)
 					 c << img->cluster_bits);
 		if (!ret)
 			ret = find_slice(img, block, c, &slice);
+		if (!ret)
+			ret = q2_slice_reserve(img, slice);
 		if (ret)
 			return ret;
 		count_set(img, slice->bytes, c % per_slice(img), count);

@@ -79,6 +79,14 @@ int q2_zero_file(const struct q2_image *img, u64 offset, u64 len)
 	return 0;
 }
 
+int q2_reserve_file(const struct q2_image *img, u64 offset, u64 len)
+{
+	if (!img->blockdev && fallocate(img->fd, 0, (off_t)offset, (off_t)len) < 0 &&
+	    (errno == ENOSPC || errno == EDQUOT))
+		return -errno;
+	return 0;
+}
+
 int q2_sync(const struct q2_image *img)
 {
 	return fdatasync(img->fd) < 0 ? -errno : 0;
@@ -99,6 +107,14 @@ struct q2_slice *q2_slice_find(struct q2_image *img, struct q2_cache *cache, u64
 		if (set[i].offset == offset)
 			return &set[i];
 	return NULL;
+}
+
+int q2_slice_reserve(struct q2_image *img, struct q2_slice *slice)
+{
+	int ret = slice->hole ? q2_reserve_file(img, slice->offset, img->slice) : 0;
+
+	slice->hole = ret;
+	return ret;
 }
 
 void q2_slice_dirty(struct q2_cache *cache, struct q2_slice *slice)
@@ -146,6 +162,8 @@ int q2_slice_get(struct q2_image *img, struct q2_cache *cache, u64 offset, struc
 		ret = q2_read_file(img, slice->bytes, img->slice, offset);
 		if (ret)
 			return ret;
+		slice->hole =
+			!slice->bytes[0] && !memcmp(slice->bytes, slice->bytes + 1, img->slice - 1);
 		slice_publish(img, slice, offset);
 	}
 	slice->used = ++img->clock;

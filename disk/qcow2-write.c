@@ -34,6 +34,8 @@ static int begin_change(struct q2_image *img)
 		if (!ret)
 			ret = q2_sync(img);
 	}
+	if (!ret)
+		ret = q2_reserve_file(img, img->l1.offset, MIN((u64)img->l1.nr * 8, 64 * KiB));
 	/* A file that ends inside a cluster has it whole from here on. */
 	if (!ret && !img->blockdev)
 		ret = q2_extend(img, ALIGN_UP(img->file_end, (u64)img->cluster));

@@ -53,6 +53,7 @@ struct q2_slice {
 	u64 offset; /* in the file; 0: none */
 	u64 used;   /* when, to find the one that was not used for longest */
 	bool dirty;
+	bool hole; /* perhaps: all zeroes, and the host may have no room for other bytes */
 	u8 *bytes;
 };
 
@@ -166,7 +167,11 @@ struct q2_slice *q2_slice_find(struct q2_image *img, struct q2_cache *cache, u64
 /* The same, read if it is not; valid until the next call. With @meta held. */
 int q2_slice_get(struct q2_image *img, struct q2_cache *cache, u64 offset,
 		 struct q2_slice **out) __must_check;
+/* Before it is changed: the host has room for it, so that writing it does not fail later. */
+int q2_slice_reserve(struct q2_image *img, struct q2_slice *slice) __must_check;
 void q2_slice_dirty(struct q2_cache *cache, struct q2_slice *slice);
+/* Room on the host for [offset, offset+len), as far as it can promise that; 0 or -ENOSPC. */
+int q2_reserve_file(const struct q2_image *img, u64 offset, u64 len) __must_check;
 /* Forget what is known of a cluster that is no table any more. */
 void q2_slices_drop(struct q2_image *img, struct q2_cache *cache, u64 offset);
 void q2_root_set(struct q2_root *root, u32 index, u64 entry);
