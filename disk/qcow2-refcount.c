@@ -131,10 +131,14 @@ static bool has_table(const struct q2_image *img, u64 first, u64 nr)
 	       root_has(&img->rt, offset, len);
 }
 
-/* The cluster @c has no block: be it one, for itself and those beside it. */
+/*
+ * The cluster @c has no block: be it one, for itself and those beside it. The table tells of it
+ * last, since whatever reads a slice may write the tables.
+ */
 static int new_block(struct q2_image *img, u64 c)
 {
 	u64 offset = c << img->cluster_bits, old_end = img->file_end;
+	struct q2_slice *slice;
 	int ret = 0;
 
 	if (has_table(img, c, 1))
@@ -145,11 +149,15 @@ static int new_block(struct q2_image *img, u64 c)
 	if (ret)
 		return ret;
 	q2_slices_drop(img, &img->refcounts, offset);
-	q2_root_set(&img->rt, (u32)(c / per_block(img)), offset);
-	ret = set_counts(img, c, 1, 1);
+	ret = find_slice(img, offset, c, &slice);
+	if (!ret)
+		ret = q2_slice_reserve(img, slice);
 	if (ret)
-		q2_root_set(&img->rt, (u32)(c / per_block(img)), 0);
-	return ret;
+		return ret;
+	count_set(img, slice->bytes, c % per_slice(img), 1);
+	q2_slice_dirty(&img->refcounts, slice);
+	q2_root_set(&img->rt, (u32)(c / per_block(img)), offset);
+	return 0;
 }
 
 /*

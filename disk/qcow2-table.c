@@ -96,7 +96,10 @@ int q2_sync(const struct q2_image *img)
 
 static struct q2_slice *set_of(const struct q2_image *img, struct q2_cache *cache, u64 offset)
 {
-	return &cache->slices[offset / img->slice % cache->nr_sets * Q2_WAYS];
+	/* Blocks lie at multiples of what they count, which would meet in one set. */
+	u64 hash = offset / img->slice * 0x9e3779b97f4a7c15ULL >> 32;
+
+	return &cache->slices[hash % cache->nr_sets * Q2_WAYS];
 }
 
 struct q2_slice *q2_slice_find(struct q2_image *img, struct q2_cache *cache, u64 offset)

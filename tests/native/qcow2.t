@@ -78,9 +78,9 @@ no_space() {
 		return
 	done
 }
-killed() { limited python3 "$here/storm.py" "$lkvm" "$guests/storm.flat" "$1" "$2" "$3" "$4"; }
+killed() { limited python3 "$here/storm.py" "$lkvm" "$guests/storm.flat" "$@"; }
 
-echo 1..17
+echo 1..20
 point 'reads' reads ''
 point 'reads by name of the format, past the page cache' reads ',format=qcow2,direct,ro'
 point 'reads packed clusters' reads '' -c
@@ -94,9 +94,22 @@ point 'qemu-io and lkvm are kept out' locks
 point 'an image that qemu-io writes' locked_by_qemu img img
 point 'a backing file that qemu-io writes' locked_by_qemu 'base (backing file of img)' -f raw base
 point 'no space on the host is an I/O error in the guest' no_space
-kills=${QCOW2_KILLS:-5}
-point 'killed, clusters of 64K' killed 1 "$kills" ,format=qcow2 'qemu-img create -f qcow2 img 64M'
-point 'killed, clusters of 512' killed 2 "$kills" ,format=qcow2 'qemu-img create -f qcow2 -o cluster_size=512 img 8M'
-point 'killed, with a snapshot and a backing file' killed 3 "$kills" ,format=qcow2 \
-	'qemu-img create -f qcow2 -b base -F raw -o cluster_size=4k img 32M && qemu-img snapshot -c one img'
-point 'killed, version 2' killed 4 "$kills" ,format=qcow2 'qemu-img create -f qcow2 -o compat=0.10,cluster_size=2k img 16M'
+crashes=${QCOW2_CRASHES:-8}
+point 'killed at any moment' killed 1 "$crashes" kill 'qemu-img create -f qcow2 img 64M'
+small='qemu-img create -f qcow2 -o cluster_size=512 img 8M'
+snapshot='qemu-img create -f qcow2 -b base -F raw -o cluster_size=4k img 32M && qemu-img snapshot -c one img'
+old='qemu-img create -f qcow2 -o compat=0.10,cluster_size=2k img 16M'
+crashes_here() {
+	LD_PRELOAD=$guests/crash.so ASAN_OPTIONS=verify_asan_link_order=0 CRASH_DISK=base CRASH_AT=1 "$lkvm" run -k "$guests/blk.flat" \
+		--kernel-format flat --nodefaults -m 32 -c 1 -d base -p write >out 2>&1 </dev/null
+	[ $? = 137 ]
+}
+if crashes_here 2>/dev/null; then
+	for how in crash power; do
+		point "$how before a write, clusters of 512" killed 2 "$crashes" $how "$small"
+		point "$how before a write, with a snapshot and a backing file" killed 3 "$crashes" $how "$snapshot"
+		point "$how before a write, version 2" killed 4 "$crashes" $how "$old"
+	done
+else
+	for i in {1..6}; do skip "a crash before a write, $i" 'nothing can be preloaded into this binary'; done
+fi

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""storm.py LKVM GUEST SEED KILLS WORDS COMMAND: a disk that lkvm writes to until it is killed (guests/storm.c), time and again.
+"""storm.py LKVM GUEST SEED KILLS HOW COMMAND: a disk that lkvm writes to until it is killed (guests/storm.c), time and again.
 
-COMMAND makes the image "img". After each kill qemu-img finds no error but leaks, and what was flushed is there.
+COMMAND makes the image "img". HOW: "kill" at any moment; "crash" or "power", before any change of the file
+(preload/crash.c). After each kill qemu-img finds no error but leaks, and what was flushed is there.
 """
 import os, random, re, signal, subprocess, sys
 
-lkvm, guest, seed, kills, words, command = sys.argv[1:7]
+lkvm, guest, seed, kills, how, command = sys.argv[1:7]
 seed, kills = int(seed), int(kills)
 M = (1 << 64) - 1
 UNIT = 8 * 512
@@ -63,10 +64,16 @@ size = int(re.search(r"\((\d+) bytes\)", sh("qemu-img", "info", "img").stdout).g
 units = size // UNIT - 15
 history, first, flushed = {}, 0, 0
 for kill in range(kills):
+    env = dict(os.environ)
+    if how != "kill":
+        env.update(LD_PRELOAD=os.path.join(os.path.dirname(guest), "crash.so"), CRASH_DISK="img", ASAN_OPTIONS="verify_asan_link_order=0",
+                   CRASH_AT=str(random.randrange(1, 600)))
+    if how == "power":
+        env.update(CRASH_POWER="1")
     p = subprocess.Popen([lkvm, "run", "-k", guest, "--kernel-format", "flat", "--nodefaults", "-m", "32", "-c", "1",
-                          "-d", "img" + words, "-p", "seed=%d from=%d" % (seed, first)],
-                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    enough = random.randrange(1, 40)
+                          "-d", "img,format=qcow2", "-p", "seed=%d from=%d" % (seed, first)],
+                         env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    enough = random.randrange(1, 40) if how == "kill" else 10**9
     safe = first
     for line in p.stdout:
         m = re.fullmatch(r"safe (\d+)\n", line)
