@@ -201,9 +201,9 @@ static int open_layer(struct opening *o, const struct next *now, struct next *ne
 	if (ret) {
 		close(f.fd);
 	} else if (format == DISK_FORMAT_QCOW2) {
-		if (now->format == DISK_FORMAT_AUTO)
-			info("--disk %s: is a qcow2 image", f.shown);
 		ret = open_qcow2(o, &f, now->trusted, layer, next);
+		if (!ret && now->format == DISK_FORMAT_AUTO)
+			info("--disk %s: is a qcow2 image", f.shown);
 	} else {
 		ret = open_raw(o, &f, false, &layer->file);
 		if (ret)
