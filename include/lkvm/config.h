@@ -31,11 +31,15 @@ enum net_mode {
 /* The words of --virtio-transport, by position; NULL-terminated. */
 extern const char *const virtio_transport_names[];
 
+/* The words of format=, by position; NULL-terminated. */
+enum disk_format { DISK_FORMAT_AUTO, DISK_FORMAT_RAW, DISK_FORMAT_QCOW2 };
+extern const char *const disk_format_names[];
+
 struct disk_config {
 	char *path;
 	bool readonly;
-	bool direct; /* O_DIRECT */
-	bool raw;    /* format=raw: whatever the contents look like */
+	bool direct;		 /* O_DIRECT */
+	enum disk_format format; /* AUTO: what the contents look like */
 };
 
 struct net_config {
