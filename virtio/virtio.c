@@ -17,9 +17,10 @@
 #include "lkvm/vm.h"
 #include "queue.h"
 
-#define FEATURES_ALWAYS                                                   \
-	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | \
-	 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_F_RING_RESET))
+#define FEATURES_ALWAYS                                                        \
+	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |      \
+	 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_F_RING_RESET) | \
+	 BIT_ULL(VIRTIO_F_RING_PACKED))
 
 /* How often a vcpu that waits for a stop looks whether the VM ends. */
 #define LOOK_NS 20000000
@@ -205,6 +206,7 @@ void virtio_enable_queue(struct virtio_device *vdev, u16 q)
 	virtio_lock(vdev);
 	if (may_enable(vdev, q)) {
 		vq = &vdev->queues[q].vq;
+		vq->packed = virtio_has(vdev, VIRTIO_F_RING_PACKED);
 		vq->event_idx = virtio_has(vdev, VIRTIO_RING_F_EVENT_IDX);
 		vq->indirect = virtio_has(vdev, VIRTIO_RING_F_INDIRECT_DESC);
 		if (virtq_enable(vq))

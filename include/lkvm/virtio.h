@@ -179,8 +179,9 @@ struct virtio_device {
 
 /*
  * For device files: fill @vdev (the first member of the caller's structure or any other).
- * @host_features has the device's own bits; VERSION_1, EVENT_IDX, INDIRECT_DESC and RING_RESET are
- * added, and ACCESS_PLATFORM where the guest is protected (a driver must accept that one then).
+ * @host_features has the device's own bits; VERSION_1, EVENT_IDX, INDIRECT_DESC, RING_RESET and
+ * RING_PACKED are added, and ACCESS_PLATFORM where the guest is protected (a driver must accept
+ * that one then).
  * @loop: serves all queues; NULL: loops of its own by ops->nr_loops, whose threads run when this
  * returns. The name is made of @kind ("virtio-blk") and @index. vdev->config is zeroes: the caller
  * fills it. 0, -EINVAL (more queues or entries than there may be, a size that is not a power of

@@ -83,7 +83,8 @@ static void test_good_order(void **state)
 
 	assert_string_equal(vdev->name, "toy0");
 	assert_true(virtio_offered(vdev) ==
-		    (TOY_ACCEPT | TOY_FEATURE | BIT_ULL(VIRTIO_F_RING_RESET)));
+		    (TOY_ACCEPT | TOY_FEATURE | BIT_ULL(VIRTIO_F_RING_RESET) |
+		     BIT_ULL(VIRTIO_F_RING_PACKED)));
 	negotiate(vdev, TOY_ACCEPT);
 	assert_int_equal(vdev->status, S_ACK | S_DRIVER | S_FEATURES_OK);
 	assert_false(virtio_has(vdev, 5));

@@ -177,8 +177,9 @@ static void test_common_fields(void **state)
 	struct vring_driver d;
 
 	put(p, VIRTIO_PCI_COMMON_DFSELECT, 4, 1);
-	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DF, 4),
-			 BIT(VIRTIO_F_VERSION_1 - 32) | BIT(VIRTIO_F_RING_RESET - 32));
+	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DF, 4), BIT(VIRTIO_F_VERSION_1 - 32) |
+								  BIT(VIRTIO_F_RING_PACKED - 32) |
+								  BIT(VIRTIO_F_RING_RESET - 32));
 	put(p, VIRTIO_PCI_COMMON_DFSELECT, 4, 0xffffffff);
 	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DF, 4), 0);
 	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DFSELECT, 4), ~0u);
