@@ -317,6 +317,7 @@ static void net_destroy(struct virtio_device *vdev)
 
 static const struct virtio_ops net_ops = {
 	.id = VIRTIO_ID_NET,
+	.rules = net_rules,
 	.pci_class = ETHERNET_CLASS,
 	.nr_loops = 2,
 	.config_len = CONFIG_LEN,

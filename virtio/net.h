@@ -73,6 +73,9 @@ static inline void net_watch_fd(struct virtio_net *net, struct event *ev, u32 ev
 		event_mod(ev, events);
 }
 
+/* net-rules.c */
+extern const struct virtio_feature_rule net_rules[];
+
 /* net-rx.c, all on the receiver's loop. */
 bool net_rx_run(struct virtio_net *net);
 void net_on_rx(void *opaque, u32 events);

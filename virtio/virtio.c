@@ -59,6 +59,10 @@ int virtio_init(struct virtio_device *vdev, struct vm *vm, const struct virtio_o
 	vdev->ops = ops;
 	vdev->vm = vm;
 	vdev->host_features = host_features | FEATURES_ALWAYS;
+	if (vm->cfg->no_virtio_packed)
+		vdev->host_features &= ~BIT_ULL(VIRTIO_F_RING_PACKED);
+	if (vm->cfg->virtio_notification_data)
+		vdev->host_features |= BIT_ULL(VIRTIO_F_NOTIFICATION_DATA);
 	if (vm->access_platform)
 		vdev->host_features |= BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
 	vdev->name = xasprintf("%s%u", kind, index);
@@ -161,6 +165,14 @@ static bool features_ok(struct virtio_device *vdev)
 {
 	if (vdev->bad_features) {
 		guest_warn("%s: the driver asks for features that are not offered", vdev->name);
+		return false;
+	}
+	for (const struct virtio_feature_rule *rule = vdev->ops->rules; rule && rule->needs;
+	     rule++) {
+		if (!virtio_has(vdev, rule->bit) || vdev->features & rule->needs)
+			continue;
+		guest_warn("%s: the driver accepts feature %u without one that it needs",
+			   vdev->name, rule->bit);
 		return false;
 	}
 	if (!virtio_has(vdev, VIRTIO_F_VERSION_1)) {

@@ -66,6 +66,8 @@ struct vm_config {
 	enum console_kind console;
 	enum debug_exit_kind debug_exit;
 	enum virtio_transport_kind transport;
+	bool no_virtio_packed;
+	bool virtio_notification_data;
 
 	bool nodefaults;
 	bool no_reboot;

@@ -40,12 +40,24 @@
 struct vm;
 struct virtio_device;
 
+#ifndef VIRTIO_F_NOTIFICATION_DATA
+#define VIRTIO_F_NOTIFICATION_DATA 38 /* 6 */
+#endif
+
 #define VIRTIO_MAX_QUEUES 64
+
+/* A feature bit that a driver may accept only with one of @needs at least: a set that breaks a rule
+ * is not kept (2.2.2). */
+struct virtio_feature_rule {
+	u8 bit;
+	u64 needs;
+};
 
 /* "Loop" below: on the loop of the queue, with no lock held. Everything but id, pci_class,
  * queue_run and destroy may be 0 or NULL. */
 struct virtio_ops {
-	u32 id;	       /* VIRTIO_ID_* */
+	u32 id;					 /* VIRTIO_ID_* */
+	const struct virtio_feature_rule *rules; /* ends with one that needs nothing */
 	u32 pci_class; /* class code << 8 | subclass << 0, as pci_class 0x0180 for storage */
 	/* Queue i is served by loop i % nr_loops; 0: each by one of its own. */
 	u16 nr_loops;
@@ -273,7 +285,8 @@ bool virtio_queue_started(struct virtio_device *vdev, u16 q);
  * leaves its running state. Without a lock.
  */
 void virtio_wait_stopped(struct virtio_device *vdev, bool guest);
-/* A notification that took the way through the transport's registers. Any @q. */
+/* A notification that took the way through the transport's registers. Any @q. (What
+ * NOTIFICATION_DATA tells with it is in the ring too.) */
 void virtio_kick(struct virtio_device *vdev, u32 q);
 /* Hold back, or let go on, every access to guest memory. */
 void virtio_set_held(struct virtio_device *vdev, bool held);
