@@ -32,6 +32,9 @@ const struct option_spec config_options[] = {
 	  .help = "how virtio devices are attached" },
 	{ .type = OPT_FLAG, .name = "no-virtio-packed", MEMBER(no_virtio_packed),
 	  .help = "offer split rings alone, for a guest whose packed ones do not work" },
+	{ .type = OPT_FLAG, .name = "virtio-in-order", MEMBER(virtio_in_order),
+	  .help = "offer replies in the order of requests by each virtio device, where a slow request "
+		  "holds up others too" },
 	{ .type = OPT_FLAG, .name = "virtio-notification-data", MEMBER(virtio_notification_data),
 	  .help = "offer notifications that say where the ring stands; with mmio and several "
 		  "queues each costs an exit" },

@@ -319,6 +319,7 @@ static const struct virtio_ops net_ops = {
 	.id = VIRTIO_ID_NET,
 	.rules = net_rules,
 	.pci_class = ETHERNET_CLASS,
+	.in_order = true,
 	.nr_loops = 2,
 	.config_len = CONFIG_LEN,
 	.queue_started = net_started,

@@ -108,6 +108,7 @@ static const struct state_field queue_fields[] = {
 	STATE_VALUE(struct virtio_queue, vq.used_gpa),
 	STATE_BOOL(struct virtio_queue, vq.enabled),
 	STATE_BOOL(struct virtio_queue, vq.packed),
+	STATE_BOOL(struct virtio_queue, vq.in_order),
 	STATE_BOOL(struct virtio_queue, vq.event_idx),
 	STATE_BOOL(struct virtio_queue, vq.indirect),
 	STATE_BOOL(struct virtio_queue, vq.broken),

@@ -61,6 +61,8 @@ int virtio_init(struct virtio_device *vdev, struct vm *vm, const struct virtio_o
 	vdev->host_features = host_features | FEATURES_ALWAYS;
 	if (vm->cfg->no_virtio_packed)
 		vdev->host_features &= ~BIT_ULL(VIRTIO_F_RING_PACKED);
+	if (ops->in_order || vm->cfg->virtio_in_order)
+		vdev->host_features |= BIT_ULL(VIRTIO_F_IN_ORDER);
 	if (vm->cfg->virtio_notification_data)
 		vdev->host_features |= BIT_ULL(VIRTIO_F_NOTIFICATION_DATA);
 	if (vm->access_platform)
@@ -219,6 +221,7 @@ void virtio_enable_queue(struct virtio_device *vdev, u16 q)
 	if (may_enable(vdev, q)) {
 		vq = &vdev->queues[q].vq;
 		vq->packed = virtio_has(vdev, VIRTIO_F_RING_PACKED);
+		vq->in_order = virtio_has(vdev, VIRTIO_F_IN_ORDER);
 		vq->event_idx = virtio_has(vdev, VIRTIO_RING_F_EVENT_IDX);
 		vq->indirect = virtio_has(vdev, VIRTIO_RING_F_INDIRECT_DESC);
 		if (virtq_enable(vq))

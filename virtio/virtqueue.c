@@ -33,6 +33,9 @@ static void clear(struct virtqueue *vq)
 	vq->signalled_used = begin;
 	vq->signalled_valid = false;
 	vq->unpublished = false;
+	vq->order_in = 0;
+	vq->order_out = 0;
+	memset(vq->landed, 0, sizeof(vq->landed));
 	vq->in_flight = 0;
 	memset(vq->flying, 0, sizeof(vq->flying));
 }
@@ -78,6 +81,7 @@ void virtq_reset(struct virtqueue *vq)
 	vq->packed = false;
 	vq->event_idx = false;
 	vq->indirect = false;
+	vq->in_order = false;
 	clear(vq);
 }
 
@@ -111,17 +115,77 @@ static bool flying(const struct virtqueue *vq, u16 head)
 	return head < vq->size && vq->flying[head / 64] & BIT_ULL(head % 64);
 }
 
-static void take_off(struct virtqueue *vq, u16 head, u16 span)
+static void take_off(struct virtqueue *vq, const struct virtq_request *req, u16 span)
 {
+	u16 head = req->head;
+
 	vq->flying[head / 64] |= BIT_ULL(head % 64);
-	vq->span[head] = span;
+	vq->flights[head].span = span;
 	vq->in_flight++;
+	if (!vq->in_order)
+		return;
+	vq->flights[head].len = (u32)MIN(req->in_len, (size_t)UINT32_MAX);
+	vq->flights[vq->order_in++ % VIRTQ_MAX_SIZE].order = head;
 }
 
 static void land(struct virtqueue *vq, u16 head)
 {
 	vq->flying[head / 64] &= ~BIT_ULL(head % 64);
 	vq->in_flight--;
+}
+
+/* In order */
+
+static bool landed(const struct virtqueue *vq, u16 head)
+{
+	return vq->landed[head / 64] & BIT_ULL(head % 64);
+}
+
+/* All that the driver had room for was written: it need not be told of this one by itself. */
+#define FULL 0x8000u
+
+static void land_in_order(struct virtqueue *vq, u16 head, u32 len)
+{
+	struct virtq_flight *f = &vq->flights[head];
+
+	vq->landed[head / 64] |= BIT_ULL(head % 64);
+	if (f->len == len)
+		f->span |= FULL;
+	f->len = len;
+}
+
+/* The oldest request has landed. It leaves the books: its head. */
+static u16 retire_one(struct virtqueue *vq)
+{
+	u16 head = vq->flights[vq->order_out++ % VIRTQ_MAX_SIZE].order;
+
+	vq->landed[head / 64] &= ~BIT_ULL(head % 64);
+	land(vq, head);
+	return head;
+}
+
+static bool oldest_landed(const struct virtqueue *vq)
+{
+	return vq->order_out != vq->order_in &&
+	       landed(vq, vq->flights[vq->order_out % VIRTQ_MAX_SIZE].order);
+}
+
+/* One used entry for as many requests as it can stand for: the ones before the last are taken as
+ * written in full. */
+static void retire(struct virtqueue *vq)
+{
+	u16 span = 0;
+
+	while (oldest_landed(vq)) {
+		u16 head = retire_one(vq);
+		struct virtq_flight *f = &vq->flights[head];
+
+		span = (u16)(span + (f->span & ~FULL));
+		if (f->span & FULL && oldest_landed(vq))
+			continue;
+		vq->layout->put_used(vq, head, f->len, span);
+		span = 0;
+	}
 }
 
 /* Chains */
@@ -240,38 +304,53 @@ int virtq_pop(struct virtqueue *vq, struct virtq_request *req, struct iovec *iov
 		return ring_broken(vq, why);
 	req->head = walk.head;
 	vq->layout->take(vq, walk.span);
-	take_off(vq, req->head, walk.span);
+	take_off(vq, req, walk.span);
 	return 1;
+}
+
+/* Is @req still the device's? */
+static bool ours(const struct virtqueue *vq, const struct virtq_request *req)
+{
+	return running(vq) && flying(vq, req->head) && !landed(vq, req->head);
 }
 
 void virtq_unpop(struct virtqueue *vq, const struct virtq_request *req)
 {
-	if (!running(vq) || !flying(vq, req->head))
+	if (!ours(vq, req))
 		return;
-	vq->layout->untake(vq, vq->span[req->head]);
+	vq->layout->untake(vq, vq->flights[req->head].span);
 	land(vq, req->head);
+	if (vq->in_order)
+		vq->order_in--;
 }
 
 void virtq_push_later(struct virtqueue *vq, const struct virtq_request *req, u32 len)
 {
-	if (!running(vq) || !flying(vq, req->head))
+	if (!ours(vq, req))
 		return;
+	if (vq->in_order) {
+		land_in_order(vq, req->head, len);
+		return;
+	}
 	land(vq, req->head);
-	vq->layout->put_used(vq, req->head, len, vq->span[req->head]);
+	vq->layout->put_used(vq, req->head, len, vq->flights[req->head].span);
 }
 
 void virtq_push(struct virtqueue *vq, const struct virtq_request *req, u32 len)
 {
-	if (!running(vq) || !flying(vq, req->head))
+	if (!ours(vq, req))
 		return;
 	virtq_push_later(vq, req, len);
-	vq->layout->publish(vq);
+	virtq_publish(vq);
 }
 
 void virtq_publish(struct virtqueue *vq)
 {
-	if (running(vq))
-		vq->layout->publish(vq);
+	if (!running(vq))
+		return;
+	if (vq->in_order)
+		retire(vq);
+	vq->layout->publish(vq);
 }
 
 bool virtq_should_signal(struct virtqueue *vq)

@@ -67,6 +67,7 @@ struct vm_config {
 	enum debug_exit_kind debug_exit;
 	enum virtio_transport_kind transport;
 	bool no_virtio_packed;
+	bool virtio_in_order;
 	bool virtio_notification_data;
 
 	bool nodefaults;

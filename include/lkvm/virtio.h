@@ -59,6 +59,9 @@ struct virtio_ops {
 	u32 id;					 /* VIRTIO_ID_* */
 	const struct virtio_feature_rule *rules; /* ends with one that needs nothing */
 	u32 pci_class; /* class code << 8 | subclass << 0, as pci_class 0x0180 for storage */
+	/* Replies come in the order of requests anyway, or soon: it is offered to drivers. Whatever
+	 * comes in another order the core holds back. */
+	bool in_order;
 	/* Queue i is served by loop i % nr_loops; 0: each by one of its own. */
 	u16 nr_loops;
 	/* queue_run, queue_started or what else runs on a loop may wait for the host's storage: who
@@ -192,8 +195,8 @@ struct virtio_device {
 /*
  * For device files: fill @vdev (the first member of the caller's structure or any other).
  * @host_features has the device's own bits; VERSION_1, EVENT_IDX, INDIRECT_DESC, RING_RESET and
- * RING_PACKED are added, and ACCESS_PLATFORM where the guest is protected (a driver must accept
- * that one then).
+ * RING_PACKED are added, IN_ORDER by ops->in_order, and ACCESS_PLATFORM where the guest is
+ * protected (a driver must accept that one then).
  * @loop: serves all queues; NULL: loops of its own by ops->nr_loops, whose threads run when this
  * returns. The name is made of @kind ("virtio-blk") and @index. vdev->config is zeroes: the caller
  * fills it. 0, -EINVAL (more queues or entries than there may be, a size that is not a power of

@@ -13,6 +13,9 @@
  * cannot offer a request a second time before it has it back, and a push of what is not in flight
  * (after a reset of the queue, for example) writes nothing.
  *
+ * In order (2.7.9, 2.8.9): a push only lands the request; used entries are written, for several
+ * requests at once where that tells all, when none before them is under way.
+ *
  * Locks: none. Until it is enabled a queue belongs to whoever holds the device's registers; from
  * then on to the loop that serves it, until that loop resets it.
  */
@@ -29,6 +32,13 @@
 
 struct virtq_layout; /* virtio/ring.h */
 
+/* A request in flight, by its head, but for @order: that is a place in the queue of heads. */
+struct virtq_flight {
+	u32 len;  /* in order: bytes that may be written, or, after the push, were */
+	u16 span; /* places that it has in the ring */
+	u16 order;
+};
+
 struct virtqueue {
 	struct guest_memory *mem;
 	const char *name; /* of the device, for messages */
@@ -41,6 +51,7 @@ struct virtqueue {
 	bool packed;
 	bool event_idx;
 	bool indirect;
+	bool in_order;
 	/* Running state. The parts in host memory, from virtq_enable to virtq_reset. */
 	const struct virtq_layout *layout;
 	void *desc, *avail, *used;
@@ -56,7 +67,11 @@ struct virtqueue {
 	u16 unpublished_at, unpublished_flags;
 	u16 in_flight; /* bits that are set in @flying */
 	u64 flying[VIRTQ_MAX_SIZE / 64];
-	u16 span[VIRTQ_MAX_SIZE]; /* places that a request in flight has in the ring */
+	struct virtq_flight flights[VIRTQ_MAX_SIZE];
+	/* In order: which of them were pushed and wait for those before them, and the heads in the
+	 * order of their pops, between two indices that count without end. */
+	u64 landed[VIRTQ_MAX_SIZE / 64];
+	u16 order_in, order_out;
 };
 
 /*
