@@ -44,7 +44,7 @@ HOT += $(addprefix console/,outq.c output.c)
 HOT += $(addprefix disk/,raw.c raw-io.c threads.c qcow2.c qcow2-map.c)
 HOT += $(addprefix hw/,serial.c serial-rx.c)
 HOT += $(addprefix net/,flow.c toeplitz.c tun.c)
-HOT += $(addprefix virtio/,blk-request.c mmio.c net.c net-filter.c net-hash.c net-rx.c net-tx.c queue.c ring-split.c virtqueue.c)
+HOT += $(addprefix virtio/,blk-request.c mmio.c net.c net-filter.c net-hash.c net-rx.c net-tx.c queue.c ring-packed.c ring-split.c virtqueue.c)
 HOT += x86/ioapic.c x86/vcpu.c arm/vcpu.c
 # What the compiler has of it: $(call takes,FLAGS) are those of the flags that it takes without a word.
 takes = $(shell for flag in $(1); do \

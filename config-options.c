@@ -30,6 +30,14 @@ const struct option_spec config_options[] = {
 	{ .type = OPT_CHOICE, .name = "virtio-transport", MEMBER(transport),
 	  .choices = virtio_transport_names, .def = "pci",
 	  .help = "how virtio devices are attached" },
+	{ .type = OPT_FLAG, .name = "no-virtio-packed", MEMBER(no_virtio_packed),
+	  .help = "offer split rings alone, for a guest whose packed ones do not work" },
+	{ .type = OPT_FLAG, .name = "virtio-in-order", MEMBER(virtio_in_order),
+	  .help = "offer replies in the order of requests by each virtio device, where a slow request "
+		  "holds up others too" },
+	{ .type = OPT_FLAG, .name = "virtio-notification-data", MEMBER(virtio_notification_data),
+	  .help = "offer notifications that say where the ring stands; with mmio and several "
+		  "queues each costs an exit" },
 	{ .type = OPT_STRING, .name = "dev", .arg = "PATH", MEMBER(kvm_path),
 	  .flags = OPT_PATH | OPT_SELFTEST,
 	  .help = "the KVM device", .def = "/dev/kvm" },

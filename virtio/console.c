@@ -95,6 +95,7 @@ static void con_destroy(struct virtio_device *vdev)
 static const struct virtio_ops con_ops = {
 	.id = VIRTIO_ID_CONSOLE,
 	.pci_class = 0x0780, /* communication controller, other */
+	.in_order = true,
 	.config_len = CONFIG_LEN,
 	.queue_started = con_started,
 	.queue_run = con_run,

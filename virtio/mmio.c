@@ -35,6 +35,7 @@ struct virtio_mmio {
 	u32 host_features_sel, driver_features_sel, queue_sel;
 	pthread_mutex_t bind_lock;
 	bool bound[VIRTIO_MAX_QUEUES]; /* its ioeventfd is in KVM */
+	bool bound_any;		       /* for any value, so there is one queue alone */
 	pthread_mutex_t irq_lock;      /* status and line move together */
 	u32 interrupt_status;
 };
@@ -74,20 +75,35 @@ static u32 interrupt_status(struct virtio_mmio *m)
 	return status;
 }
 
-/* Let KVM signal the queues' eventfds itself; where it cannot, the register's handler does. */
+/* Does the driver write more than the queue's number (4.2.3.3)? */
+static bool notifies_with_data(struct virtio_device *vdev)
+{
+	bool yes;
+
+	virtio_lock(vdev);
+	yes = virtio_has(vdev, VIRTIO_F_NOTIFICATION_DATA);
+	virtio_unlock(vdev);
+	return yes;
+}
+
+/* Let KVM signal the queues' eventfds itself; where it cannot, the register's handler does. KVM
+ * compares all of the value: what has data in it stands for the only queue, or for none. */
 static void mmio_queues_changed(struct virtio_device *vdev)
 {
 	struct virtio_mmio *m = vdev->transport_data;
+	bool data = notifies_with_data(vdev);
 
 	pthread_mutex_lock(&m->bind_lock);
 	for (u16 i = 0; i < vdev->nr_queues; i++) {
-		bool want = virtio_queue_started(vdev, i);
+		bool want = virtio_queue_started(vdev, i) && (!data || vdev->nr_queues == 1);
 		u64 match = i;
 
 		if (m->bound[i] == want)
 			continue;
-		if (!vm_ioeventfd(vdev->vm, false, m->base + VIRTIO_MMIO_QUEUE_NOTIFY, 4, &match,
-				  vdev->queues[i].notify.fd, want) ||
+		if (want)
+			m->bound_any = data;
+		if (!vm_ioeventfd(vdev->vm, false, m->base + VIRTIO_MMIO_QUEUE_NOTIFY, 4,
+				  m->bound_any ? NULL : &match, vdev->queues[i].notify.fd, want) ||
 		    !want)
 			m->bound[i] = want;
 	}
@@ -226,7 +242,7 @@ static bool write_action(struct virtio_mmio *m, u32 reg, u32 value)
 		virtio_accept_features(m->vdev, word, value);
 		return true;
 	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		virtio_kick(m->vdev, value);
+		virtio_kick(m->vdev, notifies_with_data(m->vdev) ? (u16)value : value);
 		return true;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
 		ack_interrupt(m, value);

@@ -247,7 +247,9 @@ static void net_destroy(struct virtio_device *vdev)
 
 static const struct virtio_ops net_ops = {
 	.id = VIRTIO_ID_NET,
+	.rules = net_rules,
 	.pci_class = ETHERNET_CLASS,
+	.in_order = true,
 	.config_len = sizeof(struct virtio_net_config),
 	.queue_started = net_started,
 	.queue_run = net_run,

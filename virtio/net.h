@@ -159,6 +159,8 @@ bool net_lost(struct virtio_net *net, struct event *ev, u16 pair, u32 events);
 /* Around a change of the rules. */
 void net_rules_lock(struct virtio_net *net);
 void net_rules_unlock(struct virtio_net *net);
+/* net-rules.c */
+extern const struct virtio_feature_rule net_rules[];
 
 /* net-rx.c, all on the receiver's loop. */
 bool net_rx_run(struct net_rx *rx);

@@ -64,7 +64,7 @@ static void bar_write(void *opaque, u64 offset, const void *data, u32 len)
 		virtio_config_write(vp->vdev, at, data, len);
 		break;
 	case BAR_NOTIFY:
-		/* 4.1.4.4.1: the address alone says which queue. */
+		/* 4.1.4.4.1: the address alone says which queue, whatever data comes with it. */
 		if (!(at % VPCI_NOTIFY_STRIDE))
 			virtio_kick(vp->vdev, at / VPCI_NOTIFY_STRIDE);
 		break;

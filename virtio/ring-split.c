@@ -92,14 +92,7 @@ static const char *split_map(struct virtqueue *vq)
 	return vq->desc && vq->avail && vq->used ? NULL : "it is not in RAM";
 }
 
-static void split_unmap(struct virtqueue *vq)
-{
-	vq->desc = NULL;
-	vq->avail = NULL;
-	vq->used = NULL;
-}
-
-static int split_peek(struct virtqueue *vq, u16 *head, const char **why)
+static int split_peek(struct virtqueue *vq, struct virtq_walk *walk, const char **why)
 {
 	u16 waiting = (u16)(load_avail_idx(vq) - vq->last_avail);
 
@@ -110,7 +103,12 @@ static int split_peek(struct virtqueue *vq, u16 *head, const char **why)
 		*why = "the index of the avail ring jumped";
 		return -EPROTO;
 	}
-	*head = load16(avail_entry(vq, vq->last_avail));
+	walk->table = vq->desc;
+	walk->entries = walk->room = vq->size;
+	walk->head = load16(avail_entry(vq, vq->last_avail));
+	walk->next = walk->head;
+	walk->span = 1;
+	walk->indirect = false;
 	return 1;
 }
 
@@ -122,7 +120,7 @@ static const char *split_copy(struct virtq_walk *walk, struct virtq_desc *desc)
 	if (walk->next >= walk->entries)
 		return "a descriptor index is beyond its table";
 	/* A table of n entries has no chain longer than n, except one with a loop. */
-	if (walk->seen++ == walk->entries)
+	if (!walk->room--)
 		return "a chain has a loop";
 	memcpy(&d, walk->table + walk->next * sizeof(d), sizeof(d));
 	__asm__ volatile("" : "+m"(d));
@@ -133,26 +131,26 @@ static const char *split_copy(struct virtq_walk *walk, struct virtq_desc *desc)
 	return NULL;
 }
 
-static void split_take(struct virtqueue *vq)
+static void split_take(struct virtqueue *vq, u16 span)
 {
-	vq->last_avail++;
+	vq->last_avail += span;
 }
 
-static void split_untake(struct virtqueue *vq)
+static void split_untake(struct virtqueue *vq, u16 span)
 {
-	vq->last_avail--;
+	vq->last_avail -= span;
 }
 
-static void split_put_used(struct virtqueue *vq, u16 head, u32 len)
+static void split_put_used(struct virtqueue *vq, u16 head, u32 len, u16 span)
 {
 	struct split_used_elem *e = used_entry(vq, vq->used_idx);
 
 	__atomic_store_n(&e->id, cpu_to_le32(head), __ATOMIC_RELAXED);
 	__atomic_store_n(&e->len, cpu_to_le32(len), __ATOMIC_RELAXED);
-	vq->used_idx++;
 	/* A whole lap of the index without a signal: should_signal has lost its base. */
-	if (vq->used_idx == vq->signalled_used)
+	if ((u16)(vq->used_idx - vq->signalled_used) + (u32)span > 0xffff)
 		vq->signalled_valid = false;
+	vq->used_idx += span;
 }
 
 /* The driver that sees the index sees the entry, and the data before it. */
@@ -199,7 +197,6 @@ static void split_disable_notify(struct virtqueue *vq)
 
 const struct virtq_layout virtq_split = {
 	.map = split_map,
-	.unmap = split_unmap,
 	.peek = split_peek,
 	.copy = split_copy,
 	.take = split_take,

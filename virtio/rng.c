@@ -67,6 +67,7 @@ static void rng_destroy(struct virtio_device *vdev)
 static const struct virtio_ops rng_ops = {
 	.id = VIRTIO_ID_RNG,
 	.pci_class = 0x00ff, /* unclassified, other */
+	.in_order = true,
 	.queue_run = rng_run,
 	.destroy = rng_destroy,
 };

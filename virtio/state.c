@@ -46,6 +46,12 @@ static int virtio_check(const void *obj)
 	return vdev->ops->remembered_ok && !vdev->ops->remembered_ok(vdev) ? -EINVAL : 0;
 }
 
+/* A position of a packed ring. */
+static bool in_ring(const struct virtqueue *vq, u16 pos)
+{
+	return (pos & 0x7fff) < vq->size;
+}
+
 static int queue_check(const void *obj)
 {
 	const struct virtqueue *vq = &((const struct virtio_queue *)obj)->vq;
@@ -56,6 +62,10 @@ static int queue_check(const void *obj)
 	for (u32 i = vq->max_size; i < VIRTQ_MAX_SIZE; i++)
 		if (vq->flying[i / 64] & BIT_ULL(i % 64))
 			return -EINVAL;
+	if (vq->enabled && vq->packed &&
+	    !(in_ring(vq, vq->last_avail) && in_ring(vq, vq->used_idx) &&
+	      in_ring(vq, vq->signalled_used)))
+		return -EINVAL;
 	return flying == vq->in_flight && vq->size <= VIRTQ_MAX_SIZE ? 0 : -EINVAL;
 }
 
@@ -102,6 +112,8 @@ static const struct state_field queue_fields[] = {
 	STATE_VALUE(struct virtio_queue, vq.avail_gpa),
 	STATE_VALUE(struct virtio_queue, vq.used_gpa),
 	STATE_BOOL(struct virtio_queue, vq.enabled),
+	STATE_BOOL(struct virtio_queue, vq.packed),
+	STATE_BOOL(struct virtio_queue, vq.in_order),
 	STATE_BOOL(struct virtio_queue, vq.event_idx),
 	STATE_BOOL(struct virtio_queue, vq.indirect),
 	STATE_BOOL(struct virtio_queue, vq.broken),
@@ -116,7 +128,7 @@ static const struct state_field queue_fields[] = {
 	STATE_VALUE(struct virtio_queue, consumed),
 };
 static const struct device_state queue_state = {
-	.version = 1,
+	.version = 2,
 	STATE_TABLE(queue_fields),
 	.check = queue_check,
 };

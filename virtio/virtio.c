@@ -17,9 +17,10 @@
 #include "lkvm/vm.h"
 #include "queue.h"
 
-#define FEATURES_ALWAYS                                                   \
-	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | \
-	 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_F_RING_RESET))
+#define FEATURES_ALWAYS                                                        \
+	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |      \
+	 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_F_RING_RESET) | \
+	 BIT_ULL(VIRTIO_F_RING_PACKED))
 
 /* How often a vcpu that waits for a stop looks whether the VM ends. */
 #define LOOK_NS 20000000
@@ -58,6 +59,12 @@ int virtio_init(struct virtio_device *vdev, struct vm *vm, const struct virtio_o
 	vdev->ops = ops;
 	vdev->vm = vm;
 	vdev->host_features = host_features | FEATURES_ALWAYS;
+	if (vm->cfg->no_virtio_packed)
+		vdev->host_features &= ~BIT_ULL(VIRTIO_F_RING_PACKED);
+	if (ops->in_order || vm->cfg->virtio_in_order)
+		vdev->host_features |= BIT_ULL(VIRTIO_F_IN_ORDER);
+	if (vm->cfg->virtio_notification_data)
+		vdev->host_features |= BIT_ULL(VIRTIO_F_NOTIFICATION_DATA);
 	if (vm->access_platform)
 		vdev->host_features |= BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
 	vdev->name = xasprintf("%s%u", kind, index);
@@ -162,6 +169,14 @@ static bool features_ok(struct virtio_device *vdev)
 		guest_warn("%s: the driver asks for features that are not offered", vdev->name);
 		return false;
 	}
+	for (const struct virtio_feature_rule *rule = vdev->ops->rules; rule && rule->needs;
+	     rule++) {
+		if (!virtio_has(vdev, rule->bit) || vdev->features & rule->needs)
+			continue;
+		guest_warn("%s: the driver accepts feature %u without one that it needs",
+			   vdev->name, rule->bit);
+		return false;
+	}
 	if (!virtio_has(vdev, VIRTIO_F_VERSION_1)) {
 		guest_warn("%s: the driver is for legacy devices (no VERSION_1)", vdev->name);
 		return false;
@@ -205,6 +220,8 @@ void virtio_enable_queue(struct virtio_device *vdev, u16 q)
 	virtio_lock(vdev);
 	if (may_enable(vdev, q)) {
 		vq = &vdev->queues[q].vq;
+		vq->packed = virtio_has(vdev, VIRTIO_F_RING_PACKED);
+		vq->in_order = virtio_has(vdev, VIRTIO_F_IN_ORDER);
 		vq->event_idx = virtio_has(vdev, VIRTIO_RING_F_EVENT_IDX);
 		vq->indirect = virtio_has(vdev, VIRTIO_RING_F_INDIRECT_DESC);
 		if (virtq_enable(vq))

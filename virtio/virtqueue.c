@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Virtqueues: checking of chains, translation of buffers, and the books about what is in flight
- * (VIRTIO 1.3, 2.6 and 2.7; see include/lkvm/virtqueue.h). Where things lie in the ring is the
+ * (VIRTIO 1.3, 2.6 to 2.8; see include/lkvm/virtqueue.h). Where things lie in the ring is the
  * layout's (ring.h). The driver may change ring and descriptors at any moment, so each descriptor
  * is copied once and only the copy is looked at.
  */
@@ -25,23 +25,41 @@ static bool running(const struct virtqueue *vq)
 /* What runs, back to its beginning. */
 static void clear(struct virtqueue *vq)
 {
+	u16 begin = vq->layout ? vq->layout->begin : 0;
+
 	vq->broken = false;
-	vq->last_avail = 0;
-	vq->used_idx = 0;
-	vq->signalled_used = 0;
+	vq->last_avail = begin;
+	vq->used_idx = begin;
+	vq->signalled_used = begin;
 	vq->signalled_valid = false;
+	vq->unpublished = false;
+	vq->order_in = 0;
+	vq->order_out = 0;
+	memset(vq->landed, 0, sizeof(vq->landed));
 	vq->in_flight = 0;
 	memset(vq->flying, 0, sizeof(vq->flying));
+}
+
+static void unmap(struct virtqueue *vq)
+{
+	vq->desc = NULL;
+	vq->avail = NULL;
+	vq->used = NULL;
+}
+
+static void choose_layout(struct virtqueue *vq)
+{
+	vq->layout = vq->packed ? &virtq_packed : &virtq_split;
 }
 
 int virtq_enable(struct virtqueue *vq)
 {
 	const char *why;
 
-	vq->layout = &virtq_split;
+	choose_layout(vq);
 	why = vq->layout->map(vq);
 	if (why) {
-		vq->layout->unmap(vq);
+		unmap(vq);
 		guest_warn("%s: queue %u cannot be enabled: %s", vq->name, vq->index, why);
 		return -EINVAL;
 	}
@@ -53,15 +71,17 @@ int virtq_enable(struct virtqueue *vq)
 
 void virtq_reset(struct virtqueue *vq)
 {
-	if (vq->layout)
-		vq->layout->unmap(vq);
+	unmap(vq);
+	vq->layout = NULL;
 	vq->enabled = false;
 	vq->size = vq->max_size;
 	vq->desc_gpa = 0;
 	vq->avail_gpa = 0;
 	vq->used_gpa = 0;
+	vq->packed = false;
 	vq->event_idx = false;
 	vq->indirect = false;
+	vq->in_order = false;
 	clear(vq);
 }
 
@@ -76,15 +96,15 @@ int virtq_remap(struct virtqueue *vq)
 {
 	if (!running(vq) || !vq->layout->map(vq))
 		return 0;
-	vq->layout->unmap(vq);
+	unmap(vq);
 	ring_broken(vq, "it is no longer in RAM");
 	return -EFAULT;
 }
 
 int virtq_restore(struct virtqueue *vq)
 {
-	vq->layout = &virtq_split;
-	vq->layout->unmap(vq);
+	choose_layout(vq);
+	unmap(vq);
 	return virtq_remap(vq);
 }
 
@@ -95,16 +115,77 @@ static bool flying(const struct virtqueue *vq, u16 head)
 	return head < vq->size && vq->flying[head / 64] & BIT_ULL(head % 64);
 }
 
-static void take_off(struct virtqueue *vq, u16 head)
+static void take_off(struct virtqueue *vq, const struct virtq_request *req, u16 span)
 {
+	u16 head = req->head;
+
 	vq->flying[head / 64] |= BIT_ULL(head % 64);
+	vq->flights[head].span = span;
 	vq->in_flight++;
+	if (!vq->in_order)
+		return;
+	vq->flights[head].len = (u32)MIN(req->in_len, (size_t)UINT32_MAX);
+	vq->flights[vq->order_in++ % VIRTQ_MAX_SIZE].order = head;
 }
 
 static void land(struct virtqueue *vq, u16 head)
 {
 	vq->flying[head / 64] &= ~BIT_ULL(head % 64);
 	vq->in_flight--;
+}
+
+/* In order */
+
+static bool landed(const struct virtqueue *vq, u16 head)
+{
+	return vq->landed[head / 64] & BIT_ULL(head % 64);
+}
+
+/* All that the driver had room for was written: it need not be told of this one by itself. */
+#define FULL 0x8000u
+
+static void land_in_order(struct virtqueue *vq, u16 head, u32 len)
+{
+	struct virtq_flight *f = &vq->flights[head];
+
+	vq->landed[head / 64] |= BIT_ULL(head % 64);
+	if (f->len == len)
+		f->span |= FULL;
+	f->len = len;
+}
+
+/* The oldest request has landed. It leaves the books: its head. */
+static u16 retire_one(struct virtqueue *vq)
+{
+	u16 head = vq->flights[vq->order_out++ % VIRTQ_MAX_SIZE].order;
+
+	vq->landed[head / 64] &= ~BIT_ULL(head % 64);
+	land(vq, head);
+	return head;
+}
+
+static bool oldest_landed(const struct virtqueue *vq)
+{
+	return vq->order_out != vq->order_in &&
+	       landed(vq, vq->flights[vq->order_out % VIRTQ_MAX_SIZE].order);
+}
+
+/* One used entry for as many requests as it can stand for: the ones before the last are taken as
+ * written in full. */
+static void retire(struct virtqueue *vq)
+{
+	u16 span = 0;
+
+	while (oldest_landed(vq)) {
+		u16 head = retire_one(vq);
+		struct virtq_flight *f = &vq->flights[head];
+
+		span = (u16)(span + (f->span & ~FULL));
+		if (f->span & FULL && oldest_landed(vq))
+			continue;
+		vq->layout->put_used(vq, head, f->len, span);
+		span = 0;
+	}
 }
 
 /* Chains */
@@ -152,7 +233,7 @@ static const char *add_buffer(struct virtqueue *vq, struct chain *c, const struc
 	return NULL;
 }
 
-/* 2.7.5.3: replace the descriptor @d by the table that it points to. */
+/* 2.7.5.3, 2.8.7: replace the descriptor @d by the table that it points to. */
 static const char *enter_indirect(struct virtqueue *vq, const struct virtq_desc *d,
 				  struct virtq_walk *walk)
 {
@@ -166,31 +247,28 @@ static const char *enter_indirect(struct virtqueue *vq, const struct virtq_desc 
 		return "an indirect table is empty or has half an entry";
 	if (d->len / DESC_SIZE > VIRTQ_MAX_SEGS)
 		return "an indirect table is too long";
-	*walk = (struct virtq_walk){
-		.table = memory_ptr(vq->mem, d->addr, d->len),
-		.entries = d->len / DESC_SIZE,
-		.indirect = true,
-	};
+	/* 2.8.19: in a packed ring it is all of the chain. */
+	if (walk->span > 1)
+		return "an indirect table in a chain of a packed ring";
+	walk->table = memory_ptr(vq->mem, d->addr, d->len);
+	walk->entries = walk->room = d->len / DESC_SIZE;
+	walk->next = 0;
+	walk->indirect = true;
 	return walk->table ? NULL : "an indirect table is not in RAM";
 }
 
 /* Walk the chain from its head. NULL, or the rule that it breaks. */
-static const char *walk_chain(struct virtqueue *vq, struct chain *c)
+static const char *walk_chain(struct virtqueue *vq, struct chain *c, struct virtq_walk *walk)
 {
-	struct virtq_walk walk = {
-		.table = vq->desc,
-		.entries = vq->size,
-		.next = c->req->head,
-	};
 	struct virtq_desc d;
 	const char *why;
 
 	do {
-		why = vq->layout->copy(&walk, &d);
+		why = vq->layout->copy(walk, &d);
 		if (why)
 			return why;
 		if (d.flags & VRING_DESC_F_INDIRECT) {
-			why = enter_indirect(vq, &d, &walk);
+			why = enter_indirect(vq, &d, walk);
 			d.flags = VRING_DESC_F_NEXT;
 		} else {
 			why = add_buffer(vq, c, &d);
@@ -204,49 +282,74 @@ static const char *walk_chain(struct virtqueue *vq, struct chain *c)
 int virtq_pop(struct virtqueue *vq, struct virtq_request *req, struct iovec *iov, unsigned int max)
 {
 	struct chain c = { .req = req, .max = max };
+	struct virtq_walk walk;
 	const char *why = NULL;
 	int ret;
 
 	*req = (struct virtq_request){ .iov = iov };
 	if (!running(vq))
 		return -EPROTO;
-	ret = vq->layout->peek(vq, &req->head, &why);
+	ret = vq->layout->peek(vq, &walk, &why);
 	if (!ret)
 		return 0;
-	if (ret > 0 && flying(vq, req->head))
-		why = "a request is offered again before it came back";
 	if (!why)
-		why = walk_chain(vq, &c);
+		why = walk_chain(vq, &c, &walk);
 	if (c.too_big)
 		return -E2BIG;
+	if (!why && walk.head >= vq->size)
+		why = "the id of a request is beyond the size of the ring";
+	if (!why && flying(vq, walk.head))
+		why = "a request is offered again before it came back";
 	if (why)
 		return ring_broken(vq, why);
-	vq->layout->take(vq);
-	take_off(vq, req->head);
+	req->head = walk.head;
+	vq->layout->take(vq, walk.span);
+	take_off(vq, req, walk.span);
 	return 1;
+}
+
+/* Is @req still the device's? */
+static bool ours(const struct virtqueue *vq, const struct virtq_request *req)
+{
+	return running(vq) && flying(vq, req->head) && !landed(vq, req->head);
 }
 
 void virtq_unpop(struct virtqueue *vq, const struct virtq_request *req)
 {
-	if (!running(vq) || !flying(vq, req->head))
+	if (!ours(vq, req))
 		return;
-	vq->layout->untake(vq);
+	vq->layout->untake(vq, vq->flights[req->head].span);
 	land(vq, req->head);
+	if (vq->in_order)
+		vq->order_in--;
 }
 
 void virtq_push_later(struct virtqueue *vq, const struct virtq_request *req, u32 len)
 {
-	if (!running(vq) || !flying(vq, req->head))
+	if (!ours(vq, req))
 		return;
+	if (vq->in_order) {
+		land_in_order(vq, req->head, len);
+		return;
+	}
 	land(vq, req->head);
-	vq->layout->put_used(vq, req->head, len);
+	vq->layout->put_used(vq, req->head, len, vq->flights[req->head].span);
 }
 
 void virtq_push(struct virtqueue *vq, const struct virtq_request *req, u32 len)
 {
-	if (!running(vq) || !flying(vq, req->head))
+	if (!ours(vq, req))
 		return;
 	virtq_push_later(vq, req, len);
+	virtq_publish(vq);
+}
+
+void virtq_publish(struct virtqueue *vq)
+{
+	if (!running(vq))
+		return;
+	if (vq->in_order)
+		retire(vq);
 	vq->layout->publish(vq);
 }
 

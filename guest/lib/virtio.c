@@ -44,27 +44,6 @@ enum {
 
 enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8 };
 
-struct desc {
-	u64 addr;
-	u32 len;
-	u16 flags, next;
-};
-
-/* The rings of all queues; see struct virtio.ring. */
-static struct {
-	struct desc desc[VQ_SIZE];
-	volatile struct {
-		u16 flags, idx, ring[VQ_SIZE], event;
-	} avail;
-	volatile struct {
-		u16 flags, idx;
-		struct {
-			u32 id, len;
-		} ring[VQ_SIZE];
-		u16 event;
-	} used;
-} __attribute__((aligned(4096))) rings[VQ_RINGS];
-
 /* PCI configuration space by ECAM */
 
 /* Give the BAR an address if nobody has. */
@@ -204,6 +183,7 @@ u64 virtio_offered(struct virtio *v)
 bool virtio_negotiate(struct virtio *v, u64 wanted)
 {
 	wanted |= 1ULL << 32;
+	v->features = wanted;
 	for (u32 i = 0; i < 2; i++) {
 		write32(v->common + (v->pci ? C_GFSELECT : M_GFSELECT), i);
 		write32(v->common + (v->pci ? C_GF : M_GF), (u32)(wanted >> (32 * i)));
@@ -248,6 +228,7 @@ static bool choose_size(struct vq *vq, u32 max)
 
 static bool pci_queue(struct virtio *v, u32 q, bool interrupts)
 {
+	const volatile void *parts[3];
 	u64 c = v->common;
 
 	write16(c + C_Q_SELECT, (u16)q);
@@ -256,9 +237,10 @@ static bool pci_queue(struct virtio *v, u32 q, bool interrupts)
 	write16(c + C_Q_SIZE, v->q[q].size);
 	if (interrupts && !pci_interrupt(v, q))
 		return false;
-	write_addr(c + C_Q_DESC, rings[v->ring + q].desc);
-	write_addr(c + C_Q_AVAIL, &rings[v->ring + q].avail);
-	write_addr(c + C_Q_USED, &rings[v->ring + q].used);
+	vq_parts(v, q, parts);
+	write_addr(c + C_Q_DESC, parts[0]);
+	write_addr(c + C_Q_AVAIL, parts[1]);
+	write_addr(c + C_Q_USED, parts[2]);
 	v->q[q].notify_addr = v->notify + (u64)read16(c + C_Q_NOFF) * v->notify_multiplier;
 	write16(c + C_Q_ENABLE, 1);
 	return read16(c + C_Q_ENABLE);
@@ -266,6 +248,7 @@ static bool pci_queue(struct virtio *v, u32 q, bool interrupts)
 
 static bool mmio_queue(struct virtio *v, u32 q, bool interrupts)
 {
+	const volatile void *parts[3];
 	u64 c = v->common;
 
 	write32(c + M_Q_SELECT, q);
@@ -274,9 +257,10 @@ static bool mmio_queue(struct virtio *v, u32 q, bool interrupts)
 	write32(c + M_Q_SIZE, v->q[q].size);
 	if (interrupts)
 		arch_route_irq(v->irq, VQ_VECTOR, false);
-	write_addr(c + M_Q_DESC, rings[v->ring + q].desc);
-	write_addr(c + M_Q_AVAIL, &rings[v->ring + q].avail);
-	write_addr(c + M_Q_USED, &rings[v->ring + q].used);
+	vq_parts(v, q, parts);
+	write_addr(c + M_Q_DESC, parts[0]);
+	write_addr(c + M_Q_AVAIL, parts[1]);
+	write_addr(c + M_Q_USED, parts[2]);
 	v->q[q].notify_addr = c + M_NOTIFY;
 	v->q[q].wide = true;
 	write32(c + M_Q_READY, 1);
@@ -285,10 +269,12 @@ static bool mmio_queue(struct virtio *v, u32 q, bool interrupts)
 
 bool virtio_queue(struct virtio *v, u32 q, bool interrupts)
 {
-	memset(&rings[v->ring + q], 0, sizeof(rings[v->ring + q]));
-	v->q[q].index = (u16)q;
-	rings[v->ring + q].avail.flags = !interrupts; /* NO_INTERRUPT */
-	return v->pci ? pci_queue(v, q, interrupts) : mmio_queue(v, q, interrupts);
+	bool ok;
+
+	vq_begin(v, q);
+	ok = v->pci ? pci_queue(v, q, interrupts) : mmio_queue(v, q, interrupts);
+	vq_interrupts(v, q, interrupts);
+	return ok;
 }
 
 void virtio_driver_ok(struct virtio *v)
@@ -305,90 +291,4 @@ u32 virtio_ack(struct virtio *v)
 	reasons = read32(v->common + M_ISR);
 	write32(v->common + M_ACK, reasons);
 	return reasons;
-}
-
-/* Rings */
-
-void vq_chain(struct virtio *v, u32 q, u16 head, const struct vq_buf *bufs, u32 n)
-{
-	u16 at = head;
-
-	for (u32 i = 0; i < n; i++) {
-		struct desc *d = &rings[v->ring + q].desc[at];
-
-		at = (u16)((at + 1) & (v->q[q].size - 1));
-		*d = (struct desc){
-			.addr = (u64)bufs[i].p,
-			.len = bufs[i].len,
-			.flags = (u16)((bufs[i].in ? 2 : 0) | (i + 1 < n ? 1 : 0)),
-			.next = at,
-		};
-	}
-}
-
-void vq_offer(struct virtio *v, u32 q, u16 head)
-{
-	struct vq *vq = &v->q[q];
-
-	rings[v->ring + q].avail.ring[vq->avail++ & (vq->size - 1)] = head;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	rings[v->ring + q].avail.idx = vq->avail;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-void vq_add(struct virtio *v, u32 q, const struct vq_buf *bufs, u32 n)
-{
-	struct vq *vq = &v->q[q];
-	u16 head = vq->next;
-
-	vq->next = (u16)((head + n) & (vq->size - 1));
-	vq_chain(v, q, head, bufs, n);
-	vq_offer(v, q, head);
-}
-
-void vq_kick(struct virtio *v, u32 q)
-{
-	if (!(rings[v->ring + q].used.flags & 1)) /* NO_NOTIFY */
-		vq_notify(v, q);
-}
-
-void vq_notify(struct virtio *v, u32 q)
-{
-	if (v->q[q].wide)
-		write32(v->q[q].notify_addr, q);
-	else
-		write16(v->q[q].notify_addr, (u16)q);
-}
-
-void vq_interrupts(struct virtio *v, u32 q, bool on)
-{
-	rings[v->ring + q].avail.flags = !on; /* NO_INTERRUPT */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-int vq_used(struct virtio *v, u32 q, u32 *len)
-{
-	struct vq *vq = &v->q[q];
-	u32 i = vq->last_used & (vq->size - 1u);
-
-	if (rings[v->ring + q].used.idx == vq->last_used)
-		return -1;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (len)
-		*len = rings[v->ring + q].used.ring[i].len;
-	vq->last_used++;
-	return (int)rings[v->ring + q].used.ring[i].id;
-}
-
-int vq_wait(struct virtio *v, u32 q, u32 *len)
-{
-	int head;
-
-	for (u32 i = 0; i < 3000000; i++) {
-		head = vq_used(v, q, len);
-		if (head >= 0)
-			return head;
-		arch_pause();
-	}
-	return -1;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A driver's half of virtio (VIRTIO 1.3), as little as tests need: PCI with MSI-X (or its line
- * where messages go nowhere) or MMIO with its line, split rings, one request at a time or several,
- * interrupts or polling.
+ * where messages go nowhere) or MMIO with its line, one request at a time or several, interrupts
+ * or polling; rings in each form that the features agreed on have (vq.c).
  */
 #ifndef GUEST_VIRTIO_H
 #define GUEST_VIRTIO_H
@@ -19,14 +19,35 @@
 #define VQ_RINGS  (VQ_MAX + 1)
 #define VQ_VECTOR 0x30 /* interrupt vector of queue 0; one more for each next */
 
+/* What changes the form of rings. */
+#define VIRTIO_INDIRECT	   (1ULL << 28)
+#define VIRTIO_EVENT_IDX   (1ULL << 29)
+#define VIRTIO_PACKED	   (1ULL << 34)
+#define VIRTIO_IN_ORDER	   (1ULL << 35)
+#define VIRTIO_NOTIFY_DATA (1ULL << 38)
+#define VIRTIO_RING_FEATURES \
+	(VIRTIO_INDIRECT | VIRTIO_EVENT_IDX | VIRTIO_PACKED | VIRTIO_IN_ORDER | VIRTIO_NOTIFY_DATA)
+
+enum { VIRTIO_NEEDS_RESET = 0x40 };
+
 struct vq_buf {
 	const volatile void *p;
 	u32 len;
 	bool in; /* the device writes it */
 };
 
+/* Places: split, indices that count on; packed, an offset with the wrap counter as bit 15. */
 struct vq {
 	u16 next, avail, last_used;
+	u16 kicked; /* what was available when the device was last asked whether it wants to know */
+	bool interrupts;
+	/* In order: what is under way, and up to which of them the device said they are used. */
+	u16 order[VQ_SIZE], order_in, order_out;
+	bool batch;
+	u16 batch_last;
+	u32 batch_len;
+	u16 span[VQ_SIZE]; /* places in the ring, by head */
+	u32 room[VQ_SIZE]; /* bytes that the device may write, by head */
 	u64 notify_addr;
 	bool wide; /* the notification is 32 bits */
 	u16 index, size;
@@ -41,7 +62,8 @@ struct virtio {
 	u32 irq;
 	u32 requester; /* PCI: bus, device, function */
 	struct vq q[VQ_MAX];
-	u32 ring; /* its first; a test that drives two devices gives them different ones */
+	u64 features; /* accepted */
+	u32 ring;     /* its first; a test that drives two devices gives them different ones */
 };
 
 /* The @nth device of that kind, reset and with DRIVER set. False: there is none. */
@@ -56,6 +78,10 @@ u8 virtio_status(struct virtio *v);
 void virtio_reset(struct virtio *v);
 /* After an interrupt by a line. Returns the reasons. */
 u32 virtio_ack(struct virtio *v);
+
+/* For virtio.c: an empty queue, and what its three parts are. */
+void vq_begin(struct virtio *v, u32 q);
+void vq_parts(struct virtio *v, u32 q, const volatile void *parts[3]);
 
 void vq_add(struct virtio *v, u32 q, const struct vq_buf *bufs, u32 n);
 /* The same in two steps: descriptors that stay, from @head on; and offering them, time and again.

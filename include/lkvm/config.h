@@ -99,6 +99,9 @@ struct vm_config {
 	enum console_kind console;
 	enum debug_exit_kind debug_exit;
 	enum virtio_transport_kind transport;
+	bool no_virtio_packed;
+	bool virtio_in_order;
+	bool virtio_notification_data;
 
 	bool nodefaults;
 	bool no_reboot;

@@ -40,13 +40,28 @@
 struct vm;
 struct virtio_device;
 
+#ifndef VIRTIO_F_NOTIFICATION_DATA
+#define VIRTIO_F_NOTIFICATION_DATA 38 /* 6 */
+#endif
+
 #define VIRTIO_MAX_QUEUES 64
+
+/* A feature bit that a driver may accept only with one of @needs at least: a set that breaks a rule
+ * is not kept (2.2.2). */
+struct virtio_feature_rule {
+	u8 bit;
+	u64 needs;
+};
 
 /* "Loop" below: on the loop of the queue, with no lock held. Everything but id, pci_class,
  * queue_run and destroy may be 0 or NULL. */
 struct virtio_ops {
-	u32 id;	       /* VIRTIO_ID_* */
+	u32 id;					 /* VIRTIO_ID_* */
+	const struct virtio_feature_rule *rules; /* ends with one that needs nothing */
 	u32 pci_class; /* class code << 8 | subclass << 0, as pci_class 0x0180 for storage */
+	/* Replies come in the order of requests anyway, or soon: it is offered to drivers. Whatever
+	 * comes in another order the core holds back. */
+	bool in_order;
 	/* Queue i is served by loop i % nr_loops; 0: each by one of its own. */
 	u16 nr_loops;
 	/* queue_run, queue_started or what else runs on a loop may wait for the host's storage: who
@@ -188,8 +203,9 @@ struct virtio_device {
 
 /*
  * For device files: fill @vdev (the first member of the caller's structure or any other).
- * @host_features has the device's own bits; VERSION_1, EVENT_IDX, INDIRECT_DESC and RING_RESET are
- * added, and ACCESS_PLATFORM where the guest is protected (a driver must accept that one then).
+ * @host_features has the device's own bits; VERSION_1, EVENT_IDX, INDIRECT_DESC, RING_RESET and
+ * RING_PACKED are added, IN_ORDER by ops->in_order, and ACCESS_PLATFORM where the guest is
+ * protected (a driver must accept that one then).
  * @loop: serves all queues; NULL: loops of its own by ops->nr_loops, whose threads run when this
  * returns. The name is made of @kind ("virtio-blk") and @index. vdev->config is zeroes: the caller
  * fills it. 0, -EINVAL (more queues or entries than there may be, a size that is not a power of
@@ -281,7 +297,8 @@ bool virtio_queue_started(struct virtio_device *vdev, u16 q);
  * leaves its running state. Without a lock.
  */
 void virtio_wait_stopped(struct virtio_device *vdev, bool guest);
-/* A notification that took the way through the transport's registers. Any @q. */
+/* A notification that took the way through the transport's registers. Any @q. (What
+ * NOTIFICATION_DATA tells with it is in the ring too.) */
 void virtio_kick(struct virtio_device *vdev, u32 q);
 /* Hold back, or let go on, every access to guest memory. */
 void virtio_set_held(struct virtio_device *vdev, bool held);

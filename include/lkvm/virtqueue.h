@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Virtqueues (VIRTIO 1.3, 2.6), with indirect descriptors (2.7.5.3) and event-idx (2.7.7, 2.7.10).
+ * Virtqueues (VIRTIO 1.3, 2.6), split (2.7) and packed (2.8), with indirect descriptors (2.7.5.3,
+ * 2.8.7) and event-idx (2.7.7, 2.7.10, 2.8.9).
  *
  * This is the one place that reads descriptors. virtq_pop copies each descriptor of a chain once,
  * validates the copy and hands out host addresses, in room that the caller gives: a device never
  * sees a descriptor and never reads guest memory twice for one decision. A ring that breaks the
  * rules is marked broken (the device then needs a reset) and gives nothing more.
  *
- * The books: which heads are in flight (popped, not yet pushed) is kept here, a bit for each, so a
- * driver cannot offer a request a second time before it has it back, and a push of what is not in
- * flight (after a reset of the queue, for example) writes nothing.
+ * A request is named by its head: the index of its first descriptor, in a packed ring its buffer
+ * id. Which heads are in flight (popped, not yet pushed) is kept here, a bit for each, so a driver
+ * cannot offer a request a second time before it has it back, and a push of what is not in flight
+ * (after a reset of the queue, for example) writes nothing.
+ *
+ * In order (2.7.9, 2.8.9): a push only lands the request; used entries are written, for several
+ * requests at once where that tells all, when none before them is under way.
  *
  * Locks: none. Until it is enabled a queue belongs to whoever holds the device's registers; from
  * then on to the loop that serves it, until that loop resets it.
@@ -27,6 +32,13 @@
 
 struct virtq_layout; /* virtio/ring.h */
 
+/* A request in flight, by its head, but for @order: that is a place in the queue of heads. */
+struct virtq_flight {
+	u32 len;  /* in order: bytes that may be written, or, after the push, were */
+	u16 span; /* places that it has in the ring */
+	u16 order;
+};
+
 struct virtqueue {
 	struct guest_memory *mem;
 	const char *name; /* of the device, for messages */
@@ -36,18 +48,30 @@ struct virtqueue {
 	u16 size;
 	u64 desc_gpa, avail_gpa, used_gpa;
 	bool enabled;
+	bool packed;
 	bool event_idx;
 	bool indirect;
+	bool in_order;
 	/* Running state. The parts in host memory, from virtq_enable to virtq_reset. */
 	const struct virtq_layout *layout;
 	void *desc, *avail, *used;
 	bool broken;
+	/* Split: indices that count without end. Packed: an offset, and the wrap counter as bit 15.
+	 */
 	u16 last_avail;
 	u16 used_idx;
 	u16 signalled_used;
 	bool signalled_valid;
+	/* Packed: the first used descriptor that the driver does not see yet, and its flags. */
+	bool unpublished;
+	u16 unpublished_at, unpublished_flags;
 	u16 in_flight; /* bits that are set in @flying */
 	u64 flying[VIRTQ_MAX_SIZE / 64];
+	struct virtq_flight flights[VIRTQ_MAX_SIZE];
+	/* In order: which of them were pushed and wait for those before them, and the heads in the
+	 * order of their pops, between two indices that count without end. */
+	u64 landed[VIRTQ_MAX_SIZE / 64];
+	u16 order_in, order_out;
 };
 
 /*
@@ -74,8 +98,8 @@ static inline struct iovec *virtq_in(const struct virtq_request *req)
 }
 
 /*
- * Check sizes, alignment (2.7: 16, 2, 4) and that each of the three parts lies in one RAM region; 0
- * or -EINVAL (said in a rate-limited line).
+ * Check sizes, alignment (2.7: 16, 2, 4; 2.8: 16, 4, 4) and that each of the three parts lies in
+ * one RAM region; 0 or -EINVAL (said in a rate-limited line).
  */
 int virtq_enable(struct virtqueue *vq) __must_check;
 /* Regions of guest memory came or went: translate the parts again. 0, or -EFAULT when the ring is
@@ -102,9 +126,10 @@ void virtq_unpop(struct virtqueue *vq, const struct virtq_request *req);
  * virtq_should_signal. Without effect when it is not in flight.
  */
 void virtq_push(struct virtqueue *vq, const struct virtq_request *req, u32 len);
-/* The same, but not visible before the next virtq_push: for buffers that the driver must see
- * together (5.1.6.4: those of one packet). */
+/* The same, but not visible before the next virtq_push or virtq_publish: for buffers that the
+ * driver must see together (5.1.6.4: those of one packet). */
 void virtq_push_later(struct virtqueue *vq, const struct virtq_request *req, u32 len);
+void virtq_publish(struct virtqueue *vq);
 /* Does the driver want an interrupt for what was pushed since the last one? */
 bool virtq_should_signal(struct virtqueue *vq);
 /*

@@ -137,7 +137,7 @@ static inline void fv_queue(struct fv *d, u16 i, u16 size)
 static inline void fv_setup(struct fv *d, struct fz *f)
 {
 	u8 how = fz_u8(f);
-	u64 features = virtio_offered(d->vdev);
+	u64 features = virtio_offered(d->vdev) & ~BIT_ULL(VIRTIO_F_RING_PACKED);
 	u16 size = (u16)(1u << (how >> 4) % 7);
 
 	if (how & 1)

@@ -390,7 +390,9 @@ static void test_print(void **state)
 	fclose(out);
 	assert_string_equal(text,
 			    "name: vm\ncpus: 2\nmem: 512M\nhugetlbfs: none\nvcpu-affinity: none\n"
-			    "virtio-transport: pci\ndev: /dev/kvm\nkernel: k\ninitrd: none\n"
+			    "virtio-transport: pci\nno-virtio-packed: no\n"
+			    "virtio-in-order: no\nvirtio-notification-data: no\ndev: "
+			    "/dev/kvm\nkernel: k\ninitrd: none\n"
 			    "params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
 			    "halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
 			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"

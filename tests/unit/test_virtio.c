@@ -83,7 +83,8 @@ static void test_good_order(void **state)
 
 	assert_string_equal(vdev->name, "toy0");
 	assert_true(virtio_offered(vdev) ==
-		    (TOY_ACCEPT | TOY_FEATURE | BIT_ULL(VIRTIO_F_RING_RESET)));
+		    (TOY_ACCEPT | TOY_FEATURE | BIT_ULL(VIRTIO_F_RING_RESET) |
+		     BIT_ULL(VIRTIO_F_RING_PACKED)));
 	negotiate(vdev, TOY_ACCEPT);
 	assert_int_equal(vdev->status, S_ACK | S_DRIVER | S_FEATURES_OK);
 	assert_false(virtio_has(vdev, 5));
@@ -190,6 +191,46 @@ static void test_features(void **state)
 	negotiate(vdev, TOY_ACCEPT);
 	virtio_accept_features(vdev, 0, TOY_FEATURE);
 	assert_true(vdev->features == TOY_ACCEPT);
+	end(v);
+}
+
+/* A bit that needs one of two others. */
+static void test_rules(void **state)
+{
+	static const struct virtio_feature_rule rules[] = {
+		{ .bit = 5, .needs = BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | BIT_ULL(7) },
+		{ 0 },
+	};
+	struct virtio_ops ops = toy_ops;
+	struct virtio_device *vdev;
+	struct toy_vm *v;
+
+	ops.rules = rules;
+	v = begin_ops(false, &ops);
+	vdev = &v->toy->vdev;
+	negotiate(vdev, BIT_ULL(VIRTIO_F_VERSION_1) | TOY_FEATURE);
+	assert_int_equal(vdev->status, S_ACK | S_DRIVER);
+	virtio_set_status(vdev, 0);
+	negotiate(vdev,
+		  BIT_ULL(VIRTIO_F_VERSION_1) | TOY_FEATURE | BIT_ULL(VIRTIO_RING_F_EVENT_IDX));
+	assert_int_equal(vdev->status, S_ACK | S_DRIVER | S_FEATURES_OK);
+	virtio_set_status(vdev, 0);
+	negotiate(vdev, BIT_ULL(VIRTIO_F_VERSION_1));
+	assert_int_equal(vdev->status, S_ACK | S_DRIVER | S_FEATURES_OK);
+	end(v);
+}
+
+/* What the configuration adds or takes away. */
+static void test_offered(void **state)
+{
+	struct toy_vm *v = begin(false);
+	u64 all = virtio_offered(&v->toy->vdev);
+
+	toy_free(v->toy);
+	v->cfg.no_virtio_packed = true;
+	v->cfg.virtio_notification_data = true;
+	assert_true(virtio_offered(&toy_new(v, false)->vdev) ==
+		    ((all & ~BIT_ULL(VIRTIO_F_RING_PACKED)) | BIT_ULL(VIRTIO_F_NOTIFICATION_DATA)));
 	end(v);
 }
 
@@ -752,6 +793,8 @@ int main(void)
 		cmocka_unit_test(test_unread_notifications),
 		cmocka_unit_test(test_features),
 		cmocka_unit_test(test_hostile_order),
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_offered),
 		cmocka_unit_test(test_protected),
 		cmocka_unit_test(test_bad_queue),
 		cmocka_unit_test(test_config),

@@ -74,7 +74,8 @@ static void test_registers(void **state)
 			 BIT(5) | BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_RING_F_INDIRECT_DESC));
 	put(v, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
 	assert_int_equal(get(v, VIRTIO_MMIO_DEVICE_FEATURES),
-			 BIT(VIRTIO_F_VERSION_1 - 32) | BIT(VIRTIO_F_RING_RESET - 32));
+			 BIT(VIRTIO_F_VERSION_1 - 32) | BIT(VIRTIO_F_RING_PACKED - 32) |
+				 BIT(VIRTIO_F_RING_RESET - 32));
 	put(v, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 2);
 	assert_int_equal(get(v, VIRTIO_MMIO_DEVICE_FEATURES), 0);
 	put(v, VIRTIO_MMIO_QUEUE_SEL, 2);
@@ -165,6 +166,66 @@ static void test_request(void **state)
 	toy_vm_free(v);
 }
 
+/* A broken ring: the driver is told, sees it in the status, and a reset makes all good. */
+static void test_recovery(void **state)
+{
+	struct toy_vm *v = begin();
+	struct vring_driver d;
+
+	for (u32 round = 0; round < 3; round++) {
+		negotiate(v);
+		vdrv_setup(&d, v->ram, 0x1000, 8);
+		put_ring(v, 1, &d);
+		put(v, VIRTIO_MMIO_STATUS, 0xf);
+		toy_request(&d, 0, 0x4000, 4);
+		put(v, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+		pump(v);
+		assert_int_equal(vdrv_used_idx(&d), 1);
+		put(v, VIRTIO_MMIO_INTERRUPT_ACK, ~0u);
+		vdrv_offer(&d, 8); /* no such descriptor */
+		put(v, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+		pump(v);
+		assert_int_equal(get(v, VIRTIO_MMIO_STATUS), 0xf | S_NEEDS_RESET);
+		assert_int_equal(get(v, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+		toy_request(&d, 2, 0x4000, 4);
+		put(v, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+		pump(v);
+		assert_int_equal(vdrv_used_idx(&d), 1);
+		put(v, VIRTIO_MMIO_STATUS, 0);
+		assert_int_equal(get(v, VIRTIO_MMIO_STATUS), 0);
+		assert_int_equal(line(v), 0);
+	}
+	toy_vm_free(v);
+}
+
+/* 4.2.3.3: the upper half says where the ring stands, which may be anything. */
+static void test_notification_data(void **state)
+{
+	for (u32 agreed = 0; agreed < 2; agreed++) {
+		struct toy_vm *v = toy_vm_new(TRANSPORT_MMIO);
+		struct vring_driver d;
+
+		v->cfg.virtio_notification_data = true;
+		toy_new(v, false);
+		assert_int_equal(virtio_attach(&v->toy->vdev), 0);
+		put(v, VIRTIO_MMIO_STATUS, S_ACK | S_DRIVER);
+		put(v, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+		put(v, VIRTIO_MMIO_DRIVER_FEATURES,
+		    1 | agreed << (VIRTIO_F_NOTIFICATION_DATA - 32));
+		put(v, VIRTIO_MMIO_STATUS, S_ACK | S_DRIVER | S_FEATURES_OK);
+		vdrv_setup(&d, v->ram, 0x1000, 8);
+		put_ring(v, 1, &d);
+		put(v, VIRTIO_MMIO_STATUS, 0xf);
+		pump(v);
+		toy_request(&d, 0, 0x4000, 4);
+		put(v, VIRTIO_MMIO_QUEUE_NOTIFY, 0xffff0001);
+		pump(v);
+		assert_int_equal(vdrv_used_idx(&d), agreed);
+		put(v, VIRTIO_MMIO_QUEUE_NOTIFY, 0x0001ffff); /* no queue */
+		toy_vm_free(v);
+	}
+}
+
 static void test_sizes(void **state)
 {
 	static const u32 sizes[] = { 0, 3, 128, 0x10008, ~0u };
@@ -249,6 +310,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_registers), cmocka_unit_test(test_request),
+		cmocka_unit_test(test_recovery),  cmocka_unit_test(test_notification_data),
 		cmocka_unit_test(test_sizes),	  cmocka_unit_test(test_many),
 		cmocka_unit_test(test_random),
 	};

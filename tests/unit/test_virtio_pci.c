@@ -177,8 +177,9 @@ static void test_common_fields(void **state)
 	struct vring_driver d;
 
 	put(p, VIRTIO_PCI_COMMON_DFSELECT, 4, 1);
-	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DF, 4),
-			 BIT(VIRTIO_F_VERSION_1 - 32) | BIT(VIRTIO_F_RING_RESET - 32));
+	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DF, 4), BIT(VIRTIO_F_VERSION_1 - 32) |
+								  BIT(VIRTIO_F_RING_PACKED - 32) |
+								  BIT(VIRTIO_F_RING_RESET - 32));
 	put(p, VIRTIO_PCI_COMMON_DFSELECT, 4, 0xffffffff);
 	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DF, 4), 0);
 	assert_int_equal(get(p, VIRTIO_PCI_COMMON_DFSELECT, 4), ~0u);
@@ -250,6 +251,35 @@ static void test_intx(void **state)
 	put(p, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	assert_int_equal(p->v->chip.level[LINE], 0);
 	assert_int_equal(mmio_get(p->v, p->isr, 1), 0);
+	end(p);
+}
+
+/* A broken ring: the driver is told, sees it in the status, and a reset makes all good. */
+static void test_recovery(void **state)
+{
+	struct driver *p = begin(false);
+	struct vring_driver d;
+
+	for (u32 round = 0; round < 3; round++) {
+		bring_up(p, 0, &d);
+		pump(p->v);
+		toy_request(&d, 0, 0x4000, 4);
+		kick_queue(p, 0);
+		pump(p->v);
+		assert_int_equal(vdrv_used_idx(&d), 1);
+		mmio_get(p->v, p->bar + 0x1000, 1);
+		vdrv_offer(&d, 8); /* no such descriptor */
+		kick_queue(p, 0);
+		pump(p->v);
+		assert_int_equal(get(p, VIRTIO_PCI_COMMON_STATUS, 1), 0xf | S_NEEDS_RESET);
+		assert_int_equal(mmio_get(p->v, p->bar + 0x1000, 1), VIRTIO_PCI_ISR_CONFIG);
+		toy_request(&d, 2, 0x4000, 4);
+		kick_queue(p, 0);
+		pump(p->v);
+		assert_int_equal(vdrv_used_idx(&d), 1);
+		put(p, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+		assert_int_equal(get(p, VIRTIO_PCI_COMMON_STATUS, 1), 0);
+	}
 	end(p);
 }
 
@@ -500,17 +530,12 @@ static void test_random_threaded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_identity),
-		cmocka_unit_test(test_common_fields),
-		cmocka_unit_test(test_intx),
-		cmocka_unit_test(test_msix),
-		cmocka_unit_test(test_window),
-		cmocka_unit_test(test_bus_master),
-		cmocka_unit_test(test_move_and_reset),
-		cmocka_unit_test(test_no_host),
-		cmocka_unit_test(test_reset_last),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_random_threaded),
+		cmocka_unit_test(test_identity),   cmocka_unit_test(test_common_fields),
+		cmocka_unit_test(test_intx),	   cmocka_unit_test(test_recovery),
+		cmocka_unit_test(test_msix),	   cmocka_unit_test(test_window),
+		cmocka_unit_test(test_bus_master), cmocka_unit_test(test_move_and_reset),
+		cmocka_unit_test(test_no_host),	   cmocka_unit_test(test_reset_last),
+		cmocka_unit_test(test_random),	   cmocka_unit_test(test_random_threaded),
 	};
 
 	return cmocka_run_group_tests_name("virtio_pci", tests, NULL, NULL);
