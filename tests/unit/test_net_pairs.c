@@ -216,7 +216,7 @@ static void test_report(void **state)
 	struct virtio_device *vdev;
 	struct rig r;
 
-	make_pairs(&r, 1, &vdev);
+	make_pairs(&r, 2, &vdev);
 	rig_start(&r, vdev, virtio_offered(vdev) & ~BIT_ULL(VIRTIO_RING_F_EVENT_IDX));
 	assert_int_equal(pair->hdr_len, NET_HDR_LEN_HASH);
 	got = rig_ptr(&r, FRAME);
