@@ -19,6 +19,7 @@
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
 enum debug_exit_kind { DEBUG_EXIT_ON, DEBUG_EXIT_OFF };
 enum halt_kind { HALT_WAIT, HALT_END };
+enum port_kind { PORT_FILE, PORT_PIPE, PORT_TTY, PORT_PTY, PORT_SOCKET };
 enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum net_mode {
 	NET_NONE,
@@ -30,11 +31,15 @@ enum net_mode {
 /* The words of --virtio-transport, by position; NULL-terminated. */
 extern const char *const virtio_transport_names[];
 
+/* The words of format=, by position; NULL-terminated. */
+enum disk_format { DISK_FORMAT_AUTO, DISK_FORMAT_RAW, DISK_FORMAT_QCOW2 };
+extern const char *const disk_format_names[];
+
 struct disk_config {
 	char *path;
 	bool readonly;
-	bool direct; /* O_DIRECT */
-	bool raw;    /* format=raw: whatever the contents look like */
+	bool direct;		 /* O_DIRECT */
+	enum disk_format format; /* AUTO: what the contents look like */
 };
 
 struct net_config {
@@ -51,6 +56,20 @@ struct net_config {
 	u8 host_prefix;
 	struct rate_config rx_rate, tx_rate;
 	char *script, *downscript; /* programs that get the interface's name, or NULL */
+};
+
+/* A port of virtio-console beside the guest's console. */
+struct port_config {
+	char *name;
+	enum port_kind kind;
+	char *path;   /* NULL: a pseudo-terminal without a name of its own */
+	bool console; /* a terminal of the guest too (hvc) */
+};
+
+struct share_config {
+	char *path; /* a directory */
+	char *tag;
+	bool readonly;
 };
 
 /* Word lists are NULL-terminated arrays that grow by config_add_*; strings are owned by the
@@ -72,6 +91,10 @@ struct vm_config {
 	u32 nr_disks;
 	struct net_config *nets;
 	u32 nr_nets;
+	struct port_config *ports;
+	u32 nr_ports;
+	struct share_config *shares;
+	u32 nr_shares;
 	bool rng;
 	enum console_kind console;
 	enum debug_exit_kind debug_exit;
@@ -113,8 +136,12 @@ extern const struct option_spec config_options[];
 extern const struct option_set config_set;
 /* config-foreign.c: other VMMs' words for `lkvm run`, and their commands. */
 extern const struct foreign_word foreign_options[], foreign_commands[];
-/* config-initrd.c, config-disk.c, config-net.c. */
-extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks;
+/* Of lists, each in its own file. */
+extern const struct option_hooks initrd_hooks;	/* config-initrd.c */
+extern const struct option_hooks disk_hooks;	/* config-disk.c */
+extern const struct option_hooks network_hooks; /* config-net.c */
+extern const struct option_hooks share_hooks;	/* config-share.c */
+extern const struct option_hooks port_hooks;	/* config-port.c */
 
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);

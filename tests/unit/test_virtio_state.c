@@ -97,7 +97,8 @@ static void begin(struct machine *m, bool net, bool pci)
 	m->nb.pair[0].poll_fd = eventfd(0, EFD_NONBLOCK);
 	m->con.ops = &con_ops;
 	ret = net ? virtio_net_new(&m->v->vm, &m->nb, mac, 0, &m->vdev)
-		  : virtio_console_new(&m->v->vm, &m->con, &m->vdev);
+		  : virtio_console_new(&m->v->vm, &(struct virtio_console_port){ .con = &m->con },
+				       1, &m->vdev);
 	assert_int_equal(ret, 0);
 	assert_int_equal(virtio_attach(m->vdev), 0);
 	if (pci)
