@@ -263,6 +263,12 @@ static const struct virtio_ops net_ops = {
 	.destroy = net_destroy,
 };
 
+/* A hash for each packet is worth its time where flows are spread. */
+static bool reports_hashes(const struct net_backend *nb)
+{
+	return nb->nr_pairs > 1 && nb->ops->set_hdr_len;
+}
+
 static u64 offered(const struct net_backend *nb)
 {
 	u64 f = BIT_ULL(VIRTIO_NET_F_MAC) | BIT_ULL(VIRTIO_NET_F_STATUS) |
@@ -279,7 +285,7 @@ static u64 offered(const struct net_backend *nb)
 		f |= BIT_ULL(VIRTIO_NET_F_MQ);
 	if (nb->nr_pairs > 1 && nb->hash_types)
 		f |= BIT_ULL(VIRTIO_NET_F_RSS);
-	if (nb->ops->set_hdr_len)
+	if (reports_hashes(nb))
 		f |= BIT_ULL(VIRTIO_NET_F_HASH_REPORT);
 	/* Linux switches offloads off for XDP and bridges, so who offers GUEST_TSO* needs the
 	 * command as well. */
@@ -319,7 +325,7 @@ static struct virtio_net *alloc_net(struct net_backend *nb)
 	 * here. */
 	if (nb->nr_pairs > 1 && nb->hash_types)
 		net->hash_types = nb->hash_types;
-	else if (nb->ops->set_hdr_len)
+	else if (reports_hashes(nb))
 		net->hash_types = ALL_HASH_TYPES;
 	atomic_store(&net->pairs, 1);
 	rate_init(&net->rx_limit, &nb->rx_rate);
