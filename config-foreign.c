@@ -54,7 +54,6 @@ const struct foreign_word foreign_options[] = {
 	MISSING("tty", KVMTOOL, "the guest's serial port is standard input and output"),
 	MISSING("vfio-pci", KVMTOOL, NULL),
 	MISSING("vidmode", KVMTOOL, NO_SCREEN),
-	MISSING("virtio-legacy", KVMTOOL, "the guest needs drivers for virtio 1.0"),
 	MISSING("vnc", KVMTOOL " and " QEMU, NO_SCREEN),
 	MISSING("vsock", KVMTOOL " and " CH, NULL),
 

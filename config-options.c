@@ -8,7 +8,17 @@
 static const char *const console_kind_names[] = { "serial", "virtio", NULL };
 static const char *const halt_names[] = { "wait", "end", NULL };
 static const char *const debug_exit_names[] = { "on", "off", NULL };
-const char *const virtio_transport_names[] = { "pci", "mmio", NULL };
+const char *const virtio_transport_names[] = { "pci", "mmio", "pci-legacy", "mmio-legacy", NULL };
+
+/* kvmtool's older word for it. */
+static int virtio_legacy_parse(const char *shown, const char *arg, void *target)
+{
+	struct vm_config *cfg = target;
+
+	cfg->transport = transport_is_pci(cfg->transport) ? TRANSPORT_PCI_LEGACY
+							  : TRANSPORT_MMIO_LEGACY;
+	return 0;
+}
 
 /* clang-format off */
 const struct option_spec config_options[] = {
@@ -29,7 +39,9 @@ const struct option_spec config_options[] = {
 	  .help = "the host's CPUs that may run the vcpus, as 0-3,8" },
 	{ .type = OPT_CHOICE, .name = "virtio-transport", MEMBER(transport),
 	  .choices = virtio_transport_names, .def = "pci",
-	  .help = "how virtio devices are attached" },
+	  .help = "how virtio devices are attached; pci-legacy and mmio-legacy are for guests whose drivers are from before virtio 1.0" },
+	{ .type = OPT_CALL, .name = "virtio-legacy", .flags = OPT_HIDDEN, .parse = virtio_legacy_parse,
+	  .help = "the same as --virtio-transport pci-legacy" },
 	{ .type = OPT_STRING, .name = "dev", .arg = "PATH", MEMBER(kvm_path),
 	  .flags = OPT_PATH | OPT_SELFTEST,
 	  .help = "the KVM device", .def = "/dev/kvm" },

@@ -263,11 +263,12 @@ static int check_virtio_mmio(const struct vm_config *cfg)
 {
 	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->rng + (cfg->console == CONSOLE_VIRTIO);
 
-	if (cfg->transport != TRANSPORT_MMIO || nr <= arch_platform.virtio_mmio_max)
+	if (transport_is_pci(cfg->transport) || nr <= arch_platform.virtio_mmio_max)
 		return 0;
-	err("--virtio-transport mmio: has a maximum of %u devices, but %llu are configured; use "
-	    "pci",
-	    arch_platform.virtio_mmio_max, nr);
+	err("--virtio-transport %s: has a maximum of %u devices, but %llu are configured; use "
+	    "%s",
+	    virtio_transport_names[cfg->transport], arch_platform.virtio_mmio_max, nr,
+	    cfg->transport == TRANSPORT_MMIO ? "pci" : "pci-legacy");
 	return -EINVAL;
 }
 

@@ -41,7 +41,7 @@ static u32 count_boot_mark(const struct machine *m)
 
 static u32 count_pci_host(const struct machine *m)
 {
-	return m->vm.cfg->transport == TRANSPORT_PCI ? 1 : 0;
+	return transport_is_pci(m->vm.cfg->transport) ? 1 : 0;
 }
 
 static u32 count_disks(const struct machine *m)
@@ -68,7 +68,7 @@ static u32 count_virtio_console(const struct machine *m)
 
 static u32 count_pvpanic_pci(const struct machine *m)
 {
-	return arch_platform.pvpanic_pci && m->vm.cfg->transport == TRANSPORT_PCI ? 1 : 0;
+	return arch_platform.pvpanic_pci && transport_is_pci(m->vm.cfg->transport) ? 1 : 0;
 }
 
 /* Adding one */

@@ -18,7 +18,13 @@
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
 enum debug_exit_kind { DEBUG_EXIT_ON, DEBUG_EXIT_OFF };
 enum halt_kind { HALT_WAIT, HALT_END };
-enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
+enum virtio_transport_kind {
+	TRANSPORT_PCI,
+	TRANSPORT_MMIO,
+	/* From before VIRTIO 1.0. */
+	TRANSPORT_PCI_LEGACY,
+	TRANSPORT_MMIO_LEGACY,
+};
 enum net_mode {
 	NET_NONE,
 	NET_TAP,
@@ -27,6 +33,11 @@ enum net_mode {
 
 /* The words of --virtio-transport, by position; NULL-terminated. */
 extern const char *const virtio_transport_names[];
+
+static inline bool transport_is_pci(enum virtio_transport_kind kind)
+{
+	return kind == TRANSPORT_PCI || kind == TRANSPORT_PCI_LEGACY;
+}
 
 struct disk_config {
 	char *path;
