@@ -35,7 +35,6 @@
 /* clang-format off */
 const struct foreign_word foreign_options[] = {
 	MISSING("9p", KVMTOOL, NO_SHARING),
-	MISSING("balloon", KVMTOOL " and " CH, NULL),
 	MISSING("cpu-type", KVMTOOL, NULL),
 	MISSING("custom-*", KVMTOOL, NULL),
 	MISSING("debug-iodelay", KVMTOOL, NULL),
@@ -163,7 +162,7 @@ const struct foreign_word foreign_options[] = {
 	USE("host-ip", CROSVM, "ip(8) to give the tap its address"),
 	USE("mac", CROSVM, "--network mode=tap,guest_mac=MAC"),
 	USE("netmask", CROSVM, "ip(8) to give the tap its address"),
-	OMIT("no-balloon", CROSVM, "there is none"),
+	OMIT("no-balloon", CROSVM, "there is none without --balloon"),
 	USE("protected-vm*", CROSVM, "--protected"),
 	USE("root", CROSVM, "--disk FILE,ro; the first disk is root= unless --params has one"),
 	USE("rwdisk", CROSVM, A_DISK),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/balloon.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/hw.h"
@@ -60,6 +61,11 @@ static u32 count_nets(const struct machine *m)
 static u32 count_rng(const struct machine *m)
 {
 	return m->vm.cfg->rng ? 1 : 0;
+}
+
+static u32 count_balloon(const struct machine *m)
+{
+	return m->vm.cfg->balloon ? 1 : 0;
 }
 
 static u32 count_virtio_console(const struct machine *m)
@@ -142,6 +148,11 @@ static int add_rng(struct machine *m, u32 index)
 	return virtio_rng_create(&m->vm);
 }
 
+static int add_balloon(struct machine *m, u32 index)
+{
+	return virtio_balloon_create(&m->vm, m->vm.cfg->balloon_size);
+}
+
 static int add_virtio_console(struct machine *m, u32 index)
 {
 	const struct vm_config *cfg = m->vm.cfg;
@@ -189,6 +200,7 @@ static const struct part parts[] = {
 	{ "networks", count_nets, add_net },
 	{ "random numbers", count_rng, add_rng },
 	{ "virtio console", count_virtio_console, add_virtio_console },
+	{ "balloon", count_balloon, add_balloon },
 	/* After the virtio devices, which then have the same slots whether it is there or not. */
 	{ "pvpanic on PCI", count_pvpanic_pci, add_pvpanic_pci },
 };

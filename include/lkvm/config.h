@@ -95,6 +95,8 @@ struct vm_config {
 	struct port_config *ports;
 	u32 nr_ports;
 	bool rng;
+	bool balloon;
+	u64 balloon_size; /* bytes that it asks for at the start */
 	enum console_kind console;
 	enum debug_exit_kind debug_exit;
 	enum virtio_transport_kind transport;
