@@ -34,7 +34,6 @@
 
 /* clang-format off */
 const struct foreign_word foreign_options[] = {
-	MISSING("balloon", KVMTOOL " and " CH, NULL),
 	MISSING("cpu-type", KVMTOOL, NULL),
 	MISSING("custom-*", KVMTOOL, NULL),
 	MISSING("debug-iodelay", KVMTOOL, NULL),
@@ -53,7 +52,6 @@ const struct foreign_word foreign_options[] = {
 	MISSING("tty", KVMTOOL, "the guest's serial port is standard input and output; --port NAME,pty,console adds a console on a pseudo-terminal"),
 	MISSING("vfio-pci", KVMTOOL, NULL),
 	MISSING("vidmode", KVMTOOL, NO_SCREEN),
-	MISSING("virtio-legacy", KVMTOOL, "the guest needs drivers for virtio 1.0"),
 	MISSING("vnc", KVMTOOL " and " QEMU, NO_SCREEN),
 	MISSING("vsock", KVMTOOL " and " CH, NULL),
 
@@ -163,7 +161,7 @@ const struct foreign_word foreign_options[] = {
 	USE("host-ip", CROSVM, "ip(8) to give the tap its address"),
 	USE("mac", CROSVM, "--network mode=tap,guest_mac=MAC"),
 	USE("netmask", CROSVM, "ip(8) to give the tap its address"),
-	OMIT("no-balloon", CROSVM, "there is none"),
+	OMIT("no-balloon", CROSVM, "there is none without --balloon"),
 	USE("protected-vm*", CROSVM, "--protected"),
 	USE("root", CROSVM, "--disk FILE,ro; the first disk is root= unless --params has one"),
 	USE("rwdisk", CROSVM, A_DISK),

@@ -8,7 +8,17 @@
 static const char *const console_kind_names[] = { "serial", "virtio", NULL };
 static const char *const halt_names[] = { "wait", "end", NULL };
 static const char *const debug_exit_names[] = { "on", "off", NULL };
-const char *const virtio_transport_names[] = { "pci", "mmio", NULL };
+const char *const virtio_transport_names[] = { "pci", "mmio", "pci-legacy", "mmio-legacy", NULL };
+
+/* kvmtool's older word for it. */
+static int virtio_legacy_parse(const char *shown, const char *arg, void *target)
+{
+	struct vm_config *cfg = target;
+
+	cfg->transport = transport_is_pci(cfg->transport) ? TRANSPORT_PCI_LEGACY
+							  : TRANSPORT_MMIO_LEGACY;
+	return 0;
+}
 
 /* clang-format off */
 const struct option_spec config_options[] = {
@@ -29,7 +39,9 @@ const struct option_spec config_options[] = {
 	  .help = "the host's CPUs that may run the vcpus, as 0-3,8" },
 	{ .type = OPT_CHOICE, .name = "virtio-transport", MEMBER(transport),
 	  .choices = virtio_transport_names, .def = "pci",
-	  .help = "how virtio devices are attached" },
+	  .help = "how virtio devices are attached; pci-legacy and mmio-legacy are for guests whose drivers are from before virtio 1.0" },
+	{ .type = OPT_CALL, .name = "virtio-legacy", .flags = OPT_HIDDEN, .parse = virtio_legacy_parse,
+	  .help = "the same as --virtio-transport pci-legacy" },
 	{ .type = OPT_FLAG, .name = "no-virtio-packed", MEMBER(no_virtio_packed),
 	  .help = "offer split rings alone, for a guest whose packed ones do not work" },
 	{ .type = OPT_FLAG, .name = "virtio-in-order", MEMBER(virtio_in_order),
@@ -81,6 +93,10 @@ const struct option_spec config_options[] = {
 	  .help = "share the directory DIR: the guest mounts TAG by 9P; ro: read-only; \",,\" stands for a comma in DIR" },
 	{ .type = OPT_FLAG, .name = "rng", MEMBER(rng),
 	  .help = "add an entropy device: random numbers from the host" },
+	{ .type = OPT_FLAG, .name = "balloon", MEMBER(balloon),
+	  .help = "add a memory balloon: memory that the guest hands over or reports as free goes back to the host" },
+	{ .type = OPT_SIZE, .name = "balloon-size", .arg = "SIZE", MEMBER(balloon_size),
+	  .help = "what the balloon asks of the guest at its start; needs --balloon", .def = "0" },
 	{ .type = OPT_CHOICE, .name = "console", MEMBER(console), .choices = console_kind_names,
 	  .help = "device for the guest's console, which gets the keys; what the guest writes to the serial port is shown in any case",
 	  .def = "serial" },

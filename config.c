@@ -288,16 +288,33 @@ static int check_shares(const struct vm_config *cfg)
 	return 0;
 }
 
+static int check_balloon(const struct vm_config *cfg)
+{
+	char size[32], memory[32];
+
+	if (cfg->balloon_size && !cfg->balloon) {
+		err("--balloon-size: there is no balloon; add --balloon");
+		return -EINVAL;
+	}
+	if (!cfg->balloon_size || cfg->balloon_size < cfg->memory)
+		return 0;
+	err("--balloon-size %s: must be less than the guest's memory, %s",
+	    format_size(cfg->balloon_size, size, sizeof(size)),
+	    format_size(cfg->memory, memory, sizeof(memory)));
+	return -EINVAL;
+}
+
 static int check_virtio_mmio(const struct vm_config *cfg)
 {
-	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->rng +
+	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->rng + cfg->balloon +
 		 (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
 
-	if (cfg->transport != TRANSPORT_MMIO || nr <= arch_platform.virtio_mmio_max)
+	if (transport_is_pci(cfg->transport) || nr <= arch_platform.virtio_mmio_max)
 		return 0;
-	err("--virtio-transport mmio: has a maximum of %u devices, but %llu are configured; use "
-	    "pci",
-	    arch_platform.virtio_mmio_max, nr);
+	err("--virtio-transport %s: has a maximum of %u devices, but %llu are configured; use "
+	    "%s",
+	    virtio_transport_names[cfg->transport], arch_platform.virtio_mmio_max, nr,
+	    cfg->transport == TRANSPORT_MMIO ? "pci" : "pci-legacy");
 	return -EINVAL;
 }
 
@@ -432,6 +449,8 @@ int config_complete(struct vm_config *cfg)
 		ret = check_ports(cfg);
 	if (!ret)
 		ret = check_shares(cfg);
+	if (!ret)
+		ret = check_balloon(cfg);
 	if (!ret)
 		ret = check_virtio_mmio(cfg);
 	if (!ret && !cfg->kernel && !cfg->firmware)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/balloon.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/hw.h"
@@ -44,7 +45,7 @@ static u32 count_boot_mark(const struct machine *m)
 
 static u32 count_pci_host(const struct machine *m)
 {
-	return m->vm.cfg->transport == TRANSPORT_PCI ? 1 : 0;
+	return transport_is_pci(m->vm.cfg->transport) ? 1 : 0;
 }
 
 static u32 count_disks(const struct machine *m)
@@ -67,6 +68,11 @@ static u32 count_rng(const struct machine *m)
 	return m->vm.cfg->rng ? 1 : 0;
 }
 
+static u32 count_balloon(const struct machine *m)
+{
+	return m->vm.cfg->balloon ? 1 : 0;
+}
+
 static u32 count_virtio_console(const struct machine *m)
 {
 	if (m->inject)
@@ -76,7 +82,7 @@ static u32 count_virtio_console(const struct machine *m)
 
 static u32 count_pvpanic_pci(const struct machine *m)
 {
-	return arch_platform.pvpanic_pci && m->vm.cfg->transport == TRANSPORT_PCI ? 1 : 0;
+	return arch_platform.pvpanic_pci && transport_is_pci(m->vm.cfg->transport) ? 1 : 0;
 }
 
 /* Adding one */
@@ -152,6 +158,11 @@ static int add_rng(struct machine *m, u32 index)
 	return virtio_rng_create(&m->vm);
 }
 
+static int add_balloon(struct machine *m, u32 index)
+{
+	return virtio_balloon_create(&m->vm, m->vm.cfg->balloon_size);
+}
+
 static int add_virtio_console(struct machine *m, u32 index)
 {
 	const struct vm_config *cfg = m->vm.cfg;
@@ -200,6 +211,7 @@ static const struct part parts[] = {
 	{ "random numbers", count_rng, add_rng },
 	{ "virtio console", count_virtio_console, add_virtio_console },
 	{ "shared directories", count_shares, add_share },
+	{ "balloon", count_balloon, add_balloon },
 	/* After the virtio devices, which then have the same slots whether it is there or not. */
 	{ "pvpanic on PCI", count_pvpanic_pci, add_pvpanic_pci },
 };

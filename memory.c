@@ -570,6 +570,25 @@ void memory_discard_all(struct guest_memory *mem)
 	pthread_mutex_unlock(&mem->lock);
 }
 
+int memory_give_back(struct guest_memory *mem, void *hva, u64 len)
+{
+	u64 page = (u64)sysconf(_SC_PAGESIZE);
+	const struct memory_region *r;
+	u64 first, end;
+
+	memory_for_each(mem, r) {
+		if (r->kind != MEM_RAM || r->shared ||
+		    !range_within((uintptr_t)hva, len, (uintptr_t)r->hva, r->size))
+			continue;
+		first = ALIGN_UP((u64)((u8 *)hva - (u8 *)r->hva), page);
+		end = ((u64)((u8 *)hva - (u8 *)r->hva) + len) & ~(page - 1);
+		if (first < end && !atomic_load(&mem->pinned))
+			memory_discard(r, first, end - first);
+		return 0;
+	}
+	return -EFAULT;
+}
+
 u64 memory_ram_size(const struct guest_memory *mem)
 {
 	const struct memory_region *r;

@@ -114,6 +114,11 @@ int arm_pkvm_check(const struct vm_config *cfg)
 		return refuse("--flash", "a protected guest has no read-only memory");
 	if (cfg->hugetlbfs)
 		return refuse("--hugetlbfs", "its memory must be anonymous");
+	if (cfg->transport == TRANSPORT_PCI_LEGACY || cfg->transport == TRANSPORT_MMIO_LEGACY)
+		return refuse("a legacy virtio transport",
+			      "its drivers know nothing of memory that is shared");
+	if (cfg->balloon)
+		return refuse("--balloon", "all of the guest's memory is locked");
 	if (cfg->memory <= ARM_DMA_POOL_SIZE) {
 		err("--protected: %s of memory is not enough: the pool that the guest shares with "
 		    "its devices takes %s; increase --mem",

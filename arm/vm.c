@@ -27,8 +27,8 @@ void arm_map_memory(const struct vm_config *cfg, struct arm_map *map)
 
 	map->ram_end = ARM_RAM + cfg->memory;
 	map->pci_mem64_base = ALIGN_UP(map->ram_end, ARM_PCI_MEM64_SIZE);
-	end = cfg->transport == TRANSPORT_PCI ? map->pci_mem64_base + ARM_PCI_MEM64_SIZE
-					      : map->ram_end;
+	end = transport_is_pci(cfg->transport) ? map->pci_mem64_base + ARM_PCI_MEM64_SIZE
+					       : map->ram_end;
 	map->ipa_bits = IPA_BITS_MIN;
 	while (end > 1ULL << map->ipa_bits)
 		map->ipa_bits++;
@@ -44,7 +44,7 @@ static u64 most_memory(const struct vm_config *cfg, u32 bits)
 {
 	u64 end = 1ULL << bits;
 
-	if (cfg->transport == TRANSPORT_PCI)
+	if (transport_is_pci(cfg->transport))
 		end -= MIN(end, ARM_PCI_MEM64_SIZE);
 	return end > ARM_RAM ? end - ARM_RAM : 0;
 }

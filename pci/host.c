@@ -221,7 +221,8 @@ int pci_host_add(struct vm *vm, const struct arch_pci_layout *layout, u64 mem64_
 	host->dev.ops = &host_ops;
 	host->layout = layout;
 	host->mem64_base = mem64_base;
-	host->next_io = layout->io_base;
+	/* 6.2.5.1: address 0 is none for some guests. */
+	host->next_io = MAX(layout->io_base, 0x1000ULL);
 	host->next_mem32 = layout->mem32_base;
 	host->next_mem64 = host->mem64_base;
 	pthread_mutex_init(&host->update, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio over MMIO (VIRTIO 1.3, 4.2): the register set of version 2 behind one memory window and
- * one level-triggered interrupt line. ACPI finds it as LNRO0005, a device tree as virtio,mmio.
+ * virtio over MMIO (VIRTIO 1.3, 4.2): registers behind one memory window and one level-triggered
+ * interrupt line. ACPI finds it as LNRO0005, a device tree as virtio,mmio.
  */
 #include <linux/virtio_mmio.h>
 #include <stdio.h>
@@ -10,35 +10,15 @@
 #include "lkvm/aml.h"
 #include "lkvm/arch.h"
 #include "lkvm/fdt.h"
-#include "lkvm/irq.h"
 #include "lkvm/log.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
-#include "lkvm/virtio.h"
 #include "lkvm/vm.h"
+#include "mmio.h"
 
-#define MMIO_SIZE    0x200
-#define MMIO_MAGIC   0x74726976 /* "virt" */
-#define MMIO_VERSION 2
-#define MMIO_VENDOR  0x4d564b4c /* "LKVM" */
-
-#define MMIO_QUEUE_RESET 0x0c0 /* 4.2.2, not in the kernel's headers */
-
-struct virtio_mmio {
-	struct device dev;
-	struct virtio_device *vdev;
-	u32 index;
-	u64 base;
-	u32 gsi;
-	struct irq_line line;
-	/* Under vdev->lock. */
-	u32 host_features_sel, driver_features_sel, queue_sel;
-	pthread_mutex_t bind_lock;
-	bool bound[VIRTIO_MAX_QUEUES]; /* its ioeventfd is in KVM */
-	bool bound_any;		       /* for any value, so there is one queue alone */
-	pthread_mutex_t irq_lock;      /* status and line move together */
-	u32 interrupt_status;
-};
+#define MMIO_SIZE   0x200
+#define MMIO_MAGIC  0x74726976 /* "virt" */
+#define MMIO_VENDOR 0x4d564b4c /* "LKVM" */
 
 static struct virtio_mmio *to_mmio(struct device *dev)
 {
@@ -121,6 +101,7 @@ static void mmio_reset_registers(struct virtio_device *vdev)
 }
 
 static const struct virtio_transport_ops mmio_transport = {
+	.legacy_name = "mmio-legacy",
 	.interrupt = mmio_interrupt,
 	.reset = mmio_reset_registers,
 	.queues_changed = mmio_queues_changed,
@@ -128,22 +109,17 @@ static const struct virtio_transport_ops mmio_transport = {
 
 /* Registers */
 
-static struct virtqueue *selected(struct virtio_mmio *m)
-{
-	return m->queue_sel < m->vdev->nr_queues ? &m->vdev->queues[m->queue_sel].vq : NULL;
-}
-
 /* Under vdev->lock. */
 static u32 read_reg(struct virtio_mmio *m, u32 reg)
 {
 	struct virtio_device *vdev = m->vdev;
-	struct virtqueue *vq = selected(m);
+	struct virtqueue *vq = vmmio_selected(m);
 
 	switch (reg) {
 	case VIRTIO_MMIO_MAGIC_VALUE:
 		return MMIO_MAGIC;
 	case VIRTIO_MMIO_VERSION:
-		return MMIO_VERSION;
+		return m->regs->version;
 	case VIRTIO_MMIO_DEVICE_ID:
 		return vdev->ops->id;
 	case VIRTIO_MMIO_VENDOR_ID:
@@ -154,95 +130,47 @@ static u32 read_reg(struct virtio_mmio *m, u32 reg)
 		return (u32)(virtio_offered(vdev) >> (32 * m->host_features_sel));
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
 		return vq ? vq->max_size : 0;
-	case VIRTIO_MMIO_QUEUE_READY:
-		return vq && vq->enabled;
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
 		return interrupt_status(m);
 	case VIRTIO_MMIO_STATUS:
-		return vdev->status;
-	case MMIO_QUEUE_RESET:
-		return vq && virtio_queue_stopping(vdev, (u16)m->queue_sel);
-	case VIRTIO_MMIO_SHM_LEN_LOW:
-	case VIRTIO_MMIO_SHM_LEN_HIGH:
-	case VIRTIO_MMIO_SHM_BASE_LOW:
-	case VIRTIO_MMIO_SHM_BASE_HIGH:
-		return ~0u; /* there is no shared memory region: length -1 */
-	case VIRTIO_MMIO_CONFIG_GENERATION:
-		return vdev->config_generation;
+		return vdev->status & m->regs->status_bits;
 	default:
-		return 0;
+		return m->regs->read(m, reg);
 	}
 }
 
-static void set_half(u64 *value, bool high, u32 half)
-{
-	*value = high ? (*value & 0xffffffffULL) | (u64)half << 32
-		      : (*value & ~0xffffffffULL) | half;
-}
-
-/* What describes a queue changes only while it is not enabled. Under vdev->lock. */
-static void write_queue_reg(struct virtio_mmio *m, u32 reg, u32 value)
-{
-	struct virtqueue *vq = selected(m);
-	bool high = reg & 4;
-
-	if (!vq || vq->enabled)
-		return;
-	switch (reg) {
-	case VIRTIO_MMIO_QUEUE_NUM:
-		vq->size = value > VIRTQ_MAX_SIZE ? 0 : (u16)value; /* 0 cannot be enabled */
-		break;
-	case VIRTIO_MMIO_QUEUE_DESC_LOW:
-	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
-		set_half(&vq->desc_gpa, high, value);
-		break;
-	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
-	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
-		set_half(&vq->avail_gpa, high, value);
-		break;
-	case VIRTIO_MMIO_QUEUE_USED_LOW:
-	case VIRTIO_MMIO_QUEUE_USED_HIGH:
-		set_half(&vq->used_gpa, high, value);
-		break;
-	}
-}
-
-/* Linux does not look at the status after it wrote 0, nor at QueueReady: so the vcpu waits, for the
- * one request that the host may be at. */
+/* Linux does not look at the status after it wrote 0: so the vcpu waits, for the one request that
+ * the host may be at. */
 static void write_status(struct virtio_mmio *m, u8 status)
 {
-	virtio_set_status(m->vdev, status);
+	m->regs->set_status(m->vdev, status);
 	if (!status)
 		virtio_wait_stopped(m->vdev, true);
 }
 
-static void write_queue_ready(struct virtio_mmio *m, u32 queue, bool ready)
+/* What describes a queue changes only while it is not enabled. Under vdev->lock. */
+static void write_queue_num(struct virtio_mmio *m, u32 value)
 {
-	if (queue >= m->vdev->nr_queues)
-		return;
-	if (ready) {
-		virtio_enable_queue(m->vdev, (u16)queue);
-	} else {
-		virtio_disable_queue(m->vdev, (u16)queue);
-		virtio_wait_stopped(m->vdev, true);
-	}
+	struct virtqueue *vq = vmmio_selected(m);
+
+	if (vq && !vq->enabled)
+		vq->size = value > VIRTQ_MAX_SIZE ? 0 : (u16)value; /* 0 cannot be enabled */
 }
 
 /* What starts or stops something, and so runs without the lock. False: another register. */
 static bool write_action(struct virtio_mmio *m, u32 reg, u32 value)
 {
-	u32 word, queue;
+	u32 word;
 
-	virtio_lock(m->vdev);
-	word = m->driver_features_sel;
-	queue = m->queue_sel;
-	virtio_unlock(m->vdev);
 	switch (reg) {
 	case VIRTIO_MMIO_DRIVER_FEATURES:
-		virtio_accept_features(m->vdev, word, value);
+		virtio_lock(m->vdev);
+		word = m->driver_features_sel;
+		virtio_unlock(m->vdev);
+		m->regs->accept_features(m->vdev, word, value);
 		return true;
 	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		virtio_kick(m->vdev, notifies_with_data(m->vdev) ? (u16)value : value);
+		m->regs->kick(m->vdev, notifies_with_data(m->vdev) ? (u16)value : value);
 		return true;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
 		ack_interrupt(m, value);
@@ -250,23 +178,16 @@ static bool write_action(struct virtio_mmio *m, u32 reg, u32 value)
 	case VIRTIO_MMIO_STATUS:
 		write_status(m, (u8)value);
 		return true;
-	case VIRTIO_MMIO_QUEUE_READY:
-		write_queue_ready(m, queue, value & 1);
-		return true;
-	case MMIO_QUEUE_RESET:
-		/* Who knows this register polls it. */
-		if (value == 1 && queue < m->vdev->nr_queues)
-			virtio_reset_queue(m->vdev, (u16)queue);
-		return true;
 	default:
 		return false;
 	}
 }
 
-static void write_reg(struct virtio_mmio *m, u32 reg, u32 value)
+/* True: it is one of these. */
+static bool write_select(struct virtio_mmio *m, u32 reg, u32 value)
 {
-	if (write_action(m, reg, value))
-		return;
+	bool known = true;
+
 	virtio_lock(m->vdev);
 	switch (reg) {
 	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
@@ -278,10 +199,14 @@ static void write_reg(struct virtio_mmio *m, u32 reg, u32 value)
 	case VIRTIO_MMIO_QUEUE_SEL:
 		m->queue_sel = value;
 		break;
+	case VIRTIO_MMIO_QUEUE_NUM:
+		write_queue_num(m, value);
+		break;
 	default:
-		write_queue_reg(m, reg, value);
+		known = false;
 	}
 	virtio_unlock(m->vdev);
+	return known;
 }
 
 /* 4.2.2.2: registers are accessed by aligned words, the device's own space in any way. */
@@ -304,6 +229,7 @@ static void mmio_read(void *opaque, u64 offset, void *data, u32 len)
 static void mmio_write(void *opaque, u64 offset, const void *data, u32 len)
 {
 	struct virtio_mmio *m = opaque;
+	u32 value;
 
 	if (offset >= VIRTIO_MMIO_CONFIG) {
 		virtio_config_write(m->vdev, (u32)offset - VIRTIO_MMIO_CONFIG, data, len);
@@ -311,7 +237,9 @@ static void mmio_write(void *opaque, u64 offset, const void *data, u32 len)
 	}
 	if (len != 4 || offset & 3)
 		return;
-	write_reg(m, (u32)offset, (u32)get_le(data, 4));
+	value = (u32)get_le(data, 4);
+	if (!write_action(m, (u32)offset, value) && !write_select(m, (u32)offset, value))
+		m->regs->write(m, (u32)offset, value);
 }
 
 static const struct bus_ops mmio_bus_ops = { mmio_read, mmio_write };
@@ -334,7 +262,11 @@ static int mmio_realize(struct device *dev, struct vm *vm)
 
 static void mmio_reset(struct device *dev)
 {
-	virtio_device_reset(to_mmio(dev)->vdev);
+	struct virtio_mmio *m = to_mmio(dev);
+
+	virtio_device_reset(m->vdev);
+	m->page_size = 0;
+	memset(m->queue_align, 0, sizeof(m->queue_align));
 }
 
 static void mmio_quiesce(struct device *dev)
@@ -369,12 +301,14 @@ static const struct state_field mmio_fields[] = {
 	STATE_VALUE(struct virtio_mmio, host_features_sel),
 	STATE_VALUE(struct virtio_mmio, driver_features_sel),
 	STATE_VALUE(struct virtio_mmio, queue_sel),
+	STATE_VALUE(struct virtio_mmio, page_size),
+	STATE_ARRAY(struct virtio_mmio, queue_align),
 	STATE_VALUE(struct virtio_mmio, interrupt_status),
 	STATE_PART_AT(struct virtio_mmio, vdev, &virtio_state),
 };
 
 static const struct device_state mmio_state = {
-	.version = 1,
+	.version = 2,
 	STATE_TABLE(mmio_fields),
 	.device_at = offsetof(struct virtio_mmio, dev),
 	.save = mmio_save,
@@ -472,7 +406,7 @@ static u32 next_index(const struct vm *vm)
 	return n;
 }
 
-int virtio_mmio_attach(struct virtio_device *vdev)
+int vmmio_attach(struct virtio_device *vdev, const struct vmmio_regs *regs)
 {
 	const struct arch_platform *p = &arch_platform;
 	u32 index = next_index(vdev->vm);
@@ -488,6 +422,7 @@ int virtio_mmio_attach(struct virtio_device *vdev)
 	m->dev.name = vdev->name;
 	m->dev.ops = &mmio_device_ops;
 	m->vdev = vdev;
+	m->regs = regs;
 	m->index = index;
 	m->base = p->virtio_mmio_base + index * p->virtio_mmio_stride;
 	m->gsi = p->virtio_mmio_gsi + index;

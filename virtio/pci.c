@@ -121,6 +121,7 @@ static void vpci_reset_registers(struct virtio_device *vdev)
 }
 
 static const struct virtio_transport_ops vpci_transport = {
+	.legacy_name = "pci-legacy",
 	.interrupt = vpci_interrupt,
 	.reset = vpci_reset_registers,
 	.queues_changed = vpci_queues_changed,

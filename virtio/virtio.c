@@ -163,8 +163,27 @@ void virtio_accept_features(struct virtio_device *vdev, u32 word, u32 value)
 	virtio_unlock(vdev);
 }
 
+/* Under the lock. */
+static void tell_legacy(struct virtio_device *vdev)
+{
+	if (vdev->told_legacy || !vdev->transport)
+		return;
+	vdev->told_legacy = true;
+	warn("%s: the guest's driver knows only legacy virtio; start with --virtio-transport %s",
+	     vdev->name, vdev->transport->legacy_name);
+}
+
+void virtio_tell_legacy(struct virtio_device *vdev)
+{
+	virtio_lock(vdev);
+	tell_legacy(vdev);
+	virtio_unlock(vdev);
+}
+
 static bool features_ok(struct virtio_device *vdev)
 {
+	if (vdev->legacy)
+		return true;
 	if (vdev->bad_features) {
 		guest_warn("%s: the driver asks for features that are not offered", vdev->name);
 		return false;
@@ -178,7 +197,7 @@ static bool features_ok(struct virtio_device *vdev)
 		return false;
 	}
 	if (!virtio_has(vdev, VIRTIO_F_VERSION_1)) {
-		guest_warn("%s: the driver is for legacy devices (no VERSION_1)", vdev->name);
+		tell_legacy(vdev);
 		return false;
 	}
 	/* 6.1: such a driver gives plain addresses, of memory that the device cannot reach. */
@@ -203,8 +222,8 @@ static bool may_enable(struct virtio_device *vdev, u16 q)
 {
 	if (q >= vdev->nr_queues || vdev->queues[q].vq.enabled || vdev->resetting)
 		return false;
-	if (vdev->status & VIRTIO_CONFIG_S_FEATURES_OK &&
-	    (!vdev->active || virtio_has(vdev, VIRTIO_F_RING_RESET)))
+	if (vdev->legacy || (vdev->status & VIRTIO_CONFIG_S_FEATURES_OK &&
+			     (!vdev->active || virtio_has(vdev, VIRTIO_F_RING_RESET))))
 		return true;
 	guest_warn("%s: queue %u: enabled at the wrong time, status 0x%x", vdev->name, q,
 		   vdev->status);
@@ -312,7 +331,11 @@ static bool add_status(struct virtio_device *vdev, u8 status)
 			vdev->status |= VIRTIO_CONFIG_S_FEATURES_OK;
 		if (added & VIRTIO_CONFIG_S_DRIVER_OK) {
 			ok = vdev->status & VIRTIO_CONFIG_S_FEATURES_OK;
-			if (!ok)
+			/* Only a legacy driver does not ask for FEATURES_OK, and cannot know
+			 * VERSION_1. */
+			if (!ok && !virtio_has(vdev, VIRTIO_F_VERSION_1))
+				tell_legacy(vdev);
+			else if (!ok)
 				guest_warn("%s: DRIVER_OK without FEATURES_OK", vdev->name);
 		}
 	}

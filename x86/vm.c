@@ -147,7 +147,7 @@ int arch_add_devices(struct vm *vm)
 	if (ret)
 		return ret;
 	ret = i8042_create(vm);
-	if (!ret && vm->cfg->transport != TRANSPORT_PCI)
+	if (!ret && !transport_is_pci(vm->cfg->transport))
 		ret = reset_control_create(vm);
 	if (ret)
 		return ret;

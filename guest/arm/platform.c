@@ -141,6 +141,22 @@ u64 arch_ecam(void)
 	return fdt_reg(pci_node, 0, &base, &size) ? base : 0;
 }
 
+/* I/O space is MMIO from address 0 on. */
+u32 arch_port_read(u32 port, u32 len)
+{
+	return len == 1 ? read8(port) : len == 2 ? read16(port) : read32(port);
+}
+
+void arch_port_write(u32 port, u32 len, u32 value)
+{
+	if (len == 1)
+		write8(port, (u8)value);
+	else if (len == 2)
+		write16(port, (u16)value);
+	else
+		write32(port, value);
+}
+
 /* Binding pci-host-ecam-generic: "ranges" of 7 cells; the space is in bits 25:24 of the first. */
 u64 arch_pci_window(void)
 {

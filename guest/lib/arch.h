@@ -46,6 +46,10 @@ u64 arch_ecam(void);				     /* PCI's configuration space; 0: none */
 u64 arch_pci_window(void);			     /* free addresses for 32-bit BARs */
 u32 arch_pci_line(u32 slot, u32 pin);		     /* the interrupt that pin (1 to 4) raises */
 
+/* Ports of @len bytes (1, 2 or 4), as PCI's I/O space has them. */
+u32 arch_port_read(u32 port, u32 len);
+void arch_port_write(u32 port, u32 len, u32 value);
+
 void arch_putc(char c);
 /* A key, or -1: none waits. */
 int arch_getc(void);

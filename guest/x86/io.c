@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* x86-64 guests: the serial port, the way out, waiting. Needs nothing else. */
+/* x86-64 guests: ports, the serial port, the way out, waiting. Needs nothing else. */
 #include "x86.h"
 
 void arch_putc(char c)
@@ -14,6 +14,23 @@ void arch_putc(char c)
 int arch_getc(void)
 {
 	return inb(COM1 + 5) & 1 ? inb(COM1) : -1;
+}
+
+u32 arch_port_read(u32 port, u32 len)
+{
+	u16 p = (u16)port;
+
+	return len == 1 ? inb(p) : len == 2 ? inw(p) : inl(p);
+}
+
+void arch_port_write(u32 port, u32 len, u32 value)
+{
+	if (len == 1)
+		outb((u16)port, (u8)value);
+	else if (len == 2)
+		outw((u16)port, (u16)value);
+	else
+		outl((u16)port, value);
 }
 
 void arch_exit(int status)

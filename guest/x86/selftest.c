@@ -90,14 +90,6 @@ const char *arch_check_description(void)
 #define PCI_DATA    0xcfc
 #define NO_PORT	    0x5f0
 
-static inline u16 inw(u16 port)
-{
-	u16 v;
-
-	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
 static const char *check_ports(void)
 {
 	static const u8 out[4] = { 0x11, 0x22, 0x33, 0x44 };

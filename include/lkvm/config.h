@@ -20,7 +20,13 @@ enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
 enum debug_exit_kind { DEBUG_EXIT_ON, DEBUG_EXIT_OFF };
 enum halt_kind { HALT_WAIT, HALT_END };
 enum port_kind { PORT_FILE, PORT_PIPE, PORT_TTY, PORT_PTY, PORT_SOCKET };
-enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
+enum virtio_transport_kind {
+	TRANSPORT_PCI,
+	TRANSPORT_MMIO,
+	/* From before VIRTIO 1.0. */
+	TRANSPORT_PCI_LEGACY,
+	TRANSPORT_MMIO_LEGACY,
+};
 enum net_mode {
 	NET_NONE,
 	NET_TAP,
@@ -34,6 +40,11 @@ extern const char *const virtio_transport_names[];
 /* The words of format=, by position; NULL-terminated. */
 enum disk_format { DISK_FORMAT_AUTO, DISK_FORMAT_RAW, DISK_FORMAT_QCOW2 };
 extern const char *const disk_format_names[];
+
+static inline bool transport_is_pci(enum virtio_transport_kind kind)
+{
+	return kind == TRANSPORT_PCI || kind == TRANSPORT_PCI_LEGACY;
+}
 
 struct disk_config {
 	char *path;
@@ -96,6 +107,8 @@ struct vm_config {
 	struct share_config *shares;
 	u32 nr_shares;
 	bool rng;
+	bool balloon;
+	u64 balloon_size; /* bytes that it asks for at the start */
 	enum console_kind console;
 	enum debug_exit_kind debug_exit;
 	enum virtio_transport_kind transport;

@@ -112,6 +112,9 @@ struct guest_memory {
 	struct memory_table *table; /* NULL: empty. Read without the lock */
 	pthread_mutex_t lock;	    /* guards changes of the table, and the next four */
 	bool loading;		    /* from memory_begin_load to memory_end_load */
+	/* Devices of the host's have addresses of pages: giving one back would split guest and
+	 * device apart. */
+	atomic_bool pinned;
 	struct memory_listener *listeners;
 	struct memory_table *old_tables;
 	struct memory_region *removed;
@@ -185,6 +188,13 @@ int memory_zero(struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 /* Give all RAM back to the host, private pages too: it reads as zero afterwards. Used on reboot.
  * What is shared stays shared. */
 void memory_discard_all(struct guest_memory *mem);
+/*
+ * Give the RAM at [hva, hva+len) back to the host: whole pages of the host's that lie in it read as
+ * zero afterwards, or, where the host has none (hugetlbfs), may stay. Nothing is done, and 0
+ * returned, while @pinned. -EFAULT: not wholly inside one RAM region that is not private. Any
+ * thread that may hold host addresses.
+ */
+int memory_give_back(struct guest_memory *mem, void *hva, u64 len) __must_check;
 /*
  * Between these two lie the first writes into fresh memory (empty, or after memory_discard_all):
  * small pages are taken for them, and huge pages next to them come later, when the host finds the

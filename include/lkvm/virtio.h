@@ -116,6 +116,8 @@ struct virtio_ops {
 };
 
 struct virtio_transport_ops {
+	/* The word of --virtio-transport for drivers from before VIRTIO 1.0. */
+	const char *legacy_name;
 	/* Queue @q has used buffers (or -1: the configuration changed). Any thread, under
 	 * vdev->lock, so that no transport goes meanwhile. */
 	void (*interrupt)(struct virtio_device *vdev, int q);
@@ -182,6 +184,8 @@ struct virtio_device {
 	u8 status;	   /* VIRTIO_CONFIG_S_* */
 	bool active;	   /* DRIVER_OK was reached */
 	bool resetting;	   /* asked for, and some queue has not stopped yet */
+	bool legacy;	   /* its driver is one from before VIRTIO 1.0; set before it comes */
+	bool told_legacy;  /* virtio_tell_legacy has said it */
 	bool held;	   /* the transport holds DMA back (PCI bus mastering is off) */
 	bool quiesced;
 	u32 config_generation;
@@ -229,6 +233,12 @@ int virtio_use_loop(struct virtio_device *vdev, struct event_loop *loop) __must_
 static inline bool virtio_has(const struct virtio_device *vdev, unsigned int bit)
 {
 	return vdev->features & BIT_ULL(bit);
+}
+
+/* Its driver is from before VIRTIO 1.0, with that one's headers and none of its rules. */
+static inline bool virtio_is_legacy(const struct virtio_device *vdev)
+{
+	return vdev->legacy;
 }
 
 /* For registers and configuration bytes. */
@@ -297,6 +307,8 @@ bool virtio_queue_started(struct virtio_device *vdev, u16 q);
  * leaves its running state. Without a lock.
  */
 void virtio_wait_stopped(struct virtio_device *vdev, bool guest);
+/* The driver did what only those from before VIRTIO 1.0 do: tell the user, once. Takes the lock. */
+void virtio_tell_legacy(struct virtio_device *vdev);
 /* A notification that took the way through the transport's registers. Any @q. (What
  * NOTIFICATION_DATA tells with it is in the ring too.) */
 void virtio_kick(struct virtio_device *vdev, u32 q);
@@ -331,6 +343,8 @@ int virtio_load(struct virtio_device *vdev) __must_check;
 /* The transports: each wraps @vdev in a struct device and adds it. */
 int virtio_pci_attach(struct virtio_device *vdev) __must_check;
 int virtio_mmio_attach(struct virtio_device *vdev) __must_check;
+int virtio_pci_legacy_attach(struct virtio_device *vdev) __must_check;
+int virtio_mmio_legacy_attach(struct virtio_device *vdev) __must_check;
 
 /* The devices. Each borrows its back end, which has to outlive it, prints what is wrong, and leaves
  * nothing behind on failure. */

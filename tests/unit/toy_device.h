@@ -26,7 +26,9 @@
 #define TOY_RAM	     0x100000u
 #define TOY_QUEUES   3
 #define TOY_SIZE     64
-#define TOY_ID	     42
+#ifndef TOY_ID
+#define TOY_ID 42
+#endif
 #define TOY_CONFIG   12
 #define TOY_FEATURE  BIT_ULL(5)
 #define TOY_NR_GSIS  96

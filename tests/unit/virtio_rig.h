@@ -63,6 +63,7 @@ static inline void rig_interrupt(struct virtio_device *vdev, int q)
 static inline void rig_queues_changed(struct virtio_device *vdev) {}
 
 static const struct virtio_transport_ops rig_transport = {
+	.legacy_name = "rig-legacy",
 	.interrupt = rig_interrupt,
 	.queues_changed = rig_queues_changed,
 };
