@@ -13,6 +13,7 @@
 #include "lkvm/config-fdt.h"
 #include "lkvm/config-x86.h"
 #include "lkvm/options.h"
+#include "lkvm/rate.h"
 #include "lkvm/types.h"
 
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
@@ -28,10 +29,25 @@ enum net_mode {
 /* The words of --virtio-transport, by position; NULL-terminated. */
 extern const char *const virtio_transport_names[];
 
+/* How a disk gives requests to the host: io_uring where that is there, else threads. */
+enum disk_aio { DISK_AIO_BEST, DISK_AIO_URING, DISK_AIO_THREADS };
+/* Who decides whether a write is on the medium when it ends: the driver, who can also flush; or
+ * each is. */
+enum disk_cache { DISK_WRITEBACK, DISK_WRITETHROUGH };
+
+#define DISK_MAX_QUEUES 64
+#define DISK_MAX_SERIAL 20 /* VIRTIO 1.3, 5.2.6 */
+
 struct disk_config {
 	char *path;
 	bool readonly;
 	bool direct; /* O_DIRECT */
+	enum disk_aio aio;
+	enum disk_cache cache;
+	u32 queues;	/* 0: one */
+	u32 block_size; /* logical, 512 or 4096; 0: the host's */
+	char *serial;	/* NULL: made from the disk's number */
+	struct rate_config rate;
 	bool raw;    /* format=raw: whatever the contents look like */
 };
 

@@ -56,6 +56,7 @@ struct disk_request {
 	/* Of the queue that serves it. */
 	struct disk_request *next;
 	int ret;
+	u64 begun_ns;
 };
 
 struct disk_ops {
