@@ -48,7 +48,7 @@ struct disk_config {
 	u32 block_size; /* logical, 512 or 4096; 0: the host's */
 	char *serial;	/* NULL: made from the disk's number */
 	struct rate_config rate;
-	bool raw;    /* format=raw: whatever the contents look like */
+	bool raw; /* format=raw: whatever the contents look like */
 };
 
 struct net_config {

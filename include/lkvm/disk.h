@@ -15,6 +15,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "lkvm/rate.h"
 #include "lkvm/types.h"
 
 struct disk_config;
@@ -75,6 +76,11 @@ struct disk {
 	u32 phys_block;	  /* a power of two, at least block_size: what is fast to write at once */
 	u32 min_discard;  /* discard granularity in bytes, 0: cannot discard */
 	bool readonly;
+	/* What the configuration says beside that, of whatever format; disk_open's. */
+	bool writethrough;  /* each write is on the medium when it ends */
+	u16 queues;	    /* of the device; 0: one */
+	const char *serial; /* NULL: the device makes one */
+	struct rate_limit limit;
 };
 
 /* What the functions of the same names below do; disk_request_done ends each request. */
