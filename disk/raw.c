@@ -53,7 +53,7 @@ static int raw_queue_open(struct disk *disk, struct event_loop *loop, unsigned i
 			return ret;
 		}
 	}
-	return disk_threads_open(disk, &raw_blocking_ops, loop, depth, NULL, out);
+	return disk_threads_open(disk, &raw_blocking_ops, loop, depth, out);
 }
 
 static void raw_close(struct disk *disk)

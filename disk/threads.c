@@ -450,9 +450,9 @@ static int start_queue(struct thread_queue *tq, struct event_loop *loop)
 	return ret;
 }
 
-int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
-		      struct event_loop *loop, unsigned int depth, struct disk_queue *front,
-		      struct disk_queue **out)
+int disk_threads_behind(struct disk *disk, const struct disk_blocking_ops *ops,
+			struct event_loop *loop, unsigned int depth, struct disk_queue *front,
+			struct disk_queue **out)
 {
 	struct thread_queue *tq = xcalloc(1, sizeof(*tq));
 	int ret;
@@ -481,4 +481,10 @@ int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
 	}
 	*out = &tq->dq;
 	return 0;
+}
+
+int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
+		      struct event_loop *loop, unsigned int depth, struct disk_queue **out)
+{
+	return disk_threads_behind(disk, ops, loop, depth, NULL, out);
 }

@@ -26,12 +26,14 @@ struct disk_blocking_ops {
 	u64 (*now)(void);
 };
 
-/*
- * disk_queue_open for such a disk. @front: NULL, or the queue that hands some of its requests to
- * this one's ops; it counts them, and they end as its own.
- */
+/* disk_queue_open for such a disk. */
 int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
-		      struct event_loop *loop, unsigned int depth, struct disk_queue *front,
+		      struct event_loop *loop, unsigned int depth,
 		      struct disk_queue **out) __must_check;
+/* The same behind @front (NULL: nothing), a queue that hands some of its requests to this one's
+ * ops; it counts them, and they end as its own. */
+int disk_threads_behind(struct disk *disk, const struct disk_blocking_ops *ops,
+			struct event_loop *loop, unsigned int depth, struct disk_queue *front,
+			struct disk_queue **out) __must_check;
 
 #endif

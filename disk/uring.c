@@ -464,7 +464,7 @@ int disk_uring_open(struct disk *disk, const struct disk_uring_ops *ops, int fd,
 	pthread_mutex_init(&uq->lock, NULL);
 	ret = start_queue(uq, loop);
 	if (!ret)
-		ret = disk_threads_open(disk, ops->rest, loop, depth, &uq->dq, &uq->rest);
+		ret = disk_threads_behind(disk, ops->rest, loop, depth, &uq->dq, &uq->rest);
 	if (ret)
 		free_queue(uq);
 	else

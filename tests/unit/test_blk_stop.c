@@ -345,7 +345,7 @@ static int slow_queue_open(struct disk *disk, struct event_loop *loop, unsigned 
 		.serve = serve_slowly,
 	};
 
-	return disk_threads_open(disk, &ops, loop, depth, NULL, out);
+	return disk_threads_open(disk, &ops, loop, depth, out);
 }
 
 static void nothing_to_do(void *opaque) {}

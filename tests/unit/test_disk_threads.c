@@ -164,7 +164,7 @@ static void bench_begin(struct bench *b)
 	sem_init(&begun, 0, 0);
 	b->disk.path = "image";
 	assert_int_equal(event_loop_init(&b->loop, "disk"), 0);
-	assert_int_equal(disk_threads_open(&b->disk, &test_ops, &b->loop, 128, NULL, &b->dq), 0);
+	assert_int_equal(disk_threads_open(&b->disk, &test_ops, &b->loop, 128, &b->dq), 0);
 	b->dq->may_wait = true;
 	b->dq->ended = on_ended;
 	b->dq->opaque = b;
@@ -605,7 +605,7 @@ static void open_fails(struct bench *b, int expect, const char *says)
 	int ret;
 
 	capture_begin();
-	ret = disk_threads_open(&b->disk, &test_ops, &b->loop, 128, NULL, &b->dq);
+	ret = disk_threads_open(&b->disk, &test_ops, &b->loop, 128, &b->dq);
 	text = capture_end();
 	assert_int_equal(ret, expect);
 	assert_one_line(text);
@@ -635,7 +635,7 @@ static void test_limits(void **state)
 	/* capture_begin wants descriptors: they are there before the limit is. */
 	capture_begin();
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	assert_int_equal(disk_threads_open(&b.disk, &test_ops, &b.loop, 128, NULL, &b.dq), -EMFILE);
+	assert_int_equal(disk_threads_open(&b.disk, &test_ops, &b.loop, 128, &b.dq), -EMFILE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_contains(capture_end(), "ulimit -n");
 	assert_int_equal(count_entries("/proc/self/fd"), fds);
