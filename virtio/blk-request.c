@@ -25,7 +25,8 @@ struct parsed {
 
 /* Answers */
 
-/* Host errors end as VIRTIO_BLK_S_IOERR in the guest, with a line for the user. */
+/* Host errors end as VIRTIO_BLK_S_IOERR in the guest, with a line for the user: one for each kind
+ * of request until the device is reset. */
 u8 blk_status_of(struct virtio_blk *blk, int ret, const struct disk_request *req)
 {
 	static const char *const words[DISK_NR_OPS] = {
@@ -40,6 +41,8 @@ u8 blk_status_of(struct virtio_blk *blk, int ret, const struct disk_request *req
 		return VIRTIO_BLK_S_OK;
 	if (ret == -EOPNOTSUPP)
 		return VIRTIO_BLK_S_UNSUPP;
+	if (atomic_fetch_or(&blk->told, BIT(req->op)) & BIT(req->op))
+		return VIRTIO_BLK_S_IOERR;
 	guest_warn("%s: --disk %s: cannot %s at sector %llu: %s; the guest gets an I/O error",
 		   blk->vdev.name, blk->disk->path, words[req->op], req->offset >> BLK_SECTOR_BITS,
 		   strerror(-ret));

@@ -202,6 +202,7 @@ static void blk_config_written(struct virtio_device *vdev, u32 offset, u32 len)
 static void blk_reset(struct virtio_device *vdev)
 {
 	vdev->config[BLK_WCE] = !to_blk(vdev)->disk->writethrough;
+	atomic_store(&to_blk(vdev)->told, 0);
 }
 
 /* Making and ending */

@@ -48,6 +48,7 @@ struct virtio_blk {
 	struct virtio_device vdev;
 	struct disk *disk; /* borrowed */
 	char id[VIRTIO_BLK_ID_BYTES];
+	atomic_uint told; /* kinds of requests whose failure the user knows of, a bit for each */
 	/* For a driver that turns the write cache off; of the first queue's loop. */
 	struct event_post flush_post;
 	struct disk_request flush;

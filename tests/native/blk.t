@@ -53,6 +53,12 @@ at_a_rate() {
 		says out "checksum $(checksum part)" && quiet &&
 		guest 0 blk -d "disk,rate=1G:1,ops=1000:1" -p 'at=40 count=64 read' && says out "checksum $(checksum part)" && quiet
 }
+# The file becomes shorter while the guest runs: errors for what is gone, one line for it, and no hang.
+cut_short() {
+	cp disk shorter && hold "shorter,aio=$1" 'read wait again at=1984 count=64' && truncate -s 512K shorter && release &&
+		[ "$(grep -c 'read at [0-9]*: status 1' held)" = 8 ] && [ "$(grep -c 'lkvm: ' held)" = 1 ] &&
+		says held '--disk shorter: cannot read at sector 1984: Input/output error; the guest gets'
+}
 two_disks() {
 	head -c 64K /dev/urandom >second && part 0 8 >part &&
 		guest 0 blk -d disk -d second -p 'read count=8' && says out 'disk on pci: 2048 sectors' "checksum $(checksum part)"
@@ -76,7 +82,7 @@ hold() {
 	mkfifo key 2>/dev/null
 	exec 8<>key
 	"$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
-		-d "$1" -p 'read wait' <key >held 2>&1 8<&- &
+		-d "$1" -p "${2:-read wait}" <key >held 2>&1 8<&- &
 	holder=$!
 	wait_for grep -q checksum held
 }
@@ -142,7 +148,7 @@ sigterm() {
 	[ $status = 143 ] && [ "$(nr_begun)" -lt 5 ] && ! grep -v '^lkvm: debug' err
 }
 
-echo 1..22
+echo 1..24
 point 'reads on PCI with MSI-X' reads pci '' ''
 point 'reads on MMIO' reads mmio '' ''
 for chip in full split; do
@@ -157,6 +163,8 @@ point 'write zeroes and discard' zeroes
 point 'words about a disk, with threads' asked_for aio=threads
 point 'words about a disk, the way that is best' asked_for aio=auto
 point 'limits' at_a_rate
+point 'a file that is cut short, with threads' cut_short threads
+point 'a file that is cut short' cut_short auto
 point 'two disks' two_disks
 point 'no space on the host is an I/O error in the guest' no_space
 point 'a disk in use is refused, its user is named' locked

@@ -3,7 +3,8 @@
  * The first virtio disk. Words: at=SECTOR count=N choose sectors; read prints their checksum, write
  * fills them (word i of the range is i * 2654435761 + seed), flush, id, bad (requests that must
  * fail), fill (write until an error comes), zero (write zeroes), flood (several writes at once,
- * registers while they are under way, after a key), poll (no interrupts).
+ * registers while they are under way, after a key), poll (no interrupts), wait (for a key at the
+ * end), again (read after that).
  */
 #include "virtio.h"
 
@@ -212,5 +213,7 @@ int guest_main(void)
 	if (has_word("wait"))
 		while (arch_getc() < 0)
 			arch_pause();
+	if (has_word("again"))
+		do_read(at, count);
 	return 0;
 }
