@@ -12,8 +12,7 @@ if [ -e "$exerciser" ]; then
 	for aio in io_uring threads; do
 		for size in 33 34 35; do truncate -s ${size}M $size.img; done
 		# Its bytes as a disk, with what fills the last block.
-		cp "$exerciser" program.img
-		truncate -s %4096 program.img
+		dd if="$exerciser" of=program.img bs=4096 conv=sync 2>/dev/null
 		cpus=2 vm "queues-$aio" "$LAB_KERNEL" lab.test=disk-queues \
 			-d 33.img,queues=2,aio=$aio,serial=one,,two -d 34.img,aio=$aio,block-size=4096,cache=writethrough \
 			-d 35.img,queues=2,aio=$aio,rate=64M:8M,ops=20000 -d program.img,ro,aio=$aio,serial=program
