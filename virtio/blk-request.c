@@ -138,7 +138,7 @@ static struct blk_request *new_request(struct blk_queue *bq, const struct parsed
 	struct blk_request *r;
 	u8 class = 0;
 
-	while (class_room[class] < nr)
+	while (class + 1 < BLK_CLASSES && class_room[class] < nr)
 		class ++;
 	r = bq->spare[class];
 	if (r)
