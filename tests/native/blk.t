@@ -59,6 +59,27 @@ cut_short() {
 		[ "$(grep -c 'read at [0-9]*: status 1' held)" = 8 ] && [ "$(grep -c 'lkvm: ' held)" = 1 ] &&
 		says held '--disk shorter: cannot read at sector 1984: Input/output error; the guest gets'
 }
+# A host whose policy forbids io_uring (system call 425 everywhere, io_uring_setup): threads serve, and who insists is
+# told. BPF: load the number; if it is 425 return EPERM, else allow.
+forbidden() {
+	python3 -c '
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (6, 0, 0, 0x00050001), (6, 0, 0, 0x7fff0000)]
+program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
+fprog = struct.pack("HxxxxxxP", len(code), ctypes.addressof(program))
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, fprog, 0, 0):
+    sys.exit(77)
+os.execv(sys.argv[1], sys.argv[1:])' "$lkvm" run -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 "$@" \
+		>out 2>err </dev/null
+}
+no_uring() {
+	part 40 64 >part && forbidden -d disk -p 'at=40 count=64 read' --loglevel debug && says out "checksum $(checksum part)" &&
+		says err '--disk disk: no io_uring: Operation not permitted'
+	forbidden -d disk,aio=io_uring -p read --loglevel warning
+	[ $? = 1 ] && says err '--disk disk: aio=io_uring: there is no io_uring (' 'io_uring_disabled); use aio=threads' &&
+		[ "$(wc -l <err)" = 1 ]
+}
 two_disks() {
 	head -c 64K /dev/urandom >second && part 0 8 >part &&
 		guest 0 blk -d disk -d second -p 'read count=8' && says out 'disk on pci: 2048 sectors' "checksum $(checksum part)"
@@ -148,7 +169,7 @@ sigterm() {
 	[ $status = 143 ] && [ "$(nr_begun)" -lt 5 ] && ! grep -v '^lkvm: debug' err
 }
 
-echo 1..24
+echo 1..25
 point 'reads on PCI with MSI-X' reads pci '' ''
 point 'reads on MMIO' reads mmio '' ''
 for chip in full split; do
@@ -165,6 +186,13 @@ point 'words about a disk, the way that is best' asked_for aio=auto
 point 'limits' at_a_rate
 point 'a file that is cut short, with threads' cut_short threads
 point 'a file that is cut short' cut_short auto
+if ! "$lkvm" version | grep -q 'io_uring: yes'; then
+	skip 'a host without io_uring' 'this build has none'
+elif ! python3 -c 'import ctypes' 2>/dev/null; then
+	skip 'a host without io_uring' 'this python3 has no ctypes'
+else
+	point 'a host without io_uring' no_uring
+fi
 point 'two disks' two_disks
 point 'no space on the host is an I/O error in the guest' no_space
 point 'a disk in use is refused, its user is named' locked
