@@ -98,17 +98,23 @@ static bool read_some(struct part *p, uint64_t at, size_t len)
 	return compare(p, at, len);
 }
 
-static bool write_some(struct part *p, uint64_t at, size_t len)
+/* Into the buffer and the model. */
+static void make_data(struct part *p, uint64_t at, size_t len)
 {
-	struct iovec iov[8];
-	int n = scatter(p, len, iov);
-
 	for (size_t i = 0; i < len; i += 8) {
 		uint64_t x = rnd(p, UINT64_MAX);
 
 		memcpy(p->buf + i, &x, 8);
 	}
 	memcpy(p->model + at, p->buf, len);
+}
+
+static bool write_some(struct part *p, uint64_t at, size_t len)
+{
+	struct iovec iov[8];
+	int n = scatter(p, len, iov);
+
+	make_data(p, at, len);
 	if (pwritev(p->fd, iov, n, (off_t)(p->start + at)) != (ssize_t)len)
 		return fail(p, "write", at, len);
 	return true;
@@ -161,6 +167,7 @@ static bool step(struct part *p)
 	}
 }
 
+/* What does not depend on the size of a sector, which the host of a guest may see otherwise. */
 static bool fill_all(struct part *p, bool on_disk)
 {
 	uint64_t before = p->random;
@@ -168,20 +175,9 @@ static bool fill_all(struct part *p, bool on_disk)
 
 	p->random = seed * 2654435761u + p->number + 1;
 	for (uint64_t at = 0; at < p->len && ok; at += MAX_LEN) {
-		if (on_disk)
-			ok = write_some(p, at, MAX_LEN);
-		else
-			for (size_t i = 0; i < MAX_LEN; i += 8) {
-				uint64_t x;
-
-				if (!i) {
-					struct iovec iov[8];
-
-					scatter(p, MAX_LEN, iov);
-				}
-				x = rnd(p, UINT64_MAX);
-				memcpy(p->model + at + i, &x, 8);
-			}
+		make_data(p, at, MAX_LEN);
+		if (on_disk && pwrite(p->fd, p->buf, MAX_LEN, (off_t)(p->start + at)) != MAX_LEN)
+			ok = fail(p, "write", at, MAX_LEN);
 	}
 	p->random = before;
 	return ok;
