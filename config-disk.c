@@ -14,11 +14,20 @@ struct disk_config *config_add_disk(struct vm_config *cfg)
 	return &cfg->disks[cfg->nr_disks - 1];
 }
 
-static int unknown_format(const char *shown, const char *format)
+/* "auto" is what it is without the word; it is not one of them. */
+const char *const disk_format_names[] = { "auto", "raw", "qcow2", NULL };
+
+static int parse_format(const char *shown, const char *word, enum disk_format *format)
 {
-	err("%s: format=%s: raw is the only format in this build; convert the image with: "
-	    "qemu-img convert -O raw FILE NEW",
-	    shown, format);
+	for (unsigned int i = DISK_FORMAT_RAW; disk_format_names[i]; i++) {
+		if (!strcmp(word, disk_format_names[i])) {
+			*format = (enum disk_format)i;
+			return 0;
+		}
+	}
+	err("%s: format=%s: is not one of raw, qcow2; convert the image with: qemu-img convert -O "
+	    "qcow2 FILE NEW",
+	    shown, word);
 	return -EINVAL;
 }
 
@@ -130,9 +139,10 @@ static int disk_value(const char *shown, struct disk_config *disk, const char *i
 
 static int disk_item(const char *shown, struct disk_config *disk, const char *item)
 {
-	static const char *const known[] = { "ro",	"rw",	  "direct",  "format=raw",
-					     "aio=",	"cache=", "queues=", "block-size=",
-					     "serial=", "rate=",  "ops=",    NULL };
+	static const char *const known[] = {
+		"ro",	   "rw",	  "direct",  "format=raw", "format=qcow2", "aio=", "cache=",
+		"queues=", "block-size=", "serial=", "rate=",	   "ops=",	   NULL
+	};
 	int ret;
 
 	if (!strcmp(item, "ro"))
@@ -141,10 +151,8 @@ static int disk_item(const char *shown, struct disk_config *disk, const char *it
 		disk->readonly = false;
 	else if (!strcmp(item, "direct"))
 		disk->direct = true;
-	else if (!strcmp(item, "format=raw"))
-		disk->raw = true;
 	else if (!strncmp(item, "format=", 7))
-		return unknown_format(shown, item + 7);
+		return parse_format(shown, item + 7, &disk->format);
 	else {
 		ret = disk_value(shown, disk, item);
 		return ret > 0 ? config_unknown_item(shown, item, known) : ret;
@@ -198,11 +206,11 @@ static char *disk_text(const void *target, u32 i)
 		snprintf(queues, sizeof(queues), ",queues=%u", d->queues);
 	if (d->block_size)
 		snprintf(block, sizeof(block), ",block-size=%u", d->block_size);
-	text = xasprintf("%s%s%s%s%s%s%s%s%s%s%s%s", path, d->readonly ? ",ro" : "",
-			 d->direct ? ",direct" : "", d->raw ? ",format=raw" : "",
-			 d->aio ? ",aio=" : "", d->aio ? aio_words[d->aio] : "",
-			 d->cache ? ",cache=writethrough" : "", queues, block,
-			 d->serial ? ",serial=" : "", serial, rate);
+	text = xasprintf("%s%s%s%s%s%s%s%s%s%s%s%s%s", path, d->readonly ? ",ro" : "",
+			 d->direct ? ",direct" : "", d->format ? ",format=" : "",
+			 d->format ? disk_format_names[d->format] : "", d->aio ? ",aio=" : "",
+			 d->aio ? aio_words[d->aio] : "", d->cache ? ",cache=writethrough" : "",
+			 queues, block, d->serial ? ",serial=" : "", serial, rate);
 	free(path);
 	free(serial);
 	free(rate);

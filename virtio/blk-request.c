@@ -41,11 +41,12 @@ u8 blk_status_of(struct virtio_blk *blk, int ret, const struct disk_request *req
 		return VIRTIO_BLK_S_OK;
 	if (ret == -EOPNOTSUPP)
 		return VIRTIO_BLK_S_UNSUPP;
-	if (atomic_fetch_or(&blk->told, BIT(req->op)) & BIT(req->op))
-		return VIRTIO_BLK_S_IOERR;
-	guest_warn("%s: --disk %s: cannot %s at sector %llu: %s; the guest gets an I/O error",
-		   blk->vdev.name, blk->disk->path, words[req->op], req->offset >> BLK_SECTOR_BITS,
-		   strerror(-ret));
+	if (!(req->flags & DISK_TOLD) &&
+	    !(atomic_fetch_or(&blk->told, BIT(req->op)) & BIT(req->op)))
+		guest_warn("%s: --disk %s: cannot %s at sector %llu: %s; the guest gets an I/O "
+			   "error",
+			   blk->vdev.name, blk->disk->path, words[req->op],
+			   req->offset >> BLK_SECTOR_BITS, strerror(-ret));
 	return VIRTIO_BLK_S_IOERR;
 }
 

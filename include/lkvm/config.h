@@ -31,6 +31,9 @@ enum net_mode {
 /* The words of --virtio-transport, by position; NULL-terminated. */
 extern const char *const virtio_transport_names[];
 
+/* The words of format=, by position; NULL-terminated. */
+enum disk_format { DISK_FORMAT_AUTO, DISK_FORMAT_RAW, DISK_FORMAT_QCOW2 };
+extern const char *const disk_format_names[];
 /* How a disk gives requests to the host: io_uring where that is there, else threads. */
 enum disk_aio { DISK_AIO_BEST, DISK_AIO_URING, DISK_AIO_THREADS };
 /* Who decides whether a write is on the medium when it ends: the driver, who can also flush; or
@@ -43,14 +46,14 @@ enum disk_cache { DISK_WRITEBACK, DISK_WRITETHROUGH };
 struct disk_config {
 	char *path;
 	bool readonly;
-	bool direct; /* O_DIRECT */
+	bool direct;		 /* O_DIRECT */
+	enum disk_format format; /* AUTO: what the contents look like */
 	enum disk_aio aio;
 	enum disk_cache cache;
 	u32 queues;	/* 0: one */
 	u32 block_size; /* logical, 512 or 4096; 0: the host's */
 	char *serial;	/* NULL: made from the disk's number */
 	struct rate_config rate;
-	bool raw; /* format=raw: whatever the contents look like */
 };
 
 struct net_config {

@@ -285,7 +285,7 @@ static void test_disks_and_nets(void **state)
 	assert_int_equal(complete(), 0);
 	cfg.transport = TRANSPORT_MMIO;
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "has a maximum of 3 devices, but 4 are configured");
+	assert_contains(captured, "has a maximum of 3 devices, but 5 are configured");
 	arch_answer = -EINVAL;
 	cfg.transport = TRANSPORT_PCI;
 	assert_int_equal(complete(), -EINVAL);
@@ -370,7 +370,8 @@ static void test_print(void **state)
 	cfg.memory = 512 * MiB;
 	d = config_add_disk(&cfg);
 	d->path = xstrdup("x,1.img");
-	d->readonly = d->direct = d->raw = true;
+	d->readonly = d->direct = true;
+	d->format = DISK_FORMAT_RAW;
 	n = config_add_net(&cfg);
 	n->mode = NET_TAP;
 	n->tapif = xstrdup("vm0");
