@@ -73,6 +73,8 @@ struct uring_queue {
 	struct io_uring ring;
 	unsigned int with_host, window, entries;
 	bool stop; /* nothing more begins */
+	bool here; /* the loop's thread is at a write of its own */
+	pthread_cond_t here_done;
 };
 
 static struct uring_queue *to_uq(struct disk_queue *dq)
@@ -210,15 +212,28 @@ static bool better_here(const struct uring_queue *uq)
 	       !(req->flags & DISK_FUA) && uq->write_ns < QUICK_NS;
 }
 
-static void write_here(struct uring_queue *uq)
+/* False: nothing begins any more. */
+static bool write_here(struct uring_queue *uq)
 {
-	struct disk_request *req = take_first(uq);
-	u64 begun = now_ns(), ns;
+	struct disk_request *req;
+	u64 begun, ns;
 
+	pthread_mutex_lock(&uq->lock);
+	uq->here = !uq->stop;
+	pthread_mutex_unlock(&uq->lock);
+	if (!uq->here)
+		return false;
+	req = take_first(uq);
+	begun = now_ns();
 	req->ret = uq->ops->rest->serve(uq->dq.disk, NULL, req);
 	ns = now_ns() - begun;
 	uq->write_ns += ns / 8 - uq->write_ns / 8;
+	pthread_mutex_lock(&uq->lock);
+	uq->here = false;
+	pthread_cond_broadcast(&uq->here_done);
+	pthread_mutex_unlock(&uq->lock);
 	disk_request_done(&uq->dq, req, req->ret);
+	return true;
 }
 
 /* Under the lock: fill the ring; those that it does not take to @others. */
@@ -268,7 +283,8 @@ static bool turn(struct uring_queue *uq, bool *ended)
 	struct disk_request *next;
 
 	if (uq->head && better_here(uq)) {
-		write_here(uq);
+		if (!write_here(uq))
+			return false;
 		*ended = true;
 		return true;
 	}
@@ -363,6 +379,8 @@ static void uq_finish(struct disk_queue *dq)
 
 	pthread_mutex_lock(&uq->lock);
 	uq->stop = true;
+	while (uq->here)
+		pthread_cond_wait(&uq->here_done, &uq->lock);
 	wait_for_host(uq, &done);
 	/* They end no more, but a worker may be waiting for them. */
 	for (struct disk_request *req = done.first; req; req = req->next)
@@ -375,6 +393,7 @@ static void free_queue(struct uring_queue *uq)
 {
 	event_del(&uq->event);
 	io_uring_queue_exit(&uq->ring);
+	pthread_cond_destroy(&uq->here_done);
 	pthread_mutex_destroy(&uq->lock);
 	free(uq);
 }
@@ -462,6 +481,7 @@ int disk_uring_open(struct disk *disk, const struct disk_uring_ops *ops, int fd,
 		return ret;
 	}
 	pthread_mutex_init(&uq->lock, NULL);
+	pthread_cond_init(&uq->here_done, NULL);
 	ret = start_queue(uq, loop);
 	if (!ret)
 		ret = disk_threads_behind(disk, ops->rest, loop, depth, &uq->dq, &uq->rest);
