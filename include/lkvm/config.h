@@ -40,6 +40,14 @@ extern const char *const virtio_transport_names[];
 /* The words of format=, by position; NULL-terminated. */
 enum disk_format { DISK_FORMAT_AUTO, DISK_FORMAT_RAW, DISK_FORMAT_QCOW2 };
 extern const char *const disk_format_names[];
+/* How a disk gives requests to the host: io_uring where that is there, else threads. */
+enum disk_aio { DISK_AIO_BEST, DISK_AIO_URING, DISK_AIO_THREADS };
+/* Who decides whether a write is on the medium when it ends: the driver, who can also flush; or
+ * each is. */
+enum disk_cache { DISK_WRITEBACK, DISK_WRITETHROUGH };
+
+#define DISK_MAX_QUEUES 64
+#define DISK_MAX_SERIAL 20 /* VIRTIO 1.3, 5.2.6 */
 
 static inline bool transport_is_pci(enum virtio_transport_kind kind)
 {
@@ -51,6 +59,12 @@ struct disk_config {
 	bool readonly;
 	bool direct;		 /* O_DIRECT */
 	enum disk_format format; /* AUTO: what the contents look like */
+	enum disk_aio aio;
+	enum disk_cache cache;
+	u32 queues;	/* 0: one */
+	u32 block_size; /* logical, 512 or 4096; 0: the host's */
+	char *serial;	/* NULL: made from the disk's number */
+	struct rate_config rate;
 };
 
 struct net_config {

@@ -40,6 +40,46 @@ zeroes() {
 		cmp <(tail -c +$((116 * 512 + 1)) zdisk) <(tail -c +$((116 * 512 + 1)) disk) &&
 		dd if=zdisk bs=512 skip=16 count=100 status=none | cmp - <(head -c 51200 /dev/zero)
 }
+# What the user says of a disk: a name, whole blocks, several queues, which way its requests go, a limit.
+asked_for() {
+	part 40 64 >part &&
+		guest 0 blk -d "disk,serial=a,,b-20-characters-ab,block-size=4096,queues=4,cache=writethrough,$1" \
+			-p 'id at=40 count=64 read' &&
+		says out 'disk on pci: 2048 sectors' "id 'a,b-20-characters-ab'" "checksum $(checksum part)" && quiet
+}
+# A burst that is more than all, and one that is less than the first request.
+at_a_rate() {
+	part 40 64 >part && guest 0 blk -d "disk,rate=1M:64M,ops=100:1000" -p 'at=40 count=64 read' &&
+		says out "checksum $(checksum part)" && quiet &&
+		guest 0 blk -d "disk,rate=1G:1,ops=1000:1" -p 'at=40 count=64 read' && says out "checksum $(checksum part)" && quiet
+}
+# The file becomes shorter while the guest runs: errors for what is gone, one line for it, and no hang.
+cut_short() {
+	cp disk shorter && hold "shorter,aio=$1" 'read wait again at=1984 count=64' && truncate -s 512K shorter && release &&
+		[ "$(grep -c 'read at [0-9]*: status 1' held)" = 8 ] && [ "$(grep -c 'lkvm: ' held)" = 1 ] &&
+		says held '--disk shorter: cannot read at sector 1984: Input/output error; the guest gets'
+}
+# A host whose policy forbids io_uring (system call 425 everywhere, io_uring_setup): threads serve, and who insists is
+# told. BPF: load the number; if it is 425 return EPERM, else allow.
+forbidden() {
+	python3 -c '
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (6, 0, 0, 0x00050001), (6, 0, 0, 0x7fff0000)]
+program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
+fprog = struct.pack("HxxxxxxP", len(code), ctypes.addressof(program))
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, fprog, 0, 0):
+    sys.exit(77)
+os.execv(sys.argv[1], sys.argv[1:])' "$lkvm" run -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 "$@" \
+		>out 2>err </dev/null
+}
+no_uring() {
+	part 40 64 >part && forbidden -d disk -p 'at=40 count=64 read' --loglevel debug && says out "checksum $(checksum part)" &&
+		says err '--disk disk: no io_uring: Operation not permitted'
+	forbidden -d disk,aio=io_uring -p read --loglevel warning
+	[ $? = 1 ] && says err '--disk disk: aio=io_uring: there is no io_uring (' 'io_uring_disabled); use aio=threads' &&
+		[ "$(wc -l <err)" = 1 ]
+}
 two_disks() {
 	head -c 64K /dev/urandom >second && part 0 8 >part &&
 		guest 0 blk -d disk -d second -p 'read count=8' && says out 'disk on pci: 2048 sectors' "checksum $(checksum part)"
@@ -63,7 +103,7 @@ hold() {
 	mkfifo key 2>/dev/null
 	exec 8<>key
 	"$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
-		-d "$1" -p 'read wait' <key >held 2>&1 8<&- &
+		-d "$1" -p "${2:-read wait}" <key >held 2>&1 8<&- &
 	holder=$!
 	wait_for grep -q checksum held
 }
@@ -129,7 +169,7 @@ sigterm() {
 	[ $status = 143 ] && [ "$(nr_begun)" -lt 5 ] && ! grep -v '^lkvm: debug' err
 }
 
-echo 1..19
+echo 1..25
 point 'reads on PCI with MSI-X' reads pci '' ''
 point 'reads on MMIO' reads mmio '' ''
 for chip in full split; do
@@ -141,6 +181,18 @@ point 'writes on MMIO' writes mmio 77 '' poll
 point 'requests that must fail, on PCI' refuses pci
 point 'requests that must fail, on MMIO' refuses mmio
 point 'write zeroes and discard' zeroes
+point 'words about a disk, with threads' asked_for aio=threads
+point 'words about a disk, the way that is best' asked_for aio=auto
+point 'limits' at_a_rate
+point 'a file that is cut short, with threads' cut_short threads
+point 'a file that is cut short' cut_short auto
+if ! "$lkvm" version | grep -q 'io_uring: yes'; then
+	skip 'a host without io_uring' 'this build has none'
+elif ! python3 -c 'import ctypes' 2>/dev/null; then
+	skip 'a host without io_uring' 'this python3 has no ctypes'
+else
+	point 'a host without io_uring' no_uring
+fi
 point 'two disks' two_disks
 point 'no space on the host is an I/O error in the guest' no_space
 point 'a disk in use is refused, its user is named' locked

@@ -4,7 +4,7 @@
  * fills them (word i of the range is i * 2654435761 + seed), flush, id, bad (requests that must
  * fail), header (write another format's), fill (write until an error comes), zero (write zeroes),
  * flood (several writes at once, registers while they are under way, after a key), poll (no
- * interrupts).
+ * interrupts), wait (for a key at the end), again (read after that).
  */
 #include "virtio.h"
 
@@ -222,5 +222,7 @@ int guest_main(void)
 	if (has_word("wait"))
 		while (arch_getc() < 0)
 			arch_pause();
+	if (has_word("again"))
+		do_read(at, count);
 	return 0;
 }
