@@ -3,6 +3,8 @@
  * The parts of a machine. The table below is the order in which devices come into being, are reset
  * and describe themselves, and backwards in which they go: nothing depends on the link order.
  */
+#include <stdlib.h>
+
 #include "lkvm/arch.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
@@ -10,6 +12,7 @@
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/pci.h"
+#include "lkvm/util.h"
 #include "lkvm/virtio.h"
 
 /* How many of a part the configuration asks for; most are there or not. */
@@ -54,6 +57,11 @@ static u32 count_nets(const struct machine *m)
 	return m->open.nr_nets;
 }
 
+static u32 count_shares(const struct machine *m)
+{
+	return m->open.nr_shares;
+}
+
 static u32 count_rng(const struct machine *m)
 {
 	return m->vm.cfg->rng ? 1 : 0;
@@ -63,7 +71,7 @@ static u32 count_virtio_console(const struct machine *m)
 {
 	if (m->inject)
 		return m->inject->hvc ? 1 : 0;
-	return m->vm.cfg->console == CONSOLE_VIRTIO ? 1 : 0;
+	return m->vm.cfg->console == CONSOLE_VIRTIO || m->open.nr_ports ? 1 : 0;
 }
 
 static u32 count_pvpanic_pci(const struct machine *m)
@@ -134,6 +142,11 @@ static int add_net(struct machine *m, u32 index)
 	return net->nb ? virtio_net_create(&m->vm, net->nb, net->mac, index) : 0;
 }
 
+static int add_share(struct machine *m, u32 index)
+{
+	return virtio_9p_create(&m->vm, m->open.shares[index], index);
+}
+
 static int add_rng(struct machine *m, u32 index)
 {
 	return virtio_rng_create(&m->vm);
@@ -141,7 +154,25 @@ static int add_rng(struct machine *m, u32 index)
 
 static int add_virtio_console(struct machine *m, u32 index)
 {
-	return virtio_console_create(&m->vm, m->inject ? m->inject->hvc : m->open.console);
+	const struct vm_config *cfg = m->vm.cfg;
+	struct virtio_console_port *ports = xcalloc(m->open.nr_ports + 1, sizeof(ports[0]));
+	u32 nr = 0;
+	int ret;
+
+	if (m->inject || cfg->console == CONSOLE_VIRTIO)
+		ports[nr++] = (struct virtio_console_port){
+			.con = m->inject ? m->inject->hvc : m->open.console,
+			.is_console = true,
+		};
+	for (u32 i = 0; i < m->open.nr_ports; i++)
+		ports[nr++] = (struct virtio_console_port){
+			.con = m->open.ports[i],
+			.name = cfg->ports[i].name,
+			.is_console = cfg->ports[i].console,
+		};
+	ret = virtio_console_create(&m->vm, ports, nr);
+	free(ports);
+	return ret;
 }
 
 static int add_pvpanic_pci(struct machine *m, u32 index)
@@ -168,6 +199,7 @@ static const struct part parts[] = {
 	{ "networks", count_nets, add_net },
 	{ "random numbers", count_rng, add_rng },
 	{ "virtio console", count_virtio_console, add_virtio_console },
+	{ "shared directories", count_shares, add_share },
 	/* After the virtio devices, which then have the same slots whether it is there or not. */
 	{ "pvpanic on PCI", count_pvpanic_pci, add_pvpanic_pci },
 };

@@ -27,6 +27,7 @@
 
 struct disk;
 struct net_backend;
+struct share;
 struct vm_config;
 
 /* What `lkvm selftest` puts into a machine from inside the process. */
@@ -54,7 +55,11 @@ struct machine_open {
 	u32 nr_disks;
 	struct machine_net *nets; /* as in the configuration */
 	u32 nr_nets;
+	struct share **shares; /* as in the configuration */
+	u32 nr_shares;
 	struct console *console; /* the terminal; NULL with machine_inject */
+	struct console **ports;	 /* as in the configuration */
+	u32 nr_ports;
 	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
 	struct console_output serial;
 	struct event signals; /* a signalfd on the main loop; -1: none */

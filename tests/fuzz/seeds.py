@@ -206,12 +206,34 @@ for first in (0, 1):
     seed("blk", f"case-read-only-{first}", 2 | first, *up, 12, 0x01, 1, 2, 0x08, 0, 1, 0, 4, 12, 1, 11, 0, 0, 0, 0, 20, 8, 8)
     seed("net", f"case-pieces-{first}", first, *up, 12, 1, 0x40 | 31, 40, 12, 0, 60, 12, 0, 0x80, 0, 60, 12, 1, 0x40 | 31, 40)
     seed("net", f"case-reset-{first}", first, *up, 12, 1, 8, 40, 10, 0, *up, 12, 0, 60, 12, 1, 8, 40, 12, 0, 60)
+    for pairs in (8, 8 | 16, 32):
+        seed("net", f"case-pairs-{pairs}-{first}", first | pairs, *up, 12, 3, 4, 2, 0, 2, 0, 12, 129, 8, 40, 12, 0, 60, 12, 128, 60, 0,
+             12, 3, 0x80, 0, 0, 3, 0x3f, 1, *([0, 1] * 4), 1, 40, 12, 0, 60, 12, 129, 8, 40, 12, 3, 4, 2, 0, 1, 0)
+        seed("net", f"case-filter-{pairs}-{first}", first | pairs, *up, 12, 3, 0, 1, 0, 0, 12, 3, 1, 20, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 1,
+             1, 0, 0, 0, 3, 0, 0, 0, 0, 1, 12, 3, 1, 6, 1, 2, 0, 0, 0, 0, 9, 12, 3, 2, 2, 0, 5, 0, 12, 1, 8, 40, 12, 0, 60)
     seed("console", f"case-reset-{first}", first, *up, 1, 0x01, 0, 0x01, 5, 0, 32, 1, 6, 0, 3, 12, 0, 10, 0, *up, 12, 5, 65, 66, 67, 68, 69)
     seed("rng", f"case-kick-{first}", first, *up, *[b for q in (0, 1, 2, 63, 64, 255) for b in (4, q)])
 seed("rng", "case-select", 0, *[b for s in (1, 3, 64, 200, 255) for b in (7, 9, 0x16, s, 8, 2, 0x18, 8, 1, 0x1A, 7, 9, 0x1A, 1, 7, 9, 0x18, 4, 7, 10, 0x20, 1, 7, 9, 0x1C, 1)])
 seed("rng", "case-select-mmio", 1, *[b for s in (1, 3, 59, 255) for r in range(0x30, 0xB0, 4) for b in (7, 10, 0x30, s, 8, 2, r, 7, 10, r, 1)])
 seed("rng", "case-vectors", 0, 0, 0x64, *[b for v in (0, 1, 2, 9, 255) for b in (7, 9, 0x10, v, 7, 9, 0x16, 0, 7, 9, 0x1A, v, 1, 0, 0, 0x09, 0, 0, 0, 1, 5)])
 seed("rng", "case-window", 0, *up, *[b for o in (0, 0x20, 0x40, 0x41, 0x7FFC, 0x7FFE, 0x8000, 0xFFFF) for w in (1, 2, 4) for b in (9, 0, 0x98, 0, 9, 2, 0x9C, *o.to_bytes(4, "little"), 9, 2, 0xA0, w, 0, 0, 0, 9, 0x82, 0xA4)])
+# A session of 9P: version and attach, then requests, each with its fields (fuzz_p9.c). Names: 0 is "a", 1 "d", 2 "b", 3 a link
+# to outside, 5 "..", 6 a new one.
+def p9(request, *fields):
+    return (12, request, 0, *fields)
+
+
+mounted = (*p9(0, 200, 0), *p9(1, 1, 8, 8))
+for first in (0, 1, 2):
+    p9up = (first, *up, *mounted)
+    seed("p9", f"case-files-{first}", *p9up, *p9(2, 1, 2, 1, 0, 0), *p9(6, 2, 2, 0, 0, 0), *p9(9, 2, 0, 100, 0), *p9(10, 2, 5, 3, 65, 66, 67),
+         *p9(22, 2), *p9(24, 2, 1, 0, 0, 0), *p9(25, 2, 1, 0, 0, 0), *p9(4, 2))
+    seed("p9", f"case-names-{first}", *p9up, *p9(2, 1, 2, 0), *p9(8, 2, 6, 66, 0, 0, 0, 0, 0), *p9(17, 1, 9, 255, 1), *p9(15, 1, 6, 3),
+         *p9(16, 1, 6, 1), *p9(2, 1, 3, 1, 6, 0), *p9(19, 1, 6, 1, 0), *p9(21, 1, 3, 2), *p9(20, 1, 1, 1, 1), *p9(5, 3))
+    seed("p9", f"case-attributes-{first}", *p9up, *p9(2, 1, 2, 1, 0, 0), *p9(12, 2, *(0,) * 8), *p9(13, 2, 0xFF, 1, 0xA4, 1, 3, 1, 1, 0, 0, 0, 2, 2, 0, 0, 0),
+         *p9(14, 2), *p9(26, 2, 3, 0), *p9(27, 2, 0, 3, 0, 0), *p9(10, 2, 0, 3, 65, 66, 67), *p9(4, 2), *p9(26, 1, 3, 0), *p9(9, 3, 0, 100, 0))
+    seed("p9", f"case-directories-{first}", *p9up, *p9(2, 1, 2, 2, 1, 5), *p9(2, 1, 3, 2, 3, 0), *p9(2, 1, 4, 1, 3), *p9(22, 4), *p9(6, 2, 0, 0, 0, 0),
+         *p9(11, 2, 0, 0, 16), *p9(11, 2, 0, 60, 0), *p9(18, 2, 1, 6), *p9(28, 0), *p9(29, 3, 0, 0))
 for t in ("blk", "net", "console", "rng"):
     for first in (0, 1):
         base = 0x100 if first else 0x2000

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "../../config-items.h"
 #include "lkvm/arch.h"
 #include "lkvm/cgroup.h"
 #include "lkvm/config.h"
@@ -273,13 +274,39 @@ static void test_disks_and_nets(void **state)
 	assert_int_equal(complete(), -EINVAL);
 	assert_contains(captured, "same guest_mac");
 	cfg.nets[1].guest_mac[5] = 2;
+	cfg.ports = config_grow(cfg.ports, &cfg.nr_ports, sizeof(*cfg.ports));
+	cfg.ports[0].name = xstrdup("p");
+	assert_int_equal(complete(), 0);
+	cfg.ports = config_grow(cfg.ports, &cfg.nr_ports, sizeof(*cfg.ports));
+	cfg.ports[1].name = xstrdup("p");
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--port p: is given twice");
+	set(&cfg.ports[1].name, "q");
 	assert_int_equal(complete(), 0);
 	cfg.transport = TRANSPORT_MMIO;
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "has a maximum of 3 devices, but 4 are configured");
+	assert_contains(captured, "has a maximum of 3 devices, but 5 are configured");
 	arch_answer = -EINVAL;
 	cfg.transport = TRANSPORT_PCI;
 	assert_int_equal(complete(), -EINVAL);
+}
+
+static void add_share(const char *path, const char *tag)
+{
+	cfg.shares = realloc(cfg.shares, (cfg.nr_shares + 1) * sizeof(*cfg.shares));
+	cfg.shares[cfg.nr_shares++] =
+		(struct share_config){ .path = xstrdup(path), .tag = xstrdup(tag) };
+}
+
+static void test_shares(void **state)
+{
+	set(&cfg.kernel, "k");
+	add_share("one", "tag");
+	add_share("one", "other");
+	assert_int_equal(complete(), 0);
+	add_share("two", "tag");
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--9p two,tag: the tag is given twice (also to one)");
 }
 
 static void test_kernel_search(void **state)
@@ -367,7 +394,7 @@ static void test_print(void **state)
 			    "params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
 			    "halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
 			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
-			    "rng: no\nconsole: serial\ndebug-exit: on\n"
+			    "9p: none\nrng: no\nconsole: serial\nport: none\ndebug-exit: on\n"
 			    "kernel-format: image\n"
 			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
 			    "rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"
@@ -415,6 +442,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_firmware, begin, end),
 		cmocka_unit_test_setup_teardown(test_cmdline, begin, end),
 		cmocka_unit_test_setup_teardown(test_disks_and_nets, begin, end),
+		cmocka_unit_test_setup_teardown(test_shares, begin, end),
 		cmocka_unit_test_setup_teardown(test_kernel_search, begin, end),
 		cmocka_unit_test_setup_teardown(test_affinity, begin, end),
 		cmocka_unit_test_setup_teardown(test_print, begin, end),

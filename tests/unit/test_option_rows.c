@@ -154,6 +154,8 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		{ "initrd", { "i", " a,b ", "\"" } },
 		{ "disk", { "d,ro", "a,,b,,,direct,format=qcow2", ",,,rw,format=raw" } },
 		{ "network", { "tap", "tapif=a,,b", "mode=tap,guest_mac=02:00:00:00:00:0f" } },
+		{ "port", { "a,pty", "a.b,file=a,,b,console", "c,socket=s" } },
+		{ "9p", { "d,t", "a,,b,,,t,,ag,ro", "\"d\",t,rw" } },
 		{ "kaslr-seed", { "random", "0x10", "18446744073709551615" } },
 		{ "counter-offset", { "0", "1", "18446744073709551615" } },
 	};
@@ -416,17 +418,20 @@ static void test_empty_paths(void **state)
 	here = OPT_ARCH_ARM64;
 	for_each_option(c, &set)
 	{
+		/* What goes with a name. */
+		const char *more = strcmp(c.opt->name, "9p") ? "" : ",tag";
 		struct vm_config cfg = { 0 };
-		char message[64];
+		char message[64], full[16];
 
 		if (!(c.opt->flags & OPT_PATH))
 			continue;
+		snprintf(full, sizeof(full), "full%s", more);
 		if (!option_is_here(&c))
 			continue;
 		assert_int_equal(options_check(&set, &cfg), 0);
 		if (c.opt->flags & OPT_REPEATABLE)
-			assert_int_equal(option_set(&c, "--x", "full", false, &cfg), 0);
-		assert_int_equal(option_set(&c, "--x", "", false, &cfg), 0);
+			assert_int_equal(option_set(&c, "--x", full, false, &cfg), 0);
+		assert_int_equal(option_set(&c, "--x", more, false, &cfg), 0);
 		capture_begin();
 		assert_int_equal(options_check(&set, &cfg), -EINVAL);
 		capture_end();
