@@ -41,7 +41,7 @@ CFLAGS ?= -O2 -g
 COLD_CFLAGS := $(if $(filter file,$(origin CFLAGS)),-Os)
 HOT := bus.c event.c memory.c vcpu.c $(addprefix util/,eventfd.c io.c iov.c)
 HOT += $(addprefix console/,outq.c output.c)
-HOT += $(addprefix disk/,raw.c raw-io.c threads.c qcow2.c qcow2-map.c)
+HOT += $(addprefix disk/,raw.c raw-io.c threads.c uring.c qcow2.c qcow2-map.c)
 HOT += $(addprefix hw/,serial.c serial-rx.c)
 HOT += $(addprefix net/,flow.c toeplitz.c tun.c)
 HOT += $(addprefix virtio/,blk-request.c mmio.c net.c net-filter.c net-hash.c net-rx.c net-tx.c queue.c ring-split.c virtqueue.c)
@@ -119,6 +119,7 @@ optional = $(or $(if $(filter %.a,$(call static_lib,$(2))),$(if $(call probe,$(1
 	$(call static_lib,$(2)))),$(if $(call probe,$(1),-l$(2)),-l$(2)))
 ZLIB := $(strip $(call optional,zlib.h,z))
 ZSTD := $(strip $(call optional,zstd.h,zstd))
+URING := $(strip $(call optional,liburing.h,uring))
 ifneq ($(ZLIB),)
 ALL_CPPFLAGS += -DHAVE_ZLIB
 LIBS += $(ZLIB)
@@ -126,6 +127,10 @@ endif
 ifneq ($(ZSTD),)
 ALL_CPPFLAGS += -DHAVE_ZSTD
 LIBS += $(ZSTD)
+endif
+ifneq ($(URING),)
+ALL_CPPFLAGS += -DHAVE_LIBURING
+LIBS += $(URING)
 endif
 
 ROOMS := util boot hw pci virtio disk net fs console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
@@ -192,9 +197,9 @@ MUSL_LIB := $(O)/musl/lib
 musl: ## build build/musl/lkvm with musl-gcc, statically
 	$(Q)mkdir -p $(MUSL_INCLUDE) $(MUSL_LIB)
 	$(Q)ln -sfn /usr/include/linux /usr/include/asm-generic /usr/include/video $(MUSL_INCLUDE)/
-	$(Q)ln -sfn $(wildcard $(addprefix /usr/include/,libfdt.h libfdt_env.h fdt.h zlib.h zconf.h zstd.h zstd_errors.h)) \
+	$(Q)ln -sfn $(wildcard $(addprefix /usr/include/,libfdt.h libfdt_env.h fdt.h zlib.h zconf.h zstd.h zstd_errors.h liburing.h liburing)) \
 		$(MUSL_INCLUDE)/
-	$(Q)ln -sfn $(wildcard $(foreach lib,z zstd,$(shell gcc -print-file-name=lib$(lib).a))) $(MUSL_LIB)/
+	$(Q)ln -sfn $(wildcard $(foreach lib,z zstd uring,$(shell gcc -print-file-name=lib$(lib).a))) $(MUSL_LIB)/
 	$(Q)ln -sfn /usr/include/$$(gcc -print-multiarch)/asm $(MUSL_INCLUDE)/
 	$(Q)$(MAKE) --no-print-directory O=$(O)/musl STATIC=1 CC=musl-gcc STATIC_LINK='$(MUSL_STATIC) $(MUSL_RELR)' \
 		CPPFLAGS='-idirafter $(abspath $(MUSL_INCLUDE)) $(CPPFLAGS)' LDFLAGS='-L$(abspath $(MUSL_LIB)) $(LDFLAGS)'

@@ -21,6 +21,11 @@ static const struct {
 #else
 	{ "zstd", false },
 #endif
+#ifdef HAVE_LIBURING
+	{ "io_uring", true },
+#else
+	{ "io_uring", false },
+#endif
 };
 
 static int cmd_version_main(const struct command *cmd, int argc, char **argv)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* --disk: a list of disks. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "config-items.h"
@@ -30,10 +31,119 @@ static int parse_format(const char *shown, const char *word, enum disk_format *f
 	return -EINVAL;
 }
 
+static const char *const aio_words[] = { "auto", "io_uring", "threads", NULL };
+static const char *const cache_words[] = { "writeback", "writethrough", NULL };
+
+/* The number of @value among @words, or -EINVAL (printed). */
+static int one_of(const char *shown, const char *key, const char *value, const char *const *words)
+{
+	char name[64];
+
+	for (int i = 0; words[i]; i++)
+		if (!strcmp(value, words[i]))
+			return i;
+	snprintf(name, sizeof(name), "%s %s", shown, key);
+	return config_unknown_item(name, value, words);
+}
+
+static int disk_aio(const char *shown, struct disk_config *disk, const char *value)
+{
+	int n = one_of(shown, "aio=", value, aio_words);
+
+	if (n >= 0)
+		disk->aio = (enum disk_aio)n;
+	return MIN(n, 0);
+}
+
+static int disk_cache(const char *shown, struct disk_config *disk, const char *value)
+{
+	int n;
+
+	/* QEMU's word for O_DIRECT and a write cache. */
+	if (!strcmp(value, "none")) {
+		disk->direct = true;
+		disk->cache = DISK_WRITEBACK;
+		return 0;
+	}
+	n = one_of(shown, "cache=", value, cache_words);
+	if (n >= 0)
+		disk->cache = (enum disk_cache)n;
+	return MIN(n, 0);
+}
+
+static int disk_queues(const char *shown, struct disk_config *disk, const char *value)
+{
+	u64 n;
+
+	if (!parse_u64(value, &n) && n >= 1 && n <= DISK_MAX_QUEUES) {
+		disk->queues = (u32)n;
+		return 0;
+	}
+	err("%s: queues=%s: must be a number from 1 to %d", shown, value, DISK_MAX_QUEUES);
+	return -EINVAL;
+}
+
+static int disk_block_size(const char *shown, struct disk_config *disk, const char *value)
+{
+	u64 n;
+
+	if (!parse_size(value, 1, &n) && (n == 512 || n == 4096)) {
+		disk->block_size = (u32)n;
+		return 0;
+	}
+	err("%s: block-size=%s: must be 512 or 4096", shown, value);
+	return -EINVAL;
+}
+
+/* VIRTIO 1.3, 5.2.6: at most 20 bytes. The guest's udev and others make file names of it. */
+static int disk_serial(const char *shown, struct disk_config *disk, const char *value)
+{
+	size_t len = strlen(value);
+	bool good = len >= 1 && len <= DISK_MAX_SERIAL;
+
+	for (size_t i = 0; i < len; i++)
+		good = good && value[i] > ' ' && value[i] < 0x7f && value[i] != '/';
+	if (!good) {
+		err("%s: serial=%s: must be 1 to %d printable ASCII characters without blank or "
+		    "'/'",
+		    shown, value, DISK_MAX_SERIAL);
+		return -EINVAL;
+	}
+	free(disk->serial);
+	disk->serial = xstrdup(value);
+	return 0;
+}
+
+/* Words with a value. 1: it is none of them. */
+static int disk_value(const char *shown, struct disk_config *disk, const char *item)
+{
+	static const struct {
+		const char *key;
+		int (*set)(const char *shown, struct disk_config *disk, const char *value);
+	} keys[] = {
+		{ "aio=", disk_aio },	    { "cache=", disk_cache },
+		{ "queues=", disk_queues }, { "block-size=", disk_block_size },
+		{ "serial=", disk_serial },
+	};
+	int ret;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		size_t len = strlen(keys[i].key);
+
+		if (!strncmp(item, keys[i].key, len))
+			return keys[i].set(shown, disk, item + len);
+	}
+	ret = config_rate_item(shown, &disk->rate, "", item);
+	return ret < 0 ? ret : !ret;
+}
+
 static int disk_item(const char *shown, struct disk_config *disk, const char *item)
 {
-	static const char *const known[] = { "ro",	   "rw",	   "direct",
-					     "format=raw", "format=qcow2", NULL };
+	static const char *const known[] = {
+		"ro",	   "rw",	  "direct",  "format=raw", "format=qcow2", "aio=", "cache=",
+		"queues=", "block-size=", "serial=", "rate=",	   "ops=",	   NULL
+	};
+	int ret;
 
 	if (!strcmp(item, "ro"))
 		disk->readonly = true;
@@ -43,8 +153,10 @@ static int disk_item(const char *shown, struct disk_config *disk, const char *it
 		disk->direct = true;
 	else if (!strncmp(item, "format=", 7))
 		return parse_format(shown, item + 7, &disk->format);
-	else
-		return config_unknown_item(shown, item, known);
+	else {
+		ret = disk_value(shown, disk, item);
+		return ret > 0 ? config_unknown_item(shown, item, known) : ret;
+	}
 	return 0;
 }
 
@@ -82,16 +194,26 @@ static char *disk_text(const void *target, u32 i)
 {
 	const struct vm_config *cfg = target;
 	const struct disk_config *d;
-	char *path, *text;
+	char *path, *serial, *rate, *text, queues[32] = "", block[32] = "";
 
 	if (i >= cfg->nr_disks)
 		return NULL;
 	d = &cfg->disks[i];
 	path = config_one_item(d->path);
-	text = xasprintf("%s%s%s%s%s", path, d->readonly ? ",ro" : "", d->direct ? ",direct" : "",
-			 d->format ? ",format=" : "",
-			 d->format ? disk_format_names[d->format] : "");
+	serial = config_one_item(d->serial ? d->serial : "");
+	rate = config_rate_text(&d->rate, "");
+	if (d->queues)
+		snprintf(queues, sizeof(queues), ",queues=%u", d->queues);
+	if (d->block_size)
+		snprintf(block, sizeof(block), ",block-size=%u", d->block_size);
+	text = xasprintf("%s%s%s%s%s%s%s%s%s%s%s%s%s", path, d->readonly ? ",ro" : "",
+			 d->direct ? ",direct" : "", d->format ? ",format=" : "",
+			 d->format ? disk_format_names[d->format] : "", d->aio ? ",aio=" : "",
+			 d->aio ? aio_words[d->aio] : "", d->cache ? ",cache=writethrough" : "",
+			 queues, block, d->serial ? ",serial=" : "", serial, rate);
 	free(path);
+	free(serial);
+	free(rate);
 	return text;
 }
 
@@ -106,8 +228,10 @@ static void disk_destroy(void *target)
 {
 	struct vm_config *cfg = target;
 
-	for (u32 i = 0; i < cfg->nr_disks; i++)
+	for (u32 i = 0; i < cfg->nr_disks; i++) {
 		free(cfg->disks[i].path);
+		free(cfg->disks[i].serial);
+	}
 	free(cfg->disks);
 	cfg->disks = NULL;
 	cfg->nr_disks = 0;

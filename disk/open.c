@@ -218,6 +218,28 @@ out:
 	return ret;
 }
 
+/* What the device shows, whatever the format. */
+static int describe(const struct disk_config *cfg, struct disk *disk)
+{
+	u64 odd = cfg->block_size ? disk->size % cfg->block_size : 0;
+
+	disk->writethrough = cfg->cache == DISK_WRITETHROUGH;
+	disk->queues = (u16)cfg->queues;
+	disk->serial = cfg->serial;
+	rate_init(&disk->limit, &cfg->rate);
+	if (!cfg->block_size)
+		return 0;
+	if (odd) {
+		err("--disk %s: block-size=%u: its %llu bytes are not whole blocks; make it longer "
+		    "or omit block-size",
+		    cfg->path, cfg->block_size, disk->size);
+		return -EINVAL;
+	}
+	disk->block_size = cfg->block_size;
+	disk->phys_block = MAX(disk->phys_block, disk->block_size);
+	return 0;
+}
+
 int disk_open(const struct disk_config *cfg, struct disk **out)
 {
 	struct opening *o = xcalloc(1, sizeof(*o));
@@ -246,5 +268,10 @@ int disk_open(const struct disk_config *cfg, struct disk **out)
 	for (unsigned int i = 0; ret && i < o->nr; i++)
 		q2_layer_close(&o->layers[i]);
 	free(o);
+	if (ret)
+		return ret;
+	ret = describe(cfg, *out);
+	if (ret)
+		disk_close(*out);
 	return ret;
 }

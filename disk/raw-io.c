@@ -15,6 +15,7 @@
 #include "lkvm/util.h"
 #include "raw.h"
 
+#define SECTOR 512u
 #define ZEROES (64 * KiB)
 /* Entries of a list that are given to the host at once after it took a part of the whole. */
 #define PART 64
@@ -89,23 +90,52 @@ static bool aligned(const struct raw_disk *raw, const struct iovec *iov, int cou
 	return IS_ALIGNED(all, (u64)raw->offset_align);
 }
 
+/* Can a change be one of a part of a block? Requests are whole sectors. */
+static bool has_parts(const struct raw_disk *raw)
+{
+	return raw->offset_align > SECTOR;
+}
+
 /* What changes the disk is under way between these two; @part: a part of a block. */
 static void change_begin(struct raw_disk *raw, bool part)
 {
-	if (!raw->offset_align)
+	if (!has_parts(raw))
 		return;
-	pthread_mutex_lock(&raw->turn);
-	if (part)
-		pthread_rwlock_wrlock(&raw->blocks);
-	else
-		pthread_rwlock_rdlock(&raw->blocks);
-	pthread_mutex_unlock(&raw->turn);
+	pthread_mutex_lock(&raw->lock);
+	raw->want_alone += part;
+	while (raw->alone || (part ? raw->changes : raw->want_alone))
+		pthread_cond_wait(&raw->changed, &raw->lock);
+	raw->want_alone -= part;
+	raw->alone = part;
+	raw->changes += !part;
+	pthread_mutex_unlock(&raw->lock);
+}
+
+/* Without waiting. */
+static bool change_try(struct raw_disk *raw)
+{
+	bool ok;
+
+	if (!has_parts(raw))
+		return true;
+	pthread_mutex_lock(&raw->lock);
+	ok = !raw->alone && !raw->want_alone;
+	raw->changes += ok;
+	pthread_mutex_unlock(&raw->lock);
+	return ok;
 }
 
 static void change_end(struct raw_disk *raw)
 {
-	if (raw->offset_align)
-		pthread_rwlock_unlock(&raw->blocks);
+	if (!has_parts(raw))
+		return;
+	pthread_mutex_lock(&raw->lock);
+	if (raw->alone)
+		raw->alone = false;
+	else
+		raw->changes--;
+	pthread_cond_broadcast(&raw->changed);
+	pthread_mutex_unlock(&raw->lock);
 }
 
 static int bounce_io(struct raw_disk *raw, rw_fn fn, u8 *bounce, u64 offset, size_t len)
@@ -313,6 +343,23 @@ int raw_serve_now(struct disk *disk, const struct disk_request *req)
 		return errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP
 										 : -EAGAIN;
 	return (u64)n == req->len ? 0 : -EAGAIN;
+}
+
+bool raw_ring_begin(struct disk *disk, const struct disk_request *req)
+{
+	struct raw_disk *raw = to_raw(disk);
+
+	if (req->op == DISK_FLUSH)
+		return true;
+	if (!aligned(raw, req->iov, req->iovcnt, req->offset))
+		return false;
+	return req->op != DISK_WRITE || change_try(raw);
+}
+
+void raw_ring_end(struct disk *disk, const struct disk_request *req)
+{
+	if (req->op == DISK_WRITE)
+		change_end(to_raw(disk));
 }
 
 int raw_room_create(struct disk *disk, void **room)

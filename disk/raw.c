@@ -16,6 +16,7 @@
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "threads.h"
+#include "uring.h"
 
 #define SECTOR 512u
 
@@ -26,9 +27,32 @@ static const struct disk_blocking_ops raw_blocking_ops = {
 	.serve_now = raw_serve_now,
 };
 
+static const struct disk_uring_ops raw_uring_ops = {
+	.ring_begin = raw_ring_begin,
+	.ring_end = raw_ring_end,
+	.rest = &raw_blocking_ops,
+};
+
 static int raw_queue_open(struct disk *disk, struct event_loop *loop, unsigned int depth,
 			  struct disk_queue **out)
 {
+	struct raw_disk *raw = to_raw(disk);
+	int ret;
+
+	if (raw->aio != DISK_AIO_THREADS) {
+		ret = disk_uring_open(disk, &raw_uring_ops, raw->fd, !raw->offset_align, loop,
+				      depth, out);
+		if (ret != -EOPNOTSUPP)
+			return ret;
+		if (raw->aio == DISK_AIO_URING) {
+			err("--disk %s: aio=io_uring: there is no io_uring (%s); use aio=threads",
+			    disk->path,
+			    disk_uring_built ? "the kernel has none, or a policy forbids it: see "
+					       "the sysctl kernel.io_uring_disabled"
+					     : "this build has no liburing");
+			return ret;
+		}
+	}
 	return disk_threads_open(disk, &raw_blocking_ops, loop, depth, out);
 }
 
@@ -37,8 +61,8 @@ static void raw_close(struct disk *disk)
 	struct raw_disk *raw = to_raw(disk);
 
 	close(raw->fd);
-	pthread_rwlock_destroy(&raw->blocks);
-	pthread_mutex_destroy(&raw->turn);
+	pthread_cond_destroy(&raw->changed);
+	pthread_mutex_destroy(&raw->lock);
 	free(raw);
 }
 
@@ -179,8 +203,9 @@ static int create(const struct disk_config *cfg, int fd, const struct stat *st, 
 	raw->disk.ops = &raw_ops;
 	raw->disk.path = cfg->path;
 	raw->disk.readonly = cfg->readonly;
-	pthread_rwlock_init(&raw->blocks, NULL);
-	pthread_mutex_init(&raw->turn, NULL);
+	raw->aio = cfg->aio;
+	pthread_mutex_init(&raw->lock, NULL);
+	pthread_cond_init(&raw->changed, NULL);
 	raw->fd = fd;
 	raw->blockdev = S_ISBLK(st->st_mode);
 	if (raw->blockdev)
@@ -201,8 +226,8 @@ static int create(const struct disk_config *cfg, int fd, const struct stat *st, 
 	*out = &raw->disk;
 	return 0;
 fail:
-	pthread_rwlock_destroy(&raw->blocks);
-	pthread_mutex_destroy(&raw->turn);
+	pthread_cond_destroy(&raw->changed);
+	pthread_mutex_destroy(&raw->lock);
 	free(raw);
 	return ret;
 }

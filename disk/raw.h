@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "lkvm/config.h"
 #include "lkvm/disk.h"
 
 struct raw_disk {
@@ -20,13 +21,16 @@ struct raw_disk {
 	atomic_bool no_discard;	   /* the same */
 	u32 offset_align;	   /* of O_DIRECT; 0: buffered */
 	u32 mem_align;
+	enum disk_aio aio;
 	/*
-	 * O_DIRECT: who changes a part of a block reads and writes the whole of it, and holds
-	 * @blocks for writing meanwhile; every other change holds it for reading. @turn lets a
-	 * writer in among many readers.
+	 * O_DIRECT with blocks larger than a sector: who changes a part of one reads and writes the
+	 * whole of it, alone. Every other change is one of @changes meanwhile; who wants to be
+	 * alone lets no further one begin.
 	 */
-	pthread_rwlock_t blocks;
-	pthread_mutex_t turn;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned int changes, want_alone;
+	bool alone;
 };
 
 /* The largest piece that goes through a bounce buffer at once. */
@@ -53,5 +57,8 @@ int raw_room_create(struct disk *disk, void **room) __must_check;
 void raw_room_destroy(void *room);
 int raw_serve(struct disk *disk, void *room, const struct disk_request *req);
 int raw_serve_now(struct disk *disk, const struct disk_request *req);
+/* The same for io_uring (disk/uring.h). */
+bool raw_ring_begin(struct disk *disk, const struct disk_request *req);
+void raw_ring_end(struct disk *disk, const struct disk_request *req);
 
 #endif

@@ -54,6 +54,7 @@ struct worker {
 
 struct thread_queue {
 	struct disk_queue dq;
+	struct disk_queue *front; /* the queue that its caller sees: @dq, or one that uses this */
 	const struct disk_blocking_ops *ops;
 	/* Of the loop's thread. */
 	void *room;
@@ -273,7 +274,7 @@ static void serve_here(struct thread_queue *tq)
 	}
 	account(tq, kind, ns);
 	pthread_mutex_unlock(&tq->lock);
-	disk_request_done(&tq->dq, req, req->ret);
+	disk_request_done(tq->front, req, req->ret);
 	pthread_mutex_lock(&tq->lock);
 }
 
@@ -285,8 +286,8 @@ static bool better_here(const struct thread_queue *tq)
 	u64 average;
 
 	/* What was offered is the workers'. */
-	if (tq->stop || !tq->dq.may_wait || !tq->ops->serve_now || !tq->nr_waiting || tq->offered ||
-	    tq->busy >= tq->window)
+	if (tq->stop || !tq->front->may_wait || !tq->ops->serve_now || !tq->nr_waiting ||
+	    tq->offered || tq->busy >= tq->window)
 		return false;
 	kind = kind_of(tq->waiting.head);
 	if (kind != DISK_READ && kind != DISK_WRITE)
@@ -344,7 +345,7 @@ static void complete_all(struct thread_queue *tq, struct disk_request *req)
 
 	for (; req; req = next) {
 		next = req->next;
-		disk_request_done(&tq->dq, req, req->ret);
+		disk_request_done(tq->front, req, req->ret);
 	}
 }
 
@@ -366,8 +367,8 @@ static void on_finished(void *opaque, u32 events)
 	struct disk_request *first = take_finished(tq);
 
 	complete_all(tq, first);
-	if (first && tq->dq.ended)
-		tq->dq.ended(tq->dq.opaque);
+	if (first && tq->front->ended)
+		tq->front->ended(tq->front->opaque);
 }
 
 static void tq_cancel(struct disk_queue *dq)
@@ -449,14 +450,16 @@ static int start_queue(struct thread_queue *tq, struct event_loop *loop)
 	return ret;
 }
 
-int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
-		      struct event_loop *loop, unsigned int depth, struct disk_queue **out)
+int disk_threads_behind(struct disk *disk, const struct disk_blocking_ops *ops,
+			struct event_loop *loop, unsigned int depth, struct disk_queue *front,
+			struct disk_queue **out)
 {
 	struct thread_queue *tq = xcalloc(1, sizeof(*tq));
 	int ret;
 
 	tq->dq.ops = &thread_queue_ops;
 	tq->dq.disk = disk;
+	tq->front = front ? front : &tq->dq;
 	tq->ops = ops;
 	tq->window = 1;
 	list_init(&tq->waiting);
@@ -478,4 +481,10 @@ int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
 	}
 	*out = &tq->dq;
 	return 0;
+}
+
+int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
+		      struct event_loop *loop, unsigned int depth, struct disk_queue **out)
+{
+	return disk_threads_behind(disk, ops, loop, depth, NULL, out);
 }

@@ -30,5 +30,10 @@ struct disk_blocking_ops {
 int disk_threads_open(struct disk *disk, const struct disk_blocking_ops *ops,
 		      struct event_loop *loop, unsigned int depth,
 		      struct disk_queue **out) __must_check;
+/* The same behind @front (NULL: nothing), a queue that hands some of its requests to this one's
+ * ops; it counts them, and they end as its own. */
+int disk_threads_behind(struct disk *disk, const struct disk_blocking_ops *ops,
+			struct event_loop *loop, unsigned int depth, struct disk_queue *front,
+			struct disk_queue **out) __must_check;
 
 #endif

@@ -48,8 +48,8 @@ static void bucket_take(struct rate_bucket *b, u64 tokens, u64 now)
 		b->rest = 0;
 	}
 	all = (unsigned __int128)tokens * SECOND + b->rest;
-	if (all / b->per_second > LONGEST) {
-		b->full_ns += LONGEST;
+	if (all / b->per_second > LONGEST || b->full_ns - now > LONGEST) {
+		b->full_ns = now + 2 * LONGEST;
 		return;
 	}
 	b->full_ns += (u64)(all / b->per_second);
@@ -70,4 +70,14 @@ u64 rate_take(struct rate_limit *limit, u64 bytes, u64 ops, u64 now_ns)
 	}
 	pthread_mutex_unlock(&limit->lock);
 	return wait;
+}
+
+void rate_charge(struct rate_limit *limit, u64 bytes, u64 ops, u64 now_ns)
+{
+	if (!rate_limited(limit))
+		return;
+	pthread_mutex_lock(&limit->lock);
+	bucket_take(&limit->bytes, bytes, now_ns);
+	bucket_take(&limit->ops, ops, now_ns);
+	pthread_mutex_unlock(&limit->lock);
 }

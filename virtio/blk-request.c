@@ -54,11 +54,11 @@ static u8 bad_request(struct virtio_blk *blk, const char *why)
 	return VIRTIO_BLK_S_IOERR;
 }
 
-static void answer(struct virtio_blk *blk, u16 head, u8 *where, u8 status, u32 written)
+static void answer(struct blk_queue *bq, u16 head, u8 *where, u8 status, u32 written)
 {
 	struct virtq_request req = { .head = head };
 
-	virtio_push_status(&blk->vdev, 0, &req, written, where, status);
+	virtio_push_status(&bq->blk->vdev, bq->index, &req, written, where, status);
 }
 
 static int submit_next_range(struct blk_request *r);
@@ -66,23 +66,23 @@ static int submit_next_range(struct blk_request *r);
 static void on_done(struct disk_request *req, int ret)
 {
 	struct blk_request *r = container_of(req, struct blk_request, disk);
-	struct virtio_blk *blk = r->blk;
+	struct blk_queue *bq = r->bq;
 	int status = VIRTIO_BLK_S_OK;
 
-	if (blk->state == BLK_HELD && ret == -ECANCELED) {
-		r->next = blk->canceled;
-		blk->canceled = r;
+	if (bq->state == BLK_HELD && ret == -ECANCELED) {
+		r->next = bq->canceled;
+		bq->canceled = r;
 		return;
 	}
-	if (blk->state != BLK_STOPPED) {
-		status = blk_status_of(blk, ret, req);
+	if (bq->state != BLK_STOPPED) {
+		status = blk_status_of(bq->blk, ret, req);
 		if (!status)
 			status = submit_next_range(r);
 		if (status >= 0)
-			answer(blk, r->head, r->status, (u8)status, r->written);
+			answer(bq, r->head, r->status, (u8)status, r->written);
 	}
 	if (status >= 0)
-		free(r);
+		blk_request_free(r);
 }
 
 /* Requests */
@@ -98,31 +98,63 @@ bool blk_writethrough(struct virtio_blk *blk)
 	struct virtio_device *vdev = &blk->vdev;
 	bool through;
 
+	if (blk->disk->writethrough)
+		return true;
 	virtio_lock(vdev);
-	if (virtio_has(vdev, VIRTIO_BLK_F_CONFIG_WCE))
-		through = !vdev->config[BLK_WCE];
-	else
-		through = !virtio_has(vdev, VIRTIO_BLK_F_FLUSH);
+	through = !virtio_has(vdev, VIRTIO_BLK_F_FLUSH) ||
+		  (virtio_has(vdev, VIRTIO_BLK_F_CONFIG_WCE) && !vdev->config[BLK_WCE]);
 	virtio_unlock(vdev);
 	return through;
 }
 
-/* NULL: the host is short of memory. Room for @nr buffers or ranges. */
-static struct blk_request *new_request(struct virtio_blk *blk, const struct parsed *p,
+/* Buffers and ranges of the classes of requests. */
+static const u16 class_room[BLK_CLASSES] = { 4, 32, BLK_SEG_MAX };
+
+void blk_request_free(struct blk_request *r)
+{
+	r->next = r->bq->spare[r->class];
+	r->bq->spare[r->class] = r;
+}
+
+void blk_free_spare(struct blk_queue *bq)
+{
+	struct blk_request *r, *next;
+
+	for (unsigned int i = 0; i < BLK_CLASSES; i++) {
+		for (r = bq->spare[i]; r; r = next) {
+			next = r->next;
+			free(r);
+		}
+		bq->spare[i] = NULL;
+	}
+}
+
+/* NULL: the host is short of memory. Room for @nr buffers or ranges, as many as a queue's entries
+ * at most: so many requests are never freed. */
+static struct blk_request *new_request(struct blk_queue *bq, const struct parsed *p,
 				       enum disk_op op, size_t nr)
 {
-	struct blk_request *r = malloc(sizeof(*r) + nr * sizeof(r->data[0]));
+	struct blk_request *r;
+	u8 class = 0;
 
+	while (class_room[class] < nr)
+		class ++;
+	r = bq->spare[class];
+	if (r)
+		bq->spare[class] = r->next;
+	else
+		r = malloc(sizeof(*r) + class_room[class] * sizeof(r->data[0]));
 	if (!r) {
-		guest_warn("%s: no memory for a request of %zu buffers", blk->vdev.name, nr);
+		guest_warn("%s: no memory for a request of %zu buffers", bq->blk->vdev.name, nr);
 		return NULL;
 	}
 	memset(r, 0, sizeof(*r));
-	r->blk = blk;
+	r->class = class;
+	r->bq = bq;
 	r->head = p->req.head;
 	r->status = p->status;
 	r->written = p->written;
-	r->number = blk->popped - 1;
+	r->number = bq->popped - 1;
 	r->disk.op = op;
 	r->disk.done = on_done;
 	return r;
@@ -130,7 +162,7 @@ static struct blk_request *new_request(struct virtio_blk *blk, const struct pars
 
 static int submit(struct blk_request *r)
 {
-	disk_submit(r->blk->dq, &r->disk);
+	disk_submit(r->bq->dq, &r->disk);
 	return UNDER_WAY;
 }
 
@@ -151,8 +183,9 @@ static const char *why_not_rw(struct virtio_blk *blk, const struct parsed *p, bo
 	return NULL;
 }
 
-static int do_rw(struct virtio_blk *blk, struct parsed *p)
+static int do_rw(struct blk_queue *bq, struct parsed *p)
 {
+	struct virtio_blk *blk = bq->blk;
 	bool write = p->type == VIRTIO_BLK_T_OUT;
 	unsigned int nr = write ? p->req.nr_out : p->req.nr_in;
 	const char *why = why_not_rw(blk, p, write);
@@ -161,7 +194,7 @@ static int do_rw(struct virtio_blk *blk, struct parsed *p)
 	if (why)
 		return bad_request(blk, why);
 	nr = MIN(nr, (unsigned int)BLK_SEG_MAX);
-	r = new_request(blk, p, write ? DISK_WRITE : DISK_READ, nr);
+	r = new_request(bq, p, write ? DISK_WRITE : DISK_READ, nr);
 	if (!r)
 		return VIRTIO_BLK_S_IOERR;
 	r->disk.offset = p->sector << BLK_SECTOR_BITS;
@@ -174,7 +207,7 @@ static int do_rw(struct virtio_blk *blk, struct parsed *p)
 		r->disk.iovcnt =
 			iov_slice(virtq_in(&p->req), p->req.nr_in, 0, p->in_len, r->data, nr);
 	if (r->disk.iovcnt < 0) {
-		free(r);
+		blk_request_free(r);
 		return bad_request(blk, "more segments than seg_max allows");
 	}
 	r->disk.iov = r->data;
@@ -183,13 +216,13 @@ static int do_rw(struct virtio_blk *blk, struct parsed *p)
 	return submit(r);
 }
 
-static int do_flush(struct virtio_blk *blk, const struct parsed *p)
+static int do_flush(struct blk_queue *bq, const struct parsed *p)
 {
 	struct blk_request *r;
 
-	if (blk->disk->readonly)
+	if (bq->blk->disk->readonly)
 		return VIRTIO_BLK_S_OK;
-	r = new_request(blk, p, DISK_FLUSH, 0);
+	r = new_request(bq, p, DISK_FLUSH, 0);
 	return r ? submit(r) : VIRTIO_BLK_S_IOERR;
 }
 
@@ -207,7 +240,7 @@ static int submit_range(struct blk_request *r, const struct virtio_blk_discard_w
 	u64 sector = le64_to_cpu(seg->sector);
 	u32 nr = le32_to_cpu(seg->num_sectors), flags = le32_to_cpu(seg->flags);
 	bool zeroes = r->disk.op == DISK_WRITE_ZEROES;
-	struct virtio_blk *blk = r->blk;
+	struct virtio_blk *blk = r->bq->blk;
 
 	/* The unmap bit belongs to write-zeroes; unknown bits: VIRTIO_BLK_S_UNSUPP (5.2.6.2). */
 	if (flags & ~(zeroes ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0u))
@@ -225,6 +258,9 @@ static int submit_range(struct blk_request *r, const struct virtio_blk_discard_w
 		r->disk.flags |= DISK_MAY_UNMAP;
 	if (zeroes && blk_writethrough(blk))
 		r->disk.flags |= DISK_FUA;
+	/* The host may have to write them. */
+	if (zeroes && rate_limited(&blk->disk->limit))
+		rate_charge(&blk->disk->limit, r->disk.len, 0, now_ns());
 	return submit(r);
 }
 
@@ -238,8 +274,9 @@ static int submit_next_range(struct blk_request *r)
 	return status;
 }
 
-static int do_ranges(struct virtio_blk *blk, const struct parsed *p)
+static int do_ranges(struct blk_queue *bq, const struct parsed *p)
 {
+	struct virtio_blk *blk = bq->blk;
 	bool zeroes = p->type == VIRTIO_BLK_T_WRITE_ZEROES;
 	size_t size = sizeof(struct virtio_blk_discard_write_zeroes);
 	size_t nr = p->out_len / size, max = zeroes ? 1 : BLK_MAX_DISCARD_SEGS;
@@ -252,7 +289,7 @@ static int do_ranges(struct virtio_blk *blk, const struct parsed *p)
 		return bad_request(blk, "a change to a read-only disk");
 	if (p->in_len || !nr || p->out_len % size || nr > max)
 		return bad_request(blk, "a list of ranges of the wrong length");
-	r = new_request(blk, p, zeroes ? DISK_WRITE_ZEROES : DISK_DISCARD, nr);
+	r = new_request(bq, p, zeroes ? DISK_WRITE_ZEROES : DISK_DISCARD, nr);
 	if (!r)
 		return VIRTIO_BLK_S_IOERR;
 	/* One copy: what is checked is what is done. */
@@ -261,23 +298,23 @@ static int do_ranges(struct virtio_blk *blk, const struct parsed *p)
 	r->nr_segs = (u16)nr;
 	status = submit_next_range(r);
 	if (status >= 0)
-		free(r);
+		blk_request_free(r);
 	return status;
 }
 
-static int do_request(struct virtio_blk *blk, struct parsed *p)
+static int do_request(struct blk_queue *bq, struct parsed *p)
 {
 	switch (p->type) {
 	case VIRTIO_BLK_T_IN:
 	case VIRTIO_BLK_T_OUT:
-		return do_rw(blk, p);
+		return do_rw(bq, p);
 	case VIRTIO_BLK_T_FLUSH:
-		return do_flush(blk, p);
+		return do_flush(bq, p);
 	case VIRTIO_BLK_T_GET_ID:
-		return do_get_id(blk, p);
+		return do_get_id(bq->blk, p);
 	case VIRTIO_BLK_T_DISCARD:
 	case VIRTIO_BLK_T_WRITE_ZEROES:
-		return do_ranges(blk, p);
+		return do_ranges(bq, p);
 	default:
 		return VIRTIO_BLK_S_UNSUPP;
 	}
@@ -306,15 +343,32 @@ static bool parse(struct parsed *p)
 	return true;
 }
 
-bool blk_serve(struct virtio_blk *blk, const struct virtq_request *req)
+/* How long the limit holds it back. Bytes are those between guest and host. */
+static u64 hold_back(struct blk_queue *bq, const struct parsed *p)
+{
+	struct rate_limit *limit = &bq->blk->disk->limit;
+	u64 bytes = 0;
+
+	if (!rate_limited(limit))
+		return 0;
+	if (p->type == VIRTIO_BLK_T_IN || p->type == VIRTIO_BLK_T_OUT)
+		bytes = p->in_len + p->out_len;
+	return rate_take(limit, bytes, 1, now_ns());
+}
+
+enum blk_served blk_serve(struct blk_queue *bq, const struct virtq_request *req, u64 *wait_ns)
 {
 	struct parsed p = { .req = *req };
 	int status;
 
 	if (!parse(&p))
-		return false;
-	status = do_request(blk, &p);
+		return BLK_UNANSWERABLE;
+	*wait_ns = hold_back(bq, &p);
+	if (*wait_ns)
+		return BLK_TOO_SOON;
+	bq->popped++;
+	status = do_request(bq, &p);
 	if (status >= 0)
-		answer(blk, req->head, p.status, (u8)status, p.written);
-	return true;
+		answer(bq, req->head, p.status, (u8)status, p.written);
+	return BLK_SERVED;
 }

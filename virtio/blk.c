@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-blk (VIRTIO 1.3, 5.2): a disk with one queue. The queue's loop takes requests apart and
- * checks them, the disk serves many at once, and each is answered when its result comes.
+ * virtio-blk (VIRTIO 1.3, 5.2): a disk with one queue or several. A queue's loop takes requests
+ * apart and checks them, the disk serves many at once, and each is answered when its result comes.
  *
  * From pop to push a request takes as much room as it needs: where its status goes, and the disk's
  * request with the list of its buffers. When the queue stops, what the host has not begun is
  * dropped, and what is under way is waited for; its result goes nowhere. When the queue is held,
- * what the host has not begun goes back into the ring.
+ * what the host has not begun goes back into the ring. There, too, waits what a limit holds back.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,77 +18,109 @@
 #define CONFIG_LEN (offsetof(struct virtio_blk_config, unused1) + 3)
 
 /* What a stop or a hold waits for has come back. */
-static void check_idle(struct virtio_blk *blk)
+static void check_idle(struct blk_queue *bq)
 {
-	if (!blk->idle_awaited || disk_queue_busy(blk->dq))
+	if (!bq->idle_awaited || disk_queue_busy(bq->dq))
 		return;
-	blk->idle_awaited = false;
-	virtio_queue_idle(&blk->vdev, 0);
+	bq->idle_awaited = false;
+	virtio_queue_idle(&bq->blk->vdev, bq->index);
 }
 
 /* Requests that came back outside of a turn: other events may be on their way to the loop, so
  * nothing is waited for here. */
 static void on_ended(void *opaque)
 {
-	struct virtio_blk *blk = opaque;
+	struct blk_queue *bq = opaque;
 
-	disk_queue_kick(blk->dq);
-	virtio_signal(&blk->vdev, 0);
+	disk_queue_kick(bq->dq);
+	virtio_signal(&bq->blk->vdev, bq->index);
 	/* Nothing here touches guest memory after this. */
-	check_idle(blk);
+	check_idle(bq);
 }
 
-/* The queue */
+/* The queues */
+
+/* Serve one: false when the turn is over. *live: no timer is set for the next. */
+static bool serve_next(struct blk_queue *bq, bool *live)
+{
+	struct virtio_device *vdev = &bq->blk->vdev;
+	struct virtq_request req;
+	u64 wait_ns = 0;
+
+	if (virtio_pop(vdev, bq->index, &req, bq->room, ARRAY_SIZE(bq->room)) != 1)
+		return false;
+	switch (blk_serve(bq, &req, &wait_ns)) {
+	case BLK_SERVED:
+		return true;
+	case BLK_UNANSWERABLE:
+		virtio_broken(vdev, "a request has no header or no room for its status");
+		return false;
+	case BLK_TOO_SOON:
+		virtio_unpop(vdev, bq->index, &req);
+		event_timer_set(&bq->rate_timer, wait_ns);
+		*live = false;
+		return false;
+	}
+	return false;
+}
 
 static bool blk_run(struct virtio_device *vdev, u16 q)
 {
-	struct virtio_blk *blk = to_blk(vdev);
-	struct virtq_request req;
+	struct blk_queue *bq = &to_blk(vdev)->queues[q];
+	bool live = true;
 
-	blk->state = BLK_RUNNING;
-	blk->dq->may_wait = true;
-	while (virtio_pop(vdev, q, &req, blk->room, ARRAY_SIZE(blk->room)) == 1) {
-		blk->popped++;
-		if (!blk_serve(blk, &req)) {
-			virtio_broken(vdev, "a request has no header or no room for its status");
-			break;
-		}
-	}
-	disk_queue_kick(blk->dq);
-	blk->dq->may_wait = false;
-	return true;
+	bq->state = BLK_RUNNING;
+	bq->dq->may_wait = true;
+	while (serve_next(bq, &live))
+		;
+	disk_queue_kick(bq->dq);
+	bq->dq->may_wait = false;
+	return live;
+}
+
+static void on_rate_timer(void *opaque)
+{
+	struct blk_queue *bq = opaque;
+
+	virtio_serve(&bq->blk->vdev, bq->index);
 }
 
 static void blk_started(struct virtio_device *vdev, u16 q)
 {
-	to_blk(vdev)->state = BLK_RUNNING;
+	to_blk(vdev)->queues[q].state = BLK_RUNNING;
+	/* 5.2.5.2: writeback is 0 where the driver could not flush. */
+	virtio_lock(vdev);
+	if (!virtio_has(vdev, VIRTIO_BLK_F_FLUSH))
+		vdev->config[BLK_WCE] = 0;
+	virtio_unlock(vdev);
 }
 
 static bool blk_stopped(struct virtio_device *vdev, u16 q)
 {
-	struct virtio_blk *blk = to_blk(vdev);
+	struct blk_queue *bq = &to_blk(vdev)->queues[q];
 
-	blk->state = BLK_STOPPED;
-	disk_queue_cancel(blk->dq);
-	blk->idle_awaited = disk_queue_busy(blk->dq) > 0;
-	return !blk->idle_awaited;
+	bq->state = BLK_STOPPED;
+	event_timer_set(&bq->rate_timer, 0);
+	disk_queue_cancel(bq->dq);
+	bq->idle_awaited = disk_queue_busy(bq->dq) > 0;
+	return !bq->idle_awaited;
 }
 
 /* Give back to the ring what it gave last, as far as the host has not begun it: of the rest, the
  * first is waited for with what came after. */
-static void give_back(struct virtio_blk *blk)
+static void give_back(struct blk_queue *bq)
 {
 	struct blk_request *r, *next, *rest = NULL;
 
-	for (r = blk->canceled; r && r->number == blk->popped - 1; r = next) {
+	for (r = bq->canceled; r && r->number == bq->popped - 1; r = next) {
 		struct virtq_request req = { .head = r->head };
 
 		next = r->next;
-		virtio_unpop(&blk->vdev, 0, &req);
-		blk->popped--;
-		free(r);
+		virtio_unpop(&bq->blk->vdev, bq->index, &req);
+		bq->popped--;
+		blk_request_free(r);
 	}
-	blk->canceled = NULL;
+	bq->canceled = NULL;
 	for (; r; r = next) {
 		next = r->next;
 		r->next = rest;
@@ -96,7 +128,7 @@ static void give_back(struct virtio_blk *blk)
 	}
 	for (; rest; rest = next) {
 		next = rest->next;
-		disk_submit(blk->dq, &rest->disk);
+		disk_submit(bq->dq, &rest->disk);
 	}
 }
 
@@ -105,17 +137,19 @@ static void submit_flush(struct virtio_blk *blk);
 static bool blk_held(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_blk *blk = to_blk(vdev);
+	struct blk_queue *bq = &blk->queues[q];
 
 	/* After NEEDS_RESET nothing goes back. */
-	if (blk->state == BLK_RUNNING)
-		blk->state = BLK_HELD;
-	disk_queue_cancel(blk->dq);
-	give_back(blk);
-	if (blk->flush_wanted)
+	if (bq->state == BLK_RUNNING)
+		bq->state = BLK_HELD;
+	event_timer_set(&bq->rate_timer, 0);
+	disk_queue_cancel(bq->dq);
+	give_back(bq);
+	if (!q && blk->flush_wanted)
 		submit_flush(blk);
-	disk_queue_kick(blk->dq);
-	blk->idle_awaited = disk_queue_busy(blk->dq) > 0;
-	return !blk->idle_awaited;
+	disk_queue_kick(bq->dq);
+	bq->idle_awaited = disk_queue_busy(bq->dq) > 0;
+	return !bq->idle_awaited;
 }
 
 /* The write cache: what was written before the driver turned it off must not stay in it. */
@@ -126,7 +160,7 @@ static void on_flushed(struct disk_request *req, int ret)
 
 	blk->flushing = false;
 	if (ret == -ECANCELED)
-		blk->flush_wanted = blk->state == BLK_HELD;
+		blk->flush_wanted = blk->queues[0].state == BLK_HELD;
 	else
 		blk_status_of(blk, ret, req);
 	if (blk->flush_wanted && ret != -ECANCELED)
@@ -140,7 +174,7 @@ static void submit_flush(struct virtio_blk *blk)
 		return;
 	blk->flushing = true;
 	blk->flush = (struct disk_request){ .op = DISK_FLUSH, .done = on_flushed };
-	disk_submit(blk->dq, &blk->flush);
+	disk_submit(blk->queues[0].dq, &blk->flush);
 }
 
 static void on_flush_post(void *opaque)
@@ -148,7 +182,7 @@ static void on_flush_post(void *opaque)
 	struct virtio_blk *blk = opaque;
 
 	submit_flush(blk);
-	disk_queue_kick(blk->dq);
+	disk_queue_kick(blk->queues[0].dq);
 }
 
 static void blk_config_written(struct virtio_device *vdev, u32 offset, u32 len)
@@ -167,30 +201,55 @@ static void blk_config_written(struct virtio_device *vdev, u32 offset, u32 len)
 
 static void blk_reset(struct virtio_device *vdev)
 {
-	vdev->config[BLK_WCE] = 1;
+	vdev->config[BLK_WCE] = !to_blk(vdev)->disk->writethrough;
 }
 
 /* Making and ending */
 
 static void close_queue(void *opaque)
 {
-	struct virtio_blk *blk = opaque;
+	struct blk_queue *bq = opaque;
+	struct virtio_blk *blk = bq->blk;
 
-	event_loop_unpost(blk->vdev.queues[0].loop, &blk->flush_post);
-	disk_queue_close(blk->dq);
-	blk->dq = NULL;
+	if (!bq->index)
+		event_loop_unpost(blk->vdev.queues[0].loop, &blk->flush_post);
+	event_timer_destroy(&bq->rate_timer);
+	disk_queue_close(bq->dq);
+	bq->dq = NULL;
+	blk_free_spare(bq);
+}
+
+static int blk_watch(struct virtio_device *vdev, bool on)
+{
+	struct virtio_blk *blk = to_blk(vdev);
+
+	for (u16 i = 0; i < blk->nr_queues; i++) {
+		struct blk_queue *bq = &blk->queues[i];
+
+		if (on)
+			event_timer_init(&bq->rate_timer, vdev->queues[i].loop, on_rate_timer, bq);
+		else
+			event_timer_destroy(&bq->rate_timer);
+	}
+	return 0;
 }
 
 static void blk_finish(struct virtio_device *vdev)
 {
-	disk_queue_finish(to_blk(vdev)->dq);
+	struct virtio_blk *blk = to_blk(vdev);
+
+	for (u16 i = 0; i < blk->nr_queues; i++)
+		disk_queue_finish(blk->queues[i].dq);
 }
 
 static void blk_detach(struct virtio_device *vdev)
 {
+	struct virtio_blk *blk = to_blk(vdev);
+
 	/* Without one where virtio_init failed. */
-	if (to_blk(vdev)->dq)
-		event_call_sync(vdev->queues[0].loop, close_queue, to_blk(vdev));
+	for (u16 i = 0; i < blk->nr_queues; i++)
+		if (blk->queues[i].dq)
+			event_call_sync(vdev->queues[i].loop, close_queue, &blk->queues[i]);
 }
 
 static void blk_destroy(struct virtio_device *vdev)
@@ -212,10 +271,16 @@ static const struct virtio_ops blk_ops = {
 	.queue_stopped = blk_stopped,
 	.queue_held = blk_held,
 	.reset = blk_reset,
+	.watch = blk_watch,
 	.finish = blk_finish,
 	.detach = blk_detach,
 	.destroy = blk_destroy,
 };
+
+static u16 queues_of(const struct disk *disk)
+{
+	return MAX(disk->queues, (u16)1);
+}
 
 static u64 fill_config(const struct disk *disk, struct virtio_blk_config *cfg)
 {
@@ -231,7 +296,10 @@ static u64 fill_config(const struct disk *disk, struct virtio_blk_config *cfg)
 	cfg->physical_block_exp =
 		(u8)(__builtin_ctz(disk->phys_block) - __builtin_ctz(disk->block_size));
 	cfg->min_io_size = cpu_to_le16((u16)(1u << cfg->physical_block_exp));
-	cfg->wce = 1;
+	cfg->wce = !disk->writethrough;
+	cfg->num_queues = cpu_to_le16(queues_of(disk));
+	if (queues_of(disk) > 1)
+		features |= BIT_ULL(VIRTIO_BLK_F_MQ);
 	if (disk->readonly)
 		return features | BIT_ULL(VIRTIO_BLK_F_RO);
 	features |= BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE) | BIT_ULL(VIRTIO_BLK_F_WRITE_ZEROES);
@@ -248,33 +316,45 @@ static u64 fill_config(const struct disk *disk, struct virtio_blk_config *cfg)
 	return features;
 }
 
-static int open_queue(struct virtio_blk *blk)
+static int open_queue(struct virtio_blk *blk, u16 index)
 {
-	int ret = disk_queue_open(blk->disk, blk->vdev.queues[0].loop, BLK_QUEUE_SIZE, &blk->dq);
+	struct event_loop *loop = blk->vdev.queues[index].loop;
+	struct blk_queue *bq = &blk->queues[index];
+	int ret = disk_queue_open(blk->disk, loop, BLK_QUEUE_SIZE, &bq->dq);
 
 	if (ret)
 		return ret;
-	blk->dq->ended = on_ended;
-	blk->dq->opaque = blk;
+	bq->dq->ended = on_ended;
+	bq->dq->opaque = bq;
+	event_timer_init(&bq->rate_timer, loop, on_rate_timer, bq);
 	return 0;
 }
 
 int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index, struct virtio_device **out)
 {
-	struct virtio_blk *blk = xcalloc(1, sizeof(*blk));
+	u16 nr = queues_of(disk);
+	struct virtio_blk *blk = xcalloc(1, sizeof(*blk) + nr * sizeof(blk->queues[0]));
 	struct virtio_blk_config cfg = { 0 };
 	int ret;
 
 	blk->disk = disk;
+	blk->nr_queues = nr;
+	for (u16 i = 0; i < nr; i++) {
+		blk->queues[i].blk = blk;
+		blk->queues[i].index = i;
+	}
 	blk->flush_post = (struct event_post){ .fn = on_flush_post, .opaque = blk };
 	/* Guests show it as the serial number: stable, and it tells nothing about the host. */
 	snprintf(blk->id, sizeof(blk->id), "lkvm-disk%u", index);
-	ret = virtio_init(&blk->vdev, vm, &blk_ops, "virtio-blk", index, fill_config(disk, &cfg), 1,
-			  BLK_QUEUE_SIZE, NULL);
+	if (disk->serial) /* which may have no room for a 0: 5.2.6 */
+		memcpy(blk->id, disk->serial, MIN(strlen(disk->serial) + 1, sizeof(blk->id)));
+	ret = virtio_init(&blk->vdev, vm, &blk_ops, "virtio-blk", index, fill_config(disk, &cfg),
+			  nr, BLK_QUEUE_SIZE, NULL);
 	if (ret)
 		goto fail;
 	memcpy(blk->vdev.config, &cfg, CONFIG_LEN);
-	ret = open_queue(blk);
+	for (u16 i = 0; i < nr && !ret; i++)
+		ret = open_queue(blk, i);
 	if (ret) {
 		virtio_fini(&blk->vdev);
 		goto fail;

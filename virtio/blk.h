@@ -26,35 +26,47 @@
 
 #define BLK_WCE offsetof(struct virtio_blk_config, wce)
 
-struct virtio_blk {
-	struct virtio_device vdev;
-	struct disk *disk;     /* borrowed */
-	struct disk_queue *dq; /* on the queue's loop */
-	char id[VIRTIO_BLK_ID_BYTES];
+/* Requests that ended are kept for the next, by the buffers that they have room for. */
+#define BLK_CLASSES 3
 
-	/* The rest belongs to that loop. */
+/* All but the first four members are the queue's loop's. */
+struct blk_queue {
+	struct virtio_blk *blk;
+	u16 index;
+	struct disk_queue *dq;
+	struct event_timer rate_timer; /* for the first that the limit holds back, in the ring */
 	enum { BLK_STOPPED, BLK_RUNNING, BLK_HELD } state;
 	bool idle_awaited;	      /* virtio_queue_idle was promised */
 	u64 popped;		      /* requests that the ring gave and did not get back */
 	struct blk_request *canceled; /* while it is held; the last first */
-	/* For a driver that turns the write cache off. */
+	struct blk_request *spare[BLK_CLASSES];
+	/* The buffers of the request that is being taken apart. */
+	struct iovec room[VIRTQ_MAX_SEGS];
+};
+
+struct virtio_blk {
+	struct virtio_device vdev;
+	struct disk *disk; /* borrowed */
+	char id[VIRTIO_BLK_ID_BYTES];
+	/* For a driver that turns the write cache off; of the first queue's loop. */
 	struct event_post flush_post;
 	struct disk_request flush;
 	bool flushing, flush_wanted;
-	/* The buffers of the request that is being taken apart. */
-	struct iovec room[VIRTQ_MAX_SEGS];
+	u16 nr_queues;
+	struct blk_queue queues[];
 };
 
 /* A request that the disk has. */
 struct blk_request {
 	struct disk_request disk;
-	struct virtio_blk *blk;
-	struct blk_request *next; /* in blk->canceled */
+	struct blk_queue *bq;
+	struct blk_request *next; /* in canceled or spare */
 	u8 *status;
 	u64 number; /* counts the pops of this queue */
 	u32 written;
 	u16 head;
 	u16 nr_segs, seg; /* of ranges: all of them, the next */
+	u8 class;
 	union {
 		struct iovec data[0];
 		struct virtio_blk_discard_write_zeroes segs[0];
@@ -68,12 +80,18 @@ static inline struct virtio_blk *to_blk(struct virtio_device *vdev)
 
 /* All on the queue's loop. */
 
-/* Serve the request that was popped into blk->room. False: it can not be answered. */
-bool blk_serve(struct virtio_blk *blk, const struct virtq_request *req);
+enum blk_served { BLK_SERVED, BLK_UNANSWERABLE, BLK_TOO_SOON };
+
+/* Serve the request that was popped into bq->room. BLK_TOO_SOON: the limit holds it back, and
+ * nothing was done; *wait_ns says how long. */
+enum blk_served blk_serve(struct blk_queue *bq, const struct virtq_request *req, u64 *wait_ns);
+/* What canceled holds goes there; so does what ended. */
+void blk_request_free(struct blk_request *r);
+void blk_free_spare(struct blk_queue *bq);
 /* A host error ends as VIRTIO_BLK_S_IOERR in the guest, with a line for the user. */
 u8 blk_status_of(struct virtio_blk *blk, int ret, const struct disk_request *req);
-/* 5.2.6.2: without FLUSH, or when the driver chose so, a write is on the medium when it ends. Any
- * thread. */
+/* 5.2.6.2: without FLUSH, or when the driver or the user chose so, a write is on the medium when it
+ * ends. Any thread. */
 bool blk_writethrough(struct virtio_blk *blk);
 
 #endif

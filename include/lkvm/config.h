@@ -34,11 +34,25 @@ extern const char *const virtio_transport_names[];
 /* The words of format=, by position; NULL-terminated. */
 enum disk_format { DISK_FORMAT_AUTO, DISK_FORMAT_RAW, DISK_FORMAT_QCOW2 };
 extern const char *const disk_format_names[];
+/* How a disk gives requests to the host: io_uring where that is there, else threads. */
+enum disk_aio { DISK_AIO_BEST, DISK_AIO_URING, DISK_AIO_THREADS };
+/* Who decides whether a write is on the medium when it ends: the driver, who can also flush; or
+ * each is. */
+enum disk_cache { DISK_WRITEBACK, DISK_WRITETHROUGH };
+
+#define DISK_MAX_QUEUES 64
+#define DISK_MAX_SERIAL 20 /* VIRTIO 1.3, 5.2.6 */
 
 struct disk_config {
 	char *path;
 	bool readonly;
-	bool direct;		 /* O_DIRECT */
+	bool direct; /* O_DIRECT */
+	enum disk_aio aio;
+	enum disk_cache cache;
+	u32 queues;	/* 0: one */
+	u32 block_size; /* logical, 512 or 4096; 0: the host's */
+	char *serial;	/* NULL: made from the disk's number */
+	struct rate_config rate;
 	enum disk_format format; /* AUTO: what the contents look like */
 };
 

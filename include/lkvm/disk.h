@@ -15,6 +15,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "lkvm/rate.h"
 #include "lkvm/types.h"
 
 struct disk_config;
@@ -57,6 +58,7 @@ struct disk_request {
 	/* Of the queue that serves it. */
 	struct disk_request *next;
 	int ret;
+	u64 begun_ns;
 };
 
 struct disk_ops {
@@ -76,6 +78,11 @@ struct disk {
 	u32 min_discard;  /* discard granularity in bytes, 0: cannot discard */
 	bool readonly;
 	bool guarded; /* its format was found out: no write may make it look like another's */
+	/* What the configuration says beside that, of whatever format; disk_open's. */
+	bool writethrough;  /* each write is on the medium when it ends */
+	u16 queues;	    /* of the device; 0: one */
+	const char *serial; /* NULL: the device makes one */
+	struct rate_limit limit;
 };
 
 /* What the functions of the same names below do; disk_request_done ends each request. */

@@ -50,5 +50,7 @@ static inline bool rate_limited(const struct rate_limit *limit)
  * at least 1. Any thread.
  */
 u64 rate_take(struct rate_limit *limit, u64 bytes, u64 ops, u64 now_ns) __must_check;
+/* Something had begun before it was known how much it is: what comes next waits for it. */
+void rate_charge(struct rate_limit *limit, u64 bytes, u64 ops, u64 now_ns);
 
 #endif

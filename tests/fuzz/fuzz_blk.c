@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * virtio/blk.c behind both transports, over disk/raw-io.c and a file in memory. The first byte of
- * the input: bit 0, MMIO instead of PCI; bit 1, read-only; bit 2, as with O_DIRECT (bounced).
+ * the input: bit 0, MMIO instead of PCI; bit 1, read-only; bit 2, as with O_DIRECT (bounced);
+ * bit 3, two queues; bit 4, write-through.
  */
 #include <linux/virtio_blk.h>
 #include <sys/mman.h>
@@ -17,7 +18,10 @@
 
 static int disk_fd = -1;
 static const struct disk_ops *raw_ops;
-static struct disk_queue dq;
+#define MAX_QUEUES 2
+
+static struct disk_queue dq[MAX_QUEUES];
+static unsigned int nr_dq;
 static void *room;
 
 /* The device has to ask for what lies on the disk, and not to change a read-only one. Served at
@@ -39,6 +43,8 @@ static void checked_kick(struct disk_queue *q) {}
 static void checked_close(struct disk_queue *q)
 {
 	fz_check(!disk_queue_busy(q));
+	if (--nr_dq)
+		return;
 	raw_room_destroy(room);
 }
 
@@ -52,9 +58,9 @@ static const struct disk_queue_ops checked_queue_ops = {
 static int checked_queue_open(struct disk *disk, struct event_loop *loop, unsigned int depth,
 			      struct disk_queue **out)
 {
-	dq = (struct disk_queue){ .ops = &checked_queue_ops, .disk = disk };
-	*out = &dq;
-	return raw_room_create(disk, &room);
+	*out = &dq[nr_dq];
+	**out = (struct disk_queue){ .ops = &checked_queue_ops, .disk = disk };
+	return nr_dq++ ? 0 : raw_room_create(disk, &room);
 }
 
 static void checked_disk_close(struct disk *disk)
@@ -88,7 +94,7 @@ static struct disk *open_disk(bool readonly, bool direct)
 static void own(struct fv *d, struct fz *f)
 {
 	u8 how = fz_u8(f), type = fz_u8(f);
-	u32 n = how & 3;
+	u32 n = how & 3, q;
 	struct fv_buf bufs[5] = { { .gpa = HEADER, .len = 16 } };
 	u8 *header = d->v.ram + HEADER;
 
@@ -111,9 +117,10 @@ static void own(struct fv *d, struct fz *f)
 		n = 1;
 	}
 	bufs[n + 1] = (struct fv_buf){ .gpa = STATUS, .len = 1, .in = true };
-	fv_offer(d, 0, bufs, n + 2);
+	q = d->vdev->nr_queues > 1 ? type >> 7 : 0;
+	fv_offer(d, q, bufs, n + 2);
 	if (!(how & 0x80)) {
-		fv_kick(d, 0);
+		fv_kick(d, q);
 		fz_pump(&d->v);
 	}
 }
@@ -128,6 +135,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 
 	fv_begin(&d, how & 1);
 	disk = open_disk(how & 2, how & 4);
+	disk->queues = how & 8 ? MAX_QUEUES : 1;
+	disk->writethrough = how & 16;
 	fz_check(!virtio_blk_new(&d.v.vm, disk, 0, &vdev));
 	fv_run(&d, vdev, &f, own);
 	disk_close(disk);

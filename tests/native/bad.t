@@ -9,6 +9,7 @@
 hello="$guests/hello.flat"
 flat=(-k "$hello" --kernel-format flat -c 1)
 : >empty
+head -c 6144 /dev/zero >odd
 mkdir directory
 head -c 100 "$guests/hello.elf" >short.elf
 head -c 3000 "$guests/hello.elf" >shorter.elf
@@ -74,6 +75,7 @@ table=(
 	'a raw disk said to be qcow2' 1 '--disk disk.gz: is not a qcow2 image, but gzip' '@ -d disk.gz,format=qcow2'
 	'a compressed disk' 1 '--disk disk.gz: is compressed by gzip.*unpack it with: gunzip' '@ -d disk.gz'
 	'another format of a disk by name' 2 'format=vmdk: is not one of raw, qcow2' '@ -d disk,format=vmdk'
+	'a disk that is not whole blocks' 1 '--disk odd: block-size=4096: its 6144 bytes are not whole blocks; make it longer' '@ -d odd,block-size=4096'
 	'a qcow2 image as kernel' 1 'a qcow2 disk image; pass disks with -d' '-k qcow2'
 	'a program as kernel' 1 'a program or library for an operating system' '-k program'
 	'firmware that is blank' 1 'nothing to run at the reset vector: 16 bytes of 0xff' '-f blank'

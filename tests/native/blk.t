@@ -40,6 +40,19 @@ zeroes() {
 		cmp <(tail -c +$((116 * 512 + 1)) zdisk) <(tail -c +$((116 * 512 + 1)) disk) &&
 		dd if=zdisk bs=512 skip=16 count=100 status=none | cmp - <(head -c 51200 /dev/zero)
 }
+# What the user says of a disk: a name, whole blocks, several queues, which way its requests go, a limit.
+asked_for() {
+	part 40 64 >part &&
+		guest 0 blk -d "disk,serial=a,,b-20-characters-ab,block-size=4096,queues=4,cache=writethrough,$1" \
+			-p 'id at=40 count=64 read' &&
+		says out 'disk on pci: 2048 sectors' "id 'a,b-20-characters-ab'" "checksum $(checksum part)" && quiet
+}
+# A burst that is more than all, and one that is less than the first request.
+at_a_rate() {
+	part 40 64 >part && guest 0 blk -d "disk,rate=1M:64M,ops=100:1000" -p 'at=40 count=64 read' &&
+		says out "checksum $(checksum part)" && quiet &&
+		guest 0 blk -d "disk,rate=1G:1,ops=1000:1" -p 'at=40 count=64 read' && says out "checksum $(checksum part)" && quiet
+}
 two_disks() {
 	head -c 64K /dev/urandom >second && part 0 8 >part &&
 		guest 0 blk -d disk -d second -p 'read count=8' && says out 'disk on pci: 2048 sectors' "checksum $(checksum part)"
@@ -129,7 +142,7 @@ sigterm() {
 	[ $status = 143 ] && [ "$(nr_begun)" -lt 5 ] && ! grep -v '^lkvm: debug' err
 }
 
-echo 1..19
+echo 1..22
 point 'reads on PCI with MSI-X' reads pci '' ''
 point 'reads on MMIO' reads mmio '' ''
 for chip in full split; do
@@ -141,6 +154,9 @@ point 'writes on MMIO' writes mmio 77 '' poll
 point 'requests that must fail, on PCI' refuses pci
 point 'requests that must fail, on MMIO' refuses mmio
 point 'write zeroes and discard' zeroes
+point 'words about a disk, with threads' asked_for aio=threads
+point 'words about a disk, the way that is best' asked_for aio=auto
+point 'limits' at_a_rate
 point 'two disks' two_disks
 point 'no space on the host is an I/O error in the guest' no_space
 point 'a disk in use is refused, its user is named' locked

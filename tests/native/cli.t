@@ -107,6 +107,24 @@ saves() {
 		run 1 run --config vm.conf --save-config nosuch/vm.conf &&
 		says err '--save-config nosuch/vm.conf: cannot write: No such file or directory'
 }
+# The words of a disk come back as they were given, in one order.
+disk_words() {
+	local words='direct,format=raw,aio=threads,cache=writethrough,queues=4,block-size=4096,serial=a,,b,rate=50M:100M,ops=1000'
+	run 0 run --dry-run -k x -d "d.img,$words" && says out "disk: d.img,$words" &&
+		run 0 run --save-config disk.conf -k x -d "d.img,$words" && run 0 run --config disk.conf --dry-run &&
+		says out "disk: d.img,$words" &&
+		run 0 run --dry-run -k x -d 'd.img,ops=5,cache=none,aio=io_uring,block-size=512' &&
+		says out 'disk: d.img,direct,aio=io_uring,block-size=512,ops=5' &&
+		wrong "aio=: unknown 'io-uring'; did you mean 'io_uring'" run -k x -d d,aio=io-uring &&
+		wrong "cache=: unknown 'unsafe'; it is not one of writeback, writethrough" run -k x -d d,cache=unsafe &&
+		wrong 'queues=0: must be a number from 1 to 64' run -k x -d d,queues=0 &&
+		wrong 'queues=65: must be' run -k x -d d,queues=65 &&
+		wrong 'block-size=1024: must be 512 or 4096' run -k x -d d,block-size=1024 &&
+		wrong 'serial=: must be 1 to 20 printable' run -k x -d d,serial= &&
+		wrong 'serial=123456789012345678901: must be' run -k x -d d,serial=123456789012345678901 &&
+		wrong 'serial=a/b: must be' run -k x -d d,serial=a/b &&
+		wrong 'rate=5: must be SIZE' run -k x -d d,rate=5 && wrong "did you mean 'queues='" run -k x -d d,queue=4
+}
 # What the command line starts is started, not what the file does.
 replaces() {
 	printf 'kernel a\n' >kernel.conf && printf 'firmware f\n' >firmware.conf && printf 'cpus 2\n' >cpus.conf &&
@@ -158,7 +176,7 @@ completes() {
 	_lkvm && [ "${COMPREPLY[*]}" = '--nodefaults --no-reboot' ]
 }
 
-echo 1..16
+echo 1..17
 point 'help has the words that test runners look for' helps
 point 'help run and run --help are the same' helps_run
 point 'version names the optional parts' versions
@@ -168,6 +186,7 @@ point "other VMMs' words are explained" foreign_words
 point 'what people type instead is one line, status 2' habits
 point 'a dry run prints the configuration' dry_run
 point 'a saved configuration is the same machine' saves
+point 'the words of a disk' disk_words
 point 'what the command line starts replaces what the file does' replaces
 point 'a wrong configuration file is named with the line' wrong_files
 point "other architectures' options are in the manual alone" other_architectures

@@ -16,6 +16,8 @@
 #include "refuse.h"
 
 static char path[64];
+/* Every test is made with threads and, where the host has it, with io_uring. */
+static enum disk_aio aio;
 
 /* The queue of the disk that a test has open. */
 static struct event_loop loop;
@@ -105,7 +107,7 @@ static int open_it(bool ro, bool direct, struct disk **out)
 {
 	static struct disk_config cfg;
 
-	cfg = (struct disk_config){ .path = path, .readonly = ro, .direct = direct };
+	cfg = (struct disk_config){ .path = path, .readonly = ro, .direct = direct, .aio = aio };
 	return disk_open(&cfg, out);
 }
 
@@ -548,16 +550,35 @@ static void test_readonly(void **state)
 	end(disk);
 }
 
+static int use_best(void **state)
+{
+	aio = DISK_AIO_BEST;
+	return 0;
+}
+
+static int use_threads(void **state)
+{
+	aio = DISK_AIO_THREADS;
+	return 0;
+}
+
+/* With io_uring where it is, and with threads. */
+#define BOTH(test)                                              \
+	{ #test, test, use_best, NULL, NULL },                  \
+	{                                                       \
+#test "_threads", test, use_threads, NULL, NULL \
+	}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_odd_size),
-		cmocka_unit_test(test_locks),	     cmocka_unit_test(test_io),
-		cmocka_unit_test(test_direct),	     cmocka_unit_test(test_parts_of_a_block),
-		cmocka_unit_test(test_past_the_end), cmocka_unit_test(test_zeroes_and_discard),
-		cmocka_unit_test(test_formats),	     cmocka_unit_test(test_raw_contents),
-		cmocka_unit_test(test_no_locks),     cmocka_unit_test(test_no_holes),
-		cmocka_unit_test(test_untouched),    cmocka_unit_test(test_readonly),
+		BOTH(test_refused),	 BOTH(test_odd_size),
+		BOTH(test_locks),	 BOTH(test_io),
+		BOTH(test_direct),	 BOTH(test_parts_of_a_block),
+		BOTH(test_past_the_end), BOTH(test_zeroes_and_discard),
+		BOTH(test_formats),	 BOTH(test_raw_contents),
+		BOTH(test_no_locks),	 BOTH(test_no_holes),
+		BOTH(test_untouched),	 BOTH(test_readonly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
