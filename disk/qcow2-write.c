@@ -104,7 +104,8 @@ static int take(struct q2_image *img, u64 first, u64 nr, struct run *run)
 		run->again = entry & Q2_ZERO_BIT;
 		run->nr = run->again;
 		run->host = entry & Q2_OFFSET;
-		return 0;
+		/* The file may end before room that was made and never used. */
+		return run->again ? q2_extend(img, run->host + img->cluster) : 0;
 	}
 	ret = q2_alloc(img, count_wanting(entries, MIN(nr, (u64)RUN)), &host, &run->nr,
 		       &run->fresh);

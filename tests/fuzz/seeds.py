@@ -3,8 +3,11 @@
 """Writes first inputs for the fuzz targets: seeds.py DIRECTORY. They say what a target's bytes mean."""
 import gzip
 import os
+import shutil
 import struct
+import subprocess
 import sys
+import tempfile
 
 out = sys.argv[1]
 
@@ -332,3 +335,36 @@ for n, fn in enumerate(range(8)):
     seed("arm_cpu", f"psci{n}", 0, fn << 3, 1, le("QQ", 0x80000000, 7), 0, fn << 3 | 1, 2, le("QQ", 0, 0))
 seed("arm_cpu", "walk", 2, le("HBH", 0, 0, 0x1000), 2, le("HBH", 0x1000, 0, 0x2000), 2, le("HBQ", 0x2000, 1, 0x80000403),
      3, 1, le("QHHQ", 0x10 | 0x10 << 16, 0, 0, 0))
+
+
+# qcow2: flags (1: read-only, 2: on a raw disk), how many operations, each: what, at (16 bits), how many; the image.
+def qcow2(name, flags, options, *commands, convert=None):
+    with tempfile.TemporaryDirectory() as folder:
+        image = f"{folder}/img"
+        if convert:
+            with open(f"{folder}/source", "wb") as f:
+                f.write(convert)
+            subprocess.run(["qemu-img", "convert", "-q", "-c", "-O", "qcow2", "-o", options, f"{folder}/source", image], check=True)
+        else:
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", options, image, "64K"], check=True)
+        for command in commands:
+            subprocess.run(command + [image], check=True, stdout=subprocess.DEVNULL)
+        with open(image, "rb") as f:
+            data = f.read()
+    ops = b"".join(le("BHB", what, where, count) for what, where, count in (
+        (0, 0, 8), (3, 4, 3), (5, 4, 8), (0x1D, 0, 8), (4, 9, 1), (7, 0, 0), (6, 0, 8), (7, 0, 0), (0xC3, 3, 99), (7, 0, 0), (0, 0, 8)))
+    seed("qcow2", name, flags, len(ops) // 4, ops, data)
+
+
+if shutil.which("qemu-img"):
+    write = ["qemu-io", "-c", "write -P 5 3k 1k", "-c", "write -z 9k 512"]
+    snapshot = ["qemu-img", "snapshot", "-c", "a"]
+    text = b"lkvm " * 700 + bytes(61440) + b"end."
+    for flags in (0, 1, 2):
+        qcow2(f"small-{flags}", flags, "cluster_size=512", write)
+        qcow2(f"old-{flags}", flags, "compat=0.10,cluster_size=512", ["qemu-io", "-c", "write -P 5 3k 1k"])
+        qcow2(f"snapshot-{flags}", flags, "cluster_size=512", write, snapshot)
+        qcow2(f"zlib-{flags}", flags, "cluster_size=1k", convert=text)
+        qcow2(f"zstd-{flags}", flags, "cluster_size=1k,compression_type=zstd", convert=text)
+    for bits in (1, 2, 8, 64):
+        qcow2(f"bits-{bits}", 0, f"cluster_size=512,refcount_bits={bits}", write)

@@ -220,6 +220,32 @@ static void test_free_table(void **state)
 	assert_contains(captured, "a table that is counted as free at 65536");
 }
 
+/* Room that was made for a cluster of zeroes, beyond the end of the file. */
+static void test_room_beyond_end(void **state)
+{
+	static u8 header[CLUSTER];
+	u8 sector[512], entry[8];
+	int fd;
+
+	good_header(header);
+	write_image("img", header);
+	fd = open(in_folder("img"), O_RDWR | O_CLOEXEC);
+	put_be(entry, 1ULL << 63 | 4 * CLUSTER, 8);
+	write_at(fd, CLUSTER, entry, 8);
+	put_be(entry, 1ULL << 63 | 9 * CLUSTER | 1, 8);
+	write_at(fd, 4 * CLUSTER, entry, 8);
+	close(fd);
+	assert_int_equal(bench_open("img", DISK_FORMAT_QCOW2, false, false), 0);
+	memset(sector, 7, sizeof(sector));
+	assert_int_equal(bench_op(DISK_WRITE, 0, sector, 1024, 512), 0);
+	memset(sector, 0, sizeof(sector));
+	assert_int_equal(bench_op(DISK_READ, 0, sector, 1024, 512), 0);
+	assert_int_equal(sector[511], 7);
+	assert_int_equal(bench_op(DISK_READ, 0, sector, 1536, 512), 0);
+	assert_int_equal(sector[0], 0);
+	bench_close();
+}
+
 static void with_backing(u8 *header, const char *name, const char *format)
 {
 	good_header(header);
@@ -338,6 +364,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_headers, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_bad_tables, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_free_table, make_folder, drop_folder),
+		cmocka_unit_test_setup_teardown(test_room_beyond_end, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_names, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_guard, make_folder, drop_folder),
 	};
