@@ -27,10 +27,15 @@ enum {
 	OPEN_SYNC = 0x100000,
 };
 
-/* Position and length are the kernel's own words, which the C libraries have in different ways. */
-static ssize_t write_at(int fd, const struct iovec *iov, int count, u64 offset, int flags)
+/* At the end of the file, wherever that is by now; at @offset where the host cannot do that. */
+static ssize_t append(int fd, const struct iovec *iov, int count, u64 offset)
 {
-	return syscall(SYS_pwritev2, fd, iov, count, (long)offset, 0L, flags);
+	/* Position and length are the kernel's own words, which not every C library has. */
+	ssize_t n = syscall(SYS_pwritev2, fd, iov, count, (long)offset, 0L, RWF_APPEND);
+
+	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+		n = pwritev(fd, iov, count, (off_t)offset);
+	return n;
 }
 
 /* What the host makes of them. O_DIRECT is left out, for buffers of guests are not aligned, and
@@ -288,10 +293,12 @@ int op_write(struct p9_op *op)
 	if (!op->in.bad && nr >= 0 && fid->kind == FID_XATTR_WRITE) {
 		n = write_xattr(op, fid, offset, count);
 	} else if (!op->in.bad && nr >= 0 && fid->kind == FID_OPEN && offset <= INT64_MAX) {
-		int flags = appends(fid, offset) ? RWF_APPEND : 0;
+		bool at_end = appends(fid, offset);
+		int fd = fid_fd(fid);
 
 		do
-			n = write_at(fid_fd(fid), op->iov, nr, offset, flags);
+			n = at_end ? append(fd, op->iov, nr, offset)
+				   : pwritev(fd, op->iov, nr, (off_t)offset);
 		while (again(op, n));
 	}
 	fid_put(op->fids, fid);
