@@ -49,7 +49,6 @@ done
 # shellcheck disable=SC2086
 for kernel in $(corners $generic); do
 	exercise nocache "$kernel" "lab.9p=cache=none lab.without=mmap lab.entries=300 lab.ops=300"
-
 done
 exercise mmap "$LAB_FULL_KERNEL" "lab.9p=cache=mmap lab.ops=300 lab.entries=300" --virtio-transport mmio
 exercise loose "$LAB_FULL_KERNEL" "lab.9p=cache=loose,msize=512000"
