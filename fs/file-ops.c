@@ -188,7 +188,6 @@ int op_lcreate(struct p9_op *op)
 		ret = share_qid(op->share, &st, &qid);
 	if (!ret) {
 		ret = opened(op, dir, node, fd, flags, &qid);
-		fd = -1;
 		node_put(op->fids, node);
 	} else if (fd >= 0) {
 		close(fd);
