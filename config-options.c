@@ -60,9 +60,9 @@ const struct option_spec config_options[] = {
 	  .help = "write what would be placed in guest memory to DIR and exit" },
 
 	{ .type = OPT_GROUP, .help = "Devices" },
-	{ .type = OPT_TYPED, .short_name = 'd', .name = "disk", .arg = "FILE[,ro][,direct][,format=raw]",
+	{ .type = OPT_TYPED, .short_name = 'd', .name = "disk", .arg = "FILE[,ro][,direct][,format=raw|qcow2]",
 	  .hooks = &disk_hooks, .flags = OPT_PATH | OPT_REPEATABLE,
-	  .help = "disk: a raw image or a block device; ro: read-only, direct: bypass the host's page cache, format=raw: even if it looks like another format; \",,\" stands for a comma in FILE" },
+	  .help = "disk: a raw or qcow2 image or a block device; ro: read-only, direct: bypass the host's page cache, format: else it is what it looks like, and only an image that is said to be qcow2 opens the backing file that it names; \",,\" stands for a comma in FILE" },
 	{ .type = OPT_TYPED, .short_name = 'n', .name = "network",
 	  .arg = "mode=tap|macvtap|none[,tapif=NAME][,WORD=VALUE...]",
 	  .hooks = &network_hooks, .flags = OPT_REPEATABLE,

@@ -259,6 +259,20 @@ static int check_nets(const struct vm_config *cfg)
 	return 0;
 }
 
+static int check_ports(const struct vm_config *cfg)
+{
+	for (u32 i = 0; i < cfg->nr_ports; i++) {
+		for (u32 j = 0; j < i; j++) {
+			if (strcmp(cfg->ports[i].name, cfg->ports[j].name))
+				continue;
+			err("--port %s: is given twice; each port needs its own name",
+			    cfg->ports[i].name);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static int check_shares(const struct vm_config *cfg)
 {
 	for (u32 i = 0; i < cfg->nr_shares; i++) {
@@ -268,20 +282,6 @@ static int check_shares(const struct vm_config *cfg)
 			err("--9p %s,%s: the tag is given twice (also to %s); each share needs its "
 			    "own",
 			    cfg->shares[i].path, cfg->shares[i].tag, cfg->shares[j].path);
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-static int check_ports(const struct vm_config *cfg)
-{
-	for (u32 i = 0; i < cfg->nr_ports; i++) {
-		for (u32 j = 0; j < i; j++) {
-			if (strcmp(cfg->ports[i].name, cfg->ports[j].name))
-				continue;
-			err("--port %s: is given twice; each port needs its own name",
-			    cfg->ports[i].name);
 			return -EINVAL;
 		}
 	}
@@ -429,9 +429,9 @@ int config_complete(struct vm_config *cfg)
 	if (!ret)
 		ret = check_nets(cfg);
 	if (!ret)
-		ret = check_shares(cfg);
-	if (!ret)
 		ret = check_ports(cfg);
+	if (!ret)
+		ret = check_shares(cfg);
 	if (!ret)
 		ret = check_virtio_mmio(cfg);
 	if (!ret && !cfg->kernel && !cfg->firmware)

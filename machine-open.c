@@ -271,9 +271,9 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_nets(&m->open, cfg);
 	if (!ret)
-		ret = open_shares(&m->open, cfg);
-	if (!ret)
 		ret = open_ports(m, cfg);
+	if (!ret)
+		ret = open_shares(&m->open, cfg);
 	if (!ret)
 		ret = open_signals(m);
 	if (!ret)
@@ -294,12 +294,12 @@ void machine_close(struct machine *m)
 			open->nets[i].nb->ops->close(open->nets[i].nb);
 	for (u32 i = 0; i < open->nr_disks; i++)
 		open->disks[i]->ops->close(open->disks[i]);
-	for (u32 i = 0; i < open->nr_shares; i++)
-		share_close(open->shares[i]);
-	free(open->shares);
 	for (u32 i = 0; i < open->nr_ports; i++)
 		open->ports[i]->ops->destroy(open->ports[i]);
 	free(open->ports);
+	for (u32 i = 0; i < open->nr_shares; i++)
+		share_close(open->shares[i]);
+	free(open->shares);
 	free(open->nets);
 	free(open->disks);
 	flash_file_close(&open->flash);
@@ -374,12 +374,12 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_nets < cfg->nr_nets; open->nr_nets++)
 		if (cfg->nets[open->nr_nets].mode != NET_NONE)
 			open->nets[open->nr_nets].nb = &stub_net;
-	open->shares = xcalloc(cfg->nr_shares + 1, sizeof(struct share *));
-	for (; open->nr_shares < cfg->nr_shares; open->nr_shares++)
-		open->shares[open->nr_shares] = share_stub(&cfg->shares[open->nr_shares]);
 	open->ports = xcalloc(cfg->nr_ports + 1, sizeof(open->ports[0]));
 	for (; open->nr_ports < cfg->nr_ports; open->nr_ports++)
 		open->ports[open->nr_ports] = &stub_console;
+	open->shares = xcalloc(cfg->nr_shares + 1, sizeof(struct share *));
+	for (; open->nr_shares < cfg->nr_shares; open->nr_shares++)
+		open->shares[open->nr_shares] = share_stub(&cfg->shares[open->nr_shares]);
 	open->console = &stub_console;
 	return 0;
 }

@@ -184,13 +184,12 @@ int op_lcreate(struct p9_op *op)
 		fd = open_existing(op, dir, name, flags, &st, &node);
 		ret = fd < 0 ? fd : 0;
 	}
-	if (!ret)
-		ret = share_qid(op->share, &st, &qid);
 	if (!ret) {
-		ret = opened(op, dir, node, fd, flags, &qid);
-		node_put(op->fids, node);
-	} else if (fd >= 0) {
-		close(fd);
+		ret = share_qid(op->share, &st, &qid);
+		if (!ret)
+			ret = opened(op, dir, node, fd, flags, &qid);
+		else if (fd >= 0)
+			close(fd);
 		node_put(op->fids, node);
 	}
 	fid_put(op->fids, dir);

@@ -370,7 +370,8 @@ static void test_print(void **state)
 	cfg.memory = 512 * MiB;
 	d = config_add_disk(&cfg);
 	d->path = xstrdup("x,1.img");
-	d->readonly = d->direct = d->raw = true;
+	d->readonly = d->direct = true;
+	d->format = DISK_FORMAT_RAW;
 	n = config_add_net(&cfg);
 	n->mode = NET_TAP;
 	n->tapif = xstrdup("vm0");

@@ -152,10 +152,10 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		const char *values[3];
 	} typed[] = {
 		{ "initrd", { "i", " a,b ", "\"" } },
-		{ "disk", { "d,ro", "a,,b,,,direct", ",,,rw,format=raw" } },
+		{ "disk", { "d,ro", "a,,b,,,direct,format=qcow2", ",,,rw,format=raw" } },
 		{ "network", { "tap", "tapif=a,,b", "mode=tap,guest_mac=02:00:00:00:00:0f" } },
-		{ "9p", { "d,t", "a,,b,,,t,,ag,ro", "\"d\",t,rw" } },
 		{ "port", { "a,pty", "a.b,file=a,,b,console", "c,socket=s" } },
+		{ "9p", { "d,t", "a,,b,,,t,,ag,ro", "\"d\",t,rw" } },
 		{ "kaslr-seed", { "random", "0x10", "18446744073709551615" } },
 		{ "counter-offset", { "0", "1", "18446744073709551615" } },
 	};
