@@ -27,14 +27,16 @@ enum {
 	OPEN_SYNC = 0x100000,
 };
 
-/* At the end of the file, wherever that is by now; at @offset where the host cannot do that. */
-static ssize_t append(int fd, const struct iovec *iov, int count, u64 offset)
+/* At the end of the file, wherever that is by now. */
+static ssize_t append(int fd, const struct iovec *iov, int count)
 {
 	/* Position and length are the kernel's own words, which not every C library has. */
-	ssize_t n = syscall(SYS_pwritev2, fd, iov, count, (long)offset, 0L, RWF_APPEND);
+	ssize_t n = syscall(SYS_pwritev2, fd, iov, count, 0L, 0L, RWF_APPEND);
+	struct stat st;
 
-	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
-		n = pwritev(fd, iov, count, (off_t)offset);
+	/* Before Linux 4.16: where it was a moment ago. */
+	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS) && !fstat(fd, &st))
+		n = pwritev(fd, iov, count, st.st_size);
 	return n;
 }
 
@@ -295,7 +297,7 @@ int op_write(struct p9_op *op)
 		int fd = fid_fd(fid);
 
 		do
-			n = at_end ? append(fd, op->iov, nr, offset)
+			n = at_end ? append(fd, op->iov, nr)
 				   : pwritev(fd, op->iov, nr, (off_t)offset);
 		while (again(op, n));
 	}
