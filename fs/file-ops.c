@@ -27,10 +27,17 @@ enum {
 	OPEN_SYNC = 0x100000,
 };
 
-/* Position and length are the kernel's own words, which the C libraries have in different ways. */
-static ssize_t write_at(int fd, const struct iovec *iov, int count, u64 offset, int flags)
+/* At the end of the file, wherever that is by now. */
+static ssize_t append(int fd, const struct iovec *iov, int count)
 {
-	return syscall(SYS_pwritev2, fd, iov, count, (long)offset, 0L, flags);
+	/* Position and length are the kernel's own words, which not every C library has. */
+	ssize_t n = syscall(SYS_pwritev2, fd, iov, count, 0L, 0L, RWF_APPEND);
+	struct stat st;
+
+	/* Before Linux 4.16: where it was a moment ago. */
+	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS) && !fstat(fd, &st))
+		n = pwritev(fd, iov, count, st.st_size);
+	return n;
 }
 
 /* What the host makes of them. O_DIRECT is left out, for buffers of guests are not aligned, and
@@ -179,14 +186,12 @@ int op_lcreate(struct p9_op *op)
 		fd = open_existing(op, dir, name, flags, &st, &node);
 		ret = fd < 0 ? fd : 0;
 	}
-	if (!ret)
-		ret = share_qid(op->share, &st, &qid);
 	if (!ret) {
-		ret = opened(op, dir, node, fd, flags, &qid);
-		fd = -1;
-		node_put(op->fids, node);
-	} else if (fd >= 0) {
-		close(fd);
+		ret = share_qid(op->share, &st, &qid);
+		if (!ret)
+			ret = opened(op, dir, node, fd, flags, &qid);
+		else if (fd >= 0)
+			close(fd);
 		node_put(op->fids, node);
 	}
 	fid_put(op->fids, dir);
@@ -288,10 +293,12 @@ int op_write(struct p9_op *op)
 	if (!op->in.bad && nr >= 0 && fid->kind == FID_XATTR_WRITE) {
 		n = write_xattr(op, fid, offset, count);
 	} else if (!op->in.bad && nr >= 0 && fid->kind == FID_OPEN && offset <= INT64_MAX) {
-		int flags = appends(fid, offset) ? RWF_APPEND : 0;
+		bool at_end = appends(fid, offset);
+		int fd = fid_fd(fid);
 
 		do
-			n = write_at(fid_fd(fid), op->iov, nr, offset, flags);
+			n = at_end ? append(fd, op->iov, nr)
+				   : pwritev(fd, op->iov, nr, (off_t)offset);
 		while (again(op, n));
 	}
 	fid_put(op->fids, fid);

@@ -297,6 +297,12 @@ static void test_lies(void **state)
 	assert_int_equal(p9_call(P9_TWRITE, "dqd", 2, 0ULL, 100), EINVAL);
 	assert_int_equal(p9_call(P9_TWRITE, "dqd", 2, 0ULL, 0xffffffff), EINVAL);
 	p9_assert_file("file", "0123456789");
+	/* What lies behind the message is no data, though it was sent. */
+	assert_int_equal(p9_call(P9_TWRITE, "dqddd", 2, 0ULL, 8, 1, 2), 0);
+	len = get_le(p9c.out, 4);
+	put_le(p9c.out, 4, len - 4);
+	p9_send(len, 1000);
+	assert_int_equal(p9_result(P9_TWRITE), EINVAL);
 	/* A size beyond what was sent. */
 	assert_int_equal(p9_call(P9_TCLUNK, "d", 9), EBADF);
 	len = get_le(p9c.out, 4);

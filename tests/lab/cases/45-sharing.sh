@@ -45,15 +45,13 @@ for kernel in $LAB_KERNELS; do
 	*-generic) generic="$generic $kernel" ;;
 	esac
 done
-entries=2000
 # Without a cache there are no shared mappings that may be written.
 # shellcheck disable=SC2086
 for kernel in $(corners $generic); do
-	exercise nocache "$kernel" "lab.9p=cache=none lab.without=mmap lab.entries=$entries"
-	entries=500
+	exercise nocache "$kernel" "lab.9p=cache=none lab.without=mmap lab.entries=300 lab.ops=300"
 done
-exercise mmap "$LAB_FULL_KERNEL" "lab.9p=cache=mmap lab.ops=300 lab.entries=500" --virtio-transport mmio
-exercise loose "$LAB_FULL_KERNEL" "lab.9p=cache=loose,msize=512000 lab.ops=300 lab.entries=500"
+exercise mmap "$LAB_FULL_KERNEL" "lab.9p=cache=mmap lab.ops=300 lab.entries=300" --virtio-transport mmio
+exercise loose "$LAB_FULL_KERNEL" "lab.9p=cache=loose,msize=512000"
 umount $share /run/other
 
 # A root file system in a directory, as docs/sharing.md has it.

@@ -74,18 +74,20 @@ def write_guest_scripts(arch, path):
 
 
 def build_programs(arch):
-    """The C programs of tests/lab/programs, static ones for the lab's architecture; without a compiler there are none."""
+    """The C programs of tests/lab/programs, a folder each, static ones for the lab's architecture; without a compiler there
+    are none."""
     built = []
-    for source in sorted((LAB_DIR / "programs").glob("*.c")):
-        target = arch.folder / "programs" / source.stem
+    for source in sorted(folder for folder in (LAB_DIR / "programs").iterdir() if folder.is_dir()):
+        target = arch.folder / "programs" / source.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+        if not target.exists() or target.stat().st_mtime < max(file.stat().st_mtime for file in source.iterdir()):
             part = target.with_suffix(f".{os.getpid()}")
-            command = [arch.data["cc"], "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-s", "-static", "-o", part, source]
+            command = [arch.data["cc"], "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-s", "-static", "-o", part,
+                       *sorted(source.glob("*.c"))]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
             except FileNotFoundError:
-                print(f"lab: {arch.data['cc']} is not installed: guests get no {source.stem}", file=sys.stderr)
+                print(f"lab: {arch.data['cc']} is not installed: guests get no {source.name}", file=sys.stderr)
                 continue
             if done.returncode:
                 raise LabError(f"{shown(source)}: does not compile: {done.stderr.strip()}")
