@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Fuzzing (docs/fuzzing.md): `make fuzz` needs Clang and its libFuzzer, `make check-fuzz` any compiler.
+# Fuzzing (docs/fuzzing.md): `make fuzz` and its like need Clang and its libFuzzer, `make check-fuzz` any compiler.
 
 FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 60
@@ -19,7 +19,7 @@ FUZZ_RUN = -close_fd_mask=3 -max_len=$(FUZZ_MAX_LEN) -timeout=10 -rss_limit_mb=1
 FUZZ_ONLY = $(if $(findstring fuzzer-no-link,$(CFLAGS)),-fno-sanitize-coverage=trace-cmp)
 FUZZ_SOURCE_FLAGS = $(FUZZ_ONLY) -Itests/fuzz -Itests/lib/$(ARCHDIR) -MMD -MP -MF $@.d
 
-fuzz: ## build the fuzz targets with libFuzzer, below build/fuzz
+fuzz-build: ## build the fuzz targets with libFuzzer, below build/fuzz
 	$(Q)$(MAKE) $(FUZZ_SUB) CC=$(FUZZ_CC) O=$(O)/fuzz CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzz-programs
 
 fuzz-programs: $(FUZZ_ALL:%=$(O)/fuzz-%)
@@ -34,10 +34,12 @@ $(O)/replay/fuzz-%: fuzz_%.c $(O)/obj/tests/fuzz/replay_main.o $(O)/liblkvm.a
 		$(O)/obj/tests/fuzz/replay_main.o $(O)/liblkvm.a $(LIBS)
 
 # New inputs go to build/fuzz/corpus, findings to build/fuzz/findings.
-fuzz-quick: fuzz ## fuzz each target (FUZZ=... for some) for FUZZ_SECONDS (60)
+fuzz: FUZZ_SECONDS = 300
+fuzz: fuzz-quick ## fuzz each target (FUZZ=... for some) for five minutes, or FUZZ_SECONDS
+fuzz-quick: fuzz-build ## fuzz each target (FUZZ=... for some) for FUZZ_SECONDS (60)
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh fuzz $(O)/fuzz '$(FUZZ_RUN)' $(FUZZ)
 
-fuzz-merge: fuzz ## take what was found worth keeping from build/fuzz/corpus into tests/fuzz/corpus
+fuzz-merge: fuzz-build ## take what was found worth keeping from build/fuzz/corpus into tests/fuzz/corpus
 	$(Q)tests/fuzz/run.sh merge $(O)/fuzz '$(FUZZ_RUN)' $(FUZZ)
 
 fuzz-coverage: ## which lines the corpora reach, as a table for each room
@@ -51,6 +53,6 @@ check-fuzz: ## replay the corpora of tests/fuzz under sanitizers
 	$(Q)$(MAKE) $(FUZZ_SUB) O=$(O)/asan $(FUZZ_PLAIN) replay-programs
 	$(Q)FUZZ_PROGRAMS=$(O)/asan/replay FUZZ_RUN='$(RUN)' $(PROVE) tests/fuzz/replay.t :: $(FUZZ_ALL)
 
-.PHONY: fuzz fuzz-programs replay-programs fuzz-quick fuzz-merge fuzz-coverage check-fuzz
+.PHONY: fuzz fuzz-build fuzz-programs replay-programs fuzz-quick fuzz-merge fuzz-coverage check-fuzz
 .SECONDARY: $(O)/obj/tests/fuzz/replay_main.o
 -include $(wildcard $(O)/fuzz-*.d $(O)/replay/*.d)

@@ -12,6 +12,7 @@
 #include <linux/virtio_pci.h>
 
 #include "../unit/vring_driver.h"
+#include "../unit/vring_packed.h"
 #include "fuzz_vm.h"
 #include "lkvm/arch.h"
 #include "lkvm/pci.h"
@@ -51,7 +52,9 @@ struct fv {
 	struct fz_vm v;
 	struct virtio_device *vdev;
 	bool mmio;
+	bool packed; /* since the last set-up */
 	struct vring_driver q[FV_QUEUES];
+	struct packed_driver p[FV_QUEUES]; /* over the same descriptors */
 	u16 next_desc[FV_QUEUES];
 };
 
@@ -114,6 +117,9 @@ static inline void fv_queue(struct fv *d, u16 i, u16 size)
 	struct vring_driver *q = &d->q[i];
 
 	vdrv_setup(q, d->v.ram, i * FV_RING_STEP, size);
+	pdrv_setup(&d->p[i], d->v.ram, i * FV_RING_STEP, size);
+	d->p[i].driver = q->avail = ALIGN_UP(q->avail, 4ULL);
+	d->p[i].device = q->used;
 	d->next_desc[i] = 0;
 	if (d->mmio) {
 		fv_reg(d, VIRTIO_MMIO_QUEUE_SEL, 4, i);
@@ -137,11 +143,13 @@ static inline void fv_queue(struct fv *d, u16 i, u16 size)
 static inline void fv_setup(struct fv *d, struct fz *f)
 {
 	u8 how = fz_u8(f);
-	u64 features = virtio_offered(d->vdev) & ~BIT_ULL(VIRTIO_F_RING_PACKED);
+	u64 features = virtio_offered(d->vdev);
 	u16 size = (u16)(1u << (how >> 4) % 7);
 
 	if (how & 1)
-		features &= ~BIT_ULL(VIRTIO_RING_F_EVENT_IDX);
+		features &= ~(BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | BIT_ULL(VIRTIO_F_IN_ORDER));
+	if (!(how & 0x80))
+		features &= ~BIT_ULL(VIRTIO_F_RING_PACKED);
 	if (how & 2)
 		features &= fz_u64(f) | BIT_ULL(VIRTIO_F_VERSION_1);
 	if (!d->mmio) {
@@ -152,6 +160,7 @@ static inline void fv_setup(struct fv *d, struct fz *f)
 			fv_reg(d, FV_BAR_MSIX + 16 * v + 8, 8, 0x40 + v);
 		}
 	}
+	d->packed = features & BIT_ULL(VIRTIO_F_RING_PACKED);
 	fv_status(d, 0);
 	fv_status(d, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	fv_features(d, features);
@@ -181,11 +190,26 @@ static inline int fv_next_desc(struct fv *d, u32 q)
 	return d->next_desc[q]++ % d->q[q].size;
 }
 
+/* The same for a packed ring, where descriptors follow each other. */
+static inline void fv_offer_packed(struct fv *d, u32 q, const struct fv_buf *bufs, u32 n)
+{
+	u16 id = (u16)fv_next_desc(d, q);
+
+	for (u32 i = 0; i < n && d->q[q].size; i++)
+		pdrv_desc(&d->p[q], bufs[i].gpa, bufs[i].len, id,
+			  (u16)((bufs[i].in ? VRING_DESC_F_WRITE : 0) |
+				(i + 1 < n ? VRING_DESC_F_NEXT : 0)));
+}
+
 /* Offer one chain; it may overwrite descriptors that are in use, as a careless driver does. */
 static inline void fv_offer(struct fv *d, u32 q, const struct fv_buf *bufs, u32 n)
 {
 	int head = -1, last = -1;
 
+	if (d->packed) {
+		fv_offer_packed(d, q, bufs, n);
+		return;
+	}
 	for (u32 i = 0; i < n; i++) {
 		int at = fv_next_desc(d, q);
 
@@ -235,11 +259,18 @@ static inline void fv_offer_table(struct fv *d, u32 q, const struct fv_buf *bufs
 
 	if (at < 0)
 		return;
-	for (u32 i = 0; i < n; i++)
+	for (u32 i = 0; i < n && d->packed; i++)
+		pdrv_write(&d->p[q], table, i, bufs[i % given].gpa, bufs[i % given].len, 0,
+			   bufs[i % given].in ? VRING_DESC_F_WRITE : 0);
+	for (u32 i = 0; i < n && !d->packed; i++)
 		vdrv_write_desc(&d->q[q], table, i, bufs[i % given].gpa, bufs[i % given].len,
 				(bufs[i % given].in ? VRING_DESC_F_WRITE : 0) |
 					(i + 1 < n ? VRING_DESC_F_NEXT : 0),
 				(u16)(i + 1));
+	if (d->packed) {
+		pdrv_desc(&d->p[q], table, n * 16, (u16)at, VRING_DESC_F_INDIRECT);
+		return;
+	}
 	vdrv_desc(&d->q[q], (u32)at, table, n * 16, VRING_DESC_F_INDIRECT, 0);
 	vdrv_offer(&d->q[q], (u16)at);
 }
@@ -397,6 +428,8 @@ static inline void fv_begin(struct fv *d, bool mmio)
 	fz_vm_init(&d->v);
 	fz_vm_add_ram(&d->v);
 	d->mmio = mmio;
+	d->v.cfg.virtio_in_order = true;
+	d->v.cfg.virtio_notification_data = true;
 	d->v.cfg.transport = mmio ? TRANSPORT_MMIO : TRANSPORT_PCI;
 	if (!mmio)
 		fz_check(!pci_host_add(&d->v.vm, &fv_layout, 0x800000000ULL));

@@ -4,6 +4,7 @@
  * order. What virtq_pop hands out is checked against guest memory.
  */
 #include "../unit/vring_driver.h"
+#include "../unit/vring_packed.h"
 #include "fuzz_vm.h"
 #include "lkvm/virtqueue.h"
 
@@ -18,6 +19,7 @@ static struct guest_memory mem;
 static u8 *ram, *high, *huge;
 static struct virtqueue vq;
 static struct vring_driver drv;
+static struct packed_driver pdrv; /* over the same descriptors */
 static struct virtq_request chain;
 static struct iovec room[VIRTQ_MAX_SEGS];
 static u32 next_desc, popped;
@@ -43,7 +45,8 @@ static void begin(void)
 	next_desc = popped = 0;
 }
 
-static void setup(struct fz *f)
+/* @form: bit 0 packed, bit 1 in order. */
+static void setup(struct fz *f, u8 form)
 {
 	u8 how = fz_u8(f);
 
@@ -51,6 +54,11 @@ static void setup(struct fz *f)
 	memset(flying, 0, sizeof(flying));
 	popped = 0;
 	vdrv_setup(&drv, ram, RINGS, (u16)(1u << how % 9));
+	pdrv_setup(&pdrv, ram, RINGS, drv.size);
+	pdrv.driver = drv.avail = ALIGN_UP(drv.avail, 4ULL);
+	pdrv.device = drv.used;
+	vq.packed = form & 1;
+	vq.in_order = form & 2;
 	vq.size = drv.size;
 	vq.desc_gpa = drv.desc;
 	vq.avail_gpa = drv.avail;
@@ -90,6 +98,16 @@ static void one_desc(struct fz *f, u64 table, u32 i, u32 next, bool more)
 	vdrv_write_desc(&drv, table, i, gpa, len, flags, (u16)next);
 }
 
+/* The split descriptor that was written at @at, as the next one of the packed ring. */
+static void repack(u32 at, u16 id)
+{
+	const u8 *p = ram + drv.desc + 16 * at;
+	u64 addr = get_le(p, 8);
+	u32 len = (u32)get_le(p + 8, 4);
+
+	pdrv_desc(&pdrv, addr, len, id, (u16)get_le(p + 12, 2));
+}
+
 static void offer(struct fz *f)
 {
 	u8 how = fz_u8(f);
@@ -99,6 +117,15 @@ static void offer(struct fz *f)
 		return;
 	n = MIN(n + 1, (u32)drv.size);
 	head = next_desc % drv.size;
+	for (u32 i = 0; i < n && vq.packed; i++) {
+		u32 at = pdrv.next;
+
+		next_desc++;
+		one_desc(f, drv.desc, at, 0, i + 1 < n);
+		repack(at, (u16)head);
+	}
+	if (vq.packed)
+		return;
 	for (u32 i = 0; i < n; i++) {
 		u32 at = next_desc++ % drv.size;
 
@@ -127,6 +154,12 @@ static void offer_indirect(struct fz *f)
 	}
 	if (n > given)
 		put_le(ram + TABLE + 16 * (n - 1) + 12, 2, 0);
+	if (vq.packed) {
+		for (u32 i = 0; i < n; i++) /* flags are where the split form has next */
+			put_le(ram + TABLE + 16 * i + 14, 2, ram[TABLE + 16 * i + 12]);
+		pdrv_desc(&pdrv, TABLE, n * 16, (u16)head, VRING_DESC_F_INDIRECT);
+		return;
+	}
 	/* The table may also be the end of a chain that begins in the ring. */
 	if (how & 0x20) {
 		one_desc(f, drv.desc, at, next_desc % drv.size, true);
@@ -165,7 +198,8 @@ static void check_chain(void)
 static void pop(u32 max)
 {
 	bool live = vq.enabled && !vq.broken;
-	bool jumped = live && (u16)(get_le((u8 *)vq.avail + 2, 2) - vq.last_avail) > vq.size;
+	bool jumped = live && !vq.packed &&
+		      (u16)(get_le((u8 *)vq.avail + 2, 2) - vq.last_avail) > vq.size;
 	int ret = virtq_pop(&vq, &chain, room, max);
 
 	fz_check(ret == 0 || ret == 1 || ret == -EPROTO ||
@@ -187,17 +221,20 @@ static void push(struct fz *f, u8 how)
 {
 	struct virtq_request req = { .head = how & 0x20 ? fz_u16(f) : last_head };
 	u16 before = vq.used_idx;
+	bool plain = !vq.packed && !vq.in_order;
 	bool counts = vq.enabled && !vq.broken && req.head < vq.size && flying[req.head];
 
 	if (how & 0x40)
 		virtq_push_later(&vq, &req, fz_u8(f));
 	else
 		virtq_push(&vq, &req, fz_u8(f));
-	fz_check(vq.used_idx == (u16)(before + counts));
-	if (counts) {
+	fz_check(!plain || vq.used_idx == (u16)(before + counts));
+	if (counts)
 		flying[req.head] = false;
-		popped--;
-	}
+	if (vq.in_order)
+		popped = vq.in_flight;
+	else
+		popped -= counts;
 }
 
 static void unpop(void)
@@ -228,7 +265,7 @@ static void step(struct fz *f)
 
 	switch (op % 13) {
 	case 0:
-		setup(f);
+		setup(f, op / 13);
 		break;
 	case 1:
 		offer(f);
@@ -282,7 +319,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	memset(&drv, 0, sizeof(drv));
 	for (int i = 0; i < MAX_OPS && fz_more(&f); i++) {
 		step(&f);
-		fz_check(vq.in_flight == popped);
+		fz_check(vq.in_order || vq.in_flight == popped);
+		fz_check(vq.in_flight <= VIRTQ_MAX_SIZE);
 	}
 	memory_destroy(&mem);
 	return 0;

@@ -127,8 +127,8 @@ static inline void rig_pump(struct rig *r)
 	}
 }
 
-/* Negotiate @features (VERSION_1 is added, and the rings are plain split ones) and set DRIVER_OK with all
- * queues enabled. */
+/* Negotiate @features (VERSION_1 is added, and the rings are plain split ones) and set DRIVER_OK
+ * with all queues enabled. */
 static inline void rig_start(struct rig *r, struct virtio_device *vdev, u64 features)
 {
 	features |= BIT_ULL(VIRTIO_F_VERSION_1);
