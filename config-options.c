@@ -69,6 +69,8 @@ const struct option_spec config_options[] = {
 	  .help = "network card on a tap interface of the host", .def = "none" },
 	{ .type = OPT_FLAG, .name = "rng", MEMBER(rng),
 	  .help = "add an entropy device: random numbers from the host" },
+	{ .type = OPT_TYPED, .name = "vsock", .arg = "CID,socket=PATH", .hooks = &vsock_hooks,
+	  .help = "sockets between host and guest, whose address is CID (3 or more): a program that connects to the unix socket PATH and writes \"CONNECT PORT\" reaches the guest's port, and the guest reaches PATH_PORT" },
 	{ .type = OPT_CHOICE, .name = "console", MEMBER(console), .choices = console_kind_names,
 	  .help = "device for the guest's console, which gets the keys; what the guest writes to the serial port is shown in any case",
 	  .def = "serial" },

@@ -17,6 +17,7 @@
 #include "lkvm/net.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
+#include "lkvm/vsock.h"
 
 /* Many devices need many descriptors: take all that we may have. */
 static void raise_limit(void)
@@ -171,6 +172,19 @@ static int open_nets(struct machine_open *open, const struct vm_config *cfg)
 	return 0;
 }
 
+static int open_vsock(struct machine_open *open, const struct vm_config *cfg)
+{
+	if (!cfg->vsock.cid)
+		return 0;
+	if (!cfg->vsock.path) {
+		err("--vsock %llu: this build has no vhost-vsock; name a unix socket: --vsock "
+		    "%llu,socket=PATH",
+		    cfg->vsock.cid, cfg->vsock.cid);
+		return -ENODEV;
+	}
+	return vsock_unix_open(&cfg->vsock, &open->vsock);
+}
+
 /* Linux's words are for Linux alone. */
 static void know_kernel(struct machine *m)
 {
@@ -235,6 +249,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_nets(&m->open, cfg);
 	if (!ret)
+		ret = open_vsock(&m->open, cfg);
+	if (!ret)
 		ret = open_signals(m);
 	if (!ret)
 		ret = open_console(m);
@@ -249,6 +265,8 @@ void machine_close(struct machine *m)
 		event_del(&open->signals);
 		close(open->signals.fd);
 	}
+	if (open->vsock)
+		open->vsock->ops->close(open->vsock);
 	for (u32 i = 0; i < open->nr_nets; i++)
 		if (open->nets[i].nb)
 			open->nets[i].nb->ops->close(open->nets[i].nb);
@@ -303,6 +321,13 @@ static struct net_backend stub_net = {
 	.ops = &stub_net_ops, .poll_fd = -1, .room_fd = -1, .name = "none"
 };
 
+static void stub_vsock_end(struct vsock_backend *vb) {}
+static const struct vsock_backend_ops stub_vsock_ops = {
+	.finish = stub_vsock_end,
+	.close = stub_vsock_end,
+};
+static struct vsock_backend stub_vsock = { .ops = &stub_vsock_ops, .listen_fd = -1 };
+
 static void stub_console_client(struct console *con, const struct console_client *client) {}
 static void stub_console_destroy(struct console *con) {}
 static const struct console_ops stub_console_ops = {
@@ -327,6 +352,8 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_nets < cfg->nr_nets; open->nr_nets++)
 		if (cfg->nets[open->nr_nets].mode != NET_NONE)
 			open->nets[open->nr_nets].nb = &stub_net;
+	if (cfg->vsock.cid)
+		open->vsock = &stub_vsock;
 	open->console = &stub_console;
 	return 0;
 }

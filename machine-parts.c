@@ -59,6 +59,11 @@ static u32 count_rng(const struct machine *m)
 	return m->vm.cfg->rng ? 1 : 0;
 }
 
+static u32 count_vsock(const struct machine *m)
+{
+	return m->open.vsock ? 1 : 0;
+}
+
 static u32 count_virtio_console(const struct machine *m)
 {
 	if (m->inject)
@@ -139,6 +144,11 @@ static int add_rng(struct machine *m, u32 index)
 	return virtio_rng_create(&m->vm);
 }
 
+static int add_vsock(struct machine *m, u32 index)
+{
+	return virtio_vsock_create(&m->vm, m->open.vsock, m->vm.cfg->vsock.cid);
+}
+
 static int add_virtio_console(struct machine *m, u32 index)
 {
 	return virtio_console_create(&m->vm, m->inject ? m->inject->hvc : m->open.console);
@@ -167,6 +177,7 @@ static const struct part parts[] = {
 	{ "disks", count_disks, add_disk },
 	{ "networks", count_nets, add_net },
 	{ "random numbers", count_rng, add_rng },
+	{ "vsock", count_vsock, add_vsock },
 	{ "virtio console", count_virtio_console, add_virtio_console },
 	/* After the virtio devices, which then have the same slots whether it is there or not. */
 	{ "pvpanic on PCI", count_pvpanic_pci, add_pvpanic_pci },

@@ -43,6 +43,11 @@ struct net_config {
 	bool has_guest_mac;
 };
 
+struct vsock_config {
+	u64 cid;    /* the guest's address; 0: no such device */
+	char *path; /* the socket of vsock/unix.c; NULL: the host kernel's vhost-vsock */
+};
+
 /* Word lists are NULL-terminated arrays that grow by config_add_*; strings are owned by the
  * configuration. */
 struct vm_config {
@@ -63,6 +68,7 @@ struct vm_config {
 	struct net_config *nets;
 	u32 nr_nets;
 	bool rng;
+	struct vsock_config vsock;
 	enum console_kind console;
 	enum debug_exit_kind debug_exit;
 	enum virtio_transport_kind transport;
@@ -103,8 +109,8 @@ extern const struct option_spec config_options[];
 extern const struct option_set config_set;
 /* config-foreign.c: other VMMs' words for `lkvm run`, and their commands. */
 extern const struct foreign_word foreign_options[], foreign_commands[];
-/* config-initrd.c, config-disk.c, config-net.c. */
-extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks;
+/* config-initrd.c, config-disk.c, config-net.c, config-vsock.c. */
+extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks, vsock_hooks;
 
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);

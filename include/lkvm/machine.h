@@ -27,6 +27,7 @@
 
 struct disk;
 struct net_backend;
+struct vsock_backend;
 struct vm_config;
 
 /* What `lkvm selftest` puts into a machine from inside the process. */
@@ -54,6 +55,7 @@ struct machine_open {
 	u32 nr_disks;
 	struct machine_net *nets; /* as in the configuration */
 	u32 nr_nets;
+	struct vsock_backend *vsock; /* NULL: none */
 	struct console *console; /* the terminal; NULL with machine_inject */
 	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
 	struct console_output serial;

@@ -311,11 +311,13 @@ int virtio_mmio_attach(struct virtio_device *vdev) __must_check;
 struct disk;
 struct net_backend;
 struct console;
+struct vsock_backend;
 int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index) __must_check;
 int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6],
 		      u32 index) __must_check;
 int virtio_console_create(struct vm *vm, struct console *con) __must_check;
 int virtio_rng_create(struct vm *vm) __must_check;
+int virtio_vsock_create(struct vm *vm, struct vsock_backend *vb, u64 cid) __must_check;
 /* The same without a transport: what the functions above do before virtio_attach, and what unit
  * tests use. */
 int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index,
@@ -324,5 +326,7 @@ int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 i
 		   struct virtio_device **out) __must_check;
 int virtio_console_new(struct vm *vm, struct console *con, struct virtio_device **out) __must_check;
 int virtio_rng_new(struct vm *vm, struct virtio_device **out) __must_check;
+int virtio_vsock_new(struct vm *vm, struct vsock_backend *vb, u64 cid,
+		     struct virtio_device **out) __must_check;
 
 #endif
