@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "lkvm/rate.h"
 #include "lkvm/types.h"
 
 /* One more zeroed element after the @count that *array holds. The command line bounds the count. */
@@ -19,5 +20,14 @@ char *config_one_item(const char *text);
 /* Say that @item is none of @known (ends with NULL), with the nearest of them. -EINVAL. @shown: the
  * option as the user wrote it. */
 int config_unknown_item(const char *shown, const char *item, const char *const *known);
+
+/*
+ * config-rate.c: @prefix (as "rx-", or "") and rate=SIZE[:BURST] or ops=N[:BURST] into @rate. 1: it
+ * was one of them; 0: it is another word; -EINVAL: printed.
+ */
+int config_rate_item(const char *shown, struct rate_config *rate, const char *prefix,
+		     const char *item) __must_check;
+/* The words with a comma before each, as they are read, or ""; the caller frees it. */
+char *config_rate_text(const struct rate_config *rate, const char *prefix);
 
 #endif

@@ -32,6 +32,12 @@ static struct bus *bar_bus(const struct pci_device *pci, const struct pci_bar *b
 	return &vm->mmio;
 }
 
+bool pci_bar_place(const struct pci_device *pci, unsigned int bar, u64 *addr)
+{
+	*addr = pci->bars[bar].addr;
+	return bar_bus(pci, &pci->bars[bar], addr) == &pci->host->dev.vm->pio;
+}
+
 static bool in_window(const struct pci_device *pci, const struct pci_bar *bar, u64 addr)
 {
 	const struct arch_pci_layout *l = pci->host->layout;

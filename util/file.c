@@ -67,12 +67,8 @@ static bool is_held(int fd, struct flock lock)
 	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
 }
 
-int lock_file(int fd, bool exclusive)
+static int lock_range(int fd, struct flock lock)
 {
-	struct flock lock = {
-		.l_type = exclusive ? F_WRLCK : F_RDLCK,
-		.l_whence = SEEK_SET,
-	};
 	int error;
 
 	if (!fcntl(fd, F_OFD_SETLK, &lock))
@@ -81,4 +77,29 @@ int lock_file(int fd, bool exclusive)
 	if (error == EAGAIN || (error == EACCES && is_held(fd, lock)))
 		return -EBUSY;
 	return -error;
+}
+
+static struct flock file_lock(bool exclusive, off_t start, off_t len)
+{
+	return (struct flock){
+		.l_type = exclusive ? F_WRLCK : F_RDLCK,
+		.l_whence = SEEK_SET,
+		.l_start = start,
+		.l_len = len,
+	};
+}
+
+int lock_file(int fd, bool exclusive)
+{
+	return lock_range(fd, file_lock(exclusive, 0, 0));
+}
+
+int lock_byte(int fd, off_t byte, bool exclusive)
+{
+	return lock_range(fd, file_lock(exclusive, byte, 1));
+}
+
+bool lock_is_taken(int fd, off_t byte)
+{
+	return is_held(fd, file_lock(true, byte, 1));
 }

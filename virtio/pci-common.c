@@ -20,7 +20,7 @@ static u16 *vector_slot(struct virtio_pci *vp, bool config)
 	return vp->queue_sel < vp->vdev->nr_queues ? &vp->queue_vector[vp->queue_sel] : NULL;
 }
 
-static u16 get_vector(struct virtio_pci *vp, bool config)
+u16 vpci_get_vector(struct virtio_pci *vp, bool config)
 {
 	u16 *slot = vector_slot(vp, config);
 	u16 vector = 0;
@@ -32,8 +32,7 @@ static u16 get_vector(struct virtio_pci *vp, bool config)
 	return vector;
 }
 
-/* 4.1.5.1.2.1: a vector that does not exist reads back as NO_VECTOR. */
-static void set_vector(struct virtio_pci *vp, bool config, u16 vector)
+void vpci_set_vector(struct virtio_pci *vp, bool config, u16 vector)
 {
 	u16 *slot = vector_slot(vp, config);
 
@@ -68,7 +67,7 @@ static void common_image(struct virtio_pci *vp, u8 *p)
 	       feature_word(virtio_offered(vdev), vp->device_features_sel));
 	put_le(p + VIRTIO_PCI_COMMON_GFSELECT, 4, vp->driver_features_sel);
 	put_le(p + VIRTIO_PCI_COMMON_GF, 4, feature_word(vdev->features, vp->driver_features_sel));
-	put_le(p + VIRTIO_PCI_COMMON_MSIX, 2, get_vector(vp, true));
+	put_le(p + VIRTIO_PCI_COMMON_MSIX, 2, vpci_get_vector(vp, true));
 	put_le(p + VIRTIO_PCI_COMMON_NUMQ, 2, vdev->nr_queues);
 	p[VIRTIO_PCI_COMMON_STATUS] = vdev->status;
 	p[VIRTIO_PCI_COMMON_CFGGENERATION] = (u8)vdev->config_generation;
@@ -76,7 +75,7 @@ static void common_image(struct virtio_pci *vp, u8 *p)
 	if (!vq)
 		return; /* size 0: there is no such queue */
 	put_le(p + VIRTIO_PCI_COMMON_Q_SIZE, 2, vq->size);
-	put_le(p + VIRTIO_PCI_COMMON_Q_MSIX, 2, get_vector(vp, false));
+	put_le(p + VIRTIO_PCI_COMMON_Q_MSIX, 2, vpci_get_vector(vp, false));
 	put_le(p + VIRTIO_PCI_COMMON_Q_ENABLE, 2, vq->enabled);
 	put_le(p + VIRTIO_PCI_COMMON_Q_NOFF, 2, vp->queue_sel);
 	put_le(p + VIRTIO_PCI_COMMON_Q_DESCLO, 8, vq->desc_gpa);
@@ -109,7 +108,7 @@ static void write_queue_field(struct virtio_pci *vp, u32 offset, u64 value, u32 
 	if (!vq)
 		return;
 	if (offset == VIRTIO_PCI_COMMON_Q_MSIX && len == 2) {
-		set_vector(vp, false, (u16)value);
+		vpci_set_vector(vp, false, (u16)value);
 		return;
 	}
 	/* What describes a queue changes only while it is not enabled. */
@@ -159,7 +158,7 @@ void vpci_common_write(struct virtio_pci *vp, u32 offset, u64 value, u32 len)
 	else if (offset == VIRTIO_PCI_COMMON_GFSELECT && len == 4)
 		vp->driver_features_sel = (u32)value;
 	else if (offset == VIRTIO_PCI_COMMON_MSIX && len == 2)
-		set_vector(vp, true, (u16)value);
+		vpci_set_vector(vp, true, (u16)value);
 	else if (offset == VIRTIO_PCI_COMMON_Q_SELECT && len == 2)
 		vp->queue_sel = (u16)value;
 	else if (offset > VIRTIO_PCI_COMMON_Q_SELECT)

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Queues and the loops that serve them (see include/lkvm/virtio.h for who may do what).
- *
- * What the loop may do is decided under vdev->lock and told to it by two flags, may_pop and
- * may_push, which it reads without the lock at each request. Whoever wants more than that, namely
- * that the loop does nothing any more, makes a synchronous call on it, which comes between two runs
- * of a queue. Only where a run may wait for the host (ops->blocks) and one is under way, the call
- * is posted instead and nobody waits.
+ * Serving queues on their loops (see include/lkvm/virtio.h for who may do what): turns, requests,
+ * replies and interrupts. What the loop may do is told to it by two flags, may_pop and may_push,
+ * which it reads without a lock at each request; who sets them is queue-stop.c.
  */
 #include "queue.h"
-
-#include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -25,19 +17,9 @@
 /* Replies within so long are told to the driver together. */
 #define GATHER_NS 50000
 
-static void lock(struct virtio_device *vdev)
-{
-	pthread_mutex_lock(&vdev->lock);
-}
-
-static void unlock(struct virtio_device *vdev)
-{
-	pthread_mutex_unlock(&vdev->lock);
-}
-
 /* State, under vdev->lock */
 
-static void update(struct virtio_queue *q)
+void virtio_update_queue(struct virtio_queue *q)
 {
 	const struct virtio_device *vdev = q->vdev;
 	bool on = q->started && !q->stopping && !(vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
@@ -46,10 +28,10 @@ static void update(struct virtio_queue *q)
 	atomic_store(&q->may_pop, on && !vdev->held && !vdev->quiesced);
 }
 
-static void update_all(struct virtio_device *vdev)
+void virtio_update_queues(struct virtio_device *vdev)
 {
 	for (u16 i = 0; i < vdev->nr_queues; i++)
-		update(&vdev->queues[i]);
+		virtio_update_queue(&vdev->queues[i]);
 }
 
 void virtio_set_needs_reset(struct virtio_device *vdev)
@@ -57,7 +39,7 @@ void virtio_set_needs_reset(struct virtio_device *vdev)
 	if (vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
 	vdev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	update_all(vdev);
+	virtio_update_queues(vdev);
 	for (u16 i = 0; i < vdev->nr_queues; i++)
 		if (vdev->queues[i].started)
 			event_loop_post(vdev->queues[i].loop, &vdev->queues[i].drop_post);
@@ -66,43 +48,9 @@ void virtio_set_needs_reset(struct virtio_device *vdev)
 		vdev->transport->interrupt(vdev, -1);
 }
 
-static bool any_started(const struct virtio_device *vdev)
-{
-	for (u16 i = 0; i < vdev->nr_queues; i++)
-		if (vdev->queues[i].started)
-			return true;
-	return false;
-}
-
-/* The queue is the registers' again, and the reset that waited for the last one is complete. */
-static void stopped(struct virtio_queue *q)
-{
-	struct virtio_device *vdev = q->vdev;
-
-	virtq_reset(&q->vq);
-	q->started = false;
-	q->stopping = false;
-	q->signal_missed = false;
-	q->nr_replies = 0;
-	update(q);
-	if (vdev->resetting && !any_started(vdev)) {
-		if (vdev->ops->reset)
-			vdev->ops->reset(vdev);
-		if (vdev->transport && vdev->transport->reset)
-			vdev->transport->reset(vdev);
-		vdev->status = 0;
-		vdev->features = 0;
-		vdev->bad_features = false;
-		vdev->own = 0;
-		vdev->resetting = false;
-	}
-	pthread_cond_broadcast(&vdev->changed);
-}
-
 /* Serving, on the loop */
 
-/* What waited while the queue was held, as far as it may go out now. */
-static void send_replies(struct virtio_queue *q)
+void virtio_send_replies(struct virtio_queue *q)
 {
 	u16 done = 0;
 
@@ -159,7 +107,7 @@ void virtio_serve(struct virtio_device *vdev, u16 i)
 
 	if (!begin_turn(q))
 		return;
-	send_replies(q);
+	virtio_send_replies(q);
 	do {
 		virtq_disable_notify(&q->vq);
 		empty = vdev->ops->queue_run(vdev, i);
@@ -168,8 +116,7 @@ void virtio_serve(struct virtio_device *vdev, u16 i)
 	end_turn(q);
 }
 
-/* Nobody reads the eventfd: each write to it is an event of its own (EPOLLET). */
-static void on_notify(void *opaque, u32 events)
+void virtio_on_notify(void *opaque, u32 events)
 {
 	struct virtio_queue *q = opaque;
 
@@ -312,346 +259,4 @@ void virtio_kick(struct virtio_device *vdev, u32 q)
 {
 	if (q < vdev->nr_queues)
 		eventfd_raise(vdev->queues[q].notify.fd);
-}
-
-/* Starting and stopping */
-
-static void start_on_loop(void *opaque)
-{
-	struct virtio_queue *q = opaque;
-	struct virtio_device *vdev = q->vdev;
-
-	if (vdev->ops->queue_started)
-		vdev->ops->queue_started(vdev, q->vq.index);
-	lock(vdev);
-	q->started = true;
-	q->quiet = true;
-	update(q);
-	unlock(vdev);
-	/* A driver may notify (and drivers do) before it sets DRIVER_OK: look once. */
-	eventfd_raise(q->notify.fd);
-}
-
-void virtio_start_queue(struct virtio_queue *q)
-{
-	event_call_sync(q->loop, start_on_loop, q);
-}
-
-void virtio_ask_stop(struct virtio_queue *q)
-{
-	if (!q->started) {
-		stopped(q);
-		return;
-	}
-	q->stopping = true;
-	update(q);
-}
-
-static void stop_on_loop(void *opaque)
-{
-	struct virtio_queue *q = opaque;
-	struct virtio_device *vdev = q->vdev;
-	bool done = !vdev->ops->queue_stopped || vdev->ops->queue_stopped(vdev, q->vq.index);
-
-	lock(vdev);
-	if (done && q->stopping)
-		stopped(q);
-	unlock(vdev);
-}
-
-/* NEEDS_RESET: the ring stays as it is for the driver to look at, but nothing is kept of it. */
-static void drop_on_loop(void *opaque)
-{
-	struct virtio_queue *q = opaque;
-	struct virtio_device *vdev = q->vdev;
-	bool drop;
-
-	lock(vdev);
-	drop = q->started && vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET;
-	unlock(vdev);
-	if (!drop || (vdev->ops->queue_stopped && !vdev->ops->queue_stopped(vdev, q->vq.index)))
-		return;
-	/* Nothing is left that a hold may have been waiting for. */
-	lock(vdev);
-	q->quiet = true;
-	pthread_cond_broadcast(&vdev->changed);
-	unlock(vdev);
-}
-
-/* Would a call on the loop of @q wait for the host? Under the lock. It does not begin to while
- * may_pop is off. */
-static bool at_work(const struct virtio_queue *q)
-{
-	const struct virtio_device *vdev = q->vdev;
-
-	for (u16 i = 0; i < vdev->nr_queues && vdev->ops->blocks; i++)
-		if (vdev->queues[i].loop == q->loop && vdev->queues[i].busy)
-			return true;
-	return false;
-}
-
-/* Run @fn on the loop, and wait for it unless the loop waits for the host. */
-static void call_loop(struct virtio_queue *q, struct event_post *post)
-{
-	bool later;
-
-	lock(q->vdev);
-	later = at_work(q);
-	unlock(q->vdev);
-	if (later)
-		event_loop_post(q->loop, post);
-	else
-		event_call_sync(q->loop, post->fn, q);
-}
-
-void virtio_stop_queue(struct virtio_queue *q)
-{
-	bool stopping;
-
-	lock(q->vdev);
-	stopping = q->stopping;
-	unlock(q->vdev);
-	if (stopping)
-		call_loop(q, &q->stop_post);
-}
-
-void virtio_queue_idle(struct virtio_device *vdev, u16 i)
-{
-	struct virtio_queue *q = &vdev->queues[i];
-
-	lock(vdev);
-	q->quiet = true;
-	if (q->stopping)
-		stopped(q);
-	pthread_cond_broadcast(&vdev->changed);
-	unlock(vdev);
-}
-
-bool virtio_queue_stopping(const struct virtio_device *vdev, u16 q)
-{
-	return vdev->queues[q].stopping;
-}
-
-bool virtio_queue_started(struct virtio_device *vdev, u16 i)
-{
-	const struct virtio_queue *q = &vdev->queues[i];
-	bool yes;
-
-	lock(vdev);
-	yes = q->started && !q->stopping;
-	unlock(vdev);
-	return yes;
-}
-
-/* Holding back */
-
-static void nothing(void *opaque) {}
-
-void virtio_set_held(struct virtio_device *vdev, bool held)
-{
-	struct event_post pause = { .fn = nothing };
-
-	lock(vdev);
-	vdev->held = held;
-	update_all(vdev);
-	unlock(vdev);
-	for (u16 i = 0; i < vdev->nr_queues; i++) {
-		struct virtio_queue *q = &vdev->queues[i];
-		bool started, later;
-
-		lock(vdev);
-		started = q->started;
-		later = at_work(q);
-		unlock(vdev);
-		if (started && !held)
-			eventfd_raise(q->notify.fd);
-		else if (started && !later) /* what it was doing is over then */
-			event_call_sync(q->loop, pause.fn, q);
-	}
-}
-
-static void hold_on_loop(void *opaque)
-{
-	struct virtio_queue *q = opaque;
-	struct virtio_device *vdev = q->vdev;
-	bool quiet;
-
-	/* It was let go, and has had no turn since. */
-	if (q->nr_replies) {
-		send_replies(q);
-		virtio_signal(vdev, q->vq.index);
-	}
-	quiet = !vdev->ops->queue_held || vdev->ops->queue_held(vdev, q->vq.index);
-	lock(vdev);
-	q->quiet = quiet;
-	unlock(vdev);
-}
-
-/* The device is held: is anything still under way? See virtio_wait_held. */
-static void still_on_loop(void *opaque)
-{
-	struct virtio_queue *q = opaque;
-	struct virtio_device *vdev = q->vdev;
-	bool held;
-
-	lock(vdev);
-	held = vdev->held && q->started && !q->stopping;
-	unlock(vdev);
-	if (held)
-		hold_on_loop(q);
-	lock(vdev);
-	q->quiet = q->quiet || !held;
-	pthread_cond_broadcast(&vdev->changed);
-	unlock(vdev);
-}
-
-void virtio_quiesce(struct virtio_device *vdev)
-{
-	lock(vdev);
-	vdev->quiesced = true;
-	update_all(vdev);
-	for (u16 i = 0; i < vdev->nr_queues; i++) {
-		struct virtio_queue *q = &vdev->queues[i];
-
-		if (!q->started)
-			continue;
-		unlock(vdev);
-		event_call_sync(q->loop, hold_on_loop, q);
-		lock(vdev);
-		while (q->started && !q->quiet)
-			pthread_cond_wait(&vdev->changed, &vdev->lock);
-		unlock(vdev);
-		/* After the last reply comes its interrupt. */
-		event_call_sync(q->loop, nothing, NULL);
-		lock(vdev);
-	}
-	unlock(vdev);
-}
-
-static void remap_on_loop(void *opaque)
-{
-	struct virtio_queue *q = opaque;
-
-	lock(q->vdev);
-	if (q->vq.enabled && virtq_remap(&q->vq))
-		virtio_set_needs_reset(q->vdev);
-	unlock(q->vdev);
-}
-
-void virtio_resume(struct virtio_device *vdev)
-{
-	/* Whether the loop serves it yet or not, this is the place where nobody else looks. */
-	for (u16 i = 0; i < vdev->nr_queues; i++)
-		event_call_sync(vdev->queues[i].loop, remap_on_loop, &vdev->queues[i]);
-	lock(vdev);
-	vdev->quiesced = false;
-	update_all(vdev);
-	unlock(vdev);
-	for (u16 i = 0; i < vdev->nr_queues; i++)
-		eventfd_raise(vdev->queues[i].notify.fd);
-}
-
-/* Making and ending */
-
-static int init_queue(struct virtio_device *vdev, u16 i, u16 size, struct event_loop *loop)
-{
-	struct virtio_queue *q = &vdev->queues[i];
-
-	q->vdev = vdev;
-	q->loop = loop;
-	q->vq.mem = &vdev->vm->mem;
-	q->vq.name = vdev->name;
-	q->vq.index = i;
-	q->vq.max_size = size;
-	virtq_reset(&q->vq);
-	q->stop_post = (struct event_post){ .fn = stop_on_loop, .opaque = q };
-	q->drop_post = (struct event_post){ .fn = drop_on_loop, .opaque = q };
-	q->hold_post = (struct event_post){ .fn = still_on_loop, .opaque = q };
-	q->notify = (struct event){
-		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-		.events = EPOLLIN | EPOLLET,
-		.fn = on_notify,
-		.opaque = q,
-	};
-	if (q->notify.fd < 0)
-		return -errno;
-	vdev->nr_queues++;
-	/* As many as can be in flight. */
-	q->replies = xcalloc(size, sizeof(*q->replies));
-	return event_add(loop, &q->notify);
-}
-
-static int init_loops(struct virtio_device *vdev, u16 nr)
-{
-	vdev->loops = xcalloc(nr, sizeof(*vdev->loops));
-	for (u16 i = 0; i < nr; i++) {
-		int ret = event_loop_init(&vdev->loops[i], vdev->name);
-
-		if (ret)
-			return ret;
-		vdev->nr_loops++;
-		ret = event_loop_start_thread(&vdev->loops[i]);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-static void end_loops(struct virtio_device *vdev)
-{
-	for (u16 i = 0; i < vdev->nr_loops; i++)
-		event_loop_destroy(&vdev->loops[i]);
-	free(vdev->loops);
-	vdev->loops = NULL;
-	vdev->nr_loops = 0;
-}
-
-int virtio_queues_init(struct virtio_device *vdev, u16 nr, u16 size, struct event_loop *loop)
-{
-	u16 nr_loops = vdev->ops->nr_loops ? MIN(vdev->ops->nr_loops, nr) : nr;
-	int ret = loop ? 0 : init_loops(vdev, nr_loops);
-
-	vdev->queues = xcalloc(nr, sizeof(*vdev->queues));
-	for (u16 i = 0; i < nr && !ret; i++)
-		ret = init_queue(vdev, i, size, loop ? loop : &vdev->loops[i % nr_loops]);
-	return ret;
-}
-
-/* Nothing of the queue runs any more once this is over, also where the loop lives on. */
-static void detach(void *opaque)
-{
-	struct virtio_queue *q = opaque;
-
-	event_del(&q->notify);
-	event_loop_unpost(q->loop, &q->stop_post);
-	event_loop_unpost(q->loop, &q->drop_post);
-	event_loop_unpost(q->loop, &q->hold_post);
-}
-
-void virtio_queues_fini(struct virtio_device *vdev)
-{
-	for (u16 i = 0; i < vdev->nr_queues; i++)
-		event_call_sync(vdev->queues[i].loop, detach, &vdev->queues[i]);
-	end_loops(vdev);
-	for (u16 i = 0; i < vdev->nr_queues; i++) {
-		close(vdev->queues[i].notify.fd);
-		free(vdev->queues[i].replies);
-	}
-	free(vdev->queues);
-	vdev->queues = NULL;
-	vdev->nr_queues = 0;
-}
-
-int virtio_use_loop(struct virtio_device *vdev, struct event_loop *loop)
-{
-	int ret = vdev->ops->watch ? vdev->ops->watch(vdev, false) : 0;
-
-	for (u16 i = 0; i < vdev->nr_queues; i++)
-		event_call_sync(vdev->queues[i].loop, detach, &vdev->queues[i]);
-	end_loops(vdev);
-	for (u16 i = 0; i < vdev->nr_queues && !ret; i++) {
-		vdev->queues[i].loop = loop;
-		ret = event_add(loop, &vdev->queues[i].notify);
-	}
-	return ret || !vdev->ops->watch ? ret : vdev->ops->watch(vdev, true);
 }

@@ -161,6 +161,9 @@ void pci_update_bars(struct pci_device *pci);
 /* First addresses; -ENOSPC when a window is full. */
 int pci_assign_bars(struct pci_device *pci) __must_check;
 void pci_unmap_bars(struct pci_device *pci);
+/* Where a mapped BAR is on the bus that carries it: true, of ports; false, of MMIO. For a
+ * function's own bar_moved. */
+bool pci_bar_place(const struct pci_device *pci, unsigned int bar, u64 *addr);
 
 /*
  * pci/state.c: what a function remembers, as a device's whole state or a part of it; what MSI-X

@@ -34,6 +34,10 @@ int write_file(const char *path, const void *buf, size_t len) __must_check;
  * here, so nothing stands against using the file.
  */
 int lock_file(int fd, bool exclusive) __must_check;
+/* The same of one byte, whether it is in the file or not. */
+int lock_byte(int fd, off_t byte, bool exclusive) __must_check;
+/* Has anybody else any lock on that byte? */
+bool lock_is_taken(int fd, off_t byte);
 
 /*
  * util/text.c: words from elsewhere, before they reach a terminal. text_mask makes '?' of each

@@ -73,6 +73,27 @@ def write_guest_scripts(arch, path):
                 cpio.copy(f"lab/l2/{script.name}", script, 0o755)
 
 
+def build_programs(arch):
+    """The C programs of tests/lab/programs, static ones for the lab's architecture; without a compiler there are none."""
+    built = []
+    for source in sorted((LAB_DIR / "programs").glob("*.c")):
+        target = arch.folder / "programs" / source.stem
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+            part = target.with_suffix(f".{os.getpid()}")
+            command = [arch.data["cc"], "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-s", "-static", "-o", part, source]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+            except FileNotFoundError:
+                print(f"lab: {arch.data['cc']} is not installed: guests get no {source.stem}", file=sys.stderr)
+                continue
+            if done.returncode:
+                raise LabError(f"{shown(source)}: does not compile: {done.stderr.strip()}")
+            part.replace(target)
+        built.append(target)
+    return built
+
+
 def write_job(arch, job, folder):
     """Everything of this run that L1 needs, as the initramfs to boot: the cached part and the job's."""
     write_guest_scripts(arch, folder / "l2.cpio")
@@ -86,6 +107,8 @@ def write_job(arch, job, folder):
         cpio.copy("init", LAB_DIR / "l1" / "init", 0o755)
         cpio.copy("lab/l2.cpio", folder / "l2.cpio")
         cpio.copy_tree("lab/cases", job.cases)
+        for program in build_programs(arch):
+            cpio.copy(f"lab/programs/{program.name}", program, 0o755)
         for script in ("caselib", "run-cases", "send"):
             cpio.copy(f"lab/{script}", LAB_DIR / "l1" / script, 0o755)
         cpio.data("lab/settings", "".join(f"{key}={shlex.quote(value)}\n" for key, value in settings.items()).encode())
