@@ -317,9 +317,10 @@ static struct disk stub_disk = {
 
 static void stub_net_close(struct net_backend *nb) {}
 static const struct net_backend_ops stub_net_ops = { .close = stub_net_close };
-static struct net_backend stub_net = {
-	.ops = &stub_net_ops, .poll_fd = -1, .room_fd = -1, .name = "none"
-};
+static struct net_backend stub_net = { .ops = &stub_net_ops,
+				       .nr_pairs = 1,
+				       .pair[0] = { .poll_fd = -1, .room_fd = -1 },
+				       .name = "none" };
 
 static void stub_vsock_end(struct vsock_backend *vb) {}
 static const struct vsock_backend_ops stub_vsock_ops = {

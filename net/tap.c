@@ -35,38 +35,38 @@ static struct tap *to_tap(struct net_backend *nb)
 	return container_of(nb, struct tap, nb);
 }
 
-static ssize_t tap_readv(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t tap_readv(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	ssize_t n;
 
 	do {
-		n = readv(nb->poll_fd, iov, count);
+		n = readv(nq->poll_fd, iov, count);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
 
-static ssize_t tap_writev(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t tap_writev(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	ssize_t n;
 
 	do {
-		n = writev(nb->poll_fd, iov, count);
+		n = writev(nq->poll_fd, iov, count);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
 
 static int tap_set_offloads(struct net_backend *nb, u32 tun_f)
 {
-	return ioctl(nb->poll_fd, TUNSETOFFLOAD, (unsigned long)tun_f) < 0 ? -errno : 0;
+	return ioctl(nb->pair[0].poll_fd, TUNSETOFFLOAD, (unsigned long)tun_f) < 0 ? -errno : 0;
 }
 
 static void tap_close(struct net_backend *nb)
 {
 	struct tap *tap = to_tap(nb);
 
-	if (nb->room_fd >= 0)
-		close(nb->room_fd);
-	close(nb->poll_fd);
+	if (nb->pair[0].room_fd >= 0)
+		close(nb->pair[0].room_fd);
+	close(nb->pair[0].poll_fd);
 	free(tap);
 }
 
@@ -164,7 +164,7 @@ static int set_interface(int fd, struct ifreq *ifr)
 
 static int attach(struct tap *tap)
 {
-	int fd = tap->nb.poll_fd, hdr_len = NET_HDR_LEN, little = 1, ret;
+	int fd = tap->nb.pair[0].poll_fd, hdr_len = NET_HDR_LEN, little = 1, ret;
 	struct ifreq ifr = { 0 };
 
 	memcpy(ifr.ifr_name, tap->name, IFNAMSIZ);
@@ -241,17 +241,19 @@ static int tap_open(const struct net_config *cfg, struct net_backend **out)
 	if (cfg->tapif)
 		strncpy(tap->name, cfg->tapif, IFNAMSIZ - 1);
 	tap->nb.ops = &tap_ops;
+	tap->nb.nr_pairs = 1;
+	tap->nb.pair[0].nb = &tap->nb;
 	tap->nb.name = tap->name;
-	tap->nb.poll_fd = open(TUN_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (tap->nb.poll_fd < 0) {
+	tap->nb.pair[0].poll_fd = open(TUN_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (tap->nb.pair[0].poll_fd < 0) {
 		ret = -errno;
 		say_open_failed(-ret);
 		free(tap);
 		return ret;
 	}
 	ret = attach(tap);
-	tap->nb.room_fd = ret ? -1 : fcntl(tap->nb.poll_fd, F_DUPFD_CLOEXEC, 0);
-	if (!ret && tap->nb.room_fd < 0) {
+	tap->nb.pair[0].room_fd = ret ? -1 : fcntl(tap->nb.pair[0].poll_fd, F_DUPFD_CLOEXEC, 0);
+	if (!ret && tap->nb.pair[0].room_fd < 0) {
 		ret = -errno;
 		err("net: tap '%s': %s%s", tap->name, strerror(-ret), limit_hint(ret));
 	}

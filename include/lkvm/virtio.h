@@ -88,6 +88,8 @@ struct virtio_ops {
 	int (*watch)(struct virtio_device *vdev, bool on);
 	/* As device_ops.finish; on the main loop's thread, while that loop does not run. */
 	void (*finish)(struct virtio_device *vdev);
+	/* vdev->remembered was loaded: does it fit the device, and itself? */
+	bool (*remembered_ok)(const struct virtio_device *vdev);
 	/* For good: all queues are stopped, their loops still run. Take what is yours from them.
 	 * On any thread, no lock held; also after a virtio_init that failed. */
 	void (*detach)(struct virtio_device *vdev);
@@ -169,6 +171,10 @@ struct virtio_device {
 	/* What the device's own code has to remember beyond that, of the loop that changes it;
 	 * saved and loaded with the rest, 0 after a reset. */
 	u64 own;
+	/* The same of a device that has more: bytes in its own structure, which its reset clears.
+	 * Set before anything runs; changed by its loops. */
+	u8 *remembered;
+	u32 remembered_len;
 
 	u16 nr_queues;
 	struct virtio_queue *queues;

@@ -15,7 +15,8 @@
 enum { RX, TX, CTRL };
 
 #define MAX_WAITING 8
-#define MAX_LEN	    (NET_HDR_LEN + 65536 + 22) /* what virtio/net.c takes for the longest packet */
+#define MAX_LEN	    (NET_HDR_LEN_HASH + 65536 + 22) /* what virtio/net.c takes for the longest packet \
+						     */
 
 static struct mem_net {
 	struct net_backend nb;
@@ -32,11 +33,11 @@ static u32 checksum;
 static void set_readable(bool readable)
 {
 	u64 count = 1;
-	ssize_t n __maybe_unused = readable ? write(net.nb.poll_fd, &count, sizeof(count))
-					    : read(net.nb.poll_fd, &count, sizeof(count));
+	ssize_t n __maybe_unused = readable ? write(net.nb.pair[0].poll_fd, &count, sizeof(count))
+					    : read(net.nb.pair[0].poll_fd, &count, sizeof(count));
 }
 
-static ssize_t mem_readv(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t mem_readv(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	u32 len;
 	int err = net.read_err;
@@ -53,7 +54,7 @@ static ssize_t mem_readv(struct net_backend *nb, const struct iovec *iov, int co
 	return (ssize_t)iov_from_buf(iov, (unsigned int)count, 0, packet, len);
 }
 
-static ssize_t mem_writev(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t mem_writev(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	size_t len = iov_len(iov, (unsigned int)count);
 	int err = net.write_err;
@@ -81,8 +82,8 @@ static int mem_set_offloads(struct net_backend *nb, u32 tun_f)
 
 static void mem_close(struct net_backend *nb)
 {
-	close(nb->poll_fd);
-	close(nb->room_fd);
+	close(nb->pair[0].poll_fd);
+	close(nb->pair[0].room_fd);
 }
 
 static const struct net_backend_ops mem_ops = {
@@ -193,13 +194,15 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	net = (struct mem_net){
 		.nb = {
 			.ops = &mem_ops,
-			.poll_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+			.nr_pairs = 1,
+			.pair[0].nb = &net.nb,
+			.pair[0].poll_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 			.offloads = how & 2 ? 0 : TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
 			.mtu = how & 4 ? 9000 : 0,
 			.name = "fuzz",
 		},
 	};
-	net.nb.room_fd = dup(net.nb.poll_fd);
+	net.nb.pair[0].room_fd = dup(net.nb.pair[0].poll_fd);
 	fz_check(!virtio_net_new(&d.v.vm, &net.nb, mac, 0, &vdev));
 	fv_run(&d, vdev, &f, own);
 	mem_close(&net.nb);

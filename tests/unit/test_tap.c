@@ -121,8 +121,8 @@ static ssize_t read_packet(struct net_backend *nb, u8 *buf, size_t len, u16 prot
 	struct iovec iov = { .iov_base = buf, .iov_len = len };
 
 	for (int i = 0; i < 100 * (int)hang_seconds(); i++) {
-		struct pollfd p = { .fd = nb->poll_fd, .events = POLLIN };
-		ssize_t n = nb->ops->readv(nb, &iov, 1);
+		struct pollfd p = { .fd = nb->pair[0].poll_fd, .events = POLLIN };
+		ssize_t n = nb->ops->readv(&nb->pair[0], &iov, 1);
 
 		if (n == -EAGAIN) {
 			poll(&p, 1, 10);
@@ -158,7 +158,7 @@ static void test_packets(void **state)
 	addr.sll_ifindex = (int)if_nametoindex(nb->name);
 	assert_int_equal(bind(sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	memcpy(sent + NET_HDR_LEN, frame, sizeof(frame));
-	assert_int_equal(nb->ops->writev(nb, &iov, 1), sizeof(sent));
+	assert_int_equal(nb->ops->writev(&nb->pair[0], &iov, 1), sizeof(sent));
 	assert_int_equal(recv(sock, got, sizeof(got), 0), sizeof(frame));
 	assert_memory_equal(got, frame, sizeof(frame));
 	assert_int_equal(send(sock, frame, sizeof(frame), 0), sizeof(frame));
