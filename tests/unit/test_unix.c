@@ -72,11 +72,23 @@ static void test_left_behind(void **state)
 	close(l.fd); /* as after kill -9: the name stays */
 	assert_int_equal(unix_connect(path), -ECONNREFUSED);
 	assert_int_equal(unix_listen(&again, path, "--port a"), 0);
-	/* The name is another's now. */
-	unix_listener_forget(&l);
-	assert_int_equal(access(path, F_OK), 0);
 	unix_listener_close(&again);
 	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_replaced(void **state)
+{
+	struct unix_listener l;
+	FILE *f;
+
+	assert_int_equal(unix_listen(&l, path, "--port a"), 0);
+	/* The name is another's now. */
+	assert_int_equal(unlink(path), 0);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fclose(f);
+	unix_listener_close(&l);
+	assert_int_equal(unlink(path), 0);
 }
 
 static void test_not_a_socket(void **state)
@@ -123,7 +135,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_listens),	    cmocka_unit_test(test_in_use),
 		cmocka_unit_test(test_left_behind), cmocka_unit_test(test_not_a_socket),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_replaced),    cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
