@@ -114,6 +114,8 @@ void vsock_conn_free(struct vsock_conn *c)
 	leave_table(c);
 	close_socket(c);
 	c->state = VSOCK_FREE;
+	c->patience = 0;
+	c->send = 0;
 	c->bucket_next = vs->free;
 	vs->free = c;
 }

@@ -175,13 +175,13 @@ static bool send_one(struct virtio_vsock *vs, struct vsock_conn *c)
 	u16 op = next_op(c, &bit);
 
 	if (op) {
-		const u32 told = c->told;
+		const u32 told = c->told, send = c->send;
 
 		vsock_conn_header(c, op, op == VIRTIO_VSOCK_OP_SHUTDOWN ? c->host_shut : 0, 0,
 				  &hdr);
 		if (!send_header(vs, &hdr)) {
 			c->told = told;
-			c->send |= bit;
+			c->send = send;
 			return false;
 		}
 		c->send &= ~bit;
