@@ -15,23 +15,6 @@ struct net_config *config_add_net(struct vm_config *cfg)
 	return &cfg->nets[cfg->nr_nets - 1];
 }
 
-/* Six pairs of hexadecimal digits with colons between; of one station, not a group. */
-static int parse_mac(const char *s, u8 mac[6])
-{
-	u8 any = 0;
-
-	for (int i = 0; i < 6; i++, s += 3) {
-		char digits[3] = { s[0], s[0] ? s[1] : '\0', '\0' };
-
-		if (!isxdigit((unsigned char)digits[0]) || !isxdigit((unsigned char)digits[1]) ||
-		    s[2] != (i < 5 ? ':' : '\0'))
-			return -EINVAL;
-		mac[i] = (u8)strtoul(digits, NULL, 16);
-		any |= mac[i];
-	}
-	return !any || (mac[0] & 1) ? -EINVAL : 0;
-}
-
 /* IFNAMSIZ and the kernel's dev_valid_name(): no slash, colon or blank, not "." or "..". */
 static bool valid_ifname(const char *s)
 {
@@ -46,16 +29,10 @@ static bool valid_ifname(const char *s)
 	return true;
 }
 
-static int net_mode(const char *shown, const char *value, bool *none)
+static int net_mode(const char *shown, const char *value, struct net_config *net, bool *none)
 {
-	static const char *const known[] = { "tap", "none", NULL };
+	static const char *const known[] = { "tap", "user", "none", NULL };
 
-	if (!strcmp(value, "user")) {
-		err("%s mode=user: this build has no user-mode network yet; use "
-		    "mode=tap,tapif=NAME or mode=none",
-		    shown);
-		return -EINVAL;
-	}
 	/* kvmtool's first word for a card. */
 	if (!strcmp(value, "virtio")) {
 		err("%s virtio: every card is a virtio card; mode=tap,tapif=NAME says what it is "
@@ -64,7 +41,10 @@ static int net_mode(const char *shown, const char *value, bool *none)
 		return -EINVAL;
 	}
 	*none = !strcmp(value, "none");
-	return *none || !strcmp(value, "tap") ? 0 : config_unknown_item(shown, value, known);
+	net->mode = strcmp(value, "user") ? NET_TAP : NET_USER;
+	return *none || !strcmp(value, "tap") || !strcmp(value, "user")
+		       ? 0
+		       : config_unknown_item(shown, value, known);
 }
 
 /* kvmtool's other words: what lkvm does not do is refused unless it asks for nothing. */
@@ -79,18 +59,12 @@ static int net_other(const char *shown, const char *key, const char *value)
 		{ "mq", "0 1 ", "omit it: a card has one pair of queues" },
 		{ "script", "none ", "set up the tap beforehand with ip(8)" },
 		{ "downscript", "none ", "take the tap down afterwards with ip(8)" },
-		{ "host_ip", "", "give the tap its address with ip(8)" },
 		{ "fd", "", "name an existing tap with tapif=" },
 		{ "trans", "", "use --virtio-transport" },
 	};
-	static const char *const known[] = { "mode", "tapif", "guest_mac", NULL };
+	static const char *const known[] = { "mode", "tapif", "guest_mac", "forward", NULL };
 	char word[16];
 
-	/* For kvmtool's user-mode network alone. */
-	if (!strcmp(key, "host_mac") || !strcmp(key, "guest_ip")) {
-		warn("%s %s=%s: has no effect with mode=tap", shown, key, value);
-		return 0;
-	}
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
 		if (strcmp(key, others[i].key))
 			continue;
@@ -108,16 +82,17 @@ static int net_other(const char *shown, const char *key, const char *value)
 static int net_item(const char *shown, struct net_config *net, char *item, bool first, bool *none)
 {
 	char *value = strchr(item, '=');
+	int ret;
 
 	if (!value) {
 		if (first)
-			return net_mode(shown, item, none);
+			return net_mode(shown, item, net, none);
 		err("%s %s: needs a value: %s=...", shown, item, item);
 		return -EINVAL;
 	}
 	*value++ = '\0';
 	if (!strcmp(item, "mode"))
-		return net_mode(shown, value, none);
+		return net_mode(shown, value, net, none);
 	if (!strcmp(item, "tapif")) {
 		if (!valid_ifname(value)) {
 			err("%s tapif=%s: is not the name of an interface (1 to %d characters, no "
@@ -131,13 +106,20 @@ static int net_item(const char *shown, struct net_config *net, char *item, bool 
 	}
 	if (!strcmp(item, "guest_mac")) {
 		net->has_guest_mac = true;
-		if (!parse_mac(value, net->guest_mac))
+		if (!config_parse_mac(value, net->guest_mac))
 			return 0;
 		err("%s guest_mac=%s: is not a unicast address like 02:15:15:15:15:15", shown,
 		    value);
 		return -EINVAL;
 	}
-	return net_other(shown, item, value);
+	ret = config_net_user_item(shown, &net->user, item, value);
+	return ret > 0 ? net_other(shown, item, value) : ret;
+}
+
+static void destroy_net(struct net_config *net)
+{
+	free(net->tapif);
+	config_net_user_destroy(&net->user);
 }
 
 static int network_parse(const char *shown, const char *arg, void *target)
@@ -151,11 +133,13 @@ static int network_parse(const char *shown, const char *arg, void *target)
 		ret = net_item(shown, &net, item, first, &none);
 		first = false;
 	}
+	if (!ret)
+		ret = config_net_user_check(shown, &net);
 	/* mode=none asks for no card: there is nothing to note. */
 	if (!ret && !none)
 		*config_add_net(target) = net;
 	else
-		free(net.tapif);
+		destroy_net(&net);
 	free(copy);
 	return ret;
 }
@@ -163,7 +147,10 @@ static int network_parse(const char *shown, const char *arg, void *target)
 static char *network_text(const void *target, u32 i)
 {
 	const struct vm_config *cfg = target;
-	char mac[40] = "", *tapif = NULL, *text;
+	static const char *const modes[] = {
+		[NET_NONE] = "none", [NET_TAP] = "tap", [NET_USER] = "user", [NET_LOOPBACK] = "none"
+	};
+	char mac[40] = "", *tapif = NULL, *user, *text;
 	const struct net_config *n;
 	const u8 *m;
 
@@ -176,8 +163,10 @@ static char *network_text(const void *target, u32 i)
 			 m[2], m[3], m[4], m[5]);
 	if (n->tapif)
 		tapif = config_one_item(n->tapif);
-	text = xasprintf("mode=%s%s%s%s", n->mode == NET_TAP ? "tap" : "none",
-			 tapif ? ",tapif=" : "", tapif ? tapif : "", mac);
+	user = config_net_user_text(&n->user);
+	text = xasprintf("mode=%s%s%s%s%s", modes[n->mode], tapif ? ",tapif=" : "",
+			 tapif ? tapif : "", mac, user);
+	free(user);
 	free(tapif);
 	return text;
 }
@@ -187,7 +176,7 @@ static void network_destroy(void *target)
 	struct vm_config *cfg = target;
 
 	for (u32 i = 0; i < cfg->nr_nets; i++)
-		free(cfg->nets[i].tapif);
+		destroy_net(&cfg->nets[i]);
 	free(cfg->nets);
 	cfg->nets = NULL;
 	cfg->nr_nets = 0;

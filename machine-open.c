@@ -146,8 +146,9 @@ static int open_disks(struct machine_open *open, const struct vm_config *cfg)
 	return 0;
 }
 
-static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 index)
+static int open_net(struct machine *m, const struct vm_config *cfg, u32 index)
 {
+	struct machine_net *net = &m->open.nets[index];
 	const struct net_config *nc = &cfg->nets[index];
 
 	if (nc->mode == NET_NONE)
@@ -156,14 +157,18 @@ static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 in
 		memcpy(net->mac, nc->guest_mac, sizeof(net->mac));
 	else
 		net_make_mac(cfg->name, index, net->mac);
+	if (nc->mode == NET_USER)
+		return net_user_open(nc, net->mac, &m->vm.loop, &net->nb);
 	return net_backend_open(nc, &net->nb);
 }
 
-static int open_nets(struct machine_open *open, const struct vm_config *cfg)
+static int open_nets(struct machine *m, const struct vm_config *cfg)
 {
+	struct machine_open *open = &m->open;
+
 	open->nets = xcalloc(cfg->nr_nets + 1, sizeof(open->nets[0]));
 	for (u32 i = 0; i < cfg->nr_nets; i++) {
-		int ret = open_net(&open->nets[i], cfg, i);
+		int ret = open_net(m, cfg, i);
 
 		if (ret)
 			return ret;
@@ -247,7 +252,7 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_disks(&m->open, cfg);
 	if (!ret)
-		ret = open_nets(&m->open, cfg);
+		ret = open_nets(m, cfg);
 	if (!ret)
 		ret = open_vsock(&m->open, cfg);
 	if (!ret)

@@ -13,6 +13,7 @@
 #include "lkvm/config-fdt.h"
 #include "lkvm/config-x86.h"
 #include "lkvm/options.h"
+#include "lkvm/rate.h"
 #include "lkvm/types.h"
 
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
@@ -22,6 +23,7 @@ enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum net_mode {
 	NET_NONE,
 	NET_TAP,
+	NET_USER,     /* passt */
 	NET_LOOPBACK, /* what is sent comes back; of `lkvm selftest` alone */
 };
 
@@ -35,12 +37,29 @@ struct disk_config {
 	bool raw;    /* format=raw: whatever the contents look like */
 };
 
+/* A port of the host's that is the guest's. */
+struct net_forward {
+	bool udp;
+	char addr[46]; /* of the host, as text; empty: all */
+	u16 host_port, guest_port;
+};
+
+/* Of NET_USER alone. */
+struct net_user_config {
+	u32 guest_ip, host_ip; /* both or none (0): the guest has the host's own address */
+	u8 host_mac[6];
+	bool has_host_mac;
+	struct net_forward *forwards;
+	u32 nr_forwards;
+};
+
 struct net_config {
 	enum net_mode mode;
 	char *tapif; /* an existing interface; NULL: make one that goes with lkvm, the kernel names
 			it */
 	u8 guest_mac[6];
 	bool has_guest_mac;
+	struct net_user_config user;
 };
 
 struct vsock_config {
@@ -68,6 +87,7 @@ struct vm_config {
 	struct net_config *nets;
 	u32 nr_nets;
 	bool rng;
+	struct rate_config rng_limit;
 	struct vsock_config vsock;
 	enum console_kind console;
 	enum debug_exit_kind debug_exit;
@@ -109,8 +129,9 @@ extern const struct option_spec config_options[];
 extern const struct option_set config_set;
 /* config-foreign.c: other VMMs' words for `lkvm run`, and their commands. */
 extern const struct foreign_word foreign_options[], foreign_commands[];
-/* config-initrd.c, config-disk.c, config-net.c, config-vsock.c. */
-extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks, vsock_hooks;
+/* config-initrd.c, config-disk.c, config-net.c, config-vsock.c, config-rng.c. */
+extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks, vsock_hooks,
+	rng_limit_hooks;
 
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);

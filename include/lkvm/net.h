@@ -87,6 +87,16 @@ int net_backend_open(const struct net_config *cfg, struct net_backend **out) __m
  */
 void net_make_mac(const char *name, u32 index, u8 mac[6]);
 
+/*
+ * net/user.c: start passt for the card with address @mac. It is looked after in @loop, the main
+ * one; it ends with the back end. Prints. net_user_wrap is the same over the socket @fd to one that
+ * runs; it takes @fd, on failure too.
+ */
+struct event_loop;
+int net_user_open(const struct net_config *cfg, const u8 mac[6], struct event_loop *loop,
+		  struct net_backend **out) __must_check;
+int net_user_wrap(int fd, struct net_backend **out) __must_check;
+
 /* net/loopback.c: a network that gives back every packet, in order; for NET_LOOPBACK. */
 int net_loopback_open(struct net_backend **out) __must_check;
 

@@ -366,7 +366,7 @@ static void test_print(void **state)
 			    "params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
 			    "halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
 			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
-			    "rng: no\nvsock: none\nconsole: serial\ndebug-exit: on\n"
+			    "rng: no\nrng-limit: none\nvsock: none\nconsole: serial\ndebug-exit: on\n"
 			    "kernel-format: image\n"
 			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
 			    "rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"
