@@ -9,10 +9,10 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 
-/* kvmtool's defaults, and its netmask. */
+/* kvmtool's defaults. */
 #define HOST_IP	 0xc0a82101U /* 192.168.33.1 */
 #define GUEST_IP 0xc0a8210fU /* 192.168.33.15 */
-#define NETMASK	 0xffffff00U
+#define PREFIX	 24
 
 /* Bounded, since the command line of passt is. */
 #define FORWARDS_MAX 16
@@ -21,14 +21,11 @@ static int parse_ip(const char *shown, const char *key, const char *value, u32 *
 {
 	struct in_addr addr;
 
-	if (inet_pton(AF_INET, value, &addr) == 1) {
+	if (inet_pton(AF_INET, value, &addr) == 1 && addr.s_addr) {
 		*ip = ntohl(addr.s_addr);
-		/* Neither of the network itself nor of all that is in it. */
-		if (*ip >> 24 && *ip >> 28 < 0xe && *ip >> 24 != 127 && *ip & ~NETMASK &&
-		    (*ip & ~NETMASK) != ~NETMASK)
-			return 0;
+		return 0;
 	}
-	err("%s %s=%s: is not an IPv4 address of a machine, like 192.168.33.15", shown, key, value);
+	err("%s %s=%s: is not an IPv4 address like 192.168.33.15", shown, key, value);
 	return -EINVAL;
 }
 
@@ -108,8 +105,6 @@ int config_net_user_item(const char *shown, struct net_user_config *user, const 
 {
 	if (!strcmp(key, "guest_ip"))
 		return parse_ip(shown, key, value, &user->guest_ip);
-	if (!strcmp(key, "host_ip"))
-		return parse_ip(shown, key, value, &user->host_ip);
 	if (!strcmp(key, "forward"))
 		return add_forward(shown, user, value);
 	if (strcmp(key, "host_mac"))
@@ -130,10 +125,6 @@ static int check_other(const char *shown, struct net_user_config *user)
 		    shown);
 		return -EINVAL;
 	}
-	if (user->host_ip) {
-		err("%s host_ip=...: is not supported; give the tap its address with ip(8)", shown);
-		return -EINVAL;
-	}
 	if (user->guest_ip)
 		warn("%s guest_ip=...: has no effect without mode=user", shown);
 	if (user->has_host_mac)
@@ -142,28 +133,47 @@ static int check_other(const char *shown, struct net_user_config *user)
 	return 0;
 }
 
-int config_net_user_check(const char *shown, struct net_config *net)
+/* An address of a machine: not of a group or the host itself, not that of the network or of all in
+ * it. */
+static bool is_machine(u32 ip, u32 mask)
+{
+	return ip >> 24 && ip >> 28 < 0xe && ip >> 24 != 127 && ip & ~mask && (ip & ~mask) != ~mask;
+}
+
+static int check_addresses(const char *shown, struct net_config *net)
 {
 	struct net_user_config *user = &net->user;
+	u32 mask;
 
-	if (net->mode != NET_USER)
-		return check_other(shown, user);
-	if (net->tapif) {
-		err("%s tapif=%s: is for mode=tap; omit one of the two", shown, net->tapif);
-		return -EINVAL;
-	}
-	if (!user->guest_ip && !user->host_ip)
+	if (!user->guest_ip && !net->host_ip)
 		return 0;
+	if (!net->host_ip) {
+		net->host_ip = HOST_IP;
+		net->host_prefix = PREFIX;
+	}
 	if (!user->guest_ip)
 		user->guest_ip = GUEST_IP;
-	if (!user->host_ip)
-		user->host_ip = HOST_IP;
-	if (!((user->guest_ip ^ user->host_ip) & NETMASK) && user->guest_ip != user->host_ip)
+	mask = ~0U << (32 - net->host_prefix);
+	if (is_machine(user->guest_ip, mask) && is_machine(net->host_ip, mask) &&
+	    !((user->guest_ip ^ net->host_ip) & mask) && user->guest_ip != net->host_ip)
 		return 0;
-	err("%s guest_ip and host_ip: must be two addresses of one network of 24 bits; give both, "
-	    "like guest_ip=10.0.0.2,host_ip=10.0.0.1",
+	err("%s guest_ip and host_ip: must be addresses of two machines in one network; give both, "
+	    "like guest_ip=10.0.0.2,host_ip=10.0.0.1/24",
 	    shown);
 	return -EINVAL;
+}
+
+int config_net_user_check(const char *shown, struct net_config *net)
+{
+	if (net->mode != NET_USER)
+		return check_other(shown, &net->user);
+	if (net->tapif || net->nr_fds || net->queues > 1 || net->script || net->downscript) {
+		err("%s mode=user: has no tapif, fd, queues, script or downscript; omit them, or "
+		    "use mode=tap",
+		    shown);
+		return -EINVAL;
+	}
+	return check_addresses(shown, net);
 }
 
 /* @text and what follows. */
@@ -188,8 +198,6 @@ char *config_net_user_text(const struct net_user_config *user)
 
 	if (user->guest_ip)
 		text = append(text, ip_item("guest_ip", user->guest_ip));
-	if (user->host_ip)
-		text = append(text, ip_item("host_ip", user->host_ip));
 	if (user->has_host_mac)
 		text = append(text, xasprintf(",host_mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1],
 					      m[2], m[3], m[4], m[5]));

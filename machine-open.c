@@ -150,16 +150,23 @@ static int open_net(struct machine *m, const struct vm_config *cfg, u32 index)
 {
 	struct machine_net *net = &m->open.nets[index];
 	const struct net_config *nc = &cfg->nets[index];
+	int ret;
 
 	if (nc->mode == NET_NONE)
 		return 0;
+	if (nc->mode == NET_USER)
+		ret = net_user_open(nc, &m->vm.loop, &net->nb);
+	else
+		ret = net_backend_open(nc, &net->nb);
+	if (ret)
+		return ret;
 	if (nc->has_guest_mac)
 		memcpy(net->mac, nc->guest_mac, sizeof(net->mac));
+	else if (net->nb->has_mac)
+		memcpy(net->mac, net->nb->mac, sizeof(net->mac));
 	else
 		net_make_mac(cfg->name, index, net->mac);
-	if (nc->mode == NET_USER)
-		return net_user_open(nc, net->mac, &m->vm.loop, &net->nb);
-	return net_backend_open(nc, &net->nb);
+	return 0;
 }
 
 static int open_nets(struct machine *m, const struct vm_config *cfg)

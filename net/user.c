@@ -283,16 +283,18 @@ static char *ip_text(u32 ip)
 	return xasprintf("%u.%u.%u.%u", ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255);
 }
 
-static void add_addresses(struct words *w, const struct net_user_config *cfg)
+static void add_addresses(struct words *w, const struct net_config *cfg)
 {
-	const u8 *m = cfg->host_mac;
+	const u8 *m = cfg->user.host_mac;
 
-	if (cfg->guest_ip) {
-		add(w, "--address", ip_text(cfg->guest_ip));
-		add(w, "--netmask", xstrdup("24"));
+	if (cfg->user.guest_ip) {
+		add(w, "--address", ip_text(cfg->user.guest_ip));
+		add(w, "--netmask", xasprintf("%u", cfg->host_prefix));
 		add(w, "--gateway", ip_text(cfg->host_ip));
 	}
-	if (cfg->has_host_mac)
+	if (cfg->mtu)
+		add(w, "--mtu", xasprintf("%u", cfg->mtu));
+	if (cfg->user.has_host_mac)
 		add(w, "--mac-addr",
 		    xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]));
 }
@@ -334,7 +336,7 @@ static int start_passt(struct net_user *user, struct event_loop *loop, const str
 	/* It does so by itself, and makes a line of it. */
 	if (!geteuid())
 		add(&w, "--runas", xstrdup("65534:65534"));
-	add_addresses(&w, &cfg->user);
+	add_addresses(&w, cfg);
 	add_forwards(&w, &cfg->user);
 	ret = child_start(&user->passt, loop, &spec);
 	while (w.nr)
@@ -344,17 +346,16 @@ static int start_passt(struct net_user *user, struct event_loop *loop, const str
 }
 
 /*
- * Wait until it serves: a frame that means nothing, which makes the guest's address known, is taken
- * by then. Else it has said why it ended.
+ * Wait until it serves: a frame that means nothing is taken by then. Else it has said why it ended.
  */
-static int wait_ready(int fd, const u8 mac[6])
+static int wait_ready(int fd)
 {
 	u8 frame[LEN_BYTES + 60] = { [3] = 60 };
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	int queued = 1;
 
 	memset(frame + LEN_BYTES, 0xff, ETH_ALEN);
-	memcpy(frame + LEN_BYTES + ETH_ALEN, mac, ETH_ALEN);
+	frame[LEN_BYTES + ETH_ALEN] = 2;
 	put_le(frame + LEN_BYTES + 2L * ETH_ALEN, 2, htons(ETH_P_802_EX1));
 	if (send(fd, frame, sizeof(frame), MSG_NOSIGNAL) != sizeof(frame))
 		return -EPIPE;
@@ -369,8 +370,7 @@ static int wait_ready(int fd, const u8 mac[6])
 	return 0;
 }
 
-int net_user_open(const struct net_config *cfg, const u8 mac[6], struct event_loop *loop,
-		  struct net_backend **out)
+int net_user_open(const struct net_config *cfg, struct event_loop *loop, struct net_backend **out)
 {
 	struct net_backend *nb;
 	int fds[2], ret;
@@ -389,9 +389,13 @@ int net_user_open(const struct net_config *cfg, const u8 mac[6], struct event_lo
 	close(fds[1]);
 	if (ret)
 		goto fail;
-	ret = wait_ready(fds[0], mac);
+	ret = wait_ready(fds[0]);
 	if (ret)
 		goto ended;
+	if (cfg->mtu)
+		nb->mtu = cfg->mtu;
+	nb->rx_rate = cfg->rx_rate;
+	nb->tx_rate = cfg->tx_rate;
 	*out = nb;
 	return 0;
 ended:

@@ -262,6 +262,7 @@ static void set_hashing(struct virtio_net *net, const struct net_rss *rss, bool 
 {
 	net_rules_lock(net);
 	net->rules.rss = *rss;
+	toeplitz_prepare(&net->toeplitz, rss->key);
 	net->rules.hashing = 1;
 	net->rules.steering = steering;
 	net_rules_unlock(net);
@@ -427,6 +428,7 @@ void net_ctrl_begin(struct virtio_net *net)
 			   strerror(-ret));
 	net_rules_lock(net);
 	atomic_store(&net->pairs, pairs);
+	toeplitz_prepare(&net->toeplitz, rules->rss.key);
 	net_rules_unlock(net);
 }
 

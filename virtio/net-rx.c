@@ -165,11 +165,15 @@ static int rx_packet(struct net_rx *rx)
 	iov[count].iov_len = sizeof(rx->spill);
 	n = rx->net->nb->ops->readv(rx->nq, iov, (int)count + 1);
 	wanted = n > 0 && net_wanted(rx->net, iov, count + 1);
+	if (wanted && n >= NET_HDR_LEN_HASH && virtio_has(&rx->net->vdev, VIRTIO_NET_F_HASH_REPORT))
+		net_hash_report(rx->net, iov, count + 1);
 	iov[count] = saved;
 	if (n < 0)
 		return (int)n;
 	if ((size_t)n < net_hdr_len(rx->net))
 		return n ? 0 : -EPIPE;
+	rx->owed = (u64)n - net_hdr_len(rx->net);
+	rx->paid = false;
 	if (!wanted)
 		return 0;
 	rx_learn(rx, (size_t)n);
@@ -215,6 +219,23 @@ void net_on_rx_retry(void *opaque)
 	net_watch_fd(rx->net, &rx->ev, EPOLLIN);
 }
 
+/* May a packet be read by the limit? Else the timer is set. */
+static bool rx_may_read(struct net_rx *rx)
+{
+	u64 wait;
+
+	if (!rate_limited(&rx->net->rx_limit) || rx->paid)
+		return true;
+	wait = rate_take(&rx->net->rx_limit, rx->owed, 1, now_ns());
+	rx->paid = !wait;
+	rx->waits = wait;
+	if (wait)
+		event_timer_set(&rx->retry, wait);
+	else
+		rx->owed = 0;
+	return !wait;
+}
+
 /* What keeps receiving from going on? 0: nothing yet. Under the receiver's lock. */
 static int rx_step(struct net_rx *rx)
 {
@@ -229,6 +250,8 @@ static int rx_step(struct net_rx *rx)
 	ret = rx_fill(rx, mergeable(rx) ? rx->expect : 1);
 	if (!rx->nr_bufs)
 		return ret;
+	if (!rx_may_read(rx))
+		return -EAGAIN;
 	ret = rx_packet(rx);
 	if (ret && ret != -EAGAIN)
 		return rx_failed(rx, -ret);

@@ -38,6 +38,28 @@ static void tx_watch(struct net_tx *tx)
 	net_watch_fd(tx->net, &tx->ev, tx->blocked || tx->down ? EPOLLOUT : 0);
 }
 
+/* May a packet of so many bytes be sent by the limit? Else the timer is set. */
+static bool tx_may_send(struct net_tx *tx, size_t len)
+{
+	u64 wait;
+
+	if (!rate_limited(&tx->net->tx_limit))
+		return true;
+	wait = rate_take(&tx->net->tx_limit, len, 1, now_ns());
+	tx->waits = wait;
+	if (wait)
+		event_timer_set(&tx->retry, wait);
+	return !wait;
+}
+
+void net_on_tx_retry(void *opaque)
+{
+	struct net_tx *tx = opaque;
+
+	tx->waits = false;
+	virtio_serve(&tx->net->vdev, tx->q);
+}
+
 bool net_tx_run(struct net_tx *tx)
 {
 	struct virtio_device *vdev = &tx->net->vdev;
@@ -46,8 +68,11 @@ bool net_tx_run(struct net_tx *tx)
 	/* 5.1.6.5.5.1: it is served once the driver asked for the pair. */
 	if (tx->pair >= atomic_load(&tx->net->pairs))
 		return false;
-	while (!tx->blocked && virtio_pop(vdev, tx->q, &req, tx->iov, ARRAY_SIZE(tx->iov)) == 1) {
-		if (tx_packet(tx, &req) == -EAGAIN) {
+	while (!tx->blocked && !tx->waits &&
+	       virtio_pop(vdev, tx->q, &req, tx->iov, ARRAY_SIZE(tx->iov)) == 1) {
+		if (!tx_may_send(tx, req.out_len)) {
+			virtio_unpop(vdev, tx->q, &req);
+		} else if (tx_packet(tx, &req) == -EAGAIN) {
 			virtio_unpop(vdev, tx->q, &req);
 			tx->blocked = true;
 		} else {
@@ -55,7 +80,7 @@ bool net_tx_run(struct net_tx *tx)
 		}
 	}
 	tx_watch(tx);
-	return !tx->blocked;
+	return !tx->blocked && !tx->waits;
 }
 
 void net_on_tx(void *opaque, u32 events)

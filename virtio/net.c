@@ -14,7 +14,8 @@
 #include "lkvm/vm.h"
 
 #define ETHERNET_CLASS 0x0200
-#define DUPLEX_FULL    1 /* 5.1.4: as ethtool's */
+#define ALL_HASH_TYPES 0x1ff /* 5.1.6.4.3 */
+#define DUPLEX_FULL    1     /* 5.1.4: as ethtool's */
 
 /* Which queue is what (5.1.2) */
 
@@ -160,26 +161,39 @@ static int watch_event(struct event *ev, struct event_loop *loop, bool on)
 	return w.ret;
 }
 
-static void make_retry(void *opaque)
-{
-	struct net_rx *rx = opaque;
+struct making {
+	struct event_timer *timer;
+	struct event_loop *loop;
+	void (*fn)(void *opaque);
+	void *opaque;
+};
 
-	event_timer_init(&rx->retry, rx->net->vdev.queues[rx->q].loop, net_on_rx_retry, rx);
-	rx->waits = false;
+static void make_on_loop(void *opaque)
+{
+	const struct making *m = opaque;
+
+	event_timer_init(m->timer, m->loop, m->fn, m->opaque);
 }
 
-static void end_retry(void *opaque)
+static void end_on_loop(void *opaque)
 {
 	event_timer_destroy(opaque);
 }
 
-/* The receiver's timer. */
-static void watch_retry(struct net_rx *rx, bool on)
+static void watch_timer(struct making m, bool on)
 {
 	if (on)
-		event_call_sync(rx->net->vdev.queues[rx->q].loop, make_retry, rx);
-	else if (rx->retry.loop)
-		event_call_sync(rx->retry.loop, end_retry, &rx->retry);
+		event_call_sync(m.loop, make_on_loop, &m);
+	else if (m.timer->loop)
+		event_call_sync(m.timer->loop, end_on_loop, m.timer);
+}
+
+static void watch_timers(struct net_rx *rx, struct net_tx *tx, bool on)
+{
+	struct virtio_queue *queues = rx->net->vdev.queues;
+
+	watch_timer((struct making){ &rx->retry, queues[rx->q].loop, net_on_rx_retry, rx }, on);
+	watch_timer((struct making){ &tx->retry, queues[tx->q].loop, net_on_tx_retry, tx }, on);
 }
 
 /* In the loops for good: a guest that starts finds nothing missing on the host. */
@@ -196,9 +210,17 @@ static int net_watch(struct virtio_device *vdev, bool on)
 		if (!ret)
 			ret = watch_event(&tx->ev, vdev->queues[tx->q].loop, on);
 		if (!ret)
-			watch_retry(rx, on);
+			watch_timers(rx, tx, on);
 	}
 	return ret;
+}
+
+static void net_finish(struct virtio_device *vdev)
+{
+	struct net_backend *nb = virtio_to_net(vdev)->nb;
+
+	if (nb->ops->finish)
+		nb->ops->finish(nb);
 }
 
 static void net_detach(struct virtio_device *vdev)
@@ -234,6 +256,7 @@ static const struct virtio_ops net_ops = {
 	.reset = net_reset,
 	.watch = net_watch,
 	.remembered_ok = net_remembered_ok,
+	.finish = net_finish,
 	.detach = net_detach,
 	.destroy = net_destroy,
 };
@@ -254,6 +277,8 @@ static u64 offered(const struct net_backend *nb)
 		f |= BIT_ULL(VIRTIO_NET_F_MQ);
 	if (nb->nr_pairs > 1 && nb->hash_types)
 		f |= BIT_ULL(VIRTIO_NET_F_RSS);
+	if (nb->ops->set_hdr_len)
+		f |= BIT_ULL(VIRTIO_NET_F_HASH_REPORT);
 	/* Linux switches offloads off for XDP and bridges, so who offers GUEST_TSO* needs the
 	 * command as well. */
 	if (nb->offloads)
@@ -288,8 +313,15 @@ static struct virtio_net *alloc_net(struct net_backend *nb)
 
 	net->nb = nb;
 	net->nr_pairs = nb->nr_pairs;
-	net->hash_types = nb->nr_pairs > 1 ? nb->hash_types : 0;
+	/* Where the back end steers it must know what it hashes by; what is only reported is done
+	 * here. */
+	if (nb->nr_pairs > 1 && nb->hash_types)
+		net->hash_types = nb->hash_types;
+	else if (nb->ops->set_hdr_len)
+		net->hash_types = ALL_HASH_TYPES;
 	atomic_store(&net->pairs, 1);
+	rate_init(&net->rx_limit, &nb->rx_rate);
+	rate_init(&net->tx_limit, &nb->tx_rate);
 	net->ops = net_ops;
 	net->ops.nr_loops = (u16)(2 * net->nr_pairs);
 	net->rx = xcalloc(net->nr_pairs, sizeof(*net->rx));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Between the files of virtio-net: net.c has the device, net-rx.c the receivers, net-tx.c the
- * senders, net-ctrl.c the control queue, net-filter.c who wants which packet, net-pairs.c what they
- * share, net-link.c the link.
+ * senders, net-ctrl.c the control queue, net-filter.c who wants which packet, net-hash.c the report
+ * of hashes, net-pairs.c what they share, net-link.c the link.
  *
  * Each direction of each pair of queues has a loop of its own. What the driver asked for by
  * commands (struct net_rules) is changed with the locks of all receivers held, and a receiver holds
@@ -15,6 +15,7 @@
 #include <linux/virtio_net.h>
 #include <pthread.h>
 
+#include "lkvm/flow.h"
 #include "lkvm/net.h"
 #include "lkvm/util.h"
 #include "lkvm/virtio.h"
@@ -56,8 +57,11 @@ struct net_rx {
 	size_t spilled_at;
 	u8 spill[MAX_PACKET];
 	unsigned int errors;	  /* in a row */
-	bool waits;		  /* there were many: until @retry */
+	bool waits;		  /* there were many, or the limit is reached: until @retry */
 	struct event_timer retry; /* in the loop as long as @ev is */
+	/* The length of a packet is known when it was read: the next one pays for it. */
+	u64 owed;
+	bool paid;
 };
 
 struct net_tx {
@@ -66,7 +70,9 @@ struct net_tx {
 	u16 pair, q;
 	struct event ev; /* of nq->room_fd */
 	bool blocked;	 /* the backend is full: wait until it takes more */
-	bool down;	 /* the interface is down: packets are dropped until it takes some */
+	bool waits;	 /* the limit is reached: until @retry */
+	struct event_timer retry;
+	bool down; /* the interface is down: packets are dropped until it takes some */
 	struct iovec iov[VIRTQ_MAX_SEGS];
 };
 
@@ -115,6 +121,8 @@ struct virtio_net {
 	bool driven;	     /* a driver was at work before; the first receiver's */
 	u8 mac[6];	     /* the card's own, until the driver gives another */
 	struct net_rules rules;
+	struct toeplitz toeplitz; /* of rules.rss.key */
+	struct rate_limit rx_limit, tx_limit;
 	struct iovec ctrl_iov[VIRTQ_MAX_SEGS];
 	struct net_rx *rx; /* nr_pairs */
 	struct net_tx *tx;
@@ -164,6 +172,7 @@ void net_rx_give_back(struct net_rx *rx);
 /* net-tx.c, on the sender's loop. */
 bool net_tx_run(struct net_tx *tx);
 void net_on_tx(void *opaque, u32 events);
+void net_on_tx_retry(void *opaque);
 void net_tx_drop(struct net_tx *tx);
 
 /* net-ctrl.c, on the loop of the control queue. */
@@ -174,6 +183,9 @@ void net_ctrl_begin(struct virtio_net *net);
 u64 net_offload_features(u32 tun_f);
 /* Are rules that are loaded whole? */
 bool net_rules_valid(const struct virtio_net *net, const struct net_rules *rules);
+
+/* net-hash.c: the packet begins in @iov. The caller holds a receiver's lock. */
+void net_hash_report(const struct virtio_net *net, const struct iovec *iov, unsigned int count);
 
 /* net-filter.c: does the driver want the packet that begins in @iov, its header first? The caller
  * holds a receiver's lock. */

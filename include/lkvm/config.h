@@ -23,7 +23,8 @@ enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum net_mode {
 	NET_NONE,
 	NET_TAP,
-	NET_USER,     /* passt */
+	NET_USER, /* passt */
+	NET_MACVTAP,
 	NET_LOOPBACK, /* what is sent comes back; of `lkvm selftest` alone */
 };
 
@@ -46,7 +47,7 @@ struct net_forward {
 
 /* Of NET_USER alone. */
 struct net_user_config {
-	u32 guest_ip, host_ip; /* both or none (0): the guest has the host's own address */
+	u32 guest_ip; /* with host_ip of the card; 0: the guest has the host's own address */
 	u8 host_mac[6];
 	bool has_host_mac;
 	struct net_forward *forwards;
@@ -57,8 +58,16 @@ struct net_config {
 	enum net_mode mode;
 	char *tapif; /* an existing interface; NULL: make one that goes with lkvm, the kernel names
 			it */
+	int fds[16]; /* instead: taps that whoever started us opened, one for each pair */
+	u16 nr_fds;
+	u16 queues; /* pairs of them; 0: one, or as many as fds */
+	u16 mtu;    /* what the guest is told; 0: the interface's */
 	u8 guest_mac[6];
 	bool has_guest_mac;
+	u32 host_ip; /* the interface's address, to be set, or the router's; 0: as it is */
+	u8 host_prefix;
+	struct rate_config rx_rate, tx_rate;
+	char *script, *downscript; /* programs that get the interface's name, or NULL */
 	struct net_user_config user;
 };
 

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "lkvm/rate.h"
 #include "lkvm/types.h"
 
 struct net_backend;
@@ -60,6 +61,8 @@ struct net_backend_ops {
 	int (*steer)(struct net_backend *nb, const struct net_rss *rss);
 	/* The guest changed its address. */
 	int (*set_mac)(struct net_backend *nb, const u8 mac[6]);
+	/* The machine ends, and maybe the process with it: what close does that others see. */
+	void (*finish)(struct net_backend *nb);
 	void (*close)(struct net_backend *nb);
 };
 
@@ -73,7 +76,8 @@ struct net_backend {
 	u32 speed;	/* Mbit/s; 0: not known */
 	bool has_mac;	/* the guest's card should have this one */
 	u8 mac[6];
-	const char *name; /* for messages */
+	struct rate_config rx_rate, tx_rate; /* that the card keeps to; packets are operations */
+	const char *name;		     /* for messages */
 };
 
 /* Prints what is wrong (no such tap, busy, no permission); *out is owned by the caller
@@ -88,12 +92,12 @@ int net_backend_open(const struct net_config *cfg, struct net_backend **out) __m
 void net_make_mac(const char *name, u32 index, u8 mac[6]);
 
 /*
- * net/user.c: start passt for the card with address @mac. It is looked after in @loop, the main
+ * net/user.c: start passt for a card. It is looked after in @loop, the main
  * one; it ends with the back end. Prints. net_user_wrap is the same over the socket @fd to one that
  * runs; it takes @fd, on failure too.
  */
 struct event_loop;
-int net_user_open(const struct net_config *cfg, const u8 mac[6], struct event_loop *loop,
+int net_user_open(const struct net_config *cfg, struct event_loop *loop,
 		  struct net_backend **out) __must_check;
 int net_user_wrap(int fd, struct net_backend **out) __must_check;
 

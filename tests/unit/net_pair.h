@@ -129,7 +129,8 @@ static inline void make_pair(struct sock_net *s, u16 i)
 	s->peers[i] = fds[1];
 }
 
-static inline struct sock_net *make_pairs(struct rig *r, u16 pairs, struct virtio_device **vdev)
+/* The back end alone. */
+static inline struct sock_net *make_unlinked(struct rig *r, u16 pairs)
 {
 	struct sock_net *s = pair = xcalloc(1, sizeof(*s));
 
@@ -143,6 +144,13 @@ static inline struct sock_net *make_pairs(struct rig *r, u16 pairs, struct virti
 	s->nb.mtu = 9000;
 	s->nb.offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 	s->nb.hash_types = 0x3f;
+	return s;
+}
+
+static inline struct sock_net *make_pairs(struct rig *r, u16 pairs, struct virtio_device **vdev)
+{
+	struct sock_net *s = make_unlinked(r, pairs);
+
 	assert_int_equal(virtio_net_new(&r->vm, &s->nb, mac, 0, vdev), 0);
 	return s;
 }
@@ -241,6 +249,53 @@ static inline void check_received(struct rig *r, const u8 *sent, size_t len,
 	assert_int_equal(get_le(rig_ptr(r, bufs[0].gpa + 10), 2), n);
 	expect_irq(r, RX);
 	assert_int_equal(rig_used(r, RX, NULL), -1);
+}
+
+/* 5.1.2: behind the pairs that the driver knows. */
+static inline u16 ctrl_queue(const struct rig *r)
+{
+	bool pairs = virtio_has(r->vdev, VIRTIO_NET_F_MQ) || virtio_has(r->vdev, VIRTIO_NET_F_RSS);
+
+	return pairs ? (u16)(2 * pair->nb.nr_pairs) : 2;
+}
+
+enum { CLASS_RX, CLASS_MAC, CLASS_VLAN, CLASS_ANNOUNCE, CLASS_MQ, CLASS_OFFLOADS };
+
+#define CMD RIG_DATA
+
+/* The answer to a command whose bytes are spread over buffers of @split each. */
+static inline u8 command_in(struct rig *r, const void *data, size_t len, u32 split)
+{
+	struct rig_buf bufs[64];
+	unsigned int n = 0;
+	u8 *p = rig_ptr(r, CMD);
+
+	memcpy(p, data, len);
+	for (size_t at = 0; at < len; at += split)
+		bufs[n++] = (struct rig_buf){ CMD + at, (u32)MIN(split, len - at), false };
+	bufs[n++] = (struct rig_buf){ CMD + 0x8000, 1, true };
+	p[0x8000] = 0xee;
+	rig_add(r, ctrl_queue(r), bufs, n);
+	rig_notify(r, ctrl_queue(r));
+	assert_true(rig_used(r, ctrl_queue(r), NULL) >= 0);
+	return p[0x8000];
+}
+
+static inline u8 ctrl(struct rig *r, u8 class, u8 cmd, const void *data, size_t len)
+{
+	u8 bytes[8192] = { class, cmd };
+
+	if (len)
+		memcpy(bytes + 2, data, len);
+	return command_in(r, bytes, 2 + len, 4096);
+}
+
+static inline u8 ctrl_number(struct rig *r, u8 class, u8 cmd, u64 number, size_t len)
+{
+	u8 bytes[8];
+
+	put_le(bytes, 8, number);
+	return ctrl(r, class, cmd, bytes, len);
 }
 
 #endif

@@ -2,52 +2,7 @@
 /* virtio/net-ctrl.c and net-filter.c: what a driver asks for by commands, and what comes of it. */
 #include "net_pair.h"
 
-enum { CLASS_RX, CLASS_MAC, CLASS_VLAN, CLASS_ANNOUNCE, CLASS_MQ, CLASS_OFFLOADS };
-
-#define CMD   RIG_DATA
 #define FRAME (RIG_DATA + 0x10000)
-
-static u16 ctrl_queue; /* of the test that runs */
-
-/* The answer to a command whose bytes are spread over buffers of @split each. */
-static u8 command_in(struct rig *r, const void *data, size_t len, u32 split)
-{
-	struct rig_buf bufs[64];
-	unsigned int n = 0;
-	u8 *p = rig_ptr(r, CMD);
-
-	memcpy(p, data, len);
-	for (size_t at = 0; at < len; at += split)
-		bufs[n++] = (struct rig_buf){ CMD + at, (u32)MIN(split, len - at), false };
-	bufs[n++] = (struct rig_buf){ CMD + 0x8000, 1, true };
-	p[0x8000] = 0xee;
-	rig_add(r, ctrl_queue, bufs, n);
-	rig_notify(r, ctrl_queue);
-	assert_true(rig_used(r, ctrl_queue, NULL) >= 0);
-	return p[0x8000];
-}
-
-static u8 ctrl(struct rig *r, u8 class, u8 cmd, const void *data, size_t len)
-{
-	u8 bytes[8192] = { class, cmd };
-
-	if (len)
-		memcpy(bytes + 2, data, len);
-	return command_in(r, bytes, 2 + len, 4096);
-}
-
-static u8 ctrl_number(struct rig *r, u8 class, u8 cmd, u64 number, size_t len)
-{
-	u8 bytes[8];
-
-	put_le(bytes, 8, number);
-	return ctrl(r, class, cmd, bytes, len);
-}
-
-static void begin(void)
-{
-	ctrl_queue = 2;
-}
 
 static void test_offloads(void **state)
 {
@@ -56,7 +11,6 @@ static void test_offloads(void **state)
 	struct rig r;
 	struct sock_net *s = start(&r, tso6);
 
-	begin();
 	/* DRIVER_OK chose what was negotiated. */
 	assert_int_equal(s->tun_f, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN);
 	assert_int_equal(ctrl_number(&r, CLASS_OFFLOADS, 0, 0, 8), VIRTIO_NET_OK);
@@ -119,7 +73,6 @@ static void test_modes(void **state)
 	struct rig r;
 
 	start(&r, 0);
-	begin();
 	/* A device begins promiscuous. */
 	assert_true(gets(&r, other, -1));
 	assert_true(gets(&r, group, -1));
@@ -163,7 +116,6 @@ static void test_mode_features(void **state)
 	struct rig r;
 
 	start(&r, BIT_ULL(VIRTIO_NET_F_CTRL_RX_EXTRA));
-	begin();
 	assert_int_equal(ctrl_number(&r, CLASS_RX, VIRTIO_NET_CTRL_RX_NOUNI, 1, 1), VIRTIO_NET_ERR);
 	assert_int_equal(ctrl_number(&r, CLASS_RX, VIRTIO_NET_CTRL_RX_PROMISC, 0, 1),
 			 VIRTIO_NET_OK);
@@ -205,7 +157,6 @@ static void test_tables(void **state)
 	struct rig r;
 
 	start(&r, 0);
-	begin();
 	ctrl_number(&r, CLASS_RX, VIRTIO_NET_CTRL_RX_PROMISC, 0, 1);
 	assert_false(gets(&r, third, -1));
 	assert_int_equal(set_tables(&r, 5, 2, 0), VIRTIO_NET_OK);
@@ -236,7 +187,6 @@ static void test_vlans(void **state)
 	struct rig r;
 
 	start(&r, 0);
-	begin();
 	assert_true(gets(&r, mac, 7));
 	ctrl_number(&r, CLASS_RX, VIRTIO_NET_CTRL_RX_PROMISC, 0, 1);
 	assert_false(gets(&r, mac, 7));
@@ -267,7 +217,6 @@ static void test_address(void **state)
 	struct sock_net *s = start(&r, 0);
 	u8 now[6];
 
-	begin();
 	ctrl_number(&r, CLASS_RX, VIRTIO_NET_CTRL_RX_PROMISC, 0, 1);
 	assert_int_equal(ctrl(&r, CLASS_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, other, 6),
 			 VIRTIO_NET_OK);
@@ -294,7 +243,6 @@ static void test_announce(void **state)
 	struct rig r;
 
 	start(&r, 0);
-	begin();
 	assert_int_equal(ctrl(&r, CLASS_ANNOUNCE, 0, NULL, 0), VIRTIO_NET_ERR);
 	stop(&r);
 }
@@ -308,21 +256,20 @@ static void test_shapes(void **state)
 	u32 len;
 
 	start(&r, 0);
-	begin();
 	assert_int_equal(command_in(&r, promisc, 3, 1), VIRTIO_NET_OK);
 	assert_false(gets(&r, other, -1));
 	assert_int_equal(command_in(&r, promisc, 1, 1), VIRTIO_NET_ERR);
 	assert_int_equal(command_in(&r, promisc, 0, 1), VIRTIO_NET_ERR);
 	/* Nothing is done that cannot be answered. */
 	memcpy(rig_ptr(&r, CMD), "\0\0\1", 3);
-	rig_add(&r, ctrl_queue, &out, 1);
-	rig_notify(&r, ctrl_queue);
-	assert_true(rig_used(&r, ctrl_queue, &len) >= 0);
+	rig_add(&r, ctrl_queue(&r), &out, 1);
+	rig_notify(&r, ctrl_queue(&r));
+	assert_true(rig_used(&r, ctrl_queue(&r), &len) >= 0);
 	assert_int_equal(len, 0);
 	assert_false(gets(&r, other, -1));
-	rig_add(&r, ctrl_queue, &in, 1);
-	rig_notify(&r, ctrl_queue);
-	assert_true(rig_used(&r, ctrl_queue, &len) >= 0);
+	rig_add(&r, ctrl_queue(&r), &in, 1);
+	rig_notify(&r, ctrl_queue(&r));
+	assert_true(rig_used(&r, ctrl_queue(&r), &len) >= 0);
 	assert_int_equal(len, 1);
 	assert_true(rig_live(&r));
 	stop(&r);
