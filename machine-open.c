@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/channel.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/disk.h"
@@ -129,6 +130,21 @@ static int open_console(struct machine *m)
 	if (ret)
 		err("cannot set up the console: %s%s", strerror(-ret), limit_hint(ret));
 	return ret;
+}
+
+static int open_ports(struct machine *m, const struct vm_config *cfg)
+{
+	struct machine_open *open = &m->open;
+
+	open->ports = xcalloc(cfg->nr_ports + 1, sizeof(open->ports[0]));
+	for (u32 i = 0; i < cfg->nr_ports; i++) {
+		int ret = channel_open(&m->vm.loop, &cfg->ports[i], &open->ports[i]);
+
+		if (ret)
+			return ret;
+		open->nr_ports++;
+	}
+	return 0;
 }
 
 /* Disks and networks */
@@ -263,6 +279,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_vsock(&m->open, cfg);
 	if (!ret)
+		ret = open_ports(m, cfg);
+	if (!ret)
 		ret = open_signals(m);
 	if (!ret)
 		ret = open_console(m);
@@ -284,6 +302,9 @@ void machine_close(struct machine *m)
 			open->nets[i].nb->ops->close(open->nets[i].nb);
 	for (u32 i = 0; i < open->nr_disks; i++)
 		open->disks[i]->ops->close(open->disks[i]);
+	for (u32 i = 0; i < open->nr_ports; i++)
+		open->ports[i]->ops->destroy(open->ports[i]);
+	free(open->ports);
 	free(open->nets);
 	free(open->disks);
 	flash_file_close(&open->flash);
@@ -367,6 +388,9 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 			open->nets[open->nr_nets].nb = &stub_net;
 	if (cfg->vsock.cid)
 		open->vsock = &stub_vsock;
+	open->ports = xcalloc(cfg->nr_ports + 1, sizeof(open->ports[0]));
+	for (; open->nr_ports < cfg->nr_ports; open->nr_ports++)
+		open->ports[open->nr_ports] = &stub_console;
 	open->console = &stub_console;
 	return 0;
 }

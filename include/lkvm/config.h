@@ -19,6 +19,7 @@
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
 enum debug_exit_kind { DEBUG_EXIT_ON, DEBUG_EXIT_OFF };
 enum halt_kind { HALT_WAIT, HALT_END };
+enum port_kind { PORT_FILE, PORT_PIPE, PORT_TTY, PORT_PTY, PORT_SOCKET };
 enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum net_mode {
 	NET_NONE,
@@ -76,6 +77,14 @@ struct vsock_config {
 	char *path; /* the socket of vsock/unix.c; NULL: the host kernel's vhost-vsock */
 };
 
+/* A port of virtio-console beside the guest's console. */
+struct port_config {
+	char *name;
+	enum port_kind kind;
+	char *path;   /* NULL: a pseudo-terminal without a name of its own */
+	bool console; /* a terminal of the guest too (hvc) */
+};
+
 /* Word lists are NULL-terminated arrays that grow by config_add_*; strings are owned by the
  * configuration. */
 struct vm_config {
@@ -95,6 +104,8 @@ struct vm_config {
 	u32 nr_disks;
 	struct net_config *nets;
 	u32 nr_nets;
+	struct port_config *ports;
+	u32 nr_ports;
 	bool rng;
 	struct rate_config rng_limit;
 	struct vsock_config vsock;
@@ -138,8 +149,8 @@ extern const struct option_spec config_options[];
 extern const struct option_set config_set;
 /* config-foreign.c: other VMMs' words for `lkvm run`, and their commands. */
 extern const struct foreign_word foreign_options[], foreign_commands[];
-/* config-initrd.c, config-disk.c, config-net.c, config-vsock.c, config-rng.c. */
-extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks, vsock_hooks,
+/* config-initrd.c, config-disk.c, config-net.c, config-port.c, config-vsock.c, config-rng.c. */
+extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks, port_hooks, vsock_hooks,
 	rng_limit_hooks;
 
 void config_init(struct vm_config *cfg);

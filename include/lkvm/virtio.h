@@ -321,7 +321,15 @@ struct vsock_backend;
 int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index) __must_check;
 int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6],
 		      u32 index) __must_check;
-int virtio_console_create(struct vm *vm, struct console *con) __must_check;
+/* @ports[0] is the one that a driver without ports has. What is in the array is copied, names and
+ * consoles outlive the device. */
+struct virtio_console_port {
+	struct console *con;
+	const char *name; /* NULL: none; of a single port: the driver need not know ports */
+	bool is_console;  /* a terminal for the guest (hvc), not just bytes */
+};
+int virtio_console_create(struct vm *vm, const struct virtio_console_port *ports,
+			  u32 nr_ports) __must_check;
 int virtio_rng_create(struct vm *vm) __must_check;
 int virtio_vsock_create(struct vm *vm, struct vsock_backend *vb, u64 cid) __must_check;
 /* The same without a transport: what the functions above do before virtio_attach, and what unit
@@ -330,7 +338,8 @@ int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index,
 		   struct virtio_device **out) __must_check;
 int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 index,
 		   struct virtio_device **out) __must_check;
-int virtio_console_new(struct vm *vm, struct console *con, struct virtio_device **out) __must_check;
+int virtio_console_new(struct vm *vm, const struct virtio_console_port *ports, u32 nr_ports,
+		       struct virtio_device **out) __must_check;
 int virtio_rng_new(struct vm *vm, struct virtio_device **out) __must_check;
 int virtio_vsock_new(struct vm *vm, struct vsock_backend *vb, u64 cid,
 		     struct virtio_device **out) __must_check;

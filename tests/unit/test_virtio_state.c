@@ -112,7 +112,8 @@ static void begin(struct machine *m, enum kind kind, bool pci)
 	else if (kind == VSOCK)
 		ret = virtio_vsock_new(&m->v->vm, &m->vb, CID, &m->vdev);
 	else
-		ret = virtio_console_new(&m->v->vm, &m->con, &m->vdev);
+		ret = virtio_console_new(&m->v->vm, &(struct virtio_console_port){ .con = &m->con },
+					 1, &m->vdev);
 	assert_int_equal(ret, 0);
 	assert_int_equal(virtio_attach(m->vdev), 0);
 	if (pci)

@@ -117,7 +117,8 @@ static void begin(struct machine *m, bool net, bool pci)
 	in.nb.pair[0].poll_fd = eventfd(0, EFD_NONBLOCK);
 	in.con.ops = &con_ops;
 	ret = net ? virtio_net_new(&m->v->vm, &in.nb, mac, 0, &m->vdev)
-		  : virtio_console_new(&m->v->vm, &in.con, &m->vdev);
+		  : virtio_console_new(&m->v->vm, &(struct virtio_console_port){ .con = &in.con },
+				       1, &m->vdev);
 	assert_int_equal(ret, 0);
 	assert_int_equal(virtio_attach(m->vdev), 0);
 	if (pci)
