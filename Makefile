@@ -39,10 +39,14 @@ CFLAGS ?= -O2 -g
 # What runs once for each VM or command is built for size, and so is what does little beside the system call that it makes
 # (messages, packets of a tap). What computes for each exit, request or packet is built for speed. Who sets CFLAGS has them for all.
 COLD_CFLAGS := $(if $(filter file,$(origin CFLAGS)),-Os)
-HOT := bus.c event.c memory.c vcpu.c $(addprefix util/,eventfd.c io.c iov.c) console/outq.c console/output.c \
-	disk/raw.c disk/raw-io.c disk/threads.c hw/serial.c hw/serial-rx.c net/flow.c net/toeplitz.c net/tun.c x86/ioapic.c x86/vcpu.c arm/vcpu.c \
-	$(addprefix virtio/,blk-request.c mmio.c net.c net-filter.c net-hash.c net-rx.c net-tx.c queue.c ring-split.c virtqueue.c) \
-	$(addprefix virtio/,vsock.c vsock-conn.c vsock-guest.c vsock-host.c)
+HOT := bus.c event.c memory.c vcpu.c $(addprefix util/,eventfd.c io.c iov.c)
+HOT += $(addprefix console/,outq.c output.c)
+HOT += $(addprefix disk/,raw.c raw-io.c threads.c qcow2.c qcow2-map.c)
+HOT += $(addprefix hw/,serial.c serial-rx.c)
+HOT += $(addprefix net/,flow.c toeplitz.c tun.c)
+HOT += $(addprefix virtio/,blk-request.c mmio.c net.c net-filter.c net-hash.c net-rx.c net-tx.c queue.c ring-split.c virtqueue.c)
+HOT += $(addprefix virtio/,vsock.c vsock-conn.c vsock-guest.c vsock-host.c)
+HOT += x86/ioapic.c x86/vcpu.c arm/vcpu.c
 # What the compiler has of it: $(call takes,FLAGS) are those of the flags that it takes without a word.
 takes = $(shell for flag in $(1); do \
 	$(CC) -Werror $$flag -c -x c /dev/null -o /dev/null >/dev/null 2>&1 && echo $$flag; done)
@@ -125,7 +129,7 @@ ALL_CPPFLAGS += -DHAVE_ZSTD
 LIBS += $(ZSTD)
 endif
 
-ROOMS := util boot hw pci virtio disk net vsock console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
+ROOMS := util boot hw pci virtio disk net fs vsock console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
 # Every architecture's options are in every binary, as data: help and the manual list them all.
 SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)

@@ -13,17 +13,27 @@ struct disk_config *config_add_disk(struct vm_config *cfg)
 	return &cfg->disks[cfg->nr_disks - 1];
 }
 
-static int unknown_format(const char *shown, const char *format)
+/* "auto" is what it is without the word; it is not one of them. */
+const char *const disk_format_names[] = { "auto", "raw", "qcow2", NULL };
+
+static int parse_format(const char *shown, const char *word, enum disk_format *format)
 {
-	err("%s: format=%s: raw is the only format in this build; convert the image with: "
-	    "qemu-img convert -O raw FILE NEW",
-	    shown, format);
+	for (unsigned int i = DISK_FORMAT_RAW; disk_format_names[i]; i++) {
+		if (!strcmp(word, disk_format_names[i])) {
+			*format = (enum disk_format)i;
+			return 0;
+		}
+	}
+	err("%s: format=%s: is not one of raw, qcow2; convert the image with: qemu-img convert -O "
+	    "qcow2 FILE NEW",
+	    shown, word);
 	return -EINVAL;
 }
 
 static int disk_item(const char *shown, struct disk_config *disk, const char *item)
 {
-	static const char *const known[] = { "ro", "rw", "direct", "format=raw", NULL };
+	static const char *const known[] = { "ro",	   "rw",	   "direct",
+					     "format=raw", "format=qcow2", NULL };
 
 	if (!strcmp(item, "ro"))
 		disk->readonly = true;
@@ -31,10 +41,8 @@ static int disk_item(const char *shown, struct disk_config *disk, const char *it
 		disk->readonly = false;
 	else if (!strcmp(item, "direct"))
 		disk->direct = true;
-	else if (!strcmp(item, "format=raw"))
-		disk->raw = true;
 	else if (!strncmp(item, "format=", 7))
-		return unknown_format(shown, item + 7);
+		return parse_format(shown, item + 7, &disk->format);
 	else
 		return config_unknown_item(shown, item, known);
 	return 0;
@@ -80,8 +88,9 @@ static char *disk_text(const void *target, u32 i)
 		return NULL;
 	d = &cfg->disks[i];
 	path = config_one_item(d->path);
-	text = xasprintf("%s%s%s%s", path, d->readonly ? ",ro" : "", d->direct ? ",direct" : "",
-			 d->raw ? ",format=raw" : "");
+	text = xasprintf("%s%s%s%s%s", path, d->readonly ? ",ro" : "", d->direct ? ",direct" : "",
+			 d->format ? ",format=" : "",
+			 d->format ? disk_format_names[d->format] : "");
 	free(path);
 	return text;
 }

@@ -26,15 +26,14 @@
 #define CROSVM	    "crosvm"
 #define VIRTME	    "virtme-ng"
 
-#define A_DISK	   "--disk FILE"
-#define A_CARD	   "--network mode=tap,tapif=NAME"
-#define NO_SCREEN  "the console is on the terminal"
-#define NO_SHARING "put the files on a disk or into an initrd"
-#define NO_SOCKET  "signals and Ctrl-A control it"
+#define A_DISK	  "--disk FILE"
+#define A_CARD	  "--network mode=tap,tapif=NAME"
+#define NO_SCREEN "the console is on the terminal"
+#define A_SHARE	  "--9p DIR,TAG"
+#define NO_SOCKET "signals and Ctrl-A control it"
 
 /* clang-format off */
 const struct foreign_word foreign_options[] = {
-	MISSING("9p", KVMTOOL, NO_SHARING),
 	MISSING("balloon", KVMTOOL " and " CH, NULL),
 	MISSING("cpu-type", KVMTOOL, NULL),
 	MISSING("custom-*", KVMTOOL, NULL),
@@ -72,7 +71,7 @@ const struct foreign_word foreign_options[] = {
 	USE("drive", QEMU, A_DISK),
 	OMIT("dtb", QEMU, "lkvm describes the machine itself"),
 	OMIT("enable-kvm", QEMU, "lkvm always uses KVM"),
-	MISSING("fsdev", QEMU, NO_SHARING),
+	USE("fsdev", QEMU, A_SHARE),
 	MISSING("gdb", QEMU " and " CH, NULL),
 	MISSING("global", QEMU, NULL),
 	USE("hda", QEMU, A_DISK),
@@ -112,7 +111,7 @@ const struct foreign_word foreign_options[] = {
 	MISSING("usb*", QEMU, NULL),
 	MISSING("uuid", QEMU, NULL),
 	OMIT("vga", QEMU, NO_SCREEN),
-	MISSING("virtfs", QEMU, NO_SHARING),
+	USE("virtfs", QEMU, A_SHARE),
 	MISSING("watchdog", QEMU " and " CH, NULL),
 
 	USE("add-drive", FIRECTL, A_DISK),
@@ -143,7 +142,7 @@ const struct foreign_word foreign_options[] = {
 	USE("cmdline", CH, "--params WORDS"),
 	MISSING("debug-console", CH, NULL),
 	MISSING("event-monitor", CH, NULL),
-	MISSING("fs", CH, NO_SHARING),
+	USE("fs", CH, A_SHARE),
 	MISSING("landlock*", CH, NULL),
 	MISSING("log-file", CH, "messages go to standard error"),
 	MISSING("memory-zone", CH, NULL),
@@ -168,7 +167,7 @@ const struct foreign_word foreign_options[] = {
 	USE("root", CROSVM, "--disk FILE,ro; the first disk is root= unless --params has one"),
 	USE("rwdisk", CROSVM, A_DISK),
 	USE("rwroot", CROSVM, A_DISK),
-	MISSING("shared-dir", CROSVM, NO_SHARING),
+	USE("shared-dir", CROSVM, A_SHARE),
 	MISSING("socket", CROSVM, NO_SOCKET),
 	USE("tap-name", CROSVM, A_CARD),
 	MISSING("vfio*", CROSVM, NULL),
@@ -176,11 +175,11 @@ const struct foreign_word foreign_options[] = {
 
 	MISSING("exec", VIRTME, "an initrd may start the program"),
 	USE("kimg", VIRTME, "--kernel FILE"),
-	MISSING("pwd", VIRTME, NO_SHARING),
+	USE("pwd", VIRTME, A_SHARE),
 	OMIT("qemu-opts", VIRTME, "there is no QEMU"),
-	MISSING("rodir", VIRTME, NO_SHARING),
-	MISSING("rw", VIRTME, NO_SHARING),
-	MISSING("rwdir", VIRTME, NO_SHARING),
+	USE("rodir", VIRTME, A_SHARE ",ro"),
+	USE("rw", VIRTME, A_SHARE),
+	USE("rwdir", VIRTME, A_SHARE),
 	MISSING("script-*", VIRTME, "an initrd may start the program"),
 	USE("verbose", VIRTME, "--loglevel debug"),
 

@@ -273,10 +273,25 @@ static int check_ports(const struct vm_config *cfg)
 	return 0;
 }
 
+static int check_shares(const struct vm_config *cfg)
+{
+	for (u32 i = 0; i < cfg->nr_shares; i++) {
+		for (u32 j = 0; j < i; j++) {
+			if (strcmp(cfg->shares[i].tag, cfg->shares[j].tag))
+				continue;
+			err("--9p %s,%s: the tag is given twice (also to %s); each share needs its "
+			    "own",
+			    cfg->shares[i].path, cfg->shares[i].tag, cfg->shares[j].path);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static int check_virtio_mmio(const struct vm_config *cfg)
 {
-	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->rng + (cfg->vsock.cid ? 1 : 0) +
-		 (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
+	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->rng +
+		 (cfg->vsock.cid ? 1 : 0) + (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
 
 	if (cfg->transport != TRANSPORT_MMIO || nr <= arch_platform.virtio_mmio_max)
 		return 0;
@@ -415,6 +430,8 @@ int config_complete(struct vm_config *cfg)
 		ret = check_nets(cfg);
 	if (!ret)
 		ret = check_ports(cfg);
+	if (!ret)
+		ret = check_shares(cfg);
 	if (!ret)
 		ret = check_virtio_mmio(cfg);
 	if (!ret && !cfg->kernel && !cfg->firmware)

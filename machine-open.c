@@ -13,6 +13,7 @@
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/disk.h"
+#include "lkvm/fs.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/net.h"
@@ -213,6 +214,19 @@ static int open_vsock(struct machine_open *open, const struct vm_config *cfg)
 	return vsock_unix_open(&cfg->vsock, &open->vsock);
 }
 
+static int open_shares(struct machine_open *open, const struct vm_config *cfg)
+{
+	open->shares = xcalloc(cfg->nr_shares + 1, sizeof(struct share *));
+	for (u32 i = 0; i < cfg->nr_shares; i++) {
+		int ret = share_open(&cfg->shares[i], cfg->nr_shares, &open->shares[i]);
+
+		if (ret)
+			return ret;
+		open->nr_shares++;
+	}
+	return 0;
+}
+
 /* Linux's words are for Linux alone. */
 static void know_kernel(struct machine *m)
 {
@@ -281,6 +295,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_ports(m, cfg);
 	if (!ret)
+		ret = open_shares(&m->open, cfg);
+	if (!ret)
 		ret = open_signals(m);
 	if (!ret)
 		ret = open_console(m);
@@ -305,6 +321,9 @@ void machine_close(struct machine *m)
 	for (u32 i = 0; i < open->nr_ports; i++)
 		open->ports[i]->ops->destroy(open->ports[i]);
 	free(open->ports);
+	for (u32 i = 0; i < open->nr_shares; i++)
+		share_close(open->shares[i]);
+	free(open->shares);
 	free(open->nets);
 	free(open->disks);
 	flash_file_close(&open->flash);
@@ -391,6 +410,9 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	open->ports = xcalloc(cfg->nr_ports + 1, sizeof(open->ports[0]));
 	for (; open->nr_ports < cfg->nr_ports; open->nr_ports++)
 		open->ports[open->nr_ports] = &stub_console;
+	open->shares = xcalloc(cfg->nr_shares + 1, sizeof(struct share *));
+	for (; open->nr_shares < cfg->nr_shares; open->nr_shares++)
+		open->shares[open->nr_shares] = share_stub(&cfg->shares[open->nr_shares]);
 	open->console = &stub_console;
 	return 0;
 }

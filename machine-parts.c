@@ -57,6 +57,11 @@ static u32 count_nets(const struct machine *m)
 	return m->open.nr_nets;
 }
 
+static u32 count_shares(const struct machine *m)
+{
+	return m->open.nr_shares;
+}
+
 static u32 count_rng(const struct machine *m)
 {
 	return m->vm.cfg->rng ? 1 : 0;
@@ -142,6 +147,11 @@ static int add_net(struct machine *m, u32 index)
 	return net->nb ? virtio_net_create(&m->vm, net->nb, net->mac, index) : 0;
 }
 
+static int add_share(struct machine *m, u32 index)
+{
+	return virtio_9p_create(&m->vm, m->open.shares[index], index);
+}
+
 static int add_rng(struct machine *m, u32 index)
 {
 	return virtio_rng_create(&m->vm);
@@ -200,6 +210,7 @@ static const struct part parts[] = {
 	{ "random numbers", count_rng, add_rng },
 	{ "vsock", count_vsock, add_vsock },
 	{ "virtio console", count_virtio_console, add_virtio_console },
+	{ "shared directories", count_shares, add_share },
 	/* After the virtio devices, which then have the same slots whether it is there or not. */
 	{ "pvpanic on PCI", count_pvpanic_pci, add_pvpanic_pci },
 };

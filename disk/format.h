@@ -3,12 +3,15 @@
 #ifndef LKVM_DISK_FORMAT_H
 #define LKVM_DISK_FORMAT_H
 
-#include "lkvm/types.h"
+#include "file.h"
+#include "lkvm/config.h"
 
-struct disk_config;
-
-/* Is @fd, of @size bytes, a raw disk, or does the user say so? Prints what it is and the remedy; 0
- * or -EINVAL. */
-int disk_check_format(const struct disk_config *cfg, int fd, u64 size) __must_check;
+/*
+ * What @f is: what the user (or an image that the user trusts) said, else what it looks like; never
+ * DISK_FORMAT_AUTO. @insist: how to say it, for messages. Prints what it is if that is not
+ * supported, and the remedy; 0 or -EINVAL.
+ */
+int disk_find_format(const struct disk_file *f, enum disk_format said, const char *insist,
+		     enum disk_format *out) __must_check;
 
 #endif

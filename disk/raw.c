@@ -128,11 +128,10 @@ static int prepare_direct(struct raw_disk *raw)
 	return 0;
 }
 
-/* Make what the kernel said sane, and the size a multiple of the block. */
-static int check_geometry(struct raw_disk *raw)
+/* Make what the kernel said sane. */
+static int check_blocks(struct raw_disk *raw)
 {
 	struct disk *d = &raw->disk;
-	u64 unit, odd;
 
 	if (d->block_size < SECTOR || d->block_size > 4096 ||
 	    (d->block_size & (d->block_size - 1))) {
@@ -143,6 +142,15 @@ static int check_geometry(struct raw_disk *raw)
 	if (d->phys_block < d->block_size || d->phys_block > 64 * KiB ||
 	    (d->phys_block & (d->phys_block - 1)))
 		d->phys_block = d->block_size;
+	return 0;
+}
+
+/* Make the size a multiple of the block. */
+static int check_size(struct raw_disk *raw)
+{
+	struct disk *d = &raw->disk;
+	u64 unit, odd;
+
 	/* O_DIRECT cannot write half a block at the end without making the file longer. */
 	unit = MAX(d->block_size, raw->offset_align);
 	odd = d->size % unit;
@@ -161,7 +169,9 @@ static int check_geometry(struct raw_disk *raw)
 	return 0;
 }
 
-int raw_disk_create(const struct disk_config *cfg, int fd, const struct stat *st, struct disk **out)
+/* @file: of whatever size, for a format that lies in it. */
+static int create(const struct disk_config *cfg, int fd, const struct stat *st, bool file,
+		  struct disk **out)
 {
 	struct raw_disk *raw = xcalloc(1, sizeof(*raw));
 	int ret = 0;
@@ -183,7 +193,9 @@ int raw_disk_create(const struct disk_config *cfg, int fd, const struct stat *st
 		err("--disk %s: cannot use it: %s%s", cfg->path, strerror(-ret), limit_hint(ret));
 		goto fail;
 	}
-	ret = check_geometry(raw);
+	ret = check_blocks(raw);
+	if (!ret && !file)
+		ret = check_size(raw);
 	if (ret)
 		goto fail;
 	*out = &raw->disk;
@@ -193,4 +205,14 @@ fail:
 	pthread_mutex_destroy(&raw->turn);
 	free(raw);
 	return ret;
+}
+
+int raw_disk_create(const struct disk_config *cfg, int fd, const struct stat *st, struct disk **out)
+{
+	return create(cfg, fd, st, false, out);
+}
+
+int raw_file_create(const struct disk_config *cfg, int fd, const struct stat *st, struct disk **out)
+{
+	return create(cfg, fd, st, true, out);
 }

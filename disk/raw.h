@@ -43,6 +43,10 @@ static inline struct raw_disk *to_raw(struct disk *disk)
  */
 int raw_disk_create(const struct disk_config *cfg, int fd, const struct stat *st,
 		    struct disk **out) __must_check;
+/* The same for the file of another format, which knows its end and makes it longer: requests may
+ * reach beyond the disk's size. */
+int raw_file_create(const struct disk_config *cfg, int fd, const struct stat *st,
+		    struct disk **out) __must_check;
 
 /* raw-io.c: requests that block, for queues of threads (disk/threads.h). */
 int raw_room_create(struct disk *disk, void **room) __must_check;

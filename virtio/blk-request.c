@@ -40,9 +40,11 @@ u8 blk_status_of(struct virtio_blk *blk, int ret, const struct disk_request *req
 		return VIRTIO_BLK_S_OK;
 	if (ret == -EOPNOTSUPP)
 		return VIRTIO_BLK_S_UNSUPP;
-	guest_warn("%s: --disk %s: cannot %s at sector %llu: %s; the guest gets an I/O error",
-		   blk->vdev.name, blk->disk->path, words[req->op], req->offset >> BLK_SECTOR_BITS,
-		   strerror(-ret));
+	if (!(req->flags & DISK_TOLD))
+		guest_warn("%s: --disk %s: cannot %s at sector %llu: %s; the guest gets an I/O "
+			   "error",
+			   blk->vdev.name, blk->disk->path, words[req->op],
+			   req->offset >> BLK_SECTOR_BITS, strerror(-ret));
 	return VIRTIO_BLK_S_IOERR;
 }
 

@@ -32,7 +32,7 @@ int virtio_save(struct virtio_device *vdev)
 		    vdev->name);
 		return -EBUSY;
 	}
-	return 0;
+	return vdev->ops->may_save ? vdev->ops->may_save(vdev) : 0;
 }
 
 static int virtio_check(const void *obj)

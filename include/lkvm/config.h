@@ -32,11 +32,15 @@ enum net_mode {
 /* The words of --virtio-transport, by position; NULL-terminated. */
 extern const char *const virtio_transport_names[];
 
+/* The words of format=, by position; NULL-terminated. */
+enum disk_format { DISK_FORMAT_AUTO, DISK_FORMAT_RAW, DISK_FORMAT_QCOW2 };
+extern const char *const disk_format_names[];
+
 struct disk_config {
 	char *path;
 	bool readonly;
-	bool direct; /* O_DIRECT */
-	bool raw;    /* format=raw: whatever the contents look like */
+	bool direct;		 /* O_DIRECT */
+	enum disk_format format; /* AUTO: what the contents look like */
 };
 
 /* A port of the host's that is the guest's. */
@@ -85,6 +89,12 @@ struct port_config {
 	bool console; /* a terminal of the guest too (hvc) */
 };
 
+struct share_config {
+	char *path; /* a directory */
+	char *tag;
+	bool readonly;
+};
+
 /* Word lists are NULL-terminated arrays that grow by config_add_*; strings are owned by the
  * configuration. */
 struct vm_config {
@@ -106,6 +116,8 @@ struct vm_config {
 	u32 nr_nets;
 	struct port_config *ports;
 	u32 nr_ports;
+	struct share_config *shares;
+	u32 nr_shares;
 	bool rng;
 	struct rate_config rng_limit;
 	struct vsock_config vsock;
@@ -149,9 +161,14 @@ extern const struct option_spec config_options[];
 extern const struct option_set config_set;
 /* config-foreign.c: other VMMs' words for `lkvm run`, and their commands. */
 extern const struct foreign_word foreign_options[], foreign_commands[];
-/* config-initrd.c, config-disk.c, config-net.c, config-port.c, config-vsock.c, config-rng.c. */
-extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks, port_hooks, vsock_hooks,
-	rng_limit_hooks;
+/* Of lists, each in its own file. */
+extern const struct option_hooks initrd_hooks;	  /* config-initrd.c */
+extern const struct option_hooks disk_hooks;	  /* config-disk.c */
+extern const struct option_hooks network_hooks;	  /* config-net.c */
+extern const struct option_hooks share_hooks;	  /* config-share.c */
+extern const struct option_hooks port_hooks;	  /* config-port.c */
+extern const struct option_hooks vsock_hooks;	  /* config-vsock.c */
+extern const struct option_hooks rng_limit_hooks; /* config-rng.c */
 
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);

@@ -33,6 +33,7 @@ enum disk_op {
 
 #define DISK_FUA       BIT(0) /* WRITE, WRITE_ZEROES: on the medium when it is done */
 #define DISK_MAY_UNMAP BIT(1) /* WRITE_ZEROES: the host may give the room back */
+#define DISK_TOLD      BIT(2) /* set when it is done: it failed, and the user has been told why */
 
 /*
  * One request, owned by the caller until disk_submit and again from done() on. What it points to
@@ -74,6 +75,7 @@ struct disk {
 	u32 phys_block;	  /* a power of two, at least block_size: what is fast to write at once */
 	u32 min_discard;  /* discard granularity in bytes, 0: cannot discard */
 	bool readonly;
+	bool guarded; /* its format was found out: no write may make it look like another's */
 };
 
 /* What the functions of the same names below do; disk_request_done ends each request. */
@@ -99,9 +101,10 @@ struct disk_queue {
 };
 
 /*
- * Open what @cfg names: a regular file or a block device, locked against other lkvms (shared for
- * read-only). Prints what is wrong: missing, a directory, locked, no permission, empty. 0 or
- * -errno; *out is owned by the caller (disk_close).
+ * Open what @cfg names: a regular file or a block device, raw or qcow2, with the files that it
+ * stands on; locked against lkvm, QEMU and others (shared for read-only). Prints what is wrong:
+ * missing, a directory, locked, no permission, empty, damaged. 0 or -errno; *out is owned by the
+ * caller (disk_close).
  */
 int disk_open(const struct disk_config *cfg, struct disk **out) __must_check;
 
@@ -122,11 +125,17 @@ static inline __must_check int disk_queue_open(struct disk *disk, struct event_l
 	return disk->ops->queue_open(disk, loop, depth, out);
 }
 
+/* disk/guard.c: a write to a disk that is guarded, counted already. */
+void disk_guard_submit(struct disk_queue *dq, struct disk_request *req);
+
 /* Give @req away: it begins at the next kick, if not at once. */
 static inline void disk_submit(struct disk_queue *dq, struct disk_request *req)
 {
 	dq->inflight++;
-	dq->ops->submit(dq, req);
+	if (dq->disk->guarded && req->op == DISK_WRITE)
+		disk_guard_submit(dq, req);
+	else
+		dq->ops->submit(dq, req);
 }
 
 /* No more requests come for now: begin all that the host should have. */

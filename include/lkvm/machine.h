@@ -28,6 +28,7 @@
 struct disk;
 struct net_backend;
 struct vsock_backend;
+struct share;
 struct vm_config;
 
 /* What `lkvm selftest` puts into a machine from inside the process. */
@@ -56,6 +57,8 @@ struct machine_open {
 	struct machine_net *nets; /* as in the configuration */
 	u32 nr_nets;
 	struct vsock_backend *vsock; /* NULL: none */
+	struct share **shares; /* as in the configuration */
+	u32 nr_shares;
 	struct console *console; /* the terminal; NULL with machine_inject */
 	struct console **ports;	 /* as in the configuration */
 	u32 nr_ports;

@@ -86,6 +86,9 @@ struct virtio_ops {
 	 * change (virtio_use_loop). 0 or -errno. On any thread, no lock held; no queue is started.
 	 */
 	int (*watch)(struct virtio_device *vdev, bool on);
+	/* The device is to be saved, and is quiesced: is there something that cannot be? Prints; 0
+	 * or -errno. */
+	int (*may_save)(struct virtio_device *vdev);
 	/* As device_ops.finish; on the main loop's thread, while that loop does not run. */
 	void (*finish)(struct virtio_device *vdev);
 	/* vdev->remembered was loaded: does it fit the device, and itself? */
@@ -318,6 +321,7 @@ struct disk;
 struct net_backend;
 struct console;
 struct vsock_backend;
+struct share;
 int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index) __must_check;
 int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6],
 		      u32 index) __must_check;
@@ -332,6 +336,7 @@ int virtio_console_create(struct vm *vm, const struct virtio_console_port *ports
 			  u32 nr_ports) __must_check;
 int virtio_rng_create(struct vm *vm) __must_check;
 int virtio_vsock_create(struct vm *vm, struct vsock_backend *vb, u64 cid) __must_check;
+int virtio_9p_create(struct vm *vm, struct share *share, u32 index) __must_check;
 /* The same without a transport: what the functions above do before virtio_attach, and what unit
  * tests use. */
 int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index,
@@ -343,5 +348,8 @@ int virtio_console_new(struct vm *vm, const struct virtio_console_port *ports, u
 int virtio_rng_new(struct vm *vm, struct virtio_device **out) __must_check;
 int virtio_vsock_new(struct vm *vm, struct vsock_backend *vb, u64 cid,
 		     struct virtio_device **out) __must_check;
+/* @workers: see p9_open. */
+int virtio_9p_new(struct vm *vm, struct share *share, u32 index, unsigned int workers,
+		  struct virtio_device **out) __must_check;
 
 #endif

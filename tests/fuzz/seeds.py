@@ -227,6 +227,23 @@ seed("rng", "case-select", 0, *[b for s in (1, 3, 64, 200, 255) for b in (7, 9, 
 seed("rng", "case-select-mmio", 1, *[b for s in (1, 3, 59, 255) for r in range(0x30, 0xB0, 4) for b in (7, 10, 0x30, s, 8, 2, r, 7, 10, r, 1)])
 seed("rng", "case-vectors", 0, 0, 0x64, *[b for v in (0, 1, 2, 9, 255) for b in (7, 9, 0x10, v, 7, 9, 0x16, 0, 7, 9, 0x1A, v, 1, 0, 0, 0x09, 0, 0, 0, 1, 5)])
 seed("rng", "case-window", 0, *up, *[b for o in (0, 0x20, 0x40, 0x41, 0x7FFC, 0x7FFE, 0x8000, 0xFFFF) for w in (1, 2, 4) for b in (9, 0, 0x98, 0, 9, 2, 0x9C, *o.to_bytes(4, "little"), 9, 2, 0xA0, w, 0, 0, 0, 9, 0x82, 0xA4)])
+# A session of 9P: version and attach, then requests, each with its fields (fuzz_p9.c). Names: 0 is "a", 1 "d", 2 "b", 3 a link
+# to outside, 5 "..", 6 a new one.
+def p9(request, *fields):
+    return (12, request, 0, *fields)
+
+
+mounted = (*p9(0, 200, 0), *p9(1, 1, 8, 8))
+for first in (0, 1, 2):
+    p9up = (first, *up, *mounted)
+    seed("p9", f"case-files-{first}", *p9up, *p9(2, 1, 2, 1, 0, 0), *p9(6, 2, 2, 0, 0, 0), *p9(9, 2, 0, 100, 0), *p9(10, 2, 5, 3, 65, 66, 67),
+         *p9(22, 2), *p9(24, 2, 1, 0, 0, 0), *p9(25, 2, 1, 0, 0, 0), *p9(4, 2))
+    seed("p9", f"case-names-{first}", *p9up, *p9(2, 1, 2, 0), *p9(8, 2, 6, 66, 0, 0, 0, 0, 0), *p9(17, 1, 9, 255, 1), *p9(15, 1, 6, 3),
+         *p9(16, 1, 6, 1), *p9(2, 1, 3, 1, 6, 0), *p9(19, 1, 6, 1, 0), *p9(21, 1, 3, 2), *p9(20, 1, 1, 1, 1), *p9(5, 3))
+    seed("p9", f"case-attributes-{first}", *p9up, *p9(2, 1, 2, 1, 0, 0), *p9(12, 2, *(0,) * 8), *p9(13, 2, 0xFF, 1, 0xA4, 1, 3, 1, 1, 0, 0, 0, 2, 2, 0, 0, 0),
+         *p9(14, 2), *p9(26, 2, 3, 0), *p9(27, 2, 0, 3, 0, 0), *p9(10, 2, 0, 3, 65, 66, 67), *p9(4, 2), *p9(26, 1, 3, 0), *p9(9, 3, 0, 100, 0))
+    seed("p9", f"case-directories-{first}", *p9up, *p9(2, 1, 2, 2, 1, 5), *p9(2, 1, 3, 2, 3, 0), *p9(2, 1, 4, 1, 3), *p9(22, 4), *p9(6, 2, 0, 0, 0, 0),
+         *p9(11, 2, 0, 0, 16), *p9(11, 2, 0, 60, 0), *p9(18, 2, 1, 6), *p9(28, 0), *p9(29, 3, 0, 0))
 for t in ("blk", "net", "console", "rng"):
     for first in (0, 1):
         base = 0x100 if first else 0x2000

@@ -20,6 +20,7 @@ head -c 64K /dev/urandom >noise
 truncate -s 200M big.initrd
 truncate -s 1M disk
 printf 'QFI\373\0\0\0\3' >qcow2 && truncate -s 256K qcow2
+printf 'KDMV' >vmdk && truncate -s 256K vmdk
 gzip <disk >disk.gz
 truncate -s 17M zeroes && gzip -1 <zeroes >zeroes.gz
 head -c 64K /dev/zero | tr '\0' '\377' >blank
@@ -67,10 +68,12 @@ table=(
 	'an option without argument' 2 'needs an argument' '@ -m'
 	'no such KVM device' 1 '/dev/nosuch: ' '@ --dev /dev/nosuch'
 	'a device that is not KVM' 1 '/dev/null: is not KVM' '@ --dev /dev/null'
-	'a qcow2 image as disk' 1 '--disk qcow2: is a qcow2 image.*qemu-img convert -O raw.*format=raw' '@ -d qcow2'
-	'a qcow2 image as disk, read-only, past the page cache' 1 '--disk qcow2: is a qcow2 image' '@ -d qcow2,ro,direct'
+	'a damaged qcow2 image as disk' 1 '--disk qcow2: is not a proper qcow2 image: it has clusters.*qemu-img check.*format=raw' '@ -d qcow2'
+	'a damaged qcow2 image as disk, read-only, past the page cache' 1 '--disk qcow2: is not a proper qcow2' '@ -d qcow2,ro,direct'
+	'a VMDK image as disk' 1 '--disk vmdk: is a VMDK image.*qemu-img convert -O raw.*format=raw' '@ -d vmdk'
+	'a raw disk said to be qcow2' 1 '--disk disk.gz: is not a qcow2 image, but gzip' '@ -d disk.gz,format=qcow2'
 	'a compressed disk' 1 '--disk disk.gz: is compressed by gzip.*unpack it with: gunzip' '@ -d disk.gz'
-	'another format of a disk by name' 2 'format=vmdk: raw is the only format' '@ -d disk,format=vmdk'
+	'another format of a disk by name' 2 'format=vmdk: is not one of raw, qcow2' '@ -d disk,format=vmdk'
 	'a qcow2 image as kernel' 1 'a qcow2 disk image; pass disks with -d' '-k qcow2'
 	'a program as kernel' 1 'a program or library for an operating system' '-k program'
 	'firmware that is blank' 1 'nothing to run at the reset vector: 16 bytes of 0xff' '-f blank'

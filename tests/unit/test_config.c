@@ -285,10 +285,28 @@ static void test_disks_and_nets(void **state)
 	assert_int_equal(complete(), 0);
 	cfg.transport = TRANSPORT_MMIO;
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "has a maximum of 3 devices, but 4 are configured");
+	assert_contains(captured, "has a maximum of 3 devices, but 5 are configured");
 	arch_answer = -EINVAL;
 	cfg.transport = TRANSPORT_PCI;
 	assert_int_equal(complete(), -EINVAL);
+}
+
+static void add_share(const char *path, const char *tag)
+{
+	cfg.shares = realloc(cfg.shares, (cfg.nr_shares + 1) * sizeof(*cfg.shares));
+	cfg.shares[cfg.nr_shares++] =
+		(struct share_config){ .path = xstrdup(path), .tag = xstrdup(tag) };
+}
+
+static void test_shares(void **state)
+{
+	set(&cfg.kernel, "k");
+	add_share("one", "tag");
+	add_share("one", "other");
+	assert_int_equal(complete(), 0);
+	add_share("two", "tag");
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--9p two,tag: the tag is given twice (also to one)");
 }
 
 static void test_kernel_search(void **state)
@@ -352,7 +370,8 @@ static void test_print(void **state)
 	cfg.memory = 512 * MiB;
 	d = config_add_disk(&cfg);
 	d->path = xstrdup("x,1.img");
-	d->readonly = d->direct = d->raw = true;
+	d->readonly = d->direct = true;
+	d->format = DISK_FORMAT_RAW;
 	n = config_add_net(&cfg);
 	n->mode = NET_TAP;
 	n->tapif = xstrdup("vm0");
@@ -369,21 +388,22 @@ static void test_print(void **state)
 	assert_int_equal(complete(), 0);
 	config_print(&cfg, out);
 	fclose(out);
-	assert_string_equal(text,
-			    "name: vm\ncpus: 2\nmem: 512M\nhugetlbfs: none\nvcpu-affinity: none\n"
-			    "virtio-transport: pci\ndev: /dev/kvm\nkernel: k\ninitrd: none\n"
-			    "params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
-			    "halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
-			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
-			    "rng: no\nrng-limit: none\nvsock: none\nconsole: serial\nport: none\n"
-			    "debug-exit: on\n"
-			    "kernel-format: image\n"
-			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
-			    "rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"
-			    "nested: yes\ne2h0: no\naarch32: no\npmu: no\nsve-max-vl: 256\n"
-			    "disable-mte: no\nno-pvtime: no\npsci: kernel\ncounter-offset: 0\n"
-			    "override-bad-firmware-cntfrq: default\n"
-			    "cmdline: console=ttyT0 root=/dev/vda ro quiet\n");
+	assert_string_equal(
+		text,
+		"name: vm\ncpus: 2\nmem: 512M\nhugetlbfs: none\nvcpu-affinity: none\n"
+		"virtio-transport: pci\ndev: /dev/kvm\nkernel: k\ninitrd: none\n"
+		"params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
+		"halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
+		"network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
+		"9p: none\nrng: no\nrng-limit: none\nvsock: none\nconsole: serial\nport: none\n"
+		"debug-exit: on\n"
+		"kernel-format: image\n"
+		"firmware-address: default\nflash: none\nkaslr-seed: random\n"
+		"rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"
+		"nested: yes\ne2h0: no\naarch32: no\npmu: no\nsve-max-vl: 256\n"
+		"disable-mte: no\nno-pvtime: no\npsci: kernel\ncounter-offset: 0\n"
+		"override-bad-firmware-cntfrq: default\n"
+		"cmdline: console=ttyT0 root=/dev/vda ro quiet\n");
 }
 
 /* A description is the same on every host. */
@@ -424,6 +444,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_firmware, begin, end),
 		cmocka_unit_test_setup_teardown(test_cmdline, begin, end),
 		cmocka_unit_test_setup_teardown(test_disks_and_nets, begin, end),
+		cmocka_unit_test_setup_teardown(test_shares, begin, end),
 		cmocka_unit_test_setup_teardown(test_kernel_search, begin, end),
 		cmocka_unit_test_setup_teardown(test_affinity, begin, end),
 		cmocka_unit_test_setup_teardown(test_print, begin, end),

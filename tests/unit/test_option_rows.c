@@ -152,13 +152,14 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		const char *values[3];
 	} typed[] = {
 		{ "initrd", { "i", " a,b ", "\"" } },
-		{ "disk", { "d,ro", "a,,b,,,direct", ",,,rw,format=raw" } },
+		{ "disk", { "d,ro", "a,,b,,,direct,format=qcow2", ",,,rw,format=raw" } },
 		{ "network",
 		  { "tap", "tapif=a,,b",
 		    "user,forward=tcp:[::1]:1:2,host_ip=192.168.33.2,forward=udp:127.0.0.1:3:4" } },
 		{ "rng-limit", { "rate=1K", "ops=3:9", "ops=1,rate=2M:4M" } },
 		{ "vsock", { "3", "4294967294,socket=a,,b", "socket=v,cid=52" } },
 		{ "port", { "a,pty", "a.b,file=a,,b,console", "c,socket=s" } },
+		{ "9p", { "d,t", "a,,b,,,t,,ag,ro", "\"d\",t,rw" } },
 		{ "kaslr-seed", { "random", "0x10", "18446744073709551615" } },
 		{ "counter-offset", { "0", "1", "18446744073709551615" } },
 	};
@@ -421,17 +422,20 @@ static void test_empty_paths(void **state)
 	here = OPT_ARCH_ARM64;
 	for_each_option(c, &set)
 	{
+		/* What goes with a name. */
+		const char *more = strcmp(c.opt->name, "9p") ? "" : ",tag";
 		struct vm_config cfg = { 0 };
-		char message[64];
+		char message[64], full[16];
 
 		if (!(c.opt->flags & OPT_PATH))
 			continue;
+		snprintf(full, sizeof(full), "full%s", more);
 		if (!option_is_here(&c))
 			continue;
 		assert_int_equal(options_check(&set, &cfg), 0);
 		if (c.opt->flags & OPT_REPEATABLE)
-			assert_int_equal(option_set(&c, "--x", "full", false, &cfg), 0);
-		assert_int_equal(option_set(&c, "--x", "", false, &cfg), 0);
+			assert_int_equal(option_set(&c, "--x", full, false, &cfg), 0);
+		assert_int_equal(option_set(&c, "--x", more, false, &cfg), 0);
 		capture_begin();
 		assert_int_equal(options_check(&set, &cfg), -EINVAL);
 		capture_end();

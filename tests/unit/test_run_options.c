@@ -86,7 +86,7 @@ static void test_kvmtool_words(void **state)
 	assert_true(cfg.disks[0].readonly && !cfg.disks[0].direct);
 	assert_string_equal(cfg.disks[1].path, "y,z");
 	assert_true(!cfg.disks[1].readonly && cfg.disks[1].direct);
-	assert_true(!cfg.disks[0].raw && cfg.disks[1].raw);
+	assert_true(!cfg.disks[0].format && cfg.disks[1].format == DISK_FORMAT_RAW);
 	assert_int_equal(cfg.console, CONSOLE_VIRTIO);
 	assert_int_equal(cfg.x86.irqchip, X86_IRQCHIP_SPLIT);
 	assert_int_equal(cfg.transport, TRANSPORT_MMIO);
@@ -113,8 +113,10 @@ static void test_disk_errors(void **state)
 {
 	assert_int_equal(run("-d x,or"), -EINVAL);
 	assert_contains(captured, "-d: unknown 'or'; did you mean 'ro'?");
-	assert_int_equal(run("-d x,format=qcow2"), -EINVAL);
-	assert_contains(captured, "-d: format=qcow2: raw is the only format in this build");
+	assert_int_equal(run("-d x,format=qcow2"), 0);
+	assert_int_equal(cfg.disks[0].format, DISK_FORMAT_QCOW2);
+	assert_int_equal(run("-d x,format=qed"), -EINVAL);
+	assert_contains(captured, "-d: format=qed: is not one of raw, qcow2; convert the image");
 	assert_int_equal(run("-d x,"), -EINVAL);
 	assert_int_equal(run("-d x,if=virtio"), -EINVAL);
 	assert_contains(captured, "-d: unknown 'if=virtio'; it is not one of ro, rw, direct");
@@ -426,8 +428,10 @@ static void test_foreign_words(void **state)
 		for (const struct foreign_word *g = foreign_options; g < f; g++)
 			assert_string_not_equal(f->word, g->word);
 	}
-	assert_int_equal(run("k --9p dir,tag"), -EINVAL);
-	assert_contains(captured, "'--9p': kvmtool has it, this lkvm does not yet; put the files");
+	assert_int_equal(run("k --vidmode 1"), -EINVAL);
+	assert_contains(captured, "'--vidmode': kvmtool has it, this lkvm does not yet; the cons");
+	assert_int_equal(run("k --virtfs local"), -EINVAL);
+	assert_contains(captured, "'--virtfs': QEMU has it; here use --9p DIR,TAG");
 	assert_int_equal(run("k -append quiet"), -EINVAL);
 	assert_contains(captured, "'-append': QEMU and virtme-ng have it; here use --params WORDS");
 	assert_int_equal(run("k -nographic"), -EINVAL);

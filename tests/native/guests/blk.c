@@ -2,8 +2,9 @@
 /*
  * The first virtio disk. Words: at=SECTOR count=N choose sectors; read prints their checksum, write
  * fills them (word i of the range is i * 2654435761 + seed), flush, id, bad (requests that must
- * fail), fill (write until an error comes), zero (write zeroes), flood (several writes at once,
- * registers while they are under way, after a key), poll (no interrupts).
+ * fail), header (write another format's), fill (write until an error comes), zero (write zeroes),
+ * flood (several writes at once, registers while they are under way, after a key), poll (no
+ * interrupts).
  */
 #include "virtio.h"
 
@@ -108,6 +109,13 @@ static void do_bad(u64 sectors)
 	print("device status %x\n", virtio_status(&v));
 }
 
+/* What an image of another format begins with. */
+static void do_header(void)
+{
+	data[0] = 0xfb494651; /* "QFI\xfb" */
+	print("header: status %d\n", request(T_OUT, 0, data, 512, false));
+}
+
 static void do_zeroes(u64 at, u32 count)
 {
 	static struct {
@@ -190,6 +198,8 @@ int guest_main(void)
 
 	if (!start(&sectors))
 		return 1;
+	if (has_word("header"))
+		do_header();
 	if (has_word("id")) {
 		request(T_ID, 0, data, 20, true);
 		print("id '%s'\n", (char *)data);
