@@ -12,6 +12,7 @@
 #include "lkvm/rate.h"
 #include "lkvm/types.h"
 
+struct event_loop;
 struct net_backend;
 struct net_config;
 
@@ -96,7 +97,6 @@ void net_make_mac(const char *name, u32 index, u8 mac[6]);
  * one; it ends with the back end. Prints. net_user_wrap is the same over the socket @fd to one that
  * runs; it takes @fd, on failure too.
  */
-struct event_loop;
 int net_user_open(const struct net_config *cfg, struct event_loop *loop,
 		  struct net_backend **out) __must_check;
 int net_user_wrap(int fd, struct net_backend **out) __must_check;
