@@ -57,7 +57,7 @@ struct machine_open {
 	struct machine_net *nets; /* as in the configuration */
 	u32 nr_nets;
 	struct vsock_backend *vsock; /* NULL: none */
-	struct share **shares; /* as in the configuration */
+	struct share **shares;	     /* as in the configuration */
 	u32 nr_shares;
 	struct console *console; /* the terminal; NULL with machine_inject */
 	struct console **ports;	 /* as in the configuration */
