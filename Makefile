@@ -45,6 +45,7 @@ HOT += $(addprefix disk/,raw.c raw-io.c threads.c uring.c qcow2.c qcow2-map.c)
 HOT += $(addprefix hw/,serial.c serial-rx.c)
 HOT += $(addprefix net/,flow.c toeplitz.c tun.c)
 HOT += $(addprefix virtio/,blk-request.c mmio.c net.c net-filter.c net-hash.c net-rx.c net-tx.c queue.c ring-packed.c ring-split.c virtqueue.c)
+HOT += $(addprefix virtio/,vsock.c vsock-conn.c vsock-guest.c vsock-host.c)
 HOT += x86/ioapic.c x86/vcpu.c arm/vcpu.c
 # What the compiler has of it: $(call takes,FLAGS) are those of the flags that it takes without a word.
 takes = $(shell for flag in $(1); do \
@@ -133,7 +134,7 @@ ALL_CPPFLAGS += -DHAVE_LIBURING
 LIBS += $(URING)
 endif
 
-ROOMS := util boot hw pci virtio disk net fs console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
+ROOMS := util boot hw pci virtio disk net fs vsock console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
 # Every architecture's options are in every binary, as data: help and the manual list them all.
 SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)

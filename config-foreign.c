@@ -53,7 +53,6 @@ const struct foreign_word foreign_options[] = {
 	MISSING("vfio-pci", KVMTOOL, NULL),
 	MISSING("vidmode", KVMTOOL, NO_SCREEN),
 	MISSING("vnc", KVMTOOL " and " QEMU, NO_SCREEN),
-	MISSING("vsock", KVMTOOL " and " CH, NULL),
 
 	OMIT("accel", QEMU, "lkvm always uses KVM"),
 	MISSING("acpitable", QEMU, NULL),
@@ -135,7 +134,7 @@ const struct foreign_word foreign_options[] = {
 	MISSING("seccomp-filter", FIRECRACKER, NULL),
 	MISSING("socket-path", FIRECTL, NO_SOCKET),
 	USE("tap-device", FIRECTL, A_CARD),
-	MISSING("vsock-device", FIRECTL, NULL),
+	USE("vsock-device", FIRECTL, "--vsock CID,socket=PATH"),
 
 	MISSING("api-socket", CH, NO_SOCKET),
 	USE("cmdline", CH, "--params WORDS"),
@@ -155,7 +154,7 @@ const struct foreign_word foreign_options[] = {
 	MISSING("vdpa", CH, NULL),
 
 	USE("block", CROSVM, A_DISK),
-	MISSING("cid", CROSVM, NULL),
+	USE("cid", CROSVM, "--vsock CID"),
 	OMIT("disable-sandbox", CROSVM, "there is none"),
 	MISSING("gpu", CROSVM, NULL),
 	USE("host-ip", CROSVM, "ip(8) to give the tap its address"),

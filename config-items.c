@@ -2,7 +2,9 @@
 /* Options that are lists (see config-items.h). */
 #include "config-items.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -59,4 +61,20 @@ int config_unknown_item(const char *shown, const char *item, const char *const *
 	else
 		err("%s: unknown '%s'; it is not one of %s", shown, item, list);
 	return -EINVAL;
+}
+
+int config_parse_mac(const char *s, u8 mac[6])
+{
+	u8 any = 0;
+
+	for (int i = 0; i < 6; i++, s += 3) {
+		char digits[3] = { s[0], s[0] ? s[1] : '\0', '\0' };
+
+		if (!isxdigit((unsigned char)digits[0]) || !isxdigit((unsigned char)digits[1]) ||
+		    s[2] != (i < 5 ? ':' : '\0'))
+			return -EINVAL;
+		mac[i] = (u8)strtoul(digits, NULL, 16);
+		any |= mac[i];
+	}
+	return !any || (mac[0] & 1) ? -EINVAL : 0;
 }

@@ -30,4 +30,22 @@ int config_rate_item(const char *shown, struct rate_config *rate, const char *pr
 /* The words with a comma before each, as they are read, or ""; the caller frees it. */
 char *config_rate_text(const struct rate_config *rate, const char *prefix);
 
+/* Six pairs of hexadecimal digits with colons between, of one station and not a group. 0 or
+ * -EINVAL.
+ */
+int config_parse_mac(const char *s, u8 mac[6]) __must_check;
+
+struct net_config;
+struct net_user_config;
+/*
+ * config-net-user.c: the words of --network mode=user. An item: 0, 1 (it is none of them) or
+ * -EINVAL (printed). The check, after the last item of a card, also of other modes: 0 or -EINVAL.
+ * The text begins with a comma, or is empty; the caller frees it.
+ */
+int config_net_user_item(const char *shown, struct net_user_config *user, const char *key,
+			 const char *value) __must_check;
+int config_net_user_check(const char *shown, struct net_config *net) __must_check;
+char *config_net_user_text(const struct net_user_config *user) __must_check;
+void config_net_user_destroy(struct net_user_config *user);
+
 #endif

@@ -17,23 +17,6 @@ struct net_config *config_add_net(struct vm_config *cfg)
 	return &cfg->nets[cfg->nr_nets - 1];
 }
 
-/* Six pairs of hexadecimal digits with colons between; of one station, not a group. */
-static int parse_mac(const char *s, u8 mac[6])
-{
-	u8 any = 0;
-
-	for (int i = 0; i < 6; i++, s += 3) {
-		char digits[3] = { s[0], s[0] ? s[1] : '\0', '\0' };
-
-		if (!isxdigit((unsigned char)digits[0]) || !isxdigit((unsigned char)digits[1]) ||
-		    s[2] != (i < 5 ? ':' : '\0'))
-			return -EINVAL;
-		mac[i] = (u8)strtoul(digits, NULL, 16);
-		any |= mac[i];
-	}
-	return !any || (mac[0] & 1) ? -EINVAL : 0;
-}
-
 /* IFNAMSIZ and the kernel's dev_valid_name(): no slash, colon or blank, not "." or "..". */
 static bool valid_ifname(const char *s)
 {
@@ -56,14 +39,8 @@ static int bad_value(const char *shown, const char *key, const char *value, cons
 
 static int net_mode(const char *shown, struct net_config *net, const char *value)
 {
-	static const char *const known[] = { "tap", "macvtap", "none", NULL };
+	static const char *const known[] = { "tap", "macvtap", "user", "none", NULL };
 
-	if (!strcmp(value, "user")) {
-		err("%s mode=user: this build has no user-mode network yet; use "
-		    "mode=tap,tapif=NAME or mode=none",
-		    shown);
-		return -EINVAL;
-	}
 	/* kvmtool's first word for a card. */
 	if (!strcmp(value, "virtio")) {
 		err("%s virtio: every card is a virtio card; mode=tap,tapif=NAME says what it is "
@@ -75,6 +52,8 @@ static int net_mode(const char *shown, struct net_config *net, const char *value
 		net->mode = NET_TAP;
 	else if (!strcmp(value, "macvtap"))
 		net->mode = NET_MACVTAP;
+	else if (!strcmp(value, "user"))
+		net->mode = NET_USER;
 	else if (!strcmp(value, "none"))
 		net->mode = NET_NONE;
 	else
@@ -98,7 +77,7 @@ static int net_tapif(const char *shown, struct net_config *net, const char *valu
 static int net_mac(const char *shown, struct net_config *net, const char *value)
 {
 	net->has_guest_mac = true;
-	if (!parse_mac(value, net->guest_mac))
+	if (!config_parse_mac(value, net->guest_mac))
 		return 0;
 	return bad_value(shown, "guest_mac", value,
 			 "is not a unicast address like 02:15:15:15:15:15");
@@ -226,14 +205,9 @@ static int net_other(const char *shown, const char *key, const char *value)
 	static const char *const known[] = { "mode",	   "tapif",	"fd",	   "queues",
 					     "mtu",	   "guest_mac", "host_ip", "script",
 					     "downscript", "rx-rate",	"rx-ops",  "tx-rate",
-					     "tx-ops",	   NULL };
+					     "tx-ops",	   "forward",	NULL };
 	char word[16];
 
-	/* For kvmtool's user-mode network alone. */
-	if (!strcmp(key, "host_mac") || !strcmp(key, "guest_ip")) {
-		warn("%s %s=%s: has no effect with mode=tap", shown, key, value);
-		return 0;
-	}
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
 		if (strcmp(key, others[i].key))
 			continue;
@@ -267,7 +241,8 @@ static int net_item(const char *shown, struct net_config *net, char *item, bool 
 	for (size_t i = 0; i < ARRAY_SIZE(items); i++)
 		if (!strcmp(item, items[i].key))
 			return items[i].parse(shown, net, value);
-	return net_other(shown, item, value);
+	ret = config_net_user_item(shown, &net->user, item, value);
+	return ret > 0 ? net_other(shown, item, value) : ret;
 }
 
 /* Do the words fit together? */
@@ -285,7 +260,7 @@ static int check_items(const char *shown, struct net_config *net)
 		 (net->nr_fds || net->mode == NET_MACVTAP))
 		why = "script, downscript and host_ip are for mode=tap without fd; omit them";
 	if (!why)
-		return 0;
+		return config_net_user_check(shown, net);
 	err("%s %s", shown, why);
 	return -EINVAL;
 }
@@ -295,6 +270,7 @@ static void free_net(struct net_config *net)
 	free(net->tapif);
 	free(net->script);
 	free(net->downscript);
+	config_net_user_destroy(&net->user);
 }
 
 static int network_parse(const char *shown, const char *arg, void *target)
@@ -360,12 +336,13 @@ static void add_rate(char **text, const struct rate_config *rate, const char *pr
 
 static char *network_text(const void *target, u32 i)
 {
-	static const char *const modes[] = {
-		[NET_NONE] = "none", [NET_TAP] = "tap", [NET_MACVTAP] = "macvtap"
-	};
+	static const char *const modes[] = { [NET_NONE] = "none",
+					     [NET_TAP] = "tap",
+					     [NET_MACVTAP] = "macvtap",
+					     [NET_USER] = "user" };
 	const struct vm_config *cfg = target;
 	const struct net_config *n;
-	char *text;
+	char *text, *user;
 	const u8 *m;
 
 	if (i >= cfg->nr_nets)
@@ -387,6 +364,10 @@ static char *network_text(const void *target, u32 i)
 		add_text(&text, ",host_ip=%u.%u.%u.%u/%u", n->host_ip >> 24,
 			 n->host_ip >> 16 & 0xff, n->host_ip >> 8 & 0xff, n->host_ip & 0xff,
 			 n->host_prefix);
+	user = config_net_user_text(&n->user);
+	text = xrealloc(text, strlen(text) + strlen(user) + 1);
+	strcat(text, user);
+	free(user);
 	add_rate(&text, &n->rx_rate, "rx-");
 	add_rate(&text, &n->tx_rate, "tx-");
 	add_word(&text, "script", n->script);

@@ -307,7 +307,7 @@ static int check_balloon(const struct vm_config *cfg)
 static int check_virtio_mmio(const struct vm_config *cfg)
 {
 	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->rng + cfg->balloon +
-		 (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
+		 (cfg->vsock.cid ? 1 : 0) + (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
 
 	if (transport_is_pci(cfg->transport) || nr <= arch_platform.virtio_mmio_max)
 		return 0;

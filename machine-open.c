@@ -19,6 +19,7 @@
 #include "lkvm/net.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
+#include "lkvm/vsock.h"
 
 /* Many devices need many descriptors: take all that we may have. */
 static void raise_limit(void)
@@ -162,14 +163,18 @@ static int open_disks(struct machine_open *open, const struct vm_config *cfg)
 	return 0;
 }
 
-static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 index)
+static int open_net(struct machine *m, const struct vm_config *cfg, u32 index)
 {
+	struct machine_net *net = &m->open.nets[index];
 	const struct net_config *nc = &cfg->nets[index];
 	int ret;
 
 	if (nc->mode == NET_NONE)
 		return 0;
-	ret = net_backend_open(nc, &net->nb);
+	if (nc->mode == NET_USER)
+		ret = net_user_open(nc, &m->vm.loop, &net->nb);
+	else
+		ret = net_backend_open(nc, &net->nb);
 	if (ret)
 		return ret;
 	if (nc->has_guest_mac)
@@ -181,17 +186,32 @@ static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 in
 	return 0;
 }
 
-static int open_nets(struct machine_open *open, const struct vm_config *cfg)
+static int open_nets(struct machine *m, const struct vm_config *cfg)
 {
+	struct machine_open *open = &m->open;
+
 	open->nets = xcalloc(cfg->nr_nets + 1, sizeof(open->nets[0]));
 	for (u32 i = 0; i < cfg->nr_nets; i++) {
-		int ret = open_net(&open->nets[i], cfg, i);
+		int ret = open_net(m, cfg, i);
 
 		if (ret)
 			return ret;
 		open->nr_nets++;
 	}
 	return 0;
+}
+
+static int open_vsock(struct machine_open *open, const struct vm_config *cfg)
+{
+	if (!cfg->vsock.cid)
+		return 0;
+	if (!cfg->vsock.path) {
+		err("--vsock %llu: this build has no vhost-vsock; name a unix socket: --vsock "
+		    "%llu,socket=PATH",
+		    cfg->vsock.cid, cfg->vsock.cid);
+		return -ENODEV;
+	}
+	return vsock_unix_open(&cfg->vsock, &open->vsock);
 }
 
 static int open_shares(struct machine_open *open, const struct vm_config *cfg)
@@ -269,7 +289,9 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_disks(&m->open, cfg);
 	if (!ret)
-		ret = open_nets(&m->open, cfg);
+		ret = open_nets(m, cfg);
+	if (!ret)
+		ret = open_vsock(&m->open, cfg);
 	if (!ret)
 		ret = open_ports(m, cfg);
 	if (!ret)
@@ -289,6 +311,8 @@ void machine_close(struct machine *m)
 		event_del(&open->signals);
 		close(open->signals.fd);
 	}
+	if (open->vsock)
+		open->vsock->ops->close(open->vsock);
 	for (u32 i = 0; i < open->nr_nets; i++)
 		if (open->nets[i].nb)
 			open->nets[i].nb->ops->close(open->nets[i].nb);
@@ -350,6 +374,13 @@ static struct net_backend stub_net = { .ops = &stub_net_ops,
 				       .pair[0] = { .poll_fd = -1, .room_fd = -1 },
 				       .name = "none" };
 
+static void stub_vsock_end(struct vsock_backend *vb) {}
+static const struct vsock_backend_ops stub_vsock_ops = {
+	.finish = stub_vsock_end,
+	.close = stub_vsock_end,
+};
+static struct vsock_backend stub_vsock = { .ops = &stub_vsock_ops, .listen_fd = -1 };
+
 static void stub_console_client(struct console *con, const struct console_client *client) {}
 static void stub_console_destroy(struct console *con) {}
 static const struct console_ops stub_console_ops = {
@@ -374,6 +405,8 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_nets < cfg->nr_nets; open->nr_nets++)
 		if (cfg->nets[open->nr_nets].mode != NET_NONE)
 			open->nets[open->nr_nets].nb = &stub_net;
+	if (cfg->vsock.cid)
+		open->vsock = &stub_vsock;
 	open->ports = xcalloc(cfg->nr_ports + 1, sizeof(open->ports[0]));
 	for (; open->nr_ports < cfg->nr_ports; open->nr_ports++)
 		open->ports[open->nr_ports] = &stub_console;

@@ -73,6 +73,11 @@ static u32 count_balloon(const struct machine *m)
 	return m->vm.cfg->balloon ? 1 : 0;
 }
 
+static u32 count_vsock(const struct machine *m)
+{
+	return m->open.vsock ? 1 : 0;
+}
+
 static u32 count_virtio_console(const struct machine *m)
 {
 	if (m->inject)
@@ -163,6 +168,11 @@ static int add_balloon(struct machine *m, u32 index)
 	return virtio_balloon_create(&m->vm, m->vm.cfg->balloon_size);
 }
 
+static int add_vsock(struct machine *m, u32 index)
+{
+	return virtio_vsock_create(&m->vm, m->open.vsock, m->vm.cfg->vsock.cid);
+}
+
 static int add_virtio_console(struct machine *m, u32 index)
 {
 	const struct vm_config *cfg = m->vm.cfg;
@@ -209,6 +219,7 @@ static const struct part parts[] = {
 	{ "disks", count_disks, add_disk },
 	{ "networks", count_nets, add_net },
 	{ "random numbers", count_rng, add_rng },
+	{ "vsock", count_vsock, add_vsock },
 	{ "virtio console", count_virtio_console, add_virtio_console },
 	{ "shared directories", count_shares, add_share },
 	{ "balloon", count_balloon, add_balloon },

@@ -12,7 +12,8 @@ packages_of() {
 	test)
 		# prove is perl's, iasl acpica-tools', dtc device-tree-compiler's, nm binutils', pgrep procps';
 		# qemu-img is qemu-utils'; clang and musl are for the builds beside gcc's.
-		echo perl binutils procps iproute2 util-linux python3 git xz-utils zstd gzip \
+		# passt is for --network mode=user.
+		echo passt perl binutils procps iproute2 util-linux python3 git xz-utils zstd gzip \
 			libcmocka-dev acpica-tools device-tree-compiler qemu-utils clang libclang-rt-dev musl-tools
 		;;
 	cross)

@@ -30,6 +30,7 @@ enum virtio_transport_kind {
 enum net_mode {
 	NET_NONE,
 	NET_TAP,
+	NET_USER, /* passt */
 	NET_MACVTAP,
 	NET_LOOPBACK, /* what is sent comes back; of `lkvm selftest` alone */
 };
@@ -67,6 +68,22 @@ struct disk_config {
 	struct rate_config rate;
 };
 
+/* A port of the host's that is the guest's. */
+struct net_forward {
+	bool udp;
+	char addr[46]; /* of the host, as text; empty: all */
+	u16 host_port, guest_port;
+};
+
+/* Of NET_USER alone. */
+struct net_user_config {
+	u32 guest_ip; /* with host_ip of the card; 0: the guest has the host's own address */
+	u8 host_mac[6];
+	bool has_host_mac;
+	struct net_forward *forwards;
+	u32 nr_forwards;
+};
+
 struct net_config {
 	enum net_mode mode;
 	char *tapif; /* an existing interface; NULL: make one that goes with lkvm, the kernel names
@@ -77,10 +94,16 @@ struct net_config {
 	u16 mtu;    /* what the guest is told; 0: the interface's */
 	u8 guest_mac[6];
 	bool has_guest_mac;
-	u32 host_ip; /* the interface's address, to be set; 0: as it is */
+	u32 host_ip; /* the interface's address, to be set, or the router's; 0: as it is */
 	u8 host_prefix;
 	struct rate_config rx_rate, tx_rate;
 	char *script, *downscript; /* programs that get the interface's name, or NULL */
+	struct net_user_config user;
+};
+
+struct vsock_config {
+	u64 cid;    /* the guest's address; 0: no such device */
+	char *path; /* the socket of vsock/unix.c; NULL: the host kernel's vhost-vsock */
 };
 
 /* A port of virtio-console beside the guest's console. */
@@ -121,6 +144,8 @@ struct vm_config {
 	struct share_config *shares;
 	u32 nr_shares;
 	bool rng;
+	struct rate_config rng_limit;
+	struct vsock_config vsock;
 	bool balloon;
 	u64 balloon_size; /* bytes that it asks for at the start */
 	enum console_kind console;
@@ -167,11 +192,13 @@ extern const struct option_set config_set;
 /* config-foreign.c: other VMMs' words for `lkvm run`, and their commands. */
 extern const struct foreign_word foreign_options[], foreign_commands[];
 /* Of lists, each in its own file. */
-extern const struct option_hooks initrd_hooks;	/* config-initrd.c */
-extern const struct option_hooks disk_hooks;	/* config-disk.c */
-extern const struct option_hooks network_hooks; /* config-net.c */
-extern const struct option_hooks share_hooks;	/* config-share.c */
-extern const struct option_hooks port_hooks;	/* config-port.c */
+extern const struct option_hooks initrd_hooks;	  /* config-initrd.c */
+extern const struct option_hooks disk_hooks;	  /* config-disk.c */
+extern const struct option_hooks network_hooks;	  /* config-net.c */
+extern const struct option_hooks share_hooks;	  /* config-share.c */
+extern const struct option_hooks port_hooks;	  /* config-port.c */
+extern const struct option_hooks vsock_hooks;	  /* config-vsock.c */
+extern const struct option_hooks rng_limit_hooks; /* config-rng.c */
 
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);

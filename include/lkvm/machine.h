@@ -27,6 +27,7 @@
 
 struct disk;
 struct net_backend;
+struct vsock_backend;
 struct share;
 struct vm_config;
 
@@ -55,7 +56,8 @@ struct machine_open {
 	u32 nr_disks;
 	struct machine_net *nets; /* as in the configuration */
 	u32 nr_nets;
-	struct share **shares; /* as in the configuration */
+	struct vsock_backend *vsock; /* NULL: none */
+	struct share **shares;	     /* as in the configuration */
 	u32 nr_shares;
 	struct console *console; /* the terminal; NULL with machine_inject */
 	struct console **ports;	 /* as in the configuration */

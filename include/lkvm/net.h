@@ -12,6 +12,7 @@
 #include "lkvm/rate.h"
 #include "lkvm/types.h"
 
+struct event_loop;
 struct net_backend;
 struct net_config;
 
@@ -90,6 +91,15 @@ int net_backend_open(const struct net_config *cfg, struct net_backend **out) __m
  * have. @name NULL: another one each time.
  */
 void net_make_mac(const char *name, u32 index, u8 mac[6]);
+
+/*
+ * net/user.c: start passt for a card. It is looked after in @loop, the main
+ * one; it ends with the back end. Prints. net_user_wrap is the same over the socket @fd to one that
+ * runs; it takes @fd, on failure too.
+ */
+int net_user_open(const struct net_config *cfg, struct event_loop *loop,
+		  struct net_backend **out) __must_check;
+int net_user_wrap(int fd, struct net_backend **out) __must_check;
 
 /* net/loopback.c: a network that gives back every packet, in order; for NET_LOOPBACK. */
 int net_loopback_open(struct net_backend **out) __must_check;

@@ -351,6 +351,7 @@ int virtio_mmio_legacy_attach(struct virtio_device *vdev) __must_check;
 struct disk;
 struct net_backend;
 struct console;
+struct vsock_backend;
 struct share;
 int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index) __must_check;
 int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6],
@@ -365,6 +366,7 @@ struct virtio_console_port {
 int virtio_console_create(struct vm *vm, const struct virtio_console_port *ports,
 			  u32 nr_ports) __must_check;
 int virtio_rng_create(struct vm *vm) __must_check;
+int virtio_vsock_create(struct vm *vm, struct vsock_backend *vb, u64 cid) __must_check;
 int virtio_9p_create(struct vm *vm, struct share *share, u32 index) __must_check;
 /* The same without a transport: what the functions above do before virtio_attach, and what unit
  * tests use. */
@@ -375,6 +377,8 @@ int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 i
 int virtio_console_new(struct vm *vm, const struct virtio_console_port *ports, u32 nr_ports,
 		       struct virtio_device **out) __must_check;
 int virtio_rng_new(struct vm *vm, struct virtio_device **out) __must_check;
+int virtio_vsock_new(struct vm *vm, struct vsock_backend *vb, u64 cid,
+		     struct virtio_device **out) __must_check;
 /* @workers: see p9_open. */
 int virtio_9p_new(struct vm *vm, struct share *share, u32 index, unsigned int workers,
 		  struct virtio_device **out) __must_check;

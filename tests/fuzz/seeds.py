@@ -186,6 +186,19 @@ for name, own in {
         [1, 0x01, 0, 0x01, 0, 0, 0, 1, 6, 0, 3],
         [12, 5, 65, 66, 67, 68, 69],
     ],
+    "vsock": [
+        [12, 3, 31, 0x80],  # buffers
+        [12, 0, 0x25, 0, 0, 0, 0],  # the guest connects (0x24 % 9 is 0, and so on)
+        [12, 0, 0x2E - 0x09, 1, 0, 0, 0],
+        [12, 0, 0xA4 + 2, 0, 100, 0, 0, 0, 0],  # data
+        [12, 4, 0, 100, 12, 4, 16, 255],  # the service writes, reads
+        [12, 0, 0x28, 0xC0, 0, 0, 0],  # shutdown
+        [12, 5, 12, 4, 1, 1],  # a program comes, and says its port
+        [12, 0, 2, 1, 0, 0, 0],  # the guest takes it
+        [12, 4, 1, 50, 12, 4, 24 + 1, 12, 4, 40 + 1],
+        [12, 6, 12, 0x5E],
+        [1, 0x01, 2, 0x01, 0, 0, 8],  # an event buffer
+    ],
     "rng": [[12, 0x08, 0, 0, 0, 20, 5], [1, 0x00, 0, 0x09, 0, 0, 0, 1, 5]],
 }.items():
     for first in range(8):

@@ -84,7 +84,7 @@ habits() {
 wrong_options() {
 	wrong "did you mean '--mem'?" run --mme 512 && wrong 'needs an argument' run -k &&
 		wrong 'not a size' run -m much && wrong 'too small' run -c 0 &&
-		wrong 'user-mode' run -n mode=user -k x && wrong 'more than any host' run -k x -m 9999P &&
+		wrong 'is for mode=user' run -n mode=tap,forward=tcp:80:80 -k x && wrong 'more than any host' run -k x -m 9999P &&
 		wrong 'only one of them' run -k x -f y
 }
 dry_run() {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* virtio/rng.c: entropy in bounded pieces, whatever the driver asks for. */
+#include "lkvm/util.h"
 #include "virtio_rig.h"
 
 static void start(struct rig *r)
@@ -78,6 +79,40 @@ static void test_many(void **state)
 	rig_stop(&r);
 }
 
+/* A bucket of two buffers: the third waits in the ring, and comes when its time has come. */
+static void test_limit(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 1000, true };
+	struct virtio_device *vdev;
+	struct rig r;
+	u64 begin;
+	u32 len;
+
+	rig_init(&r);
+	r.cfg.rng_limit = (struct rate_config){ .bytes = 10000, .bytes_burst = 2000 };
+	assert_int_equal(virtio_rng_new(&r.vm, &vdev), 0);
+	rig_start(&r, vdev, 0);
+	begin = now_ns();
+	for (int i = 0; i < 4; i++)
+		rig_add(&r, 0, &buf, 1);
+	rig_notify(&r, 0);
+	assert_true(rig_used(&r, 0, &len) >= 0);
+	assert_int_equal(len, 1000);
+	assert_true(rig_used(&r, 0, &len) >= 0);
+	/* More than the bucket had takes at least its time: 4000 bytes are there after 100 ms (one
+	 * may begin with what is left of a token). */
+	for (int n = 2; n < 4;) {
+		event_loop_drain(&r.vm.loop);
+		while (rig_used(&r, 0, &len) >= 0) {
+			assert_int_equal(len, 1000);
+			n++;
+		}
+	}
+	assert_true(now_ns() - begin > 90000000);
+	assert_int_equal(rig_used(&r, 0, NULL), -1);
+	rig_stop(&r);
+}
+
 static void test_hostile(void **state)
 {
 	struct rig_buf out = { RIG_DATA, 64, false };
@@ -102,9 +137,8 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fills),
-		cmocka_unit_test(test_bounded),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_fills),	cmocka_unit_test(test_bounded),
+		cmocka_unit_test(test_many),	cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_hostile),
 	};
 

@@ -197,14 +197,13 @@ static void test_network(void **state)
 	assert_null(cfg.nets[0].tapif);
 	assert_int_equal(run("-n none"), 0);
 	assert_int_equal(cfg.nr_nets, 0);
-	assert_int_equal(run("-n mode=user"), -EINVAL);
-	assert_contains(captured, "-n mode=user: this build has no user-mode network yet");
 	assert_int_equal(run("--network virtio"), -EINVAL);
 	assert_contains(captured, "--network virtio: every card is a virtio card; mode=tap");
 	assert_int_equal(run("-n bridge"), -EINVAL);
-	assert_contains(captured, "-n: unknown 'bridge'; it is not one of tap, macvtap, none");
+	assert_contains(captured,
+			"-n: unknown 'bridge'; it is not one of tap, macvtap, user, none");
 	assert_int_equal(run("-n mode=tap,host_mac=02:00:00:00:00:01"), 0);
-	assert_contains(captured, "-n host_mac=02:00:00:00:00:01: has no effect");
+	assert_contains(captured, "-n host_mac=...: has no effect without mode=user");
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		snprintf(line, sizeof(line), "-n mode=tap,%s", good[i]);
 		assert_int_equal(run(line), 0);
@@ -237,6 +236,128 @@ static void test_network_text(void **state)
 	free(text);
 	assert_true(network_hooks.names_fd(&cfg, 9));
 	assert_false(network_hooks.names_fd(&cfg, 8));
+}
+
+static void test_user_network(void **state)
+{
+	static const char *const bad[] = {
+		"tapif=x",
+		"queues=2",
+		"script=/x",
+		"fd=3",
+		"guest_ip=10.0.0.2,host_ip=10.0.1.1",
+		"guest_ip=10.0.0.2,host_ip=10.0.0.1/31",
+		"forward=80:80",
+		"forward=tcp:80",
+		"forward=tcp:0:80",
+		"forward=tcp:80:65536",
+		"forward=sctp:1:1",
+		"forward=tcp:host:1:1",
+		"forward=tcp:::1:1:1",
+		"forward=tcp:[1.2.3.4]:1:1",
+		"forward=tcp:1.2.3.4.5:1:1",
+		"forward=",
+		"guest_ip=10.0.0.2",		      /* the host's is of another network */
+		"guest_ip=10.0.0.1,host_ip=10.0.0.1", /* the same */
+		"guest_ip=10.0.0.0,host_ip=10.0.0.1",
+		"guest_ip=10.0.0.255,host_ip=10.0.0.1",
+		"guest_ip=224.0.0.1,host_ip=224.0.0.2",
+		"guest_ip=::1",
+		"host_ip=127.0.0.1",
+		"host_mac=01:00:00:00:00:00",
+	};
+	char line[128];
+
+	assert_int_equal(run("-n user"), 0);
+	assert_string_equal(captured, "");
+	assert_int_equal(cfg.nets[0].mode, NET_USER);
+	assert_int_equal(cfg.nets[0].user.guest_ip, 0);
+	/* kvmtool's way, with one of its defaults. */
+	assert_int_equal(run("-n mode=user,guest_ip=192.168.33.20,host_mac=02:00:00:00:00:07,"
+			     "guest_mac=02:00:00:00:00:08"),
+			 0);
+	assert_int_equal(cfg.nets[0].user.guest_ip, 0xc0a82114);
+	assert_int_equal(cfg.nets[0].host_ip, 0xc0a82101);
+	assert_int_equal(cfg.nets[0].user.host_mac[5], 7);
+	assert_int_equal(cfg.nets[0].guest_mac[5], 8);
+	assert_int_equal(run("-n mode=user,forward=tcp:8080:80,forward=udp:127.0.0.1:53:5353,"
+			     "forward=tcp:[::1]:22:2222"),
+			 0);
+	assert_int_equal(cfg.nets[0].user.nr_forwards, 3);
+	assert_false(cfg.nets[0].user.forwards[0].udp);
+	assert_string_equal(cfg.nets[0].user.forwards[0].addr, "");
+	assert_int_equal(cfg.nets[0].user.forwards[0].host_port, 8080);
+	assert_int_equal(cfg.nets[0].user.forwards[0].guest_port, 80);
+	assert_true(cfg.nets[0].user.forwards[1].udp);
+	assert_string_equal(cfg.nets[0].user.forwards[1].addr, "127.0.0.1");
+	assert_string_equal(cfg.nets[0].user.forwards[2].addr, "::1");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(line, sizeof(line), "-n mode=user,%s", bad[i]);
+		if (run(line) != -EINVAL)
+			fail_msg("'%s' was taken", line);
+	}
+	/* The words of it are of it alone. */
+	assert_int_equal(run("-n mode=tap,forward=tcp:1:1"), -EINVAL);
+	assert_contains(captured, "-n forward=...: is for mode=user");
+	assert_int_equal(run("-n mode=tap,guest_ip=10.0.0.2"), 0);
+	assert_contains(captured, "-n guest_ip=...: has no effect without mode=user");
+}
+
+static void test_rng(void **state)
+{
+	static const char *const bad[] = { "",	    "1K",	 "rate=",  "rate=1",
+					   "ops=0", "rate=1K:0", "size=1K" };
+	char line[64];
+
+	assert_int_equal(run("--rng"), 0);
+	assert_true(cfg.rng && !cfg.rng_limit.bytes && !cfg.rng_limit.ops);
+	assert_int_equal(run("--rng-limit rate=4K:8K,ops=10"), 0);
+	assert_true(cfg.rng);
+	assert_int_equal(cfg.rng_limit.bytes, 4096);
+	assert_int_equal(cfg.rng_limit.bytes_burst, 8192);
+	assert_int_equal(cfg.rng_limit.ops, 10);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(line, sizeof(line), "--rng-limit=%s", bad[i]);
+		if (run(line) != -EINVAL)
+			fail_msg("'%s' was taken", line);
+	}
+}
+
+static void test_vsock(void **state)
+{
+	static const char *const bad[] = {
+		"0",
+		"1",
+		"2",
+		"4294967295",
+		"4294967296",
+		"18446744073709551615",
+		"-3",
+		"x",
+		"",
+		"socket=v",
+		"3,socket=",
+		"3,path=v",
+		"3,socket=0123456789012345678901234567890123456789"
+		"01234567890123456789012345678901234567890123456789012345678"
+	};
+	char line[160];
+
+	assert_int_equal(run("--vsock 3"), 0);
+	assert_int_equal(cfg.vsock.cid, 3);
+	assert_null(cfg.vsock.path);
+	assert_int_equal(run("--vsock cid=0xfffffffe,socket=a,,b"), 0);
+	assert_int_equal(cfg.vsock.cid, 0xfffffffe);
+	assert_string_equal(cfg.vsock.path, "a,b");
+	/* A second use replaces. */
+	assert_int_equal(run("--vsock 3,socket=x --vsock 4"), 0);
+	assert_int_equal(cfg.vsock.cid, 4);
+	assert_null(cfg.vsock.path);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(line, sizeof(line), "--vsock=%s", bad[i]);
+		if (run(line) != -EINVAL)
+			fail_msg("'%s' was taken", line);
+	}
 }
 
 static void test_table(void **state)
@@ -396,11 +517,13 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kvmtool_words), cmocka_unit_test(test_bare_kernel),
-		cmocka_unit_test(test_disk_errors),   cmocka_unit_test(test_network),
-		cmocka_unit_test(test_network_text),  cmocka_unit_test(test_table),
-		cmocka_unit_test(test_foreign_words), cmocka_unit_test(test_kvmtools_words),
-		cmocka_unit_test(test_one_dash),      cmocka_unit_test(test_debug_words),
+		cmocka_unit_test(test_kvmtool_words),  cmocka_unit_test(test_bare_kernel),
+		cmocka_unit_test(test_disk_errors),    cmocka_unit_test(test_network),
+		cmocka_unit_test(test_network_text),   cmocka_unit_test(test_user_network),
+		cmocka_unit_test(test_vsock),	       cmocka_unit_test(test_rng),
+		cmocka_unit_test(test_table),	       cmocka_unit_test(test_foreign_words),
+		cmocka_unit_test(test_kvmtools_words), cmocka_unit_test(test_one_dash),
+		cmocka_unit_test(test_debug_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

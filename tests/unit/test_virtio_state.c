@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What virtio devices remember, by the common test of devices' state: a console in the middle of a
- * long line, a network card whose driver has switched offloads off, behind both transports; loaded
- * into machines that are new and into such that ran.
+ * long line, a network card whose driver has switched offloads off, a vsock device whose
+ * connections are over, behind both transports; loaded into machines that are new and into such
+ * that ran.
  */
 #include "unit.h"
 
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
+#include <linux/virtio_vsock.h>
 #include <sys/eventfd.h>
 
 #include "device_state.h"
 #include "lkvm/console.h"
 #include "lkvm/net.h"
+#include "lkvm/vsock.h"
 #include "toy_device.h"
 
 #define ECAM	 0xe0000000ULL
@@ -22,6 +25,8 @@
 #define CON_TX	 1
 #define CON_SIZE 8
 #define CTRL	 2
+#define EVENT	 2
+#define CID	 99
 
 static const struct arch_pci_layout layout = {
 	.ecam_base = ECAM,
@@ -38,6 +43,7 @@ struct machine {
 	struct net_backend nb;
 	u32 tun_f;
 	struct console con;
+	struct vsock_backend vb;
 	bool full; /* the console takes nothing */
 };
 
@@ -80,7 +86,11 @@ static const struct net_backend_ops net_ops = {
 	.set_offloads = net_set_offloads,
 };
 
-static void begin(struct machine *m, bool net, bool pci)
+static const struct vsock_backend_ops vsock_ops = { 0 };
+
+enum kind { CONSOLE, NET, VSOCK };
+
+static void begin(struct machine *m, enum kind kind, bool pci)
 {
 	static const u8 mac[6] = { 2 };
 	int ret;
@@ -96,9 +106,14 @@ static void begin(struct machine *m, bool net, bool pci)
 	m->nb.pair[0].nb = &m->nb;
 	m->nb.pair[0].poll_fd = eventfd(0, EFD_NONBLOCK);
 	m->con.ops = &con_ops;
-	ret = net ? virtio_net_new(&m->v->vm, &m->nb, mac, 0, &m->vdev)
-		  : virtio_console_new(&m->v->vm, &(struct virtio_console_port){ .con = &m->con },
-				       1, &m->vdev);
+	m->vb = (struct vsock_backend){ .ops = &vsock_ops, .listen_fd = -1, .name = "v" };
+	if (kind == NET)
+		ret = virtio_net_new(&m->v->vm, &m->nb, mac, 0, &m->vdev);
+	else if (kind == VSOCK)
+		ret = virtio_vsock_new(&m->v->vm, &m->vb, CID, &m->vdev);
+	else
+		ret = virtio_console_new(&m->v->vm, &(struct virtio_console_port){ .con = &m->con },
+					 1, &m->vdev);
 	assert_int_equal(ret, 0);
 	assert_int_equal(virtio_attach(m->vdev), 0);
 	if (pci)
@@ -165,15 +180,15 @@ static void check_console(bool pci)
 	struct machine used, fresh;
 	u64 consumed;
 
-	begin(&used, false, pci);
-	begin(&fresh, false, pci);
+	begin(&used, CONSOLE, pci);
+	begin(&fresh, CONSOLE, pci);
 	write_long(&used);
 	consumed = used.vdev->queues[CON_TX].consumed;
 	check_state(&used.v->vm, &fresh.v->vm);
 	assert_int_equal(fresh.vdev->queues[CON_TX].consumed, consumed);
 	end(&fresh);
 	/* One that is in the middle of its own. */
-	begin(&fresh, false, pci);
+	begin(&fresh, CONSOLE, pci);
 	write_long(&fresh);
 	vm_pause(&used.v->vm);
 	vm_pause(&fresh.v->vm);
@@ -210,8 +225,8 @@ static void check_net(bool pci)
 {
 	struct machine used, fresh;
 
-	begin(&used, true, pci);
-	begin(&fresh, true, pci);
+	begin(&used, NET, pci);
+	begin(&fresh, NET, pci);
 	switch_offloads(&used, BIT_ULL(VIRTIO_NET_F_GUEST_CSUM));
 	assert_int_equal(used.tun_f, TUN_F_CSUM);
 	/* Of another driver that has received. */
@@ -233,13 +248,62 @@ static void test_net(void **state)
 	check_net(true);
 }
 
+static int event_of(struct machine *m)
+{
+	u32 head, len;
+
+	memset(m->v->ram + DATA, 0xff, 4);
+	vdrv_desc(&m->d, 0, DATA, 4, VRING_DESC_F_WRITE, 0);
+	vdrv_offer(&m->d, 0);
+	notify(m, EVENT);
+	return vdrv_take_used(&m->d, &head, &len) ? (int)get_le(m->v->ram + DATA, len) : -1;
+}
+
+/* A driver that is loaded is told, once, that its connections are over, and its address. */
+static void check_vsock(bool pci)
+{
+	struct machine used, fresh;
+	u8 *ram;
+
+	begin(&used, VSOCK, pci);
+	begin(&fresh, VSOCK, pci);
+	start(&used, EVENT);
+	/* One that only starts is told nothing, and the buffer waits. */
+	assert_int_equal(event_of(&used), -1);
+	check_state(&used.v->vm, &fresh.v->vm);
+	assert_int_equal(virtio_config_byte(fresh.vdev, 0), CID);
+	/* Its memory is loaded with it. */
+	fresh.d = used.d;
+	fresh.d.ram = ram = fresh.v->ram;
+	vm_pause(&fresh.v->vm);
+	memcpy(ram, used.v->ram, DATA + 4);
+	vm_resume(&fresh.v->vm);
+	notify(&fresh, EVENT);
+	assert_int_equal(vdrv_used_idx(&fresh.d), 1);
+	assert_int_equal(get_le(ram + DATA, 4), VIRTIO_VSOCK_EVENT_TRANSPORT_RESET);
+	fresh.d.used_seen = 1;
+	assert_int_equal(event_of(&fresh), -1);
+	/* The next driver has had no connections. */
+	virtio_device_reset(fresh.vdev);
+	start(&fresh, EVENT);
+	assert_int_equal(event_of(&fresh), -1);
+	end(&used);
+	end(&fresh);
+}
+
+static void test_vsock(void **state)
+{
+	check_vsock(false);
+	check_vsock(true);
+}
+
 static void test_bad(void **state)
 {
 	for (int pci = 0; pci < 2; pci++) {
 		struct machine used, victim;
 
-		begin(&used, true, pci);
-		begin(&victim, true, pci);
+		begin(&used, NET, pci);
+		begin(&victim, NET, pci);
 		switch_offloads(&used, 0);
 		check_bad_state(&used.v->vm, &victim.v->vm);
 		end(&used);
@@ -252,6 +316,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_console),
 		cmocka_unit_test(test_net),
+		cmocka_unit_test(test_vsock),
 		cmocka_unit_test(test_bad),
 	};
 
