@@ -84,7 +84,7 @@ const struct option_spec config_options[] = {
 	  .help = "add an entropy device: random numbers from the host" },
 	{ .type = OPT_FLAG, .name = "balloon", MEMBER(balloon),
 	  .help = "add a memory balloon: memory that the guest hands over or reports as free goes back to the host" },
-	{ .type = OPT_SIZE, .name = "balloon-size", .arg = "SIZE", MEMBER(balloon_size),
+	{ .type = OPT_SIZE, .name = "balloon-size", .arg = "SIZE", MEMBER(balloon_size), .min = MiB,
 	  .help = "what the balloon asks of the guest at its start; needs --balloon", .def = "0" },
 	{ .type = OPT_CHOICE, .name = "console", MEMBER(console), .choices = console_kind_names,
 	  .help = "device for the guest's console, which gets the keys; what the guest writes to the serial port is shown in any case",
