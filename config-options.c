@@ -100,7 +100,7 @@ const struct option_spec config_options[] = {
 	  .help = "sockets between host and guest, whose address is CID (3 or more): a program that connects to the unix socket PATH and writes \"CONNECT PORT\" reaches the guest's port, and the guest reaches PATH_PORT" },
 	{ .type = OPT_FLAG, .name = "balloon", MEMBER(balloon),
 	  .help = "add a memory balloon: memory that the guest hands over or reports as free goes back to the host" },
-	{ .type = OPT_SIZE, .name = "balloon-size", .arg = "SIZE", MEMBER(balloon_size),
+	{ .type = OPT_SIZE, .name = "balloon-size", .arg = "SIZE", MEMBER(balloon_size), .min = MiB,
 	  .help = "what the balloon asks of the guest at its start; needs --balloon", .def = "0" },
 	{ .type = OPT_CHOICE, .name = "console", MEMBER(console), .choices = console_kind_names,
 	  .help = "device for the guest's console, which gets the keys; what the guest writes to the serial port is shown in any case",

@@ -397,7 +397,7 @@ static void test_print(void **state)
 			    "halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
 			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
 			    "9p: none\nrng: no\nrng-limit: none\nvsock: none\nballoon: no\n"
-			    "balloon-size: 0\nconsole: serial\nport: none\ndebug-exit: on\n"
+			    "balloon-size: default\nconsole: serial\nport: none\ndebug-exit: on\n"
 			    "kernel-format: image\n"
 			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
 			    "rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"
