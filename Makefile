@@ -124,7 +124,7 @@ ALL_CPPFLAGS += -DHAVE_ZSTD
 LIBS += $(ZSTD)
 endif
 
-ROOMS := util boot hw pci virtio disk net console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
+ROOMS := util boot hw pci virtio disk net console vhost probe probe/$(ARCHDIR) selftest $(ARCHDIR)
 # Every architecture's options are in every binary, as data: help and the manual list them all.
 SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)

@@ -237,6 +237,14 @@ static int check_disks(const struct vm_config *cfg)
 	return 0;
 }
 
+const char *config_shares_memory(const struct vm_config *cfg)
+{
+	for (u32 i = 0; i < cfg->nr_disks; i++)
+		if (cfg->disks[i].vhost_user)
+			return "--disk vhost-user=";
+	return cfg->nr_virtiofs ? "--virtiofs" : NULL;
+}
+
 static int check_nets(const struct vm_config *cfg)
 {
 	for (u32 i = 0; i < cfg->nr_nets; i++) {
@@ -261,7 +269,8 @@ static int check_nets(const struct vm_config *cfg)
 
 static int check_virtio_mmio(const struct vm_config *cfg)
 {
-	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->rng + (cfg->console == CONSOLE_VIRTIO);
+	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_virtiofs + cfg->rng +
+		 (cfg->console == CONSOLE_VIRTIO);
 
 	if (cfg->transport != TRANSPORT_MMIO || nr <= arch_platform.virtio_mmio_max)
 		return 0;

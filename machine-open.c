@@ -135,8 +135,11 @@ static int open_console(struct machine *m)
 static int open_disks(struct machine_open *open, const struct vm_config *cfg)
 {
 	open->disks = xcalloc(cfg->nr_disks + 1, sizeof(open->disks[0]));
+	open->disk_vhosts = xcalloc(cfg->nr_disks + 1, sizeof(open->disk_vhosts[0]));
 	for (u32 i = 0; i < cfg->nr_disks; i++) {
-		int ret = disk_open(&cfg->disks[i], &open->disks[i]);
+		const struct disk_config *dc = &cfg->disks[i];
+		int ret = dc->vhost_user ? machine_open_disk_vhost(dc, &open->disk_vhosts[i])
+					 : disk_open(dc, &open->disks[i]);
 
 		if (ret)
 			return ret;
@@ -235,6 +238,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_nets(&m->open, cfg);
 	if (!ret)
+		ret = machine_open_shares(m, cfg);
+	if (!ret)
 		ret = open_signals(m);
 	if (!ret)
 		ret = open_console(m);
@@ -253,7 +258,9 @@ void machine_close(struct machine *m)
 		if (open->nets[i].nb)
 			open->nets[i].nb->ops->close(open->nets[i].nb);
 	for (u32 i = 0; i < open->nr_disks; i++)
-		open->disks[i]->ops->close(open->disks[i]);
+		if (open->disks[i])
+			open->disks[i]->ops->close(open->disks[i]);
+	machine_close_vhosts(open);
 	free(open->nets);
 	free(open->disks);
 	flash_file_close(&open->flash);
@@ -321,6 +328,7 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	if (ret)
 		return ret;
 	open->disks = xcalloc(cfg->nr_disks + 1, sizeof(open->disks[0]));
+	open->disk_vhosts = xcalloc(cfg->nr_disks + 1, sizeof(open->disk_vhosts[0]));
 	for (; open->nr_disks < cfg->nr_disks; open->nr_disks++)
 		open->disks[open->nr_disks] = &stub_disk;
 	open->nets = xcalloc(cfg->nr_nets + 1, sizeof(open->nets[0]));
@@ -328,5 +336,5 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 		if (cfg->nets[open->nr_nets].mode != NET_NONE)
 			open->nets[open->nr_nets].nb = &stub_net;
 	open->console = &stub_console;
-	return 0;
+	return machine_stub_shares(open, cfg);
 }

@@ -54,6 +54,11 @@ static u32 count_nets(const struct machine *m)
 	return m->open.nr_nets;
 }
 
+static u32 count_shares(const struct machine *m)
+{
+	return m->open.nr_shares;
+}
+
 static u32 count_rng(const struct machine *m)
 {
 	return m->vm.cfg->rng ? 1 : 0;
@@ -124,6 +129,11 @@ static int add_pci_host(struct machine *m, u32 index)
 
 static int add_disk(struct machine *m, u32 index)
 {
+	const struct disk_config *dc = &m->vm.cfg->disks[index];
+	struct vhost *vhost = m->open.disk_vhosts[index];
+
+	if (vhost)
+		return virtio_vhost_blk_create(&m->vm, vhost, dc->readonly, dc->queues, index);
 	return virtio_blk_create(&m->vm, m->open.disks[index], index);
 }
 
@@ -142,6 +152,12 @@ static int add_rng(struct machine *m, u32 index)
 static int add_virtio_console(struct machine *m, u32 index)
 {
 	return virtio_console_create(&m->vm, m->inject ? m->inject->hvc : m->open.console);
+}
+
+static int add_share(struct machine *m, u32 index)
+{
+	return virtio_vhost_fs_create(&m->vm, m->open.shares[index].vhost,
+				      m->vm.cfg->virtiofs[index].tag, index);
 }
 
 static int add_pvpanic_pci(struct machine *m, u32 index)
@@ -168,6 +184,7 @@ static const struct part parts[] = {
 	{ "networks", count_nets, add_net },
 	{ "random numbers", count_rng, add_rng },
 	{ "virtio console", count_virtio_console, add_virtio_console },
+	{ "shared directories", count_shares, add_share },
 	/* After the virtio devices, which then have the same slots whether it is there or not. */
 	{ "pvpanic on PCI", count_pvpanic_pci, add_pvpanic_pci },
 };

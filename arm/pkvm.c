@@ -114,6 +114,9 @@ int arm_pkvm_check(const struct vm_config *cfg)
 		return refuse("--flash", "a protected guest has no read-only memory");
 	if (cfg->hugetlbfs)
 		return refuse("--hugetlbfs", "its memory must be anonymous");
+	if (config_shares_memory(cfg))
+		return refuse(config_shares_memory(cfg),
+			      "other processes cannot map a protected guest's memory");
 	if (cfg->memory <= ARM_DMA_POOL_SIZE) {
 		err("--protected: %s of memory is not enough: the pool that the guest shares with "
 		    "its devices takes %s; increase --mem",

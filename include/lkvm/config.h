@@ -31,8 +31,10 @@ extern const char *const virtio_transport_names[];
 struct disk_config {
 	char *path;
 	bool readonly;
-	bool direct; /* O_DIRECT */
-	bool raw;    /* format=raw: whatever the contents look like */
+	bool direct;	 /* O_DIRECT */
+	bool raw;	 /* format=raw: whatever the contents look like */
+	bool vhost_user; /* @path is a socket where somebody serves it */
+	u16 queues;	 /* with vhost_user; 0: one */
 };
 
 struct net_config {
@@ -41,6 +43,15 @@ struct net_config {
 			it */
 	u8 guest_mac[6];
 	bool has_guest_mac;
+};
+
+/* A directory of the host's, by virtio-fs. */
+struct virtiofs_config {
+	char *tag;
+	char *socket; /* a virtiofsd that listens there; NULL: one is started, for @dir */
+	char *dir;
+	char *cache; /* virtiofsd's word, or NULL */
+	bool readonly;
 };
 
 /* Word lists are NULL-terminated arrays that grow by config_add_*; strings are owned by the
@@ -62,6 +73,8 @@ struct vm_config {
 	u32 nr_disks;
 	struct net_config *nets;
 	u32 nr_nets;
+	struct virtiofs_config *virtiofs;
+	u32 nr_virtiofs;
 	bool rng;
 	enum console_kind console;
 	enum debug_exit_kind debug_exit;
@@ -105,6 +118,8 @@ extern const struct option_set config_set;
 extern const struct foreign_word foreign_options[], foreign_commands[];
 /* config-initrd.c, config-disk.c, config-net.c. */
 extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks;
+/* config-virtiofs.c */
+extern const struct option_hooks virtiofs_hooks;
 
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);
@@ -114,6 +129,9 @@ void config_copy(struct vm_config *to, const struct vm_config *from);
 void config_add_initrd(struct vm_config *cfg, const char *path);
 struct disk_config *config_add_disk(struct vm_config *cfg);
 struct net_config *config_add_net(struct vm_config *cfg);
+
+/* Do other processes serve devices, which must map the guest's memory? If so, the option. */
+const char *config_shares_memory(const struct vm_config *cfg);
 
 /*
  * Fill in every default (memory, vcpus, kernel search, command line) and check what can be checked
