@@ -40,8 +40,8 @@ CFLAGS ?= -O2 -g
 # (messages, packets of a tap). What computes for each exit, request or packet is built for speed. Who sets CFLAGS has them for all.
 COLD_CFLAGS := $(if $(filter file,$(origin CFLAGS)),-Os)
 HOT := bus.c event.c memory.c vcpu.c $(addprefix util/,eventfd.c io.c iov.c) console/outq.c console/output.c \
-	disk/raw.c disk/raw-io.c disk/threads.c hw/serial.c hw/serial-rx.c x86/ioapic.c x86/vcpu.c arm/vcpu.c \
-	$(addprefix virtio/,blk-request.c mmio.c net.c net-rx.c queue.c ring-split.c virtqueue.c)
+	disk/raw.c disk/raw-io.c disk/threads.c hw/serial.c hw/serial-rx.c net/flow.c net/toeplitz.c net/tun.c x86/ioapic.c x86/vcpu.c arm/vcpu.c \
+	$(addprefix virtio/,blk-request.c mmio.c net.c net-filter.c net-hash.c net-rx.c net-tx.c queue.c ring-split.c virtqueue.c)
 # What the compiler has of it: $(call takes,FLAGS) are those of the flags that it takes without a word.
 takes = $(shell for flag in $(1); do \
 	$(CC) -Werror $$flag -c -x c /dev/null -o /dev/null >/dev/null 2>&1 && echo $$flag; done)

@@ -51,7 +51,7 @@ const struct foreign_word foreign_options[] = {
 	MISSING("sandbox", KVMTOOL " and " QEMU, NULL),
 	MISSING("sdl", KVMTOOL, NO_SCREEN),
 	USE("sve-vl", KVMTOOL, "--sve-max-vl BITS"),
-	MISSING("tty", KVMTOOL, "the guest's serial port is standard input and output"),
+	MISSING("tty", KVMTOOL, "the guest's serial port is standard input and output; --port NAME,pty,console adds a console on a pseudo-terminal"),
 	MISSING("vfio-pci", KVMTOOL, NULL),
 	MISSING("vidmode", KVMTOOL, NO_SCREEN),
 	MISSING("virtio-legacy", KVMTOOL, "the guest needs drivers for virtio 1.0"),

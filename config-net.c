@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* --network: a list of network cards. */
 #include <ctype.h>
+#include <limits.h>
 #include <net/if.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "config-items.h"
@@ -46,9 +48,15 @@ static bool valid_ifname(const char *s)
 	return true;
 }
 
-static int net_mode(const char *shown, const char *value, bool *none)
+static int bad_value(const char *shown, const char *key, const char *value, const char *what)
 {
-	static const char *const known[] = { "tap", "none", NULL };
+	err("%s %s=%s: %s", shown, key, value, what);
+	return -EINVAL;
+}
+
+static int net_mode(const char *shown, struct net_config *net, const char *value)
+{
+	static const char *const known[] = { "tap", "macvtap", "none", NULL };
 
 	if (!strcmp(value, "user")) {
 		err("%s mode=user: this build has no user-mode network yet; use "
@@ -63,9 +71,146 @@ static int net_mode(const char *shown, const char *value, bool *none)
 		    shown);
 		return -EINVAL;
 	}
-	*none = !strcmp(value, "none");
-	return *none || !strcmp(value, "tap") ? 0 : config_unknown_item(shown, value, known);
+	if (!strcmp(value, "tap"))
+		net->mode = NET_TAP;
+	else if (!strcmp(value, "macvtap"))
+		net->mode = NET_MACVTAP;
+	else if (!strcmp(value, "none"))
+		net->mode = NET_NONE;
+	else
+		return config_unknown_item(shown, value, known);
+	return 0;
 }
+
+static int net_tapif(const char *shown, struct net_config *net, const char *value)
+{
+	if (!valid_ifname(value)) {
+		err("%s tapif=%s: is not the name of an interface (1 to %d characters, no '/', ':' "
+		    "or blank)",
+		    shown, value, IFNAMSIZ - 1);
+		return -EINVAL;
+	}
+	free(net->tapif);
+	net->tapif = xstrdup(value);
+	return 0;
+}
+
+static int net_mac(const char *shown, struct net_config *net, const char *value)
+{
+	net->has_guest_mac = true;
+	if (!parse_mac(value, net->guest_mac))
+		return 0;
+	return bad_value(shown, "guest_mac", value,
+			 "is not a unicast address like 02:15:15:15:15:15");
+}
+
+/* Descriptors with colons between. */
+static int net_fds(const char *shown, struct net_config *net, const char *value)
+{
+	const char *at = value;
+
+	net->nr_fds = 0;
+	do {
+		char digits[12];
+		size_t len = strcspn(at, ":");
+		u64 fd;
+
+		snprintf(digits, sizeof(digits), "%.*s", (int)MIN(len, sizeof(digits)), at);
+		if (net->nr_fds == ARRAY_SIZE(net->fds))
+			return bad_value(shown, "fd", value, "names more than 16 descriptors");
+		if (len >= sizeof(digits) || parse_u64(digits, &fd) || fd < 3 || fd > INT_MAX)
+			return bad_value(shown, "fd", value,
+					 "is not a list of open descriptors (3 and up) such as 5 "
+					 "or 5:6:7");
+		for (u16 i = 0; i < net->nr_fds; i++)
+			if (net->fds[i] == (int)fd)
+				return bad_value(shown, "fd", value, "names a descriptor twice");
+		net->fds[net->nr_fds++] = (int)fd;
+		at += len;
+	} while (*at++);
+	return 0;
+}
+
+static int net_queues(const char *shown, struct net_config *net, const char *value)
+{
+	u64 n;
+
+	/* kvmtool's mq=0: none of several. */
+	if (parse_u64(value, &n) || n > ARRAY_SIZE(net->fds))
+		return bad_value(shown, "queues", value, "is not a number of pairs from 1 to 16");
+	net->queues = n ? (u16)n : 1;
+	return 0;
+}
+
+static int net_mtu(const char *shown, struct net_config *net, const char *value)
+{
+	u64 n;
+
+	/* VIRTIO 1.3, 5.1.4.1. */
+	if (parse_u64(value, &n) || n < 68 || n > 65535)
+		return bad_value(shown, "mtu", value, "is not from 68 to 65535");
+	net->mtu = (u16)n;
+	return 0;
+}
+
+/* A.B.C.D, and /N behind it. */
+static int net_host_ip(const char *shown, struct net_config *net, const char *value)
+{
+	const char *at = value;
+	u64 prefix = 24;
+	u32 ip = 0;
+
+	for (int i = 0; i < 4; i++) {
+		char digits[4];
+		size_t len = strspn(at, "0123456789");
+		u64 n;
+
+		snprintf(digits, sizeof(digits), "%.*s", (int)MIN(len, (size_t)3), at);
+		if (!len || len > 3 || parse_u64(digits, &n) || n > 255 ||
+		    (i < 3 && at[len] != '.'))
+			goto bad;
+		ip = ip << 8 | (u32)n;
+		at += len + (i < 3);
+	}
+	if ((*at == '/' && (parse_u64(at + 1, &prefix) || !prefix || prefix > 32)) ||
+	    (*at && *at != '/') || !ip)
+		goto bad;
+	net->host_ip = ip;
+	net->host_prefix = (u8)prefix;
+	return 0;
+bad:
+	return bad_value(shown, "host_ip", value, "is not an address such as 192.168.33.1/24");
+}
+
+static int set_program(const char *shown, const char *key, const char *value, char **program)
+{
+	if (!*value)
+		return bad_value(shown, key, value, "names no program");
+	free(*program);
+	*program = strcmp(value, "none") ? xstrdup(value) : NULL;
+	return 0;
+}
+
+static int net_script(const char *shown, struct net_config *net, const char *value)
+{
+	return set_program(shown, "script", value, &net->script);
+}
+
+static int net_downscript(const char *shown, struct net_config *net, const char *value)
+{
+	return set_program(shown, "downscript", value, &net->downscript);
+}
+
+static const struct {
+	const char *key;
+	int (*parse)(const char *shown, struct net_config *net, const char *value);
+} items[] = {
+	{ "mode", net_mode },	  { "tapif", net_tapif },
+	{ "fd", net_fds },	  { "queues", net_queues },
+	{ "mq", net_queues },	  { "mtu", net_mtu },
+	{ "guest_mac", net_mac }, { "host_ip", net_host_ip },
+	{ "script", net_script }, { "downscript", net_downscript },
+};
 
 /* kvmtool's other words: what lkvm does not do is refused unless it asks for nothing. */
 static int net_other(const char *shown, const char *key, const char *value)
@@ -76,14 +221,12 @@ static int net_other(const char *shown, const char *key, const char *value)
 		const char *instead;
 	} others[] = {
 		{ "vhost", "0 ", "omit it: lkvm itself moves the packets" },
-		{ "mq", "0 1 ", "omit it: a card has one pair of queues" },
-		{ "script", "none ", "set up the tap beforehand with ip(8)" },
-		{ "downscript", "none ", "take the tap down afterwards with ip(8)" },
-		{ "host_ip", "", "give the tap its address with ip(8)" },
-		{ "fd", "", "name an existing tap with tapif=" },
 		{ "trans", "", "use --virtio-transport" },
 	};
-	static const char *const known[] = { "mode", "tapif", "guest_mac", NULL };
+	static const char *const known[] = { "mode",	   "tapif",	"fd",	   "queues",
+					     "mtu",	   "guest_mac", "host_ip", "script",
+					     "downscript", "rx-rate",	"rx-ops",  "tx-rate",
+					     "tx-ops",	   NULL };
 	char word[16];
 
 	/* For kvmtool's user-mode network alone. */
@@ -105,81 +248,162 @@ static int net_other(const char *shown, const char *key, const char *value)
 	return config_unknown_item(shown, key, known);
 }
 
-static int net_item(const char *shown, struct net_config *net, char *item, bool first, bool *none)
+static int net_item(const char *shown, struct net_config *net, char *item, bool first)
 {
+	int ret = config_rate_item(shown, &net->rx_rate, "rx-", item);
 	char *value = strchr(item, '=');
 
+	if (!ret)
+		ret = config_rate_item(shown, &net->tx_rate, "tx-", item);
+	if (ret)
+		return MIN(ret, 0);
 	if (!value) {
 		if (first)
-			return net_mode(shown, item, none);
+			return net_mode(shown, net, item);
 		err("%s %s: needs a value: %s=...", shown, item, item);
 		return -EINVAL;
 	}
 	*value++ = '\0';
-	if (!strcmp(item, "mode"))
-		return net_mode(shown, value, none);
-	if (!strcmp(item, "tapif")) {
-		if (!valid_ifname(value)) {
-			err("%s tapif=%s: is not the name of an interface (1 to %d characters, no "
-			    "'/', ':' or blank)",
-			    shown, value, IFNAMSIZ - 1);
-			return -EINVAL;
-		}
-		free(net->tapif);
-		net->tapif = xstrdup(value);
-		return 0;
-	}
-	if (!strcmp(item, "guest_mac")) {
-		net->has_guest_mac = true;
-		if (!parse_mac(value, net->guest_mac))
-			return 0;
-		err("%s guest_mac=%s: is not a unicast address like 02:15:15:15:15:15", shown,
-		    value);
-		return -EINVAL;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(items); i++)
+		if (!strcmp(item, items[i].key))
+			return items[i].parse(shown, net, value);
 	return net_other(shown, item, value);
+}
+
+/* Do the words fit together? */
+static int check_items(const char *shown, struct net_config *net)
+{
+	const char *why = NULL;
+
+	if (net->mode == NET_MACVTAP && !net->tapif && !net->nr_fds)
+		why = "mode=macvtap: needs tapif=NAME";
+	else if (net->nr_fds && net->tapif)
+		why = "tapif: a card has either tapif or fd";
+	else if (net->nr_fds && net->queues && net->queues != net->nr_fds)
+		why = "queues: fd= names another number of them; omit queues";
+	else if ((net->script || net->downscript || net->host_ip) &&
+		 (net->nr_fds || net->mode == NET_MACVTAP))
+		why = "script, downscript and host_ip are for mode=tap without fd; omit them";
+	if (!why)
+		return 0;
+	err("%s %s", shown, why);
+	return -EINVAL;
+}
+
+static void free_net(struct net_config *net)
+{
+	free(net->tapif);
+	free(net->script);
+	free(net->downscript);
 }
 
 static int network_parse(const char *shown, const char *arg, void *target)
 {
 	struct net_config net = { .mode = NET_TAP };
 	char *copy = xstrdup(arg), *list = copy, *item;
-	bool first = true, none = false;
+	bool first = true;
 	int ret = 0;
 
 	while (!ret && (item = config_next_item(&list))) {
-		ret = net_item(shown, &net, item, first, &none);
+		ret = net_item(shown, &net, item, first);
 		first = false;
 	}
+	if (!ret)
+		ret = check_items(shown, &net);
 	/* mode=none asks for no card: there is nothing to note. */
-	if (!ret && !none)
+	if (!ret && net.mode != NET_NONE)
 		*config_add_net(target) = net;
 	else
-		free(net.tapif);
+		free_net(&net);
 	free(copy);
 	return ret;
 }
 
+/* @text grows by the formatted words. */
+static void add_text(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add_text(char **text, const char *format, ...)
+{
+	char word[160], *longer;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(word, sizeof(word), format, args);
+	va_end(args);
+	longer = xasprintf("%s%s", *text, word);
+	free(*text);
+	*text = longer;
+}
+
+/* A word of the user's, of any length. */
+static void add_word(char **text, const char *key, const char *value)
+{
+	char *item, *longer;
+
+	if (!value)
+		return;
+	item = config_one_item(value);
+	longer = xasprintf("%s,%s=%s", *text, key, item);
+	free(item);
+	free(*text);
+	*text = longer;
+}
+
+static void add_rate(char **text, const struct rate_config *rate, const char *prefix)
+{
+	char *words = config_rate_text(rate, prefix), *longer;
+
+	longer = xasprintf("%s%s", *text, words);
+	free(words);
+	free(*text);
+	*text = longer;
+}
+
 static char *network_text(const void *target, u32 i)
 {
+	static const char *const modes[] = {
+		[NET_NONE] = "none", [NET_TAP] = "tap", [NET_MACVTAP] = "macvtap"
+	};
 	const struct vm_config *cfg = target;
-	char mac[40] = "", *tapif = NULL, *text;
 	const struct net_config *n;
+	char *text;
 	const u8 *m;
 
 	if (i >= cfg->nr_nets)
 		return NULL;
 	n = &cfg->nets[i];
 	m = n->guest_mac;
+	text = xasprintf("mode=%s", n->mode < ARRAY_SIZE(modes) ? modes[n->mode] : "none");
+	add_word(&text, "tapif", n->tapif);
+	for (u16 f = 0; f < n->nr_fds; f++)
+		add_text(&text, "%s%d", f ? ":" : ",fd=", n->fds[f]);
+	if (n->queues)
+		add_text(&text, ",queues=%u", n->queues);
+	if (n->mtu)
+		add_text(&text, ",mtu=%u", n->mtu);
 	if (n->has_guest_mac)
-		snprintf(mac, sizeof(mac), ",guest_mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1],
-			 m[2], m[3], m[4], m[5]);
-	if (n->tapif)
-		tapif = config_one_item(n->tapif);
-	text = xasprintf("mode=%s%s%s%s", n->mode == NET_TAP ? "tap" : "none",
-			 tapif ? ",tapif=" : "", tapif ? tapif : "", mac);
-	free(tapif);
+		add_text(&text, ",guest_mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
+			 m[4], m[5]);
+	if (n->host_ip)
+		add_text(&text, ",host_ip=%u.%u.%u.%u/%u", n->host_ip >> 24,
+			 n->host_ip >> 16 & 0xff, n->host_ip >> 8 & 0xff, n->host_ip & 0xff,
+			 n->host_prefix);
+	add_rate(&text, &n->rx_rate, "rx-");
+	add_rate(&text, &n->tx_rate, "tx-");
+	add_word(&text, "script", n->script);
+	add_word(&text, "downscript", n->downscript);
 	return text;
+}
+
+/* A card keeps what it was given. */
+static bool network_names_fd(const void *target, int fd)
+{
+	const struct vm_config *cfg = target;
+
+	for (u32 i = 0; i < cfg->nr_nets; i++)
+		for (u16 f = 0; f < cfg->nets[i].nr_fds; f++)
+			if (cfg->nets[i].fds[f] == fd)
+				return true;
+	return false;
 }
 
 static void network_destroy(void *target)
@@ -187,7 +411,7 @@ static void network_destroy(void *target)
 	struct vm_config *cfg = target;
 
 	for (u32 i = 0; i < cfg->nr_nets; i++)
-		free(cfg->nets[i].tapif);
+		free_net(&cfg->nets[i]);
 	free(cfg->nets);
 	cfg->nets = NULL;
 	cfg->nr_nets = 0;
@@ -196,5 +420,6 @@ static void network_destroy(void *target)
 const struct option_hooks network_hooks = {
 	.parse = network_parse,
 	.text = network_text,
+	.names_fd = network_names_fd,
 	.destroy = network_destroy,
 };

@@ -267,10 +267,24 @@ static int check_nets(const struct vm_config *cfg)
 	return 0;
 }
 
+static int check_ports(const struct vm_config *cfg)
+{
+	for (u32 i = 0; i < cfg->nr_ports; i++) {
+		for (u32 j = 0; j < i; j++) {
+			if (strcmp(cfg->ports[i].name, cfg->ports[j].name))
+				continue;
+			err("--port %s: is given twice; each port needs its own name",
+			    cfg->ports[i].name);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static int check_virtio_mmio(const struct vm_config *cfg)
 {
 	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_virtiofs + cfg->rng +
-		 (cfg->console == CONSOLE_VIRTIO);
+		 (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
 
 	if (cfg->transport != TRANSPORT_MMIO || nr <= arch_platform.virtio_mmio_max)
 		return 0;
@@ -407,6 +421,8 @@ int config_complete(struct vm_config *cfg)
 		ret = check_disks(cfg);
 	if (!ret)
 		ret = check_nets(cfg);
+	if (!ret)
+		ret = check_ports(cfg);
 	if (!ret)
 		ret = check_virtio_mmio(cfg);
 	if (!ret && !cfg->kernel && !cfg->firmware)

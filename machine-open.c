@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/channel.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/disk.h"
@@ -130,6 +131,21 @@ static int open_console(struct machine *m)
 	return ret;
 }
 
+static int open_ports(struct machine *m, const struct vm_config *cfg)
+{
+	struct machine_open *open = &m->open;
+
+	open->ports = xcalloc(cfg->nr_ports + 1, sizeof(open->ports[0]));
+	for (u32 i = 0; i < cfg->nr_ports; i++) {
+		int ret = channel_open(&m->vm.loop, &cfg->ports[i], &open->ports[i]);
+
+		if (ret)
+			return ret;
+		open->nr_ports++;
+	}
+	return 0;
+}
+
 /* Disks and networks */
 
 static int open_disks(struct machine_open *open, const struct vm_config *cfg)
@@ -151,14 +167,20 @@ static int open_disks(struct machine_open *open, const struct vm_config *cfg)
 static int open_net(struct machine_net *net, const struct vm_config *cfg, u32 index)
 {
 	const struct net_config *nc = &cfg->nets[index];
+	int ret;
 
 	if (nc->mode == NET_NONE)
 		return 0;
+	ret = net_backend_open(nc, &net->nb);
+	if (ret)
+		return ret;
 	if (nc->has_guest_mac)
 		memcpy(net->mac, nc->guest_mac, sizeof(net->mac));
+	else if (net->nb->has_mac)
+		memcpy(net->mac, net->nb->mac, sizeof(net->mac));
 	else
 		net_make_mac(cfg->name, index, net->mac);
-	return net_backend_open(nc, &net->nb);
+	return 0;
 }
 
 static int open_nets(struct machine_open *open, const struct vm_config *cfg)
@@ -240,6 +262,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = machine_open_shares(m, cfg);
 	if (!ret)
+		ret = open_ports(m, cfg);
+	if (!ret)
 		ret = open_signals(m);
 	if (!ret)
 		ret = open_console(m);
@@ -261,6 +285,9 @@ void machine_close(struct machine *m)
 		if (open->disks[i])
 			open->disks[i]->ops->close(open->disks[i]);
 	machine_close_vhosts(open);
+	for (u32 i = 0; i < open->nr_ports; i++)
+		open->ports[i]->ops->destroy(open->ports[i]);
+	free(open->ports);
 	free(open->nets);
 	free(open->disks);
 	flash_file_close(&open->flash);
@@ -306,9 +333,10 @@ static struct disk stub_disk = {
 
 static void stub_net_close(struct net_backend *nb) {}
 static const struct net_backend_ops stub_net_ops = { .close = stub_net_close };
-static struct net_backend stub_net = {
-	.ops = &stub_net_ops, .poll_fd = -1, .room_fd = -1, .name = "none"
-};
+static struct net_backend stub_net = { .ops = &stub_net_ops,
+				       .nr_pairs = 1,
+				       .pair[0] = { .poll_fd = -1, .room_fd = -1 },
+				       .name = "none" };
 
 static void stub_console_client(struct console *con, const struct console_client *client) {}
 static void stub_console_destroy(struct console *con) {}
@@ -335,6 +363,9 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_nets < cfg->nr_nets; open->nr_nets++)
 		if (cfg->nets[open->nr_nets].mode != NET_NONE)
 			open->nets[open->nr_nets].nb = &stub_net;
+	open->ports = xcalloc(cfg->nr_ports + 1, sizeof(open->ports[0]));
+	for (; open->nr_ports < cfg->nr_ports; open->nr_ports++)
+		open->ports[open->nr_ports] = &stub_console;
 	open->console = &stub_console;
 	return machine_stub_shares(open, cfg);
 }

@@ -3,6 +3,8 @@
  * The parts of a machine. The table below is the order in which devices come into being, are reset
  * and describe themselves, and backwards in which they go: nothing depends on the link order.
  */
+#include <stdlib.h>
+
 #include "lkvm/arch.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
@@ -10,6 +12,7 @@
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/pci.h"
+#include "lkvm/util.h"
 #include "lkvm/virtio.h"
 
 /* How many of a part the configuration asks for; most are there or not. */
@@ -68,7 +71,7 @@ static u32 count_virtio_console(const struct machine *m)
 {
 	if (m->inject)
 		return m->inject->hvc ? 1 : 0;
-	return m->vm.cfg->console == CONSOLE_VIRTIO ? 1 : 0;
+	return m->vm.cfg->console == CONSOLE_VIRTIO || m->open.nr_ports ? 1 : 0;
 }
 
 static u32 count_pvpanic_pci(const struct machine *m)
@@ -151,7 +154,25 @@ static int add_rng(struct machine *m, u32 index)
 
 static int add_virtio_console(struct machine *m, u32 index)
 {
-	return virtio_console_create(&m->vm, m->inject ? m->inject->hvc : m->open.console);
+	const struct vm_config *cfg = m->vm.cfg;
+	struct virtio_console_port *ports = xcalloc(m->open.nr_ports + 1, sizeof(ports[0]));
+	u32 nr = 0;
+	int ret;
+
+	if (m->inject || cfg->console == CONSOLE_VIRTIO)
+		ports[nr++] = (struct virtio_console_port){
+			.con = m->inject ? m->inject->hvc : m->open.console,
+			.is_console = true,
+		};
+	for (u32 i = 0; i < m->open.nr_ports; i++)
+		ports[nr++] = (struct virtio_console_port){
+			.con = m->open.ports[i],
+			.name = cfg->ports[i].name,
+			.is_console = cfg->ports[i].console,
+		};
+	ret = virtio_console_create(&m->vm, ports, nr);
+	free(ports);
+	return ret;
 }
 
 static int add_share(struct machine *m, u32 index)

@@ -208,6 +208,8 @@ void machine_end(struct machine *m)
 	 */
 	if (m->open.console)
 		m->open.console->ops->finish(m->open.console);
+	for (u32 i = 0; i < m->open.nr_ports; i++)
+		m->open.ports[i]->ops->finish(m->open.ports[i]);
 }
 
 int machine_restart(struct machine *m)

@@ -13,7 +13,7 @@
 #include "lkvm/util.h"
 
 struct loopback {
-	struct net_backend nb; /* packets go into room_fd and come out of poll_fd */
+	struct net_backend nb; /* packets go into its room_fd and come out of its poll_fd */
 };
 
 static struct loopback *to_loopback(struct net_backend *nb)
@@ -21,42 +21,36 @@ static struct loopback *to_loopback(struct net_backend *nb)
 	return container_of(nb, struct loopback, nb);
 }
 
-static ssize_t loopback_readv(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t loopback_readv(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	ssize_t n;
 
 	do {
-		n = readv(nb->poll_fd, iov, count);
+		n = readv(nq->poll_fd, iov, count);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
 
-static ssize_t loopback_writev(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t loopback_writev(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	ssize_t n;
 
 	do {
-		n = writev(nb->room_fd, iov, count);
+		n = writev(nq->room_fd, iov, count);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
-}
-
-static int loopback_set_offloads(struct net_backend *nb, u32 tun_f)
-{
-	return tun_f ? -EINVAL : 0;
 }
 
 static void loopback_close(struct net_backend *nb)
 {
-	close(nb->poll_fd);
-	close(nb->room_fd);
+	close(nb->pair[0].poll_fd);
+	close(nb->pair[0].room_fd);
 	free(to_loopback(nb));
 }
 
 static const struct net_backend_ops loopback_ops = {
 	.readv = loopback_readv,
 	.writev = loopback_writev,
-	.set_offloads = loopback_set_offloads,
 	.close = loopback_close,
 };
 
@@ -74,8 +68,10 @@ int net_loopback_open(struct net_backend **out)
 	lo = xcalloc(1, sizeof(*lo));
 	lo->nb.ops = &loopback_ops;
 	lo->nb.name = "loopback";
-	lo->nb.poll_fd = fds[0];
-	lo->nb.room_fd = fds[1];
+	lo->nb.nr_pairs = 1;
+	lo->nb.pair[0].nb = &lo->nb;
+	lo->nb.pair[0].poll_fd = fds[0];
+	lo->nb.pair[0].room_fd = fds[1];
 	*out = &lo->nb;
 	return 0;
 }

@@ -1,82 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Network over a tap interface of the host (Linux Documentation/networking/tuntap.rst): packets
- * with a 12-byte virtio_net_hdr_v1 in front. A persistent interface that belongs to the user needs
+ * Network over a tap interface of the host (Linux Documentation/networking/tuntap.rst): one
+ * that exists, or one that goes with us. A persistent interface that belongs to the user needs
  * no privileges.
  */
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/if_tun.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lkvm/access.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
-#include "lkvm/net.h"
-#include "lkvm/scan.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
+#include "tun.h"
 
 #define TUN_PATH "/dev/net/tun"
-#define OFFLOADS (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
 
-struct tap {
-	struct net_backend nb;
-	char name[IFNAMSIZ];
-};
-
-static struct tap *to_tap(struct net_backend *nb)
-{
-	return container_of(nb, struct tap, nb);
-}
-
-static ssize_t tap_readv(struct net_backend *nb, const struct iovec *iov, int count)
-{
-	ssize_t n;
-
-	do {
-		n = readv(nb->poll_fd, iov, count);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
-}
-
-static ssize_t tap_writev(struct net_backend *nb, const struct iovec *iov, int count)
-{
-	ssize_t n;
-
-	do {
-		n = writev(nb->poll_fd, iov, count);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
-}
-
-static int tap_set_offloads(struct net_backend *nb, u32 tun_f)
-{
-	return ioctl(nb->poll_fd, TUNSETOFFLOAD, (unsigned long)tun_f) < 0 ? -errno : 0;
-}
-
-static void tap_close(struct net_backend *nb)
-{
-	struct tap *tap = to_tap(nb);
-
-	if (nb->room_fd >= 0)
-		close(nb->room_fd);
-	close(nb->poll_fd);
-	free(tap);
-}
-
-static const struct net_backend_ops tap_ops = {
-	.readv = tap_readv,
-	.writev = tap_writev,
-	.set_offloads = tap_set_offloads,
-	.close = tap_close,
-};
-
+#define MAKE_TAP_MQ \
+	"sudo ip tuntap add dev %s mode tap multi_queue user $USER && sudo ip link set %s up"
 #define MAKE_TAP "sudo ip tuntap add dev %s mode tap user $USER && sudo ip link set %s up"
 
 /* An interface that is given must be there: a mistyped name would else become a network without
@@ -97,21 +43,11 @@ static int check_existing(const char *name)
 	return 0;
 }
 
-/* A number that sysfs has for interface @name; -1: none, or not known. */
-static long sysfs_number(const char *name, const char *what)
-{
-	char path[96];
-	s64 number;
-
-	snprintf(path, sizeof(path), "/sys/class/net/%s/%s", name, what);
-	return read_number(path, &number) ? -1 : (long)number;
-}
-
 /* tun's tun_not_capable: who has no CAP_NET_ADMIN must be its owner and in its group, where it has
  * them. */
 static void say_not_ours(const char *name)
 {
-	long owner = sysfs_number(name, "owner"), group = sysfs_number(name, "group");
+	long owner = interface_number(name, "owner"), group = interface_number(name, "group");
 	char why[64];
 
 	if (owner >= 0 && owner != (long)geteuid())
@@ -148,65 +84,56 @@ static void say_attach_failed(const char *name, int error)
 		err("--network tapif=%s: cannot use it: %s", name, strerror(error));
 }
 
-static int set_interface(int fd, struct ifreq *ifr)
+static int set_interface(int fd, struct ifreq *ifr, u16 pairs)
 {
 	short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 
-	ifr->ifr_flags = flags;
+	ifr->ifr_flags = (short)(flags | (pairs > 1 ? IFF_MULTI_QUEUE : 0));
 	if (!ioctl(fd, TUNSETIFF, ifr))
 		return 0;
 	/* One made for several queues takes a single one as well, if it is asked so. */
 	ifr->ifr_flags = (short)(flags | IFF_MULTI_QUEUE);
-	if (errno == EINVAL && !ioctl(fd, TUNSETIFF, ifr))
+	if (errno == EINVAL && pairs == 1 && !ioctl(fd, TUNSETIFF, ifr))
 		return 0;
 	return -errno;
 }
 
-static int attach(struct tap *tap)
+/* It does not take several queues: does it take one? */
+static bool has_one_queue(int fd, const char *name)
 {
-	int fd = tap->nb.poll_fd, hdr_len = NET_HDR_LEN, little = 1, ret;
 	struct ifreq ifr = { 0 };
+	int ret;
 
-	memcpy(ifr.ifr_name, tap->name, IFNAMSIZ);
-	ret = set_interface(fd, &ifr);
-	if (ret) {
-		say_attach_failed(tap->name, -ret);
-		return ret;
-	}
-	if (!*tap->name)
-		info("--network: created tap interface '%s'; it is removed when lkvm exits",
-		     ifr.ifr_name);
-	memcpy(tap->name, ifr.ifr_name, IFNAMSIZ);
-	tap->name[IFNAMSIZ - 1] = '\0';
-	if (ioctl(fd, TUNSETVNETHDRSZ, &hdr_len) < 0 || ioctl(fd, TUNSETVNETLE, &little) < 0 ||
-	    ioctl(fd, TUNSETOFFLOAD, 0UL) < 0) {
-		ret = -errno;
-		err("--network tapif=%s: this kernel's tun driver is too old: %s", tap->name,
-		    strerror(-ret));
-		return ret;
-	}
-	return 0;
+	memcpy(ifr.ifr_name, name, IFNAMSIZ);
+	ret = set_interface(fd, &ifr, 1);
+	return !ret || ret == -EBUSY;
 }
 
-static void learn(struct tap *tap)
+/* One queue more of it. */
+static int attach(struct tun *tun, u16 i, int fd)
 {
 	struct ifreq ifr = { 0 };
-	int sock;
+	int ret;
 
-	/* Ask for the offloads and take them back: the guest chooses. */
-	if (!tap_set_offloads(&tap->nb, OFFLOADS) && !tap_set_offloads(&tap->nb, 0))
-		tap->nb.offloads = OFFLOADS;
-	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sock < 0)
-		return;
-	memcpy(ifr.ifr_name, tap->name, IFNAMSIZ);
-	if (!ioctl(sock, SIOCGIFMTU, &ifr) && ifr.ifr_mtu >= 68 && ifr.ifr_mtu <= 65535)
-		tap->nb.mtu = (u16)ifr.ifr_mtu;
-	if (!ioctl(sock, SIOCGIFFLAGS, &ifr) && !(ifr.ifr_flags & IFF_UP))
-		warn("--network tapif=%s: is down, so the guest receives nothing; set it up with: "
-		     "ip link set %s up",
-		     tap->name, tap->name);
-	close(sock);
+	memcpy(ifr.ifr_name, tun->name, IFNAMSIZ);
+	ret = set_interface(fd, &ifr, tun->nb.nr_pairs);
+	if (ret == -EINVAL && tun->nb.nr_pairs > 1 && has_one_queue(fd, tun->name))
+		err("--network tapif=%s: has one queue, but queues=%u asks for more; create it "
+		    "with: " MAKE_TAP_MQ,
+		    tun->name, tun->nb.nr_pairs, tun->name, tun->name);
+	else if (ret == -E2BIG)
+		err("--network queues=%u: the host's taps have no more than %u", tun->nb.nr_pairs,
+		    i);
+	else if (ret)
+		say_attach_failed(tun->name, -ret);
+	if (ret)
+		return ret;
+	if (!*tun->name)
+		info("--network: created tap interface '%s'; it is removed when lkvm exits",
+		     ifr.ifr_name);
+	memcpy(tun->name, ifr.ifr_name, IFNAMSIZ);
+	tun->name[IFNAMSIZ - 1] = '\0';
+	return 0;
 }
 
 static void say_open_failed(int error)
@@ -227,9 +154,48 @@ static void say_open_failed(int error)
 	    hint);
 }
 
-static int tap_open(const struct net_config *cfg, struct net_backend **out)
+static int open_pairs(struct tun *tun)
 {
-	struct tap *tap;
+	int ret = 0;
+
+	for (u16 i = 0; i < tun->nb.nr_pairs && !ret; i++) {
+		int fd = open(TUN_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+		if (fd < 0) {
+			ret = -errno;
+			say_open_failed(-ret);
+			return ret;
+		}
+		ret = tun_take(tun, i, fd);
+		if (!ret)
+			ret = attach(tun, i, fd);
+	}
+	return ret;
+}
+
+/* The user's own programs, and addresses: the interface is there. */
+static int set_up(struct tun *tun, const struct net_config *cfg)
+{
+	int ret = cfg->script ? script_run("script", cfg->script, tun->name) : 0;
+
+	if (ret)
+		return ret;
+	if (cfg->downscript)
+		tun->downscript = xstrdup(cfg->downscript);
+	return interface_set_up(tun->name, cfg, !cfg->tapif);
+}
+
+/* The driver itself says 10 where nobody set anything (drivers/net/tun.c). */
+static u32 speed_of(const char *name)
+{
+	long speed = interface_number(name, "speed");
+
+	return speed > 0 && speed != 10 && speed <= INT_MAX ? (u32)speed : 0;
+}
+
+int tap_open(const struct net_config *cfg, struct net_backend **out)
+{
+	struct tun *tun;
 	int ret;
 
 	if (cfg->tapif) {
@@ -237,42 +203,20 @@ static int tap_open(const struct net_config *cfg, struct net_backend **out)
 		if (ret)
 			return ret;
 	}
-	tap = xcalloc(1, sizeof(*tap));
+	tun = tun_new(MAX(cfg->queues, 1));
 	if (cfg->tapif)
-		strncpy(tap->name, cfg->tapif, IFNAMSIZ - 1);
-	tap->nb.ops = &tap_ops;
-	tap->nb.name = tap->name;
-	tap->nb.poll_fd = open(TUN_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (tap->nb.poll_fd < 0) {
-		ret = -errno;
-		say_open_failed(-ret);
-		free(tap);
-		return ret;
-	}
-	ret = attach(tap);
-	tap->nb.room_fd = ret ? -1 : fcntl(tap->nb.poll_fd, F_DUPFD_CLOEXEC, 0);
-	if (!ret && tap->nb.room_fd < 0) {
-		ret = -errno;
-		err("net: tap '%s': %s%s", tap->name, strerror(-ret), limit_hint(ret));
-	}
+		strncpy(tun->name, cfg->tapif, IFNAMSIZ - 1);
+	tun->shown = cfg->tapif ? xasprintf("tapif=%s", cfg->tapif) : xstrdup("mode=tap");
+	ret = open_pairs(tun);
+	if (!ret)
+		ret = set_up(tun, cfg);
+	if (!ret)
+		ret = tun_begin(tun, cfg);
 	if (ret) {
-		tap_close(&tap->nb);
+		tun_close(&tun->nb);
 		return ret;
 	}
-	learn(tap);
-	*out = &tap->nb;
+	tun->nb.speed = speed_of(tun->name);
+	*out = &tun->nb;
 	return 0;
-}
-
-int net_backend_open(const struct net_config *cfg, struct net_backend **out)
-{
-	switch (cfg->mode) {
-	case NET_TAP:
-		return tap_open(cfg, out);
-	case NET_LOOPBACK:
-		return net_loopback_open(out);
-	default:
-		err("--network: this mode has no backend");
-		return -EINVAL;
-	}
 }

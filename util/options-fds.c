@@ -20,6 +20,9 @@
 #define SYS_close_range 436
 #endif
 
+/* Where descriptors are searched for one by one. */
+#define MAX_NUMBER 4096
+
 struct named {
 	const struct option_set *set;
 	const void *target;
@@ -55,10 +58,23 @@ static void collect(struct named *n)
 	}
 }
 
+/* By its number. */
+static bool is_wanted(const struct named *n, int fd)
+{
+	for_each_option(c, n->set)
+	{
+		if (option_is_here(&c) && option_names_fd(&c, n->target, fd))
+			return true;
+	}
+	return false;
+}
+
 static bool is_named(struct named *n, int fd)
 {
 	struct stat st;
 
+	if (is_wanted(n, fd))
+		return true;
 	if (!n->collected)
 		collect(n);
 	if (fstat(fd, &st))
@@ -91,6 +107,23 @@ static bool nothing_else_open(void)
 	return !stat("/proc/self/fd", &st) && st.st_size == STDERR_FILENO + 1;
 }
 
+/* All but those whose numbers are given. */
+static void close_between(const struct named *n)
+{
+	unsigned int from = STDERR_FILENO + 1, fd;
+	long ret = 0;
+
+	for (fd = from; fd < MAX_NUMBER; fd++) {
+		if (!is_wanted(n, (int)fd))
+			continue;
+		if (fd > from)
+			ret |= syscall(SYS_close_range, from, fd - 1, 0);
+		from = fd + 1;
+	}
+	if (ret | syscall(SYS_close_range, from, ~0U, 0))
+		debug("descriptors of the caller stay open: neither /proc nor close_range");
+}
+
 void options_close_others(const struct option_set *set, const void *target, const char *extra)
 {
 	struct named n = { .set = set, .target = target, .extra = extra };
@@ -102,8 +135,7 @@ void options_close_others(const struct option_set *set, const void *target, cons
 	dir = opendir("/proc/self/fd");
 	/* Without /proc no name is a descriptor's. */
 	if (!dir) {
-		if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0))
-			debug("descriptors of the caller stay open: neither /proc nor close_range");
+		close_between(&n);
 		return;
 	}
 	while ((entry = readdir(dir))) {

@@ -151,6 +151,12 @@ const char *option_path(const struct option_cursor *c, const void *target, u32 i
 	return i ? NULL : *(char *const *)((const char *)filled + c->opt->offset);
 }
 
+bool option_names_fd(const struct option_cursor *c, const void *target, int fd)
+{
+	return c->opt->type == OPT_TYPED && c->opt->hooks->names_fd &&
+	       c->opt->hooks->names_fd(target_of(c, target), fd);
+}
+
 int options_check(const struct option_set *set, const void *target)
 {
 	for_each_option(c, set)

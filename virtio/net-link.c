@@ -33,7 +33,9 @@ bool net_link_is_down(int error)
 /* Under the lock. */
 static void tell_driver(struct net_link *l)
 {
-	const __le16 status = cpu_to_le16(l->down ? 0 : VIRTIO_NET_S_LINK_UP);
+	const __le16 status =
+		cpu_to_le16((u16)((l->down ? 0 : VIRTIO_NET_S_LINK_UP) |
+				  (atomic_load(&l->announce) ? VIRTIO_NET_S_ANNOUNCE : 0)));
 	const u32 at = offsetof(struct virtio_net_config, status);
 	bool same;
 
@@ -51,13 +53,21 @@ void net_link_refresh(struct net_link *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
-void net_link_set(struct net_link *l, enum net_link_side side, bool down)
+void net_link_announce(struct net_link *l, bool announce)
 {
-	u32 before;
+	pthread_mutex_lock(&l->lock);
+	atomic_store(&l->announce, announce);
+	tell_driver(l);
+	pthread_mutex_unlock(&l->lock);
+}
+
+void net_link_set(struct net_link *l, u64 side, bool down)
+{
+	u64 before;
 
 	pthread_mutex_lock(&l->lock);
 	before = l->down;
-	l->down = down ? before | side : before & ~(u32)side;
+	l->down = down ? before | side : before & ~side;
 	tell_driver(l);
 	if (!before && l->down && side != NET_LINK_GONE)
 		guest_warn("%s: interface '%s' is down, and so is the guest's link", l->vdev->name,

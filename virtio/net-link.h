@@ -13,14 +13,19 @@
 
 struct virtio_device;
 
-/* Who found it down; it is up when nobody does. */
-enum net_link_side { NET_LINK_RX = BIT(0), NET_LINK_TX = BIT(1), NET_LINK_GONE = BIT(2) };
+/* Who found it down: a receiver, a sender, whoever saw the interface go, the host's news of it. It
+ * is up when nobody does. */
+#define NET_LINK_RX(pair) BIT_ULL(2 * (pair))
+#define NET_LINK_TX(pair) BIT_ULL(2 * (pair) + 1)
+#define NET_LINK_GONE	  BIT_ULL(63)
+#define NET_LINK_HOST	  BIT_ULL(62)
 
 struct net_link {
 	struct virtio_device *vdev;
 	const char *name; /* of the interface */
 	pthread_mutex_t lock;
-	u32 down; /* enum net_link_side, under lock */
+	u64 down;	      /* NET_LINK_*; under lock */
+	atomic_bool announce; /* the driver is asked to announce itself (5.1.6.5.4) */
 	atomic_bool gone;
 };
 
@@ -30,7 +35,9 @@ void net_link_destroy(struct net_link *l);
 /* What an error of the backend says of the interface. */
 bool net_link_is_removed(int error);
 bool net_link_is_down(int error);
-void net_link_set(struct net_link *l, enum net_link_side side, bool down);
+void net_link_set(struct net_link *l, u64 side, bool down);
+/* Ask the driver to announce its addresses to the network, or (it did) not any more. */
+void net_link_announce(struct net_link *l, bool announce);
 /* Tell the driver what is known; its configuration may be that of a state that was loaded. */
 void net_link_refresh(struct net_link *l);
 /* For good. */

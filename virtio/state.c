@@ -43,7 +43,7 @@ static int virtio_check(const void *obj)
 	if ((vdev->features & ~vdev->host_features) || (vdev->status & ~STATUS_BITS) ||
 	    (vdev->active && !(vdev->status & VIRTIO_CONFIG_S_DRIVER_OK)) || (!vdev->active && ok))
 		return -EINVAL;
-	return 0;
+	return vdev->ops->remembered_ok && !vdev->ops->remembered_ok(vdev) ? -EINVAL : 0;
 }
 
 static int queue_check(const void *obj)
@@ -86,6 +86,11 @@ static u32 config_len(const void *obj)
 	return ((const struct virtio_device *)obj)->ops->config_len;
 }
 
+static u32 remembered_len(const void *obj)
+{
+	return ((const struct virtio_device *)obj)->remembered_len;
+}
+
 static u32 nr_queues(const void *obj)
 {
 	return ((const struct virtio_device *)obj)->nr_queues;
@@ -123,12 +128,13 @@ static const struct state_field fields[] = {
 	STATE_BOOL(struct virtio_device, active),
 	STATE_VALUE(struct virtio_device, config_generation),
 	STATE_VALUE(struct virtio_device, own),
+	STATE_AT(struct virtio_device, remembered, remembered_len),
 	STATE_AT(struct virtio_device, config, config_len),
 	STATE_PARTS_AT(struct virtio_device, queues, nr_queues, &queue_state),
 };
 
 const struct device_state virtio_state = {
-	.version = 2,
+	.version = 3,
 	STATE_TABLE(fields),
 	.check = virtio_check,
 };

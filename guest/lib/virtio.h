@@ -15,7 +15,7 @@
 #define VIRTIO_RNG     4
 
 #define VQ_SIZE	  128 /* at most: a device may have less */
-#define VQ_MAX	  3
+#define VQ_MAX	  5
 #define VQ_RINGS  (VQ_MAX + 1)
 #define VQ_VECTOR 0x30 /* interrupt vector of queue 0; one more for each next */
 

@@ -13,15 +13,18 @@
 #include "lkvm/config-fdt.h"
 #include "lkvm/config-x86.h"
 #include "lkvm/options.h"
+#include "lkvm/rate.h"
 #include "lkvm/types.h"
 
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO };
 enum debug_exit_kind { DEBUG_EXIT_ON, DEBUG_EXIT_OFF };
 enum halt_kind { HALT_WAIT, HALT_END };
+enum port_kind { PORT_FILE, PORT_PIPE, PORT_TTY, PORT_PTY, PORT_SOCKET };
 enum virtio_transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum net_mode {
 	NET_NONE,
 	NET_TAP,
+	NET_MACVTAP,
 	NET_LOOPBACK, /* what is sent comes back; of `lkvm selftest` alone */
 };
 
@@ -41,8 +44,24 @@ struct net_config {
 	enum net_mode mode;
 	char *tapif; /* an existing interface; NULL: make one that goes with lkvm, the kernel names
 			it */
+	int fds[16]; /* instead: taps that whoever started us opened, one for each pair */
+	u16 nr_fds;
+	u16 queues; /* pairs of them; 0: one, or as many as fds */
+	u16 mtu;    /* what the guest is told; 0: the interface's */
 	u8 guest_mac[6];
 	bool has_guest_mac;
+	u32 host_ip; /* the interface's address, to be set; 0: as it is */
+	u8 host_prefix;
+	struct rate_config rx_rate, tx_rate;
+	char *script, *downscript; /* programs that get the interface's name, or NULL */
+};
+
+/* A port of virtio-console beside the guest's console. */
+struct port_config {
+	char *name;
+	enum port_kind kind;
+	char *path;   /* NULL: a pseudo-terminal without a name of its own */
+	bool console; /* a terminal of the guest too (hvc) */
 };
 
 /* A directory of the host's, by virtio-fs. */
@@ -73,6 +92,8 @@ struct vm_config {
 	u32 nr_disks;
 	struct net_config *nets;
 	u32 nr_nets;
+	struct port_config *ports;
+	u32 nr_ports;
 	struct virtiofs_config *virtiofs;
 	u32 nr_virtiofs;
 	bool rng;
@@ -116,8 +137,8 @@ extern const struct option_spec config_options[];
 extern const struct option_set config_set;
 /* config-foreign.c: other VMMs' words for `lkvm run`, and their commands. */
 extern const struct foreign_word foreign_options[], foreign_commands[];
-/* config-initrd.c, config-disk.c, config-net.c. */
-extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks;
+/* config-initrd.c, config-disk.c, config-net.c, config-port.c. */
+extern const struct option_hooks initrd_hooks, disk_hooks, network_hooks, port_hooks;
 /* config-virtiofs.c */
 extern const struct option_hooks virtiofs_hooks;
 

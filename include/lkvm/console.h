@@ -19,6 +19,9 @@ struct console_client {
 	void (*input)(void *opaque, const u8 *buf, size_t len);
 	/* The terminal's size changed (or is first known). May be NULL. */
 	void (*resized)(void *opaque, u16 cols, u16 rows);
+	/* Somebody is there on the other side, or nobody; until it is called: somebody. What is
+	 * written to nobody is lost. May be NULL. Main loop's thread, also inside set_client. */
+	void (*connected)(void *opaque, bool on);
 	/* What console_offer did not take it would take now. Main loop's thread. NULL for a device
 	 * that does not offer. */
 	void (*writable)(void *opaque);

@@ -68,6 +68,8 @@ struct machine_open {
 	struct machine_share *shares; /* as in the configuration */
 	u32 nr_shares;
 	struct console *console; /* the terminal; NULL with machine_inject */
+	struct console **ports;	 /* as in the configuration */
+	u32 nr_ports;
 	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
 	struct console_output serial;
 	struct event signals; /* a signalfd on the main loop; -1: none */

@@ -56,6 +56,8 @@ struct option_hooks {
 	char *(*text)(const void *target, u32 i);
 	/* OPT_PATH: the file that use number @i names; NULL when there is none. */
 	const char *(*path)(const void *target, u32 i);
+	/* Does a use name descriptor @fd, which the caller left open? NULL: none does. */
+	bool (*names_fd)(const void *target, int fd);
 	/* Free what the members own; NULL: nothing. */
 	void (*destroy)(void *target);
 };
@@ -153,6 +155,8 @@ const char *option_arch_names(u32 archs, char *buf, size_t len);
 char *option_text(const struct option_cursor *c, const void *target, u32 i) __must_check;
 /* OPT_PATH: the file that value number @i names, or NULL. */
 const char *option_path(const struct option_cursor *c, const void *target, u32 i);
+/* Does a value of it name the open descriptor @fd by its number? */
+bool option_names_fd(const struct option_cursor *c, const void *target, int fd);
 /*
  * Give it a value; @value is NULL for options without an argument, @negated clears a flag. @shown
  * as for option_hooks. 0, or -EINVAL after printing what is wrong.

@@ -91,6 +91,8 @@ struct virtio_ops {
 	void (*interrupts_changed)(struct virtio_device *vdev);
 	/* As device_ops.finish; on the main loop's thread, while that loop does not run. */
 	void (*finish)(struct virtio_device *vdev);
+	/* vdev->remembered was loaded: does it fit the device, and itself? */
+	bool (*remembered_ok)(const struct virtio_device *vdev);
 	/* For good: all queues are stopped, their loops still run. Take what is yours from them.
 	 * On any thread, no lock held; also after a virtio_init that failed. */
 	void (*detach)(struct virtio_device *vdev);
@@ -175,6 +177,10 @@ struct virtio_device {
 	/* What the device's own code has to remember beyond that, of the loop that changes it;
 	 * saved and loaded with the rest, 0 after a reset. */
 	u64 own;
+	/* The same of a device that has more: bytes in its own structure, which its reset clears.
+	 * Set before anything runs; changed by its loops. */
+	u8 *remembered;
+	u32 remembered_len;
 
 	u16 nr_queues;
 	struct virtio_queue *queues;
@@ -321,7 +327,15 @@ struct vhost;
 int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index) __must_check;
 int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6],
 		      u32 index) __must_check;
-int virtio_console_create(struct vm *vm, struct console *con) __must_check;
+/* @ports[0] is the one that a driver without ports has. What is in the array is copied, names and
+ * consoles outlive the device. */
+struct virtio_console_port {
+	struct console *con;
+	const char *name; /* NULL: none; of a single port: the driver need not know ports */
+	bool is_console;  /* a terminal for the guest (hvc), not just bytes */
+};
+int virtio_console_create(struct vm *vm, const struct virtio_console_port *ports,
+			  u32 nr_ports) __must_check;
 int virtio_rng_create(struct vm *vm) __must_check;
 /* virtio/vhost-blk.c: @readonly is what the user expects. @queues: 0 means one. */
 int virtio_vhost_blk_create(struct vm *vm, struct vhost *vhost, bool readonly, u16 queues,
@@ -337,7 +351,8 @@ int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index,
 		   struct virtio_device **out) __must_check;
 int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 index,
 		   struct virtio_device **out) __must_check;
-int virtio_console_new(struct vm *vm, struct console *con, struct virtio_device **out) __must_check;
+int virtio_console_new(struct vm *vm, const struct virtio_console_port *ports, u32 nr_ports,
+		       struct virtio_device **out) __must_check;
 int virtio_rng_new(struct vm *vm, struct virtio_device **out) __must_check;
 
 #endif

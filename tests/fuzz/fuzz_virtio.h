@@ -17,10 +17,13 @@
 #include "lkvm/pci.h"
 #include "lkvm/virtio.h"
 
-#define FV_QUEUES    3
+/* Of a target that has more: before this file. */
+#ifndef FV_QUEUES
+#define FV_QUEUES 3
+#define FV_DATA	  0x2000u
+#endif
 #define FV_RING_STEP 0x800u /* one queue's rings of so many entries */
-#define FV_DATA	     0x2000u
-#define FV_TABLE     64 /* entries of an indirect table, at most */
+#define FV_TABLE     64	    /* entries of an indirect table, at most */
 #define FV_MAX_OPS   256
 
 /* BAR 0 of virtio/pci.c. */

@@ -203,6 +203,11 @@ for first in (0, 1):
     seed("blk", f"case-read-only-{first}", 2 | first, *up, 12, 0x01, 1, 2, 0x08, 0, 1, 0, 4, 12, 1, 11, 0, 0, 0, 0, 20, 8, 8)
     seed("net", f"case-pieces-{first}", first, *up, 12, 1, 0x40 | 31, 40, 12, 0, 60, 12, 0, 0x80, 0, 60, 12, 1, 0x40 | 31, 40)
     seed("net", f"case-reset-{first}", first, *up, 12, 1, 8, 40, 10, 0, *up, 12, 0, 60, 12, 1, 8, 40, 12, 0, 60)
+    for pairs in (8, 8 | 16, 32):
+        seed("net", f"case-pairs-{pairs}-{first}", first | pairs, *up, 12, 3, 4, 2, 0, 2, 0, 12, 129, 8, 40, 12, 0, 60, 12, 128, 60, 0,
+             12, 3, 0x80, 0, 0, 3, 0x3f, 1, *([0, 1] * 4), 1, 40, 12, 0, 60, 12, 129, 8, 40, 12, 3, 4, 2, 0, 1, 0)
+        seed("net", f"case-filter-{pairs}-{first}", first | pairs, *up, 12, 3, 0, 1, 0, 0, 12, 3, 1, 20, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 1,
+             1, 0, 0, 0, 3, 0, 0, 0, 0, 1, 12, 3, 1, 6, 1, 2, 0, 0, 0, 0, 9, 12, 3, 2, 2, 0, 5, 0, 12, 1, 8, 40, 12, 0, 60)
     seed("console", f"case-reset-{first}", first, *up, 1, 0x01, 0, 0x01, 5, 0, 32, 1, 6, 0, 3, 12, 0, 10, 0, *up, 12, 5, 65, 66, 67, 68, 69)
     seed("rng", f"case-kick-{first}", first, *up, *[b for q in (0, 1, 2, 63, 64, 255) for b in (4, q)])
 seed("rng", "case-select", 0, *[b for s in (1, 3, 64, 200, 255) for b in (7, 9, 0x16, s, 8, 2, 0x18, 8, 1, 0x1A, 7, 9, 0x1A, 1, 7, 9, 0x18, 4, 7, 10, 0x20, 1, 7, 9, 0x1C, 1)])

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """virtio-net over a tap in a network namespace of its own: packets both ways, whatever the transport."""
+import fcntl
 import os
 import shutil
 import socket
@@ -226,6 +227,79 @@ def made():
         until('the tap is gone', lambda: sorted(os.listdir('/sys/class/net')) == nets)
 
 
+def udp(port):
+    ip_head = struct.pack('>BBHHHBBH4s4s', 0x45, 0, 46, 0, 0, 9, 17, 0, bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)))
+    return b'\xff' * 6 + b'\x02\0\0\0\0\x99' + b'\x08\0' + ip_head + struct.pack('>HHHH', port, 0x1234, 26, 0) + bytes(18)
+
+
+def toeplitz(key, data):
+    """As the specification says it: for each bit of the input, from the left, 32 bits of the key."""
+    bits = int.from_bytes(key, 'big')
+    total = 0
+    for i in range(8 * len(data)):
+        if data[i // 8] & 0x80 >> i % 8:
+            total ^= bits >> (8 * len(key) - 32 - i) & 0xffffffff
+    return total
+
+
+def spread(words, fds=(), rss=False):
+    """Twenty packets of as many flows, and which pair each came to; each comes back."""
+    pairs = {}
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x800)) as sock:
+        sock.bind(('lt9', 0x800))
+        sock.settimeout(LIMIT)
+        vm = Vm(guest('pairs', '-n', words, '-p', 'all=20' + (' rss' if rss else '')), pass_fds=fds)
+        offered = vm.expect(r'offered(.*)\n')[1]
+        if rss and b' rss' not in offered:
+            vm.proc.kill()
+            vm.end()
+            raise Skip('no BPF program may be loaded here')
+        vm.expect('ready')
+        for port in range(5000, 5020):
+            frame = udp(port)
+            sock.send(frame)
+            m = vm.expect(rf'port {port} pair (\d) hash ([0-9a-f]+)')
+            pairs[port] = int(m[1])
+            if rss:
+                key = bytes(range(1, 41))
+                want = toeplitz(key, frame[26:34] + frame[34:38])
+                same(int(m[2], 16), want)
+                same(int(m[1]), [0, 1, 1, 0][want & 3])
+            while True:
+                back = sock.recv(2000)
+                if back[36:38] == b'\x56\x34':
+                    break
+            same(back[34:36], frame[34:36])
+        same(vm.end(), 0)
+    return pairs
+
+
+def several_pairs():
+    need_namespace()
+    ip('tuntap', 'add', 'dev', 'lt9', 'mode', 'tap', 'multi_queue')
+    ip('link', 'set', 'lt9', 'up')
+    spread('mode=tap,tapif=lt9,queues=2')
+    spread('mode=tap,tapif=lt9,mq=2')
+
+
+def by_rss():
+    need_namespace()
+    same(set(spread('mode=tap,tapif=lt9,queues=2', rss=True).values()), {0, 1})
+
+
+def inherited():
+    """Two queues that somebody else opened; what he opened beside them is closed."""
+    need_namespace()
+    fds = []
+    for _ in range(2):
+        fds.append(os.open('/dev/net/tun', os.O_RDWR))
+        # TUNSETIFF; IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE
+        fcntl.ioctl(fds[-1], 0x400454ca, struct.pack('16sH22x', b'lt9', 0x0002 | 0x1000 | 0x4000 | 0x0100))
+    spread(f'fd={fds[0]}:{fds[1]}', fds)
+    for fd in fds:
+        os.close(fd)
+
+
 enter_namespace()
 main([
     ('packets go both ways', both_ways),
@@ -234,6 +308,9 @@ main([
     ('addresses: given, and stable for a name', addresses),
     ('addresses: nobody said which, in two containers', containers),
     ('a tap of several queues, and its MTU', queues_and_mtu),
+    ('several pairs of queues', several_pairs),
+    ('packets are spread by RSS, and their hashes reported', by_rss),
+    ('taps that are inherited', inherited),
     ('a tap in use', busy),
     ("somebody else's tap", refused),
     ('a tap that is removed', removed),

@@ -44,7 +44,7 @@ static void send_packet(struct net_backend *nb)
 	const struct iovec iov = { packet, sizeof(packet) };
 
 	memset(packet + NET_HDR_LEN, 0x77, 64);
-	if (nb->ops->writev(nb, &iov, 1) < 0)
+	if (nb->ops->writev(&nb->pair[0], &iov, 1) < 0)
 		printf("# the packet was not taken\n");
 }
 

@@ -134,7 +134,8 @@ static void make_virtio(struct storm *s, enum kind kind)
 		s->nr_nets++;
 		break;
 	case CON:
-		ret = virtio_console_create(vm, new_echo(s));
+		ret = virtio_console_create(vm, &(struct virtio_console_port){ .con = new_echo(s) },
+					    1);
 		break;
 	default:
 		ret = virtio_rng_create(vm);

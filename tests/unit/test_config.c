@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "../../config-items.h"
 #include "lkvm/arch.h"
 #include "lkvm/cgroup.h"
 #include "lkvm/config.h"
@@ -273,6 +274,14 @@ static void test_disks_and_nets(void **state)
 	assert_int_equal(complete(), -EINVAL);
 	assert_contains(captured, "same guest_mac");
 	cfg.nets[1].guest_mac[5] = 2;
+	cfg.ports = config_grow(cfg.ports, &cfg.nr_ports, sizeof(*cfg.ports));
+	cfg.ports[0].name = xstrdup("p");
+	assert_int_equal(complete(), 0);
+	cfg.ports = config_grow(cfg.ports, &cfg.nr_ports, sizeof(*cfg.ports));
+	cfg.ports[1].name = xstrdup("p");
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--port p: is given twice");
+	set(&cfg.ports[1].name, "q");
 	assert_int_equal(complete(), 0);
 	cfg.transport = TRANSPORT_MMIO;
 	assert_int_equal(complete(), -EINVAL);
@@ -366,7 +375,7 @@ static void test_print(void **state)
 			    "params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
 			    "halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
 			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
-			    "rng: no\nconsole: serial\ndebug-exit: on\n"
+			    "rng: no\nconsole: serial\nport: none\ndebug-exit: on\n"
 			    "kernel-format: image\n"
 			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
 			    "rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"

@@ -1,161 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * virtio/net.c over a socket pair: both directions, mergeable buffers, a full backend, a backend
- * that goes away, the control queue, hostile buffers.
+ * that goes away, hostile buffers.
  */
-#include <linux/if_tun.h>
-#include <linux/virtio_net.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
-#include "lkvm/net.h"
-#include "lkvm/util.h"
-#include "virtio_rig.h"
-
-enum { RX, TX, CTRL };
-
-/* Looks, a tenth of a millisecond apart: minutes. */
-#define HANG 3000000
+#include "net_pair.h"
 
 #define BIG (NET_HDR_LEN + 65000)
-
-struct sock_net {
-	struct net_backend nb;
-	int peer; /* the test's end */
-	u32 tun_f;
-	unsigned int sets;
-};
-
-static struct sock_net *to_sock(struct net_backend *nb)
-{
-	return container_of(nb, struct sock_net, nb);
-}
-
-static ssize_t sock_readv(struct net_backend *nb, const struct iovec *iov, int count)
-{
-	ssize_t n = readv(nb->poll_fd, iov, count);
-
-	return n < 0 ? -errno : n;
-}
-
-static ssize_t sock_writev(struct net_backend *nb, const struct iovec *iov, int count)
-{
-	ssize_t n = writev(nb->poll_fd, iov, count);
-
-	return n < 0 ? -errno : n;
-}
-
-static int sock_set_offloads(struct net_backend *nb, u32 tun_f)
-{
-	to_sock(nb)->tun_f = tun_f;
-	to_sock(nb)->sets++;
-	return 0;
-}
-
-static void sock_close(struct net_backend *nb)
-{
-	close(nb->poll_fd);
-	close(nb->room_fd);
-	if (to_sock(nb)->peer >= 0)
-		close(to_sock(nb)->peer);
-	free(to_sock(nb));
-}
-
-static const struct net_backend_ops sock_ops = {
-	.readv = sock_readv,
-	.writev = sock_writev,
-	.set_offloads = sock_set_offloads,
-	.close = sock_close,
-};
-
-static const u8 mac[6] = { 2, 0, 0, 1, 2, 3 };
-
-static struct sock_net *pair; /* of the test that runs */
-
-static struct sock_net *make(struct rig *r, struct virtio_device **vdev)
-{
-	struct sock_net *s = pair = xcalloc(1, sizeof(*s));
-	int fds[2], room = MiB;
-
-	rig_init(r);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
-	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	s->nb.ops = &sock_ops;
-	s->nb.poll_fd = fds[0];
-	s->nb.room_fd = dup(fds[0]);
-	s->nb.name = "pair";
-	s->nb.mtu = 9000;
-	s->nb.offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
-	s->peer = fds[1];
-	assert_int_equal(virtio_net_new(&r->vm, &s->nb, mac, 0, vdev), 0);
-	return s;
-}
-
-static struct sock_net *start(struct rig *r, u64 without)
-{
-	struct virtio_device *vdev;
-	struct sock_net *s = make(r, &vdev);
-
-	rig_start(r, vdev, virtio_offered(vdev) & ~without & ~BIT_ULL(VIRTIO_RING_F_EVENT_IDX));
-	return s;
-}
-
-/* The device borrows its backend. */
-static void stop(struct rig *r)
-{
-	rig_stop(r);
-	sock_close(&pair->nb);
-}
-
-/* The device's thread does it: wait for the next used chain. The limit is for hangs. */
-static int wait_used(struct rig *r, u16 q, u32 *len)
-{
-	for (int i = 0; i < HANG; i++) {
-		int head = rig_used(r, q, len);
-
-		if (head >= 0)
-			return head;
-		usleep(100);
-	}
-	fail_msg("nothing came back from queue %u", q);
-	return -1;
-}
-
-/* The interrupt follows the used ring: let it. */
-static void expect_irq(struct rig *r, u16 q)
-{
-	for (int i = 0; i < HANG; i++) {
-		unsigned int irqs;
-
-		virtio_lock(r->vdev);
-		irqs = r->queue_irqs[q];
-		virtio_unlock(r->vdev);
-		if (irqs)
-			return;
-		usleep(100);
-	}
-	fail_msg("no interrupt of queue %u", q);
-}
-
-static void nothing(void *opaque) {}
-
-/* What was on its way to the queue's loop has been seen there. */
-static void settle(struct rig *r, u16 q)
-{
-	for (int i = 0; i < 3; i++)
-		event_call_sync(r->vdev->queues[q].loop, nothing, NULL);
-}
-
-static void fill(u8 *p, size_t len, u8 seed)
-{
-	memset(p, 0, NET_HDR_LEN);
-	for (size_t i = NET_HDR_LEN; i < len; i++)
-		p[i] = (u8)(seed + i * 7 + i / 251);
-}
 
 static void test_config(void **state)
 {
@@ -276,27 +130,6 @@ static void test_send_full(void **state)
 		back++;
 	}
 	stop(&r);
-}
-
-static void check_received(struct rig *r, const u8 *sent, size_t len, const struct rig_buf *bufs,
-			   unsigned int n)
-{
-	size_t done = 0;
-
-	for (unsigned int i = 0; i < n; i++) {
-		size_t skip = i ? 0 : NET_HDR_LEN;
-		u32 used = 0;
-
-		wait_used(r, RX, &used);
-		assert_true(used <= bufs[i].len);
-		assert_memory_equal(rig_ptr(r, bufs[i].gpa + skip), sent + done + skip,
-				    used - skip);
-		done += used;
-	}
-	assert_int_equal(done, len);
-	assert_int_equal(get_le(rig_ptr(r, bufs[0].gpa + 10), 2), n);
-	expect_irq(r, RX);
-	assert_int_equal(rig_used(r, RX, NULL), -1);
 }
 
 static void test_receive(void **state)
@@ -527,13 +360,13 @@ static void test_no_busy_loop(void **state)
 	send(s->peer, sent, sizeof(sent), 0);
 	rig_notify(&r, RX);
 	settle(&r, RX);
-	assert_int_equal(watched(r.vdev, s->nb.poll_fd) & EPOLLIN, 0);
+	assert_int_equal(watched(r.vdev, s->nb.pair[0].poll_fd) & EPOLLIN, 0);
 	stop(&r);
 }
 
 static bool has_room(struct net_backend *nb)
 {
-	struct pollfd p = { .fd = nb->room_fd, .events = POLLOUT };
+	struct pollfd p = { .fd = nb->pair[0].room_fd, .events = POLLOUT };
 
 	assert_true(poll(&p, 1, 0) >= 0);
 	return p.revents & POLLOUT;
@@ -548,12 +381,12 @@ static void test_loopback_full(void **state)
 
 	assert_int_equal(net_loopback_open(&nb), 0);
 	assert_true(has_room(nb));
-	while (nb->ops->writev(nb, &iov, 1) == 30000)
+	while (nb->ops->writev(&nb->pair[0], &iov, 1) == 30000)
 		sent++;
 	assert_true(sent > 0);
 	assert_false(has_room(nb));
 	while (sent--)
-		assert_int_equal(nb->ops->readv(nb, &iov, 1), 30000);
+		assert_int_equal(nb->ops->readv(&nb->pair[0], &iov, 1), 30000);
 	assert_true(has_room(nb));
 	nb->ops->close(nb);
 }
@@ -636,54 +469,9 @@ static void test_gone(void **state)
 	wait_used(&r, TX, NULL);
 	settle(&r, RX);
 	settle(&r, TX);
-	assert_int_equal(watched(r.vdev, s->nb.poll_fd), 0);
-	assert_int_equal(watched(r.vdev, s->nb.room_fd), 0);
+	assert_int_equal(watched(r.vdev, s->nb.pair[0].poll_fd), 0);
+	assert_int_equal(watched(r.vdev, s->nb.pair[0].room_fd), 0);
 	rig_start(&r, r.vdev, 0);
-	stop(&r);
-}
-
-static u8 ctrl(struct rig *r, u8 class, u8 cmd, u64 offloads, u32 len)
-{
-	struct rig_buf bufs[3] = {
-		{ RIG_DATA, 2, false },
-		{ RIG_DATA + 16, len, false },
-		{ RIG_DATA + 64, 1, true },
-	};
-	u8 *p = rig_ptr(r, RIG_DATA);
-
-	p[0] = class;
-	p[1] = cmd;
-	put_le(p + 16, 8, offloads);
-	p[64] = 0xee;
-	rig_add(r, CTRL, bufs, 3);
-	rig_notify(r, CTRL);
-	assert_true(rig_used(r, CTRL, NULL) >= 0);
-	return p[64];
-}
-
-static void test_control(void **state)
-{
-	const u64 csum = BIT_ULL(VIRTIO_NET_F_GUEST_CSUM), tso4 = BIT_ULL(VIRTIO_NET_F_GUEST_TSO4);
-	const u64 tso6 = BIT_ULL(VIRTIO_NET_F_GUEST_TSO6);
-	struct rig r;
-	struct sock_net *s = start(&r, tso6);
-
-	/* DRIVER_OK chose what was negotiated. */
-	assert_int_equal(s->tun_f, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN);
-	assert_int_equal(ctrl(&r, 5, 0, 0, 8), VIRTIO_NET_OK);
-	assert_int_equal(s->tun_f, 0);
-	assert_int_equal(ctrl(&r, 5, 0, csum | tso4, 8), VIRTIO_NET_OK);
-	assert_int_equal(s->tun_f, TUN_F_CSUM | TUN_F_TSO4);
-	assert_int_equal(ctrl(&r, 5, 0, tso4, 8), VIRTIO_NET_OK);
-	assert_int_equal(s->tun_f, 0);
-	/* What was not negotiated, or is no such command. */
-	s->sets = 0;
-	assert_int_equal(ctrl(&r, 5, 0, csum | tso6, 8), VIRTIO_NET_ERR);
-	assert_int_equal(ctrl(&r, 5, 0, ~0ULL, 8), VIRTIO_NET_ERR);
-	assert_int_equal(ctrl(&r, 5, 0, csum, 7), VIRTIO_NET_ERR);
-	assert_int_equal(ctrl(&r, 5, 1, csum, 8), VIRTIO_NET_ERR);
-	assert_int_equal(ctrl(&r, 0, 0, 1, 1), VIRTIO_NET_ERR);
-	assert_int_equal(s->sets, 0);
 	stop(&r);
 }
 
@@ -783,7 +571,6 @@ int main(void)
 		cmocka_unit_test(test_watches),
 		cmocka_unit_test(test_one_loop),
 		cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_control),
 		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_fuzz),

@@ -21,7 +21,7 @@ static struct {
 	bool once;			    /* the first read alone */
 } host;
 
-static ssize_t host_readv(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t host_readv(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	int error = atomic_load(&host.read_error);
 	ssize_t n;
@@ -32,15 +32,15 @@ static ssize_t host_readv(struct net_backend *nb, const struct iovec *iov, int c
 			atomic_store(&host.read_error, 0);
 		return -error;
 	}
-	n = readv(nb->poll_fd, iov, count);
+	n = readv(nq->poll_fd, iov, count);
 	return n < 0 ? -errno : n;
 }
 
-static ssize_t host_writev(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t host_writev(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	int error = atomic_load(&host.write_error);
 
-	return error ? -error : writev(nb->room_fd, iov, count);
+	return error ? -error : writev(nq->room_fd, iov, count);
 }
 
 static int host_offloads(struct net_backend *nb, u32 tun_f)
@@ -64,7 +64,10 @@ static void start(struct rig *r)
 	rig_init(r);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
 	host.nb = (struct net_backend){
-		.ops = &host_ops, .poll_fd = fds[0], .room_fd = dup(fds[0]), .name = "host0"
+		.ops = &host_ops,
+		.nr_pairs = 1,
+		.pair[0] = { .nb = &host.nb, .poll_fd = fds[0], .room_fd = dup(fds[0]) },
+		.name = "host0"
 	};
 	host.peer = fds[1];
 	assert_int_equal(virtio_net_new(&r->vm, &host.nb, mac, 0, &vdev), 0);
@@ -74,8 +77,8 @@ static void start(struct rig *r)
 static void stop(struct rig *r)
 {
 	rig_stop(r);
-	close(host.nb.poll_fd);
-	close(host.nb.room_fd);
+	close(host.nb.pair[0].poll_fd);
+	close(host.nb.pair[0].room_fd);
 	close(host.peer);
 }
 
@@ -148,7 +151,7 @@ static void down_and_up(void **state)
 	offer_buffers(&r, 8);
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
 		/* No room, as an interface that is down has none. */
-		while (send(host.nb.room_fd, got, LEN, 0) > 0)
+		while (send(host.nb.pair[0].room_fd, got, LEN, 0) > 0)
 			;
 		atomic_store(&host.write_error, errors[i]);
 		send_packet(&r);

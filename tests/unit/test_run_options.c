@@ -133,14 +133,43 @@ static void test_disk_errors(void **state)
 
 static void test_network(void **state)
 {
-	static const char *const good[] = { "vhost=0", "mq=1", "script=none", "downscript=none" };
+	static const char *const good[] = { "vhost=0",
+					    "mq=1",
+					    "mq=0",
+					    "mq=16",
+					    "script=none",
+					    "downscript=none",
+					    "fd=3:4,queues=2",
+					    "host_ip=10.0.0.1",
+					    "script=/bin/x",
+					    "mtu=68",
+					    "host_ip=10.0.0.1/8",
+					    "mode=macvtap,tapif=m",
+					    "rx-rate=10M,tx-ops=5:9" };
 	static const char *const bad[] = { "vhost=1",
 					   "vhost=",
-					   "mq=2",
-					   "fd=3",
+					   "mq=17",
+					   "queues=",
+					   "fd=2",
+					   "fd=3:",
+					   "fd=3:3",
+					   "fd=3,tapif=a",
+					   "fd=3,queues=2",
+					   "fd=3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19",
+					   "mtu=67",
+					   "rx-rate=1",
+					   "rate=1M",
+					   "tx-ops=x",
+					   "mtu=65536",
+					   "mode=macvtap",
+					   "mode=macvtap,tapif=m,host_ip=1.2.3.4",
 					   "trans=mmio",
-					   "host_ip=10.0.0.1",
-					   "script=/bin/x",
+					   "host_ip=10.0.0",
+					   "host_ip=10.0.0.256",
+					   "host_ip=10.0.0.1/33",
+					   "host_ip=10.0.0.1x",
+					   "host_ip=0.0.0.0",
+					   "script=",
 					   "tapif=",
 					   "tapif=a/b",
 					   "tapif=0123456789abcdef",
@@ -171,7 +200,7 @@ static void test_network(void **state)
 	assert_int_equal(run("--network virtio"), -EINVAL);
 	assert_contains(captured, "--network virtio: every card is a virtio card; mode=tap");
 	assert_int_equal(run("-n bridge"), -EINVAL);
-	assert_contains(captured, "-n: unknown 'bridge'; it is not one of tap, none");
+	assert_contains(captured, "-n: unknown 'bridge'; it is not one of tap, macvtap, none");
 	assert_int_equal(run("-n mode=tap,host_mac=02:00:00:00:00:01"), 0);
 	assert_contains(captured, "-n host_mac=02:00:00:00:00:01: has no effect");
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
@@ -184,6 +213,28 @@ static void test_network(void **state)
 		if (run(line) != -EINVAL)
 			fail_msg("'%s' was taken", line);
 	}
+}
+
+/* What is saved is read again as the same. */
+static void test_network_text(void **state)
+{
+	static const char words[] =
+		"mode=tap,tapif=vm0,queues=4,mtu=9000,guest_mac=02:15:15:15:15:16,"
+		"host_ip=10.1.2.3/16,rx-rate=10M:1M,rx-ops=5,tx-rate=1M,tx-ops=7:8,"
+		"script=/a,,b,downscript=/c";
+	char line[300], *text;
+
+	snprintf(line, sizeof(line), "-n %s", words);
+	assert_int_equal(run(line), 0);
+	text = network_hooks.text(&cfg, 0);
+	assert_string_equal(text, words);
+	free(text);
+	assert_int_equal(run("-n fd=7:9"), 0);
+	text = network_hooks.text(&cfg, 0);
+	assert_string_equal(text, "mode=tap,fd=7:9");
+	free(text);
+	assert_true(network_hooks.names_fd(&cfg, 9));
+	assert_false(network_hooks.names_fd(&cfg, 8));
 }
 
 static void test_table(void **state)
@@ -341,11 +392,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kvmtool_words),  cmocka_unit_test(test_bare_kernel),
-		cmocka_unit_test(test_disk_errors),    cmocka_unit_test(test_network),
-		cmocka_unit_test(test_table),	       cmocka_unit_test(test_foreign_words),
-		cmocka_unit_test(test_kvmtools_words), cmocka_unit_test(test_one_dash),
-		cmocka_unit_test(test_debug_words),
+		cmocka_unit_test(test_kvmtool_words), cmocka_unit_test(test_bare_kernel),
+		cmocka_unit_test(test_disk_errors),   cmocka_unit_test(test_network),
+		cmocka_unit_test(test_network_text),  cmocka_unit_test(test_table),
+		cmocka_unit_test(test_foreign_words), cmocka_unit_test(test_kvmtools_words),
+		cmocka_unit_test(test_one_dash),      cmocka_unit_test(test_debug_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

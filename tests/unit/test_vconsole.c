@@ -74,7 +74,9 @@ static void start(struct rig *r, struct mem_console *m)
 	memset(m, 0, sizeof(*m));
 	m->con.ops = &mem_ops;
 	m->room = SIZE_MAX;
-	assert_int_equal(virtio_console_new(&r->vm, &m->con, &vdev), 0);
+	assert_int_equal(virtio_console_new(&r->vm, &(struct virtio_console_port){ .con = &m->con },
+					    1, &vdev),
+			 0);
 	assert_non_null(m->client);
 	rig_start(r, vdev, BIT_ULL(VIRTIO_CONSOLE_F_SIZE));
 }

@@ -58,12 +58,12 @@ static const struct console_ops con_ops = {
 	.offer = con_offer,
 };
 
-static ssize_t net_readv(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t net_readv(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	return -EAGAIN;
 }
 
-static ssize_t net_writev(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t net_writev(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	return (ssize_t)iov_len(iov, (unsigned int)count);
 }
@@ -89,12 +89,16 @@ static void begin(struct machine *m, bool net, bool pci)
 	m->v = toy_vm_new(pci ? TRANSPORT_PCI : TRANSPORT_MMIO);
 	if (pci)
 		assert_int_equal(pci_host_add(&m->v->vm, &layout, 0), 0);
-	m->nb = (struct net_backend){ .ops = &net_ops, .name = "n", .room_fd = -1 };
+	m->nb = (struct net_backend){
+		.ops = &net_ops, .name = "n", .nr_pairs = 1, .pair[0].room_fd = -1
+	};
 	m->nb.offloads = TUN_F_CSUM | TUN_F_TSO4;
-	m->nb.poll_fd = eventfd(0, EFD_NONBLOCK);
+	m->nb.pair[0].nb = &m->nb;
+	m->nb.pair[0].poll_fd = eventfd(0, EFD_NONBLOCK);
 	m->con.ops = &con_ops;
 	ret = net ? virtio_net_new(&m->v->vm, &m->nb, mac, 0, &m->vdev)
-		  : virtio_console_new(&m->v->vm, &m->con, &m->vdev);
+		  : virtio_console_new(&m->v->vm, &(struct virtio_console_port){ .con = &m->con },
+				       1, &m->vdev);
 	assert_int_equal(ret, 0);
 	assert_int_equal(virtio_attach(m->vdev), 0);
 	if (pci)
@@ -105,7 +109,7 @@ static void begin(struct machine *m, bool net, bool pci)
 static void end(struct machine *m)
 {
 	toy_vm_free(m->v);
-	close(m->nb.poll_fd);
+	close(m->nb.pair[0].poll_fd);
 }
 
 static void settle(struct machine *m)

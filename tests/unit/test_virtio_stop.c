@@ -48,19 +48,19 @@ struct input {
 
 static struct input in;
 
-static ssize_t net_readv(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t net_readv(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	u8 packet[100];
 
 	if (!atomic_load(&in.waiting))
 		return -EAGAIN;
 	atomic_store(&in.waiting, 0);
-	eventfd_drain(nb->poll_fd);
+	eventfd_drain(nq->poll_fd);
 	memset(packet, 0xaa, sizeof(packet));
 	return (ssize_t)iov_from_buf(iov, (unsigned int)count, 0, packet, sizeof(packet));
 }
 
-static ssize_t net_writev(struct net_backend *nb, const struct iovec *iov, int count)
+static ssize_t net_writev(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	return (ssize_t)iov_len(iov, (unsigned int)count);
 }
@@ -110,11 +110,15 @@ static void begin(struct machine *m, bool net, bool pci)
 	m->v = toy_vm_new(pci ? TRANSPORT_PCI : TRANSPORT_MMIO);
 	if (pci)
 		assert_int_equal(pci_host_add(&m->v->vm, &layout, 0), 0);
-	in.nb = (struct net_backend){ .ops = &net_ops, .name = "n", .room_fd = -1 };
-	in.nb.poll_fd = eventfd(0, EFD_NONBLOCK);
+	in.nb = (struct net_backend){
+		.ops = &net_ops, .name = "n", .nr_pairs = 1, .pair[0].room_fd = -1
+	};
+	in.nb.pair[0].nb = &in.nb;
+	in.nb.pair[0].poll_fd = eventfd(0, EFD_NONBLOCK);
 	in.con.ops = &con_ops;
 	ret = net ? virtio_net_new(&m->v->vm, &in.nb, mac, 0, &m->vdev)
-		  : virtio_console_new(&m->v->vm, &in.con, &m->vdev);
+		  : virtio_console_new(&m->v->vm, &(struct virtio_console_port){ .con = &in.con },
+				       1, &m->vdev);
 	assert_int_equal(ret, 0);
 	assert_int_equal(virtio_attach(m->vdev), 0);
 	if (pci)
@@ -195,7 +199,7 @@ static void input(struct machine *m)
 {
 	if (m->net) {
 		atomic_store(&in.waiting, 1);
-		eventfd_raise(in.nb.poll_fd);
+		eventfd_raise(in.nb.pair[0].poll_fd);
 	} else {
 		in.client->room(in.client->opaque);
 		in.client->input(in.client->opaque, (const u8 *)"key", 3);
@@ -206,7 +210,7 @@ static void input(struct machine *m)
 static void end(struct machine *m)
 {
 	toy_vm_free(m->v);
-	close(in.nb.poll_fd);
+	close(in.nb.pair[0].poll_fd);
 }
 
 static void try_stop(bool net, bool pci, enum stop how)

@@ -21,7 +21,7 @@
 
 #define RIG_BASE    0x100000ULL
 #define RIG_SIZE    (8 * MiB)
-#define RIG_QUEUES  4
+#define RIG_QUEUES  8
 #define RIG_ENTRIES 256
 /* Where tests put their buffers: after the rings. */
 #define RIG_DATA (RIG_BASE + RIG_QUEUES * 0x10000)

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between the files of taps: whatever speaks the ioctls of Linux's tun driver (Linux
+ * Documentation/networking/tuntap.rst, drivers/net/tap.c): an interface by name, a macvtap, or
+ * descriptors that somebody else opened.
+ */
+#ifndef LKVM_NET_TUN_H
+#define LKVM_NET_TUN_H
+
+#include <net/if.h>
+
+#include "lkvm/net.h"
+
+struct rss_bpf;
+
+struct tun {
+	struct net_backend nb;
+	char name[IFNAMSIZ]; /* of the interface */
+	char *shown;	     /* "tapif=tap0", for messages */
+	u16 in_use;	     /* pairs that are attached */
+	bool macvtap;
+	struct rss_bpf *steering; /* NULL: it cannot */
+	char *downscript;	  /* to run at the end, or NULL */
+};
+
+/* tun.c */
+
+/* One for @pairs pairs, none of them open. */
+struct tun *tun_new(u16 pairs);
+/* The descriptor @fd, which it takes over, is that of pair @i. 0, or what fcntl says (printed). */
+int tun_take(struct tun *tun, u16 i, int fd) __must_check;
+/* All pairs are open: agree with the kernel on headers, learn what it can do, begin with one pair.
+ * @cfg: what it was asked for. Prints. */
+int tun_begin(struct tun *tun, const struct net_config *cfg) __must_check;
+void tun_close(struct net_backend *nb);
+
+/* tap.c, macvtap.c, inherited.c: print what is wrong. */
+int tap_open(const struct net_config *cfg, struct net_backend **out) __must_check;
+int macvtap_open(const struct net_config *cfg, struct net_backend **out) __must_check;
+bool macvtap_is(const char *name);
+int inherited_open(const struct net_config *cfg, struct net_backend **out) __must_check;
+
+/* interface.c: an interface of this network namespace. -1 and 0: not known. */
+long interface_number(const char *name, const char *what);
+u16 interface_mtu(const char *name);
+bool interface_is_down(const char *name);
+bool interface_mac(const char *name, u8 mac[6]);
+/* Do what @cfg asks for: MTU (of one that was made), address, up. Prints. */
+int interface_set_up(const char *name, const struct net_config *cfg, bool made) __must_check;
+
+/* script.c: run @path with @name as its argument and wait for its end. Prints. @option: "script".
+ */
+int script_run(const char *option, const char *path, const char *name) __must_check;
+
+/* rss-bpf.c: a program for TUNSETSTEERINGEBPF. NULL: the host does not let us (told to --debug). */
+struct rss_bpf *rss_bpf_open(void);
+void rss_bpf_close(struct rss_bpf *b);
+/* The types of hashes that it knows. */
+u32 rss_bpf_types(void);
+int rss_bpf_program(const struct rss_bpf *b);
+/* Any thread, one at a time; packets that pass meanwhile are steered by the old or the new. */
+void rss_bpf_set(struct rss_bpf *b, const struct net_rss *rss);
+
+#endif
