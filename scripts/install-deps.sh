@@ -10,10 +10,11 @@ packages_of() {
 		echo gcc make libc6-dev linux-libc-dev libfdt-dev zlib1g-dev libzstd-dev
 		;;
 	test)
-		# prove is perl's, iasl acpica-tools', dtc device-tree-compiler's, nm binutils', pgrep procps';
+		# prove is perl's, iasl acpica-tools', dtc device-tree-compiler's, nm binutils', pgrep procps',
+		# qemu-storage-daemon qemu-system-common's;
 		# clang and musl are for the builds beside gcc's.
 		echo perl binutils procps iproute2 util-linux python3 git xz-utils zstd gzip \
-			libcmocka-dev acpica-tools device-tree-compiler clang libclang-rt-dev musl-tools
+			libcmocka-dev acpica-tools device-tree-compiler qemu-system-common clang libclang-rt-dev musl-tools
 		;;
 	cross)
 		# No gcc-multilib: apt removes the cross compilers for it. gcc -m32 needs gcc-VERSION-multilib alone.
