@@ -62,7 +62,7 @@ const struct option_spec config_options[] = {
 	{ .type = OPT_GROUP, .help = "Devices" },
 	{ .type = OPT_TYPED, .short_name = 'd', .name = "disk", .arg = "FILE[,ro][,direct][,format=raw]",
 	  .hooks = &disk_hooks, .flags = OPT_PATH | OPT_REPEATABLE,
-	  .help = "disk: a raw image or a block device; ro: read-only, direct: bypass the host's page cache, format=raw: even if it looks like another format; \",,\" stands for a comma in FILE" },
+	  .help = "disk: a raw image or a block device; ro: read-only, direct: bypass the host's page cache, format=raw: even if it looks like another format; \",,\" stands for a comma in FILE; vhost-user=SOCKET[,ro][,queues=N]: a disk that another program serves" },
 	{ .type = OPT_TYPED, .short_name = 'n', .name = "network",
 	  .arg = "mode=tap|macvtap|none[,tapif=NAME][,WORD=VALUE...]",
 	  .hooks = &network_hooks, .flags = OPT_REPEATABLE,

@@ -17,7 +17,8 @@ static const struct virtio_ops vhost_fs_ops = {
 	VHOST_DEVICE_OPS,
 };
 
-int virtio_vhost_fs_create(struct vm *vm, struct vhost *vhost, const char *tag, u32 index)
+int virtio_vhost_fs_new(struct vm *vm, struct vhost *vhost, const char *tag, u32 index,
+			struct virtio_device **out)
 {
 	struct virtio_fs_config cfg = { .num_request_queues = cpu_to_le32(NR_QUEUES - 1) };
 	struct vhost_device *d;
@@ -29,5 +30,14 @@ int virtio_vhost_fs_create(struct vm *vm, struct vhost *vhost, const char *tag, 
 	/* 5.11.4: padded with zeroes, without one when it fills the field. */
 	memcpy(cfg.tag, tag, MIN(strlen(tag), sizeof(cfg.tag)));
 	memcpy(d->vdev.config, &cfg, sizeof(cfg));
-	return vhost_device_attach(&d->vdev);
+	*out = &d->vdev;
+	return 0;
+}
+
+int virtio_vhost_fs_create(struct vm *vm, struct vhost *vhost, const char *tag, u32 index)
+{
+	struct virtio_device *vdev;
+	int ret = virtio_vhost_fs_new(vm, vhost, tag, index, &vdev);
+
+	return ret ? ret : vhost_device_attach(vdev);
 }

@@ -345,6 +345,8 @@ int virtio_vhost_blk_new(struct vm *vm, struct vhost *vhost, bool readonly, u16 
 /* virtio/vhost-fs.c: a directory that a guest mounts by @tag (up to 36 bytes). */
 int virtio_vhost_fs_create(struct vm *vm, struct vhost *vhost, const char *tag,
 			   u32 index) __must_check;
+int virtio_vhost_fs_new(struct vm *vm, struct vhost *vhost, const char *tag, u32 index,
+			struct virtio_device **out) __must_check;
 /* The same without a transport: what the functions above do before virtio_attach, and what unit
  * tests use. */
 int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index,

@@ -315,3 +315,24 @@ for n, fn in enumerate(range(8)):
     seed("arm_cpu", f"psci{n}", 0, fn << 3, 1, le("QQ", 0x80000000, 7), 0, fn << 3 | 1, 2, le("QQ", 0, 0))
 seed("arm_cpu", "walk", 2, le("HBH", 0, 0, 0x1000), 2, le("HBH", 0x1000, 0, 0x2000), 2, le("HBQ", 0x2000, 1, 0x80000403),
      3, 1, le("QHHQ", 0x10 | 0x10 << 16, 0, 0, 0))
+
+# vhost_user: what an honest back end sends in answer to each request, with and without protocol features.
+def answer(request, payload):
+    return le("III", request, 5, len(payload)) + payload
+
+
+def vhost_user(features, protocol, acks):
+    ring = le("II", 1, 3)
+    config = le("III", 0, 64, 0) + bytes(range(64))
+    ack = [answer(r, le("Q", 0)) for r in acks]
+    parts = [answer(1, le("Q", features))]
+    if features >> 30 & 1:
+        parts += [answer(15, le("Q", protocol))]
+        parts += [answer(17, le("Q", 4))] if protocol & 1 else []
+        parts += [answer(24, config)] if protocol >> 9 & 1 else []
+    return parts + ack + [answer(11, ring)]
+
+
+seed("vhost_user", "plain", *vhost_user(1 << 32, 0, []))
+seed("vhost_user", "protocol", *vhost_user(1 << 32 | 1 << 30, 0x201, []))
+seed("vhost_user", "acks", *vhost_user(1 << 32 | 1 << 30, 0x209, [2, 5, 8, 10, 9, 13, 12, 18, 13]))

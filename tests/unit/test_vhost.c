@@ -301,6 +301,46 @@ static void test_words(void **state)
 	event_loop_destroy(&rig.vm.loop);
 }
 
+/* What a file-system daemon answers to the first request of every FUSE driver. LKVM_VIRTIOFSD is
+ * the socket of one that runs. */
+static void test_virtiofs(void **state)
+{
+	static const u32 init[] = { 104, 26, 1, 0, 1, 0, 0, 0, 0, 0, 7, 31, 0x20000 };
+	const char *path = getenv("LKVM_VIRTIOFSD");
+	struct virtio_device *vdev;
+	struct rig_buf bufs[] = { { .gpa = RIG_DATA, .len = 104 },
+				  { .gpa = RIG_DATA + 4096, .len = 80, .in = true } };
+	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
+	u32 len, out[4];
+
+	start_rig();
+	if (path)
+		assert_int_equal(vhost_user_open(path, -1, "--virtiofs", &vhost), 0);
+	else
+		assert_int_equal(open_peer(PEER_HONEST, 0), 0);
+	assert_int_equal(virtio_vhost_fs_new(&rig.vm, vhost, "a tag", 0, &vdev), 0);
+	assert_string_equal((char *)vdev->config, "a tag");
+	assert_int_equal(get_le(vdev->config + 36, 4), 1);
+	rig_start(&rig, vdev, 0);
+	memcpy(rig_ptr(&rig, RIG_DATA), init, sizeof(init));
+	if (!path) {
+		ask(1);
+		await_reply(1);
+		stop();
+		return;
+	}
+	rig_add(&rig, 1, bufs, 2);
+	virtio_kick(vdev, 1);
+	while (rig_used(&rig, 1, &len) < 0)
+		assert_true(now_ns() < until);
+	memcpy(out, rig_ptr(&rig, RIG_DATA + 4096), sizeof(out));
+	assert_int_equal(len, out[0]);
+	assert_int_equal(out[1], 0);
+	assert_int_equal(out[2], 1);
+	rig_stop(&rig);
+	vhost->ops->close(vhost);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,7 +348,7 @@ int main(void)
 		cmocka_unit_test(test_reset),  cmocka_unit_test(test_held),
 		cmocka_unit_test(test_finish), cmocka_unit_test(test_misbehaves),
 		cmocka_unit_test(test_goes),   cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_words),  cmocka_unit_test(test_virtiofs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
