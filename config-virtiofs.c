@@ -50,9 +50,9 @@ static int fs_item(const char *shown, struct virtiofs_config *fs, const char *it
 	return 0;
 }
 
-static int check(const char *shown, const char *arg, const struct virtiofs_config *fs,
-		 const struct vm_config *cfg)
+static int check(const struct vm_config *cfg, u32 index)
 {
+	const struct virtiofs_config *fs = &cfg->virtiofs[index];
 	const char *why = NULL;
 
 	if (!fs->socket && !fs->dir)
@@ -64,12 +64,21 @@ static int check(const char *shown, const char *arg, const struct virtiofs_confi
 	else if (fs->socket && (fs->dir || fs->readonly || fs->cache))
 		why = "with socket= the virtiofsd there was told the rest; keep socket= and tag= "
 		      "alone";
-	for (u32 i = 0; i + 1 < cfg->nr_virtiofs && !why; i++)
+	for (u32 i = 0; i < index && !why; i++)
 		if (!strcmp(cfg->virtiofs[i].tag, fs->tag))
 			why = "another share has this tag; choose a different one";
 	if (why)
-		err("%s %s: %s", shown, arg, why);
+		err("--virtiofs %s: %s", fs->socket ? fs->socket : fs->dir ? fs->dir : "", why);
 	return why ? -EINVAL : 0;
+}
+
+int config_check_virtiofs(const struct vm_config *cfg)
+{
+	int ret = 0;
+
+	for (u32 i = 0; i < cfg->nr_virtiofs && !ret; i++)
+		ret = check(cfg, i);
+	return ret;
 }
 
 static int fs_parse(const char *shown, const char *arg, void *target)
@@ -84,8 +93,6 @@ static int fs_parse(const char *shown, const char *arg, void *target)
 	fs = &cfg->virtiofs[cfg->nr_virtiofs - 1];
 	while (!ret && (item = config_next_item(&list)))
 		ret = fs_item(shown, fs, item);
-	if (!ret)
-		ret = check(shown, arg, fs, cfg);
 	free(copy);
 	return ret;
 }
@@ -99,8 +106,8 @@ static char *fs_text(const void *target, u32 i)
 	if (i >= cfg->nr_virtiofs)
 		return NULL;
 	fs = &cfg->virtiofs[i];
-	path = config_one_item(fs->socket ? fs->socket : fs->dir);
-	tag = config_one_item(fs->tag);
+	path = config_one_item(fs->socket ? fs->socket : fs->dir ? fs->dir : "");
+	tag = config_one_item(fs->tag ? fs->tag : "");
 	text = xasprintf("%s%s,%s%s%s%s%s", fs->socket ? "socket=" : "", path,
 			 fs->socket ? "tag=" : "", tag, fs->readonly ? ",ro" : "",
 			 fs->cache ? ",cache=" : "", fs->cache ? fs->cache : "");

@@ -151,6 +151,8 @@ void config_add_initrd(struct vm_config *cfg, const char *path);
 struct disk_config *config_add_disk(struct vm_config *cfg);
 struct net_config *config_add_net(struct vm_config *cfg);
 
+/* config-virtiofs.c, for config_complete: is each share whole? 0, or -EINVAL (printed). */
+int config_check_virtiofs(const struct vm_config *cfg) __must_check;
 /* Do other processes serve devices, which must map the guest's memory? If so, the option. */
 const char *config_shares_memory(const struct vm_config *cfg);
 

@@ -285,7 +285,7 @@ static void test_disks_and_nets(void **state)
 	assert_int_equal(complete(), 0);
 	cfg.transport = TRANSPORT_MMIO;
 	assert_int_equal(complete(), -EINVAL);
-	assert_contains(captured, "has a maximum of 3 devices, but 4 are configured");
+	assert_contains(captured, "has a maximum of 3 devices, but 5 are configured");
 	arch_answer = -EINVAL;
 	cfg.transport = TRANSPORT_PCI;
 	assert_int_equal(complete(), -EINVAL);
@@ -375,7 +375,7 @@ static void test_print(void **state)
 			    "params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
 			    "halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
 			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
-			    "rng: no\nconsole: serial\nport: none\ndebug-exit: on\n"
+			    "virtiofs: none\nrng: no\nconsole: serial\nport: none\ndebug-exit: on\n"
 			    "kernel-format: image\n"
 			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
 			    "rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"

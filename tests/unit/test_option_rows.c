@@ -154,6 +154,7 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		{ "initrd", { "i", " a,b ", "\"" } },
 		{ "disk", { "d,ro", "a,,b,,,direct", ",,,rw,format=raw" } },
 		{ "network", { "tap", "tapif=a,,b", "mode=tap,guest_mac=02:00:00:00:00:0f" } },
+		{ "virtiofs", { "dir,a", "a,,b,c,,d,ro,cache=never", "socket=s,tag=t" } },
 		{ "port", { "a,pty", "a.b,file=a,,b,console", "c,socket=s" } },
 		{ "kaslr-seed", { "random", "0x10", "18446744073709551615" } },
 		{ "counter-offset", { "0", "1", "18446744073709551615" } },
