@@ -8,6 +8,10 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 
+#define VHOST_USER "vhost-user="
+/* Of one disk; what a vhost-user back end is asked for. */
+#define MAX_QUEUES 64u
+
 struct disk_config *config_add_disk(struct vm_config *cfg)
 {
 	cfg->disks = config_grow(cfg->disks, &cfg->nr_disks, sizeof(*cfg->disks));
@@ -137,6 +141,26 @@ static int disk_value(const char *shown, struct disk_config *disk, const char *i
 	return ret < 0 ? ret : !ret;
 }
 
+/* Of a disk that another process serves: it alone knows what the disk is. */
+static int vhost_item(const char *shown, struct disk_config *disk, const char *item)
+{
+	static const char *const known[] = { "ro", "queues=", NULL };
+	u64 queues;
+
+	if (!strcmp(item, "ro")) {
+		disk->readonly = true;
+	} else if (!strncmp(item, "queues=", 7)) {
+		if (parse_u64(item + 7, &queues) || !queues || queues > DISK_MAX_QUEUES) {
+			err("%s: %s: must be a number from 1 to %u", shown, item, DISK_MAX_QUEUES);
+			return -EINVAL;
+		}
+		disk->queues = (u32)queues;
+	} else {
+		return config_unknown_item(shown, item, known);
+	}
+	return 0;
+}
+
 static int disk_item(const char *shown, struct disk_config *disk, const char *item)
 {
 	static const char *const known[] = {
@@ -145,6 +169,8 @@ static int disk_item(const char *shown, struct disk_config *disk, const char *it
 	};
 	int ret;
 
+	if (disk->vhost_user)
+		return vhost_item(shown, disk, item);
 	if (!strcmp(item, "ro"))
 		disk->readonly = true;
 	else if (!strcmp(item, "rw"))
@@ -182,7 +208,8 @@ static int disk_parse(const char *shown, const char *arg, void *target)
 		goto out;
 	}
 	disk = config_add_disk(target);
-	disk->path = xstrdup(path);
+	disk->vhost_user = !strncmp(path, VHOST_USER, sizeof(VHOST_USER) - 1);
+	disk->path = xstrdup(disk->vhost_user ? path + sizeof(VHOST_USER) - 1 : path);
 	while (!ret && (item = config_next_item(&list)))
 		ret = disk_item(shown, disk, item);
 out:
@@ -200,6 +227,12 @@ static char *disk_text(const void *target, u32 i)
 		return NULL;
 	d = &cfg->disks[i];
 	path = config_one_item(d->path);
+	if (d->vhost_user) {
+		text = xasprintf(d->queues ? VHOST_USER "%s%s,queues=%u" : VHOST_USER "%s%s", path,
+				 d->readonly ? ",ro" : "", d->queues);
+		free(path);
+		return text;
+	}
 	serial = config_one_item(d->serial ? d->serial : "");
 	rate = config_rate_text(&d->rate, "");
 	if (d->queues)

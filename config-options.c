@@ -15,8 +15,8 @@ static int virtio_legacy_parse(const char *shown, const char *arg, void *target)
 {
 	struct vm_config *cfg = target;
 
-	cfg->transport = transport_is_pci(cfg->transport) ? TRANSPORT_PCI_LEGACY
-							  : TRANSPORT_MMIO_LEGACY;
+	cfg->transport =
+		transport_is_pci(cfg->transport) ? TRANSPORT_PCI_LEGACY : TRANSPORT_MMIO_LEGACY;
 	return 0;
 }
 
@@ -82,7 +82,7 @@ const struct option_spec config_options[] = {
 	{ .type = OPT_GROUP, .help = "Devices" },
 	{ .type = OPT_TYPED, .short_name = 'd', .name = "disk", .arg = "FILE[,ro][,direct][,WORD=VALUE...]",
 	  .hooks = &disk_hooks, .flags = OPT_PATH | OPT_REPEATABLE,
-	  .help = "disk: a raw or qcow2 image or a block device; ro: read-only, direct: bypass the host's page cache, format=raw|qcow2: else it is what it looks like, and only an image that is said to be qcow2 opens the backing file that it names; aio=io_uring|threads: how requests go to the host; cache=writeback|writethrough: who keeps written data safe; queues=N; block-size=512|4096; serial=NAME; rate=SIZE[:BURST], ops=N[:BURST]: limits of bytes and requests a second; \",,\" stands for a comma in FILE" },
+	  .help = "disk: a raw or qcow2 image or a block device; ro: read-only, direct: bypass the host's page cache, format=raw|qcow2: else it is what it looks like, and only an image that is said to be qcow2 opens the backing file that it names; aio=io_uring|threads: how requests go to the host; cache=writeback|writethrough: who keeps written data safe; queues=N; block-size=512|4096; serial=NAME; rate=SIZE[:BURST], ops=N[:BURST]: limits of bytes and requests a second; \",,\" stands for a comma in FILE; vhost-user=SOCKET[,ro][,queues=N]: a disk that another program serves" },
 	{ .type = OPT_TYPED, .short_name = 'n', .name = "network",
 	  .arg = "mode=tap|macvtap|user|none[,tapif=NAME][,WORD=VALUE...]",
 	  .hooks = &network_hooks, .flags = OPT_REPEATABLE,
@@ -91,6 +91,9 @@ const struct option_spec config_options[] = {
 	{ .type = OPT_TYPED, .name = "9p", .arg = "DIR,TAG[,ro]", .hooks = &share_hooks,
 	  .flags = OPT_PATH | OPT_REPEATABLE,
 	  .help = "share the directory DIR: the guest mounts TAG by 9P; ro: read-only; \",,\" stands for a comma in DIR" },
+	{ .type = OPT_TYPED, .name = "virtiofs", .arg = "DIR,TAG[,ro][,cache=auto|always|never|metadata]",
+	  .hooks = &virtiofs_hooks, .flags = OPT_PATH | OPT_REPEATABLE,
+	  .help = "share a directory: the guest mounts TAG as virtiofs; virtiofsd is started for it, and ends with lkvm. socket=PATH,tag=TAG: one that runs already" },
 	{ .type = OPT_FLAG, .name = "rng", MEMBER(rng),
 	  .help = "add an entropy device: random numbers from the host" },
 	{ .type = OPT_TYPED, .name = "rng-limit", .arg = "rate=SIZE[:BURST],ops=N[:BURST]",

@@ -237,6 +237,14 @@ static int check_disks(const struct vm_config *cfg)
 	return 0;
 }
 
+const char *config_shares_memory(const struct vm_config *cfg)
+{
+	for (u32 i = 0; i < cfg->nr_disks; i++)
+		if (cfg->disks[i].vhost_user)
+			return "--disk vhost-user=";
+	return cfg->nr_virtiofs ? "--virtiofs" : NULL;
+}
+
 static int check_nets(const struct vm_config *cfg)
 {
 	for (u32 i = 0; i < cfg->nr_nets; i++) {
@@ -306,8 +314,9 @@ static int check_balloon(const struct vm_config *cfg)
 
 static int check_virtio_mmio(const struct vm_config *cfg)
 {
-	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->rng + cfg->balloon +
-		 (cfg->vsock.cid ? 1 : 0) + (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
+	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->nr_virtiofs + cfg->rng +
+		 cfg->balloon + (cfg->vsock.cid ? 1 : 0) +
+		 (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
 
 	if (transport_is_pci(cfg->transport) || nr <= arch_platform.virtio_mmio_max)
 		return 0;
@@ -445,6 +454,8 @@ int config_complete(struct vm_config *cfg)
 		ret = check_disks(cfg);
 	if (!ret)
 		ret = check_nets(cfg);
+	if (!ret)
+		ret = config_check_virtiofs(cfg);
 	if (!ret)
 		ret = check_ports(cfg);
 	if (!ret)

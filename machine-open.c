@@ -153,8 +153,11 @@ static int open_ports(struct machine *m, const struct vm_config *cfg)
 static int open_disks(struct machine_open *open, const struct vm_config *cfg)
 {
 	open->disks = xcalloc(cfg->nr_disks + 1, sizeof(open->disks[0]));
+	open->disk_vhosts = xcalloc(cfg->nr_disks + 1, sizeof(open->disk_vhosts[0]));
 	for (u32 i = 0; i < cfg->nr_disks; i++) {
-		int ret = disk_open(&cfg->disks[i], &open->disks[i]);
+		const struct disk_config *dc = &cfg->disks[i];
+		int ret = dc->vhost_user ? machine_open_disk_vhost(dc, &open->disk_vhosts[i])
+					 : disk_open(dc, &open->disks[i]);
 
 		if (ret)
 			return ret;
@@ -293,6 +296,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_vsock(&m->open, cfg);
 	if (!ret)
+		ret = machine_open_virtiofs(m, cfg);
+	if (!ret)
 		ret = open_ports(m, cfg);
 	if (!ret)
 		ret = open_shares(&m->open, cfg);
@@ -317,7 +322,9 @@ void machine_close(struct machine *m)
 		if (open->nets[i].nb)
 			open->nets[i].nb->ops->close(open->nets[i].nb);
 	for (u32 i = 0; i < open->nr_disks; i++)
-		open->disks[i]->ops->close(open->disks[i]);
+		if (open->disks[i])
+			open->disks[i]->ops->close(open->disks[i]);
+	machine_close_vhosts(open);
 	for (u32 i = 0; i < open->nr_ports; i++)
 		open->ports[i]->ops->destroy(open->ports[i]);
 	free(open->ports);
@@ -399,6 +406,7 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	if (ret)
 		return ret;
 	open->disks = xcalloc(cfg->nr_disks + 1, sizeof(open->disks[0]));
+	open->disk_vhosts = xcalloc(cfg->nr_disks + 1, sizeof(open->disk_vhosts[0]));
 	for (; open->nr_disks < cfg->nr_disks; open->nr_disks++)
 		open->disks[open->nr_disks] = &stub_disk;
 	open->nets = xcalloc(cfg->nr_nets + 1, sizeof(open->nets[0]));
@@ -414,5 +422,5 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_shares < cfg->nr_shares; open->nr_shares++)
 		open->shares[open->nr_shares] = share_stub(&cfg->shares[open->nr_shares]);
 	open->console = &stub_console;
-	return 0;
+	return machine_stub_virtiofs(open, cfg);
 }

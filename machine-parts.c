@@ -63,6 +63,11 @@ static u32 count_shares(const struct machine *m)
 	return m->open.nr_shares;
 }
 
+static u32 count_virtiofs(const struct machine *m)
+{
+	return m->open.nr_virtiofs;
+}
+
 static u32 count_rng(const struct machine *m)
 {
 	return m->vm.cfg->rng ? 1 : 0;
@@ -143,6 +148,11 @@ static int add_pci_host(struct machine *m, u32 index)
 
 static int add_disk(struct machine *m, u32 index)
 {
+	const struct disk_config *dc = &m->vm.cfg->disks[index];
+	struct vhost *vhost = m->open.disk_vhosts[index];
+
+	if (vhost)
+		return virtio_vhost_blk_create(&m->vm, vhost, dc->readonly, dc->queues, index);
 	return virtio_blk_create(&m->vm, m->open.disks[index], index);
 }
 
@@ -196,6 +206,12 @@ static int add_virtio_console(struct machine *m, u32 index)
 	return ret;
 }
 
+static int add_virtiofs(struct machine *m, u32 index)
+{
+	return virtio_vhost_fs_create(&m->vm, m->open.virtiofs[index].vhost,
+				      m->vm.cfg->virtiofs[index].tag, index);
+}
+
 static int add_pvpanic_pci(struct machine *m, u32 index)
 {
 	return pvpanic_pci_create(&m->vm);
@@ -222,6 +238,7 @@ static const struct part parts[] = {
 	{ "vsock", count_vsock, add_vsock },
 	{ "virtio console", count_virtio_console, add_virtio_console },
 	{ "shared directories", count_shares, add_share },
+	{ "directories by virtio-fs", count_virtiofs, add_virtiofs },
 	{ "balloon", count_balloon, add_balloon },
 	/* After the virtio devices, which then have the same slots whether it is there or not. */
 	{ "pvpanic on PCI", count_pvpanic_pci, add_pvpanic_pci },

@@ -105,6 +105,7 @@ static bool is_space_limited(void)
 int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 {
 	const char *path = vm->cfg->hugetlbfs;
+	bool shared = config_shares_memory(vm->cfg);
 	char text[32], page[32];
 	s64 huge = 0;
 	int ret;
@@ -125,7 +126,9 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 	ret = memory_add(&vm->mem, &(struct memory_desc){
 					   .gpa = gpa,
 					   .size = size,
-					   .backing = path ? MEM_HUGETLB : MEM_ANON,
+					   .backing = path     ? MEM_HUGETLB
+						      : shared ? MEM_MEMFD
+							       : MEM_ANON,
 					   .path = path,
 					   .name = name,
 				   });

@@ -11,10 +11,10 @@ packages_of() {
 		;;
 	test)
 		# prove is perl's, iasl acpica-tools', dtc device-tree-compiler's, nm binutils', pgrep procps';
-		# qemu-img is qemu-utils'; clang and musl are for the builds beside gcc's.
+		# qemu-img is qemu-utils', qemu-storage-daemon qemu-system-common's; clang and musl are for the builds beside gcc's.
 		# passt is for --network mode=user.
-		echo passt perl binutils procps iproute2 util-linux python3 git xz-utils zstd gzip \
-			libcmocka-dev acpica-tools device-tree-compiler qemu-utils clang libclang-rt-dev musl-tools
+		echo passt perl binutils procps iproute2 util-linux python3 git xz-utils zstd gzip libcmocka-dev acpica-tools \
+			device-tree-compiler qemu-utils qemu-system-common clang libclang-rt-dev musl-tools
 		;;
 	cross)
 		# No gcc-multilib: apt removes the cross compilers for it. gcc -m32 needs gcc-VERSION-multilib alone.

@@ -40,6 +40,8 @@ void vpci_set_vector(struct virtio_pci *vp, bool config, u16 vector)
 	if (slot)
 		*slot = vector < vp->msix.nr ? vector : VIRTIO_MSI_NO_VECTOR;
 	pthread_mutex_unlock(&vp->irq_lock);
+	if (!config && vp->vdev->ops->interrupts_changed)
+		vp->vdev->ops->interrupts_changed(vp->vdev);
 }
 
 /* Registers */

@@ -50,6 +50,18 @@ static void vpci_interrupt(struct virtio_device *vdev, int q)
 		msix_notify(&vp->msix, vector);
 }
 
+static int vpci_interrupt_fd(struct virtio_device *vdev, u16 q)
+{
+	struct virtio_pci *vp = vdev->transport_data;
+	u16 vector = VIRTIO_MSI_NO_VECTOR;
+
+	pthread_mutex_lock(&vp->irq_lock);
+	if (msix_enabled(&vp->msix))
+		vector = vp->queue_vector[q];
+	pthread_mutex_unlock(&vp->irq_lock);
+	return vector == VIRTIO_MSI_NO_VECTOR ? -ENOENT : msix_fd(&vp->msix, vector);
+}
+
 /* Reading the ISR byte acknowledges. */
 u8 vpci_take_isr(struct virtio_pci *vp)
 {
@@ -123,6 +135,7 @@ static void vpci_reset_registers(struct virtio_device *vdev)
 static const struct virtio_transport_ops vpci_transport = {
 	.legacy_name = "pci-legacy",
 	.interrupt = vpci_interrupt,
+	.interrupt_fd = vpci_interrupt_fd,
 	.reset = vpci_reset_registers,
 	.queues_changed = vpci_queues_changed,
 };
@@ -141,7 +154,11 @@ static void vpci_config_written(struct pci_device *pci, u32 offset, u32 len)
 {
 	struct virtio_pci *vp = from_pci(pci);
 
+	bool msix = msix_enabled(&vp->msix);
+
 	msix_config_written(&vp->msix, offset, len);
+	if (msix != msix_enabled(&vp->msix) && vp->vdev->ops->interrupts_changed)
+		vp->vdev->ops->interrupts_changed(vp->vdev);
 	/* With MSI-X the line is silent. */
 	pthread_mutex_lock(&vp->irq_lock);
 	update_line(vp);

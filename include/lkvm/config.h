@@ -58,6 +58,7 @@ static inline bool transport_is_pci(enum virtio_transport_kind kind)
 struct disk_config {
 	char *path;
 	bool readonly;
+	bool vhost_user;	 /* @path is a socket where somebody serves it */
 	bool direct;		 /* O_DIRECT */
 	enum disk_format format; /* AUTO: what the contents look like */
 	enum disk_aio aio;
@@ -114,6 +115,15 @@ struct port_config {
 	bool console; /* a terminal of the guest too (hvc) */
 };
 
+/* A directory of the host's, by virtio-fs. */
+struct virtiofs_config {
+	char *tag;
+	char *socket; /* a virtiofsd that listens there; NULL: one is started, for @dir */
+	char *dir;
+	char *cache; /* virtiofsd's word, or NULL */
+	bool readonly;
+};
+
 struct share_config {
 	char *path; /* a directory */
 	char *tag;
@@ -143,6 +153,8 @@ struct vm_config {
 	u32 nr_ports;
 	struct share_config *shares;
 	u32 nr_shares;
+	struct virtiofs_config *virtiofs;
+	u32 nr_virtiofs;
 	bool rng;
 	struct rate_config rng_limit;
 	struct vsock_config vsock;
@@ -196,6 +208,7 @@ extern const struct option_hooks initrd_hooks;	  /* config-initrd.c */
 extern const struct option_hooks disk_hooks;	  /* config-disk.c */
 extern const struct option_hooks network_hooks;	  /* config-net.c */
 extern const struct option_hooks share_hooks;	  /* config-share.c */
+extern const struct option_hooks virtiofs_hooks;  /* config-virtiofs.c */
 extern const struct option_hooks port_hooks;	  /* config-port.c */
 extern const struct option_hooks vsock_hooks;	  /* config-vsock.c */
 extern const struct option_hooks rng_limit_hooks; /* config-rng.c */
@@ -208,6 +221,11 @@ void config_copy(struct vm_config *to, const struct vm_config *from);
 void config_add_initrd(struct vm_config *cfg, const char *path);
 struct disk_config *config_add_disk(struct vm_config *cfg);
 struct net_config *config_add_net(struct vm_config *cfg);
+
+/* config-virtiofs.c, for config_complete: is each share whole? 0, or -EINVAL (printed). */
+int config_check_virtiofs(const struct vm_config *cfg) __must_check;
+/* Do other processes serve devices, which must map the guest's memory? If so, the option. */
+const char *config_shares_memory(const struct vm_config *cfg);
 
 /*
  * Fill in every default (memory, vcpus, kernel search, command line) and check what can be checked

@@ -19,6 +19,7 @@
 #include <signal.h>
 
 #include "lkvm/boot.h"
+#include "lkvm/child.h"
 #include "lkvm/console.h"
 #include "lkvm/event.h"
 #include "lkvm/hw.h"
@@ -29,6 +30,8 @@ struct disk;
 struct net_backend;
 struct vsock_backend;
 struct share;
+struct vhost;
+struct disk_config;
 struct vm_config;
 
 /* What `lkvm selftest` puts into a machine from inside the process. */
@@ -48,17 +51,27 @@ struct machine_net {
 	u8 mac[6];
 };
 
+/* A directory that is shared by virtio-fs. */
+struct machine_virtiofs {
+	struct vhost *vhost;
+	struct child child; /* the virtiofsd that was started for it */
+};
+
 /* All that was opened by name, but for /dev/kvm, which is in the VM's struct kvm. */
 struct machine_open {
 	struct boot boot;
 	struct flash_file flash; /* path NULL: none */
 	struct disk **disks;	 /* as in the configuration */
+	/* Of disks that somebody else serves; NULL for the others, and the disk is NULL then. */
+	struct vhost **disk_vhosts;
 	u32 nr_disks;
 	struct machine_net *nets; /* as in the configuration */
 	u32 nr_nets;
 	struct vsock_backend *vsock; /* NULL: none */
 	struct share **shares;	     /* as in the configuration */
 	u32 nr_shares;
+	struct machine_virtiofs *virtiofs; /* as in the configuration */
+	u32 nr_virtiofs;
 	struct console *console; /* the terminal; NULL with machine_inject */
 	struct console **ports;	 /* as in the configuration */
 	u32 nr_ports;
@@ -115,6 +128,12 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg) __must_ch
  * told, what lkvm's own words for Linux become. Prints. */
 int machine_begin_boot(struct machine *m, struct guest_memory *mem) __must_check;
 void machine_close(struct machine *m);
+/* machine-vhost.c: the same for what somebody else serves, and the programs that were started for
+ * that. */
+int machine_open_disk_vhost(const struct disk_config *dc, struct vhost **out) __must_check;
+int machine_open_virtiofs(struct machine *m, const struct vm_config *cfg) __must_check;
+int machine_stub_virtiofs(struct machine_open *open, const struct vm_config *cfg) __must_check;
+void machine_close_vhosts(struct machine_open *open);
 /* Block the signals that end a machine, or put back what was blocked before that. */
 void machine_block_signals(struct machine *m, bool block);
 

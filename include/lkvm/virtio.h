@@ -104,6 +104,9 @@ struct virtio_ops {
 	/* The device is to be saved, and is quiesced: is there something that cannot be? Prints; 0
 	 * or -errno. */
 	int (*may_save)(struct virtio_device *vdev);
+	/* What transport_ops.interrupt_fd says may have changed. Under the lock or without. NULL:
+	 * of no interest. */
+	void (*interrupts_changed)(struct virtio_device *vdev);
 	/* As device_ops.finish; on the main loop's thread, while that loop does not run. */
 	void (*finish)(struct virtio_device *vdev);
 	/* vdev->remembered was loaded: does it fit the device, and itself? */
@@ -121,6 +124,9 @@ struct virtio_transport_ops {
 	/* Queue @q has used buffers (or -1: the configuration changed). Any thread, under
 	 * vdev->lock, so that no transport goes meanwhile. */
 	void (*interrupt)(struct virtio_device *vdev, int q);
+	/* An eventfd whose write does the same for queue @q, for somebody outside; -errno: there is
+	 * none. May be NULL. Any thread, also under vdev->lock. */
+	int (*interrupt_fd)(struct virtio_device *vdev, u16 q);
 	/* A reset is complete: its registers to their first state. Any thread, under vdev->lock. */
 	void (*reset)(struct virtio_device *vdev);
 	/* Queues were started or stopped: virtio_queue_started says for which ioeventfds are of
@@ -353,6 +359,7 @@ struct net_backend;
 struct console;
 struct vsock_backend;
 struct share;
+struct vhost;
 int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index) __must_check;
 int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6],
 		      u32 index) __must_check;
@@ -368,6 +375,16 @@ int virtio_console_create(struct vm *vm, const struct virtio_console_port *ports
 int virtio_rng_create(struct vm *vm) __must_check;
 int virtio_vsock_create(struct vm *vm, struct vsock_backend *vb, u64 cid) __must_check;
 int virtio_9p_create(struct vm *vm, struct share *share, u32 index) __must_check;
+/* virtio/vhost-blk.c: @readonly is what the user expects. @queues: 0 means one. */
+int virtio_vhost_blk_create(struct vm *vm, struct vhost *vhost, bool readonly, u16 queues,
+			    u32 index) __must_check;
+int virtio_vhost_blk_new(struct vm *vm, struct vhost *vhost, bool readonly, u16 queues, u32 index,
+			 struct virtio_device **out) __must_check;
+/* virtio/vhost-fs.c: a directory that a guest mounts by @tag (up to 36 bytes). */
+int virtio_vhost_fs_create(struct vm *vm, struct vhost *vhost, const char *tag,
+			   u32 index) __must_check;
+int virtio_vhost_fs_new(struct vm *vm, struct vhost *vhost, const char *tag, u32 index,
+			struct virtio_device **out) __must_check;
 /* The same without a transport: what the functions above do before virtio_attach, and what unit
  * tests use. */
 int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index,

@@ -84,9 +84,9 @@ struct vm {
 	u32 nr_vcpus;
 	struct device *devices; /* in the order of creation */
 	struct device **devices_tail;
-	struct arch_vm *arch; /* owned by the architecture's code */
+	struct arch_vm *arch;	       /* owned by the architecture's code */
 	struct virtio_device *balloon; /* owned by its device; NULL: there is none */
-	struct pci_host *pci; /* owned by its device; NULL in a machine without PCI */
+	struct pci_host *pci;	       /* owned by its device; NULL in a machine without PCI */
 
 	pthread_mutex_t removal_lock; /* vm_remove_memory from beginning to end */
 

@@ -381,3 +381,25 @@ if shutil.which("qemu-img"):
         qcow2(f"zstd-{flags}", flags, "cluster_size=1k,compression_type=zstd", convert=text)
     for bits in (1, 2, 8, 64):
         qcow2(f"bits-{bits}", 0, f"cluster_size=512,refcount_bits={bits}", write)
+
+
+# vhost_user: what an honest back end sends in answer to each request, with and without protocol features.
+def answer(request, payload):
+    return le("III", request, 5, len(payload)) + payload
+
+
+def vhost_user(features, protocol, acks):
+    ring = le("II", 1, 3)
+    config = le("III", 0, 64, 0) + bytes(range(64))
+    ack = [answer(r, le("Q", 0)) for r in acks]
+    parts = [answer(1, le("Q", features))]
+    if features >> 30 & 1:
+        parts += [answer(15, le("Q", protocol))]
+        parts += [answer(17, le("Q", 4))] if protocol & 1 else []
+        parts += [answer(24, config)] if protocol >> 9 & 1 else []
+    return parts + ack + [answer(11, ring)]
+
+
+seed("vhost_user", "plain", *vhost_user(1 << 32, 0, []))
+seed("vhost_user", "protocol", *vhost_user(1 << 32 | 1 << 30, 0x201, []))
+seed("vhost_user", "acks", *vhost_user(1 << 32 | 1 << 30, 0x209, [2, 5, 8, 10, 9, 13, 12, 18, 13]))

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Somebody else serves the queues of a virtio device: a process that is talked to over a unix
+ * socket (vhost-user), later the kernel (vhost). What both do is one table. A back end knows rings,
+ * memory and descriptors, and no device; virtio/vhost.c makes one of it for the guest.
+ *
+ * The functions are called by one thread at a time: at first the one that opens, then the loop of
+ * the device. Each waits for an answer, but never longer than VHOST_PATIENCE_MS. The first that
+ * fails prints why, and the back end is @gone: from then on all fail at once and silently.
+ */
+#ifndef LKVM_VHOST_H
+#define LKVM_VHOST_H
+
+#include "lkvm/memory.h"
+#include "lkvm/types.h"
+
+/* What a back end may take to give a ring back: its requests with the host end first. */
+#define VHOST_PATIENCE_MS 30000
+
+struct vhost;
+
+/* Addresses are those of this process. */
+struct vhost_ring {
+	u16 index;
+	u16 size;
+	u32 base; /* where it goes on: of a split ring the next available entry */
+	void *desc, *avail, *used;
+	int kick, call; /* eventfds */
+};
+
+struct vhost_ops {
+	/* Device and ring features that the driver accepted; while no ring runs. */
+	int (*set_features)(struct vhost *v, u64 features);
+	/* All RAM of @mem, each region behind a file (-ENOTSUP, printed, for others); while no ring
+	 * runs. */
+	int (*set_memory)(struct vhost *v, const struct guest_memory *mem);
+	int (*start_ring)(struct vhost *v, const struct vhost_ring *ring);
+	/* Another eventfd for the interrupts of a ring that runs. */
+	int (*set_call)(struct vhost *v, u16 ring, int fd);
+	/* When it returns 0 the ring is not touched any more, and all that was taken from it has
+	 * been replied to; *base is where it goes on. */
+	int (*stop_ring)(struct vhost *v, u16 ring, u32 *base);
+	/* The first @len bytes of the device's configuration space. -ENOTSUP: it has none. */
+	int (*get_config)(struct vhost *v, void *buf, u32 len);
+	void (*close)(struct vhost *v);
+};
+
+struct vhost {
+	const struct vhost_ops *ops;
+	const char *what; /* the option, for messages; owned */
+	u64 features;	  /* that it offers, of the device and of rings */
+	u16 max_queues;
+	/* Readable when the back end has gone (or breaks the protocol); -1: never. vhost_check says
+	 * why. */
+	int fd;
+	bool gone;
+};
+
+/*
+ * vhost/user.c: the back end that listens at @path, or (@path NULL) at the other end of @fd, which
+ * becomes its own. @what is for messages and copied. Prints; 0 or -errno; *out is the caller's
+ * (ops->close).
+ */
+int vhost_user_open(const char *path, int fd, const char *what, struct vhost **out) __must_check;
+/* Something came on v->fd without having been asked for, or its end: it is gone, and that is said
+ * once. False: nothing is there after all. */
+bool vhost_check(struct vhost *v);
+
+#endif

@@ -1,0 +1,151 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Disks over vhost-user, served by qemu-storage-daemon, and the life of a virtiofsd.
+# shellcheck disable=SC2154
+. "$(dirname "$0")/lib.sh"
+
+head -c 1M /dev/urandom >disk
+qsd=$(command -v qemu-storage-daemon)
+server=
+
+# serve WORD...: the disk, at ./socket; words for the export.
+serve() {
+	local words=$1
+	rm -f socket
+	"$qsd" --blockdev driver=file,node-name=f,filename=disk --blockdev driver=raw,file=f,node-name=r \
+		--export "type=vhost-user-blk,id=e,addr.type=unix,addr.path=socket,node-name=r$words" >server.log 2>&1 &
+	server=$!
+	wait_for test -S socket
+}
+unserve() {
+	kill "$server" 2>/dev/null
+	wait "$server" 2>/dev/null
+	return 0
+}
+served() {
+	local words=$1
+	shift
+	serve "$words" && "$@"
+	set -- $?
+	unserve
+	return "$1"
+}
+pattern() {
+	python3 -c '
+import struct, sys
+n, seed = int(sys.argv[1]) * 128, int(sys.argv[2])
+sys.stdout.buffer.write(struct.pack("<%dI" % n, *((i * 2654435761 + seed) & 0xffffffff for i in range(n))))
+' "$1" "$2"
+}
+part() { dd if=disk bs=512 skip="$1" count="$2" status=none; }
+
+reads() {
+	part 40 64 >part && guest 0 blk --virtio-transport "$1" -d vhost-user=socket -p "id at=40 count=64 read $2" &&
+		says out "disk on $1: 2048 sectors" "id 'vhost_user_blk'" "checksum $(checksum part)" && quiet
+}
+interrupts() { reads "$1" '' && says out 'interrupts came'; }
+writes() {
+	guest 0 blk --virtio-transport "$1" -d vhost-user=socket,queues=2 -p 'write at=104 count=48 seed=7 flush' &&
+		says out 'wrote 48 sectors' 'flush: status 0' && quiet && part 104 48 | cmp - <(pattern 48 7)
+}
+readonly_disk() { guest 0 blk -d vhost-user=socket,ro -p 'read' && says out ', ro'; }
+# ro is a promise that only the back end can keep.
+not_readonly() {
+	guest 1 blk -d vhost-user=socket,ro -p read && says err 'make it read-only there' && [ "$(wc -l <err)" = 1 ]
+}
+too_many_queues() { guest 1 blk -d vhost-user=socket,queues=9 -p read && says err 'the back end has 2;'; }
+# The guest starts again, and the ring from its beginning, any number of times.
+twice() { interrupts pci && interrupts pci; }
+nobody() {
+	rm -f socket
+	guest 1 blk -d vhost-user=socket -p read && says err '--disk vhost-user=socket: cannot connect: No such file' &&
+		[ "$(wc -l <err)" = 1 ]
+}
+# The back end is killed: one line, and the machine goes on until its guest ends it.
+killed() {
+	rm -f key
+	mkfifo key && exec 8<>key
+	"$lkvm" run --loglevel error -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
+		--virtio-transport "$1" -d vhost-user=socket -p 'read wait' <key >held 2>err 8<&- &
+	holder=$!
+	wait_for grep -q checksum held && { kill -KILL "$server" && wait "$server"; true; } 2>/dev/null &&
+		wait_for grep -q 'the vhost-user back end closed the connection' err && kill -0 $holder && echo >&8 &&
+		wait $holder && [ "$(wc -l <err)" = 1 ]
+}
+# A back end that hangs up at once, and one that says nothing of use.
+liar() {
+	rm -f socket
+	python3 - "$1" <<-'EOF' &
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.bind("socket")
+		s.listen()
+		c, _ = s.accept()
+		c.recv(12)
+		c.sendall(bytes.fromhex(sys.argv[1]))
+		c.close()
+	EOF
+	server=$!
+	wait_for test -S socket && guest 1 blk -d vhost-user=socket -p read && says err "$2" && [ "$(wc -l <err)" = 1 ]
+	set -- $?
+	unserve
+	return "$1"
+}
+
+# A stand-in for virtiofsd that says what it was given, then serves nothing.
+fake_virtiofsd() {
+	mkdir -p bin share
+	printf '#!/bin/sh\necho "$@" >%s/given\necho "no space for %s" >&2\nexit 3\n' "$dir" "$1" >bin/virtiofsd
+	chmod +x bin/virtiofsd
+}
+fs_fails() {
+	fake_virtiofsd shares
+	PATH=$dir/bin:$PATH TMPDIR=$dir guest 1 blk -d disk --virtiofs "share,tag,ro,cache=never" -p read &&
+		says err 'virtiofsd: no space for shares' '--virtiofs share: the vhost-user back end closed the connection' &&
+		says given '--fd=3 --shared-dir share --cache never' '--readonly' && [ -z "$(ls -d lkvm-* 2>/dev/null)" ]
+}
+fs_missing() {
+	local real=$lkvm status
+	mkdir -p share
+	printf '#!/bin/sh\nPATH=/nonexistent exec %s "$@"\n' "$real" >pathless && chmod +x pathless
+	lkvm=$dir/pathless
+	guest 1 blk -d disk --virtiofs share,tag -p read &&
+		says err '--virtiofs share: there is no virtiofsd in PATH or /usr/libexec; install the package virtiofsd'
+	status=$?
+	lkvm=$real
+	return $status
+}
+fs_no_dir() { guest 1 blk -d disk --virtiofs nothing,tag && says err '--virtiofs nothing: cannot share it: No such file'; }
+fs_words() {
+	guest 2 blk --virtiofs share && says err 'has no tag' &&
+		guest 2 blk --virtiofs share,a --virtiofs other,a && says err 'another share has this tag' &&
+		guest 2 blk --virtiofs socket=x,tag=a,ro && says err 'keep socket= and tag=' &&
+		guest 2 blk --virtiofs share,a,cache=maybe && says err "'maybe'"
+}
+
+storage() {
+	if [ -n "$qsd" ]; then point "$@"; else skip "$1" 'no qemu-storage-daemon'; fi
+}
+echo 1..18
+storage 'reads on PCI with MSI-X' served '' interrupts pci
+storage 'reads on MMIO' served '' interrupts mmio
+storage 'reads on PCI without interrupts' served '' reads pci poll
+storage 'writes on PCI, two queues' served ,writable=on,num-queues=2 writes pci
+storage 'writes on MMIO, two queues' served ,writable=on,num-queues=2 writes mmio
+storage 'a read-only export' served '' readonly_disk
+storage 'ro of a writable export' served ,writable=on not_readonly
+storage 'more queues than there are' served ,num-queues=2 too_many_queues
+storage 'one machine after the other' served '' twice
+storage 'the back end is killed, PCI' served '' killed pci
+storage 'the back end is killed, MMIO' served '' killed mmio
+point 'nobody listens' nobody
+point 'a back end that hangs up' liar '' 'closed the connection'
+point 'a back end that answers something else' liar 020000000500000008000000ffffffffffffffff 'not an answer'
+point 'virtiofsd fails' fs_fails
+if [ -e /usr/libexec/virtiofsd ]; then
+	skip 'there is no virtiofsd' 'there is one'
+else
+	point 'there is no virtiofsd' fs_missing
+fi
+point 'there is nothing to share' fs_no_dir
+point 'words of --virtiofs' fs_words
