@@ -160,7 +160,6 @@ const struct foreign_word foreign_options[] = {
 	USE("host-ip", CROSVM, "ip(8) to give the tap its address"),
 	USE("mac", CROSVM, "--network mode=tap,guest_mac=MAC"),
 	USE("netmask", CROSVM, "ip(8) to give the tap its address"),
-	OMIT("no-balloon", CROSVM, "there is none without --balloon"),
 	USE("protected-vm*", CROSVM, "--protected"),
 	USE("root", CROSVM, "--disk FILE,ro; the first disk is root= unless --params has one"),
 	USE("rwdisk", CROSVM, A_DISK),

@@ -173,7 +173,7 @@ completes() {
 	COMP_WORDS=("$lkvm" run --console '') COMP_CWORD=3
 	_lkvm && [ "${COMPREPLY[*]}" = 'serial virtio' ] || return 1
 	COMP_WORDS=("$lkvm" run --no) COMP_CWORD=2
-	_lkvm && [ "${COMPREPLY[*]}" = '--nodefaults --no-reboot' ]
+	_lkvm && [ "${COMPREPLY[*]}" = '--no-virtio-packed --nodefaults --no-reboot' ]
 }
 
 echo 1..17

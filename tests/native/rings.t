@@ -17,6 +17,7 @@ few() {
 		'packed: not offered by device 4' 'split, in order: not offered by device 2' \
 		'split, notification data: not offered by device 2' && ! grep -q 'split, in order: not offered by device 4' out
 }
+echo 1..4
 point 'every form, by PCI' all pci
 point 'every form, by MMIO' all mmio
 point 'what is offered by default, by PCI' few pci
