@@ -23,9 +23,9 @@
 #include "lkvm/vm.h"
 #include "vring_driver.h"
 
-#define TOY_RAM	     0x100000u
-#define TOY_QUEUES   3
-#define TOY_SIZE     64
+#define TOY_RAM	   0x100000u
+#define TOY_QUEUES 3
+#define TOY_SIZE   64
 #ifndef TOY_ID
 #define TOY_ID 42
 #endif
