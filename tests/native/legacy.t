@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # A driver from before VIRTIO 1.0 on the transports for it, and on the others. TAP.
+# shellcheck disable=SC2154
 . "$(dirname "$0")/lib.sh"
 
 disk() {
