@@ -140,7 +140,7 @@ const struct foreign_word foreign_options[] = {
 	USE("cmdline", CH, "--params WORDS"),
 	MISSING("debug-console", CH, NULL),
 	MISSING("event-monitor", CH, NULL),
-	USE("fs", CH, A_SHARE),
+	USE("fs", CH, "--virtiofs socket=PATH,tag=TAG"),
 	MISSING("landlock*", CH, NULL),
 	MISSING("log-file", CH, "messages go to standard error"),
 	MISSING("memory-zone", CH, NULL),
@@ -154,7 +154,7 @@ const struct foreign_word foreign_options[] = {
 	MISSING("vdpa", CH, NULL),
 
 	USE("block", CROSVM, A_DISK),
-	USE("cid", CROSVM, "--vsock CID"),
+	USE("cid", CROSVM, "--vsock CID,socket=PATH"),
 	OMIT("disable-sandbox", CROSVM, "there is none"),
 	MISSING("gpu", CROSVM, NULL),
 	USE("host-ip", CROSVM, "ip(8) to give the tap its address"),

@@ -312,11 +312,16 @@ static int check_balloon(const struct vm_config *cfg)
 	return -EINVAL;
 }
 
+u64 config_virtio_devices(const struct vm_config *cfg)
+{
+	return (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->nr_virtiofs + cfg->rng +
+	       cfg->balloon + (cfg->vsock.cid ? 1 : 0) +
+	       (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
+}
+
 static int check_virtio_mmio(const struct vm_config *cfg)
 {
-	u64 nr = (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->nr_virtiofs + cfg->rng +
-		 cfg->balloon + (cfg->vsock.cid ? 1 : 0) +
-		 (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
+	u64 nr = config_virtio_devices(cfg);
 
 	if (transport_is_pci(cfg->transport) || nr <= arch_platform.virtio_mmio_max)
 		return 0;

@@ -97,7 +97,7 @@ bool x86_loses_ioapic(const struct vm_config *cfg, const struct boot *boot)
 
 void x86_warn_words(const struct vm_config *cfg, const struct boot *boot, bool pic)
 {
-	u32 devices = cfg->nr_disks + cfg->nr_nets + cfg->rng + (cfg->console == CONSOLE_VIRTIO);
+	u64 devices = config_virtio_devices(cfg);
 	bool pci = transport_is_pci(cfg->transport);
 	const char *word = find_word(cfg, boot, NO_IOAPIC);
 

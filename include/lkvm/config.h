@@ -227,6 +227,8 @@ int config_check_virtiofs(const struct vm_config *cfg) __must_check;
 /* Do other processes serve devices, which must map the guest's memory? If so, the option. */
 const char *config_shares_memory(const struct vm_config *cfg);
 
+/* How many virtio devices it asks for. */
+u64 config_virtio_devices(const struct vm_config *cfg);
 /*
  * Fill in every default (memory, vcpus, kernel search, command line) and check what can be checked
  * without opening anything. Prints what is wrong; 0, or -EINVAL for wrong usage (exit status 2),
