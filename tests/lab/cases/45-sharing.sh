@@ -2,6 +2,9 @@
 # Directories that the host shares by 9P: each kernel runs a program that tries a file system, on both transports.
 # shellcheck shell=dash
 
+# A guest that caches names keeps a file of the server's open for each. Init systems give more than the kernel's 4096.
+ulimit -n 65536
+
 share=/run/share
 prepare_share() {
 	umount $share /run/other 2>/dev/null
