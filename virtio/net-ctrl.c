@@ -411,6 +411,13 @@ bool net_ctrl_run(struct virtio_net *net, u16 q)
 	return true;
 }
 
+/* All is tried; the last refusal is told. */
+static void note_refusal(int *last, int ret)
+{
+	if (ret)
+		*last = ret;
+}
+
 void net_ctrl_begin(struct virtio_net *net)
 {
 	const struct net_rules *rules = &net->rules;
@@ -419,10 +426,10 @@ void net_ctrl_begin(struct virtio_net *net)
 	int ret = set_offloads(net, current_offloads(net));
 
 	if (nb->ops->set_hdr_len)
-		ret = nb->ops->set_hdr_len(nb, net_hdr_len(net)) ?: ret;
+		note_refusal(&ret, nb->ops->set_hdr_len(nb, net_hdr_len(net)));
 	if (nb->ops->use_pairs)
-		ret = nb->ops->use_pairs(nb, pairs) ?: ret;
-	ret = steer(net, rules->steering ? &rules->rss : NULL) ?: ret;
+		note_refusal(&ret, nb->ops->use_pairs(nb, pairs));
+	note_refusal(&ret, steer(net, rules->steering ? &rules->rss : NULL));
 	if (ret)
 		guest_warn("%s: '%s' refuses what it offered: %s", net->vdev.name, nb->name,
 			   strerror(-ret));
