@@ -106,7 +106,7 @@ static pid_t give_birth(const struct birth *b)
 	pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork): no copy of our memory
 			*/
 	if (!pid)
-		be_born(b);
+		be_born(b); /* NOLINT(clang-analyzer-unix.Vfork): system calls on its own copies */
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return pid < 0 ? -errno : pid;
 }

@@ -90,9 +90,11 @@ static int read_data(struct qcow2_disk *d, struct q2_room *room, unsigned int le
 	int ret;
 
 	part_zero(&zeroes);
+	if (!have)
+		return 0;
 	/* The last block of a file that ends inside it, which O_DIRECT cannot read. */
 	if (have == p->len || !to_raw(img->file)->offset_align)
-		return have ? q2_raw_io(room, level, img->file, DISK_READ, &data, host) : 0;
+		return q2_raw_io(room, level, img->file, DISK_READ, &data, host);
 	bytes = malloc((size_t)have);
 	if (!bytes)
 		return -ENOMEM;

@@ -345,7 +345,7 @@ void q2_free_later(struct q2_image *img, u64 first, u64 nr)
 		last->count += nr;
 		return;
 	}
-	if (f->nr == f->room) {
+	if (!f->ranges || f->nr == f->room) {
 		u32 room = f->room ? f->room * 2 : 64;
 
 		more = realloc(f->ranges, room * sizeof(*more));

@@ -141,6 +141,7 @@ static void begin(struct program *p, int map_fd)
 		emit(p, BPF_ST | BPF_DW | BPF_MEM, FP, 0, at, 0);
 	emit(p, BPF_ST | BPF_W | BPF_MEM, FP, 0, S_KEY, 0);
 	emit(p, BPF_ST | BPF_W | BPF_MEM, FP, 0, S_FRAGMENT, 0);
+	/* NOLINTNEXTLINE(misc-redundant-expression): two of the names stand for 0 */
 	emit(p, BPF_LD | BPF_DW | BPF_IMM, R1, BPF_PSEUDO_MAP_FD, 0, map_fd);
 	emit(p, 0, 0, 0, 0, 0);
 	alu_reg(p, BPF_MOV, R2, FP);

@@ -8,8 +8,6 @@
 #include "lkvm/util.h"
 #include "tun.h"
 
-extern char **environ;
-
 int script_run(const char *option, const char *path, const char *name)
 {
 	char *const argv[] = { (char *)path, (char *)name, NULL };

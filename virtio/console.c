@@ -138,7 +138,7 @@ int virtio_console_new(struct vm *vm, const struct virtio_console_port *ports, u
 	vc->nr_ports = (u16)nr_ports;
 	/* One that is the guest's console needs none of this. */
 	vc->multiport = nr_ports > 1 || ports[0].name;
-	for (u16 i = 0; i < nr_ports; i++)
+	for (u16 i = 0; i < vc->nr_ports; i++)
 		set_up_port(vc, i, &ports[i]);
 	if (vc->multiport) {
 		features |= BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT);
@@ -153,7 +153,7 @@ int virtio_console_new(struct vm *vm, const struct virtio_console_port *ports, u
 	max = cpu_to_le32(nr_ports);
 	memcpy(vc->vdev.config + offsetof(struct virtio_console_config, max_nr_ports), &max,
 	       sizeof(max));
-	for (u16 i = 0; i < nr_ports; i++)
+	for (u16 i = 0; i < vc->nr_ports; i++)
 		ports[i].con->ops->set_client(ports[i].con, &vc->ports[i].client);
 	*out = &vc->vdev;
 	return 0;

@@ -250,6 +250,15 @@ static void read_line(struct vsock_conn *c, bool says_no_more)
 	vsock_host_wait(c, VSOCK_WAIT_RESPONSE);
 }
 
+/* Will the end of the host's side not be seen by reading? It was seen, or the guest does not read.
+ */
+static bool nobody_reads(const struct vsock_conn *c)
+{
+	return c->state == VSOCK_LINGER ||
+	       (c->state == VSOCK_OPEN && (c->host_shut & VIRTIO_VSOCK_SHUTDOWN_SEND ||
+					   c->guest_shut & VIRTIO_VSOCK_SHUTDOWN_RCV));
+}
+
 static void on_socket(void *opaque, u32 events)
 {
 	struct vsock_conn *c = opaque;
@@ -265,12 +274,7 @@ static void on_socket(void *opaque, u32 events)
 		read_line(c, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 	else if (c->state == VSOCK_REQUESTED && c->hung_up)
 		vsock_conn_fail(c);
-	else if (c->state == VSOCK_LINGER && c->hung_up)
-		host_closed(c);
-	/* Nobody will see the end by reading: it was seen, or the guest does not read. */
-	else if (c->state == VSOCK_OPEN && c->hung_up &&
-		 (c->host_shut & VIRTIO_VSOCK_SHUTDOWN_SEND ||
-		  c->guest_shut & VIRTIO_VSOCK_SHUTDOWN_RCV))
+	else if (c->hung_up && nobody_reads(c))
 		host_closed(c);
 	else if (c->state == VSOCK_OPEN && c->readable)
 		vsock_conn_send(c, 0);
