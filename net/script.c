@@ -21,7 +21,8 @@ int script_run(const char *option, const char *path, const char *name)
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	ret = -posix_spawn(&pid, path, NULL, &attr, argv, environ);
+	/* Where vfork is emulated by fork, posix_spawn does not hear that there is no program. */
+	ret = access(path, X_OK) ? -errno : -posix_spawn(&pid, path, NULL, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	if (ret) {
 		err("--network %s=%s: cannot run it: %s", option, path, strerror(-ret));
