@@ -9,8 +9,6 @@
 #include "lkvm/util.h"
 
 #define VHOST_USER "vhost-user="
-/* Of one disk; what a vhost-user back end is asked for. */
-#define MAX_QUEUES 64u
 
 struct disk_config *config_add_disk(struct vm_config *cfg)
 {
@@ -145,19 +143,12 @@ static int disk_value(const char *shown, struct disk_config *disk, const char *i
 static int vhost_item(const char *shown, struct disk_config *disk, const char *item)
 {
 	static const char *const known[] = { "ro", "queues=", NULL };
-	u64 queues;
 
-	if (!strcmp(item, "ro")) {
-		disk->readonly = true;
-	} else if (!strncmp(item, "queues=", 7)) {
-		if (parse_u64(item + 7, &queues) || !queues || queues > DISK_MAX_QUEUES) {
-			err("%s: %s: must be a number from 1 to %u", shown, item, DISK_MAX_QUEUES);
-			return -EINVAL;
-		}
-		disk->queues = (u32)queues;
-	} else {
+	if (!strncmp(item, "queues=", 7))
+		return disk_queues(shown, disk, item + 7);
+	if (strcmp(item, "ro") != 0)
 		return config_unknown_item(shown, item, known);
-	}
+	disk->readonly = true;
 	return 0;
 }
 
