@@ -97,7 +97,7 @@ static void one_op(struct run *r, struct fz *f)
 {
 	u8 what = fz_u8(f);
 	u64 sectors = r->disk->size / 512, at = fz_u16(f) % sectors;
-	u64 nr = MIN(1 + fz_u8(f) % (what & 0x80 ? 256 : 9), sectors - at);
+	u64 nr = MIN((u64)(1 + fz_u8(f) % (what & 0x80 ? 256 : 9)), sectors - at);
 	u32 flags = what >> 3 & 3;
 
 	/* The far end of a large disk, too. */
