@@ -32,6 +32,7 @@ struct pair {
 
 struct vhost_kernel {
 	struct vhost v; /* fd: an eventfd for the kernel's complaints of rings */
+	bool complained;
 	u16 nr_pairs;
 	struct pair pair[];
 };
@@ -81,6 +82,9 @@ static int kernel_set_features(struct vhost *v, u64 features)
 	struct vhost_kernel *k = to_kernel(v);
 	int ret = 0;
 
+	/* No ring runs: what it said was of others. */
+	eventfd_drain(v->fd);
+	k->complained = false;
 	for (u16 i = 0; i < k->nr_pairs && !ret; i++)
 		ret = TELL(v, &k->pair[i], SET_FEATURES, &features);
 	return ret;
@@ -184,12 +188,15 @@ static int kernel_get_config(struct vhost *v, void *buf, u32 len)
 /* A ring that breaks the rules is served no more, until the driver resets it. */
 static bool kernel_check(struct vhost *v)
 {
+	struct vhost_kernel *k = to_kernel(v);
 	u64 count;
 
 	if (read(v->fd, &count, sizeof(count)) < 0)
 		return false;
-	guest_warn("%s: the kernel's vhost stops: the driver breaks the rules of its rings",
-		   v->what);
+	if (!k->complained)
+		guest_warn("%s: the kernel's vhost stops: the driver breaks the rules of its rings",
+			   v->what);
+	k->complained = true;
 	return true;
 }
 
