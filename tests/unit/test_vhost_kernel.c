@@ -26,6 +26,16 @@ static unsigned int running(void)
 	return n;
 }
 
+static void await_running(unsigned int n)
+{
+	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
+
+	while (running() != n) {
+		assert_true(now_ns() < until);
+		sched_yield();
+	}
+}
+
 /* A card */
 
 static struct virtio_device *make_card(u16 pairs)
@@ -140,13 +150,13 @@ static void test_pairs(void **state)
 	start_card(2);
 	assert_false(virtio_offered(rig.vdev) & BIT_ULL(VIRTIO_NET_F_HASH_REPORT));
 	assert_true(virtio_offered(rig.vdev) & BIT_ULL(VIRTIO_NET_F_RSS));
-	assert_int_equal(running(), 2);
+	await_running(2);
 	pass(0);
 	offer(1);
 	for (u16 pairs = 2; pairs; pairs--) {
 		assert_int_equal(set_pairs(pairs), VIRTIO_NET_OK);
 		settle(&rig, 0);
-		assert_int_equal(running(), 2 * pairs);
+		await_running(2 * pairs);
 		assert_int_equal(pair->pairs, pairs);
 		pass(0);
 	}
@@ -166,7 +176,7 @@ static void test_one_of_two(void **state)
 
 	rig_start(&rig, vdev,
 		  virtio_offered(vdev) & ~(BIT_ULL(VIRTIO_NET_F_MQ) | BIT_ULL(VIRTIO_NET_F_RSS)));
-	assert_int_equal(running(), 2);
+	await_running(2);
 	assert_int_equal(ctrl_queue(&rig), 2);
 	assert_int_equal(ctrl_number(&rig, CLASS_RX, VIRTIO_NET_CTRL_RX_PROMISC, 1, 1),
 			 VIRTIO_NET_OK);
@@ -190,8 +200,8 @@ static void test_pauses(void **state)
 		settle(&rig, 0);
 		assert_int_equal(rig_used(&rig, 0, NULL), -1);
 		virtio_resume(rig.vdev);
+		await_running(4);
 		wait_used(&rig, 0, NULL);
-		assert_int_equal(running(), 4);
 		/* Memory may have come and gone. */
 		assert_int_equal(fake.tables, 2 * (i + 2));
 	}
@@ -217,7 +227,7 @@ static void test_resets(void **state)
 		virtio_device_reset(vdev);
 		assert_int_equal(running(), 0);
 		rig_start(&rig, vdev, virtio_offered(vdev));
-		assert_int_equal(running(), 2);
+		await_running(2);
 	}
 	/* The end of a process: no ring is given away any more. */
 	virtio_finish(vdev);
@@ -239,7 +249,7 @@ static void test_queue_reset(void **state)
 	was = *vq;
 	virtio_reset_queue(rig.vdev, 0);
 	virtio_wait_stopped(rig.vdev, false);
-	assert_int_equal(running(), 1);
+	await_running(1);
 	go_out(0, 60);
 	await_packet(0, 60);
 	wait_used(&rig, 1, NULL);
@@ -251,7 +261,7 @@ static void test_queue_reset(void **state)
 	rig.q[0].avail_idx = rig.q[0].last_used = 0;
 	virtio_enable_queue(rig.vdev, 0);
 	settle(&rig, 0);
-	assert_int_equal(running(), 2);
+	await_running(2);
 	pass(0);
 	stop_card();
 }
@@ -434,7 +444,7 @@ static void test_vsock(void **state)
 	assert_true(virtio_has(vdev, 1)); /* SEQPACKET */
 	assert_int_equal(fake.dev[0].cid, 7);
 	assert_int_equal(virtio_config_byte(vdev, 0), 7);
-	assert_int_equal(running(), 2);
+	await_running(2);
 	for (u8 i = 0; i < 10; i++)
 		echo(i);
 	/* A driver that starts is told of nothing. */
@@ -459,7 +469,7 @@ static void test_vsock(void **state)
 	rig.q[TX].avail_idx = rig.q[TX].last_used = 0;
 	virtio_enable_queue(vdev, TX);
 	settle(&rig, TX);
-	assert_int_equal(running(), 2);
+	await_running(2);
 	echo(2);
 	for (int i = 0; i < 3; i++) {
 		virtio_device_reset(vdev);
