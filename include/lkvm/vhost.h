@@ -42,6 +42,7 @@ struct vhost_ops {
 	int (*stop_ring)(struct vhost *v, u16 ring, u32 *base);
 	/* The first @len bytes of the device's configuration space. -ENOTSUP: it has none. */
 	int (*get_config)(struct vhost *v, void *buf, u32 len);
+	bool (*check)(struct vhost *v); /* vhost_check */
 	void (*close)(struct vhost *v);
 };
 
@@ -50,8 +51,8 @@ struct vhost {
 	const char *what; /* the option, for messages; owned */
 	u64 features;	  /* that it offers, of the device and of rings */
 	u16 max_queues;
-	/* Readable when the back end has gone (or breaks the protocol); -1: never. vhost_check says
-	 * why. */
+	/* Readable when the back end has gone (or breaks the protocol), or can serve a ring no
+	 * more; -1: never. vhost_check says why. */
 	int fd;
 	bool gone;
 };
@@ -62,8 +63,11 @@ struct vhost {
  * (ops->close).
  */
 int vhost_user_open(const char *path, int fd, const char *what, struct vhost **out) __must_check;
-/* Something came on v->fd without having been asked for, or its end: it is gone, and that is said
- * once. False: nothing is there after all. */
-bool vhost_check(struct vhost *v);
+/* v->fd is readable without an answer being due: the back end is @gone, or gives a ring up because
+ * of what the driver did, and that is said. False: nothing is there after all. */
+static inline bool vhost_check(struct vhost *v)
+{
+	return v->ops->check(v);
+}
 
 #endif
