@@ -130,7 +130,8 @@ static void choose(struct laps *l, u16 found, u16 missing)
 		u16 least = 0;
 
 		for (u16 i = 0; i < l->avail.nr; i++)
-			if (l->score[i] > 0 && (l->score[least] <= 0 || l->score[i] <= l->score[least]))
+			if (l->score[i] > 0 &&
+			    (l->score[least] <= 0 || l->score[i] <= l->score[least]))
 				least = i;
 		l->score[least] = 0;
 	}
@@ -168,8 +169,7 @@ int virtq_find_lost(struct virtqueue *vq, u16 *heads, bool *all)
 	l = xcalloc(1, sizeof(*l));
 	read_used(vq, &l->used, done);
 	first_lap = l->used.nr + missing <= vq->size && l->used.nr < vq->size;
-	if (read_avail(vq, &l->avail, end,
-		       first_lap ? (u16)(l->used.nr + missing) : vq->size))
+	if (read_avail(vq, &l->avail, end, first_lap ? (u16)(l->used.nr + missing) : vq->size))
 		found = judge(l, missing, first_lap);
 	*all = found >= missing;
 	choose(l, found, missing);
