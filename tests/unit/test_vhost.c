@@ -65,25 +65,29 @@ static void stop(void)
 	peer_join(&peer);
 }
 
-static void ask(u16 q)
+static u16 ask(u16 q)
 {
 	u8 *status = rig_ptr(&rig, RIG_DATA + 64 * q);
+	u16 head;
 	struct rig_buf bufs[] = { { .gpa = RIG_DATA + 0x1000, .len = 16 },
 				  { .gpa = RIG_DATA + 64 * q, .len = 1, .in = true } };
 
 	*status = 0xff;
-	rig_add(&rig, q, bufs, 2);
+	head = rig_add(&rig, q, bufs, 2);
 	virtio_kick(rig.vdev, q);
+	return head;
 }
 
-static void await_any(u16 q)
+static int await_any(u16 q)
 {
 	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
+	int head;
 
-	while (rig_used(&rig, q, NULL) < 0) {
+	while ((head = rig_used(&rig, q, NULL)) < 0) {
 		assert_true(now_ns() < until);
 		sched_yield();
 	}
+	return head;
 }
 
 static void await_status(u16 q, u8 status)
@@ -252,19 +256,26 @@ static void test_misbehaves(void **state)
 static void test_goes(void **state)
 {
 	const char *said;
+	u16 kept, next[2];
 
 	start_rig();
 	assert_int_equal(open_device(PEER_HONEST, 0), 0);
+	atomic_store(&peer.keep, true);
+	kept = ask(0);
+	while (atomic_load(&peer.keep))
+		sched_yield();
 	ask(0);
 	await_reply(0);
 	atomic_store(&peer.deaf, true);
-	for (int i = 0; i < 3; i++)
-		ask(0);
+	for (int i = 0; i < 2; i++)
+		next[i] = ask(0);
 	ask(1);
 	capture_begin();
 	shutdown(peer.fd, SHUT_RDWR);
-	for (int i = 0; i < 3; i++)
-		await_status(0, VIRTIO_BLK_S_IOERR);
+	assert_int_equal(await_any(0), kept);
+	assert_int_equal(await_any(0), next[0]);
+	assert_int_equal(await_any(0), next[1]);
+	assert_int_equal(*(u8 *)rig_ptr(&rig, RIG_DATA), VIRTIO_BLK_S_IOERR);
 	await_status(1, VIRTIO_BLK_S_IOERR);
 	await_interrupt(0, 0);
 	ask(0);

@@ -30,6 +30,7 @@ enum peer_sin {
 
 struct peer_ring {
 	u32 size, base;
+	u16 kept; /* requests that never come back */
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
@@ -47,6 +48,7 @@ struct peer {
 	u32 regions;
 	u64 gpa, user;	  /* of the first */
 	atomic_bool deaf; /* it hears of requests, and does not serve them */
+	atomic_bool keep; /* it takes the next one and does not return it */
 	struct peer_ring rings[4];
 };
 
@@ -93,13 +95,18 @@ static inline void peer_serve(struct peer *p, struct peer_ring *r)
 	       (u16)r->base != __atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE)) {
 		u16 head = r->avail->ring[r->base % r->size];
 		const struct vring_desc *d = &r->desc[r->desc[head].next];
-		struct vring_used_elem *e = &r->used->ring[r->base % r->size];
+		struct vring_used_elem *e = &r->used->ring[(u16)(r->base - r->kept) % r->size];
 
+		if (atomic_exchange(&p->keep, false)) {
+			r->base = (u16)(r->base + 1);
+			r->kept++;
+			continue;
+		}
 		*(u8 *)(uintptr_t)(d->addr - p->gpa + p->user) = 0;
 		e->id = head;
 		e->len = d->len;
 		r->base = (u16)(r->base + 1);
-		__atomic_store_n(&r->used->idx, (u16)r->base, __ATOMIC_RELEASE);
+		__atomic_store_n(&r->used->idx, (u16)(r->base - r->kept), __ATOMIC_RELEASE);
 		count = 1;
 		if (write(r->call, &count, sizeof(count)) < 0)
 			return;
