@@ -195,7 +195,7 @@ const char *share_tag(const struct share *share)
 
 static int check_root(struct share *share)
 {
-	const char *proc = fd_path(share->root).text;
+	struct fd_path proc = fd_path(share->root);
 	struct rlimit limit;
 	struct stat st;
 	int fd;
@@ -204,7 +204,7 @@ static int check_root(struct share *share)
 		return -errno;
 	share->root_dev = st.st_dev;
 	share->root_ino = st.st_ino;
-	fd = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(proc.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT) {
 		err("--9p %s: cannot be shared without /proc; mount it", share->path);
 		return -ENOENT;
