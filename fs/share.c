@@ -23,8 +23,10 @@
 #define LOOKUP_FLAGS (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 /* Of what the process may have: the rest is for the other devices. */
 #define FDS_FOR_SHARES(limit) ((limit) / 4 * 3)
-/* Each costs kernel memory that no limit counts but this one. */
-#define FDS_MAX 262144u
+/* Each costs kernel memory that no limit counts but this one; and fids, some hundred bytes of ours.
+ */
+#define FDS_MAX	 262144u
+#define FIDS_MAX 524288u
 /* Nobody has a deeper one; it ends what goes round. */
 #define DEPTH_MAX 4096
 
@@ -216,6 +218,7 @@ static int check_root(struct share *share)
 		close(fd);
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return -errno;
+	share->max_fids = FIDS_MAX;
 	share->max_fds = (u32)MIN(FDS_FOR_SHARES((u64)limit.rlim_cur), (u64)FDS_MAX);
 	return 0;
 }

@@ -92,6 +92,8 @@ static int lose(struct vhost *v, int error, const char *why)
 	if (!v->gone)
 		err("%s: the vhost-user back end %s", v->what, why);
 	v->gone = true;
+	/* One that is alive shall let go of the guest's memory. */
+	shutdown(v->fd, SHUT_RDWR);
 	return error;
 }
 

@@ -24,12 +24,17 @@
 	(BIT_ULL(VIRTIO_F_RING_PACKED) | BIT_ULL(VIRTIO_F_IN_ORDER) | \
 	 BIT_ULL(VIRTIO_F_NOTIFICATION_DATA))
 
-/* The back end is no more, which was said; what it had taken from the rings nobody replies to. */
+/* What the back end had taken from the rings nobody replies to. */
 static void fail(struct vhost_rings *r)
 {
 	virtio_lock(r->vdev);
 	virtio_set_needs_reset(r->vdev);
 	virtio_unlock(r->vdev);
+}
+
+static bool lost(const struct vhost_rings *r)
+{
+	return r->vhost->gone && r->answer;
 }
 
 /* Interrupts */
@@ -55,26 +60,6 @@ static int call_fd(struct vhost_rings *r, u16 q)
 	int fd = t && t->interrupt_fd ? t->interrupt_fd(r->vdev, q) : -1;
 
 	return fd >= 0 ? fd : r->given[q].call.fd;
-}
-
-/* The driver chose other vectors, or switched MSI-X: rare while queues run. What went to an old one
- * meanwhile is made good for. */
-static void renew_calls(void *opaque)
-{
-	struct vhost_rings *r = opaque;
-
-	for (u16 i = 0; i < r->nr_given; i++) {
-		if (!r->given[i].runs)
-			continue;
-		if (r->vhost->ops->set_call(r->vhost, i, call_fd(r, i)))
-			fail(r);
-		eventfd_raise(r->given[i].call.fd);
-	}
-}
-
-void vhost_rings_calls(struct vhost_rings *r)
-{
-	event_loop_post(r->vdev->queues[0].loop, &r->calls_post);
 }
 
 /* Rings */
@@ -110,14 +95,69 @@ static int give(struct vhost_rings *r, u16 i)
 	return ret ? ret : r->vhost->ops->start_ring(r->vhost, &ring);
 }
 
+/* Ring @i is lkvm's again, and the back end did not say where it stands. */
+static void ring_lost(struct vhost_rings *r, u16 i)
+{
+	if (!lost(r))
+		fail(r);
+	else if (!r->finished)
+		vhost_rings_adopt(r, i);
+}
+
+/* Also of a back end that has gone: then nobody touches the ring any more. */
+static void take_back(struct vhost_rings *r, u16 i)
+{
+	struct virtio_queue *q = &r->vdev->queues[i];
+	u32 base;
+
+	if (!r->given[i].runs)
+		return;
+	r->given[i].runs = false;
+	r->nr_running--;
+	if (r->vhost->ops->stop_ring(r->vhost, i, &base))
+		ring_lost(r, i);
+	else
+		q->vq.last_avail = q->vq.used_idx = (u16)base;
+	if (event_add(q->loop, &q->notify))
+		err("%s: queue %u: cannot watch its notifications", r->vdev->name, i);
+	/* Its last interrupt, where it has not gone out by itself. */
+	on_call(&r->given[i], 0);
+}
+
+/* The back end is no more, which was said. */
+static void give_up(struct vhost_rings *r)
+{
+	if (!lost(r)) {
+		fail(r);
+		return;
+	}
+	for (u16 i = 0; i < r->nr_given; i++) {
+		take_back(r, i);
+		/* For what comes from now on. */
+		eventfd_raise(r->vdev->queues[i].notify.fd);
+	}
+}
+
+void vhost_rings_started(struct vhost_rings *r, u16 i)
+{
+	/* The bit is remembered: one that was loaded is not new. */
+	if (!r->answer || r->vdev->own & BIT_ULL(i))
+		return;
+	virtq_mark_new(&r->vdev->queues[i].vq);
+	r->vdev->own |= BIT_ULL(i);
+}
+
 bool vhost_rings_run(struct vhost_rings *r, u16 i)
 {
 	struct virtio_queue *q = &r->vdev->queues[i];
 
 	if (r->given[i].runs || r->finished || !virtio_queue_live(r->vdev, i))
 		return false;
+	if (lost(r))
+		return vhost_rings_answer(r, i);
 	if (give(r, i)) {
-		fail(r);
+		ring_lost(r, i);
+		give_up(r);
 		return false;
 	}
 	r->given[i].runs = true;
@@ -128,24 +168,13 @@ bool vhost_rings_run(struct vhost_rings *r, u16 i)
 	return false;
 }
 
-/* Also of a back end that has gone: then nobody touches the ring any more. */
 bool vhost_rings_stopped(struct vhost_rings *r, u16 i)
 {
-	struct virtio_queue *q = &r->vdev->queues[i];
-	u32 base;
-
-	if (!r->given[i].runs)
-		return true;
-	r->given[i].runs = false;
-	r->nr_running--;
-	if (r->vhost->ops->stop_ring(r->vhost, i, &base))
-		fail(r);
-	else
-		q->vq.last_avail = q->vq.used_idx = (u16)base;
-	if (event_add(q->loop, &q->notify))
-		err("%s: queue %u: cannot watch its notifications", r->vdev->name, i);
-	/* Its last interrupt, where it has not gone out by itself. */
-	on_call(&r->given[i], 0);
+	if (r->answer && r->vdev->queues[i].stopping)
+		r->vdev->own &= ~BIT_ULL(i);
+	take_back(r, i);
+	if (r->nr_running && lost(r))
+		give_up(r);
 	return true;
 }
 
@@ -155,12 +184,36 @@ static void take_all_back(void *opaque)
 
 	r->finished = true;
 	for (u16 i = 0; i < r->nr_given; i++)
-		vhost_rings_stopped(r, i);
+		take_back(r, i);
 }
 
 void vhost_rings_finish(struct vhost_rings *r)
 {
 	event_call_sync(r->vdev->queues[0].loop, take_all_back, r);
+}
+
+/* Other vectors */
+
+/* The driver chose other vectors, or switched MSI-X: rare while queues run. What went to an old one
+ * meanwhile is made good for. */
+static void renew_calls(void *opaque)
+{
+	struct vhost_rings *r = opaque;
+
+	for (u16 i = 0; i < r->nr_given; i++) {
+		if (!r->given[i].runs)
+			continue;
+		if (r->vhost->ops->set_call(r->vhost, i, call_fd(r, i))) {
+			give_up(r);
+			return;
+		}
+		eventfd_raise(r->given[i].call.fd);
+	}
+}
+
+void vhost_rings_calls(struct vhost_rings *r)
+{
+	event_loop_post(r->vdev->queues[0].loop, &r->calls_post);
 }
 
 /* Its end */
@@ -171,9 +224,12 @@ static void on_end(void *opaque, u32 events)
 
 	if (!vhost_check(r->vhost))
 		return;
-	if (r->vhost->gone)
-		event_del(&r->end);
-	fail(r);
+	if (!r->vhost->gone) {
+		fail(r);
+		return;
+	}
+	event_del(&r->end);
+	give_up(r);
 }
 
 int vhost_rings_watch(struct vhost_rings *r, bool on)
@@ -261,6 +317,11 @@ int vhost_rings_init(struct vhost_rings *r, struct virtio_device *vdev, struct v
 static struct vhost_rings *rings_of(struct virtio_device *vdev)
 {
 	return &container_of(vdev, struct vhost_device, vdev)->rings;
+}
+
+void vhost_device_started(struct virtio_device *vdev, u16 q)
+{
+	vhost_rings_started(rings_of(vdev), q);
 }
 
 bool vhost_device_run(struct virtio_device *vdev, u16 q)

@@ -245,6 +245,36 @@ static void switch_offloads(struct machine *m, u64 bits)
 	assert_int_equal(p[16], VIRTIO_NET_OK);
 }
 
+static u16 net_status(const struct machine *m)
+{
+	u8 status[2];
+
+	virtio_config_read(m->vdev, offsetof(struct virtio_net_config, status), status, 2);
+	return (u16)get_le(status, 2);
+}
+
+/* 5.1.6.5.4: a driver that came from elsewhere is asked to announce itself, until it has. */
+static void check_announce(struct machine *m, const struct machine *used, bool ack)
+{
+	u8 *p = m->v->ram + DATA;
+
+	settle(m);
+	assert_int_equal(net_status(m), VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE);
+	m->d = used->d;
+	m->d.ram = m->v->ram;
+	p[0] = VIRTIO_NET_CTRL_ANNOUNCE;
+	p[1] = VIRTIO_NET_CTRL_ANNOUNCE_ACK;
+	for (int i = 0; i < 2 && ack; i++) {
+		p[16] = 0xff;
+		vdrv_desc(&m->d, 0, DATA, 2, VRING_DESC_F_NEXT, 1);
+		vdrv_offer(&m->d, 0);
+		notify(m, CTRL);
+		/* Once is enough. */
+		assert_int_equal(p[16], i ? VIRTIO_NET_ERR : VIRTIO_NET_OK);
+		assert_int_equal(net_status(m), VIRTIO_NET_S_LINK_UP);
+	}
+}
+
 static void check_net(enum kind kind, bool pci)
 {
 	struct machine used, fresh;
@@ -256,12 +286,16 @@ static void check_net(enum kind kind, bool pci)
 	/* Of another driver that has received. */
 	start(&fresh, CTRL);
 	assert_int_equal(fresh.tun_f, TUN_F_CSUM | TUN_F_TSO4);
+	assert_int_equal(net_status(&fresh), VIRTIO_NET_S_LINK_UP);
+	memcpy(fresh.v->ram, used.v->ram, DATA + 32); /* memory is loaded, too */
 	check_state(&used.v->vm, &fresh.v->vm);
 	assert_int_equal(fresh.tun_f, TUN_F_CSUM);
+	check_announce(&fresh, &used, pci); /* else it is reset before */
 	/* The next driver begins with what it agrees to. */
 	virtio_device_reset(fresh.vdev);
 	start(&fresh, CTRL);
 	assert_int_equal(fresh.tun_f, TUN_F_CSUM | TUN_F_TSO4);
+	assert_int_equal(net_status(&fresh), VIRTIO_NET_S_LINK_UP);
 	end(&used);
 	end(&fresh);
 }
