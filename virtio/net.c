@@ -39,6 +39,8 @@ static bool net_run(struct virtio_device *vdev, u16 q)
 	/* The guest runs on elsewhere: the switches there are to learn of it (5.1.6.5.4). */
 	if (atomic_exchange(&net->moved, false))
 		net_link_announce(&net->link, true);
+	if (q == net->rx[0].q)
+		event_mod(&net->news, EPOLLIN);
 	switch (role_of(net, q)) {
 	case ROLE_RX:
 		return net_rx_run(&net->rx[q / 2]);
@@ -72,6 +74,7 @@ static void begin(struct virtio_net *net)
 
 	if (atomic_load(&net->begun))
 		return;
+	net_read_news(net);
 	net_link_refresh(&net->link);
 	atomic_store(&net->begun, true);
 	if (!atomic_load(&net->link.gone)) {
@@ -212,6 +215,8 @@ static int net_watch(struct virtio_device *vdev, bool on)
 		if (!ret)
 			watch_timers(rx, tx, on);
 	}
+	if (!ret)
+		ret = watch_event(&net->news, vdev->queues[net->rx[0].q].loop, on);
 	return ret;
 }
 
@@ -332,6 +337,9 @@ static struct virtio_net *alloc_net(struct net_backend *nb)
 	rate_init(&net->tx_limit, &nb->tx_rate);
 	net->ops = net_ops;
 	net->ops.nr_loops = (u16)(2 * net->nr_pairs);
+	net->news = (struct event){ .fd = nb->ops->link ? nb->link_fd : -1,
+				    .fn = net_on_news,
+				    .opaque = net };
 	net->rx = xcalloc(net->nr_pairs, sizeof(*net->rx));
 	net->tx = xcalloc(net->nr_pairs, sizeof(*net->tx));
 	for (u16 i = 0; i < net->nr_pairs; i++) {
@@ -366,6 +374,7 @@ int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 i
 	net->vdev.remembered_len = sizeof(net->rules);
 	net_link_init(&net->link, &net->vdev, nb->name);
 	fill_config(net, mac);
+	net_link_begin(&net->link, nb->ops->link && !nb->ops->link(nb));
 	ret = net_watch(&net->vdev, true);
 	if (ret) {
 		err("%s: cannot watch '%s': %s%s", net->vdev.name, nb->name, strerror(-ret),
