@@ -211,6 +211,35 @@ def down_and_up():
     same(vm.end(), 0)
 
 
+def link():
+    """The link follows the host's interface at once, though nothing is sent: set down and up, without a carrier and with."""
+    need_namespace()
+    ip('tuntap', 'add', 'dev', 'lt6', 'mode', 'tap')
+    vm = Vm(guest('net', '-n', 'mode=tap,tapif=lt6', '-p', 'watch=1'))
+    vm.expect('link 0')
+    for _ in range(2):
+        ip('link', 'set', 'lt6', 'up')
+        vm.expect('link is 1')
+        ip('link', 'set', 'lt6', 'down')
+        vm.expect("interface 'lt6' is down, and so is the guest's link")
+        vm.expect('link is 0')
+    ip('link', 'set', 'lt6', 'up')
+    vm.expect('link is 1')
+    if not subprocess.run(['ip', 'link', 'set', 'lt6', 'carrier', 'off'], capture_output=True, check=False).returncode:
+        vm.expect('link is 0')
+        ip('link', 'set', 'lt6', 'carrier', 'on')
+        vm.expect('link is 1')
+    # Of a bridge's port its bridge tells, too.
+    if not subprocess.run(['ip', 'link', 'add', 'lbr', 'type', 'bridge'], capture_output=True, check=False).returncode:
+        ip('link', 'set', 'lt6', 'master', 'lbr')
+        ip('link', 'set', 'lt6', 'nomaster')
+        ip('link', 'del', 'lbr')
+    ip('link', 'set', 'lt6', 'down')
+    vm.expect('link is 0')
+    vm.send('k')
+    same(vm.end(), 0)
+
+
 def made():
     """Without a name lkvm makes an interface, which goes with it, killed or not."""
     need_namespace()
@@ -341,5 +370,6 @@ main([
     ("somebody else's tap", refused),
     ('a tap that is removed', removed),
     ('a tap that goes down and comes up again', down_and_up),
+    ('the link of a guest that sends nothing', link),
     ('a tap of our own goes with us', made),
 ])
