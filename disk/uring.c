@@ -68,6 +68,8 @@ struct uring_queue {
 	struct disk_request *head, **tail; /* that wait */
 	u64 write_ns;			   /* average of writes here */
 	struct event event;
+	struct event_loop *loop;
+	struct event_look look;
 
 	pthread_mutex_t lock;
 	struct io_uring ring;
@@ -343,6 +345,11 @@ static void on_results(void *opaque, u32 events)
 		uq->dq.ended(uq->dq.opaque);
 }
 
+static void on_look(void *opaque)
+{
+	on_results(opaque, 0);
+}
+
 static void uq_cancel(struct disk_queue *dq)
 {
 	struct uring_queue *uq = to_uq(dq);
@@ -392,6 +399,7 @@ static void uq_finish(struct disk_queue *dq)
 static void free_queue(struct uring_queue *uq)
 {
 	event_del(&uq->event);
+	event_look_del(uq->loop, &uq->look);
 	io_uring_queue_exit(&uq->ring);
 	pthread_cond_destroy(&uq->here_done);
 	pthread_mutex_destroy(&uq->lock);
@@ -459,6 +467,8 @@ static int start_queue(struct uring_queue *uq, struct event_loop *loop)
 	if (ret)
 		err("--disk %s: cannot watch its io_uring: %s%s", uq->dq.disk->path, strerror(-ret),
 		    limit_hint(ret));
+	uq->look = (struct event_look){ .fn = on_look, .opaque = uq };
+	event_look_add(loop, &uq->look);
 	return ret;
 }
 
@@ -473,6 +483,7 @@ int disk_uring_open(struct disk *disk, const struct disk_uring_ops *ops, int fd,
 	uq->ops = ops;
 	uq->fd = fd;
 	uq->buffered = buffered;
+	uq->loop = loop;
 	uq->window = FIRST_WINDOW;
 	uq->tail = &uq->head;
 	ret = make_ring(uq, depth);

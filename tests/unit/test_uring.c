@@ -5,6 +5,7 @@
  */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -34,6 +35,16 @@ static struct job jobs[NR];
 static int fd = -1, peer = -1;
 static unsigned int nr_done, nr_ended, nr_begun, nr_end, nr_served, stop_at;
 static bool refuse;
+static unsigned int nr_sleeps;
+
+/* In place of the C library's. */
+int epoll_wait(int epoll, struct epoll_event *events, int max, int ms)
+{
+	int (*real)(int, struct epoll_event *, int, int) = dlsym(RTLD_NEXT, "epoll_wait");
+
+	nr_sleeps++;
+	return real(epoll, events, max, ms);
+}
 
 static bool ring_begin(struct disk *d, const struct disk_request *req)
 {
@@ -290,6 +301,47 @@ static void *answer_thread(void *arg)
 	return NULL;
 }
 
+/* Sends one answer once the thread that @arg names sleeps. */
+static void *answer_sleeper(void *arg)
+{
+	const pid_t *tid = arg;
+	char path[64], text[128] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", *tid);
+	while (!strstr(text, ") S ")) {
+		int stat = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = read(stat, text, sizeof(text) - 1);
+
+		text[MAX(n, (ssize_t)0)] = '\0';
+		close(stat);
+		sched_yield();
+	}
+	answer(1);
+	return NULL;
+}
+
+/* A result that comes while the loop sleeps costs no second sleep. */
+static void test_one_sleep(void **state)
+{
+	pid_t tid = gettid();
+	pthread_t thread;
+
+	begin_slow();
+	for (unsigned int n = 1; n <= 16; n++) {
+		/* The last stop wakes it once more. */
+		event_loop_drain(&loop);
+		submit(0, DISK_READ);
+		disk_queue_kick(dq);
+		assert_int_equal(pthread_create(&thread, NULL, answer_sleeper, &tid), 0);
+		nr_sleeps = 0;
+		run_until(n);
+		assert_int_equal(nr_sleeps, 1);
+		pthread_join(thread, NULL);
+	}
+	assert_int_equal(nr_ended, 16);
+	end();
+}
+
 static void test_close_waits(void **state)
 {
 	pthread_t thread;
@@ -358,10 +410,11 @@ static void test_no_ring(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_batch),  cmocka_unit_test(test_write_and_flush),
-		cmocka_unit_test(test_rest),   cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_window), cmocka_unit_test(test_close_waits),
-		cmocka_unit_test(test_finish), cmocka_unit_test(test_no_ring),
+		cmocka_unit_test(test_batch),	  cmocka_unit_test(test_write_and_flush),
+		cmocka_unit_test(test_rest),	  cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_window),	  cmocka_unit_test(test_close_waits),
+		cmocka_unit_test(test_finish),	  cmocka_unit_test(test_no_ring),
+		cmocka_unit_test(test_one_sleep),
 	};
 
 	alarm(hang_seconds());

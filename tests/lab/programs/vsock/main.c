@@ -11,8 +11,9 @@
  *	vsock from-guest PATH		wait for one at the unix socket PATH (which names the port)
  *
  * Words: echo (what comes is sent back, instead of standard input and output), seqpacket, retry
- * (again until somebody listens), ready=FILE (make it when we listen, or are connected), limit=N
- * (read N bytes, then end), cid (print our own address first).
+ * (again until somebody listens), many=N (take N connections, each by a process), ready=FILE (make
+ * it when we listen, or are connected), limit=N (read N bytes, then end), cid (print our own address
+ * first).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,11 +26,13 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static bool echo, retry;
 static int type = SOCK_STREAM;
 static const char *ready;
+static unsigned int many = 1;
 static unsigned long long limit = ~0ULL;
 static char data[64 * 1024];
 
@@ -114,18 +117,29 @@ static int relay(int fd)
 
 static int serve(int family, const void *addr, socklen_t len)
 {
-	int fd = socket(family, type | SOCK_CLOEXEC, 0), conn;
+	int fd = socket(family, type | SOCK_CLOEXEC, 0), conn, status, bad = 0;
 
 	if (fd < 0)
 		return fail("socket");
-	if (bind(fd, addr, len) < 0 || listen(fd, 8) < 0)
+	if (bind(fd, addr, len) < 0 || listen(fd, 8 + (int)many) < 0)
 		return fail("listen");
 	say_ready();
-	conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-	if (conn < 0)
-		return fail("accept");
-	close(fd);
-	return relay(conn);
+	for (unsigned int i = 0; i < many; i++) {
+		conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+		if (conn < 0)
+			return fail("accept");
+		/* The last one is ours. */
+		if (i + 1 < many && fork()) {
+			close(conn);
+			continue;
+		}
+		close(fd);
+		bad = relay(conn);
+		break;
+	}
+	while (wait(&status) > 0)
+		bad |= status != 0;
+	return bad;
 }
 
 static int reach(int family, const void *addr, socklen_t len)
@@ -193,6 +207,8 @@ static void word(const char *w)
 		print_cid();
 	else if (!strncmp(w, "ready=", 6))
 		ready = w + 6;
+	else if (!strncmp(w, "many=", 5))
+		many = (unsigned int)strtoul(w + 5, NULL, 0);
 	else if (!strncmp(w, "limit=", 6))
 		limit = strtoull(w + 6, NULL, 0);
 }
