@@ -98,7 +98,8 @@ grows() {
 	unserve
 	return "$1"
 }
-wce() { guest 0 blk -d vhost-user=socket -p 'wce write flush' && says out 'write cache 1' 'write cache 0' 'flush: status 0' && quiet; }
+# (This export begins with it off.)
+wce() { guest 0 blk -d vhost-user=socket -p 'wce write flush' && says out 'write cache 0' 'flush: status 0' && quiet; }
 # It is killed with a request under way. Whether it is one in that moment nobody can see from here: it is
 # stopped before the guest asks.
 killed_under_way() {
