@@ -13,7 +13,7 @@ static struct arm_map map_of(u64 memory, enum virtio_transport_kind transport)
 	struct vm_config cfg = { .memory = memory, .transport = transport };
 	struct arm_map map;
 
-	arm_map_memory(&cfg, &map);
+	arm_map_memory(&cfg, 0, &map);
 	return map;
 }
 
@@ -50,19 +50,19 @@ static void test_memory_limit(void **state)
 	struct vm_config cfg = { .memory = 1006 * GiB };
 	u64 type = 1;
 
-	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), 0);
+	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), 0);
 	assert_int_equal(type, 0);
 	cfg.memory = 1006 * GiB + MiB;
 	capture_begin();
-	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), -EINVAL);
+	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), -EINVAL);
 	capture_end();
 	assert_contains(captured, "41 address bits with the devices, but a guest has 40");
 	assert_contains(captured, "maximum is 1006G, or use --virtio-transport mmio");
 	cfg.transport = TRANSPORT_MMIO;
-	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), 0);
+	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), 0);
 	cfg.memory = 1022 * GiB + MiB;
 	capture_begin();
-	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), -EINVAL);
+	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), -EINVAL);
 	capture_end();
 	assert_contains(captured, "maximum is 1022G");
 	assert_null(strstr(captured, "--virtio-transport"));
