@@ -119,6 +119,8 @@ int arm_pkvm_check(const struct vm_config *cfg)
 			      "its drivers know nothing of memory that is shared");
 	if (cfg->balloon)
 		return refuse("--balloon", "all of the guest's memory is locked");
+	if (cfg->nr_pmems)
+		return refuse("--pmem", "its memory must be anonymous");
 	if (config_shares_memory(cfg))
 		return refuse(config_shares_memory(cfg),
 			      "other processes cannot map a protected guest's memory");
