@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """--network mode=user: a guest gets its address by DHCP, reaches the host and is reached, by passt."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -160,6 +161,18 @@ def failures():
     assert r.returncode == 1 and b'lkvm: warning: passt: ' in r.stderr and b'passt has ended' in r.stderr, r
 
 
+def descriptor():
+    """passt's end of the socket is one that waits: else a frame that fits in part ends the network."""
+    with tempfile.TemporaryDirectory() as folder:
+        with open(f'{folder}/passt', 'w', encoding='ascii') as f:
+            f.write('#!/bin/sh\nexec sed -n "s/^flags:[^0-9]*/flags /p" /proc/self/fdinfo/3 >&2\n')
+        os.chmod(f'{folder}/passt', 0o755)
+        r = subprocess.run(guest('passt', '-n', 'mode=user'), capture_output=True, check=False, timeout=LIMIT,
+                           env={**os.environ, 'PATH': f'{folder}:{os.environ["PATH"]}'})
+    flags = int(re.search(rb'flags (\d+)', r.stderr)[1], 8)
+    same(flags & (os.O_NONBLOCK | os.O_ACCMODE), os.O_RDWR)
+
+
 main([
     ('an address by DHCP, and packets both ways', both_ways),
     ('addresses that were given', addresses),
@@ -167,4 +180,5 @@ main([
     ('passt is killed', killed),
     ('lkvm is killed', lkvm_killed),
     ('what cannot work', failures),
+    ('the socket that passt is given', descriptor),
 ])
