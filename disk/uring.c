@@ -55,7 +55,7 @@ int disk_uring_open(struct disk *disk, const struct disk_uring_ops *ops, int fd,
  * those that the kernel's threads did were soon done. */
 #define QUICK_NS     64000ULL
 #define SOON_NS	     1000000ULL
-/* Bytes of one call: what they read from the page cache is done before the guest hears of any. */
+/* Bytes of one call to the page cache: all of it is copied before the guest hears of any. */
 #define CALL_BYTES   (512 * KiB)
 
 struct uring_queue {
@@ -244,7 +244,8 @@ static unsigned int fill(struct uring_queue *uq, struct results *others)
 	unsigned int n = 0;
 	u64 now = 0, bytes = 0;
 
-	while (uq->head && uq->with_host < uq->window && bytes < CALL_BYTES && !better_here(uq)) {
+	while (uq->head && uq->with_host < uq->window && (!uq->buffered || bytes < CALL_BYTES) &&
+	       !better_here(uq)) {
 		struct disk_request *req = take_first(uq);
 
 		if (!ring_takes(uq, req)) {
@@ -283,6 +284,7 @@ static bool turn(struct uring_queue *uq, bool *ended)
 {
 	struct results done = { .last = &done.first }, others = { .last = &others.first };
 	struct disk_request *next;
+	bool more = false;
 
 	if (uq->head && better_here(uq)) {
 		if (!write_here(uq))
@@ -292,11 +294,12 @@ static bool turn(struct uring_queue *uq, bool *ended)
 	}
 	pthread_mutex_lock(&uq->lock);
 	if (!uq->stop) {
-		if (uq->head)
-			fill(uq, &others);
+		more = uq->head && fill(uq, &others);
 		if (io_uring_sq_ready(&uq->ring))
 			enter(uq);
 		collect(uq, &done);
+		/* What one call was too short for, whether or not that one had a result. */
+		more = more && uq->head && uq->with_host < uq->window;
 	}
 	pthread_mutex_unlock(&uq->lock);
 	for (struct disk_request *req = others.first; req; req = next) {
@@ -305,7 +308,7 @@ static bool turn(struct uring_queue *uq, bool *ended)
 	}
 	*ended = *ended || done.first;
 	complete(uq, done.first);
-	return done.first || others.first;
+	return done.first || others.first || more;
 }
 
 /* Until nothing more can be begun or is there. True: some have ended. */

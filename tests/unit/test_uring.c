@@ -34,7 +34,7 @@ static struct disk_queue *dq;
 static struct job jobs[NR];
 static int fd = -1, peer = -1;
 static unsigned int nr_done, nr_ended, nr_begun, nr_end, nr_served, stop_at;
-static bool refuse;
+static bool refuse, buffered;
 static unsigned int nr_sleeps;
 
 /* In place of the C library's. */
@@ -110,7 +110,7 @@ static void begin(void)
 	refuse = false;
 	disk = (struct disk){ .path = "image" };
 	assert_int_equal(event_loop_init(&loop, "disk"), 0);
-	ret = disk_uring_open(&disk, &ops, fd, false, &loop, NR, &dq);
+	ret = disk_uring_open(&disk, &ops, fd, buffered, &loop, NR, &dq);
 	if (ret == -EOPNOTSUPP) {
 		event_loop_destroy(&loop);
 		skip();
@@ -295,6 +295,37 @@ static void test_window(void **state)
 	end();
 }
 
+/* However long requests are, the host has as many as it answers soon. */
+static void test_long(void **state)
+{
+	static u8 data[128 * KiB];
+	const struct iovec iov = { data, sizeof(data) };
+
+	for (unsigned int pass = 0; pass < 2; pass++) {
+		buffered = pass;
+		begin_slow();
+		for (unsigned int n = 1; n <= 16; n++) {
+			submit(n, DISK_READ);
+			disk_queue_kick(dq);
+			answer(1);
+			run_until(n);
+		}
+		for (unsigned int i = 0; i < 16; i++) {
+			submit(i, DISK_READ);
+			jobs[i].req.iov = &iov;
+			jobs[i].req.len = sizeof(data);
+		}
+		disk_queue_kick(dq);
+		assert_int_equal(nr_begun, 32);
+		/* In part: a worker does it again. */
+		answer(16);
+		run_until(32);
+		assert_int_equal(nr_served, 16);
+		end();
+	}
+	buffered = false;
+}
+
 static void *answer_thread(void *arg)
 {
 	answer(4);
@@ -414,7 +445,7 @@ int main(void)
 		cmocka_unit_test(test_rest),	  cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_window),	  cmocka_unit_test(test_close_waits),
 		cmocka_unit_test(test_finish),	  cmocka_unit_test(test_no_ring),
-		cmocka_unit_test(test_one_sleep),
+		cmocka_unit_test(test_one_sleep), cmocka_unit_test(test_long),
 	};
 
 	alarm(hang_seconds());
