@@ -57,6 +57,8 @@ int disk_uring_open(struct disk *disk, const struct disk_uring_ops *ops, int fd,
 #define SOON_NS	     1000000ULL
 /* Bytes of one call to the page cache: all of it is copied before the guest hears of any. */
 #define CALL_BYTES   (512 * KiB)
+/* The kernel had no memory for any request. */
+#define RETRY_NS     10000000ULL
 
 struct uring_queue {
 	struct disk_queue dq;
@@ -70,6 +72,7 @@ struct uring_queue {
 	struct event event;
 	struct event_loop *loop;
 	struct event_look look;
+	struct event_timer retry;
 
 	pthread_mutex_t lock;
 	struct io_uring ring;
@@ -266,7 +269,7 @@ static unsigned int fill(struct uring_queue *uq, struct results *others)
 }
 
 /* Give the kernel all that is in the ring. Where it has no memory the rest goes with the next
- * call, which the caller makes as long as @with_host says that there is something. */
+ * call: after a result, or in a while if none will come. */
 static void enter(struct uring_queue *uq)
 {
 	int ret;
@@ -276,6 +279,8 @@ static void enter(struct uring_queue *uq)
 	} while (ret == -EINTR);
 	if (ret < 0 && ret != -EAGAIN && ret != -EBUSY)
 		guest_warn("--disk %s: io_uring: %s", uq->dq.disk->path, strerror(-ret));
+	if (uq->with_host && io_uring_sq_ready(&uq->ring) == uq->with_host)
+		event_timer_set(&uq->retry, RETRY_NS);
 }
 
 /* One call with what fits, and its results. False: there was nothing to do. *ended becomes true
@@ -348,6 +353,7 @@ static void on_results(void *opaque, u32 events)
 		uq->dq.ended(uq->dq.opaque);
 }
 
+/* Something may have come, or the kernel has memory again. */
 static void on_look(void *opaque)
 {
 	on_results(opaque, 0);
@@ -403,6 +409,7 @@ static void free_queue(struct uring_queue *uq)
 {
 	event_del(&uq->event);
 	event_look_del(uq->loop, &uq->look);
+	event_timer_destroy(&uq->retry);
 	io_uring_queue_exit(&uq->ring);
 	pthread_cond_destroy(&uq->here_done);
 	pthread_mutex_destroy(&uq->lock);
@@ -472,6 +479,7 @@ static int start_queue(struct uring_queue *uq, struct event_loop *loop)
 		    limit_hint(ret));
 	uq->look = (struct event_look){ .fn = on_look, .opaque = uq };
 	event_look_add(loop, &uq->look);
+	event_timer_init(&uq->retry, loop, on_look, uq);
 	return ret;
 }
 
