@@ -79,7 +79,7 @@ int op_xattrwalk(struct p9_op *op)
 	if (ret)
 		goto out;
 	size = x->size;
-	fid = fid_new(id, from->uid, from->node, NULL, "");
+	fid = fid_new(op->fids, id, from->uid, from->node);
 	if (!fid) {
 		free_value(x);
 		ret = -ENOMEM;
@@ -113,12 +113,12 @@ int op_xattrcreate(struct p9_op *op)
 	if (ret)
 		goto out;
 	ret = -ENOMEM;
-	fid = fid_new(from->id, from->uid, from->node, NULL, "");
+	fid = fid_new(op->fids, from->id, from->uid, from->node);
 	if (!fid)
 		goto out;
 	fid->xattr = new_value(size);
 	if (!fid->xattr) {
-		fid_put(op->fids, fid);
+		fid_drop(op->fids, fid);
 		goto out;
 	}
 	fid->kind = FID_XATTR_WRITE;
@@ -130,7 +130,7 @@ out:
 	return ret;
 }
 
-int xattr_store(const struct p9_fid *fid)
+static int store(const struct p9_fid *fid)
 {
 	struct fd_path path = fd_path(fid->node->fd);
 	const struct p9_xattr *x = fid->xattr;
@@ -141,4 +141,15 @@ int xattr_store(const struct p9_fid *fid)
 	if (x->done != x->size)
 		return -EINVAL;
 	return setxattr(path.text, x->name, x->value, x->size, (int)x->flags) ? -errno : 0;
+}
+
+int xattr_store(struct p9_op *op, struct p9_fid *fid)
+{
+	int ret = fid_use(op, fid);
+
+	if (ret)
+		return ret;
+	ret = store(fid);
+	node_unuse(op->fids, fid->node);
+	return ret;
 }

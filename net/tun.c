@@ -12,6 +12,7 @@
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
+#include "lkvm/vhost.h"
 
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20 /* Linux 6.2 */
@@ -137,6 +138,8 @@ void tun_close(struct net_backend *nb)
 	struct tun *tun = to_tun(nb);
 
 	tun_finish(nb);
+	if (nb->vhost)
+		nb->vhost->ops->close(nb->vhost);
 	for (u16 i = 0; i < nb->nr_pairs; i++) {
 		if (nb->pair[i].room_fd >= 0)
 			close(nb->pair[i].room_fd);
@@ -213,6 +216,18 @@ static void learn_steering(struct tun *tun)
 		tun->nb.hash_types = rss_bpf_types();
 }
 
+static int give_to_kernel(struct tun *tun)
+{
+	char *what = xasprintf("--network %s,vhost=1", tun->shown);
+	int taps[NET_MAX_PAIRS], ret;
+
+	for (u16 i = 0; i < tun->nb.nr_pairs; i++)
+		taps[i] = tun->nb.pair[i].poll_fd;
+	ret = vhost_net_open(what, taps, tun->nb.nr_pairs, &tun->nb.vhost);
+	free(what);
+	return ret;
+}
+
 int tun_begin(struct tun *tun, const struct net_config *cfg)
 {
 	struct net_backend *nb = &tun->nb;
@@ -242,5 +257,5 @@ int tun_begin(struct tun *tun, const struct net_config *cfg)
 		warn("--network %s: is down, so the guest receives nothing; set it up with: "
 		     "ip link set %s up",
 		     tun->shown, tun->name);
-	return 0;
+	return cfg->vhost ? give_to_kernel(tun) : 0;
 }

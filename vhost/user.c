@@ -92,6 +92,8 @@ static int lose(struct vhost *v, int error, const char *why)
 	if (!v->gone)
 		err("%s: the vhost-user back end %s", v->what, why);
 	v->gone = true;
+	/* One that is alive shall let go of the guest's memory. */
+	shutdown(v->fd, SHUT_RDWR);
 	return error;
 }
 
@@ -376,6 +378,23 @@ static int user_get_config(struct vhost *v, void *buf, u32 len)
 	return ret;
 }
 
+static bool user_check(struct vhost *v)
+{
+	struct pollfd p = { .fd = v->fd, .events = POLLIN };
+	u8 byte;
+	ssize_t n;
+
+	if (v->gone)
+		return true;
+	if (poll(&p, 1, 0) <= 0)
+		return false;
+	n = recv(v->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	lose(v, -EPIPE, n > 0 ? "sent what it was not asked for" : "closed the connection");
+	return true;
+}
+
 static void user_close(struct vhost *v)
 {
 	close(v->fd);
@@ -390,6 +409,7 @@ static const struct vhost_ops user_ops = {
 	.set_call = user_set_call,
 	.stop_ring = user_stop_ring,
 	.get_config = user_get_config,
+	.check = user_check,
 	.close = user_close,
 };
 
@@ -449,21 +469,4 @@ int vhost_user_open(const char *path, int fd, const char *what, struct vhost **o
 	}
 	*out = &u->v;
 	return 0;
-}
-
-bool vhost_check(struct vhost *v)
-{
-	struct pollfd p = { .fd = v->fd, .events = POLLIN };
-	u8 byte;
-	ssize_t n;
-
-	if (v->gone)
-		return true;
-	if (poll(&p, 1, 0) <= 0)
-		return false;
-	n = recv(v->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return false;
-	lose(v, -EPIPE, n > 0 ? "sent what it was not asked for" : "closed the connection");
-	return true;
 }

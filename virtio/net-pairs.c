@@ -33,6 +33,12 @@ bool net_lost(struct virtio_net *net, struct event *ev, u16 pair, u32 events)
 	return true;
 }
 
+void net_take_back(struct virtio_net *net, u16 pair)
+{
+	vhost_rings_stopped(&net->rings, net->rx[pair].q);
+	vhost_rings_stopped(&net->rings, net->tx[pair].q);
+}
+
 void net_rules_lock(struct virtio_net *net)
 {
 	for (u16 i = 0; i < net->nr_pairs; i++)

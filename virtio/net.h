@@ -7,6 +7,10 @@
  * Each direction of each pair of queues has a loop of its own. What the driver asked for by
  * commands (struct net_rules) is changed with the locks of all receivers held, and a receiver holds
  * its own for each packet: when a command is acknowledged no packet is under way by the old rules.
+ *
+ * Where the host's kernel moves the packets (nb->vhost) the queues of the pairs in use are given to
+ * it, and there is one loop, for commands. Which packets the driver wants is not looked at then,
+ * as 5.1.6.5.1 to 5.1.6.5.3 allow.
  */
 #ifndef LKVM_VIRTIO_NET_H
 #define LKVM_VIRTIO_NET_H
@@ -20,6 +24,7 @@
 #include "lkvm/util.h"
 #include "lkvm/virtio.h"
 #include "net-link.h"
+#include "vhost.h"
 
 #define QUEUE_SIZE 256
 /* An IP packet of 64 KiB after an Ethernet header with two VLAN tags. */
@@ -124,7 +129,8 @@ struct virtio_net {
 	struct toeplitz toeplitz; /* of rules.rss.key */
 	struct rate_limit rx_limit, tx_limit;
 	struct iovec ctrl_iov[VIRTQ_MAX_SEGS];
-	struct net_rx *rx; /* nr_pairs */
+	struct vhost_rings rings; /* with nb->vhost */
+	struct net_rx *rx;	  /* nr_pairs */
 	struct net_tx *tx;
 };
 
@@ -159,6 +165,8 @@ bool net_lost(struct virtio_net *net, struct event *ev, u16 pair, u32 events);
 /* Around a change of the rules. */
 void net_rules_lock(struct virtio_net *net);
 void net_rules_unlock(struct virtio_net *net);
+/* With nb->vhost, on the loop: the rings of a pair are ours again. */
+void net_take_back(struct virtio_net *net, u16 pair);
 /* net-rules.c */
 extern const struct virtio_feature_rule net_rules[];
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "vsock.h"
 
@@ -358,8 +359,8 @@ void vsock_host_on_listen(void *opaque, u32 events)
 		vsock_conn_free(c);
 		if (fd == -EAGAIN)
 			return;
-		guest_warn("%s: '%s' cannot take a connection: %s", vs->vdev.name, vs->vb->name,
-			   strerror(fd < 0 ? -fd : ENOSPC));
+		guest_warn("%s: '%s' cannot take a connection: %s%s", vs->vdev.name, vs->vb->name,
+			   strerror(fd < 0 ? -fd : ENOSPC), limit_hint(fd));
 		pause_accepting(vs);
 		return;
 	}

@@ -15,6 +15,7 @@
 struct event_loop;
 struct net_backend;
 struct net_config;
+struct vhost;
 
 #define NET_HDR_LEN	 12 /* struct virtio_net_hdr_v1: what a back end begins with */
 #define NET_HDR_LEN_HASH 20 /* struct virtio_net_hdr_v1_hash */
@@ -79,6 +80,9 @@ struct net_backend {
 	u8 mac[6];
 	struct rate_config rx_rate, tx_rate; /* that the card keeps to; packets are operations */
 	const char *name;		     /* for messages */
+	/* Who moves the packets in place of readv and writev, and of limits; its own. NULL: nobody.
+	 */
+	struct vhost *vhost;
 };
 
 /* Prints what is wrong (no such tap, busy, no permission); *out is owned by the caller

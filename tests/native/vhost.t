@@ -61,16 +61,28 @@ nobody() {
 	guest 1 blk -d vhost-user=socket -p read && says err '--disk vhost-user=socket: cannot connect: No such file' &&
 		[ "$(wc -l <err)" = 1 ]
 }
-# The back end is killed: one line, and the machine goes on until its guest ends it.
+# The back end is killed: one line, and errors for the guest, which goes on until it ends by itself.
 killed() {
 	rm -f key
 	mkfifo key && exec 8<>key
 	"$lkvm" run --loglevel error -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
-		--virtio-transport "$1" -d vhost-user=socket -p 'read wait' <key >held 2>err 8<&- &
+		--virtio-transport "$1" -d vhost-user=socket -p 'read wait again' <key >held 2>err 8<&- &
 	holder=$!
 	wait_for grep -q checksum held && { kill -KILL "$server" && wait "$server"; true; } 2>/dev/null &&
 		wait_for grep -q 'the vhost-user back end closed the connection' err && kill -0 $holder && echo >&8 &&
-		wait $holder && [ "$(wc -l <err)" = 1 ]
+		wait $holder && grep -q 'read at 0: status 1' held && [ "$(wc -l <err)" = 1 ]
+}
+# It is killed with a request under way. Whether it is one in that moment nobody can see from here: it is
+# stopped before the guest asks.
+killed_under_way() {
+	rm -f key
+	mkfifo key && exec 8<>key
+	"$lkvm" run --loglevel error -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
+		--virtio-transport "$1" -d vhost-user=socket -p 'read wait again' <key >held 2>err 8<&- &
+	holder=$!
+	wait_for grep -q interrupts held && kill -STOP "$server" && echo >&8 && wait_for grep -q again held &&
+		{ kill -KILL "$server" && wait "$server"; true; } 2>/dev/null &&
+		wait $holder && grep -q 'read at 0: status 1' held && [ "$(wc -l <err)" = 1 ]
 }
 # A back end that hangs up at once, and one that says nothing of use.
 liar() {
@@ -126,7 +138,7 @@ fs_words() {
 storage() {
 	if [ -n "$qsd" ]; then point "$@"; else skip "$1" 'no qemu-storage-daemon'; fi
 }
-echo 1..18
+echo 1..20
 storage 'reads on PCI with MSI-X' served '' interrupts pci
 storage 'reads on MMIO' served '' interrupts mmio
 storage 'reads on PCI without interrupts' served '' reads pci poll
@@ -138,6 +150,8 @@ storage 'more queues than there are' served ,num-queues=2 too_many_queues
 storage 'one machine after the other' served '' twice
 storage 'the back end is killed, PCI' served '' killed pci
 storage 'the back end is killed, MMIO' served '' killed mmio
+storage 'it is killed with requests under way, PCI' served '' killed_under_way pci
+storage 'it is killed with requests under way, MMIO' served '' killed_under_way mmio
 point 'nobody listens' nobody
 point 'a back end that hangs up' liar '' 'closed the connection'
 point 'a back end that answers something else' liar 020000000500000008000000ffffffffffffffff 'not an answer'

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # virtio-blk with several queues, both ways of the host, with limits and whole blocks: a file system, and random
-# operations beside a model (tests/lab/programs/blk-exerciser.c).
+# operations beside a model (tests/lab/programs/blk-exerciser).
 # shellcheck shell=dash
 
 exerciser=/lab/programs/blk-exerciser

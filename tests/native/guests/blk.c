@@ -222,7 +222,9 @@ int guest_main(void)
 	if (has_word("wait"))
 		while (arch_getc() < 0)
 			arch_pause();
-	if (has_word("again"))
+	if (has_word("again")) {
+		print("again\n");
 		do_read(at, count);
+	}
 	return 0;
 }
