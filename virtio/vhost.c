@@ -224,8 +224,10 @@ static void on_end(void *opaque, u32 events)
 
 	if (!vhost_check(r->vhost))
 		return;
+	/* A complaint of a ring that was taken back since is nobody's. */
 	if (!r->vhost->gone) {
-		fail(r);
+		if (r->nr_running)
+			fail(r);
 		return;
 	}
 	event_del(&r->end);
