@@ -194,7 +194,7 @@ static void test_network(void **state)
 					   "guest_mac=",
 					   "guest_mac=00:00:00:00:00:00",
 					   "" };
-	char line[128];
+	char line[128], *text;
 
 	assert_int_equal(run("-n mode=tap,tapif=vm0,guest_mac=02:15:15:15:aB:16"), 0);
 	assert_int_equal(cfg.nr_nets, 1);
@@ -202,6 +202,11 @@ static void test_network(void **state)
 	assert_string_equal(cfg.nets[0].tapif, "vm0");
 	assert_true(cfg.nets[0].has_guest_mac);
 	assert_int_equal(cfg.nets[0].guest_mac[4], 0xab);
+	assert_int_equal(run("-n tap,vhost=1"), 0);
+	assert_true(cfg.nets[0].vhost);
+	text = network_hooks.text(&cfg, 0);
+	assert_string_equal(text, "mode=tap,vhost=1");
+	free(text);
 	assert_int_equal(run("-n tap -n tapif=vm1"), 0);
 	assert_int_equal(cfg.nr_nets, 2);
 	assert_null(cfg.nets[0].tapif);
