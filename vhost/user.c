@@ -292,7 +292,7 @@ static int user_set_memory(struct vhost *v, const struct guest_memory *mem)
 	u32 n = 0;
 
 	memory_for_each(mem, r) {
-		if (r->kind != MEM_RAM)
+		if (!memory_is_writable(r->kind))
 			continue;
 		if (r->fd < 0 || n == MAX_REGIONS)
 			return lose(v, -ENOTSUP, "cannot be given this guest's memory");

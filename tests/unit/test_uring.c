@@ -5,11 +5,16 @@
  */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../disk/uring.h"
@@ -34,7 +39,7 @@ static struct disk_queue *dq;
 static struct job jobs[NR];
 static int fd = -1, peer = -1;
 static unsigned int nr_done, nr_ended, nr_begun, nr_end, nr_served, stop_at;
-static bool refuse;
+static bool refuse, buffered;
 static unsigned int nr_sleeps;
 
 /* In place of the C library's. */
@@ -110,7 +115,7 @@ static void begin(void)
 	refuse = false;
 	disk = (struct disk){ .path = "image" };
 	assert_int_equal(event_loop_init(&loop, "disk"), 0);
-	ret = disk_uring_open(&disk, &ops, fd, false, &loop, NR, &dq);
+	ret = disk_uring_open(&disk, &ops, fd, buffered, &loop, NR, &dq);
 	if (ret == -EOPNOTSUPP) {
 		event_loop_destroy(&loop);
 		skip();
@@ -295,6 +300,73 @@ static void test_window(void **state)
 	end();
 }
 
+/* In a process of its own, whose io_uring_enter fails from now on. */
+static int without_memory(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = ARRAY_SIZE(code), .filter = code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return 77;
+	submit(0, DISK_READ);
+	disk_queue_kick(dq);
+	return nr_begun == 1 && !nr_done && loop.timers ? 0 : 1;
+}
+
+/* Where the kernel has no memory, and so no result will come, it is asked again in a while. */
+static void test_no_memory(void **state)
+{
+	int status;
+	pid_t pid;
+
+	begin_file(1);
+	pid = fork();
+	if (!pid)
+		_exit(without_memory());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	end();
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+/* However long requests are, the host has as many as it answers soon. */
+static void test_long(void **state)
+{
+	static u8 data[128 * KiB];
+	const struct iovec iov = { data, sizeof(data) };
+
+	for (unsigned int pass = 0; pass < 2; pass++) {
+		buffered = pass;
+		begin_slow();
+		for (unsigned int n = 1; n <= 16; n++) {
+			submit(n, DISK_READ);
+			disk_queue_kick(dq);
+			answer(1);
+			run_until(n);
+		}
+		for (unsigned int i = 0; i < 16; i++) {
+			submit(i, DISK_READ);
+			jobs[i].req.iov = &iov;
+			jobs[i].req.len = sizeof(data);
+		}
+		disk_queue_kick(dq);
+		assert_int_equal(nr_begun, 32);
+		/* In part: a worker does it again. */
+		answer(16);
+		run_until(32);
+		assert_int_equal(nr_served, 16);
+		end();
+	}
+	buffered = false;
+}
+
 static void *answer_thread(void *arg)
 {
 	answer(4);
@@ -414,7 +486,8 @@ int main(void)
 		cmocka_unit_test(test_rest),	  cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_window),	  cmocka_unit_test(test_close_waits),
 		cmocka_unit_test(test_finish),	  cmocka_unit_test(test_no_ring),
-		cmocka_unit_test(test_one_sleep),
+		cmocka_unit_test(test_one_sleep), cmocka_unit_test(test_long),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	alarm(hang_seconds());
