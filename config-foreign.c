@@ -170,7 +170,8 @@ const struct foreign_word foreign_options[] = {
 	MISSING("socket", CROSVM, NO_SOCKET),
 	USE("tap-name", CROSVM, A_CARD),
 	MISSING("vfio*", CROSVM, NULL),
-	MISSING("vhost-user*", CROSVM, NULL),
+	USE("vhost-user*", CROSVM,
+	    "--disk vhost-user=PATH, --virtiofs socket=PATH,tag=TAG or --network mode=vhost-user,socket=PATH"),
 
 	MISSING("exec", VIRTME, "an initrd may start the program"),
 	USE("kimg", VIRTME, "--kernel FILE"),

@@ -39,7 +39,7 @@ static int bad_value(const char *shown, const char *key, const char *value, cons
 
 static int net_mode(const char *shown, struct net_config *net, const char *value)
 {
-	static const char *const known[] = { "tap", "macvtap", "user", "none", NULL };
+	static const char *const known[] = { "tap", "macvtap", "user", "vhost-user", "none", NULL };
 
 	/* kvmtool's first word for a card. */
 	if (!strcmp(value, "virtio")) {
@@ -54,6 +54,8 @@ static int net_mode(const char *shown, struct net_config *net, const char *value
 		net->mode = NET_MACVTAP;
 	else if (!strcmp(value, "user"))
 		net->mode = NET_USER;
+	else if (!strcmp(value, "vhost-user"))
+		net->mode = NET_VHOST_USER;
 	else if (!strcmp(value, "none"))
 		net->mode = NET_NONE;
 	else
@@ -132,6 +134,15 @@ static int net_vhost(const char *shown, struct net_config *net, const char *valu
 	return 0;
 }
 
+static int net_socket(const char *shown, struct net_config *net, const char *value)
+{
+	if (!*value)
+		return bad_value(shown, "socket", value, "names no socket");
+	free(net->socket);
+	net->socket = xstrdup(value);
+	return 0;
+}
+
 static int net_mtu(const char *shown, struct net_config *net, const char *value)
 {
 	u64 n;
@@ -200,7 +211,7 @@ static const struct {
 	{ "mq", net_queues },	  { "mtu", net_mtu },
 	{ "guest_mac", net_mac }, { "host_ip", net_host_ip },
 	{ "script", net_script }, { "downscript", net_downscript },
-	{ "vhost", net_vhost },
+	{ "vhost", net_vhost },	  { "socket", net_socket },
 };
 
 static int net_other(const char *shown, const char *key, const char *value)
@@ -208,7 +219,8 @@ static int net_other(const char *shown, const char *key, const char *value)
 	static const char *const known[] = { "mode",	   "tapif",	"fd",	   "queues",
 					     "mtu",	   "guest_mac", "host_ip", "script",
 					     "downscript", "rx-rate",	"rx-ops",  "tx-rate",
-					     "tx-ops",	   "forward",	"vhost",   NULL };
+					     "tx-ops",	   "forward",	"vhost",   "socket",
+					     NULL };
 
 	/* kvmtool's. */
 	if (strcmp(key, "trans"))
@@ -240,12 +252,35 @@ static int net_item(const char *shown, struct net_config *net, char *item, bool 
 	return ret > 0 ? net_other(shown, item, value) : ret;
 }
 
+static bool has_rates(const struct net_config *net)
+{
+	return net->rx_rate.bytes || net->rx_rate.ops || net->tx_rate.bytes || net->tx_rate.ops;
+}
+
+/* A card that another program serves. */
+static const char *check_vhost_user(const struct net_config *net)
+{
+	if (net->mode != NET_VHOST_USER)
+		return net->socket ? "socket: is for mode=vhost-user; omit it" : NULL;
+	if (!net->socket)
+		return "mode=vhost-user: needs socket=PATH";
+	if (net->queues > 1)
+		return "mode=vhost-user: has one pair of queues; omit queues";
+	if (net->tapif || net->nr_fds || net->vhost || net->host_ip || net->script ||
+	    net->downscript || has_rates(net))
+		return "mode=vhost-user: another program moves the packets; keep socket, guest_mac "
+		       "and mtu";
+	return NULL;
+}
+
 /* Do the words fit together? */
 static int check_items(const char *shown, struct net_config *net)
 {
-	const char *why = NULL;
+	const char *why = check_vhost_user(net);
 
-	if (net->mode == NET_MACVTAP && !net->tapif && !net->nr_fds)
+	if (why)
+		;
+	else if (net->mode == NET_MACVTAP && !net->tapif && !net->nr_fds)
 		why = "mode=macvtap: needs tapif=NAME";
 	else if (net->nr_fds && net->tapif)
 		why = "tapif: a card has either tapif or fd";
@@ -256,8 +291,7 @@ static int check_items(const char *shown, struct net_config *net)
 		why = "script, downscript and host_ip are for mode=tap without fd; omit them";
 	else if (net->vhost && net->mode == NET_USER)
 		why = "vhost: is for taps; omit it";
-	else if (net->vhost &&
-		 (net->rx_rate.bytes || net->rx_rate.ops || net->tx_rate.bytes || net->tx_rate.ops))
+	else if (net->vhost && has_rates(net))
 		why = "vhost: the host's kernel moves the packets, and knows no limits; omit "
 		      "vhost, or rx-rate, rx-ops, tx-rate and tx-ops";
 	if (!why)
@@ -269,6 +303,7 @@ static int check_items(const char *shown, struct net_config *net)
 static void free_net(struct net_config *net)
 {
 	free(net->tapif);
+	free(net->socket);
 	free(net->script);
 	free(net->downscript);
 	config_net_user_destroy(&net->user);
@@ -340,7 +375,8 @@ static char *network_text(const void *target, u32 i)
 	static const char *const modes[] = { [NET_NONE] = "none",
 					     [NET_TAP] = "tap",
 					     [NET_MACVTAP] = "macvtap",
-					     [NET_USER] = "user" };
+					     [NET_USER] = "user",
+					     [NET_VHOST_USER] = "vhost-user" };
 	const struct vm_config *cfg = target;
 	const struct net_config *n;
 	char *text, *user;
@@ -352,6 +388,7 @@ static char *network_text(const void *target, u32 i)
 	m = n->guest_mac;
 	text = xasprintf("mode=%s", n->mode < ARRAY_SIZE(modes) ? modes[n->mode] : "none");
 	add_word(&text, "tapif", n->tapif);
+	add_word(&text, "socket", n->socket);
 	for (u16 f = 0; f < n->nr_fds; f++)
 		add_text(&text, "%s%d", f ? ":" : ",fd=", n->fds[f]);
 	if (n->queues)

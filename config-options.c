@@ -89,7 +89,7 @@ const struct option_spec config_options[] = {
 	{ .type = OPT_TYPED, .short_name = 'n', .name = "network",
 	  .arg = "mode=tap|macvtap|user|none[,tapif=NAME][,WORD=VALUE...]",
 	  .hooks = &network_hooks, .flags = OPT_REPEATABLE,
-	  .help = "network card on a tap or macvtap of the host; user: without privileges, by passt(1), where forward=tcp:PORT:PORT (udp:...) gives a port of the host to the guest; fd=N[:N...]: on taps that are open already; queues=N: pairs of queues (1); vhost=1: the host's kernel moves the packets (/dev/vhost-net); mtu=N: that the guest is told (the interface's); guest_mac=MAC; host_ip=IP[/N]: address to give to the tap; rx-rate, tx-rate=SIZE[:BURST], rx-ops, tx-ops=N[:BURST]: limits of bytes and packets per second; script=FILE, downscript=FILE: run with the tap's name at the start and at the end",
+	  .help = "network card on a tap or macvtap of the host; user: without privileges, by passt(1), where forward=tcp:PORT:PORT (udp:...) gives a port of the host to the guest; fd=N[:N...]: on taps that are open already; queues=N: pairs of queues (1); vhost=1: the host's kernel moves the packets (/dev/vhost-net); mode=vhost-user,socket=PATH: another program does; mtu=N: that the guest is told (the interface's); guest_mac=MAC; host_ip=IP[/N]: address to give to the tap; rx-rate, tx-rate=SIZE[:BURST], rx-ops, tx-ops=N[:BURST]: limits of bytes and packets per second; script=FILE, downscript=FILE: run with the tap's name at the start and at the end",
 	  .def = "none" },
 	{ .type = OPT_TYPED, .name = "9p", .arg = "DIR,TAG[,ro]", .hooks = &share_hooks,
 	  .flags = OPT_PATH | OPT_REPEATABLE,

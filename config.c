@@ -242,6 +242,9 @@ const char *config_shares_memory(const struct vm_config *cfg)
 	for (u32 i = 0; i < cfg->nr_disks; i++)
 		if (cfg->disks[i].vhost_user)
 			return "--disk vhost-user=";
+	for (u32 i = 0; i < cfg->nr_nets; i++)
+		if (cfg->nets[i].mode == NET_VHOST_USER)
+			return "--network mode=vhost-user";
 	return cfg->nr_virtiofs ? "--virtiofs" : NULL;
 }
 

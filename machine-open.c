@@ -174,7 +174,9 @@ static int open_net(struct machine *m, const struct vm_config *cfg, u32 index)
 
 	if (nc->mode == NET_NONE)
 		return 0;
-	if (nc->mode == NET_USER)
+	if (nc->mode == NET_VHOST_USER)
+		ret = machine_open_net_vhost(nc, &net->vhost);
+	else if (nc->mode == NET_USER)
 		ret = net_user_open(nc, &m->vm.loop, &net->nb);
 	else
 		ret = net_backend_open(nc, &net->nb);
@@ -182,7 +184,7 @@ static int open_net(struct machine *m, const struct vm_config *cfg, u32 index)
 		return ret;
 	if (nc->has_guest_mac)
 		memcpy(net->mac, nc->guest_mac, sizeof(net->mac));
-	else if (net->nb->has_mac)
+	else if (net->nb && net->nb->has_mac)
 		memcpy(net->mac, net->nb->mac, sizeof(net->mac));
 	else
 		net_make_mac(cfg->name, index, net->mac);

@@ -171,6 +171,9 @@ static int add_net(struct machine *m, u32 index)
 {
 	const struct machine_net *net = &m->open.nets[index];
 
+	if (net->vhost)
+		return virtio_vhost_net_create(&m->vm, net->vhost, net->mac,
+					       m->vm.cfg->nets[index].mtu, index);
 	return net->nb ? virtio_net_create(&m->vm, net->nb, net->mac, index) : 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What somebody else serves: disks over vhost-user, shared directories by a virtiofsd that is
- * started here, and sockets by the host's kernel. */
+/* What somebody else serves: disks and network cards over vhost-user, shared directories by a
+ * virtiofsd that is started here, and sockets by the host's kernel. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -21,6 +21,15 @@ int machine_open_disk_vhost(const struct disk_config *dc, struct vhost **out)
 {
 	char *what = xasprintf("--disk vhost-user=%s", dc->path);
 	int ret = vhost_user_open(dc->path, -1, what, out);
+
+	free(what);
+	return ret;
+}
+
+int machine_open_net_vhost(const struct net_config *nc, struct vhost **out)
+{
+	char *what = xasprintf("--network mode=vhost-user,socket=%s", nc->socket);
+	int ret = vhost_user_open(nc->socket, -1, what, out);
 
 	free(what);
 	return ret;
@@ -157,6 +166,9 @@ void machine_close_vhosts(struct machine_open *open)
 		if (open->disk_vhosts[i])
 			open->disk_vhosts[i]->ops->close(open->disk_vhosts[i]);
 	free(open->disk_vhosts);
+	for (u32 i = 0; i < open->nr_nets; i++)
+		if (open->nets[i].vhost)
+			open->nets[i].vhost->ops->close(open->nets[i].vhost);
 	if (open->vsock_vhost)
 		open->vsock_vhost->ops->close(open->vsock_vhost);
 	for (u32 i = 0; i < open->nr_virtiofs; i++) {
@@ -181,6 +193,9 @@ int machine_stub_vhosts(struct machine_open *open, const struct vm_config *cfg)
 {
 	if (cfg->vsock.cid && !cfg->vsock.path)
 		open->vsock_vhost = &stub;
+	for (u32 i = 0; i < cfg->nr_nets; i++)
+		if (cfg->nets[i].mode == NET_VHOST_USER)
+			open->nets[i].vhost = &stub;
 	open->virtiofs = xcalloc(cfg->nr_virtiofs + 1, sizeof(*open->virtiofs));
 	for (; open->nr_virtiofs < cfg->nr_virtiofs; open->nr_virtiofs++)
 		open->virtiofs[open->nr_virtiofs].vhost = &stub;

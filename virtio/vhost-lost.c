@@ -18,8 +18,12 @@ static void adopt(struct virtio_queue *q, struct vhost_rings *r)
 
 	for (int i = 0; i < n; i++) {
 		all = all && !virtq_adopt(&q->vq, heads[i], &req, iov);
-		if (q->vq.broken || !r->answer(r->vdev, q->vq.index, &req))
+		if (q->vq.broken)
 			break;
+		if (!r->answer(r->vdev, q->vq.index, &req)) {
+			virtio_unpop(r->vdev, q->vq.index, &req);
+			break;
+		}
 	}
 	virtio_signal(r->vdev, q->vq.index);
 	if (all)

@@ -131,6 +131,8 @@ static void give_up(struct vhost_rings *r)
 		fail(r);
 		return;
 	}
+	if (r->config_changed)
+		r->config_changed(r->vdev);
 	for (u16 i = 0; i < r->nr_given; i++) {
 		take_back(r, i);
 		/* For what comes from now on. */

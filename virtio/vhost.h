@@ -37,7 +37,8 @@ struct vhost_rings {
 	 * device needs a reset then. On the loop.
 	 */
 	bool (*answer)(struct virtio_device *vdev, u16 q, const struct virtq_request *req);
-	/* In the same way: the back end's configuration changed. NULL: of no interest. */
+	/* In the same way: the back end's configuration changed, or it is gone. NULL: of no
+	 * interest. */
 	void (*config_changed)(struct virtio_device *vdev);
 	struct event_post own_post; /* the device's own, taken back at its end */
 };

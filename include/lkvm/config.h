@@ -30,7 +30,8 @@ enum virtio_transport_kind {
 enum net_mode {
 	NET_NONE,
 	NET_TAP,
-	NET_USER, /* passt */
+	NET_USER,	/* passt */
+	NET_VHOST_USER, /* a program that serves its queues */
 	NET_MACVTAP,
 	NET_LOOPBACK, /* what is sent comes back; of `lkvm selftest` alone */
 };
@@ -91,9 +92,10 @@ struct net_config {
 			it */
 	int fds[16]; /* instead: taps that whoever started us opened, one for each pair */
 	u16 nr_fds;
-	u16 queues; /* pairs of them; 0: one, or as many as fds */
-	bool vhost; /* the host's kernel moves the packets */
-	u16 mtu;    /* what the guest is told; 0: the interface's */
+	u16 queues;   /* pairs of them; 0: one, or as many as fds */
+	bool vhost;   /* the host's kernel moves the packets */
+	char *socket; /* of NET_VHOST_USER */
+	u16 mtu;      /* what the guest is told; 0: the interface's */
 	u8 guest_mac[6];
 	bool has_guest_mac;
 	u32 host_ip; /* the interface's address, to be set, or the router's; 0: as it is */

@@ -33,6 +33,7 @@ struct share;
 struct pmem;
 struct vhost;
 struct disk_config;
+struct net_config;
 struct vm_config;
 
 /* What `lkvm selftest` puts into a machine from inside the process. */
@@ -48,7 +49,8 @@ struct machine_inject {
 
 /* A network and its device's address. */
 struct machine_net {
-	struct net_backend *nb; /* NULL: mode=none */
+	struct net_backend *nb; /* NULL: mode=none, or mode=vhost-user */
+	struct vhost *vhost;	/* of the latter */
 	u8 mac[6];
 };
 
@@ -144,6 +146,7 @@ void machine_close_pmems(struct machine *m);
 /* machine-vhost.c: the same for what somebody else serves, and the programs that were started for
  * that. */
 int machine_open_disk_vhost(const struct disk_config *dc, struct vhost **out) __must_check;
+int machine_open_net_vhost(const struct net_config *nc, struct vhost **out) __must_check;
 int machine_open_vsock(struct machine_open *open, const struct vm_config *cfg) __must_check;
 int machine_open_virtiofs(struct machine *m, const struct vm_config *cfg) __must_check;
 int machine_stub_vhosts(struct machine_open *open, const struct vm_config *cfg) __must_check;

@@ -385,6 +385,12 @@ int virtio_vhost_blk_create(struct vm *vm, struct vhost *vhost, bool readonly, u
 			    u32 index) __must_check;
 int virtio_vhost_blk_new(struct vm *vm, struct vhost *vhost, bool readonly, u16 queues, u32 index,
 			 struct virtio_device **out) __must_check;
+/* virtio/vhost-user-net.c: a card with the address @mac. @mtu: what the guest is told; 0: nothing.
+ */
+int virtio_vhost_net_create(struct vm *vm, struct vhost *vhost, const u8 mac[6], u16 mtu,
+			    u32 index) __must_check;
+int virtio_vhost_net_new(struct vm *vm, struct vhost *vhost, const u8 mac[6], u16 mtu, u32 index,
+			 struct virtio_device **out) __must_check;
 /* virtio/vhost-fs.c: a directory that a guest mounts by @tag (up to 36 bytes). */
 int virtio_vhost_fs_create(struct vm *vm, struct vhost *vhost, const char *tag,
 			   u32 index) __must_check;

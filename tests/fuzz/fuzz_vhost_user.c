@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vhost/user.c: whatever a back end sends, as the stream of bytes that waits in the socket. The
- * front end opens it, asks for configurations of any length, starts rings and takes them back.
+ * front end opens it, asks for configurations of any length, starts rings and takes them back. The
+ * second half of the bytes comes by the connection for what a back end says by itself as well.
  */
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -9,6 +10,47 @@
 
 #include "fuzz.h"
 #include "lkvm/vhost.h"
+
+/* The end of the second connection that the back end was given, or -1. */
+static int given_fd(int from)
+{
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))), byte;
+	int fd = -1;
+
+	for (;;) {
+		struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+		struct msghdr msg = { .msg_iov = &iov,
+				      .msg_iovlen = 1,
+				      .msg_control = control,
+				      .msg_controllen = sizeof(control) };
+		struct cmsghdr *c;
+
+		if (recvmsg(from, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0)
+			return fd;
+		c = CMSG_FIRSTHDR(&msg);
+		if (!c || c->cmsg_len != CMSG_LEN(sizeof(int)))
+			continue;
+		if (fd >= 0)
+			close(fd);
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	}
+}
+
+static void say(struct vhost *v, int from, const u8 *p, size_t size)
+{
+	int fd = v->channel < 0 ? -1 : given_fd(from);
+	u64 changes = 0;
+
+	if (fd < 0)
+		return;
+	fz_check(write(fd, p, size) == (ssize_t)size);
+	shutdown(fd, SHUT_WR);
+	/* Each call takes a byte at least, until there is no more. */
+	for (size_t i = 0; i <= 2 * size + 2 && !v->gone; i++)
+		changes += v->ops->hear(v);
+	fz_check(v->gone && changes <= size / 12);
+	close(fd);
+}
 
 static void use(struct vhost *v, struct guest_memory *mem, u8 *ram)
 {
@@ -60,6 +102,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			      .gpa = 0, .size = 4096, .backing = MEM_MEMFD, .name = "ram" }));
 	if (!vhost_user_open(NULL, fds[0], "fuzz", &v)) {
 		fz_check(v->features & BIT_ULL(32) && v->max_queues);
+		if (size & 1)
+			say(v, fds[1], data + size / 2, size - size / 2);
 		use(v, &mem, memory_find(&mem, 0)->hva);
 		v->ops->close(v);
 	}

@@ -345,6 +345,14 @@ for n, text in enumerate(("0", "10", "0x1f", "077", "512M", "4GiB", "1536kb", "1
                           "yes", "off", "TRUE", "kernal", "mme", "no-rebot", "virtio-transprot", "k" * 40)):
     seed("parse", f"text-{n}", text.encode())
 
+# vhost-user: the answers of a back end until it is open (features, protocol's features, queues), then what it says by itself,
+# which begins in the middle.
+for ack in (0, 8):
+    opening = le("IIIQ", 1, 5, 8, 1 << 32 | 1 << 30) + le("IIIQ", 15, 5, 8, 0x221 | ack) + le("IIIQ", 16, 5, 8, 0)[:20 if ack else 0] + \
+        le("IIIQ", 17, 5, 8, 4) + le("IIIQ", 21, 5, 8, 0)[:20 if ack else 0]
+    says = (le("III", 2, 9, 0) + le("IIIQQ", 3, 9, 16, 0, 0) + le("III", 2, 1, 0) + le("III", 2, 1, 0) + bytes(40))[:len(opening) + 1]
+    seed("vhost_user", f"says{ack}", opening + says)
+
 # Whole machines (fuzz_machine.c): the machine, then steps.
 for how in range(4):
     seed("machine", f"driver{how}", how, 0, 0x10, 2, 0x10, 2, 1, 0, 5, 0x0E, 0x8E, 0x0A, 3, 0, 0x20, 2, 0x20, 1, 0, 4, 1,

@@ -162,11 +162,23 @@ fs_words() {
 		guest 2 blk --virtiofs socket=x,tag=a,ro && says err 'keep socket= and tag=' &&
 		guest 2 blk --virtiofs share,a,cache=maybe && says err "'maybe'"
 }
+# A card that nobody serves, and words that do not fit.
+net_words() {
+	guest 1 blk -d disk --network mode=vhost-user,socket=nothing &&
+		says err '--network mode=vhost-user,socket=nothing: cannot connect: No such file' &&
+		guest 2 blk --network mode=vhost-user && says err 'needs socket=PATH' &&
+		guest 2 blk --network mode=tap,socket=x && says err 'socket: is for mode=vhost-user; omit it' &&
+		guest 2 blk --network mode=vhost-user,socket=x,queues=2 && says err 'has one pair of queues; omit queues' &&
+		guest 2 blk --network mode=vhost-user,socket=x,tapif=lt0 && says err 'keep socket, guest_mac and mtu' &&
+		limited "$lkvm" run --dry-run -k "$guests/blk.flat" --kernel-format flat \
+			--network mode=vhost-user,socket=x,mtu=1400 >out 2>&1 &&
+		says out 'mode=vhost-user,socket=x,mtu=1400'
+}
 
 storage() {
 	if [ -n "$qsd" ]; then point "$@"; else skip "$1" 'no qemu-storage-daemon'; fi
 }
-echo 1..23
+echo 1..24
 storage 'reads on PCI with MSI-X' served '' interrupts pci
 storage 'reads on MMIO' served '' interrupts mmio
 storage 'reads on PCI without interrupts' served '' reads pci poll
@@ -201,3 +213,4 @@ else
 fi
 point 'there is nothing to share' fs_no_dir
 point 'words of --virtiofs' fs_words
+point 'words of a card' net_words

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* virtio/vhost.c, vhost-blk.c and vhost/user.c with a back end that serves, hangs up, or lies. */
 #include <fcntl.h>
+#include <linux/virtio_net.h>
 
 #include "capture.h"
 #include "lkvm/util.h"
@@ -548,6 +549,60 @@ static void test_virtiofs_goes(void **state)
 	stop();
 }
 
+/* A card: what the back end does to packets is its own, the address is lkvm's. When it is gone the
+ * link is down, sending goes on into nothing, and buffers for packets stay where they are. */
+static void test_net(void **state)
+{
+	static const u8 mac[6] = { 2, 0x15, 0x15, 1, 2, 3 };
+	const u64 features = BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(30) |
+			     BIT_ULL(VIRTIO_NET_F_MRG_RXBUF) | BIT_ULL(VIRTIO_NET_F_CTRL_VQ);
+	struct virtio_device *vdev;
+	struct rig_buf rx = { .gpa = RIG_DATA, .len = 2048, .in = true };
+	struct rig_buf tx = { .gpa = RIG_DATA + 4096, .len = 100 };
+	u8 config[12];
+	u16 head;
+	u32 len;
+
+	start_rig();
+	peer_start(&peer, features, PEER_HONEST, 0);
+	fcntl(peer.other, F_SETFL, O_NONBLOCK);
+	assert_int_equal(vhost_user_open(NULL, peer.other, "--network x", &vhost), 0);
+	assert_int_equal(virtio_vhost_net_new(&rig.vm, vhost, mac, 1400, 0, &vdev), 0);
+	assert_true(vdev->host_features & BIT_ULL(VIRTIO_NET_F_MRG_RXBUF));
+	assert_true(vdev->host_features & BIT_ULL(VIRTIO_NET_F_MTU));
+	assert_false(vdev->host_features & BIT_ULL(VIRTIO_NET_F_CTRL_VQ));
+	assert_false(vdev->host_features & BIT_ULL(VIRTIO_NET_F_CSUM));
+	rig_start(&rig, vdev, BIT_ULL(VIRTIO_NET_F_MAC) | BIT_ULL(VIRTIO_NET_F_STATUS));
+	/* Nor is the back end told of what it does not know. */
+	assert_int_equal(peer.acked, BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(30));
+	virtio_config_read(vdev, 0, config, sizeof(config));
+	assert_memory_equal(config, mac, 6);
+	assert_int_equal(get_le(config + 6, 2), VIRTIO_NET_S_LINK_UP);
+	assert_int_equal(get_le(config + 10, 2), 1400);
+	atomic_store(&peer.deaf, true);
+	for (int i = 0; i < 3; i++)
+		rig_add(&rig, 0, &rx, 1);
+	head = rig_add(&rig, 1, &tx, 1);
+	virtio_kick(vdev, 1);
+	capture_begin();
+	shutdown(peer.fd, SHUT_RDWR);
+	assert_int_equal(await_any(1), head);
+	for (int i = 0; i < 3; i++) {
+		head = rig_add(&rig, 1, &tx, 1);
+		virtio_kick(vdev, 1);
+		assert_int_equal(await_any(1), head);
+		rig_add(&rig, 0, &rx, 1);
+		virtio_kick(vdev, 0);
+	}
+	assert_one_line(capture_end());
+	virtio_config_read(vdev, 0, config, sizeof(config));
+	assert_int_equal(get_le(config + 6, 2), 0);
+	assert_int_equal(config_irqs(), 1);
+	assert_int_equal(rig_used(&rig, 0, &len), -1);
+	assert_true(rig_live(&rig));
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -559,6 +614,7 @@ int main(void)
 		cmocka_unit_test(test_goes_held),   cmocka_unit_test(test_goes_hostile),
 		cmocka_unit_test(test_memory),	    cmocka_unit_test(test_words),
 		cmocka_unit_test(test_virtiofs),    cmocka_unit_test(test_virtiofs_goes),
+		cmocka_unit_test(test_net),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
