@@ -11,7 +11,8 @@
 
 static u8 model[SIZE];
 
-/* The sectors of a queue are those whose number is its own, modulo QUEUES. */
+/* The sectors of a queue are those whose number is its own, modulo QUEUES. All have the same
+ * numbers by chance, and so are in the same clusters at about the same time. */
 struct client {
 	pthread_t thread;
 	struct event_loop loop;
@@ -63,7 +64,8 @@ static void *run(void *opaque)
 	u8 buf[512];
 
 	for (unsigned int i = 0; i < ROUNDS; i++) {
-		u64 sector = next(c) % (SECTORS / QUEUES) * QUEUES + c->number, what = next(c) % 16;
+		u64 sector = next(c) % (SECTORS / QUEUES) * QUEUES + c->number;
+		u64 what = (next(c) + c->number * 5 + i) % 16;
 		u8 *here = model + sector * 512;
 
 		if (!what) {
@@ -115,7 +117,7 @@ static void with_image(const char *make)
 	for (unsigned int i = 0; i < QUEUES; i++) {
 		struct client *c = &clients[i];
 
-		*c = (struct client){ .number = i, .seed = 0x9e3779b97f4a7c15ULL * (i + 1) };
+		*c = (struct client){ .number = i, .seed = 0x9e3779b97f4a7c15ULL };
 		assert_int_equal(event_loop_init(&c->loop, "queue"), 0);
 		assert_int_equal(disk_queue_open(disk, &c->loop, 8, &c->queue), 0);
 	}
