@@ -222,6 +222,11 @@ void q2_entry_free(struct q2_image *img, u64 entry)
 		q2_packed_place(img, entry, &offset, &len);
 	else if (!offset)
 		return;
+	/* Who looks a byte up is told of such an entry; who replaces it must not free a table. */
+	if (q2_is_fixed(img, offset, len) || (!(entry & Q2_PACKED_BIT) && bad_place(img, offset))) {
+		(void)!q2_damaged(img, "a bad entry for a cluster", offset);
+		return;
+	}
 	for (u64 c = offset >> img->cluster_bits; c <= (offset + len - 1) >> img->cluster_bits; c++)
 		q2_free_later(img, c, 1);
 }

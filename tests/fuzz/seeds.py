@@ -207,6 +207,7 @@ for name, own in {
         [1, 0x01, 2, 0x01, 0, 0, 8],  # an event buffer
     ],
     "balloon": [[12, 0x85, 0, 0, 0, 4, 9], [12, 0x86, 0, 0, 1, 0, 3], [12, 0xC4, 0, 0, 2, 0, 7], [12, 0x40], [12, 0x0C, 3], [1, 0x00, 0, 0x09, 0, 0, 0, 1, 5]],
+    "pmem": [[12, 12], [12, 4, 12, 0x2C, 5], [12, 3, 2, 8], [12, 11, 4, 3], [12, 0], [12, 1], [12, 2], [1, 0x01, 0, 0, 4, 0x01, 0, 4]],
     "rng": [[12, 0x08, 0, 0, 0, 20, 5], [1, 0x00, 0, 0x09, 0, 0, 0, 1, 5]],
 }.items():
     for first in range(8):
@@ -255,7 +256,7 @@ for first in (0, 1, 2):
          *p9(14, 2), *p9(26, 2, 3, 0), *p9(27, 2, 0, 3, 0, 0), *p9(10, 2, 0, 3, 65, 66, 67), *p9(4, 2), *p9(26, 1, 3, 0), *p9(9, 3, 0, 100, 0))
     seed("p9", f"case-directories-{first}", *p9up, *p9(2, 1, 2, 2, 1, 5), *p9(2, 1, 3, 2, 3, 0), *p9(2, 1, 4, 1, 3), *p9(22, 4), *p9(6, 2, 0, 0, 0, 0),
          *p9(11, 2, 0, 0, 16), *p9(11, 2, 0, 60, 0), *p9(18, 2, 1, 6), *p9(28, 0), *p9(29, 3, 0, 0))
-for t in ("blk", "net", "console", "rng", "balloon"):
+for t in ("blk", "net", "console", "rng", "balloon", "pmem"):
     for first in (0, 1):
         base = 0x100 if first else 0x2000
         # The end of the configuration space, and of the registers, at every width.

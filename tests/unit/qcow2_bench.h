@@ -84,7 +84,8 @@ static struct disk_config bench_cfg;
 static unsigned int bench_pending;
 static int bench_result;
 
-static int bench_open(const char *name, enum disk_format format, bool readonly, bool direct)
+static int __maybe_unused bench_open(const char *name, enum disk_format format, bool readonly,
+				     bool direct)
 {
 	int ret;
 
@@ -105,7 +106,7 @@ static int bench_open(const char *name, enum disk_format format, bool readonly, 
 	return 0;
 }
 
-static void bench_close(void)
+static void __maybe_unused bench_close(void)
 {
 	disk_queue_close(bench_queue);
 	disk_close(bench_disk);
@@ -140,7 +141,7 @@ static int bench_serve(struct disk_request *reqs, unsigned int nr)
 	return bench_result;
 }
 
-static int bench_op(enum disk_op op, u32 flags, void *buf, u64 offset, u64 len)
+static int __maybe_unused bench_op(enum disk_op op, u32 flags, void *buf, u64 offset, u64 len)
 {
 	struct iovec iov = { buf, (size_t)len };
 	struct disk_request req = {

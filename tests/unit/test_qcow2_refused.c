@@ -199,6 +199,41 @@ static void test_bad_tables(void **state)
 	}
 }
 
+/* An entry that names a table's cluster, replaced by somebody who never looked there: the table is
+ * not freed for it. */
+static void test_freed_table(void **state)
+{
+	static const u64 entries[] = { CLUSTER, 1ULL << 63 | 2 * CLUSTER, 1ULL << 62 | CLUSTER };
+	static u8 header[CLUSTER];
+	u8 entry[8], seen[8];
+
+	good_header(header);
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++) {
+		int fd;
+
+		write_image("img", header);
+		fd = open(in_folder("img"), O_RDWR | O_CLOEXEC);
+		put_be(entry, 1ULL << 63 | 4 * CLUSTER, 8);
+		write_at(fd, CLUSTER, entry, 8);
+		write_at(fd, 3 * CLUSTER, "\0\1\0\1\0\1\0\1\0\1", 10);
+		put_be(entry, entries[i], 8);
+		write_at(fd, 4 * CLUSTER + 8, entry, 8);
+		assert_int_equal(bench_open("img", DISK_FORMAT_QCOW2, false, false), 0);
+		capture_begin();
+		(void)bench_op(DISK_DISCARD, 0, NULL, 0, 4 * CLUSTER);
+		for (unsigned int k = 0; k < 3; k++)
+			(void)bench_op(DISK_FLUSH, 0, NULL, 0, 0);
+		capture_end();
+		bench_close();
+		put_be(entry, 1ULL << 63 | 4 * CLUSTER, 8);
+		assert_int_equal(pread(fd, seen, 8, CLUSTER), 8);
+		assert_memory_equal(seen, entry, 8);
+		close(fd);
+		assert_one_line(captured);
+		assert_contains(captured, "a bad entry for a cluster at");
+	}
+}
+
 /* A table that the image counts as free is not given away. */
 static void test_free_table(void **state)
 {
@@ -363,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_headers, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_bad_tables, make_folder, drop_folder),
+		cmocka_unit_test_setup_teardown(test_freed_table, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_free_table, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_room_beyond_end, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_names, make_folder, drop_folder),
