@@ -62,6 +62,9 @@ check-threads: ## the device side under ThreadSanitizer while vcpus hammer it
 run-threads: all threads guests native
 	$(Q)TSAN_OPTIONS='second_deadlock_stack=1 $(TSAN_OPTIONS)' $(PROVE) -e '' $(THREADS) tests/native/pause.t
 
+prove: ## prove with CBMC what virtq_pop hands out (docs/fuzzing.md)
+	$(Q)tests/prove/run.sh
+
 check-build: ## other compilers, libraries and architectures, install, dist, lint
 	$(Q)$(PROVE) $(sort $(wildcard tests/build/*.t))
 
@@ -84,4 +87,4 @@ check-all: ## everything
 	$(Q)$(MAKE) --no-print-directory TEST_ALL=1 check
 export TEST_ALL
 
-.PHONY: native threads run-threads check check-all check-threads check-unit check-native check-quick check-asan check-build check-lab static-arm64
+.PHONY: prove native threads run-threads check check-all check-threads check-unit check-native check-quick check-asan check-build check-lab static-arm64

@@ -27,7 +27,9 @@
 #include "lkvm/memory.h"
 #include "lkvm/types.h"
 
+#ifndef VIRTQ_MAX_SIZE	    /* the proofs have a smaller one */
 #define VIRTQ_MAX_SIZE 1024 /* entries; what queues offer is at most this */
+#endif
 #define VIRTQ_MAX_SEGS 1024 /* descriptors of one chain, indirect ones included */
 
 struct virtq_layout; /* virtio/ring.h */
