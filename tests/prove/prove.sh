@@ -8,10 +8,11 @@ cd "$1" || exit 2
 shift
 cbmc=(cbmc)
 if ! command -v cbmc >/dev/null; then
-	root=$(tail -n 1 < <("$here/../lab/lab" provers)) && [ -x "$root/usr/bin/cbmc" ] || {
+	root=$("$here/../lab/lab" provers | tail -n 1)
+	if ! [ -x "$root/usr/bin/cbmc" ]; then
 		echo 'prove: there is no cbmc, and the lab cannot be given one' >&2
 		exit 2
-	}
+	fi
 	libs=$root/usr/lib/x86_64-linux-gnu
 	cbmc=("$libs/ld-linux-x86-64.so.2" --library-path "$libs:$root/usr/lib" "$root/usr/bin/cbmc")
 fi
@@ -26,7 +27,7 @@ prove() {
 	local step=$1 packed=$2 order=$3 size=4 segs=3 unwind=6 region=96 out
 	[ "$step" = 1 ] && size=2 segs=3 unwind=7 region=0x180000000ull
 	out=$("${cbmc[@]}" "${flags[@]}" -DSTEP="$step" -DPACKED="$packed" -DIN_ORDER="$order" -DVIRTQ_MAX_SIZE=$size \
-		-DVIRTQ_MAX_SEGS=$segs -DREGION=$region --unwind $unwind ${PROVE_FLAGS:-} tests/prove/virtqueue.c 2>&1)
+		-DVIRTQ_MAX_SEGS=$segs -DREGION=$region --unwind $unwind tests/prove/virtqueue.c 2>&1)
 	case $? in
 	0) return ;;
 	10) [ $status = 2 ] || status=1 ;;

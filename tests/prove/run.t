@@ -25,7 +25,8 @@ done
 
 # without STEP FILE SED: the code changed so is found out.
 without() {
-	rm -rf "$work/src" && mkdir -p "$work/src/tests" && cp -r virtio include "$work/src/" && cp -r tests/prove "$work/src/tests/"
+	rm -rf "$work/src" && mkdir -p "$work/src/tests" && cp -r virtio include "$work/src/" &&
+		cp -r tests/prove "$work/src/tests/"
 	sed -i "$3" "$work/src/virtio/$2"
 	cmp -s "virtio/$2" "$work/src/virtio/$2" && {
 		echo "the change '$3' changes nothing" >"$work/out"
