@@ -230,7 +230,7 @@ LINT_SH = $(shell grep -lE '^\#!/bin/(ba)?sh' $(wildcard .ci/* scripts/* guest/*
 LINT_C = $(SRCS) $(LINT_CROSS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) $(LINT_CROSS_ROOMS:%=%/*.h) guest/*.[ch] \
 	bench/*.c bench/guest/*.[ch] \
 	tests/unit/*.[ch] tests/unit/*/*.[ch] tests/lib/*.h tests/lib/*/*.h tests/native/*.[ch] tests/native/*/*.c \
-	tests/threads/*.[ch] tests/fuzz/*.[ch] tests/fuzz/*/*.c tests/lab/programs/*/*.[ch])
+	tests/threads/*.[ch] tests/prove/*.h tests/fuzz/*.[ch] tests/fuzz/*/*.c tests/lab/programs/*/*.[ch])
 # The other architectures' rooms; clang-tidy wants their headers.
 LINT_CROSS_ROOMS := $(filter-out $(ARCHDIR),arm x86)
 LINT_CROSS = $(filter-out $(SRCS),$(sort $(wildcard $(LINT_CROSS_ROOMS:%=%/*.c))))

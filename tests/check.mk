@@ -63,6 +63,9 @@ check-threads: ## the device side under ThreadSanitizer while vcpus hammer it
 run-threads: all threads guests native
 	$(Q)TSAN_OPTIONS='second_deadlock_stack=1 $(TSAN_OPTIONS)' $(PROVE) -e '' $(THREADS) tests/native/pause.t
 
+prove: ## prove with CBMC that the queues' core stays within guest memory (docs/fuzzing.md)
+	$(Q)$(PROVE) tests/prove/run.t
+
 check-build: ## other compilers, libraries and architectures, install, dist, lint
 	$(Q)$(PROVE) $(sort $(wildcard tests/build/*.t))
 
@@ -83,6 +86,7 @@ check: ## what CI runs: everything but the inner of the lab's matrix and the sta
 
 check-all: ## everything
 	$(Q)$(MAKE) --no-print-directory TEST_ALL=1 check
+	$(Q)$(MAKE) --no-print-directory prove
 export TEST_ALL
 
-.PHONY: native threads run-threads check check-all check-threads check-unit check-native check-quick check-asan check-build check-lab static-arm64
+.PHONY: prove native threads run-threads check check-all check-threads check-unit check-native check-quick check-asan check-build check-lab static-arm64

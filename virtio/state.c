@@ -40,6 +40,9 @@ static int virtio_check(const void *obj)
 	const struct virtio_device *vdev = obj;
 	bool ok = vdev->status & VIRTIO_CONFIG_S_DRIVER_OK && !broken(vdev);
 
+	for (u16 i = 0; i < vdev->nr_queues; i++)
+		if (vdev->queues[i].vq.in_flight && !broken(vdev))
+			return -EINVAL;
 	if ((vdev->features & ~vdev->host_features) || (vdev->status & ~STATUS_BITS) ||
 	    (vdev->active && !(vdev->status & VIRTIO_CONFIG_S_DRIVER_OK)) || (!vdev->active && ok))
 		return -EINVAL;
@@ -65,6 +68,9 @@ static int queue_check(const void *obj)
 	if (vq->enabled && vq->packed &&
 	    !(in_ring(vq, vq->last_avail) && in_ring(vq, vq->used_idx) &&
 	      in_ring(vq, vq->signalled_used)))
+		return -EINVAL;
+	/* What lies between the two is in flight: a ring has no more places than it has. */
+	if (vq->enabled && vq->packed && !vq->in_flight && vq->last_avail != vq->used_idx)
 		return -EINVAL;
 	return flying == vq->in_flight && vq->size <= VIRTQ_MAX_SIZE ? 0 : -EINVAL;
 }

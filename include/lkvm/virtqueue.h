@@ -27,8 +27,10 @@
 #include "lkvm/memory.h"
 #include "lkvm/types.h"
 
+#ifndef VIRTQ_MAX_SIZE	    /* proofs are made of smaller ones (tests/prove) */
 #define VIRTQ_MAX_SIZE 1024 /* entries; what queues offer is at most this */
 #define VIRTQ_MAX_SEGS 1024 /* descriptors of one chain, indirect ones included */
+#endif
 
 struct virtq_layout; /* virtio/ring.h */
 
@@ -66,11 +68,11 @@ struct virtqueue {
 	bool unpublished;
 	u16 unpublished_at, unpublished_flags;
 	u16 in_flight; /* bits that are set in @flying */
-	u64 flying[VIRTQ_MAX_SIZE / 64];
+	u64 flying[(VIRTQ_MAX_SIZE + 63) / 64];
 	struct virtq_flight flights[VIRTQ_MAX_SIZE];
 	/* In order: which of them were pushed and wait for those before them, and the heads in the
 	 * order of their pops, between two indices that count without end. */
-	u64 landed[VIRTQ_MAX_SIZE / 64];
+	u64 landed[(VIRTQ_MAX_SIZE + 63) / 64];
 	u16 order_in, order_out;
 };
 

@@ -38,6 +38,11 @@ def cmd_libs(arch, options):
     return 0
 
 
+def cmd_provers(arch, options):
+    print(Maker(arch).make_provers())
+    return 0
+
+
 def take_locks(arch, options):
     """The folder of the logs, until this process ends; and the right to run an L1, as a file that QEMU inherits."""
     folder = arch.logs.parent
@@ -198,6 +203,7 @@ def parser():
     sub.add_argument("--kernel", action="append", default=[], metavar="NAME", help="only this guest kernel (all)")
     sub.add_argument("--no-qemu", action="store_true", help="only what a VMM outside the lab boots")
     command(cmd_libs, "libs", "unpack the libraries that a cross build for ARCH needs, in build/lab/ARCH/libs")
+    command(cmd_provers, "provers", "unpack what `make prove` runs, and say where")
     sub = command(cmd_run, "run", "run a command in L1; its status is the status")
     running(sub, JOB_HANG)
     sub.add_argument("--no-lkvm", action="store_true", help="run without an lkvm")

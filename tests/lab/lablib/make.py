@@ -72,6 +72,14 @@ class Maker:
         self.lock.use()
         return target
 
+    def make_provers(self):
+        """What `make prove` runs where the system has none. Returns the folder that it is unpacked into."""
+        target = self.folder / "provers"
+        for prover in self.arch.packages.provers:
+            self.make_tool(prover, target)
+        self.lock.use()
+        return target
+
     # Stamps ---------------------------------------------------------------------------------------------------
 
     def _done(self, name, inputs, result=None):
@@ -97,14 +105,15 @@ class Maker:
 
     # Steps ----------------------------------------------------------------------------------------------------
 
-    def make_tool(self, tool):
-        inputs = [vars(tool), str(self.root)]
+    def make_tool(self, tool, root=None):
+        root = root or self.root
+        inputs = [vars(tool), str(root)]
         if self._done(f"tool-{tool.name}", inputs):
             return
         self.apt.prepare()
         with step(f"{tool.name} of {tool.suites[0]}"):
             versions = self.apt.first_of(tool.name, tool.suites,
-                                         lambda suite: self.apt.fetch_tool(tool.name, suite, self.root))
+                                         lambda suite: self.apt.fetch_tool(tool.name, suite, root))
         notice_other_version(tool.name, tool.tried, versions.get(tool.name))
         self._mark(f"tool-{tool.name}", inputs)
 
