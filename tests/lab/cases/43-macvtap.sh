@@ -33,7 +33,7 @@ read -r inherited </sys/class/net/mv1/address
 read -r index </sys/class/net/mv1/ifindex
 # What a device manager does.
 for number in 0 1; do
-	for dev in /sys/class/net/mv$number/macvtap/tap*/dev; do
+	for dev in "/sys/class/net/mv$number/macvtap"/tap*/dev; do
 		IFS=: read -r major minor <"$dev"
 		node=${dev%/dev}
 		[ -e "/dev/${node##*/}" ] || mknod "/dev/${node##*/}" c "$major" "$minor"
