@@ -2,6 +2,7 @@
 # A guest on two macvtaps of L1: one by its name, one as a descriptor that lkvm inherits. The other ends of the pairs of
 # interfaces below are L1's own addresses.
 # shellcheck shell=dash
+only_on x86-64
 
 serve_macvtap() {
 	stop_macvtap

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Sockets between host and guest over unix sockets: a file each way, both directions, half closes, many connections.
 # shellcheck shell=dash
+only_on x86-64
 
 sockets=/lab/programs/vsock
 path=/run/vsock/vm
