@@ -11,7 +11,7 @@ serve_passt() {
 	passt_helpers=$!
 	(
 		until wget -q -O /run/returned http://127.0.0.1:7380/file; do sleep 0.2; done
-		echo done | nc -l -p 7302
+		echo finished | nc -l -p 7302
 	) >/dev/null 2>&1 &
 	passt_helpers="$passt_helpers $!"
 }
@@ -65,7 +65,7 @@ check_fact "it has an address by DHCP" address 10.80.0.5/24
 check_fact "it finds a name" name 10.80.0.6
 check_fact "a file comes from the host" received "$sum"
 check "a file goes by the forwarded port" [ "$(sum_of /run/returned)" = "$sum" ]
-check_fact "the host has said all" last done
+check_fact "the host has said all" last finished
 check_says_not "passt has no complaint" "^lkvm: "
 check "passt has ended" eval '! pidof passt passt.avx2'
 kill $responder

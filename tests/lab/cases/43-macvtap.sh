@@ -2,6 +2,7 @@
 # A guest on two macvtaps of L1: one by its name, one as a descriptor that lkvm inherits. The other ends of the pairs of
 # interfaces below are L1's own addresses.
 # shellcheck shell=dash
+only_on x86-64
 
 serve_macvtap() {
 	stop_macvtap
@@ -33,7 +34,7 @@ read -r inherited </sys/class/net/mv1/address
 read -r index </sys/class/net/mv1/ifindex
 # What a device manager does.
 for number in 0 1; do
-	for dev in /sys/class/net/mv$number/macvtap/tap*/dev; do
+	for dev in "/sys/class/net/mv$number/macvtap"/tap*/dev; do
 		IFS=: read -r major minor <"$dev"
 		node=${dev%/dev}
 		[ -e "/dev/${node##*/}" ] || mknod "/dev/${node##*/}" c "$major" "$minor"

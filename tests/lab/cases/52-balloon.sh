@@ -2,6 +2,7 @@
 # The memory balloon: memory that the guest hands over, and what it reports as free, is the host's again; the guest takes
 # pages back before it runs out.
 # shellcheck shell=dash
+only_on x86-64
 
 resident() {	# KiB of lkvm's memory that are there
 	sed -n 's/^Rss: *\([0-9]*\) kB/\1/p' "/proc/$(pidof lkvm)/smaps_rollup"

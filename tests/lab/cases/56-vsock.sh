@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Sockets between host and guest over unix sockets: a file each way, both directions, half closes, many connections.
 # shellcheck shell=dash
+only_on x86-64
 
 sockets=/lab/programs/vsock
 path=/run/vsock/vm
@@ -21,15 +22,15 @@ serve_vsock() {
 		$sockets to-guest $path 7203 </run/given >/run/echoed
 		: >/run/many
 		for number in $(seq $many); do
-			echo "connection $number" | $sockets to-guest $path 7205 >/run/many.$number &
+			echo "connection $number" | $sockets to-guest $path 7205 >/run/many."$number" &
 		done
 		wait
 		for number in $(seq $many); do
-			cat /run/many.$number >>/run/many
+			cat /run/many."$number" >>/run/many
 		done
 		# Nobody listens there: the connection ends without an answer.
 		$sockets to-guest $path 7298 </dev/null 2>/run/refused
-		echo done | $sockets to-guest $path 7206
+		echo finished | $sockets to-guest $path 7206
 	) >/dev/null 2>&1 &
 	vsock_helpers="$vsock_helpers $!"
 }
@@ -65,7 +66,7 @@ connections() {
 	check "$title: $many connections at once, each with its own words" \
 		[ "$(cat /run/many)" = "$(seq $many | sed 's/^/connection /')" ]
 	check "$title: a port of the guest where nobody listens" grep -q 'did not take' /run/refused
-	check_fact "$title: the host has said all" last done
+	check_fact "$title: the host has said all" last finished
 	check "$title: lkvm took its socket away" [ ! -e $path ]
 }
 

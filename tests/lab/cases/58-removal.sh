@@ -2,6 +2,7 @@
 # What is behind a device goes away while the guest uses it: a tap is deleted, a disk's file is cut short, the reader of a
 # port ends. The guest has errors and goes on, and so does lkvm, to the power-off.
 # shellcheck shell=dash
+only_on x86-64
 
 # The guest waits for a key at each step.
 take_away() {

@@ -12,8 +12,8 @@
  *
  * Words: echo (what comes is sent back, instead of standard input and output), seqpacket, retry
  * (again until somebody listens), many=N (take N connections, each by a process), ready=FILE (make
- * it when we listen, or are connected), limit=N (read N bytes, then end), cid (print our own address
- * first).
+ * it when we listen, or are connected), limit=N (read N bytes, then end), cid (print our own
+ * address first).
  */
 #include <errno.h>
 #include <fcntl.h>
