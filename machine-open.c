@@ -288,6 +288,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_disks(&m->open, cfg);
 	if (!ret)
+		ret = machine_open_pmems(m, cfg);
+	if (!ret)
 		ret = open_nets(m, cfg);
 	if (!ret)
 		ret = open_vsock(&m->open, cfg);
@@ -320,6 +322,7 @@ void machine_close(struct machine *m)
 	for (u32 i = 0; i < open->nr_disks; i++)
 		if (open->disks[i])
 			open->disks[i]->ops->close(open->disks[i]);
+	machine_close_pmems(m);
 	machine_close_vhosts(open);
 	for (u32 i = 0; i < open->nr_ports; i++)
 		open->ports[i]->ops->destroy(open->ports[i]);
@@ -418,5 +421,6 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_shares < cfg->nr_shares; open->nr_shares++)
 		open->shares[open->nr_shares] = share_stub(&cfg->shares[open->nr_shares]);
 	open->console = &stub_console;
-	return machine_stub_vhosts(open, cfg);
+	ret = machine_stub_pmems(m, cfg);
+	return ret ? ret : machine_stub_vhosts(open, cfg);
 }

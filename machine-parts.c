@@ -13,6 +13,7 @@
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/pci.h"
+#include "lkvm/pmem.h"
 #include "lkvm/util.h"
 #include "lkvm/virtio.h"
 
@@ -51,6 +52,11 @@ static u32 count_pci_host(const struct machine *m)
 static u32 count_disks(const struct machine *m)
 {
 	return m->open.nr_disks;
+}
+
+static u32 count_pmems(const struct machine *m)
+{
+	return m->open.nr_pmems;
 }
 
 static u32 count_nets(const struct machine *m)
@@ -156,6 +162,11 @@ static int add_disk(struct machine *m, u32 index)
 	return virtio_blk_create(&m->vm, m->open.disks[index], index);
 }
 
+static int add_pmem(struct machine *m, u32 index)
+{
+	return virtio_pmem_create(&m->vm, &m->open.pmems[index], index);
+}
+
 static int add_net(struct machine *m, u32 index)
 {
 	const struct machine_net *net = &m->open.nets[index];
@@ -244,6 +255,7 @@ static const struct part parts[] = {
 	{ "shared directories", count_shares, add_share },
 	{ "directories by virtio-fs", count_virtiofs, add_virtiofs },
 	{ "balloon", count_balloon, add_balloon },
+	{ "persistent memory", count_pmems, add_pmem },
 	/* After the virtio devices, which then have the same slots whether it is there or not. */
 	{ "pvpanic on PCI", count_pvpanic_pci, add_pvpanic_pci },
 };

@@ -119,6 +119,8 @@ int arm_pkvm_check(const struct vm_config *cfg)
 			      "its drivers know nothing of memory that is shared");
 	if (cfg->balloon)
 		return refuse("--balloon", "all of the guest's memory is locked");
+	if (cfg->nr_pmems)
+		return refuse("--pmem", "its memory must be anonymous");
 	if (config_uses_vhost(cfg))
 		return refuse(config_uses_vhost(cfg),
 			      "nobody but lkvm can serve the devices of a protected guest");

@@ -44,15 +44,22 @@ struct p9_fid *fid_new(struct fid_table *t, u32 id, u32 uid, struct p9_node *nod
 	return fid;
 }
 
+void xattr_free(struct fid_table *t, struct p9_xattr *x)
+{
+	if (!x)
+		return;
+	atomic_fetch_sub(&t->value_bytes, x->room);
+	free(x->value);
+	free(x);
+}
+
 static void fid_free(struct fid_table *t, struct p9_fid *fid)
 {
 	if (fid->fd >= 0) {
 		close(fid->fd);
 		atomic_fetch_sub(&t->nr_fds, 1);
 	}
-	if (fid->xattr)
-		free(fid->xattr->value);
-	free(fid->xattr);
+	xattr_free(t, fid->xattr);
 	if (fid->kind == FID_OPEN)
 		node_unuse(t, fid->node);
 	node_put(t, fid->node);

@@ -154,6 +154,7 @@ enum p9_kind { FID_PATH, FID_OPEN, FID_XATTR_READ, FID_XATTR_WRITE };
 
 struct p9_xattr {
 	u32 size, done, flags;
+	u32 room; /* that was taken for it */
 	u8 *value;
 	char name[256];
 };
@@ -187,8 +188,9 @@ struct fid_table {
 	struct p9_fid **buckets;
 	u32 nr_buckets; /* a power of two */
 	u32 count;
-	u32 generation;	    /* of the session; a request of an older one adds nothing */
-	atomic_uint nr_fds; /* that nodes and fids hold */
+	u32 generation;		 /* of the session; a request of an older one adds nothing */
+	atomic_uint nr_fds;	 /* that nodes and fids hold */
+	atomic_uint value_bytes; /* of extended attributes */
 	/* Of nodes, by the names that they were found by. */
 	u32 nr_nodes;
 	struct p9_node **names;		 /* P9_NAMES */
@@ -227,6 +229,8 @@ void fid_put(struct fid_table *t, struct p9_fid *fid);
 int fid_use(struct p9_op *op, struct p9_fid *fid);
 /* A fid that is not in the table yet: takes a reference of @node. NULL: no memory. */
 struct p9_fid *fid_new(struct fid_table *t, u32 id, u32 uid, struct p9_node *node);
+/* What is written or read of an attribute, and its part of the bytes that there are for all. */
+void xattr_free(struct fid_table *t, struct p9_xattr *x);
 /* A reference that fid_get did not give. */
 void fid_drop(struct fid_table *t, struct p9_fid *fid);
 /* Takes @fid over, also on failure: -EBADF, the number is in use; -ENFILE, there are too many. */

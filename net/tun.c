@@ -122,6 +122,16 @@ static int tun_set_mac(struct net_backend *nb, const u8 mac[6])
 	return ioctl(nb->pair[0].poll_fd, SIOCSIFHWADDR, &ifr) < 0 ? -errno : 0;
 }
 
+static int tun_link(struct net_backend *nb)
+{
+	struct tun *tun = to_tun(nb);
+	int ret = nb->link_fd < 0 ? -EAGAIN : news_read(nb->link_fd, tun->index);
+
+	if (ret != -EAGAIN)
+		atomic_store(&tun->up, ret);
+	return atomic_load(&tun->up);
+}
+
 static void tun_finish(struct net_backend *nb)
 {
 	struct tun *tun = to_tun(nb);
@@ -146,6 +156,8 @@ void tun_close(struct net_backend *nb)
 		if (nb->pair[i].poll_fd >= 0)
 			close(nb->pair[i].poll_fd);
 	}
+	if (nb->link_fd >= 0)
+		close(nb->link_fd);
 	rss_bpf_close(tun->steering);
 	free(tun->shown);
 	free(tun);
@@ -159,6 +171,7 @@ static const struct net_backend_ops tun_ops = {
 	.use_pairs = tun_use_pairs,
 	.steer = tun_steer,
 	.set_mac = tun_set_mac,
+	.link = tun_link,
 	.finish = tun_finish,
 	.close = tun_close,
 };
@@ -170,6 +183,8 @@ struct tun *tun_new(u16 pairs)
 	tun->nb.ops = &tun_ops;
 	tun->nb.name = tun->name;
 	tun->nb.nr_pairs = pairs;
+	tun->nb.link_fd = -1;
+	atomic_init(&tun->up, -ENOTSUP);
 	for (u16 i = 0; i < pairs; i++)
 		tun->nb.pair[i] = (struct net_queue){ &tun->nb, -1, -1 };
 	return tun;
@@ -252,8 +267,10 @@ int tun_begin(struct tun *tun, const struct net_config *cfg)
 	}
 	learn_offloads(nb);
 	learn_steering(tun);
-	nb->mtu = cfg->mtu ? cfg->mtu : interface_mtu(tun->name);
-	if (interface_is_down(tun->name))
+	nb->mtu = cfg->mtu || tun->foreign ? cfg->mtu : interface_mtu(tun->name);
+	if (!tun->foreign)
+		nb->link_fd = news_open(tun->name, &tun->index);
+	if (!tun->foreign && interface_is_down(tun->name))
 		warn("--network %s: is down, so the guest receives nothing; set it up with: "
 		     "ip link set %s up",
 		     tun->shown, tun->name);

@@ -50,6 +50,8 @@ static bool net_run(struct virtio_device *vdev, u16 q)
 	/* The guest runs on elsewhere: the switches there are to learn of it (5.1.6.5.4). */
 	if (atomic_exchange(&net->moved, false))
 		net_link_announce(&net->link, true);
+	if (q == net->rx[0].q)
+		event_mod(&net->news, EPOLLIN);
 	if (net->nb->vhost && role_of(net, q) < ROLE_CTRL)
 		return give(net, q);
 	switch (role_of(net, q)) {
@@ -85,6 +87,7 @@ static void begin(struct virtio_net *net)
 
 	if (atomic_load(&net->begun))
 		return;
+	net_read_news(net);
 	net_link_refresh(&net->link);
 	atomic_store(&net->begun, true);
 	if (!atomic_load(&net->link.gone)) {
@@ -236,6 +239,8 @@ static int watch_pairs(struct virtio_net *net, bool on)
 		if (!ret)
 			watch_timers(rx, tx, on);
 	}
+	if (!ret)
+		ret = watch_event(&net->news, queues[net->rx[0].q].loop, on);
 	return ret;
 }
 
@@ -379,6 +384,9 @@ static struct virtio_net *alloc_net(struct net_backend *nb)
 		net->ops.blocks = true;
 		net->ops.interrupts_changed = net_calls;
 	}
+	net->news = (struct event){ .fd = nb->ops->link ? nb->link_fd : -1,
+				    .fn = net_on_news,
+				    .opaque = net };
 	net->rx = xcalloc(net->nr_pairs, sizeof(*net->rx));
 	net->tx = xcalloc(net->nr_pairs, sizeof(*net->tx));
 	for (u16 i = 0; i < net->nr_pairs; i++) {
@@ -413,6 +421,7 @@ int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 i
 	net->vdev.remembered_len = sizeof(net->rules);
 	net_link_init(&net->link, &net->vdev, nb->name);
 	fill_config(net, mac);
+	net_link_begin(&net->link, nb->ops->link && !nb->ops->link(nb));
 	if (nb->vhost)
 		ret = vhost_rings_init(&net->rings, &net->vdev, nb->vhost);
 	if (ret)

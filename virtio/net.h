@@ -118,6 +118,8 @@ struct virtio_net {
 	struct virtio_ops ops; /* as many loops as there are queues of packets */
 	struct net_backend *nb;
 	struct net_link link;
+	struct event
+		news; /* of it, on the first receiver's loop; without EPOLLIN while they wait */
 	u16 nr_pairs;
 	u32 hash_types;	     /* that are offered */
 	atomic_ushort pairs; /* that are served: rules.pairs */
@@ -162,6 +164,9 @@ static inline bool net_has_pairs(const struct virtio_net *net)
 void net_watch_fd(struct virtio_net *net, struct event *ev, u32 events);
 /* An event says that the interface of @ev is gone; is it so, or has its pair no packets now? */
 bool net_lost(struct virtio_net *net, struct event *ev, u16 pair, u32 events);
+/* There may be news of the link; net_on_news: on the first receiver's loop. */
+void net_read_news(struct virtio_net *net);
+void net_on_news(void *opaque, u32 events);
 /* Around a change of the rules. */
 void net_rules_lock(struct virtio_net *net);
 void net_rules_unlock(struct virtio_net *net);

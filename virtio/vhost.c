@@ -229,6 +229,19 @@ static void on_end(void *opaque, u32 events)
 		return;
 	}
 	event_del(&r->end);
+	event_del(&r->said);
+	give_up(r);
+}
+
+static void on_said(void *opaque, u32 events)
+{
+	struct vhost_rings *r = opaque;
+
+	if (r->vhost->ops->hear(r->vhost) && r->config_changed)
+		r->config_changed(r->vdev);
+	if (!r->vhost->gone)
+		return;
+	event_del(&r->said);
 	give_up(r);
 }
 
@@ -239,11 +252,14 @@ int vhost_rings_watch(struct vhost_rings *r, bool on)
 
 	if (on && r->vhost->fd >= 0 && !r->vhost->gone)
 		ret = event_add(loop, &r->end);
+	if (on && !ret && r->vhost->ops->hear && r->vhost->channel >= 0 && !r->vhost->gone)
+		ret = event_add(loop, &r->said);
 	for (u16 i = 0; i < r->nr_given && on && !ret; i++)
 		ret = event_add(loop, &r->given[i].call);
 	if (on && !ret)
 		return 0;
 	event_del(&r->end);
+	event_del(&r->said);
 	for (u16 i = 0; i < r->nr_given; i++)
 		event_del(&r->given[i].call);
 	return ret;
@@ -254,6 +270,7 @@ static void unwatch(void *opaque)
 	struct vhost_rings *r = opaque;
 
 	event_loop_unpost(r->vdev->queues[0].loop, &r->calls_post);
+	event_loop_unpost(r->vdev->queues[0].loop, &r->own_post);
 	if (vhost_rings_watch(r, false))
 		debug("%s: still watched", r->vdev->name);
 }
@@ -300,6 +317,9 @@ int vhost_rings_init(struct vhost_rings *r, struct virtio_device *vdev, struct v
 	r->calls_post = (struct event_post){ .fn = renew_calls, .opaque = r };
 	r->end = (struct event){
 		.fd = vhost->fd, .events = EPOLLIN | EPOLLRDHUP, .fn = on_end, .opaque = r
+	};
+	r->said = (struct event){
+		.fd = vhost->channel, .events = EPOLLIN, .fn = on_said, .opaque = r
 	};
 	vdev->host_features &= ~NOT_OFFERED & (vhost->features | ~RING_FEATURES);
 	ret = make_calls(r, vdev->nr_queues);

@@ -25,6 +25,7 @@ struct vhost_rings {
 	struct virtio_device *vdev;
 	struct vhost *vhost;
 	struct event end;	   /* vhost->fd, on the loop */
+	struct event said;	   /* vhost->channel */
 	struct vhost_given *given; /* for each queue of the device */
 	u16 nr_given;
 	u16 nr_running;
@@ -36,6 +37,9 @@ struct vhost_rings {
 	 * device needs a reset then. On the loop.
 	 */
 	bool (*answer)(struct virtio_device *vdev, u16 q, const struct virtq_request *req);
+	/* In the same way: the back end's configuration changed. NULL: of no interest. */
+	void (*config_changed)(struct virtio_device *vdev);
+	struct event_post own_post; /* the device's own, taken back at its end */
 };
 
 /*
@@ -67,6 +71,7 @@ bool vhost_rings_answer(struct vhost_rings *r, u16 q);
 struct vhost_device {
 	struct virtio_device vdev;
 	struct vhost_rings rings;
+	u8 first_wce; /* vhost-blk.c: what a reset restores */
 };
 
 /* What a device's struct virtio_ops has in common with the others'. */

@@ -219,6 +219,8 @@ static const char *add_buffer(struct virtqueue *vq, struct chain *c, const struc
 	if ((u64)req->out_len + req->in_len + d->len > CHAIN_MAX_BYTES)
 		return "a chain is longer than 4 GiB";
 	host = memory_ptr(vq->mem, d->addr, d->len);
+	if (!host && !c->writable)
+		host = (void *)memory_source(vq->mem, d->addr, d->len);
 	if (!host)
 		return "a buffer is not in RAM";
 	req->iov[n].iov_base = host;

@@ -62,12 +62,7 @@ void vsock_host_on_tick(void *opaque)
 /* The other end is gone: what waits for it is of no use. */
 static void host_closed(struct vsock_conn *c)
 {
-	event_del(&c->ev);
-	close(c->ev.fd);
-	c->ev.fd = -1;
-	free(c->buf);
-	c->buf = NULL;
-	c->buf_len = 0;
+	vsock_conn_close(c);
 	/* The guest was told, or will be: maybe its ports are in use again. */
 	if (c->state == VSOCK_LINGER && c->send) {
 		c->state = VSOCK_DYING;

@@ -125,6 +125,16 @@ struct virtiofs_config {
 	bool readonly;
 };
 
+/* The guest sees whole ones: what Linux can have as ZONE_DEVICE memory (its SUBSECTION_SIZE). */
+#define PMEM_UNIT (2 * MiB)
+
+/* A file that the guest has as memory. */
+struct pmem_config {
+	char *path;
+	bool readonly;
+	u64 size; /* what the guest sees of it; 0: all */
+};
+
 struct share_config {
 	char *path; /* a directory */
 	char *tag;
@@ -156,6 +166,8 @@ struct vm_config {
 	u32 nr_shares;
 	struct virtiofs_config *virtiofs;
 	u32 nr_virtiofs;
+	struct pmem_config *pmems;
+	u32 nr_pmems;
 	bool rng;
 	struct rate_config rng_limit;
 	struct vsock_config vsock;
@@ -210,6 +222,7 @@ extern const struct option_hooks disk_hooks;	  /* config-disk.c */
 extern const struct option_hooks network_hooks;	  /* config-net.c */
 extern const struct option_hooks share_hooks;	  /* config-share.c */
 extern const struct option_hooks virtiofs_hooks;  /* config-virtiofs.c */
+extern const struct option_hooks pmem_hooks;	  /* config-pmem.c */
 extern const struct option_hooks port_hooks;	  /* config-port.c */
 extern const struct option_hooks vsock_hooks;	  /* config-vsock.c */
 extern const struct option_hooks rng_limit_hooks; /* config-rng.c */

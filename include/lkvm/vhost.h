@@ -42,6 +42,10 @@ struct vhost_ops {
 	int (*stop_ring)(struct vhost *v, u16 ring, u32 *base);
 	/* The first @len bytes of the device's configuration space. -ENOTSUP: it has none. */
 	int (*get_config)(struct vhost *v, void *buf, u32 len);
+	/* A part of it that the driver wrote. -ENOTSUP as above. May be NULL. */
+	int (*set_config)(struct vhost *v, u32 offset, const void *buf, u32 len);
+	/* v->channel is readable. True: the configuration space has changed. */
+	bool (*hear)(struct vhost *v);
 	bool (*check)(struct vhost *v); /* vhost_check */
 	void (*close)(struct vhost *v);
 };
@@ -54,6 +58,9 @@ struct vhost {
 	/* Readable when the back end has gone (or breaks the protocol), or can serve a ring no
 	 * more; -1: never. vhost_check says why. */
 	int fd;
+	/* Readable when the back end has something to say, which ops->hear (if
+	 * there is one) takes; -1: never. */
+	int channel;
 	bool gone;
 };
 

@@ -277,6 +277,24 @@ static void test_bounds(void **state)
 	assert_int_equal(n, 2 + 499 / 2);
 }
 
+/* Values of attributes are memory as well. */
+static void test_values(void **state)
+{
+	u32 n = 0;
+
+	for (; n < 1000; n++)
+		if (p9_clone(1, 100 + n) ||
+		    p9_call(P9_TXATTRCREATE, "dsqd", 100 + n, "user.big", 65536ULL, 0))
+			break;
+	assert_int_equal(get_le(p9c.in + P9_HEADER, 4), ENOMEM);
+	assert_int_equal(n, 256);
+	assert_int_equal(p9_clunk(100), EINVAL);
+	assert_int_equal(p9_call(P9_TXATTRCREATE, "dsqd", 356, "user.big", 65536ULL, 0), 0);
+	assert_int_equal(p9_call(P9_TVERSION, "ds", 8192 + 24, "9P2000.L"), 0);
+	assert_int_equal(p9_call(P9_TATTACH, "ddssd", 1, P9_NO_FID, "u", "", 0), 0);
+	assert_int_equal(p9_call(P9_TXATTRCREATE, "dsqd", 1, "user.big", 65536ULL, 0), 0);
+}
+
 /* Many at once */
 
 #define STORM 96u
@@ -412,6 +430,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_replaced, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_circle, begin, end),
 		cmocka_unit_test_setup_teardown(test_bounds, begin, end),
+		cmocka_unit_test_setup_teardown(test_values, begin, end),
 		cmocka_unit_test(test_storm),
 	};
 

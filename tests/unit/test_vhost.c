@@ -8,10 +8,10 @@
 #include "vhost_peer.h"
 #include "virtio_rig.h"
 
-#define FEATURES                                                                                   \
-	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(30) | BIT_ULL(VIRTIO_BLK_F_FLUSH) |                 \
-	 BIT_ULL(VIRTIO_BLK_F_MQ) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | BIT_ULL(34) | BIT_ULL(35) | \
-	 BIT_ULL(38))
+#define FEATURES                                                                   \
+	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(30) | BIT_ULL(VIRTIO_BLK_F_FLUSH) | \
+	 BIT_ULL(VIRTIO_BLK_F_MQ) | BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE) |             \
+	 BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | BIT_ULL(34) | BIT_ULL(35) | BIT_ULL(38))
 #define ACCEPTED BIT_ULL(VIRTIO_BLK_F_FLUSH)
 
 static struct rig rig;
@@ -252,6 +252,105 @@ static void test_misbehaves(void **state)
 	}
 }
 
+/* What it asks for by itself */
+
+static void say(u32 request, u32 flags, u32 size)
+{
+	u32 m[3 + 256] = { request, flags, size };
+
+	assert_int_equal(send(peer.asks, m, 12 + size, MSG_NOSIGNAL), 12 + size);
+}
+
+static u64 hear(u32 request)
+{
+	u8 m[20];
+
+	assert_int_equal(recv(peer.asks, m, sizeof(m), MSG_WAITALL), sizeof(m));
+	assert_int_equal(get_le(m, 4), request);
+	assert_int_equal(get_le(m + 4, 4), 5);
+	assert_int_equal(get_le(m + 8, 4), 8);
+	return get_le(m + 12, 8);
+}
+
+static unsigned int config_irqs(void)
+{
+	unsigned int n;
+
+	virtio_lock(rig.vdev);
+	n = rig.config_irqs;
+	virtio_unlock(rig.vdev);
+	return n;
+}
+
+static void test_grows(void **state)
+{
+	u64 capacity;
+
+	start_rig();
+	assert_int_equal(open_device(PEER_HONEST, 0), 0);
+	peer.capacity = 5678;
+	say(2, 1, 0);
+	/* Who wants an answer gets it when that was done. */
+	say(2, 9, 0);
+	assert_int_equal(hear(2), 0);
+	while (config_irqs() < 2)
+		sched_yield();
+	virtio_config_read(rig.vdev, 0, &capacity, 8);
+	assert_int_equal(capacity, 5678);
+	/* What is not known, or not offered, is refused. */
+	say(3, 9, 16);
+	assert_int_equal(hear(3), 1);
+	say(77, 9, 256);
+	assert_int_equal(hear(77), 1);
+	ask(0);
+	await_reply(0);
+	stop();
+}
+
+static void test_says_nonsense(void **state)
+{
+	static const u32 bad[][3] = { { 2, 2, 0 }, { 2, 5, 0 }, { 2, 1, 257 }, { 2, 1, ~0U } };
+
+	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
+		start_rig();
+		assert_int_equal(open_device(PEER_HONEST, 0), 0);
+		capture_begin();
+		assert_int_equal(send(peer.asks, bad[i], 12, MSG_NOSIGNAL), 12);
+		atomic_store(&peer.deaf, true);
+		ask(0);
+		await_status(0, VIRTIO_BLK_S_IOERR);
+		assert_contains(capture_end(), "back end sent what is not a message");
+		stop();
+	}
+}
+
+static void await_wce(int value)
+{
+	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
+
+	while (atomic_load(&peer.wce) != value)
+		assert_true(now_ns() < until);
+}
+
+static void test_write_cache(void **state)
+{
+	const u32 at = offsetof(struct virtio_blk_config, wce);
+	u8 byte = 0;
+
+	start_rig();
+	assert_int_equal(open_device(PEER_HONEST, 0), 0);
+	rig_start(&rig, rig.vdev, ACCEPTED | BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE));
+	virtio_config_write(rig.vdev, at, &byte, 1);
+	await_wce(0);
+	ask(0);
+	await_reply(0);
+	/* A reset restores it. */
+	virtio_device_reset(rig.vdev);
+	await_wce(1);
+	assert_int_equal(virtio_config_byte(rig.vdev, at), 1);
+	stop();
+}
+
 /* A back end that goes with requests under way: these, and all that come later, fail. */
 static void test_goes(void **state)
 {
@@ -452,13 +551,14 @@ static void test_virtiofs_goes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_serves),	      cmocka_unit_test(test_pauses),
-		cmocka_unit_test(test_reset),	      cmocka_unit_test(test_held),
-		cmocka_unit_test(test_finish),	      cmocka_unit_test(test_misbehaves),
-		cmocka_unit_test(test_goes),	      cmocka_unit_test(test_goes_held),
-		cmocka_unit_test(test_goes_hostile),  cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_words),	      cmocka_unit_test(test_virtiofs),
-		cmocka_unit_test(test_virtiofs_goes),
+		cmocka_unit_test(test_serves),	    cmocka_unit_test(test_pauses),
+		cmocka_unit_test(test_reset),	    cmocka_unit_test(test_held),
+		cmocka_unit_test(test_finish),	    cmocka_unit_test(test_misbehaves),
+		cmocka_unit_test(test_grows),	    cmocka_unit_test(test_says_nonsense),
+		cmocka_unit_test(test_write_cache), cmocka_unit_test(test_goes),
+		cmocka_unit_test(test_goes_held),   cmocka_unit_test(test_goes_hostile),
+		cmocka_unit_test(test_memory),	    cmocka_unit_test(test_words),
+		cmocka_unit_test(test_virtiofs),    cmocka_unit_test(test_virtiofs_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

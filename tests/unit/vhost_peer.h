@@ -48,6 +48,9 @@ struct peer {
 	u32 regions;
 	u64 gpa, user;	  /* of the first */
 	atomic_bool deaf; /* it hears of requests, and does not serve them */
+	int asks;	  /* its own connection, to ask by */
+	u64 capacity;
+	atomic_int wce;	  /* as it was told */
 	atomic_bool keep; /* it takes the next one and does not return it */
 	struct peer_ring rings[4];
 };
@@ -186,9 +189,19 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		v = 4;
 		memcpy(reply, &v, 8);
 		return 8;
+	case 21:
+		p->asks = *fd;
+		*fd = -1;
+		break;
+	case 25:
+		/* Behind offset, size and flags. */
+		if (m->p[0] == offsetof(struct virtio_blk_config, wce) && m->p[4] == 1)
+			atomic_store(&p->wce, m->p[12]);
+		break;
 	case 24:
 		memcpy(reply, m->p, m->size);
-		((struct virtio_blk_config *)(reply + 12))->capacity = 1234;
+		((struct virtio_blk_config *)(reply + 12))->capacity = p->capacity;
+		((struct virtio_blk_config *)(reply + 12))->wce = 1;
 		return m->size;
 	}
 	return 0;
@@ -233,6 +246,8 @@ static inline void *peer_thread(void *opaque)
 				peer_serve(p, &p->rings[i]);
 	} while (!fds[4].revents || peer_message(p));
 	close(p->fd);
+	if (p->asks >= 0)
+		close(p->asks);
 	for (int i = 0; i < 4; i++) {
 		if (p->rings[i].kick >= 0)
 			close(p->rings[i].kick);
@@ -251,7 +266,10 @@ static inline void peer_start(struct peer *p, u64 features, enum peer_sin sin, u
 	p->fd = fds[0];
 	p->other = fds[1];
 	p->features = features;
-	p->protocol = 0x209; /* MQ, REPLY_ACK, CONFIG */
+	p->protocol = 0x229; /* MQ, REPLY_ACK, BACKEND_REQ, CONFIG */
+	p->capacity = 1234;
+	p->wce = -1;
+	p->asks = -1;
 	p->sin = sin;
 	p->at = at;
 	for (int i = 0; i < 4; i++)
