@@ -245,6 +245,16 @@ const char *config_shares_memory(const struct vm_config *cfg)
 	return cfg->nr_virtiofs ? "--virtiofs" : NULL;
 }
 
+const char *config_uses_vhost(const struct vm_config *cfg)
+{
+	for (u32 i = 0; i < cfg->nr_nets; i++)
+		if (cfg->nets[i].vhost)
+			return "--network vhost=1";
+	if (cfg->vsock.cid && !cfg->vsock.path)
+		return "--vsock without socket=";
+	return config_shares_memory(cfg);
+}
+
 static int check_nets(const struct vm_config *cfg)
 {
 	for (u32 i = 0; i < cfg->nr_nets; i++) {
@@ -314,8 +324,8 @@ static int check_balloon(const struct vm_config *cfg)
 
 u64 config_virtio_devices(const struct vm_config *cfg)
 {
-	return (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->nr_virtiofs + cfg->rng +
-	       cfg->balloon + (cfg->vsock.cid ? 1 : 0) +
+	return (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->nr_virtiofs +
+	       cfg->nr_pmems + cfg->rng + cfg->balloon + (cfg->vsock.cid ? 1 : 0) +
 	       (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
 }
 

@@ -42,6 +42,8 @@ static int sketch(struct machine *m, const struct vm_config *cfg, struct boot_pl
 	if (!ret)
 		ret = arch_sketch(vm, &m->open.boot);
 	if (!ret)
+		ret = machine_map_pmems(m, true);
+	if (!ret)
 		ret = machine_add_parts(m);
 	if (!ret)
 		ret = machine_begin_boot(m, NULL);

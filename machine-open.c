@@ -208,12 +208,8 @@ static int open_vsock(struct machine_open *open, const struct vm_config *cfg)
 {
 	if (!cfg->vsock.cid)
 		return 0;
-	if (!cfg->vsock.path) {
-		err("--vsock %llu: this build has no vhost-vsock; name a unix socket: --vsock "
-		    "%llu,socket=PATH",
-		    cfg->vsock.cid, cfg->vsock.cid);
-		return -ENODEV;
-	}
+	if (!cfg->vsock.path)
+		return machine_open_vsock(open, cfg);
 	return vsock_unix_open(&cfg->vsock, &open->vsock);
 }
 
@@ -292,6 +288,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_disks(&m->open, cfg);
 	if (!ret)
+		ret = machine_open_pmems(m, cfg);
+	if (!ret)
 		ret = open_nets(m, cfg);
 	if (!ret)
 		ret = open_vsock(&m->open, cfg);
@@ -324,6 +322,7 @@ void machine_close(struct machine *m)
 	for (u32 i = 0; i < open->nr_disks; i++)
 		if (open->disks[i])
 			open->disks[i]->ops->close(open->disks[i]);
+	machine_close_pmems(m);
 	machine_close_vhosts(open);
 	for (u32 i = 0; i < open->nr_ports; i++)
 		open->ports[i]->ops->destroy(open->ports[i]);
@@ -413,7 +412,7 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_nets < cfg->nr_nets; open->nr_nets++)
 		if (cfg->nets[open->nr_nets].mode != NET_NONE)
 			open->nets[open->nr_nets].nb = &stub_net;
-	if (cfg->vsock.cid)
+	if (cfg->vsock.path)
 		open->vsock = &stub_vsock;
 	open->ports = xcalloc(cfg->nr_ports + 1, sizeof(open->ports[0]));
 	for (; open->nr_ports < cfg->nr_ports; open->nr_ports++)
@@ -422,5 +421,6 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_shares < cfg->nr_shares; open->nr_shares++)
 		open->shares[open->nr_shares] = share_stub(&cfg->shares[open->nr_shares]);
 	open->console = &stub_console;
-	return machine_stub_virtiofs(open, cfg);
+	ret = machine_stub_pmems(m, cfg);
+	return ret ? ret : machine_stub_vhosts(open, cfg);
 }

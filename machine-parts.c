@@ -13,6 +13,7 @@
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/pci.h"
+#include "lkvm/pmem.h"
 #include "lkvm/util.h"
 #include "lkvm/virtio.h"
 
@@ -53,6 +54,11 @@ static u32 count_disks(const struct machine *m)
 	return m->open.nr_disks;
 }
 
+static u32 count_pmems(const struct machine *m)
+{
+	return m->open.nr_pmems;
+}
+
 static u32 count_nets(const struct machine *m)
 {
 	return m->open.nr_nets;
@@ -80,7 +86,7 @@ static u32 count_balloon(const struct machine *m)
 
 static u32 count_vsock(const struct machine *m)
 {
-	return m->open.vsock ? 1 : 0;
+	return m->open.vsock || m->open.vsock_vhost ? 1 : 0;
 }
 
 static u32 count_virtio_console(const struct machine *m)
@@ -156,6 +162,11 @@ static int add_disk(struct machine *m, u32 index)
 	return virtio_blk_create(&m->vm, m->open.disks[index], index);
 }
 
+static int add_pmem(struct machine *m, u32 index)
+{
+	return virtio_pmem_create(&m->vm, &m->open.pmems[index], index);
+}
+
 static int add_net(struct machine *m, u32 index)
 {
 	const struct machine_net *net = &m->open.nets[index];
@@ -180,7 +191,11 @@ static int add_balloon(struct machine *m, u32 index)
 
 static int add_vsock(struct machine *m, u32 index)
 {
-	return virtio_vsock_create(&m->vm, m->open.vsock, m->vm.cfg->vsock.cid);
+	const u64 cid = m->vm.cfg->vsock.cid;
+
+	if (m->open.vsock_vhost)
+		return virtio_vhost_vsock_create(&m->vm, m->open.vsock_vhost, cid);
+	return virtio_vsock_create(&m->vm, m->open.vsock, cid);
 }
 
 static int add_virtio_console(struct machine *m, u32 index)
@@ -240,6 +255,7 @@ static const struct part parts[] = {
 	{ "shared directories", count_shares, add_share },
 	{ "directories by virtio-fs", count_virtiofs, add_virtiofs },
 	{ "balloon", count_balloon, add_balloon },
+	{ "persistent memory", count_pmems, add_pmem },
 	/* After the virtio devices, which then have the same slots whether it is there or not. */
 	{ "pvpanic on PCI", count_pvpanic_pci, add_pvpanic_pci },
 };

@@ -55,19 +55,22 @@ static int create_kvm_vm(struct vm *vm)
 	int ret = arch_check_host(&vm->kvm);
 
 	if (!ret)
-		ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
+		ret = arch_vm_type(&vm->kvm, vm->cfg, vm->pmem_size, &type);
 	if (!ret && vm->coco && vm->coco->vm_type)
 		ret = vm->coco->vm_type(&vm->kvm, vm->cfg, &type);
 	vm->kvm.broken = on_broken;
 	return ret ? ret : kvm_create_vm(&vm->kvm, type);
 }
 
-static int create_memory(struct vm *vm)
+static int create_memory(struct machine *m)
 {
+	struct vm *vm = &m->vm;
 	int ret;
 
 	memory_begin_load(&vm->mem);
 	ret = arch_add_memory(vm);
+	if (!ret)
+		ret = machine_map_pmems(m, false);
 	if (!ret && vm->coco && vm->coco->memory)
 		ret = vm->coco->memory(vm);
 	if (ret)
@@ -93,7 +96,7 @@ static int build(struct machine *m)
 	if (ret)
 		return ret;
 	irq_set_loop(&vm->irqs, &vm->loop);
-	ret = create_memory(vm);
+	ret = create_memory(m);
 	if (!ret)
 		ret = arch_vm_init(vm, &m->open.boot);
 	if (!ret)

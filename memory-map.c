@@ -54,7 +54,9 @@ static int open_backing(const struct memory_desc *d, int *error)
 		fd = new_file(open(d->path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), d->size);
 		break;
 	case MEM_FILE:
-		fd = d->path ? open(d->path, O_RDWR | O_CLOEXEC) : fcntl(d->fd, F_DUPFD_CLOEXEC, 0);
+		fd = d->path ? open(d->path,
+				    (d->kind == MEM_PMEM_RO ? O_RDONLY : O_RDWR) | O_CLOEXEC)
+			     : fcntl(d->fd, F_DUPFD_CLOEXEC, 0);
 		break;
 	case MEM_GUEST_MEMFD:
 		fd = fcntl(d->fd, F_DUPFD_CLOEXEC, 0);
@@ -72,10 +74,67 @@ static int map_pages(struct memory_region *r)
 	r->hva = mmap(NULL, r->size, PROT_READ | PROT_WRITE, flags, r->fd, (off_t)r->offset);
 	if (r->hva == MAP_FAILED)
 		return -errno;
-	/* A core dump is for lkvm's own state; a guest's memory would make it huge. */
-	if (r->backing == MEM_ANON)
-		madvise(r->hva, r->size, MADV_DONTDUMP);
 	return 0;
+}
+
+/* A host address like KVM and the host's huge pages want it: addresses without memory, of which the
+ * beginning is given back. */
+static int reserve(struct memory_region *r, u64 align)
+{
+	u8 *room = mmap(NULL, r->size + align, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	u64 before;
+
+	if (room == MAP_FAILED)
+		return -errno;
+	before = ALIGN_UP((u64)(uintptr_t)room, align) - (u64)(uintptr_t)room;
+	if (before)
+		munmap(room, before);
+	munmap(room + before + r->size, align - before);
+	r->hva = room + before;
+	return 0;
+}
+
+/* The file, then, of ROM, zeroes. */
+static int map_file(const struct memory_desc *d, struct memory_region *r)
+{
+	int prot = d->kind == MEM_PMEM_RO ? PROT_READ : PROT_READ | PROT_WRITE;
+	u64 page = MAX(d->page, (u64)sysconf(_SC_PAGESIZE));
+	u64 len = MIN(ALIGN_UP(r->file_len, page), r->size);
+	int ret = reserve(r, MAX(d->align, page));
+
+	if (ret)
+		return ret;
+	if (mmap(r->hva, len, prot, MAP_SHARED | MAP_FIXED, r->fd, (off_t)r->offset) ==
+		    MAP_FAILED ||
+	    (len < r->size && mprotect((u8 *)r->hva + len, r->size - len, prot))) {
+		ret = -errno;
+		munmap(r->hva, r->size);
+		return ret;
+	}
+	r->guard = (struct memory_guard){
+		.begin = (uintptr_t)r->hva,
+		.end = (uintptr_t)r->hva + len,
+		.page = page,
+		.prot = prot,
+		.fd = d->lost_fd,
+	};
+	ret = memory_guard_add(&r->guard);
+	if (ret)
+		munmap(r->hva, r->size);
+	return ret;
+}
+
+static int map_region(const struct memory_desc *d, struct memory_region *r)
+{
+	int ret = d->backing == MEM_BORROWED ? 0
+		  : d->backing == MEM_FILE   ? map_file(d, r)
+					     : map_pages(r);
+
+	/* A core dump is for lkvm's own state; a guest's memory would make it huge. */
+	if (!ret && (d->backing == MEM_ANON || d->backing == MEM_FILE))
+		madvise(r->hva, r->size, MADV_DONTDUMP);
+	return ret;
 }
 
 static int open_private(const struct memory_desc *d, struct memory_region *r)
@@ -121,10 +180,11 @@ int memory_map(const struct memory_desc *d, struct memory_region **out)
 		goto fail;
 	if (d->backing == MEM_FILE || d->backing == MEM_GUEST_MEMFD)
 		r->offset = d->offset;
+	r->file_len = d->file_len ? d->file_len : d->size;
 	if (d->backing == MEM_FILE)
-		ret = check_length(r->fd, r->offset, r->size);
-	if (!ret && d->backing != MEM_BORROWED)
-		ret = map_pages(r);
+		ret = check_length(r->fd, r->offset, r->file_len);
+	if (!ret)
+		ret = map_region(d, r);
 	if (ret)
 		goto fail;
 	*out = r;
@@ -142,6 +202,7 @@ void memory_advise(const struct memory_region *r, bool huge)
 
 void memory_unmap(struct memory_region *r)
 {
+	memory_guard_remove(&r->guard);
 	if (r->backing != MEM_BORROWED)
 		munmap(r->hva, r->size);
 	free_region(r);

@@ -78,7 +78,7 @@ static void set_entry(struct memory_entry *e, struct memory_region *r)
 {
 	e->gpa = r->gpa;
 	e->size = r->size;
-	e->ram = r->kind == MEM_RAM && !r->shared ? r->hva : NULL;
+	e->ram = memory_is_writable(r->kind) && !r->shared ? r->hva : NULL;
 	e->region = r;
 }
 
@@ -470,6 +470,15 @@ void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len)
 	return e->ram ? e->ram + offset : shared_ptr(e->region, offset, len);
 }
 
+const void *memory_source(const struct guest_memory *mem, u64 gpa, u64 len)
+{
+	const struct memory_entry *e = find_entry(load_table(mem), gpa);
+
+	if (!e || e->region->kind != MEM_PMEM_RO)
+		return memory_ptr(mem, gpa, len);
+	return len <= e->size - (gpa - e->gpa) ? (u8 *)e->region->hva + (gpa - e->gpa) : NULL;
+}
+
 /* As far as RAM goes without a gap from @gpa on, in one region and at most *len bytes: its host
  * address, and *len becomes that. False: @gpa is not RAM. */
 static bool find_run(const struct memory_table *t, u64 gpa, u8 **host, u64 *len)
@@ -487,14 +496,16 @@ static bool find_run(const struct memory_table *t, u64 gpa, u8 **host, u64 *len)
 	return *len != 0;
 }
 
-static bool is_ram(const struct memory_table *t, u64 gpa, u64 len)
+/* @kept: may some of it be MEM_PMEM? */
+static bool is_ram(const struct memory_table *t, u64 gpa, u64 len, bool kept)
 {
 	u8 *host;
 
 	while (len) {
 		u64 n = len;
 
-		if (!find_run(t, gpa, &host, &n))
+		if (!find_run(t, gpa, &host, &n) ||
+		    (!kept && find_entry(t, gpa)->region->kind == MEM_PMEM))
 			return false;
 		gpa += n;
 		len -= n;
@@ -507,7 +518,7 @@ static bool is_ram(const struct memory_table *t, u64 gpa, u64 len)
 
 bool memory_is_ram(const struct guest_memory *mem, u64 gpa, u64 len)
 {
-	return is_ram(load_table(mem), gpa, len);
+	return is_ram(load_table(mem), gpa, len, false);
 }
 
 enum copy_kind { COPY_OUT, COPY_IN, COPY_ZERO };
@@ -518,7 +529,7 @@ static int copy_range(const struct guest_memory *mem, u64 gpa, void *buf, u64 le
 	const struct memory_table *t = load_table(mem);
 	u8 *p = buf, *host;
 
-	if (!is_ram(t, gpa, len))
+	if (!is_ram(t, gpa, len, true))
 		return -EFAULT;
 	while (len) {
 		u64 n = len;

@@ -55,7 +55,8 @@ static int set_plain_slot(const struct memslots *s, u32 slot, const struct memor
 {
 	struct kvm_userspace_memory_region r = {
 		.slot = slot,
-		.flags = region->kind == MEM_ROM ? KVM_MEM_READONLY : 0,
+		.flags = region->kind == MEM_ROM || region->kind == MEM_PMEM_RO ? KVM_MEM_READONLY
+										: 0,
 		.guest_phys_addr = region->gpa,
 		.memory_size = size,
 		.userspace_addr = (u64)(uintptr_t)region->hva,

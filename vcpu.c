@@ -84,6 +84,20 @@ static void handle_pio(struct vcpu *vcpu)
 	}
 }
 
+/* A write to ROM; or KVM emulated an instruction whose operand in memory the host has lost. */
+static void handle_no_device(struct vcpu *vcpu, u64 addr, bool is_write)
+{
+	const struct memory_region *r = memory_find(&vcpu->vm->mem, addr);
+
+	if (r && is_write && (r->kind == MEM_ROM || r->kind == MEM_PMEM_RO))
+		guest_warn("vcpu %u: address 0x%llx: cannot be written (%s)", vcpu->id, addr,
+			   r->name);
+	else if (r && memory_say_lost(&vcpu->vm->mem))
+		vm_request_stop(vcpu->vm, VM_STOP_KVM_ERROR, 0, (s32)vcpu->id);
+	else
+		guest_debug("vcpu %u: address 0x%llx: no device", vcpu->id, addr);
+}
+
 static void handle_mmio(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -93,7 +107,7 @@ static void handle_mmio(struct vcpu *vcpu)
 						   run->mmio.data, run->mmio.len);
 
 	if (!known)
-		guest_debug("vcpu %u: address 0x%llx: no device", vcpu->id, run->mmio.phys_addr);
+		handle_no_device(vcpu, run->mmio.phys_addr, run->mmio.is_write);
 }
 
 /* Line by line through the log: other threads may be printing too, and the terminal may be raw. */
@@ -275,7 +289,9 @@ static bool handle_run_error(struct vcpu *vcpu, int error, bool keeps)
 
 	if (is_fault && is_coco_exit(vcpu))
 		return true;
-	if (is_fault)
+	if (error == EFAULT && memory_say_lost(&vcpu->vm->mem))
+		debug("vcpu %u: KVM_RUN: %s", vcpu->id, strerror(error));
+	else if (is_fault)
 		err("vcpu %u: the host cannot back guest memory at 0x%llx; is it out of memory or "
 		    "huge pages?",
 		    vcpu->id, fault->gpa);

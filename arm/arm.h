@@ -42,7 +42,7 @@ struct arm_gic {
 struct arch_vm {
 	struct arm_entry entry; /* written by arch_boot_plan, read by arch_vcpu_reset */
 	u32 ipa_bits;
-	u64 pci_mem64_base;
+	u64 pmem_base, pci_mem64_base;
 	struct arm_gic gic;
 	struct kvm_vcpu_init init; /* of all vcpus; arm_cpu_init */
 	void *pvtime;		   /* host mapping of ARM_PVTIME, or NULL */
@@ -57,13 +57,14 @@ struct arch_vcpu {
 	bool pvtime; /* it has a record there */
 };
 
-/* What follows from the size of RAM. vm.c. */
+/* What follows from the size of RAM and of persistent memory. vm.c. */
 struct arm_map {
 	u64 ram_end;
+	u64 pmem_base, pmem_end; /* without any: where RAM ends */
 	u64 pci_mem64_base;
 	u32 ipa_bits; /* the fewest that hold it all; at least 32, KVM's minimum */
 };
-void arm_map_memory(const struct vm_config *cfg, struct arm_map *map);
+void arm_map_memory(const struct vm_config *cfg, u64 pmem, struct arm_map *map);
 /* The devices at fixed places besides the interrupt controller and those of every architecture. */
 int arm_add_fixed_devices(struct vm *vm) __must_check;
 

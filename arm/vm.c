@@ -21,14 +21,16 @@
 #define IPA_BITS_FIXED 40U
 #define IPA_BITS_MIN   32U
 
-void arm_map_memory(const struct vm_config *cfg, struct arm_map *map)
+void arm_map_memory(const struct vm_config *cfg, u64 pmem, struct arm_map *map)
 {
 	u64 end;
 
 	map->ram_end = ARM_RAM + cfg->memory;
-	map->pci_mem64_base = ALIGN_UP(map->ram_end, ARM_PCI_MEM64_SIZE);
+	map->pmem_base = pmem ? ALIGN_UP(map->ram_end, PMEM_ALIGN) : map->ram_end;
+	map->pmem_end = map->pmem_base + pmem;
+	map->pci_mem64_base = ALIGN_UP(map->pmem_end, ARM_PCI_MEM64_SIZE);
 	end = transport_is_pci(cfg->transport) ? map->pci_mem64_base + ARM_PCI_MEM64_SIZE
-					       : map->ram_end;
+					       : map->pmem_end;
 	map->ipa_bits = IPA_BITS_MIN;
 	while (end > 1ULL << map->ipa_bits)
 		map->ipa_bits++;
@@ -49,17 +51,23 @@ static u64 most_memory(const struct vm_config *cfg, u32 bits)
 	return end > ARM_RAM ? end - ARM_RAM : 0;
 }
 
-int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)
+int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 pmem, u64 *type)
 {
 	int cap = kvm_check_cap(kvm, KVM_CAP_ARM_VM_IPA_SIZE);
 	u32 max = cap > 0 ? (u32)cap : IPA_BITS_FIXED;
 	char size[32], most[32];
 	struct arm_map map;
 
-	arm_map_memory(cfg, &map);
+	arm_map_memory(cfg, pmem, &map);
 	if (map.ipa_bits <= max) {
 		*type = cap > 0 ? map.ipa_bits : 0;
 		return 0;
+	}
+	if (pmem) {
+		err("--pmem: %lluG of files, and --mem, need %u address bits with the devices, but "
+		    "a guest has %u on this host; omit some",
+		    pmem / GiB, map.ipa_bits, max);
+		return -EINVAL;
 	}
 	err("--mem %s: needs %u address bits with the devices, but a guest has %u on this host; "
 	    "the maximum is %s%s",
@@ -73,12 +81,13 @@ static void init_arch(struct vm *vm)
 {
 	struct arm_map map;
 
-	arm_map_memory(vm->cfg, &map);
+	arm_map_memory(vm->cfg, vm->pmem_size, &map);
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
 	vm->arch->gic.fd = -1;
 	vm->arch->gic.its_fd = -1;
 	vm->arch->ipa_bits = map.ipa_bits;
 	vm->arch->ram_end = map.ram_end;
+	vm->arch->pmem_base = map.pmem_base;
 	vm->arch->pci_mem64_base = map.pci_mem64_base;
 }
 
@@ -98,6 +107,11 @@ int arch_sketch(struct vm *vm, const struct boot *boot)
 		return ret;
 	arm_gic_sketch(vm);
 	return vm_sketch_ram(vm, ARM_RAM, vm->cfg->memory, "ram");
+}
+
+u64 arch_pmem_base(const struct vm *vm)
+{
+	return vm->arch->pmem_base;
 }
 
 u64 arch_pci_mem64_base(const struct vm *vm)

@@ -155,7 +155,7 @@ int boot_image_read(const struct boot_image *img, u64 offset, void *buf, u64 len
 void boot_image_aim(const struct boot_image *img, u64 offset, u64 len, struct guest_memory *mem,
 		    u64 gpa)
 {
-	void *to = mem ? memory_ptr(mem, gpa, len) : NULL;
+	void *to = mem && memory_is_ram(mem, gpa, len) ? memory_ptr(mem, gpa, len) : NULL;
 
 	if (!img->stream || img->start || (mem && !to))
 		return;

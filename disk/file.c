@@ -22,6 +22,11 @@
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 
+static const char *option(const struct disk_file *f)
+{
+	return f->option ? f->option : "--disk";
+}
+
 /* Does process @pid have the file of @st open? */
 static bool process_has_open(const char *pid, const struct stat *st)
 {
@@ -72,14 +77,15 @@ static void say_locked(const struct disk_file *f)
 		    !process_has_open(de->d_name, &f->st))
 			continue;
 		process_name(de->d_name, name, sizeof(name));
-		err("--disk %s: locked by process %s (%s); stop it, or give both 'ro'", f->shown,
-		    de->d_name, name);
+		err("%s %s: locked by process %s (%s); stop it, or give both 'ro'", option(f),
+		    f->shown, de->d_name, name);
 		closedir(proc);
 		return;
 	}
 	if (proc)
 		closedir(proc);
-	err("--disk %s: locked; is it named twice, or in use by a VM of another user?", f->shown);
+	err("%s %s: locked; is it named twice, or in use by a VM of another user?", option(f),
+	    f->shown);
 }
 
 /*
@@ -139,7 +145,7 @@ static int lock_disk(const struct disk_file *f)
 	}
 	/* Small kernels and some network file systems have none. */
 	if (ret)
-		debug("--disk %s: there are no file locks (%s); another VM could use it too",
+		debug("%s %s: there are no file locks (%s); another VM could use it too", option(f),
 		      f->shown, strerror(-ret));
 	return 0;
 }
@@ -233,11 +239,11 @@ static int check_kind(const struct disk_file *f, const char *otherwise)
 	if (S_ISREG(f->st.st_mode) || S_ISBLK(f->st.st_mode))
 		return 0;
 	if (S_ISDIR(f->st.st_mode)) {
-		err("--disk %s: is a directory; a disk is an image file or a block device",
+		err("%s %s: is a directory; it must be a file or a block device", option(f),
 		    f->shown);
 		return -EISDIR;
 	}
-	err("--disk %s: %s", f->shown, otherwise);
+	err("%s %s: %s", option(f), f->shown, otherwise);
 	return -EINVAL;
 }
 
@@ -263,7 +269,7 @@ int disk_file_open(struct disk_file *f)
 		ret = open_fd(f);
 	}
 	if (ret) {
-		err("--disk %s: cannot open: %s%s", f->shown, strerror(-ret),
+		err("%s %s: cannot open: %s%s", option(f), f->shown, strerror(-ret),
 		    open_hint(f, -ret, hint, sizeof(hint)));
 		goto fail;
 	}

@@ -10,7 +10,8 @@
 struct disk_file {
 	/* Set by the caller, and borrowed. */
 	const char *path;
-	const char *shown; /* in messages, after "--disk " */
+	const char *option; /* in messages; NULL: "--disk" */
+	const char *shown;  /* in messages, after it */
 	bool readonly, direct;
 	/* What disk_file_open found. */
 	int fd;

@@ -56,6 +56,31 @@ int signals_own(int sig, bool interrupts)
 	return take_signal(sig, interrupts, NULL);
 }
 
+static bool (*_Atomic mend_fn)(void *addr);
+
+/* A page that the hardware lost (BUS_MCEERR_*) is another matter. Sent by somebody (SI_USER), it
+ * ends this process as ever. */
+static void on_bus(int sig, siginfo_t *info, void *context)
+{
+	bool (*mend)(void *addr) = atomic_load(&mend_fn);
+	int saved_errno = errno;
+
+	if (info->si_code != BUS_ADRERR || !mend || !mend(info->si_addr)) {
+		signal(sig, SIG_DFL);
+		on_fatal(sig);
+	}
+	errno = saved_errno;
+}
+
+int signals_mend(bool (*mend)(void *addr))
+{
+	struct sigaction action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO | SA_RESTART };
+
+	sigemptyset(&action.sa_mask);
+	atomic_store(&mend_fn, mend);
+	return sigaction(SIGBUS, &action, NULL) < 0 ? -errno : 0;
+}
+
 void signals_init(void)
 {
 	static const int signals[] = { SIGPIPE, SIGXFSZ };

@@ -219,6 +219,8 @@ static const char *add_buffer(struct virtqueue *vq, struct chain *c, const struc
 	if ((u64)req->out_len + req->in_len + d->len > CHAIN_MAX_BYTES)
 		return "a chain is longer than 4 GiB";
 	host = memory_ptr(vq->mem, d->addr, d->len);
+	if (!host && !c->writable)
+		host = (void *)memory_source(vq->mem, d->addr, d->len);
 	if (!host)
 		return "a buffer is not in RAM";
 	req->iov[n].iov_base = host;
@@ -306,6 +308,30 @@ int virtq_pop(struct virtqueue *vq, struct virtq_request *req, struct iovec *iov
 	vq->layout->take(vq, walk.span);
 	take_off(vq, req, walk.span);
 	return 1;
+}
+
+int virtq_adopt(struct virtqueue *vq, u16 head, struct virtq_request *req, struct iovec *iov)
+{
+	struct chain c = { .req = req, .max = VIRTQ_MAX_SEGS };
+	struct virtq_walk walk = {
+		.table = vq->desc,
+		.entries = vq->size,
+		.room = vq->size,
+		.next = head,
+		.span = 1,
+	};
+	const char *why;
+
+	*req = (struct virtq_request){ .iov = iov, .head = head };
+	if (!running(vq) || vq->packed)
+		return -EPROTO;
+	why = walk_chain(vq, &c, &walk);
+	if (!why && flying(vq, head))
+		why = "a request is offered again before it came back";
+	if (why)
+		return ring_broken(vq, why);
+	take_off(vq, req, walk.span);
+	return 0;
 }
 
 /* Is @req still the device's? */

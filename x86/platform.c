@@ -94,7 +94,7 @@ const struct coco_ops *arch_coco(const struct vm_config *cfg)
 	return NULL;
 }
 
-int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type)
+int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 pmem, u64 *type)
 {
 	*type = 0;
 	return 0;

@@ -60,7 +60,7 @@ static int read_all(struct vm *vm, struct x86_pristine *p)
 	struct kvm second = { .sys_fd = vm->kvm.sys_fd, .vm_fd = -1 };
 	bool split = vm->arch->split_irqchip, wide_ids;
 	u64 type;
-	int ret = arch_vm_type(&vm->kvm, vm->cfg, &type);
+	int ret = arch_vm_type(&vm->kvm, vm->cfg, vm->pmem_size, &type);
 
 	if (!ret)
 		ret = kvm_create_vm(&second, type);

@@ -29,7 +29,16 @@ static int lay_out(struct vm *vm)
 	u64 ram_end = memory > X86_HOLE_BASE ? memory + hole : X86_HOLE_END;
 	u64 top = 1ULL << MIN(arch->phys_bits, MAX_PHYS_BITS);
 
-	arch->pci_mem64_base = ALIGN_UP(ram_end, X86_PCI_MEM64_SIZE);
+	arch->pmem_base = ALIGN_UP(ram_end, PMEM_ALIGN);
+	arch->pci_mem64_base = ALIGN_UP((vm->pmem_size ? arch->pmem_base : ram_end) + vm->pmem_size,
+					X86_PCI_MEM64_SIZE);
+	if (vm->pmem_size && !range_within(arch->pci_mem64_base, X86_PCI_MEM64_SIZE, 0, top)) {
+		err("--pmem: %lluG of files, and --mem, are more than a guest's %u address bits "
+		    "reach "
+		    "on this host; omit some",
+		    vm->pmem_size / GiB, arch->phys_bits);
+		return -EINVAL;
+	}
 	if (!range_within(arch->pci_mem64_base, X86_PCI_MEM64_SIZE, 0, top)) {
 		u64 most = ALIGN_DOWN(top - X86_PCI_MEM64_SIZE, X86_PCI_MEM64_SIZE) - hole;
 		char size[32], limit[32];
@@ -86,6 +95,11 @@ int arch_sketch(struct vm *vm, const struct boot *boot)
 	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg, boot);
 	ret = lay_out(vm);
 	return ret ? ret : add_ram(vm, vm_sketch_ram);
+}
+
+u64 arch_pmem_base(const struct vm *vm)
+{
+	return vm->arch->pmem_base;
 }
 
 u64 arch_pci_mem64_base(const struct vm *vm)

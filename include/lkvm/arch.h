@@ -44,6 +44,13 @@ struct arch_pci_layout {
 	u32 intx_gsi[4];   /* INTA..INTD of slot 0; rotated by slot */
 };
 
+/*
+ * Each file of persistent memory begins at a multiple of this: Linux divides such memory into
+ * sections (of 128 MiB on x86-64, up to 512 MiB on arm64) that should not be other memory too, and
+ * pages of any size fit.
+ */
+#define PMEM_ALIGN GiB
+
 struct arch_platform {
 	const char *name;		  /* "x86-64" */
 	u32 option_mask;		  /* OPT_ARCH_*: which options exist here */
@@ -80,8 +87,10 @@ bool arch_image_base(const struct vm_config *cfg, const struct boot_image *img, 
 /* Are the capabilities there that this architecture needs? Asked of @kvm before it has a VM: a
  * protected one denies many that it has. Prints what is missing and why it matters. */
 int arch_check_host(const struct kvm *kvm) __must_check;
-/* The type argument of KVM_CREATE_VM. Prints what @kvm cannot do of what @cfg asks. */
-int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 *type) __must_check;
+/* The type argument of KVM_CREATE_VM. @pmem: vm->pmem_size. Prints what @kvm cannot do of what @cfg
+ * asks. */
+int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 pmem,
+		 u64 *type) __must_check;
 /* What makes the guest that @cfg asks for a confidential one (coco.h); NULL: an ordinary guest. */
 const struct coco_ops *arch_coco(const struct vm_config *cfg);
 /* vm->arch, and map guest RAM at its addresses. Prints. */
@@ -94,7 +103,9 @@ int arch_add_memory(struct vm *vm) __must_check;
 int arch_sketch(struct vm *vm, const struct boot *boot) __must_check;
 /* The id of the PCI host bridge: vendor, and device << 16. */
 u32 arch_pci_bridge_id(const struct vm *vm);
-/* Base of the window for 64-bit BARs: above all RAM. */
+/* Where vm->pmem_size bytes of persistent memory lie: above all RAM, in whole PMEM_ALIGN. */
+u64 arch_pmem_base(const struct vm *vm);
+/* Base of the window for 64-bit BARs: above all RAM and persistent memory. */
 u64 arch_pci_mem64_base(const struct vm *vm);
 /* After KVM_CREATE_VM, before any vcpu: interrupt controllers and the like, which may follow from
  * what is started. Prints. */

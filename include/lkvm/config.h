@@ -92,6 +92,7 @@ struct net_config {
 	int fds[16]; /* instead: taps that whoever started us opened, one for each pair */
 	u16 nr_fds;
 	u16 queues; /* pairs of them; 0: one, or as many as fds */
+	bool vhost; /* the host's kernel moves the packets */
 	u16 mtu;    /* what the guest is told; 0: the interface's */
 	u8 guest_mac[6];
 	bool has_guest_mac;
@@ -122,6 +123,16 @@ struct virtiofs_config {
 	char *dir;
 	char *cache; /* virtiofsd's word, or NULL */
 	bool readonly;
+};
+
+/* The guest sees whole ones: what Linux can have as ZONE_DEVICE memory (its SUBSECTION_SIZE). */
+#define PMEM_UNIT (2 * MiB)
+
+/* A file that the guest has as memory. */
+struct pmem_config {
+	char *path;
+	bool readonly;
+	u64 size; /* what the guest sees of it; 0: all */
 };
 
 struct share_config {
@@ -155,6 +166,8 @@ struct vm_config {
 	u32 nr_shares;
 	struct virtiofs_config *virtiofs;
 	u32 nr_virtiofs;
+	struct pmem_config *pmems;
+	u32 nr_pmems;
 	bool rng;
 	struct rate_config rng_limit;
 	struct vsock_config vsock;
@@ -209,6 +222,7 @@ extern const struct option_hooks disk_hooks;	  /* config-disk.c */
 extern const struct option_hooks network_hooks;	  /* config-net.c */
 extern const struct option_hooks share_hooks;	  /* config-share.c */
 extern const struct option_hooks virtiofs_hooks;  /* config-virtiofs.c */
+extern const struct option_hooks pmem_hooks;	  /* config-pmem.c */
 extern const struct option_hooks port_hooks;	  /* config-port.c */
 extern const struct option_hooks vsock_hooks;	  /* config-vsock.c */
 extern const struct option_hooks rng_limit_hooks; /* config-rng.c */
@@ -224,6 +238,8 @@ struct net_config *config_add_net(struct vm_config *cfg);
 
 /* config-virtiofs.c, for config_complete: is each share whole? 0, or -EINVAL (printed). */
 int config_check_virtiofs(const struct vm_config *cfg) __must_check;
+/* Does somebody else serve devices, the host's kernel or other processes? If so, the option. */
+const char *config_uses_vhost(const struct vm_config *cfg);
 /* Do other processes serve devices, which must map the guest's memory? If so, the option. */
 const char *config_shares_memory(const struct vm_config *cfg);
 

@@ -30,6 +30,7 @@ struct disk;
 struct net_backend;
 struct vsock_backend;
 struct share;
+struct pmem;
 struct vhost;
 struct disk_config;
 struct vm_config;
@@ -68,8 +69,12 @@ struct machine_open {
 	struct machine_net *nets; /* as in the configuration */
 	u32 nr_nets;
 	struct vsock_backend *vsock; /* NULL: none */
+	struct vhost *vsock_vhost;   /* instead; NULL: none */
 	struct share **shares;	     /* as in the configuration */
 	u32 nr_shares;
+	struct pmem *pmems; /* as in the configuration */
+	u32 nr_pmems;
+	struct event pmem_lost;		   /* an eventfd on the main loop; fd 0: none */
 	struct machine_virtiofs *virtiofs; /* as in the configuration */
 	u32 nr_virtiofs;
 	struct console *console; /* the terminal; NULL with machine_inject */
@@ -128,11 +133,20 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg) __must_ch
  * told, what lkvm's own words for Linux become. Prints. */
 int machine_begin_boot(struct machine *m, struct guest_memory *mem) __must_check;
 void machine_close(struct machine *m);
+/*
+ * machine-pmem.c: the same for persistent memory, which also gets its place there; then it is
+ * mapped, or (@sketch) not.
+ */
+int machine_open_pmems(struct machine *m, const struct vm_config *cfg) __must_check;
+int machine_stub_pmems(struct machine *m, const struct vm_config *cfg) __must_check;
+int machine_map_pmems(struct machine *m, bool sketch) __must_check;
+void machine_close_pmems(struct machine *m);
 /* machine-vhost.c: the same for what somebody else serves, and the programs that were started for
  * that. */
 int machine_open_disk_vhost(const struct disk_config *dc, struct vhost **out) __must_check;
+int machine_open_vsock(struct machine_open *open, const struct vm_config *cfg) __must_check;
 int machine_open_virtiofs(struct machine *m, const struct vm_config *cfg) __must_check;
-int machine_stub_virtiofs(struct machine_open *open, const struct vm_config *cfg) __must_check;
+int machine_stub_vhosts(struct machine_open *open, const struct vm_config *cfg) __must_check;
 void machine_close_vhosts(struct machine_open *open);
 /* Block the signals that end a machine, or put back what was blocked before that. */
 void machine_block_signals(struct machine *m, bool block);

@@ -21,4 +21,9 @@ void memory_discard(const struct memory_region *r, u64 offset, u64 len);
 /* The same for the pages of its guest_memfd; 0 or -errno. */
 int memory_discard_private(const struct memory_region *r, u64 offset, u64 len) __must_check;
 
+/* memory-guard.c: @g->begin to @fd are set. It outlives every access; NULL and what is not guarded
+ * are fine to remove. 0 or -errno. */
+int memory_guard_add(struct memory_guard *g) __must_check;
+void memory_guard_remove(struct memory_guard *g);
+
 #endif

@@ -27,6 +27,10 @@
  * Anonymous RAM is advised to be of transparent huge pages, of which the host zeroes the whole at
  * the first access. So not where a loader writes a few bytes here and there, and a guest that is
  * small needs no more (memory-huge.c).
+ *
+ * A file may become shorter, or its storage may fail, while it is mapped. The guest that touches
+ * such a page ends (KVM_RUN fails); lkvm itself finds zeroes there instead of a SIGBUS, and whoever
+ * wants to know is told (memory-guard.c).
  */
 #ifndef LKVM_MEMORY_H
 #define LKVM_MEMORY_H
@@ -40,13 +44,25 @@ enum memory_kind {
 	MEM_RAM,
 	MEM_ROM,    /* the guest may not write */
 	MEM_DEVICE, /* mapped for the guest (a BAR of a real device); never RAM for a device here */
+	/* The contents of a file, which are there before the guest and after it. Devices read and
+	 * write it as RAM, but it is none: nothing is loaded there, and no page is given back. */
+	MEM_PMEM,
+	MEM_PMEM_RO, /* the same, which nobody writes; devices read it */
 };
 
+/* May devices write there? */
+static inline bool memory_is_writable(enum memory_kind kind)
+{
+	return kind == MEM_RAM || kind == MEM_PMEM;
+}
+
 enum memory_backing {
-	MEM_ANON,	 /* private anonymous mapping; transparent huge pages: see the top */
-	MEM_MEMFD,	 /* shared memfd: other processes can map it (vhost-user) */
-	MEM_HUGETLB,	 /* an unnamed file on the hugetlbfs mount @path */
-	MEM_FILE,	 /* the file @path, or @fd: shared, so what the guest writes is in it */
+	MEM_ANON,    /* private anonymous mapping; transparent huge pages: see the top */
+	MEM_MEMFD,   /* shared memfd: other processes can map it (vhost-user) */
+	MEM_HUGETLB, /* an unnamed file on the hugetlbfs mount @path */
+	/* The file @path, or @fd: shared, so what the guest writes is in it; of MEM_PMEM_RO it need
+	 * not be writable. */
+	MEM_FILE,
 	MEM_GUEST_MEMFD, /* @fd is a guest_memfd that the host may map */
 	MEM_BORROWED,	 /* the caller's buffer @hva: not unmapped, not owned */
 };
@@ -60,10 +76,24 @@ struct memory_desc {
 	const char *path; /* MEM_HUGETLB, MEM_FILE */
 	int fd;	      /* MEM_FILE without @path, MEM_GUEST_MEMFD: duplicated, stays the caller's */
 	u64 offset;   /* MEM_FILE, MEM_GUEST_MEMFD: where in the file; of pages */
+	u64 page;     /* MEM_FILE: the file's, a power of two; 0: the host's */
+	u64 align;    /* MEM_FILE: of the host address, a power of two; 0: @page */
+	u64 file_len; /* MEM_PMEM_RO: the rest of @size reads as zeroes; 0: @size */
+	int lost_fd;  /* MEM_FILE: an eventfd that is written when lkvm found zeroes instead of the
+		       * file, the caller's; 0: nobody wants to know */
 	void *hva;    /* MEM_BORROWED: page-aligned, outlives the set */
 	bool private; /* RAM or ROM: see the top; not with MEM_GUEST_MEMFD */
 	int private_fd;	  /* its guest_memfd, from 0 on; duplicated, stays the caller's */
 	const char *name; /* static string for messages and dumps */
+};
+
+/* Of memory-guard.c: the mapping of a file. */
+struct memory_guard {
+	uintptr_t begin, end; /* host addresses; @end 0: not guarded */
+	u64 page;	      /* of the mapping */
+	int prot, fd;
+	atomic_ullong lost; /* the host address where something was missed; 0: nowhere yet */
+	struct memory_guard *next;
 };
 
 /* Nothing that is public changes while the region exists. */
@@ -79,6 +109,8 @@ struct memory_region {
 	u64 *shared;	/* shared-map.h; NULL: it is not private */
 	const char *name;
 	struct memory_region *next; /* of those that wait for memory_reclaim */
+	u64 file_len;		    /* how much of it is in the file */
+	struct memory_guard guard;
 };
 
 /*
@@ -115,6 +147,7 @@ struct guest_memory {
 	/* Devices of the host's have addresses of pages: giving one back would split guest and
 	 * device apart. */
 	atomic_bool pinned;
+	atomic_bool lost_said; /* memory_say_lost did */
 	struct memory_listener *listeners;
 	struct memory_table *old_tables;
 	struct memory_region *removed;
@@ -172,16 +205,19 @@ void memory_read_begin(struct memory_reader *reader);
 void memory_read_end(struct memory_reader *reader);
 
 /*
- * Host address of guest RAM [gpa, gpa+len), or NULL when it is not wholly inside one RAM region,
- * or a page of it is private. len 0 is valid anywhere inside RAM. Valid until memory_read_end of a
- * reader, or the quiescing of a device: then translate again. Never cache across a reset of the
- * machine.
+ * Host address of guest RAM, or MEM_PMEM, [gpa, gpa+len), or NULL when it is not wholly inside one
+ * such region, or a page of it is private. len 0 is valid anywhere inside. Valid until
+ * memory_read_end of a reader, or the quiescing of a device: then translate again. Never cache
+ * across a reset of the machine.
  */
 void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
+/* The same for what is only read: in a MEM_PMEM_RO, too. */
+const void *memory_source(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 /* Is every byte of the range RAM that the host may touch? Regions that touch count as one. */
 bool memory_is_ram(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
-/* Copy across regions; all or nothing: -EFAULT (nothing copied) when a byte of the range is not
- * RAM, or private. A page that becomes private meanwhile ends the copy with -EFAULT, too. */
+/* Copy across regions; all or nothing: -EFAULT (nothing copied) when a byte of the range is neither
+ * RAM nor MEM_PMEM, or private. A page that becomes private meanwhile ends the copy with -EFAULT,
+ * too. */
 int memory_read(const struct guest_memory *mem, u64 gpa, void *buf, u64 len) __must_check;
 int memory_write(struct guest_memory *mem, u64 gpa, const void *buf, u64 len) __must_check;
 int memory_zero(struct guest_memory *mem, u64 gpa, u64 len) __must_check;
@@ -218,6 +254,10 @@ void memory_expect_few(struct guest_memory *mem, u64 gpa, u64 len);
 int memory_set_shared(struct guest_memory *mem, u64 gpa, u64 len, bool shared) __must_check;
 /* Sum of the RAM regions in bytes. */
 u64 memory_ram_size(const struct guest_memory *mem);
+
+/* memory-lost.c: has a file lost something that is mapped, as far as is known? Says so, the first
+ * time. Any thread. */
+bool memory_say_lost(struct guest_memory *mem);
 
 /* The region of any kind that holds @gpa, or NULL. */
 const struct memory_region *memory_find(const struct guest_memory *mem, u64 gpa);

@@ -20,6 +20,11 @@ void signals_init(void);
  */
 int signals_own(int sig, bool interrupts);
 /*
+ * Have @mend called when a mapping has no memory at @addr (SIGBUS): true, now there is some. It
+ * must be async-signal-safe. False: the signal ends the process as any other. 0 or -errno.
+ */
+int signals_mend(bool (*mend)(void *addr));
+/*
  * Have every signal that would end this process call @restore first, on whatever thread it comes
  * up; it must be async-signal-safe. The process then ends by that signal. A signal that is ignored,
  * or caught by somebody else, is left alone. NULL: no more.

@@ -359,6 +359,7 @@ struct net_backend;
 struct console;
 struct vsock_backend;
 struct share;
+struct pmem;
 struct vhost;
 int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index) __must_check;
 int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6],
@@ -375,6 +376,10 @@ int virtio_console_create(struct vm *vm, const struct virtio_console_port *ports
 int virtio_rng_create(struct vm *vm) __must_check;
 int virtio_vsock_create(struct vm *vm, struct vsock_backend *vb, u64 cid) __must_check;
 int virtio_9p_create(struct vm *vm, struct share *share, u32 index) __must_check;
+/* @pmem->gpa says where it has been mapped. */
+int virtio_pmem_create(struct vm *vm, struct pmem *pmem, u32 index) __must_check;
+int virtio_pmem_new(struct vm *vm, struct pmem *pmem, u32 index,
+		    struct virtio_device **out) __must_check;
 /* virtio/vhost-blk.c: @readonly is what the user expects. @queues: 0 means one. */
 int virtio_vhost_blk_create(struct vm *vm, struct vhost *vhost, bool readonly, u16 queues,
 			    u32 index) __must_check;
@@ -385,6 +390,10 @@ int virtio_vhost_fs_create(struct vm *vm, struct vhost *vhost, const char *tag,
 			   u32 index) __must_check;
 int virtio_vhost_fs_new(struct vm *vm, struct vhost *vhost, const char *tag, u32 index,
 			struct virtio_device **out) __must_check;
+/* virtio/vhost-vsock.c */
+int virtio_vhost_vsock_create(struct vm *vm, struct vhost *vhost, u64 cid) __must_check;
+int virtio_vhost_vsock_new(struct vm *vm, struct vhost *vhost, u64 cid,
+			   struct virtio_device **out) __must_check;
 /* The same without a transport: what the functions above do before virtio_attach, and what unit
  * tests use. */
 int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index,

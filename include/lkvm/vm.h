@@ -74,6 +74,7 @@ struct vm {
 	u64 start_ns;		     /* now_ns() when the machine began to be made */
 	const struct coco_ops *coco; /* NULL: an ordinary guest */
 	bool access_platform;	     /* devices reach only what the guest shares with them */
+	u64 pmem_size;		     /* addresses that persistent memory takes, of PMEM_ALIGN */
 	struct kvm kvm;
 	struct guest_memory mem;
 	struct bus pio;

@@ -395,7 +395,7 @@ static void test_print(void **state)
 		"virtio-in-order: no\nvirtio-notification-data: no\ndev: "
 		"/dev/kvm\nkernel: k\ninitrd: none\n"
 		"params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
-		"halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
+		"halt: wait\ndisk: x,,1.img,ro,direct,format=raw\npmem: none\n"
 		"network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
 		"9p: none\nvirtiofs: none\nrng: no\nrng-limit: none\nvsock: none\n"
 		"balloon: no\nballoon-size: default\nconsole: serial\nport: none\ndebug-exit: on\n"

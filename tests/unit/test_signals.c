@@ -238,6 +238,49 @@ static void what_it_raises_itself_ends_nothing(void **state)
 	assert_string_equal(said, "ll");
 }
 
+static u8 *mending;
+
+static bool mend(void *addr)
+{
+	report('m');
+	return addr == mending + 1 &&
+	       mmap(mending, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		    -1, 0) == mending;
+}
+
+/* @how: 0, the page is mended; 1, another one is touched; SIGBUS: somebody sends that. */
+static void touches_no_memory(int how)
+{
+	int fd = memfd_create("empty", MFD_CLOEXEC);
+
+	mending = mmap(NULL, 128 * KiB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (mending == MAP_FAILED || signals_mend(mend))
+		_exit(98);
+	guarded(SIGCONT);
+	if (how == SIGBUS)
+		from_outside(SIGBUS);
+	*(volatile u8 *)(mending + (how ? 64 * KiB : 1)) = 1;
+	report('l');
+}
+
+static void a_page_is_mended(void **state)
+{
+	char said[16];
+	int status;
+
+	assert_int_equal(in_child(touches_no_memory, 0, said), 0);
+	assert_string_equal(said, "lml");
+	/* What cannot be mended ends it as ever. */
+	status = in_child(touches_no_memory, 1, said);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	assert_string_equal(said, "lmr");
+	if (!is_delivered(SIGBUS))
+		return;
+	status = in_child(touches_no_memory, SIGBUS, said);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	assert_string_equal(said, "lr");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +289,7 @@ int main(void)
 		cmocka_unit_test(the_ignored_stay_ignored),
 		cmocka_unit_test(a_crash_on_any_thread),
 		cmocka_unit_test(what_it_raises_itself_ends_nothing),
+		cmocka_unit_test(a_page_is_mended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

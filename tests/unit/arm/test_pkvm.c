@@ -107,6 +107,9 @@ static void test_excluded(void **state)
 	cfg.fdt.flash = flash;
 	assert_refused(&cfg, "--flash");
 	cfg = plain();
+	cfg.nr_pmems = 1;
+	assert_refused(&cfg, "--pmem");
+	cfg = plain();
 	cfg.hugetlbfs = huge;
 	assert_refused(&cfg, "--hugetlbfs");
 }

@@ -13,7 +13,7 @@ static struct arm_map map_of(u64 memory, enum virtio_transport_kind transport)
 	struct vm_config cfg = { .memory = memory, .transport = transport };
 	struct arm_map map;
 
-	arm_map_memory(&cfg, &map);
+	arm_map_memory(&cfg, 0, &map);
 	return map;
 }
 
@@ -43,6 +43,29 @@ static void test_window_above_ram(void **state)
 	assert_int_equal(map_of(14 * GiB + 4 * KiB, TRANSPORT_PCI).ipa_bits, 36);
 }
 
+/* Persistent memory lies between RAM and the window, from a GiB on. */
+static void test_persistent_memory(void **state)
+{
+	struct vm_config cfg = { .memory = 512 * MiB, .transport = TRANSPORT_MMIO };
+	const struct kvm kvm = { .sys_fd = -1, .vm_fd = -1 };
+	struct arm_map map;
+	u64 type;
+
+	arm_map_memory(&cfg, GiB, &map);
+	assert_int_equal(map.pmem_base, ARM_RAM + GiB);
+	assert_int_equal(map.ipa_bits, 32);
+	arm_map_memory(&cfg, 2 * GiB, &map);
+	assert_int_equal(map.ipa_bits, 33);
+	cfg.transport = TRANSPORT_PCI;
+	arm_map_memory(&cfg, 14 * GiB, &map);
+	assert_int_equal(map.pci_mem64_base, 32 * GiB);
+	capture_begin();
+	assert_int_equal(arch_vm_type(&kvm, &cfg, 1024 * GiB, &type), -EINVAL);
+	capture_end();
+	assert_contains(captured, "--pmem: 1024G of files, and --mem, need 41 address bits");
+	assert_one_line(captured);
+}
+
 /* Without a host that says more, a guest has 40 bits. */
 static void test_memory_limit(void **state)
 {
@@ -50,19 +73,19 @@ static void test_memory_limit(void **state)
 	struct vm_config cfg = { .memory = 1006 * GiB };
 	u64 type = 1;
 
-	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), 0);
+	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), 0);
 	assert_int_equal(type, 0);
 	cfg.memory = 1006 * GiB + MiB;
 	capture_begin();
-	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), -EINVAL);
+	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), -EINVAL);
 	capture_end();
 	assert_contains(captured, "41 address bits with the devices, but a guest has 40");
 	assert_contains(captured, "maximum is 1006G, or use --virtio-transport mmio");
 	cfg.transport = TRANSPORT_MMIO;
-	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), 0);
+	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), 0);
 	cfg.memory = 1022 * GiB + MiB;
 	capture_begin();
-	assert_int_equal(arch_vm_type(&kvm, &cfg, &type), -EINVAL);
+	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), -EINVAL);
 	capture_end();
 	assert_contains(captured, "maximum is 1022G");
 	assert_null(strstr(captured, "--virtio-transport"));
@@ -173,6 +196,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_few_address_bits),
 		cmocka_unit_test(test_window_above_ram),
+		cmocka_unit_test(test_persistent_memory),
 		cmocka_unit_test(test_memory_limit),
 		cmocka_unit_test(test_nothing_overlaps),
 		cmocka_unit_test(test_lines),

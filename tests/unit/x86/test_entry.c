@@ -172,7 +172,7 @@ static void machine_init(struct machine *m)
 	m->boot.kernel.fd = m->boot.firmware.fd = -1;
 	assert_int_equal(vm_init(vm, &m->cfg), 0);
 	assert_int_equal(kvm_open(&vm->kvm, "/dev/kvm"), 0);
-	assert_int_equal(arch_vm_type(&vm->kvm, &m->cfg, &type), 0);
+	assert_int_equal(arch_vm_type(&vm->kvm, &m->cfg, 0, &type), 0);
 	assert_int_equal(kvm_create_vm(&vm->kvm, type), 0);
 	assert_int_equal(irq_init(&vm->irqs, &kvm_irq_chip_ops, &vm->kvm), 0);
 	assert_int_equal(arch_add_memory(vm), 0);
