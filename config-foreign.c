@@ -156,7 +156,7 @@ const struct foreign_word foreign_options[] = {
 	MISSING("vdpa", CH, NULL),
 
 	USE("block", CROSVM, A_DISK),
-	USE("cid", CROSVM, "--vsock CID,socket=PATH"),
+	USE("cid", CROSVM, "--vsock CID"),
 	OMIT("disable-sandbox", CROSVM, "there is none"),
 	MISSING("gpu", CROSVM, NULL),
 	USE("host-ip", CROSVM, "ip(8) to give the tap its address"),

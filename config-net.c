@@ -121,6 +121,17 @@ static int net_queues(const char *shown, struct net_config *net, const char *val
 	return 0;
 }
 
+static int net_vhost(const char *shown, struct net_config *net, const char *value)
+{
+	u64 n;
+
+	if (parse_u64(value, &n) || n > 1)
+		return bad_value(shown, "vhost", value,
+				 "is not 1 (the host's kernel moves the packets) or 0 (lkvm does)");
+	net->vhost = n;
+	return 0;
+}
+
 static int net_mtu(const char *shown, struct net_config *net, const char *value)
 {
 	u64 n;
@@ -189,37 +200,21 @@ static const struct {
 	{ "mq", net_queues },	  { "mtu", net_mtu },
 	{ "guest_mac", net_mac }, { "host_ip", net_host_ip },
 	{ "script", net_script }, { "downscript", net_downscript },
+	{ "vhost", net_vhost },
 };
 
-/* kvmtool's other words: what lkvm does not do is refused unless it asks for nothing. */
 static int net_other(const char *shown, const char *key, const char *value)
 {
-	static const struct {
-		const char *key;
-		const char *harmless; /* values that ask for nothing, each followed by a blank */
-		const char *instead;
-	} others[] = {
-		{ "vhost", "0 ", "omit it: lkvm itself moves the packets" },
-		{ "trans", "", "use --virtio-transport" },
-	};
 	static const char *const known[] = { "mode",	   "tapif",	"fd",	   "queues",
 					     "mtu",	   "guest_mac", "host_ip", "script",
 					     "downscript", "rx-rate",	"rx-ops",  "tx-rate",
-					     "tx-ops",	   "forward",	NULL };
-	char word[16];
+					     "tx-ops",	   "forward",	"vhost",   NULL };
 
-	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-		if (strcmp(key, others[i].key))
-			continue;
-		if (strlen(value) < sizeof(word) - 1 && *value) {
-			snprintf(word, sizeof(word), "%s ", value);
-			if (strstr(others[i].harmless, word))
-				return 0;
-		}
-		err("%s %s=%s: is not supported; %s", shown, key, value, others[i].instead);
-		return -EINVAL;
-	}
-	return config_unknown_item(shown, key, known);
+	/* kvmtool's. */
+	if (strcmp(key, "trans"))
+		return config_unknown_item(shown, key, known);
+	err("%s trans=%s: is not supported; use --virtio-transport", shown, value);
+	return -EINVAL;
 }
 
 static int net_item(const char *shown, struct net_config *net, char *item, bool first)
@@ -259,6 +254,12 @@ static int check_items(const char *shown, struct net_config *net)
 	else if ((net->script || net->downscript || net->host_ip) &&
 		 (net->nr_fds || net->mode == NET_MACVTAP))
 		why = "script, downscript and host_ip are for mode=tap without fd; omit them";
+	else if (net->vhost && net->mode == NET_USER)
+		why = "vhost: is for taps; omit it";
+	else if (net->vhost &&
+		 (net->rx_rate.bytes || net->rx_rate.ops || net->tx_rate.bytes || net->tx_rate.ops))
+		why = "vhost: the host's kernel moves the packets, and knows no limits; omit "
+		      "vhost, or rx-rate, rx-ops, tx-rate and tx-ops";
 	if (!why)
 		return config_net_user_check(shown, net);
 	err("%s %s", shown, why);
@@ -355,6 +356,8 @@ static char *network_text(const void *target, u32 i)
 		add_text(&text, "%s%d", f ? ":" : ",fd=", n->fds[f]);
 	if (n->queues)
 		add_text(&text, ",queues=%u", n->queues);
+	if (n->vhost)
+		add_text(&text, ",vhost=1");
 	if (n->mtu)
 		add_text(&text, ",mtu=%u", n->mtu);
 	if (n->has_guest_mac)

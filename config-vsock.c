@@ -61,7 +61,8 @@ static int vsock_parse(const char *shown, const char *arg, void *target)
 	while (!ret && (item = config_next_item(&list)))
 		ret = vsock_item(shown, item, &vsock);
 	if (!ret && !vsock.cid) {
-		err("%s %s: needs the guest's address: %s CID,socket=PATH", shown, arg, shown);
+		err("%s %s: needs the guest's address: %s CID or %s CID,socket=PATH", shown, arg,
+		    shown, shown);
 		ret = -EINVAL;
 	}
 	free(copy);

@@ -245,6 +245,16 @@ const char *config_shares_memory(const struct vm_config *cfg)
 	return cfg->nr_virtiofs ? "--virtiofs" : NULL;
 }
 
+const char *config_uses_vhost(const struct vm_config *cfg)
+{
+	for (u32 i = 0; i < cfg->nr_nets; i++)
+		if (cfg->nets[i].vhost)
+			return "--network vhost=1";
+	if (cfg->vsock.cid && !cfg->vsock.path)
+		return "--vsock without socket=";
+	return config_shares_memory(cfg);
+}
+
 static int check_nets(const struct vm_config *cfg)
 {
 	for (u32 i = 0; i < cfg->nr_nets; i++) {

@@ -259,6 +259,8 @@ static void run(struct event_loop *loop)
 			break;
 		}
 		dispatch(loop, batch, n > 0 ? (unsigned int)n : 0);
+		for (struct event_look *look = n < 0 ? loop->looks : NULL; look; look = look->next)
+			look->fn(look->opaque);
 	}
 	leave(loop);
 }
@@ -365,6 +367,22 @@ void event_del(struct event *ev)
 			loop->current[i] = NULL;
 	pthread_mutex_unlock(&loop->lock);
 	ev->loop = NULL;
+}
+
+void event_look_add(struct event_loop *loop, struct event_look *look)
+{
+	look->next = loop->looks;
+	loop->looks = look;
+}
+
+void event_look_del(struct event_loop *loop, struct event_look *look)
+{
+	struct event_look **p = &loop->looks;
+
+	while (*p && *p != look)
+		p = &(*p)->next;
+	if (*p)
+		*p = look->next;
 }
 
 void event_loop_post(struct event_loop *loop, struct event_post *post)

@@ -208,12 +208,8 @@ static int open_vsock(struct machine_open *open, const struct vm_config *cfg)
 {
 	if (!cfg->vsock.cid)
 		return 0;
-	if (!cfg->vsock.path) {
-		err("--vsock %llu: this build has no vhost-vsock; name a unix socket: --vsock "
-		    "%llu,socket=PATH",
-		    cfg->vsock.cid, cfg->vsock.cid);
-		return -ENODEV;
-	}
+	if (!cfg->vsock.path)
+		return machine_open_vsock(open, cfg);
 	return vsock_unix_open(&cfg->vsock, &open->vsock);
 }
 
@@ -416,7 +412,7 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_nets < cfg->nr_nets; open->nr_nets++)
 		if (cfg->nets[open->nr_nets].mode != NET_NONE)
 			open->nets[open->nr_nets].nb = &stub_net;
-	if (cfg->vsock.cid)
+	if (cfg->vsock.path)
 		open->vsock = &stub_vsock;
 	open->ports = xcalloc(cfg->nr_ports + 1, sizeof(open->ports[0]));
 	for (; open->nr_ports < cfg->nr_ports; open->nr_ports++)
@@ -426,5 +422,5 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 		open->shares[open->nr_shares] = share_stub(&cfg->shares[open->nr_shares]);
 	open->console = &stub_console;
 	ret = machine_stub_pmems(m, cfg);
-	return ret ? ret : machine_stub_virtiofs(open, cfg);
+	return ret ? ret : machine_stub_vhosts(open, cfg);
 }

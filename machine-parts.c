@@ -86,7 +86,7 @@ static u32 count_balloon(const struct machine *m)
 
 static u32 count_vsock(const struct machine *m)
 {
-	return m->open.vsock ? 1 : 0;
+	return m->open.vsock || m->open.vsock_vhost ? 1 : 0;
 }
 
 static u32 count_virtio_console(const struct machine *m)
@@ -191,7 +191,11 @@ static int add_balloon(struct machine *m, u32 index)
 
 static int add_vsock(struct machine *m, u32 index)
 {
-	return virtio_vsock_create(&m->vm, m->open.vsock, m->vm.cfg->vsock.cid);
+	const u64 cid = m->vm.cfg->vsock.cid;
+
+	if (m->open.vsock_vhost)
+		return virtio_vhost_vsock_create(&m->vm, m->open.vsock_vhost, cid);
+	return virtio_vsock_create(&m->vm, m->open.vsock, cid);
 }
 
 static int add_virtio_console(struct machine *m, u32 index)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What other processes serve: disks over vhost-user, and shared directories by a virtiofsd that is
- * started here. */
+/* What somebody else serves: disks over vhost-user, shared directories by a virtiofsd that is
+ * started here, and sockets by the host's kernel. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -21,6 +21,15 @@ int machine_open_disk_vhost(const struct disk_config *dc, struct vhost **out)
 {
 	char *what = xasprintf("--disk vhost-user=%s", dc->path);
 	int ret = vhost_user_open(dc->path, -1, what, out);
+
+	free(what);
+	return ret;
+}
+
+int machine_open_vsock(struct machine_open *open, const struct vm_config *cfg)
+{
+	char *what = xasprintf("--vsock %llu", cfg->vsock.cid);
+	int ret = vhost_vsock_open(what, cfg->vsock.cid, &open->vsock_vhost);
 
 	free(what);
 	return ret;
@@ -148,6 +157,8 @@ void machine_close_vhosts(struct machine_open *open)
 		if (open->disk_vhosts[i])
 			open->disk_vhosts[i]->ops->close(open->disk_vhosts[i]);
 	free(open->disk_vhosts);
+	if (open->vsock_vhost)
+		open->vsock_vhost->ops->close(open->vsock_vhost);
 	for (u32 i = 0; i < open->nr_virtiofs; i++) {
 		struct machine_virtiofs *share = &open->virtiofs[i];
 
@@ -166,8 +177,10 @@ static struct vhost stub = {
 	.ops = &stub_ops, .what = "none", .features = ~0ULL, .max_queues = 1, .fd = -1
 };
 
-int machine_stub_virtiofs(struct machine_open *open, const struct vm_config *cfg)
+int machine_stub_vhosts(struct machine_open *open, const struct vm_config *cfg)
 {
+	if (cfg->vsock.cid && !cfg->vsock.path)
+		open->vsock_vhost = &stub;
 	open->virtiofs = xcalloc(cfg->nr_virtiofs + 1, sizeof(*open->virtiofs));
 	for (; open->nr_virtiofs < cfg->nr_virtiofs; open->nr_virtiofs++)
 		open->virtiofs[open->nr_virtiofs].vhost = &stub;

@@ -121,9 +121,9 @@ int arm_pkvm_check(const struct vm_config *cfg)
 		return refuse("--balloon", "all of the guest's memory is locked");
 	if (cfg->nr_pmems)
 		return refuse("--pmem", "its memory must be anonymous");
-	if (config_shares_memory(cfg))
-		return refuse(config_shares_memory(cfg),
-			      "other processes cannot map a protected guest's memory");
+	if (config_uses_vhost(cfg))
+		return refuse(config_uses_vhost(cfg),
+			      "nobody but lkvm can serve the devices of a protected guest");
 	if (cfg->memory <= ARM_DMA_POOL_SIZE) {
 		err("--protected: %s of memory is not enough: the pool that the guest shares with "
 		    "its devices takes %s; increase --mem",

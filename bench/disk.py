@@ -1,22 +1,39 @@
 # SPDX-License-Identifier: MIT
-"""virtio-blk: the bench's guest drives a file in the page cache, past it, and a disk with latency."""
+"""virtio-blk: the bench's guest drives a file in the page cache, past it, a disk with latency, and qcow2 images."""
 import contextlib
 import os
+import shutil
 import subprocess
 
-from figures import Table, pairwise
-from guests import guest, per_second
-from vmms import Lkvm
+from figures import Table
+from guests import fill, guest, vmms
 
 DISK_MB = 64
 LATENCY_US = 1000
 BIG = 128 * 1024
-# Pattern, bytes of a request, depth; requests of a run by the disk: about a second each.
+# Where the guest's clusters get their room: large, so that few writes meet.
+EMPTY_SIZE = "4G"
+# Pattern, its word, bytes of a request, depth, and how many are a run, by the disk: about a second each.
 PATTERNS = (
-    ("4 KiB random", "", 4096, 1, {"cache": 2000, "direct": 1000, "slow": 500}),
-    ("4 KiB random", "", 4096, 32, {"cache": 4000, "direct": 4000, "slow": 2000}),
-    ("128 KiB sequential", "sequential", BIG, 32, {"cache": 2000, "direct": 1000, "slow": 1000}),
+    ("4 KiB random", "", 4096, 1, {"": 1000, "slow": 500}),
+    ("4 KiB random", "", 4096, 32, {"": 4000, "slow": 2000}),
+    ("128 KiB sequential", "sequential", BIG, 1, {"": 500, "slow": 300}),
+    ("128 KiB sequential", "sequential", BIG, 32, {"": 1000}),
 )
+
+
+class Disk:
+    """One that is measured. With @original each run has a copy of that."""
+
+    def __init__(self, title, file, original=None, operations=("read", "write"), kind="", **machine):
+        self.title, self.file, self.original, self.operations, self.kind, self.machine = (
+            title, file, original, operations, kind, machine)
+
+    @contextlib.contextmanager
+    def fresh(self):
+        if self.original:
+            shutil.copyfile(self.original, self.file)
+        yield
 
 
 @contextlib.contextmanager
@@ -44,67 +61,42 @@ def slow_disk(bench):
         server.wait()
 
 
-def vmms(bench, transport):
-    """lkvm, what was before, and QEMU on virtio-mmio, as the guest finds it; kvmtool does not take this guest."""
-    more = ("--virtio-transport", transport)
-    ours, before = bench.lkvm(""), bench.before("")
-    peers = [Lkvm(before.binary, before.name, more)] if before else []
-    return Lkvm(ours.binary, ours.name, more), peers + [peer for peer in bench.others if peer.name.startswith("QEMU")]
+def qcow2_disks(bench, raw):
+    """An image that has all its clusters, and one that has none before each run."""
+    if not shutil.which("qemu-img"):
+        bench.note("no qcow2: no qemu-img (qemu-utils)")
+        return
+    full, none, empty = (bench.tmp / name for name in ("full.qcow2", "none.qcow2", "empty.qcow2"))
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", str(raw), str(full)], check=True)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(none), EMPTY_SIZE], check=True)
+    yield Disk("qcow2, page cache", full, format="qcow2")
+    yield Disk("qcow2, O_DIRECT", full, format="qcow2", direct=True)
+    yield Disk("qcow2, clusters that are new", empty, none, ("write",), format="qcow2")
 
 
-def calls(bench, argv, requests):
-    """System calls and exits of each request, as strace counts them (which slows all, so that batches are larger)."""
-    trace = bench.runner.trace(argv)
-    if not trace:
-        return None
-    exits = sum("KVM_RUN" in line for line in trace)
-    return (len(trace) - exits) / requests, exits / requests
-
-
-def count_calls(bench, table, ours, peers, kind, disk):
-    """One run of each is enough: what a start takes is spread over many requests."""
-    for pattern, word, size, depth, requests in PATTERNS:
-        for operation in ("read", "write"):
-            count = depth if bench.quick else 2 * requests[kind]
-            words = f"disk requests={count} bytes={size} depth={depth} {word} {'write' if operation == 'write' else ''}"
-            machine = guest(bench, words, disks=(disk,), direct=kind != "cache")
-
-            def sample(vmm, machine=machine, count=count, label=f"{pattern}, depth {depth}, {operation}"):
-                argv = vmm.argv(machine)
-                got = argv and calls(bench, argv, count)
-                return {f"{label}, calls": got[0], f"{label}, exits": got[1]} if got else None
-
-            pairwise(table, 1, ours, peers, sample)
-
-
-def fill(bench, table, ours, peers, kind, disk):
-    rounds = max(1, bench.rounds // 7)
-    for pattern, word, size, depth, requests in PATTERNS:
-        for operation in ("read", "write"):
-            count = depth if bench.quick else requests[kind]
-            words = f"disk requests={count} bytes={size} depth={depth} {word} {'write' if operation == 'write' else ''}"
-            machine = guest(bench, words, disks=(disk,), direct=kind != "cache")
-            unit = "MiB/s" if size == BIG else "requests/s"
-
-            def sample(vmm, machine=machine, label=f"{pattern}, depth {depth}, {operation}, {unit}",
-                       scale=size / 2**20 if size == BIG else 1):
-                argv = vmm.argv(machine)
-                return {label: per_second(argv) * scale} if argv else None
-
-            pairwise(table, rounds, ours, peers, sample)
+def disks(bench, raw, slow):
+    yield Disk("page cache", raw)
+    yield Disk("O_DIRECT", raw, direct=True)
+    if slow:
+        yield Disk(f"O_DIRECT, {LATENCY_US} us of latency", slow, kind="slow", direct=True)
+    yield Disk("O_DIRECT, 4 queues", raw, direct=True, queues=4)
+    yield from qcow2_disks(bench, raw)
 
 
 def tables(bench):
     ours, peers = vmms(bench, "mmio")
-    names = [peer.name for peer in peers]
-    with cached_disk(bench.tmp) as cached, slow_disk(bench) as slow:
-        for title, kind, disk in (("page cache", "cache", cached), ("O_DIRECT", "direct", cached),
-                                  (f"O_DIRECT, {LATENCY_US} us of latency", "slow", slow)):
-            if disk:
-                table = Table(f"disk, {title}", ours.name, names)
-                fill(bench, table, ours, peers, kind, disk)
-                yield table
-        for title, kind in (("page cache", "cache"), ("O_DIRECT", "direct")):
-            table = Table(f"disk, {title}: calls and exits a request", ours.name, names)
-            count_calls(bench, table, ours, peers, kind, cached)
+    with cached_disk(bench.tmp) as raw, slow_disk(bench) as slow:
+        for disk in disks(bench, raw, slow):
+            table = Table(f"disk, {disk.title}", ours.name, [peer.name for peer in peers])
+            queues = disk.machine.get("queues", 1)
+            for pattern, word, size, depth, requests in PATTERNS[1::2] if bench.quick else PATTERNS:
+                if depth < queues:
+                    continue
+                for operation in disk.operations:
+                    count = depth if bench.quick else requests.get(disk.kind, requests[""])
+                    words = (f"disk requests={count} bytes={size} depth={depth} queues={queues} {word} "
+                             f"{'write' if operation == 'write' else ''}")
+                    fill(bench, table, ours, peers, f"{pattern}, depth {depth}, {operation}",
+                         count, guest(bench, words, disks=(disk.file,), **disk.machine),
+                         *((size / 2**20, "MiB/s") if size == BIG else (1, "requests/s")), disk.fresh)
             yield table

@@ -6,19 +6,23 @@ import os
 import shutil
 import subprocess
 
-from disk import vmms
-from figures import Table, pairwise
-from guests import guest, per_second
+from figures import Table
+from guests import fill, guest, vmms
 
 TAP = "bench0"
-# Frames each millisecond: more than a guest takes on a machine that interprets it.
-FLOOD = 100
-SIZES = (64, 1514)
+# Bytes of a frame, of how many pairs of queues, frames of the flood in each millisecond (more than a guest takes on a
+# machine that interprets it), frames of a run.
+KINDS = ((64, 1, 100, 10000), (1514, 1, 100, 10000), (1514, 2, 100, 10000), (65000, 1, 20, 4000))
 CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 
 
+def run(*argv):
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return done.stderr.strip() if done.returncode else None
+
+
 def enter_network():
-    """A network of our own with a tap; the reason why not, or nothing."""
+    """A network of our own; the reason why not, or nothing."""
     if not shutil.which("ip"):
         return "no ip (iproute2)"
     uid, gid = os.getuid(), os.getgid()
@@ -28,16 +32,19 @@ def enter_network():
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
                 file.write(text)
-    for words in (("tuntap", "add", "dev", TAP, "mode", "tap"), ("link", "set", TAP, "up")):
-        run = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
-        if run.returncode:
-            return run.stderr.strip()
     return None
 
 
+def make_tap(pairs):
+    """Anew, since a VMM that was ended may hold it for a while; the reason why there is none, or nothing."""
+    run("ip", "link", "del", TAP)
+    several = ("multi_queue",) if pairs > 1 else ()
+    return run("ip", "tuntap", "add", "dev", TAP, "mode", "tap", *several) or run("ip", "link", "set", TAP, "up")
+
+
 @contextlib.contextmanager
-def flood(bench, size):
-    program = subprocess.Popen([str(bench.folder("flood")), TAP, str(size), str(FLOOD)], stdin=subprocess.PIPE)
+def flood(bench, size, burst):
+    program = subprocess.Popen([str(bench.folder("flood")), TAP, str(size), str(burst)], stdin=subprocess.PIPE)
     try:
         yield
     finally:
@@ -46,21 +53,23 @@ def flood(bench, size):
 
 
 def tables(bench):
-    why = enter_network()
+    why = enter_network() or make_tap(1)
     if why:
         bench.note(f"no network: {why}")
         return
     ours, peers = vmms(bench, "mmio")
     table = Table("network, a tap", ours.name, [peer.name for peer in peers])
-    rounds = max(1, bench.rounds // 4)
-    frames = 256 if bench.quick else 10000
-    for size in SIZES:
+    for size, pairs, burst, frames in KINDS:
         for what in ("receive", "send"):
-            machine = guest(bench, f"net {what} frames={frames} bytes={size}", tap=TAP)
+            count = 256 if bench.quick else frames
+            machine = guest(bench, f"net {what} frames={count} bytes={size} pairs={pairs}", tap=TAP, queues=pairs)
 
-            def sample(vmm, machine=machine, what=what, size=size):
-                with flood(bench, size) if what == "receive" else contextlib.nullcontext():
-                    return {f"{what}, {size} bytes, frames/s": per_second(vmm.argv(machine))}
+            @contextlib.contextmanager
+            def around(what=what, size=size, burst=burst, pairs=pairs):
+                make_tap(pairs)
+                with flood(bench, size, burst) if what == "receive" else contextlib.nullcontext():
+                    yield
 
-            pairwise(table, rounds, ours, peers, sample)
+            fill(bench, table, ours, peers, f"{what}, {size} bytes" + (f" of {pairs} pairs" if pairs > 1 else ""),
+                 count, machine, 1, "frames/s", around)
     yield table

@@ -16,6 +16,8 @@ class Machine:
     words: str = "bench"
     disks: tuple = ()
     direct: bool = False
+    format: str = "raw"
+    queues: int = 1
     tap: str = ""
 
 
@@ -26,8 +28,11 @@ class Lkvm:
         self.binary, self.name, self.more = binary, name, more
 
     def argv(self, machine):
-        disks = [word for disk in machine.disks for word in ("-d", f"{disk},direct" if machine.direct else str(disk))]
-        tap = ["-n", f"mode=tap,tapif={machine.tap}"] if machine.tap else []
+        how = (",direct" if machine.direct else "") + (f",queues={machine.queues}" if machine.queues > 1 else "") + (
+            f",format={machine.format}" if machine.format != "raw" else "")
+        disks = [word for disk in machine.disks for word in ("-d", f"{disk}{how}")]
+        pairs = f",queues={machine.queues}" if machine.queues > 1 else ""
+        tap = ["-n", f"mode=tap,tapif={machine.tap}{pairs}"] if machine.tap else []
         return [str(self.binary), "run", "-k", str(machine.kernel), "-m", str(machine.memory), "-c", str(machine.cpus),
                 "-p", machine.words, "--nodefaults", "--loglevel", "error", *disks, *tap, *self.more]
 
@@ -57,7 +62,7 @@ class Kvmtool:
 
     def argv(self, machine):
         kernel = machine.kernel.with_suffix(".bzimage") if machine.kernel.suffix == ".pvh" else machine.kernel
-        if not kernel.exists() or machine.tap or kernel.name.startswith("vmlinux"):
+        if not kernel.exists() or machine.tap or machine.format != "raw" or machine.queues > 1 or kernel.name.startswith("vmlinux"):
             return None
         disks = [word for disk in machine.disks for word in ("-d", f"{disk},direct" if machine.direct else str(disk))]
         return [str(self.binary), "run", "-k", str(kernel), "-m", str(machine.memory), "-c", str(machine.cpus),
@@ -90,17 +95,20 @@ class Qemu:
             return None
         more = []
         for number, disk in enumerate(machine.disks):
-            more += ["-drive", f"file={disk},format=raw,if=none,id=d{number},cache={'none' if machine.direct else 'writeback'}"
+            more += ["-drive", f"file={disk},format={machine.format},if=none,id=d{number},cache={'none' if machine.direct else 'writeback'}"
                                + (",aio=io_uring" if machine.direct else ""),
-                     "-device", f"virtio-blk-device,drive=d{number},iothread=io"]
+                     "-device", f"virtio-blk-device,drive=d{number},iothread=io,num-queues={machine.queues}"]
         if machine.tap:
-            more += ["-netdev", f"tap,id=n,ifname={machine.tap},script=no,downscript=no", "-device", "virtio-net-device,netdev=n"]
+            several = machine.queues > 1
+            more += ["-netdev", f"tap,id=n,ifname={machine.tap},script=no,downscript=no"
+                                + (f",queues={machine.queues}" if several else ""),
+                     "-device", "virtio-net-device,netdev=n" + (",mq=on" if several else "")]
         if more:
             more = ["-global", "virtio-mmio.force-legacy=false", "-object", "iothread,id=io", *more]
         # With all devices on the first IOAPIC the guest finds them as lkvm's.
         few = ",ioapic2=off" if len(machine.disks) < 8 else ""
         return [*self.start, "-accel", "kvm", "-cpu", "host", "-M",
                 "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on" + few,
-                "-bios", "qboot.rom", "-m", str(machine.memory), "-smp", str(machine.cpus), "-nodefaults", "-no-user-config",
+                "-bios", "qboot.rom", "-name", "bench,debug-threads=on", "-m", str(machine.memory), "-smp", str(machine.cpus), "-nodefaults", "-no-user-config",
                 "-display", "none", "-serial", "stdio", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
                 "-kernel", str(machine.kernel), "-append", machine.words, *more]

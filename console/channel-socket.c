@@ -2,7 +2,6 @@
 /* Channels that are sockets: one connection at a time; the next is accepted when that has ended. */
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "channel.h"
@@ -11,17 +10,22 @@
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 
-static int listen_on(struct channel *ch)
+/* Until somebody is asked to come again where the host lacked what a connection needs. */
+#define RETRY_NS 100000000ULL
+
+/* The listener stays in the loop, so that listening again cannot fail. */
+static void listen_again(void *opaque)
 {
-	return event_add(ch->loop, &ch->accept_ev);
+	struct channel *ch = opaque;
+
+	event_mod(&ch->accept_ev, EPOLLIN);
 }
 
 static void hang_up(struct channel *ch)
 {
 	channel_unwatch(ch);
 	channel_connected(ch, false);
-	if (listen_on(ch))
-		guest_warn("--port %s: takes no more connections", ch->cfg->name);
+	listen_again(ch);
 }
 
 /* Who has said all may still listen: such a connection ends when that does, too. */
@@ -33,22 +37,26 @@ static void socket_ended(struct channel *ch, int error)
 		hang_up(ch);
 }
 
+/* Who came waits, and the loop would turn round and round. */
+static void cannot_take(struct channel *ch, int error)
+{
+	guest_warn("--port %s: cannot take a connection, which waits: %s%s", ch->cfg->name,
+		   strerror(error), limit_hint(-error));
+	event_mod(&ch->accept_ev, 0);
+	event_timer_set(&ch->accept_retry, RETRY_NS);
+}
+
 static void on_accept(void *opaque, u32 events)
 {
 	struct channel *ch = opaque;
-	int fd = accept4(ch->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), ret;
+	int fd = unix_accept(ch->listener.fd), ret;
 
 	if (fd < 0) {
-		/* Who wanted to come has gone; or there is no descriptor, and the loop would turn
-		 * round and round. */
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
-			guest_warn("--port %s: cannot take a connection: %s%s", ch->cfg->name,
-				   strerror(errno), limit_hint(-errno));
-			event_del(&ch->accept_ev);
-		}
+		if (fd != -EAGAIN)
+			cannot_take(ch, -fd);
 		return;
 	}
-	event_del(&ch->accept_ev);
+	event_mod(&ch->accept_ev, 0);
 	ret = channel_watch(ch, fd, fd);
 	if (!ret) {
 		channel_connected(ch, true);
@@ -65,6 +73,7 @@ static void socket_finish(struct channel *ch)
 
 static void socket_destroy(struct channel *ch)
 {
+	event_timer_destroy(&ch->accept_retry);
 	event_del(&ch->accept_ev);
 	unix_listener_close(&ch->listener);
 }
@@ -87,7 +96,8 @@ int channel_open_socket(struct channel *ch)
 	ch->accept_ev = (struct event){
 		.fd = ch->listener.fd, .events = EPOLLIN, .fn = on_accept, .opaque = ch
 	};
-	ret = listen_on(ch);
+	event_timer_init(&ch->accept_retry, ch->loop, listen_again, ch);
+	ret = event_add(ch->loop, &ch->accept_ev);
 	if (ret)
 		err("--port %s: cannot watch the socket: %s%s", ch->cfg->name, strerror(-ret),
 		    limit_hint(ret));

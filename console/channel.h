@@ -39,9 +39,10 @@ struct channel {
 	bool refused;		  /* there was no room for output */
 	bool failing;		  /* and that was told */
 
-	/* Sockets: while nobody is connected the listener is watched. */
+	/* Sockets: while nobody is connected the listener is watched, for EPOLLIN. */
 	struct unix_listener listener;
 	struct event accept_ev;
+	struct event_timer accept_retry;
 	/* Terminals: the modes to restore; pseudo-terminals: who opens and closes the other side.
 	 */
 	struct termios saved;

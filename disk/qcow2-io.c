@@ -106,6 +106,8 @@ int q2_serve_now(struct disk *disk, const struct disk_request *req)
 	struct disk *file;
 	int ret;
 
+	if (req->op == DISK_WRITE)
+		return -EOPNOTSUPP;
 	if (req->op != DISK_READ || !req->len)
 		return -EAGAIN;
 	ret = find_now(to_qcow2(disk), req, &file, &raw.offset);

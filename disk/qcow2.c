@@ -2,7 +2,8 @@
 /*
  * qcow2 disks: a queue of requests over two others. What lies in one piece in the guest's own image
  * goes to the queue of the raw disk that the image is, at another offset and without a copy. The
- * rest goes to workers: what needs tables, allocates, is packed or in a backing file.
+ * rest goes to workers: what needs tables, allocates, is packed or in a backing file. Writes that
+ * allocate wait for each other (@meta), so the loop's thread does them while they are quick.
  */
 #include "qcow2.h"
 
@@ -19,6 +20,7 @@ static const struct disk_blocking_ops blocking_ops = {
 	.room_destroy = q2_room_destroy,
 	.serve = q2_serve,
 	.serve_now = q2_serve_now,
+	.one_by_one = true,
 };
 
 /* A request of one of the two queues, for one of ours. */

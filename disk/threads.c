@@ -8,9 +8,10 @@
  * a request that is alone unless the host takes long, but does not wait for the storage: a request
  * that the host cannot serve from memory (serve_now) goes to the workers, and nothing else waits
  * for it. Where the host cannot tell (most file systems, of writes) it serves such as are quick and
- * alone: no result of another request can wait then, only requests that come later. The rest is the
- * workers', so that several are with the host at once. Fast and slow are moving averages of the
- * host's time, one for each kind of request.
+ * alone: no result of another request can wait then, only requests that come later (or, where
+ * workers would wait for each other anyway, several that are quick). The rest is the workers', so
+ * that several are with the host at once. Fast and slow are moving averages of the host's time, one
+ * for each kind of request.
  *
  * One worker is there from the beginning, so the disk works with what there is before the guest
  * starts. Others are started by the loop's thread when there is a request for them; where the host
@@ -298,7 +299,7 @@ static bool better_here(const struct thread_queue *tq)
 		return false;
 	alone = tq->kicked && tq->nr_waiting == 1 && !tq->busy;
 	if (tq->untold[kind])
-		return alone && average < QUICK_NS;
+		return (alone || (tq->ops->one_by_one && !tq->busy)) && average < QUICK_NS;
 	return average < QUICK_NS || (alone && average < LONG_NS);
 }
 

@@ -22,6 +22,9 @@ struct disk_blocking_ops {
 	 * kind. NULL: workers serve all.
 	 */
 	int (*serve_now)(struct disk *disk, const struct disk_request *req);
+	/* Of what serve_now cannot tell, workers would wait for each other: quick ones are served
+	 * on the loop's thread, several one after the other, unless a worker is at something. */
+	bool one_by_one;
 	/* Nanoseconds, by which requests are judged slow or fast; NULL: the monotonic clock. */
 	u64 (*now)(void);
 };

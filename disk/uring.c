@@ -55,8 +55,10 @@ int disk_uring_open(struct disk *disk, const struct disk_uring_ops *ops, int fd,
  * those that the kernel's threads did were soon done. */
 #define QUICK_NS     64000ULL
 #define SOON_NS	     1000000ULL
-/* Bytes of one call: what they read from the page cache is done before the guest hears of any. */
+/* Bytes of one call to the page cache: all of it is copied before the guest hears of any. */
 #define CALL_BYTES   (512 * KiB)
+/* The kernel had no memory for any request. */
+#define RETRY_NS     10000000ULL
 
 struct uring_queue {
 	struct disk_queue dq;
@@ -68,6 +70,9 @@ struct uring_queue {
 	struct disk_request *head, **tail; /* that wait */
 	u64 write_ns;			   /* average of writes here */
 	struct event event;
+	struct event_loop *loop;
+	struct event_look look;
+	struct event_timer retry;
 
 	pthread_mutex_t lock;
 	struct io_uring ring;
@@ -242,7 +247,8 @@ static unsigned int fill(struct uring_queue *uq, struct results *others)
 	unsigned int n = 0;
 	u64 now = 0, bytes = 0;
 
-	while (uq->head && uq->with_host < uq->window && bytes < CALL_BYTES && !better_here(uq)) {
+	while (uq->head && uq->with_host < uq->window && (!uq->buffered || bytes < CALL_BYTES) &&
+	       !better_here(uq)) {
 		struct disk_request *req = take_first(uq);
 
 		if (!ring_takes(uq, req)) {
@@ -263,7 +269,7 @@ static unsigned int fill(struct uring_queue *uq, struct results *others)
 }
 
 /* Give the kernel all that is in the ring. Where it has no memory the rest goes with the next
- * call, which the caller makes as long as @with_host says that there is something. */
+ * call: after a result, or in a while if none will come. */
 static void enter(struct uring_queue *uq)
 {
 	int ret;
@@ -273,6 +279,8 @@ static void enter(struct uring_queue *uq)
 	} while (ret == -EINTR);
 	if (ret < 0 && ret != -EAGAIN && ret != -EBUSY)
 		guest_warn("--disk %s: io_uring: %s", uq->dq.disk->path, strerror(-ret));
+	if (uq->with_host && io_uring_sq_ready(&uq->ring) == uq->with_host)
+		event_timer_set(&uq->retry, RETRY_NS);
 }
 
 /* One call with what fits, and its results. False: there was nothing to do. *ended becomes true
@@ -281,6 +289,7 @@ static bool turn(struct uring_queue *uq, bool *ended)
 {
 	struct results done = { .last = &done.first }, others = { .last = &others.first };
 	struct disk_request *next;
+	bool more = false;
 
 	if (uq->head && better_here(uq)) {
 		if (!write_here(uq))
@@ -290,11 +299,12 @@ static bool turn(struct uring_queue *uq, bool *ended)
 	}
 	pthread_mutex_lock(&uq->lock);
 	if (!uq->stop) {
-		if (uq->head)
-			fill(uq, &others);
+		more = uq->head && fill(uq, &others);
 		if (io_uring_sq_ready(&uq->ring))
 			enter(uq);
 		collect(uq, &done);
+		/* What one call was too short for, whether or not that one had a result. */
+		more = more && uq->head && uq->with_host < uq->window;
 	}
 	pthread_mutex_unlock(&uq->lock);
 	for (struct disk_request *req = others.first; req; req = next) {
@@ -303,7 +313,7 @@ static bool turn(struct uring_queue *uq, bool *ended)
 	}
 	*ended = *ended || done.first;
 	complete(uq, done.first);
-	return done.first || others.first;
+	return done.first || others.first || more;
 }
 
 /* Until nothing more can be begun or is there. True: some have ended. */
@@ -341,6 +351,12 @@ static void on_results(void *opaque, u32 events)
 
 	if (pump(uq) && uq->dq.ended)
 		uq->dq.ended(uq->dq.opaque);
+}
+
+/* Something may have come, or the kernel has memory again. */
+static void on_look(void *opaque)
+{
+	on_results(opaque, 0);
 }
 
 static void uq_cancel(struct disk_queue *dq)
@@ -392,6 +408,8 @@ static void uq_finish(struct disk_queue *dq)
 static void free_queue(struct uring_queue *uq)
 {
 	event_del(&uq->event);
+	event_look_del(uq->loop, &uq->look);
+	event_timer_destroy(&uq->retry);
 	io_uring_queue_exit(&uq->ring);
 	pthread_cond_destroy(&uq->here_done);
 	pthread_mutex_destroy(&uq->lock);
@@ -459,6 +477,9 @@ static int start_queue(struct uring_queue *uq, struct event_loop *loop)
 	if (ret)
 		err("--disk %s: cannot watch its io_uring: %s%s", uq->dq.disk->path, strerror(-ret),
 		    limit_hint(ret));
+	uq->look = (struct event_look){ .fn = on_look, .opaque = uq };
+	event_look_add(loop, &uq->look);
+	event_timer_init(&uq->retry, loop, on_look, uq);
 	return ret;
 }
 
@@ -473,6 +494,7 @@ int disk_uring_open(struct disk *disk, const struct disk_uring_ops *ops, int fd,
 	uq->ops = ops;
 	uq->fd = fd;
 	uq->buffered = buffered;
+	uq->loop = loop;
 	uq->window = FIRST_WINDOW;
 	uq->tail = &uq->head;
 	ret = make_ring(uq, depth);

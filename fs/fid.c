@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client holds: fids in a table, and the files that they stand for, counted. Requests run on
- * several threads, so a fid that one of them uses lives on when another removes it.
+ * What a client holds: fids in a table. Requests run on several threads, so a fid that one of them
+ * uses lives on when another removes it.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -16,82 +17,40 @@
 int fids_init(struct fid_table *t)
 {
 	t->buckets = calloc(FIRST_BUCKETS, sizeof(struct p9_fid *));
-	if (!t->buckets)
+	t->names = calloc(P9_NAMES, sizeof(struct p9_node *));
+	if (!t->buckets || !t->names) {
+		free(t->buckets);
+		free(t->names);
+		t->buckets = NULL;
 		return -ENOMEM;
+	}
 	t->nr_buckets = FIRST_BUCKETS;
 	pthread_mutex_init(&t->lock, NULL);
 	return 0;
 }
 
-/* Nodes */
-
-bool fds_left(struct p9_op *op)
+struct p9_fid *fid_new(struct fid_table *t, u32 id, u32 uid, struct p9_node *node)
 {
-	if (atomic_load(&op->fids->nr_fds) < op->share->max_fds)
-		return true;
-	guest_warn("--9p %s: the guest holds %u files, all that it may; it gets an error for "
-		   "others; raise 'ulimit -n'",
-		   op->share->path, op->share->max_fds);
-	return false;
-}
-
-int node_new(struct p9_op *op, int fd, struct stat *st, struct p9_node **out)
-{
-	struct p9_node *node = malloc(sizeof(*node));
-
-	if (!node || fstat(fd, st)) {
-		int ret = node ? -errno : -ENOMEM;
-
-		free(node);
-		close(fd);
-		return ret;
-	}
-	atomic_init(&node->refs, 1);
-	node->fd = fd;
-	node->mode = st->st_mode & S_IFMT;
-	node->dev = st->st_dev;
-	node->ino = st->st_ino;
-	atomic_fetch_add(&op->fids->nr_fds, 1);
-	*out = node;
-	return 0;
-}
-
-struct p9_node *node_get(struct p9_node *node)
-{
-	if (node)
-		atomic_fetch_add(&node->refs, 1);
-	return node;
-}
-
-void node_put(struct fid_table *t, struct p9_node *node)
-{
-	if (!node || atomic_fetch_sub(&node->refs, 1) != 1)
-		return;
-	close(node->fd);
-	atomic_fetch_sub(&t->nr_fds, 1);
-	free(node);
-}
-
-/* Fids */
-
-struct p9_fid *fid_new(u32 id, u32 uid, struct p9_node *node, struct p9_node *parent,
-		       const char *name)
-{
-	size_t len = strlen(name) + 1;
-	struct p9_fid *fid = malloc(sizeof(*fid) + len);
+	struct p9_fid *fid = calloc(1, sizeof(*fid));
 
 	if (!fid)
 		return NULL;
-	memset(fid, 0, sizeof(*fid));
 	fid->id = id;
 	fid->uid = uid;
 	fid->refs = 1;
 	fid->fd = -1;
-	fid->node = node_get(node);
-	fid->parent = node_get(parent);
+	fid->node = node_get(t, node);
 	pthread_mutex_init(&fid->lock, NULL);
-	memcpy(fid->name, name, len);
 	return fid;
+}
+
+void xattr_free(struct fid_table *t, struct p9_xattr *x)
+{
+	if (!x)
+		return;
+	atomic_fetch_sub(&t->value_bytes, x->room);
+	free(x->value);
+	free(x);
 }
 
 static void fid_free(struct fid_table *t, struct p9_fid *fid)
@@ -100,24 +59,35 @@ static void fid_free(struct fid_table *t, struct p9_fid *fid)
 		close(fid->fd);
 		atomic_fetch_sub(&t->nr_fds, 1);
 	}
-	if (fid->xattr)
-		free(fid->xattr->value);
-	free(fid->xattr);
+	xattr_free(t, fid->xattr);
+	if (fid->kind == FID_OPEN)
+		node_unuse(t, fid->node);
 	node_put(t, fid->node);
-	node_put(t, fid->parent);
 	pthread_mutex_destroy(&fid->lock);
 	free(fid);
 }
 
-void fid_put(struct fid_table *t, struct p9_fid *fid)
+static void put(struct fid_table *t, struct p9_fid *fid, bool used)
 {
 	unsigned int left;
 
 	pthread_mutex_lock(&t->lock);
 	left = --fid->refs;
+	if (used)
+		node_unuse_locked(t, fid->node);
 	pthread_mutex_unlock(&t->lock);
 	if (!left)
 		fid_free(t, fid);
+}
+
+void fid_put(struct fid_table *t, struct p9_fid *fid)
+{
+	put(t, fid, true);
+}
+
+void fid_drop(struct fid_table *t, struct p9_fid *fid)
+{
+	put(t, fid, false);
 }
 
 /* Under the lock: the link that points to it, or to the end of its chain. */
@@ -155,23 +125,8 @@ static void grow(struct fid_table *t)
 	t->nr_buckets = nr;
 }
 
-struct p9_fid *fid_get(struct p9_op *op, u32 id)
-{
-	struct fid_table *t = op->fids;
-	struct p9_fid *fid;
-
-	pthread_mutex_lock(&t->lock);
-	fid = *find(t, id);
-	if (fid)
-		fid->refs++;
-	pthread_mutex_unlock(&t->lock);
-	return fid;
-}
-
 int fid_add(struct p9_op *op, struct p9_fid *fid)
 {
-	/* Fids that stand for one file cost memory too. */
-	u32 max = op->share->max_fds;
 	struct fid_table *t = op->fids;
 	struct p9_fid **p;
 	int ret = 0;
@@ -181,7 +136,7 @@ int fid_add(struct p9_op *op, struct p9_fid *fid)
 	p = find(t, fid->id);
 	if (*p || fid->id == P9_NO_FID || t->generation != op->generation) {
 		ret = -EBADF;
-	} else if (t->count >= max) {
+	} else if (t->count >= op->share->max_fids) {
 		ret = -ENFILE;
 	} else {
 		*p = fid;
@@ -190,7 +145,7 @@ int fid_add(struct p9_op *op, struct p9_fid *fid)
 	}
 	pthread_mutex_unlock(&t->lock);
 	if (ret)
-		fid_put(t, fid);
+		fid_drop(t, fid);
 	return ret;
 }
 
@@ -211,20 +166,20 @@ int fid_replace(struct p9_op *op, struct p9_fid *old, struct p9_fid *fid)
 	}
 	pthread_mutex_unlock(&t->lock);
 	if (!there)
-		fid_put(t, fid);
+		fid_drop(t, fid);
 	return there ? 0 : -EBADF;
 }
 
-u32 fid_others(struct p9_op *op, const struct p9_fid *fid, struct p9_fid **out, u32 max)
+u32 fid_others(struct p9_op *op, const struct p9_node *node, const struct p9_fid *but,
+	       struct p9_fid **out, u32 max)
 {
-	const struct p9_node *node = fid->node;
 	struct fid_table *t = op->fids;
 	u32 nr = 0;
 
 	pthread_mutex_lock(&t->lock);
 	for (u32 i = 0; i < t->nr_buckets; i++) {
 		for (struct p9_fid *f = t->buckets[i]; f && nr < max; f = f->next) {
-			if (f == fid || f->kind != FID_OPEN || f->node->ino != node->ino ||
+			if (f == but || f->kind != FID_OPEN || f->node->ino != node->ino ||
 			    f->node->dev != node->dev)
 				continue;
 			f->refs++;
@@ -251,6 +206,68 @@ struct p9_fid *fid_remove(struct p9_op *op, u32 id)
 	return fid;
 }
 
+/* Its name is gone, but the client may have it open. */
+static int open_as_other(struct p9_op *op, struct p9_node *node)
+{
+	struct p9_fid *other;
+	int fd;
+
+	if (!fid_others(op, node, NULL, &other, 1))
+		return -ESTALE;
+	fd = open(fd_path(fid_fd(other)).text, O_PATH | O_CLOEXEC);
+	fid_drop(op->fids, other);
+	if (fd < 0)
+		return -errno;
+	node_give_fd(op->fids, node, fd);
+	return 0;
+}
+
+static int reopen(struct p9_op *op, const struct p9_fid *fid)
+{
+	int ret = node_reopen(op, fid->node);
+
+	return ret == -ESTALE ? open_as_other(op, fid->node) : ret;
+}
+
+int fid_use(struct p9_op *op, struct p9_fid *fid)
+{
+	struct fid_table *t = op->fids;
+	bool there;
+	int ret;
+
+	pthread_mutex_lock(&t->lock);
+	there = node_use_locked(t, fid->node);
+	pthread_mutex_unlock(&t->lock);
+	ret = there ? 0 : reopen(op, fid);
+	if (ret)
+		node_unuse(t, fid->node);
+	return ret;
+}
+
+struct p9_fid *fid_get(struct p9_op *op, u32 id)
+{
+	struct fid_table *t = op->fids;
+	struct p9_fid *fid;
+	bool there = true;
+	int ret;
+
+	pthread_mutex_lock(&t->lock);
+	fid = *find(t, id);
+	if (fid) {
+		fid->refs++;
+		there = node_use_locked(t, fid->node);
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (there)
+		return fid;
+	ret = reopen(op, fid);
+	if (!ret)
+		return fid;
+	fid_put(t, fid);
+	op->lost = ret;
+	return NULL;
+}
+
 void fids_clear(struct fid_table *t)
 {
 	struct p9_fid *all = NULL, *next;
@@ -269,7 +286,7 @@ void fids_clear(struct fid_table *t)
 	pthread_mutex_unlock(&t->lock);
 	for (; all; all = next) {
 		next = all->next;
-		fid_put(t, all);
+		fid_drop(t, all);
 	}
 }
 
@@ -277,5 +294,6 @@ void fids_destroy(struct fid_table *t)
 {
 	fids_clear(t);
 	free(t->buckets);
+	free(t->names);
 	pthread_mutex_destroy(&t->lock);
 }

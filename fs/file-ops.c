@@ -67,7 +67,7 @@ static bool again(const struct p9_op *op, ssize_t n)
 static int opened(struct p9_op *op, struct p9_fid *old, struct p9_node *node, int fd, u32 flags,
 		  const struct p9_qid *qid)
 {
-	struct p9_fid *fid = fid_new(old->id, old->uid, node, NULL, "");
+	struct p9_fid *fid = fid_new(op->fids, old->id, old->uid, node);
 	int ret;
 
 	if (!fid) {
@@ -77,6 +77,10 @@ static int opened(struct p9_op *op, struct p9_fid *old, struct p9_node *node, in
 	}
 	fid->kind = FID_OPEN;
 	fid->fd = fd;
+	/* It is the way to the file whatever becomes of its name. */
+	pthread_mutex_lock(&op->fids->lock);
+	node_use_locked(op->fids, node);
+	pthread_mutex_unlock(&op->fids->lock);
 	if (fd >= 0)
 		atomic_fetch_add(&op->fids->nr_fds, 1);
 	fid->writable = (flags & OPEN_ACCESS) != O_RDONLY;
@@ -128,7 +132,7 @@ static int open_existing(struct p9_op *op, const struct p9_fid *dir, const char 
 
 	if (fd < 0)
 		return fd;
-	ret = node_new(op, fd, st, node);
+	ret = node_new(op, fd, dir->node, name, st, node);
 	if (ret)
 		return ret;
 	open_fd = share_reopen(*node, host_flags(flags));
@@ -136,7 +140,7 @@ static int open_existing(struct p9_op *op, const struct p9_fid *dir, const char 
 		ret = open_fd < 0 ? open_fd : -errno;
 		if (open_fd >= 0)
 			close(open_fd);
-		node_put(op->fids, *node);
+		node_release(op->fids, *node);
 		return ret;
 	}
 	return open_fd;
@@ -152,12 +156,12 @@ static int create_new(struct p9_op *op, const struct p9_fid *dir, const char *na
 
 	if (fd < 0)
 		return -errno;
-	ret = node_new(op, fd, st, node);
+	ret = node_new(op, fd, dir->node, name, st, node);
 	if (ret)
 		return ret;
 	ret = p9_adopt(op, fd, dir->uid, gid, (mode_t)mode, st);
 	if (ret)
-		node_put(op->fids, *node);
+		node_release(op->fids, *node);
 	return ret;
 }
 
@@ -192,7 +196,7 @@ int op_lcreate(struct p9_op *op)
 			ret = opened(op, dir, node, fd, flags, &qid);
 		else if (fd >= 0)
 			close(fd);
-		node_put(op->fids, node);
+		node_release(op->fids, node);
 	}
 	fid_put(op->fids, dir);
 	return ret;

@@ -39,7 +39,7 @@ static bool is_ours(struct p9_op *op, const struct p9_fid *fid, const struct flo
 		    bool *any)
 {
 	struct p9_fid *others[MAX_OTHERS];
-	u32 nr = fid_others(op, fid, others, MAX_OTHERS);
+	u32 nr = fid_others(op, fid->node, fid, others, MAX_OTHERS);
 	bool ours = false;
 
 	*any = nr > 0;
@@ -48,7 +48,7 @@ static bool is_ours(struct p9_op *op, const struct p9_fid *fid, const struct flo
 
 		if (!fcntl(fid_fd(others[i]), F_OFD_GETLK, &l) && l.l_type == F_UNLCK)
 			ours = true;
-		fid_put(op->fids, others[i]);
+		fid_drop(op->fids, others[i]);
 	}
 	return ours;
 }

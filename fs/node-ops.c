@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@ static int put_qid(struct p9_op *op, const struct stat *st)
 
 /* Looking up */
 
-static int lookup(struct p9_op *op, const struct p9_node *dir, const char *name, struct stat *st,
+static int lookup(struct p9_op *op, struct p9_node *dir, const char *name, struct stat *st,
 		  struct p9_node **out)
 {
 	int fd;
@@ -42,10 +43,13 @@ static int lookup(struct p9_op *op, const struct p9_node *dir, const char *name,
 	if (fd == -EMFILE || fd == -ENFILE)
 		guest_warn("--9p %s: cannot hold another file: %s%s; the guest gets an error",
 			   op->share->path, strerror(-fd), limit_hint(fd));
-	return fd < 0 ? fd : node_new(op, fd, st, out);
+	if (fd < 0)
+		return fd;
+	/* Where ".." leads to was not found by a name. */
+	return node_new(op, fd, strcmp(name, "..") ? dir : NULL, name, st, out);
 }
 
-/* From *@node, whose reference is taken over, along the elements of @path, which is taken apart. */
+/* From *@node, which is held and released, along the elements of @path, which is taken apart. */
 static int follow(struct p9_op *op, struct p9_node **node, char *path, struct stat *st)
 {
 	char *save = NULL;
@@ -56,7 +60,7 @@ static int follow(struct p9_op *op, struct p9_node **node, char *path, struct st
 
 		if (ret)
 			return ret;
-		node_put(op->fids, *node);
+		node_release(op->fids, *node);
 		*node = next;
 	}
 	return 0;
@@ -83,54 +87,45 @@ int op_attach(struct p9_op *op)
 	fd = fcntl(op->share->root, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	ret = node_new(op, fd, &st, &node);
+	ret = node_new(op, fd, NULL, NULL, &st, &node);
 	if (ret)
 		return ret;
 	ret = follow(op, &node, path, &st);
 	if (!ret)
 		ret = put_qid(op, &st);
 	if (!ret) {
-		fid = fid_new(id, uid, node, NULL, "");
+		fid = fid_new(op->fids, id, uid, node);
 		ret = fid ? fid_add(op, fid) : -ENOMEM;
 	}
-	node_put(op->fids, node);
+	node_release(op->fids, node);
 	return ret;
 }
 
-struct walk {
-	struct p9_node *node, *parent;
-	const char *name;
-	u32 done;
-};
-
-/* As far as it goes: only where the first name is not found it is an error. */
-static int walk_names(struct p9_op *op, struct walk *w, const char *const *names, u32 nr)
+/* From *@node, which is held, as far as it goes: only where the first name is not found it is an
+ * error. */
+static int walk_names(struct p9_op *op, struct p9_node **node, const char *const *names, u32 nr,
+		      u32 *done)
 {
-	for (; w->done < nr; w->done++) {
+	for (*done = 0; *done < nr; ++*done) {
 		struct p9_node *next = NULL;
 		struct stat st;
-		int ret = lookup(op, w->node, names[w->done], &st, &next);
+		int ret = lookup(op, *node, names[*done], &st, &next);
 
 		if (!ret)
 			ret = put_qid(op, &st);
 		if (ret) {
-			node_put(op->fids, next);
-			return w->done ? 0 : ret;
+			node_release(op->fids, next);
+			return *done ? 0 : ret;
 		}
-		node_put(op->fids, w->parent);
-		/* The parent of what ".." leads to is not known. */
-		w->parent = strcmp(names[w->done], "..") ? w->node : NULL;
-		if (!w->parent)
-			node_put(op->fids, w->node);
-		w->name = w->parent ? names[w->done] : "";
-		w->node = next;
+		node_release(op->fids, *node);
+		*node = next;
 	}
 	return 0;
 }
 
-static int walk_ends(struct p9_op *op, struct p9_fid *from, u32 id, const struct walk *w)
+static int walk_ends(struct p9_op *op, struct p9_fid *from, u32 id, struct p9_node *node)
 {
-	struct p9_fid *fid = fid_new(id, from->uid, w->node, w->parent, w->name);
+	struct p9_fid *fid = fid_new(op->fids, id, from->uid, node);
 
 	if (!fid)
 		return -ENOMEM;
@@ -144,8 +139,9 @@ int op_walk(struct p9_op *op)
 	u32 id = (u32)p9_get(&op->in, 4), nr = (u32)p9_get(&op->in, 2);
 	const char *names[P9_MAX_WALK];
 	u8 *count = op->out.p;
-	struct walk w = { 0 };
+	struct p9_node *node;
 	int ret = from ? 0 : -EBADF;
+	u32 done;
 
 	if (!ret && (op->in.bad || nr > P9_MAX_WALK))
 		ret = -EINVAL;
@@ -158,16 +154,14 @@ int op_walk(struct p9_op *op)
 		ret = -EINVAL;
 	if (ret)
 		goto out;
-	w.node = node_get(from->node);
-	w.parent = node_get(from->parent);
-	w.name = from->name;
+	node = from->node;
+	node_hold(op->fids, node);
 	p9_put(&op->out, 2, 0);
-	ret = walk_names(op, &w, names, nr);
-	put_le(count, 2, w.done);
-	if (!ret && w.done == nr)
-		ret = walk_ends(op, from, id, &w);
-	node_put(op->fids, w.node);
-	node_put(op->fids, w.parent);
+	ret = walk_names(op, &node, names, nr, &done);
+	put_le(count, 2, done);
+	if (!ret && done == nr)
+		ret = walk_ends(op, from, id, node);
+	node_release(op->fids, node);
 out:
 	if (from)
 		fid_put(op->fids, from);
@@ -392,7 +386,7 @@ static int made(struct p9_op *op, const struct p9_fid *dir, const char *name, mo
 		ret = p9_adopt(op, node->fd, dir->uid, gid, mode, &st);
 	if (!ret)
 		ret = put_qid(op, &st);
-	node_put(op->fids, node);
+	node_release(op->fids, node);
 	return ret;
 }
 
@@ -479,34 +473,45 @@ int op_link(struct p9_op *op)
 
 /* Moving and removing */
 
-/* Is the file that @fid holds still where it was found? */
-static int still_there(const struct p9_fid *fid)
+/* The place where the file that @fid holds is still: *dir is held, *name the caller's. */
+static int still_there(struct p9_op *op, const struct p9_fid *fid, struct p9_node **dir,
+		       char **name)
 {
 	struct stat st;
+	int ret = node_place(op, fid->node, dir, name);
 
-	if (!fid->parent || !p9_valid_name(fid->name))
-		return -EBUSY;
-	if (fstatat(fid->parent->fd, fid->name, &st, AT_SYMLINK_NOFOLLOW))
-		return -errno;
-	return st.st_dev == fid->node->dev && st.st_ino == fid->node->ino ? 0 : -ENOENT;
+	if (ret)
+		return ret;
+	if (fstatat((*dir)->fd, *name, &st, AT_SYMLINK_NOFOLLOW))
+		ret = -errno;
+	else if (st.st_dev != fid->node->dev || st.st_ino != fid->node->ino)
+		ret = -ENOENT;
+	if (!ret)
+		return 0;
+	node_release(op->fids, *dir);
+	free(*name);
+	return ret;
 }
 
 /* rename: fid dfid name. Older than renameat: the file is where its fid found it. */
 int op_rename(struct p9_op *op)
 {
-	struct p9_fid *fid = next_fid(op), *dir = next_fid(op), *moved;
+	struct p9_fid *fid = next_fid(op), *dir = next_fid(op);
 	const char *name = p9_get_string(&op->in);
+	struct p9_node *from;
 	int ret = -EINVAL;
+	char *old_name;
 
 	if (!dir || !fid)
 		ret = -EBADF;
 	else if (!op->in.bad && p9_valid_name(name))
-		ret = still_there(fid);
-	if (!ret)
-		ret = renameat(fid->parent->fd, fid->name, dir->node->fd, name) ? -errno : 0;
-	if (!ret && fid->kind == FID_PATH) {
-		moved = fid_new(fid->id, fid->uid, fid->node, dir->node, name);
-		ret = moved ? fid_replace(op, fid, moved) : -ENOMEM;
+		ret = still_there(op, fid, &from, &old_name);
+	if (!ret) {
+		ret = renameat(from->fd, old_name, dir->node->fd, name) ? -errno : 0;
+		if (!ret)
+			nodes_renamed(op->fids, from, old_name, dir->node, name);
+		node_release(op->fids, from);
+		free(old_name);
 	}
 	if (dir)
 		fid_put(op->fids, dir);
@@ -528,6 +533,8 @@ int op_renameat(struct p9_op *op)
 		ret = -EBADF;
 	else if (!op->in.bad && p9_valid_name(old_name) && p9_valid_name(new_name))
 		ret = renameat(from->node->fd, old_name, to->node->fd, new_name) ? -errno : 0;
+	if (!ret)
+		nodes_renamed(op->fids, from->node, old_name, to->node, new_name);
 	if (from)
 		fid_put(op->fids, from);
 	if (to)
@@ -547,6 +554,8 @@ int op_unlinkat(struct p9_op *op)
 		return -EBADF;
 	if (!op->in.bad && p9_valid_name(name) && !(flags & ~0x200u))
 		ret = unlinkat(dir->node->fd, name, flags ? AT_REMOVEDIR : 0) ? -errno : 0;
+	if (!ret)
+		nodes_unlinked(op->fids, dir->node, name);
 	fid_put(op->fids, dir);
 	return ret;
 }
@@ -555,16 +564,21 @@ int op_unlinkat(struct p9_op *op)
 int op_remove(struct p9_op *op)
 {
 	struct p9_fid *fid = fid_remove(op, (u32)p9_get(&op->in, 4));
+	struct p9_node *dir;
+	char *name;
 	int ret;
 
 	if (!fid)
 		return -EBADF;
-	ret = op->share->readonly ? -EROFS : still_there(fid);
-	if (!ret)
-		ret = unlinkat(fid->parent->fd, fid->name,
-			       S_ISDIR(fid->node->mode) ? AT_REMOVEDIR : 0)
-			      ? -errno
-			      : 0;
-	fid_put(op->fids, fid);
+	ret = op->share->readonly ? -EROFS : still_there(op, fid, &dir, &name);
+	if (!ret) {
+		ret = unlinkat(dir->fd, name, S_ISDIR(fid->node->mode) ? AT_REMOVEDIR : 0) ? -errno
+											   : 0;
+		if (!ret)
+			nodes_unlinked(op->fids, dir, name);
+		node_release(op->fids, dir);
+		free(name);
+	}
+	fid_drop(op->fids, fid);
 	return ret;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The server of 9P2000.L in pieces: share.c is the host's side (a directory, and how anything below
- * it is reached), fid.c what the client holds, wire.c the bytes of messages; node-ops.c,
- * file-ops.c, lock-ops.c and xattr-ops.c serve the requests, serve.c takes a message apart and
- * answers it, session.c has the threads.
+ * it is reached), fid.c what the client holds and node.c the files that it stands for, wire.c the
+ * bytes of messages; node-ops.c, file-ops.c, lock-ops.c and xattr-ops.c serve the requests, serve.c
+ * takes a message apart and answers it, session.c has the threads.
  */
 #ifndef LKVM_FS_P9_H
 #define LKVM_FS_P9_H
@@ -104,21 +104,31 @@ struct share {
 	int root;	  /* O_PATH */
 	u64 root_dev, root_ino;
 	bool readonly;
-	bool chowns;	 /* new files get the owner that the client names */
-	bool no_openat2; /* the kernel, or a filter of system calls, does not have it */
-	u32 max_fds;
+	bool chowns;	      /* new files get the owner that the client names */
+	bool no_openat2;      /* the kernel, or a filter of system calls, does not have it */
+	u32 max_fds;	      /* descriptors */
+	u32 max_fids;	      /* and nodes: they cost memory alone */
 	pthread_mutex_t lock; /* of what follows */
 	u32 nr_prefixes;
 	struct device_prefix prefixes[SHARE_PREFIXES];
 	u16 numbers[SHARE_PREFIXES];
 };
 
-/* A file that is held: any kind, possibly without a name by now. Counted; shared by fids. */
+/*
+ * A file that is held: any kind, possibly without a name by now. Counted; shared by fids. @fd may
+ * be used by who has made sure of it (node_use, fid_get), until node_unuse or fid_put.
+ */
 struct p9_node {
-	atomic_uint refs;
-	int fd; /* O_PATH, or open as the file that was just created */
-	mode_t mode;
+	mode_t mode; /* S_IFMT */
 	u64 dev, ino;
+	int fd; /* O_PATH, or open as the file that was just created; -1: given back */
+	/* Under the table's lock. */
+	unsigned int refs, users;
+	struct p9_node *parent; /* where it was found as @name; NULL: that is not known */
+	char *name;
+	struct p9_node *next_name;     /* of those whose names have the same hash */
+	bool listed;		       /* among those that can give their descriptor back */
+	struct p9_node *older, *newer; /* there */
 };
 
 /* One element of a path that may be made or removed: not "", ".", ".." and without '/'. */
@@ -144,6 +154,7 @@ enum p9_kind { FID_PATH, FID_OPEN, FID_XATTR_READ, FID_XATTR_WRITE };
 
 struct p9_xattr {
 	u32 size, done, flags;
+	u32 room; /* that was taken for it */
 	u8 *value;
 	char name[256];
 };
@@ -159,14 +170,12 @@ struct p9_fid {
 	unsigned int refs;
 	enum p9_kind kind;
 	bool append, writable;
-	int fd; /* of FID_OPEN; -1: node->fd */
+	int fd; /* of FID_OPEN, whose node is in use all the time; -1: node->fd */
 	struct p9_fid *next;
 	struct p9_node *node;
-	struct p9_node *parent; /* where it was found as @name; NULL: that is not known */
-	pthread_mutex_t lock;	/* of what follows */
-	u64 position;		/* of a directory */
+	pthread_mutex_t lock; /* of what follows */
+	u64 position;	      /* of a directory */
 	struct p9_xattr *xattr;
-	char name[];
 };
 
 static inline int fid_fd(const struct p9_fid *fid)
@@ -179,9 +188,15 @@ struct fid_table {
 	struct p9_fid **buckets;
 	u32 nr_buckets; /* a power of two */
 	u32 count;
-	u32 generation;	    /* of the session; a request of an older one adds nothing */
-	atomic_uint nr_fds; /* that nodes and fids hold */
+	u32 generation;		 /* of the session; a request of an older one adds nothing */
+	atomic_uint nr_fds;	 /* that nodes and fids hold */
+	atomic_uint value_bytes; /* of extended attributes */
+	/* Of nodes, by the names that they were found by. */
+	u32 nr_nodes;
+	struct p9_node **names;		 /* P9_NAMES */
+	struct p9_node *oldest, *newest; /* of those that can give their descriptor back */
 };
+#define P9_NAMES 16384u
 
 /* What one thread needs for one request at a time. */
 struct p9_op {
@@ -194,6 +209,7 @@ struct p9_op {
 	u16 tag;
 	struct p9_in in;
 	struct p9_out out;
+	int lost;     /* -errno: a fid is there, but its file is not */
 	u32 data_len; /* bytes of the answer that are in the request's buffers already */
 	struct iovec iov[P9_MAX_SEGS];
 	u8 text[P9_TEXT_MAX];
@@ -205,28 +221,59 @@ int fids_init(struct fid_table *t) __must_check;
 void fids_clear(struct fid_table *t);
 void fids_destroy(struct fid_table *t);
 
-/* Takes @fd over, also on failure. */
-int node_new(struct p9_op *op, int fd, struct stat *st, struct p9_node **out);
-struct p9_node *node_get(struct p9_node *node);
-void node_put(struct fid_table *t, struct p9_node *node);
-/* May one more be opened? Says once in a while that there are too many. */
-bool fds_left(struct p9_op *op);
-
-/* NULL: there is none of that number. Ends with fid_put. */
+/* NULL: there is none of that number, or (op->lost) its file is not to be had. Ends with fid_put.
+ */
 struct p9_fid *fid_get(struct p9_op *op, u32 id);
 void fid_put(struct fid_table *t, struct p9_fid *fid);
-/* A fid that is not in the table yet: takes a reference of @node and of @parent. NULL: no memory.
- */
-struct p9_fid *fid_new(u32 id, u32 uid, struct p9_node *node, struct p9_node *parent,
-		       const char *name);
-/* Takes @fid over, also on failure: -EBADF, the number is in use. */
+/* Of one that fid_get did not give: its file, until node_unuse. 0 or -errno. */
+int fid_use(struct p9_op *op, struct p9_fid *fid);
+/* A fid that is not in the table yet: takes a reference of @node. NULL: no memory. */
+struct p9_fid *fid_new(struct fid_table *t, u32 id, u32 uid, struct p9_node *node);
+/* What is written or read of an attribute, and its part of the bytes that there are for all. */
+void xattr_free(struct fid_table *t, struct p9_xattr *x);
+/* A reference that fid_get did not give. */
+void fid_drop(struct fid_table *t, struct p9_fid *fid);
+/* Takes @fid over, also on failure: -EBADF, the number is in use; -ENFILE, there are too many. */
 int fid_add(struct p9_op *op, struct p9_fid *fid);
 /* @fid takes the place of @old; -EBADF: that has gone meanwhile. */
 int fid_replace(struct p9_op *op, struct p9_fid *old, struct p9_fid *fid);
-/* Other open fids of the same file, up to @max, each with a reference; their number. */
-u32 fid_others(struct p9_op *op, const struct p9_fid *fid, struct p9_fid **out, u32 max);
-/* Out of the table; the caller has the reference. */
+/* Open fids of the file of @node, but for @but, up to @max; their number. Each ends with fid_drop.
+ */
+u32 fid_others(struct p9_op *op, const struct p9_node *node, const struct p9_fid *but,
+	       struct p9_fid **out, u32 max);
+/* Out of the table; the caller has the reference (fid_drop). */
 struct p9_fid *fid_remove(struct p9_op *op, u32 id);
+
+/* node.c; those whose names end in _locked: under the table's lock. */
+
+/* A file that was found as @name in @parent (NULL: not known). Held. Takes @fd over, also on
+ * failure. */
+int node_new(struct p9_op *op, int fd, struct p9_node *parent, const char *name, struct stat *st,
+	     struct p9_node **out);
+struct p9_node *node_get(struct fid_table *t, struct p9_node *node);
+struct p9_node *node_get_locked(struct p9_node *node);
+void node_put(struct fid_table *t, struct p9_node *node);
+/* It has its descriptor until node_unuse. 0; -ESTALE: it is not where it was found; -errno. */
+int node_use(struct p9_op *op, struct p9_node *node);
+/* False: node_reopen has to follow. */
+bool node_use_locked(struct fid_table *t, struct p9_node *node);
+int node_reopen(struct p9_op *op, struct p9_node *node);
+/* @fd is one of the file, and the node's unless it has one. */
+void node_give_fd(struct fid_table *t, struct p9_node *node, int fd);
+void node_unuse(struct fid_table *t, struct p9_node *node);
+void node_unuse_locked(struct fid_table *t, struct p9_node *node);
+/* Get and use one that is in use; and the end of both (NULL: nothing). */
+void node_hold(struct fid_table *t, struct p9_node *node);
+void node_release(struct fid_table *t, struct p9_node *node);
+/* Where it was found: *parent is held, *name the caller's. -EBUSY: that is not known. */
+int node_place(struct p9_op *op, struct p9_node *node, struct p9_node **parent, char **name);
+/* The client has removed the name, or moved it. */
+void nodes_unlinked(struct fid_table *t, const struct p9_node *dir, const char *name);
+void nodes_renamed(struct fid_table *t, const struct p9_node *from, const char *name,
+		   struct p9_node *to, const char *new_name);
+/* May one more be opened? Others give theirs back for it. Says once in a while that all are in use.
+ */
+bool fds_left(struct p9_op *op);
 
 /* The requests: read op->in, write op->out; 0 or -errno. */
 int op_attach(struct p9_op *op);
@@ -254,7 +301,7 @@ int op_getlock(struct p9_op *op);
 int op_xattrwalk(struct p9_op *op);
 int op_xattrcreate(struct p9_op *op);
 /* The attribute that was written becomes the file's. */
-int xattr_store(const struct p9_fid *fid);
+int xattr_store(struct p9_op *op, struct p9_fid *fid);
 
 /* What was just made belongs to the client's user and has the mode that was asked for. */
 int p9_adopt(struct p9_op *op, int fd, u32 uid, u32 gid, mode_t mode, struct stat *st);

@@ -42,8 +42,8 @@ static int op_clunk(struct p9_op *op)
 
 	if (!fid)
 		return -EBADF;
-	ret = fid->kind == FID_XATTR_WRITE ? xattr_store(fid) : 0;
-	fid_put(op->fids, fid);
+	ret = fid->kind == FID_XATTR_WRITE ? xattr_store(op, fid) : 0;
+	fid_drop(op->fids, fid);
 	return ret;
 }
 
@@ -138,6 +138,7 @@ static void begin_answer(struct p9_op *op)
 	op->out.p = op->answer + P9_HEADER;
 	op->out.end = op->answer + sizeof(op->answer);
 	op->data_len = 0;
+	op->lost = 0;
 }
 
 static bool fits(const struct p9_op *op)
@@ -154,6 +155,8 @@ int p9_serve(struct p9_op *op)
 	begin_answer(op);
 	if (!ret)
 		ret = serve(op);
+	if (ret == -EBADF && op->lost)
+		ret = op->lost;
 	/* The client flushed it; nothing was done. */
 	if (ret == -EINTR && atomic_load(&op->req->canceled))
 		return 0;

@@ -23,8 +23,10 @@
 #define LOOKUP_FLAGS (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 /* Of what the process may have: the rest is for the other devices. */
 #define FDS_FOR_SHARES(limit) ((limit) / 4 * 3)
-/* Each costs kernel memory that no limit counts but this one. */
-#define FDS_MAX 262144u
+/* Each costs kernel memory that no limit counts but this one; and fids, some hundred bytes of ours.
+ */
+#define FDS_MAX	 262144u
+#define FIDS_MAX 524288u
 /* Nobody has a deeper one; it ends what goes round. */
 #define DEPTH_MAX 4096
 
@@ -193,7 +195,7 @@ const char *share_tag(const struct share *share)
 
 static int check_root(struct share *share)
 {
-	const char *proc = fd_path(share->root).text;
+	struct fd_path proc = fd_path(share->root);
 	struct rlimit limit;
 	struct stat st;
 	int fd;
@@ -202,7 +204,7 @@ static int check_root(struct share *share)
 		return -errno;
 	share->root_dev = st.st_dev;
 	share->root_ino = st.st_ino;
-	fd = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(proc.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT) {
 		err("--9p %s: cannot be shared without /proc; mount it", share->path);
 		return -ENOENT;
@@ -216,6 +218,7 @@ static int check_root(struct share *share)
 		close(fd);
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return -errno;
+	share->max_fids = FIDS_MAX;
 	share->max_fds = (u32)MIN(FDS_FOR_SHARES((u64)limit.rlim_cur), (u64)FDS_MAX);
 	return 0;
 }

@@ -10,26 +10,22 @@
 #include "lkvm/util.h"
 #include "p9.h"
 
-static struct p9_xattr *new_value(size_t size)
+/* All values that a client holds at once; one has up to 64 KiB. */
+#define VALUES_MAX (16U * MiB)
+
+static struct p9_xattr *new_value(struct fid_table *t, size_t size)
 {
 	struct p9_xattr *x = calloc(1, sizeof(*x));
 
 	if (!x)
 		return NULL;
-	x->value = malloc(size ? size : 1);
-	if (!x->value) {
-		free(x);
-		return NULL;
-	}
-	x->size = (u32)size;
-	return x;
-}
-
-static void free_value(struct p9_xattr *x)
-{
-	if (x)
-		free(x->value);
-	free(x);
+	x->size = x->room = (u32)size;
+	if (atomic_fetch_add(&t->value_bytes, x->room) <= VALUES_MAX - x->room)
+		x->value = malloc(size ? size : 1);
+	if (x->value)
+		return x;
+	xattr_free(t, x);
+	return NULL;
 }
 
 /* Of the file itself, through its descriptor; @size 0 asks for the length. */
@@ -41,15 +37,17 @@ static ssize_t read_value(const struct p9_fid *fid, const char *name, void *to, 
 }
 
 /* It may grow while we ask. */
-static int load_value(const struct p9_fid *fid, const char *name, struct p9_xattr **out)
+static int load_value(struct fid_table *t, const struct p9_fid *fid, const char *name,
+		      struct p9_xattr **out)
 {
 	for (;;) {
 		ssize_t n = read_value(fid, name, NULL, 0);
 		struct p9_xattr *x;
+		int error;
 
 		if (n < 0)
 			return -errno;
-		x = new_value((size_t)n);
+		x = new_value(t, (size_t)n);
 		if (!x)
 			return -ENOMEM;
 		n = n ? read_value(fid, name, x->value, (size_t)n) : 0;
@@ -58,9 +56,10 @@ static int load_value(const struct p9_fid *fid, const char *name, struct p9_xatt
 			*out = x;
 			return 0;
 		}
-		free_value(x);
-		if (errno != ERANGE)
-			return -errno;
+		error = errno;
+		xattr_free(t, x);
+		if (error != ERANGE)
+			return -error;
 	}
 }
 
@@ -75,13 +74,13 @@ int op_xattrwalk(struct p9_op *op)
 
 	if (!from)
 		return -EBADF;
-	ret = op->in.bad ? -EINVAL : load_value(from, name, &x);
+	ret = op->in.bad ? -EINVAL : load_value(op->fids, from, name, &x);
 	if (ret)
 		goto out;
 	size = x->size;
-	fid = fid_new(id, from->uid, from->node, NULL, "");
+	fid = fid_new(op->fids, id, from->uid, from->node);
 	if (!fid) {
-		free_value(x);
+		xattr_free(op->fids, x);
 		ret = -ENOMEM;
 		goto out;
 	}
@@ -113,12 +112,12 @@ int op_xattrcreate(struct p9_op *op)
 	if (ret)
 		goto out;
 	ret = -ENOMEM;
-	fid = fid_new(from->id, from->uid, from->node, NULL, "");
+	fid = fid_new(op->fids, from->id, from->uid, from->node);
 	if (!fid)
 		goto out;
-	fid->xattr = new_value(size);
+	fid->xattr = new_value(op->fids, size);
 	if (!fid->xattr) {
-		fid_put(op->fids, fid);
+		fid_drop(op->fids, fid);
 		goto out;
 	}
 	fid->kind = FID_XATTR_WRITE;
@@ -130,7 +129,7 @@ out:
 	return ret;
 }
 
-int xattr_store(const struct p9_fid *fid)
+static int store(const struct p9_fid *fid)
 {
 	struct fd_path path = fd_path(fid->node->fd);
 	const struct p9_xattr *x = fid->xattr;
@@ -141,4 +140,15 @@ int xattr_store(const struct p9_fid *fid)
 	if (x->done != x->size)
 		return -EINVAL;
 	return setxattr(path.text, x->name, x->value, x->size, (int)x->flags) ? -errno : 0;
+}
+
+int xattr_store(struct p9_op *op, struct p9_fid *fid)
+{
+	int ret = fid_use(op, fid);
+
+	if (ret)
+		return ret;
+	ret = store(fid);
+	node_unuse(op->fids, fid->node);
+	return ret;
 }

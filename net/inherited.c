@@ -59,6 +59,16 @@ static int check_all(struct tun *tun, const struct net_config *cfg)
 	return 0;
 }
 
+/* One of the same name may be here; it has another address. */
+static bool is_foreign(const char *name, int fd)
+{
+	struct ifreq ifr = { 0 };
+	u8 mac[6];
+
+	return ioctl(fd, SIOCGIFHWADDR, &ifr) || !interface_mac(name, mac) ||
+	       memcmp(mac, ifr.ifr_hwaddr.sa_data, sizeof(mac)) != 0;
+}
+
 /* Each VM that is made of the configuration closes its own. */
 static int take_all(struct tun *tun, const struct net_config *cfg)
 {
@@ -81,6 +91,7 @@ int inherited_open(const struct net_config *cfg, struct net_backend **out)
 	ret = check_all(tun, cfg);
 	if (!ret)
 		ret = take_all(tun, cfg);
+	tun->foreign = !ret && is_foreign(tun->name, cfg->fds[0]);
 	tun->macvtap = !ret && macvtap_is(tun->name);
 	if (!ret)
 		ret = tun_begin(tun, cfg);

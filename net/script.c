@@ -14,7 +14,7 @@ int script_run(const char *option, const char *path, const char *name)
 	posix_spawnattr_t attr;
 	sigset_t none;
 	int status, ret;
-	pid_t pid;
+	pid_t pid = -1;
 
 	/* It begins as a program of a shell does: what is blocked for the sake of vcpus is not. */
 	sigemptyset(&none);

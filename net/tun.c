@@ -12,6 +12,7 @@
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
+#include "lkvm/vhost.h"
 
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20 /* Linux 6.2 */
@@ -121,6 +122,16 @@ static int tun_set_mac(struct net_backend *nb, const u8 mac[6])
 	return ioctl(nb->pair[0].poll_fd, SIOCSIFHWADDR, &ifr) < 0 ? -errno : 0;
 }
 
+static int tun_link(struct net_backend *nb)
+{
+	struct tun *tun = to_tun(nb);
+	int ret = nb->link_fd < 0 ? -EAGAIN : news_read(nb->link_fd, tun->index);
+
+	if (ret != -EAGAIN)
+		atomic_store(&tun->up, ret);
+	return atomic_load(&tun->up);
+}
+
 static void tun_finish(struct net_backend *nb)
 {
 	struct tun *tun = to_tun(nb);
@@ -137,12 +148,16 @@ void tun_close(struct net_backend *nb)
 	struct tun *tun = to_tun(nb);
 
 	tun_finish(nb);
+	if (nb->vhost)
+		nb->vhost->ops->close(nb->vhost);
 	for (u16 i = 0; i < nb->nr_pairs; i++) {
 		if (nb->pair[i].room_fd >= 0)
 			close(nb->pair[i].room_fd);
 		if (nb->pair[i].poll_fd >= 0)
 			close(nb->pair[i].poll_fd);
 	}
+	if (nb->link_fd >= 0)
+		close(nb->link_fd);
 	rss_bpf_close(tun->steering);
 	free(tun->shown);
 	free(tun);
@@ -156,6 +171,7 @@ static const struct net_backend_ops tun_ops = {
 	.use_pairs = tun_use_pairs,
 	.steer = tun_steer,
 	.set_mac = tun_set_mac,
+	.link = tun_link,
 	.finish = tun_finish,
 	.close = tun_close,
 };
@@ -167,6 +183,8 @@ struct tun *tun_new(u16 pairs)
 	tun->nb.ops = &tun_ops;
 	tun->nb.name = tun->name;
 	tun->nb.nr_pairs = pairs;
+	tun->nb.link_fd = -1;
+	atomic_init(&tun->up, -ENOTSUP);
 	for (u16 i = 0; i < pairs; i++)
 		tun->nb.pair[i] = (struct net_queue){ &tun->nb, -1, -1 };
 	return tun;
@@ -213,6 +231,18 @@ static void learn_steering(struct tun *tun)
 		tun->nb.hash_types = rss_bpf_types();
 }
 
+static int give_to_kernel(struct tun *tun)
+{
+	char *what = xasprintf("--network %s,vhost=1", tun->shown);
+	int taps[NET_MAX_PAIRS], ret;
+
+	for (u16 i = 0; i < tun->nb.nr_pairs; i++)
+		taps[i] = tun->nb.pair[i].poll_fd;
+	ret = vhost_net_open(what, taps, tun->nb.nr_pairs, &tun->nb.vhost);
+	free(what);
+	return ret;
+}
+
 int tun_begin(struct tun *tun, const struct net_config *cfg)
 {
 	struct net_backend *nb = &tun->nb;
@@ -237,10 +267,12 @@ int tun_begin(struct tun *tun, const struct net_config *cfg)
 	}
 	learn_offloads(nb);
 	learn_steering(tun);
-	nb->mtu = cfg->mtu ? cfg->mtu : interface_mtu(tun->name);
-	if (interface_is_down(tun->name))
+	nb->mtu = cfg->mtu || tun->foreign ? cfg->mtu : interface_mtu(tun->name);
+	if (!tun->foreign)
+		nb->link_fd = news_open(tun->name, &tun->index);
+	if (!tun->foreign && interface_is_down(tun->name))
 		warn("--network %s: is down, so the guest receives nothing; set it up with: "
 		     "ip link set %s up",
 		     tun->shown, tun->name);
-	return 0;
+	return cfg->vhost ? give_to_kernel(tun) : 0;
 }

@@ -8,6 +8,7 @@
 #define LKVM_NET_TUN_H
 
 #include <net/if.h>
+#include <stdatomic.h>
 
 #include "lkvm/net.h"
 
@@ -19,6 +20,9 @@ struct tun {
 	char *shown;	     /* "tapif=tap0", for messages */
 	u16 in_use;	     /* pairs that are attached */
 	bool macvtap;
+	bool foreign;		  /* it is in another network namespace than we are */
+	int index;		  /* of the interface, for news */
+	atomic_int up;		  /* as net_backend_ops.link has it */
 	struct rss_bpf *steering; /* NULL: it cannot */
 	char *downscript;	  /* to run at the end, or NULL */
 };
@@ -47,6 +51,12 @@ bool interface_is_down(const char *name);
 bool interface_mac(const char *name, u8 mac[6]);
 /* Do what @cfg asks for: MTU (of one that was made), address, up. Prints. */
 int interface_set_up(const char *name, const struct net_config *cfg, bool made) __must_check;
+
+/* news.c: a socket that is readable when there is news of the link of @name, at first of how it is;
+ * -errno: the host does not let us (told to --debug). */
+int news_open(const char *name, int *index);
+/* The last of what is new: 1 up, 0 down; -EAGAIN: nothing; other -errno: there will be no more. */
+int news_read(int fd, int index);
 
 /* script.c: run @path with @name as its argument and wait for its end. Prints. @option: "script".
  */

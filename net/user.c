@@ -331,7 +331,6 @@ static int start_passt(struct net_user *user, struct event_loop *loop, const str
 	add(&w, path, NULL);
 	add(&w, "--foreground", NULL);
 	add(&w, "--quiet", NULL);
-	add(&w, "--stderr", NULL);
 	add(&w, "--fd", xstrdup("3"));
 	/* It does so by itself, and makes a line of it. */
 	if (!geteuid())
@@ -385,6 +384,8 @@ int net_user_open(const struct net_config *cfg, struct event_loop *loop, struct 
 		close(fds[1]);
 		return ret;
 	}
+	/* passt waits for the rest of a frame that went or came in part: its end must let it. */
+	fcntl(fds[1], F_SETFL, 0);
 	ret = start_passt(container_of(nb, struct net_user, nb), loop, cfg, fds[1]);
 	close(fds[1]);
 	if (ret)

@@ -48,14 +48,48 @@ static bool in_window(const struct pci_device *pci, const struct pci_bar *bar, u
 	       range_within(addr, bar->size, pci->host->mem64_base, l->mem64_size);
 }
 
+/* Bridges. A limit below its base: there is no such window. */
+
+static bool within(u64 addr, u64 size, u64 base, u64 last)
+{
+	return base <= last && addr >= base && addr <= last && size - 1 <= last - addr;
+}
+
+/* Does @bridge let accesses of these addresses through to its bus? */
+static bool forwards(const struct pci_device *bridge, bool io, u64 addr, u64 size)
+{
+	const u8 *c = bridge->config;
+	u16 command = (u16)get_le(c + PCI_COMMAND, 2);
+	u64 base, last;
+
+	if (!(command & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
+		return false;
+	if (io)
+		return within(addr, size, (u64)(c[PCI_IO_BASE] & 0xf0) << 8,
+			      (u64)(c[PCI_IO_LIMIT] & 0xf0) << 8 | (PCI_IO_GRAIN - 1));
+	base = get_le(c + PCI_MEMORY_BASE, 2) << 16;
+	last = get_le(c + PCI_MEMORY_LIMIT, 2) << 16 | (PCI_MEM_GRAIN - 1);
+	if (within(addr, size, base, last))
+		return true;
+	base = get_le(c + PCI_PREF_BASE_UPPER32, 4) << 32 |
+	       (get_le(c + PCI_PREF_MEMORY_BASE, 2) & PCI_PREF_RANGE_MASK & 0xffff) << 16;
+	last = get_le(c + PCI_PREF_LIMIT_UPPER32, 4) << 32 |
+	       (get_le(c + PCI_PREF_MEMORY_LIMIT, 2) & PCI_PREF_RANGE_MASK & 0xffff) << 16 |
+	       (PCI_MEM_GRAIN - 1);
+	return within(addr, size, base, last);
+}
+
 static bool decoded(const struct pci_device *pci, unsigned int i, u64 *addr)
 {
+	const struct pci_device *bridge = pci->bus->bridge;
 	const struct pci_bar *bar = &pci->bars[i];
 	u16 command = (u16)get_le(pci->config + PCI_COMMAND, 2);
 	const u8 *reg = pci->config + PCI_BASE_ADDRESS_0 + 4 * i;
 
 	*addr = get_le(reg, is_wide(bar) ? 8 : 4) & ~(bar->size - 1);
 	if (!(command & (is_io(bar) ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
+		return false;
+	if (bridge && !forwards(bridge, is_io(bar), *addr, bar->size))
 		return false;
 	return in_window(pci, bar, *addr);
 }
@@ -91,7 +125,8 @@ static void map_bars(struct pci_device *pci)
 	}
 }
 
-void pci_update_bars(struct pci_device *pci)
+/* Unmap what is not decoded where it is; is anything? */
+static bool unmap_bars(struct pci_device *pci)
 {
 	bool freed = false;
 
@@ -104,11 +139,33 @@ void pci_update_bars(struct pci_device *pci)
 		unmap_bar(pci, i);
 		freed = true;
 	}
+	return freed;
+}
+
+static void map_bus(struct pci_bus *bus)
+{
+	for (unsigned int i = 0; i < PCI_NR_DEVFNS; i++)
+		if (bus->functions[i])
+			map_bars(bus->functions[i]);
+}
+
+void pci_update_bars(struct pci_device *pci)
+{
+	bool freed = unmap_bars(pci);
+
 	map_bars(pci);
 	/* The place that became free may be where another function has been told to go. */
-	for (unsigned int i = 0; freed && i < PCI_NR_DEVFNS; i++)
-		if (pci->host->functions[i])
-			map_bars(pci->host->functions[i]);
+	for (struct pci_bus *bus = &pci->host->root; bus && freed; bus = bus->next)
+		map_bus(bus);
+}
+
+void pci_update_bus_bars(struct pci_bus *bus)
+{
+	for (unsigned int i = 0; i < PCI_NR_DEVFNS; i++)
+		if (bus->functions[i])
+			unmap_bars(bus->functions[i]);
+	for (bus = &bus->bridge->host->root; bus; bus = bus->next)
+		map_bus(bus);
 }
 
 void pci_unmap_bars(struct pci_device *pci)

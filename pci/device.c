@@ -84,8 +84,9 @@ u8 pci_add_capability(struct pci_device *pci, u8 id, u8 len)
 
 /* INTx */
 
-/* Slot and pin to the host's line: the usual rotation, so that slots share lines evenly. */
-static unsigned int intx_line(const struct pci_device *pci)
+/* Slot and pin to the host's line: the usual rotation, so that slots share lines evenly. A bridge
+ * rotates in the same way to its own pins, and all bridges are in slot 0. */
+unsigned int pci_intx_line(const struct pci_device *pci)
 {
 	return (PCI_SLOT(pci->devfn) + pci->intx_pin - 1u) % 4;
 }
@@ -95,7 +96,7 @@ static void update_intx(struct pci_device *pci)
 {
 	struct pci_host *host = pci->host;
 	bool level = pci->intx_raised && !pci->intx_disabled;
-	unsigned int i = intx_line(pci);
+	unsigned int i = pci_intx_line(pci);
 
 	if (level == pci->intx_counted)
 		return;
@@ -116,88 +117,33 @@ void pci_set_intx(struct pci_device *pci, bool level)
 	pthread_mutex_unlock(&host->intx_lock);
 }
 
-static void give_intx_pin(struct pci_device *pci)
-{
-	/* The functions of one slot take INTA to INTD in turn. */
-	u8 pin = (u8)(PCI_FUNC(pci->devfn) % 4 + 1);
-	u32 gsi;
-
-	pci->intx_pin = pin;
-	pci->config[PCI_INTERRUPT_PIN] = pin;
-	gsi = pci->host->layout->intx_gsi[intx_line(pci)];
-	pci->config[PCI_INTERRUPT_LINE] = gsi < 0xff ? (u8)gsi : 0xff;
-	pci->wmask[PCI_INTERRUPT_LINE] = 0xff;
-	set_wmask(pci, PCI_COMMAND, 2,
-		  (u32)get_le(pci->wmask + PCI_COMMAND, 2) | PCI_COMMAND_INTX_DISABLE);
-}
-
 /* Life */
 
-static int take_slot(struct pci_host *host, struct pci_device *pci)
+/* Guests look for other functions of a slot only when the first one says so. */
+static void mark_multifunction(struct pci_device *first)
 {
-	u32 n = host->nr_plugged;
-	u8 slot = (u8)(1 + n % (PCI_NR_SLOTS - 1));
-	u8 function = (u8)(n / (PCI_NR_SLOTS - 1));
-
-	if (n >= PCI_MAX_PLUGGED)
-		return -ENOSPC;
-	pci->devfn = (u8)PCI_DEVFN(slot, function);
-	if (function) {
-		struct pci_device *first = host->functions[PCI_DEVFN(slot, 0)];
-
-		/* Guests look for other functions only when the first one says so. */
-		first->config[PCI_HEADER_TYPE] |= 0x80;
-		first->initial[PCI_HEADER_TYPE] |= 0x80;
-	}
-	host->nr_plugged++;
-	return 0;
+	first->config[PCI_HEADER_TYPE] |= 0x80;
+	first->initial[PCI_HEADER_TYPE] |= 0x80;
 }
 
-int pci_device_add(struct pci_host *host, struct pci_device *pci)
+void pci_place(struct pci_host *host, struct pci_device *pci, struct pci_bus *bus, u8 devfn)
 {
-	int ret;
-
-	pthread_mutex_lock(&host->update);
-	pthread_mutex_lock(&host->lock);
 	pci->host = host;
+	pci->bus = bus;
+	pci->devfn = devfn;
 	pci->dev.parent = &host->dev;
-	ret = take_slot(host, pci);
-	if (ret) {
-		err("%s: the PCI bus is full: the maximum is %u devices", pci->dev.name,
-		    PCI_MAX_PLUGGED);
-		pci->host = NULL;
-		goto out;
-	}
-	ret = pci->plugged ? pci->plugged(pci) : 0;
-	if (ret) {
-		host->nr_plugged--;
-		pci->host = NULL;
-		goto out;
-	}
-	ret = pci_assign_bars(pci);
-	if (ret) {
-		err("%s: no room for its registers in the PCI windows", pci->dev.name);
-		host->nr_plugged--;
-		pci->host = NULL;
-		goto out;
-	}
-	give_intx_pin(pci);
-	memcpy(pci->initial, pci->config, pci->config_size);
-	host->functions[pci->devfn] = pci;
-out:
-	pthread_mutex_unlock(&host->lock);
-	if (!ret)
-		pci_update_bars(pci);
-	pthread_mutex_unlock(&host->update);
-	return ret;
+	if (PCI_FUNC(devfn))
+		mark_multifunction(bus->functions[PCI_DEVFN(PCI_SLOT(devfn), 0)]);
 }
 
-/* Follow the command register. Under host->update. */
+/* Follow the command register, and the bridge's. Under host->update. */
 static void update_command(struct pci_device *pci)
 {
-	u16 command = (u16)get_le(pci->config + PCI_COMMAND, 2);
+	u16 command = (u16)get_le(pci->config + PCI_COMMAND, 2), up = command;
 
-	atomic_store(&pci->bus_master, command & PCI_COMMAND_MASTER);
+	if (pci->bus->bridge)
+		up = (u16)get_le(pci->bus->bridge->config + PCI_COMMAND, 2);
+	atomic_store(&pci->bus_master, command & up & PCI_COMMAND_MASTER);
 	pthread_mutex_lock(&pci->host->intx_lock);
 	pci->intx_disabled = command & PCI_COMMAND_INTX_DISABLE;
 	if (pci->intx_pin)
@@ -236,7 +182,7 @@ void pci_device_fini(struct pci_device *pci)
 		pthread_mutex_lock(&host->update);
 		pci_unmap_bars(pci);
 		pthread_mutex_lock(&host->lock);
-		host->functions[pci->devfn] = NULL;
+		pci->bus->functions[pci->devfn] = NULL;
 		pthread_mutex_unlock(&host->lock);
 		pthread_mutex_unlock(&host->update);
 		pci->host = NULL;
@@ -251,24 +197,41 @@ void pci_device_fini(struct pci_device *pci)
 
 /* Configuration space */
 
-static struct pci_device *find_function(struct pci_host *host, u8 devfn, u32 offset, u32 len)
+/* The bus that the guest calls @nr; where it gives a number twice, the first. */
+static struct pci_bus *find_bus(struct pci_host *host, u8 nr)
 {
-	struct pci_device *pci = host->functions[devfn];
+	struct pci_bus *bus = nr ? host->root.next : &host->root;
 
-	if (!pci || (len != 1 && len != 2 && len != 4) || (offset & 3) + len > 4 ||
-	    !range_within(offset, len, 0, pci->config_size))
-		return NULL;
-	return pci;
+	for (; bus && nr; bus = bus->next) {
+		const u8 *config = bus->bridge->config;
+
+		if (config[PCI_SECONDARY_BUS] == nr && config[PCI_SUBORDINATE_BUS] >= nr)
+			break;
+	}
+	return bus;
 }
 
-u32 pci_config_read(struct pci_host *host, u8 devfn, u32 offset, u32 len)
+static struct pci_device *find_function(struct pci_host *host, u16 bdf)
+{
+	struct pci_bus *bus = find_bus(host, (u8)(bdf >> 8));
+
+	return bus ? bus->functions[bdf & 0xff] : NULL;
+}
+
+static bool has_register(const struct pci_device *pci, u32 offset, u32 len)
+{
+	return (len == 1 || len == 2 || len == 4) && (offset & 3) + len <= 4 &&
+	       range_within(offset, len, 0, pci->config_size);
+}
+
+u32 pci_config_read(struct pci_host *host, u16 bdf, u32 offset, u32 len)
 {
 	struct pci_device *pci;
 	u32 value = ~0u;
 
 	pthread_mutex_lock(&host->lock);
-	pci = find_function(host, devfn, offset, len);
-	if (pci) {
+	pci = find_function(host, bdf);
+	if (pci && has_register(pci, offset, len)) {
 		if (pci->ops && pci->ops->config_read)
 			pci->ops->config_read(pci, offset, len);
 		value = (u32)get_le(pci->config + offset, len);
@@ -283,31 +246,17 @@ u32 pci_config_read(struct pci_host *host, u8 devfn, u32 offset, u32 len)
 	return value;
 }
 
-/* Store what is writable. NULL: there is no such function. */
-static struct pci_device *store(struct pci_host *host, u8 devfn, u32 offset, u32 value, u32 len)
+/* Store what is writable, and follow it. Under host->update. */
+static void write_registers(struct pci_device *pci, u32 offset, u32 value, u32 len)
 {
-	struct pci_device *pci;
-
-	pthread_mutex_lock(&host->lock);
-	pci = find_function(host, devfn, offset, len);
-	for (u32 i = 0; pci && i < len; i++) {
+	pthread_mutex_lock(&pci->host->lock);
+	for (u32 i = 0; i < len; i++) {
 		u8 mask = pci->wmask[offset + i];
 		u8 *byte = &pci->config[offset + i];
 
 		*byte = (u8)((*byte & ~mask) | ((value >> (8 * i)) & mask));
 	}
-	pthread_mutex_unlock(&host->lock);
-	return pci;
-}
-
-void pci_config_write(struct pci_host *host, u8 devfn, u32 offset, u32 value, u32 len)
-{
-	struct pci_device *pci;
-
-	pthread_mutex_lock(&host->update);
-	pci = store(host, devfn, offset, value, len);
-	if (!pci)
-		goto out;
+	pthread_mutex_unlock(&pci->host->lock);
 	if (ranges_overlap(offset, len, PCI_COMMAND, 2)) {
 		update_command(pci);
 		pci_update_bars(pci);
@@ -316,8 +265,33 @@ void pci_config_write(struct pci_host *host, u8 devfn, u32 offset, u32 value, u3
 		pci_update_bars(pci);
 	if (pci->ops && pci->ops->config_written)
 		pci->ops->config_written(pci, offset, len);
-out:
+}
+
+void pci_config_write(struct pci_host *host, u16 bdf, u32 offset, u32 value, u32 len)
+{
+	struct pci_device *pci;
+
+	pthread_mutex_lock(&host->update);
+	pci = find_function(host, bdf);
+	if (pci && has_register(pci, offset, len))
+		write_registers(pci, offset, value, len);
 	pthread_mutex_unlock(&host->update);
+}
+
+void pci_device_write(struct pci_device *pci, u32 offset, u32 value, u32 len)
+{
+	pthread_mutex_lock(&pci->host->update);
+	write_registers(pci, offset, value, len);
+	pthread_mutex_unlock(&pci->host->update);
+}
+
+void pci_follow_bridge(struct pci_device *pci)
+{
+	bool master = atomic_load(&pci->bus_master);
+
+	update_command(pci);
+	if (master != atomic_load(&pci->bus_master) && pci->ops && pci->ops->config_written)
+		pci->ops->config_written(pci, PCI_COMMAND, 2);
 }
 
 void pci_config_copy(struct pci_device *pci, u32 offset, void *buf, u32 len)

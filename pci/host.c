@@ -20,18 +20,17 @@
 #define CONFIG_ADDRESS_VALID 0x80fffffc
 #define CONFIG_ENABLE	     0x80000000
 
-/* ECAM: bus << 20 | devfn << 12 | register. There is only bus 0. */
+/* ECAM: bus << 20 | devfn << 12 | register. */
 
 static void ecam_read(void *opaque, u64 offset, void *data, u32 len)
 {
 	struct pci_host *host = opaque;
 	u32 step = MIN(len, 4u);
 
-	if (offset >> 20)
-		return;
 	for (u32 i = 0; i < len; i += step)
 		put_le((u8 *)data + i, step,
-		       pci_config_read(host, (u8)((offset + i) >> 12), (offset + i) & 0xfff, step));
+		       pci_config_read(host, (u16)((offset + i) >> 12), (offset + i) & 0xfff,
+				       step));
 }
 
 static void ecam_write(void *opaque, u64 offset, const void *data, u32 len)
@@ -39,10 +38,8 @@ static void ecam_write(void *opaque, u64 offset, const void *data, u32 len)
 	struct pci_host *host = opaque;
 	u32 step = MIN(len, 4u);
 
-	if (offset >> 20)
-		return;
 	for (u32 i = 0; i < len; i += step)
-		pci_config_write(host, (u8)((offset + i) >> 12), (offset + i) & 0xfff,
+		pci_config_write(host, (u16)((offset + i) >> 12), (offset + i) & 0xfff,
 				 (u32)get_le((const u8 *)data + i, step), step);
 }
 
@@ -60,12 +57,12 @@ static u32 get_address(struct pci_host *host)
 	return address;
 }
 
-/* The data window selects a register of bus 0? */
-static bool data_target(u32 address, u64 offset, u8 *devfn, u32 *reg)
+/* Which register of which function the data window is; false: it is switched off. */
+static bool data_target(u32 address, u64 offset, u16 *bdf, u32 *reg)
 {
-	*devfn = (u8)(address >> 8);
+	*bdf = (u16)(address >> 8);
 	*reg = (address & 0xfc) + (u32)(offset - CONFIG_DATA);
-	return (address & CONFIG_ENABLE) && !((address >> 16) & 0xff);
+	return address & CONFIG_ENABLE;
 }
 
 static void ports_read(void *opaque, u64 offset, void *data, u32 len)
@@ -73,21 +70,21 @@ static void ports_read(void *opaque, u64 offset, void *data, u32 len)
 	struct pci_host *host = opaque;
 	u32 address = get_address(host);
 	u32 reg;
-	u8 devfn;
+	u16 bdf;
 
 	if (!offset && len == 4)
 		put_le(data, 4, address);
 	else if (offset == CONFIG_RESET && len == 1)
 		*(u8 *)data = (u8)atomic_load(&host->reset_control);
-	else if (offset >= CONFIG_DATA && data_target(address, offset, &devfn, &reg))
-		put_le(data, len, pci_config_read(host, devfn, reg, len));
+	else if (offset >= CONFIG_DATA && data_target(address, offset, &bdf, &reg))
+		put_le(data, len, pci_config_read(host, bdf, reg, len));
 }
 
 static void ports_write(void *opaque, u64 offset, const void *data, u32 len)
 {
 	struct pci_host *host = opaque;
 	u32 reg;
-	u8 devfn;
+	u16 bdf;
 
 	if (!offset && len == 4) {
 		pthread_mutex_lock(&host->lock);
@@ -95,8 +92,8 @@ static void ports_write(void *opaque, u64 offset, const void *data, u32 len)
 		pthread_mutex_unlock(&host->lock);
 	} else if (offset == CONFIG_RESET && len == 1) {
 		reset_control_write(host->dev.vm, &host->reset_control, *(const u8 *)data);
-	} else if (offset >= CONFIG_DATA && data_target(get_address(host), offset, &devfn, &reg)) {
-		pci_config_write(host, devfn, reg, (u32)get_le(data, len), len);
+	} else if (offset >= CONFIG_DATA && data_target(get_address(host), offset, &bdf, &reg)) {
+		pci_config_write(host, bdf, reg, (u32)get_le(data, len), len);
 	}
 }
 
@@ -209,7 +206,8 @@ static void init_bridge(struct pci_host *host, u32 id)
 	pci_device_init(bridge, &ident, PCI_CFG_SPACE_SIZE);
 	memcpy(bridge->initial, bridge->config, bridge->config_size);
 	bridge->host = host;
-	host->functions[0] = bridge;
+	bridge->bus = &host->root;
+	host->root.functions[0] = bridge;
 }
 
 int pci_host_add(struct vm *vm, const struct arch_pci_layout *layout, u64 mem64_base)

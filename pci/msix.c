@@ -35,7 +35,7 @@ static int take_routes(struct pci_device *pci)
 	int ret = 0;
 
 	for (u32 v = 0; v < msix->nr && !ret; v++)
-		ret = msi_route_alloc(irqs, pci->devfn, &msix->routes[v]);
+		ret = msi_route_alloc(irqs, pci_requester(pci), &msix->routes[v]);
 	msix->added = !ret;
 	if (!ret)
 		return 0;

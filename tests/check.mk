@@ -30,8 +30,9 @@ $(O)/native/lkvm-%: tests/native/inject/%.c $(O)/obj/main.o $(O)/liblkvm.a
 check-unit: unit ## run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $(JOBS) -e 'tests/unit/run.sh $(RUN)' $(UNIT_TESTS)
 
-# What native tests preload into lkvm: to make a disk slow, to count calls.
-guests: $(O)/guests/slow-disk.so $(O)/guests/calls.so $(O)/guests/crash.so
+# What native tests preload into lkvm: to make a disk slow, to count calls, to have vhost.
+guests: $(O)/guests/slow-disk.so $(O)/guests/calls.so $(O)/guests/crash.so $(O)/guests/vhost.so
+$(O)/guests/vhost.so: tests/lib/fake_vhost.h
 $(O)/guests/%.so: tests/native/preload/%.c $(O)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -O2 $(WARNINGS) -fPIC -shared -o $@ $< -ldl

@@ -54,6 +54,15 @@ int unix_connect(const char *path)
 	return ret;
 }
 
+int unix_accept(int fd)
+{
+	int got = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (got >= 0)
+		return got;
+	return errno == ECONNABORTED || errno == EINTR ? -EAGAIN : -errno;
+}
+
 /* The name is taken. 0: it was left behind, and is gone now. */
 static int remove_stale(const char *path)
 {

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "lkvm/log.h"
 #include "lkvm/unix.h"
 #include "lkvm/util.h"
@@ -31,20 +32,18 @@ enum {
 	SET_PROTOCOL_FEATURES = 16,
 	GET_QUEUE_NUM = 17,
 	SET_VRING_ENABLE = 18,
+	SET_BACKEND_REQ_FD = 21,
 	GET_CONFIG = 24,
+	SET_CONFIG = 25,
 };
-
-/* "Header": version 1, an answer, one is wanted (with REPLY_ACK) */
-#define FLAG_VERSION	0x1u
-#define FLAG_REPLY	0x4u
-#define FLAG_NEED_REPLY 0x8u
 
 #define F_PROTOCOL_FEATURES 30 /* among the device's features */
 /* "Protocol features" */
-#define P_MQ	    0
-#define P_REPLY_ACK 3
-#define P_CONFIG    9
-#define P_WANTED    (BIT_ULL(P_MQ) | BIT_ULL(P_REPLY_ACK) | BIT_ULL(P_CONFIG))
+#define P_MQ	      0
+#define P_REPLY_ACK   3
+#define P_BACKEND_REQ 5
+#define P_CONFIG      9
+#define P_WANTED      (BIT_ULL(P_MQ) | BIT_ULL(P_REPLY_ACK) | BIT_ULL(P_BACKEND_REQ) | BIT_ULL(P_CONFIG))
 
 #define MAX_REGIONS 8u	 /* "A memory regions description" */
 #define MAX_CONFIG  256u /* "Virtio device config space" */
@@ -76,6 +75,7 @@ struct message {
 
 struct vhost_user {
 	struct vhost v;
+	struct vhost_channel channel;
 	u64 protocol; /* features that both have */
 	bool protocol_offered;
 };
@@ -92,6 +92,8 @@ static int lose(struct vhost *v, int error, const char *why)
 	if (!v->gone)
 		err("%s: the vhost-user back end %s", v->what, why);
 	v->gone = true;
+	/* One that is alive shall let go of the guest's memory. */
+	shutdown(v->fd, SHUT_RDWR);
 	return error;
 }
 
@@ -212,7 +214,7 @@ static int answer(struct vhost *v, struct message *m, u32 size)
 	int ret = receive(v, m, HEADER, until);
 
 	if (!ret && (m->request != asked || m->size != size ||
-		     (m->flags & (3u | FLAG_REPLY)) != (FLAG_VERSION | FLAG_REPLY)))
+		     (m->flags & (FLAG_MASK | FLAG_REPLY)) != (FLAG_VERSION | FLAG_REPLY)))
 		return lose(v, -EPROTO, "sent what is not an answer to what it was asked");
 	if (!ret)
 		ret = receive(v, &m->p, size, until);
@@ -376,8 +378,50 @@ static int user_get_config(struct vhost *v, void *buf, u32 len)
 	return ret;
 }
 
+static bool user_check(struct vhost *v)
+{
+	struct pollfd p = { .fd = v->fd, .events = POLLIN };
+	u8 byte;
+	ssize_t n;
+
+	if (v->gone)
+		return true;
+	if (poll(&p, 1, 0) <= 0)
+		return false;
+	n = recv(v->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	lose(v, -EPIPE, n > 0 ? "sent what it was not asked for" : "closed the connection");
+	return true;
+}
+
+static int user_set_config(struct vhost *v, u32 offset, const void *buf, u32 len)
+{
+	struct message m = {
+		.request = SET_CONFIG,
+		.size = (u32)offsetof(union payload, config.bytes) + len,
+		.p.config = { .offset = offset, .size = len },
+	};
+
+	if (!(to_user(v)->protocol & BIT_ULL(P_CONFIG)) || len > MAX_CONFIG)
+		return -ENOTSUP;
+	memcpy(m.p.config.bytes, buf, len);
+	return tell(v, &m, NULL, 0);
+}
+
+static bool user_hear(struct vhost *v)
+{
+	int ret = v->gone ? 0 : vhost_channel_hear(&to_user(v)->channel);
+
+	/* With the end of this connection comes that of the other one. */
+	if (ret < 0)
+		lose(v, ret, ret == -EPROTO ? "sent what is not a message" : of_error(ret));
+	return ret > 0;
+}
+
 static void user_close(struct vhost *v)
 {
+	vhost_channel_close(&to_user(v)->channel);
 	close(v->fd);
 	free((char *)v->what);
 	free(to_user(v));
@@ -390,10 +434,32 @@ static const struct vhost_ops user_ops = {
 	.set_call = user_set_call,
 	.stop_ring = user_stop_ring,
 	.get_config = user_get_config,
+	.set_config = user_set_config,
+	.hear = user_hear,
+	.check = user_check,
 	.close = user_close,
 };
 
 /* Opening */
+
+/* Whoever can ask is given the way to. */
+static int open_channel(struct vhost_user *u)
+{
+	struct message m = { .request = SET_BACKEND_REQ_FD };
+	int theirs, ret;
+
+	if (!(u->protocol & BIT_ULL(P_BACKEND_REQ)))
+		return 0;
+	ret = vhost_channel_open(&u->channel, &theirs);
+	if (ret) {
+		err("%s: cannot make a connection for its back end: %s", u->v.what, strerror(-ret));
+		return ret;
+	}
+	ret = tell(&u->v, &m, &theirs, 1);
+	close(theirs);
+	u->v.channel = u->channel.fd;
+	return ret;
+}
 
 static int negotiate(struct vhost_user *u)
 {
@@ -418,7 +484,7 @@ static int negotiate(struct vhost_user *u)
 		ret = ask_number(&u->v, GET_QUEUE_NUM, &queues);
 	if (queues)
 		u->v.max_queues = (u16)MIN(queues, (u64)0xffff);
-	return ret;
+	return ret ? ret : open_channel(u);
 }
 
 int vhost_user_open(const char *path, int fd, const char *what, struct vhost **out)
@@ -438,6 +504,7 @@ int vhost_user_open(const char *path, int fd, const char *what, struct vhost **o
 	u->v.ops = &user_ops;
 	u->v.what = xstrdup(what);
 	u->v.fd = fd;
+	u->v.channel = u->channel.fd = -1;
 	ret = negotiate(u);
 	if (!ret && !(u->v.features & BIT_ULL(VIRTIO_F_VERSION_1))) {
 		err("%s: the back end is for legacy drivers only (no VERSION_1)", what);
@@ -449,21 +516,4 @@ int vhost_user_open(const char *path, int fd, const char *what, struct vhost **o
 	}
 	*out = &u->v;
 	return 0;
-}
-
-bool vhost_check(struct vhost *v)
-{
-	struct pollfd p = { .fd = v->fd, .events = POLLIN };
-	u8 byte;
-	ssize_t n;
-
-	if (v->gone)
-		return true;
-	if (poll(&p, 1, 0) <= 0)
-		return false;
-	n = recv(v->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return false;
-	lose(v, -EPIPE, n > 0 ? "sent what it was not asked for" : "closed the connection");
-	return true;
 }

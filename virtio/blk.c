@@ -34,6 +34,9 @@ static void on_ended(void *opaque)
 
 	disk_queue_kick(bq->dq);
 	virtio_signal(&bq->blk->vdev, bq->index);
+	/* What the driver has offered before it notifies: the host need not wait for the last of
+	 * it. */
+	virtio_serve(&bq->blk->vdev, bq->index);
 	/* Nothing here touches guest memory after this. */
 	check_idle(bq);
 }

@@ -244,6 +244,8 @@ static int use_pairs(struct virtio_net *net, u16 pairs)
 	atomic_store(&net->pairs, pairs);
 	net->rules.pairs = pairs;
 	net_rules_unlock(net);
+	for (u16 i = pairs; i < before && net->nb->vhost; i++)
+		net_take_back(net, i);
 	if (pairs < before && net->nb->ops->use_pairs)
 		ret = net->nb->ops->use_pairs(net->nb, pairs);
 	for (u16 i = before; i < pairs; i++) {

@@ -53,6 +53,12 @@ void net_link_refresh(struct net_link *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
+void net_link_begin(struct net_link *l, bool down)
+{
+	l->down = down ? NET_LINK_HOST : 0;
+	net_link_refresh(l);
+}
+
 void net_link_announce(struct net_link *l, bool announce)
 {
 	pthread_mutex_lock(&l->lock);

@@ -40,6 +40,8 @@ void net_link_set(struct net_link *l, u64 side, bool down);
 void net_link_announce(struct net_link *l, bool announce);
 /* Tell the driver what is known; its configuration may be that of a state that was loaded. */
 void net_link_refresh(struct net_link *l);
+/* How it is before the guest is there. */
+void net_link_begin(struct net_link *l, bool down);
 /* For good. */
 void net_link_set_gone(struct net_link *l, int error);
 

@@ -33,6 +33,34 @@ bool net_lost(struct virtio_net *net, struct event *ev, u16 pair, u32 events)
 	return true;
 }
 
+void net_take_back(struct virtio_net *net, u16 pair)
+{
+	vhost_rings_stopped(&net->rings, net->rx[pair].q);
+	vhost_rings_stopped(&net->rings, net->tx[pair].q);
+}
+
+void net_read_news(struct virtio_net *net)
+{
+	int up = net->nb->ops->link ? net->nb->ops->link(net->nb) : -ENOTSUP;
+
+	net_link_set(&net->link, NET_LINK_HOST, !up);
+	/* Where we move no packets nothing else tells. */
+	if (up < 0 && net->nb->vhost && net->rx[0].ev.loop)
+		net_lost(net, &net->rx[0].ev, 0, 0);
+}
+
+void net_on_news(void *opaque, u32 events)
+{
+	struct virtio_net *net = opaque;
+
+	/* A device that stands still tells its driver nothing; it looks when it goes on. */
+	if (!virtio_queue_live(&net->vdev, net->rx[0].q)) {
+		event_mod(&net->news, 0);
+		return;
+	}
+	net_read_news(net);
+}
+
 void net_rules_lock(struct virtio_net *net)
 {
 	for (u16 i = 0; i < net->nr_pairs; i++)

@@ -32,6 +32,17 @@ static enum net_role role_of(const struct virtio_net *net, u16 q)
 
 /* Serving */
 
+/* The queue is the kernel's to serve, as long as its pair is in use. */
+static bool give(struct virtio_net *net, u16 q)
+{
+	if (q / 2 >= atomic_load(&net->pairs))
+		return false;
+	/* Of the interface we only hear when it goes. */
+	if (role_of(net, q) == ROLE_RX)
+		net_watch_fd(net, &net->rx[q / 2].ev, 0);
+	return vhost_rings_run(&net->rings, q);
+}
+
 static bool net_run(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_net *net = virtio_to_net(vdev);
@@ -39,6 +50,10 @@ static bool net_run(struct virtio_device *vdev, u16 q)
 	/* The guest runs on elsewhere: the switches there are to learn of it (5.1.6.5.4). */
 	if (atomic_exchange(&net->moved, false))
 		net_link_announce(&net->link, true);
+	if (q == net->rx[0].q)
+		event_mod(&net->news, EPOLLIN);
+	if (net->nb->vhost && role_of(net, q) < ROLE_CTRL)
+		return give(net, q);
 	switch (role_of(net, q)) {
 	case ROLE_RX:
 		return net_rx_run(&net->rx[q / 2]);
@@ -72,6 +87,7 @@ static void begin(struct virtio_net *net)
 
 	if (atomic_load(&net->begun))
 		return;
+	net_read_news(net);
 	net_link_refresh(&net->link);
 	atomic_store(&net->begun, true);
 	if (!atomic_load(&net->link.gone)) {
@@ -91,6 +107,8 @@ static bool net_stopped(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_net *net = virtio_to_net(vdev);
 
+	if (net->nb->vhost)
+		return vhost_rings_stopped(&net->rings, q);
 	if (role_of(net, q) == ROLE_RX) {
 		net_watch_fd(net, &net->rx[q / 2].ev, 0);
 		net_rx_drop(&net->rx[q / 2]);
@@ -104,6 +122,8 @@ static bool net_held(struct virtio_device *vdev, u16 q)
 {
 	struct virtio_net *net = virtio_to_net(vdev);
 
+	if (net->nb->vhost)
+		return vhost_rings_stopped(&net->rings, q);
 	if (role_of(net, q) == ROLE_RX)
 		net_rx_give_back(&net->rx[q / 2]);
 	return true;
@@ -196,36 +216,60 @@ static void watch_timers(struct net_rx *rx, struct net_tx *tx, bool on)
 	watch_timer((struct making){ &tx->retry, queues[tx->q].loop, net_on_tx_retry, tx }, on);
 }
 
-/* In the loops for good: a guest that starts finds nothing missing on the host. */
-static int net_watch(struct virtio_device *vdev, bool on)
+static void net_calls(struct virtio_device *vdev)
 {
-	struct virtio_net *net = virtio_to_net(vdev);
+	vhost_rings_calls(&virtio_to_net(vdev)->rings);
+}
+
+/* In the loops for good: a guest that starts finds nothing missing on the host. */
+static int watch_pairs(struct virtio_net *net, bool on)
+{
+	struct virtio_queue *queues = net->vdev.queues;
 	int ret = 0;
 
 	for (u16 i = 0; i < net->nr_pairs && !ret; i++) {
 		struct net_rx *rx = &net->rx[i];
 		struct net_tx *tx = &net->tx[i];
 
-		ret = watch_event(&rx->ev, vdev->queues[rx->q].loop, on);
+		ret = watch_event(&rx->ev, queues[rx->q].loop, on);
+		if (net->nb->vhost)
+			continue;
 		if (!ret)
-			ret = watch_event(&tx->ev, vdev->queues[tx->q].loop, on);
+			ret = watch_event(&tx->ev, queues[tx->q].loop, on);
 		if (!ret)
 			watch_timers(rx, tx, on);
 	}
+	if (!ret)
+		ret = watch_event(&net->news, queues[net->rx[0].q].loop, on);
 	return ret;
+}
+
+static int net_watch(struct virtio_device *vdev, bool on)
+{
+	struct virtio_net *net = virtio_to_net(vdev);
+	int ret = watch_pairs(net, on);
+
+	return ret || !net->nb->vhost ? ret : vhost_rings_watch(&net->rings, on);
 }
 
 static void net_finish(struct virtio_device *vdev)
 {
-	struct net_backend *nb = virtio_to_net(vdev)->nb;
+	struct virtio_net *net = virtio_to_net(vdev);
+	struct net_backend *nb = net->nb;
 
+	if (nb->vhost)
+		vhost_rings_finish(&net->rings);
 	if (nb->ops->finish)
 		nb->ops->finish(nb);
 }
 
 static void net_detach(struct virtio_device *vdev)
 {
-	int ret __maybe_unused = net_watch(vdev, false);
+	struct virtio_net *net = virtio_to_net(vdev);
+	int ret __maybe_unused;
+
+	vhost_rings_detach(&net->rings);
+	ret = watch_pairs(net, false);
 }
 
 /* Making and ending */
@@ -234,6 +278,7 @@ static void free_net(struct virtio_net *net)
 {
 	for (u16 i = 0; i < net->nr_pairs; i++)
 		pthread_mutex_destroy(&net->rx[i].lock);
+	vhost_rings_fini(&net->rings);
 	free(net->rx);
 	free(net->tx);
 	free(net);
@@ -263,10 +308,10 @@ static const struct virtio_ops net_ops = {
 	.destroy = net_destroy,
 };
 
-/* A hash for each packet is worth its time where flows are spread. */
+/* A hash for each packet is worth its time where flows are spread, and we see the packet. */
 static bool reports_hashes(const struct net_backend *nb)
 {
-	return nb->nr_pairs > 1 && nb->ops->set_hdr_len;
+	return nb->nr_pairs > 1 && nb->ops->set_hdr_len && !nb->vhost;
 }
 
 static u64 offered(const struct net_backend *nb)
@@ -291,6 +336,8 @@ static u64 offered(const struct net_backend *nb)
 	 * command as well. */
 	if (nb->offloads)
 		f |= BIT_ULL(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) | net_offload_features(nb->offloads);
+	if (nb->vhost && !(nb->vhost->features & BIT_ULL(VIRTIO_NET_F_MRG_RXBUF)))
+		f &= ~BIT_ULL(VIRTIO_NET_F_MRG_RXBUF);
 	return f;
 }
 
@@ -332,6 +379,14 @@ static struct virtio_net *alloc_net(struct net_backend *nb)
 	rate_init(&net->tx_limit, &nb->tx_rate);
 	net->ops = net_ops;
 	net->ops.nr_loops = (u16)(2 * net->nr_pairs);
+	if (nb->vhost) {
+		net->ops.nr_loops = 1;
+		net->ops.blocks = true;
+		net->ops.interrupts_changed = net_calls;
+	}
+	net->news = (struct event){ .fd = nb->ops->link ? nb->link_fd : -1,
+				    .fn = net_on_news,
+				    .opaque = net };
 	net->rx = xcalloc(net->nr_pairs, sizeof(*net->rx));
 	net->tx = xcalloc(net->nr_pairs, sizeof(*net->tx));
 	for (u16 i = 0; i < net->nr_pairs; i++) {
@@ -366,16 +421,22 @@ int virtio_net_new(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 i
 	net->vdev.remembered_len = sizeof(net->rules);
 	net_link_init(&net->link, &net->vdev, nb->name);
 	fill_config(net, mac);
-	ret = net_watch(&net->vdev, true);
+	net_link_begin(&net->link, nb->ops->link && !nb->ops->link(nb));
+	if (nb->vhost)
+		ret = vhost_rings_init(&net->rings, &net->vdev, nb->vhost);
+	if (ret)
+		goto fini;
+	ret = watch_pairs(net, true);
 	if (ret) {
 		err("%s: cannot watch '%s': %s%s", net->vdev.name, nb->name, strerror(-ret),
 		    limit_hint(ret));
-		virtio_fini(&net->vdev);
-		net_link_destroy(&net->link);
-		goto fail;
+		goto fini;
 	}
 	*out = &net->vdev;
 	return 0;
+fini:
+	virtio_fini(&net->vdev);
+	net_link_destroy(&net->link);
 fail:
 	free_net(net);
 	return ret;

@@ -7,6 +7,10 @@
  * Each direction of each pair of queues has a loop of its own. What the driver asked for by
  * commands (struct net_rules) is changed with the locks of all receivers held, and a receiver holds
  * its own for each packet: when a command is acknowledged no packet is under way by the old rules.
+ *
+ * Where the host's kernel moves the packets (nb->vhost) the queues of the pairs in use are given to
+ * it, and there is one loop, for commands. Which packets the driver wants is not looked at then,
+ * as 5.1.6.5.1 to 5.1.6.5.3 allow.
  */
 #ifndef LKVM_VIRTIO_NET_H
 #define LKVM_VIRTIO_NET_H
@@ -20,6 +24,7 @@
 #include "lkvm/util.h"
 #include "lkvm/virtio.h"
 #include "net-link.h"
+#include "vhost.h"
 
 #define QUEUE_SIZE 256
 /* An IP packet of 64 KiB after an Ethernet header with two VLAN tags. */
@@ -113,6 +118,8 @@ struct virtio_net {
 	struct virtio_ops ops; /* as many loops as there are queues of packets */
 	struct net_backend *nb;
 	struct net_link link;
+	struct event
+		news; /* of it, on the first receiver's loop; without EPOLLIN while they wait */
 	u16 nr_pairs;
 	u32 hash_types;	     /* that are offered */
 	atomic_ushort pairs; /* that are served: rules.pairs */
@@ -124,7 +131,8 @@ struct virtio_net {
 	struct toeplitz toeplitz; /* of rules.rss.key */
 	struct rate_limit rx_limit, tx_limit;
 	struct iovec ctrl_iov[VIRTQ_MAX_SEGS];
-	struct net_rx *rx; /* nr_pairs */
+	struct vhost_rings rings; /* with nb->vhost */
+	struct net_rx *rx;	  /* nr_pairs */
 	struct net_tx *tx;
 };
 
@@ -156,9 +164,14 @@ static inline bool net_has_pairs(const struct virtio_net *net)
 void net_watch_fd(struct virtio_net *net, struct event *ev, u32 events);
 /* An event says that the interface of @ev is gone; is it so, or has its pair no packets now? */
 bool net_lost(struct virtio_net *net, struct event *ev, u16 pair, u32 events);
+/* There may be news of the link; net_on_news: on the first receiver's loop. */
+void net_read_news(struct virtio_net *net);
+void net_on_news(void *opaque, u32 events);
 /* Around a change of the rules. */
 void net_rules_lock(struct virtio_net *net);
 void net_rules_unlock(struct virtio_net *net);
+/* With nb->vhost, on the loop: the rings of a pair are ours again. */
+void net_take_back(struct virtio_net *net, u16 pair);
 /* net-rules.c */
 extern const struct virtio_feature_rule net_rules[];
 

@@ -85,8 +85,7 @@ static void let_master(struct virtio_pci *vp)
 	if (atomic_load(&pci->bus_master))
 		return;
 	pci_config_copy(pci, PCI_COMMAND, command, 2);
-	pci_config_write(pci->host, pci->devfn, PCI_COMMAND,
-			 (u32)get_le(command, 2) | PCI_COMMAND_MASTER, 2);
+	pci_device_write(pci, PCI_COMMAND, (u32)get_le(command, 2) | PCI_COMMAND_MASTER, 2);
 }
 
 /* What starts or stops something, and so runs without the lock. False: another register. */

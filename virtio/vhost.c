@@ -24,80 +24,59 @@
 	(BIT_ULL(VIRTIO_F_RING_PACKED) | BIT_ULL(VIRTIO_F_IN_ORDER) | \
 	 BIT_ULL(VIRTIO_F_NOTIFICATION_DATA))
 
-static struct vhost_device *to_vhost(struct virtio_device *vdev)
+/* What the back end had taken from the rings nobody replies to. */
+static void fail(struct vhost_rings *r)
 {
-	return container_of(vdev, struct vhost_device, vdev);
+	virtio_lock(r->vdev);
+	virtio_set_needs_reset(r->vdev);
+	virtio_unlock(r->vdev);
 }
 
-/* The back end is no more, which was said; what it had taken from the rings nobody replies to. */
-static void fail(struct vhost_device *d)
+static bool lost(const struct vhost_rings *r)
 {
-	virtio_lock(&d->vdev);
-	virtio_set_needs_reset(&d->vdev);
-	virtio_unlock(&d->vdev);
+	return r->vhost->gone && r->answer;
 }
 
 /* Interrupts */
 
 static void on_call(void *opaque, u32 events)
 {
-	struct virtio_queue *q = opaque;
-	struct virtio_device *vdev = q->vdev;
+	struct vhost_given *g = opaque;
+	struct virtio_device *vdev = g->rings->vdev;
 	u64 count;
 
-	if (read(to_vhost(vdev)->call[q->vq.index].fd, &count, sizeof(count)) < 0)
+	if (read(g->call.fd, &count, sizeof(count)) < 0)
 		return;
 	virtio_lock(vdev);
-	if (vdev->transport && q->started)
-		vdev->transport->interrupt(vdev, q->vq.index);
+	if (vdev->transport && vdev->queues[g->index].started)
+		vdev->transport->interrupt(vdev, g->index);
 	virtio_unlock(vdev);
 }
 
 /* The vector's own descriptor where there is one; else ours, that the loop forwards. */
-static int call_fd(struct vhost_device *d, u16 q)
+static int call_fd(struct vhost_rings *r, u16 q)
 {
-	const struct virtio_transport_ops *t = d->vdev.transport;
-	int fd = t && t->interrupt_fd ? t->interrupt_fd(&d->vdev, q) : -1;
+	const struct virtio_transport_ops *t = r->vdev->transport;
+	int fd = t && t->interrupt_fd ? t->interrupt_fd(r->vdev, q) : -1;
 
-	return fd >= 0 ? fd : d->call[q].fd;
-}
-
-/* The driver chose other vectors, or switched MSI-X: rare while queues run. What went to an old one
- * meanwhile is made good for. */
-static void renew_calls(void *opaque)
-{
-	struct vhost_device *d = opaque;
-
-	for (u16 i = 0; i < d->vdev.nr_queues; i++) {
-		if (!d->runs[i])
-			continue;
-		if (d->vhost->ops->set_call(d->vhost, i, call_fd(d, i)))
-			fail(d);
-		eventfd_raise(d->call[i].fd);
-	}
-}
-
-void vhost_device_calls(struct virtio_device *vdev)
-{
-	event_loop_post(vdev->queues[0].loop, &to_vhost(vdev)->calls_post);
+	return fd >= 0 ? fd : r->given[q].call.fd;
 }
 
 /* Rings */
 
 /* The first one: nothing of the driver's changes any more, and memory stays as it is until all are
  * taken back. */
-static int configure(struct vhost_device *d)
+static int configure(struct vhost_rings *r)
 {
-	struct virtio_device *vdev = &d->vdev;
-	u64 features = vdev->features & d->vhost->features;
-	int ret = d->vhost->ops->set_features(d->vhost, features);
+	u64 features = r->vdev->features & r->vhost->features;
+	int ret = r->vhost->ops->set_features(r->vhost, features);
 
-	return ret ? ret : d->vhost->ops->set_memory(d->vhost, &vdev->vm->mem);
+	return ret ? ret : r->vhost->ops->set_memory(r->vhost, &r->vdev->vm->mem);
 }
 
-static int give(struct vhost_device *d, u16 i)
+static int give(struct vhost_rings *r, u16 i)
 {
-	struct virtio_queue *q = &d->vdev.queues[i];
+	struct virtio_queue *q = &r->vdev->queues[i];
 	struct vhost_ring ring = {
 		.index = i,
 		.size = q->vq.size,
@@ -106,151 +85,299 @@ static int give(struct vhost_device *d, u16 i)
 		.avail = q->vq.avail,
 		.used = q->vq.used,
 		.kick = q->notify.fd,
-		.call = call_fd(d, i),
+		.call = call_fd(r, i),
 	};
-	int ret = d->nr_running ? 0 : configure(d);
+	int ret = r->nr_running ? 0 : configure(r);
 
 	/* The core asked the driver for silence; the back end may want to hear of it. */
 	if (!ret && virtq_enable_notify(&q->vq))
 		eventfd_raise(q->notify.fd);
-	return ret ? ret : d->vhost->ops->start_ring(d->vhost, &ring);
+	return ret ? ret : r->vhost->ops->start_ring(r->vhost, &ring);
 }
 
-bool vhost_device_run(struct virtio_device *vdev, u16 i)
+/* Ring @i is lkvm's again, and the back end did not say where it stands. */
+static void ring_lost(struct vhost_rings *r, u16 i)
 {
-	struct vhost_device *d = to_vhost(vdev);
-	struct virtio_queue *q = &vdev->queues[i];
+	if (!lost(r))
+		fail(r);
+	else if (!r->finished)
+		vhost_rings_adopt(r, i);
+}
 
-	if (d->runs[i] || d->finished || !virtio_queue_live(vdev, i))
+/* Also of a back end that has gone: then nobody touches the ring any more. */
+static void take_back(struct vhost_rings *r, u16 i)
+{
+	struct virtio_queue *q = &r->vdev->queues[i];
+	u32 base;
+
+	if (!r->given[i].runs)
+		return;
+	r->given[i].runs = false;
+	r->nr_running--;
+	if (r->vhost->ops->stop_ring(r->vhost, i, &base))
+		ring_lost(r, i);
+	else
+		q->vq.last_avail = q->vq.used_idx = (u16)base;
+	if (event_add(q->loop, &q->notify))
+		err("%s: queue %u: cannot watch its notifications", r->vdev->name, i);
+	/* Its last interrupt, where it has not gone out by itself. */
+	on_call(&r->given[i], 0);
+}
+
+/* The back end is no more, which was said. */
+static void give_up(struct vhost_rings *r)
+{
+	if (!lost(r)) {
+		fail(r);
+		return;
+	}
+	for (u16 i = 0; i < r->nr_given; i++) {
+		take_back(r, i);
+		/* For what comes from now on. */
+		eventfd_raise(r->vdev->queues[i].notify.fd);
+	}
+}
+
+void vhost_rings_started(struct vhost_rings *r, u16 i)
+{
+	/* The bit is remembered: one that was loaded is not new. */
+	if (!r->answer || r->vdev->own & BIT_ULL(i))
+		return;
+	virtq_mark_new(&r->vdev->queues[i].vq);
+	r->vdev->own |= BIT_ULL(i);
+}
+
+bool vhost_rings_run(struct vhost_rings *r, u16 i)
+{
+	struct virtio_queue *q = &r->vdev->queues[i];
+
+	if (r->given[i].runs || r->finished || !virtio_queue_live(r->vdev, i))
 		return false;
-	if (give(d, i)) {
-		fail(d);
+	if (lost(r))
+		return vhost_rings_answer(r, i);
+	if (give(r, i)) {
+		ring_lost(r, i);
+		give_up(r);
 		return false;
 	}
-	d->runs[i] = true;
-	d->nr_running++;
+	r->given[i].runs = true;
+	r->nr_running++;
 	/* Notifications are the back end's from now on; it looks at the ring once in any case. */
 	event_del(&q->notify);
 	eventfd_raise(q->notify.fd);
 	return false;
 }
 
-/* Also of a back end that has gone: then nobody touches the ring any more. */
-static void take_back(struct vhost_device *d, u16 i)
+bool vhost_rings_stopped(struct vhost_rings *r, u16 i)
 {
-	struct virtio_queue *q = &d->vdev.queues[i];
-	u32 base;
-
-	if (!d->runs[i])
-		return;
-	d->runs[i] = false;
-	d->nr_running--;
-	if (d->vhost->ops->stop_ring(d->vhost, i, &base))
-		fail(d);
-	else
-		q->vq.last_avail = q->vq.used_idx = (u16)base;
-	if (event_add(q->loop, &q->notify))
-		err("%s: queue %u: cannot watch its notifications", d->vdev.name, i);
-	/* Its last interrupt, where it has not gone out by itself. */
-	on_call(q, 0);
-}
-
-bool vhost_device_stopped(struct virtio_device *vdev, u16 q)
-{
-	take_back(to_vhost(vdev), q);
+	if (r->answer && r->vdev->queues[i].stopping)
+		r->vdev->own &= ~BIT_ULL(i);
+	take_back(r, i);
+	if (r->nr_running && lost(r))
+		give_up(r);
 	return true;
 }
 
 static void take_all_back(void *opaque)
 {
-	struct vhost_device *d = opaque;
+	struct vhost_rings *r = opaque;
 
-	d->finished = true;
-	for (u16 i = 0; i < d->vdev.nr_queues; i++)
-		take_back(d, i);
+	r->finished = true;
+	for (u16 i = 0; i < r->nr_given; i++)
+		take_back(r, i);
 }
 
-void vhost_device_finish(struct virtio_device *vdev)
+void vhost_rings_finish(struct vhost_rings *r)
 {
-	event_call_sync(vdev->queues[0].loop, take_all_back, to_vhost(vdev));
+	event_call_sync(r->vdev->queues[0].loop, take_all_back, r);
+}
+
+/* Other vectors */
+
+/* The driver chose other vectors, or switched MSI-X: rare while queues run. What went to an old one
+ * meanwhile is made good for. */
+static void renew_calls(void *opaque)
+{
+	struct vhost_rings *r = opaque;
+
+	for (u16 i = 0; i < r->nr_given; i++) {
+		if (!r->given[i].runs)
+			continue;
+		if (r->vhost->ops->set_call(r->vhost, i, call_fd(r, i))) {
+			give_up(r);
+			return;
+		}
+		eventfd_raise(r->given[i].call.fd);
+	}
+}
+
+void vhost_rings_calls(struct vhost_rings *r)
+{
+	event_loop_post(r->vdev->queues[0].loop, &r->calls_post);
 }
 
 /* Its end */
 
 static void on_end(void *opaque, u32 events)
 {
-	struct vhost_device *d = opaque;
+	struct vhost_rings *r = opaque;
 
-	if (!vhost_check(d->vhost))
+	if (!vhost_check(r->vhost))
 		return;
-	event_del(&d->end);
-	fail(d);
+	if (!r->vhost->gone) {
+		fail(r);
+		return;
+	}
+	event_del(&r->end);
+	event_del(&r->said);
+	give_up(r);
 }
 
-int vhost_device_watch(struct virtio_device *vdev, bool on)
+static void on_said(void *opaque, u32 events)
 {
-	struct vhost_device *d = to_vhost(vdev);
-	struct event_loop *loop = vdev->queues[0].loop;
+	struct vhost_rings *r = opaque;
+
+	if (r->vhost->ops->hear(r->vhost) && r->config_changed)
+		r->config_changed(r->vdev);
+	if (!r->vhost->gone)
+		return;
+	event_del(&r->said);
+	give_up(r);
+}
+
+int vhost_rings_watch(struct vhost_rings *r, bool on)
+{
+	struct event_loop *loop = r->vdev->queues[0].loop;
 	int ret = 0;
 
-	if (!d->call)
-		return 0;
-	if (on && d->vhost->fd >= 0 && !d->vhost->gone)
-		ret = event_add(loop, &d->end);
-	for (u16 i = 0; i < vdev->nr_queues && on && !ret; i++)
-		ret = event_add(loop, &d->call[i]);
+	if (on && r->vhost->fd >= 0 && !r->vhost->gone)
+		ret = event_add(loop, &r->end);
+	if (on && !ret && r->vhost->ops->hear && r->vhost->channel >= 0 && !r->vhost->gone)
+		ret = event_add(loop, &r->said);
+	for (u16 i = 0; i < r->nr_given && on && !ret; i++)
+		ret = event_add(loop, &r->given[i].call);
 	if (on && !ret)
 		return 0;
-	event_del(&d->end);
-	for (u16 i = 0; i < vdev->nr_queues; i++)
-		event_del(&d->call[i]);
+	event_del(&r->end);
+	event_del(&r->said);
+	for (u16 i = 0; i < r->nr_given; i++)
+		event_del(&r->given[i].call);
 	return ret;
 }
 
 static void unwatch(void *opaque)
 {
-	struct virtio_device *vdev = opaque;
+	struct vhost_rings *r = opaque;
 
-	event_loop_unpost(vdev->queues[0].loop, &to_vhost(vdev)->calls_post);
-	if (vhost_device_watch(vdev, false))
-		debug("%s: still watched", vdev->name);
+	event_loop_unpost(r->vdev->queues[0].loop, &r->calls_post);
+	event_loop_unpost(r->vdev->queues[0].loop, &r->own_post);
+	if (vhost_rings_watch(r, false))
+		debug("%s: still watched", r->vdev->name);
 }
 
-void vhost_device_detach(struct virtio_device *vdev)
+void vhost_rings_detach(struct vhost_rings *r)
 {
-	if (vdev->nr_queues)
-		event_call_sync(vdev->queues[0].loop, unwatch, vdev);
+	if (r->nr_given && r->vdev->nr_queues)
+		event_call_sync(r->vdev->queues[0].loop, unwatch, r);
 }
 
 /* Making and ending */
 
-void vhost_device_destroy(struct virtio_device *vdev)
+void vhost_rings_fini(struct vhost_rings *r)
 {
-	struct vhost_device *d = to_vhost(vdev);
-
-	/* The core has forgotten how many queues there were. */
-	for (struct event *e = d->call; e && e->fn; e++)
-		close(e->fd);
-	free(d->call);
-	free(d->runs);
-	free(d);
+	for (u16 i = 0; i < r->nr_given; i++)
+		close(r->given[i].call.fd);
+	free(r->given);
+	r->given = NULL;
+	r->nr_given = 0;
 }
 
-static int make_calls(struct vhost_device *d)
+static int make_calls(struct vhost_rings *r, u16 nr)
 {
-	for (u16 i = 0; i < d->vdev.nr_queues; i++) {
+	r->given = xcalloc(nr, sizeof(*r->given));
+	for (; r->nr_given < nr; r->nr_given++) {
+		struct vhost_given *g = &r->given[r->nr_given];
 		int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 		if (fd < 0)
 			return -errno;
-		d->call[i] = (struct event){
-			.fd = fd,
-			.events = EPOLLIN,
-			.fn = on_call,
-			.opaque = &d->vdev.queues[i],
-		};
+		g->rings = r;
+		g->index = r->nr_given;
+		g->call = (struct event){ .fd = fd, .events = EPOLLIN, .fn = on_call, .opaque = g };
 	}
 	return 0;
+}
+
+int vhost_rings_init(struct vhost_rings *r, struct virtio_device *vdev, struct vhost *vhost)
+{
+	int ret;
+
+	r->vdev = vdev;
+	r->vhost = vhost;
+	r->calls_post = (struct event_post){ .fn = renew_calls, .opaque = r };
+	r->end = (struct event){
+		.fd = vhost->fd, .events = EPOLLIN | EPOLLRDHUP, .fn = on_end, .opaque = r
+	};
+	r->said = (struct event){
+		.fd = vhost->channel, .events = EPOLLIN, .fn = on_said, .opaque = r
+	};
+	vdev->host_features &= ~NOT_OFFERED & (vhost->features | ~RING_FEATURES);
+	ret = make_calls(r, vdev->nr_queues);
+	if (!ret)
+		ret = vhost_rings_watch(r, true);
+	if (!ret)
+		return 0;
+	err("%s: cannot watch its back end: %s", vdev->name, strerror(-ret));
+	vhost_rings_fini(r);
+	return ret;
+}
+
+/* Devices that give all their queues away */
+
+static struct vhost_rings *rings_of(struct virtio_device *vdev)
+{
+	return &container_of(vdev, struct vhost_device, vdev)->rings;
+}
+
+void vhost_device_started(struct virtio_device *vdev, u16 q)
+{
+	vhost_rings_started(rings_of(vdev), q);
+}
+
+bool vhost_device_run(struct virtio_device *vdev, u16 q)
+{
+	return vhost_rings_run(rings_of(vdev), q);
+}
+
+bool vhost_device_stopped(struct virtio_device *vdev, u16 q)
+{
+	return vhost_rings_stopped(rings_of(vdev), q);
+}
+
+void vhost_device_calls(struct virtio_device *vdev)
+{
+	vhost_rings_calls(rings_of(vdev));
+}
+
+int vhost_device_watch(struct virtio_device *vdev, bool on)
+{
+	return vhost_rings_watch(rings_of(vdev), on);
+}
+
+void vhost_device_finish(struct virtio_device *vdev)
+{
+	vhost_rings_finish(rings_of(vdev));
+}
+
+void vhost_device_detach(struct virtio_device *vdev)
+{
+	vhost_rings_detach(rings_of(vdev));
+}
+
+void vhost_device_destroy(struct virtio_device *vdev)
+{
+	vhost_rings_fini(rings_of(vdev));
+	free(container_of(vdev, struct vhost_device, vdev));
 }
 
 int vhost_device_new(struct vm *vm, struct vhost *vhost, const struct virtio_ops *ops,
@@ -260,31 +387,18 @@ int vhost_device_new(struct vm *vm, struct vhost *vhost, const struct virtio_ops
 	struct vhost_device *d = xcalloc(1, sizeof(*d));
 	int ret;
 
-	d->vhost = vhost;
-	d->calls_post = (struct event_post){ .fn = renew_calls, .opaque = d };
-	d->end = (struct event){
-		.fd = vhost->fd, .events = EPOLLIN | EPOLLRDHUP, .fn = on_end, .opaque = d
-	};
 	ret = virtio_init(&d->vdev, vm, ops, kind, index, features & vhost->features, nr_queues,
 			  queue_size, NULL);
-	if (ret) {
+	if (!ret) {
+		ret = vhost_rings_init(&d->rings, &d->vdev, vhost);
+		if (ret)
+			virtio_fini(&d->vdev);
+	}
+	if (ret)
 		free(d);
-		return ret;
-	}
-	d->vdev.host_features &= ~NOT_OFFERED & (vhost->features | ~RING_FEATURES);
-	d->call = xcalloc(nr_queues + 1u, sizeof(*d->call));
-	d->runs = xcalloc(nr_queues, sizeof(*d->runs));
-	ret = make_calls(d);
-	if (!ret)
-		ret = vhost_device_watch(&d->vdev, true);
-	if (ret) {
-		err("%s: cannot watch its back end: %s", d->vdev.name, strerror(-ret));
-		virtio_fini(&d->vdev);
-		vhost_device_destroy(&d->vdev);
-		return ret;
-	}
-	*out = d;
-	return 0;
+	else
+		*out = d;
+	return ret;
 }
 
 int vhost_device_attach(struct virtio_device *vdev)

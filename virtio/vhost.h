@@ -6,23 +6,80 @@
 #include "lkvm/vhost.h"
 #include "lkvm/virtio.h"
 
-struct vhost_device {
-	struct virtio_device vdev;
+struct vhost_rings;
+
+/* A queue that may be given away; all but @call is the loop's. */
+struct vhost_given {
+	struct vhost_rings *rings;
+	u16 index;
+	bool runs;	   /* the back end has it */
+	struct event call; /* what the back end writes to where no vector can be */
+};
+
+/*
+ * The queues of a device that somebody else serves. A device may serve others of its queues itself:
+ * then its struct virtio_ops has functions of its own, which call these for those that are given
+ * away. All on one loop.
+ */
+struct vhost_rings {
+	struct virtio_device *vdev;
 	struct vhost *vhost;
-	struct event end;   /* vhost->fd, on the loop */
-	struct event *call; /* for each queue: what the back end writes to where no vector can be */
-	bool *runs;	    /* for each queue: the back end has it. The loop's */
+	struct event end;	   /* vhost->fd, on the loop */
+	struct event said;	   /* vhost->channel */
+	struct vhost_given *given; /* for each queue of the device */
+	u16 nr_given;
 	u16 nr_running;
 	bool finished; /* the process is about to end */
 	struct event_post calls_post;
+	/*
+	 * Set after vhost_rings_init where there is one: the back end is gone, reply to @req by an
+	 * error. False: nobody waits for it, nor for what comes after it in this queue. NULL: the
+	 * device needs a reset then. On the loop.
+	 */
+	bool (*answer)(struct virtio_device *vdev, u16 q, const struct virtq_request *req);
+	/* In the same way: the back end's configuration changed. NULL: of no interest. */
+	void (*config_changed)(struct virtio_device *vdev);
+	struct event_post own_post; /* the device's own, taken back at its end */
+};
+
+/*
+ * After virtio_init of @vdev, which has one loop and blocks: what @vhost does not know of rings is
+ * not offered, and both are watched. Borrows both. 0 or -errno (printed; nothing is left).
+ */
+int vhost_rings_init(struct vhost_rings *r, struct virtio_device *vdev,
+		     struct vhost *vhost) __must_check;
+/* Watched no more (vhost_rings_detach), and the core has let go. */
+void vhost_rings_fini(struct vhost_rings *r);
+
+/* Of struct virtio_ops: queue_started, queue_run, queue_stopped and queue_held of a queue that is
+ * given away. */
+void vhost_rings_started(struct vhost_rings *r, u16 q);
+bool vhost_rings_run(struct vhost_rings *r, u16 q);
+bool vhost_rings_stopped(struct vhost_rings *r, u16 q);
+/* interrupts_changed, watch, finish, detach. */
+void vhost_rings_calls(struct vhost_rings *r);
+int vhost_rings_watch(struct vhost_rings *r, bool on);
+void vhost_rings_finish(struct vhost_rings *r);
+void vhost_rings_detach(struct vhost_rings *r);
+
+/* virtio/vhost-lost.c, for vhost.c: the back end is gone (and there is an answer). What it had of a
+ * ring that has just come back, and queue_run. */
+void vhost_rings_adopt(struct vhost_rings *r, u16 q);
+bool vhost_rings_answer(struct vhost_rings *r, u16 q);
+
+/* One all of whose queues are given away. */
+struct vhost_device {
+	struct virtio_device vdev;
+	struct vhost_rings rings;
+	u8 first_wce; /* vhost-blk.c: what a reset restores */
 };
 
 /* What a device's struct virtio_ops has in common with the others'. */
-#define VHOST_DEVICE_OPS                                                           \
-	.nr_loops = 1, .blocks = true, .queue_run = vhost_device_run,              \
-	.queue_stopped = vhost_device_stopped, .queue_held = vhost_device_stopped, \
-	.interrupts_changed = vhost_device_calls, .watch = vhost_device_watch,     \
-	.finish = vhost_device_finish, .detach = vhost_device_detach,              \
+#define VHOST_DEVICE_OPS                                                                           \
+	.nr_loops = 1, .blocks = true, .queue_started = vhost_device_started,                      \
+	.queue_run = vhost_device_run, .queue_stopped = vhost_device_stopped,                      \
+	.queue_held = vhost_device_stopped, .interrupts_changed = vhost_device_calls,              \
+	.watch = vhost_device_watch, .finish = vhost_device_finish, .detach = vhost_device_detach, \
 	.destroy = vhost_device_destroy
 
 /*
@@ -36,6 +93,7 @@ int vhost_device_new(struct vm *vm, struct vhost *vhost, const struct virtio_ops
 /* virtio_attach; on failure it is gone. */
 int vhost_device_attach(struct virtio_device *vdev) __must_check;
 
+void vhost_device_started(struct virtio_device *vdev, u16 q);
 bool vhost_device_run(struct virtio_device *vdev, u16 q);
 bool vhost_device_stopped(struct virtio_device *vdev, u16 q);
 void vhost_device_calls(struct virtio_device *vdev);

@@ -310,6 +310,30 @@ int virtq_pop(struct virtqueue *vq, struct virtq_request *req, struct iovec *iov
 	return 1;
 }
 
+int virtq_adopt(struct virtqueue *vq, u16 head, struct virtq_request *req, struct iovec *iov)
+{
+	struct chain c = { .req = req, .max = VIRTQ_MAX_SEGS };
+	struct virtq_walk walk = {
+		.table = vq->desc,
+		.entries = vq->size,
+		.room = vq->size,
+		.next = head,
+		.span = 1,
+	};
+	const char *why;
+
+	*req = (struct virtq_request){ .iov = iov, .head = head };
+	if (!running(vq) || vq->packed)
+		return -EPROTO;
+	why = walk_chain(vq, &c, &walk);
+	if (!why && flying(vq, head))
+		why = "a request is offered again before it came back";
+	if (why)
+		return ring_broken(vq, why);
+	take_off(vq, req, walk.span);
+	return 0;
+}
+
 /* Is @req still the device's? */
 static bool ours(const struct virtqueue *vq, const struct virtq_request *req)
 {

@@ -95,7 +95,7 @@ struct vsock_conn *vsock_conn_new(struct virtio_vsock *vs, enum vsock_state stat
 	return c;
 }
 
-static void close_socket(struct vsock_conn *c)
+void vsock_conn_close(struct vsock_conn *c)
 {
 	event_del(&c->ev);
 	if (c->ev.fd >= 0)
@@ -112,7 +112,7 @@ void vsock_conn_free(struct vsock_conn *c)
 
 	vsock_conn_unlist(c);
 	leave_table(c);
-	close_socket(c);
+	vsock_conn_close(c);
 	c->state = VSOCK_FREE;
 	c->patience = 0;
 	c->send = 0;
@@ -120,27 +120,27 @@ void vsock_conn_free(struct vsock_conn *c)
 	vs->free = c;
 }
 
-void vsock_conn_fail(struct vsock_conn *c)
+static void end(struct vsock_conn *c, enum vsock_state state)
 {
 	leave_table(c);
-	close_socket(c);
-	c->state = VSOCK_DYING;
+	c->state = state;
 	c->patience = 0;
 	c->send = 0;
 	vsock_conn_send(c, VSOCK_SEND_RST);
 }
 
+void vsock_conn_fail(struct vsock_conn *c)
+{
+	vsock_conn_close(c);
+	end(c, VSOCK_DYING);
+}
+
 void vsock_conn_reset(struct vsock_conn *c)
 {
-	if (!c->buf_len) {
+	if (c->buf_len)
+		end(c, VSOCK_LINGER);
+	else
 		vsock_conn_fail(c);
-		return;
-	}
-	leave_table(c);
-	c->state = VSOCK_LINGER;
-	c->patience = 0;
-	c->send = 0;
-	vsock_conn_send(c, VSOCK_SEND_RST);
 }
 
 void vsock_conns_init(struct virtio_vsock *vs)

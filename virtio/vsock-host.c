@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lkvm/log.h"
+#include "lkvm/thread.h"
 #include "lkvm/util.h"
 #include "vsock.h"
 
@@ -61,12 +62,7 @@ void vsock_host_on_tick(void *opaque)
 /* The other end is gone: what waits for it is of no use. */
 static void host_closed(struct vsock_conn *c)
 {
-	event_del(&c->ev);
-	close(c->ev.fd);
-	c->ev.fd = -1;
-	free(c->buf);
-	c->buf = NULL;
-	c->buf_len = 0;
+	vsock_conn_close(c);
 	/* The guest was told, or will be: maybe its ports are in use again. */
 	if (c->state == VSOCK_LINGER && c->send) {
 		c->state = VSOCK_DYING;
@@ -358,8 +354,8 @@ void vsock_host_on_listen(void *opaque, u32 events)
 		vsock_conn_free(c);
 		if (fd == -EAGAIN)
 			return;
-		guest_warn("%s: '%s' cannot take a connection: %s", vs->vdev.name, vs->vb->name,
-			   strerror(fd < 0 ? -fd : ENOSPC));
+		guest_warn("%s: '%s' cannot take a connection: %s%s", vs->vdev.name, vs->vb->name,
+			   strerror(fd < 0 ? -fd : ENOSPC), limit_hint(fd));
 		pause_accepting(vs);
 		return;
 	}

@@ -137,6 +137,8 @@ struct vsock_conn *vsock_conn_new(struct virtio_vsock *vs, enum vsock_state stat
 void vsock_conn_enter(struct vsock_conn *c, u32 host_port, u32 guest_port);
 struct vsock_conn *vsock_conn_find(struct virtio_vsock *vs, u32 host_port, u32 guest_port);
 void vsock_conn_free(struct vsock_conn *c);
+/* Its socket, and what waits for that. */
+void vsock_conn_close(struct vsock_conn *c);
 /* Put it into the list, for @what (VSOCK_SEND_*; 0: data). */
 void vsock_conn_send(struct vsock_conn *c, u32 what);
 void vsock_conn_unlist(struct vsock_conn *c);

@@ -37,12 +37,7 @@ static int reach(struct vsock_backend *vb, u32 port)
 
 static int take(struct vsock_backend *vb)
 {
-	int fd = accept4(vb->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-	if (fd >= 0)
-		return fd;
-	/* Whoever came is gone again: the next one may be there. */
-	return errno == ECONNABORTED || errno == EINTR ? -EAGAIN : -errno;
+	return unix_accept(vb->listen_fd);
 }
 
 /* "CONNECT 1234", the way other programs read it: in either case, blanks anywhere. */

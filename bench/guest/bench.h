@@ -16,6 +16,10 @@ extern volatile u32 interrupts;
 void count_interrupts(struct virtio *device);
 /* Since @start, a value of arch_cycles(). */
 u64 microseconds_since(u64 start);
+/* Around what is measured: with the word "stay", the bench reads what its threads took so far when
+ * "@go" is said, and at the end, before it ends the guest. */
+void begin_measure(void);
+void end_measure(void) __attribute__((noreturn));
 /* "@failed" and the end. */
 void give_up(const char *why) __attribute__((noreturn));
 

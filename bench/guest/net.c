@@ -1,36 +1,88 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Frames per second of the first virtio network card (VIRTIO 1.3, 5.1), as an operating system
- * moves them: as many as the queue holds under way, interrupts only while there is nothing to do.
- * Words: send (instead of receive), frames=N, bytes=N of each that is sent. Says "@net COUNT
- * MICROSECONDS INTERRUPTS", or "@failed" with the reason.
+ * moves them: as many as the queues hold under way, interrupts only while there is nothing to do.
+ * Words: send (instead of receive), frames=N, bytes=N of each (above a page they are TCP's, to be
+ * cut by the receiver), pairs=N of queues (1, 2). Says "@net COUNT MICROSECONDS INTERRUPTS", or
+ * "@failed" with the reason.
  */
 #include "bench.h"
 
-enum { RX = 0, TX = 1 };
+enum { RX = 0, TX = 1, CTRL = 4 };
 #define HDR	  12
+#define ETHER	  14
 #define PROTO	  0xb588 /* IEEE 802 local experimental 1, 0x88b5, in network order */
-#define BUF_SIZE  2048
+#define PROTO_IP  0x0008
+#define BUF_SIZE  2048	      /* of those that receive */
 #define DATA_BASE 0x1000000UL /* free RAM */
+#define MAX_BYTES 65535u
+#define MAX_PAIRS 2
+#define SEGMENT	  1448 /* bytes of TCP's in a frame of 1500 */
+
+#define F_CSUM	     (1ULL << 0)
+#define F_GUEST_CSUM (1ULL << 1)
+#define F_GUEST_TSO4 (1ULL << 7)
+#define F_HOST_TSO4  (1ULL << 11)
+#define F_MRG_RXBUF  (1ULL << 15)
+#define F_CTRL_VQ    (1ULL << 17)
+#define F_MQ	     (1ULL << 22)
 
 struct frame {
-	u8 virtio[HDR], to[6], from[6];
+	struct { /* 5.1.6 */
+		u8 flags, gso_type;
+		u16 hdr_len, gso_size, csum_start, csum_offset, num_buffers;
+	} virtio;
+	u8 to[6], from[6];
 	u16 proto;
+	u8 ip[20], tcp[20];
 };
 
 static struct virtio v;
+static u32 pairs, room; /* of a slot */
+static bool large;
+static u32 rest; /* buffers of the frame that is being looked at */
 
-static struct frame *frame(u32 slot)
+static struct frame *frame(u32 q, u32 slot)
 {
-	return (void *)(DATA_BASE + (u64)slot * BUF_SIZE);
+	return (void *)(DATA_BASE + ((u64)(q / 2) * VQ_SIZE + slot) * room);
+}
+
+/* 5.1.6.5.5: without it the others of several pairs are not used. */
+static void use_pairs(void)
+{
+	static const struct {
+		u8 class, command;
+	} set = { 4, 0 };
+	static u16 number;
+	static volatile u8 ack = 0xff;
+	struct vq_buf bufs[] = { { &set, sizeof(set), false },
+				 { &number, sizeof(number), false },
+				 { &ack, 1, true } };
+
+	number = (u16)pairs;
+	vq_add(&v, CTRL, bufs, 3);
+	vq_kick(&v, CTRL);
+	if (vq_wait(&v, CTRL, NULL) < 0 || ack)
+		give_up("the card does not take several pairs");
 }
 
 static void open_card(void)
 {
+	u64 wanted = VIRTIO_EVENT_IDX;
+
+	if (large)
+		wanted |= F_CSUM | F_GUEST_CSUM | F_GUEST_TSO4 | F_HOST_TSO4 | F_MRG_RXBUF;
+	if (pairs > 1)
+		wanted |= F_CTRL_VQ | F_MQ;
 	if (!virtio_open(&v, VIRTIO_NET, 0))
 		give_up("there is no virtio network card");
 	count_interrupts(&v);
-	if (!virtio_negotiate(&v, 0) || !virtio_queue(&v, RX, true) || !virtio_queue(&v, TX, true))
+	if ((virtio_offered(&v) & wanted) != wanted || !virtio_negotiate(&v, wanted))
+		give_up("the card has not what it takes");
+	for (u32 q = 0; q < 2 * pairs; q++)
+		if (!virtio_queue(&v, q, true))
+			give_up("the card does not take its queues");
+	if (pairs > 1 && !virtio_queue(&v, CTRL, false))
 		give_up("the card does not take its queues");
 }
 
@@ -38,52 +90,105 @@ static void open_card(void)
 static void fill_queue(u32 q, u32 bytes)
 {
 	for (u32 i = 0; i < v.q[q].size; i++) {
-		struct vq_buf buf = { frame(i), bytes, q == RX };
+		struct vq_buf buf = { frame(q, i), bytes, q % 2 == RX };
 
 		vq_chain(&v, q, (u16)i, &buf, 1);
 	}
 }
 
-/* Is it one of the flood's? Others are the host's own business. */
+static void write_frame(struct frame *f, u32 bytes)
+{
+	memset(f, 0, sizeof(*f));
+	memset(f->to, 0xff, sizeof(f->to));
+	f->from[0] = 2; /* locally administered */
+	f->proto = PROTO;
+	if (!large)
+		return;
+	f->proto = PROTO_IP;
+	f->virtio.flags = 1; /* NEEDS_CSUM */
+	f->virtio.gso_type = 1;
+	f->virtio.hdr_len = ETHER + sizeof(f->ip) + sizeof(f->tcp);
+	f->virtio.gso_size = SEGMENT;
+	f->virtio.csum_start = ETHER + sizeof(f->ip);
+	f->virtio.csum_offset = 16;
+	f->ip[0] = 0x45;
+	f->ip[2] = (u8)((bytes - ETHER) >> 8);
+	f->ip[3] = (u8)(bytes - ETHER);
+	f->ip[9] = 6;
+	f->tcp[12] = 0x50;
+}
+
+/* Is it the first of one of the flood's? Others are the host's own business. */
 static bool counts(u32 q, u32 slot)
 {
-	return q == TX || frame(slot)->proto == PROTO;
+	const struct frame *f = frame(q, slot);
+
+	if (q % 2 == TX)
+		return true;
+	if (large && rest) {
+		rest--;
+		return false;
+	}
+	if (large)
+		rest = f->virtio.num_buffers - 1u;
+	return large ? f->virtio.gso_type == 1 : f->proto == PROTO;
+}
+
+/* What came back to queue @q is offered again: true if there was something. */
+static bool collect(u32 q, u32 *done, u32 *left, u64 *start)
+{
+	bool offered = false;
+	int head;
+
+	while ((head = vq_used(&v, q, NULL)) >= 0) {
+		if (counts(q, (u32)head) && !(*done)++ && q % 2 == RX)
+			*start = arch_cycles();
+		if (!*left)
+			continue;
+		--*left;
+		vq_offer(&v, q, (u16)head);
+		offered = true;
+	}
+	if (offered)
+		vq_kick(&v, q);
+	return offered;
+}
+
+static void want_interrupts(u32 way, bool on)
+{
+	for (u32 q = way; q < 2 * pairs; q += 2)
+		vq_interrupts(&v, q, on);
 }
 
 /* Moves frames until @frames came by; microseconds from the first on. */
-static u64 run(u32 q, u32 frames)
+static u64 run(u32 way, u32 frames)
 {
-	u32 done = 0, left = q == TX ? frames - v.q[q].size : ~0U;
-	u64 start = arch_cycles();
+	u32 done = 0, left = way == TX ? frames - pairs * v.q[way].size : ~0U;
 	bool waited = false;
+	u64 start;
 
-	for (u32 i = 0; i < v.q[q].size; i++)
-		vq_offer(&v, q, (u16)i);
-	vq_kick(&v, q);
+	begin_measure();
+	start = arch_cycles();
+	for (u32 q = way; q < 2 * pairs; q += 2) {
+		for (u32 i = 0; i < v.q[q].size; i++)
+			vq_offer(&v, q, (u16)i);
+		vq_kick(&v, q);
+	}
 	while (done < frames) {
-		bool offered = false;
-		int head;
+		bool some = false;
 
-		while ((head = vq_used(&v, q, NULL)) >= 0) {
-			if (counts(q, (u32)head) && !done++ && q == RX)
-				start = arch_cycles();
-			if (!left)
-				continue;
-			left--;
-			vq_offer(&v, q, (u16)head);
-			offered = true;
-		}
-		if (offered) {
-			vq_kick(&v, q);
+		for (u32 q = way; q < 2 * pairs; q += 2)
+			some |= collect(q, &done, &left, &start);
+		if (some) {
 			if (waited)
-				vq_interrupts(&v, q, false);
+				want_interrupts(way, false);
 			waited = false;
 			continue;
 		}
 		/* What came before they were on is seen by one more look. */
 		if (waited && done < frames)
 			arch_wait();
-		vq_interrupts(&v, q, true);
+		want_interrupts(way, true);
 		waited = true;
 	}
 	return microseconds_since(start);
@@ -91,24 +196,29 @@ static u64 run(u32 q, u32 frames)
 
 void measure_net(void)
 {
-	u32 q = has_word("send") ? TX : RX, frames = (u32)word_value("frames", 10000);
+	u32 way = has_word("send") ? TX : RX, frames = (u32)word_value("frames", 10000);
 	u32 bytes = (u32)word_value("bytes", 1514);
 	u64 took;
 
-	if (bytes < 60 || bytes > BUF_SIZE - HDR)
-		give_up("bytes is 60 to 2036");
+	pairs = (u32)word_value("pairs", 1);
+	if (bytes < 60 || bytes > MAX_BYTES)
+		give_up("bytes is 60 to 65535");
+	if (!pairs || pairs > MAX_PAIRS)
+		give_up("pairs is 1 or 2");
+	large = bytes > 2 * BUF_SIZE - HDR;
+	room = way == TX && large ? 68 * 1024 : 2 * BUF_SIZE;
 	open_card();
-	if (frames < v.q[q].size)
-		give_up("there are fewer frames than the queue holds");
-	for (u32 i = 0; i < v.q[q].size && q == TX; i++) {
-		memset(frame(i), 0, sizeof(struct frame));
-		memset(frame(i)->to, 0xff, sizeof(frame(i)->to));
-		frame(i)->from[0] = 2; /* locally administered */
-		frame(i)->proto = PROTO;
+	if (frames < pairs * v.q[way].size)
+		give_up("there are fewer frames than the queues hold");
+	for (u32 q = way; q < 2 * pairs; q += 2) {
+		for (u32 i = 0; i < v.q[q].size && way == TX; i++)
+			write_frame(frame(q, i), bytes);
+		fill_queue(q, way == TX ? HDR + bytes : BUF_SIZE);
 	}
-	fill_queue(q, q == TX ? HDR + bytes : BUF_SIZE);
 	virtio_driver_ok(&v);
-	took = run(q, frames);
+	if (pairs > 1)
+		use_pairs();
+	took = run(way, frames);
 	print("@net %u %lu %u\n", frames, took, interrupts);
-	arch_exit(0);
+	end_measure();
 }

@@ -4,8 +4,12 @@
 
 void *memset(void *p, int c, size_t n)
 {
+	u64 word = (u8)c * 0x0101010101010101ULL;
 	u8 *d = p;
 
+	/* By words as far as they are aligned: where the CPU is interpreted, each step counts. */
+	for (; n >= 8 && !((uintptr_t)d & 7); n -= 8, d += 8)
+		*(u64 *)(void *)d = word;
 	while (n--)
 		*d++ = (u8)c;
 	return p;

@@ -2,6 +2,8 @@
 /* A driver's half of virtio; see virtio.h. */
 #include "virtio.h"
 
+#include "pci.h"
+
 /* 4.1.4.3 */
 enum {
 	C_DFSELECT = 0,
@@ -103,14 +105,23 @@ static void read_capability(struct virtio *v, u64 fn, u64 cap)
 
 static bool find_pci(struct virtio *v, u32 id, u32 nth)
 {
-	u64 base = arch_ecam();
+	/* Who opens one after the other goes on where the last one was found. */
+	static struct pci_scan s;
+	static u32 last_id, after;
 
-	for (u64 fn = base; base && fn < base + 32 * 0x8000; fn += 0x8000) {
-		if (read32(fn) != (0x1af4 | (0x1040 + id) << 16) || nth--)
+	if (id != last_id || nth < after || !nth) {
+		memset(&s, 0, sizeof(s));
+		after = 0;
+	}
+	last_id = id;
+	while (pci_next(&s)) {
+		u64 fn = s.fn;
+
+		if (read32(fn) != (0x1af4 | (0x1040 + id) << 16) || nth != after++)
 			continue;
 		v->pci = true;
-		v->requester = (u32)(fn - base) >> 12;
-		v->irq = arch_pci_line(v->requester >> 3, read8(fn + 0x3d));
+		v->requester = pci_requester(&s);
+		v->irq = pci_line(&s);
 		write16(fn + 4, 0); /* the BARs move */
 		for (u8 cap = read8(fn + 0x34); cap; cap = read8(fn + cap + 1))
 			read_capability(v, fn, fn + cap);

@@ -60,7 +60,7 @@ struct virtio {
 	u64 msix_cap, msix_pending;
 	u32 notify_multiplier;
 	u32 irq;
-	u32 requester; /* PCI: bus, device, function */
+	u32 requester; /* PCI: who sends its messages: bus, device, function */
 	struct vq q[VQ_MAX];
 	u64 features; /* accepted */
 	u32 ring;     /* its first; a test that drives two devices gives them different ones */

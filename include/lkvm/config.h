@@ -92,6 +92,7 @@ struct net_config {
 	int fds[16]; /* instead: taps that whoever started us opened, one for each pair */
 	u16 nr_fds;
 	u16 queues; /* pairs of them; 0: one, or as many as fds */
+	bool vhost; /* the host's kernel moves the packets */
 	u16 mtu;    /* what the guest is told; 0: the interface's */
 	u8 guest_mac[6];
 	bool has_guest_mac;
@@ -237,6 +238,8 @@ struct net_config *config_add_net(struct vm_config *cfg);
 
 /* config-virtiofs.c, for config_complete: is each share whole? 0, or -EINVAL (printed). */
 int config_check_virtiofs(const struct vm_config *cfg) __must_check;
+/* Does somebody else serve devices, the host's kernel or other processes? If so, the option. */
+const char *config_uses_vhost(const struct vm_config *cfg);
 /* Do other processes serve devices, which must map the guest's memory? If so, the option. */
 const char *config_shares_memory(const struct vm_config *cfg);
 

@@ -33,6 +33,17 @@ struct event {
 	struct event_loop *loop; /* NULL while not added */
 };
 
+/*
+ * The sleep of a loop's thread ended, and no event did it: the kernel may have done work for this
+ * thread that has a result to look at (io_uring_setup(2), IORING_SETUP_COOP_TASKRUN), so nobody has
+ * to sleep again to hear of that. Embedded in its owner.
+ */
+struct event_look {
+	void (*fn)(void *opaque); /* on the loop's thread; adds and takes away no others */
+	void *opaque;
+	struct event_look *next;
+};
+
 struct event_post {
 	void (*fn)(void *opaque);
 	void *opaque;
@@ -60,6 +71,7 @@ struct event_loop {
 	bool has_runner;
 	struct event_post *posts;
 	struct event_timer *timers; /* that are set, by time */
+	struct event_look *looks;   /* the runner's */
 	u64 asleep_until;	    /* the runner, in epoll_wait; 0: it looks before it sleeps */
 	struct event *current[64];  /* the batch being dispatched: event_del clears its entry */
 	unsigned int nr_current;
@@ -102,6 +114,9 @@ void event_loop_step_back(struct event_loop *loop, bool aside);
 int event_add(struct event_loop *loop, struct event *ev) __must_check;
 int event_mod(struct event *ev, u32 events);
 void event_del(struct event *ev);
+/* On the loop's thread, or while it does not run. Taking away what was not added does nothing. */
+void event_look_add(struct event_loop *loop, struct event_look *look);
+void event_look_del(struct event_loop *loop, struct event_look *look);
 /* Run @post->fn once on the loop's thread, soon. Posting twice before it ran is one run. Any
  * thread. */
 void event_loop_post(struct event_loop *loop, struct event_post *post);

@@ -69,6 +69,7 @@ struct machine_open {
 	struct machine_net *nets; /* as in the configuration */
 	u32 nr_nets;
 	struct vsock_backend *vsock; /* NULL: none */
+	struct vhost *vsock_vhost;   /* instead; NULL: none */
 	struct share **shares;	     /* as in the configuration */
 	u32 nr_shares;
 	struct pmem *pmems; /* as in the configuration */
@@ -143,8 +144,9 @@ void machine_close_pmems(struct machine *m);
 /* machine-vhost.c: the same for what somebody else serves, and the programs that were started for
  * that. */
 int machine_open_disk_vhost(const struct disk_config *dc, struct vhost **out) __must_check;
+int machine_open_vsock(struct machine_open *open, const struct vm_config *cfg) __must_check;
 int machine_open_virtiofs(struct machine *m, const struct vm_config *cfg) __must_check;
-int machine_stub_virtiofs(struct machine_open *open, const struct vm_config *cfg) __must_check;
+int machine_stub_vhosts(struct machine_open *open, const struct vm_config *cfg) __must_check;
 void machine_close_vhosts(struct machine_open *open);
 /* Block the signals that end a machine, or put back what was blocked before that. */
 void machine_block_signals(struct machine *m, bool block);

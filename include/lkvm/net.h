@@ -15,6 +15,7 @@
 struct event_loop;
 struct net_backend;
 struct net_config;
+struct vhost;
 
 #define NET_HDR_LEN	 12 /* struct virtio_net_hdr_v1: what a back end begins with */
 #define NET_HDR_LEN_HASH 20 /* struct virtio_net_hdr_v1_hash */
@@ -62,6 +63,9 @@ struct net_backend_ops {
 	int (*steer)(struct net_backend *nb, const struct net_rss *rss);
 	/* The guest changed its address. */
 	int (*set_mac)(struct net_backend *nb, const u8 mac[6]);
+	/* The link is, by all news that has come: 1 up, 0 down; -errno: nobody tells. NULL: there
+	 * is never news. */
+	int (*link)(struct net_backend *nb);
 	/* The machine ends, and maybe the process with it: what close does that others see. */
 	void (*finish)(struct net_backend *nb);
 	void (*close)(struct net_backend *nb);
@@ -70,6 +74,7 @@ struct net_backend_ops {
 struct net_backend {
 	const struct net_backend_ops *ops;
 	struct net_queue pair[NET_MAX_PAIRS];
+	int link_fd;	/* with ops->link: readable when there is news; -1: never */
 	u16 nr_pairs;	/* at least 1 */
 	u32 offloads;	/* TUN_F_* that it can take from and give to the guest; 0: none */
 	u32 hash_types; /* that steer can tell apart; 0: it cannot steer */
@@ -79,6 +84,9 @@ struct net_backend {
 	u8 mac[6];
 	struct rate_config rx_rate, tx_rate; /* that the card keeps to; packets are operations */
 	const char *name;		     /* for messages */
+	/* Who moves the packets in place of readv and writev, and of limits; its own. NULL: nobody.
+	 */
+	struct vhost *vhost;
 };
 
 /* Prints what is wrong (no such tap, busy, no permission); *out is owned by the caller

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * PCI: one host bridge with one bus of conventional functions (PCI Local Bus 3.0), reached through
- * ECAM (PCI Express 5.0, 7.2.2) and, where the platform has them, the configuration ports.
+ * ECAM (PCI Express 5.0, 7.2.2) and, where the platform has them, the configuration ports. When bus
+ * 0 is full, functions go behind PCI-PCI bridges (PCI-to-PCI Bridge Architecture 1.2), which are
+ * made for them: functions 1 to 7 of the host bridge's slot, numbered and with windows from the
+ * start.
  *
  * At power-on every memory and I/O BAR has an address in the platform's windows and is decoded, so
  * a guest without firmware finds it; bus mastering is off, as on hardware: a driver that does not
@@ -33,6 +36,7 @@
 struct aml;
 struct fdtw;
 struct msix;
+struct pci_bus;
 struct pci_device;
 struct pci_host;
 struct vm;
@@ -40,7 +44,12 @@ struct vm;
 #define PCI_NR_BARS	6
 #define PCI_NR_SLOTS	32
 #define PCI_NR_DEVFNS	256
-#define PCI_MAX_PLUGGED (8 * (PCI_NR_SLOTS - 1)) /* slot 0 is the host bridge */
+#define PCI_ROOT_PLACES (8 * (PCI_NR_SLOTS - 1)) /* slot 0 is the host bridge's, and bridges' */
+#define PCI_MAX_BRIDGES 7
+/* Granularity of a bridge's windows (PCI-to-PCI Bridge Architecture 1.2, 3.2.5.6 to 3.2.5.9). */
+#define PCI_IO_GRAIN	(4 * KiB)
+#define PCI_MEM_GRAIN	MiB
+#define PCI_MAX_PLUGGED (PCI_ROOT_PLACES + PCI_MAX_BRIDGES * PCI_NR_DEVFNS)
 
 /* Callbacks of a function; all may be NULL. */
 struct pci_ops {
@@ -80,6 +89,7 @@ struct pci_device {
 	struct device dev;
 	const struct pci_ops *ops;
 	struct pci_host *host; /* NULL while not plugged */
+	struct pci_bus *bus;
 	u8 devfn;
 	u32 config_size;
 	u8 *config;   /* what is read */
@@ -97,14 +107,21 @@ struct pci_device {
 	bool intx_raised, intx_disabled, intx_counted;
 };
 
+/* Bus 0, or the one behind a bridge. Changed under host->update and host->lock. */
+struct pci_bus {
+	struct pci_bus *next;
+	struct pci_device *bridge; /* NULL: bus 0 */
+	struct pci_device *functions[PCI_NR_DEVFNS];
+};
+
 struct pci_host {
 	struct device dev;
 	const struct arch_pci_layout *layout;
 	u64 mem64_base;
 	pthread_mutex_t update;
 	pthread_mutex_t lock;
-	struct pci_device *functions[PCI_NR_DEVFNS];
-	u32 nr_plugged;
+	struct pci_bus root;		     /* and from here the others, as they were made */
+	u32 nr_bridges, nr_plugged;	     /* @nr_plugged: without host bridge and bridges */
 	u64 next_io, next_mem32, next_mem64; /* BARs are placed upwards from here */
 	u32 config_address;		     /* port 0xcf8 */
 	atomic_uint reset_control;	     /* port 0xcf9, see hw.h */
@@ -135,11 +152,13 @@ void pci_set_bar(struct pci_device *pci, unsigned int bar, u64 size, u32 flags,
 /* Append a capability of @len bytes; returns its offset, bytes after the header zero and
  * read-only. The caller fills pci->config and pci->wmask. */
 u8 pci_add_capability(struct pci_device *pci, u8 id, u8 len);
-/* Give it a slot, BAR addresses and its interrupt pin. Prints; 0, -ENOSPC. */
+/* pci/plug.c: give it a slot, on a bus that is made for it if need be, BAR addresses and its
+ * interrupt pin. Prints; 0, -ENOSPC. */
 int pci_device_add(struct pci_host *host, struct pci_device *pci) __must_check;
-/* Back to power-on; for dev.ops->reset. */
+/* pci/device.c: back to power-on; for dev.ops->reset. */
 void pci_device_reset(struct pci_device *pci);
-/* Its configuration space was loaded: follow it (BARs, bus mastering, INTx). */
+/* Its configuration space was loaded: follow it (BARs, bus mastering, INTx). One that is behind a
+ * bridge is loaded, and reset, after the bridge. */
 void pci_device_restored(struct pci_device *pci);
 /* Unplug and free what pci_device_init made. Safe when it was never added. */
 void pci_device_fini(struct pci_device *pci);
@@ -149,15 +168,41 @@ void pci_set_intx(struct pci_device *pci, bool level);
 
 /*
  * Configuration space accesses of 1, 2 or 4 bytes; one that leaves its aligned word of 4 bytes, and
- * one of a function that is not there, reads all ones and writes nothing.
+ * one of a function that is not there, reads all ones and writes nothing. @bdf: bus << 8 | devfn,
+ * with the numbers that the guest gave to buses.
  */
-u32 pci_config_read(struct pci_host *host, u8 devfn, u32 offset, u32 len);
-void pci_config_write(struct pci_host *host, u8 devfn, u32 offset, u32 value, u32 len);
+u32 pci_config_read(struct pci_host *host, u16 bdf, u32 offset, u32 len);
+void pci_config_write(struct pci_host *host, u16 bdf, u32 offset, u32 value, u32 len);
+/* As if the guest wrote it to @pci. */
+void pci_device_write(struct pci_device *pci, u32 offset, u32 value, u32 len);
+/* The id that its messages carry: a bridge takes the place of who is behind it (PCI Express to
+ * PCI/PCI-X Bridge 1.0, 2.3), which is what guests' tables for it are made for. */
+static inline u32 pci_requester(const struct pci_device *pci)
+{
+	return pci->bus->bridge ? pci->bus->bridge->devfn : pci->devfn;
+}
 /* For a function that acts on bytes which config_read may refresh meanwhile. */
 void pci_config_copy(struct pci_device *pci, u32 offset, void *buf, u32 len);
 
-/* pci/bar.c: for host.c and device.c, under host->update. Follow what the registers of @pci say. */
+/* pci/device.c, for plug.c and bridge.c. */
+
+/* Which of the host's four lines its pin leads to. */
+unsigned int pci_intx_line(const struct pci_device *pci);
+/* It is @devfn of @bus. Under both locks. */
+void pci_place(struct pci_host *host, struct pci_device *pci, struct pci_bus *bus, u8 devfn);
+/* The bridge's command register changed: if that switches bus mastering of @pci, it is as if its
+ * own had been written. Under host->update. */
+void pci_follow_bridge(struct pci_device *pci);
+
+/* pci/bridge.c: for plug.c. One more bridge, with an empty bus behind it. Prints; -errno. */
+int pci_bridge_add(struct pci_host *host) __must_check;
+/* Its windows reach to what was placed last. Under both locks. */
+void pci_bridge_grow(struct pci_device *bridge);
+
+/* pci/bar.c: for the others here, under host->update. Follow what the registers of @pci say, or
+ * those of the bridge of @bus. */
 void pci_update_bars(struct pci_device *pci);
+void pci_update_bus_bars(struct pci_bus *bus);
 /* First addresses; -ENOSPC when a window is full. */
 int pci_assign_bars(struct pci_device *pci) __must_check;
 void pci_unmap_bars(struct pci_device *pci);

@@ -28,6 +28,12 @@ void unix_listener_close(struct unix_listener *l);
 /* Remove the name alone: the process is about to end. */
 void unix_listener_forget(const struct unix_listener *l);
 /*
+ * The next who came to the listener @fd: a descriptor that does not wait. -EAGAIN: nobody (any
+ * more); other -errno: the host lacks something (descriptors, memory), and who came waits: a loop
+ * must not watch the listener for a while. Prints nothing.
+ */
+int unix_accept(int fd) __must_check;
+/*
  * A stream connection to @path: a descriptor that does not wait, or -errno: -ENAMETOOLONG, -EAGAIN
  * (those who wait to be accepted are too many already), what connect says. Prints nothing.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Somebody else serves the queues of a virtio device: a process that is talked to over a unix
- * socket (vhost-user), later the kernel (vhost). What both do is one table. A back end knows rings,
+ * socket (vhost-user), or the kernel (vhost). What both do is one table. A back end knows rings,
  * memory and descriptors, and no device; virtio/vhost.c makes one of it for the guest.
  *
  * The functions are called by one thread at a time: at first the one that opens, then the loop of
@@ -42,6 +42,11 @@ struct vhost_ops {
 	int (*stop_ring)(struct vhost *v, u16 ring, u32 *base);
 	/* The first @len bytes of the device's configuration space. -ENOTSUP: it has none. */
 	int (*get_config)(struct vhost *v, void *buf, u32 len);
+	/* A part of it that the driver wrote. -ENOTSUP as above. May be NULL. */
+	int (*set_config)(struct vhost *v, u32 offset, const void *buf, u32 len);
+	/* v->channel is readable. True: the configuration space has changed. */
+	bool (*hear)(struct vhost *v);
+	bool (*check)(struct vhost *v); /* vhost_check */
 	void (*close)(struct vhost *v);
 };
 
@@ -50,9 +55,12 @@ struct vhost {
 	const char *what; /* the option, for messages; owned */
 	u64 features;	  /* that it offers, of the device and of rings */
 	u16 max_queues;
-	/* Readable when the back end has gone (or breaks the protocol); -1: never. vhost_check says
-	 * why. */
+	/* Readable when the back end has gone (or breaks the protocol), or can serve a ring no
+	 * more; -1: never. vhost_check says why. */
 	int fd;
+	/* Readable when the back end has something to say, which ops->hear (if
+	 * there is one) takes; -1: never. */
+	int channel;
 	bool gone;
 };
 
@@ -62,8 +70,19 @@ struct vhost {
  * (ops->close).
  */
 int vhost_user_open(const char *path, int fd, const char *what, struct vhost **out) __must_check;
-/* Something came on v->fd without having been asked for, or its end: it is gone, and that is said
- * once. False: nothing is there after all. */
-bool vhost_check(struct vhost *v);
+/*
+ * vhost/kernel.c: the host kernel's own, over @nr taps, one for each pair of rings (receive, send),
+ * which are borrowed and outlive it; and sockets of the guest with the address @cid. Memory need
+ * not be behind files. @what as above. Prints; 0 or -errno; *out is the caller's (ops->close).
+ */
+int vhost_net_open(const char *what, const int *taps, u16 nr, struct vhost **out) __must_check;
+int vhost_vsock_open(const char *what, u64 cid, struct vhost **out) __must_check;
+
+/* v->fd is readable without an answer being due: the back end is @gone, or gives a ring up because
+ * of what the driver did, and that is said. False: nothing is there after all. */
+static inline bool vhost_check(struct vhost *v)
+{
+	return v->ops->check(v);
+}
 
 #endif

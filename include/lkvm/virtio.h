@@ -390,6 +390,10 @@ int virtio_vhost_fs_create(struct vm *vm, struct vhost *vhost, const char *tag,
 			   u32 index) __must_check;
 int virtio_vhost_fs_new(struct vm *vm, struct vhost *vhost, const char *tag, u32 index,
 			struct virtio_device **out) __must_check;
+/* virtio/vhost-vsock.c */
+int virtio_vhost_vsock_create(struct vm *vm, struct vhost *vhost, u64 cid) __must_check;
+int virtio_vhost_vsock_new(struct vm *vm, struct vhost *vhost, u64 cid,
+			   struct virtio_device **out) __must_check;
 /* The same without a transport: what the functions above do before virtio_attach, and what unit
  * tests use. */
 int virtio_blk_new(struct vm *vm, struct disk *disk, u32 index,

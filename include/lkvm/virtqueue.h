@@ -122,6 +122,18 @@ int virtq_pop(struct virtqueue *vq, struct virtq_request *req, struct iovec *iov
  * reverse order. */
 void virtq_unpop(struct virtqueue *vq, const struct virtq_request *req);
 /*
+ * Split rings that somebody else served who is gone: virtio/ring-lost.c. virtq_mark_new: the queue
+ * is new, nothing of it was used yet: for virtq_find_lost to know its first lap. virtq_find_lost: the queue is
+ * back. The heads of all requests that were not returned, the oldest first, in @heads (room for
+ * vq->size); their number. !*all: there are others of which nothing is known. The queue goes on
+ * behind them. virtq_adopt: take the chain at one of these heads as if virtq_pop had found it: 0,
+ * or -EPROTO: the ring is (now) broken.
+ */
+void virtq_mark_new(struct virtqueue *vq);
+int virtq_find_lost(struct virtqueue *vq, u16 *heads, bool *all);
+int virtq_adopt(struct virtqueue *vq, u16 head, struct virtq_request *req,
+		struct iovec *iov) __must_check;
+/*
  * Return @req with @len bytes written. Visible to the driver at once; interrupts are the caller's:
  * virtq_should_signal. Without effect when it is not in flight.
  */

@@ -15,23 +15,27 @@ FUZZ_SUB = --no-print-directory SANITIZE=1
 
 # What lkvm says of its broken guests is not shown; a report of a finding is.
 FUZZ_RUN = -close_fd_mask=3 -max_len=$(FUZZ_MAX_LEN) -timeout=10 -rss_limit_mb=1024
-# The targets' own comparisons, many in their checks, say nothing of lkvm: only its files trace them.
-FUZZ_ONLY = $(if $(findstring fuzzer-no-link,$(CFLAGS)),-fno-sanitize-coverage=trace-cmp)
+# The targets' own comparisons, many in their checks, say nothing of lkvm: only its files trace them. Nor do the targets'
+# reads of guest memory: where lkvm reads, it changes meanwhile (fuzz_meanwhile.h).
+FUZZ_ONLY = $(if $(findstring fuzzer-no-link,$(CFLAGS)),-fno-sanitize-coverage=trace-cmp -fno-sanitize-coverage=trace-loads)
+FUZZ_TRACED = -fsanitize=fuzzer-no-link -fsanitize-coverage=trace-loads
+FUZZ_WRAP = -Wl,--wrap=__asan_memcpy,--wrap=__asan_memmove
 FUZZ_SOURCE_FLAGS = $(FUZZ_ONLY) -Itests/fuzz -Itests/lib/$(ARCHDIR) -MMD -MP -MF $@.d
 
 fuzz-build: ## build the fuzz targets with libFuzzer, below build/fuzz
-	$(Q)$(MAKE) $(FUZZ_SUB) CC=$(FUZZ_CC) O=$(O)/fuzz CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzz-programs
+	$(Q)$(MAKE) $(FUZZ_SUB) CC=$(FUZZ_CC) O=$(O)/fuzz CFLAGS='-O1 -g $(FUZZ_TRACED)' fuzz-programs
 
 fuzz-programs: $(FUZZ_ALL:%=$(O)/fuzz-%)
-$(O)/fuzz-%: fuzz_%.c $(O)/liblkvm.a
+$(O)/fuzz-%: fuzz_%.c tests/fuzz/meanwhile.c $(O)/liblkvm.a
 	$(call say,FUZZ,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(FUZZ_SOURCE_FLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer \
-		-o $@ $< $(O)/liblkvm.a $(LIBS)
+		-DFZ_TRACED $(FUZZ_WRAP) -o $@ $< tests/fuzz/meanwhile.c $(O)/liblkvm.a $(LIBS)
 
 replay-programs: $(FUZZ_ALL:%=$(O)/replay/fuzz-%)
-$(O)/replay/fuzz-%: fuzz_%.c $(O)/obj/tests/fuzz/replay_main.o $(O)/liblkvm.a
+FUZZ_REPLAY = $(addprefix $(O)/obj/tests/fuzz/,replay_main.o meanwhile.o)
+$(O)/replay/fuzz-%: fuzz_%.c $(FUZZ_REPLAY) $(O)/liblkvm.a
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(FUZZ_SOURCE_FLAGS) $(ALL_LDFLAGS) -o $@ $< \
-		$(O)/obj/tests/fuzz/replay_main.o $(O)/liblkvm.a $(LIBS)
+		$(FUZZ_REPLAY) $(O)/liblkvm.a $(LIBS)
 
 # New inputs go to build/fuzz/corpus, findings to build/fuzz/findings.
 fuzz: FUZZ_SECONDS = 300
@@ -54,5 +58,5 @@ check-fuzz: ## replay the corpora of tests/fuzz under sanitizers
 	$(Q)FUZZ_PROGRAMS=$(O)/asan/replay FUZZ_RUN='$(RUN)' $(PROVE) tests/fuzz/replay.t :: $(FUZZ_ALL)
 
 .PHONY: fuzz fuzz-build fuzz-programs replay-programs fuzz-quick fuzz-merge fuzz-coverage check-fuzz
-.SECONDARY: $(O)/obj/tests/fuzz/replay_main.o
+.SECONDARY: $(FUZZ_REPLAY)
 -include $(wildcard $(O)/fuzz-*.d $(O)/replay/*.d)

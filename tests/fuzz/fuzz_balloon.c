@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio/balloon.c behind both transports: page numbers and ranges that the guest does not have,
- * statistics of every shape, and somebody who asks. The first byte of the input: bit 0, MMIO
- * instead of PCI.
+ * virtio/balloon.c behind each transport (the first byte of the input: fuzz_transport.h): page
+ * numbers and ranges that the guest does not have, statistics of every shape, and somebody who
+ * asks.
  */
 #define FV_QUEUES 5
 #define FV_DATA	  0x3000u
@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct virtio_device *vdev;
 	static struct fv d;
 
-	fv_begin(&d, fz_u8(&f) & 1);
+	fv_begin(&d, fz_u8(&f));
 	fz_check(!virtio_balloon_new(&d.v.vm, 64 * KiB, &vdev));
 	fv_run(&d, vdev, &f, own);
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio/blk.c behind both transports, over disk/raw-io.c and a file in memory. The first byte of
- * the input: bit 0, MMIO instead of PCI; bit 1, read-only; bit 2, as with O_DIRECT (bounced);
- * bit 3, two queues; bit 4, write-through.
+ * virtio/blk.c behind each transport, over disk/raw-io.c and a file in memory. The first byte of
+ * the input: of the transport (fuzz_transport.h); bit 1, read-only; bit 2, as with O_DIRECT
+ * (bounced); bit 3, two queues; bit 4, write-through.
  */
 #include <linux/virtio_blk.h>
 #include <sys/mman.h>
@@ -133,7 +133,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct disk *disk;
 	static struct fv d;
 
-	fv_begin(&d, how & 1);
+	fv_begin(&d, how);
 	disk = open_disk(how & 2, how & 4);
 	disk->queues = how & 8 ? MAX_QUEUES : 1;
 	disk->writethrough = how & 16;

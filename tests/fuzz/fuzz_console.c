@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio/console.c behind both transports, over a console in memory. The first byte of the input:
- * bit 0, MMIO instead of PCI; bit 7, three ports.
+ * virtio/console.c behind each transport, over a console in memory. The first byte of the input:
+ * the transport (fuzz_transport.h); bit 7, three ports.
  */
 #include "fuzz_virtio.h"
 #include "lkvm/console.h"
@@ -107,7 +107,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	for (int i = 0; i < PORTS; i++)
 		sides[i] = (struct side){ .con.ops = &mem_ops };
 	first = fz_u8(&f);
-	fv_begin(&d, first & 1);
+	fv_begin(&d, first);
 	fz_check(!virtio_console_new(&d.v.vm, ports, first & 0x80 ? PORTS : 1, &vdev));
 	fv_run(&d, vdev, &f, own);
 	for (int i = 0; i < PORTS; i++)

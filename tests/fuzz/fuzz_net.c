@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio/net*.c behind both transports, over a network in memory. The first byte of the input: bit
- * 0, MMIO instead of PCI; bit 1, no offloads; bit 2, an MTU; bit 3, two pairs of queues; bit 4, a
- * limit.
+ * virtio/net*.c behind each transport, over a network in memory. The first byte of the input: the
+ * transport (fuzz_transport.h); bit 1, no offloads; bit 2, an MTU; bit 3, two pairs of queues; bit
+ * 4, a limit; bit 5, fewer kinds of hashes.
  */
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
@@ -264,7 +264,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct virtio_device *vdev;
 	static struct fv d;
 
-	fv_begin(&d, how & 1);
+	fv_begin(&d, how);
 	net = (struct mem_net){
 		.pairs = 1,
 		.nb = {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fs/ behind virtio/9p.c, over a directory that is made anew for each input; beside it lies a file
- * that must stay as it is. The first byte of the input: bit 0, MMIO instead of PCI; bit 1,
- * read-only. A request of the target's own is well-formed but for what the input says.
+ * that must stay as it is. The first byte of the input: the transport
+ * (fuzz_transport.h); bit 1, read-only. A request of the target's own is well-formed but for what
+ * the input says.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -273,7 +274,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	prepare();
 	snprintf(path, sizeof(path), "%s/shared", base);
 	cfg.path = path;
-	fv_begin(&d, how & 1);
+	fv_begin(&d, how);
 	fz_check(!share_open(&cfg, 1, &share));
 	/* Served at once: threads would make runs differ. */
 	fz_check(!virtio_9p_new(&d.v.vm, share, 0, 0, &vdev));

@@ -1,184 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A virtio device behind its real transport, driven by a byte stream of operations: a driver that
- * sets up queues correctly and offers well-formed chains, and one that writes anything anywhere.
- * A target gives the device and one operation of its own (a request, a packet, a key).
+ * sets up queues correctly and offers well-formed chains, and one that writes anything anywhere,
+ * also between two reads of the device. A target gives the device and one operation of its own (a
+ * request, a packet, a key).
  */
 #ifndef LKVM_TESTS_FUZZ_VIRTIO_H
 #define LKVM_TESTS_FUZZ_VIRTIO_H
 
-#include <linux/virtio_config.h>
-#include <linux/virtio_mmio.h>
-#include <linux/virtio_pci.h>
-
-#include "../unit/vring_driver.h"
-#include "../unit/vring_packed.h"
-#include "fuzz_vm.h"
-#include "lkvm/arch.h"
-#include "lkvm/pci.h"
-#include "lkvm/virtio.h"
-
-/* Of a target that has more: before this file. */
-#ifndef FV_QUEUES
-#define FV_QUEUES 3
-#define FV_DATA	  0x2000u
-#endif
-#define FV_RING_STEP 0x800u /* one queue's rings of so many entries */
-#define FV_TABLE     64	    /* entries of an indirect table, at most */
-#define FV_MAX_OPS   256
-
-/* BAR 0 of virtio/pci.c. */
-#define FV_BAR_NOTIFY 0x3000u
-#define FV_BAR_MSIX   0x4000u
-#define FV_BAR_SIZE   0x8000u
-
-#define FV_ECAM	   0xe0000000ULL
-#define FV_MEM32   0xc0000000ULL
-#define FV_MSIXCAP 0x40u /* the first capability */
-
-static const struct arch_pci_layout fv_layout = {
-	.ecam_base = FV_ECAM,
-	.ecam_size = MiB,
-	.mem32_base = FV_MEM32,
-	.mem32_size = 0x40000,
-	.mem64_size = 0x40000,
-	.io_base = 0x1000,
-	.io_size = 0x1000,
-	.config_ports = true,
-	.intx_gsi = { 16, 17, 18, 19 },
-};
-
-struct fv {
-	struct fz_vm v;
-	struct virtio_device *vdev;
-	bool mmio;
-	bool packed; /* since the last set-up */
-	struct vring_driver q[FV_QUEUES];
-	struct packed_driver p[FV_QUEUES]; /* over the same descriptors */
-	u16 next_desc[FV_QUEUES];
-};
-
-struct fv_buf {
-	u64 gpa;
-	u32 len;
-	bool in; /* the device writes it */
-};
-
-/* Registers */
-
-static inline u64 fv_base(struct fv *d)
-{
-	if (d->mmio)
-		return arch_platform.virtio_mmio_base;
-	return fz_read(&d->v.vm.mmio, FV_ECAM + (1u << 15) + PCI_BASE_ADDRESS_0, 4) & ~15ULL;
-}
-
-static inline void fv_reg(struct fv *d, u32 offset, u32 len, u64 value)
-{
-	fz_write(&d->v.vm.mmio, fv_base(d) + offset, len, value);
-}
-
-static inline u64 fv_get(struct fv *d, u32 offset, u32 len)
-{
-	return fz_read(&d->v.vm.mmio, fv_base(d) + offset, len);
-}
-
-static inline void fv_config(struct fv *d, u32 reg, u32 len, u32 value)
-{
-	if (!d->mmio)
-		fz_write(&d->v.vm.mmio, FV_ECAM + (1u << 15) + reg, len, value);
-}
-
-static inline void fv_status(struct fv *d, u8 status)
-{
-	if (d->mmio)
-		fv_reg(d, VIRTIO_MMIO_STATUS, 4, status);
-	else
-		fv_reg(d, VIRTIO_PCI_COMMON_STATUS, 1, status);
-}
-
-static inline void fv_features(struct fv *d, u64 features)
-{
-	for (u32 word = 0; word < 2; word++) {
-		u32 half = (u32)(features >> (32 * word));
-
-		if (d->mmio) {
-			fv_reg(d, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 4, word);
-			fv_reg(d, VIRTIO_MMIO_DRIVER_FEATURES, 4, half);
-		} else {
-			fv_reg(d, VIRTIO_PCI_COMMON_GFSELECT, 4, word);
-			fv_reg(d, VIRTIO_PCI_COMMON_GF, 4, half);
-		}
-	}
-}
-
-static inline void fv_queue(struct fv *d, u16 i, u16 size)
-{
-	struct vring_driver *q = &d->q[i];
-
-	vdrv_setup(q, d->v.ram, i * FV_RING_STEP, size);
-	pdrv_setup(&d->p[i], d->v.ram, i * FV_RING_STEP, size);
-	d->p[i].driver = q->avail = ALIGN_UP(q->avail, 4ULL);
-	d->p[i].device = q->used;
-	d->next_desc[i] = 0;
-	if (d->mmio) {
-		fv_reg(d, VIRTIO_MMIO_QUEUE_SEL, 4, i);
-		fv_reg(d, VIRTIO_MMIO_QUEUE_NUM, 4, size);
-		fv_reg(d, VIRTIO_MMIO_QUEUE_DESC_LOW, 4, q->desc);
-		fv_reg(d, VIRTIO_MMIO_QUEUE_AVAIL_LOW, 4, q->avail);
-		fv_reg(d, VIRTIO_MMIO_QUEUE_USED_LOW, 4, q->used);
-		fv_reg(d, VIRTIO_MMIO_QUEUE_READY, 4, 1);
-		return;
-	}
-	fv_reg(d, VIRTIO_PCI_COMMON_Q_SELECT, 2, i);
-	fv_reg(d, VIRTIO_PCI_COMMON_Q_SIZE, 2, size);
-	fv_reg(d, VIRTIO_PCI_COMMON_Q_MSIX, 2, i + 1u);
-	fv_reg(d, VIRTIO_PCI_COMMON_Q_DESCLO, 8, q->desc);
-	fv_reg(d, VIRTIO_PCI_COMMON_Q_AVAILLO, 8, q->avail);
-	fv_reg(d, VIRTIO_PCI_COMMON_Q_USEDLO, 8, q->used);
-	fv_reg(d, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
-}
-
-/* What a correct driver does from reset to DRIVER_OK (VIRTIO 1.3, 3.1.1). */
-static inline void fv_setup(struct fv *d, struct fz *f)
-{
-	u8 how = fz_u8(f);
-	u64 features = virtio_offered(d->vdev);
-	u16 size = (u16)(1u << (how >> 4) % 7);
-
-	if (how & 1)
-		features &= ~(BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | BIT_ULL(VIRTIO_F_IN_ORDER));
-	if (!(how & 0x80))
-		features &= ~BIT_ULL(VIRTIO_F_RING_PACKED);
-	if (how & 2)
-		features &= fz_u64(f) | BIT_ULL(VIRTIO_F_VERSION_1);
-	if (!d->mmio) {
-		fv_config(d, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-		fv_config(d, FV_MSIXCAP + PCI_MSIX_FLAGS, 2, how & 4 ? PCI_MSIX_FLAGS_ENABLE : 0);
-		for (u32 v = 0; v < 4 && how & 4; v++) {
-			fv_reg(d, FV_BAR_MSIX + 16 * v, 8, 0xfee00000);
-			fv_reg(d, FV_BAR_MSIX + 16 * v + 8, 8, 0x40 + v);
-		}
-	}
-	d->packed = features & BIT_ULL(VIRTIO_F_RING_PACKED);
-	fv_status(d, 0);
-	fv_status(d, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-	fv_features(d, features);
-	fv_status(d, 11);
-	for (u16 i = 0; i < MIN(d->vdev->nr_queues, (u16)FV_QUEUES); i++)
-		fv_queue(d, i, MIN(size, d->vdev->queues[i].vq.max_size));
-	fv_status(d, 15);
-	if (!(how & 8))
-		fz_pump(&d->v);
-}
-
-static inline void fv_kick(struct fv *d, u32 q)
-{
-	if (d->mmio)
-		fv_reg(d, VIRTIO_MMIO_QUEUE_NOTIFY, 4, q);
-	else
-		fv_reg(d, FV_BAR_NOTIFY + 4 * (q & 0x3ff), 2, q);
-}
+#include "fuzz_transport.h"
 
 /* Requests */
 
@@ -308,6 +138,21 @@ static inline void fv_poke(struct fv *d, struct fz *f)
 		memcpy(d->v.ram + gpa, bytes, len);
 }
 
+/* The same of a packed ring: a descriptor with any flags, the driver's wish, a lap too many. */
+static inline void fv_poke_packed(struct fv *d, struct fz *f, u8 how)
+{
+	struct packed_driver *p = &d->p[(how & 3) % FV_QUEUES];
+
+	if (how & 8)
+		pdrv_desc(p, fz_u64(f), fz_u32(f), fz_u16(f), fz_u16(f));
+	else if (how & 16)
+		pdrv_want(p, fz_u16(f), fz_u16(f));
+	else if (how & 32)
+		p->wrap = !p->wrap;
+	else
+		p->next = fz_u8(f) % p->size;
+}
+
 /* A descriptor, or an entry or index of the avail ring. */
 static inline void fv_poke_ring(struct fv *d, struct fz *f)
 {
@@ -316,7 +161,9 @@ static inline void fv_poke_ring(struct fv *d, struct fz *f)
 
 	if (!q->size)
 		return;
-	if (how & 4) {
+	if (d->packed && !(how & 4)) {
+		fv_poke_packed(d, f, how);
+	} else if (how & 4) {
 		u16 i = fz_u8(f) % q->size;
 
 		vdrv_desc(q, i, fz_u64(f), fz_u32(f), fz_u16(f), fz_u16(f));
@@ -341,9 +188,9 @@ static inline void fv_access(struct fv *d, struct fz *f, bool write)
 	if (!d->mmio && !(how & 4))
 		offset += (how >> 4) % 8 * 0x1000u;
 	if (!write)
-		fv_get(d, offset % FV_BAR_SIZE, len);
+		fv_get(d, offset % fv_window(d), len);
 	else
-		fv_reg(d, offset % FV_BAR_SIZE, len, how & 8 ? fz_u8(f) : fz_le(f, len));
+		fv_reg(d, offset % fv_window(d), len, how & 8 ? fz_u8(f) : fz_le(f, len));
 }
 
 static inline void fv_pci(struct fv *d, struct fz *f)
@@ -354,7 +201,7 @@ static inline void fv_pci(struct fv *d, struct fz *f)
 	if (d->mmio)
 		return;
 	if (how & 0x80)
-		fz_read(&d->v.vm.mmio, FV_ECAM + (1u << 15) + reg, len);
+		fz_read(&d->v.vm.mmio, FV_CONFIG + reg, len);
 	else if (how & 0x40) /* within the window, or not */
 		fv_config(d, PCI_BASE_ADDRESS_0, 4, (u32)FV_MEM32 + FV_BAR_SIZE * (reg % 10));
 	else
@@ -415,40 +262,27 @@ static inline void fv_step(struct fv *d, struct fz *f, void (*own)(struct fv *d,
 	case 11:
 		vm_reset_devices(&d->v.vm);
 		break;
+	case 15:
+		fz_meanwhile(f);
+		break;
 	default:
 		own(d, f);
 		break;
 	}
 }
 
-/* Make the VM; the caller then makes the device. */
-static inline void fv_begin(struct fv *d, bool mmio)
-{
-	memset(d, 0, sizeof(*d));
-	fz_vm_init(&d->v);
-	fz_vm_add_ram(&d->v);
-	d->mmio = mmio;
-	d->v.cfg.virtio_in_order = true;
-	d->v.cfg.virtio_notification_data = true;
-	d->v.cfg.transport = mmio ? TRANSPORT_MMIO : TRANSPORT_PCI;
-	if (!mmio)
-		fz_check(!pci_host_add(&d->v.vm, &fv_layout, 0x800000000ULL));
-}
-
 /* Attach @vdev, let the input drive it, take all down. */
 static inline void fv_run(struct fv *d, struct virtio_device *vdev, struct fz *f,
 			  void (*own)(struct fv *d, struct fz *f))
 {
-	d->vdev = vdev;
-	/* One thread does all: threads of the device's own would make runs differ. */
-	fz_check(!virtio_use_loop(vdev, &d->v.vm.loop));
-	fz_check(!virtio_attach(vdev));
+	fv_attach(d, vdev);
 	for (int i = 0; i < FV_MAX_OPS && fz_more(f); i++) {
 		fv_step(d, f, own);
 		fv_invariants(d);
 	}
 	fz_pump(&d->v);
 	fv_invariants(d);
+	fz_meanwhile_forget();
 	fz_vm_destroy(&d->v);
 }
 

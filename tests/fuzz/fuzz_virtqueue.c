@@ -34,6 +34,7 @@ static void begin(void)
 		huge = fz_buffer(&huge, 4096, 0);
 	}
 	memset(ram, 0, FZ_RAM_SIZE);
+	fz_meanwhile_over(ram, FZ_RAM_SIZE, high, FZ_HIGH_SIZE);
 	memory_init(&mem);
 	fz_check(!memory_add_borrowed(&mem, 0, FZ_RAM_SIZE, ram, 0, "ram"));
 	fz_check(!memory_add_borrowed(&mem, FZ_HIGH_GPA, FZ_HIGH_SIZE, high, 0, "high"));
@@ -45,7 +46,7 @@ static void begin(void)
 	next_desc = popped = 0;
 }
 
-/* @form: bit 0 packed, bit 1 in order. */
+/* @form: bit 0 packed, bit 1 in order, bit 2 of any size. */
 static void setup(struct fz *f, u8 form)
 {
 	u8 how = fz_u8(f);
@@ -53,7 +54,7 @@ static void setup(struct fz *f, u8 form)
 	virtq_reset(&vq);
 	memset(flying, 0, sizeof(flying));
 	popped = 0;
-	vdrv_setup(&drv, ram, RINGS, (u16)(1u << how % 9));
+	vdrv_setup(&drv, ram, RINGS, form & 4 ? 1 + fz_u8(f) : (u16)(1u << how % 9));
 	pdrv_setup(&pdrv, ram, RINGS, drv.size);
 	pdrv.driver = drv.avail = ALIGN_UP(drv.avail, 4ULL);
 	pdrv.device = drv.used;
@@ -198,13 +199,15 @@ static void check_chain(void)
 static void pop(u32 max)
 {
 	bool live = vq.enabled && !vq.broken;
-	bool jumped = live && !vq.packed &&
+	bool known = !fz_meanwhile_pending();
+	bool jumped = live && !vq.packed && known &&
 		      (u16)(get_le((u8 *)vq.avail + 2, 2) - vq.last_avail) > vq.size;
 	int ret = virtq_pop(&vq, &chain, room, max);
 
 	fz_check(ret == 0 || ret == 1 || ret == -EPROTO ||
 		 (ret == -E2BIG && max < VIRTQ_MAX_SEGS && live));
 	fz_check((live && !jumped) || ret == -EPROTO);
+	fz_check(!vq.broken || ret != 1);
 	fz_check((ret == -EPROTO) == (!vq.enabled || vq.broken));
 	if (ret != 1)
 		return;
@@ -263,9 +266,9 @@ static void step(struct fz *f)
 {
 	u8 op = fz_u8(f);
 
-	switch (op % 13) {
+	switch (op % 14) {
 	case 0:
-		setup(f, op / 13);
+		setup(f, op / 14);
 		break;
 	case 1:
 		offer(f);
@@ -299,7 +302,7 @@ static void step(struct fz *f)
 		poke(f);
 		break;
 	case 11:
-		for (int i = 0; i < op / 13; i++) {
+		for (int i = 0; i < op / 14; i++) {
 			pop(VIRTQ_MAX_SEGS);
 			push(f, 0);
 		}
@@ -308,13 +311,37 @@ static void step(struct fz *f)
 		if (drv.size)
 			vdrv_offer(&drv, (u16)(drv.size + (s8)fz_u8(f)));
 		break;
+	case 13:
+		fz_meanwhile(f);
+		break;
 	}
+}
+
+/* That changes come meanwhile is the compiler's doing: once, see that it does it. */
+static void check_traced(void)
+{
+#ifdef FZ_TRACED
+	static const u8 set_up_and_pop[] = { 0, 0 };
+	struct fz f = fz_begin(set_up_and_pop, sizeof(set_up_and_pop));
+
+	if (fz_meanwhile_seen())
+		return;
+	begin();
+	setup(&f, 0);
+	vdrv_offer(&drv, 0);
+	fz_meanwhile_add(&(struct fz_change){ .wait = 63 });
+	pop(VIRTQ_MAX_SEGS);
+	/* The index, the entry and the descriptor. */
+	fz_check(fz_meanwhile_seen() == 3 && vq.in_flight == 1);
+	memory_destroy(&mem);
+#endif
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	struct fz f = fz_begin(data, size);
 
+	check_traced();
 	begin();
 	memset(&drv, 0, sizeof(drv));
 	for (int i = 0; i < MAX_OPS && fz_more(&f); i++) {

@@ -7,6 +7,7 @@
 #define LKVM_TESTS_FUZZ_VM_H
 
 #include "fuzz.h"
+#include "fuzz_meanwhile.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/vm.h"
@@ -92,6 +93,7 @@ static inline void fz_vm_add_ram(struct fz_vm *v)
 	v->ram = fz_buffer(&ram, FZ_RAM_SIZE, 0);
 	v->high = fz_buffer(&high, FZ_HIGH_SIZE, 0);
 	v->rom = fz_buffer(&rom, FZ_ROM_SIZE, FZ_ROM_BYTE);
+	fz_meanwhile_over(v->ram, FZ_RAM_SIZE, v->high, FZ_HIGH_SIZE);
 	fz_check(!memory_add_borrowed(&v->vm.mem, 0, FZ_RAM_SIZE, v->ram, 0, "ram"));
 	fz_check(!memory_add_borrowed(&v->vm.mem, FZ_HIGH_GPA, FZ_HIGH_SIZE, v->high, 0, "high"));
 	fz_check(!memory_add_borrowed(&v->vm.mem, FZ_ROM_GPA, FZ_ROM_SIZE, v->rom, MEM_ROM, "rom"));

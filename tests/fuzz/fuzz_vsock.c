@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio/vsock*.c behind both transports, over pairs of sockets whose other ends the input holds.
- * The first byte: bit 0, MMIO instead of PCI.
+ * virtio/vsock*.c behind each transport, over pairs of sockets whose other ends the input holds.
+ * The first byte: the transport (fuzz_transport.h).
  */
 #include <linux/virtio_vsock.h>
 #include <sys/eventfd.h>
@@ -221,7 +221,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct virtio_device *vdev;
 	static struct fv d;
 
-	fv_begin(&d, fz_u8(&f) & 1);
+	fv_begin(&d, fz_u8(&f));
 	host = (struct mem_vsock){
 		.vb = { .ops = &mem_ops,
 			.listen_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),

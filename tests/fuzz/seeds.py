@@ -138,7 +138,7 @@ seed("virtqueue", "indirect", *([0, 6] + [2, 5] + [0, 1, 16, 0, 2, 16, 1, 3, 16,
 seed("virtqueue", "long", *([0, 8] + [2, 0x84] + [0, 1, 16, 0, 2, 16, 0, 3, 16, 0, 4, 16] + serve))
 seed("virtqueue", "4g", *([0, 8] + [2, 0x84] + [4, 1, 0] * 4 + serve))
 seed("virtqueue", "unpop", *([0, 4] + chain + [3, 5, 3, 4, 1]))
-seed("virtqueue", "batch", *([0, 3] + chain * 3 + [11 + 13 * 8, 11 + 13 * 8]))
+seed("virtqueue", "batch", *([0, 3] + chain * 3 + [11 + 14 * 8, 11 + 14 * 8]))
 # Files called case-* stay in the corpus whatever the merge thinks of them: each is at the edge of a rule.
 quarter = [0, 1, 16, 0, 2, 16, 0, 3, 16, 0, 4, 16]
 seed("virtqueue", "case-jump", 0, 4, 9, 17, 3)
@@ -149,7 +149,14 @@ for off in (-1, 0, 1):
 seed("virtqueue", "case-4g", 0, 8, 2, 0x84, *[4, 1, 0] * 4, 3)
 seed("virtqueue", "case-loop", 0, 0, 1, 0, 0xF8, le("HQIH", 1, 0xD000, 0, 0), 3)
 seed("virtqueue", "case-next", 0, 4, 1, 0, 0xF8, le("HQIH", 1, 0xD000, 16, 16), 3)
-seed("virtqueue", "later", *([0, 4] + chain * 2 + [3, 4 + 13 * 12, 1, 3, 4, 2, 6]))
+seed("virtqueue", "later", *([0, 4] + chain * 2 + [3, 4 + 14 * 5, 1, 3, 4, 2, 6]))
+# Packed, in order, both; and memory that changes between the reads of a descriptor (13: how, wait, value).
+for form in range(1, 8):
+    any_size = [5] if form & 4 else []
+    seed("virtqueue", f"form-{form}", *([14 * form, 0x43, *any_size] + (chain + serve) * 4))
+    for how in range(3):
+        for wait in range(6):
+            seed("virtqueue", f"meanwhile-{form}-{how}-{wait}", *([14 * form, 0x43, *any_size] + (chain + [13, how | 0x80, wait, *[0xFF] * 8] + serve) * 2))
 
 # Devices: the first byte, then operations (fuzz_virtio.h).
 up = [0, 0x60]
@@ -254,6 +261,14 @@ for t in ("blk", "net", "console", "rng", "balloon", "pmem"):
         base = 0x100 if first else 0x2000
         # The end of the configuration space, and of the registers, at every width.
         seed(t, f"case-config-{first}", first, *up, *[b for o in list(range(base, base + 72, 3)) + [0x3C, 0x3E, 0x3F, 0x40, 0xFFC, 0xFFF] for w in range(4) for b in (8, 4 | w, *o.to_bytes(2, "little"), 7, 12 | w, *o.to_bytes(2, "little"), 1)])
+
+# Legacy registers (0x40 in the first byte), and memory that changes while a request is served (15: how, wait, value).
+for t, request in (("blk", (12, 0x01, 0, 0, 0x09, 0, 0, 2, 4)), ("net", (12, 2, 60, 0)), ("console", (1, 0x00, 1, 0x00, 5, 0, 32)), ("vsock", (12, 0, 0x25, 0, 0, 0, 0)),
+                   ("balloon", (12, 0x85, 0, 0, 0, 4, 9)), ("rng", (12, 0x08, 0, 0, 0, 20, 5)), ("p9", mounted)):
+    for first in (0, 1, 0x40, 0x41):
+        seed(t, f"case-legacy-{first}", first, *up, *request, 5)
+        for wait in range(0, 24, 3):
+            seed(t, f"meanwhile-{first}-{wait}", first, *up, 15, 0x00, wait, 0xFF, *request, 15, 0x02, wait, 0x7F, *request, 5)
 
 # pci: the kinds of BAR; operations.
 seed("pci", "walk", 0xFF, 0xFF, *[b for s in range(4) for r in range(0, 256, 4) for b in (0xA0, s, r)])
@@ -383,6 +398,18 @@ if shutil.which("qemu-img"):
         qcow2(f"zstd-{flags}", flags, "cluster_size=1k,compression_type=zstd", convert=text)
     for bits in (1, 2, 8, 64):
         qcow2(f"bits-{bits}", 0, f"cluster_size=512,refcount_bits={bits}", write)
+
+# passt: frames (0: how, length), reads of the card (2: buffers), packets of the card (5), what passt reads (6), raw bytes (7).
+room = (2, 1, 0x0C, 0x86, 0)
+seed("passt", "frames", *(0, 0, 60, *room, 0, 0, 14, 0, 0, 200, *room, *room, 0, 1, le("H", 1500), *room, *room))
+seed("passt", "pieces", *[b for cut in (1, 3, 4, 5, 17, 63) for b in (0, 4, 60, *le("H", cut), *room, *room)], *[b for cut in (2, 30) for b in (0, 0x0C, 60, *le("H", cut), *room)])
+seed("passt", "small-room", *(0, 1, le("H", 9000), 2, 2, 5, 7, 20, 0, 0, 60, 2, 7, 1, 2, 3, 4, 5, 6, 7, 8, 2, 0, 12))
+for bad in (0, 13, 65536, 0xFFFFFFFF):
+    seed("passt", f"case-length-{bad}", *(0, 0, 60, *room, 0, 2, 60, le("I", bad), *room))
+seed("passt", "case-longest", *(0, 1, le("H", 65535), 2, 2, 12, 0xFF, 0xFF, 0xFF, 0xF5, 0, 0, 14, *room))
+seed("passt", "case-ends", *(0, 0x0C, 60, le("H", 20), *room, 0xFF, *room))
+seed("passt", "sends", *[b for _ in range(6) for b in (5, 1, 0x0C, 0xC0, 0, 2, 0x86, *le("H", 20000))], *(5, 0, 80, 0, 6, 255))
+seed("passt", "other-frame", *[b for _ in range(8) for b in (5, 1, 12, 0xFF, 0xF0, 0)], *(0x86, le("H", 65000), 5, 0, 80, 1, 0x86, le("H", 65000), 0x86, le("H", 65000), 5, 0, 80, 1, 0x86, le("H", 9999)))
 
 
 # vhost_user: what an honest back end sends in answer to each request, with and without protocol features.

@@ -21,6 +21,22 @@ disk() {
 		run 0 -k "$bench/guest.pvh" -m 64 -c 1 --nodefaults "$@" -d disk.img,ro -p 'disk requests=100 depth=1' &&
 		says out '@disk 100 ' && cmp disk.img before.img
 }
+# One that stays says when it begins, and what it took, and waits; of two queues each has its half.
+disk_stays() {
+	head -c 1M /dev/zero >disk.img
+	"$lkvm" run -k "$bench/guest.pvh" -m 64 -c 1 --nodefaults -d disk.img,queues=2 --virtio-transport mmio \
+		-p 'disk requests=100 depth=4 queues=2 stay' >out 2>err </dev/null &
+	local pid=$! ok=1
+	for ((i = 0; i < 6000; i++)); do
+		grep -q '^@disk 100 ' out && break
+		kill -0 $pid 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -0 $pid && says out @go '@disk 100 ' && ok=0
+	kill -9 $pid
+	wait $pid 2>/dev/null
+	return $ok
+}
 # 64 KiB at a time, one after the other: after half as many as the disk has, half of it is overwritten.
 disk_sequential() {
 	head -c 1M /dev/zero | tr '\0' '\377' >disk.img
@@ -81,10 +97,13 @@ tables() {
 	limited python3 -B "$here/../../bench/bench.py" --build "$build" --quick --no-qemu --before "$lkvm" --kvmtool "$lkvm" \
 		start many disk net >out 2>err </dev/null || { sed 's/^/# /' err && return 1; }
 	says out 'dynamically linked ' 'CPU to the first guest instruction, ms ' 'system calls' 'further vcpus' 'of 16 disks' \
-		'2 VMs at once' 'disk, page cache ' '128 KiB sequential, depth 32, write, MiB/s ' || return 1
+		'2 VMs at once' 'disk, page cache ' '128 KiB sequential, depth 32, write, MiB/s ' \
+		'depth 32, write, CPU us' 'depth 32, write, waits' 'disk, O_DIRECT, 4 queues' || return 1
+	grep -q 'disk, qcow2, clusters that are new' out || says err 'no qcow2' || return 1
 	# The machine may have no FUSE or no network for us; then it says so.
 	grep -q 'us of latency' out || says err 'no disk with latency' || return 1
-	grep -q 'receive, 64 bytes, frames/s' out || says err 'no network'
+	grep -q 'receive, 64 bytes, frames/s' out || { says err 'no network' && return; }
+	says out 'send, 1514 bytes of 2 pairs, frames/s' 'receive, 65000 bytes, CPU us'
 }
 tables_usage() {
 	! limited python3 -B "$here/../../bench/bench.py" --build "$build" nothing 2>err && says err 'no subject nothing' &&
@@ -94,6 +113,7 @@ tables_usage() {
 point 'requests of the disk, by messages' disk
 point 'requests of the disk, by a line' disk --virtio-transport mmio
 point 'requests one after the other' disk_sequential
+point 'a guest that stays, and two queues' disk_stays
 point 'the guest says why it cannot' disk_failures
 point 'the tiny guests, and the floor' tiny
 point 'what a program takes' measures

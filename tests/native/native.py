@@ -90,10 +90,13 @@ class Vm:
         return more
 
     def expect(self, pattern):
-        """Wait until the output matches; forget everything up to there."""
+        """Wait until the output matches; forget everything up to there. A value that the match ends with is whole only when
+        something follows it."""
         end = time.monotonic() + LIMIT
-        while not (m := re.search(pattern.encode(), self.seen)):
+        while not (m := re.search(pattern.encode(), self.seen)) or m.lastindex and m.end(m.lastindex) == len(self.seen):
             if time.monotonic() > end or not self.read(1) and self.proc.poll() is not None and not self.read(0):
+                if m:
+                    break
                 raise AssertionError(f'no {pattern!r} in {self.seen!r}')
         self.seen = self.seen[m.end():]
         return m
@@ -170,8 +173,9 @@ def main(tests):
         except Skip as why:
             print(f'ok {n} - {name} # SKIP {why}')
         except Exception:
+            # Where prove does not swallow it.
             for line in traceback.format_exc().splitlines():
-                print(f'# {line}')
+                print(f'# {line}', file=sys.stderr)
             print(f'not ok {n} - {name}')
         sys.stdout.flush()
         while vms:

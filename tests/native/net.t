@@ -12,7 +12,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from native import LIMIT, NETNS, Skip, Vm, enter_namespace, guest, main, same, until  # noqa: E402
+from native import GUESTS, LIMIT, LKVM, NETNS, Skip, Vm, enter_namespace, guest, main, same, until  # noqa: E402
 
 PROTO = 0x88b5  # IEEE 802 local experimental
 
@@ -211,6 +211,35 @@ def down_and_up():
     same(vm.end(), 0)
 
 
+def link():
+    """The link follows the host's interface at once, though nothing is sent: set down and up, without a carrier and with."""
+    need_namespace()
+    ip('tuntap', 'add', 'dev', 'lt6', 'mode', 'tap')
+    vm = Vm(guest('net', '-n', 'mode=tap,tapif=lt6', '-p', 'watch=1'))
+    vm.expect('link 0')
+    for _ in range(2):
+        ip('link', 'set', 'lt6', 'up')
+        vm.expect('link is 1')
+        ip('link', 'set', 'lt6', 'down')
+        vm.expect("interface 'lt6' is down, and so is the guest's link")
+        vm.expect('link is 0')
+    ip('link', 'set', 'lt6', 'up')
+    vm.expect('link is 1')
+    if not subprocess.run(['ip', 'link', 'set', 'lt6', 'carrier', 'off'], capture_output=True, check=False).returncode:
+        vm.expect('link is 0')
+        ip('link', 'set', 'lt6', 'carrier', 'on')
+        vm.expect('link is 1')
+    # Of a bridge's port its bridge tells, too.
+    if not subprocess.run(['ip', 'link', 'add', 'lbr', 'type', 'bridge'], capture_output=True, check=False).returncode:
+        ip('link', 'set', 'lt6', 'master', 'lbr')
+        ip('link', 'set', 'lt6', 'nomaster')
+        ip('link', 'del', 'lbr')
+    ip('link', 'set', 'lt6', 'down')
+    vm.expect('link is 0')
+    vm.send('k')
+    same(vm.end(), 0)
+
+
 def made():
     """Without a name lkvm makes an interface, which goes with it, killed or not."""
     need_namespace()
@@ -300,6 +329,31 @@ def inherited():
         os.close(fd)
 
 
+def by_vhost():
+    """The host's kernel moves the packets, or rather one of the test's own in its place."""
+    need_namespace()
+    with open(LKVM, 'rb') as f:
+        program = f.read()
+    if b'libasan' in program or b'libtsan' in program or b'libc.so' not in program:
+        raise Skip('nothing can be preloaded into this binary')
+    os.environ['LD_PRELOAD'] = f'{GUESTS}/vhost.so'
+    try:
+        for args in [], ['--virtio-transport', 'mmio'], ['--irqchip', 'split']:
+            ping('lt0', ',vhost=1', *args)
+        spread('mode=tap,tapif=lt9,queues=2,vhost=1')
+        ip('tuntap', 'add', 'dev', 'lt8', 'mode', 'tap')
+        ip('link', 'set', 'lt8', 'up')
+        vm = Vm(guest('net', '-n', 'mode=tap,tapif=lt8,vhost=1'))
+        vm.expect('link 1')
+        ip('link', 'del', 'lt8')
+        vm.expect("'lt8' was removed")
+        vm.send('k')
+        vm.expect('no pong')
+        same(vm.end(), 1)
+    finally:
+        del os.environ['LD_PRELOAD']
+
+
 enter_namespace()
 main([
     ('packets go both ways', both_ways),
@@ -311,9 +365,11 @@ main([
     ('several pairs of queues', several_pairs),
     ('packets are spread by RSS, and their hashes reported', by_rss),
     ('taps that are inherited', inherited),
+    ("packets that the host's kernel moves", by_vhost),
     ('a tap in use', busy),
     ("somebody else's tap", refused),
     ('a tap that is removed', removed),
     ('a tap that goes down and comes up again', down_and_up),
+    ('the link of a guest that sends nothing', link),
     ('a tap of our own goes with us', made),
 ])

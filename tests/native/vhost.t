@@ -61,16 +61,56 @@ nobody() {
 	guest 1 blk -d vhost-user=socket -p read && says err '--disk vhost-user=socket: cannot connect: No such file' &&
 		[ "$(wc -l <err)" = 1 ]
 }
-# The back end is killed: one line, and the machine goes on until its guest ends it.
+# The back end is killed: one line, and errors for the guest, which goes on until it ends by itself.
 killed() {
 	rm -f key
 	mkfifo key && exec 8<>key
 	"$lkvm" run --loglevel error -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
-		--virtio-transport "$1" -d vhost-user=socket -p 'read wait' <key >held 2>err 8<&- &
+		--virtio-transport "$1" -d vhost-user=socket -p 'read wait again' <key >held 2>err 8<&- &
 	holder=$!
 	wait_for grep -q checksum held && { kill -KILL "$server" && wait "$server"; true; } 2>/dev/null &&
 		wait_for grep -q 'the vhost-user back end closed the connection' err && kill -0 $holder && echo >&8 &&
-		wait $holder && [ "$(wc -l <err)" = 1 ]
+		wait $holder && grep -q 'read at 0: status 1' held && [ "$(wc -l <err)" = 1 ]
+}
+# Its size changes while the guest runs.
+qmp() { printf '{"execute":"qmp_capabilities"}%s' "$1" | python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect("qmp")
+s.sendall(sys.stdin.buffer.read())
+s.shutdown(socket.SHUT_WR)
+while s.recv(4096): pass
+'; }
+grows() {
+	cp disk larger && rm -f socket qmp out
+	"$qsd" --chardev socket,path=qmp,server=on,wait=off,id=c --monitor chardev=c \
+		--blockdev driver=file,node-name=f,filename=larger --blockdev driver=raw,file=f,node-name=r \
+		--export type=vhost-user-blk,id=e,addr.type=unix,addr.path=socket,node-name=r,writable=on >server.log 2>&1 &
+	server=$!
+	wait_for test -S socket
+	"$lkvm" run --loglevel error -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
+		--virtio-transport "$1" -d vhost-user=socket -p 'grow again at=2048' >out 2>err </dev/null &
+	holder=$!
+	wait_for grep -q interrupts out && # it waits
+		qmp '{"execute":"block_resize","arguments":{"node-name":"r","size":2097152}}' && wait $holder &&
+		says out '4096 sectors now' again && ! grep -q status out && quiet
+	set -- $?
+	unserve
+	return "$1"
+}
+# (This export begins with it off.)
+wce() { guest 0 blk -d vhost-user=socket -p 'wce write flush' && says out 'write cache 0' 'flush: status 0' && quiet; }
+# It is killed with a request under way. Whether it is one in that moment nobody can see from here: it is
+# stopped before the guest asks.
+killed_under_way() {
+	rm -f key
+	mkfifo key && exec 8<>key
+	"$lkvm" run --loglevel error -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
+		--virtio-transport "$1" -d vhost-user=socket -p 'read wait again' <key >held 2>err 8<&- &
+	holder=$!
+	wait_for grep -q interrupts held && kill -STOP "$server" && echo >&8 && wait_for grep -q again held &&
+		{ kill -KILL "$server" && wait "$server"; true; } 2>/dev/null &&
+		wait $holder && grep -q 'read at 0: status 1' held && [ "$(wc -l <err)" = 1 ]
 }
 # A back end that hangs up at once, and one that says nothing of use.
 liar() {
@@ -126,7 +166,7 @@ fs_words() {
 storage() {
 	if [ -n "$qsd" ]; then point "$@"; else skip "$1" 'no qemu-storage-daemon'; fi
 }
-echo 1..18
+echo 1..23
 storage 'reads on PCI with MSI-X' served '' interrupts pci
 storage 'reads on MMIO' served '' interrupts mmio
 storage 'reads on PCI without interrupts' served '' reads pci poll
@@ -138,6 +178,18 @@ storage 'more queues than there are' served ,num-queues=2 too_many_queues
 storage 'one machine after the other' served '' twice
 storage 'the back end is killed, PCI' served '' killed pci
 storage 'the back end is killed, MMIO' served '' killed mmio
+# Older ones keep a new size to themselves; tests/unit/test_vhost.c has a back end that does not.
+growing() {
+	case $("$qsd" --version 2>/dev/null) in
+	*'version '[1-7].*) skip "$1" 'this qemu-storage-daemon is from before 8.0' ;;
+	*) storage "$@" ;;
+	esac
+}
+growing 'the disk grows, PCI' grows pci
+growing 'the disk grows, MMIO' grows mmio
+storage 'the write cache is switched off' served ,writable=on wce
+storage 'it is killed with requests under way, PCI' served '' killed_under_way pci
+storage 'it is killed with requests under way, MMIO' served '' killed_under_way mmio
 point 'nobody listens' nobody
 point 'a back end that hangs up' liar '' 'closed the connection'
 point 'a back end that answers something else' liar 020000000500000008000000ffffffffffffffff 'not an answer'

@@ -156,7 +156,7 @@ static struct port find_port(struct storm *s, bool pci, u32 n)
 		return p;
 	}
 	for (u32 i = 1; i < PCI_NR_SLOTS; i++)
-		if (s->b.vm.pci->functions[8 * i])
+		if (s->b.vm.pci->root.functions[8 * i])
 			slot = i;
 	p.ecam = ECAM + slot * 8 * 0x1000;
 	p.gsi = INTX + slot % 4;

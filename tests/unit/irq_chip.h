@@ -12,9 +12,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "fds.h"
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -214,25 +214,6 @@ static inline void rig_pump(struct irq_rig *r)
 		event_loop_run(&r->loop);
 		event_loop_rearm(&r->loop);
 	}
-}
-
-/* No descriptor is free, until fds_back. */
-static inline struct rlimit fds_gone(void)
-{
-	struct rlimit old, none;
-	int next = dup(0);
-
-	close(next);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-	none = (struct rlimit){ (rlim_t)next, old.rlim_max };
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	assert_int_equal(dup(0), -1);
-	return old;
-}
-
-static inline void fds_back(const struct rlimit *old)
-{
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, old), 0);
 }
 
 #endif

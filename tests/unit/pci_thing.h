@@ -18,7 +18,7 @@
 
 static const struct arch_pci_layout layout = {
 	.ecam_base = ECAM,
-	.ecam_size = 2 * MiB,
+	.ecam_size = 256 * MiB,
 	.mem32_base = MEM32,
 	.mem32_size = MEM32_SIZE,
 	.mem64_size = MEM64_SIZE,

@@ -36,6 +36,36 @@ static void test_several(void **state)
 	stop(&r);
 }
 
+/* A result lets the device look for what the driver has offered and not yet notified of; not while
+ * it is to take nothing. */
+static void test_offered_meanwhile(void **state)
+{
+	struct rig r;
+	struct mem_disk *m = start_held(&r);
+
+	m->begun = 4;
+	for (unsigned int i = 0; i < 2; i++)
+		add_one(&r, i, VIRTIO_BLK_T_IN);
+	rig_notify(&r, 0);
+	add_one(&r, 2, VIRTIO_BLK_T_IN);
+	assert_int_equal(m->nr_kept, 2);
+	end_request(&r, m, 0, 0);
+	assert_int_equal(m->nr_kept, 2);
+	assert_int_equal(r.queue_irqs[0], 1);
+	add_one(&r, 3, VIRTIO_BLK_T_IN);
+	virtio_set_held(r.vdev, true);
+	end_request(&r, m, 0, 0);
+	assert_int_equal(m->nr_kept, 1);
+	virtio_set_held(r.vdev, false);
+	rig_notify(&r, 0);
+	assert_int_equal(m->nr_kept, 2);
+	end_request(&r, m, 0, 0);
+	end_request(&r, m, 0, 0);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(status_at(&r, i), VIRTIO_BLK_S_OK);
+	stop(&r);
+}
+
 /* Of a queue that stops nothing is begun, and what was begun is waited for and answered nowhere. */
 static void test_stop(void **state)
 {
@@ -395,11 +425,17 @@ static void test_host_hangs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_several),		  cmocka_unit_test(test_stop),
-		cmocka_unit_test(test_broken_while_busy), cmocka_unit_test(test_quiesce),
-		cmocka_unit_test(test_quiesce_last),	  cmocka_unit_test(test_held),
-		cmocka_unit_test(test_held_read),	  cmocka_unit_test(test_let_go),
-		cmocka_unit_test(test_quiesce_idle),	  cmocka_unit_test(test_flush_by_the_loop),
+		cmocka_unit_test(test_several),
+		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_offered_meanwhile),
+		cmocka_unit_test(test_broken_while_busy),
+		cmocka_unit_test(test_quiesce),
+		cmocka_unit_test(test_quiesce_last),
+		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_held_read),
+		cmocka_unit_test(test_let_go),
+		cmocka_unit_test(test_quiesce_idle),
+		cmocka_unit_test(test_flush_by_the_loop),
 		cmocka_unit_test(test_host_hangs),
 	};
 

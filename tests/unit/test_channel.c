@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <termios.h>
 
+#include "fds.h"
 #include "lkvm/channel.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
@@ -304,6 +305,37 @@ static void test_socket(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Who comes while lkvm may open nothing more waits, and is heard once it may; nothing spins. */
+static void test_socket_no_descriptors(void **state)
+{
+	char *path = name_of("socket");
+	struct console *con = start(PORT_SOCKET, path);
+	struct rlimit limit;
+	int one, two;
+
+	one = unix_connect(path);
+	two = unix_connect(path);
+	assert_true(one >= 0 && two >= 0);
+	assert_int_equal(write(one, "hello", 5), 5);
+	log_set_level(LOG_WARNING);
+	capture_begin();
+	limit = fds_gone();
+	settle();
+	assert_false(event_loop_drain(&loop));
+	fds_back(&limit);
+	log_set_level(LOG_ERROR);
+	assert_contains(capture_end(), "--port a: cannot take a connection, which waits: Too many "
+				       "open files; raise 'ulimit -n'");
+	assert_int_equal(dev.connected, 0);
+	settle_until(is_connected);
+	settle();
+	assert_int_equal(dev.len, 5);
+	close(one);
+	close(two);
+	settle();
+	end(con);
+}
+
 /* A reader who goes while output waits for him. */
 static void test_socket_full(void **state)
 {
@@ -464,7 +496,7 @@ int main(void)
 		cmocka_unit_test(test_pipes),	    cmocka_unit_test(test_socket),
 		cmocka_unit_test(test_socket_full), cmocka_unit_test(test_pty),
 		cmocka_unit_test(test_tty),	    cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_last_words),  cmocka_unit_test(test_socket_no_descriptors),
 	};
 
 	log_set_level(LOG_ERROR);

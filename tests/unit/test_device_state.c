@@ -273,12 +273,12 @@ static void test_bars(void **state)
 
 	make(&used, &r, NULL);
 	make(&fresh, &r, NULL);
-	assert_int_equal(used.vm.pci->functions[8]->bars[0].addr, 0x10000000);
+	assert_int_equal(used.vm.pci->root.functions[8]->bars[0].addr, 0x10000000);
 	bus_write(&used.vm.mmio, BASE + (8 << 12) + 0x10, &moved, 4);
 	bus_write(&used.vm.mmio, BASE + (8 << 12) + 4, &decode, 1);
-	pci_set_intx(used.vm.pci->functions[8], true);
+	pci_set_intx(used.vm.pci->root.functions[8], true);
 	check_state(&used.vm, &fresh.vm);
-	assert_int_equal(fresh.vm.pci->functions[8]->bars[0].addr, moved);
+	assert_int_equal(fresh.vm.pci->root.functions[8]->bars[0].addr, moved);
 	assert_true(bus_read(&fresh.vm.mmio, moved, data, 1));
 	assert_int_equal(data[0], 7);
 	assert_false(bus_read(&fresh.vm.mmio, 0x10000000, data, 1));

@@ -97,7 +97,7 @@ static int serve_now(struct disk *disk, const struct disk_request *req)
 	return j->blocks ? -EAGAIN : serve(disk, NULL, req);
 }
 
-static const struct disk_blocking_ops test_ops = {
+static struct disk_blocking_ops test_ops = {
 	.room_create = room_create,
 	.room_destroy = room_destroy,
 	.serve = serve,
@@ -329,6 +329,46 @@ static void test_untold(void **state)
 }
 
 /* A flush is never the loop's, nor what contains one. */
+/* Where workers would wait for each other, quick ones are the loop's as they come; not beside a
+ * worker's, and not when they have become slow. */
+static void test_one_by_one(void **state)
+{
+	struct job first, flush, j[4];
+	struct bench b;
+
+	test_ops.one_by_one = true;
+	bench_begin(&b);
+	teach(&b, 8, DISK_WRITE, 5 * US);
+	prepare(&b, &first, DISK_WRITE, 5 * US, false);
+	first.cannot_tell = true;
+	disk_submit(b.dq, &first.req);
+	disk_queue_kick(b.dq);
+	run_until(&b, 9);
+	for (unsigned int i = 0; i < 3; i++) {
+		submit(&b, &j[i], DISK_WRITE, i == 2 ? MS : 5 * US, false);
+		assert_true(served_here(&j[i]));
+	}
+	submit(&b, &j[0], DISK_WRITE, 5 * US, false);
+	assert_false(j[0].is_done);
+	disk_queue_kick(b.dq);
+	run_until(&b, 13);
+	assert_false(served_here(&j[0]));
+	teach(&b, 40, DISK_WRITE, 5 * US);
+	submit(&b, &flush, DISK_FLUSH, 5 * US, true);
+	disk_queue_kick(b.dq);
+	/* This one, and those five that were not waited for. */
+	wait_begun(6);
+	submit(&b, &j[3], DISK_WRITE, 5 * US, false);
+	assert_false(j[3].is_done);
+	disk_queue_kick(b.dq);
+	run_until(&b, 54);
+	assert_false(served_here(&j[3]));
+	sem_post(&flush.go);
+	run_until(&b, 55);
+	bench_end(&b);
+	test_ops.one_by_one = false;
+}
+
 static void test_flush(void **state)
 {
 	struct bench b;
@@ -674,14 +714,15 @@ static void test_few_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_unread),	    cmocka_unit_test(test_stuck),
-		cmocka_unit_test(test_untold),	    cmocka_unit_test(test_flush),
-		cmocka_unit_test(test_quick),	    cmocka_unit_test(test_must_not_wait),
-		cmocka_unit_test(test_alone),	    cmocka_unit_test(test_quick_again),
-		cmocka_unit_test(test_several),	    cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_very_slow),   cmocka_unit_test(test_submit_from_done),
-		cmocka_unit_test(test_close),	    cmocka_unit_test(test_finish),
-		cmocka_unit_test(test_few_threads), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_unread),		 cmocka_unit_test(test_stuck),
+		cmocka_unit_test(test_untold),		 cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_one_by_one),	 cmocka_unit_test(test_quick),
+		cmocka_unit_test(test_must_not_wait),	 cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_quick_again),	 cmocka_unit_test(test_several),
+		cmocka_unit_test(test_cancel),		 cmocka_unit_test(test_very_slow),
+		cmocka_unit_test(test_submit_from_done), cmocka_unit_test(test_close),
+		cmocka_unit_test(test_finish),		 cmocka_unit_test(test_few_threads),
+		cmocka_unit_test(test_limits),
 	};
 
 	/* What hangs ends, minutes later. */

@@ -30,6 +30,53 @@ static void test_offloads(void **state)
 	stop(&r);
 }
 
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+/* 5.1.3; older headers do not have them. */
+#define GUEST_USO4 BIT_ULL(54)
+#define GUEST_USO6 BIT_ULL(55)
+#define HOST_USO   BIT_ULL(56)
+
+/* Those of UDP: what the host has is offered, and what is agreed on is set; the kernel knows USO
+ * for both versions of IP or for none. */
+static void test_udp_offloads(void **state)
+{
+	const u64 csum = BIT_ULL(VIRTIO_NET_F_GUEST_CSUM), ufo = BIT_ULL(VIRTIO_NET_F_GUEST_UFO);
+	const u64 all = ufo | BIT_ULL(VIRTIO_NET_F_HOST_UFO) | GUEST_USO4 | GUEST_USO6 | HOST_USO;
+	const struct {
+		u32 tun_f;
+		u64 offered;
+	} hosts[] = {
+		{ TUN_F_CSUM, 0 },
+		{ TUN_F_CSUM | TUN_F_UFO, ufo | BIT_ULL(VIRTIO_NET_F_HOST_UFO) },
+		{ TUN_F_CSUM | TUN_F_UFO | TUN_F_USO4 | TUN_F_USO6, all },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+		struct virtio_device *vdev;
+		struct sock_net *s;
+		struct rig r;
+
+		s = make_unlinked(&r, 1);
+		s->nb.offloads = hosts[i].tun_f;
+		assert_int_equal(virtio_net_new(&r.vm, &s->nb, mac, 0, &vdev), 0);
+		assert_true((virtio_offered(vdev) & all) == hosts[i].offered);
+		rig_start(&r, vdev, virtio_offered(vdev) & ~BIT_ULL(VIRTIO_RING_F_EVENT_IDX));
+		assert_int_equal(s->tun_f, hosts[i].tun_f);
+		assert_int_equal(ctrl_number(&r, CLASS_OFFLOADS, 0, csum | GUEST_USO4, 8),
+				 hosts[i].offered == all ? VIRTIO_NET_OK : VIRTIO_NET_ERR);
+		if (hosts[i].offered == all)
+			assert_int_equal(s->tun_f, TUN_F_CSUM);
+		assert_int_equal(ctrl_number(&r, CLASS_OFFLOADS, 0, csum | ufo, 8),
+				 hosts[i].offered ? VIRTIO_NET_OK : VIRTIO_NET_ERR);
+		if (hosts[i].offered)
+			assert_int_equal(s->tun_f, TUN_F_CSUM | TUN_F_UFO);
+		stop(&r);
+	}
+}
+
 /* Does a frame to @to, in VLAN @vlan (-1: none), reach the driver? */
 static bool gets(struct rig *r, const u8 to[6], int vlan)
 {
@@ -278,10 +325,11 @@ static void test_shapes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_offloads),      cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_mode_features), cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_vlans),	      cmocka_unit_test(test_address),
-		cmocka_unit_test(test_announce),      cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_offloads), cmocka_unit_test(test_udp_offloads),
+		cmocka_unit_test(test_modes),	 cmocka_unit_test(test_mode_features),
+		cmocka_unit_test(test_tables),	 cmocka_unit_test(test_vlans),
+		cmocka_unit_test(test_address),	 cmocka_unit_test(test_announce),
+		cmocka_unit_test(test_shapes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* virtio-net over a backend whose errors come and go: the link follows, and packets flow again. */
 #include <linux/virtio_net.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "lkvm/net.h"
@@ -19,6 +20,7 @@ static struct {
 	atomic_int read_error, write_error; /* what the backend says; 0: it works */
 	atomic_int errors;		    /* so many reads failed */
 	bool once;			    /* the first read alone */
+	atomic_int link;		    /* what there is news of */
 } host;
 
 static ssize_t host_readv(struct net_queue *nq, const struct iovec *iov, int count)
@@ -48,13 +50,22 @@ static int host_offloads(struct net_backend *nb, u32 tun_f)
 	return 0;
 }
 
+static int host_link(struct net_backend *nb)
+{
+	u64 n;
+
+	return read(nb->link_fd, &n, sizeof(n)) < 0 && errno != EAGAIN ? -errno
+								       : atomic_load(&host.link);
+}
+
 static const struct net_backend_ops host_ops = {
 	.readv = host_readv,
 	.writev = host_writev,
 	.set_offloads = host_offloads,
+	.link = host_link,
 };
 
-static void start(struct rig *r)
+static void start_with(struct rig *r, int link)
 {
 	static const u8 mac[6] = { 2 };
 	struct virtio_device *vdev;
@@ -67,16 +78,24 @@ static void start(struct rig *r)
 		.ops = &host_ops,
 		.nr_pairs = 1,
 		.pair[0] = { .nb = &host.nb, .poll_fd = fds[0], .room_fd = dup(fds[0]) },
-		.name = "host0"
+		.name = "host0",
+		.link_fd = eventfd(0, EFD_NONBLOCK),
 	};
+	host.link = link;
 	host.peer = fds[1];
 	assert_int_equal(virtio_net_new(&r->vm, &host.nb, mac, 0, &vdev), 0);
 	rig_start(r, vdev, 0);
 }
 
+static void start(struct rig *r)
+{
+	start_with(r, -ENOTSUP);
+}
+
 static void stop(struct rig *r)
 {
 	rig_stop(r);
+	close(host.nb.link_fd);
 	close(host.nb.pair[0].poll_fd);
 	close(host.nb.pair[0].room_fd);
 	close(host.peer);
@@ -232,13 +251,59 @@ static void removed(void **state)
 	stop(&r);
 }
 
+static void nothing(void *opaque) {}
+
+static void news(int link)
+{
+	atomic_store(&host.link, link);
+	eventfd_raise(host.nb.link_fd);
+}
+
+/* The host tells of the link: the driver is interrupted, both ways; a device that stands still
+ * keeps it for later, and its state as it is. */
+static void host_tells(void **state)
+{
+	u16 generation;
+	struct rig r;
+
+	start_with(&r, 0);
+	assert_false(link_up(&r));
+	assert_int_equal(config_irqs(&r), 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		news(1);
+		wait_link(&r, true);
+		assert_int_equal(config_irqs(&r), 2 * i + 1);
+		news(0);
+		wait_link(&r, false);
+		assert_int_equal(config_irqs(&r), 2 * i + 2);
+	}
+	virtio_quiesce(r.vdev);
+	generation = (u16)r.vdev->config_generation;
+	news(1);
+	/* The loop looks, and leaves it. */
+	for (int i = 0; i < 2; i++)
+		event_call_sync(r.vdev->queues[RX].loop, nothing, NULL);
+	assert_int_equal(r.vdev->config_generation, generation);
+	assert_false(link_up(&r));
+	virtio_resume(r.vdev);
+	wait_link(&r, true);
+	/* A driver that comes finds it as it is. */
+	virtio_device_reset(r.vdev);
+	news(0);
+	rig_start(&r, r.vdev, 0);
+	assert_false(link_up(&r));
+	/* Nobody tells any more. */
+	news(-ENODEV);
+	wait_link(&r, true);
+	stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(down_and_up),
-		cmocka_unit_test(reads_fail_for_a_while),
-		cmocka_unit_test(one_bad_packet),
-		cmocka_unit_test(removed),
+		cmocka_unit_test(down_and_up),	  cmocka_unit_test(reads_fail_for_a_while),
+		cmocka_unit_test(one_bad_packet), cmocka_unit_test(removed),
+		cmocka_unit_test(host_tells),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

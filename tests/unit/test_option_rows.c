@@ -154,7 +154,7 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		{ "initrd", { "i", " a,b ", "\"" } },
 		{ "disk", { "d,ro", "a,,b,,,direct,format=qcow2", ",,,rw,format=raw" } },
 		{ "network",
-		  { "tap", "tapif=a,,b",
+		  { "tap,vhost=1", "tapif=a,,b",
 		    "user,forward=tcp:[::1]:1:2,host_ip=192.168.33.2,forward=udp:127.0.0.1:3:4" } },
 		{ "rng-limit", { "rate=1K", "ops=3:9", "ops=1,rate=2M:4M" } },
 		{ "vsock", { "3", "4294967294,socket=a,,b", "socket=v,cid=52" } },

@@ -323,31 +323,6 @@ static void test_lies(void **state)
 	assert_int_equal(p9_clunk(2), 0);
 }
 
-static void test_many_fids(void **state)
-{
-	u32 n = 2;
-
-	p9c.share->max_fds = 500;
-	while (!p9_clone(1, n))
-		n++;
-	assert_int_equal(get_le(p9c.in + P9_HEADER, 4), ENFILE);
-	assert_int_equal(n, 501);
-	assert_int_equal(p9_clunk(77), 0);
-	assert_int_equal(p9_clone(1, 1000000), 0);
-	/* Files that are held, not fids alone. */
-	assert_int_equal(p9_call(P9_TVERSION, "ds", 8192 + 24, "9P2000.L"), 0);
-	assert_int_equal(p9_call(P9_TATTACH, "ddssd", 1, P9_NO_FID, "u", "", 0), 0);
-	log_set_level(LOG_WARNING);
-	capture_begin();
-	for (n = 2; !p9_walk(n, "file"); n++)
-		;
-	capture_end();
-	log_set_level(LOG_ERROR);
-	assert_int_equal(n, 501);
-	assert_one_line(captured);
-	assert_contains(captured, "the guest holds 500 files, all that it may; it gets an error");
-}
-
 /* A slow host: reading the file "slow" waits until it is interrupted or let go. */
 static sem_t entered, let_go;
 static atomic_uint interrupted;
@@ -623,7 +598,6 @@ int main(void)
 		cmocka_unit_test(test_mounts),
 		cmocka_unit_test_setup_teardown(test_cut, begin, end),
 		cmocka_unit_test_setup_teardown(test_lies, begin, end),
-		cmocka_unit_test_setup_teardown(test_many_fids, begin, end),
 		cmocka_unit_test_setup_teardown(test_slow, begin_slow, end),
 		cmocka_unit_test_setup_teardown(test_waiting, begin_slow, end),
 		cmocka_unit_test_setup_teardown(test_finish, begin_slow, end),

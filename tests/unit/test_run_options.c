@@ -136,6 +136,11 @@ static void test_disk_errors(void **state)
 static void test_network(void **state)
 {
 	static const char *const good[] = { "vhost=0",
+					    "mode=tap,vhost=1,queues=2",
+					    "mode=user,vhost=0",
+					    "fd=3,vhost=1",
+					    "mode=macvtap,tapif=m,vhost=1",
+					    "vhost=0,rx-rate=10M",
 					    "mq=1",
 					    "mq=0",
 					    "mq=16",
@@ -148,7 +153,12 @@ static void test_network(void **state)
 					    "host_ip=10.0.0.1/8",
 					    "mode=macvtap,tapif=m",
 					    "rx-rate=10M,tx-ops=5:9" };
-	static const char *const bad[] = { "vhost=1",
+	static const char *const bad[] = { "vhost=2",
+					   "mode=user,vhost=1",
+					   "vhost=1,rx-rate=10M",
+					   "rx-ops=5,vhost=1",
+					   "vhost=1,tx-rate=10M",
+					   "vhost=1,tx-ops=5",
 					   "vhost=",
 					   "mq=17",
 					   "queues=",

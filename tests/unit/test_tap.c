@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -18,7 +19,17 @@
 #include "lkvm/flow.h"
 #include "lkvm/net.h"
 
-static bool have_tun;
+static bool have_tun, netlink_forbidden;
+
+/* As a container or a filter of system calls may have it. */
+int socket(int domain, int type, int protocol)
+{
+	if (domain == AF_NETLINK && netlink_forbidden) {
+		errno = EPERM;
+		return -1;
+	}
+	return (int)syscall(SYS_socket, domain, type, protocol);
+}
 
 /* A network namespace of our own: nothing of the host is touched. */
 static int own_namespace(void **state)
@@ -105,16 +116,76 @@ static void test_persistent(void **state)
 	}
 }
 
-static void bring_up(const char *name)
+static void set_flag(const char *name, bool up)
 {
 	struct ifreq ifr = { 0 };
 	int sock = socket(AF_INET, SOCK_DGRAM, 0);
 
 	snprintf(ifr.ifr_name, IFNAMSIZ, "%s", name);
 	assert_int_equal(ioctl(sock, SIOCGIFFLAGS, &ifr), 0);
-	ifr.ifr_flags |= IFF_UP;
+	ifr.ifr_flags = (short)(up ? ifr.ifr_flags | IFF_UP : ifr.ifr_flags & ~IFF_UP);
 	assert_int_equal(ioctl(sock, SIOCSIFFLAGS, &ifr), 0);
 	close(sock);
+}
+
+static void bring_up(const char *name)
+{
+	set_flag(name, true);
+}
+
+static bool has_news(const struct net_backend *nb)
+{
+	struct pollfd p = { .fd = nb->link_fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* The kernel tells of the interface's link, and of no other's. */
+static void test_link(void **state)
+{
+	struct net_backend *nb, *other;
+	int fd, second;
+
+	if (!have_tun)
+		skip();
+	fd = hold("tlink", IFF_VNET_HDR | IFF_NO_PI, true);
+	close(fd);
+	capture_begin();
+	assert_int_equal(open_tap("tlink", &nb), 0);
+	capture_end();
+	assert_true(nb->link_fd >= 0);
+	assert_int_equal(nb->ops->link(nb), 0);
+	assert_false(has_news(nb));
+	assert_int_equal(nb->ops->link(nb), 0);
+	bring_up("tlink");
+	assert_true(has_news(nb));
+	assert_int_equal(nb->ops->link(nb), 1);
+	second = hold("tsecond", IFF_VNET_HDR | IFF_NO_PI, false);
+	while (has_news(nb))
+		assert_int_equal(nb->ops->link(nb), 1);
+	bring_up("tsecond");
+	set_flag("tsecond", false);
+	assert_false(has_news(nb));
+	close(second);
+	assert_false(has_news(nb));
+	/* More than the socket holds. */
+	for (int i = 0; i < 3000; i++)
+		set_flag("tlink", i % 2);
+	assert_int_equal(nb->ops->link(nb), 1);
+	set_flag("tlink", false);
+	assert_int_equal(nb->ops->link(nb), 0);
+	assert_false(has_news(nb));
+	nb->ops->close(nb);
+	/* Without a socket for it nothing is known, and all else works. */
+	capture_begin();
+	other = NULL;
+	netlink_forbidden = true;
+	assert_int_equal(open_tap("tlink", &other), 0);
+	netlink_forbidden = false;
+	capture_end();
+	assert_true(other->link_fd < 0);
+	assert_true(other->ops->link(other) < 0);
+	other->ops->close(other);
 }
 
 /* Skip what the kernel itself has to say to a new interface (IPv6 and the like). */
@@ -352,6 +423,30 @@ static void test_inherited(void **state)
 	close(cfg.fds[1]);
 }
 
+/* One of another namespace: what has its name here is another. */
+static void test_foreign(void **state)
+{
+	struct net_config cfg = { .mode = NET_TAP, .nr_fds = 1 };
+	struct net_backend *nb;
+	int namesake;
+
+	if (!have_tun)
+		skip();
+	cfg.fds[0] = hold("tgiven", IFF_VNET_HDR | IFF_NO_PI, false);
+	nb = open_ok(&cfg);
+	assert_int_equal(nb->mtu, 1500);
+	assert_true(nb->link_fd >= 0);
+	nb->ops->close(nb);
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	namesake = hold("tgiven", IFF_VNET_HDR | IFF_NO_PI, false);
+	nb = open_ok(&cfg);
+	assert_int_equal(nb->mtu, 0);
+	assert_true(nb->ops->link(nb) < 0);
+	nb->ops->close(nb);
+	close(namesake);
+	close(cfg.fds[0]);
+}
+
 /* An address, an MTU, and programs that learn the interface's name. */
 static void test_set_up(void **state)
 {
@@ -432,9 +527,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_busy),
-		cmocka_unit_test(test_persistent), cmocka_unit_test(test_packets),
-		cmocka_unit_test(test_pairs),	   cmocka_unit_test(test_one_queue),
-		cmocka_unit_test(test_inherited),  cmocka_unit_test(test_set_up),
+		cmocka_unit_test(test_persistent), cmocka_unit_test(test_link),
+		cmocka_unit_test(test_packets),	   cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_one_queue),  cmocka_unit_test(test_inherited),
+		cmocka_unit_test(test_foreign),	   cmocka_unit_test(test_set_up),
 		cmocka_unit_test(test_macvtap),
 	};
 

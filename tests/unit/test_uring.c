@@ -5,10 +5,16 @@
  */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../disk/uring.h"
@@ -33,7 +39,17 @@ static struct disk_queue *dq;
 static struct job jobs[NR];
 static int fd = -1, peer = -1;
 static unsigned int nr_done, nr_ended, nr_begun, nr_end, nr_served, stop_at;
-static bool refuse;
+static bool refuse, buffered;
+static unsigned int nr_sleeps;
+
+/* In place of the C library's. */
+int epoll_wait(int epoll, struct epoll_event *events, int max, int ms)
+{
+	int (*real)(int, struct epoll_event *, int, int) = dlsym(RTLD_NEXT, "epoll_wait");
+
+	nr_sleeps++;
+	return real(epoll, events, max, ms);
+}
 
 static bool ring_begin(struct disk *d, const struct disk_request *req)
 {
@@ -99,7 +115,7 @@ static void begin(void)
 	refuse = false;
 	disk = (struct disk){ .path = "image" };
 	assert_int_equal(event_loop_init(&loop, "disk"), 0);
-	ret = disk_uring_open(&disk, &ops, fd, false, &loop, NR, &dq);
+	ret = disk_uring_open(&disk, &ops, fd, buffered, &loop, NR, &dq);
 	if (ret == -EOPNOTSUPP) {
 		event_loop_destroy(&loop);
 		skip();
@@ -284,10 +300,118 @@ static void test_window(void **state)
 	end();
 }
 
+/* In a process of its own, whose io_uring_enter fails from now on. */
+static int without_memory(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = ARRAY_SIZE(code), .filter = code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return 77;
+	submit(0, DISK_READ);
+	disk_queue_kick(dq);
+	return nr_begun == 1 && !nr_done && loop.timers ? 0 : 1;
+}
+
+/* Where the kernel has no memory, and so no result will come, it is asked again in a while. */
+static void test_no_memory(void **state)
+{
+	int status;
+	pid_t pid;
+
+	begin_file(1);
+	pid = fork();
+	if (!pid)
+		_exit(without_memory());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	end();
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+/* However long requests are, the host has as many as it answers soon. */
+static void test_long(void **state)
+{
+	static u8 data[128 * KiB];
+	const struct iovec iov = { data, sizeof(data) };
+
+	for (unsigned int pass = 0; pass < 2; pass++) {
+		buffered = pass;
+		begin_slow();
+		for (unsigned int n = 1; n <= 16; n++) {
+			submit(n, DISK_READ);
+			disk_queue_kick(dq);
+			answer(1);
+			run_until(n);
+		}
+		for (unsigned int i = 0; i < 16; i++) {
+			submit(i, DISK_READ);
+			jobs[i].req.iov = &iov;
+			jobs[i].req.len = sizeof(data);
+		}
+		disk_queue_kick(dq);
+		assert_int_equal(nr_begun, 32);
+		/* In part: a worker does it again. */
+		answer(16);
+		run_until(32);
+		assert_int_equal(nr_served, 16);
+		end();
+	}
+	buffered = false;
+}
+
 static void *answer_thread(void *arg)
 {
 	answer(4);
 	return NULL;
+}
+
+/* Sends one answer once the thread that @arg names sleeps. */
+static void *answer_sleeper(void *arg)
+{
+	const pid_t *tid = arg;
+	char path[64], text[128] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", *tid);
+	while (!strstr(text, ") S ")) {
+		int stat = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = read(stat, text, sizeof(text) - 1);
+
+		text[MAX(n, (ssize_t)0)] = '\0';
+		close(stat);
+		sched_yield();
+	}
+	answer(1);
+	return NULL;
+}
+
+/* A result that comes while the loop sleeps costs no second sleep. */
+static void test_one_sleep(void **state)
+{
+	pid_t tid = gettid();
+	pthread_t thread;
+
+	begin_slow();
+	for (unsigned int n = 1; n <= 16; n++) {
+		/* The last stop wakes it once more. */
+		event_loop_drain(&loop);
+		submit(0, DISK_READ);
+		disk_queue_kick(dq);
+		assert_int_equal(pthread_create(&thread, NULL, answer_sleeper, &tid), 0);
+		nr_sleeps = 0;
+		run_until(n);
+		assert_int_equal(nr_sleeps, 1);
+		pthread_join(thread, NULL);
+	}
+	assert_int_equal(nr_ended, 16);
+	end();
 }
 
 static void test_close_waits(void **state)
@@ -358,10 +482,12 @@ static void test_no_ring(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_batch),  cmocka_unit_test(test_write_and_flush),
-		cmocka_unit_test(test_rest),   cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_window), cmocka_unit_test(test_close_waits),
-		cmocka_unit_test(test_finish), cmocka_unit_test(test_no_ring),
+		cmocka_unit_test(test_batch),	  cmocka_unit_test(test_write_and_flush),
+		cmocka_unit_test(test_rest),	  cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_window),	  cmocka_unit_test(test_close_waits),
+		cmocka_unit_test(test_finish),	  cmocka_unit_test(test_no_ring),
+		cmocka_unit_test(test_one_sleep), cmocka_unit_test(test_long),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	alarm(hang_seconds());

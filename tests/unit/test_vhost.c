@@ -8,10 +8,10 @@
 #include "vhost_peer.h"
 #include "virtio_rig.h"
 
-#define FEATURES                                                                                   \
-	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(30) | BIT_ULL(VIRTIO_BLK_F_FLUSH) |                 \
-	 BIT_ULL(VIRTIO_BLK_F_MQ) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | BIT_ULL(34) | BIT_ULL(35) | \
-	 BIT_ULL(38))
+#define FEATURES                                                                   \
+	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(30) | BIT_ULL(VIRTIO_BLK_F_FLUSH) | \
+	 BIT_ULL(VIRTIO_BLK_F_MQ) | BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE) |             \
+	 BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | BIT_ULL(34) | BIT_ULL(35) | BIT_ULL(38))
 #define ACCEPTED BIT_ULL(VIRTIO_BLK_F_FLUSH)
 
 static struct rig rig;
@@ -65,27 +65,40 @@ static void stop(void)
 	peer_join(&peer);
 }
 
-/* The peer takes addresses for its own: the buffer's is given so. */
-static void ask(u16 q)
+static u16 ask(u16 q)
 {
 	u8 *status = rig_ptr(&rig, RIG_DATA + 64 * q);
+	u16 head;
 	struct rig_buf bufs[] = { { .gpa = RIG_DATA + 0x1000, .len = 16 },
-				  { .gpa = (uintptr_t)status, .len = 1, .in = true } };
+				  { .gpa = RIG_DATA + 64 * q, .len = 1, .in = true } };
 
 	*status = 0xff;
-	rig_add(&rig, q, bufs, 2);
+	head = rig_add(&rig, q, bufs, 2);
 	virtio_kick(rig.vdev, q);
+	return head;
+}
+
+static int await_any(u16 q)
+{
+	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
+	int head;
+
+	while ((head = rig_used(&rig, q, NULL)) < 0) {
+		assert_true(now_ns() < until);
+		sched_yield();
+	}
+	return head;
+}
+
+static void await_status(u16 q, u8 status)
+{
+	await_any(q);
+	assert_int_equal(*(u8 *)rig_ptr(&rig, RIG_DATA + 64 * q), status);
 }
 
 static void await_reply(u16 q)
 {
-	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
-
-	while (rig_used(&rig, q, NULL) < 0) {
-		assert_true(now_ns() < until);
-		sched_yield();
-	}
-	assert_int_equal(*(u8 *)rig_ptr(&rig, RIG_DATA + 64 * q), 0);
+	await_status(q, 0);
 }
 
 static void await_interrupt(u16 q, unsigned int more_than)
@@ -202,6 +215,8 @@ static void misbehave(enum peer_sin sin, unsigned int at, bool *harmless)
 	ret = open_device(sin, at);
 	if (!ret) {
 		ask(0);
+		/* By the back end, or without it. */
+		await_any(0);
 		/* What it says without being asked is met at the latest here. */
 		virtio_device_reset(rig.vdev);
 		rig_stop(&rig);
@@ -237,32 +252,185 @@ static void test_misbehaves(void **state)
 	}
 }
 
-/* A back end that goes while nobody asks it anything. */
-static void test_goes(void **state)
+/* What it asks for by itself */
+
+static void say(u32 request, u32 flags, u32 size)
 {
-	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
-	unsigned int irqs;
-	const char *said;
+	u32 m[3 + 256] = { request, flags, size };
+
+	assert_int_equal(send(peer.asks, m, 12 + size, MSG_NOSIGNAL), 12 + size);
+}
+
+static u64 hear(u32 request)
+{
+	u8 m[20];
+
+	assert_int_equal(recv(peer.asks, m, sizeof(m), MSG_WAITALL), sizeof(m));
+	assert_int_equal(get_le(m, 4), request);
+	assert_int_equal(get_le(m + 4, 4), 5);
+	assert_int_equal(get_le(m + 8, 4), 8);
+	return get_le(m + 12, 8);
+}
+
+static unsigned int config_irqs(void)
+{
+	unsigned int n;
+
+	virtio_lock(rig.vdev);
+	n = rig.config_irqs;
+	virtio_unlock(rig.vdev);
+	return n;
+}
+
+static void test_grows(void **state)
+{
+	u64 capacity;
 
 	start_rig();
 	assert_int_equal(open_device(PEER_HONEST, 0), 0);
+	peer.capacity = 5678;
+	say(2, 1, 0);
+	/* Who wants an answer gets it when that was done. */
+	say(2, 9, 0);
+	assert_int_equal(hear(2), 0);
+	while (config_irqs() < 2)
+		sched_yield();
+	virtio_config_read(rig.vdev, 0, &capacity, 8);
+	assert_int_equal(capacity, 5678);
+	/* What is not known, or not offered, is refused. */
+	say(3, 9, 16);
+	assert_int_equal(hear(3), 1);
+	say(77, 9, 256);
+	assert_int_equal(hear(77), 1);
 	ask(0);
 	await_reply(0);
+	stop();
+}
+
+static void test_says_nonsense(void **state)
+{
+	static const u32 bad[][3] = { { 2, 2, 0 }, { 2, 5, 0 }, { 2, 1, 257 }, { 2, 1, ~0U } };
+
+	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
+		start_rig();
+		assert_int_equal(open_device(PEER_HONEST, 0), 0);
+		capture_begin();
+		assert_int_equal(send(peer.asks, bad[i], 12, MSG_NOSIGNAL), 12);
+		atomic_store(&peer.deaf, true);
+		ask(0);
+		await_status(0, VIRTIO_BLK_S_IOERR);
+		assert_contains(capture_end(), "back end sent what is not a message");
+		stop();
+	}
+}
+
+static void await_wce(int value)
+{
+	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
+
+	while (atomic_load(&peer.wce) != value)
+		assert_true(now_ns() < until);
+}
+
+static void test_write_cache(void **state)
+{
+	const u32 at = offsetof(struct virtio_blk_config, wce);
+	u8 byte = 0;
+
+	start_rig();
+	assert_int_equal(open_device(PEER_HONEST, 0), 0);
+	rig_start(&rig, rig.vdev, ACCEPTED | BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE));
+	virtio_config_write(rig.vdev, at, &byte, 1);
+	await_wce(0);
+	ask(0);
+	await_reply(0);
+	/* A reset restores it. */
+	virtio_device_reset(rig.vdev);
+	await_wce(1);
+	assert_int_equal(virtio_config_byte(rig.vdev, at), 1);
+	stop();
+}
+
+/* A back end that goes with requests under way: these, and all that come later, fail. */
+static void test_goes(void **state)
+{
+	const char *said;
+	u16 kept, next[2];
+
+	start_rig();
+	assert_int_equal(open_device(PEER_HONEST, 0), 0);
+	atomic_store(&peer.keep, true);
+	kept = ask(0);
+	while (atomic_load(&peer.keep))
+		sched_yield();
+	ask(0);
+	await_reply(0);
+	atomic_store(&peer.deaf, true);
+	for (int i = 0; i < 2; i++)
+		next[i] = ask(0);
+	ask(1);
+	capture_begin();
+	shutdown(peer.fd, SHUT_RDWR);
+	assert_int_equal(await_any(0), kept);
+	assert_int_equal(await_any(0), next[0]);
+	assert_int_equal(await_any(0), next[1]);
+	assert_int_equal(*(u8 *)rig_ptr(&rig, RIG_DATA), VIRTIO_BLK_S_IOERR);
+	await_status(1, VIRTIO_BLK_S_IOERR);
+	await_interrupt(0, 0);
+	ask(0);
+	await_status(0, VIRTIO_BLK_S_IOERR);
+	/* A driver that begins again finds the disk that it knew, and hears the same. */
+	virtio_device_reset(rig.vdev);
+	rig_start(&rig, rig.vdev, ACCEPTED);
+	assert_int_equal(get_le(rig.vdev->config, 8), 1234);
+	ask(1);
+	await_status(1, VIRTIO_BLK_S_IOERR);
+	assert_true(rig_live(&rig));
+	assert_int_equal(rig.config_irqs, 0);
+	said = capture_end();
+	assert_one_line(said);
+	assert_contains(said, "--disk x: the vhost-user back end closed the connection");
+	stop();
+}
+
+/* It goes when its rings are asked for: pausing, or bus mastering off. The errors wait until the
+ * driver may have them. */
+static void test_goes_held(void **state)
+{
+	start_rig();
+	assert_int_equal(open_device(PEER_HANGS_UP, 29), 0);
+	atomic_store(&peer.deaf, true);
+	ask(0);
+	ask(0);
+	capture_begin();
+	while (!vhost->gone) {
+		virtio_set_held(rig.vdev, true);
+		virtio_wait_held(rig.vdev);
+		assert_int_equal(rig_used(&rig, 0, NULL), -1);
+		virtio_set_held(rig.vdev, false);
+		rig_notify(&rig, 0);
+	}
+	await_status(0, VIRTIO_BLK_S_IOERR);
+	await_status(0, VIRTIO_BLK_S_IOERR);
+	assert_one_line(capture_end());
+	assert_true(rig_live(&rig));
+	stop();
+}
+
+/* Indices that no driver makes: nobody can tell what was under way. */
+static void test_goes_hostile(void **state)
+{
+	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
+
+	start_rig();
+	assert_int_equal(open_device(PEER_HONEST, 0), 0);
+	atomic_store(&peer.deaf, true);
+	rig.q[0].avail->idx = cpu_to_le16(0x4000);
 	capture_begin();
 	shutdown(peer.fd, SHUT_RDWR);
 	while (rig_live(&rig))
 		assert_true(now_ns() < until);
-	virtio_lock(rig.vdev);
-	irqs = rig.config_irqs;
-	virtio_unlock(rig.vdev);
-	assert_int_equal(irqs, 1);
-	/* A driver that tries again is told again; the user is not. */
-	virtio_device_reset(rig.vdev);
-	rig_start(&rig, rig.vdev, ACCEPTED);
-	assert_false(rig_live(&rig));
-	said = capture_end();
-	assert_one_line(said);
-	assert_contains(said, "--disk x: the vhost-user back end closed the connection");
+	capture_end();
 	stop();
 }
 
@@ -273,7 +441,8 @@ static void test_memory(void **state)
 	rig_init(&rig); /* of a mapping that nobody else can have */
 	capture_begin();
 	assert_int_equal(open_device(PEER_HONEST, 0), 0);
-	assert_false(rig_live(&rig));
+	ask(0);
+	await_status(0, VIRTIO_BLK_S_IOERR);
 	said = capture_end();
 	assert_one_line(said);
 	assert_contains(said, "cannot be given this guest's memory");
@@ -341,14 +510,55 @@ static void test_virtiofs(void **state)
 	vhost->ops->close(vhost);
 }
 
+/* Who waits for a daemon that is gone hears ENOTCONN, by the number of the request. */
+static void test_virtiofs_goes(void **state)
+{
+	static const u32 lookup[10] = { 56, 1, 0x1234, 0x5678, 1 };
+	struct virtio_device *vdev;
+	struct rig_buf bufs[] = { { .gpa = RIG_DATA, .len = 40 },
+				  { .gpa = RIG_DATA + 4096, .len = 7, .in = true },
+				  { .gpa = RIG_DATA + 8192, .len = 137, .in = true } };
+	u8 out[16];
+	u32 len;
+
+	start_rig();
+	assert_int_equal(open_peer(PEER_HONEST, 0), 0);
+	assert_int_equal(virtio_vhost_fs_new(&rig.vm, vhost, "a tag", 0, &vdev), 0);
+	rig_start(&rig, vdev, 0);
+	atomic_store(&peer.deaf, true);
+	memcpy(rig_ptr(&rig, RIG_DATA), lookup, sizeof(lookup));
+	rig_add(&rig, 1, bufs, 3);
+	virtio_kick(vdev, 1);
+	rig_add(&rig, 0, bufs, 1);
+	virtio_kick(vdev, 0);
+	capture_begin();
+	shutdown(peer.fd, SHUT_RDWR);
+	await_interrupt(1, 0);
+	await_interrupt(0, 0);
+	capture_end();
+	assert_int_equal(rig_used(&rig, 0, &len), 0);
+	assert_int_equal(len, 0);
+	assert_int_equal(rig_used(&rig, 1, &len), 0);
+	assert_int_equal(len, 16);
+	memcpy(out, rig_ptr(&rig, RIG_DATA + 4096), 7);
+	memcpy(out + 7, rig_ptr(&rig, RIG_DATA + 8192), 9);
+	assert_int_equal(get_le(out, 4), 16);
+	assert_int_equal((s32)get_le(out + 4, 4), -ENOTCONN);
+	assert_int_equal(get_le(out + 8, 8), 0x567800001234);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_serves), cmocka_unit_test(test_pauses),
-		cmocka_unit_test(test_reset),  cmocka_unit_test(test_held),
-		cmocka_unit_test(test_finish), cmocka_unit_test(test_misbehaves),
-		cmocka_unit_test(test_goes),   cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_words),  cmocka_unit_test(test_virtiofs),
+		cmocka_unit_test(test_serves),	    cmocka_unit_test(test_pauses),
+		cmocka_unit_test(test_reset),	    cmocka_unit_test(test_held),
+		cmocka_unit_test(test_finish),	    cmocka_unit_test(test_misbehaves),
+		cmocka_unit_test(test_grows),	    cmocka_unit_test(test_says_nonsense),
+		cmocka_unit_test(test_write_cache), cmocka_unit_test(test_goes),
+		cmocka_unit_test(test_goes_held),   cmocka_unit_test(test_goes_hostile),
+		cmocka_unit_test(test_memory),	    cmocka_unit_test(test_words),
+		cmocka_unit_test(test_virtiofs),    cmocka_unit_test(test_virtiofs_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
  * connections are over, behind both transports; loaded into machines that are new and into such
  * that ran.
  */
+#include "../lib/fake_vhost.h"
 #include "unit.h"
 
 #include <linux/if_tun.h>
@@ -15,6 +16,7 @@
 #include "device_state.h"
 #include "lkvm/console.h"
 #include "lkvm/net.h"
+#include "lkvm/vhost.h"
 #include "lkvm/vsock.h"
 #include "toy_device.h"
 
@@ -44,6 +46,7 @@ struct machine {
 	u32 tun_f;
 	struct console con;
 	struct vsock_backend vb;
+	struct vhost *vhost;
 	bool full; /* the console takes nothing */
 };
 
@@ -88,7 +91,24 @@ static const struct net_backend_ops net_ops = {
 
 static const struct vsock_backend_ops vsock_ops = { 0 };
 
-enum kind { CONSOLE, NET, VSOCK };
+enum kind { CONSOLE, NET, VSOCK, VHOST_NET, VHOST_VSOCK };
+
+/* Served by the kernel of the test. */
+static int begin_vhost(struct machine *m, enum kind kind)
+{
+	static const u8 mac[6] = { 2 };
+	static u64 cid = CID;
+	int fd = m->nb.pair[0].poll_fd;
+
+	if (kind == VHOST_VSOCK) {
+		/* Each machine has its own there. */
+		assert_int_equal(vhost_vsock_open("v", cid++, &m->vhost), 0);
+		return virtio_vhost_vsock_new(&m->v->vm, m->vhost, CID, &m->vdev);
+	}
+	assert_int_equal(vhost_net_open("n", &fd, 1, &m->vhost), 0);
+	m->nb.vhost = m->vhost;
+	return virtio_net_new(&m->v->vm, &m->nb, mac, 0, &m->vdev);
+}
 
 static void begin(struct machine *m, enum kind kind, bool pci)
 {
@@ -111,6 +131,8 @@ static void begin(struct machine *m, enum kind kind, bool pci)
 		ret = virtio_net_new(&m->v->vm, &m->nb, mac, 0, &m->vdev);
 	else if (kind == VSOCK)
 		ret = virtio_vsock_new(&m->v->vm, &m->vb, CID, &m->vdev);
+	else if (kind != CONSOLE)
+		ret = begin_vhost(m, kind);
 	else
 		ret = virtio_console_new(&m->v->vm, &(struct virtio_console_port){ .con = &m->con },
 					 1, &m->vdev);
@@ -124,6 +146,8 @@ static void begin(struct machine *m, enum kind kind, bool pci)
 static void end(struct machine *m)
 {
 	toy_vm_free(m->v);
+	if (m->vhost)
+		m->vhost->ops->close(m->vhost);
 	close(m->nb.pair[0].poll_fd);
 }
 
@@ -221,31 +245,67 @@ static void switch_offloads(struct machine *m, u64 bits)
 	assert_int_equal(p[16], VIRTIO_NET_OK);
 }
 
-static void check_net(bool pci)
+static u16 net_status(const struct machine *m)
+{
+	u8 status[2];
+
+	virtio_config_read(m->vdev, offsetof(struct virtio_net_config, status), status, 2);
+	return (u16)get_le(status, 2);
+}
+
+/* 5.1.6.5.4: a driver that came from elsewhere is asked to announce itself, until it has. */
+static void check_announce(struct machine *m, const struct machine *used, bool ack)
+{
+	u8 *p = m->v->ram + DATA;
+
+	settle(m);
+	assert_int_equal(net_status(m), VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE);
+	m->d = used->d;
+	m->d.ram = m->v->ram;
+	p[0] = VIRTIO_NET_CTRL_ANNOUNCE;
+	p[1] = VIRTIO_NET_CTRL_ANNOUNCE_ACK;
+	for (int i = 0; i < 2 && ack; i++) {
+		p[16] = 0xff;
+		vdrv_desc(&m->d, 0, DATA, 2, VRING_DESC_F_NEXT, 1);
+		vdrv_offer(&m->d, 0);
+		notify(m, CTRL);
+		/* Once is enough. */
+		assert_int_equal(p[16], i ? VIRTIO_NET_ERR : VIRTIO_NET_OK);
+		assert_int_equal(net_status(m), VIRTIO_NET_S_LINK_UP);
+	}
+}
+
+static void check_net(enum kind kind, bool pci)
 {
 	struct machine used, fresh;
 
-	begin(&used, NET, pci);
-	begin(&fresh, NET, pci);
+	begin(&used, kind, pci);
+	begin(&fresh, kind, pci);
 	switch_offloads(&used, BIT_ULL(VIRTIO_NET_F_GUEST_CSUM));
 	assert_int_equal(used.tun_f, TUN_F_CSUM);
 	/* Of another driver that has received. */
 	start(&fresh, CTRL);
 	assert_int_equal(fresh.tun_f, TUN_F_CSUM | TUN_F_TSO4);
+	assert_int_equal(net_status(&fresh), VIRTIO_NET_S_LINK_UP);
+	memcpy(fresh.v->ram, used.v->ram, DATA + 32); /* memory is loaded, too */
 	check_state(&used.v->vm, &fresh.v->vm);
 	assert_int_equal(fresh.tun_f, TUN_F_CSUM);
+	check_announce(&fresh, &used, pci); /* else it is reset before */
 	/* The next driver begins with what it agrees to. */
 	virtio_device_reset(fresh.vdev);
 	start(&fresh, CTRL);
 	assert_int_equal(fresh.tun_f, TUN_F_CSUM | TUN_F_TSO4);
+	assert_int_equal(net_status(&fresh), VIRTIO_NET_S_LINK_UP);
 	end(&used);
 	end(&fresh);
 }
 
 static void test_net(void **state)
 {
-	check_net(false);
-	check_net(true);
+	check_net(NET, false);
+	check_net(NET, true);
+	check_net(VHOST_NET, false);
+	check_net(VHOST_NET, true);
 }
 
 static int event_of(struct machine *m)
@@ -260,13 +320,13 @@ static int event_of(struct machine *m)
 }
 
 /* A driver that is loaded is told, once, that its connections are over, and its address. */
-static void check_vsock(bool pci)
+static void check_vsock(enum kind kind, bool pci)
 {
 	struct machine used, fresh;
 	u8 *ram;
 
-	begin(&used, VSOCK, pci);
-	begin(&fresh, VSOCK, pci);
+	begin(&used, kind, pci);
+	begin(&fresh, kind, pci);
 	start(&used, EVENT);
 	/* One that only starts is told nothing, and the buffer waits. */
 	assert_int_equal(event_of(&used), -1);
@@ -293,8 +353,10 @@ static void check_vsock(bool pci)
 
 static void test_vsock(void **state)
 {
-	check_vsock(false);
-	check_vsock(true);
+	check_vsock(VSOCK, false);
+	check_vsock(VSOCK, true);
+	check_vsock(VHOST_VSOCK, false);
+	check_vsock(VHOST_VSOCK, true);
 }
 
 static void test_bad(void **state)

@@ -189,6 +189,19 @@ static void test_later(void **state)
 		virtq_publish(&f->vq);
 		expect_none();
 	}
+	/* What was not shown before a reset is not shown after it. */
+	offer(0, 1, 1, 4);
+	assert_int_equal(pop(f), 1);
+	req.head = 0;
+	virtq_push_later(&f->vq, &req, 1); /* at the last place */
+	begin(f, 4, false);
+	for (u16 id = 1; id < 4; id++) {
+		offer(id, 1, 1, 4);
+		assert_int_equal(pop(f), 1);
+		push(f, id, 2);
+		expect_used(id, 2);
+		expect_none();
+	}
 }
 
 static void offer_table(u16 id, u64 table, u32 len, u16 flags)
@@ -351,6 +364,7 @@ static void test_enable(void **state)
 	assert_false(enables(f, 8, 0, end, 0x1004));
 	assert_false(enables(f, 8, 0, 0x1000, end));
 	assert_false(enables(f, 8, 0, 0x1000, ROM_GPA));
+	assert_true(!f->vq.desc && !f->vq.avail && !f->vq.used);
 }
 
 static void test_flags(void **state)
@@ -432,7 +446,11 @@ static void test_after_reset(void **state)
 	begin(f, 8, true);
 	offer(0, 1, 0, 1);
 	assert_int_equal(pop(f), 1);
+	f->vq.in_order = true;
 	virtq_reset(&f->vq);
+	assert_false(f->vq.packed || f->vq.in_order || f->vq.event_idx || f->vq.indirect);
+	assert_false(f->vq.enabled || f->vq.desc_gpa || f->vq.avail_gpa || f->vq.used_gpa);
+	assert_int_equal(f->vq.size, f->vq.max_size);
 	memset(f->ram, 0x5a, RAM_SIZE);
 	push(f, 0, 1);
 	virtq_unpop(&f->vq, &f->chain);

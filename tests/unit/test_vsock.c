@@ -3,12 +3,15 @@
  * virtio/vsock*.c and vsock/unix.c: a driver by the packet, programs on real sockets, all on one
  * thread.
  */
+#include "capture.h"
+
 #include <linux/virtio_vsock.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "../../virtio/vsock.h"
+#include "fds.h"
 #include "lkvm/unix.h"
 #include "lkvm/util.h"
 #include "virtio_rig.h"
@@ -682,6 +685,37 @@ static void test_many(void **state)
 	stop(&b);
 }
 
+/* A program that comes while lkvm may open nothing more is heard once it may. */
+static void test_no_descriptors(void **state)
+{
+	struct rlimit limit;
+	struct bench b;
+	int fd;
+
+	start(&b);
+	fd = unix_connect(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "CONNECT 77\n", 11), 11);
+	log_set_level(LOG_WARNING);
+	capture_begin();
+	limit = fds_gone();
+	pump(&b);
+	vsock_host_on_tick(b.vs);
+	pump(&b);
+	assert_false(event_loop_drain(&b.r.vm.loop));
+	fds_back(&limit);
+	log_set_level(LOG_ERROR);
+	assert_contains(capture_end(), "cannot take a connection: Too many open files; raise "
+				       "'ulimit -n'");
+	assert_int_equal(got(&b), 0);
+	vsock_host_on_tick(b.vs);
+	pump(&b);
+	pump(&b);
+	assert_int_equal(got(&b), VIRTIO_VSOCK_OP_REQUEST);
+	close(fd);
+	stop(&b);
+}
+
 static void test_guest_does_not_answer(void **state)
 {
 	struct bench b;
@@ -724,21 +758,14 @@ static void test_reset(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_config),
-		cmocka_unit_test(test_guest_connects),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_host_connects),
-		cmocka_unit_test(test_bad_lines),
-		cmocka_unit_test(test_guests_credit),
-		cmocka_unit_test(test_our_credit),
-		cmocka_unit_test(test_lingers),
-		cmocka_unit_test(test_host_ends),
-		cmocka_unit_test(test_host_stops_reading),
-		cmocka_unit_test(test_strangers),
-		cmocka_unit_test(test_wrong_ops),
-		cmocka_unit_test(test_flood),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_guest_does_not_answer),
+		cmocka_unit_test(test_config),	   cmocka_unit_test(test_guest_connects),
+		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_host_connects),
+		cmocka_unit_test(test_bad_lines),  cmocka_unit_test(test_guests_credit),
+		cmocka_unit_test(test_our_credit), cmocka_unit_test(test_lingers),
+		cmocka_unit_test(test_host_ends),  cmocka_unit_test(test_host_stops_reading),
+		cmocka_unit_test(test_strangers),  cmocka_unit_test(test_wrong_ops),
+		cmocka_unit_test(test_flood),	   cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_many),	   cmocka_unit_test(test_guest_does_not_answer),
 		cmocka_unit_test(test_reset),
 	};
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A vhost-user back end on a thread of the test: it serves requests of two buffers by the status 0,
- * until it is told to misbehave at some message. The memory is the test's own, so addresses are
- * taken as they come.
+ * until it is told to misbehave at some message. It is in the test's own process, so it needs no
+ * mapping of memory.
  */
 #ifndef LKVM_TESTS_VHOST_PEER_H
 #define LKVM_TESTS_VHOST_PEER_H
@@ -12,6 +12,7 @@
 #include <linux/virtio_ring.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ enum peer_sin {
 
 struct peer_ring {
 	u32 size, base;
+	u16 kept; /* requests that never come back */
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
@@ -44,6 +46,12 @@ struct peer {
 	unsigned int seen;
 	u64 acked;
 	u32 regions;
+	u64 gpa, user;	  /* of the first */
+	atomic_bool deaf; /* it hears of requests, and does not serve them */
+	int asks;	  /* its own connection, to ask by */
+	u64 capacity;
+	atomic_int wce;	  /* as it was told */
+	atomic_bool keep; /* it takes the next one and does not return it */
 	struct peer_ring rings[4];
 };
 
@@ -80,22 +88,28 @@ static inline bool peer_read(struct peer *p, void *buf, size_t len, int *fd)
 	return true;
 }
 
-static inline void peer_serve(struct peer_ring *r)
+static inline void peer_serve(struct peer *p, struct peer_ring *r)
 {
 	u64 count;
 
 	if (read(r->kick, &count, sizeof(count)) < 0)
 		return;
-	while (r->used && (u16)r->base != __atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE)) {
+	while (r->used && !atomic_load(&p->deaf) &&
+	       (u16)r->base != __atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE)) {
 		u16 head = r->avail->ring[r->base % r->size];
 		const struct vring_desc *d = &r->desc[r->desc[head].next];
-		struct vring_used_elem *e = &r->used->ring[r->base % r->size];
+		struct vring_used_elem *e = &r->used->ring[(u16)(r->base - r->kept) % r->size];
 
-		*(u8 *)(uintptr_t)d->addr = 0;
+		if (atomic_exchange(&p->keep, false)) {
+			r->base = (u16)(r->base + 1);
+			r->kept++;
+			continue;
+		}
+		*(u8 *)(uintptr_t)(d->addr - p->gpa + p->user) = 0;
 		e->id = head;
 		e->len = d->len;
 		r->base = (u16)(r->base + 1);
-		__atomic_store_n(&r->used->idx, (u16)r->base, __ATOMIC_RELEASE);
+		__atomic_store_n(&r->used->idx, (u16)(r->base - r->kept), __ATOMIC_RELEASE);
 		count = 1;
 		if (write(r->call, &count, sizeof(count)) < 0)
 			return;
@@ -141,12 +155,13 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		break;
 	case 5:
 		p->regions = (u32)v;
+		memcpy(&p->gpa, m->p + 8, 8);
+		memcpy(&p->user, m->p + 24, 8);
 		break;
 	case 8:
 		r->size = s.num;
 		break;
 	case 9:
-		/* The guest's addresses are offsets in the test's own memory: see its buffers. */
 		r->desc = (void *)(uintptr_t)a.desc_user_addr;
 		r->avail = (void *)(uintptr_t)a.avail_user_addr;
 		r->used = (void *)(uintptr_t)a.used_user_addr;
@@ -174,9 +189,19 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		v = 4;
 		memcpy(reply, &v, 8);
 		return 8;
+	case 21:
+		p->asks = *fd;
+		*fd = -1;
+		break;
+	case 25:
+		/* Behind offset, size and flags. */
+		if (m->p[0] == offsetof(struct virtio_blk_config, wce) && m->p[4] == 1)
+			atomic_store(&p->wce, m->p[12]);
+		break;
 	case 24:
 		memcpy(reply, m->p, m->size);
-		((struct virtio_blk_config *)(reply + 12))->capacity = 1234;
+		((struct virtio_blk_config *)(reply + 12))->capacity = p->capacity;
+		((struct virtio_blk_config *)(reply + 12))->wce = 1;
 		return m->size;
 	}
 	return 0;
@@ -218,9 +243,11 @@ static inline void *peer_thread(void *opaque)
 		poll(fds, 5, -1);
 		for (int i = 0; i < 4; i++)
 			if (fds[i].revents)
-				peer_serve(&p->rings[i]);
+				peer_serve(p, &p->rings[i]);
 	} while (!fds[4].revents || peer_message(p));
 	close(p->fd);
+	if (p->asks >= 0)
+		close(p->asks);
 	for (int i = 0; i < 4; i++) {
 		if (p->rings[i].kick >= 0)
 			close(p->rings[i].kick);
@@ -239,7 +266,10 @@ static inline void peer_start(struct peer *p, u64 features, enum peer_sin sin, u
 	p->fd = fds[0];
 	p->other = fds[1];
 	p->features = features;
-	p->protocol = 0x209; /* MQ, REPLY_ACK, CONFIG */
+	p->protocol = 0x229; /* MQ, REPLY_ACK, BACKEND_REQ, CONFIG */
+	p->capacity = 1234;
+	p->wce = -1;
+	p->asks = -1;
 	p->sin = sin;
 	p->at = at;
 	for (int i = 0; i < 4; i++)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# virtio-net on two taps of L1: ping, and TCP both ways in large segments, on both transports.
+# virtio-net on two taps of L1: ping, and TCP both ways in large segments, on both transports and by vhost-net.
 # shellcheck shell=dash
 
 file_mib=24
@@ -40,23 +40,33 @@ stop_serving() {
 mkfifo /run/never
 make_pattern /run/given $file_mib
 sum=$(sum_of /run/given)
-for transport in pci mmio; do
+for kind in pci mmio vhost; do
+	case $kind in
+	vhost)
+		transport=pci
+		vhost=,vhost=1
+		;;
+	*)
+		transport=$kind
+		vhost=
+		;;
+	esac
 	for number in 0 1; do
 		tunctl -t lab$number >/dev/null
 		ip addr add 10.77.$number.1/24 dev lab$number
 		ip link set lab$number up
 	done
 
-	prepare=serve vm "network-$transport" "$LAB_STABLE_KERNEL" "lab.test=network lab.net=10.77" --virtio-transport $transport \
-		-n mode=tap,tapif=lab0 -n mode=tap,tapif=lab1
-	booted "$transport: a guest on two taps"
-	check_fact "$transport: the guest pings the host, by each of its cards" ping-both yes
-	check "$transport: the host pings the guest" [ -e /run/pinged ]
-	check_fact "$transport: $file_mib MiB by TCP reach the guest whole" received "$sum"
-	check "$transport: $file_mib MiB by TCP come back whole" [ "$(sum_of /run/returned)" = "$sum" ]
+	prepare=serve vm "network-$kind" "$LAB_STABLE_KERNEL" "lab.test=network lab.net=10.77" --virtio-transport $transport \
+		-n mode=tap,tapif=lab0$vhost -n mode=tap,tapif=lab1$vhost
+	booted "$kind: a guest on two taps"
+	check_fact "$kind: the guest pings the host, by each of its cards" ping-both yes
+	check "$kind: the host pings the guest" [ -e /run/pinged ]
+	check_fact "$kind: $file_mib MiB by TCP reach the guest whole" received "$sum"
+	check "$kind: $file_mib MiB by TCP come back whole" [ "$(sum_of /run/returned)" = "$sum" ]
 	# The mean, acknowledgements included: more than one MTU only if segments are larger. (What the guest is
 	# sent depends on how fast it acknowledges.)
-	check "$transport: the guest sends segments larger than its MTU (TSO)" [ "$(bytes_each lab0)" -gt 1600 ]
+	check "$kind: the guest sends segments larger than its MTU (TSO)" [ "$(bytes_each lab0)" -gt 1600 ]
 
 	stop_serving
 	tunctl -d lab0 >/dev/null

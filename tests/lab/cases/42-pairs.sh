@@ -12,13 +12,17 @@ serve_pairs() {
 
 make_pattern /run/given 1
 sum=$(for port in $(seq 7101 7116); do cat /run/given; done | sha256sum | cut -d' ' -f1)
-pair_helpers=
-prepare=serve_pairs vm pairs "$LAB_STABLE_KERNEL" lab.test=pairs -c 2 --loglevel debug -n mode=tap,queues=2,host_ip=10.78.0.1/24
-booted "a guest with two pairs of queues"
-check_fact "the driver has two receive queues" queues 2
-check_fact "16 connections bring their files whole" received "$sum"
-check_fact "packets come by the first pair" interrupts-0 many
-check_fact "and by the second" interrupts-1 many
-# shellcheck disable=SC2086 # a list of process ids
-kill $pair_helpers 2>/dev/null
+for vhost in 0 1; do
+	kind=$([ $vhost = 0 ] || echo "by vhost-net: ")
+	pair_helpers=
+	prepare=serve_pairs vm "pairs-$vhost" "$LAB_STABLE_KERNEL" lab.test=pairs -c 2 --loglevel debug \
+		-n mode=tap,queues=2,host_ip=10.78.0.1/24,vhost=$vhost
+	booted "${kind}a guest with two pairs of queues"
+	check_fact "${kind}the driver has two receive queues" queues 2
+	check_fact "${kind}16 connections bring their files whole" received "$sum"
+	check_fact "${kind}packets come by the first pair" interrupts-0 many
+	check_fact "${kind}and by the second" interrupts-1 many
+	# shellcheck disable=SC2086 # a list of process ids
+	kill $pair_helpers 2>/dev/null
+done
 rm -f /run/given

@@ -179,13 +179,14 @@ class Apt:
         self._try(["apt-get", "download", "-q", *specs], f"download of {' '.join(packages)}", debs)
         return self._unpack(debs, into)
 
-    def fetch_tool(self, package, suite, into):
-        """Downloads and unpacks a package for this machine with all that it depends on; returns {package: version}."""
+    def fetch_tool(self, package, suite, into, arch=None):
+        """Downloads and unpacks a package for this machine (or @arch) with all that it depends on; returns
+        {package: version}."""
         self.prepare()
         debs = self.folder / "archives" / f"tool-{package}"
         self._empty(debs)
         self._try(["apt-get", "install", "-q", "-y", "--download-only", "-t", suite, "-o", f"Dir::Cache::archives={debs}",
-                   package], f"download of {package}")
+                   f"{package}:{arch}" if arch else package], f"download of {package}")
         return self._unpack(debs, into)
 
     @staticmethod

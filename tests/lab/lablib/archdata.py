@@ -26,11 +26,12 @@ class Kernel:
 
 @dataclass
 class Package:
-    """A tool (for the machine that runs QEMU) or a static program (for the guests) of a package list."""
+    """A tool (for the machine that runs QEMU), a static program (for the guests), or the one that has `programs` for L1."""
 
     name: str
     suites: list
     tried: str
+    programs: list = field(default_factory=list)
 
 
 @dataclass
@@ -38,11 +39,12 @@ class PackageList:
     kernels: list = field(default_factory=list)
     tools: list = field(default_factory=list)
     guest: list = field(default_factory=list)
+    l1: list = field(default_factory=list)
     libs: list = field(default_factory=list)
 
     def suites(self):
         """Those that are tried first; a package's others are asked when it needs them."""
-        everything = self.kernels + self.tools + self.guest
+        everything = self.kernels + self.tools + self.guest + self.l1
         return sorted({entry.suites[0] for entry in everything} | ({codename()} if self.libs else set()))
 
     def kernel(self, name):
@@ -113,11 +115,14 @@ def read_package_list(path):
             packages.kernels.append(Kernel(rest[0], rest[1].split(","), rest[2], rest[3:]))
         elif kind in ("tool", "guest") and len(rest) == 3:
             (packages.tools if kind == "tool" else packages.guest).append(Package(rest[0], rest[1].split(","), rest[2]))
+        elif kind == "l1" and len(rest) >= 4:
+            packages.l1.append(Package(rest[0], rest[1].split(","), rest[2], rest[3:]))
         elif kind == "lib" and rest:
             packages.libs += rest
         else:
             raise LabError(f"{shown(path)}:{number}: cannot read '{line}': write 'kernel NAME SUITE[,SUITE] TRIED PACKAGE...', "
-                           "'tool|guest PACKAGE SUITE[,SUITE] TRIED' or 'lib PACKAGE...'")
+                           "'tool|guest PACKAGE SUITE[,SUITE] TRIED', 'l1 PACKAGE SUITE[,SUITE] TRIED PROGRAM...' "
+                           "or 'lib PACKAGE...'")
     return packages
 
 

@@ -128,7 +128,8 @@ def write_job(arch, job, folder):
                 cpio.copy(target, source)
     with (folder / "initrd").open("wb") as whole:
         modules = arch.kernel_folder(l1["kernel"]) / "l1-modules.cpio"
-        for part in (arch.folder / "l1.cpio", modules, folder / "job.cpio"):
+        programs = [arch.folder / "l1-programs" / f"{package.name}.cpio" for package in arch.packages.l1]
+        for part in (arch.folder / "l1.cpio", *filter(Path.exists, programs), modules, folder / "job.cpio"):
             if not part.exists():
                 raise LabError(f"{shown(part)}: not there: run 'tests/lab/lab make --arch {arch.name}'")
             with part.open("rb") as file:

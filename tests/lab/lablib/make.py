@@ -11,6 +11,7 @@ from . import LAB_DIR, WAIT, LabError, Progress, Unavailable, UsageError, shown,
 from .apt import Apt, notice_other_version, version_key
 from .archdata import codename
 from .cpio import Cpio
+from .elf import program_files
 from .kernel import Modules, add_modules, extract_elf, find_image, zboot
 from .lock import MakeLock
 
@@ -44,6 +45,8 @@ class Maker:
                 Progress.say(f"lab: {error}")
                 self.missing[kernel.name] = str(error)
         if with_qemu:
+            for package in self.arch.packages.l1:
+                self.make_l1_programs(package)
             self.make_l1()
         self.lock.use()
 
@@ -125,6 +128,31 @@ class Maker:
             notice_other_version(package.name, package.tried, versions.get(package.name))
             self._mark(f"guest-{package.name}", vars(package))
         return unpacked
+
+    def make_l1_programs(self, package):
+        """Programs that L1 runs beside lkvm, with their libraries; where they cannot be had, cases skip what needs them."""
+        target = self.folder / "l1-programs" / f"{package.name}.cpio"
+        if self._done(f"l1-{package.name}", vars(package), target):
+            return
+        self.apt.prepare()
+        unpacked = self.folder / "unpacked" / package.name
+        shutil.rmtree(unpacked, ignore_errors=True)
+        try:
+            with step(f"{package.name} for L1"):
+                versions = self.apt.first_of(
+                    package.name, package.suites,
+                    lambda suite: self.apt.fetch_tool(package.name, suite, unpacked, self.apt.guest_arch))
+        except Unavailable as error:
+            Progress.say(f"lab: {error}")
+            target.unlink(missing_ok=True)
+            return
+        notice_other_version(package.name, package.tried, versions.get(package.name))
+        target.parent.mkdir(exist_ok=True)
+        with Cpio(target) as cpio:
+            for name, source in program_files(unpacked, package.programs).items():
+                cpio.copy(name, source, 0o755)
+        shutil.rmtree(unpacked)
+        self._mark(f"l1-{package.name}", vars(package))
 
     def make_kernel(self, kernel, with_elf=True):
         inputs = [vars(kernel), self.arch.data["l2"]["modules"], self.arch.data["l1"]["modules"]]

@@ -4,7 +4,8 @@
  * fills them (word i of the range is i * 2654435761 + seed), flush, id, bad (requests that must
  * fail), header (write another format's), fill (write until an error comes), zero (write zeroes),
  * flood (several writes at once, registers while they are under way, after a key), poll (no
- * interrupts), wait (for a key at the end), again (read after that).
+ * interrupts), wait (for a key at the end), grow (until the disk has another size), again (read
+ * after that), wce (switch the write cache off).
  */
 #include "virtio.h"
 
@@ -169,7 +170,7 @@ static void do_flood(void)
 
 static bool start(u64 *sectors)
 {
-	u64 offered;
+	u64 offered, wce = has_word("wce");
 
 	if (!virtio_open(&v, VIRTIO_BLK, 0)) {
 		print("no disk\n");
@@ -181,13 +182,19 @@ static bool start(u64 *sectors)
 	      read32(v.config + 20), offered & 1 << 5 ? "ro" : "rw");
 	use_interrupts = !has_word("poll");
 	arch_set_handler(VQ_VECTOR, on_interrupt);
-	/* RO, BLK_SIZE, FLUSH, DISCARD, WRITE_ZEROES */
-	if (!virtio_negotiate(&v, offered & (1 << 5 | 1 << 6 | 1 << 9 | 1 << 13 | 1 << 14)) ||
+	/* RO, BLK_SIZE, FLUSH, CONFIG_WCE, DISCARD, WRITE_ZEROES */
+	if (!virtio_negotiate(
+		    &v, offered & (1 << 5 | 1 << 6 | 1 << 9 | wce << 11 | 1 << 13 | 1 << 14)) ||
 	    !virtio_queue(&v, 0, use_interrupts)) {
 		print("the disk does not agree\n");
 		return false;
 	}
 	virtio_driver_ok(&v);
+	if (wce) {
+		print("write cache %u\n", read8(v.config + 32));
+		write8(v.config + 32, 0);
+		print("write cache %u\n", read8(v.config + 32));
+	}
 	return true;
 }
 
@@ -222,7 +229,13 @@ int guest_main(void)
 	if (has_word("wait"))
 		while (arch_getc() < 0)
 			arch_pause();
-	if (has_word("again"))
+	while (has_word("grow") && read32(v.config) == sectors)
+		arch_pause();
+	if (has_word("grow"))
+		print("%u sectors now\n", read32(v.config));
+	if (has_word("again")) {
+		print("again\n");
 		do_read(at, count);
+	}
 	return 0;
 }

@@ -58,6 +58,20 @@ static void ping(u32 n)
 		print("the card keeps the packet\n");
 }
 
+/* Say nothing to anybody, and what becomes of the link, until a key. */
+static void watch(void)
+{
+	u32 link = read16(v.config + 6), now;
+
+	while (arch_getc() < 0) {
+		now = read16(v.config + 6);
+		if (now != link)
+			print("link is %u\n", now);
+		link = now;
+		arch_pause();
+	}
+}
+
 int guest_main(void)
 {
 	u32 pings = word_value("pings", 0xffffffff);
@@ -80,6 +94,10 @@ int guest_main(void)
 	for (u32 i = 0; i < ARRAY_SIZE(rx); i++)
 		vq_add(&v, RX, &(struct vq_buf){ &rx[i], sizeof(rx[i]), true }, 1);
 	vq_kick(&v, RX);
+	if (word_value("watch", 0)) {
+		watch();
+		return 0;
+	}
 	for (u32 n = 0; n < pings; n++) {
 		ping(n);
 		for (u32 i = 0; i < 20000; i++) {
