@@ -102,7 +102,7 @@ static int kernel_set_memory(struct vhost *v, const struct guest_memory *mem)
 	int ret = 0;
 
 	memory_for_each(mem, r) {
-		if (r->kind != MEM_RAM)
+		if (!memory_is_writable(r->kind))
 			continue;
 		if (table.head.nregions == MAX_REGIONS) {
 			err("%s: cannot be given this guest's memory: it has more than %u parts",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * virtio/pmem.c behind both transports, over a disk that flushes at once or later. The first byte
- * of the input: bit 0, MMIO instead of PCI; bit 1, read-only; bit 2, flushes wait for an operation
- * that ends them, and a stop finds them begun or not; bit 3, they fail.
+ * of the input, beside what fuzz_transport.h reads of it: bit 1, read-only; bit 2, flushes wait for
+ * an operation that ends them, and a stop finds them begun or not; bit 3, they fail.
  */
 #include <linux/virtio_pmem.h>
 
@@ -110,7 +110,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct pmem pmem = { .what = (char *)"--pmem fuzz", .gpa = 4 * GiB, .size = 2 * MiB };
 	u8 first = fz_u8(&f);
 
-	fv_begin(&d, first & 1);
+	fv_begin(&d, first);
 	pmem.disk = first & 2 ? NULL : &disk;
 	later = first & 4;
 	fails = first & 8;
