@@ -25,6 +25,8 @@
 
 /* A signal that comes just before a call of the host does not interrupt it: it is sent again. */
 #define INTERRUPT_NS 20000000L
+/* At the end of the process. */
+#define LAST_WAIT_NS 2000000000ULL
 
 struct request_list {
 	struct p9_request *head, **tail;
@@ -374,14 +376,15 @@ bool p9_in_use(struct p9 *p9)
 	return used;
 }
 
-/* Local file systems finish what they began; others are not waited for, whatever they wait for. */
-void p9_finish(struct p9 *p9)
+/* Begin nothing more, and wait for what is under way: until @until_ns, or (0) as long as it takes.
+ */
+static void wait_idle(struct p9 *p9, u64 until_ns)
 {
 	struct timespec t;
 
 	pthread_mutex_lock(&p9->lock);
 	p9->stop = true;
-	while (p9->nr_busy) {
+	while (p9->nr_busy && (!until_ns || now_ns() < until_ns)) {
 		hurry(p9);
 		clock_gettime(CLOCK_REALTIME, &t);
 		t.tv_nsec += INTERRUPT_NS;
@@ -390,6 +393,15 @@ void p9_finish(struct p9 *p9)
 		pthread_cond_timedwait(&p9->work, &p9->lock, &t);
 	}
 	pthread_mutex_unlock(&p9->lock);
+}
+
+/*
+ * Local file systems finish what they began. Another machine's may not answer, and some of their
+ * calls end with the process alone.
+ */
+void p9_finish(struct p9 *p9)
+{
+	wait_idle(p9, now_ns() + LAST_WAIT_NS);
 }
 
 static void end_finished(struct p9 *p9)
@@ -417,7 +429,7 @@ static void on_finished(void *opaque, u32 events)
 
 static void free_session(struct p9 *p9)
 {
-	p9_finish(p9);
+	wait_idle(p9, 0);
 	pthread_mutex_lock(&p9->lock);
 	pthread_cond_broadcast(&p9->work);
 	pthread_mutex_unlock(&p9->lock);

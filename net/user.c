@@ -38,6 +38,7 @@
 struct net_user {
 	struct net_backend nb;
 	struct child passt;
+	size_t hdr_len; /* in front of the guest's packets: all zeroes, and not sent */
 	/* Of the frame that is being sent: @out_len bytes with its length, @out_done of them went;
 	 * 0: none. */
 	size_t out_len, out_done;
@@ -92,14 +93,14 @@ static int end_other_frame(struct net_user *user)
 static ssize_t user_writev(struct net_queue *nq, const struct iovec *iov, int count)
 {
 	struct net_user *user = to_user(nq);
-	const size_t total = iov_len(iov, (unsigned int)count), frame = total - NET_HDR_LEN;
+	const size_t total = iov_len(iov, (unsigned int)count), frame = total - user->hdr_len;
 	size_t skip, nr = 0;
 	__be32 len = htonl((u32)frame);
 	ssize_t n;
 	int parts;
 
 	/* passt gives up on all that came with a frame of another length. */
-	if (total < NET_HDR_LEN + FRAME_MIN || frame > FRAME_MAX)
+	if (total < user->hdr_len + FRAME_MIN || frame > FRAME_MAX)
 		return -EMSGSIZE;
 	if (user->out_done && user->out_len != frame + LEN_BYTES) {
 		int ret = end_other_frame(user);
@@ -111,7 +112,7 @@ static ssize_t user_writev(struct net_queue *nq, const struct iovec *iov, int co
 		user->out_iov[nr++] =
 			(struct iovec){ (u8 *)&len + user->out_done, LEN_BYTES - user->out_done };
 	skip = user->out_done > LEN_BYTES ? user->out_done - LEN_BYTES : 0;
-	parts = iov_slice(iov, (unsigned int)count, NET_HDR_LEN + skip, frame - skip,
+	parts = iov_slice(iov, (unsigned int)count, user->hdr_len + skip, frame - skip,
 			  user->out_iov + nr, (unsigned int)(IOV_MAX - nr));
 	if (parts < 0)
 		return -EMSGSIZE;
@@ -189,7 +190,7 @@ static ssize_t read_rest(struct net_queue *nq, size_t rest, int parts)
 
 static ssize_t user_readv(struct net_queue *nq, const struct iovec *iov, int count)
 {
-	static const u8 header[NET_HDR_LEN];
+	static const u8 header[NET_HDR_LEN_HASH];
 	struct net_user *user = to_user(nq);
 	int parts, ret = read_length(nq);
 	size_t len;
@@ -198,7 +199,7 @@ static ssize_t user_readv(struct net_queue *nq, const struct iovec *iov, int cou
 	if (ret)
 		return ret;
 	len = length(user);
-	parts = iov_slice(iov, (unsigned int)count, NET_HDR_LEN, len, user->in_iov, IOV_MAX - 1);
+	parts = iov_slice(iov, (unsigned int)count, user->hdr_len, len, user->in_iov, IOV_MAX - 1);
 	if (!user->in_got && parts > 0) {
 		n = read_rest(nq, len, parts);
 		if (n < 0)
@@ -207,7 +208,7 @@ static ssize_t user_readv(struct net_queue *nq, const struct iovec *iov, int cou
 			goto complete;
 		/* The buffers may be others the next time. */
 		user->in_got =
-			iov_to_buf(iov, (unsigned int)count, NET_HDR_LEN, user->kept, (size_t)n);
+			iov_to_buf(iov, (unsigned int)count, user->hdr_len, user->kept, (size_t)n);
 	}
 	while (user->in_got < len) {
 		user->in_iov[0] = (struct iovec){ user->kept + user->in_got, len - user->in_got };
@@ -218,10 +219,17 @@ static ssize_t user_readv(struct net_queue *nq, const struct iovec *iov, int cou
 	}
 	user->in_got = 0;
 	/* More than there is room for is cut off, as a tap does it. */
-	iov_from_buf(iov, (unsigned int)count, NET_HDR_LEN, user->kept, len);
+	iov_from_buf(iov, (unsigned int)count, user->hdr_len, user->kept, len);
 complete:
-	iov_from_buf(iov, (unsigned int)count, 0, header, NET_HDR_LEN);
-	return (ssize_t)(NET_HDR_LEN + len);
+	iov_from_buf(iov, (unsigned int)count, 0, header, user->hdr_len);
+	return (ssize_t)(user->hdr_len + len);
+}
+
+/* Drivers of the time before VIRTIO 1.0 have 10 bytes. */
+static int user_set_hdr_len(struct net_backend *nb, unsigned int len)
+{
+	container_of(nb, struct net_user, nb)->hdr_len = len;
+	return 0;
 }
 
 static void user_close(struct net_backend *nb)
@@ -240,6 +248,7 @@ static void user_close(struct net_backend *nb)
 static const struct net_backend_ops user_ops = {
 	.readv = user_readv,
 	.writev = user_writev,
+	.set_hdr_len = user_set_hdr_len,
 	.close = user_close,
 };
 
@@ -255,6 +264,7 @@ int net_user_wrap(int fd, struct net_backend **out)
 	}
 	user = xcalloc(1, sizeof(*user));
 	user->nb.ops = &user_ops;
+	user->hdr_len = NET_HDR_LEN;
 	user->nb.name = "passt";
 	user->nb.nr_pairs = 1;
 	user->nb.mtu = MTU;

@@ -83,7 +83,8 @@ void p9_cancel(struct p9 *p9);
 void p9_reset(struct p9 *p9);
 /* Has the client files of ours? Any thread. */
 bool p9_in_use(struct p9 *p9);
-/* The process is about to end: wait for what is under way, begin nothing more. Any thread. */
+/* The process is about to end: wait for what is under way, some seconds at most, and begin nothing
+ * more. Any thread. */
 void p9_finish(struct p9 *p9);
 /* Cancel, wait for what is under way (its done() runs here), free everything. */
 void p9_close(struct p9 *p9);

@@ -255,6 +255,33 @@ static void test_long(void **state)
 	expect_packet(60, 3);
 }
 
+/* A driver of the time before VIRTIO 1.0 has a shorter header. */
+static void test_short_header(void **state)
+{
+	struct iovec iov = { packet, 10 + 60 };
+	size_t len = put_frame(0, 61, 1);
+
+	assert_int_equal(nb->ops->set_hdr_len(nb, 10), 0);
+	memset(packet, 0, 10);
+	fill(packet + 10, 60, 4);
+	assert_int_equal(nb->ops->writev(&nb->pair[0], &iov, 1), 10 + 60);
+	expect_frame(60, 4);
+	iov.iov_len = 10 + 13;
+	assert_int_equal(nb->ops->writev(&nb->pair[0], &iov, 1), -EMSGSIZE);
+	/* Whole, and in two pieces. */
+	len = put_frame(len, 62, 2);
+	for (u32 i = 0; i < 2; i++) {
+		size_t at = i ? len / 2 + 20 : 0, end = i ? len : len / 2 + 20;
+
+		assert_int_equal(write(peer, frames + at, end - at), end - at);
+		assert_int_equal(receive(2000), 10 + 61 + i);
+		for (u32 k = 0; k < 61 + i; k++)
+			assert_int_equal(packet[10 + k], pattern(k, (u8)(1 + i)));
+		if (!i)
+			assert_int_equal(receive(2000), -EAGAIN);
+	}
+}
+
 static void test_no_frames(void **state)
 {
 	static const u32 wrong[] = { 0, 13, LONGEST + 1, UINT32_MAX };
@@ -291,6 +318,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_receives, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pieces, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_short_header, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_frames, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ended, set_up, tear_down),
 	};

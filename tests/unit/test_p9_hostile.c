@@ -323,7 +323,8 @@ static void test_lies(void **state)
 	assert_int_equal(p9_clunk(2), 0);
 }
 
-/* A slow host: reading the file "slow" waits until it is interrupted or let go. */
+/* A slow host: reading a file of "~" waits until it is interrupted or let go, one of "^" until that
+ * alone. */
 static sem_t entered, let_go;
 static atomic_uint interrupted;
 
@@ -331,10 +332,12 @@ ssize_t preadv(int fd, const struct iovec *iov, int count, off_t offset)
 {
 	char byte;
 
-	if (pread(fd, &byte, 1, 0) != 1 || byte != '~')
+	if (pread(fd, &byte, 1, 0) != 1 || (byte != '~' && byte != '^'))
 		return pread(fd, iov[0].iov_base, iov[0].iov_len, offset);
 	sem_post(&entered);
-	if (sem_wait(&let_go) && errno == EINTR) {
+	while (sem_wait(&let_go) && errno == EINTR) {
+		if (byte == '^')
+			continue;
 		atomic_fetch_add(&interrupted, 1);
 		return -1;
 	}
@@ -482,6 +485,20 @@ static void test_finish(void **state)
 	finish(&slow);
 }
 
+/* A call of the host that no signal ends does not keep lkvm from its end. */
+static void test_finish_deaf(void **state)
+{
+	struct call deaf;
+
+	p9_make_file("slow", "^");
+	start(&deaf, P9_TREAD, 10, "dqd", 2, 0ULL, 10);
+	wait_entered(1);
+	p9_finish(p9c.p9);
+	assert_false(deaf.done);
+	sem_post(&let_go);
+	finish(&deaf);
+}
+
 /* The device */
 
 static struct rig rig;
@@ -601,6 +618,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_slow, begin_slow, end),
 		cmocka_unit_test_setup_teardown(test_waiting, begin_slow, end),
 		cmocka_unit_test_setup_teardown(test_finish, begin_slow, end),
+		cmocka_unit_test_setup_teardown(test_finish_deaf, begin_slow, end),
 		cmocka_unit_test_setup_teardown(test_device, begin_device, end_device),
 		cmocka_unit_test_setup_teardown(test_device_slow, begin_device, end_device),
 	};
