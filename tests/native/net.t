@@ -66,6 +66,22 @@ def both_ways():
     ping('lt0', length=1400)
 
 
+def before_1_0():
+    """Drivers from before VIRTIO 1.0 have a header of 10 bytes where buffers are not merged."""
+    need_namespace()
+    ip('tuntap', 'add', 'dev', 'lt9', 'mode', 'tap')
+    ip('link', 'set', 'lt9', 'up')
+    for transport in 'pci-legacy', 'mmio-legacy':
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(PROTO)) as sock:
+            sock.bind(('lt9', PROTO))
+            vm = Vm(guest('legacy', '-p', 'net', '--virtio-transport', transport, '-n', 'mode=tap,tapif=lt9'))
+            text = b'pong' + bytes(range(60)) + os.urandom(1400)
+            answer(vm, sock, text)
+            m = vm.expect(r'pong of (\d+) bytes, sum ([0-9a-f]+)\r?\n')
+            same([int(m[1]), int(m[2], 16)], [14 + len(text), checksum(text[:64])])
+            same(vm.end(), 0)
+
+
 def number(frame):
     """Of a frame of ours, else -1."""
     return struct.unpack('<I', frame[20:24])[0] if frame[14:20] == b'number' else -1
@@ -357,6 +373,7 @@ def by_vhost():
 enter_namespace()
 main([
     ('packets go both ways', both_ways),
+    ('and by drivers from before 1.0, with their header', before_1_0),
     ('no frame is lost, from the first moment on', no_frame_is_lost),
     ('a receive queue that is stopped', stopped_queue),
     ('addresses: given, and stable for a name', addresses),
