@@ -69,12 +69,12 @@ def both_ways():
 def before_1_0():
     """Drivers from before VIRTIO 1.0 have a header of 10 bytes where buffers are not merged."""
     need_namespace()
-    ip('tuntap', 'add', 'dev', 'lt9', 'mode', 'tap')
-    ip('link', 'set', 'lt9', 'up')
+    ip('tuntap', 'add', 'dev', 'lt7', 'mode', 'tap')
+    ip('link', 'set', 'lt7', 'up')
     for transport in 'pci-legacy', 'mmio-legacy':
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(PROTO)) as sock:
-            sock.bind(('lt9', PROTO))
-            vm = Vm(guest('legacy', '-p', 'net', '--virtio-transport', transport, '-n', 'mode=tap,tapif=lt9'))
+            sock.bind(('lt7', PROTO))
+            vm = Vm(guest('legacy', '-p', 'net', '--virtio-transport', transport, '-n', 'mode=tap,tapif=lt7'))
             text = b'pong' + bytes(range(60)) + os.urandom(1400)
             answer(vm, sock, text)
             m = vm.expect(r'pong of (\d+) bytes, sum ([0-9a-f]+)\r?\n')
