@@ -78,12 +78,12 @@ kind() {
 }
 
 point 'it builds' build all static
-kind dynamic "$out/lkvm" 840
-kind static "$out/static/lkvm" 1420
+kind dynamic "$out/lkvm" 880
+kind static "$out/static/lkvm" 1460
 point 'static: no tables for unwinding' no_unwind_tables "$out/static/lkvm"
 if command -v musl-gcc >/dev/null; then
 	point 'musl: it builds' build musl
-	kind musl "$out/musl/lkvm" 768
+	kind musl "$out/musl/lkvm" 800
 	point 'musl: no tables for unwinding' no_unwind_tables "$out/musl/lkvm"
 fi
 echo "1..$n"
