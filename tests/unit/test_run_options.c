@@ -215,8 +215,9 @@ static void test_network(void **state)
 	assert_int_equal(run("--network virtio"), -EINVAL);
 	assert_contains(captured, "--network virtio: every card is a virtio card; mode=tap");
 	assert_int_equal(run("-n bridge"), -EINVAL);
-	assert_contains(captured,
-			"-n: unknown 'bridge'; it is not one of tap, macvtap, user, vhost-user, none");
+	assert_contains(
+		captured,
+		"-n: unknown 'bridge'; it is not one of tap, macvtap, user, vhost-user, none");
 	assert_int_equal(run("-n mode=tap,host_mac=02:00:00:00:00:01"), 0);
 	assert_contains(captured, "-n host_mac=...: has no effect without mode=user");
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
