@@ -23,12 +23,19 @@ skip_all() {
 	exit 0
 }
 
-# point NAME COMMAND...: one test.
+# point NAME COMMAND...: one test. What it says is shown when it fails, where prove does not swallow it.
 point() {
-	local name=$1
+	local name=$1 said
+	said=$(mktemp)
 	shift
 	n=$((n + 1))
-	if "$@"; then echo "ok $n - $name"; else echo "not ok $n - $name"; fi
+	if "$@" >"$said"; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		cat "$said" >&2
+	fi
+	rm -f "$said"
 }
 skip() {
 	n=$((n + 1))
