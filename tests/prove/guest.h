@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guest memory for proofs: two regions whose bytes nobody keeps, and one that devices only read.
- * Each read gives anything, so they stand for a guest that writes at any moment; what is proved of a
- * read or write is where it lies.
+ * Each read gives anything, so they stand for a guest that writes at any moment; what is proved of
+ * a read or write is where it lies.
  */
 #ifndef PROVE_GUEST_H
 #define PROVE_GUEST_H

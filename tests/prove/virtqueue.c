@@ -136,8 +136,8 @@ static void check_request(const struct virtq_request *req, const struct iovec *i
 		if (i >= n)
 			break;
 		__CPROVER_assert(iov[i].iov_len, "a buffer has a byte");
-		__CPROVER_assert(i < req->nr_out ? in_readable(iov[i].iov_base, iov[i].iov_len) :
-						   in_guest(iov[i].iov_base, iov[i].iov_len),
+		__CPROVER_assert(i < req->nr_out ? in_readable(iov[i].iov_base, iov[i].iov_len)
+						 : in_guest(iov[i].iov_base, iov[i].iov_len),
 				 "a buffer is guest memory that the device may use so");
 		bytes += iov[i].iov_len;
 	}
