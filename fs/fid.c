@@ -26,6 +26,7 @@ int fids_init(struct fid_table *t)
 	}
 	t->nr_buckets = FIRST_BUCKETS;
 	pthread_mutex_init(&t->lock, NULL);
+	pthread_rwlock_init(&t->moving, NULL);
 	return 0;
 }
 
@@ -214,6 +215,10 @@ static int open_as_other(struct p9_op *op, struct p9_node *node)
 
 	if (!fid_others(op, node, NULL, &other, 1))
 		return -ESTALE;
+	if (!fds_left(op)) {
+		fid_drop(op->fids, other);
+		return -ENFILE;
+	}
 	fd = open(fd_path(fid_fd(other)).text, O_PATH | O_CLOEXEC);
 	fid_drop(op->fids, other);
 	if (fd < 0)
@@ -295,5 +300,6 @@ void fids_destroy(struct fid_table *t)
 	fids_clear(t);
 	free(t->buckets);
 	free(t->names);
+	pthread_rwlock_destroy(&t->moving);
 	pthread_mutex_destroy(&t->lock);
 }

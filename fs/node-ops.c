@@ -379,10 +379,11 @@ static int made(struct p9_op *op, const struct p9_fid *dir, const char *name, mo
 
 	if (ret)
 		return ret;
-	/* Somebody on the host may have put another there. */
-	if ((st.st_mode & S_IFMT) != (mode & S_IFMT) || st.st_uid != geteuid())
+	/* Somebody on the host may have put another there: what is not ours is given to nobody.
+	 * Where the file system maps owners (NFS, vfat), neither is what we made. */
+	if ((st.st_mode & S_IFMT) != (mode & S_IFMT))
 		ret = -ESTALE;
-	if (!ret)
+	else if (st.st_uid == geteuid())
 		ret = p9_adopt(op, node->fd, dir->uid, gid, mode, &st);
 	if (!ret)
 		ret = put_qid(op, &st);
@@ -507,9 +508,7 @@ int op_rename(struct p9_op *op)
 	else if (!op->in.bad && p9_valid_name(name))
 		ret = still_there(op, fid, &from, &old_name);
 	if (!ret) {
-		ret = renameat(from->fd, old_name, dir->node->fd, name) ? -errno : 0;
-		if (!ret)
-			nodes_renamed(op->fids, from, old_name, dir->node, name);
+		ret = node_rename(op, from, old_name, dir->node, name);
 		node_release(op->fids, from);
 		free(old_name);
 	}
@@ -532,9 +531,7 @@ int op_renameat(struct p9_op *op)
 	if (!from || !to)
 		ret = -EBADF;
 	else if (!op->in.bad && p9_valid_name(old_name) && p9_valid_name(new_name))
-		ret = renameat(from->node->fd, old_name, to->node->fd, new_name) ? -errno : 0;
-	if (!ret)
-		nodes_renamed(op->fids, from->node, old_name, to->node, new_name);
+		ret = node_rename(op, from->node, old_name, to->node, new_name);
 	if (from)
 		fid_put(op->fids, from);
 	if (to)

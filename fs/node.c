@@ -6,6 +6,7 @@
  * What is found there must be the same file. So a node knows its directory and its name in it, and
  * follows what the client renames; one whose name the client took away keeps its descriptor.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -323,7 +324,7 @@ static int open_again(struct p9_op *op, struct p9_node *node, const struct p9_no
 }
 
 /* Each directory on the way stays open until what is next below it is. */
-int node_reopen(struct p9_op *op, struct p9_node *node)
+static int open_way(struct p9_op *op, struct p9_node *node)
 {
 	struct p9_node *above = NULL, *next, *parent;
 	char *name;
@@ -340,6 +341,20 @@ int node_reopen(struct p9_op *op, struct p9_node *node)
 	}
 	node_release(op->fids, above);
 	return ret == -EALREADY ? 0 : ret;
+}
+
+int node_reopen(struct p9_op *op, struct p9_node *node)
+{
+	int ret = open_way(op, node);
+
+	if (ret != -ESTALE)
+		return ret;
+	/* Another request may be moving what is on the way: the host has the new name already, the
+	 * node not yet. */
+	pthread_rwlock_rdlock(&op->fids->moving);
+	ret = open_way(op, node);
+	pthread_rwlock_unlock(&op->fids->moving);
+	return ret;
 }
 
 int node_use(struct p9_op *op, struct p9_node *node)
@@ -442,8 +457,8 @@ void nodes_unlinked(struct fid_table *t, const struct p9_node *dir, const char *
 	free_dead(t, dead);
 }
 
-void nodes_renamed(struct fid_table *t, const struct p9_node *from, const char *name,
-		   struct p9_node *to, const char *new_name)
+static void nodes_renamed(struct fid_table *t, const struct p9_node *from, const char *name,
+			  struct p9_node *to, const char *new_name)
 {
 	struct p9_node *dead = NULL;
 
@@ -455,4 +470,17 @@ void nodes_renamed(struct fid_table *t, const struct p9_node *from, const char *
 	}
 	pthread_mutex_unlock(&t->lock);
 	free_dead(t, dead);
+}
+
+int node_rename(struct p9_op *op, const struct p9_node *from, const char *name, struct p9_node *to,
+		const char *new_name)
+{
+	int ret;
+
+	pthread_rwlock_wrlock(&op->fids->moving);
+	ret = renameat(from->fd, name, to->fd, new_name) ? -errno : 0;
+	if (!ret)
+		nodes_renamed(op->fids, from, name, to, new_name);
+	pthread_rwlock_unlock(&op->fids->moving);
+	return ret;
 }

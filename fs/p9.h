@@ -185,6 +185,8 @@ static inline int fid_fd(const struct p9_fid *fid)
 
 struct fid_table {
 	pthread_mutex_t lock;
+	/* Outside the other: for writing while a name is moved on the host and in the nodes. */
+	pthread_rwlock_t moving;
 	struct p9_fid **buckets;
 	u32 nr_buckets; /* a power of two */
 	u32 count;
@@ -267,10 +269,11 @@ void node_hold(struct fid_table *t, struct p9_node *node);
 void node_release(struct fid_table *t, struct p9_node *node);
 /* Where it was found: *parent is held, *name the caller's. -EBUSY: that is not known. */
 int node_place(struct p9_op *op, struct p9_node *node, struct p9_node **parent, char **name);
-/* The client has removed the name, or moved it. */
+/* The client has removed the name. */
 void nodes_unlinked(struct fid_table *t, const struct p9_node *dir, const char *name);
-void nodes_renamed(struct fid_table *t, const struct p9_node *from, const char *name,
-		   struct p9_node *to, const char *new_name);
+/* Move it, and the nodes with it. Both directories are in use. 0 or -errno. */
+int node_rename(struct p9_op *op, const struct p9_node *from, const char *name, struct p9_node *to,
+		const char *new_name);
 /* May one more be opened? Others give theirs back for it. Says once in a while that all are in use.
  */
 bool fds_left(struct p9_op *op);

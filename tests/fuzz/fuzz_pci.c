@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pci/: configuration space by ECAM and by ports, BARs that move onto each other, MSI-X and INTx of
- * several functions. The first byte of the input: which kinds of BAR the functions have.
+ * several functions. The first two bytes of the input: which kinds of BAR the functions have, and
+ * whether the last two are behind a bridge, as if bus 0 were full.
  */
 #include "fuzz_vm.h"
 #include "lkvm/pci.h"
@@ -32,12 +33,29 @@ static const struct arch_pci_layout layout = {
 	.intx_gsi = { 16, 17, 18, 19 },
 };
 
+/* A bridge's windows begin at multiples of more than the others have. */
+#define BRIDGED	    0x8000u
+#define BEHIND	    3u /* the first behind it */
+#define BRIDGE_ECAM (ECAM + 0x1000)
+static const struct arch_pci_layout large_layout = {
+	.ecam_base = ECAM,
+	.ecam_size = 2 * MiB,
+	.mem32_base = MEM32,
+	.mem32_size = 2 * MiB,
+	.mem64_size = 2 * MiB,
+	.io_base = IO,
+	.io_size = 0x2000,
+	.config_ports = true,
+	.intx_gsi = { 16, 17, 18, 19 },
+};
+
 struct thing {
 	struct pci_device pci;
 	struct msix msix;
 };
 
 static struct fz_vm v;
+static const struct arch_pci_layout *l;
 static struct thing *things[THINGS];
 static const char *const names[THINGS] = { "thing0", "thing1", "thing2", "thing3", "thing4" };
 
@@ -130,9 +148,29 @@ static void check_region(const struct bus_region *r, void *arg)
 	*end = r->base + r->size;
 	if (strncmp(r->name, "thing", 5))
 		return;
-	fz_check(range_within(r->base, r->size, MEM32, MEM32_SIZE) ||
-		 range_within(r->base, r->size, MEM64, MEM64_SIZE) ||
-		 range_within(r->base, r->size, IO, IO_SIZE));
+	fz_check(range_within(r->base, r->size, MEM32, l->mem32_size) ||
+		 range_within(r->base, r->size, MEM64, l->mem64_size) ||
+		 range_within(r->base, r->size, IO, l->io_size));
+}
+
+/* What the bridge holds back reaches nobody behind it. */
+static void check_bridge(void)
+{
+	const struct pci_device *bridge = v.vm.pci->root.functions[1];
+	u16 up = (u16)get_le(bridge->config + PCI_COMMAND, 2);
+
+	for (u32 i = BEHIND; i < THINGS; i++) {
+		const struct pci_device *pci = &things[i]->pci;
+		u16 own = (u16)get_le(pci->config + PCI_COMMAND, 2);
+
+		fz_check(pci->bus_master == !!(own & up & PCI_COMMAND_MASTER));
+		for (u32 bar = 0; bar < PCI_NR_BARS; bar++) {
+			bool io = pci->bars[bar].flags & PCI_BASE_ADDRESS_SPACE_IO;
+
+			fz_check(!pci->bars[bar].mapped ||
+				 own & up & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY));
+		}
+	}
 }
 
 static void check_intx(void)
@@ -161,13 +199,25 @@ static void invariants(void)
 	end = 0;
 	bus_for_each(&v.vm.pio, check_region, &end);
 	check_intx();
+	if (l == &large_layout)
+		check_bridge();
+}
+
+static bool is_behind(u32 i)
+{
+	return l == &large_layout && i >= BEHIND;
+}
+
+static u64 thing_ecam(u32 i)
+{
+	return is_behind(i) ? ECAM + MiB + (i - BEHIND) * 0x1000 : ECAM + (1u + i) * 0x8000;
 }
 
 static void ecam(struct fz *f, u8 op)
 {
 	u32 slot = fz_u8(f) % (THINGS + 2), reg = fz_u8(f);
 	u32 len = 1U << (op >> 4) % 4;
-	u64 addr = ECAM + (slot << 15) + reg;
+	u64 addr = (slot ? thing_ecam(slot - 1) : l == &large_layout ? BRIDGE_ECAM : ECAM) + reg;
 
 	if (slot > THINGS)
 		addr = ECAM + fz_u32(f) % (2 * MiB);
@@ -181,22 +231,23 @@ static void ecam(struct fz *f, u8 op)
 static void move_bar(struct fz *f)
 {
 	u8 how = fz_u8(f), to = fz_u8(f);
-	u64 base = ECAM + (1u + how % THINGS) * 0x8000 + PCI_BASE_ADDRESS_0;
+	u64 base = thing_ecam(how % THINGS) + PCI_BASE_ADDRESS_0;
+	u64 up = is_behind(how % THINGS) ? MiB : 0, io_up = up ? 0x1000 : 0;
 
 	switch ((how >> 4) & 3) {
 	case 0:
-		fz_write(&v.vm.mmio, base, 4, MEM32 + 0x1000ULL * (to % 36));
+		fz_write(&v.vm.mmio, base, 4, MEM32 + up + 0x1000ULL * (to % 36));
 		break;
 	case 1:
-		fz_write(&v.vm.mmio, base + 4, 4, IO + 16ULL * (to % 20));
+		fz_write(&v.vm.mmio, base + 4, 4, IO + io_up + 16ULL * (to % 20));
 		break;
 	case 2:
-		fz_write(&v.vm.mmio, base + 8, 4, (u32)(MEM64 + 0x8000ULL * (to % 18)));
+		fz_write(&v.vm.mmio, base + 8, 4, (u32)(MEM64 + up + 0x8000ULL * (to % 18)));
 		if (how & 0x80)
 			fz_write(&v.vm.mmio, base + 12, 4, to & 1 ? 0 : MEM64 >> 32);
 		break;
 	case 3:
-		fz_write(&v.vm.mmio, base + 16, 4, MEM32 + 0x1000ULL * (to % 36));
+		fz_write(&v.vm.mmio, base + 16, 4, MEM32 + up + 0x1000ULL * (to % 36));
 		break;
 	}
 }
@@ -274,9 +325,13 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	u32 kinds = fz_u16(&f);
 
 	fz_vm_init(&v);
-	fz_check(!pci_host_add(&v.vm, &layout, MEM64));
-	for (u32 i = 0; i < THINGS; i++)
+	l = kinds & BRIDGED ? &large_layout : &layout;
+	fz_check(!pci_host_add(&v.vm, l, MEM64));
+	for (u32 i = 0; i < THINGS; i++) {
+		if (is_behind(i) && i == BEHIND)
+			v.vm.pci->nr_plugged = PCI_ROOT_PLACES;
 		add_thing(i, kinds >> (3 * i));
+	}
 	for (int i = 0; i < MAX_OPS && fz_more(&f); i++) {
 		step(&f);
 		invariants();

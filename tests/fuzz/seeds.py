@@ -256,6 +256,12 @@ for first in (0, 1, 2):
          *p9(14, 2), *p9(26, 2, 3, 0), *p9(27, 2, 0, 3, 0, 0), *p9(10, 2, 0, 3, 65, 66, 67), *p9(4, 2), *p9(26, 1, 3, 0), *p9(9, 3, 0, 100, 0))
     seed("p9", f"case-directories-{first}", *p9up, *p9(2, 1, 2, 2, 1, 5), *p9(2, 1, 3, 2, 3, 0), *p9(2, 1, 4, 1, 3), *p9(22, 4), *p9(6, 2, 0, 0, 0, 0),
          *p9(11, 2, 0, 0, 16), *p9(11, 2, 0, 60, 0), *p9(18, 2, 1, 6), *p9(28, 0), *p9(29, 3, 0, 0))
+# Two functions behind a bridge: its command register, numbers and windows change, and those of the functions too.
+for kinds in (0, 0x7F, 0x7FFF):
+    behind = [b for slot in (4, 5) for b in (0x10, slot, 4, 7, 0, 0x90, slot, 4)]
+    bridge = [0x10, 0, 4, 0, 0, 0x10, 0, 4, 7, 0, 0x20, 0, 0x18, 0, 2, 2, 0, 0x20, 0, 0x18, 0, 1, 1, 0, 0x20, 0, 0x20, 0xF0, 0xFF, 0, 0,
+              0x20, 0, 0x20, 0x10, 0xC0, 0x10, 0xC0, 0x20, 0, 0x1C, 0xF0, 0, 0, 0, 0x20, 0, 0x1C, 0x20, 0x20, 0, 0, 0x20, 0, 0x28, 1, 0, 0, 0]
+    seed("pci", f"case-bridge-{kinds:x}", le("H", 0x8000 | kinds), *behind, *bridge, *behind, 1, 3, 5, 1, 0x33, 9, 1, 0x23, 9, 1, 0x13, 3, *bridge, 7, 0xFF, *bridge)
 for t in ("blk", "net", "console", "rng", "balloon", "pmem"):
     for first in (0, 1):
         base = 0x100 if first else 0x2000

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory for proofs: two regions whose bytes nobody keeps. Each read gives anything, so they
- * stand for a guest that writes at any moment; what is proved of a read or write is where it lies.
+ * Guest memory for proofs: two regions whose bytes nobody keeps, and one that devices only read.
+ * Each read gives anything, so they stand for a guest that writes at any moment; what is proved of
+ * a read or write is where it lies.
  */
 #ifndef PROVE_GUEST_H
 #define PROVE_GUEST_H
@@ -28,13 +29,20 @@ extern struct any_desc nondet_desc(void);
 #define REGION (6 * GiB)
 #endif
 
-static u8 low[REGION], high[REGION];
+static u8 low[REGION], high[REGION], read_only[REGION];
 
 static bool in_guest(const void *p, u64 len)
 {
 	return (__CPROVER_POINTER_OBJECT(p) == __CPROVER_POINTER_OBJECT(low) ||
 		__CPROVER_POINTER_OBJECT(p) == __CPROVER_POINTER_OBJECT(high)) &&
 	       range_within(__CPROVER_POINTER_OFFSET(p), len, 0, REGION);
+}
+
+static bool in_readable(const void *p, u64 len)
+{
+	return in_guest(p, len) ||
+	       (__CPROVER_POINTER_OBJECT(p) == __CPROVER_POINTER_OBJECT(read_only) &&
+		range_within(__CPROVER_POINTER_OFFSET(p), len, 0, REGION));
 }
 
 /* All that is said of the real one (memory.c): NULL, or @len bytes of one region. */
@@ -45,6 +53,16 @@ void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len)
 	if (nondet_bool() || !range_within(at, len, 0, REGION))
 		return NULL;
 	return (nondet_bool() ? low : high) + at;
+}
+
+/* The same, or of the one that is only read. */
+const void *memory_source(const struct guest_memory *mem, u64 gpa, u64 len)
+{
+	u64 at = nondet_u64();
+
+	if (nondet_bool() || !range_within(at, len, 0, REGION))
+		return memory_ptr(mem, gpa, len);
+	return read_only + at;
 }
 
 static void guest_copy(void *to, const void *from, u64 len)

@@ -135,8 +135,10 @@ static void check_request(const struct virtq_request *req, const struct iovec *i
 	for (u32 i = 0; i < ROOM; i++) {
 		if (i >= n)
 			break;
-		__CPROVER_assert(iov[i].iov_len && in_guest(iov[i].iov_base, iov[i].iov_len),
-				 "a buffer is guest memory");
+		__CPROVER_assert(iov[i].iov_len, "a buffer has a byte");
+		__CPROVER_assert(i < req->nr_out ? in_readable(iov[i].iov_base, iov[i].iov_len)
+						 : in_guest(iov[i].iov_base, iov[i].iov_len),
+				 "a buffer is guest memory that the device may use so");
 		bytes += iov[i].iov_len;
 	}
 	__CPROVER_assert(bytes == req->out_len + req->in_len && bytes <= 4 * GiB, "lengths add up");

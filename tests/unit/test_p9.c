@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fs/: every request of 9P2000.L as a client means it. */
 #include <sys/file.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -208,6 +209,32 @@ static void test_owner(void **state)
 	assert_int_equal(st.st_gid, geteuid() ? getegid() : 4321);
 	assert_int_equal(stat(p9_path("dir"), &st), 0);
 	assert_int_equal(st.st_uid, geteuid() ? geteuid() : 1234);
+}
+
+/* Another than all files' owner, as where the file system maps owners; 0: who we are. */
+static uid_t mapped;
+
+uid_t geteuid(void)
+{
+	return mapped ?: (uid_t)syscall(SYS_geteuid);
+}
+
+/* What is made belongs to somebody else: it stays as the file system made it. */
+static void test_mapped_owner(void **state)
+{
+	struct stat st;
+
+	umask(077);
+	mapped = 54321;
+	assert_int_equal(p9_call(P9_TMKDIR, "dsdd", 1, "dir", 0755, 0), 0);
+	assert_int_equal(p9_next_qid().type, P9_QT_DIR);
+	assert_int_equal(p9_call(P9_TSYMLINK, "dssd", 1, "link", "file", 0), 0);
+	assert_int_equal(p9_call(P9_TMKNOD, "dsdddd", 1, "fifo", S_IFIFO | 0666, 0, 0, 0), 0);
+	mapped = 0;
+	umask(022);
+	assert_int_equal(stat(p9_path("dir"), &st), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | 0700);
+	assert_int_equal(st.st_uid, geteuid());
 }
 
 /* valid mode uid gid size atime mtime */
@@ -520,6 +547,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_append, begin, end),
 		cmocka_unit_test_setup_teardown(test_create, begin, end),
 		cmocka_unit_test_setup_teardown(test_owner, begin, end),
+		cmocka_unit_test_setup_teardown(test_mapped_owner, begin, end),
 		cmocka_unit_test_setup_teardown(test_attributes, begin, end),
 		cmocka_unit_test_setup_teardown(test_names, begin, end),
 		cmocka_unit_test_setup_teardown(test_unlinked, begin, end),

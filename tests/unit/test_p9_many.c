@@ -208,6 +208,26 @@ static void test_unlinked(void **state)
 	assert_int_equal(attributes(file_fid(5, 4)), EBADF);
 }
 
+/* Nobody finds an open one without a descriptor of those that there are. */
+static void test_open_ones_are_counted(void **state)
+{
+	u32 before = open_fds(), lost = 0;
+
+	for (u32 i = 0; i < 2 * FDS; i++)
+		assert_int_equal(p9_walk(100 + i, "file"), 0);
+	assert_int_equal(p9_walk(80, "file"), 0);
+	assert_int_equal(p9_call(P9_TLOPEN, "dd", 80, O_RDONLY), 0);
+	assert_int_equal(p9_call(P9_TUNLINKAT, "dsd", 1, "file", 0), 0);
+	for (u32 i = 0; i < 2 * FDS; i++) {
+		int ret = attributes(100 + i);
+
+		assert_true(!ret || ret == ENFILE);
+		lost += ret == ENFILE;
+	}
+	assert_in_range(lost, FDS, 2 * FDS);
+	assert_in_range(open_fds(), before, before + FDS);
+}
+
 /* Something else at the place is not taken for the file, whatever it is. */
 static void test_replaced(void **state)
 {
@@ -377,11 +397,12 @@ static size_t any_request(u8 *out, u16 tag)
 	}
 }
 
-static void blow(u16 i)
+/* A request of @len bytes, in its message. */
+static void strike(u16 i, size_t len)
 {
 	struct blow *b = &blows[i];
 
-	b->out = (struct iovec){ b->message, any_request(b->message, i) };
+	b->out = (struct iovec){ b->message, len };
 	b->in = (struct iovec){ b->answer, sizeof(b->answer) };
 	b->req = (struct p9_request){
 		.out = &b->out,
@@ -393,6 +414,43 @@ static void blow(u16 i)
 		.done = on_landed,
 	};
 	p9_submit(p9c.p9, &b->req);
+}
+
+static void wait_landed(u32 nr)
+{
+	p9_kick(p9c.p9);
+	while (landed < nr)
+		event_loop_drain(&p9c.loop);
+}
+
+/* A file is found again while its name is being moved. */
+static void test_moving(void **state)
+{
+	const u32 nr = 24, others = 2 * FDS, rounds = 300;
+
+	p9_begin(false, P9_WORKERS);
+	p9_mount();
+	p9c.share->max_fds = FDS;
+	for (u32 i = 0; i < nr; i++)
+		assert_int_equal(p9_walk(100 + i, "file"), 0);
+	for (u32 i = 0; i < others; i++)
+		assert_int_equal(p9_walk(200 + i, "sub"), 0);
+	for (u32 round = 0; round < rounds; round++) {
+		const char *from = round & 1 ? "moved" : "file", *to = round & 1 ? "file" : "moved";
+
+		for (u32 i = 0; i < others; i++)
+			assert_int_equal(attributes(200 + i), 0);
+		landed = 0;
+		for (u16 i = 0; i <= nr; i++)
+			strike(i, i == nr / 4 ? format(blows[i].message, P9_TRENAMEAT, i, "dsds", 1,
+						       from, 1, to)
+					      : format(blows[i].message, P9_TGETATTR, i, "dq",
+						       100 + i % nr, 0x7ffULL));
+		wait_landed(nr + 1);
+		for (u32 i = 0; i <= nr; i++)
+			assert_int_equal(blows[i].answer[4], blows[i].message[4] + 1);
+	}
+	p9_end();
 }
 
 /* Opened, cloned, renamed, removed and clunked on all threads at once: a fid that is replaced while
@@ -408,10 +466,8 @@ static void test_storm(void **state)
 	for (u32 round = 0; round < rounds; round++) {
 		landed = 0;
 		for (u16 i = 0; i < STORM; i++)
-			blow(i);
-		p9_kick(p9c.p9);
-		while (landed < STORM)
-			event_loop_drain(&p9c.loop);
+			strike(i, any_request(blows[i].message, i));
+		wait_landed(STORM);
 	}
 	/* Both are as they were when the last fid has gone. */
 	for (u32 fid = 1; fid < 2 + FIDS; fid++)
@@ -427,10 +483,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_more_than_descriptors, begin, end),
 		cmocka_unit_test_setup_teardown(test_renamed, begin, end),
 		cmocka_unit_test_setup_teardown(test_unlinked, begin, end),
+		cmocka_unit_test_setup_teardown(test_open_ones_are_counted, begin, end),
 		cmocka_unit_test_setup_teardown(test_replaced, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_circle, begin, end),
 		cmocka_unit_test_setup_teardown(test_bounds, begin, end),
 		cmocka_unit_test_setup_teardown(test_values, begin, end),
+		cmocka_unit_test(test_moving),
 		cmocka_unit_test(test_storm),
 	};
 
