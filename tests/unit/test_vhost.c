@@ -59,11 +59,13 @@ static int open_device(enum peer_sin sin, unsigned int at)
 	return ret;
 }
 
+/* Memory goes last: a peer that was cut off may still be busy with the ring that it was given. */
 static void stop(void)
 {
-	rig_stop(&rig);
+	rig_stop_device(&rig);
 	vhost->ops->close(vhost);
 	peer_join(&peer);
+	rig_free(&rig);
 }
 
 static u16 ask(u16 q)
@@ -220,13 +222,11 @@ static void misbehave(enum peer_sin sin, unsigned int at, bool *harmless)
 		await_any(0);
 		/* What it says without being asked is met at the latest here. */
 		virtio_device_reset(rig.vdev);
-		rig_stop(&rig);
-		vhost->ops->close(vhost);
+		stop();
 	} else {
-		memory_destroy(&rig.vm.mem);
-		event_loop_destroy(&rig.vm.loop);
+		peer_join(&peer);
+		rig_free(&rig);
 	}
-	peer_join(&peer);
 	said = capture_end();
 	*harmless = !*said;
 	if (*said)
@@ -467,8 +467,7 @@ static void test_words(void **state)
 	assert_int_equal(vhost_user_open(NULL, peer.other, "--disk x", &vhost), -ENOTSUP);
 	assert_contains(capture_end(), "no VERSION_1");
 	peer_join(&peer);
-	memory_destroy(&rig.vm.mem);
-	event_loop_destroy(&rig.vm.loop);
+	rig_free(&rig);
 }
 
 /* What a file-system daemon answers to the first request of every FUSE driver. LKVM_VIRTIOFSD is
@@ -507,8 +506,9 @@ static void test_virtiofs(void **state)
 	assert_int_equal(len, out[0]);
 	assert_int_equal(out[1], 0);
 	assert_int_equal(out[2], 1);
-	rig_stop(&rig);
+	rig_stop_device(&rig);
 	vhost->ops->close(vhost);
+	rig_free(&rig);
 }
 
 /* Who waits for a daemon that is gone hears ENOTCONN, by the number of the request. */

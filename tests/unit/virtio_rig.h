@@ -210,13 +210,23 @@ static inline int rig_used(struct rig *r, u16 q, u32 *len)
 	return (int)le32_to_cpu(e->id);
 }
 
-static inline void rig_stop(struct rig *r)
+static inline void rig_stop_device(struct rig *r)
 {
 	virtio_fini(r->vdev);
 	r->vdev->ops->destroy(r->vdev);
+}
+
+static inline void rig_free(struct rig *r)
+{
 	event_loop_destroy(&r->vm.loop);
 	memory_destroy(&r->vm.mem);
 	munmap(r->ram, RIG_SIZE);
+}
+
+static inline void rig_stop(struct rig *r)
+{
+	rig_stop_device(r);
+	rig_free(r);
 }
 
 /* xorshift64: the same numbers each time. */
