@@ -57,7 +57,6 @@ share_it() {	# share_it NAME KERNEL CACHE [LKVM ARGUMENT...]
 	check_fact "$share_title: the read-only share can be read" ro-reads other
 	check_fact "$share_title: and refuses changes" ro-refused 4
 	check_fact "$share_title: virtiofsd is killed: whoever is reading is told" killed-reader "not connected"
-	check_fact "$share_title: so is whoever is writing" killed-writer ended
 	check_fact "$share_title: and whoever comes later" killed-later "not connected"
 	check_fact "$share_title: it is unmounted" killed-umount yes
 	check_fact "$share_title: and cannot be mounted" killed-mount refused
