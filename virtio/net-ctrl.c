@@ -291,8 +291,9 @@ static bool take_key(struct command *c, struct net_rss *rss)
 {
 	u8 len;
 
+	/* Linux sends the padding of its structure behind the key (6.15 and later). */
 	return take(c, &len, 1) && len <= sizeof(rss->key) && (len || !rss->types) &&
-	       c->len - c->at == len && (!len || take(c, rss->key, len));
+	       c->len - c->at >= len && (!len || take(c, rss->key, len));
 }
 
 static u8 set_hash(struct virtio_net *net, struct command *c)

@@ -178,10 +178,11 @@ static void test_rss(void **state)
 	bad[7].senders = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(set_rss(&r, &bad[i], 0), VIRTIO_NET_ERR);
-	assert_int_equal(set_rss(&r, &good, 1), VIRTIO_NET_ERR);
 	assert_int_equal(set_rss(&r, &good, -1), VIRTIO_NET_ERR);
 	assert_false(s->steers);
 	assert_int_equal(s->pairs, 1);
+	/* Linux has a structure whose size is even. */
+	assert_int_equal(set_rss(&r, &good, 1), VIRTIO_NET_OK);
 	assert_int_equal(set_rss(&r, &good, 0), VIRTIO_NET_OK);
 	assert_true(s->steers);
 	assert_int_equal(s->pairs, 3);

@@ -39,14 +39,16 @@ prepare_share() {
 	killer=$!
 }
 
-# Linux's FUSE loses the size of a file that several processes make longer at once.
-share_it() {	# share_it NAME KERNEL CACHE [LKVM ARGUMENT...]
+# Linux's FUSE loses the size of a file that several processes make longer at once, and maps no file shared that it does not
+# cache.
+share_it() {	# share_it NAME KERNEL CACHE WITHOUT [LKVM ARGUMENT...]
 	share_title="virtio-fs, cache=$3, Linux $2"
 	share_name=virtiofs-$1
 	share_kernel=$2
 	share_cache=$3
-	shift 3
-	prepare=prepare_share vm "$share_name" "$share_kernel" "lab.test=virtiofs lab.entries=100 lab.ops=100 lab.without=concurrent" "$@" \
+	share_without=$4
+	shift 4
+	prepare=prepare_share vm "$share_name" "$share_kernel" "lab.test=virtiofs lab.entries=100 lab.ops=100 lab.without=$share_without" "$@" \
 		--virtiofs "$share,share,cache=$share_cache" --virtiofs "/run/other,other,ro"
 	kill $killer 2>/dev/null
 	booted "$share_title: a guest with two shares"
@@ -65,8 +67,8 @@ share_it() {	# share_it NAME KERNEL CACHE [LKVM ARGUMENT...]
 
 if [ -e /usr/bin/virtiofsd ] && [ -e /lab/programs/fs-exerciser ]; then
 	# shellcheck disable=SC2086 # a list of words
-	share_it auto "$(corners $LAB_KERNELS | cut -d' ' -f1)" auto
-	share_it never "$LAB_FULL_KERNEL" never --virtio-transport mmio
+	share_it auto "$(corners $LAB_KERNELS | cut -d' ' -f1)" auto concurrent
+	share_it never "$LAB_FULL_KERNEL" never concurrent,mmap --virtio-transport mmio
 else
 	skip 'virtio-fs' 'the lab has no virtiofsd, or no compiler for its programs'
 fi
