@@ -120,7 +120,7 @@ static s32 weigh(const struct laps *l, u16 i, u16 missing)
 		i = before;
 		j = l->used.older[j];
 	}
-	return sum * FRACTION / pairs;
+	return pairs ? sum * FRACTION / pairs : CERTAIN;
 }
 
 /* Leave the @missing best ones. */
