@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # TAP for the native tests. Sourced.
 n=0
+tap_folder=${TMPDIR:-/tmp}
 
 # Seconds for anything: it ends what hangs, and is many times what the slowest machine needs (CONTRIBUTING.md).
 LIMIT=${TEST_LIMIT:-600}
@@ -26,7 +27,7 @@ skip_all() {
 # point NAME COMMAND...: one test. What it says is shown when it fails, where prove does not swallow it.
 point() {
 	local name=$1 said
-	said=$(mktemp)
+	said=$(mktemp -p "$tap_folder")
 	shift
 	n=$((n + 1))
 	if "$@" >"$said"; then
