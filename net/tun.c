@@ -97,11 +97,13 @@ static int tun_use_pairs(struct net_backend *nb, u16 pairs)
 	return ret;
 }
 
-static int tun_steer(struct net_backend *nb, const struct net_rss *rss)
+static int tun_steer(struct net_backend *nb, const struct net_rss *rss, bool report)
 {
 	struct tun *tun = to_tun(nb);
 	int program = -1;
 
+	if (tun->hashing)
+		return tun_hash_set(nb->pair[0].poll_fd, tun->hashing, rss, report);
 	if (!tun->steering)
 		return rss ? -EOPNOTSUPP : 0;
 	if (rss) {
@@ -221,8 +223,12 @@ static void learn_steering(struct tun *tun)
 {
 	if (tun->nb.nr_pairs == 1 || tun->macvtap)
 		return;
+	tun->hashing = tun_hash_probe(tun->nb.pair[0].poll_fd, &tun->nb.hash_types);
+	tun->nb.reports = tun->hashing;
+	if (tun->hashing)
+		return;
 	tun->steering = rss_bpf_open();
-	if (tun->steering && tun_steer(&tun->nb, NULL)) {
+	if (tun->steering && tun_steer(&tun->nb, NULL, false)) {
 		debug("net: '%s': the kernel cannot steer by a program", tun->name);
 		rss_bpf_close(tun->steering);
 		tun->steering = NULL;

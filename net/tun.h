@@ -14,6 +14,9 @@
 
 struct rss_bpf;
 
+/* Of the kernel: see tun-hash.c. */
+enum tun_hashing { TUN_HASHES_NOT, TUN_HASHES_V3, TUN_HASHES_V12 };
+
 struct tun {
 	struct net_backend nb;
 	char name[IFNAMSIZ]; /* of the interface */
@@ -23,6 +26,7 @@ struct tun {
 	bool foreign;		  /* it is in another network namespace than we are */
 	int index;		  /* of the interface, for news */
 	atomic_int up;		  /* as net_backend_ops.link has it */
+	enum tun_hashing hashing; /* else the next */
 	struct rss_bpf *steering; /* NULL: it cannot */
 	char *downscript;	  /* to run at the end, or NULL */
 };
@@ -61,6 +65,11 @@ int news_read(int fd, int index);
 /* script.c: run @path with @name as its argument and wait for its end. Prints. @option: "script".
  */
 int script_run(const char *option, const char *path, const char *name) __must_check;
+
+/* tun-hash.c: does the kernel hash the packets of this tap, by which *types? */
+enum tun_hashing tun_hash_probe(int fd, u32 *types);
+/* Steer packets by @rss (NULL: no more), and write their hashes into the headers. 0 or -errno. */
+int tun_hash_set(int fd, enum tun_hashing hashing, const struct net_rss *rss, bool report);
 
 /* rss-bpf.c: a program for TUNSETSTEERINGEBPF. NULL: the host does not let us (told to --debug). */
 struct rss_bpf *rss_bpf_open(void);

@@ -257,7 +257,9 @@ static int use_pairs(struct virtio_net *net, u16 pairs)
 
 static int steer(struct virtio_net *net, const struct net_rss *rss)
 {
-	return net->nb->ops->steer ? net->nb->ops->steer(net->nb, rss) : 0;
+	bool report = net->nb->reports && virtio_has(&net->vdev, VIRTIO_NET_F_HASH_REPORT);
+
+	return net->nb->ops->steer ? net->nb->ops->steer(net->nb, rss, report) : 0;
 }
 
 static void set_hashing(struct virtio_net *net, const struct net_rss *rss, bool steering)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * virtio-net's hash report (VIRTIO 1.3, 5.1.6.4.4): who asks for it finds a hash of addresses and
- * ports in the header of each packet. The back end knows nothing of it.
+ * ports in the header of each packet. It is written here but where the back end steers by hashes
+ * and reports them.
  */
 #include "net.h"
 
@@ -15,6 +16,8 @@ void net_hash_report(const struct virtio_net *net, const struct iovec *iov, unsi
 	struct net_flow flow;
 	size_t len;
 
+	if (net->rules.steering && net->nb->reports)
+		return;
 	if (net->rules.hashing) {
 		/* The driver may change it meanwhile: the copy is what counts. */
 		len = iov_to_buf(iov, count, NET_HDR_LEN_HASH, frame, sizeof(frame));

@@ -59,8 +59,9 @@ struct net_backend_ops {
 	/* Give packets to the first @pairs pairs alone; it begins with one. Those of the others
 	 * report EPOLLERR meanwhile. NULL: it has one. */
 	int (*use_pairs)(struct net_backend *nb, u16 pairs);
-	/* Choose the pair by @rss; NULL: as the back end thinks best. @rss is copied. */
-	int (*steer)(struct net_backend *nb, const struct net_rss *rss);
+	/* Choose the pair by @rss; NULL: as the back end thinks best. @rss is copied. @report,
+	 * where it @reports: write what it chose by into headers, which are of NET_HDR_LEN_HASH. */
+	int (*steer)(struct net_backend *nb, const struct net_rss *rss, bool report);
 	/* The guest changed its address. */
 	int (*set_mac)(struct net_backend *nb, const u8 mac[6]);
 	/* The link is, by all news that has come: 1 up, 0 down; -errno: nobody tells. NULL: there
@@ -78,6 +79,7 @@ struct net_backend {
 	u16 nr_pairs;	/* at least 1 */
 	u32 offloads;	/* TUN_F_* that it can take from and give to the guest; 0: none */
 	u32 hash_types; /* that steer can tell apart; 0: it cannot steer */
+	bool reports;	/* steer can have the hashes reported */
 	u16 mtu;	/* 0: not said */
 	u32 speed;	/* Mbit/s; 0: not known */
 	bool has_mac;	/* the guest's card should have this one */

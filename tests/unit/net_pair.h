@@ -25,7 +25,7 @@ struct sock_net {
 	int peers[MAX_PAIRS];
 	u32 tun_f;
 	unsigned int sets, hdr_len, pairs;
-	bool steers;
+	bool steers, reports;
 	struct net_rss rss; /* if it does */
 	u8 mac[6];
 	int refuse; /* what it says to each of these */
@@ -71,13 +71,14 @@ static inline int sock_use_pairs(struct net_backend *nb, u16 pairs)
 	return 0;
 }
 
-static inline int sock_steer(struct net_backend *nb, const struct net_rss *rss)
+static inline int sock_steer(struct net_backend *nb, const struct net_rss *rss, bool report)
 {
 	struct sock_net *s = to_sock(nb);
 
 	if (s->refuse)
 		return -s->refuse;
 	s->steers = rss;
+	s->reports = report;
 	if (rss)
 		s->rss = *rss;
 	return 0;

@@ -247,6 +247,37 @@ static void test_report(void **state)
 	stop(&r);
 }
 
+/* A back end that steers by hashes and reports them: what it wrote stays, while it steers. */
+static void test_reported(void **state)
+{
+	const struct rss_cmd rss = { .types = 0x3f, .senders = 1, .key_len = 40, .key = { 1 } };
+	struct rig_buf buf = { FRAME, 2000, true };
+	u8 sent[100] = { 0 }, *got;
+	struct virtio_device *vdev;
+	struct rig r;
+
+	make_pairs(&r, 2, &vdev);
+	pair->nb.reports = true;
+	rig_start(&r, vdev, virtio_offered(vdev) & ~BIT_ULL(VIRTIO_RING_F_EVENT_IDX));
+	got = rig_ptr(&r, FRAME);
+	put_le(sent + 12, 4, 0x12345678);
+	put_le(sent + 16, 4, VIRTIO_NET_HASH_REPORT_UDPv6);
+	for (int steers = 1; steers >= 0; steers--) {
+		assert_int_equal(steers ? set_rss(&r, &rss, 0) : set_pairs(&r, 1), VIRTIO_NET_OK);
+		assert_int_equal(pair->steers, steers);
+		assert_true(pair->reports);
+		rig_add(&r, RX, &buf, 1);
+		assert_int_equal(send(pair->peer, sent, sizeof(sent), 0), sizeof(sent));
+		rig_notify(&r, RX);
+		wait_used(&r, RX, NULL);
+		/* The frame is none that has a hash. */
+		assert_int_equal(get_le(got + 12, 4), steers ? 0x12345678 : 0);
+		assert_int_equal(get_le(got + 16, 4), steers ? VIRTIO_NET_HASH_REPORT_UDPv6
+							     : VIRTIO_NET_HASH_REPORT_NONE);
+	}
+	stop(&r);
+}
+
 /* Packets over a limit wait for their time, and a reset waits for none of them. */
 static void test_limits(void **state)
 {
@@ -292,7 +323,7 @@ int main(void)
 		cmocka_unit_test(test_pairs),	      cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_without_pairs), cmocka_unit_test(test_idle_pair_hangs_up),
 		cmocka_unit_test(test_rss),	      cmocka_unit_test(test_report),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_reported),      cmocka_unit_test(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

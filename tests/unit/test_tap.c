@@ -326,17 +326,17 @@ static void test_pairs(void **state)
 		rss.key[i] = (u8)(i * 37 + 11);
 	assert_int_equal(nb->ops->use_pairs(nb, 3), 0);
 	if (!nb->hash_types) {
-		assert_int_equal(nb->ops->steer(nb, &rss), -EOPNOTSUPP);
+		assert_int_equal(nb->ops->steer(nb, &rss, false), -EOPNOTSUPP);
 		print_message("no BPF here\n");
 	} else {
-		assert_int_equal(nb->ops->steer(nb, &rss), 0);
+		assert_int_equal(nb->ops->steer(nb, &rss, false), 0);
 		for (u16 port = 2000; port < 2100; port++) {
 			assert_int_equal(send(sock, frame, udp_frame(frame, port), 0), 60);
 			assert_true(has_packet(nb, pick(&rss, frame), port));
 			seen |= BIT(pick(&rss, frame));
 		}
 		assert_int_equal(seen, 7);
-		assert_int_equal(nb->ops->steer(nb, NULL), 0);
+		assert_int_equal(nb->ops->steer(nb, NULL, false), 0);
 	}
 	/* Those that are given back have none any more. */
 	assert_int_equal(nb->ops->use_pairs(nb, 1), 0);
