@@ -100,6 +100,7 @@ no_space() {
 }
 # Started with "wait", the guest keeps the disk until a key comes.
 hold() {
+	: >held # what an earlier guest said would end the wait
 	mkfifo key 2>/dev/null
 	exec 8<>key
 	"$lkvm" run --loglevel warning -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \

@@ -57,6 +57,7 @@ wrong() {
 }
 # An end while a session is open.
 ends() {
+	: >held
 	mkfifo key 2>/dev/null
 	exec 8<>key
 	"$lkvm" run --loglevel warning -k "$guests/p9.flat" --kernel-format flat --nodefaults -m 32 -c 1 --9p share,tag \

@@ -63,7 +63,7 @@ nobody() {
 }
 # The back end is killed: one line, and errors for the guest, which goes on until it ends by itself.
 killed() {
-	rm -f key
+	rm -f key held err
 	mkfifo key && exec 8<>key
 	"$lkvm" run --loglevel error -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
 		--virtio-transport "$1" -d vhost-user=socket -p 'read wait again' <key >held 2>err 8<&- &
@@ -103,7 +103,7 @@ wce() { guest 0 blk -d vhost-user=socket -p 'wce write flush' && says out 'write
 # It is killed with a request under way. Whether it is one in that moment nobody can see from here: it is
 # stopped before the guest asks.
 killed_under_way() {
-	rm -f key
+	rm -f key held err
 	mkfifo key && exec 8<>key
 	"$lkvm" run --loglevel error -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
 		--virtio-transport "$1" -d vhost-user=socket -p 'read wait again' <key >held 2>err 8<&- &
