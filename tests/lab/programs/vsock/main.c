@@ -15,6 +15,9 @@
  * it when we listen, or are connected), limit=N (read N bytes, then end), cid (print our own
  * address first).
  */
+/* Older headers of the kernel want it first. */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
@@ -24,7 +27,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
