@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every virtio disk: the first word of its first sector is its number, from 0 to count=N - 1. Each
- * is asked by a notification and answers by an interrupt (poll: none); none stands for two. They
- * stay as they are, over a ring that the next one uses: a device looks only when it is notified.
+ * is asked by a notification and answers by an interrupt (poll: none); none stands for two. Each is
+ * reset before the next one uses its ring: a device may look there whenever it likes.
  */
 #include "virtio.h"
 
@@ -57,6 +57,7 @@ int guest_main(void)
 			print("disk %u says that it is %u\n", n, data[0]);
 			return 1;
 		}
+		virtio_reset(&v);
 	}
 	print("%u disks, each once\n", n);
 	return n != count;
