@@ -2,6 +2,7 @@
 # RSS on a tap with two pairs of queues: /proc/interrupts shows that packets of many flows follow the table that the guest
 # gives to its card. Linux's own steering of flows would not bring all of them to the second pair.
 # shellcheck shell=dash
+only_on x86-64
 
 serve_rss() {
 	rss_helpers=
