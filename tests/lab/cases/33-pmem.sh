@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # virtio-pmem: a file system in a file that is the guest's memory, on both transports.
 # shellcheck shell=dash
+only_on x86-64
 
 mkdir -p /run/pmem
 mount -t tmpfs tmpfs /run/pmem
