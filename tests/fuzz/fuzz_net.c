@@ -101,7 +101,7 @@ static int mem_use_pairs(struct net_backend *nb, u16 pairs)
 	return 0;
 }
 
-static int mem_steer(struct net_backend *nb, const struct net_rss *rss)
+static int mem_steer(struct net_backend *nb, const struct net_rss *rss, bool report)
 {
 	if (!rss)
 		return 0;
