@@ -257,15 +257,7 @@ fail:
 int virtio_9p_create(struct vm *vm, struct share *share, u32 index)
 {
 	struct virtio_device *vdev;
-	int ret;
+	int ret = virtio_9p_new(vm, share, index, P9_WORKERS, &vdev);
 
-	ret = virtio_9p_new(vm, share, index, P9_WORKERS, &vdev);
-	if (ret)
-		return ret;
-	ret = virtio_attach(vdev);
-	if (ret) {
-		virtio_fini(vdev);
-		dev_destroy(vdev);
-	}
-	return ret;
+	return ret ? ret : virtio_attach_or_destroy(vdev);
 }

@@ -23,3 +23,15 @@ int virtio_attach(struct virtio_device *vdev)
 		return virtio_pci_attach(vdev);
 	}
 }
+
+int virtio_attach_or_destroy(struct virtio_device *vdev)
+{
+	const struct virtio_ops *ops = vdev->ops;
+	int ret = virtio_attach(vdev);
+
+	if (ret) {
+		virtio_fini(vdev);
+		ops->destroy(vdev);
+	}
+	return ret;
+}

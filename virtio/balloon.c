@@ -306,14 +306,10 @@ int virtio_balloon_create(struct vm *vm, u64 target)
 	ret = virtio_balloon_new(vm, target, &vdev);
 	if (ret)
 		return ret;
-	ret = virtio_attach(vdev);
-	if (ret) {
-		virtio_fini(vdev);
-		balloon_destroy(vdev);
-		return ret;
-	}
-	vm->balloon = vdev;
-	return 0;
+	ret = virtio_attach_or_destroy(vdev);
+	if (!ret)
+		vm->balloon = vdev;
+	return ret;
 }
 
 /* For who controls the machine */

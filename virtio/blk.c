@@ -373,15 +373,7 @@ fail:
 int virtio_blk_create(struct vm *vm, struct disk *disk, u32 index)
 {
 	struct virtio_device *vdev;
-	int ret;
+	int ret = virtio_blk_new(vm, disk, index, &vdev);
 
-	ret = virtio_blk_new(vm, disk, index, &vdev);
-	if (ret)
-		return ret;
-	ret = virtio_attach(vdev);
-	if (ret) {
-		virtio_fini(vdev);
-		blk_destroy(vdev);
-	}
-	return ret;
+	return ret ? ret : virtio_attach_or_destroy(vdev);
 }

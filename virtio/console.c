@@ -162,15 +162,7 @@ int virtio_console_new(struct vm *vm, const struct virtio_console_port *ports, u
 int virtio_console_create(struct vm *vm, const struct virtio_console_port *ports, u32 nr_ports)
 {
 	struct virtio_device *vdev;
-	int ret;
+	int ret = virtio_console_new(vm, ports, nr_ports, &vdev);
 
-	ret = virtio_console_new(vm, ports, nr_ports, &vdev);
-	if (ret)
-		return ret;
-	ret = virtio_attach(vdev);
-	if (ret) {
-		virtio_fini(vdev);
-		con_destroy(vdev);
-	}
-	return ret;
+	return ret ? ret : virtio_attach_or_destroy(vdev);
 }

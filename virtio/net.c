@@ -445,15 +445,7 @@ fail:
 int virtio_net_create(struct vm *vm, struct net_backend *nb, const u8 mac[6], u32 index)
 {
 	struct virtio_device *vdev;
-	int ret;
+	int ret = virtio_net_new(vm, nb, mac, index, &vdev);
 
-	ret = virtio_net_new(vm, nb, mac, index, &vdev);
-	if (ret)
-		return ret;
-	ret = virtio_attach(vdev);
-	if (ret) {
-		virtio_fini(vdev);
-		net_destroy(vdev);
-	}
-	return ret;
+	return ret ? ret : virtio_attach_or_destroy(vdev);
 }

@@ -303,15 +303,7 @@ fail:
 int virtio_pmem_create(struct vm *vm, struct pmem *pmem, u32 index)
 {
 	struct virtio_device *vdev;
-	int ret;
+	int ret = virtio_pmem_new(vm, pmem, index, &vdev);
 
-	ret = virtio_pmem_new(vm, pmem, index, &vdev);
-	if (ret)
-		return ret;
-	ret = virtio_attach(vdev);
-	if (ret) {
-		virtio_fini(vdev);
-		pmem_destroy(vdev);
-	}
-	return ret;
+	return ret ? ret : virtio_attach_or_destroy(vdev);
 }

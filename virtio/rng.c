@@ -138,15 +138,7 @@ int virtio_rng_new(struct vm *vm, struct virtio_device **out)
 int virtio_rng_create(struct vm *vm)
 {
 	struct virtio_device *vdev;
-	int ret;
+	int ret = virtio_rng_new(vm, &vdev);
 
-	ret = virtio_rng_new(vm, &vdev);
-	if (ret)
-		return ret;
-	ret = virtio_attach(vdev);
-	if (ret) {
-		virtio_fini(vdev);
-		rng_destroy(vdev);
-	}
-	return ret;
+	return ret ? ret : virtio_attach_or_destroy(vdev);
 }

@@ -149,5 +149,5 @@ int virtio_vhost_blk_create(struct vm *vm, struct vhost *vhost, bool readonly, u
 	struct virtio_device *vdev;
 	int ret = virtio_vhost_blk_new(vm, vhost, readonly, queues, index, &vdev);
 
-	return ret ? ret : vhost_device_attach(vdev);
+	return ret ? ret : virtio_attach_or_destroy(vdev);
 }

@@ -59,5 +59,5 @@ int virtio_vhost_fs_create(struct vm *vm, struct vhost *vhost, const char *tag, 
 	struct virtio_device *vdev;
 	int ret = virtio_vhost_fs_new(vm, vhost, tag, index, &vdev);
 
-	return ret ? ret : vhost_device_attach(vdev);
+	return ret ? ret : virtio_attach_or_destroy(vdev);
 }

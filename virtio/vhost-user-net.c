@@ -87,5 +87,5 @@ int virtio_vhost_net_create(struct vm *vm, struct vhost *vhost, const u8 mac[6],
 	struct virtio_device *vdev;
 	int ret = virtio_vhost_net_new(vm, vhost, mac, mtu, index, &vdev);
 
-	return ret ? ret : vhost_device_attach(vdev);
+	return ret ? ret : virtio_attach_or_destroy(vdev);
 }

@@ -170,12 +170,5 @@ int virtio_vhost_vsock_create(struct vm *vm, struct vhost *vhost, u64 cid)
 	struct virtio_device *vdev;
 	int ret = virtio_vhost_vsock_new(vm, vhost, cid, &vdev);
 
-	if (ret)
-		return ret;
-	ret = virtio_attach(vdev);
-	if (ret) {
-		virtio_fini(vdev);
-		vsock_destroy(vdev);
-	}
-	return ret;
+	return ret ? ret : virtio_attach_or_destroy(vdev);
 }

@@ -404,14 +404,3 @@ int vhost_device_new(struct vm *vm, struct vhost *vhost, const struct virtio_ops
 		*out = d;
 	return ret;
 }
-
-int vhost_device_attach(struct virtio_device *vdev)
-{
-	int ret = virtio_attach(vdev);
-
-	if (ret) {
-		virtio_fini(vdev);
-		vhost_device_destroy(vdev);
-	}
-	return ret;
-}

@@ -91,8 +91,6 @@ struct vhost_device {
 int vhost_device_new(struct vm *vm, struct vhost *vhost, const struct virtio_ops *ops,
 		     const char *kind, u32 index, u64 features, u16 nr_queues, u16 queue_size,
 		     struct vhost_device **out) __must_check;
-/* virtio_attach; on failure it is gone. */
-int vhost_device_attach(struct virtio_device *vdev) __must_check;
 
 void vhost_device_started(struct virtio_device *vdev, u16 q);
 bool vhost_device_run(struct virtio_device *vdev, u16 q);

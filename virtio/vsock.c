@@ -456,15 +456,7 @@ fail:
 int virtio_vsock_create(struct vm *vm, struct vsock_backend *vb, u64 cid)
 {
 	struct virtio_device *vdev;
-	int ret;
+	int ret = virtio_vsock_new(vm, vb, cid, &vdev);
 
-	ret = virtio_vsock_new(vm, vb, cid, &vdev);
-	if (ret)
-		return ret;
-	ret = virtio_attach(vdev);
-	if (ret) {
-		virtio_fini(vdev);
-		vsock_destroy(vdev);
-	}
-	return ret;
+	return ret ? ret : virtio_attach_or_destroy(vdev);
 }

@@ -229,6 +229,8 @@ int virtio_init(struct virtio_device *vdev, struct vm *vm, const struct virtio_o
  * VM owns it (ops->destroy at the end); on failure the caller still does.
  */
 int virtio_attach(struct virtio_device *vdev) __must_check;
+/* The same, and on failure the device is no more: what functions that make devices end with. */
+int virtio_attach_or_destroy(struct virtio_device *vdev) __must_check;
 /* Undo virtio_init: wait until every queue has stopped, end the threads. Called by the core before
  * ops->destroy when the VM owned the device, else by the caller. */
 void virtio_fini(struct virtio_device *vdev);
