@@ -173,7 +173,7 @@ void vsock_conn_header(struct vsock_conn *c, u16 op, u32 flags, u32 len,
 {
 	*hdr = (struct virtio_vsock_hdr){
 		.src_cid = cpu_to_le64(VSOCK_HOST_CID),
-		.dst_cid = cpu_to_le64(c->vs->cid),
+		.dst_cid = cpu_to_le64(c->vs->events.cid),
 		.src_port = cpu_to_le32(c->host_port),
 		.dst_port = cpu_to_le32(c->guest_port),
 		.len = cpu_to_le32(len),

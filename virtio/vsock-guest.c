@@ -122,7 +122,7 @@ void vsock_packet(struct virtio_vsock *vs, const struct virtio_vsock_hdr *hdr,
 {
 	struct vsock_conn *c;
 
-	if (le64_to_cpu(hdr->src_cid) != vs->cid) {
+	if (le64_to_cpu(hdr->src_cid) != vs->events.cid) {
 		guest_warn("%s: dropped a packet with source address %llu", vs->vdev.name,
 			   le64_to_cpu(hdr->src_cid));
 		return;

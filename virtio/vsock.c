@@ -8,13 +8,7 @@
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
 
-#ifndef VIRTIO_VSOCK_F_STREAM
-#define VIRTIO_VSOCK_F_STREAM 0 /* 5.10.3, not in older headers */
-#endif
-
 #define QUEUE_SIZE 256
-/* vdev->own: a driver has started the device; what is loaded so had connections. */
-#define OWN_DRIVEN BIT(0)
 
 /* To the guest */
 
@@ -47,7 +41,7 @@ static bool send_stray(struct virtio_vsock *vs)
 	const struct vsock_stray *s = &vs->strays[vs->stray_at];
 	const struct virtio_vsock_hdr hdr = {
 		.src_cid = cpu_to_le64(s->src_cid),
-		.dst_cid = cpu_to_le64(vs->cid),
+		.dst_cid = cpu_to_le64(vs->events.cid),
 		.src_port = cpu_to_le32(s->src_port),
 		.dst_port = cpu_to_le32(s->dst_port),
 		.type = cpu_to_le16(s->type),
@@ -277,28 +271,6 @@ static bool tx_run(struct virtio_vsock *vs)
 	return !vs->tx_waits;
 }
 
-/* Events (5.10.6.7) */
-
-static bool event_run(struct virtio_vsock *vs)
-{
-	const struct virtio_vsock_event event = {
-		.id = cpu_to_le32(VIRTIO_VSOCK_EVENT_TRANSPORT_RESET),
-	};
-	struct virtq_request req;
-
-	if (!vs->tell_reset)
-		return false;
-	if (virtio_pop(&vs->vdev, VSOCK_EVENT, &req, vs->iov, ARRAY_SIZE(vs->iov)) != 1)
-		return true;
-	if (iov_from_buf(virtq_in(&req), req.nr_in, 0, &event, sizeof(event)) != sizeof(event)) {
-		virtio_broken(&vs->vdev, "an event buffer is too short");
-		return false;
-	}
-	vs->tell_reset = false;
-	virtio_push(&vs->vdev, VSOCK_EVENT, &req, sizeof(event));
-	return false;
-}
-
 /* The device */
 
 static bool vsock_run(struct virtio_device *vdev, u16 q)
@@ -309,21 +281,8 @@ static bool vsock_run(struct virtio_device *vdev, u16 q)
 	case VSOCK_TX:
 		return tx_run(vsock_of(vdev));
 	default:
-		return event_run(vsock_of(vdev));
+		return vsock_events_run(vdev, &vsock_of(vdev)->events);
 	}
-}
-
-/* A driver that was loaded has connections that we do not have, and maybe another address. */
-static void begin(struct virtio_vsock *vs)
-{
-	const __le64 cid = cpu_to_le64(vs->cid);
-
-	vs->tell_reset = vs->vdev.own & OWN_DRIVEN && !vs->driven;
-	vs->driven = true;
-	vs->vdev.own |= OWN_DRIVEN;
-	virtio_lock(&vs->vdev);
-	memcpy(vs->vdev.config, &cid, sizeof(cid));
-	virtio_unlock(&vs->vdev);
 }
 
 static void vsock_started(struct virtio_device *vdev, u16 q)
@@ -332,8 +291,7 @@ static void vsock_started(struct virtio_device *vdev, u16 q)
 
 	if (q != VSOCK_RX)
 		return;
-	if (!vs->driven)
-		begin(vs);
+	vsock_events_started(vdev, &vs->events);
 	/* Who came before waits in the listener's queue. */
 	vsock_host_accept(vs, true);
 }
@@ -352,10 +310,7 @@ static bool vsock_stopped(struct virtio_device *vdev, u16 q)
 
 static void vsock_reset(struct virtio_device *vdev)
 {
-	struct virtio_vsock *vs = vsock_of(vdev);
-
-	vs->driven = false;
-	vs->tell_reset = false;
+	vsock_events_reset(&vsock_of(vdev)->events);
 }
 
 struct watching {
@@ -425,11 +380,9 @@ static const struct virtio_ops vsock_ops = {
 int virtio_vsock_new(struct vm *vm, struct vsock_backend *vb, u64 cid, struct virtio_device **out)
 {
 	struct virtio_vsock *vs = xcalloc(1, sizeof(*vs));
-	const __le64 guest_cid = cpu_to_le64(cid);
 	int ret;
 
 	vs->vb = vb;
-	vs->cid = cid;
 	vs->flush = flush;
 	vs->listener =
 		(struct event){ .fd = vb->listen_fd, .fn = vsock_host_on_listen, .opaque = vs };
@@ -438,7 +391,7 @@ int virtio_vsock_new(struct vm *vm, struct vsock_backend *vb, u64 cid, struct vi
 			  BIT_ULL(VIRTIO_VSOCK_F_STREAM), VSOCK_QUEUES, QUEUE_SIZE, NULL);
 	if (ret)
 		goto fail;
-	memcpy(vs->vdev.config, &guest_cid, sizeof(guest_cid));
+	vsock_events_init(&vs->vdev, &vs->events, cid);
 	ret = vsock_watch(&vs->vdev, true);
 	if (ret) {
 		err("%s: cannot watch '%s': %s%s", vs->vdev.name, vb->name, strerror(-ret),

@@ -16,13 +16,10 @@
 #ifndef LKVM_VIRTIO_VSOCK_H
 #define LKVM_VIRTIO_VSOCK_H
 
-#include <linux/virtio_vsock.h>
-
 #include "lkvm/event.h"
 #include "lkvm/virtio.h"
 #include "lkvm/vsock.h"
-
-enum { VSOCK_RX, VSOCK_TX, VSOCK_EVENT, VSOCK_QUEUES };
+#include "vsock-event.h"
 
 #define VSOCK_HDR      sizeof(struct virtio_vsock_hdr)
 #define VSOCK_HOST_CID 2
@@ -97,10 +94,8 @@ struct vsock_stray {
 struct virtio_vsock {
 	struct virtio_device vdev;
 	struct vsock_backend *vb;
-	u64 cid;
-	bool driven;	 /* a driver started it in this process */
-	bool tell_reset; /* TRANSPORT_RESET is to be sent */
-	bool tx_waits;	 /* for a place among the strays */
+	struct vsock_events events;
+	bool tx_waits; /* for a place among the strays */
 	/* Send the guest what there is to send: after anything that added to it. */
 	void (*flush)(struct virtio_vsock *vs);
 	bool accept_later;
