@@ -212,32 +212,28 @@ static char *disk_text(const void *target, u32 i)
 {
 	const struct vm_config *cfg = target;
 	const struct disk_config *d;
-	char *path, *serial, *rate, *text, queues[32] = "", block[32] = "";
+	char *path, *text;
 
 	if (i >= cfg->nr_disks)
 		return NULL;
 	d = &cfg->disks[i];
 	path = config_one_item(d->path);
-	if (d->vhost_user) {
-		text = xasprintf(d->queues ? VHOST_USER "%s%s,queues=%u" : VHOST_USER "%s%s", path,
-				 d->readonly ? ",ro" : "", d->queues);
-		free(path);
-		return text;
-	}
-	serial = config_one_item(d->serial ? d->serial : "");
-	rate = config_rate_text(&d->rate, "");
-	if (d->queues)
-		snprintf(queues, sizeof(queues), ",queues=%u", d->queues);
-	if (d->block_size)
-		snprintf(block, sizeof(block), ",block-size=%u", d->block_size);
-	text = xasprintf("%s%s%s%s%s%s%s%s%s%s%s%s%s", path, d->readonly ? ",ro" : "",
-			 d->direct ? ",direct" : "", d->format ? ",format=" : "",
-			 d->format ? disk_format_names[d->format] : "", d->aio ? ",aio=" : "",
-			 d->aio ? aio_words[d->aio] : "", d->cache ? ",cache=writethrough" : "",
-			 queues, block, d->serial ? ",serial=" : "", serial, rate);
+	text = xasprintf("%s%s%s", d->vhost_user ? VHOST_USER : "", path, d->readonly ? ",ro" : "");
 	free(path);
-	free(serial);
-	free(rate);
+	if (d->direct)
+		config_add_text(&text, ",direct");
+	if (d->format)
+		config_add_text(&text, ",format=%s", disk_format_names[d->format]);
+	if (d->aio)
+		config_add_text(&text, ",aio=%s", aio_words[d->aio]);
+	if (d->cache)
+		config_add_text(&text, ",cache=writethrough");
+	if (d->queues)
+		config_add_text(&text, ",queues=%u", d->queues);
+	if (d->block_size)
+		config_add_text(&text, ",block-size=%u", d->block_size);
+	config_add_word(&text, "serial", d->serial);
+	config_add_rate(&text, &d->rate, "");
 	return text;
 }
 

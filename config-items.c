@@ -46,20 +46,49 @@ char *config_one_item(const char *text)
 	return out;
 }
 
+void config_add_text(char **text, const char *format, ...)
+{
+	char *more, *all;
+	va_list args;
+
+	va_start(args, format);
+	more = xvasprintf(format, args);
+	va_end(args);
+	all = xasprintf("%s%s", *text, more);
+	free(more);
+	free(*text);
+	*text = all;
+}
+
+void config_add_word(char **text, const char *key, const char *value)
+{
+	char *item;
+
+	if (!value)
+		return;
+	item = config_one_item(value);
+	config_add_text(text, ",%s=%s", key, item);
+	free(item);
+}
+
+void config_add_mac(char **text, const char *key, const u8 mac[6])
+{
+	config_add_text(text, ",%s=%02x:%02x:%02x:%02x:%02x:%02x", key, mac[0], mac[1], mac[2],
+			mac[3], mac[4], mac[5]);
+}
+
 int config_unknown_item(const char *shown, const char *item, const char *const *known)
 {
 	const char *near = nearest_word(item, known);
-	char list[128] = "";
+	char *list = xstrdup("");
 
-	for (const char *const *k = known; *k; k++) {
-		size_t len = strlen(list);
-
-		snprintf(list + len, sizeof(list) - len, "%s%s", k > known ? ", " : "", *k);
-	}
+	for (const char *const *k = known; *k; k++)
+		config_add_text(&list, "%s%s", k > known ? ", " : "", *k);
 	if (near)
 		err("%s: unknown '%s'; did you mean '%s'?", shown, item, near);
 	else
 		err("%s: unknown '%s'; it is not one of %s", shown, item, list);
+	free(list);
 	return -EINVAL;
 }
 

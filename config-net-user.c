@@ -176,40 +176,23 @@ int config_net_user_check(const char *shown, struct net_config *net)
 	return check_addresses(shown, net);
 }
 
-/* @text and what follows. */
-static char *append(char *text, char *more)
+void config_add_net_user(char **text, const struct net_user_config *user)
 {
-	char *all = xasprintf("%s%s", text, more);
+	const u32 ip = user->guest_ip;
 
-	free(text);
-	free(more);
-	return all;
-}
-
-static char *ip_item(const char *key, u32 ip)
-{
-	return xasprintf(",%s=%u.%u.%u.%u", key, ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255);
-}
-
-char *config_net_user_text(const struct net_user_config *user)
-{
-	char *text = xstrdup("");
-	const u8 *m = user->host_mac;
-
-	if (user->guest_ip)
-		text = append(text, ip_item("guest_ip", user->guest_ip));
+	if (ip)
+		config_add_text(text, ",guest_ip=%u.%u.%u.%u", ip >> 24, ip >> 16 & 255,
+				ip >> 8 & 255, ip & 255);
 	if (user->has_host_mac)
-		text = append(text, xasprintf(",host_mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1],
-					      m[2], m[3], m[4], m[5]));
+		config_add_mac(text, "host_mac", user->host_mac);
 	for (u32 i = 0; i < user->nr_forwards; i++) {
 		const struct net_forward *f = &user->forwards[i];
 		const bool v6 = strchr(f->addr, ':');
 
-		text = append(text, xasprintf(",forward=%s:%s%s%s%s%u:%u", f->udp ? "udp" : "tcp",
-					      v6 ? "[" : "", f->addr, v6 ? "]" : "",
-					      *f->addr ? ":" : "", f->host_port, f->guest_port));
+		config_add_text(text, ",forward=%s:%s%s%s%s%u:%u", f->udp ? "udp" : "tcp",
+				v6 ? "[" : "", f->addr, v6 ? "]" : "", *f->addr ? ":" : "",
+				f->host_port, f->guest_port);
 	}
-	return text;
 }
 
 void config_net_user_destroy(struct net_user_config *user)

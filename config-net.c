@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <limits.h>
 #include <net/if.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
 #include "config-items.h"
@@ -331,45 +330,6 @@ static int network_parse(const char *shown, const char *arg, void *target)
 	return ret;
 }
 
-/* @text grows by the formatted words. */
-static void add_text(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add_text(char **text, const char *format, ...)
-{
-	char word[160], *longer;
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(word, sizeof(word), format, args);
-	va_end(args);
-	longer = xasprintf("%s%s", *text, word);
-	free(*text);
-	*text = longer;
-}
-
-/* A word of the user's, of any length. */
-static void add_word(char **text, const char *key, const char *value)
-{
-	char *item, *longer;
-
-	if (!value)
-		return;
-	item = config_one_item(value);
-	longer = xasprintf("%s,%s=%s", *text, key, item);
-	free(item);
-	free(*text);
-	*text = longer;
-}
-
-static void add_rate(char **text, const struct rate_config *rate, const char *prefix)
-{
-	char *words = config_rate_text(rate, prefix), *longer;
-
-	longer = xasprintf("%s%s", *text, words);
-	free(words);
-	free(*text);
-	*text = longer;
-}
-
 static char *network_text(const void *target, u32 i)
 {
 	static const char *const modes[] = { [NET_NONE] = "none",
@@ -379,39 +339,33 @@ static char *network_text(const void *target, u32 i)
 					     [NET_VHOST_USER] = "vhost-user" };
 	const struct vm_config *cfg = target;
 	const struct net_config *n;
-	char *text, *user;
-	const u8 *m;
+	char *text;
 
 	if (i >= cfg->nr_nets)
 		return NULL;
 	n = &cfg->nets[i];
-	m = n->guest_mac;
 	text = xasprintf("mode=%s", n->mode < ARRAY_SIZE(modes) ? modes[n->mode] : "none");
-	add_word(&text, "tapif", n->tapif);
-	add_word(&text, "socket", n->socket);
+	config_add_word(&text, "tapif", n->tapif);
+	config_add_word(&text, "socket", n->socket);
 	for (u16 f = 0; f < n->nr_fds; f++)
-		add_text(&text, "%s%d", f ? ":" : ",fd=", n->fds[f]);
+		config_add_text(&text, "%s%d", f ? ":" : ",fd=", n->fds[f]);
 	if (n->queues)
-		add_text(&text, ",queues=%u", n->queues);
+		config_add_text(&text, ",queues=%u", n->queues);
 	if (n->vhost)
-		add_text(&text, ",vhost=1");
+		config_add_text(&text, ",vhost=1");
 	if (n->mtu)
-		add_text(&text, ",mtu=%u", n->mtu);
+		config_add_text(&text, ",mtu=%u", n->mtu);
 	if (n->has_guest_mac)
-		add_text(&text, ",guest_mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
-			 m[4], m[5]);
+		config_add_mac(&text, "guest_mac", n->guest_mac);
 	if (n->host_ip)
-		add_text(&text, ",host_ip=%u.%u.%u.%u/%u", n->host_ip >> 24,
-			 n->host_ip >> 16 & 0xff, n->host_ip >> 8 & 0xff, n->host_ip & 0xff,
-			 n->host_prefix);
-	user = config_net_user_text(&n->user);
-	text = xrealloc(text, strlen(text) + strlen(user) + 1);
-	strcat(text, user);
-	free(user);
-	add_rate(&text, &n->rx_rate, "rx-");
-	add_rate(&text, &n->tx_rate, "tx-");
-	add_word(&text, "script", n->script);
-	add_word(&text, "downscript", n->downscript);
+		config_add_text(&text, ",host_ip=%u.%u.%u.%u/%u", n->host_ip >> 24,
+				n->host_ip >> 16 & 0xff, n->host_ip >> 8 & 0xff, n->host_ip & 0xff,
+				n->host_prefix);
+	config_add_net_user(&text, &n->user);
+	config_add_rate(&text, &n->rx_rate, "rx-");
+	config_add_rate(&text, &n->tx_rate, "tx-");
+	config_add_word(&text, "script", n->script);
+	config_add_word(&text, "downscript", n->downscript);
 	return text;
 }
 

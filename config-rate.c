@@ -53,17 +53,15 @@ int config_rate_item(const char *shown, struct rate_config *rate, const char *pr
 	return 1;
 }
 
-char *config_rate_text(const struct rate_config *rate, const char *prefix)
+void config_add_rate(char **text, const struct rate_config *rate, const char *prefix)
 {
-	char bytes[32], burst[32], *size, *ops, *text;
+	char bytes[32], burst[32];
 
-	size = xasprintf(rate->bytes_burst ? ",%srate=%s:%s" : ",%srate=%s", prefix,
-			 format_size(rate->bytes, bytes, sizeof(bytes)),
-			 format_size(rate->bytes_burst, burst, sizeof(burst)));
-	ops = xasprintf(rate->ops_burst ? ",%sops=%llu:%llu" : ",%sops=%llu", prefix, rate->ops,
-			rate->ops_burst);
-	text = xasprintf("%s%s", rate->bytes ? size : "", rate->ops ? ops : "");
-	free(size);
-	free(ops);
-	return text;
+	if (rate->bytes)
+		config_add_text(text, rate->bytes_burst ? ",%srate=%s:%s" : ",%srate=%s", prefix,
+				format_size(rate->bytes, bytes, sizeof(bytes)),
+				format_size(rate->bytes_burst, burst, sizeof(burst)));
+	if (rate->ops)
+		config_add_text(text, rate->ops_burst ? ",%sops=%llu:%llu" : ",%sops=%llu", prefix,
+				rate->ops, rate->ops_burst);
 }

@@ -34,7 +34,8 @@ static char *limit_text(const void *target, u32 i)
 
 	if (i || (!limit->bytes && !limit->ops))
 		return NULL;
-	text = config_rate_text(limit, "");
+	text = xstrdup("");
+	config_add_rate(&text, limit, "");
 	first = xstrdup(text + 1); /* without its comma */
 	free(text);
 	return first;

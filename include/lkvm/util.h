@@ -4,6 +4,7 @@
 #define LKVM_UTIL_H
 
 #include <sched.h>
+#include <stdarg.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -92,5 +93,6 @@ void *xcalloc(size_t n, size_t size) __must_check;
 void *xrealloc(void *p, size_t size) __must_check;
 char *xstrdup(const char *s) __must_check;
 char *xasprintf(const char *fmt, ...) __printf(1, 2) __must_check;
+char *xvasprintf(const char *fmt, va_list ap) __printf(1, 0) __must_check;
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "../../config-items.h"
 #include "lkvm/rate.h"
+#include "lkvm/util.h"
 
 #define SECOND 1000000000ULL
 
@@ -132,7 +133,8 @@ static const char *words(const char *prefix, const char *const *items)
 
 	for (; *items; items++)
 		assert_int_equal(config_rate_item("--disk", &rate, prefix, *items), 1);
-	out = config_rate_text(&rate, prefix);
+	out = xstrdup("");
+	config_add_rate(&out, &rate, prefix);
 	snprintf(text, sizeof(text), "%s", out);
 	free(out);
 	return text;
