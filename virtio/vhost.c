@@ -18,6 +18,8 @@
 #include "lkvm/vm.h"
 #include "queue.h"
 
+/* Between two looks at rings whose back end is gone. */
+#define LOOK_NS 100000000ULL
 /* Of rings: what the back end must know, and what only lkvm could do. */
 #define RING_FEATURES (BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX))
 #define NOT_OFFERED                                                   \
@@ -124,6 +126,24 @@ static void take_back(struct vhost_rings *r, u16 i)
 	on_call(&r->given[i], 0);
 }
 
+static void look_later(struct vhost_rings *r)
+{
+	if (r->looking)
+		return;
+	r->looking = true;
+	event_timer_set(&r->look, LOOK_NS);
+}
+
+/* A ring that is in use asks for the next look (vhost_rings_run). */
+static void on_look(void *opaque)
+{
+	struct vhost_rings *r = opaque;
+
+	r->looking = false;
+	for (u16 i = 0; i < r->nr_given; i++)
+		virtio_serve(r->vdev, i);
+}
+
 /* The back end is no more, which was said. */
 static void give_up(struct vhost_rings *r)
 {
@@ -138,6 +158,7 @@ static void give_up(struct vhost_rings *r)
 		/* For what comes from now on. */
 		eventfd_raise(r->vdev->queues[i].notify.fd);
 	}
+	look_later(r);
 }
 
 void vhost_rings_started(struct vhost_rings *r, u16 i)
@@ -155,8 +176,10 @@ bool vhost_rings_run(struct vhost_rings *r, u16 i)
 
 	if (r->given[i].runs || r->finished || !virtio_queue_live(r->vdev, i))
 		return false;
-	if (lost(r))
+	if (lost(r)) {
+		look_later(r);
 		return vhost_rings_answer(r, i);
+	}
 	if (give(r, i)) {
 		ring_lost(r, i);
 		give_up(r);
@@ -254,6 +277,8 @@ int vhost_rings_watch(struct vhost_rings *r, bool on)
 	struct event_loop *loop = r->vdev->queues[0].loop;
 	int ret = 0;
 
+	if (on)
+		event_timer_init(&r->look, loop, on_look, r);
 	if (on && r->vhost->fd >= 0 && !r->vhost->gone)
 		ret = event_add(loop, &r->end);
 	if (on && !ret && r->vhost->ops->hear && r->vhost->channel >= 0 && !r->vhost->gone)
@@ -262,6 +287,8 @@ int vhost_rings_watch(struct vhost_rings *r, bool on)
 		ret = event_add(loop, &r->given[i].call);
 	if (on && !ret)
 		return 0;
+	event_timer_destroy(&r->look);
+	r->looking = false;
 	event_del(&r->end);
 	event_del(&r->said);
 	for (u16 i = 0; i < r->nr_given; i++)

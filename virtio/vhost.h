@@ -30,6 +30,10 @@ struct vhost_rings {
 	u16 nr_given;
 	u16 nr_running;
 	bool finished; /* the process is about to end */
+	/* The back end is gone, and may be alive: a notification that it reads is lost, so the
+	 * rings are looked at every now and then. On the loop. */
+	struct event_timer look;
+	bool looking;
 	struct event_post calls_post;
 	/*
 	 * Set after vhost_rings_init where there is one: the back end is gone, reply to @req by an
