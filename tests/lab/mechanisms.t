@@ -38,8 +38,9 @@ check 'L1 dies' grep -q 'Kernel panic' "$out/logs/l1-console.1.log"
 check 'another one runs the rest' grep -q '^# again: booting L1 once more for dies fails' "$out/stdout"
 check 'the numbers continue those of the first' grep -q '^ok 5 - another L1 runs the case' "$out/stdout"
 check 'a line that L1 could not end does not spoil the next' grep -qx 'half a line' "$out/stdout"
-check 'the plan counts all' grep -qx '1\.\.11' "$out/stdout"
+check 'the plan counts all' grep -qx '1\.\.14' "$out/stdout"
 check "L1's devices have the names that test runners expect" [ "$(grep -cE '^ok (8|9|10|11) ' "$out/stdout")" = 4 ]
+check 'a case finds nothing of the one before' [ "$(grep -cE '^ok (12|13|14) ' "$out/stdout")" = 3 ]
 check 'a failure is the status' [ $status = 1 ]
 check 'a failure goes to standard error, where prove shows it' grep -q '^not ok 6 - this is to fail' "$out/stderr"
 check 'with its diagnostics' grep -q '^# | ' "$out/stderr"
