@@ -106,25 +106,46 @@ static const char *of_error(int error)
 		return "closed the connection";
 	case -ETIMEDOUT:
 		return "does not answer";
+	case -EPROTO:
+		return "sent what is not a message";
 	default:
 		return strerror(-error);
 	}
 }
 
-static int await(int fd, short what, u64 until)
+/* What the back end says by itself. -errno: its connection for that is of no use any more. */
+static int listen_to(struct vhost *v)
 {
-	struct pollfd p = { .fd = fd, .events = what };
+	int ret = vhost_channel_hear(&to_user(v)->channel);
+
+	if (ret > 0 && v->changed)
+		v->changed(v->opaque);
+	else if (ret > 0)
+		v->news = true;
+	return MIN(ret, 0);
+}
+
+/* Meanwhile it may wait for a reply on its own connection, before it goes on with ours. */
+static int await(struct vhost *v, short what, u64 until)
+{
+	struct pollfd p[] = {
+		{ .fd = v->fd, .events = what },
+		{ .fd = v->channel, .events = POLLIN },
+	};
 
 	for (;;) {
 		u64 now = now_ns();
-		int ret = poll(&p, 1, now < until ? (int)((until - now) / 1000000) + 1 : 0);
+		int ret = poll(p, 2, now < until ? (int)((until - now) / 1000000) + 1 : 0);
 
-		if (ret > 0)
-			return 0;
-		if (!ret)
-			return -ETIMEDOUT;
-		if (errno != EINTR)
+		if (ret < 0 && errno != EINTR)
 			return -errno;
+		if (ret > 0 && p[0].revents)
+			return 0;
+		ret = ret > 0 ? listen_to(v) : 0;
+		if (ret)
+			return ret;
+		if (now >= until)
+			return -ETIMEDOUT;
 	}
 }
 
@@ -162,7 +183,7 @@ static int send_all(struct vhost *v, const struct message *m, const int *fds, u3
 			msg.msg_control = NULL;
 			msg.msg_controllen = 0;
 		} else if (n < 0 && errno == EAGAIN) {
-			ret = await(v->fd, POLLOUT, until);
+			ret = await(v, POLLOUT, until);
 			if (ret)
 				return ret;
 		} else if (n < 0 && errno != EINTR) {
@@ -185,7 +206,7 @@ static int receive(struct vhost *v, void *buf, size_t len, u64 until)
 		} else if (!n) {
 			return -ENODATA;
 		} else if (errno == EAGAIN) {
-			ret = await(v->fd, POLLIN, until);
+			ret = await(v, POLLIN, until);
 			if (ret)
 				return ret;
 		} else if (errno != EINTR) {
@@ -409,14 +430,13 @@ static int user_set_config(struct vhost *v, u32 offset, const void *buf, u32 len
 	return tell(v, &m, NULL, 0);
 }
 
-static bool user_hear(struct vhost *v)
+static void user_hear(struct vhost *v)
 {
-	int ret = v->gone ? 0 : vhost_channel_hear(&to_user(v)->channel);
+	int ret = v->gone ? 0 : listen_to(v);
 
 	/* With the end of this connection comes that of the other one. */
-	if (ret < 0)
-		lose(v, ret, ret == -EPROTO ? "sent what is not a message" : of_error(ret));
-	return ret > 0;
+	if (ret)
+		lose(v, ret, of_error(ret));
 }
 
 static void user_close(struct vhost *v)

@@ -314,6 +314,40 @@ static void test_grows(void **state)
 	stop();
 }
 
+static void await_capacity(u64 wanted)
+{
+	u64 until = now_ns() + hang_seconds() * 1000000000ULL, capacity;
+
+	do {
+		assert_true(now_ns() < until);
+		virtio_config_read(rig.vdev, 0, &capacity, 8);
+	} while (capacity != wanted);
+}
+
+/* It wants a reply of its own before it replies: that is given, and what it said is heard. */
+static void test_insists(void **state)
+{
+	struct virtio_device *vdev;
+
+	start_rig();
+	assert_int_equal(open_peer(PEER_HONEST, 0), 0);
+	/* Nobody listens to it yet. */
+	atomic_store(&peer.insists, true);
+	assert_int_equal(virtio_vhost_blk_new(&rig.vm, vhost, false, 2, 0, &vdev), 0);
+	rig_start(&rig, vdev, ACCEPTED);
+	await_capacity(1235);
+	peer.capacity = 77;
+	atomic_store(&peer.insists, true);
+	virtio_quiesce(rig.vdev);
+	assert_false(atomic_load(&peer.insists));
+	assert_false(vhost->gone);
+	virtio_resume(rig.vdev);
+	await_capacity(77);
+	ask(0);
+	await_reply(0);
+	stop();
+}
+
 static void test_says_nonsense(void **state)
 {
 	static const u32 bad[][3] = { { 2, 2, 0 }, { 2, 5, 0 }, { 2, 1, 257 }, { 2, 1, ~0U } };
@@ -625,7 +659,7 @@ int main(void)
 		cmocka_unit_test(test_goes_held),   cmocka_unit_test(test_goes_hostile),
 		cmocka_unit_test(test_memory),	    cmocka_unit_test(test_words),
 		cmocka_unit_test(test_virtiofs),    cmocka_unit_test(test_virtiofs_goes),
-		cmocka_unit_test(test_net),
+		cmocka_unit_test(test_net),	    cmocka_unit_test(test_insists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

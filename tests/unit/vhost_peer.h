@@ -52,6 +52,9 @@ struct peer {
 	u64 capacity;
 	atomic_int wce;	  /* as it was told */
 	atomic_bool keep; /* it takes the next one and does not return it */
+	/* Before it gives a ring back, or says what its configuration was, it says that this
+	 * changed, and waits until that is taken. */
+	atomic_bool insists;
 	struct peer_ring rings[4];
 };
 
@@ -134,6 +137,15 @@ static inline void peer_answer(struct peer *p, struct peer_message *m, const voi
 	assert_true(send(p->fd, out, size, MSG_NOSIGNAL) >= -1);
 }
 
+static inline void peer_insist(struct peer *p)
+{
+	const u32 changed[3] = { 2, 9, 0 };
+	u8 reply[20];
+
+	assert_int_equal(send(p->asks, changed, sizeof(changed), MSG_NOSIGNAL), sizeof(changed));
+	assert_int_equal(recv(p->asks, reply, sizeof(reply), MSG_WAITALL), sizeof(reply));
+}
+
 /* What a request changes; the size of its answer, 0: there is none of its own. */
 static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 *reply)
 {
@@ -170,6 +182,8 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		r->base = s.num;
 		break;
 	case 11:
+		if (atomic_exchange(&p->insists, false))
+			peer_insist(p);
 		s.num = r->base;
 		close(r->kick);
 		close(r->call);
@@ -202,6 +216,10 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		memcpy(reply, m->p, m->size);
 		((struct virtio_blk_config *)(reply + 12))->capacity = p->capacity;
 		((struct virtio_blk_config *)(reply + 12))->wce = 1;
+		if (atomic_exchange(&p->insists, false)) {
+			p->capacity++;
+			peer_insist(p);
+		}
 		return m->size;
 	}
 	return 0;
