@@ -154,6 +154,7 @@ static void user_close(struct vhost *v)
 {
 	vhost_channel_close(&to_user(v)->channel);
 	close(v->fd);
+	free(to_user(v)->regions);
 	free((char *)v->what);
 	free(to_user(v));
 }
@@ -215,6 +216,8 @@ static int negotiate(struct vhost_user *u)
 		ret = vhost_user_ask_number(&u->v, GET_QUEUE_NUM, &queues);
 	if (queues)
 		u->v.max_queues = (u16)MIN(queues, (u64)0xffff);
+	if (!ret)
+		ret = vhost_user_count_slots(&u->v);
 	return ret ? ret : open_channel(u);
 }
 

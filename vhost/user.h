@@ -4,6 +4,7 @@
 #define LKVM_VHOST_USER_H
 
 #include <linux/vhost_types.h>
+#include <sys/types.h>
 
 #include "channel.h"
 #include "lkvm/util.h"
@@ -28,6 +29,9 @@ enum {
 	SET_BACKEND_REQ_FD = 21,
 	GET_CONFIG = 24,
 	SET_CONFIG = 25,
+	GET_MAX_MEM_SLOTS = 36,
+	ADD_MEM_REG = 37,
+	REM_MEM_REG = 38,
 };
 
 #define F_PROTOCOL_FEATURES 30 /* among the device's features */
@@ -36,7 +40,10 @@ enum {
 #define P_REPLY_ACK   3
 #define P_BACKEND_REQ 5
 #define P_CONFIG      9
-#define P_WANTED      (BIT_ULL(P_MQ) | BIT_ULL(P_REPLY_ACK) | BIT_ULL(P_BACKEND_REQ) | BIT_ULL(P_CONFIG))
+#define P_MEM_SLOTS   15
+#define P_WANTED                                                                             \
+	(BIT_ULL(P_MQ) | BIT_ULL(P_REPLY_ACK) | BIT_ULL(P_BACKEND_REQ) | BIT_ULL(P_CONFIG) | \
+	 BIT_ULL(P_MEM_SLOTS))
 
 #define MAX_REGIONS 8u	 /* "A memory regions description" */
 #define MAX_CONFIG  256u /* "Virtio device config space" */
@@ -54,6 +61,10 @@ union payload {
 		struct region regions[MAX_REGIONS];
 	} memory;
 	struct {
+		u64 padding;
+		struct region region;
+	} slot;
+	struct {
 		u32 offset, size, flags;
 		u8 bytes[MAX_CONFIG];
 	} config;
@@ -66,11 +77,22 @@ struct message {
 
 #define HEADER offsetof(struct message, p)
 
+/* What the back end was told of. */
+struct user_region {
+	struct region r;
+	dev_t dev;
+	ino_t ino;
+	int fd; /* until the call returns for which the list is made */
+};
+
 struct vhost_user {
 	struct vhost v;
 	struct vhost_channel channel;
 	u64 protocol; /* features that both have */
 	bool protocol_offered;
+	u32 slots; /* for regions, at most; 0: it takes them by the table alone */
+	struct user_region *regions;
+	u32 nr_regions;
 };
 
 static inline struct vhost_user *to_user(struct vhost *v)
@@ -96,6 +118,9 @@ int vhost_user_ask_number(struct vhost *v, u32 what, u64 *number) __must_check;
 int vhost_user_tell_number(struct vhost *v, u32 what, u64 number) __must_check;
 
 /* user-memory.c */
+
+/* How many regions does it take, and how? Once. */
+int vhost_user_count_slots(struct vhost *v) __must_check;
 int vhost_user_set_memory(struct vhost *v, const struct guest_memory *mem) __must_check;
 
 #endif

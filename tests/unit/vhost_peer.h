@@ -45,7 +45,8 @@ struct peer {
 	unsigned int at; /* the message with this number is the one */
 	unsigned int seen;
 	u64 acked;
-	u32 regions;
+	u32 regions, tables, added, removed;
+	u64 slots;
 	u64 gpa, user;	  /* of the first */
 	atomic_bool deaf; /* it hears of requests, and does not serve them */
 	int asks;	  /* its own connection, to ask by */
@@ -167,6 +168,7 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		break;
 	case 5:
 		p->regions = (u32)v;
+		p->tables++;
 		memcpy(&p->gpa, m->p + 8, 8);
 		memcpy(&p->user, m->p + 24, 8);
 		break;
@@ -206,6 +208,22 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 	case 21:
 		p->asks = *fd;
 		*fd = -1;
+		break;
+	case 36:
+		memcpy(reply, &p->slots, 8);
+		return 8;
+	case 37:
+		assert_true(*fd >= 0 && m->size == 40);
+		if (!p->added++) {
+			memcpy(&p->gpa, m->p + 8, 8);
+			memcpy(&p->user, m->p + 24, 8);
+		}
+		p->regions++;
+		break;
+	case 38:
+		assert_true(*fd < 0 && m->size == 40);
+		p->removed++;
+		p->regions--;
 		break;
 	case 25:
 		/* Behind offset, size and flags. */
