@@ -166,6 +166,13 @@ bool bus_write(struct bus *bus, u64 addr, const void *data, u32 len)
 	return true;
 }
 
+const char *bus_name(struct bus *bus, u64 addr, u32 len)
+{
+	struct bus_region r;
+
+	return bus_find(bus, addr, len, &r) ? r.count->name : NULL;
+}
+
 /* Under the lock. A BAR that moves takes the one that it left behind. */
 static struct bus_count *take_count(struct bus *bus, const char *name)
 {

@@ -18,6 +18,7 @@
 #include "lkvm/machine.h"
 #include "lkvm/net.h"
 #include "lkvm/thread.h"
+#include "lkvm/trace.h"
 #include "lkvm/util.h"
 #include "lkvm/vsock.h"
 
@@ -282,7 +283,9 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	int ret;
 
 	raise_limit();
-	ret = open_images(m, cfg);
+	ret = cfg->trace.file ? trace_open(&cfg->trace, m->vm.start_ns, &m->vm.trace) : 0;
+	if (!ret)
+		ret = open_images(m, cfg);
 	if (!ret)
 		ret = kvm_open(&m->vm.kvm, cfg->kvm_path);
 	if (!ret)
@@ -339,6 +342,8 @@ void machine_close(struct machine *m)
 	/* Last: as long as anything is slow, Ctrl-A x may be typed again. */
 	if (open->console)
 		open->console->ops->destroy(open->console);
+	trace_close(m->vm.trace);
+	m->vm.trace = NULL;
 	memset(open, 0, sizeof(*open));
 	open->signals.fd = -1;
 }

@@ -19,6 +19,7 @@
 #include "lkvm/exits.h"
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
+#include "lkvm/trace.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -337,7 +338,8 @@ static u64 rough_ns(void)
 /* One exit, from the end of KVM_RUN until it may be called again. False: the vcpu has to park. */
 static bool serve_exit(struct vcpu *vcpu, int error, bool keeps)
 {
-	u64 since = rough_ns();
+	bool traced = trace_wants(vcpu->vm->trace, TRACE_EXITS);
+	u64 since = rough_ns(), begin = traced ? now_ns() : 0;
 	bool go_on = true;
 
 	/* Handlers may look guest memory up; nothing of that outlives them. */
@@ -347,6 +349,8 @@ static bool serve_exit(struct vcpu *vcpu, int error, bool keeps)
 	else
 		handle_exit(vcpu);
 	memory_read_end(&vcpu->reader);
+	if (traced)
+		exit_trace(vcpu, now_ns() - begin);
 	if (rough_ns() - since > STOOD_STILL_NS)
 		atomic_store(&vcpu->stood_still, true);
 	return go_on;

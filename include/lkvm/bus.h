@@ -71,6 +71,9 @@ int bus_remove(struct bus *bus, u64 base);
 bool bus_read(struct bus *bus, u64 addr, void *data, u32 len);
 bool bus_write(struct bus *bus, u64 addr, const void *data, u32 len);
 
+/* The name of the region that holds an access, which stays valid as long as the bus; NULL. */
+const char *bus_name(struct bus *bus, u64 addr, u32 len);
+
 /* The accesses so far, once for each name that has any, in no order that means something; several
  * regions of one name come as often. Any thread. */
 void bus_for_each_count(struct bus *bus,

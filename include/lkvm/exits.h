@@ -39,4 +39,9 @@ static inline u64 exit_counted(const struct exit_counts *c, u32 slot)
  * know. */
 const char *exit_name(u32 reason);
 
+struct vcpu;
+/* exit-trace.c: a line of the VM's trace, of the exit that vcpu's thread has handled in @ns
+ * nanoseconds. */
+void exit_trace(struct vcpu *vcpu, u64 ns);
+
 #endif
