@@ -120,10 +120,10 @@ def every_end():
         vm.proc.send_signal(number)
         same(vm.end(), -number)
         same(os.listdir(folder()), [])
-    # Before it serves signals, too: its initrd comes out of a pipe that stays empty.
+    # Before it serves signals, too: its trace goes into a pipe that nobody reads.
     fifo = f'{folder()}/fifo'
     os.mkfifo(fifo)
-    vm = Vm(guest('clock', '--name', 'gone', '-i', fifo))
+    vm = Vm(guest('clock', '--name', 'gone', '--trace', f'exits={fifo}'))
     until('the name is there', lambda: os.path.exists(path('gone')))
     vm.proc.send_signal(signal.SIGTERM)
     same(vm.end(), -signal.SIGTERM)
