@@ -6,6 +6,8 @@ prefix ?= /usr/local
 bindir ?= $(prefix)/bin
 datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
+zshdir ?= $(datadir)/zsh/site-functions
+fishdir ?= $(datadir)/fish/vendor_completions.d
 docdir ?= $(datadir)/doc/lkvm
 DESTDIR ?=
 DISTDIR ?= .
@@ -222,6 +224,8 @@ install: $(O)/lkvm $(O)/lkvm.1 ## install below DESTDIR and prefix (/usr/local)
 	install -D -m 755 $(O)/lkvm $(DESTDIR)$(bindir)/lkvm
 	install -D -m 644 $(O)/lkvm.1 $(DESTDIR)$(mandir)/man1/lkvm.1
 	install -D -m 644 docs/lkvm.bash $(DESTDIR)$(datadir)/bash-completion/completions/lkvm
+	install -D -m 644 docs/lkvm.zsh $(DESTDIR)$(zshdir)/_lkvm
+	install -D -m 644 docs/lkvm.fish $(DESTDIR)$(fishdir)/lkvm.fish
 	install -d $(DESTDIR)$(docdir)/docs
 	install -m 644 README.md $(DESTDIR)$(docdir)/
 	install -m 644 docs/*.md $(DESTDIR)$(docdir)/docs/

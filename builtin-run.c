@@ -110,5 +110,6 @@ const struct command cmd_run = {
 	.description = "Boots a kernel in a new virtual machine, with its console on the terminal. "
 		       "Ctrl-A x ends it, Ctrl-A h lists the other keys.",
 	.options = &run_set,
+	.word = "file",
 	.run = cmd_run_main,
 };

@@ -12,9 +12,10 @@ packages_of() {
 	test)
 		# prove is perl's, iasl acpica-tools', dtc device-tree-compiler's, nm binutils', pgrep procps';
 		# qemu-img is qemu-utils', qemu-storage-daemon qemu-system-common's; clang and musl are for the builds beside gcc's.
-		# passt is for --network mode=user.
+		# passt is for --network mode=user. zsh and fish complete, as bash does.
 		echo passt perl binutils procps iproute2 util-linux python3 git xz-utils zstd gzip libcmocka-dev acpica-tools \
-			device-tree-compiler qemu-utils qemu-system-common clang libclang-rt-dev musl-tools
+			device-tree-compiler qemu-utils qemu-system-common clang libclang-rt-dev musl-tools \
+			zsh fish
 		;;
 	cross)
 		# No gcc-multilib: apt removes the cross compilers for it. gcc -m32 needs gcc-VERSION-multilib alone.

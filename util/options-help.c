@@ -159,18 +159,53 @@ void options_print_man(const struct command *cmd, FILE *out)
 		fputs(".El\n", out);
 }
 
+/* Names of files, as the arguments of options are called in help. */
+static bool is_file_name(const char *arg)
+{
+	return !strncmp(arg, "FILE", 4) || !strncmp(arg, "PATH", 4);
+}
+
+/* What the argument is, for completion. */
+static const char *argument_kind(const struct option_spec *o)
+{
+	if (!option_takes_argument(o))
+		return "flag";
+	if (o->choices)
+		return "one";
+	if (!strncmp(o->arg, "DIR", 3))
+		return "dir";
+	if (is_file_name(o->arg))
+		return "file";
+	return o->type == OPT_TYPED && o->hooks->items ? "list" : "any";
+}
+
+/* The help up to where it goes into details. */
+static int short_help(const char *help)
+{
+	size_t len = strcspn(help, ";:(");
+
+	while (len && help[len - 1] == ' ')
+		len--;
+	return (int)len;
+}
+
 void options_print_words(const struct command *cmd, FILE *out)
 {
 	for_each_option(c, cmd->options)
 	{
-		char choices[128];
-		const char *arg = arg_text(c.opt, choices, sizeof(choices));
+		const struct option_spec *o = c.opt;
+		const char *const *words = o->type == OPT_TYPED ? o->hooks->items : o->choices;
 
-		if ((c.opt->flags & OPT_HIDDEN) || !option_is_here(&c))
+		if ((o->flags & OPT_HIDDEN) || !option_is_here(&c))
 			continue;
-		if (c.opt->short_name)
-			fprintf(out, "-%c ", c.opt->short_name);
-		fprintf(out, "--%s%s%s\n", c.opt->name, arg ? "=" : "", arg ? arg : "");
+		if (o->short_name)
+			fprintf(out, "-%c ", o->short_name);
+		fprintf(out, "--%s\t%s\t", o->name, argument_kind(o));
+		for (const char *const *w = words; w && *w; w++)
+			fprintf(out, "%s%s", *w, w[1] ? " " : "");
+		fprintf(out, "%s\t%.*s\n", words ? "" : "-", short_help(o->help), o->help);
 	}
-	fputs("--help\n", out);
+	fputs("--help\tflag\t-\tshow this help\n", out);
+	if (cmd->word)
+		fprintf(out, "-\t%s\t-\t-\n", cmd->word);
 }

@@ -93,7 +93,7 @@ point 'the installed program runs' runs
 places() {
 	local file
 	for file in man/man1/lkvm.1.gz doc/lkvm/README.md doc/lkvm/docs/disks.md doc/lkvm/copyright \
-		bash-completion/completions/lkvm; do
+		bash-completion/completions/lkvm zsh/vendor-completions/_lkvm fish/vendor_completions.d/lkvm.fish; do
 		[ -s "$root/usr/share/$file" ] || { echo "no $file"; return 1; }
 	done
 }

@@ -167,16 +167,8 @@ closed_descriptors() {
 		limited "$lkvm" run -k kernel --dev /nosuch <&- >&- 2>&-
 	[ $? = 1 ] && cmp kernel "$lkvm"
 }
-completes() {
-	# shellcheck source=docs/lkvm.bash
-	. "$tree/docs/lkvm.bash"
-	COMP_WORDS=("$lkvm" run --console '') COMP_CWORD=3
-	_lkvm && [ "${COMPREPLY[*]}" = 'serial virtio' ] || return 1
-	COMP_WORDS=("$lkvm" run --no) COMP_CWORD=2
-	_lkvm && [ "${COMPREPLY[*]}" = '--no-virtio-packed --nodefaults --no-reboot' ]
-}
 
-echo 1..17
+echo 1..16
 point 'help has the words that test runners look for' helps
 point 'help run and run --help are the same' helps_run
 point 'version names the optional parts' versions
@@ -193,4 +185,3 @@ point "other architectures' options are in the manual alone" other_architectures
 point 'a missing kernel is named, a kernel in the directory is found' no_kernel
 point 'a full standard output is an error' full_output
 point 'closed standard descriptors do no harm' closed_descriptors
-point 'bash completes from the option table' completes
