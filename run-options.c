@@ -34,6 +34,19 @@ static int parse_nothing(const char *shown, const char *arg, void *target)
 	return 0;
 }
 
+/* kvmtool's, for what has no sense here: the machine is as good without. */
+static int parse_no_screen(const char *shown, const char *arg, void *target)
+{
+	warn("%s: has no effect: the guest has no screen; its console is on this terminal", shown);
+	return 0;
+}
+
+static int parse_no_delay(const char *shown, const char *arg, void *target)
+{
+	warn("%s: has no effect: no access to a port is delayed", shown);
+	return 0;
+}
+
 /* What a guest starts from: a kernel in one place replaces the firmware of another. */
 
 static struct run_start take_start(struct vm_config *cfg)
@@ -102,6 +115,16 @@ static const struct option_spec own_options[] = {
 	  .help = "--loglevel debug" },
 	{ .type = OPT_CALL, .name = "debug-mmio", .parse = parse_debug, .flags = OPT_HIDDEN,
 	  .help = "--loglevel debug" },
+	{ .type = OPT_CALL, .name = "debug-iodelay", .arg = "MS", .parse = parse_no_delay,
+	  .flags = OPT_HIDDEN, .help = "nothing" },
+	{ .type = OPT_CALL, .name = "sdl", .parse = parse_no_screen, .flags = OPT_HIDDEN,
+	  .help = "nothing" },
+	{ .type = OPT_CALL, .name = "gtk", .parse = parse_no_screen, .flags = OPT_HIDDEN,
+	  .help = "nothing" },
+	{ .type = OPT_CALL, .name = "vnc", .parse = parse_no_screen, .flags = OPT_HIDDEN,
+	  .help = "nothing" },
+	{ .type = OPT_CALL, .name = "vidmode", .arg = "N", .parse = parse_no_screen,
+	  .flags = OPT_HIDDEN, .help = "nothing" },
 	{ .type = OPT_CALL, .name = "no-dhcp", .parse = parse_nothing, .flags = OPT_HIDDEN,
 	  .help = "add no ip=dhcp to the kernel's command line" },
 	OPT_END

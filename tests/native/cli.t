@@ -65,7 +65,8 @@ foreign_words() {
 			wrong 'kvmtool has it, this lkvm does not yet' help $word || return 1
 	done
 	wrong "crosvm has it, this lkvm does not yet" suspend && wrong 'krunvm has it; here use lkvm run' start x &&
-		wrong "'--vnc': kvmtool and QEMU have it, this lkvm does not yet" run -k x --vnc &&
+		wrong "'--tty': kvmtool has it; here use --port NAME,pty,console" run -k x --tty 1 &&
+		run 0 run --dry-run -k x --vnc && says err 'warning: --vnc: has no effect' &&
 		wrong "unknown option '-initrd'; did you mean '--initrd'?" run -k x -initrd i.cpio &&
 		printf 'kernel x\nmemory 1G\n' >foreign.conf &&
 		wrong "foreign.conf:2: unknown option 'memory': firectl, cloud-hypervisor and virtme-ng have it" run --config foreign.conf
