@@ -186,7 +186,6 @@ const struct foreign_word foreign_options[] = {
 const struct foreign_word foreign_commands[] = {
 	MISSING("balloon", KVMTOOL, NULL),
 	MISSING("debug", KVMTOOL, "'lkvm run --loglevel debug' tells more of what goes on"),
-	MISSING("list", KVMTOOL, "pgrep -a lkvm shows what runs"),
 	MISSING("pause", KVMTOOL, "kill -STOP PID stops one"),
 	MISSING("resume", KVMTOOL, "kill -CONT PID lets a stopped one go on"),
 	MISSING("sandbox", KVMTOOL, NULL),

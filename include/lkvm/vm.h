@@ -53,6 +53,7 @@ enum vm_stop {
 	VM_STOP_UNKNOWN_EXIT, /* an exit reason that lkvm does not know */
 	VM_STOP_HALTED,	      /* every vcpu waits, and nothing can wake one */
 	VM_STOP_QUIT,	      /* the user left (Ctrl-A x) */
+	VM_STOP_CONTROL,      /* somebody asked for the end through the control socket */
 	VM_STOP_SIGNAL,	      /* a signal ends lkvm: status is its number */
 };
 
