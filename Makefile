@@ -212,13 +212,15 @@ musl: ## build build/musl/lkvm with musl-gcc, statically
 # RUN starts programs that are built for another machine: qemu-user does, with the libraries of LIBS_DIR.
 RUN ?= $(if $(filter-out $(HOST_ARCH),$(ARCH)),qemu-$(subst arm64,aarch64,$(ARCH)) -L /usr/$(TRIPLET) \
 	-E LD_LIBRARY_PATH=$(LIBS_DIR)/usr/lib/$(TRIPLET):$(LIBS_DIR)/lib/$(TRIPLET))
-# The manual's list of options comes from the program.
+# The manual's lists of options come from the program: of run at @OPTIONS@, of another command at its name.
 man: $(O)/lkvm.1 ## make build/lkvm.1
 $(O)/lkvm.1: docs/lkvm.1.in $(O)/lkvm
-	$(call say,MAN,$@)$(RUN) $(O)/lkvm help --man run >$@.options && \
-		$(RUN) $(O)/lkvm help --man selftest >$@.selftest && \
-		sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' -e '/^@SELFTEST@$$/{r $@.selftest' -e 'd}' $< >$@ && \
-		rm $@.options $@.selftest
+	$(call say,MAN,$@)while IFS= read -r line; do \
+		case $$line in \
+		@OPTIONS@) $(RUN) $(O)/lkvm help --man run || exit ;; \
+		@[A-Z]*@) $(RUN) $(O)/lkvm help --man "$$(echo "$$line" | tr -d @ | tr A-Z a-z)" || exit ;; \
+		*) printf '%s\n' "$$line" ;; \
+		esac; done <$< >$@
 
 install: $(O)/lkvm $(O)/lkvm.1 ## install below DESTDIR and prefix (/usr/local)
 	install -D -m 755 $(O)/lkvm $(DESTDIR)$(bindir)/lkvm

@@ -81,6 +81,7 @@ static bool new_group(const struct option_cursor *c, const char **last)
 void options_print_help(const struct command *cmd, FILE *out)
 {
 	const char *group = NULL;
+	bool any = false;
 
 	fprintf(out, "usage: %s\n\n", cmd->usage);
 	if (cmd->description)
@@ -91,10 +92,14 @@ void options_print_help(const struct command *cmd, FILE *out)
 			continue;
 		if (new_group(&c, &group))
 			fprintf(out, "\n%s:\n", c.group);
+		else if (!any && !c.group)
+			fputc('\n', out);
+		any = true;
 		print_option(&c, out);
 	}
 	if (cmd->options)
-		fprintf(out, "\n      --help                  show this help\n");
+		fprintf(out, "%s      --help                  show this help\n",
+			any && !group ? "" : "\n");
 }
 
 /* Text for mdoc: no backslash, leading dot or quote is taken for markup; "-" stays a minus. */
@@ -151,6 +156,9 @@ void options_print_man(const struct command *cmd, FILE *out)
 		if (new_group(&c, &group)) {
 			fprintf(out, "%s.Ss %s\n.Bl -tag -width Ds\n", in_list ? ".El\n" : "",
 				c.group);
+			in_list = true;
+		} else if (!in_list) {
+			fputs(".Bl -tag -width Ds\n", out);
 			in_list = true;
 		}
 		print_man_option(&c, out);
