@@ -76,7 +76,7 @@ static int parse_config(const char *shown, const char *arg, void *target)
 {
 	struct run_options *run = target;
 	struct run_start before = take_start(&run->cfg), now;
-	int ret = options_load(&config_set, shown, arg, &run->cfg) ? -EINVAL : 0;
+	int ret = options_load(&run_set, shown, arg, run) ? -EINVAL : 0;
 
 	now = take_start(&run->cfg);
 	if (now.kernel || now.firmware) {
@@ -100,11 +100,11 @@ const struct option_spec loglevel_options[] = {
 static const struct option_spec own_options[] = {
 	{ .type = OPT_GROUP, .help = "Configuration" },
 	{ .type = OPT_CALL, .name = "config", .arg = "FILE", .parse = parse_config,
-	  .help = "take options from FILE, a name and a value on each line; later options replace "
-		  "or add to them", .flags = OPT_REPEATABLE },
+	  .help = "take options from FILE, or - for standard input, a name and a value on each line; "
+		  "later options replace or add to them", .flags = OPT_REPEATABLE | OPT_ONCE },
 	{ .type = OPT_STRING, .name = "save-config", .arg = "FILE", MEMBER(save_config),
 	  .flags = OPT_PATH | OPT_ONCE,
-	  .help = "write the checked configuration to FILE, for --config, and exit" },
+	  .help = "write the checked configuration to FILE, or - for standard output, for --config, and exit" },
 
 	{ .type = OPT_GROUP, .help = "Diagnosis" },
 	{ .type = OPT_FLAG, .name = "dry-run", MEMBER(dry_run), .flags = OPT_ONCE,

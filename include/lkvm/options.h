@@ -189,10 +189,11 @@ void options_copy(const struct option_set *set, const void *from, void *to);
 void options_destroy(const struct option_set *set, void *target);
 
 /*
- * Read options from the file @path, for which the option @shown asks. A line has a name ("--" in
- * front or not) and, after a blank or '=', the value: up to the end of the line, without blanks
- * around; or in double quotes, with \\, \", \n and \xHH. Empty lines and those that begin with '#'
- * mean nothing. 0, or a negative errno after printing what is wrong, with the line's number.
+ * Read options from the file @path ("-": standard input), for which the option @shown asks. A line
+ * has a name ("--" in front or not) and, after a blank or '=', the value: up to the end of the
+ * line, without blanks around; or in double quotes, with \\, \", \n and \xHH. Empty lines and those
+ * that begin with '#' mean nothing. 0, or a negative errno after printing what is wrong, with the
+ * line's number.
  */
 int options_load(const struct option_set *set, const char *shown, const char *path,
 		 void *target) __must_check;

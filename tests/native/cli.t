@@ -60,7 +60,7 @@ wrong_commands() {
 # What other VMMs call their commands and options is explained, not guessed at.
 foreign_words() {
 	local word
-	for word in list setup stop stat balloon sandbox debug pause resume; do
+	for word in setup stop stat balloon sandbox debug pause resume; do
 		wrong "'$word' is not an lkvm command: kvmtool has it, this lkvm does not yet" $word x &&
 			wrong 'kvmtool has it, this lkvm does not yet' help $word || return 1
 	done
@@ -102,6 +102,10 @@ saves() {
 		says vm.conf '# lkvm run --config' 'cpus = 3' 'mem = ' 'disk = a,,b,ro' 'params = " quiet"' && [ ! -s out ] &&
 		run 0 run --dry-run -k x -c 3 -d 'a,,b,ro' -p ' quiet' --rng --name t && cp out first &&
 		run 0 run --config vm.conf --dry-run && cmp out first &&
+		run 0 run --config vm.conf --save-config - && cmp out vm.conf &&
+		printf 'loglevel debug\nsdl\n' | cat vm.conf - | "$lkvm" run --config - --save-config - >piped 2>err && cmp piped vm.conf &&
+		says err 'warning: -:11: --sdl: has no effect' && "$lkvm" run --config vm.conf --save-config /dev/stdout >piped 2>err &&
+		cmp piped vm.conf && [ -h /dev/stdout ] &&
 		run 0 run --config vm.conf --save-config again.conf && cmp vm.conf again.conf &&
 		run 0 run --config vm.conf -c 2 --no-rng --dry-run && says out 'cpus: 2' 'rng: no' 'disk: a,,b,ro' &&
 		run 0 run --save-config unnamed.conf -k x && ! grep -q '^name' unnamed.conf &&
@@ -146,7 +150,9 @@ wrong_files() {
 	printf 'cpus 2\nmem much\n' >bad.conf
 	wrong 'bad.conf:2: --mem much: is not a size' run --config bad.conf -k x &&
 		wrong '--config nosuch: cannot read: No such file' run --config nosuch && printf 'config bad.conf\n' >self.conf &&
-		wrong "self.conf:1: unknown option 'config'" run --config self.conf
+		wrong 'self.conf:1: --config: belongs on the command line' run --config self.conf &&
+		printf 'kernel x\n\nloglevel loud\n' >loud.conf &&
+		wrong 'loud.conf:3: --loglevel loud: is not one of error' run --config loud.conf
 }
 other_architectures() {
 	case $(uname -m) in
