@@ -105,7 +105,6 @@ const struct foreign_word foreign_options[] = {
 	USE("smp", QEMU, "--cpus N"),
 	MISSING("snapshot", QEMU, "a disk may be read-only: --disk FILE,ro"),
 	MISSING("spice", QEMU, NO_SCREEN),
-	USE("trace", QEMU, "--loglevel debug"),
 	MISSING("usb*", QEMU, NULL),
 	MISSING("uuid", QEMU, NULL),
 	OMIT("vga", QEMU, NO_SCREEN),

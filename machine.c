@@ -15,6 +15,7 @@
 #include "lkvm/log.h"
 #include "lkvm/memslot.h"
 #include "lkvm/plan.h"
+#include "lkvm/trace.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 
@@ -96,6 +97,7 @@ static int build(struct machine *m)
 	if (ret)
 		return ret;
 	irq_set_loop(&vm->irqs, &vm->loop);
+	vm->irqs.trace = vm->trace;
 	ret = create_memory(m);
 	if (!ret)
 		ret = arch_vm_init(vm, &m->open.boot);
@@ -213,6 +215,7 @@ void machine_end(struct machine *m)
 		m->open.console->ops->finish(m->open.console);
 	for (u32 i = 0; i < m->open.nr_ports; i++)
 		m->open.ports[i]->ops->finish(m->open.ports[i]);
+	trace_flush(m->vm.trace);
 	/* Last: who waits for the end of its connection waits for the end. */
 	control_end(&m->control.server);
 }

@@ -38,6 +38,7 @@ struct vcpu;
 struct arch_vm;
 struct pci_host;
 struct state_buf;
+struct trace;
 struct state_reader;
 
 /* Why the VM left its running state. */
@@ -87,6 +88,7 @@ struct vm {
 	u64 pmem_size;		     /* addresses that persistent memory takes, of PMEM_ALIGN */
 	struct kvm kvm;
 	struct guest_memory mem;
+	struct trace *trace; /* borrowed; NULL: none */
 	struct bus pio;
 	struct bus mmio;
 	struct irqs irqs;

@@ -445,10 +445,12 @@ def vhost_user(features, protocol, acks):
     if features >> 30 & 1:
         parts += [answer(15, le("Q", protocol))]
         parts += [answer(17, le("Q", 4))] if protocol & 1 else []
+        parts += [answer(36, le("Q", 8))] if protocol >> 15 & 1 else []
         parts += [answer(24, config)] if protocol >> 9 & 1 else []
     return parts + ack + [answer(11, ring)]
 
 
 seed("vhost_user", "plain", *vhost_user(1 << 32, 0, []))
 seed("vhost_user", "protocol", *vhost_user(1 << 32 | 1 << 30, 0x201, []))
+seed("vhost_user", "slots", *vhost_user(1 << 32 | 1 << 30, 0x8201, []))
 seed("vhost_user", "acks", *vhost_user(1 << 32 | 1 << 30, 0x209, [2, 5, 8, 10, 9, 13, 12, 18, 13]))
