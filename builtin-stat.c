@@ -120,8 +120,8 @@ static int cmd_stat_main(const struct command *cmd, int argc, char **argv)
 {
 	struct output output = { .out = { .max = SIZE_MAX } };
 	struct stat_args args = { 0 };
-	int words, rest, status;
-	int ret = options_parse(cmd, argc, argv, &args, &words, &rest);
+	int words, status;
+	int ret = vm_names_parse(cmd, argc, argv, &args, &words);
 
 	if (ret) {
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
