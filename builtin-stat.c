@@ -198,8 +198,8 @@ static int cmd_stat_main(const struct command *cmd, int argc, char **argv)
 {
 	struct stat_args args = { .cpu = NO_CPU };
 	struct output output = { .args = &args, .out = { .max = SIZE_MAX } };
-	int words, rest, status;
-	int ret = options_parse(cmd, argc, argv, &args, &words, &rest);
+	int words, status;
+	int ret = vm_names_parse(cmd, argc, argv, &args, &words);
 
 	if (ret) {
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;

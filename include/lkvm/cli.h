@@ -28,6 +28,9 @@ struct vm_names {
 	bool all;
 };
 extern const struct option_spec vm_names_options[];
+/* options_parse for such a command, which takes nothing after "--". */
+int vm_names_parse(const struct command *cmd, int argc, char **argv, void *target,
+		   int *nr) __must_check;
 /* Their names, without repetitions, to be freed. An exit status; what is wrong is printed. */
 int vm_names_take(const struct command *cmd, const struct vm_names *which, char **words, int nr,
 		  struct machine_names *out) __must_check;
