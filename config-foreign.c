@@ -183,17 +183,11 @@ const struct foreign_word foreign_options[] = {
 };
 
 const struct foreign_word foreign_commands[] = {
-	MISSING("balloon", KVMTOOL, NULL),
-	MISSING("debug", KVMTOOL, "'lkvm run --loglevel debug' tells more of what goes on"),
-	MISSING("pause", KVMTOOL, "kill -STOP PID stops one"),
-	MISSING("resume", KVMTOOL, "kill -CONT PID lets a stopped one go on"),
 	MISSING("sandbox", KVMTOOL, NULL),
 	MISSING("setup", KVMTOOL, "'lkvm run --disk FILE' boots an image of a root file system"),
-	MISSING("stat", KVMTOOL, NULL),
-	MISSING("stop", KVMTOOL, "Ctrl-A x and signals such as SIGTERM end one"),
 	USE("create", "krunvm", "lkvm run"),
 	USE("start", "krunvm", "lkvm run"),
-	MISSING("suspend", CROSVM, "kill -STOP PID stops one"),
+	USE("suspend", CROSVM, "lkvm pause"),
 	{ 0 }
 };
 /* clang-format on */

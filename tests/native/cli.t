@@ -60,11 +60,11 @@ wrong_commands() {
 # What other VMMs call their commands and options is explained, not guessed at.
 foreign_words() {
 	local word
-	for word in setup stop stat balloon sandbox debug pause resume; do
+	for word in setup sandbox; do
 		wrong "'$word' is not an lkvm command: kvmtool has it, this lkvm does not yet" $word x &&
 			wrong 'kvmtool has it, this lkvm does not yet' help $word || return 1
 	done
-	wrong "crosvm has it, this lkvm does not yet" suspend && wrong 'krunvm has it; here use lkvm run' start x &&
+	wrong 'crosvm has it; here use lkvm pause' suspend && wrong 'krunvm has it; here use lkvm run' start x &&
 		wrong "'--tty': kvmtool has it; here use --port NAME,pty,console" run -k x --tty 1 &&
 		run 0 run --dry-run -k x --vnc && says err 'warning: --vnc: has no effect' &&
 		wrong "unknown option '-initrd'; did you mean '--initrd'?" run -k x -initrd i.cpio &&
