@@ -146,5 +146,6 @@ const struct command cmd_stat = {
 	.description = "Shows the memory of each machine, its balloon, and the statistics that the "
 		       "guest's balloon driver tells. The machine needs --balloon.",
 	.options = &stat_set,
+	.word = "vm",
 	.run = cmd_stat_main,
 };
