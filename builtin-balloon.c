@@ -99,5 +99,6 @@ const struct command cmd_balloon = {
 		       "(0: none), or so much more or less; the host has it then. The machine "
 		       "needs --balloon. Without a size it shows how it stands.",
 	.options = &balloon_set,
+	.word = "vm",
 	.run = cmd_balloon_main,
 };

@@ -134,5 +134,6 @@ const struct command cmd_debug = {
 	.description = "Sends a SysRq key, gives a vcpu a non-maskable interrupt, and prints the "
 		       "vcpus of each machine, in this order, as far as it is asked for.",
 	.options = &debug_set,
+	.word = "vm",
 	.run = cmd_debug_main,
 };

@@ -37,6 +37,7 @@ const struct command cmd_pause = {
 	.description = "Stops the vcpus and devices of each machine; 'lkvm list' says that it is "
 		       "paused. The guest's clocks go on.",
 	.options = &names_set,
+	.word = "vm",
 	.run = cmd_ask_main,
 };
 
@@ -46,5 +47,6 @@ const struct command cmd_resume = {
 	.usage = "lkvm resume NAME...",
 	.description = "Lets each machine go on that was paused.",
 	.options = &names_set,
+	.word = "vm",
 	.run = cmd_ask_main,
 };

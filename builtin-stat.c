@@ -229,5 +229,6 @@ const struct command cmd_stat = {
 		"guest's balloon driver tells, for which it needs --balloon; or, with --exits "
 		"or --kvm, what was counted since it began.",
 	.options = &stat_set,
+	.word = "vm",
 	.run = cmd_stat_main,
 };

@@ -92,5 +92,6 @@ const struct command cmd_stop = {
 		"ends the machine when that takes too long. A machine that is paused is "
 		"resumed for it. Returns when the machines are gone.",
 	.options = &stop_set,
+	.word = "vm",
 	.run = cmd_stop_main,
 };

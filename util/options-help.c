@@ -174,7 +174,7 @@ static bool is_file_name(const char *arg)
 }
 
 /* What the argument is, for completion. */
-static const char *argument_kind(const struct option_spec *o)
+static const char *argument_kind(const struct command *cmd, const struct option_spec *o)
 {
 	if (!option_takes_argument(o))
 		return "flag";
@@ -184,6 +184,9 @@ static const char *argument_kind(const struct option_spec *o)
 		return "dir";
 	if (is_file_name(o->arg))
 		return "file";
+	/* Of a command about machines, that of one. */
+	if (cmd->word && !strcmp(cmd->word, "vm") && !strcmp(o->arg, "NAME"))
+		return "vm";
 	return o->type == OPT_TYPED && o->hooks->items ? "list" : "any";
 }
 
@@ -208,7 +211,7 @@ void options_print_words(const struct command *cmd, FILE *out)
 			continue;
 		if (o->short_name)
 			fprintf(out, "-%c ", o->short_name);
-		fprintf(out, "--%s\t%s\t", o->name, argument_kind(o));
+		fprintf(out, "--%s\t%s\t", o->name, argument_kind(cmd, o));
 		for (const char *const *w = words; w && *w; w++)
 			fprintf(out, "%s%s", *w, w[1] ? " " : "");
 		fprintf(out, "%s\t%.*s\n", words ? "" : "-", short_help(o->help), o->help);

@@ -76,7 +76,8 @@ int arch_add_memory(struct vm *vm)
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
 	ret = x86_cpuid_supported(get_supported, &vm->kvm, &vm->arch->cpuid);
 	if (ret) {
-		err("KVM_GET_SUPPORTED_CPUID: %s", strerror(-ret));
+		err("cannot read what CPUs KVM offers: KVM_GET_SUPPORTED_CPUID: %s",
+		    strerror(-ret));
 		return ret;
 	}
 	vm->arch->phys_bits = x86_cpuid_phys_bits(vm->arch->cpuid);
@@ -126,12 +127,12 @@ int arch_vm_init(struct vm *vm, const struct boot *boot)
 
 	ret = xioctl(vm->kvm.vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
 	if (ret < 0) {
-		err("KVM_SET_IDENTITY_MAP_ADDR: %s", strerror(-ret));
+		err("cannot set up the VM: KVM_SET_IDENTITY_MAP_ADDR: %s", strerror(-ret));
 		return ret;
 	}
 	ret = xioctl_val(vm->kvm.vm_fd, KVM_SET_TSS_ADDR, X86_TSS);
 	if (ret < 0) {
-		err("KVM_SET_TSS_ADDR: %s", strerror(-ret));
+		err("cannot set up the VM: KVM_SET_TSS_ADDR: %s", strerror(-ret));
 		return ret;
 	}
 	enable_optional_caps(vm);

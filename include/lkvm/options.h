@@ -235,9 +235,9 @@ void options_print_help(const struct command *cmd, FILE *out);
 void options_print_man(const struct command *cmd, FILE *out);
 /*
  * For shell completion, a line for each option, with tabs between: its names; what its argument is
- * ("flag" without one, "one" of the words, "file", "dir", "list", "any"); the words, for "one" or
- * between commas; help in a few words. The last line is of words that are not options. "-" stands
- * for nothing.
+ * ("flag" without one, "one" of the words, "file", "dir", "list", "vm", "any"); the words, for
+ * "one" or between commas; help in a few words. The last line is of words that are not options. "-"
+ * stands for nothing.
  */
 void options_print_words(const struct command *cmd, FILE *out);
 
