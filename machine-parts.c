@@ -91,7 +91,7 @@ static u32 count_vsock(const struct machine *m)
 
 static u32 count_virtio_console(const struct machine *m)
 {
-	if (m->inject)
+	if (machine_has_own_consoles(m))
 		return m->inject->hvc ? 1 : 0;
 	return m->vm.cfg->console == CONSOLE_VIRTIO || m->open.nr_ports ? 1 : 0;
 }
@@ -113,18 +113,35 @@ static int add_flash(struct machine *m, u32 index)
 	return cfi_flash_create(&m->vm, arch_platform.flash.base, &m->open.flash);
 }
 
+/* Consoles by the numbers of struct machine_watch. */
+enum { SERIAL_CONSOLE, VIRTIO_CONSOLE, FIRST_PORT };
+
+/* The console that a device is given: whoever watches stands between. */
+static struct console *watched(struct machine *m, u32 nr, struct console *con)
+{
+	const struct machine_watch *watch = m->inject ? m->inject->watch : NULL;
+	struct console_watch *w;
+
+	if (!m->open.watches || !con)
+		return con;
+	w = &m->open.watches[nr];
+	console_watch_init(w, con, nr, watch->output, watch->opaque);
+	return &w->con;
+}
+
 static int add_serial(struct machine *m, u32 index)
 {
 	struct console *con = m->open.console;
 
 	/* Its output is shown in any case; keys go to the console that was chosen. */
-	if (m->inject) {
+	if (machine_has_own_consoles(m)) {
 		con = m->inject->serial;
 	} else if (m->vm.cfg->console != CONSOLE_SERIAL) {
 		console_output_init(&m->open.serial, m->open.console);
 		con = &m->open.serial.con;
 	}
-	return serial_create(&m->vm, &arch_platform.serial, arch_platform.serial_reg_shift, con);
+	return serial_create(&m->vm, &arch_platform.serial, arch_platform.serial_reg_shift,
+			     watched(m, SERIAL_CONSOLE, con));
 }
 
 static int add_pvpanic(struct machine *m, u32 index)
@@ -208,14 +225,17 @@ static int add_virtio_console(struct machine *m, u32 index)
 	u32 nr = 0;
 	int ret;
 
-	if (m->inject || cfg->console == CONSOLE_VIRTIO)
+	if (machine_has_own_consoles(m) || cfg->console == CONSOLE_VIRTIO)
 		ports[nr++] = (struct virtio_console_port){
-			.con = m->inject ? m->inject->hvc : m->open.console,
+			.con = machine_has_own_consoles(m)
+				       ? m->inject->hvc
+				       : watched(m, VIRTIO_CONSOLE, m->open.console),
 			.is_console = true,
 		};
 	for (u32 i = 0; i < m->open.nr_ports; i++)
 		ports[nr++] = (struct virtio_console_port){
-			.con = m->open.ports[i],
+			.con = cfg->ports[i].console ? watched(m, FIRST_PORT + i, m->open.ports[i])
+						     : m->open.ports[i],
 			.name = cfg->ports[i].name,
 			.is_console = cfg->ports[i].console,
 		};

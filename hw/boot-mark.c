@@ -9,6 +9,7 @@
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/marks.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
@@ -27,6 +28,7 @@ static void boot_mark_write(void *opaque, u64 offset, const void *data, u32 len)
 
 	if (offset)
 		return;
+	marks_add(b->dev.vm->marks, MARK_GUEST_SET, *(const u8 *)data);
 	tenths = (now_ns() - (reset ? reset : b->dev.vm->start_ns)) / 100000;
 	guest_log(LOG_INFO, "boot mark %u: %llu.%llu ms after %s", *(const u8 *)data, tenths / 10,
 		  tenths % 10, reset ? "the reset" : "start");
