@@ -134,7 +134,7 @@ ALL_CPPFLAGS += -DHAVE_LIBURING
 LIBS += $(URING)
 endif
 
-ROOMS := util boot hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
+ROOMS := util boot hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest smoke $(ARCHDIR)
 # Every architecture's options are in every binary, as data: help and the manual list them all.
 SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)
@@ -212,9 +212,10 @@ RUN ?= $(if $(filter-out $(HOST_ARCH),$(ARCH)),qemu-$(subst arm64,aarch64,$(ARCH
 man: $(O)/lkvm.1 ## make build/lkvm.1
 $(O)/lkvm.1: docs/lkvm.1.in $(O)/lkvm
 	$(call say,MAN,$@)$(RUN) $(O)/lkvm help --man run >$@.options && \
-		$(RUN) $(O)/lkvm help --man selftest >$@.selftest && \
-		sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' -e '/^@SELFTEST@$$/{r $@.selftest' -e 'd}' $< >$@ && \
-		rm $@.options $@.selftest
+		$(RUN) $(O)/lkvm help --man selftest >$@.selftest && $(RUN) $(O)/lkvm help --man smoke >$@.smoke && \
+		sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' -e '/^@SELFTEST@$$/{r $@.selftest' -e 'd}' \
+			-e '/^@SMOKE@$$/{r $@.smoke' -e 'd}' $< >$@ && \
+		rm $@.options $@.selftest $@.smoke
 
 install: $(O)/lkvm $(O)/lkvm.1 ## install below DESTDIR and prefix (/usr/local)
 	install -D -m 755 $(O)/lkvm $(DESTDIR)$(bindir)/lkvm

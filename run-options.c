@@ -84,11 +84,16 @@ const struct option_spec loglevel_options[] = {
 	OPT_END
 };
 
-static const struct option_spec own_options[] = {
+const struct option_spec run_config_options[] = {
 	{ .type = OPT_GROUP, .help = "Configuration" },
 	{ .type = OPT_CALL, .name = "config", .arg = "FILE", .parse = parse_config,
 	  .help = "take options from FILE, a name and a value on each line; later options replace "
 		  "or add to them", .flags = OPT_REPEATABLE },
+	OPT_END
+};
+
+static const struct option_spec own_options[] = {
+	{ .type = OPT_GROUP, .help = "Configuration" },
 	{ .type = OPT_STRING, .name = "save-config", .arg = "FILE", MEMBER(save_config),
 	  .flags = OPT_PATH | OPT_ONCE,
 	  .help = "write the checked configuration to FILE, for --config, and exit" },
@@ -110,6 +115,7 @@ static const struct option_spec own_options[] = {
 
 static const struct option_source sources[] = {
 	CONFIG_OPTIONS(offsetof(struct run_options, cfg), 0, NULL),
+	{ .rows = run_config_options },
 	{ .rows = own_options },
 	{ .rows = loglevel_options },
 	{ 0 },

@@ -9,7 +9,7 @@
 /* Exit status for an invalid command line; 0 and 1 are EXIT_SUCCESS and EXIT_FAILURE. */
 #define EXIT_USAGE 2
 
-extern const struct command cmd_run, cmd_selftest, cmd_host, cmd_version;
+extern const struct command cmd_run, cmd_smoke, cmd_selftest, cmd_host, cmd_version;
 
 /* commands.c: the command called @name; or NULL, after a message with the nearest one. */
 const struct command *command_find(const char *name);
@@ -31,6 +31,8 @@ struct run_options {
 	} from_file;
 };
 extern const struct option_set run_set;
+/* --config, of a structure that begins with struct run_options. */
+extern const struct option_spec run_config_options[];
 /* --loglevel, for every command that has it. */
 extern const struct option_spec loglevel_options[];
 
