@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/boot-time.h"
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
@@ -431,20 +432,6 @@ static void say_verdict(const struct smoke *s)
 		  smoke_seconds(s->ns, text, sizeof(text)), s->reason, *line ? ": " : "", line);
 }
 
-static void say_boot_time(const struct marks *marks)
-{
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
-
-	if (!out)
-		return;
-	marks_print(marks, out);
-	if (!fclose(out))
-		info("boot time in ns: %s", text);
-	free(text);
-}
-
 /* All that was found, where it is wanted; the status that comes of it. */
 static int conclude(const struct smoke_run *run, const char *end, int sig)
 {
@@ -460,7 +447,7 @@ static int conclude(const struct smoke_run *run, const char *end, int sig)
 		.crashes = !o->no_crashes,
 	};
 
-	say_boot_time(&run->marks);
+	boot_time_say(&run->marks);
 	say_verdict(s);
 	for (u32 i = 0; i < o->nr_reports; i++) {
 		int ret = write_report(&o->reports[i], &report);
@@ -525,8 +512,8 @@ static int cmd_smoke_main(const struct command *cmd, int argc, char **argv)
 	struct smoke_run *run = xcalloc(1, sizeof(*run));
 	int status = EXIT_USAGE, sig = 0, ret;
 
-	marks_init(&run->marks, now_ns());
 	run_options_init(&o->run);
+	marks_init(&run->marks, o->run.start_ns);
 	o->run.cfg.halt = HALT_END;
 	o->timeout = 60;
 	o->smoke.log_fd = -1;

@@ -101,6 +101,9 @@ static const struct option_spec own_options[] = {
 	{ .type = OPT_GROUP, .help = "Diagnosis" },
 	{ .type = OPT_FLAG, .name = "dry-run", MEMBER(dry_run), .flags = OPT_ONCE,
 	  .help = "print the checked configuration and exit" },
+	{ .type = OPT_FLAG, .name = "boot-time", MEMBER(boot_time), .flags = OPT_ONCE,
+	  .help = "say at the end when the guest began, its first byte came, Linux ran init, and the guest set "
+		  "marks, in nanoseconds since lkvm began" },
 	{ .type = OPT_CALL, .name = "debug", .parse = parse_debug, .flags = OPT_HIDDEN,
 	  .help = "--loglevel debug" },
 	{ .type = OPT_CALL, .name = "debug-ioport", .parse = parse_debug, .flags = OPT_HIDDEN,
@@ -130,6 +133,7 @@ const struct option_set run_set = {
 void run_options_init(struct run_options *run)
 {
 	memset(run, 0, sizeof(*run));
+	run->start_ns = now_ns();
 	config_init(&run->cfg);
 }
 

@@ -24,6 +24,8 @@ struct run_options {
 	struct vm_config cfg;
 	char *save_config; /* write @cfg there, and start nothing */
 	bool dry_run;	   /* print it, and start nothing */
+	bool boot_time;	   /* say at the end when what happened */
+	u64 start_ns;	   /* now_ns(), soon after the process began */
 	/* What --config starts, until the command line is read to its end; then it is @cfg's or
 	 * gone. */
 	struct run_start {

@@ -264,6 +264,20 @@ def configuration():
     same(done.returncode, 0)
 
 
+def boot_time():
+    """`lkvm run` tells the times of a boot too, if it is asked, and however little it is to say else."""
+    with open(path('text'), 'wb') as f:
+        f.write(b'[    0.5] Run /init as init process\n')
+    for env in os.environ, dict(os.environ, LKVM_RELEASE_ALL='1'):
+        done = subprocess.run(guest('say', '-i', path('text'), '-p', 'mark=3', '--boot-time'), stdin=subprocess.DEVNULL, env=env,
+                              capture_output=True, timeout=LIMIT, check=True, text=True)
+        times = re.fullmatch(r'lkvm: info: boot time in ns: exec=0 guest=(\d+) mark.3=(\d+) console=(\d+) init=(\d+) '
+                             r'mark.4=(\d+) end=(\d+)\n', done.stderr)
+        assert times, done.stderr
+        assert list(map(int, times.groups())) == sorted(map(int, times.groups())), done.stderr
+        assert 'Run /init' in done.stdout, done.stdout
+
+
 main([
     ('what is expected is seen', passes),
     ('nothing is expected: the guest is to end', without_expect),
@@ -283,4 +297,5 @@ main([
     ('files that cannot be written', files),
     ('a machine that does not start', not_started),
     ('the options of a machine', configuration),
+    ('the times of a boot', boot_time),
 ])
