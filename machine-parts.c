@@ -44,6 +44,15 @@ static u32 count_boot_mark(const struct machine *m)
 	return arch_platform.boot_mark.size ? 1 : 0;
 }
 
+static u32 count_boot_timers(const struct machine *m)
+{
+	u32 n = 0;
+
+	while (n < ARRAY_SIZE(arch_platform.boot_timers) && arch_platform.boot_timers[n].size)
+		n++;
+	return m->vm.cfg->boot_timer ? n : 0;
+}
+
 static u32 count_pci_host(const struct machine *m)
 {
 	return transport_is_pci(m->vm.cfg->transport) ? 1 : 0;
@@ -164,9 +173,35 @@ static int add_boot_mark(struct machine *m, u32 index)
 	return boot_mark_create(&m->vm, &arch_platform.boot_mark);
 }
 
+static int add_boot_timer(struct machine *m, u32 index)
+{
+	return boot_timer_create(&m->vm, &arch_platform.boot_timers[index]);
+}
+
+/* What a boot timer lies in begins behind it: the window by the smallest step of a bridge, the
+ * configuration space with half of its buses (PCIe wants its size to divide its base). */
+static void make_room(struct arch_pci_layout *l, const struct arch_place *timer)
+{
+	u64 end = l->mem32_base + l->mem32_size;
+
+	if (timer->base >= l->mem32_base && timer->base < end) {
+		l->mem32_base = timer->base + MiB;
+		l->mem32_size = end - l->mem32_base;
+	}
+	if (timer->base >= l->ecam_base && timer->base < l->ecam_base + l->ecam_size) {
+		l->ecam_size /= 2;
+		l->ecam_base += l->ecam_size;
+	}
+}
+
 static int add_pci_host(struct machine *m, u32 index)
 {
-	return pci_host_add(&m->vm, &arch_platform.pci, arch_pci_mem64_base(&m->vm));
+	struct arch_pci_layout *layout = &m->open.pci;
+
+	*layout = arch_platform.pci;
+	for (u32 i = 0; i < count_boot_timers(m); i++)
+		make_room(layout, &arch_platform.boot_timers[i]);
+	return pci_host_add(&m->vm, layout, arch_pci_mem64_base(&m->vm));
 }
 
 static int add_disk(struct machine *m, u32 index)
@@ -269,6 +304,7 @@ static const struct part parts[] = {
 	{ "debug exit", count_debug_exit, add_debug_exit },
 	{ "halt watch", one, add_halt_watch },
 	{ "boot mark", count_boot_mark, add_boot_mark },
+	{ "boot timer", count_boot_timers, add_boot_timer },
 	{ "PCI host", count_pci_host, add_pci_host },
 	{ "disks", count_disks, add_disk },
 	{ "networks", count_nets, add_net },

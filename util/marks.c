@@ -6,7 +6,8 @@
 
 static const char *const names[] = {
 	[MARK_EXEC] = "exec", [MARK_GUEST] = "guest",	 [MARK_CONSOLE] = "console",
-	[MARK_INIT] = "init", [MARK_GUEST_SET] = "mark", [MARK_END] = "end",
+	[MARK_INIT] = "init", [MARK_GUEST_SET] = "mark", [MARK_TIMER] = "boot-timer",
+	[MARK_POST] = "post", [MARK_END] = "end",
 };
 
 static void put(struct marks *m, enum mark_kind kind, u8 value, u64 ns)
@@ -36,7 +37,7 @@ void marks_add(struct marks *m, enum mark_kind kind, u8 value)
 	ns = now_ns() - m->start_ns;
 	if (kind == MARK_GUEST)
 		m->had = 0;
-	if (kind == MARK_GUEST_SET || !(m->had & BIT(kind)))
+	if (kind == MARK_GUEST_SET || kind == MARK_POST || !(m->had & BIT(kind)))
 		put(m, kind, value, ns);
 	m->had |= (u32)BIT(kind);
 	pthread_mutex_unlock(&m->lock);
@@ -46,6 +47,8 @@ const char *mark_name(const struct mark *mark, char *buf, size_t len)
 {
 	if (mark->kind == MARK_GUEST_SET)
 		snprintf(buf, len, "%s.%u", names[mark->kind], mark->value);
+	else if (mark->kind == MARK_POST)
+		snprintf(buf, len, "%s.0x%02x", names[mark->kind], mark->value);
 	else
 		snprintf(buf, len, "%s", names[mark->kind]);
 	return buf;

@@ -18,6 +18,7 @@
 
 #include <signal.h>
 
+#include "lkvm/arch.h"
 #include "lkvm/boot.h"
 #include "lkvm/child.h"
 #include "lkvm/console.h"
@@ -82,8 +83,9 @@ struct machine_virtiofs {
 /* All that was opened by name, but for /dev/kvm, which is in the VM's struct kvm. */
 struct machine_open {
 	struct boot boot;
-	struct flash_file flash; /* path NULL: none */
-	struct disk **disks;	 /* as in the configuration */
+	struct flash_file flash;    /* path NULL: none */
+	struct arch_pci_layout pci; /* of the PCI host, if there is one */
+	struct disk **disks;	    /* as in the configuration */
 	/* Of disks that somebody else serves; NULL for the others, and the disk is NULL then. */
 	struct vhost **disk_vhosts;
 	u32 nr_disks;

@@ -14,6 +14,8 @@ enum mark_kind {
 	MARK_CONSOLE,	/* the first byte on a console, in each boot */
 	MARK_INIT,	/* Linux said that it runs init, the first time in each boot */
 	MARK_GUEST_SET, /* the guest's own, by the boot mark: with its value */
+	MARK_TIMER,	/* Firecracker's boot timer */
+	MARK_POST,	/* a POST code: with its value */
 	MARK_END,	/* the guest has ended, or was ended */
 	MARK_KINDS,
 };

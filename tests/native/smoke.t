@@ -278,6 +278,19 @@ def boot_time():
         assert 'Run /init' in done.stdout, done.stdout
 
 
+def others_marks():
+    """Firecracker's boot timer and POST codes, where they are asked for; PCI devices make room."""
+    def marks(*args):
+        got = json.loads(verdict(0, 'up\n', '-p', 'hang hvc timer post=0x41', '--console', 'virtio', '--expect', 'up', '--report', 'json',
+                                 *args)[0])
+        return [m['mark'] for m in got['boot_time']]
+
+    same(marks(), ['exec', 'guest', 'console', 'end'])
+    for transport in 'pci', 'mmio':
+        same(marks('--boot-timer', '--post-codes', '--virtio-transport', transport),
+             ['exec', 'guest', 'boot-timer', 'post.0x41', 'console', 'end'])
+
+
 main([
     ('what is expected is seen', passes),
     ('nothing is expected: the guest is to end', without_expect),
@@ -298,4 +311,5 @@ main([
     ('a machine that does not start', not_started),
     ('the options of a machine', configuration),
     ('the times of a boot', boot_time),
+    ("others' marks", others_marks),
 ])

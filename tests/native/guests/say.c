@@ -2,7 +2,8 @@
 /*
  * Says what is in its initrd, byte by byte as it is: on the serial port, or with the word hvc on a
  * virtio console, in pieces of piece=N. Then reboot (once), hang, or status exit=N; mark=N: that
- * boot mark before, and the next one after it.
+ * boot mark before, and the next one after it. timer, post=N: Firecracker's boot timer, old and
+ * new, and a POST code, before that too.
  */
 #include "virtio.h"
 #include "x86.h"
@@ -36,6 +37,12 @@ int guest_main(void)
 {
 	u64 mark = word_value("mark", 0);
 
+	if (has_word("timer")) {
+		write8(0xd0000000, 123);
+		write8(0xc0000000, 123);
+	}
+	if (word_value("post", 0))
+		outb(0x80, (u8)word_value("post", 0));
 	if (mark)
 		outb(BOOT_MARK, (u8)mark);
 	if (has_word("hvc"))
