@@ -10,6 +10,7 @@
 #define EXIT_USAGE 2
 
 extern const struct command cmd_run, cmd_smoke, cmd_selftest, cmd_host, cmd_version;
+extern const struct command cmd_list, cmd_ctl;
 
 /* commands.c: the command called @name; or NULL, after a message with the nearest one. */
 const struct command *command_find(const char *name);
