@@ -91,11 +91,9 @@ static void stop(struct smoke *s, u64 ns)
 		s->stop(s->opaque, ns);
 }
 
-/* It was seen here and now. */
-static void note(struct smoke_stream *st, struct smoke_rule *rule)
+/* Of the line as it stands. */
+static void take_line(const struct smoke_stream *st, struct smoke_rule *rule)
 {
-	rule->seen = true;
-	rule->ns = since_start(st->smoke);
 	free(rule->line);
 	rule->line = malloc(st->len + 1);
 	if (!rule->line)
@@ -103,6 +101,37 @@ static void note(struct smoke_stream *st, struct smoke_rule *rule)
 	memcpy(rule->line, st->line, st->len);
 	rule->line[st->len] = '\0';
 	text_mask(rule->line);
+}
+
+/* It was seen here and now. */
+static void note(struct smoke_stream *st, struct smoke_rule *rule)
+{
+	rule->seen = true;
+	rule->ns = since_start(st->smoke);
+	rule->in = st;
+	st->news = true;
+	take_line(st, rule);
+}
+
+/* What was seen in the line that ends: not in the middle of it, where the same terminal shows it.
+ */
+static void tell(struct smoke_stream *st)
+{
+	struct smoke *s = st->smoke;
+	char text[32];
+
+	for (u32 i = 0; i < s->nr; i++) {
+		struct smoke_rule *rule = &s->rules[i];
+
+		if (rule->in != st || rule->told)
+			continue;
+		rule->told = true;
+		take_line(st, rule);
+		if (rule->kind == SMOKE_EXPECT)
+			info("smoke: '%s' was seen after %s s", rule->text,
+			     smoke_seconds(rule->ns, text, sizeof(text)));
+	}
+	st->news = false;
 }
 
 static bool is_next(const struct smoke *s, const struct smoke_rule *rule)
@@ -116,13 +145,10 @@ static bool is_next(const struct smoke *s, const struct smoke_rule *rule)
 static void expected(struct smoke_stream *st, struct smoke_rule *rule)
 {
 	struct smoke *s = st->smoke;
-	char text[32];
 
 	if (s->verdict != SMOKE_OPEN || rule->seen || !is_next(s, rule))
 		return;
 	note(st, rule);
-	info("smoke: '%s' was seen after %s s", rule->text,
-	     smoke_seconds(rule->ns, text, sizeof(text)));
 	if (++s->nr_seen < s->nr_expected || s->until_end)
 		return;
 	decide_here(s, SMOKE_PASSED, "all that is expected was seen");
@@ -194,6 +220,8 @@ static void end_line(struct smoke_stream *st)
 		failed(st, st->crash);
 	st->crash = NULL;
 	st->allowed = false;
+	if (st->news)
+		tell(st);
 	st->len = 0;
 	keep(s, '\n');
 	if (s->ending != st)

@@ -24,12 +24,15 @@ enum smoke_kind {
 };
 
 /* A rule that a user gave, or one of ours. */
+struct smoke_stream;
 struct smoke_rule {
 	enum smoke_kind kind;
 	const char *text; /* the expression; its owner's */
 	bool seen;
-	u64 ns;	    /* since the start */
-	char *line; /* where it was seen, up to there; printable */
+	u64 ns;			 /* since the start */
+	struct smoke_stream *in; /* where it was seen */
+	char *line;		 /* the line, as far as it came; printable */
+	bool told;
 };
 
 /* How it ended; by position in smoke_verdict_names[]. */
@@ -53,6 +56,7 @@ struct smoke_stream {
 	u8 skipped;
 	bool cr; /* and what follows decides what it was */
 	bool allowed;
+	bool news;		  /* a rule was seen in this line */
 	struct smoke_rule *crash; /* in this line */
 	char line[SMOKE_LINE];	  /* the end of it */
 	u32 len;

@@ -11,7 +11,7 @@ reported() {
 }
 expected='^LAB-L2 debug-exit went on$'
 rm -f /run/smoke.json
-subcommand=smoke vm smoke-marks "$LAB_STABLE_KERNEL" "loglevel=7 lab.test=debug-exit lab.byte=7 $LAB_BOOT_MARK" --timeout 0 \
+subcommand=smoke vm smoke-marks "$LAB_FULL_KERNEL" "loglevel=7 lab.test=debug-exit lab.byte=7 $LAB_BOOT_MARK" --timeout 0 \
 	--expect '^LAB-L2-UP' --expect "$expected" --in-order --report json=/run/smoke.json
 booted "smoke: a guest says what is expected, and is ended"
 check "smoke: the boot took its time, to each mark" in_order
