@@ -42,9 +42,11 @@ struct vcpu {
 	u32 run_size;
 	pthread_t thread;
 	bool has_thread;
-	atomic_bool stood_still;     /* the guest is to hear of it before it runs again */
-	struct memory_reader reader; /* inside while an exit is handled, outside in KVM_RUN */
-	struct arch_vcpu *arch;	     /* owned by the architecture's code */
+	bool kept_back;		      /* waits at the gate, under vm->lock (vm_keep_back) */
+	atomic_bool stood_still;      /* the guest is to hear of it before it runs again */
+	struct memory_reader reader;  /* inside while an exit is handled, outside in KVM_RUN */
+	struct kvm_guest_debug debug; /* as it was set; the architecture's (debug.h) */
+	struct arch_vcpu *arch;	      /* owned by the architecture's code */
 };
 
 /* KVM_CREATE_VCPU, map its run structure, arch_vcpu_init. Prints on failure; out is NULL then. */
