@@ -118,6 +118,13 @@ const struct option_spec config_options[] = {
 	{ .type = OPT_CHOICE, .name = "debug-exit", MEMBER(debug_exit), .choices = debug_exit_names,
 	  .help = "let the guest choose the exit status; off: status 0 proves that it powered off",
 	  .def = "on" },
+
+	{ .type = OPT_GROUP, .help = "Debugging" },
+	{ .type = OPT_TYPED, .name = "gdb", .arg = "[HOST:]PORT|unix:PATH", .hooks = &gdb_hooks,
+	  .help = "debug the guest with gdb, which connects there (target remote :PORT); HOST is an address in numbers",
+	  .def = "no; of a PORT alone the host is 127.0.0.1" },
+	{ .type = OPT_FLAG, .name = "gdb-wait", MEMBER(gdb_wait),
+	  .help = "the guest's first instruction waits until the debugger continues; needs --gdb" },
 	OPT_END
 };
 /* clang-format on */

@@ -33,6 +33,7 @@ struct share;
 struct pmem;
 struct vhost;
 struct disk_config;
+struct gdb;
 struct net_config;
 struct vm_config;
 
@@ -82,6 +83,7 @@ struct machine_open {
 	struct console *console; /* the terminal; NULL with machine_inject */
 	struct console **ports;	 /* as in the configuration */
 	u32 nr_ports;
+	struct gdb *gdb; /* NULL: none */
 	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
 	struct console_output serial;
 	struct event signals; /* a signalfd on the main loop; -1: none */
