@@ -331,10 +331,6 @@ static int check_gdb(const struct vm_config *cfg)
 		err("--gdb-wait: there is nothing to wait for; add --gdb PORT");
 		return -EINVAL;
 	}
-	if (cfg->gdb.on && arch_coco(cfg)) {
-		err("--gdb: the host cannot read the memory of a confidential guest; omit it");
-		return -EINVAL;
-	}
 	return 0;
 }
 

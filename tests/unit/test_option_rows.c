@@ -158,6 +158,7 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		    "user,forward=tcp:[::1]:1:2,host_ip=192.168.33.2,forward=udp:127.0.0.1:3:4" } },
 		{ "rng-limit", { "rate=1K", "ops=3:9", "ops=1,rate=2M:4M" } },
 		{ "vsock", { "3", "4294967294,socket=a,,b", "socket=v,cid=52" } },
+		{ "gdb", { "1", "0.0.0.0:65535", "[::1]:7" } },
 		{ "virtiofs", { "dir,a", "a,,b,c,,d,ro,cache=never", "socket=s,tag=t" } },
 		{ "pmem", { "p", "a,,b,ro", "c,size=4M,rw" } },
 		{ "port", { "a,pty", "a.b,file=a,,b,console", "c,socket=s" } },
