@@ -10,6 +10,7 @@
 
 #define CODE_WORDS_BEFORE 4U
 #define CODE_WORDS	  12U
+#define STACK_WORDS	  12U
 
 /* What KVM does not tell shows as zero. */
 static u64 get(const struct vcpu *vcpu, u64 id)
@@ -61,6 +62,30 @@ static void dump_code(FILE *out, struct vcpu *vcpu, u64 pc)
 	fputc('\n', out);
 }
 
+/* SPSel is PSTATE's last bit. KVM has the pointer of EL0, and of EL1. */
+static void dump_stack(FILE *out, struct vcpu *vcpu, u64 pstate)
+{
+	bool el1 = PSTATE_EL(pstate) == 1 && (pstate & 1);
+	u64 at = get(vcpu, el1 ? ARM_CORE_REG(sp_el1) : ARM_CORE_REG(regs.sp)), pa;
+
+	if (vcpu->vm->coco || pstate & PSTATE_AARCH32 || PSTATE_EL(pstate) > 1)
+		return;
+	fprintf(out, "  stack %llx:", at);
+	for (unsigned int i = 0; i < STACK_WORDS; i++, at += 8) {
+		__le64 word;
+
+		if (!(i % 4) && i)
+			fprintf(out, "\n   ");
+		if (at % 8 || arch_vcpu_translate(vcpu, at, &pa) ||
+		    memory_read(&vcpu->vm->mem, pa, &word, sizeof(word))) {
+			fprintf(out, " --");
+			break;
+		}
+		fprintf(out, " %016llx", le64_to_cpu(word));
+	}
+	fputc('\n', out);
+}
+
 void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 {
 	struct kvm_mp_state mp = { 0 };
@@ -85,4 +110,5 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 	if (vcpu->vm->cfg->arm.nested)
 		dump_regs(out, vcpu, arm_el_regs[1]);
 	dump_code(out, vcpu, pc);
+	dump_stack(out, vcpu, pstate);
 }

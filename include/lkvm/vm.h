@@ -38,6 +38,7 @@ struct vcpu;
 struct arch_vm;
 struct pci_host;
 struct state_buf;
+struct trace;
 struct state_reader;
 
 /* Why the VM left its running state. */
@@ -53,6 +54,7 @@ enum vm_stop {
 	VM_STOP_UNKNOWN_EXIT, /* an exit reason that lkvm does not know */
 	VM_STOP_HALTED,	      /* every vcpu waits, and nothing can wake one */
 	VM_STOP_QUIT,	      /* the user left (Ctrl-A x) */
+	VM_STOP_CONTROL,      /* somebody asked for the end through the control socket */
 	VM_STOP_SIGNAL,	      /* a signal ends lkvm: status is its number */
 };
 
@@ -75,6 +77,15 @@ enum vm_holder {
 /* Ports have 16 bits wherever there are any. */
 #define VM_PIO_LIMIT 0x10000ULL
 
+/*
+ * How the guest's console is told a SysRq key (Linux, Documentation/admin-guide/sysrq.rst): by
+ * whatever its driver takes for one. Main loop. 0; -EAGAIN: the guest takes no input now.
+ */
+struct vm_sysrq {
+	int (*send)(void *opaque, u8 key); /* NULL: no device does */
+	void *opaque;
+};
+
 struct vm {
 	const struct vm_config *cfg;
 	u64 start_ns;		     /* now_ns() when the machine began to be made */
@@ -83,6 +94,7 @@ struct vm {
 	u64 pmem_size;		     /* addresses that persistent memory takes, of PMEM_ALIGN */
 	struct kvm kvm;
 	struct guest_memory mem;
+	struct trace *trace; /* borrowed; NULL: none */
 	struct bus pio;
 	struct bus mmio;
 	struct irqs irqs;
@@ -92,6 +104,7 @@ struct vm {
 	struct device *devices; /* in the order of creation */
 	struct device **devices_tail;
 	struct arch_vm *arch;	       /* owned by the architecture's code */
+	struct vm_sysrq sysrq;	       /* of the device that is the guest's console */
 	struct virtio_device *balloon; /* owned by its device; NULL: there is none */
 	struct pci_host *pci;	       /* owned by its device; NULL in a machine without PCI */
 

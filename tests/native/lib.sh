@@ -16,6 +16,9 @@ guests=$(realpath "${GUESTS:-build/guests}")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
+# Machines of others are not this test's.
+export XDG_RUNTIME_DIR=$dir/runtime
+mkdir -m 700 "$XDG_RUNTIME_DIR"
 
 # run STATUS ARGUMENT...: lkvm run, quietly; keeps out and err, compares the status.
 run() {

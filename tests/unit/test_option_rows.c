@@ -157,6 +157,7 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		  { "tap,vhost=1", "tapif=a,,b",
 		    "user,forward=tcp:[::1]:1:2,host_ip=192.168.33.2,forward=udp:127.0.0.1:3:4" } },
 		{ "rng-limit", { "rate=1K", "ops=3:9", "ops=1,rate=2M:4M" } },
+		{ "trace", { "irq=f", "exits,virtio=a,b=c", "irq,virtio,exits= f" } },
 		{ "vsock", { "3", "4294967294,socket=a,,b", "socket=v,cid=52" } },
 		{ "gdb", { "1", "0.0.0.0:65535", "[::1]:7" } },
 		{ "virtiofs", { "dir,a", "a,,b,c,,d,ro,cache=never", "socket=s,tag=t" } },
@@ -238,6 +239,76 @@ static void test_each_value(void **state)
 			if (c.opt->type == OPT_STRING || (c.opt->flags & OPT_REPEATABLE))
 				assert_false(options_given(&set, &a, c.opt->name));
 		}
+	}
+}
+
+/* What an option takes before words between commas. */
+static const char *before_items(const char *name)
+{
+	if (!strcmp(name, "9p") || !strcmp(name, "virtiofs"))
+		return "d,t,";
+	if (!strcmp(name, "vsock"))
+		return "3,";
+	return strcmp(name, "network") && strcmp(name, "rng-limit") ? "x," : "";
+}
+
+/* The option given an item with the value that it has at @value (@len bytes): says what? */
+static const char *give_item(const struct option_cursor *c, const char *key, const char *value,
+			     size_t len)
+{
+	struct vm_config cfg = { 0 };
+	char *text = xasprintf("%s%s%.*s", before_items(c->opt->name), key, (int)len, value);
+
+	capture_begin();
+	if (!option_set(c, "--x", text, false, &cfg))
+		fputs("taken\n", stderr);
+	capture_end();
+	options_destroy(&set, &cfg);
+	free(text);
+	return captured;
+}
+
+static void check_item(const struct option_cursor *c, const char *item)
+{
+	size_t len = strcspn(item, "=");
+	char key[32], slip[32], near[64];
+
+	snprintf(key, sizeof(key), "%.*s%s", (int)len, item, item[len] ? "=" : "");
+	/* Each of the values, or what stands for one: refused perhaps, but known. */
+	for (const char *v = item + len + !!item[len];; v++) {
+		size_t n = strcspn(v, "|");
+
+		assert_lacks(give_item(c, key, v, n), "unknown '");
+		if (strchr(item, '|'))
+			assert_lacks(captured, "is not one of");
+		v += n;
+		if (!*v)
+			break;
+	}
+	if (len < 3)
+		return;
+	snprintf(slip, sizeof(slip), "%.*s%c%s", (int)len, item, item[len - 1],
+		 item[len] ? "=long value" : "");
+	snprintf(near, sizeof(near), "did you mean '%s'?", key);
+	assert_contains(give_item(c, slip, "", 0), near);
+}
+
+/* The words of lists that messages and completion name are those that are understood. */
+static void test_items(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(archs); i++) {
+		u32 lists = 0;
+
+		here = archs[i];
+		for_each_option(c, &set)
+		{
+			if (!option_is_here(&c) || c.opt->type != OPT_TYPED || !c.opt->hooks->items)
+				continue;
+			lists++;
+			for (const char *const *item = c.opt->hooks->items; *item; item++)
+				check_item(&c, *item);
+		}
+		assert_true(lists >= 8);
 	}
 }
 
@@ -426,7 +497,8 @@ static void test_empty_paths(void **state)
 	for_each_option(c, &set)
 	{
 		/* What goes with a name. */
-		const char *more = strcmp(c.opt->name, "9p") ? "" : ",tag";
+		const char *before = strcmp(c.opt->name, "trace") ? "" : "irq=";
+		const char *more = strcmp(c.opt->name, "9p") ? before : ",tag";
 		struct vm_config cfg = { 0 };
 		char message[64], full[16];
 
@@ -453,9 +525,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_row),   cmocka_unit_test(test_each_value),
-		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_file_forms),
-		cmocka_unit_test(test_file_errors), cmocka_unit_test(test_bad_files),
-		cmocka_unit_test(test_secret),	    cmocka_unit_test(test_empty_paths),
+		cmocka_unit_test(test_items),	    cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_file_forms),  cmocka_unit_test(test_file_errors),
+		cmocka_unit_test(test_bad_files),   cmocka_unit_test(test_secret),
+		cmocka_unit_test(test_empty_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,13 +45,17 @@ struct peer {
 	unsigned int at; /* the message with this number is the one */
 	unsigned int seen;
 	u64 acked;
-	u32 regions;
+	u32 regions, tables, added, removed;
+	u64 slots;
 	u64 gpa, user;	  /* of the first */
 	atomic_bool deaf; /* it hears of requests, and does not serve them */
 	int asks;	  /* its own connection, to ask by */
 	u64 capacity;
 	atomic_int wce;	  /* as it was told */
 	atomic_bool keep; /* it takes the next one and does not return it */
+	/* Before it gives a ring back, or says what its configuration was, it says that this
+	 * changed, and waits until that is taken. */
+	atomic_bool insists;
 	struct peer_ring rings[4];
 };
 
@@ -88,14 +92,25 @@ static inline bool peer_read(struct peer *p, void *buf, size_t len, int *fd)
 	return true;
 }
 
+/* Is there a request? If not the driver shall say when there is (2.7.10). */
+static inline bool peer_finds(struct peer *p, struct peer_ring *r)
+{
+	u16 *avail_event = (u16 *)&r->used->ring[r->size];
+
+	if (!r->kept && p->acked & BIT_ULL(VIRTIO_RING_F_EVENT_IDX)) {
+		__atomic_store_n(avail_event, (u16)r->base, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	}
+	return (u16)r->base != __atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE);
+}
+
 static inline void peer_serve(struct peer *p, struct peer_ring *r)
 {
 	u64 count;
 
 	if (read(r->kick, &count, sizeof(count)) < 0)
 		return;
-	while (r->used && !atomic_load(&p->deaf) &&
-	       (u16)r->base != __atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE)) {
+	while (r->used && !atomic_load(&p->deaf) && peer_finds(p, r)) {
 		u16 head = r->avail->ring[r->base % r->size];
 		const struct vring_desc *d = &r->desc[r->desc[head].next];
 		struct vring_used_elem *e = &r->used->ring[(u16)(r->base - r->kept) % r->size];
@@ -134,6 +149,15 @@ static inline void peer_answer(struct peer *p, struct peer_message *m, const voi
 	assert_true(send(p->fd, out, size, MSG_NOSIGNAL) >= -1);
 }
 
+static inline void peer_insist(struct peer *p)
+{
+	const u32 changed[3] = { 2, 9, 0 };
+	u8 reply[20];
+
+	assert_int_equal(send(p->asks, changed, sizeof(changed), MSG_NOSIGNAL), sizeof(changed));
+	assert_int_equal(recv(p->asks, reply, sizeof(reply), MSG_WAITALL), sizeof(reply));
+}
+
 /* What a request changes; the size of its answer, 0: there is none of its own. */
 static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 *reply)
 {
@@ -155,6 +179,7 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		break;
 	case 5:
 		p->regions = (u32)v;
+		p->tables++;
 		memcpy(&p->gpa, m->p + 8, 8);
 		memcpy(&p->user, m->p + 24, 8);
 		break;
@@ -170,6 +195,8 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		r->base = s.num;
 		break;
 	case 11:
+		if (atomic_exchange(&p->insists, false))
+			peer_insist(p);
 		s.num = r->base;
 		close(r->kick);
 		close(r->call);
@@ -193,6 +220,22 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		p->asks = *fd;
 		*fd = -1;
 		break;
+	case 36:
+		memcpy(reply, &p->slots, 8);
+		return 8;
+	case 37:
+		assert_true(*fd >= 0 && m->size == 40);
+		if (!p->added++) {
+			memcpy(&p->gpa, m->p + 8, 8);
+			memcpy(&p->user, m->p + 24, 8);
+		}
+		p->regions++;
+		break;
+	case 38:
+		assert_true(*fd < 0 && m->size == 40);
+		p->removed++;
+		p->regions--;
+		break;
 	case 25:
 		/* Behind offset, size and flags. */
 		if (m->p[0] == offsetof(struct virtio_blk_config, wce) && m->p[4] == 1)
@@ -202,6 +245,10 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		memcpy(reply, m->p, m->size);
 		((struct virtio_blk_config *)(reply + 12))->capacity = p->capacity;
 		((struct virtio_blk_config *)(reply + 12))->wce = 1;
+		if (atomic_exchange(&p->insists, false)) {
+			p->capacity++;
+			peer_insist(p);
+		}
 		return m->size;
 	}
 	return 0;
@@ -257,7 +304,7 @@ static inline void *peer_thread(void *opaque)
 	return NULL;
 }
 
-static inline void peer_start(struct peer *p, u64 features, enum peer_sin sin, unsigned int at)
+static inline void peer_prepare(struct peer *p, u64 features, enum peer_sin sin, unsigned int at)
 {
 	int fds[2];
 
@@ -274,6 +321,11 @@ static inline void peer_start(struct peer *p, u64 features, enum peer_sin sin, u
 	p->at = at;
 	for (int i = 0; i < 4; i++)
 		p->rings[i].kick = p->rings[i].call = -1;
+}
+
+static inline void peer_start(struct peer *p, u64 features, enum peer_sin sin, unsigned int at)
+{
+	peer_prepare(p, features, sin, at);
 	assert_int_equal(pthread_create(&p->thread, NULL, peer_thread, p), 0);
 }
 
