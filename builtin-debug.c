@@ -116,8 +116,8 @@ static int check(const struct debug_args *a)
 static int cmd_debug_main(const struct command *cmd, int argc, char **argv)
 {
 	struct debug_args args = { .nmi = NO_CPU };
-	int words, rest, status = EXIT_USAGE;
-	int ret = options_parse(cmd, argc, argv, &args, &words, &rest);
+	int words, status = EXIT_USAGE;
+	int ret = vm_names_parse(cmd, argc, argv, &args, &words);
 
 	if (ret)
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;

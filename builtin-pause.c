@@ -19,8 +19,8 @@ static int ask(struct control_link *link, void *opaque)
 static int cmd_ask_main(const struct command *cmd, int argc, char **argv)
 {
 	struct vm_names which = { 0 };
-	int words, rest;
-	int status, ret = options_parse(cmd, argc, argv, &which, &words, &rest);
+	int words;
+	int status, ret = vm_names_parse(cmd, argc, argv, &which, &words);
 
 	if (ret)
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;

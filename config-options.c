@@ -115,12 +115,22 @@ const struct option_spec config_options[] = {
 	  .arg = "NAME,KIND[=PATH][,console]",
 	  .hooks = &port_hooks, .flags = OPT_REPEATABLE,
 	  .help = "port of virtio-console for programs in the guest (/dev/virtio-ports/NAME), or another console of the guest; KIND: pty[=LINK], a pseudo-terminal; tty=DEVICE, a terminal; file=FILE, output alone; pipe=PREFIX, the pipes PREFIX.in and PREFIX.out; socket=PATH, a unix socket that listens" },
+	{ .type = OPT_FLAG, .name = "boot-timer", MEMBER(boot_timer),
+	  .help = "have Firecracker's boot timer where guests made for it look: the byte 123 that they write "
+		  "there is a mark in the times of the boot" },
 	{ .type = OPT_CHOICE, .name = "debug-exit", MEMBER(debug_exit), .choices = debug_exit_names,
 	  .help = "let the guest choose the exit status; off: status 0 proves that it powered off",
 	  .def = "on" },
 	{ .type = OPT_TYPED, .name = "trace", .arg = "KIND[,KIND...]=FILE", .hooks = &trace_hooks,
 	  .flags = OPT_PATH,
 	  .help = "write a line to FILE for each event; exits: whenever a vcpu leaves KVM_RUN, what for, and how long lkvm took; virtio: requests and replies of the queues that lkvm serves; irq: interrupts that devices raise" },
+
+	{ .type = OPT_GROUP, .help = "Debugging" },
+	{ .type = OPT_TYPED, .name = "gdb", .arg = "[HOST:]PORT|unix:PATH", .hooks = &gdb_hooks,
+	  .help = "debug the guest with gdb, which connects there (target remote :PORT); HOST is an address in numbers",
+	  .def = "no; of a PORT alone the host is 127.0.0.1" },
+	{ .type = OPT_FLAG, .name = "gdb-wait", MEMBER(gdb_wait),
+	  .help = "the guest's first instruction waits until the debugger continues; needs --gdb" },
 	OPT_END
 };
 /* clang-format on */

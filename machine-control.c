@@ -44,7 +44,7 @@ static int run_pause(struct control_call *call, void *opaque)
 {
 	struct machine *m = opaque;
 
-	vm_pause(&m->vm);
+	vm_hold(&m->vm, VM_HOLD_USER);
 	m->control.paused = true;
 	json_put_text(call->result, "state", state_of(m));
 	return 0;
@@ -53,7 +53,7 @@ static int run_pause(struct control_call *call, void *opaque)
 static void resume(struct machine *m)
 {
 	m->control.paused = false;
-	vm_resume(&m->vm);
+	vm_release(&m->vm, VM_HOLD_USER);
 }
 
 static int run_resume(struct control_call *call, void *opaque)
@@ -125,6 +125,9 @@ static const struct control_command commands[] = {
 	{ "balloon", "how much memory the guest is asked for, and has handed over",
 	  machine_balloon_args, machine_run_balloon },
 	{ "stat", "the guest's memory, by its balloon's statistics", NULL, machine_run_stat },
+	{ "exits", "why vcpus left KVM_RUN how often, and which devices they came to", NULL,
+	  machine_run_exits },
+	{ "kvm-stats", "KVM's own statistics", machine_kvm_stats_args, machine_run_kvm_stats },
 	{ "registers", "registers, code and stack of vcpus", machine_registers_args,
 	  machine_run_registers },
 	{ "nmi", "give a vcpu a non-maskable interrupt", machine_nmi_args, machine_run_nmi },

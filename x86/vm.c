@@ -147,6 +147,9 @@ int arch_vm_late_init(struct vm *vm)
 /* The interrupt controllers come first: the lines of all others lead there. */
 int arch_add_devices(struct vm *vm)
 {
+	static const struct arch_place post_port = { .pio = true,
+						     .base = X86_PORT_POST,
+						     .size = 1 };
 	int ret;
 
 	ret = x86_irqchip_create(vm);
@@ -167,6 +170,8 @@ int arch_add_devices(struct vm *vm)
 	if (ret)
 		return ret;
 	ret = cmos_rtc_create(vm);
+	if (!ret && vm->cfg->x86.post_codes)
+		ret = post_code_create(vm, &post_port);
 	if (ret)
 		return ret;
 	/* Each byte costs an exit: only where somebody reads it. */

@@ -153,6 +153,15 @@ struct share_config {
 	bool readonly;
 };
 
+/* Where a debugger connects. */
+struct gdb_config {
+	bool on;
+	char *path; /* a unix socket; NULL: TCP */
+	bool ipv6;
+	char addr[46];
+	u16 port; /* 0: the host chooses */
+};
+
 /* Word lists are NULL-terminated arrays that grow by config_add_*; strings are owned by the
  * configuration. */
 struct vm_config {
@@ -192,10 +201,14 @@ struct vm_config {
 	bool virtio_in_order;
 	bool virtio_notification_data;
 
+	bool boot_timer; /* Firecracker's, as another boot mark */
+
 	bool nodefaults;
 	bool no_reboot;
 	enum halt_kind halt; /* what to do when the guest halts for good */
-	char *dump_boot;     /* write what would be loaded into this directory, and start nothing */
+	struct gdb_config gdb;
+	bool gdb_wait;	 /* the guest begins when a debugger says so */
+	char *dump_boot; /* write what would be loaded into this directory, and start nothing */
 
 	struct trace_config trace;
 	char *vcpu_affinity; /* list of host CPUs (kvmtool's --vcpu-affinity), or NULL */
@@ -238,6 +251,7 @@ extern const struct option_hooks virtiofs_hooks;  /* config-virtiofs.c */
 extern const struct option_hooks pmem_hooks;	  /* config-pmem.c */
 extern const struct option_hooks port_hooks;	  /* config-port.c */
 extern const struct option_hooks vsock_hooks;	  /* config-vsock.c */
+extern const struct option_hooks gdb_hooks;	  /* config-gdb.c */
 extern const struct option_hooks rng_limit_hooks; /* config-rng.c */
 extern const struct option_hooks trace_hooks;	  /* config-trace.c */
 

@@ -104,6 +104,7 @@ struct option_source {
 	u32 archs;     /* OPT_ARCH_*: where these options exist; 0: everywhere */
 	u32 only;      /* the rows that have one of these flags; 0: all */
 	const struct option_default *defaults; /* or NULL */
+	const char *whose; /* help and the manual show these with that command; NULL: with this */
 };
 
 /* A word that people know from another program, and what there is here. */

@@ -454,3 +454,39 @@ seed("vhost_user", "plain", *vhost_user(1 << 32, 0, []))
 seed("vhost_user", "protocol", *vhost_user(1 << 32 | 1 << 30, 0x201, []))
 seed("vhost_user", "slots", *vhost_user(1 << 32 | 1 << 30, 0x8201, []))
 seed("vhost_user", "acks", *vhost_user(1 << 32 | 1 << 30, 0x209, [2, 5, 8, 10, 9, 13, 12, 18, 13]))
+
+# What a smoke test looks for (fuzz_smoke.c): flags, three expressions, pieces of output.
+def expressions(*rules):
+    parts = b""
+    for kind, text in (*rules, (2, b"a"), (2, b"a"), (2, b"a"))[:3]:
+        parts += bytes([kind, len(text)]) + text
+    return parts
+
+
+def said(console, text):
+    return b"".join(bytes([console << 7 | len(text[i:i + 100])]) + text[i:i + 100] for i in range(0, len(text), 100))
+
+
+seed("smoke", "prompt", 4, expressions((0, b"login: *"), (1, b"^not ok"), (2, b"known")),
+     said(0, b"\x1b[1;31mDebian\x1b[0m\r\n\x1b]0;title\x07login: "))
+seed("smoke", "crash", 12, expressions((0, b"never")),
+     said(1, b"[    1.2] BUG: scheduling while atomic\r\n"), said(0, b"---[ end Kernel panic\r\n"))
+seed("smoke", "allowed", 5, expressions((0, b"(a|b){2,3}$"), (0, b"[[:digit:]]+\\.[^x]?"), (2, b"atomic")),
+     said(1, b"BUG: atomic\nab\n12.3\n"))
+seed("smoke", "syntax", 0, expressions((0, b"((a*)*|b{0,9})+c"), (1, b"\\d\\W\\S.[]^-]"), (0, b"a(b|)c{3}")), said(0, b"aaaabbc\nabccc\n"))
+
+
+# gdb: packets of a client; how many bytes of the input each has is in the upper half of the byte before it.
+def gdb(*packets):
+    parts = []
+    for p in packets:
+        p = p.encode()
+        parts += [0xF4, le("H", len(p)), p] if len(p) > 60 else [4 | ((len(p) + 3) // 4 - 1) << 4, p.ljust((len(p) + 3) // 4 * 4, b"#")]
+    return parts
+
+
+seed("gdb", "hello", *gdb("qSupported:swbreak+;hwbreak+", "QStartNoAckMode", "?", "Hg0", "qXfer:features:read:target.xml:0,fff", "g",
+                          "qfThreadInfo", "qsThreadInfo", "qThreadExtraInfo,1", "qC", "vCont?"))
+seed("gdb", "memory", *gdb("m0,40", "m1fff,4", "M10,2:0102", "X10,2:ab", "Qqemu.PhyMemMode:1", "m0,2000", "P1=0102030405060708", "p5", "p36", "Ga1"))
+seed("gdb", "run", *gdb("Z0,10,1", "Z2,10,4", "z2,10,4", "Z1,13,1", "vCont;s:4", "qRcmd,68656c70", "T1", "vCont;s:1;c"), 1, 2, 3, 1, bytes(8),
+     *gdb("c"), 3, 0x13, 1, 0, 1, 0, bytes(8), *gdb("D", "g"))
