@@ -373,12 +373,23 @@ void control_watch_end(struct control_link *link)
 		link->pidfd = (int)syscall(SYS_pidfd_open, link->pid, 0);
 }
 
+static void await_process(const struct control_link *link)
+{
+	int ret;
+
+	while ((ret = wait_for(link->pidfd, POLLIN, now_ns() + 200000000)) == -ETIMEDOUT)
+		log_progress("waiting for", link->name, 0, 0);
+	log_progress_end();
+	if (ret)
+		debug("%s: cannot wait for its process", link->name);
+}
+
 void control_await_end(struct control_link *link)
 {
 	/* Somebody else's namespace of processes, or an old kernel. */
 	if (link->pidfd < 0)
 		while (!read_more(link, 0))
 			link->len = 0;
-	else if (wait_for(link->pidfd, POLLIN, 0))
-		debug("%s: cannot wait for its process", link->name);
+	else
+		await_process(link);
 }

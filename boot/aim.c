@@ -6,6 +6,7 @@
  */
 #include "lkvm/arch.h"
 #include "lkvm/boot.h"
+#include "lkvm/log.h"
 #include "lkvm/plan.h"
 #include "stream.h"
 
@@ -73,5 +74,6 @@ int boot_end(struct boot *boot, int ret)
 	boot_image_rest(&boot->firmware);
 	for (u32 i = 0; i < boot->nr_initrds; i++)
 		boot_image_rest(&boot->initrds[i]);
+	log_progress_end();
 	return ret;
 }

@@ -19,6 +19,8 @@
 
 /* Whoever finds out what a file is looks at its beginning, again and again. */
 #define WINDOW (8 * KiB)
+/* Between them it is told how far a file is read. */
+#define READ_CHUNK (16 * MiB)
 
 struct boot_window {
 	int host_error; /* once a read failed, which boot_image_error tells */
@@ -108,8 +110,13 @@ void boot_image_from_buffer(struct boot_image *img, const char *path, u8 *buf, u
 
 static int read_file(const struct boot_image *img, u64 at, void *buf, u64 len)
 {
-	int ret = pread_full(img->fd, buf, len, (off_t)at);
+	int ret = 0;
 
+	for (u64 done = 0, n; done < len && !ret; done += n) {
+		n = MIN(len - done, READ_CHUNK);
+		ret = pread_full(img->fd, (u8 *)buf + done, n, (off_t)(at + done));
+		log_progress("reading", img->path, at + done + n, img->size);
+	}
 	/* An end that comes early is for the reader to tell. */
 	if (ret && ret != -ENODATA)
 		img->window->host_error = ret;

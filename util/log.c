@@ -15,6 +15,9 @@
 #define RATELIMIT_BURST	   10
 #define RATELIMIT_WINDOW_S 5
 #define STUCK_WAIT_MS	   1000
+#define PROGRESS_AFTER_NS  1000000000ULL
+#define PROGRESS_EACH_NS   200000000ULL
+#define ERASE		   "\r\033[K" /* ECMA-48, EL */
 /* The line that tells of omitted ones, about. */
 #define OMITTED_LEN 64
 
@@ -22,6 +25,7 @@ const char *const log_level_names[] = { "error", "warning", "info", "debug", NUL
 
 static atomic_int current_level = LOG_INFO;
 static atomic_bool raw_terminal;
+static atomic_bool progress_shown;
 
 void log_set_level(enum log_level level)
 {
@@ -46,6 +50,7 @@ int log_level_parse(const char *word, enum log_level *level)
 
 void log_set_raw_terminal(bool raw)
 {
+	log_progress_end();
 	/* A file or pipe needs no carriage return, whatever the terminal does. */
 	atomic_store(&raw_terminal, raw && isatty(STDERR_FILENO));
 }
@@ -65,6 +70,27 @@ static bool writable(void)
 	return ready;
 }
 
+/* Does standard error go to somebody who looks at it, and understands escape sequences? */
+static bool is_lively(void)
+{
+	const char *term = getenv("TERM");
+
+	return term && *term && strcmp(term, "dumb") != 0 && isatty(STDERR_FILENO);
+}
+
+/* "lkvm: error: " with the word in colour where that is wanted (https://no-color.org). */
+static size_t print_prefix(char *line, size_t cap, enum log_level level)
+{
+	static const char *const colours[] = { "1;31", "1;35" }; /* by enum log_level */
+	const char *none = getenv("NO_COLOR");
+	const char *erase = atomic_exchange(&progress_shown, false) ? ERASE : "";
+
+	if ((size_t)level < ARRAY_SIZE(colours) && !(none && *none) && is_lively())
+		return (size_t)snprintf(line, cap, "%slkvm: \033[%sm%s:\033[0m ", erase,
+					colours[level], log_level_names[level]);
+	return (size_t)snprintf(line, cap, "%slkvm: %s: ", erase, log_level_names[level]);
+}
+
 /* One line; the bytes of it. */
 static size_t __printf(2, 0) print_line(enum log_level level, const char *fmt, va_list ap)
 {
@@ -75,7 +101,7 @@ static size_t __printf(2, 0) print_line(enum log_level level, const char *fmt, v
 	va_list again;
 	int n;
 
-	prefix = (size_t)snprintf(line, cap, "lkvm: %s: ", log_level_names[level]);
+	prefix = print_prefix(line, cap, level);
 	va_copy(again, ap);
 	n = vsnprintf(line + prefix, cap - prefix, fmt, ap);
 	if (n < 0)
@@ -93,7 +119,7 @@ static size_t __printf(2, 0) print_line(enum log_level level, const char *fmt, v
 	}
 	va_end(again);
 	buf[len] = '\0';
-	len = text_mask(buf);
+	len = prefix + text_mask(buf + prefix);
 	len = (size_t)(stpcpy(buf + len, eol) - buf);
 	/* When standard error fails nobody is left to tell. */
 	ret = writable() ? write_full(STDERR_FILENO, buf, len) : 0;
@@ -113,6 +139,42 @@ void log_print(enum log_level level, const char *fmt, ...)
 	print_line(level, fmt, ap);
 	va_end(ap);
 	errno = saved_errno;
+}
+
+/* Of what takes long */
+
+static u64 progress_since, progress_last;
+
+void log_progress(const char *doing, const char *name, u64 done, u64 all)
+{
+	u64 now = now_ns();
+	char line[LINE_ROOM], how_far[32];
+	int ret __maybe_unused;
+
+	if (!progress_since)
+		progress_since = now;
+	if (now - progress_since < PROGRESS_AFTER_NS || now - progress_last < PROGRESS_EACH_NS ||
+	    atomic_load(&raw_terminal) || log_get_level() < LOG_INFO || !is_lively())
+		return;
+	progress_last = now;
+	if (all)
+		snprintf(how_far, sizeof(how_far), "%llu %%", MIN(done, all) * 100 / all);
+	else
+		snprintf(how_far, sizeof(how_far), "%llu s", (now - progress_since) / 1000000000);
+	/* A line that went on in the next could not be erased. */
+	snprintf(line, sizeof(line), ERASE "lkvm: %s %.48s: %s", doing, name, how_far);
+	text_mask(line + strlen(ERASE));
+	atomic_store(&progress_shown, true);
+	ret = write_full(STDERR_FILENO, line, strlen(line));
+}
+
+void log_progress_end(void)
+{
+	int ret __maybe_unused;
+
+	progress_since = progress_last = 0;
+	if (atomic_exchange(&progress_shown, false))
+		ret = write_full(STDERR_FILENO, ERASE, strlen(ERASE));
 }
 
 /* Of each call site */

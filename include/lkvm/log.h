@@ -56,6 +56,15 @@ void log_guest(struct log_ratelimit *rl, enum log_level level, const char *fmt, 
 #define guest_warn(...)	 guest_log(LOG_WARNING, __VA_ARGS__)
 #define guest_debug(...) guest_log(LOG_DEBUG, __VA_ARGS__)
 
+/*
+ * How far something is that may take long, said again and again: "reading", FILE, bytes done and in
+ * all; without @all, which is 0 then, for how long. A terminal shows it from the second second on,
+ * in one line that goes with the next message or at the end. Nothing is shown to what is no
+ * terminal, with --loglevel warning, or while a guest has the terminal. For the main thread alone.
+ */
+void log_progress(const char *doing, const char *name, u64 done, u64 all);
+void log_progress_end(void);
+
 /* The budget as a thing of its own, for tests: a bucket of bytes. */
 #define LOG_BUDGET	 MiB
 #define LOG_BUDGET_AGAIN (64 * KiB)  /* spent: closed until it has so much again */

@@ -16,6 +16,8 @@ guests=$(realpath "${GUESTS:-build/guests}")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
+# No colours and no progress, whatever the terminal is.
+export TERM=dumb
 # Machines of others are not this test's.
 export XDG_RUNTIME_DIR=$dir/runtime
 mkdir -m 700 "$XDG_RUNTIME_DIR"

@@ -21,6 +21,8 @@ LIMIT = int(os.environ.get('TEST_LIMIT') or 600)
 for number in signal.SIGINT, signal.SIGQUIT:
     signal.signal(number, signal.SIG_DFL)
 
+# No colours and no progress, whatever the terminal is.
+os.environ['TERM'] = 'dumb'
 
 NETNS = 'LKVM_TEST_NETNS'  # set inside
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -300,15 +301,133 @@ static void test_stuck_reader(void **state)
 	close(fds[1]);
 }
 
+/* What a terminal gets as standard error while @say runs. */
+static char shown[4096];
+static const char *on_terminal(void (*say)(void))
+{
+	int master, slave, saved = dup(STDERR_FILENO);
+	struct termios raw;
+	size_t len = 0;
+	ssize_t n;
+
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	assert_int_equal(tcgetattr(slave, &raw), 0);
+	cfmakeraw(&raw);
+	assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
+	dup2(slave, STDERR_FILENO);
+	close(slave);
+	say();
+	/* The last one who has it goes: then the end is read. */
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	while ((n = read(master, shown + len, sizeof(shown) - 1 - len)) > 0)
+		len += (size_t)n;
+	shown[len] = '\0';
+	close(master);
+	return shown;
+}
+
+static void say_all(void)
+{
+	err("an error\033[2J");
+	warn("a warning");
+	info("news");
+}
+
+/* Colours for terminals alone that understand them, and unless they are not wanted. */
+static void test_colours(void **state)
+{
+	static const char plain[] = "lkvm: error: an error?[2J\nlkvm: warning: a warning\n"
+				    "lkvm: info: news\n";
+
+	unsetenv("NO_COLOR");
+	setenv("TERM", "xterm", 1);
+	assert_string_equal(on_terminal(say_all), "lkvm: \033[1;31merror:\033[0m an error?[2J\n"
+						  "lkvm: \033[1;35mwarning:\033[0m a warning\n"
+						  "lkvm: info: news\n");
+	capture_begin();
+	say_all();
+	assert_string_equal(capture_end(), plain);
+	setenv("NO_COLOR", "", 1);
+	assert_non_null(strstr(on_terminal(say_all), "\033[1;31m"));
+	setenv("NO_COLOR", "1", 1);
+	assert_string_equal(on_terminal(say_all), plain);
+	unsetenv("NO_COLOR");
+	setenv("TERM", "dumb", 1);
+	assert_string_equal(on_terminal(say_all), plain);
+	unsetenv("TERM");
+	assert_string_equal(on_terminal(say_all), plain);
+}
+
+/* Something that goes on until it is shown, however slow the machine is. */
+static void take_long(void)
+{
+	u64 since = now_ns();
+
+	while (now_ns() - since < 1500000000ULL)
+		log_progress("reading", "a\033file", 1, 4);
+}
+
+static void progress_to_the_end(void)
+{
+	take_long();
+	log_progress_end();
+	log_progress_end();
+	log_progress("reading", "another", 1, 4);
+	log_progress_end();
+}
+
+static void progress_to_a_message(void)
+{
+	take_long();
+	info("news");
+	log_progress_end();
+}
+
+static void progress_in_raw_mode(void)
+{
+	log_set_raw_terminal(true);
+	take_long();
+	log_set_raw_terminal(false);
+}
+
+static void test_progress(void **state)
+{
+	static const char line[] = "\r\033[Klkvm: reading a?file: 25 %";
+	const char *text;
+
+	setenv("TERM", "xterm", 1);
+	text = on_terminal(progress_to_the_end);
+	assert_memory_equal(text, line, strlen(line));
+	/* It goes, once, and what is short is not shown. */
+	assert_string_equal(text + strlen(text) - 8, "25 %\r\033[K");
+	assert_null(strstr(text, "another"));
+	text = on_terminal(progress_to_a_message);
+	assert_non_null(strstr(text, "25 %\r\033[Klkvm: info: news\n"));
+	assert_string_equal(text + strlen(text) - 5, "news\n");
+	assert_string_equal(on_terminal(progress_in_raw_mode), "");
+	capture_begin();
+	take_long();
+	log_progress_end();
+	assert_string_equal(capture_end(), "");
+	log_set_level(LOG_WARNING);
+	assert_string_equal(on_terminal(progress_to_the_end), "");
+	log_set_level(LOG_INFO);
+	setenv("TERM", "dumb", 1);
+	assert_string_equal(on_terminal(progress_to_the_end), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_levels),	     cmocka_unit_test(test_long_and_control),
+		cmocka_unit_test(test_levels),	     cmocka_unit_test(test_colours),
+		cmocka_unit_test(test_progress),     cmocka_unit_test(test_long_and_control),
 		cmocka_unit_test(test_one_write),    cmocka_unit_test(test_raw_terminal),
 		cmocka_unit_test(test_mask),	     cmocka_unit_test(test_ratelimit),
 		cmocka_unit_test(test_budget),	     cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_stuck_reader), cmocka_unit_test(test_spent),
 	};
 
+	setenv("TERM", "dumb", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
