@@ -17,6 +17,7 @@ debug_guest() {
 	cat >/run/gdb-script <<-EOF
 		set pagination off
 		set confirm off
+		set remotetimeout 600
 		set breakpoint always-inserted on
 		target remote $socket
 		info threads
