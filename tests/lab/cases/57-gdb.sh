@@ -14,7 +14,8 @@ debug_guest() {
 	done
 	place=$(fact uptime_proc_show)
 	variable=$(fact panic_timeout)
-	# On arm64 it is to be tried again with a later gdb: version 13 ended by an internal error of its own there.
+	# On arm64 gdb steps over the access that was watched, and each step takes an interrupt that waits: on a slow host one
+	# always does, and gdb does not get past it.
 	watch=
 	[ "$LAB_ARCH" != x86-64 ] || watch="watch *(int *)$variable
 		continue
