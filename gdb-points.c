@@ -88,13 +88,18 @@ static int take_break(struct gdb_points *p, struct vm *vm, struct gdb_break *b)
 	return break_at(p, gone.gpa) ? 0 : write_code(&vm->mem, gone.gpa, gone.old);
 }
 
+static bool same_point(const struct debug_point *a, const struct debug_point *b)
+{
+	return a->kind == b->kind && a->addr == b->addr && a->len == b->len;
+}
+
 static int put_hw(struct gdb_points *p, struct vm *vm, const struct debug_point *point,
 		  const char **why)
 {
 	int ret = -ENOSPC;
 
 	for (u32 i = 0; i < p->nr_hw; i++)
-		if (!memcmp(&p->hw[i], point, sizeof(*point)))
+		if (same_point(&p->hw[i], point))
 			return 0;
 	if (p->nr_hw < GDB_MAX_POINTS) {
 		p->hw[p->nr_hw] = *point;
@@ -109,16 +114,13 @@ static int put_hw(struct gdb_points *p, struct vm *vm, const struct debug_point 
 	return ret;
 }
 
-/* Equal ones have equal bytes. */
 static struct debug_point to_point(u32 kind, u64 addr, u64 len)
 {
-	struct debug_point point;
-
-	memset(&point, 0, sizeof(point));
-	point.kind = (enum debug_kind)kind;
-	point.addr = addr;
-	point.len = kind == DEBUG_EXEC ? 0 : len;
-	return point;
+	return (struct debug_point){
+		.kind = (enum debug_kind)kind,
+		.addr = addr,
+		.len = kind == DEBUG_EXEC ? 0 : len,
+	};
 }
 
 int gdb_put_point(struct gdb_points *p, struct vcpu *vcpu, u32 kind, u64 addr, u64 len,
@@ -142,7 +144,7 @@ int gdb_take_point(struct gdb_points *p, struct vm *vm, u32 kind, u64 addr, u64 
 	if (b)
 		return take_break(p, vm, b);
 	for (u32 i = 0; kind && i < p->nr_hw; i++) {
-		if (memcmp(&p->hw[i], &point, sizeof(point)))
+		if (!same_point(&p->hw[i], &point))
 			continue;
 		p->hw[i] = p->hw[--p->nr_hw];
 		break;

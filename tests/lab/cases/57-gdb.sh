@@ -14,6 +14,12 @@ debug_guest() {
 	done
 	place=$(fact uptime_proc_show)
 	variable=$(fact panic_timeout)
+	# On arm64 gdb steps over the access that was watched, and each step takes an interrupt that waits: on a slow host one
+	# always does, and gdb does not get past it.
+	watch=
+	[ "$LAB_ARCH" != x86-64 ] || watch="watch *(int *)$variable
+		continue
+		delete"
 	cat >/run/gdb-script <<-EOF
 		set pagination off
 		set confirm off
@@ -33,9 +39,7 @@ debug_guest() {
 		continue
 		printf "hardware breakpoint at %#lx\\n", \$pc
 		delete
-		watch *(int *)$variable
-		continue
-		delete
+		$watch
 		set {int}$variable = 4242
 		printf "variable %d\\n", *(int *)$variable
 		monitor translate $place
@@ -74,7 +78,8 @@ debugged() {
 	[ "$LAB_ARCH" != x86-64 ] ||
 		check "$title: and not elsewhere" gdb_says "^stepped to $(printf %.14s "$place")"
 	check "$title: a hardware breakpoint stops it" gdb_says "^hardware breakpoint at $place$"
-	check "$title: a watchpoint tells of the old and the new value" gdb_says "^New value = "
+	[ "$LAB_ARCH" != x86-64 ] ||
+		check "$title: a watchpoint tells of the old and the new value" gdb_says "^New value = "
 	check "$title: memory is written" gdb_says "^variable 4242$"
 	check_fact "$title: and the guest finds it" panic 4242
 	check_fact "$title: it runs on when the debugger has left" after yes
