@@ -352,6 +352,8 @@ void smoke_ready(struct smoke *s, u32 consoles, bool tail)
 void smoke_finish(struct smoke *s)
 {
 	pthread_mutex_lock(&s->lock);
+	/* The machine has ended, and may be gone. */
+	s->stop = NULL;
 	for (u32 i = 0; i < s->nr_streams; i++)
 		if (s->streams[i].len)
 			end_line(&s->streams[i]);
