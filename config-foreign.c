@@ -107,7 +107,6 @@ const struct foreign_word foreign_options[] = {
 
 	USE("add-drive", FIRECTL, A_DISK),
 	MISSING("api-sock", FIRECRACKER, NO_SOCKET),
-	MISSING("boot-timer", FIRECRACKER, "a guest that writes to the boot mark gets the time printed"),
 	USE("config-file", FIRECRACKER, "--config FILE"),
 	OMIT("enable-pci", FIRECRACKER, "PCI is the default"),
 	OMIT("firecracker-binary", FIRECTL, "lkvm is one program"),
