@@ -4,7 +4,7 @@
 
 socket=/run/gdb-socket
 # QEMU's emulated SVM does not intercept INT3: the guest would get it.
-first=break
+first='break'
 [ "$LAB_ARCH" != x86-64 ] || first=hbreak
 
 # What gdb does, when the guest has said where.
@@ -17,6 +17,7 @@ debug_guest() {
 	cat >/run/gdb-script <<-EOF
 		set pagination off
 		set confirm off
+		set remotetimeout 600
 		set breakpoint always-inserted on
 		target remote $socket
 		info threads
@@ -69,7 +70,9 @@ debugged() {
 	check "$title: a breakpoint ($first) stops it" gdb_says "^.1 = $place$"
 	check "$title: the code there is the guest's" gdb_says "^=> $place:"
 	check "$title: a step goes to the next instruction" gdb_says "^stepped to 0x[0-9a-f]*$"
-	check "$title: and not elsewhere" gdb_says "^stepped to $(printf %.14s "$place")"
+	# On arm64 KVM cannot hold an interrupt back that waits, and the next instruction is its handler's.
+	[ "$LAB_ARCH" != x86-64 ] ||
+		check "$title: and not elsewhere" gdb_says "^stepped to $(printf %.14s "$place")"
 	check "$title: a hardware breakpoint stops it" gdb_says "^hardware breakpoint at $place$"
 	check "$title: a watchpoint tells of the old and the new value" gdb_says "^New value = "
 	check "$title: memory is written" gdb_says "^variable 4242$"
