@@ -554,5 +554,6 @@ const struct command cmd_smoke = {
 		"powered off; 1 when something was seen that must not be, the kernel crashed, or "
 		"the guest ended too early; 124 when the time was over.",
 	.options = &smoke_set,
+	.word = "file",
 	.run = cmd_smoke_main,
 };

@@ -398,7 +398,7 @@ static void test_print(void **state)
 			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
 			    "9p: none\nvirtiofs: none\nrng: no\nrng-limit: none\nvsock: none\n"
 			    "balloon: no\nballoon-size: default\nconsole: serial\nport: "
-			    "none\ndebug-exit: on\ntrace: none\n"
+			    "none\nboot-timer: no\ndebug-exit: on\ntrace: none\n"
 			    "gdb: none\ngdb-wait: no\n"
 			    "kernel-format: image\n"
 			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
