@@ -78,12 +78,12 @@ kind() {
 }
 
 point 'it builds' build all static
-kind dynamic "$out/lkvm" 880
-kind static "$out/static/lkvm" 1460
+kind dynamic "$out/lkvm" 1000
+kind static "$out/static/lkvm" 1560
 point 'static: no tables for unwinding' no_unwind_tables "$out/static/lkvm"
 if command -v musl-gcc >/dev/null; then
 	point 'musl: it builds' build musl
-	kind musl "$out/musl/lkvm" 800
+	kind musl "$out/musl/lkvm" 900
 	point 'musl: no tables for unwinding' no_unwind_tables "$out/musl/lkvm"
 fi
 echo "1..$n"
