@@ -164,7 +164,7 @@ static const char *frame(const char *packet)
 
 static void asks(const char *packet, const char *answer)
 {
-	char want[512];
+	char want[600];
 
 	give(frame(packet));
 	snprintf(want, sizeof(want), "+%s", frame(answer));
