@@ -36,7 +36,7 @@
 const struct foreign_word foreign_options[] = {
 	MISSING("cpu-type", KVMTOOL, NULL),
 	MISSING("custom-*", KVMTOOL, NULL),
-	MISSING("debug-single-step", KVMTOOL, NULL),
+	USE("debug-single-step", KVMTOOL, "--gdb PORT"),
 	/* Extensions of RISC-V's ISA and SBI. */
 	MISSING("disable-s*", KVMTOOL, NULL),
 	MISSING("disable-z*", KVMTOOL, NULL),

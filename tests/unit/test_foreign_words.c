@@ -153,7 +153,7 @@ static const struct {
 	{ "--no-dhcp", ~0U, NULL },
 	{ "--vfio-pci 00:02.0", 0, "this lkvm does not yet" },
 	{ "--debug", ~0U, NULL },
-	{ "--debug-single-step", 0, "kvmtool has it" },
+	{ "--debug-single-step", 0, "kvmtool has it; here use --gdb PORT" },
 	{ "--debug-ioport", ~0U, NULL },
 	{ "--debug-mmio", ~0U, NULL },
 	{ "--debug-iodelay 5", ~0U, "has no effect" },
