@@ -3,7 +3,6 @@
 # The command line without a guest: help, version, wrong usage, dry run, closed descriptors. TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-tree=$PWD
 # shellcheck source=tests/native/tap.sh
 . tests/native/tap.sh
 lkvm=$(realpath "${LKVM:-build/lkvm}")

@@ -142,7 +142,7 @@ static void test_too_many_filters(void **state)
 		strcat(words, ",pmu-deny=1");
 	assert_int_equal(parse(words, &m), 0);
 	strcat(words, ",pmu-deny=1");
-	refused(words, "more than 32");
+	refused(words, "the maximum is 32");
 }
 
 static int check(const struct vm_config *cfg)
