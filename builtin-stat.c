@@ -140,8 +140,10 @@ static void print_stats(const char *name, const struct json *result, u32 cpu)
 	const struct json *stats = json_member(result, cpu == NO_CPU ? "vm" : "vcpu"), *item;
 
 	printf("%s:\n", name);
+	if (!stats)
+		return;
 	item = stats + 1;
-	for (u32 i = 0; stats && i < stats->nr; i++, item = json_next(item + 1))
+	for (u32 i = 0; i < stats->nr; i++, item = json_next(item + 1))
 		print_stat(item);
 }
 

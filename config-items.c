@@ -103,7 +103,7 @@ static const char *nearest_item(const char *item, const char *const *known)
 	const char *near;
 	size_t n = 0;
 
-	for (; known[n] && n < NR_ITEMS_MAX; n++)
+	for (; n < NR_ITEMS_MAX && known[n]; n++)
 		keys[n] = key_of(known[n]);
 	near = nearest_word(key, (const char *const *)keys);
 	if (!near)

@@ -43,19 +43,19 @@ static int make_folder(const char *folder, const char **why)
 {
 	char *parent = xstrdup(folder), *slash = strrchr(parent, '/');
 	struct stat st;
-	int ret = 0;
+	bool is_theirs;
+	int ret;
 
 	*slash = '\0';
-	if (stat(slash == parent ? "/" : parent, &st)) {
-		ret = -errno;
-		*why = strerror(-ret);
-	} else if (st.st_uid != geteuid()) {
+	ret = stat(slash == parent ? "/" : parent, &st) ? -errno : 0;
+	is_theirs = !ret && st.st_uid != geteuid();
+	if (is_theirs)
 		ret = -EPERM;
-		*why = "the folder above it is another user's; set XDG_RUNTIME_DIR to one of yours";
-	} else if (mkdir(folder, FOLDER_MODE) && errno != EEXIST) {
+	if (!ret && mkdir(folder, FOLDER_MODE) && errno != EEXIST)
 		ret = -errno;
-		*why = strerror(-ret);
-	}
+	*why = is_theirs ? "the folder above it is another user's; set XDG_RUNTIME_DIR to one of "
+			   "yours"
+			 : strerror(-ret);
 	free(parent);
 	return ret;
 }

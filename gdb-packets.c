@@ -124,7 +124,7 @@ static void write_regs(struct gdb_stub *s, char *arg)
 	u32 index;
 
 	for (u32 i = 0; !ret && *arg && (reg = find_reg(s, i, &index)); i++) {
-		u8 value[DEBUG_REG_MAX], now[DEBUG_REG_MAX];
+		u8 value[DEBUG_REG_MAX] = { 0 }, now[DEBUG_REG_MAX];
 		bool unknown = *arg == 'x';
 
 		if (!unknown && gdb_hex_bytes(arg, value, reg->bytes))

@@ -131,7 +131,7 @@ static struct console *watched(struct machine *m, u32 nr, struct console *con)
 	const struct machine_watch *watch = m->inject ? m->inject->watch : NULL;
 	struct console_watch *w;
 
-	if (!m->open.watches || !con)
+	if (!watch || !m->open.watches || !con)
 		return con;
 	w = &m->open.watches[nr];
 	console_watch_init(w, con, nr, watch->output, watch->opaque);
