@@ -336,20 +336,39 @@ static void on_limit(void *opaque)
 	on_stop(run, 0);
 }
 
-static const char *const endings[] = {
-	[VM_STOP_NONE] = "it did not run",
-	[VM_STOP_POWEROFF] = "the guest powered off",
-	[VM_STOP_RESET] = "the guest asked for a reset",
-	[VM_STOP_DEBUG_EXIT] = "the guest chose an exit status",
-	[VM_STOP_PANIC] = "the guest's kernel panicked",
-	[VM_STOP_TRIPLE_FAULT] = "triple fault",
-	[VM_STOP_KVM_ERROR] = "KVM could not continue",
-	[VM_STOP_ENTRY_FAILED] = "the processor refused to enter the guest",
-	[VM_STOP_UNKNOWN_EXIT] = "KVM returned an unknown exit",
-	[VM_STOP_HALTED] = "the guest halted for good",
-	[VM_STOP_QUIT] = "lkvm ended it",
-	[VM_STOP_SIGNAL] = "a signal ended it",
-};
+/* A switch: the compiler tells of an end that has no words. */
+static const char *ending(enum vm_stop stop)
+{
+	switch (stop) {
+	case VM_STOP_NONE:
+		return "it did not run";
+	case VM_STOP_POWEROFF:
+		return "the guest powered off";
+	case VM_STOP_RESET:
+		return "the guest asked for a reset";
+	case VM_STOP_DEBUG_EXIT:
+		return "the guest chose an exit status";
+	case VM_STOP_PANIC:
+		return "the guest's kernel panicked";
+	case VM_STOP_TRIPLE_FAULT:
+		return "triple fault";
+	case VM_STOP_KVM_ERROR:
+		return "KVM could not continue";
+	case VM_STOP_ENTRY_FAILED:
+		return "the processor refused to enter the guest";
+	case VM_STOP_UNKNOWN_EXIT:
+		return "KVM returned an unknown exit";
+	case VM_STOP_HALTED:
+		return "the guest halted for good";
+	case VM_STOP_QUIT:
+		return "lkvm ended it";
+	case VM_STOP_CONTROL:
+		return "it was ended through its control socket";
+	case VM_STOP_SIGNAL:
+		return "a signal ended it";
+	}
+	return "unknown";
+}
 
 static bool is_good_end(const struct smoke_run *run, enum vm_stop stop, int status)
 {
@@ -368,13 +387,13 @@ static void judge(struct smoke_run *run, enum vm_stop stop, int status)
 	else if (stop == VM_STOP_DEBUG_EXIT && status)
 		smoke_decide(s, SMOKE_FAILED, "the guest chose status %d", status);
 	else if (stop == VM_STOP_RESET && !run->reset_ends)
-		smoke_decide(s, SMOKE_FAILED, "%s (see --may-reboot)", endings[stop]);
+		smoke_decide(s, SMOKE_FAILED, "%s (see --may-reboot)", ending(stop));
 	else if (!is_good_end(run, stop, status))
-		smoke_decide(s, SMOKE_FAILED, "%s", endings[stop]);
+		smoke_decide(s, SMOKE_FAILED, "%s", ending(stop));
 	else if (missing)
-		smoke_decide(s, SMOKE_FAILED, "%s before '%s' was seen", endings[stop], missing);
+		smoke_decide(s, SMOKE_FAILED, "%s before '%s' was seen", ending(stop), missing);
 	else
-		smoke_decide(s, SMOKE_PASSED, "%s", endings[stop]);
+		smoke_decide(s, SMOKE_PASSED, "%s", ending(stop));
 }
 
 static void end_machine(struct smoke_run *run)
@@ -396,7 +415,7 @@ static int run_test(struct smoke_run *run, const struct vm_config *cfg, const ch
 	int status, sig = 0;
 	enum vm_stop stop;
 
-	*end = endings[VM_STOP_NONE];
+	*end = ending(VM_STOP_NONE);
 	if (machine_create_with(&run->machine, cfg, &run->inject)) {
 		smoke_decide(s, SMOKE_ERROR, "the machine could not be started");
 		return 0;
@@ -407,7 +426,7 @@ static int run_test(struct smoke_run *run, const struct vm_config *cfg, const ch
 	machine_run(&run->machine, &sig);
 	marks_add(&run->marks, MARK_END, 0);
 	stop = vm_stop_reason(vm, &status, NULL);
-	*end = endings[stop];
+	*end = ending(stop);
 	/* The last words may still be on their way. */
 	end_machine(run);
 	smoke_finish(s);

@@ -220,6 +220,20 @@ def interrupted():
         same((got['verdict'], got['status'], got['expect'][0]['seen']), ('interrupted', 128 + sig, False))
 
 
+def stopped():
+    """Who ends it through the control socket does not make it pass."""
+    with open(path('text'), 'wb') as f:
+        f.write(b'up\n')
+    vm = Vm(command('say', '--name', 'stopped', '-i', path('text'), '-p', 'hang', '--expect', 'never', '--timeout', '0',
+                    '--report', f'json={path("json")}'))
+    vm.expect('up')
+    subprocess.run([LKVM, 'stop', '--timeout', '0', 'stopped'], check=True, timeout=LIMIT)
+    same(vm.end(), 1)
+    with open(path('json'), encoding='utf-8') as f:
+        got = json.load(f)
+    same((got['verdict'], got['reason'], got['end']), ('failed',) + 2 * ('it was ended through its control socket',))
+
+
 def usage():
     for args, word in ((['--expect', 'a('], "has a '(' without its ')'"), (['--fail', ''], 'everywhere'),
                        (['--expect', 'a\\1'], 'back-reference'), (['--allow', '[z-a]'], 'backwards'),
@@ -311,6 +325,7 @@ main([
     ('a report in JSON', json_report),
     ('a report in TAP', tap),
     ('signals', interrupted),
+    ('lkvm stop', stopped),
     ('wrong usage', usage),
     ('files that cannot be written', files),
     ('a machine that does not start', not_started),
