@@ -116,7 +116,7 @@ int machine_run_stat(struct control_call *call, void *opaque)
 	if (!m->vm.balloon)
 		return no_balloon(call);
 	balloon_get_stats(m->vm.balloon, &stats);
-	if (!m->control.paused && balloon_ask_stats(m->vm.balloon))
+	if (!machine_is_paused(m) && balloon_ask_stats(m->vm.balloon))
 		return machine_wait(m, call, stats_again, stats.sequence, STATS_MS);
 	put_stats(call, m, false);
 	return 0;

@@ -18,14 +18,14 @@
 #define MAX_STOP_SECONDS 86400
 #define SECOND_NS	 1000000000ULL
 
-static const char *state_of(const struct machine *m)
+static const char *state_of(struct machine *m)
 {
-	return m->control.paused ? "paused" : "running";
+	return machine_is_paused(m) ? "paused" : "running";
 }
 
 static int run_info(struct control_call *call, void *opaque)
 {
-	const struct machine *m = opaque;
+	struct machine *m = opaque;
 	const struct vm_config *cfg = m->vm.cfg;
 	struct json_out *out = call->result;
 
@@ -45,22 +45,15 @@ static int run_pause(struct control_call *call, void *opaque)
 	struct machine *m = opaque;
 
 	vm_hold(&m->vm, VM_HOLD_USER);
-	m->control.paused = true;
 	json_put_text(call->result, "state", state_of(m));
 	return 0;
-}
-
-static void resume(struct machine *m)
-{
-	m->control.paused = false;
-	vm_release(&m->vm, VM_HOLD_USER);
 }
 
 static int run_resume(struct control_call *call, void *opaque)
 {
 	struct machine *m = opaque;
 
-	resume(m);
+	vm_release(&m->vm, VM_HOLD_USER);
 	json_put_text(call->result, "state", state_of(m));
 	return 0;
 }
@@ -105,8 +98,7 @@ static int run_stop(struct control_call *call, void *opaque)
 	}
 	m->control.stopping = true;
 	event_timer_set(&m->control.insist, seconds * SECOND_NS);
-	if (m->control.paused)
-		resume(m);
+	vm_release(&m->vm, VM_HOLD_USER);
 	return 0;
 }
 

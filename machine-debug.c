@@ -10,18 +10,6 @@
 /* How long a guest has to read what came before a SysRq key. */
 #define SYSRQ_MS 5000
 
-/* vcpus are parked while they are looked at. */
-static void hold(struct machine *m)
-{
-	vm_pause(&m->vm);
-}
-
-static void release(struct machine *m)
-{
-	if (!m->control.paused)
-		vm_resume(&m->vm);
-}
-
 /* The vcpu that the argument "cpu" names in *first, and how many: all without it. */
 static int take_cpus(struct control_call *call, const struct machine *m, u32 *first, u32 *nr)
 {
@@ -70,12 +58,13 @@ int machine_run_registers(struct control_call *call, void *opaque)
 
 	if (ret)
 		return ret;
-	hold(m);
+	/* vcpus are parked while they are looked at. Who holds the machine keeps it. */
+	vm_pause(&m->vm);
 	json_open(call->result, "vcpus", '[');
 	for (u32 i = first; i < first + nr; i++)
 		put_vcpu(call->result, m->vm.vcpus[i]);
 	json_close(call->result, ']');
-	release(m);
+	vm_resume(&m->vm);
 	return 0;
 }
 
@@ -92,9 +81,9 @@ int machine_run_nmi(struct control_call *call, void *opaque)
 
 	if (ret)
 		return ret;
-	hold(m);
+	vm_pause(&m->vm);
 	ret = arch_vcpu_nmi(m->vm.vcpus[first]);
-	release(m);
+	vm_resume(&m->vm);
 	if (ret == -ENOTSUP)
 		return control_fail(call, "unsupported", "%s has no non-maskable interrupt",
 				    arch_platform.name);
@@ -132,7 +121,7 @@ int machine_run_sysrq(struct control_call *call, void *opaque)
 	if (!ok)
 		return control_fail(call, "bad-argument",
 				    "sysrq: 'key' must be a letter or a digit");
-	if (m->control.paused)
+	if (machine_is_paused(m))
 		return control_fail(call, "paused", "the machine is paused; resume it first");
 	return machine_wait(m, call, sysrq_again, (u8)*key, SYSRQ_MS);
 }

@@ -83,8 +83,7 @@ static int open_vcpu(struct machine *m, struct vcpu *vcpu)
 		return 0;
 	vm_pause(&m->vm);
 	vcpu->stats_fd = kvm_stats_open(vcpu->fd);
-	if (!m->control.paused)
-		vm_resume(&m->vm);
+	vm_resume(&m->vm);
 	return MIN(vcpu->stats_fd, 0);
 }
 

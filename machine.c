@@ -285,7 +285,7 @@ static void serve(struct machine *m)
 	machine_block_signals(m, true);
 	if (m->open.console)
 		term_start(m->open.console);
-	if (!m->control.paused) {
+	if (!machine_is_paused(m)) {
 		marks_add(vm->marks, MARK_GUEST, 0);
 		vm_resume(vm);
 	}

@@ -115,7 +115,6 @@ struct machine_open {
 /* What is asked of it through its control socket. */
 struct machine_control {
 	struct control server;
-	bool paused;		   /* by a command, until another: a reboot changes nothing of it */
 	bool stopping;		   /* the guest was asked to power off */
 	struct event_timer insist; /* it did not */
 };
@@ -190,6 +189,12 @@ int machine_open_control(struct machine *m, const struct vm_config *cfg) __must_
 void machine_close_control(struct machine *m);
 /* Block the signals that end a machine, or put back what was blocked before that. */
 void machine_block_signals(struct machine *m, bool block);
+
+/* Was it paused by a command, and not resumed by another? A reboot changes nothing of it. */
+static inline bool machine_is_paused(struct machine *m)
+{
+	return vm_holders(&m->vm) & VM_HOLD_USER;
+}
 
 /* Does somebody in this process stand behind the consoles, instead of the terminal? */
 static inline bool machine_has_own_consoles(const struct machine *m)
