@@ -5,7 +5,6 @@
 
 #include <kvm-compat.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "lkvm/kvm.h"
 #include "lkvm/util.h"
@@ -20,19 +19,6 @@ int kvm_stats_open(int fd)
 	int ret = xioctl_val(fd, KVM_GET_STATS_FD, 0);
 
 	return ret == -ENOTTY || ret == -EINVAL ? -ENOTSUP : ret;
-}
-
-/* All of it, or -errno. */
-static int read_at(int fd, void *buf, size_t len, u64 offset)
-{
-	ssize_t n;
-
-	do {
-		n = pread(fd, buf, len, (off_t)offset);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	return (size_t)n == len ? 0 : -EPROTO;
 }
 
 static int check_header(const struct kvm_stats_header *h)
@@ -79,7 +65,7 @@ int kvm_stats_read(int fd, void (*fn)(void *opaque, const char *name, const u64 
 	u8 *descs = NULL;
 	u64 *data = NULL;
 	size_t len;
-	int ret = read_at(fd, &h, sizeof(h), 0);
+	int ret = pread_full(fd, &h, sizeof(h), 0);
 
 	if (!ret)
 		ret = check_header(&h);
@@ -87,13 +73,13 @@ int kvm_stats_read(int fd, void (*fn)(void *opaque, const char *name, const u64 
 		return ret;
 	len = h.num_desc * (sizeof(struct kvm_stats_desc) + h.name_size);
 	descs = xcalloc(len + 1, 1);
-	ret = read_at(fd, descs, len, h.desc_offset);
+	ret = pread_full(fd, descs, len, h.desc_offset);
 	len = ret ? 0 : data_len(&h, descs);
 	if (len > MAX_DATA)
 		ret = -EPROTO;
 	if (!ret) {
 		data = xcalloc(len + 1, 1);
-		ret = read_at(fd, data, len, h.data_offset);
+		ret = pread_full(fd, data, len, h.data_offset);
 	}
 	if (!ret)
 		ret = tell(&h, descs, data, fn, opaque);

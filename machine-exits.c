@@ -22,14 +22,20 @@ static void put_device(const char *name, u64 reads, u64 writes, void *arg)
 
 static void put_vcpu(struct json_out *out, const struct vcpu *vcpu)
 {
+	const char *other = exit_name(EXIT_OTHER);
+	u64 nr_other = 0;
+
 	json_open(out, NULL, '{');
 	for (u32 i = 0; i < EXIT_REASONS; i++) {
 		u64 n = exit_counted(&vcpu->exits, i);
 
-		/* "other" stands for all that have no name. */
-		if (n && (i == EXIT_OTHER || strcmp(exit_name(i), exit_name(EXIT_OTHER)) != 0))
+		if (!strcmp(exit_name(i), other))
+			nr_other += n; /* all that have no name */
+		else if (n)
 			json_put_u64(out, exit_name(i), n);
 	}
+	if (nr_other)
+		json_put_u64(out, other, nr_other);
 	json_close(out, '}');
 }
 
