@@ -16,6 +16,7 @@
 #include "lkvm/arch.h"
 #include "lkvm/coco.h"
 #include "lkvm/config.h"
+#include "lkvm/debug.h"
 #include "lkvm/exits.h"
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
@@ -130,6 +131,21 @@ void vcpu_dump(struct vcpu *vcpu, enum log_level level)
 		if (*line)
 			log_print(level, "%s", line);
 	free(text);
+}
+
+int vcpu_set_debug(struct vcpu *vcpu, const struct debug_setup *setup, struct kvm_guest_debug *dbg)
+{
+	int ret;
+
+	if (setup->breakpoints)
+		dbg->control |= KVM_GUESTDBG_USE_SW_BP;
+	if (dbg->control)
+		dbg->control |= KVM_GUESTDBG_ENABLE;
+	ret = xioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, dbg);
+	if (ret < 0)
+		return ret;
+	vcpu->debug = *dbg;
+	return 0;
 }
 
 static void handle_internal_error(struct vcpu *vcpu)

@@ -327,16 +327,9 @@ int arch_debug_apply(struct vcpu *vcpu, const struct debug_setup *setup)
 		return ret;
 	if (setup->nr_points)
 		dbg.control |= KVM_GUESTDBG_USE_HW_BP;
-	if (setup->breakpoints)
-		dbg.control |= KVM_GUESTDBG_USE_SW_BP;
 	if (setup->step)
 		dbg.control |= step_flags(&vcpu->vm->kvm);
-	if (dbg.control)
-		dbg.control |= KVM_GUESTDBG_ENABLE;
-	ret = xioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &dbg);
-	if (ret >= 0)
-		vcpu->debug = dbg;
-	return MIN(ret, 0);
+	return vcpu_set_debug(vcpu, setup, &dbg);
 }
 
 void arch_debug_event(struct vcpu *vcpu, struct debug_event *event)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/debug.h"
 #include "lkvm/kvm.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
@@ -93,23 +94,21 @@ static u64 linear_address(const struct kvm_regs *regs, const struct kvm_sregs *s
 /* One byte of guest memory as the vcpu sees it: a page may end anywhere. */
 static bool read_code(struct vcpu *vcpu, u64 linear, u8 *byte)
 {
-	struct kvm_translation tr = { .linear_address = linear };
+	u64 gpa;
 
-	if (xioctl(vcpu->fd, KVM_TRANSLATE, &tr) < 0 || !tr.valid)
-		return false;
-	return memory_read(&vcpu->vm->mem, tr.physical_address, byte, 1) == 0;
+	return !arch_vcpu_translate(vcpu, linear, &gpa) &&
+	       !memory_read(&vcpu->vm->mem, gpa, byte, 1);
 }
 
 static void dump_code(FILE *out, struct vcpu *vcpu, u64 linear)
 {
-	struct kvm_translation tr = { .linear_address = linear };
-	u64 start = linear - MIN(linear, (u64)CODE_BEFORE);
+	u64 gpa, start = linear - MIN(linear, (u64)CODE_BEFORE);
 
-	if (xioctl(vcpu->fd, KVM_TRANSLATE, &tr) < 0 || !tr.valid) {
+	if (arch_vcpu_translate(vcpu, linear, &gpa)) {
 		fprintf(out, "  code %llx: not mapped\n", linear);
 		return;
 	}
-	fprintf(out, "  code %llx (physical %llx):", linear, tr.physical_address);
+	fprintf(out, "  code %llx (physical %llx):", linear, gpa);
 	for (u64 at = start; at < start + CODE_BYTES; at++) {
 		u8 byte;
 

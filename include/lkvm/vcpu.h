@@ -34,6 +34,7 @@
 
 struct vm;
 struct arch_vcpu;
+struct debug_setup;
 
 struct vcpu {
 	struct vm *vm;
@@ -63,6 +64,13 @@ int vcpu_start(struct vcpu *vcpu) __must_check;
 void vcpu_kick(struct vcpu *vcpu);
 /* Have the guest told that its processor stood still (arch_vcpu_resumed), soon. Any thread. */
 void vcpu_stood_still(struct vcpu *vcpu);
+/*
+ * For arch_debug_apply: KVM_SET_GUEST_DEBUG with @dbg, whose points and ways to step are the
+ * architecture's; what all have alike is set here, after @setup. It is kept in vcpu->debug. The
+ * vcpu is parked. 0 or -errno.
+ */
+int vcpu_set_debug(struct vcpu *vcpu, const struct debug_setup *setup,
+		   struct kvm_guest_debug *dbg) __must_check;
 /* Print its registers at @level, a line each. The vcpu is parked, or this is its own thread. */
 void vcpu_dump(struct vcpu *vcpu, enum log_level level);
 
