@@ -72,7 +72,7 @@ void gdb_send_stop(struct gdb_stub *s)
 
 /* Registers */
 
-/* Walks over all registers; *at is the number of the next. */
+/* Register @number, and which of its row's it is in *index; NULL: there are not so many. */
 static const struct debug_reg *find_reg(struct gdb_stub *s, u32 number, u32 *index)
 {
 	const struct debug_feature *f;
@@ -81,7 +81,7 @@ static const struct debug_reg *find_reg(struct gdb_stub *s, u32 number, u32 *ind
 	f = s->ops->features(s->target, &nr);
 	for (u32 i = 0; i < nr; i++) {
 		for (u32 k = 0; k < f[i].nr_regs; k++) {
-			u32 count = MAX(f[i].regs[k].count, (u8)1);
+			u32 count = debug_reg_count(&f[i].regs[k]);
 
 			if (number - at < count) {
 				*index = number - at;

@@ -13,7 +13,7 @@
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
-static const char no_debug[] = "this host's KVM cannot debug guests";
+const char gdb_cannot_debug[] = "this host's KVM cannot debug guests";
 
 /* For processors that do not see at once what is written to code: an instruction is one piece. */
 static void code_changed(const struct guest_memory *mem, u64 gpa)
@@ -129,7 +129,7 @@ int gdb_put_point(struct gdb_points *p, struct vcpu *vcpu, u32 kind, u64 addr, u
 	struct debug_point point = to_point(kind, addr, len);
 
 	if (kvm_check_cap(&vcpu->vm->kvm, KVM_CAP_SET_GUEST_DEBUG) <= 0) {
-		*why = no_debug;
+		*why = gdb_cannot_debug;
 		return -ENOTSUP;
 	}
 	return kind ? put_hw(p, vcpu->vm, &point, why) : put_break(p, vcpu, addr, why);

@@ -127,7 +127,7 @@ static void describe_feature(FILE *out, const struct debug_feature *f)
 {
 	fprintf(out, "<feature name=\"%s\">%s", f->name, f->types ? f->types : "");
 	for (u32 i = 0; i < f->nr_regs; i++)
-		for (u32 k = 0; k < MAX((u32)f->regs[i].count, 1u); k++)
+		for (u32 k = 0; k < debug_reg_count(&f->regs[i]); k++)
 			describe_reg(out, &f->regs[i], k);
 	fprintf(out, "</feature>");
 }

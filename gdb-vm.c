@@ -171,8 +171,7 @@ static int resume(void *target, const u8 *actions, const char **why)
 		return 0;
 	ret = apply(g, actions);
 	if (ret) {
-		*why = ret == -ENOTTY || ret == -EINVAL ? "this host's KVM cannot debug guests"
-							: strerror(-ret);
+		*why = ret == -ENOTTY || ret == -EINVAL ? gdb_cannot_debug : strerror(-ret);
 		return ret;
 	}
 	for (u32 i = 0; i < g->vm->nr_vcpus; i++)

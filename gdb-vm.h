@@ -29,7 +29,9 @@ struct gdb_points {
 	u32 nr_hw;
 };
 
-/* gdb-points.c. Put or take away, as gdb_target_ops.point. */
+/* gdb-points.c: why there are no points at all. */
+extern const char gdb_cannot_debug[];
+/* Put or take away, as gdb_target_ops.point. */
 int gdb_put_point(struct gdb_points *p, struct vcpu *vcpu, u32 kind, u64 addr, u64 len,
 		  const char **why);
 int gdb_take_point(struct gdb_points *p, struct vm *vm, u32 kind, u64 addr, u64 len);

@@ -48,13 +48,18 @@ static const char *place(const struct gdb *g)
 
 /* The client */
 
+static void drop_client(struct gdb *g)
+{
+	event_del(&g->client);
+	close(g->client.fd);
+	gdb_stub_free(&g->stub);
+}
+
 static void hang_up(struct gdb *g)
 {
 	if (!g->client.loop)
 		return;
-	event_del(&g->client);
-	close(g->client.fd);
-	gdb_stub_free(&g->stub);
+	drop_client(g);
 	gdb_vm_detach(&g->target);
 	debug("--gdb: the client is gone");
 }
@@ -324,11 +329,8 @@ void gdb_close(struct gdb *g)
 {
 	if (!g)
 		return;
-	if (g->client.loop) {
-		event_del(&g->client);
-		close(g->client.fd);
-		gdb_stub_free(&g->stub);
-	}
+	if (g->client.loop)
+		drop_client(g);
 	event_del(&g->listener);
 	event_timer_destroy(&g->retry);
 	if (g->named.fd >= 0)

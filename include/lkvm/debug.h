@@ -28,6 +28,11 @@ struct debug_reg {
 	u64 where;
 };
 
+static inline u32 debug_reg_count(const struct debug_reg *reg)
+{
+	return reg->count ? reg->count : 1;
+}
+
 /* Registers that GDB knows as one feature, or of our own. */
 struct debug_feature {
 	const char *name;
