@@ -60,11 +60,6 @@ static const char *state(const struct row *row)
 	return json_text(json_member(row->info, "state"), "no answer");
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* The directories in ~/.lkvm. */
 static void find_roots(struct machine_names *roots)
 {
@@ -78,13 +73,11 @@ static void find_roots(struct machine_names *roots)
 		if (*entry->d_name == '.' || fstatat(dirfd(dir), entry->d_name, &st, 0) ||
 		    !S_ISDIR(st.st_mode))
 			continue;
-		roots->names = xrealloc(roots->names, (roots->nr + 1) * sizeof(char *));
-		roots->names[roots->nr++] = xstrdup(entry->d_name);
+		machine_names_add(roots, xstrdup(entry->d_name));
 	}
 	if (dir)
 		closedir(dir);
-	if (roots->nr)
-		qsort(roots->names, roots->nr, sizeof(char *), by_name);
+	machine_names_sort(roots);
 	free(folder);
 }
 

@@ -232,17 +232,17 @@ static char *disk_text(const void *target, u32 i)
 	text = xasprintf("%s%s%s", d->vhost_user ? VHOST_USER : "", path, d->readonly ? ",ro" : "");
 	free(path);
 	if (d->direct)
-		config_add_text(&text, ",direct");
+		xappendf(&text, ",direct");
 	if (d->format)
-		config_add_text(&text, ",format=%s", disk_format_names[d->format]);
+		xappendf(&text, ",format=%s", disk_format_names[d->format]);
 	if (d->aio)
-		config_add_text(&text, ",aio=%s", aio_words[d->aio]);
+		xappendf(&text, ",aio=%s", aio_words[d->aio]);
 	if (d->cache)
-		config_add_text(&text, ",cache=writethrough");
+		xappendf(&text, ",cache=writethrough");
 	if (d->queues)
-		config_add_text(&text, ",queues=%u", d->queues);
+		xappendf(&text, ",queues=%u", d->queues);
 	if (d->block_size)
-		config_add_text(&text, ",block-size=%u", d->block_size);
+		xappendf(&text, ",block-size=%u", d->block_size);
 	config_add_word(&text, "serial", d->serial);
 	config_add_rate(&text, &d->rate, "");
 	return text;

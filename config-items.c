@@ -48,20 +48,6 @@ char *config_one_item(const char *text)
 	return out;
 }
 
-void config_add_text(char **text, const char *format, ...)
-{
-	char *more, *all;
-	va_list args;
-
-	va_start(args, format);
-	more = xvasprintf(format, args);
-	va_end(args);
-	all = xasprintf("%s%s", *text, more);
-	free(more);
-	free(*text);
-	*text = all;
-}
-
 void config_add_word(char **text, const char *key, const char *value)
 {
 	char *item;
@@ -69,14 +55,14 @@ void config_add_word(char **text, const char *key, const char *value)
 	if (!value)
 		return;
 	item = config_one_item(value);
-	config_add_text(text, ",%s=%s", key, item);
+	xappendf(text, ",%s=%s", key, item);
 	free(item);
 }
 
 void config_add_mac(char **text, const char *key, const u8 mac[6])
 {
-	config_add_text(text, ",%s=%02x:%02x:%02x:%02x:%02x:%02x", key, mac[0], mac[1], mac[2],
-			mac[3], mac[4], mac[5]);
+	xappendf(text, ",%s=%02x:%02x:%02x:%02x:%02x:%02x", key, mac[0], mac[1], mac[2], mac[3],
+		 mac[4], mac[5]);
 }
 
 /* Before the '=', if there is one. */
@@ -131,7 +117,7 @@ int config_unknown_item(const char *shown, const char *item, const char *const *
 	}
 	list = xstrdup("");
 	for (const char *const *k = known; *k; k++)
-		config_add_text(&list, "%s%s", k > known ? ", " : "", *k);
+		xappendf(&list, "%s%s", k > known ? ", " : "", *k);
 	err("%s: unknown '%s'; it is not one of %s", shown, item, list);
 	free(list);
 	return -EINVAL;

@@ -17,8 +17,6 @@ void *config_grow(void *array, u32 *count, size_t size);
 char *config_next_item(char **list);
 /* @text with its commas doubled, as config_next_item reads it; the caller frees it. */
 char *config_one_item(const char *text);
-/* What follows is at the end of *text, which is another string then. */
-void config_add_text(char **text, const char *format, ...) __printf(2, 3);
 /* ",KEY=VALUE", commas in @value doubled; nothing where it is NULL. */
 void config_add_word(char **text, const char *key, const char *value);
 void config_add_mac(char **text, const char *key, const u8 mac[6]);
@@ -34,7 +32,7 @@ int config_unknown_item(const char *shown, const char *item, const char *const *
  */
 int config_rate_item(const char *shown, struct rate_config *rate, const char *prefix,
 		     const char *item) __must_check;
-/* The words with a comma before each, as they are read, or nothing: as config_add_text. */
+/* The words with a comma before each, as they are read, or nothing: as xappendf. */
 void config_add_rate(char **text, const struct rate_config *rate, const char *prefix);
 
 /* Six pairs of hexadecimal digits with colons between, of one station and not a group. 0 or
@@ -47,7 +45,7 @@ struct net_user_config;
 /*
  * config-net-user.c: the words of --network mode=user. An item: 0, 1 (it is none of them) or
  * -EINVAL (printed). The check, after the last item of a card, also of other modes: 0 or -EINVAL.
- * The text begins with a comma, or is empty: as config_add_text.
+ * The text begins with a comma, or is empty: as xappendf.
  */
 int config_net_user_item(const char *shown, struct net_user_config *user, const char *key,
 			 const char *value) __must_check;

@@ -181,17 +181,16 @@ void config_add_net_user(char **text, const struct net_user_config *user)
 	const u32 ip = user->guest_ip;
 
 	if (ip)
-		config_add_text(text, ",guest_ip=%u.%u.%u.%u", ip >> 24, ip >> 16 & 255,
-				ip >> 8 & 255, ip & 255);
+		xappendf(text, ",guest_ip=%u.%u.%u.%u", ip >> 24, ip >> 16 & 255, ip >> 8 & 255,
+			 ip & 255);
 	if (user->has_host_mac)
 		config_add_mac(text, "host_mac", user->host_mac);
 	for (u32 i = 0; i < user->nr_forwards; i++) {
 		const struct net_forward *f = &user->forwards[i];
 		const bool v6 = strchr(f->addr, ':');
 
-		config_add_text(text, ",forward=%s:%s%s%s%s%u:%u", f->udp ? "udp" : "tcp",
-				v6 ? "[" : "", f->addr, v6 ? "]" : "", *f->addr ? ":" : "",
-				f->host_port, f->guest_port);
+		xappendf(text, ",forward=%s:%s%s%s%s%u:%u", f->udp ? "udp" : "tcp", v6 ? "[" : "",
+			 f->addr, v6 ? "]" : "", *f->addr ? ":" : "", f->host_port, f->guest_port);
 	}
 }
 

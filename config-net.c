@@ -364,19 +364,19 @@ static char *network_text(const void *target, u32 i)
 	config_add_word(&text, "tapif", n->tapif);
 	config_add_word(&text, "socket", n->socket);
 	for (u16 f = 0; f < n->nr_fds; f++)
-		config_add_text(&text, "%s%d", f ? ":" : ",fd=", n->fds[f]);
+		xappendf(&text, "%s%d", f ? ":" : ",fd=", n->fds[f]);
 	if (n->queues)
-		config_add_text(&text, ",queues=%u", n->queues);
+		xappendf(&text, ",queues=%u", n->queues);
 	if (n->vhost)
-		config_add_text(&text, ",vhost=1");
+		xappendf(&text, ",vhost=1");
 	if (n->mtu)
-		config_add_text(&text, ",mtu=%u", n->mtu);
+		xappendf(&text, ",mtu=%u", n->mtu);
 	if (n->has_guest_mac)
 		config_add_mac(&text, "guest_mac", n->guest_mac);
 	if (n->host_ip)
-		config_add_text(&text, ",host_ip=%u.%u.%u.%u/%u", n->host_ip >> 24,
-				n->host_ip >> 16 & 0xff, n->host_ip >> 8 & 0xff, n->host_ip & 0xff,
-				n->host_prefix);
+		xappendf(&text, ",host_ip=%u.%u.%u.%u/%u", n->host_ip >> 24,
+			 n->host_ip >> 16 & 0xff, n->host_ip >> 8 & 0xff, n->host_ip & 0xff,
+			 n->host_prefix);
 	config_add_net_user(&text, &n->user);
 	config_add_rate(&text, &n->rx_rate, "rx-");
 	config_add_rate(&text, &n->tx_rate, "tx-");

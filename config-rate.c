@@ -58,10 +58,10 @@ void config_add_rate(char **text, const struct rate_config *rate, const char *pr
 	char bytes[32], burst[32];
 
 	if (rate->bytes)
-		config_add_text(text, rate->bytes_burst ? ",%srate=%s:%s" : ",%srate=%s", prefix,
-				format_size(rate->bytes, bytes, sizeof(bytes)),
-				format_size(rate->bytes_burst, burst, sizeof(burst)));
+		xappendf(text, rate->bytes_burst ? ",%srate=%s:%s" : ",%srate=%s", prefix,
+			 format_size(rate->bytes, bytes, sizeof(bytes)),
+			 format_size(rate->bytes_burst, burst, sizeof(burst)));
 	if (rate->ops)
-		config_add_text(text, rate->ops_burst ? ",%sops=%llu:%llu" : ",%sops=%llu", prefix,
-				rate->ops, rate->ops_burst);
+		xappendf(text, rate->ops_burst ? ",%sops=%llu:%llu" : ",%sops=%llu", prefix,
+			 rate->ops, rate->ops_burst);
 }

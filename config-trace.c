@@ -65,8 +65,8 @@ static char *trace_text(const void *target, u32 i)
 	text = xstrdup("");
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
 		if (trace->what & kinds[k].bit)
-			config_add_text(&text, "%s%s", *text ? "," : "", kinds[k].name);
-	config_add_text(&text, "=%s", trace->file);
+			xappendf(&text, "%s%s", *text ? "," : "", kinds[k].name);
+	xappendf(&text, "=%s", trace->file);
 	return text;
 }
 

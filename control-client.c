@@ -64,6 +64,18 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+void machine_names_add(struct machine_names *all, char *name)
+{
+	all->names = xrealloc(all->names, (all->nr + 1) * sizeof(*all->names));
+	all->names[all->nr++] = name;
+}
+
+void machine_names_sort(struct machine_names *all)
+{
+	if (all->nr)
+		qsort(all->names, all->nr, sizeof(*all->names), by_name);
+}
+
 static void read_names(int folder_fd, const char *folder, DIR *dir, struct machine_names *all)
 {
 	const struct dirent *entry;
@@ -84,11 +96,9 @@ static void read_names(int folder_fd, const char *folder, DIR *dir, struct machi
 			free(name);
 			continue;
 		}
-		all->names = xrealloc(all->names, (all->nr + 1) * sizeof(*all->names));
-		all->names[all->nr++] = name;
+		machine_names_add(all, name);
 	}
-	if (all->nr)
-		qsort(all->names, all->nr, sizeof(*all->names), by_name);
+	machine_names_sort(all);
 }
 
 /* -ENOENT: there is none, so that no machine runs. Prints what is wrong otherwise. */
@@ -147,12 +157,8 @@ static void not_found(const char *name)
 		words[i] = all.names[i];
 	near = nearest_word(name, words);
 	list = xstrdup("");
-	for (u32 i = 0; i < all.nr && i < 8; i++) {
-		char *more = xasprintf("%s%s%s", list, *list ? ", " : "", words[i]);
-
-		free(list);
-		list = more;
-	}
+	for (u32 i = 0; i < all.nr && i < 8; i++)
+		xappendf(&list, "%s%s", *list ? ", " : "", words[i]);
 	if (near)
 		err("%s: no machine of that name runs; did you mean '%s'?", name, near);
 	else if (all.nr)

@@ -22,8 +22,7 @@ static void add(struct machine_names *out, const char *name)
 	for (u32 i = 0; i < out->nr; i++)
 		if (!strcmp(out->names[i], name))
 			return;
-	out->names = xrealloc(out->names, (out->nr + 1) * sizeof(*out->names));
-	out->names[out->nr++] = xstrdup(name);
+	machine_names_add(out, xstrdup(name));
 }
 
 int vm_names_parse(const struct command *cmd, int argc, char **argv, void *target, int *nr)

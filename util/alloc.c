@@ -60,3 +60,17 @@ char *xasprintf(const char *fmt, ...)
 	va_end(ap);
 	return p;
 }
+
+void xappendf(char **text, const char *fmt, ...)
+{
+	char *more, *all;
+	va_list ap;
+
+	va_start(ap, fmt);
+	more = xvasprintf(fmt, ap);
+	va_end(ap);
+	all = xasprintf("%s%s", *text, more);
+	free(more);
+	free(*text);
+	*text = all;
+}

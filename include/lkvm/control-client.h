@@ -16,6 +16,9 @@ struct machine_names {
 
 /* Prints; 0 or -errno. Where there is no folder there are no machines. */
 int control_find_all(struct machine_names *all) __must_check;
+/* @name belongs to the list then. */
+void machine_names_add(struct machine_names *all, char *name);
+void machine_names_sort(struct machine_names *all);
 void machine_names_free(struct machine_names *all);
 
 /* Of a reply. */

@@ -94,5 +94,7 @@ void *xrealloc(void *p, size_t size) __must_check;
 char *xstrdup(const char *s) __must_check;
 char *xasprintf(const char *fmt, ...) __printf(1, 2) __must_check;
 char *xvasprintf(const char *fmt, va_list ap) __printf(1, 0) __must_check;
+/* What follows is at the end of *text, which is another string then. */
+void xappendf(char **text, const char *fmt, ...) __printf(2, 3);
 
 #endif
