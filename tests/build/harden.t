@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # What each kind of binary is hardened with, read from its ELF headers and from those of its objects. TAP.
+# shellcheck disable=SC2034,SC2154 # of tap.sh
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 out=${O:-build}
@@ -8,17 +9,9 @@ out=${O:-build}
 # As build.t has it, so that nothing is built twice.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 export WERROR=1
-n=0
-
-point() {
-	n=$((n + 1))
-	if "${@:2}" >"$out/harden.log" 2>&1; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		tail -n 20 "$out/harden.log" | sed 's/^/# /'
-	fi
-}
+log=$out/harden.log
+# shellcheck source=tests/build/tap.sh
+. tests/build/tap.sh
 
 # has WHAT PATTERN, lacks WHAT PATTERN: the headers of $binary; prints what is wrong.
 has() {

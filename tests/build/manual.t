@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The manual: mandoc and groff have nothing to say, it has every command and option, and its examples are understood. TAP.
+# shellcheck disable=SC2034,SC2154 # of tap.sh
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 # As in build.t: nothing is built anew.
@@ -16,27 +17,16 @@ make --no-print-directory -s man >&2 || { echo "Bail out! make man failed"; exit
 page=$PWD/$out/lkvm.1
 echo 1..6
 
-n=0
-# point NAME COMMAND...: the output is shown when it fails.
-point() {
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@" >"$dir/log" 2>&1; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		tail -n 40 "$dir/log" | sed 's/^/# /'
-	fi
-}
+log=$dir/log
+# shellcheck source=tests/build/tap.sh
+. tests/build/tap.sh
 # need TOOL NAME COMMAND...: the same, where the tool is.
 need() {
 	if command -v "$1" >/dev/null; then
 		shift
 		point "$@"
 	else
-		n=$((n + 1))
-		echo "ok $n - $2 # SKIP $1 is not installed"
+		skip "$2" "$1 is not installed"
 	fi
 }
 

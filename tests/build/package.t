@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The Debian package: `make deb` builds it without root, lintian has nothing to say, it installs and goes without a trace. TAP.
+# shellcheck disable=SC2034,SC2154 # of tap.sh
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 unset MAKEFLAGS MFLAGS MAKELEVEL
@@ -15,19 +16,9 @@ trap 'rm -rf "$dir"' EXIT
 chmod 755 "$dir"
 echo 1..9
 
-n=0
-# point NAME COMMAND...: the output is shown when it fails.
-point() {
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@" >"$dir/log" 2>&1; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		tail -n 40 "$dir/log" | sed 's/^/# /'
-	fi
-}
+log=$dir/log
+# shellcheck source=tests/build/tap.sh
+. tests/build/tap.sh
 
 # An ordinary user, also where root runs the tests; git trusts the checkout of another one all the same.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'

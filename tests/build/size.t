@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # How large each kind of binary is without what only debuggers read, and what must not be in it. TAP.
+# shellcheck disable=SC2034,SC2154 # of tap.sh
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 out=${O:-build}
@@ -8,17 +9,9 @@ out=${O:-build}
 # As build.t has it, so that nothing is built twice.
 unset MAKEFLAGS MFLAGS MAKELEVEL CFLAGS
 export WERROR=1
-n=0
-
-point() {
-	n=$((n + 1))
-	if "${@:2}" >"$out/size.log" 2>&1; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		tail -n 20 "$out/size.log" | sed 's/^/# /'
-	fi
-}
+log=$out/size.log
+# shellcheck source=tests/build/tap.sh
+. tests/build/tap.sh
 
 build() {
 	make -j2 --no-print-directory "$@"
@@ -68,8 +61,7 @@ kind() {
 	if debian12; then
 		point "$1: at most $3 KiB" at_most "$3" "$2"
 	else
-		n=$((n + 1))
-		echo "ok $n - $1: at most $3 KiB # SKIP other libraries than Debian 12's for x86-64"
+		skip "$1: at most $3 KiB" "other libraries than Debian 12's for x86-64"
 	fi
 	point "$1: nothing needless" without "$2" "${NEEDLESS[@]}"
 	if packs_relocations >/dev/null 2>&1; then
