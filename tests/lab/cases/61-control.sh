@@ -2,8 +2,10 @@
 # A Linux that runs is asked through lkvm's control socket: paused, resumed, given SysRq keys and an NMI, asked for memory,
 # looked into, and powered off.
 # shellcheck shell=dash
-# On arm64 all of it works but the power button at the end, which the guest does not hear of here: not yet understood.
-only_on x86-64
+
+# On arm64 it once did not hear of its power button, which is not understood: there it is ended (60-endings presses one).
+stop_patience=600
+[ "$LAB_ARCH" = x86-64 ] || stop_patience=0
 
 handed_over() {
 	lkvm balloon vm | grep -q 'has handed over 64M'
@@ -26,7 +28,7 @@ ask_machine() {
 	lkvm debug -s h vm && wait_for says 'sysrq: HELP' && touch /run/helped
 	lkvm debug -m 0 vm 2>/run/nmi
 	lkvm debug -d vm >/run/registers
-	lkvm stop vm --timeout 600
+	lkvm stop vm --timeout $stop_patience
 	echo $? >/run/stopped
 }
 
@@ -39,7 +41,7 @@ clock_went_on() {
 keys=ask_machine vm control "$LAB_FULL_KERNEL" "lab.test=control lab.button=${LAB_POWER_BUTTON%% *}" --name vm --balloon
 booted "a machine that is asked to stop powers off"
 check "lkvm stop says that it did" [ "$(cat /run/stopped)" = 0 ]
-check_fact "its kernel saw the power button" button-key "1 116 1 0"
+[ $stop_patience = 0 ] || check_fact "its kernel saw the power button" button-key "1 116 1 0"
 check "lkvm list has it" grep -q ' vm .*running' /run/list
 check "and says when it is paused" grep -q ' vm .*paused' /run/list-paused
 check "it stands still meanwhile" [ -e /run/was-paused ]
