@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include "lkvm/device.h"
+#include "lkvm/kvm.h"
 #include "lkvm/state.h"
 
 struct variant {
@@ -33,6 +34,41 @@ static bool same(struct vm *vm, const char *what)
 	return !field && first.len == second.len;
 }
 
+#ifdef __x86_64__
+#define PIT_VECTOR 0x22 /* of busy.flat */
+
+static bool waits(const struct vcpu *vcpu, u32 vector)
+{
+	struct kvm_lapic_state lapic = { 0 };
+	u32 isr, irr;
+
+	if (xioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) < 0)
+		return false;
+	memcpy(&isr, lapic.regs + 0x100 + vector / 32 * 0x10, sizeof(isr));
+	memcpy(&irr, lapic.regs + 0x200 + vector / 32 * 0x10, sizeof(irr));
+	return (isr | irr) & BIT(vector % 32);
+}
+
+/* KVM's interval timer goes on while the VM is paused: after its next tick it has no more to say,
+ * for nobody takes the interrupt. */
+static void let_timers_tick(struct vm *vm, const char *words)
+{
+	bool ticked = !strstr(words, "pit");
+
+	while (!ticked) {
+		usleep(1000);
+		for (u32 i = 0; i < vm->nr_vcpus; i++)
+			ticked |= waits(vm->vcpus[i], PIT_VECTOR);
+	}
+}
+#else
+static void let_timers_tick(struct vm *vm, const char *words)
+{
+	(void)vm;
+	(void)words;
+}
+#endif
+
 /* On the main loop. */
 static void save_in_loop(void *opaque)
 {
@@ -42,6 +78,7 @@ static void save_in_loop(void *opaque)
 	int ret;
 
 	vm_pause(vm);
+	let_timers_tick(vm, t->cfg.params);
 	for (struct device *dev = vm->devices; dev; dev = dev->next) {
 		if (!dev->ops->state)
 			printf("# %s says nothing of its state\n", dev->name);
@@ -115,6 +152,9 @@ static void move(const struct variant *v)
 	machine_run(&a.m, &signal);
 	memory = malloc(a.cfg.memory);
 	memcpy(memory, guest_ram(&a.m.vm), a.cfg.memory);
+	/* It may be in the middle of a line. */
+	memcpy(b.line, a.line, sizeof(b.line));
+	b.len = a.len;
 	end_machine(&a);
 
 	make(&b, v);
