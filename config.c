@@ -34,6 +34,7 @@ void config_init(struct vm_config *cfg)
 void config_destroy(struct vm_config *cfg)
 {
 	options_destroy(&config_set, cfg);
+	config_root_destroy(cfg);
 	free(cfg->cmdline); /* made of several options */
 	memset(cfg, 0, sizeof(*cfg));
 }

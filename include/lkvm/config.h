@@ -143,6 +143,23 @@ struct share_config {
 	bool readonly;
 };
 
+/*
+ * A directory as the guest's root, with lkvm's own init (root/). It is asked for by --disk DIR or a
+ * command, or is the default of a Linux kernel with nothing else to start from.
+ */
+struct root_config {
+	char *dir;     /* NULL: none was named, and it is the host's / where there is to be one */
+	bool rw;       /* the guest writes through; else into a tmpfs over it */
+	bool sandbox;  /* nothing of the host's can be written, and there is no network */
+	char *modules; /* the directory of the kernel's modules; NULL: it is looked for */
+	/* What to run there instead of a shell, NULL-terminated; borrowed. NULL: a shell. */
+	char *const *command;
+	/* More entries of GUEST_INIT_CONF (lkvm/guest-init.h), "NAME=VALUE"; by
+	 * config_add_init_line. */
+	char **lines;
+	u32 nr_lines;
+};
+
 /* Word lists are NULL-terminated arrays that grow by config_add_*; strings are owned by the
  * configuration. */
 struct vm_config {
@@ -173,6 +190,7 @@ struct vm_config {
 	bool rng;
 	struct rate_config rng_limit;
 	struct vsock_config vsock;
+	struct root_config root;
 	bool balloon;
 	u64 balloon_size; /* bytes that it asks for at the start */
 	enum console_kind console;
@@ -238,6 +256,9 @@ void config_add_initrd(struct vm_config *cfg, const char *path);
 struct disk_config *config_add_disk(struct vm_config *cfg);
 struct net_config *config_add_net(struct vm_config *cfg);
 
+/* config-root.c: one more entry of the guest's init.conf. */
+void config_add_init_line(struct vm_config *cfg, const char *fmt, ...) __printf(2, 3);
+void config_root_destroy(struct vm_config *cfg);
 /* config-virtiofs.c, for config_complete: is each share whole? 0, or -EINVAL (printed). */
 int config_check_virtiofs(const struct vm_config *cfg) __must_check;
 /* Does somebody else serve devices, the host's kernel or other processes? If so, the option. */
