@@ -239,7 +239,7 @@ LINT_CROSS_FLAGS_x86 := --target=x86_64-linux-gnu -isystem /usr/x86_64-linux-gnu
 # The architecture's own objects: `make layers ARCH=arm64` checks arm/ and guest/arm as well.
 NM ?= $(CROSS_COMPILE)nm
 layers: all ## check that calls go down and that no two files need each other (ARCHITECTURE.md's tables)
-	python3 scripts/layers.py --nm $(NM) $(O)/obj $(GUEST_OBJ)
+	python3 scripts/layers.py --nm $(NM) $(O)/obj $(GUEST_OBJ) $(INIT_OBJ)
 
 # The static analyser in its shallow mode looks at every file in a fifteenth of the time; in depth with TEST_ALL=1, as
 # make check-all sets.

@@ -61,5 +61,11 @@
  * where the root can be written, and it is no failure but a line where it is not there.
  */
 #define INIT_CONF_MOUNT "mount"
+/*
+ * For those who try init without a machine: the number of a descriptor that is the link
+ * (guest-link.h) instead of the machine's port. The root may be "bind" then: @source is a
+ * directory.
+ */
+#define INIT_CONF_LINK "link"
 
 #endif
