@@ -134,7 +134,7 @@ ALL_CPPFLAGS += -DHAVE_LIBURING
 LIBS += $(URING)
 endif
 
-ROOMS := util boot hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
+ROOMS := util boot rootfs hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
 # Every architecture's options are in every binary, as data: help and the manual list them all.
 SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The contract between lkvm and the init that it gives to Linux guests (guest/init): the files of
- * the small initramfs that lkvm makes (root/), which holds that init as /init. Names alone: the
+ * the small initramfs that lkvm makes (rootfs/), which holds that init as /init. Names alone: the
  * guest's program includes this too.
  *
  * Every file but GUEST_INIT_MODULES is a list of entries that each end with a NUL byte, so nothing
@@ -44,6 +44,13 @@
 #define INIT_CONF_MODE "mode"
 /* Told in addition, in one line, when mounting the root fails: a cause that lkvm thinks likely. */
 #define INIT_CONF_HINT "hint"
+
+/*
+ * A program of the guest's root that becomes process 1 in place of this init, once the root, /proc,
+ * /sys and /dev are mounted: the root's own init, asked for by the kernel parameter init=. No shell
+ * or command then.
+ */
+#define INIT_CONF_INIT "init"
 
 /* The directory to begin in, in the guest's root; where it is not there: /. */
 #define INIT_CONF_DIR	   "dir"
