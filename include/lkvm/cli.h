@@ -10,6 +10,7 @@
 #define EXIT_USAGE 2
 
 extern const struct command cmd_run, cmd_selftest, cmd_host, cmd_version;
+extern const struct command cmd_sandbox, cmd_setup;
 
 /* commands.c: the command called @name; or NULL, after a message with the nearest one. */
 const struct command *command_find(const char *name);
@@ -18,6 +19,10 @@ void commands_print_help(FILE *out);
 
 /* builtin-run.c: end the way signal @sig would have ended us; for when everything is put back. */
 int end_by_signal(int sig);
+
+/* builtin-run.c: the command line of `lkvm run`, or of `lkvm sandbox`, to its end; the exit status.
+ */
+int run_command_line(const struct command *cmd, int argc, char **argv, bool sandbox);
 
 /* run-options.c: what `lkvm run` is asked for. */
 struct run_options {
