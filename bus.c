@@ -58,6 +58,13 @@ void bus_destroy(struct bus *bus)
 		t = older;
 	}
 	bus->table = NULL;
+	while (bus->counts) {
+		struct bus_count *c = bus->counts;
+
+		bus->counts = c->next;
+		free(c);
+	}
+	bus->idle = NULL;
 	pthread_mutex_destroy(&bus->lock);
 }
 
@@ -72,6 +79,7 @@ static void region_load(struct bus_region *to, const struct bus_region *from)
 	__atomic_load(&from->ops, &to->ops, __ATOMIC_RELAXED);
 	__atomic_load(&from->opaque, &to->opaque, __ATOMIC_RELAXED);
 	__atomic_load(&from->name, &to->name, __ATOMIC_RELAXED);
+	__atomic_load(&from->count, &to->count, __ATOMIC_RELAXED);
 }
 
 static void region_store(struct bus_region *to, const struct bus_region *from)
@@ -81,6 +89,7 @@ static void region_store(struct bus_region *to, const struct bus_region *from)
 	__atomic_store_n(&to->ops, from->ops, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->opaque, from->opaque, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->name, from->name, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->count, from->count, __ATOMIC_RELAXED);
 }
 
 static void write_begin(struct bus *bus)
@@ -139,6 +148,7 @@ bool bus_read(struct bus *bus, u64 addr, void *data, u32 len)
 	memset(data, 0xff, len);
 	if (!bus_find(bus, addr, len, &r))
 		return false;
+	atomic_fetch_add_explicit(&r.count->reads, 1, memory_order_relaxed);
 	if (r.ops->read)
 		r.ops->read(r.opaque, addr - r.base, data, len);
 	return true;
@@ -150,15 +160,43 @@ bool bus_write(struct bus *bus, u64 addr, const void *data, u32 len)
 
 	if (!bus_find(bus, addr, len, &r))
 		return false;
+	atomic_fetch_add_explicit(&r.count->writes, 1, memory_order_relaxed);
 	if (r.ops->write)
 		r.ops->write(r.opaque, addr - r.base, data, len);
 	return true;
 }
 
+const char *bus_name(struct bus *bus, u64 addr, u32 len)
+{
+	struct bus_region r;
+
+	return bus_find(bus, addr, len, &r) ? r.count->name : NULL;
+}
+
+/* Under the lock. A BAR that moves takes the one that it left behind. */
+static struct bus_count *take_count(struct bus *bus, const char *name)
+{
+	struct bus_count *c;
+
+	for (struct bus_count **p = &bus->idle; (c = *p); p = &c->idle) {
+		if (strcmp(c->name, name) != 0)
+			continue;
+		*p = c->idle;
+		return c;
+	}
+	c = calloc(1, sizeof(*c) + strlen(name) + 1);
+	if (!c)
+		return NULL;
+	strcpy(c->name, name);
+	c->next = bus->counts;
+	bus->counts = c;
+	return c;
+}
+
 int bus_add(struct bus *bus, u64 base, u64 size, const struct bus_ops *ops, void *opaque,
 	    const char *name)
 {
-	struct bus_region region = { base, size, ops, opaque, name };
+	struct bus_region region = { base, size, ops, opaque, name, NULL };
 	struct bus_table *t;
 	int ret = 0;
 	u32 at, count;
@@ -180,6 +218,11 @@ int bus_add(struct bus *bus, u64 base, u64 size, const struct bus_ops *ops, void
 			goto out;
 		}
 		atomic_store_explicit(&bus->table, t, memory_order_release);
+	}
+	region.count = take_count(bus, name);
+	if (!region.count) {
+		ret = -ENOMEM;
+		goto out;
 	}
 	write_begin(bus);
 	for (u32 i = count; i > at; i--)
@@ -203,6 +246,8 @@ int bus_remove(struct bus *bus, u64 base)
 	count = t->count;
 	at = lower_bound(t, count, base);
 	if (at < count && t->regions[at].base == base) {
+		t->regions[at].count->idle = bus->idle;
+		bus->idle = t->regions[at].count;
 		write_begin(bus);
 		for (u32 i = at; i + 1 < count; i++)
 			region_store(&t->regions[i], &t->regions[i + 1]);
@@ -238,5 +283,23 @@ void bus_for_each(struct bus *bus, void (*fn)(const struct bus_region *region, v
 		next = r.base + r.size;
 		if (!next)
 			return;
+	}
+}
+
+void bus_for_each_count(struct bus *bus,
+			void (*fn)(const char *name, u64 reads, u64 writes, void *arg), void *arg)
+{
+	struct bus_count *c;
+
+	/* What is in the list stays in it. */
+	pthread_mutex_lock(&bus->lock);
+	c = bus->counts;
+	pthread_mutex_unlock(&bus->lock);
+	for (; c; c = c->next) {
+		u64 reads = atomic_load_explicit(&c->reads, memory_order_relaxed);
+		u64 writes = atomic_load_explicit(&c->writes, memory_order_relaxed);
+
+		if (reads || writes)
+			fn(c->name, reads, writes, arg);
 	}
 }

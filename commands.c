@@ -14,7 +14,8 @@ static const struct command cmd_help;
 
 /* In the order of `lkvm help`. */
 static const struct command *const commands[] = {
-	&cmd_run, &cmd_sandbox, &cmd_setup, &cmd_selftest, &cmd_host, &cmd_help, &cmd_version, NULL,
+	&cmd_run,      &cmd_sandbox, &cmd_setup, &cmd_list,    &cmd_ctl,
+	&cmd_selftest, &cmd_host,    &cmd_help,	 &cmd_version, NULL,
 };
 
 struct help_args {

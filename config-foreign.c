@@ -105,7 +105,6 @@ const struct foreign_word foreign_options[] = {
 	USE("smp", QEMU, "--cpus N"),
 	MISSING("snapshot", QEMU, "a disk may be read-only: --disk FILE,ro"),
 	MISSING("spice", QEMU, NO_SCREEN),
-	USE("trace", QEMU, "--loglevel debug"),
 	MISSING("usb*", QEMU, NULL),
 	MISSING("uuid", QEMU, NULL),
 	OMIT("vga", QEMU, NO_SCREEN),
@@ -190,7 +189,6 @@ const struct foreign_word foreign_options[] = {
 const struct foreign_word foreign_commands[] = {
 	MISSING("balloon", KVMTOOL, NULL),
 	MISSING("debug", KVMTOOL, "'lkvm run --loglevel debug' tells more of what goes on"),
-	MISSING("list", KVMTOOL, "pgrep -a lkvm shows what runs"),
 	MISSING("pause", KVMTOOL, "kill -STOP PID stops one"),
 	MISSING("resume", KVMTOOL, "kill -CONT PID lets a stopped one go on"),
 	MISSING("stat", KVMTOOL, NULL),

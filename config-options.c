@@ -123,6 +123,9 @@ const struct option_spec config_options[] = {
 	{ .type = OPT_CHOICE, .name = "debug-exit", MEMBER(debug_exit), .choices = debug_exit_names,
 	  .help = "let the guest choose the exit status; off: status 0 proves that it powered off",
 	  .def = "on" },
+	{ .type = OPT_TYPED, .name = "trace", .arg = "KIND[,KIND...]=FILE", .hooks = &trace_hooks,
+	  .flags = OPT_PATH,
+	  .help = "write a line to FILE for each event; exits: whenever a vcpu leaves KVM_RUN, what for, and how long lkvm took; virtio: requests and replies of the queues that lkvm serves; irq: interrupts that devices raise" },
 	OPT_END
 };
 /* clang-format on */

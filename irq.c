@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "lkvm/log.h"
+#include "lkvm/trace.h"
 #include "lkvm/util.h"
 
 int irq_init(struct irqs *irqs, const struct irq_chip_ops *ops, void *opaque)
@@ -266,12 +267,17 @@ void irq_line_destroy(struct irq_line *line)
 
 void irq_line_set(struct irq_line *line, bool level)
 {
-	if (atomic_exchange(&line->level, level) != level)
-		line->irqs->ops->set_level(line->irqs->opaque, line->gsi, level);
+	if (atomic_exchange(&line->level, level) == level)
+		return;
+	if (trace_wants(line->irqs->trace, TRACE_IRQ))
+		trace_line(line->irqs->trace, "irq line %u %s", line->gsi, level ? "high" : "low");
+	line->irqs->ops->set_level(line->irqs->opaque, line->gsi, level);
 }
 
 void irq_line_pulse(struct irq_line *line)
 {
+	if (trace_wants(line->irqs->trace, TRACE_IRQ))
+		trace_line(line->irqs->trace, "irq line %u pulse", line->gsi);
 	if (line->bound) {
 		eventfd_raise(line->fd);
 		return;

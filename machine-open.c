@@ -18,6 +18,7 @@
 #include "lkvm/machine.h"
 #include "lkvm/net.h"
 #include "lkvm/thread.h"
+#include "lkvm/trace.h"
 #include "lkvm/util.h"
 #include "lkvm/vsock.h"
 
@@ -282,7 +283,14 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	int ret;
 
 	raise_limit();
-	ret = open_images(m, cfg);
+	/* The signals first: one that ends lkvm from here on takes the names away. */
+	ret = open_signals(m);
+	if (!ret && !m->inject)
+		ret = machine_open_control(m, cfg);
+	if (!ret && cfg->trace.file)
+		ret = trace_open(&cfg->trace, m->vm.start_ns, &m->vm.trace);
+	if (!ret)
+		ret = open_images(m, cfg);
 	if (!ret)
 		ret = kvm_open(&m->vm.kvm, cfg->kvm_path);
 	if (!ret)
@@ -301,8 +309,6 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 		ret = open_ports(m, cfg);
 	if (!ret)
 		ret = open_shares(&m->open, cfg);
-	if (!ret)
-		ret = open_signals(m);
 	if (!ret)
 		ret = open_console(m);
 	return ret;
@@ -339,6 +345,9 @@ void machine_close(struct machine *m)
 	/* Last: as long as anything is slow, Ctrl-A x may be typed again. */
 	if (open->console)
 		open->console->ops->destroy(open->console);
+	trace_close(m->vm.trace);
+	m->vm.trace = NULL;
+	machine_close_control(m);
 	memset(open, 0, sizeof(*open));
 	open->signals.fd = -1;
 }

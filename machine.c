@@ -15,6 +15,7 @@
 #include "lkvm/log.h"
 #include "lkvm/memslot.h"
 #include "lkvm/plan.h"
+#include "lkvm/trace.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 
@@ -96,6 +97,7 @@ static int build(struct machine *m)
 	if (ret)
 		return ret;
 	irq_set_loop(&vm->irqs, &vm->loop);
+	vm->irqs.trace = vm->trace;
 	ret = create_memory(m);
 	if (!ret)
 		ret = arch_vm_init(vm, &m->open.boot);
@@ -213,6 +215,9 @@ void machine_end(struct machine *m)
 		m->open.console->ops->finish(m->open.console);
 	for (u32 i = 0; i < m->open.nr_ports; i++)
 		m->open.ports[i]->ops->finish(m->open.ports[i]);
+	trace_flush(m->vm.trace);
+	/* Last: who waits for the end of its connection waits for the end. */
+	control_end(&m->control.server);
 }
 
 int machine_restart(struct machine *m)
@@ -275,7 +280,8 @@ static void serve(struct machine *m)
 	machine_block_signals(m, true);
 	if (m->open.console)
 		term_start(m->open.console);
-	vm_resume(vm);
+	if (!m->control.paused)
+		vm_resume(vm);
 	event_loop_run(&vm->loop);
 	/* A guest that resets at once stops the loop before it has looked at anything else. */
 	if (reboots(vm))
@@ -321,6 +327,7 @@ static const struct outcome outcomes[] = {
 			     "off",
 			     EXIT_GUEST_HALTED },
 	[VM_STOP_QUIT] = { LOG_INFO, "ended from the terminal", 0 },
+	[VM_STOP_CONTROL] = { LOG_INFO, "ended through the control socket", 0 },
 	[VM_STOP_SIGNAL] = { LOG_DEBUG, "ended by a signal", 0 },
 };
 
@@ -331,7 +338,8 @@ static const struct outcome outcomes[] = {
  */
 static void show_vcpus(struct vm *vm, enum vm_stop stop, s32 vcpu)
 {
-	bool outside = stop == VM_STOP_SIGNAL || stop == VM_STOP_QUIT || stop == VM_STOP_HALTED;
+	bool outside = stop == VM_STOP_SIGNAL || stop == VM_STOP_QUIT || stop == VM_STOP_CONTROL ||
+		       stop == VM_STOP_HALTED;
 	bool inside = stop == VM_STOP_TRIPLE_FAULT || stop == VM_STOP_PANIC;
 
 	if (log_get_level() < LOG_DEBUG)

@@ -5,6 +5,7 @@
 
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
+#include "lkvm/trace.h"
 #include "lkvm/util.h"
 
 /* Take what was written to @fd, which nobody else reads. */
@@ -301,7 +302,16 @@ int msi_route_update(struct msi_route *route, u64 addr, u32 data)
 
 void msi_route_trigger(struct msi_route *route)
 {
+	static const char *const modes[] = {
+		[MSI_OFF] = "off",
+		[MSI_MASKED] = "masked",
+		[MSI_OPEN] = "sent",
+	};
+
 	pthread_mutex_lock(&route->lock);
+	if (trace_wants(route->irqs->trace, TRACE_IRQ))
+		trace_line(route->irqs->trace, "irq msi %u 0x%llx 0x%x %s", route->gsi, route->addr,
+			   route->data, modes[route->mode]);
 	if (route->mode == MSI_MASKED)
 		route->pending = true;
 	else if (route->mode == MSI_OPEN && route->bound)

@@ -16,8 +16,10 @@
 #include "lkvm/arch.h"
 #include "lkvm/coco.h"
 #include "lkvm/config.h"
+#include "lkvm/exits.h"
 #include "lkvm/log.h"
 #include "lkvm/thread.h"
+#include "lkvm/trace.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -180,40 +182,6 @@ static void handle_system_event(struct vcpu *vcpu)
 	}
 }
 
-/* The name of a KVM_EXIT_* reason, "unknown" for a new one. */
-static const char *exit_name(u32 reason)
-{
-	static const char *const names[] = {
-		[KVM_EXIT_UNKNOWN] = "unknown to KVM",
-		[KVM_EXIT_EXCEPTION] = "exception",
-		[KVM_EXIT_IO] = "port I/O",
-		[KVM_EXIT_HYPERCALL] = "hypercall",
-		[KVM_EXIT_DEBUG] = "debug",
-		[KVM_EXIT_HLT] = "halt",
-		[KVM_EXIT_MMIO] = "MMIO",
-		[KVM_EXIT_IRQ_WINDOW_OPEN] = "interrupt window",
-		[KVM_EXIT_SHUTDOWN] = "shutdown",
-		[KVM_EXIT_FAIL_ENTRY] = "failed entry",
-		[KVM_EXIT_INTR] = "signal",
-		[KVM_EXIT_SET_TPR] = "task priority",
-		[KVM_EXIT_TPR_ACCESS] = "task priority access",
-		[KVM_EXIT_NMI] = "NMI",
-		[KVM_EXIT_INTERNAL_ERROR] = "internal error",
-		[KVM_EXIT_SYSTEM_EVENT] = "system event",
-		[KVM_EXIT_IOAPIC_EOI] = "IOAPIC end of interrupt",
-		[KVM_EXIT_HYPERV] = "Hyper-V",
-		[KVM_EXIT_X86_RDMSR] = "MSR read",
-		[KVM_EXIT_X86_WRMSR] = "MSR write",
-		[KVM_EXIT_DIRTY_RING_FULL] = "dirty ring full",
-		[KVM_EXIT_X86_BUS_LOCK] = "bus lock",
-		[KVM_EXIT_XEN] = "Xen",
-		[KVM_EXIT_NOTIFY] = "notify",
-		[KVM_EXIT_MEMORY_FAULT] = "memory fault",
-	};
-
-	return reason < ARRAY_SIZE(names) && names[reason] ? names[reason] : "unknown";
-}
-
 static bool is_coco_exit(struct vcpu *vcpu)
 {
 	const struct coco_ops *coco = vcpu->vm->coco;
@@ -370,7 +338,8 @@ static u64 rough_ns(void)
 /* One exit, from the end of KVM_RUN until it may be called again. False: the vcpu has to park. */
 static bool serve_exit(struct vcpu *vcpu, int error, bool keeps)
 {
-	u64 since = rough_ns();
+	bool traced = trace_wants(vcpu->vm->trace, TRACE_EXITS);
+	u64 since = rough_ns(), begin = traced ? now_ns() : 0;
 	bool go_on = true;
 
 	/* Handlers may look guest memory up; nothing of that outlives them. */
@@ -380,6 +349,8 @@ static bool serve_exit(struct vcpu *vcpu, int error, bool keeps)
 	else
 		handle_exit(vcpu);
 	memory_read_end(&vcpu->reader);
+	if (traced)
+		exit_trace(vcpu, now_ns() - begin);
 	if (rough_ns() - since > STOOD_STILL_NS)
 		atomic_store(&vcpu->stood_still, true);
 	return go_on;
@@ -393,6 +364,15 @@ static void interrupted(struct vcpu *vcpu)
 {
 	if (!__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_RELAXED))
 		atomic_store(&vcpu->stood_still, true);
+}
+
+/* KVM says a signal, and some exits, with an error; others are failures. */
+static void count_exit(struct vcpu *vcpu, int error)
+{
+	if (error == EINTR)
+		exit_count(&vcpu->exits, KVM_EXIT_INTR);
+	else if (!error || (error == EFAULT && vcpu->run->exit_reason == KVM_EXIT_MEMORY_FAULT))
+		exit_count(&vcpu->exits, vcpu->run->exit_reason);
 }
 
 /*
@@ -417,6 +397,7 @@ static void run_vcpu(struct vcpu *vcpu)
 		    atomic_exchange(&vcpu->stood_still, false))
 			arch_vcpu_resumed(vcpu);
 		error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+		count_exit(vcpu, error);
 		if (error) {
 			if ((error == EINTR || error == EAGAIN || error == ENOMEM) &&
 			    !atomic_load(&vm->running))

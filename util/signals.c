@@ -9,15 +9,19 @@
 
 #include "lkvm/log.h"
 
-/* A process has one terminal to put back. */
+/* A process has one terminal to put back, and one name to take away. */
 static void (*_Atomic restore_fn)(void);
+static void (*_Atomic forget_fn)(void);
 
 static void restore(void)
 {
-	void (*fn)(void) = atomic_load(&restore_fn);
+	void (*put_back)(void) = atomic_load(&restore_fn);
+	void (*forget)(void) = atomic_load(&forget_fn);
 
-	if (fn)
-		fn();
+	if (put_back)
+		put_back();
+	if (forget)
+		forget();
 }
 
 /* The default action is back in place: the signal ends the process when this handler returns, with
@@ -95,6 +99,17 @@ void signals_init(void)
 	}
 }
 
+void signals_forget(const sigset_t *set, void (*fn)(void))
+{
+	struct sigaction guard = { .sa_handler = on_fatal, .sa_flags = SA_RESETHAND };
+
+	sigemptyset(&guard.sa_mask);
+	atomic_store(&forget_fn, fn);
+	for (int sig = 1; fn && sig < SIGRTMIN; sig++)
+		if (sigismember(set, sig) > 0)
+			sigaction(sig, &guard, NULL);
+}
+
 /* signal(7): all but these end a process by default. */
 static bool ends(int sig)
 {
@@ -128,7 +143,7 @@ void signals_guard(void (*fn)(void))
 			continue;
 		if (fn && now.sa_handler == SIG_DFL)
 			sigaction(sig, &guard, NULL);
-		else if (!fn && now.sa_handler == on_fatal)
+		else if (!fn && now.sa_handler == on_fatal && !atomic_load(&forget_fn))
 			sigaction(sig, &none, NULL);
 	}
 	if (!fn)

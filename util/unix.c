@@ -112,7 +112,7 @@ static int bind_and_listen(struct unix_listener *l)
 	return ret;
 }
 
-static const char *reason(int ret)
+const char *unix_reason(int ret)
 {
 	if (ret == -EADDRINUSE)
 		return "another program listens there; name another file";
@@ -123,7 +123,7 @@ static const char *reason(int ret)
 	return strerror(-ret);
 }
 
-int unix_listen(struct unix_listener *l, const char *path, const char *what)
+int unix_listen_quietly(struct unix_listener *l, const char *path)
 {
 	int ret;
 
@@ -132,10 +132,18 @@ int unix_listen(struct unix_listener *l, const char *path, const char *what)
 	ret = l->fd < 0 ? l->fd : bind_and_listen(l);
 	if (!ret)
 		return 0;
-	err("%s: cannot listen on %s: %s%s", what, path, reason(ret), limit_hint(ret));
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
+	return ret;
+}
+
+int unix_listen(struct unix_listener *l, const char *path, const char *what)
+{
+	int ret = unix_listen_quietly(l, path);
+
+	if (ret)
+		err("%s: cannot listen on %s: %s%s", what, path, unix_reason(ret), limit_hint(ret));
 	return ret;
 }
 

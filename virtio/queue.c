@@ -7,6 +7,7 @@
 #include "queue.h"
 
 #include "lkvm/log.h"
+#include "lkvm/trace.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
 
@@ -156,6 +157,9 @@ int virtio_pop(struct virtio_device *vdev, u16 i, struct virtq_request *req, str
 		unlock(vdev);
 		return 0;
 	}
+	if (ret > 0 && trace_wants(vdev->vm->trace, TRACE_VIRTIO))
+		trace_line(vdev->vm->trace, "virtio %s queue %u pop %u out %zu in %zu", vdev->name,
+			   i, req->head, req->out_len, req->in_len);
 	if (ret > 0)
 		q->budget_bytes -= MIN(q->budget_bytes, req->out_len + req->in_len);
 	return ret;
@@ -199,10 +203,18 @@ static bool may_reply(struct virtio_queue *q, struct virtio_reply r, const u8 *w
 	return false;
 }
 
+static void trace_push(const struct virtio_queue *q, const struct virtq_request *req, u32 len)
+{
+	if (trace_wants(q->vdev->vm->trace, TRACE_VIRTIO))
+		trace_line(q->vdev->vm->trace, "virtio %s queue %u push %u len %u", q->vdev->name,
+			   q->vq.index, req->head, len);
+}
+
 void virtio_push_later(struct virtio_device *vdev, u16 i, const struct virtq_request *req, u32 len)
 {
 	struct virtio_queue *q = &vdev->queues[i];
 
+	trace_push(q, req, len);
 	if (may_reply(q, (struct virtio_reply){ .head = req->head, .len = len }, NULL))
 		virtq_push_later(&q->vq, req, len);
 }
@@ -218,6 +230,7 @@ void virtio_push(struct virtio_device *vdev, u16 i, const struct virtq_request *
 {
 	struct virtio_queue *q = &vdev->queues[i];
 
+	trace_push(q, req, len);
 	if (may_reply(q, (struct virtio_reply){ .head = req->head, .last = true, .len = len },
 		      NULL))
 		push(q, req, len);
@@ -231,6 +244,7 @@ void virtio_push_status(struct virtio_device *vdev, u16 i, const struct virtq_re
 		.head = req->head, .last = true, .len = len, .status = status
 	};
 
+	trace_push(q, req, len);
 	if (!may_reply(q, r, where))
 		return;
 	*where = status;
@@ -250,6 +264,8 @@ void virtio_signal(struct virtio_device *vdev, u16 i)
 	lock(vdev);
 	/* Held since the look above: then the driver hears of it when it is let go. */
 	q->signal_missed = !atomic_load(&q->may_push);
+	if (!q->signal_missed && trace_wants(vdev->vm->trace, TRACE_VIRTIO))
+		trace_line(vdev->vm->trace, "virtio %s queue %u interrupt", vdev->name, i);
 	if (!q->signal_missed && vdev->transport)
 		vdev->transport->interrupt(vdev, i);
 	unlock(vdev);

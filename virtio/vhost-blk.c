@@ -135,10 +135,10 @@ int virtio_vhost_blk_new(struct vm *vm, struct vhost *vhost, bool readonly, u16 
 	if (ret)
 		return ret;
 	d->rings.answer = answer;
-	d->rings.config_changed = config_changed;
 	d->rings.own_post = (struct event_post){ .fn = hand_wce_on, .opaque = d };
 	d->first_wce = cfg.wce;
 	memcpy(d->vdev.config, &cfg, CONFIG_LEN);
+	vhost_rings_tell(&d->rings, config_changed);
 	*out = &d->vdev;
 	return 0;
 }

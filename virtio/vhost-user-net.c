@@ -75,9 +75,9 @@ int virtio_vhost_net_new(struct vm *vm, struct vhost *vhost, const u8 mac[6], u1
 	d->vdev.host_features |= BIT_ULL(VIRTIO_NET_F_MAC) | BIT_ULL(VIRTIO_NET_F_STATUS) |
 				 (mtu ? BIT_ULL(VIRTIO_NET_F_MTU) : 0);
 	d->rings.answer = answer;
-	d->rings.config_changed = config_changed;
 	memcpy(cfg.mac, mac, sizeof(cfg.mac));
 	memcpy(d->vdev.config, &cfg, sizeof(cfg));
+	vhost_rings_tell(&d->rings, config_changed);
 	*out = &d->vdev;
 	return 0;
 }

@@ -144,6 +144,40 @@ static void on_look(void *opaque)
 		virtio_serve(r->vdev, i);
 }
 
+/* Its configuration changed, or it is gone. */
+static void on_news(void *opaque)
+{
+	struct vhost_rings *r = opaque;
+	void (*changed)(struct virtio_device * vdev);
+
+	virtio_lock(r->vdev);
+	changed = r->config_changed;
+	r->vhost->news = !changed;
+	virtio_unlock(r->vdev);
+	if (changed)
+		changed(r->vdev);
+}
+
+/* Within a call of the back end's. */
+static void on_changed(void *opaque)
+{
+	struct vhost_rings *r = opaque;
+
+	event_loop_post(r->vdev->queues[0].loop, &r->news_post);
+}
+
+void vhost_rings_tell(struct vhost_rings *r, void (*config_changed)(struct virtio_device *vdev))
+{
+	bool news;
+
+	virtio_lock(r->vdev);
+	r->config_changed = config_changed;
+	news = r->vhost->news;
+	virtio_unlock(r->vdev);
+	if (news)
+		on_changed(r);
+}
+
 /* The back end is no more, which was said. */
 static void give_up(struct vhost_rings *r)
 {
@@ -151,8 +185,7 @@ static void give_up(struct vhost_rings *r)
 		fail(r);
 		return;
 	}
-	if (r->config_changed)
-		r->config_changed(r->vdev);
+	on_news(r);
 	for (u16 i = 0; i < r->nr_given; i++) {
 		take_back(r, i);
 		/* For what comes from now on. */
@@ -264,8 +297,7 @@ static void on_said(void *opaque, u32 events)
 {
 	struct vhost_rings *r = opaque;
 
-	if (r->vhost->ops->hear(r->vhost) && r->config_changed)
-		r->config_changed(r->vdev);
+	r->vhost->ops->hear(r->vhost);
 	if (!r->vhost->gone)
 		return;
 	event_del(&r->said);
@@ -302,6 +334,8 @@ static void unwatch(void *opaque)
 
 	event_loop_unpost(r->vdev->queues[0].loop, &r->calls_post);
 	event_loop_unpost(r->vdev->queues[0].loop, &r->own_post);
+	r->vhost->changed = NULL;
+	event_loop_unpost(r->vdev->queues[0].loop, &r->news_post);
 	if (vhost_rings_watch(r, false))
 		debug("%s: still watched", r->vdev->name);
 }
@@ -346,6 +380,9 @@ int vhost_rings_init(struct vhost_rings *r, struct virtio_device *vdev, struct v
 	r->vdev = vdev;
 	r->vhost = vhost;
 	r->calls_post = (struct event_post){ .fn = renew_calls, .opaque = r };
+	r->news_post = (struct event_post){ .fn = on_news, .opaque = r };
+	vhost->opaque = r;
+	vhost->changed = on_changed;
 	r->end = (struct event){
 		.fd = vhost->fd, .events = EPOLLIN | EPOLLRDHUP, .fn = on_end, .opaque = r
 	};
@@ -359,6 +396,7 @@ int vhost_rings_init(struct vhost_rings *r, struct virtio_device *vdev, struct v
 	if (!ret)
 		return 0;
 	err("%s: cannot watch its back end: %s", vdev->name, strerror(-ret));
+	vhost->changed = NULL;
 	vhost_rings_fini(r);
 	return ret;
 }

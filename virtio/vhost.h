@@ -41,9 +41,10 @@ struct vhost_rings {
 	 * device needs a reset then. On the loop.
 	 */
 	bool (*answer)(struct virtio_device *vdev, u16 q, const struct virtq_request *req);
-	/* In the same way: the back end's configuration changed, or it is gone. NULL: of no
-	 * interest. */
+	/* On the loop: the back end's configuration changed, or it is gone (vhost_rings_tell).
+	 * NULL: of no interest. */
 	void (*config_changed)(struct virtio_device *vdev);
+	struct event_post news_post;
 	struct event_post own_post; /* the device's own, taken back at its end */
 };
 
@@ -53,6 +54,9 @@ struct vhost_rings {
  */
 int vhost_rings_init(struct vhost_rings *r, struct virtio_device *vdev,
 		     struct vhost *vhost) __must_check;
+/* The configuration space is complete: from now on @config_changed is called, first for what was
+ * said before. */
+void vhost_rings_tell(struct vhost_rings *r, void (*config_changed)(struct virtio_device *vdev));
 /* Watched no more (vhost_rings_detach), and the core has let go. */
 void vhost_rings_fini(struct vhost_rings *r);
 

@@ -30,6 +30,17 @@ struct bus_region {
 	const struct bus_ops *ops;
 	void *opaque;
 	const char *name; /* lives as long as the VM */
+	struct bus_count *count;
+};
+
+/* How often vcpus came to a region for its handlers. A region that is added again under its name
+ * goes on where it was. */
+struct bus_count {
+	struct bus_count *next; /* of all that the bus ever had */
+	struct bus_count *idle; /* of those without a region */
+	atomic_ullong reads;
+	atomic_ullong writes;
+	char name[]; /* a copy: a device may go before */
 };
 
 struct bus_table;
@@ -40,6 +51,8 @@ struct bus {
 	pthread_mutex_t lock;
 	atomic_uint seq;
 	_Atomic(struct bus_table *) table;
+	struct bus_count *counts; /* these two under lock */
+	struct bus_count *idle;
 };
 
 int bus_init(struct bus *bus, const char *name, u64 limit) __must_check;
@@ -57,6 +70,14 @@ int bus_remove(struct bus *bus, u64 base);
  */
 bool bus_read(struct bus *bus, u64 addr, void *data, u32 len);
 bool bus_write(struct bus *bus, u64 addr, const void *data, u32 len);
+
+/* The name of the region that holds an access, which stays valid as long as the bus; NULL. */
+const char *bus_name(struct bus *bus, u64 addr, u32 len);
+
+/* The accesses so far, once for each name that has any, in no order that means something; several
+ * regions of one name come as often. Any thread. */
+void bus_for_each_count(struct bus *bus,
+			void (*fn)(const char *name, u64 reads, u64 writes, void *arg), void *arg);
 
 /* Calls @fn for a copy of each region in address order (for dumps and tests). */
 void bus_for_each(struct bus *bus, void (*fn)(const struct bus_region *region, void *arg),

@@ -11,6 +11,7 @@
 
 extern const struct command cmd_run, cmd_selftest, cmd_host, cmd_version;
 extern const struct command cmd_sandbox, cmd_setup;
+extern const struct command cmd_list, cmd_ctl;
 
 /* commands.c: the command called @name; or NULL, after a message with the nearest one. */
 const struct command *command_find(const char *name);

@@ -111,6 +111,16 @@ struct vsock_config {
 	char *path; /* the socket of vsock/unix.c; NULL: the host kernel's vhost-vsock */
 };
 
+/* Bits of trace_config.what. */
+#define TRACE_EXITS  BIT(0)
+#define TRACE_VIRTIO BIT(1)
+#define TRACE_IRQ    BIT(2)
+
+struct trace_config {
+	u32 what;
+	char *file; /* NULL: no trace */
+};
+
 /* A port of virtio-console beside the guest's console. */
 struct port_config {
 	char *name;
@@ -213,6 +223,7 @@ struct vm_config {
 	enum halt_kind halt; /* what to do when the guest halts for good */
 	char *dump_boot;     /* write what would be loaded into this directory, and start nothing */
 
+	struct trace_config trace;
 	char *vcpu_affinity; /* list of host CPUs (kvmtool's --vcpu-affinity), or NULL */
 
 	/* What the architecture's own options ask for; the others' stay zero. */
@@ -254,6 +265,7 @@ extern const struct option_hooks pmem_hooks;	  /* config-pmem.c */
 extern const struct option_hooks port_hooks;	  /* config-port.c */
 extern const struct option_hooks vsock_hooks;	  /* config-vsock.c */
 extern const struct option_hooks rng_limit_hooks; /* config-rng.c */
+extern const struct option_hooks trace_hooks;	  /* config-trace.c */
 
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);

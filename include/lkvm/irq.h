@@ -19,6 +19,7 @@ struct kvm;
 struct irqs;
 struct kvm_irq_routing;
 struct kvm_irq_routing_entry;
+struct trace;
 
 struct irq_chip_ops {
 	/* Drive an input of the interrupt controller. */
@@ -84,6 +85,7 @@ struct msi_route {
 struct irqs {
 	const struct irq_chip_ops *ops;
 	void *opaque;
+	struct trace *trace;	 /* borrowed; NULL: none */
 	struct event_loop *loop; /* watches what KVM does not; may be NULL */
 	pthread_mutex_t lock;
 	struct kvm_irq_routing_entry *fixed; /* the architecture's pins, and as many to undo */

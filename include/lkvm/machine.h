@@ -21,6 +21,7 @@
 #include "lkvm/boot.h"
 #include "lkvm/child.h"
 #include "lkvm/console.h"
+#include "lkvm/control.h"
 #include "lkvm/event.h"
 #include "lkvm/hw.h"
 #include "lkvm/types.h"
@@ -87,9 +88,18 @@ struct machine_open {
 	struct event signals; /* a signalfd on the main loop; -1: none */
 };
 
+/* What is asked of it through its control socket. */
+struct machine_control {
+	struct control server;
+	bool paused;		   /* by a command, until another: a reboot changes nothing of it */
+	bool stopping;		   /* the guest was asked to power off */
+	struct event_timer insist; /* it did not */
+};
+
 struct machine {
 	struct vm vm;
 	struct machine_open open;
+	struct machine_control control;
 	const struct machine_inject *inject;
 	sigset_t ending;      /* the signals that end it */
 	sigset_t mask_before; /* of the main thread, while it serves signals */
@@ -151,6 +161,9 @@ int machine_open_vsock(struct machine_open *open, const struct vm_config *cfg) _
 int machine_open_virtiofs(struct machine *m, const struct vm_config *cfg) __must_check;
 int machine_stub_vhosts(struct machine_open *open, const struct vm_config *cfg) __must_check;
 void machine_close_vhosts(struct machine_open *open);
+/* machine-control.c: the control socket and what it can be asked. */
+int machine_open_control(struct machine *m, const struct vm_config *cfg) __must_check;
+void machine_close_control(struct machine *m);
 /* Block the signals that end a machine, or put back what was blocked before that. */
 void machine_block_signals(struct machine *m, bool block);
 

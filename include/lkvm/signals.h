@@ -7,6 +7,8 @@
 #ifndef LKVM_SIGNALS_H
 #define LKVM_SIGNALS_H
 
+#include <signal.h>
+
 #include "lkvm/types.h"
 
 /*
@@ -30,5 +32,10 @@ int signals_mend(bool (*mend)(void *addr));
  * or caught by somebody else, is left alone. NULL: no more.
  */
 void signals_guard(void (*restore)(void));
+/*
+ * Have the signals of @set, which end this process so far, and those that signals_guard guards,
+ * call @forget first; async-signal-safe. NULL: nothing is called any more.
+ */
+void signals_forget(const sigset_t *set, void (*forget)(void));
 
 #endif

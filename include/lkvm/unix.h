@@ -22,10 +22,13 @@ struct unix_listener {
  * -errno, fd is -1 then.
  */
 int unix_listen(struct unix_listener *l, const char *path, const char *what) __must_check;
+/* The same without a message, and what a message says of its error. */
+int unix_listen_quietly(struct unix_listener *l, const char *path) __must_check;
+const char *unix_reason(int ret);
 /* Close it and remove the name, if that is still the one that was made. Nothing happens to one
  * whose fd is -1. */
 void unix_listener_close(struct unix_listener *l);
-/* Remove the name alone: the process is about to end. */
+/* Remove the name alone: the process is about to end. Async-signal-safe. */
 void unix_listener_forget(const struct unix_listener *l);
 /*
  * The next who came to the listener @fd: a descriptor that does not wait. -EAGAIN: nobody (any

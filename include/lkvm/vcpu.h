@@ -27,6 +27,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "lkvm/exits.h"
 #include "lkvm/log.h"
 #include "lkvm/memory.h"
 #include "lkvm/types.h"
@@ -44,6 +45,7 @@ struct vcpu {
 	bool has_thread;
 	atomic_bool stood_still;     /* the guest is to hear of it before it runs again */
 	struct memory_reader reader; /* inside while an exit is handled, outside in KVM_RUN */
+	struct exit_counts exits;    /* since it was made; its thread counts, any thread reads */
 	struct arch_vcpu *arch;	     /* owned by the architecture's code */
 };
 

@@ -44,8 +44,8 @@ struct vhost_ops {
 	int (*get_config)(struct vhost *v, void *buf, u32 len);
 	/* A part of it that the driver wrote. -ENOTSUP as above. May be NULL. */
 	int (*set_config)(struct vhost *v, u32 offset, const void *buf, u32 len);
-	/* v->channel is readable. True: the configuration space has changed. */
-	bool (*hear)(struct vhost *v);
+	/* v->channel is readable: take what is there. */
+	void (*hear)(struct vhost *v);
 	bool (*check)(struct vhost *v); /* vhost_check */
 	void (*close)(struct vhost *v);
 };
@@ -58,9 +58,14 @@ struct vhost {
 	/* Readable when the back end has gone (or breaks the protocol), or can serve a ring no
 	 * more; -1: never. vhost_check says why. */
 	int fd;
-	/* Readable when the back end has something to say, which ops->hear (if
-	 * there is one) takes; -1: never. */
+	/* Readable when the back end has something to say, which ops->hear (if there is one) takes;
+	 * any function that waits for an answer does, too. -1: never. */
 	int channel;
+	/* It said that the configuration space changed. Called within any of the functions, so it
+	 * only takes note. While it is NULL @news is set instead. */
+	void (*changed)(void *opaque);
+	void *opaque;
+	bool news;
 	bool gone;
 };
 

@@ -38,6 +38,7 @@ struct vcpu;
 struct arch_vm;
 struct pci_host;
 struct state_buf;
+struct trace;
 struct state_reader;
 
 /* Why the VM left its running state. */
@@ -53,6 +54,7 @@ enum vm_stop {
 	VM_STOP_UNKNOWN_EXIT, /* an exit reason that lkvm does not know */
 	VM_STOP_HALTED,	      /* every vcpu waits, and nothing can wake one */
 	VM_STOP_QUIT,	      /* the user left (Ctrl-A x) */
+	VM_STOP_CONTROL,      /* somebody asked for the end through the control socket */
 	VM_STOP_SIGNAL,	      /* a signal ends lkvm: status is its number */
 };
 
@@ -77,6 +79,7 @@ struct vm {
 	u64 pmem_size;		     /* addresses that persistent memory takes, of PMEM_ALIGN */
 	struct kvm kvm;
 	struct guest_memory mem;
+	struct trace *trace; /* borrowed; NULL: none */
 	struct bus pio;
 	struct bus mmio;
 	struct irqs irqs;

@@ -5,4 +5,5 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lib.sh"
 program=$(dirname "$lkvm")/native/calls
+mkdir -m 700 "$XDG_RUNTIME_DIR/lkvm" # as it is but for the first start
 exec "$program" "$lkvm" "$guests"

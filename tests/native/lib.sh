@@ -16,6 +16,8 @@ guests=$(realpath "${GUESTS:-build/guests}")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
+# Machines of others are not this test's.
+export XDG_RUNTIME_DIR=$dir
 
 # run STATUS ARGUMENT...: lkvm run, quietly; keeps out and err, compares the status.
 run() {

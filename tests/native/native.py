@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 import traceback
@@ -159,12 +160,19 @@ def same(got, want):
 
 
 def main(tests):
-    """Run (name, function) pairs as TAP."""
+    """Run (name, function) pairs as TAP. Control sockets are below a folder of the test's own."""
     if os.uname().machine != 'x86_64' or not os.access('/dev/kvm', os.R_OK | os.W_OK):
         print('1..0 # SKIP no access to /dev/kvm, or not x86-64')
         sys.exit(0)
     if not os.access(LKVM, os.X_OK) or not os.path.isdir(GUESTS):
         sys.exit('Bail out! run make all guests first')
+    # Machines of others are not this test's.
+    with tempfile.TemporaryDirectory(prefix='lkvm-run-') as folder:
+        os.environ['XDG_RUNTIME_DIR'] = folder
+        run_all(tests)
+
+
+def run_all(tests):
     print(f'1..{len(tests)}')
     for n, (name, fn) in enumerate(tests, 1):
         try:

@@ -61,6 +61,63 @@ static void refuses_bad_placement(void **state)
 	bus_destroy(&bus);
 }
 
+struct seen {
+	u32 names;
+	u64 reads, writes;
+};
+
+static void see_count(const char *name, u64 reads, u64 writes, void *arg)
+{
+	struct seen *seen = arg;
+
+	if (strcmp(name, "card") != 0)
+		return;
+	seen->names++;
+	seen->reads += reads;
+	seen->writes += writes;
+}
+
+static struct seen counts_of(struct bus *bus)
+{
+	struct seen seen = { 0 };
+
+	bus_for_each_count(bus, see_count, &seen);
+	return seen;
+}
+
+/* Of one region, wherever it lies; what nobody took is nobody's. */
+static void counts_accesses(void **state)
+{
+	struct probe p = { 0 };
+	char name[] = "card";
+	struct bus bus;
+	u8 data[4] = { 0 };
+
+	assert_int_equal(bus_init(&bus, "mmio", ~0ULL), 0);
+	assert_int_equal(bus_add(&bus, 0x1000, 0x10, &probe_ops, &p, name), 0);
+	assert_int_equal(bus_add(&bus, 0x2000, 0x10, &deaf_ops, &p, "other"), 0);
+	assert_int_equal(counts_of(&bus).names, 0);
+	bus_read(&bus, 0x1000, data, 4);
+	bus_read(&bus, 0x1004, data, 4);
+	bus_write(&bus, 0x1000, data, 4);
+	bus_write(&bus, 0x2000, data, 4);
+	bus_read(&bus, 0x100e, data, 4);
+	assert_int_equal(counts_of(&bus).reads, 2);
+	assert_int_equal(counts_of(&bus).writes, 1);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(bus_remove(&bus, 0x1000), 0);
+		assert_int_equal(bus_add(&bus, 0x1000, 0x10, &probe_ops, &p, name), 0);
+		bus_write(&bus, 0x1000, data, 4);
+	}
+	assert_int_equal(counts_of(&bus).names, 1);
+	assert_int_equal(counts_of(&bus).writes, 101);
+	/* Its device went, and the name with it. */
+	assert_int_equal(bus_remove(&bus, 0x1000), 0);
+	memset(name, 'x', sizeof(name) - 1);
+	assert_int_equal(counts_of(&bus).reads, 2);
+	bus_destroy(&bus);
+}
+
 static void finds_whole_accesses_alone(void **state)
 {
 	struct probe p = { .value = 0x1122334455667788 };
@@ -193,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_bad_placement),
+		cmocka_unit_test(counts_accesses),
 		cmocka_unit_test(finds_whole_accesses_alone),
 		cmocka_unit_test(device_that_ignores_a_read_gives_ones),
 		cmocka_unit_test(grows_and_stays_sorted),

@@ -157,6 +157,7 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		  { "tap,vhost=1", "tapif=a,,b",
 		    "user,forward=tcp:[::1]:1:2,host_ip=192.168.33.2,forward=udp:127.0.0.1:3:4" } },
 		{ "rng-limit", { "rate=1K", "ops=3:9", "ops=1,rate=2M:4M" } },
+		{ "trace", { "irq=f", "exits,virtio=a,b=c", "irq,virtio,exits= f" } },
 		{ "vsock", { "3", "4294967294,socket=a,,b", "socket=v,cid=52" } },
 		{ "virtiofs", { "dir,a", "a,,b,c,,d,ro,cache=never", "socket=s,tag=t" } },
 		{ "pmem", { "p", "a,,b,ro", "c,size=4M,rw" } },
@@ -425,7 +426,8 @@ static void test_empty_paths(void **state)
 	for_each_option(c, &set)
 	{
 		/* What goes with a name. */
-		const char *more = strcmp(c.opt->name, "9p") ? "" : ",tag";
+		const char *before = strcmp(c.opt->name, "trace") ? "" : "irq=";
+		const char *more = strcmp(c.opt->name, "9p") ? before : ",tag";
 		struct vm_config cfg = { 0 };
 		char message[64], full[16];
 

@@ -132,6 +132,49 @@ static void a_processor_that_was_not_started(void **state)
 	assert_int_equal(fake.runs, 101);
 }
 
+/* Faults of memory come with an error, signals too; what KVM cannot do is no exit. */
+static int every_kind(unsigned int runs)
+{
+	switch (runs) {
+	case 1:
+	case 2:
+		return EINTR;
+	case 3:
+		return EAGAIN;
+	case 4:
+		fake.run.exit_reason = KVM_EXIT_MMIO;
+		return 0;
+	case 5:
+		return memory_fault(runs);
+	case 6:
+		/* Of a KVM that is newer than lkvm: the end. */
+		fake.run.exit_reason = 1000;
+		return 0;
+	default:
+		return EIO;
+	}
+}
+
+static void exits_are_counted(void **state)
+{
+	const struct exit_counts *c = &fake.vcpu.exits;
+	u64 all = 0;
+
+	asked = 0;
+	handled = 1;
+	fake_run(every_kind, &coco);
+	assert_int_equal(exit_counted(c, KVM_EXIT_INTR), 2);
+	assert_int_equal(exit_counted(c, KVM_EXIT_MMIO), 1);
+	assert_int_equal(exit_counted(c, KVM_EXIT_MEMORY_FAULT), 1);
+	assert_int_equal(exit_counted(c, exit_slot(1000)), 1);
+	for (u32 i = 0; i < EXIT_REASONS; i++)
+		all += exit_counted(c, i);
+	assert_int_equal(all, 5);
+	assert_contains(captured, "unsupported exit reason 1000 (other)");
+	assert_string_equal(exit_name(KVM_EXIT_MMIO), "mmio");
+	assert_string_equal(exit_name(EXIT_OTHER), "other");
+}
+
 /* An end does not wait for it. */
 static int stopped_meanwhile(unsigned int runs)
 {
@@ -161,6 +204,7 @@ int main(void)
 		cmocka_unit_test(the_remedy_is_said),
 		cmocka_unit_test(what_comes_back_is_waited_for),
 		cmocka_unit_test(a_processor_that_was_not_started),
+		cmocka_unit_test(exits_are_counted),
 		cmocka_unit_test(an_end_while_it_fails),
 	};
 

@@ -1,127 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* virtio/vhost.c, vhost-blk.c and vhost/user.c with a back end that serves, hangs up, or lies. */
-#include <fcntl.h>
 #include <linux/virtio_net.h>
 
-#include "capture.h"
-#include "lkvm/util.h"
-#include "lkvm/vhost.h"
-#include "vhost_peer.h"
-#include "virtio_rig.h"
-
-#define FEATURES                                                                   \
-	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(30) | BIT_ULL(VIRTIO_BLK_F_FLUSH) | \
-	 BIT_ULL(VIRTIO_BLK_F_MQ) | BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE) |             \
-	 BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | BIT_ULL(34) | BIT_ULL(35) | BIT_ULL(38))
-#define ACCEPTED BIT_ULL(VIRTIO_BLK_F_FLUSH)
-
-static struct rig rig;
-static struct peer peer;
-static struct vhost *vhost;
-
-/* The rig, with memory that can be shared. */
-static void start_rig(void)
-{
-	struct memory_desc desc = {
-		.gpa = RIG_BASE, .size = RIG_SIZE, .backing = MEM_MEMFD, .name = "ram"
-	};
-	u8 *old;
-
-	rig_init(&rig);
-	old = rig.ram;
-	memory_destroy(&rig.vm.mem);
-	munmap(old, RIG_SIZE);
-	memory_init(&rig.vm.mem);
-	assert_int_equal(memory_add(&rig.vm.mem, &desc), 0);
-	rig.ram = memory_find(&rig.vm.mem, RIG_BASE)->hva;
-}
-
-static int open_peer(enum peer_sin sin, unsigned int at)
-{
-	peer_start(&peer, FEATURES, sin, at);
-	/* As unix_connect makes it. */
-	fcntl(peer.other, F_SETFL, O_NONBLOCK);
-	return vhost_user_open(NULL, peer.other, "--disk x", &vhost);
-}
-
-static int open_device(enum peer_sin sin, unsigned int at)
-{
-	struct virtio_device *vdev;
-	int ret = open_peer(sin, at);
-
-	if (ret)
-		return ret;
-	ret = virtio_vhost_blk_new(&rig.vm, vhost, false, 2, 0, &vdev);
-	if (ret)
-		vhost->ops->close(vhost);
-	else
-		rig_start(&rig, vdev, ACCEPTED);
-	return ret;
-}
-
-/* Memory goes last: a peer that was cut off may still be busy with the ring that it was given. */
-static void stop(void)
-{
-	rig_stop_device(&rig);
-	vhost->ops->close(vhost);
-	peer_join(&peer);
-	rig_free(&rig);
-}
-
-/* Nobody is told. */
-static u16 offer(u16 q)
-{
-	u8 *status = rig_ptr(&rig, RIG_DATA + 64 * q);
-	struct rig_buf bufs[] = { { .gpa = RIG_DATA + 0x1000, .len = 16 },
-				  { .gpa = RIG_DATA + 64 * q, .len = 1, .in = true } };
-
-	*status = 0xff;
-	return rig_add(&rig, q, bufs, 2);
-}
-
-static u16 ask(u16 q)
-{
-	u16 head = offer(q);
-
-	virtio_kick(rig.vdev, q);
-	return head;
-}
-
-static int await_any(u16 q)
-{
-	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
-	int head;
-
-	while ((head = rig_used(&rig, q, NULL)) < 0) {
-		assert_true(now_ns() < until);
-		sched_yield();
-	}
-	return head;
-}
-
-static void await_status(u16 q, u8 status)
-{
-	await_any(q);
-	assert_int_equal(*(u8 *)rig_ptr(&rig, RIG_DATA + 64 * q), status);
-}
-
-static void await_reply(u16 q)
-{
-	await_status(q, 0);
-}
-
-static void await_interrupt(u16 q, unsigned int more_than)
-{
-	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
-	unsigned int n;
-
-	do {
-		assert_true(now_ns() < until);
-		virtio_lock(rig.vdev);
-		n = rig.queue_irqs[q];
-		virtio_unlock(rig.vdev);
-	} while (n <= more_than);
-}
+#include "vhost_rig.h"
 
 static void test_serves(void **state)
 {
@@ -259,105 +140,6 @@ static void test_misbehaves(void **state)
 	}
 }
 
-/* What it asks for by itself */
-
-static void say(u32 request, u32 flags, u32 size)
-{
-	u32 m[3 + 256] = { request, flags, size };
-
-	assert_int_equal(send(peer.asks, m, 12 + size, MSG_NOSIGNAL), 12 + size);
-}
-
-static u64 hear(u32 request)
-{
-	u8 m[20];
-
-	assert_int_equal(recv(peer.asks, m, sizeof(m), MSG_WAITALL), sizeof(m));
-	assert_int_equal(get_le(m, 4), request);
-	assert_int_equal(get_le(m + 4, 4), 5);
-	assert_int_equal(get_le(m + 8, 4), 8);
-	return get_le(m + 12, 8);
-}
-
-static unsigned int config_irqs(void)
-{
-	unsigned int n;
-
-	virtio_lock(rig.vdev);
-	n = rig.config_irqs;
-	virtio_unlock(rig.vdev);
-	return n;
-}
-
-static void test_grows(void **state)
-{
-	u64 capacity;
-
-	start_rig();
-	assert_int_equal(open_device(PEER_HONEST, 0), 0);
-	peer.capacity = 5678;
-	say(2, 1, 0);
-	/* Who wants an answer gets it when that was done. */
-	say(2, 9, 0);
-	assert_int_equal(hear(2), 0);
-	while (config_irqs() < 2)
-		sched_yield();
-	virtio_config_read(rig.vdev, 0, &capacity, 8);
-	assert_int_equal(capacity, 5678);
-	/* What is not known, or not offered, is refused. */
-	say(3, 9, 16);
-	assert_int_equal(hear(3), 1);
-	say(77, 9, 256);
-	assert_int_equal(hear(77), 1);
-	ask(0);
-	await_reply(0);
-	stop();
-}
-
-static void test_says_nonsense(void **state)
-{
-	static const u32 bad[][3] = { { 2, 2, 0 }, { 2, 5, 0 }, { 2, 1, 257 }, { 2, 1, ~0U } };
-
-	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
-		start_rig();
-		assert_int_equal(open_device(PEER_HONEST, 0), 0);
-		capture_begin();
-		assert_int_equal(send(peer.asks, bad[i], 12, MSG_NOSIGNAL), 12);
-		atomic_store(&peer.deaf, true);
-		ask(0);
-		await_status(0, VIRTIO_BLK_S_IOERR);
-		assert_contains(capture_end(), "back end sent what is not a message");
-		stop();
-	}
-}
-
-static void await_wce(int value)
-{
-	u64 until = now_ns() + hang_seconds() * 1000000000ULL;
-
-	while (atomic_load(&peer.wce) != value)
-		assert_true(now_ns() < until);
-}
-
-static void test_write_cache(void **state)
-{
-	const u32 at = offsetof(struct virtio_blk_config, wce);
-	u8 byte = 0;
-
-	start_rig();
-	assert_int_equal(open_device(PEER_HONEST, 0), 0);
-	rig_start(&rig, rig.vdev, ACCEPTED | BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE));
-	virtio_config_write(rig.vdev, at, &byte, 1);
-	await_wce(0);
-	ask(0);
-	await_reply(0);
-	/* A reset restores it. */
-	virtio_device_reset(rig.vdev);
-	await_wce(1);
-	assert_int_equal(virtio_config_byte(rig.vdev, at), 1);
-	stop();
-}
-
 /* A back end that goes with requests under way: these, and all that come later, fail. */
 static void test_goes(void **state)
 {
@@ -443,21 +225,6 @@ static void test_goes_hostile(void **state)
 	while (rig_live(&rig))
 		assert_true(now_ns() < until);
 	capture_end();
-	stop();
-}
-
-static void test_memory(void **state)
-{
-	const char *said;
-
-	rig_init(&rig); /* of a mapping that nobody else can have */
-	capture_begin();
-	assert_int_equal(open_device(PEER_HONEST, 0), 0);
-	ask(0);
-	await_status(0, VIRTIO_BLK_S_IOERR);
-	said = capture_end();
-	assert_one_line(said);
-	assert_contains(said, "cannot be given this guest's memory");
 	stop();
 }
 
@@ -617,14 +384,12 @@ static void test_net(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_serves),	    cmocka_unit_test(test_pauses),
-		cmocka_unit_test(test_reset),	    cmocka_unit_test(test_held),
-		cmocka_unit_test(test_finish),	    cmocka_unit_test(test_misbehaves),
-		cmocka_unit_test(test_grows),	    cmocka_unit_test(test_says_nonsense),
-		cmocka_unit_test(test_write_cache), cmocka_unit_test(test_goes),
-		cmocka_unit_test(test_goes_held),   cmocka_unit_test(test_goes_hostile),
-		cmocka_unit_test(test_memory),	    cmocka_unit_test(test_words),
-		cmocka_unit_test(test_virtiofs),    cmocka_unit_test(test_virtiofs_goes),
+		cmocka_unit_test(test_serves),	     cmocka_unit_test(test_pauses),
+		cmocka_unit_test(test_reset),	     cmocka_unit_test(test_held),
+		cmocka_unit_test(test_finish),	     cmocka_unit_test(test_misbehaves),
+		cmocka_unit_test(test_goes),	     cmocka_unit_test(test_goes_held),
+		cmocka_unit_test(test_goes_hostile), cmocka_unit_test(test_words),
+		cmocka_unit_test(test_virtiofs),     cmocka_unit_test(test_virtiofs_goes),
 		cmocka_unit_test(test_net),
 	};
 

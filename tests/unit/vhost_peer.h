@@ -45,13 +45,17 @@ struct peer {
 	unsigned int at; /* the message with this number is the one */
 	unsigned int seen;
 	u64 acked;
-	u32 regions;
+	u32 regions, tables, added, removed;
+	u64 slots;
 	u64 gpa, user;	  /* of the first */
 	atomic_bool deaf; /* it hears of requests, and does not serve them */
 	int asks;	  /* its own connection, to ask by */
 	u64 capacity;
 	atomic_int wce;	  /* as it was told */
 	atomic_bool keep; /* it takes the next one and does not return it */
+	/* Before it gives a ring back, or says what its configuration was, it says that this
+	 * changed, and waits until that is taken. */
+	atomic_bool insists;
 	struct peer_ring rings[4];
 };
 
@@ -134,6 +138,15 @@ static inline void peer_answer(struct peer *p, struct peer_message *m, const voi
 	assert_true(send(p->fd, out, size, MSG_NOSIGNAL) >= -1);
 }
 
+static inline void peer_insist(struct peer *p)
+{
+	const u32 changed[3] = { 2, 9, 0 };
+	u8 reply[20];
+
+	assert_int_equal(send(p->asks, changed, sizeof(changed), MSG_NOSIGNAL), sizeof(changed));
+	assert_int_equal(recv(p->asks, reply, sizeof(reply), MSG_WAITALL), sizeof(reply));
+}
+
 /* What a request changes; the size of its answer, 0: there is none of its own. */
 static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 *reply)
 {
@@ -155,6 +168,7 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		break;
 	case 5:
 		p->regions = (u32)v;
+		p->tables++;
 		memcpy(&p->gpa, m->p + 8, 8);
 		memcpy(&p->user, m->p + 24, 8);
 		break;
@@ -170,6 +184,8 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		r->base = s.num;
 		break;
 	case 11:
+		if (atomic_exchange(&p->insists, false))
+			peer_insist(p);
 		s.num = r->base;
 		close(r->kick);
 		close(r->call);
@@ -193,6 +209,22 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		p->asks = *fd;
 		*fd = -1;
 		break;
+	case 36:
+		memcpy(reply, &p->slots, 8);
+		return 8;
+	case 37:
+		assert_true(*fd >= 0 && m->size == 40);
+		if (!p->added++) {
+			memcpy(&p->gpa, m->p + 8, 8);
+			memcpy(&p->user, m->p + 24, 8);
+		}
+		p->regions++;
+		break;
+	case 38:
+		assert_true(*fd < 0 && m->size == 40);
+		p->removed++;
+		p->regions--;
+		break;
 	case 25:
 		/* Behind offset, size and flags. */
 		if (m->p[0] == offsetof(struct virtio_blk_config, wce) && m->p[4] == 1)
@@ -202,6 +234,10 @@ static inline u32 peer_take(struct peer *p, struct peer_message *m, int *fd, u8 
 		memcpy(reply, m->p, m->size);
 		((struct virtio_blk_config *)(reply + 12))->capacity = p->capacity;
 		((struct virtio_blk_config *)(reply + 12))->wce = 1;
+		if (atomic_exchange(&p->insists, false)) {
+			p->capacity++;
+			peer_insist(p);
+		}
 		return m->size;
 	}
 	return 0;

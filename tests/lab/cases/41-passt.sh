@@ -55,6 +55,15 @@ cat >/run/as-alice <<-'END'
 END
 chmod +x /run/as-alice
 
+# passt as a vhost-user back end: the guest's queues are its own, and lkvm starts nothing.
+cat >/run/with-passt <<-'END'
+	#!/bin/sh
+	passt --foreground --quiet --one-off --vhost-user --socket /tmp/net.sock --tcp-ports 127.0.0.1/7380:80 >/tmp/passt.log 2>&1 &
+	until [ -S /tmp/net.sock ]; do sleep 0.1; done
+	exec "$@"
+END
+chmod +x /run/with-passt
+
 make_pattern /run/given 2
 sum=$(sum_of /run/given)
 prepare=serve_passt under="unshare -m /run/as-alice" vm passt "$LAB_STABLE_KERNEL" "lab.test=passt lab.peer=peer.lab" \
@@ -68,6 +77,20 @@ check "a file goes by the forwarded port" [ "$(sum_of /run/returned)" = "$sum" ]
 check_fact "the host has said all" last finished
 check_says_not "passt has no complaint" "^lkvm: "
 check "passt has ended" eval '! pidof passt passt.avx2'
+
+prepare=serve_passt under="unshare -m /run/as-alice /run/with-passt" \
+	vm passt-vhost-user "$LAB_STABLE_KERNEL" "lab.test=passt lab.peer=peer.lab" -n mode=vhost-user,socket=/tmp/net.sock
+stop_passt
+booted "an ordinary user's guest whose packets passt takes from its queues (vhost-user)"
+check_fact "it has an address by DHCP" address 10.80.0.5/24
+check_fact "it finds a name" name 10.80.0.6
+check_fact "a file comes from the host" received "$sum"
+check "a file goes by the forwarded port" [ "$(sum_of /run/returned)" = "$sum" ]
+check_fact "the host has said all" last finished
+check_says_not "lkvm has no complaint" "^lkvm: "
+while pidof passt passt.avx2 >/dev/null; do # with its connection
+	sleep 0.2
+done
 kill $responder
 ip link del up0
-rm -f /run/given /run/returned /etc/resolv.conf /etc/passwd /etc/group
+rm -f /tmp/net.sock /tmp/passt.log /run/given /run/returned /etc/resolv.conf /etc/passwd /etc/group

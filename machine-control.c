@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a machine can be asked through its control socket (docs/control.md): the rows, and the
+ * functions behind them. All of it runs on the main loop.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lkvm/arch.h"
+#include "lkvm/config.h"
+#include "lkvm/log.h"
+#include "lkvm/machine.h"
+#include "lkvm/util.h"
+
+/* What `lkvm stop` waits for a guest that was asked to power off, and what is said of it. */
+#define STOP_SECONDS	 30
+#define MAX_STOP_SECONDS 86400
+#define SECOND_NS	 1000000000ULL
+
+static const char *state_of(const struct machine *m)
+{
+	return m->control.paused ? "paused" : "running";
+}
+
+static int run_info(struct control_call *call, void *opaque)
+{
+	const struct machine *m = opaque;
+	const struct vm_config *cfg = m->vm.cfg;
+	struct json_out *out = call->result;
+
+	json_put_u64(out, "pid", (u64)getpid());
+	json_put_text(out, "state", state_of(m));
+	json_put_bool(out, "stopping", m->control.stopping);
+	json_put_text(out, "version", LKVM_VERSION);
+	json_put_text(out, "architecture", arch_platform.name);
+	json_put_u64(out, "cpus", cfg->cpus);
+	json_put_u64(out, "memory", cfg->memory);
+	json_put_u64(out, "uptime_ms", (now_ns() - m->vm.start_ns) / 1000000);
+	return 0;
+}
+
+static int run_pause(struct control_call *call, void *opaque)
+{
+	struct machine *m = opaque;
+
+	vm_pause(&m->vm);
+	m->control.paused = true;
+	json_put_text(call->result, "state", state_of(m));
+	return 0;
+}
+
+static void resume(struct machine *m)
+{
+	m->control.paused = false;
+	vm_resume(&m->vm);
+}
+
+static int run_resume(struct control_call *call, void *opaque)
+{
+	struct machine *m = opaque;
+
+	resume(m);
+	json_put_text(call->result, "state", state_of(m));
+	return 0;
+}
+
+static int run_power_button(struct control_call *call, void *opaque)
+{
+	struct machine *m = opaque;
+
+	if (arch_power_button(&m->vm) < 0)
+		return control_fail(call, "unsupported", "this machine has no power button");
+	return 0;
+}
+
+static void end_now(void *opaque)
+{
+	struct machine *m = opaque;
+
+	vm_request_stop(&m->vm, VM_STOP_CONTROL, 0, -1);
+}
+
+static void on_insist(void *opaque)
+{
+	info("the guest was asked to power off, and did not in time");
+	end_now(opaque);
+}
+
+/* The guest is asked by its power button; one that is paused goes on, so that it can answer. */
+static int run_stop(struct control_call *call, void *opaque)
+{
+	struct machine *m = opaque;
+	u64 seconds = json_number(control_arg(call, "timeout"), STOP_SECONDS);
+	bool asked;
+
+	if (seconds > MAX_STOP_SECONDS)
+		return control_fail(call, "bad-argument", "stop: 'timeout' is %d seconds at most",
+				    MAX_STOP_SECONDS);
+	asked = seconds && arch_power_button(&m->vm) == 0;
+	json_put_bool(call->result, "asked", asked);
+	if (!asked) {
+		end_now(m);
+		return 0;
+	}
+	m->control.stopping = true;
+	event_timer_set(&m->control.insist, seconds * SECOND_NS);
+	if (m->control.paused)
+		resume(m);
+	return 0;
+}
+
+static const struct control_arg stop_args[] = {
+	{ "timeout", JSON_NUMBER, false,
+	  "seconds that the guest has to power off before it is ended; 0: it is not asked (30)" },
+	{ 0 },
+};
+
+static const struct control_command commands[] = {
+	{ "info", "what the machine is and how it is", NULL, run_info },
+	{ "pause", "stop its vcpus and devices until 'resume'", NULL, run_pause },
+	{ "resume", "let it go on", NULL, run_resume },
+	{ "power-button", "press the guest's power button", NULL, run_power_button },
+	{ "stop", "ask the guest to power off, and end it when it does not", stop_args, run_stop },
+	{ 0 },
+};
+
+int machine_open_control(struct machine *m, const struct vm_config *cfg)
+{
+	const struct control_table table = { .commands = commands, .opaque = m };
+	char other[32];
+
+	event_timer_init(&m->control.insist, &m->vm.loop, on_insist, m);
+	snprintf(other, sizeof(other), "guest-%d", (int)getpid());
+	return control_open(&m->control.server, &m->vm.loop, cfg->name ? cfg->name : other,
+			    cfg->name, &table, &m->ending);
+}
+
+void machine_close_control(struct machine *m)
+{
+	event_timer_destroy(&m->control.insist);
+	control_close(&m->control.server);
+}

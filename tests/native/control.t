@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The control socket: names, who may have one, the protocol and what breaks its rules, and the commands over it."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from native import LIMIT, LKVM, Vm, guest, main, same, until  # noqa: E402
+
+
+def folder():
+    return os.environ['XDG_RUNTIME_DIR'] + '/lkvm'
+
+
+def path(name):
+    return f'{folder()}/{name}.sock'
+
+
+def lkvm(*args, status=0, **more):
+    """Standard output and error of a command."""
+    r = subprocess.run([LKVM, *args], capture_output=True, check=False, timeout=LIMIT, text=True, **more)
+    assert r.returncode == status, (args, r)
+    return r.stdout, r.stderr
+
+
+def says(text, *args, status=1, **more):
+    """It fails by one line."""
+    out, err = lkvm(*args, status=status, **more)
+    assert text in err and err.count('\n') == 1 and not out, (args, out, err)
+
+
+def start(name, *args, kind='clock'):
+    vm = Vm(guest(kind, *(('--name', name) if name else ()), *args))
+    if kind == 'clock':
+        vm.expect('ready|no clock')
+    return vm
+
+
+def listed():
+    return {vm['name']: vm for vm in json.loads(lkvm('list', '--json')[0])}
+
+
+class Client:
+    def __init__(self, name):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.connect(path(name))
+        self.s.settimeout(LIMIT)
+        self.f = self.s.makefile('rb')
+
+    def send(self, data):
+        self.s.sendall(data if isinstance(data, bytes) else (json.dumps(data) + '\n').encode())
+
+    def receive(self):
+        """A line, or None at the end."""
+        try:
+            line = self.f.readline()
+        except ConnectionResetError:
+            return None
+        return json.loads(line) if line else None
+
+    def ask(self, command, **args):
+        self.send({'lkvm': 1, 'id': 'x', 'command': command, 'arguments': args})
+        reply = self.receive()
+        same(reply['lkvm'], 1)
+        same(reply['id'], 'x')
+        return reply
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.f.close()
+        self.s.close()
+
+
+def ask(name, command, **args):
+    with Client(name) as c:
+        return c.ask(command, **args)
+
+
+def end(vm, status=0, name=None):
+    vm.proc.send_signal(signal.SIGTERM)
+    same(vm.end(), -signal.SIGTERM)
+    if name:
+        assert not os.path.exists(path(name)), 'the socket is left behind'
+
+
+def two():
+    one, other = start('one'), start('two')
+    same(set(listed()), {'one', 'two'})
+    same(listed()['two'], {'name': 'two', 'pid': other.proc.pid, 'state': 'running'})
+    table = lkvm('list')[0].splitlines()
+    same([row.split() for row in table], [['PID', 'NAME', 'STATE'], [str(one.proc.pid), 'one', 'running'],
+                                          [str(other.proc.pid), 'two', 'running']])
+    same(os.stat(folder()).st_mode & 0o777, 0o700)
+    end(one, name='one')
+    same(set(listed()), {'two'})
+    end(other, name='two')
+    same(lkvm('list')[0].split(), ['PID', 'NAME', 'STATE'])
+    same(lkvm('list', '--json')[0], '[]\n')
+
+
+def default_name():
+    vm = start(None)
+    same(set(listed()), {f'guest-{vm.proc.pid}'})
+    vm.send('q')
+    same(vm.end(), 7)
+    same(os.listdir(folder()), [])
+
+
+def every_end():
+    """The name goes with the machine, whatever ends it; after SIGKILL the next who looks removes it."""
+    for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+        vm = start('gone')
+        vm.proc.send_signal(number)
+        same(vm.end(), -number)
+        same(os.listdir(folder()), [])
+    # Before it serves signals, too: its initrd comes out of a pipe that stays empty.
+    fifo = f'{folder()}/fifo'
+    os.mkfifo(fifo)
+    vm = Vm(guest('clock', '--name', 'gone', '-i', fifo))
+    until('the name is there', lambda: os.path.exists(path('gone')))
+    vm.proc.send_signal(signal.SIGTERM)
+    same(vm.end(), -signal.SIGTERM)
+    same(os.listdir(folder()), ['fifo'])
+    os.unlink(fifo)
+    lkvm('run', '--name', 'gone', '-k', '/nonexistent', status=1)
+    same(os.listdir(folder()), [])
+    vm = start('gone')
+    vm.proc.kill()
+    same(vm.end(), -signal.SIGKILL)
+    same(os.listdir(folder()), ['gone.sock'])
+    same(listed(), {})
+    same(os.listdir(folder()), [])
+
+
+def stale():
+    vm = start('again')
+    vm.proc.kill()
+    vm.end()
+    assert os.path.exists(path('again'))
+    vm = start('again')
+    same(listed()['again']['pid'], vm.proc.pid)
+    says("machine of that name runs; take another name", *guest('clock', '--name', 'again')[1:])
+    same(listed()['again']['pid'], vm.proc.pid)
+    end(vm, name='again')
+
+
+def race():
+    """Of two who want a name one gets it: at first it is free, then one that was left behind."""
+    for _ in range(50):
+        vms = [Vm(guest('echo', '--name', 'race')) for _ in range(2)]
+        until('one is refused', lambda: any(vm.proc.poll() is not None for vm in vms))
+        loser, winner = sorted(vms, key=lambda vm: vm.proc.poll() is None)
+        same(loser.end(), 1)
+        assert b'a machine of that name runs' in loser.seen, loser.seen
+        until('the other runs', lambda: ask('race', 'info')['result']['pid'] == winner.proc.pid)
+        winner.proc.kill()
+        winner.end()
+
+
+def folders():
+    run = os.environ['XDG_RUNTIME_DIR']
+    vm = start('where')
+    os.chmod(folder(), 0o755)
+    says('must be yours with mode 0700', 'list')
+    says('must be yours with mode 0700', *guest('clock', '--name', 'other')[1:])
+    # One that nobody named does without.
+    other = start(None)
+    end(other)
+    os.chmod(folder(), 0o700)
+    end(vm, name='where')
+    # A long way leaves no room for the name.
+    env = {**os.environ, 'XDG_RUNTIME_DIR': f'{run}/{"x" * 100}'}
+    os.mkdir(env['XDG_RUNTIME_DIR'])
+    says('107 bytes', *guest('clock', '--name', 'long')[1:], env=env)
+    env['XDG_RUNTIME_DIR'] = f'{run}/nowhere'
+    says('No such file', *guest('clock', '--name', 'x')[1:], env=env)
+    same(lkvm('list', '--json', env=env)[0], '[]\n')
+    says("--name a/b: must be", *guest('clock', '--name', 'a/b')[1:], status=2)
+
+
+def protocol():
+    vm = start('p')
+    with Client('p') as c:
+        c.send({'lkvm': 1, 'command': 'info'})
+        reply = c.receive()
+        assert 'id' not in reply and reply['result']['pid'] == vm.proc.pid, reply
+        c.send({'lkvm': 1, 'id': 2**64 - 1, 'command': 'info', 'unknown': [1, {}]})
+        same(c.receive()['id'], 2**64 - 1)
+        # In two halves, and two at once.
+        c.send(b'{"lkvm":1,"id":1,"comm')
+        c.send(b'and":"info"}\n{"lkvm":1,"id":2,"command":"help"}\n')
+        same(c.receive()['id'], 1)
+        same(c.receive()['id'], 2)
+        for request, code in (({'id': 1, 'command': 'info'}, 'version'),
+                              ({'lkvm': 2, 'id': 1, 'command': 'info'}, 'version'),
+                              ({'lkvm': 1, 'id': 1}, 'bad-request'),
+                              ({'lkvm': 1, 'id': 1, 'command': 3}, 'bad-request'),
+                              ({'lkvm': 1, 'id': 1, 'command': 'info', 'arguments': []}, 'bad-request'),
+                              ({'lkvm': 1, 'id': 1, 'command': 'info', 'arguments': {'x': 1}}, 'bad-argument'),
+                              ({'lkvm': 1, 'id': 1, 'command': 'stop', 'arguments': {'timeout': '1'}}, 'bad-argument'),
+                              ({'lkvm': 1, 'id': 1, 'command': 'stop', 'arguments': {'timeout': -1}}, 'bad-argument'),
+                              ({'lkvm': 1, 'id': 1, 'command': 'nonsense'}, 'unknown-command')):
+            c.send(request)
+            reply = c.receive()
+            assert reply['error']['code'] == code and reply['error']['text'] and reply['id'] == 1, (request, reply)
+        # Somebody who has said all is still answered.
+        c.send({'lkvm': 1, 'id': 9, 'command': 'info'})
+        c.s.shutdown(socket.SHUT_WR)
+        same(c.receive()['id'], 9)
+        same(c.receive(), None)
+    end(vm)
+
+
+GARBAGE = (b'\n', b'GET / HTTP/1.1\r\n', b'[]\n', b'{"lkvm":1\n', b'\0\n', b'\xff\xfe\n', b'{"lkvm":1.5}\n', b'"a"\n',
+           b'{"lkvm":1,"id":{},"command":"info"}\n', b'[' * 100 + b'\n', b'x' * 4096, b'{"a":' * 800 + b'\n',
+           b'{"lkvm":1,"lkvm":1}\n', b'{"lkvm":1,"id":"' + b'x' * 300 + b'","command":"info"}\n')
+
+
+def garbage():
+    vm = start('g')
+    for data in GARBAGE:
+        with Client('g') as c:
+            c.send(data)
+            reply = c.receive()
+            assert reply['error']['code'] == 'syntax' and 'id' not in reply, (data, reply)
+            same(c.receive(), None)
+        with Client('g') as c:
+            c.send(data[:-1])  # half of it
+    same(ask('g', 'info')['result']['state'], 'running')
+    end(vm)
+
+
+def unread():
+    """Who asks and never reads holds up nobody, and costs a bounded amount of memory."""
+    vm = start('u')
+    with Client('u') as c:
+        c.s.setblocking(False)
+        request = b'{"lkvm":1,"command":"help"}\n'
+        sent = 0
+        for _ in range(2000):
+            try:
+                sent += c.s.send(request * 100)
+            except BlockingIOError:
+                same(ask('u', 'info')['result']['state'], 'running')
+        assert sent < 10 << 20, sent
+        same(set(listed()), {'u'})
+    end(vm, name='u')
+
+
+def many():
+    """A thousand connections at once: the latest are served, the most silent ones are dropped, and none is left."""
+    vm = start('m')
+    before = vm.fds()
+    clients = []
+    for _ in range(1000):
+        clients.append(Client('m'))
+        if len(clients) % 100 == 50:
+            same(clients[-1].ask('info')['result']['state'], 'running')
+    same(ask('m', 'info')['result']['state'], 'running')
+    assert vm.fds() <= before + 16, vm.fds()
+    for c in clients:
+        c.__exit__()
+    until('all are closed', lambda: vm.fds() == before)
+    end(vm)
+
+
+def raw():
+    vm = start('raw')
+    out = json.loads(lkvm('ctl', 'raw', 'info')[0])
+    same(out['result']['pid'], vm.proc.pid)
+    assert 'pause' in json.loads(lkvm('ctl', 'raw', 'help')[0])['result']['commands']
+    out, err = lkvm('ctl', 'raw', 'nonsense', status=1)
+    same(json.loads(out)['error']['code'], 'unknown-command')
+    same(err, '')
+    out = json.loads(lkvm('ctl', 'raw', 'stop', 'timeout=x', status=1)[0])
+    same(out['error']['code'], 'bad-argument')
+    says('needs a machine', 'ctl', 'raw', status=2)
+    says('NAME=VALUE', 'ctl', 'raw', 'stop', 'x', status=2)
+    says("did you mean 'raw'?", 'ctl', 'ran', 'info')
+    says("there is: raw", 'ctl', 'entirely', 'info')
+    says("is not a machine's name", 'ctl', '../x', 'info')
+    same(json.loads(lkvm('ctl', 'raw', 'stop', '{"timeout":0}')[0])['result'], {'asked': False})
+    same(vm.end(), 0)
+    says('no machine runs', 'ctl', 'raw', 'info')
+
+
+main([
+    ('two machines are listed, and go', two),
+    ('a machine without a name is guest-PID', default_name),
+    ('the name goes at every end', every_end),
+    ('a name that was left behind is taken, one in use refused', stale),
+    ('two who start at once', race),
+    ('folders that will not do', folders),
+    ('requests, replies and errors', protocol),
+    ('garbage is answered and closed', garbage),
+    ('a client that never reads', unread),
+    ('a thousand connections', many),
+    ('lkvm ctl', raw),
+])
