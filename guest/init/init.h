@@ -94,6 +94,8 @@ struct child {
 	int fds[4];
 	int slave; /* of a pseudo-terminal, held open for its output; -1: there is none */
 };
+/* The program takes this one's place, as process 1. */
+_Noreturn void become_init(const char *path);
 /*
  * Start the command, or a shell where it is NULL, with a terminal in the place of the streams of
  * @terminals (BIT(enum link_stream)). It ends init if that cannot be done.

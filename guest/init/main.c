@@ -55,6 +55,8 @@ void init_start(void)
 	if (hostname)
 		sys(sethostname, hostname, strlen(hostname));
 	loopback_up();
+	if (!command && conf_get(INIT_CONF_INIT, 0))
+		become_init(conf_get(INIT_CONF_INIT, 0));
 	status = linked ? session_run(command) : session_on_console();
 	end(status, NULL);
 }

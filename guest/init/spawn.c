@@ -151,6 +151,15 @@ static _Noreturn void become(char **argv, const int fds[3], int terminal, int re
 
 /* In init */
 
+_Noreturn void become_init(const char *path)
+{
+	char *argv[2] = { (char *)path };
+
+	make_env();
+	end(STATUS_NOT_EXEC, "cannot start %s of the guest's root, which init= names: %s", path,
+	    error_text(-exec_file(path, argv)));
+}
+
 static void cannot_run(char **argv, int error)
 {
 	const char *why = error_text(error);
