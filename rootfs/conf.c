@@ -22,9 +22,8 @@ static const char *const user_vars[] = { "PATH",   "HOME",     "SHELL",	 "LANG",
 					 "LC_ALL", "LC_CTYPE", "EDITOR", "TZ",	 NULL };
 
 /* Found in every distribution, in one or the other; NixOS has its own. */
-static const char *const shells[] = { "/bin/bash",    "/bin/sh",
-				      "/usr/bin/sh",  "/run/current-system/sw/bin/bash",
-				      "/bin/busybox", NULL };
+static const char *const shells[] = { "/bin/bash", "/bin/sh", "/usr/bin/sh",
+				      "/run/current-system/sw/bin/bash", NULL };
 
 void conf_add_entry(struct conf *c, const char *entry)
 {
@@ -81,6 +80,16 @@ static void add_user(struct conf *c)
 	add_vars(c, user_vars);
 }
 
+/* Another root has a home, or has none. */
+static void add_home(struct conf *c, const char *root)
+{
+	char *home = xasprintf("%s/root", root);
+
+	if (!access(home, X_OK))
+		conf_add(c, INIT_CONF_DIR, "/root");
+	free(home);
+}
+
 /* The root's own init: the parameter's word, as the kernel reads it. */
 static void add_init(struct conf *c, const struct vm_config *cfg)
 {
@@ -99,7 +108,7 @@ void conf_add_session(struct conf *c, const struct vm_config *cfg)
 	if (!cfg->root.dir)
 		add_user(c);
 	else
-		conf_add(c, INIT_CONF_DIR, "/root");
+		add_home(c, cfg->root.dir);
 	for (size_t i = 0; shells[i]; i++)
 		conf_add(c, INIT_CONF_SHELL, shells[i]);
 	add_winsize(c);

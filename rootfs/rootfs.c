@@ -197,7 +197,7 @@ static void add_conf(struct rootfs *r, struct conf *c)
 		free(text);
 	}
 	if (root->made) {
-		text = xasprintf("%s %s ro,%s /host", type, HOST_TAG,
+		text = xasprintf("%s %s %s /host", type, HOST_TAG,
 				 r->way == WAY_9P ? P9_OPTIONS "loose" : "");
 		conf_add(c, INIT_CONF_MOUNT, text);
 		free(text);
