@@ -130,9 +130,15 @@ static const char *find_path(const char *list, const struct module_path *p)
 	return NULL;
 }
 
+/* A list of nothing is one that somebody left out: every kernel has something built in. */
+bool modules_know(const struct modules *m)
+{
+	return m->builtin && *m->builtin;
+}
+
 bool modules_have(const struct modules *m, const char *name)
 {
-	return !m->dir || find_name(m->builtin, name) || find_name(m->dep, name);
+	return !modules_know(m) || find_name(m->builtin, name) || find_name(m->dep, name);
 }
 
 /* Does it stay in the directory? */

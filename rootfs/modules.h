@@ -18,7 +18,7 @@ struct module_path {
 };
 
 struct modules {
-	char *dir; /* NULL: there is none, and all is taken to be in the kernel */
+	char *dir; /* NULL: there is none */
 	char *dep, *builtin;
 	struct module_path seen[MODULES_MAX];
 	u32 nr_seen;
@@ -33,7 +33,9 @@ bool modules_are_in(const char *dir);
  */
 int modules_open(struct modules *m, const char *dir) __must_check;
 void modules_close(struct modules *m);
-/* Has the kernel the part called @name ("9p"), built in or loadable? */
+/* Is it known what the kernel has built in? */
+bool modules_know(const struct modules *m);
+/* Has the kernel the part called @name ("9p"), built in or loadable? Yes, if that is not known. */
 bool modules_have(const struct modules *m, const char *name);
 /*
  * It is needed: where it is a file, that one and all it depends on are to be loaded. Nothing

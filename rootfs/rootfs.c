@@ -178,6 +178,21 @@ static void add_share(struct rootfs *r, const char *dir, const char *tag, bool r
 
 /* The initramfs */
 
+/* For a kernel that has not what was assumed. */
+static void add_hint(const struct rootfs *r, struct conf *c)
+{
+	const char *dir = r->modules.dir;
+	char *text = dir ? xasprintf("%s has no list modules.builtin, so lkvm took what is missing "
+				     "there as built in",
+				     dir)
+			 : xasprintf("lkvm found no modules of Linux %s; name their directory with "
+				     "--modules, or build 9P over virtio and overlayfs into it",
+				     *r->release ? r->release : "(of an unknown release)");
+
+	conf_add(c, INIT_CONF_HINT, text);
+	free(text);
+}
+
 static void add_conf(struct rootfs *r, struct conf *c)
 {
 	const struct root_config *root = &r->cfg->root;
@@ -188,14 +203,8 @@ static void add_conf(struct rootfs *r, struct conf *c)
 	conf_add(c, INIT_CONF_SOURCE, TAG);
 	conf_add(c, INIT_CONF_OPTIONS, r->way == WAY_9P ? p9_options(r->mode) : "");
 	conf_add(c, INIT_CONF_MODE, r->mode);
-	if (!r->modules.dir) {
-		text = xasprintf("lkvm found no modules of %s%s%s; name their directory with "
-				 "--modules, or build %s and overlayfs into the kernel",
-				 *r->release ? "Linux " : "", *r->release ? r->release : "it", "",
-				 "9P over virtio");
-		conf_add(c, INIT_CONF_HINT, text);
-		free(text);
-	}
+	if (!modules_know(&r->modules))
+		add_hint(r, c);
 	if (root->made) {
 		text = xasprintf("%s %s %s /host", type, HOST_TAG,
 				 r->way == WAY_9P ? P9_OPTIONS "loose" : "");

@@ -14,12 +14,17 @@
 static char dir[] = "/tmp/lkvm-modules-XXXXXX";
 static struct modules m;
 
+static const char *in_dir(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
 static void put_bytes(const char *name, const void *data, size_t len)
 {
-	char *path = xasprintf("%s/%s", dir, name);
-
-	assert_int_equal(write_file(path, data, len), 0);
-	free(path);
+	assert_int_equal(write_file(in_dir(name), data, len), 0);
 }
 
 static void put(const char *name, const char *text)
@@ -99,6 +104,19 @@ static void test_order(void **state)
 /* Nobody knows: all is in the kernel. */
 static void test_none(void **state)
 {
+	unlink(in_dir("modules.builtin"));
+	put("modules.dep", "9p.ko:\n");
+	assert_int_equal(open_all(), 0);
+	assert_false(modules_know(&m));
+	assert_true(modules_have(&m, "virtio_pci"));
+	assert_int_equal(want("9p"), 0);
+	assert_int_equal(m.nr_order, 1);
+	modules_close(&m);
+	put("modules.builtin", "");
+	assert_int_equal(open_all(), 0);
+	assert_true(modules_have(&m, "virtio_pci"));
+	modules_close(&m);
+
 	assert_int_equal(modules_open(&m, NULL), 0);
 	assert_true(modules_have(&m, "9p"));
 	assert_int_equal(want("9p"), 0);
