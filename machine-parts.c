@@ -9,6 +9,7 @@
 #include "lkvm/balloon.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
+#include "lkvm/guest-link.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
@@ -93,7 +94,7 @@ static u32 count_virtio_console(const struct machine *m)
 {
 	if (m->inject)
 		return m->inject->hvc ? 1 : 0;
-	return m->vm.cfg->console == CONSOLE_VIRTIO || m->open.nr_ports ? 1 : 0;
+	return m->vm.cfg->console == CONSOLE_VIRTIO || m->open.nr_ports || m->open.link ? 1 : 0;
 }
 
 static u32 count_pvpanic_pci(const struct machine *m)
@@ -120,6 +121,8 @@ static int add_serial(struct machine *m, u32 index)
 	/* Its output is shown in any case; keys go to the console that was chosen. */
 	if (m->inject) {
 		con = m->inject->serial;
+	} else if (m->open.kept) {
+		con = m->open.kept;
 	} else if (m->vm.cfg->console != CONSOLE_SERIAL) {
 		console_output_init(&m->open.serial, m->open.console);
 		con = &m->open.serial.con;
@@ -204,13 +207,15 @@ static int add_vsock(struct machine *m, u32 index)
 static int add_virtio_console(struct machine *m, u32 index)
 {
 	const struct vm_config *cfg = m->vm.cfg;
-	struct virtio_console_port *ports = xcalloc(m->open.nr_ports + 1, sizeof(ports[0]));
+	struct virtio_console_port *ports = xcalloc(m->open.nr_ports + 2, sizeof(ports[0]));
 	u32 nr = 0;
 	int ret;
 
 	if (m->inject || cfg->console == CONSOLE_VIRTIO)
 		ports[nr++] = (struct virtio_console_port){
-			.con = m->inject ? m->inject->hvc : m->open.console,
+			.con = m->inject      ? m->inject->hvc
+			       : m->open.kept ? m->open.kept
+					      : m->open.console,
 			.is_console = true,
 		};
 	for (u32 i = 0; i < m->open.nr_ports; i++)
@@ -218,6 +223,11 @@ static int add_virtio_console(struct machine *m, u32 index)
 			.con = m->open.ports[i],
 			.name = cfg->ports[i].name,
 			.is_console = cfg->ports[i].console,
+		};
+	if (m->open.link)
+		ports[nr++] = (struct virtio_console_port){
+			.con = m->open.link,
+			.name = LINK_PORT,
 		};
 	ret = virtio_console_create(&m->vm, ports, nr);
 	free(ports);

@@ -34,6 +34,7 @@ struct share;
 struct pmem;
 struct vhost;
 struct disk_config;
+struct guest_command;
 struct net_config;
 struct vm_config;
 
@@ -81,6 +82,10 @@ struct machine_open {
 	struct machine_virtiofs *virtiofs; /* as in the configuration */
 	u32 nr_virtiofs;
 	struct console *console; /* the terminal; NULL with machine_inject */
+	/* With a command or a shell that lkvm's own init runs; else NULL: who carries its streams,
+	 * its port, and what stands behind the guest's console instead of the terminal. */
+	struct guest_command *command;
+	struct console *link, *kept;
 	struct console **ports;	 /* as in the configuration */
 	u32 nr_ports;
 	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
