@@ -97,10 +97,11 @@ struct child {
 /* The program takes this one's place, as process 1. */
 _Noreturn void become_init(const char *path);
 /*
- * Start the command, or a shell where it is NULL, with a terminal in the place of the streams of
- * @terminals (BIT(enum link_stream)). It ends init if that cannot be done.
+ * Start the command, or a shell where it is NULL, with a terminal in the place of the streams that
+ * @start names. It ends init if that cannot be done.
  */
-void spawn(struct child *c, char **command, u32 terminals);
+struct link_start;
+void spawn(struct child *c, char **command, const struct link_start *start);
 /* A shell on the console, without a link: its process id. */
 int spawn_on_console(void);
 void set_size(int fd, u32 cols, u32 rows);

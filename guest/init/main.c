@@ -44,7 +44,7 @@ void init_start(void)
 	if (!conf_command(&command))
 		end(STATUS_FAILED, "the guest has no memory for the command's words");
 	modules_load();
-	linked = link_open();
+	linked = !conf_get(INIT_CONF_INIT, 0) && link_open();
 	if (!linked && command)
 		end(STATUS_FAILED,
 		    "the guest's kernel has no virtio console, which carries a "

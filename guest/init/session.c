@@ -316,9 +316,7 @@ u32 session_run(char **command)
 	struct link_start start = take_start();
 
 	open_signals();
-	spawn(&s.child, command, start.terminals);
-	if (s.child.slave >= 0)
-		set_size(s.child.slave, start.size.cols, start.size.rows);
+	spawn(&s.child, command, &start);
 	link_send(LINK_RUNNING, 0, NULL, 0);
 	grant_input(sizeof(s.input));
 	/* What came with the first answer. */

@@ -219,7 +219,7 @@ void set_size(int fd, u32 cols, u32 rows)
 		sys(ioctl, fd, TIOCSWINSZ, &size);
 }
 
-static void make_terminal(struct child *c)
+static void make_terminal(struct child *c, const struct link_size *size)
 {
 	long master = sys(openat, AT_FDCWD, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), ret;
 	int unlock = 0;
@@ -232,6 +232,7 @@ static void make_terminal(struct child *c)
 	sys(fcntl, master, F_SETFL, O_RDWR | O_NONBLOCK);
 	c->fds[LINK_TERMINAL] = (int)master;
 	c->slave = (int)ret;
+	set_size(c->slave, size->cols, size->rows);
 }
 
 /* One end is the child's, the other ours and does not block. */
@@ -246,14 +247,15 @@ static int make_pipe(int *ours, bool we_write)
 	return ends[!we_write];
 }
 
-void spawn(struct child *c, char **command, u32 terminals)
+void spawn(struct child *c, char **command, const struct link_start *start_with)
 {
+	const u32 terminals = start_with->terminals;
 	int theirs[3];
 
 	*c = (struct child){ .fds = { -1, -1, -1, -1 }, .slave = -1 };
 	fill_streams();
 	if (terminals & BIT(LINK_STDIN))
-		make_terminal(c);
+		make_terminal(c, &start_with->size);
 	for (int i = LINK_STDIN; i <= LINK_STDERR; i++) {
 		if (c->slave >= 0 && (terminals & BIT(i)))
 			theirs[i] = c->slave;

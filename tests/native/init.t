@@ -7,49 +7,28 @@ import os
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from native import LKVM, LIMIT, Skip, main, same  # noqa: E402
+from guestinit import Space  # noqa: E402
+from native import LIMIT, main, same  # noqa: E402
 
-INIT = os.path.join(os.path.dirname(LKVM), 'init')
 HELLO, RUNNING, EXIT, START, SIGNAL, SIZE, DATA, EOF, WINDOW, CLOSED = 1, 2, 3, 16, 17, 18, 32, 33, 34, 35
 STDIN, STDOUT, STDERR, TERMINAL = range(4)
-FLAGS = next((flags for flags in ('-mpufni', '-rmpufni') if not subprocess.run(
-    ['unshare', flags, 'sh', '-c', 'mount --rbind / /mnt'], capture_output=True, check=False).returncode), None)
 
 
 class Init:
     """One that runs @command. @conf: entries of init.conf, which replace those of the same name here."""
 
     def __init__(self, command, *, tty=0, size=(0, 0), window=1 << 30, linked=True, modules='', **conf):
-        if not FLAGS:
-            raise Skip('no namespaces here')
-        self.dir = tempfile.TemporaryDirectory()
         self.out = {STDOUT: bytearray(), STDERR: bytearray(), TERMINAL: bytearray()}
         self.room, self.types, self.status, self.text = 0, [], None, ''
-        top = self.dir.name
-        for name in 'lkvm', 'host', 'dev', 'proc', 'sys':
-            os.mkdir(f'{top}/{name}')
-        with open(INIT, 'rb') as f, open(f'{top}/init', 'wb') as to:
-            to.write(f.read())
-        os.chmod(f'{top}/init', 0o755)
         self.sock, theirs = socket.socketpair()
         self.sock.settimeout(LIMIT)
-        link = {'link': theirs.fileno()} if linked else {}
-        entries = {'root': 'bind', 'source': '/host', 'mode': 'overlay', **link, **conf}
-        self.write('init.conf', [f'{name}={one}' for name, value in entries.items()
-                                 for one in (value if isinstance(value, list) else [value])])
-        self.write('command', command)
-        with open(f'{top}/lkvm/modules', 'w', encoding='ascii') as f:
-            f.write(modules)
-        # Devices cannot be mounted in a user's namespace: init takes those that it finds.
-        mounts = f'mount --rbind / {top}/host && mount --rbind /dev {top}/dev'
-        self.proc = subprocess.Popen(['unshare', FLAGS, '--kill-child', 'sh', '-c', f'{mounts} && exec unshare -R {top} /init'],
-                                     pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.space = Space(command, theirs if linked else None, modules, **conf)
+        self.proc = self.space.proc
         theirs.close()
         self.file = self.sock.makefile('rb')
         if linked:
@@ -57,10 +36,6 @@ class Init:
             self.send(START, 0, struct.pack('<IIHH', 1, tty, *size))
             for stream in self.out:
                 self.send(WINDOW, stream, struct.pack('<I', window))
-
-    def write(self, name, entries):
-        with open(f'{self.dir.name}/lkvm/{name}', 'wb') as f:
-            f.write(b''.join(os.fsencode(entry) + b'\0' for entry in entries))
 
     def send(self, kind, stream, data=b''):
         self.sock.sendall(struct.pack('<IBBH', len(data), kind, stream, 0) + data)
@@ -97,8 +72,7 @@ class Init:
         self.file.close()
         self.sock.close()
         said = self.proc.communicate(timeout=LIMIT)[1].decode()
-        # Not ours to take away are mounts that the namespace had.
-        self.dir.cleanup()
+        self.space.close()
         return said
 
 
