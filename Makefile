@@ -6,6 +6,9 @@ prefix ?= /usr/local
 bindir ?= $(prefix)/bin
 datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
+zshdir ?= $(datadir)/zsh/site-functions
+fishdir ?= $(datadir)/fish/vendor_completions.d
+docdir ?= $(datadir)/doc/lkvm
 DESTDIR ?=
 DISTDIR ?= .
 
@@ -101,8 +104,9 @@ ALL_LDFLAGS += -L$(LIBS_DIR)/usr/lib/$(TRIPLET) -L$(LIBS_DIR)/lib/$(TRIPLET)
 endif
 
 # Libraries that most runs hardly use are taken statically, where that is installed: each shared one costs time at every
-# start. $(call static_lib,NAME) is the archive, or -lNAME.
-static_lib = $(or $(firstword $(wildcard $(LIBS_DIR:%=%/usr/lib/$(TRIPLET)/lib$(1).a) \
+# start. $(call static_lib,NAME) is the archive, or -lNAME. SHARED=1: none is, as distributions want it.
+static_lib = $(if $(filter 1,$(SHARED)),-l$(1),$(static_or_shared))
+static_or_shared = $(or $(firstword $(wildcard $(LIBS_DIR:%=%/usr/lib/$(TRIPLET)/lib$(1).a) \
 	$(shell $(CC) -print-file-name=lib$(1).a))),-l$(1))
 
 # libfdt writes device trees.
@@ -208,22 +212,32 @@ musl: ## build build/musl/lkvm with musl-gcc, statically
 # RUN starts programs that are built for another machine: qemu-user does, with the libraries of LIBS_DIR.
 RUN ?= $(if $(filter-out $(HOST_ARCH),$(ARCH)),qemu-$(subst arm64,aarch64,$(ARCH)) -L /usr/$(TRIPLET) \
 	-E LD_LIBRARY_PATH=$(LIBS_DIR)/usr/lib/$(TRIPLET):$(LIBS_DIR)/lib/$(TRIPLET))
-# The manual's list of options comes from the program.
+# The manual's lists of options come from the program: of run at @OPTIONS@, of another command at its name.
 man: $(O)/lkvm.1 ## make build/lkvm.1
 $(O)/lkvm.1: docs/lkvm.1.in $(O)/lkvm
-	$(call say,MAN,$@)$(RUN) $(O)/lkvm help --man run >$@.options && \
-		$(RUN) $(O)/lkvm help --man selftest >$@.selftest && \
-		sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' -e '/^@SELFTEST@$$/{r $@.selftest' -e 'd}' $< >$@ && \
-		rm $@.options $@.selftest
+	$(call say,MAN,$@)while IFS= read -r line; do \
+		case $$line in \
+		@OPTIONS@) $(RUN) $(O)/lkvm help --man run || exit ;; \
+		@[A-Z]*@) $(RUN) $(O)/lkvm help --man "$$(echo "$$line" | tr -d @ | tr A-Z a-z)" || exit ;; \
+		*) printf '%s\n' "$$line" ;; \
+		esac; done <$< >$@
 
 install: $(O)/lkvm $(O)/lkvm.1 ## install below DESTDIR and prefix (/usr/local)
 	install -D -m 755 $(O)/lkvm $(DESTDIR)$(bindir)/lkvm
 	install -D -m 644 $(O)/lkvm.1 $(DESTDIR)$(mandir)/man1/lkvm.1
 	install -D -m 644 docs/lkvm.bash $(DESTDIR)$(datadir)/bash-completion/completions/lkvm
+	install -D -m 644 docs/lkvm.zsh $(DESTDIR)$(zshdir)/_lkvm
+	install -D -m 644 docs/lkvm.fish $(DESTDIR)$(fishdir)/lkvm.fish
+	install -d $(DESTDIR)$(docdir)/docs
+	install -m 644 README.md $(DESTDIR)$(docdir)/
+	install -m 644 docs/*.md $(DESTDIR)$(docdir)/docs/
 
 dist: ## pack the last commit as lkvm-VERSION.tar.xz (in DISTDIR)
 	git archive --prefix=lkvm-$(VERSION)/ -o $(DISTDIR)/lkvm-$(VERSION).tar HEAD
 	xz -9f $(DISTDIR)/lkvm-$(VERSION).tar
+
+deb: ## build a Debian package in build/deb, with debhelper
+	$(Q)scripts/deb.sh $(VERSION) $(O)/deb
 
 # The settings stand in .clang-format, .clang-tidy and .cppcheck.
 LINT_SH = $(shell grep -lE '^\#!/bin/(ba)?sh' $(wildcard .ci/* scripts/* guest/* tests/* tests/*/* tests/*/*/*) 2>/dev/null)
@@ -276,6 +290,6 @@ clean: ## remove build/
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(filter-out %.d,$(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
 
-.PHONY: all unit static musl man install dist layers lint format clean help FORCE
+.PHONY: all unit static musl man install dist deb layers lint format clean help FORCE
 .DELETE_ON_ERROR:
 -include $(OBJS:.o=.d) $(UNIT_TESTS:=.d)

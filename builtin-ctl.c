@@ -112,5 +112,6 @@ const struct command cmd_ctl = {
 		       "'lkvm ctl NAME help' lists the commands. A VALUE that is JSON is sent as "
 		       "it is, any other as a string; the arguments may also be one JSON object. "
 		       "The exit status is 0 when the command succeeded, else 1.",
+	.word = "vm",
 	.run = cmd_ctl_main,
 };

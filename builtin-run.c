@@ -25,6 +25,13 @@ int end_by_signal(int sig)
 	return 128 + sig;
 }
 
+static int write_config(const char *path, const char *text, size_t len)
+{
+	if (strcmp(path, "-") != 0)
+		return write_file(path, text, len);
+	return fwrite(text, 1, len, stdout) == len && !fflush(stdout) ? 0 : -errno;
+}
+
 /* All of it or nothing: the file appears when it is whole. */
 static int save_config(const struct vm_config *cfg, const char *path)
 {
@@ -35,7 +42,7 @@ static int save_config(const struct vm_config *cfg, const char *path)
 
 	if (out) {
 		config_save(cfg, out);
-		ret = fclose(out) ? -errno : write_file(path, text, len);
+		ret = fclose(out) ? -errno : write_config(path, text, len);
 	}
 	free(text);
 	if (!ret)
@@ -122,5 +129,6 @@ const struct command cmd_run = {
 		"disk nor initrd gets this host's files as its root, and a shell, or the command "
 		"after '--', whose standard streams, signals and exit status are lkvm's.",
 	.options = &run_set,
+	.word = "file",
 	.run = cmd_run_main,
 };

@@ -171,5 +171,6 @@ const struct command cmd_selftest = {
 		"powers off, and prints TAP. With --exits it measures how long each kind of exit "
 		"takes. If a flat, ELF or multiboot image is named, that runs instead.",
 	.options = &selftest_set,
+	.word = "file",
 	.run = cmd_selftest_main,
 };

@@ -14,8 +14,9 @@ static const struct command cmd_help;
 
 /* In the order of `lkvm help`. */
 static const struct command *const commands[] = {
-	&cmd_run,      &cmd_sandbox, &cmd_setup, &cmd_list,    &cmd_ctl,
-	&cmd_selftest, &cmd_host,    &cmd_help,	 &cmd_version, NULL,
+	&cmd_run,    &cmd_sandbox, &cmd_setup,	 &cmd_list,  &cmd_stop, &cmd_pause,
+	&cmd_resume, &cmd_stat,	   &cmd_balloon, &cmd_debug, &cmd_ctl,	&cmd_selftest,
+	&cmd_host,   &cmd_help,	   &cmd_version, NULL,
 };
 
 struct help_args {
@@ -87,7 +88,7 @@ static int cmd_help_main(const struct command *cmd, int argc, char **argv)
 	}
 	if (!words) {
 		for (size_t i = 0; args.words && commands[i]; i++)
-			puts(commands[i]->name);
+			printf("%s\t%s\n", commands[i]->name, commands[i]->summary);
 		if (!args.words)
 			commands_print_help(stdout);
 		return EXIT_SUCCESS;
@@ -110,5 +111,6 @@ static const struct command cmd_help = {
 	.usage = "lkvm help [COMMAND]",
 	.description = "Lists the commands, or shows how one is used.",
 	.options = &help_set,
+	.word = "command",
 	.run = cmd_help_main,
 };

@@ -116,6 +116,23 @@ static int disk_serial(const char *shown, struct disk_config *disk, const char *
 	return 0;
 }
 
+/* All words; of a disk that another process serves. */
+static const char *const disk_items[] = {
+	"ro",
+	"rw",
+	"direct",
+	"format=raw|qcow2",
+	"aio=io_uring|threads",
+	"cache=writeback|writethrough|none",
+	"queues=N",
+	"block-size=512|4096",
+	"serial=NAME",
+	"rate=SIZE[:BURST]",
+	"ops=N[:BURST]",
+	NULL,
+};
+static const char *const vhost_items[] = { "ro", "queues=N", NULL };
+
 /* Words with a value. 1: it is none of them. */
 static int disk_value(const char *shown, struct disk_config *disk, const char *item)
 {
@@ -142,22 +159,16 @@ static int disk_value(const char *shown, struct disk_config *disk, const char *i
 /* Of a disk that another process serves: it alone knows what the disk is. */
 static int vhost_item(const char *shown, struct disk_config *disk, const char *item)
 {
-	static const char *const known[] = { "ro", "queues=", NULL };
-
 	if (!strncmp(item, "queues=", 7))
 		return disk_queues(shown, disk, item + 7);
 	if (strcmp(item, "ro") != 0)
-		return config_unknown_item(shown, item, known);
+		return config_unknown_item(shown, item, vhost_items);
 	disk->readonly = true;
 	return 0;
 }
 
 static int disk_item(const char *shown, struct disk_config *disk, const char *item)
 {
-	static const char *const known[] = {
-		"ro",	   "rw",	  "direct",  "format=raw", "format=qcow2", "aio=", "cache=",
-		"queues=", "block-size=", "serial=", "rate=",	   "ops=",	   NULL
-	};
 	int ret;
 
 	if (disk->vhost_user)
@@ -172,7 +183,7 @@ static int disk_item(const char *shown, struct disk_config *disk, const char *it
 		return parse_format(shown, item + 7, &disk->format);
 	else {
 		ret = disk_value(shown, disk, item);
-		return ret > 0 ? config_unknown_item(shown, item, known) : ret;
+		return ret > 0 ? config_unknown_item(shown, item, disk_items) : ret;
 	}
 	return 0;
 }
@@ -262,4 +273,5 @@ const struct option_hooks disk_hooks = {
 	.text = disk_text,
 	.path = disk_path,
 	.destroy = disk_destroy,
+	.items = disk_items,
 };

@@ -36,23 +36,18 @@
 const struct foreign_word foreign_options[] = {
 	MISSING("cpu-type", KVMTOOL, NULL),
 	MISSING("custom-*", KVMTOOL, NULL),
-	MISSING("debug-iodelay", KVMTOOL, NULL),
 	MISSING("debug-single-step", KVMTOOL, NULL),
 	/* Extensions of RISC-V's ISA and SBI. */
 	MISSING("disable-s*", KVMTOOL, NULL),
 	MISSING("disable-z*", KVMTOOL, NULL),
-	MISSING("gtk", KVMTOOL, NO_SCREEN),
 	MISSING("guest-memfd", KVMTOOL, NULL),
 	MISSING("measurement-algo", KVMTOOL, NULL),
 	MISSING("pmu-counters", KVMTOOL, NULL),
 	MISSING("realm*", KVMTOOL, NULL),
 	USE("sandbox", KVMTOOL " and " QEMU, "the command: 'lkvm sandbox -- COMMAND'"),
-	MISSING("sdl", KVMTOOL, NO_SCREEN),
 	USE("sve-vl", KVMTOOL, "--sve-max-vl BITS"),
-	MISSING("tty", KVMTOOL, "the guest's serial port is standard input and output; --port NAME,pty,console adds a console on a pseudo-terminal"),
+	USE("tty", KVMTOOL, "--port NAME,pty,console for a console on a pseudo-terminal"),
 	MISSING("vfio-pci", KVMTOOL, NULL),
-	MISSING("vidmode", KVMTOOL, NO_SCREEN),
-	MISSING("vnc", KVMTOOL " and " QEMU, NO_SCREEN),
 
 	OMIT("accel", QEMU, "lkvm always uses KVM"),
 	MISSING("acpitable", QEMU, NULL),
@@ -187,15 +182,9 @@ const struct foreign_word foreign_options[] = {
 };
 
 const struct foreign_word foreign_commands[] = {
-	MISSING("balloon", KVMTOOL, NULL),
-	MISSING("debug", KVMTOOL, "'lkvm run --loglevel debug' tells more of what goes on"),
-	MISSING("pause", KVMTOOL, "kill -STOP PID stops one"),
-	MISSING("resume", KVMTOOL, "kill -CONT PID lets a stopped one go on"),
-	MISSING("stat", KVMTOOL, NULL),
-	MISSING("stop", KVMTOOL, "Ctrl-A x and signals such as SIGTERM end one"),
 	USE("create", "krunvm", "lkvm run"),
 	USE("start", "krunvm", "lkvm run"),
-	MISSING("suspend", CROSVM, "kill -STOP PID stops one"),
+	USE("suspend", CROSVM, "lkvm pause"),
 	{ 0 }
 };
 /* clang-format on */

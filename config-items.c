@@ -9,6 +9,8 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 
+#define NR_ITEMS_MAX 24
+
 void *config_grow(void *array, u32 *count, size_t size)
 {
 	u8 *p = xrealloc(array, (*count + (size_t)1) * size);
@@ -77,17 +79,47 @@ void config_add_mac(char **text, const char *key, const u8 mac[6])
 			mac[3], mac[4], mac[5]);
 }
 
+/* Before the '=', if there is one. */
+static char *key_of(const char *item)
+{
+	return xasprintf("%.*s", (int)strcspn(item, "="), item);
+}
+
+/* The one of @known whose key is most like that of @item, or NULL. */
+static const char *nearest_item(const char *item, const char *const *known)
+{
+	char *key = key_of(item), *keys[NR_ITEMS_MAX + 1] = { NULL };
+	const char *near;
+	size_t n = 0;
+
+	for (; known[n] && n < NR_ITEMS_MAX; n++)
+		keys[n] = key_of(known[n]);
+	near = nearest_word(key, (const char *const *)keys);
+	for (size_t i = 0; i < n; i++) {
+		if (near == keys[i])
+			near = known[i];
+		free(keys[i]);
+	}
+	free(key);
+	return near;
+}
+
 int config_unknown_item(const char *shown, const char *item, const char *const *known)
 {
-	const char *near = nearest_word(item, known);
-	char *list = xstrdup("");
+	const char *near = nearest_item(item, known);
+	char *list;
 
+	if (near) {
+		size_t len = strcspn(near, "=");
+
+		err("%s: unknown '%s'; did you mean '%.*s'?", shown, item,
+		    (int)(len + (near[len] == '=')), near);
+		return -EINVAL;
+	}
+	list = xstrdup("");
 	for (const char *const *k = known; *k; k++)
 		config_add_text(&list, "%s%s", k > known ? ", " : "", *k);
-	if (near)
-		err("%s: unknown '%s'; did you mean '%s'?", shown, item, near);
-	else
-		err("%s: unknown '%s'; it is not one of %s", shown, item, list);
+	err("%s: unknown '%s'; it is not one of %s", shown, item, list);
 	free(list);
 	return -EINVAL;
 }

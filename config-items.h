@@ -22,8 +22,10 @@ void config_add_text(char **text, const char *format, ...) __printf(2, 3);
 /* ",KEY=VALUE", commas in @value doubled; nothing where it is NULL. */
 void config_add_word(char **text, const char *key, const char *value);
 void config_add_mac(char **text, const char *key, const u8 mac[6]);
-/* Say that @item is none of @known (ends with NULL), with the nearest of them. -EINVAL. @shown: the
- * option as the user wrote it. */
+/*
+ * Say that @item is none of @known (as option_hooks.items), with the nearest of them. -EINVAL.
+ * @shown: the option as the user wrote it.
+ */
 int config_unknown_item(const char *shown, const char *item, const char *const *known);
 
 /*

@@ -213,17 +213,33 @@ static const struct {
 	{ "vhost", net_vhost },	  { "socket", net_socket },
 };
 
+static const char *const net_items[] = {
+	"mode=tap|macvtap|user|vhost-user|none",
+	"tapif=NAME",
+	"fd=N[:N...]",
+	"queues=N",
+	"vhost=0|1",
+	"mtu=N",
+	"guest_mac=MAC",
+	"guest_ip=IP",
+	"host_mac=MAC",
+	"host_ip=IP[/N]",
+	"forward=tcp:PORT:PORT",
+	"socket=PATH",
+	"script=FILE",
+	"downscript=FILE",
+	"rx-rate=SIZE[:BURST]",
+	"rx-ops=N[:BURST]",
+	"tx-rate=SIZE[:BURST]",
+	"tx-ops=N[:BURST]",
+	NULL,
+};
+
 static int net_other(const char *shown, const char *key, const char *value)
 {
-	static const char *const known[] = { "mode",	   "tapif",	"fd",	   "queues",
-					     "mtu",	   "guest_mac", "host_ip", "script",
-					     "downscript", "rx-rate",	"rx-ops",  "tx-rate",
-					     "tx-ops",	   "forward",	"vhost",   "socket",
-					     NULL };
-
 	/* kvmtool's. */
 	if (strcmp(key, "trans"))
-		return config_unknown_item(shown, key, known);
+		return config_unknown_item(shown, key, net_items);
 	err("%s trans=%s: is not supported; use --virtio-transport", shown, value);
 	return -EINVAL;
 }
@@ -397,4 +413,5 @@ const struct option_hooks network_hooks = {
 	.text = network_text,
 	.names_fd = network_names_fd,
 	.destroy = network_destroy,
+	.items = net_items,
 };

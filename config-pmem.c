@@ -15,14 +15,14 @@ static int pmem_size(const char *shown, struct pmem_config *p, const char *value
 	return -EINVAL;
 }
 
+static const char *const pmem_items[] = { "ro", "rw", "size=SIZE", NULL };
+
 static int pmem_item(const char *shown, struct pmem_config *p, const char *item)
 {
-	static const char *const known[] = { "ro", "rw", "size=", NULL };
-
 	if (!strncmp(item, "size=", 5))
 		return pmem_size(shown, p, item + 5);
 	if (strcmp(item, "ro") && strcmp(item, "rw"))
-		return config_unknown_item(shown, item, known);
+		return config_unknown_item(shown, item, pmem_items);
 	p->readonly = !strcmp(item, "ro");
 	return 0;
 }
@@ -83,4 +83,5 @@ const struct option_hooks pmem_hooks = {
 	.text = pmem_text,
 	.path = pmem_path,
 	.destroy = pmem_destroy,
+	.items = pmem_items,
 };

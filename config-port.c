@@ -23,10 +23,12 @@ static bool valid_name(const char *s)
 	return true;
 }
 
+static const char *const port_items[] = {
+	"pty", "tty=DEVICE", "file=FILE", "pipe=PREFIX", "socket=PATH", "console", NULL,
+};
+
 static int port_item(const char *shown, struct port_config *port, char *item, bool *has_kind)
 {
-	static const char *const known[] = { "file=",	"pipe=",   "tty=", "pty",
-					     "socket=", "console", NULL };
 	char *value = strchr(item, '=');
 
 	if (!strcmp(item, "console")) {
@@ -51,7 +53,7 @@ static int port_item(const char *shown, struct port_config *port, char *item, bo
 		port->path = value ? xstrdup(value) : NULL;
 		return 0;
 	}
-	return config_unknown_item(shown, item, known);
+	return config_unknown_item(shown, item, port_items);
 }
 
 static int check_name(const char *shown, const char *name)
@@ -127,4 +129,5 @@ const struct option_hooks port_hooks = {
 	.parse = port_parse,
 	.text = port_text,
 	.destroy = port_destroy,
+	.items = port_items,
 };

@@ -7,9 +7,10 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 
+static const char *const limit_items[] = { "rate=SIZE[:BURST]", "ops=N[:BURST]", NULL };
+
 static int limit_parse(const char *shown, const char *arg, void *target)
 {
-	static const char *const known[] = { "rate=", "ops=", NULL };
 	struct vm_config *cfg = target;
 	struct rate_config limit = { 0 };
 	char *copy = xstrdup(arg), *list = copy, *item;
@@ -18,7 +19,7 @@ static int limit_parse(const char *shown, const char *arg, void *target)
 	while (ret > 0 && (item = config_next_item(&list)))
 		ret = config_rate_item(shown, &limit, "", item);
 	if (!ret)
-		ret = config_unknown_item(shown, item, known);
+		ret = config_unknown_item(shown, item, limit_items);
 	free(copy);
 	if (ret < 0)
 		return ret;
@@ -50,4 +51,5 @@ const struct option_hooks rng_limit_hooks = {
 	.parse = limit_parse,
 	.text = limit_text,
 	.destroy = limit_destroy,
+	.items = limit_items,
 };

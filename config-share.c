@@ -10,12 +10,12 @@
 /* Linux has no limit but a 16-bit length. */
 #define TAG_MAX 255
 
+static const char *const share_items[] = { "ro", "rw", NULL };
+
 static int share_item(const char *shown, struct share_config *share, const char *item)
 {
-	static const char *const known[] = { "ro", "rw", NULL };
-
 	if (strcmp(item, "ro") && strcmp(item, "rw"))
-		return config_unknown_item(shown, item, known);
+		return config_unknown_item(shown, item, share_items);
 	share->readonly = !strcmp(item, "ro");
 	return 0;
 }
@@ -89,4 +89,5 @@ const struct option_hooks share_hooks = {
 	.text = share_text,
 	.path = share_config_path,
 	.destroy = share_destroy,
+	.items = share_items,
 };

@@ -12,6 +12,10 @@
 /* virtiofsd's words. */
 static const char *const caches[] = { "auto", "always", "never", "metadata", NULL };
 
+static const char *const fs_items[] = {
+	"ro", "cache=auto|always|never|metadata", "socket=PATH", "tag=TAG", NULL,
+};
+
 static void set(char **member, const char *text)
 {
 	free(*member);
@@ -31,8 +35,6 @@ static int set_cache(const char *shown, struct virtiofs_config *fs, const char *
 
 static int fs_item(const char *shown, struct virtiofs_config *fs, const char *item)
 {
-	static const char *const known[] = { "ro", "cache=", "socket=", "tag=", NULL };
-
 	if (!strcmp(item, "ro"))
 		fs->readonly = true;
 	else if (!strncmp(item, "cache=", 6))
@@ -46,7 +48,7 @@ static int fs_item(const char *shown, struct virtiofs_config *fs, const char *it
 	else if (!fs->tag)
 		set(&fs->tag, item);
 	else
-		return config_unknown_item(shown, item, known);
+		return config_unknown_item(shown, item, fs_items);
 	return 0;
 }
 
@@ -145,4 +147,5 @@ const struct option_hooks virtiofs_hooks = {
 	.text = fs_text,
 	.path = fs_path,
 	.destroy = fs_destroy,
+	.items = fs_items,
 };

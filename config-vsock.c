@@ -15,12 +15,12 @@
 /* "_4294967295" follows in the name of a service's socket. */
 #define PATH_LEN_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("_4294967295"))
 
+static const char *const vsock_items[] = { "cid=CID", "socket=PATH", NULL };
+
 static int parse_cid(const char *shown, const char *word, u64 *cid)
 {
-	static const char *const known[] = { "cid", "socket", NULL };
-
 	if (strchr(word, '='))
-		return config_unknown_item(shown, word, known);
+		return config_unknown_item(shown, word, vsock_items);
 	if (!parse_u64(word, cid) && *cid >= CID_MIN && *cid <= CID_MAX)
 		return 0;
 	err("%s %s: is not an address of a guest; it must be a number from %d to %llu", shown, word,
@@ -100,4 +100,5 @@ const struct option_hooks vsock_hooks = {
 	.parse = vsock_parse,
 	.text = vsock_text,
 	.destroy = vsock_destroy,
+	.items = vsock_items,
 };

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +18,9 @@
 /* Of a reply; the server's replies are smaller. */
 #define MAX_LINE (2 * CONTROL_MAX_REPLY)
 
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434 /* of every architecture; not in older headers */
+#endif
 #define CONNECT_NS 5000000000ULL
 
 /* Finding */
@@ -175,7 +179,7 @@ int control_try(struct control_link *link, const char *name)
 	int folder_fd = open_folder(&folder);
 	int fd = folder_fd < 0 ? folder_fd : connect_patiently(folder_fd, folder, name);
 
-	*link = (struct control_link){ .fd = -1 };
+	*link = (struct control_link){ .fd = -1, .pidfd = -1 };
 	if (folder_fd >= 0)
 		close(folder_fd);
 	free(folder);
@@ -196,7 +200,7 @@ int control_connect(struct control_link *link, const char *name)
 	/* As a name it would be a path. */
 	if (strchr(name, '/') || *name == '.' || !*name) {
 		err("%s: is not a machine's name; 'lkvm list' shows them", name);
-		*link = (struct control_link){ .fd = -1 };
+		*link = (struct control_link){ .fd = -1, .pidfd = -1 };
 		return -EINVAL;
 	}
 	ret = control_try(link, name);
@@ -214,10 +218,12 @@ void control_hang_up(struct control_link *link)
 	if (link->fd < 0)
 		return;
 	close(link->fd);
+	if (link->pidfd >= 0)
+		close(link->pidfd);
 	free(link->name);
 	free(link->buf);
 	free(link->values);
-	*link = (struct control_link){ .fd = -1 };
+	*link = (struct control_link){ .fd = -1, .pidfd = -1 };
 }
 
 /* Asking */
@@ -361,14 +367,18 @@ int control_ask(struct control_link *link, const char *command, const char *args
 	return ret ? ret : control_receive(link, 0, result);
 }
 
-int control_await_end(struct control_link *link, u64 deadline)
+void control_watch_end(struct control_link *link)
 {
-	for (;;) {
-		int ret;
+	if (link->pid > 0)
+		link->pidfd = (int)syscall(SYS_pidfd_open, link->pid, 0);
+}
 
-		link->len = 0;
-		ret = read_more(link, deadline);
-		if (ret)
-			return ret == -ETIMEDOUT ? ret : 0;
-	}
+void control_await_end(struct control_link *link)
+{
+	/* Somebody else's namespace of processes, or an old kernel. */
+	if (link->pidfd < 0)
+		while (!read_more(link, 0))
+			link->len = 0;
+	else if (wait_for(link->pidfd, POLLIN, 0))
+		debug("%s: cannot wait for its process", link->name);
 }

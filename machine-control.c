@@ -10,8 +10,8 @@
 #include "lkvm/arch.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
-#include "lkvm/machine.h"
 #include "lkvm/util.h"
+#include "machine-control.h"
 
 /* What `lkvm stop` waits for a guest that was asked to power off, and what is said of it. */
 #define STOP_SECONDS	 30
@@ -122,6 +122,14 @@ static const struct control_command commands[] = {
 	{ "resume", "let it go on", NULL, run_resume },
 	{ "power-button", "press the guest's power button", NULL, run_power_button },
 	{ "stop", "ask the guest to power off, and end it when it does not", stop_args, run_stop },
+	{ "balloon", "how much memory the guest is asked for, and has handed over",
+	  machine_balloon_args, machine_run_balloon },
+	{ "stat", "the guest's memory, by its balloon's statistics", NULL, machine_run_stat },
+	{ "registers", "registers, code and stack of vcpus", machine_registers_args,
+	  machine_run_registers },
+	{ "nmi", "give a vcpu a non-maskable interrupt", machine_nmi_args, machine_run_nmi },
+	{ "sysrq", "send a SysRq key to the guest's console", machine_sysrq_args,
+	  machine_run_sysrq },
 	{ 0 },
 };
 

@@ -34,6 +34,19 @@ static int parse_nothing(const char *shown, const char *arg, void *target)
 	return 0;
 }
 
+/* kvmtool's, for what has no sense here: the machine is as good without. */
+static int parse_no_screen(const char *shown, const char *arg, void *target)
+{
+	warn("%s: has no effect: the guest has no screen; its console is on this terminal", shown);
+	return 0;
+}
+
+static int parse_no_delay(const char *shown, const char *arg, void *target)
+{
+	warn("%s: has no effect: no access to a port is delayed", shown);
+	return 0;
+}
+
 /* What a guest starts from: a kernel in one place replaces the firmware of another. */
 
 static struct run_start take_start(struct vm_config *cfg)
@@ -63,7 +76,7 @@ static int parse_config(const char *shown, const char *arg, void *target)
 {
 	struct run_options *run = target;
 	struct run_start before = take_start(&run->cfg), now;
-	int ret = options_load(&config_set, shown, arg, &run->cfg) ? -EINVAL : 0;
+	int ret = options_load(&run_set, shown, arg, run) ? -EINVAL : 0;
 
 	now = take_start(&run->cfg);
 	if (now.kernel || now.firmware) {
@@ -87,11 +100,11 @@ const struct option_spec loglevel_options[] = {
 static const struct option_spec own_options[] = {
 	{ .type = OPT_GROUP, .help = "Configuration" },
 	{ .type = OPT_CALL, .name = "config", .arg = "FILE", .parse = parse_config,
-	  .help = "take options from FILE, a name and a value on each line; later options replace "
-		  "or add to them", .flags = OPT_REPEATABLE },
+	  .help = "take options from FILE, or - for standard input, a name and a value on each line; "
+		  "later options replace or add to them", .flags = OPT_REPEATABLE | OPT_ONCE },
 	{ .type = OPT_STRING, .name = "save-config", .arg = "FILE", MEMBER(save_config),
 	  .flags = OPT_PATH | OPT_ONCE,
-	  .help = "write the checked configuration to FILE, for --config, and exit" },
+	  .help = "write the checked configuration to FILE, or - for standard output, for --config, and exit" },
 
 	{ .type = OPT_GROUP, .help = "Diagnosis" },
 	{ .type = OPT_FLAG, .name = "dry-run", MEMBER(dry_run), .flags = OPT_ONCE,
@@ -102,6 +115,16 @@ static const struct option_spec own_options[] = {
 	  .help = "--loglevel debug" },
 	{ .type = OPT_CALL, .name = "debug-mmio", .parse = parse_debug, .flags = OPT_HIDDEN,
 	  .help = "--loglevel debug" },
+	{ .type = OPT_CALL, .name = "debug-iodelay", .arg = "MS", .parse = parse_no_delay,
+	  .flags = OPT_HIDDEN, .help = "nothing" },
+	{ .type = OPT_CALL, .name = "sdl", .parse = parse_no_screen, .flags = OPT_HIDDEN,
+	  .help = "nothing" },
+	{ .type = OPT_CALL, .name = "gtk", .parse = parse_no_screen, .flags = OPT_HIDDEN,
+	  .help = "nothing" },
+	{ .type = OPT_CALL, .name = "vnc", .parse = parse_no_screen, .flags = OPT_HIDDEN,
+	  .help = "nothing" },
+	{ .type = OPT_CALL, .name = "vidmode", .arg = "N", .parse = parse_no_screen,
+	  .flags = OPT_HIDDEN, .help = "nothing" },
 	{ .type = OPT_CALL, .name = "no-dhcp", .parse = parse_nothing, .flags = OPT_HIDDEN,
 	  .help = "add no ip=dhcp to the kernel's command line" },
 	OPT_END

@@ -20,6 +20,7 @@
 
 #define CODE_WORDS_BEFORE 4U
 #define CODE_WORDS	  12U
+#define STACK_WORDS	  12U
 
 struct named_reg {
 	const char *name;
@@ -127,6 +128,32 @@ static void dump_code(FILE *out, const struct vcpu *vcpu, u64 pc, u64 pstate)
 	fputc('\n', out);
 }
 
+/* SPSel is PSTATE's last bit. KVM has the pointer of EL0, and of EL1. */
+static void dump_stack(FILE *out, const struct vcpu *vcpu, u64 pstate)
+{
+	bool el1 = PSTATE_EL(pstate) == 1 && (pstate & 1);
+	u64 at = get(vcpu, el1 ? ARM_CORE_REG(sp_el1) : ARM_CORE_REG(regs.sp)), pa;
+	struct arm_mmu mmu;
+
+	if (vcpu->vm->coco || pstate & PSTATE_AARCH32 || PSTATE_EL(pstate) > 1 ||
+	    !current_mmu(vcpu, pstate, &mmu))
+		return;
+	fprintf(out, "  stack %llx:", at);
+	for (unsigned int i = 0; i < STACK_WORDS; i++, at += 8) {
+		__le64 word;
+
+		if (!(i % 4) && i)
+			fprintf(out, "\n   ");
+		if (at % 8 || arm_translate(&mmu, &vcpu->vm->mem, at, &pa) ||
+		    memory_read(&vcpu->vm->mem, pa, &word, sizeof(word))) {
+			fprintf(out, " --");
+			break;
+		}
+		fprintf(out, " %016llx", le64_to_cpu(word));
+	}
+	fputc('\n', out);
+}
+
 void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 {
 	struct kvm_mp_state mp = { 0 };
@@ -151,4 +178,5 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 	if (vcpu->vm->cfg->arm.nested)
 		dump_regs(out, vcpu, el2_regs, ARRAY_SIZE(el2_regs));
 	dump_code(out, vcpu, pc, pstate);
+	dump_stack(out, vcpu, pstate);
 }

@@ -103,3 +103,8 @@ void arch_vcpu_destroy(struct vcpu *vcpu)
 
 /* KVM has no way to tell: the counters of arm64 went on. */
 void arch_vcpu_resumed(struct vcpu *vcpu) {}
+
+int arch_vcpu_nmi(struct vcpu *vcpu)
+{
+	return -ENOTSUP;
+}

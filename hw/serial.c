@@ -6,20 +6,19 @@
  */
 #include <stdlib.h>
 
-#include "lkvm/aml.h"
 #include "lkvm/bus.h"
 #include "lkvm/console.h"
 #include "lkvm/device.h"
-#include "lkvm/fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/irq.h"
 #include "lkvm/log.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
+#include "serial-describe.h"
 #include "serial-rx.h"
 
-#define MAX_PORTS 4
+#define MAX_PORTS SERIAL_MAX_PORTS
 
 enum { /* register numbers */
        REG_DATA = 0,
@@ -178,6 +177,27 @@ static void serial_input(void *opaque, const u8 *buf, size_t len)
 		s->lsr_errors |= LSR_OVERRUN;
 	update_irq(s);
 	pthread_mutex_unlock(&s->lock);
+}
+
+/*
+ * A break, and the key (Linux drivers/tty/serial/8250: uart_handle_break). The break is told by a
+ * bit for all that was received, so that nothing else may be there.
+ */
+static int serial_sysrq(void *opaque, u8 key)
+{
+	struct serial *s = opaque;
+	bool ready;
+
+	pthread_mutex_lock(&s->lock);
+	ready = receiver_room(s) && !s->rx.count && !s->rx.waiting;
+	if (ready) {
+		receive(s, 0);
+		s->lsr_errors |= LSR_BREAK;
+		serial_rx_input(&s->rx, &key, 1);
+		update_irq(s);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return ready ? 0 : -EAGAIN;
 }
 
 /* Registers */
@@ -451,43 +471,23 @@ static int serial_realize(struct device *dev, struct vm *vm)
 	}
 	if (s->con)
 		s->con->ops->set_client(s->con, &client);
+	if (s->con && !vm->sysrq.send)
+		vm->sysrq = (struct vm_sysrq){ .send = serial_sysrq, .opaque = s };
 	return 0;
 }
 
-static void serial_describe_acpi(struct device *dev, struct aml *aml)
+static void serial_acpi(struct device *dev, struct aml *aml)
 {
-	static const char *const names[MAX_PORTS] = { "COM1", "COM2", "COM3", "COM4" };
-	struct serial *s = container_of(dev, struct serial, dev);
-	size_t device = aml_device(aml, names[s->number]);
-	size_t resources;
+	const struct serial *s = container_of(dev, struct serial, dev);
 
-	aml_name_eisaid(aml, "_HID", "PNP0501");
-	aml_name_int(aml, "_UID", s->number);
-	resources = aml_name_resources(aml, "_CRS");
-	if (s->place.pio)
-		aml_res_io(aml, (u16)s->place.base, (u16)s->place.size);
-	else
-		aml_res_memory32(aml, (u32)s->place.base, (u32)s->place.size, true);
-	aml_res_irq(aml, s->place.gsi, s->place.edge, false, false);
-	aml_close_resources(aml, resources);
-	aml_close(aml, device);
+	serial_describe_acpi(aml, &s->place, s->number);
 }
 
-/* serial/8250.yaml. The clock is the one of the divisor, which nothing depends on. */
-static void serial_describe_fdt(struct device *dev, struct fdtw *fdt)
+static void serial_fdt(struct device *dev, struct fdtw *fdt)
 {
-	struct serial *s = container_of(dev, struct serial, dev);
+	const struct serial *s = container_of(dev, struct serial, dev);
 
-	if (s->place.pio)
-		return;
-	fdtw_node(fdt, "serial@%llx", s->place.base);
-	fdtw_string(fdt, "compatible", "ns16550a");
-	fdtw_reg(fdt, s->place.base, s->place.size);
-	fdtw_irq(fdt, s->place.gsi, s->place.edge);
-	fdtw_u32(fdt, "clock-frequency", CLOCK_HZ);
-	if (s->reg_shift)
-		fdtw_u32(fdt, "reg-shift", s->reg_shift);
-	fdtw_close(fdt);
+	serial_describe_fdt(fdt, &s->place, s->reg_shift, CLOCK_HZ);
 }
 
 static void serial_free(struct serial *s)
@@ -500,6 +500,8 @@ static void serial_destroy(struct device *dev)
 {
 	struct serial *s = container_of(dev, struct serial, dev);
 
+	if (dev->vm->sysrq.opaque == s)
+		dev->vm->sysrq = (struct vm_sysrq){ 0 };
 	if (s->con)
 		s->con->ops->set_client(s->con, NULL);
 	device_release(dev, &s->place);
@@ -565,8 +567,8 @@ static const struct device_ops serial_ops = {
 	.quiesce = serial_quiesce,
 	.resume = serial_resume,
 	.state = &serial_state,
-	.describe_fdt = serial_describe_fdt,
-	.describe_acpi = serial_describe_acpi,
+	.describe_fdt = serial_fdt,
+	.describe_acpi = serial_acpi,
 	.destroy = serial_destroy,
 };
 

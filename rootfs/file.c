@@ -3,8 +3,10 @@
 #include "file.h"
 
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int file_read_fd(int fd, size_t max, u8 **data, size_t *len)
@@ -62,5 +64,34 @@ int file_read(const char *path, size_t max, u8 **data, size_t *len)
 	else
 		ret = file_read_fd(fd, max, data, len);
 	close(fd);
+	return ret;
+}
+
+int file_read_output(char *const *argv, const char *input, size_t max, u8 **data, size_t *len)
+{
+	posix_spawn_file_actions_t act;
+	int pipe_fds[2], status, ret;
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC))
+		return -errno;
+	posix_spawn_file_actions_init(&act);
+	posix_spawn_file_actions_addopen(&act, STDIN_FILENO, input, O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&act, pipe_fds[1], STDOUT_FILENO);
+	ret = -posix_spawn(&pid, argv[0], &act, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&act);
+	close(pipe_fds[1]);
+	if (!ret) {
+		ret = file_read_fd(pipe_fds[0], max, data, len);
+		close(pipe_fds[0]);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		if (!ret && status) {
+			free(*data);
+			ret = -EBADMSG;
+		}
+		return ret;
+	}
+	close(pipe_fds[0]);
 	return ret;
 }

@@ -12,5 +12,11 @@
 int file_read(const char *path, size_t max, u8 **data, size_t *len) __must_check;
 /* All that comes from @fd until its end, in the same way. */
 int file_read_fd(int fd, size_t max, u8 **data, size_t *len) __must_check;
+/*
+ * What the program @argv, whose first word is a path, writes to its standard output, in the same
+ * way; its input is the file @input. -EBADMSG: it did not end with status 0.
+ */
+int file_read_output(char *const *argv, const char *input, size_t max, u8 **data,
+		     size_t *len) __must_check;
 
 #endif

@@ -3,11 +3,7 @@
  * A module's file. Only kernels with CONFIG_MODULE_DECOMPRESS take one that is packed, so it is
  * unpacked here: gzip and Zstandard by what unpacks kernels, xz by the program, where there is one.
  */
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "file.h"
 #include "lkvm/boot.h"
@@ -29,36 +25,6 @@ static int failed(const char *path, const char *what, int error)
 	return error;
 }
 
-/* Reads what @argv writes, whose input is the file @path. 0, -EBADMSG or another -errno. */
-static int read_output(char *const *argv, const char *path, u8 **data, size_t *len)
-{
-	posix_spawn_file_actions_t act;
-	int pipe_fds[2], status, ret;
-	pid_t pid;
-
-	if (pipe2(pipe_fds, O_CLOEXEC))
-		return -errno;
-	posix_spawn_file_actions_init(&act);
-	posix_spawn_file_actions_addopen(&act, STDIN_FILENO, path, O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&act, pipe_fds[1], STDOUT_FILENO);
-	ret = -posix_spawn(&pid, argv[0], &act, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&act);
-	close(pipe_fds[1]);
-	if (!ret) {
-		ret = file_read_fd(pipe_fds[0], MODULE_MAX, data, len);
-		close(pipe_fds[0]);
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		if (!ret && status) {
-			free(*data);
-			ret = -EBADMSG;
-		}
-		return ret;
-	}
-	close(pipe_fds[0]);
-	return ret;
-}
-
 /* *done: it was unpacked, and *data is other memory. */
 static int unpack_xz(const char *path, u8 **data, size_t *len, bool *done)
 {
@@ -71,7 +37,7 @@ static int unpack_xz(const char *path, u8 **data, size_t *len, bool *done)
 		debug("%s: there is no xz here, the guest's kernel has to unpack it", path);
 		return 0;
 	}
-	ret = read_output(argv, path, data, len);
+	ret = file_read_output(argv, path, MODULE_MAX, data, len);
 	free(xz);
 	if (ret) {
 		*data = packed;

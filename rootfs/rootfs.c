@@ -7,8 +7,10 @@
 #include "lkvm/rootfs.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "../config-items.h"
+#include "closure.h"
 #include "conf.h"
 #include "cpio.h"
 #include "find.h"
@@ -26,7 +28,7 @@
 /* 125 pages of 4 KiB: what Linux's client can have at most. */
 #define P9_OPTIONS "trans=virtio,version=9p2000.L,msize=512000,cache="
 
-enum way { WAY_9P, WAY_VIRTIOFS };
+enum way { WAY_9P, WAY_VIRTIOFS, WAY_INITRAMFS };
 
 struct rootfs {
 	struct vm_config *cfg;
@@ -102,6 +104,26 @@ static bool has_virtiofsd(void)
 	return path;
 }
 
+/* The last resort: nothing is shared. */
+static int choose_initramfs(struct rootfs *r, const char *lacks, bool virtiofs)
+{
+	const struct root_config *root = &r->cfg->root;
+	const char *remedy = virtiofs ? "it has virtiofs: install virtiofsd" : "use another kernel";
+
+	if (root->dir || root->rw) {
+		err("--kernel %s: Linux %s has no %s, by its modules in %s: its root cannot be a "
+		    "directory of this host; %s",
+		    r->cfg->kernel, r->release, lacks, r->modules.dir, remedy);
+		return -ENOTSUP;
+	}
+	warn("Linux %s has no %s, by its modules in %s: the guest gets %s and what that needs, and "
+	     "nothing else of this host; for more %s",
+	     r->release, lacks, r->modules.dir, root->command ? root->command[0] : "a shell",
+	     remedy);
+	r->way = WAY_INITRAMFS;
+	return 0;
+}
+
 static int choose_way(struct rootfs *r)
 {
 	const struct modules *m = &r->modules;
@@ -116,13 +138,8 @@ static int choose_way(struct rootfs *r)
 		r->way = WAY_VIRTIOFS;
 		return 0;
 	}
-	err("--kernel %s: Linux %s has no %s, by its modules in %s: its root cannot be a directory "
-	    "of this host; %s",
-	    r->cfg->kernel, r->release, !virtio ? transport : "9P (9p and 9pnet_virtio)", m->dir,
-	    virtio && modules_have(m, "virtiofs")
-		    ? "it has virtiofs: install virtiofsd, or use another kernel"
-		    : "use another kernel");
-	return -ENOTSUP;
+	return choose_initramfs(r, virtio ? "9P (9p and 9pnet_virtio)" : transport,
+				virtio && modules_have(m, "virtiofs"));
 }
 
 static void choose_mode(struct rootfs *r)
@@ -131,8 +148,8 @@ static void choose_mode(struct rootfs *r)
 	/* kvmtool's users expect to write to a directory that they name. */
 	bool through = root->rw || (root->dir && !root->dir_readonly && !root->sandbox);
 
-	r->mode = through ? "rw" : "overlay";
-	if (through || modules_have(&r->modules, "overlay"))
+	r->mode = through || r->way == WAY_INITRAMFS ? "rw" : "overlay";
+	if (!strcmp(r->mode, "rw") || modules_have(&r->modules, "overlay"))
 		return;
 	warn("Linux %s has no overlayfs, by its modules in %s: the guest's root is read-only",
 	     r->release, r->modules.dir);
@@ -232,7 +249,8 @@ static void add_hint(const struct rootfs *r, struct conf *c)
 static void add_conf(struct rootfs *r, struct conf *c)
 {
 	const struct root_config *root = &r->cfg->root;
-	const char *type = r->way == WAY_9P ? "9p" : "virtiofs";
+	static const char *const types[] = { "9p", "virtiofs", "initramfs" };
+	const char *type = types[r->way];
 	char *text;
 
 	conf_add(c, INIT_CONF_ROOT, type);
@@ -286,6 +304,29 @@ static void add_command(struct cpio *c, char *const *command)
 	free(words.text);
 }
 
+/* What is the root itself, if nothing else is. */
+static int add_programs(struct rootfs *r, struct cpio *c)
+{
+	static const char *const dirs[] = { "/proc", "/sys", "/run", "/tmp", "/etc", NULL };
+	char *const *command = r->cfg->root.command;
+	struct closure cl = { .cpio = c };
+	char *cwd = getcwd(NULL, 0);
+	int ret;
+
+	if (r->way != WAY_INITRAMFS) {
+		free(cwd);
+		return 0;
+	}
+	for (size_t i = 0; dirs[i]; i++)
+		closure_add_dir(&cl, dirs[i]);
+	if (cwd && *cwd == '/')
+		closure_add_dir(&cl, cwd);
+	free(cwd);
+	ret = command ? closure_add_program(&cl, command[0]) : closure_add_shell(&cl);
+	closure_free(&cl);
+	return ret;
+}
+
 static int make_initramfs(struct rootfs *r)
 {
 	struct root_config *root = &r->cfg->root;
@@ -303,6 +344,8 @@ static int make_initramfs(struct rootfs *r)
 	free(conf.text);
 	add_command(&c, root->command);
 	ret = add_modules(r, &c);
+	if (!ret)
+		ret = add_programs(r, &c);
 	end = cpio_end(&c);
 	if (end && !ret) {
 		err("cannot make the guest's initramfs: %s", strerror(-end));
@@ -356,6 +399,8 @@ static int prepare(struct rootfs *r)
 		return ret;
 	add_words(cfg);
 	config_root_drop_disk(cfg);
+	if (r->way == WAY_INITRAMFS)
+		return 0;
 	add_share(r, dir, TAG, strcmp(r->mode, "rw") != 0);
 	if (cfg->root.made)
 		add_share(r, "/", HOST_TAG, true);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages (12 and 13) that are missing for the groups named: build, test,
-# cross, lint, lab; without a name: build. Says nothing when all are there.
+# cross, lint, lab, package; without a name: build. Says nothing when all are there.
 set -eu
 
 packages_of() {
@@ -12,9 +12,10 @@ packages_of() {
 	test)
 		# prove is perl's, iasl acpica-tools', dtc device-tree-compiler's, nm binutils', pgrep procps';
 		# qemu-img is qemu-utils', qemu-storage-daemon qemu-system-common's; clang and musl are for the builds beside gcc's.
-		# passt is for --network mode=user.
+		# passt is for --network mode=user. zsh and fish complete, as bash does.
 		echo passt perl binutils procps iproute2 util-linux python3 git xz-utils zstd gzip libcmocka-dev acpica-tools \
-			device-tree-compiler qemu-utils qemu-system-common clang libclang-rt-dev musl-tools
+			device-tree-compiler qemu-utils qemu-system-common clang libclang-rt-dev musl-tools \
+			zsh fish
 		;;
 	cross)
 		# No gcc-multilib: apt removes the cross compilers for it. gcc -m32 needs gcc-VERSION-multilib alone.
@@ -29,8 +30,12 @@ packages_of() {
 		# QEMU and the guests are the lab's own: it needs what checks and unpacks them.
 		echo python3 debian-archive-keyring ca-certificates
 		;;
+	package)
+		# For make deb, and what looks at its result: 35 MB.
+		echo git dpkg-dev debhelper lintian
+		;;
 	*)
-		echo "install-deps: unknown group '$1'; there are build, test, cross, lint and lab" >&2
+		echo "install-deps: unknown group '$1'; there are build, test, cross, lint, lab and package" >&2
 		return 2
 		;;
 	esac

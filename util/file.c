@@ -12,7 +12,7 @@
 
 static int write_through(const char *path, const void *buf, size_t len)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 	int ret;
 
 	if (fd < 0)
@@ -40,7 +40,8 @@ int write_file(const char *path, const void *buf, size_t len)
 	char *name;
 	int fd, ret;
 
-	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+	/* A link stays one: /dev/stdout too, when standard output is a file. */
+	if (!lstat(path, &st) && !S_ISREG(st.st_mode))
 		return write_through(path, buf, len);
 	/* In the same folder: a rename does not leave its file system. */
 	name = xasprintf("%s.XXXXXX", path);

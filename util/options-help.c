@@ -81,6 +81,7 @@ static bool new_group(const struct option_cursor *c, const char **last)
 void options_print_help(const struct command *cmd, FILE *out)
 {
 	const char *group = NULL;
+	bool any = false;
 
 	fprintf(out, "usage: %s\n\n", cmd->usage);
 	if (cmd->description)
@@ -91,10 +92,14 @@ void options_print_help(const struct command *cmd, FILE *out)
 			continue;
 		if (new_group(&c, &group))
 			fprintf(out, "\n%s:\n", c.group);
+		else if (!any && !c.group)
+			fputc('\n', out);
+		any = true;
 		print_option(&c, out);
 	}
 	if (cmd->options)
-		fprintf(out, "\n      --help                  show this help\n");
+		fprintf(out, "%s      --help                  show this help\n",
+			any && !group ? "" : "\n");
 }
 
 /* Text for mdoc: no backslash, leading dot or quote is taken for markup; "-" stays a minus. */
@@ -152,6 +157,9 @@ void options_print_man(const struct command *cmd, FILE *out)
 			fprintf(out, "%s.Ss %s\n.Bl -tag -width Ds\n", in_list ? ".El\n" : "",
 				c.group);
 			in_list = true;
+		} else if (!in_list) {
+			fputs(".Bl -tag -width Ds\n", out);
+			in_list = true;
 		}
 		print_man_option(&c, out);
 	}
@@ -159,18 +167,53 @@ void options_print_man(const struct command *cmd, FILE *out)
 		fputs(".El\n", out);
 }
 
+/* Names of files, as the arguments of options are called in help. */
+static bool is_file_name(const char *arg)
+{
+	return !strncmp(arg, "FILE", 4) || !strncmp(arg, "PATH", 4);
+}
+
+/* What the argument is, for completion. */
+static const char *argument_kind(const struct option_spec *o)
+{
+	if (!option_takes_argument(o))
+		return "flag";
+	if (o->choices)
+		return "one";
+	if (!strncmp(o->arg, "DIR", 3))
+		return "dir";
+	if (is_file_name(o->arg))
+		return "file";
+	return o->type == OPT_TYPED && o->hooks->items ? "list" : "any";
+}
+
+/* The help up to where it goes into details. */
+static int short_help(const char *help)
+{
+	size_t len = strcspn(help, ";:(");
+
+	while (len && help[len - 1] == ' ')
+		len--;
+	return (int)len;
+}
+
 void options_print_words(const struct command *cmd, FILE *out)
 {
 	for_each_option(c, cmd->options)
 	{
-		char choices[128];
-		const char *arg = arg_text(c.opt, choices, sizeof(choices));
+		const struct option_spec *o = c.opt;
+		const char *const *words = o->type == OPT_TYPED ? o->hooks->items : o->choices;
 
-		if ((c.opt->flags & OPT_HIDDEN) || !option_is_here(&c))
+		if ((o->flags & OPT_HIDDEN) || !option_is_here(&c))
 			continue;
-		if (c.opt->short_name)
-			fprintf(out, "-%c ", c.opt->short_name);
-		fprintf(out, "--%s%s%s\n", c.opt->name, arg ? "=" : "", arg ? arg : "");
+		if (o->short_name)
+			fprintf(out, "-%c ", o->short_name);
+		fprintf(out, "--%s\t%s\t", o->name, argument_kind(o));
+		for (const char *const *w = words; w && *w; w++)
+			fprintf(out, "%s%s", *w, w[1] ? " " : "");
+		fprintf(out, "%s\t%.*s\n", words ? "" : "-", short_help(o->help), o->help);
 	}
-	fputs("--help\n", out);
+	fputs("--help\tflag\t-\tshow this help\n", out);
+	if (cmd->word)
+		fprintf(out, "-\t%s\t-\t-\n", cmd->word);
 }

@@ -84,10 +84,25 @@ static void con_detach(struct virtio_device *vdev)
 	}
 }
 
+/* drivers/tty/hvc/hvc_console.c takes Ctrl-O on the kernel's console for one. */
+static int con_sysrq(void *opaque, u8 key)
+{
+	const struct virtio_con *vc = opaque;
+	const struct console_client *client = &vc->ports[0].client;
+	const u8 text[] = { 'O' & 0x1f, key };
+
+	if (client->room(client->opaque) < sizeof(text))
+		return -EAGAIN;
+	client->input(client->opaque, text, sizeof(text));
+	return 0;
+}
+
 static void con_destroy(struct virtio_device *vdev)
 {
 	struct virtio_con *vc = to_con(vdev);
 
+	if (vdev->vm && vdev->vm->sysrq.opaque == vc)
+		vdev->vm->sysrq = (struct vm_sysrq){ 0 };
 	free(vc->ports);
 	free(vc);
 }
@@ -155,6 +170,9 @@ int virtio_console_new(struct vm *vm, const struct virtio_console_port *ports, u
 	       sizeof(max));
 	for (u16 i = 0; i < vc->nr_ports; i++)
 		ports[i].con->ops->set_client(ports[i].con, &vc->ports[i].client);
+	/* It is the kernel's console rather than the serial port. */
+	if (ports[0].is_console && !ports[0].name)
+		vm->sysrq = (struct vm_sysrq){ .send = con_sysrq, .opaque = vc };
 	*out = &vc->vdev;
 	return 0;
 }

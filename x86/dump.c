@@ -22,6 +22,7 @@
 
 #define CODE_BEFORE 16U /* bytes shown before the program counter */
 #define CODE_BYTES  48U
+#define STACK_WORDS 12U
 
 static void dump_segment(FILE *out, const char *name, const struct kvm_segment *s)
 {
@@ -120,6 +121,34 @@ static void dump_code(FILE *out, struct vcpu *vcpu, u64 linear)
 	fputc('\n', out);
 }
 
+/* What it points to, as words of the mode's width. */
+static void dump_stack(FILE *out, struct vcpu *vcpu, const struct kvm_regs *regs,
+		       const struct kvm_sregs *sregs)
+{
+	bool is_long = (sregs->efer & EFER_LMA) && sregs->cs.l;
+	unsigned int width = is_long ? 8 : sregs->cs.db ? 4 : 2;
+	u64 at = is_long	? regs->rsp
+		 : sregs->ss.db ? (u32)(sregs->ss.base + (u32)regs->rsp)
+				: (u32)(sregs->ss.base + (regs->rsp & 0xffff));
+
+	fprintf(out, "  stack %llx:", at);
+	for (unsigned int i = 0; i < STACK_WORDS; i++, at += width) {
+		u8 word[8] = { 0 };
+		unsigned int n = 0;
+
+		while (n < width && read_code(vcpu, at + n, &word[n]))
+			n++;
+		if (!(i % 4) && i)
+			fprintf(out, "\n   ");
+		if (n < width) {
+			fprintf(out, " --");
+			break;
+		}
+		fprintf(out, " %0*llx", (int)(2 * width), get_le(word, width));
+	}
+	fputc('\n', out);
+}
+
 /* The instruction that KVM gave up on, as KVM fetched it. */
 static void dump_emulation_failure(FILE *out, const struct kvm_run *run)
 {
@@ -179,5 +208,6 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 	dump_system(out, &sregs);
 	dump_events(out, vcpu);
 	dump_code(out, vcpu, linear_address(&regs, &sregs));
+	dump_stack(out, vcpu, &regs, &sregs);
 	dump_emulation_failure(out, vcpu->run);
 }

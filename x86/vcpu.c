@@ -140,6 +140,11 @@ static bool in_nested_guest(struct vcpu *vcpu)
 }
 
 /* Halted with interrupts off and no NMI or SMI on its way; or never started, or stopped by INIT. */
+int arch_vcpu_nmi(struct vcpu *vcpu)
+{
+	return xioctl(vcpu->fd, KVM_NMI, NULL);
+}
+
 bool arch_vcpu_halted(struct vcpu *vcpu)
 {
 	struct kvm_vcpu_events events;

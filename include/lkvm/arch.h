@@ -156,6 +156,10 @@ void arch_vcpu_state_free(void *state);
 /* Press the guest's power button; -ENOTSUP where there is none. Any thread. */
 int arch_power_button(struct vm *vm) __must_check;
 
+/* Give the vcpu, which is parked, a non-maskable interrupt: before its next instruction. -ENOTSUP:
+ * this architecture has none; other -errno: KVM's. */
+int arch_vcpu_nmi(struct vcpu *vcpu) __must_check;
+
 /* Both are safe on what was never initialized. */
 void arch_vcpu_destroy(struct vcpu *vcpu);
 void arch_vm_destroy(struct vm *vm);

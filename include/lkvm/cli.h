@@ -4,6 +4,7 @@
 #define LKVM_CLI_H
 
 #include "lkvm/config.h"
+#include "lkvm/control-client.h"
 #include "lkvm/options.h"
 
 /* Exit status for an invalid command line; 0 and 1 are EXIT_SUCCESS and EXIT_FAILURE. */
@@ -11,7 +12,8 @@
 
 extern const struct command cmd_run, cmd_selftest, cmd_host, cmd_version;
 extern const struct command cmd_sandbox, cmd_setup;
-extern const struct command cmd_list, cmd_ctl;
+extern const struct command cmd_list, cmd_stop, cmd_pause, cmd_resume, cmd_stat, cmd_balloon;
+extern const struct command cmd_debug, cmd_ctl;
 
 /* commands.c: the command called @name; or NULL, after a message with the nearest one. */
 const struct command *command_find(const char *name);
@@ -24,6 +26,23 @@ int end_by_signal(int sig);
 /* builtin-run.c: the command line of `lkvm run`, or of `lkvm sandbox`, to its end; the exit status.
  */
 int run_command_line(const struct command *cmd, int argc, char **argv, bool sandbox);
+/* vm-names.c: which machines a command is for: -n NAME, -a, and words. */
+struct vm_names {
+	char *name;
+	bool all;
+};
+extern const struct option_spec vm_names_options[];
+/* Their names, without repetitions, to be freed. An exit status; what is wrong is printed. */
+int vm_names_take(const struct command *cmd, const struct vm_names *which, char **words, int nr,
+		  struct machine_names *out) __must_check;
+/*
+ * Connect to each and call @fn, which returns 0 or -errno (printed), as the exit status does not
+ * forget; the next one has its turn in any case. vm_names_run is both.
+ */
+int vm_names_each(const struct machine_names *names,
+		  int (*fn)(struct control_link *link, void *opaque), void *opaque) __must_check;
+int vm_names_run(const struct command *cmd, const struct vm_names *which, char **words, int nr,
+		 int (*fn)(struct control_link *link, void *opaque), void *opaque) __must_check;
 
 /* run-options.c: what `lkvm run` is asked for. */
 struct run_options {

@@ -26,6 +26,7 @@ struct control_link {
 	int fd;	    /* -1: none */
 	char *name; /* owned */
 	pid_t pid;  /* of its lkvm */
+	int pidfd;  /* of control_watch_end; -1: none */
 	u64 id;	    /* of the last request */
 	char *buf;  /* what was read: a reply, and what came after it */
 	size_t len, size;
@@ -55,7 +56,11 @@ int control_ask(struct control_link *link, const char *command, const char *args
 /* The bytes of a line of reply as they came, without its end; for `lkvm ctl`. The link's. */
 int control_receive_line(struct control_link *link, u64 deadline, char **line,
 			 size_t *len) __must_check;
-/* Wait until the machine has closed the connection, or @deadline. 0; -ETIMEDOUT. */
-int control_await_end(struct control_link *link, u64 deadline) __must_check;
+/*
+ * control_watch_end before the machine is asked to end; control_await_end then waits until its
+ * process is gone, so that all that it held is free.
+ */
+void control_watch_end(struct control_link *link);
+void control_await_end(struct control_link *link);
 
 #endif

@@ -60,6 +60,11 @@ struct option_hooks {
 	bool (*names_fd)(const void *target, int fd);
 	/* Free what the members own; NULL: nothing. */
 	void (*destroy)(void *target);
+	/*
+	 * NULL, or the words between its commas, for messages and completion (ends with NULL):
+	 * "ro", "queues=N", "format=raw|qcow2", "socket=PATH".
+	 */
+	const char *const *items;
 };
 
 struct option_spec {
@@ -184,10 +189,11 @@ void options_copy(const struct option_set *set, const void *from, void *to);
 void options_destroy(const struct option_set *set, void *target);
 
 /*
- * Read options from the file @path, for which the option @shown asks. A line has a name ("--" in
- * front or not) and, after a blank or '=', the value: up to the end of the line, without blanks
- * around; or in double quotes, with \\, \", \n and \xHH. Empty lines and those that begin with '#'
- * mean nothing. 0, or a negative errno after printing what is wrong, with the line's number.
+ * Read options from the file @path ("-": standard input), for which the option @shown asks. A line
+ * has a name ("--" in front or not) and, after a blank or '=', the value: up to the end of the
+ * line, without blanks around; or in double quotes, with \\, \", \n and \xHH. Empty lines and those
+ * that begin with '#' mean nothing. 0, or a negative errno after printing what is wrong, with the
+ * line's number.
  */
 int options_load(const struct option_set *set, const char *shown, const char *path,
 		 void *target) __must_check;
@@ -198,6 +204,8 @@ struct command {
 	const char *usage;		  /* "lkvm run [options] [kernel]" */
 	const char *description;	  /* a paragraph for `lkvm help NAME` and the manual */
 	const struct option_set *options; /* NULL: none */
+	const char
+		*word; /* for completion, what its words are: "file", "command", "vm"; NULL: none */
 	/* @argv is what follows the command's name. Returns the exit status. */
 	int (*run)(const struct command *cmd, int argc, char **argv);
 };
@@ -225,7 +233,12 @@ int options_elsewhere(const struct option_cursor *c, const char *shown);
 void options_print_help(const struct command *cmd, FILE *out);
 /* The option list as mdoc source, for the manual page; all architectures. */
 void options_print_man(const struct command *cmd, FILE *out);
-/* For shell completion, a line for each option: its names, then "=" and its choices, or "=ARG". */
+/*
+ * For shell completion, a line for each option, with tabs between: its names; what its argument is
+ * ("flag" without one, "one" of the words, "file", "dir", "list", "any"); the words, for "one" or
+ * between commas; help in a few words. The last line is of words that are not options. "-" stands
+ * for nothing.
+ */
 void options_print_words(const struct command *cmd, FILE *out);
 
 #endif

@@ -24,8 +24,8 @@ u64 now_ns(void);
 
 /*
  * util/file.c: make @path a file of these bytes. A regular file appears whole, in place of one that
- * is there, or not at all; anything else that exists (a pipe, /dev/stdout) is written to. 0 or
- * -errno.
+ * is there, or not at all; anything else that exists (a pipe, a link, /dev/stdout) is written to. 0
+ * or -errno.
  */
 int write_file(const char *path, const void *buf, size_t len) __must_check;
 

@@ -71,6 +71,15 @@ enum vm_exit_status {
 /* Ports have 16 bits wherever there are any. */
 #define VM_PIO_LIMIT 0x10000ULL
 
+/*
+ * How the guest's console is told a SysRq key (Linux, Documentation/admin-guide/sysrq.rst): by
+ * whatever its driver takes for one. Main loop. 0; -EAGAIN: the guest takes no input now.
+ */
+struct vm_sysrq {
+	int (*send)(void *opaque, u8 key); /* NULL: no device does */
+	void *opaque;
+};
+
 struct vm {
 	const struct vm_config *cfg;
 	u64 start_ns;		     /* now_ns() when the machine began to be made */
@@ -89,6 +98,7 @@ struct vm {
 	struct device *devices; /* in the order of creation */
 	struct device **devices_tail;
 	struct arch_vm *arch;	       /* owned by the architecture's code */
+	struct vm_sysrq sysrq;	       /* of the device that is the guest's console */
 	struct virtio_device *balloon; /* owned by its device; NULL: there is none */
 	struct pci_host *pci;	       /* owned by its device; NULL in a machine without PCI */
 

@@ -352,6 +352,12 @@ for n, text in enumerate(("0", "10", "0x1f", "077", "512M", "4GiB", "1536kb", "1
                           "yes", "off", "TRUE", "kernal", "mme", "no-rebot", "virtio-transprot", "k" * 40)):
     seed("parse", f"text-{n}", text.encode())
 
+# How many values there is room for, less one; the text.
+for n, text in enumerate(('{"lkvm":1,"id":7,"command":"stop","arguments":{"timeout":30}}', '[1,-2,18446744073709551615,true,false,null]',
+                          r'"\"\\\/\b\f\n\r\tA\u00e9\ud83d\ude00"', '{"a":{"b":[{"c":{}}]},"d":[]}', '[' * 17, '1.5', '{"a":1,"a":2}',
+                          '\t\r\n 0 ')):
+    seed("json", f"text-{n}", 255, text.encode())
+
 # vhost-user: the answers of a back end until it is open (features, protocol's features, queues), then what it says by itself,
 # which begins in the middle.
 for ack in (0, 8):
@@ -447,10 +453,12 @@ def vhost_user(features, protocol, acks):
     if features >> 30 & 1:
         parts += [answer(15, le("Q", protocol))]
         parts += [answer(17, le("Q", 4))] if protocol & 1 else []
+        parts += [answer(36, le("Q", 8))] if protocol >> 15 & 1 else []
         parts += [answer(24, config)] if protocol >> 9 & 1 else []
     return parts + ack + [answer(11, ring)]
 
 
 seed("vhost_user", "plain", *vhost_user(1 << 32, 0, []))
 seed("vhost_user", "protocol", *vhost_user(1 << 32 | 1 << 30, 0x201, []))
+seed("vhost_user", "slots", *vhost_user(1 << 32 | 1 << 30, 0x8201, []))
 seed("vhost_user", "acks", *vhost_user(1 << 32 | 1 << 30, 0x209, [2, 5, 8, 10, 9, 13, 12, 18, 13]))

@@ -129,7 +129,7 @@ slow() {
 	mkfifo key gate && exec 7<>gate 8<>key
 	LD_PRELOAD=$guests/slow-disk.so ASAN_OPTIONS=verify_asan_link_order=0 SLOW_DISK=disk SLOW_LOG=begun SLOW_GATE=gate \
 		"$lkvm" run --loglevel "${2:-warning}" -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
-		--virtio-transport "$1" -d disk -p flood <key >out 2>err 7<&- 8<&- &
+		--virtio-transport "$1" -d "disk${3:-}" -p flood <key >out 2>err 7<&- 8<&- &
 	slow=$!
 	meets grep -q begun begun
 }
@@ -149,6 +149,14 @@ while_busy() {
 	wait "$slow"
 	status=$?
 	[ $status = 0 ] && says out 'done 5' '0 of 5 failed'
+}
+# The device goes while the host is at work: errors for what is under way and for all that comes later, one line, no hang.
+vanished() {
+	slow "$1" warning ,aio=threads && printf xxxxxxxx >&7 && echo >&8 && meets ended
+	wait "$slow"
+	local status=$?
+	[ $status = 0 ] && says out 'done 5' '5 of 5 failed, the last: status 1' && [ "$(grep -c 'lkvm: ' err)" = 1 ] &&
+		grep -q -- '--disk disk: cannot write at sector [0-9]*: No such device; the guest gets an I/O error' err
 }
 # What is not with the host yet is not begun any more. The first write is let go when the end has begun: after the
 # registers, of which the code at the instruction pointer is the last line.
@@ -170,7 +178,7 @@ sigterm() {
 	[ $status = 143 ] && [ "$(nr_begun)" -lt 5 ] && ! grep -v '^lkvm: debug' err
 }
 
-echo 1..25
+echo 1..27
 point 'reads on PCI with MSI-X' reads pci '' ''
 point 'reads on MMIO' reads mmio '' ''
 for chip in full split; do
@@ -203,7 +211,9 @@ if LD_PRELOAD=$guests/slow-disk.so ASAN_OPTIONS=verify_asan_link_order=0 SLOW_DI
 	"$lkvm" version >/dev/null 2>&1 && [ -s try ]; then
 	point 'registers and completions while the host is slow, on PCI' while_busy pci
 	point 'registers and completions while the host is slow, on MMIO' while_busy mmio
+	point 'a device that goes with writes under way, on PCI' vanished pci
+	point 'a device that goes with writes under way, on MMIO' vanished mmio
 	point 'SIGTERM waits for what is under way, not for the queue' sigterm
 else
-	for name in PCI MMIO SIGTERM; do skip "a slow disk: $name" 'nothing can be preloaded into this binary'; done
+	for name in PCI MMIO gone-PCI gone-MMIO SIGTERM; do skip "a slow disk: $name" 'nothing can be preloaded into this binary'; done
 fi

@@ -36,7 +36,7 @@ def says(text, *args, status=1, **more):
 
 def start(name, *args, kind='clock'):
     vm = Vm(guest(kind, *(('--name', name) if name else ()), *args))
-    if kind == 'clock':
+    if kind in ('clock', 'control'):
         vm.expect('ready|no clock')
     return vm
 
@@ -120,15 +120,18 @@ def every_end():
         vm.proc.send_signal(number)
         same(vm.end(), -number)
         same(os.listdir(folder()), [])
-    # Before it serves signals, too: its initrd comes out of a pipe that stays empty.
-    fifo = f'{folder()}/fifo'
-    os.mkfifo(fifo)
-    vm = Vm(guest('clock', '--name', 'gone', '-i', fifo))
-    until('the name is there', lambda: os.path.exists(path('gone')))
-    vm.proc.send_signal(signal.SIGTERM)
-    same(vm.end(), -signal.SIGTERM)
-    same(os.listdir(folder()), ['fifo'])
-    os.unlink(fifo)
+    # Before it serves signals, too: somebody who is to serve its disk never answers.
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f'{folder()}/disk')
+        server.listen()
+        vm = Vm(guest('clock', '--name', 'gone', '-d', f'vhost-user={folder()}/disk'))
+        s, _ = server.accept()
+        assert os.path.exists(path('gone'))
+        vm.proc.send_signal(signal.SIGTERM)
+        same(vm.end(), -signal.SIGTERM)
+        s.close()
+    os.unlink(f'{folder()}/disk')
+    same(os.listdir(folder()), [])
     lkvm('run', '--name', 'gone', '-k', '/nonexistent', status=1)
     same(os.listdir(folder()), [])
     vm = start('gone')
@@ -291,6 +294,196 @@ def raw():
     says('no machine runs', 'ctl', 'raw', 'info')
 
 
+def state(name):
+    return listed()[name]['state']
+
+
+def stop():
+    """The guest is asked; the command returns when lkvm is gone."""
+    for args in ['s'], ['-n', 's'], ['--name', 's', '--timeout', '600']:
+        vm = start('s', '-p', 'obey', kind='control')
+        same(lkvm('stop', *args), ('', ''))
+        same(vm.end(), 0)
+        assert b'button' in vm.seen, vm.seen
+        same(os.listdir(folder()), [])
+    says('no machine runs', 'stop', 's')
+
+
+def insist():
+    """One that does not listen."""
+    vm = start('i', kind='control')
+    lkvm('stop', 'i', '--timeout', '1')
+    same(vm.end(), 0)
+    assert b'button' in vm.seen, vm.seen
+    vm = start('i', kind='control')
+    lkvm('stop', '-n', 'i', '--timeout', '0')
+    same(vm.end(), 0)
+    assert b'button' not in vm.seen, vm.seen
+
+
+def stop_paused():
+    vm = start('sp', '-p', 'obey', kind='control')
+    lkvm('pause', 'sp')
+    lkvm('stop', 'sp', '--timeout', '600')
+    same(vm.end(), 0)
+    # Or at once, without ever going on.
+    vm = start('sp', kind='control')
+    lkvm('pause', 'sp')
+    lkvm('stop', 'sp', '--timeout', '0')
+    same(vm.end(), 0)
+    assert b'button' not in vm.seen, vm.seen
+
+
+def stop_all():
+    vms = [start(f'all{i}', '-p', 'obey', kind='control') for i in range(3)]
+    says('omit one of them', 'stop', '-a', 'all1', status=2)
+    lkvm('pause', '--all')
+    same({vm['state'] for vm in listed().values()}, {'paused'})
+    lkvm('resume', '-a')
+    same({vm['state'] for vm in listed().values()}, {'running'})
+    lkvm('stop', '-a', '--timeout', '600')
+    for vm in vms:
+        same(vm.end(), 0)
+    for command in 'stop', 'pause', 'resume', 'stat', 'balloon':
+        same(lkvm(command, '-a'), ('', ''))
+
+
+def pause():
+    vm = start('p', kind='control')
+    vm.send('a')
+    vm.expect('alive ([0-9]+)')
+    for args in ['p'], ['-n', 'p']:
+        lkvm('pause', *args)
+        same(state('p'), 'paused')
+        lkvm('pause', *args)  # twice is fine
+        vm.send('a')
+        assert not vm.read(0.3), vm.seen
+        lkvm('resume', *args)
+        lkvm('resume', *args)
+        same(state('p'), 'running')
+        vm.expect('alive ([0-9]+)')
+    # A signal ends it as any other.
+    lkvm('pause', 'p')
+    end(vm, name='p')
+
+
+def pause_reboot():
+    """Between two boots: a guest that resets without end stays paused, wherever it was."""
+    vm = start('r', '-p', 'reset', kind='exit')
+    vm.expect('boot')
+    for _ in range(20):
+        same(ask('r', 'pause')['result']['state'], 'paused')
+        same(ask('r', 'info')['result']['state'], 'paused')
+        # Each boot says so; what was said before the pause comes to an end.
+        for n in range(1000):
+            if not vm.read(0.1):
+                break
+        assert n < 999, 'it runs on'
+        ask('r', 'resume')
+        vm.seen = b''
+        vm.expect('boot')
+    end(vm, name='r')
+
+
+def balloon():
+    vm = start('b', '-m', '64', '--balloon', '--balloon-size', '8M', kind='balloon')
+    vm.expect('asked for 2048 pages')
+
+    def target():
+        return ask('b', 'balloon')['result']['target'] >> 20
+    for args, want in ((['-n', 'b', '-i', '4'], 12), (['-n', 'b', '-d', '2'], 10), (['b', '20M'], 20), (['b', '0'], 0),
+                       (['-n', 'b', '16'], 16), (['b', '--inflate', '1M'], 17)):
+        lkvm('balloon', *args)
+        same(target(), want)
+    same(lkvm('balloon', 'b')[0], 'b: asked for 17M, has handed over 0B\n')
+    says("less than the guest's memory, 64M", 'balloon', 'b', '64M')
+    says("less than the guest's memory", 'balloon', '-n', 'b', '-i', '1000P')
+    says('most it can have back', 'balloon', '-n', 'b', '-d', '18')
+    says('omit one', 'balloon', '-n', 'b', '-i', '1', '-d', '1', status=2)
+    says('is not a size', 'balloon', 'b', 'c', status=2)
+    vm.send('x')
+    vm.expect('inflated')
+    same(lkvm('balloon', 'b')[0], 'b: asked for 17M, has handed over 4M\n')
+    same(ask('b', 'balloon', inflate=1, deflate=1)['error']['code'], 'bad-argument')
+    # Its driver takes no statistics.
+    stat = json.loads(lkvm('stat', '--json', 'b')[0])['b']
+    same(stat['memory'], 64 << 20)
+    same(stat['fresh'], False)
+    same(stat['guest'], {})
+    assert 'no statistics' in lkvm('stat', '-m', '-n', 'b')[0]
+    vm.send('xx')
+    same(vm.end(), 0)
+    vm = start('b')
+    says('has no balloon', 'balloon', 'b', '1M')
+    says('has no balloon', 'stat', 'b')
+    end(vm, name='b')
+
+
+def debug():
+    vm = start('d', '-c', '2', kind='control')
+    for _ in range(2):  # the second time it is paused
+        out = lkvm('debug', '-d', 'd')[0]
+        for text in 'd:', 'vcpu 0:', 'vcpu 1:', '  rip ', '  code ', '  stack ':
+            assert text in out, out
+        lkvm('pause', 'd')
+    same(state('d'), 'paused')  # it is still
+    says('is paused', 'debug', '-s', 'x', 'd')
+    lkvm('resume', 'd')
+    for key in 'h', 'W', '9':
+        lkvm('debug', '-n', 'd', '-s', key)
+        vm.expect(f'sysrq {key}')
+    says('what is to be done', 'debug', 'd', status=2)
+    says('one key', 'debug', '-s', 'ab', 'd', status=2)
+    says('letter or a digit', 'debug', '-s', '+', 'd')
+    says('no vcpu 2; the last one is 1', 'debug', '-m', '2', 'd')
+    lkvm('debug', '-m', '0', 'd')
+    vm.expect('exception 2')
+    same(vm.end(), 99)
+
+
+def deaf():
+    """A guest that never reads its console, and a client that goes while it waits for that."""
+    vm = start('deaf', '-p', 'hang', kind='exit')
+    vm.expect('boot')
+    # The port has room for one.
+    lkvm('debug', '-s', 'h', 'deaf')
+    with Client('deaf') as c:
+        c.send({'lkvm': 1, 'command': 'sysrq', 'arguments': {'key': 'h'}})
+    says('does not read its console', 'debug', '-s', 'h', 'deaf')
+    end(vm, name='deaf')
+
+
+def stopped():
+    """A process that is stopped answers nobody, and is listed so."""
+    vm = start('st')
+    vm.proc.send_signal(signal.SIGSTOP)
+    same(listed()['st'], {'name': 'st', 'pid': vm.proc.pid, 'state': 'no answer'})
+    vm.proc.send_signal(signal.SIGCONT)
+    same(state('st'), 'running')
+    end(vm)
+
+
+def busy():
+    """Paused and resumed while disk, network card and timers work."""
+    with open(f'{folder()}/disk', 'wb') as f:
+        f.truncate(1 << 20)
+    vm = Vm(guest('busy', '--name', 'busy', '-c', '2', '-d', f'{folder()}/disk', '-p', 'disk rounds=300'))
+    vm.expect('round 1')
+    paused = 0
+    while vm.proc.poll() is None:
+        with Client('busy') as c:
+            for command in 'pause', 'info', 'pause', 'resume':
+                c.send({'lkvm': 1, 'command': command})
+                reply = c.receive()
+                if not reply:
+                    break
+                paused += command == 'pause'
+        if paused > 100:
+            break
+    same(vm.end(), 0)
+    assert b'done' in vm.seen and paused > 4, (paused, vm.seen[-200:])
+
+
 main([
     ('two machines are listed, and go', two),
     ('a machine without a name is guest-PID', default_name),
@@ -303,4 +496,15 @@ main([
     ('a client that never reads', unread),
     ('a thousand connections', many),
     ('lkvm ctl', raw),
+    ('stop asks the guest', stop),
+    ('stop insists', insist),
+    ('stop of a paused machine', stop_paused),
+    ('all machines', stop_all),
+    ('pause and resume', pause),
+    ('pause while the guest reboots', pause_reboot),
+    ('balloon and stat', balloon),
+    ('debug', debug),
+    ('a guest that does not read', deaf),
+    ('a process that is stopped', stopped),
+    ('pause under load', busy),
 ])

@@ -17,7 +17,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 # Machines of others are not this test's.
-export XDG_RUNTIME_DIR=$dir
+export XDG_RUNTIME_DIR=$dir/runtime
+mkdir -m 700 "$XDG_RUNTIME_DIR"
 
 # run STATUS ARGUMENT...: lkvm run, quietly; keeps out and err, compares the status.
 run() {

@@ -53,6 +53,40 @@ static inline u32 below(u64 *state, u32 n)
 	return (u32)(rnd(state) % n);
 }
 
+/* What is written to standard error meanwhile. Anything of ThreadSanitizer's is shown in the end.
+ */
+struct quiet {
+	int saved, fd;
+};
+
+static inline struct quiet quiet_begin(void)
+{
+	struct quiet q = { dup(STDERR_FILENO), memfd_create("stderr", MFD_CLOEXEC) };
+
+	must(q.saved >= 0 && q.fd >= 0 && dup2(q.fd, STDERR_FILENO) >= 0, "no descriptor");
+	return q;
+}
+
+/* It was @nr lines that have @text in them. */
+static inline void quiet_end(struct quiet *q, const char *text, u32 nr)
+{
+	FILE *f = fdopen(q->fd, "r");
+	char line[1024];
+
+	dup2(q->saved, STDERR_FILENO);
+	close(q->saved);
+	rewind(f);
+	while (fgets(line, sizeof(line), f)) {
+		bool expected = nr && strstr(line, text);
+
+		nr -= expected;
+		if (!expected)
+			fputs(line, stderr);
+	}
+	must(!nr, "%u lines less than there should be", nr);
+	fclose(f);
+}
+
 /* Interrupts */
 
 #define CHIP_LINES  64

@@ -8,73 +8,18 @@
 #ifndef TEST_THREADS_DRIVER_H
 #define TEST_THREADS_DRIVER_H
 
-#include <linux/pci.h>
 #include <linux/virtio_blk.h>
-#include <linux/virtio_mmio.h>
 #include <linux/virtio_net.h>
-#include <linux/virtio_pci.h>
+#include <linux/virtio_pmem.h>
 #include <linux/virtio_ring.h>
-#include <sched.h>
 
 #include "board.h"
 #include "lkvm/pci.h"
 #include "lkvm/virtio.h"
+#include "p9.h"
+#include "pmem.h"
 #include "port.h"
-
-/* Memory of a queue: the rings, then a place for each request. */
-#define AREA	    0x10000ULL
-#define QUEUES	    2
-#define ENTRIES	    64
-#define SLOTS	    16
-#define SLOT_DESCS  (ENTRIES / SLOTS)
-#define AT_AVAIL    0x400ULL
-#define AT_USED	    0x800ULL
-#define AT_SLOT(s)  (0x1000ULL + (s)*0x800ULL)
-#define SLOT_DATA   0x100ULL
-#define SLOT_STATUS 0x700ULL
-#define DATA_LEN    1024u
-#define RX_LEN	    1536u
-/* What the driver does with memory that the device has nothing to do with any more. */
-#define SCRIBBLE 0xa5
-
-enum kind { BLK, NET, CON, RNG, NR_KINDS };
-enum { RX, TX }; /* queues of NET and CON */
-
-struct slot {
-	bool busy;
-	u32 op, value;
-};
-
-struct dqueue {
-	u16 index;
-	bool live;
-	u64 gpa;
-	u8 *mem;
-	u16 avail_idx, last_used;
-	u32 irqs_seen;
-	bool poked; /* an interrupt came that says no queue */
-	u32 busy;
-	struct slot slots[SLOTS];
-};
-
-struct driver {
-	struct board *b;
-	enum kind kind;
-	u32 id;
-	u64 seed;
-	struct port port;
-	u16 nr_queues;
-	bool up, msix, event_idx;
-	u32 rest; /* steps that it stays down */
-	/* For other vcpus that play with its interrupts: where the BAR is, and whether there are
-	 * vectors. */
-	pthread_mutex_t lock;
-	struct dqueue q[QUEUES];
-	u32 written[SLOTS]; /* BLK: what is on the disk; 0: who knows */
-	/* NET: numbers of packets. Those from @certain on must arrive. */
-	u32 next_seq, last_seq, certain;
-	u64 done[QUEUES], stops;
-};
+#include "ring.h"
 
 static inline void driver_init(struct driver *d, struct board *b, enum kind kind, u32 id, u64 seed,
 			       struct port port)
@@ -109,9 +54,13 @@ static inline bool receives(const struct driver *d, const struct dqueue *q)
 /* The queue is the driver's again: it may use the memory for something else. */
 static inline void forget_queue(struct driver *d, struct dqueue *q)
 {
-	for (u32 s = 0; s < SLOTS; s++)
+	for (u32 s = 0; s < SLOTS; s++) {
 		if (q->slots[s].busy && d->kind == BLK && q->slots[s].op == VIRTIO_BLK_T_OUT)
 			d->written[s] = 0;
+		if (q->slots[s].busy && d->kind == P9)
+			p9_forget(d, q, s);
+	}
+	d->client = (struct client){ .dropped = d->client.dropped };
 	memset(q->mem, SCRIBBLE, AREA);
 	memset(q->slots, 0, sizeof(q->slots));
 	q->busy = 0;
@@ -192,84 +141,6 @@ static inline void driver_up(struct driver *d)
 
 /* Offering */
 
-static inline struct vring_desc *descs(const struct dqueue *q)
-{
-	return (struct vring_desc *)q->mem;
-}
-
-static inline __le16 *avail16(const struct dqueue *q, u32 i)
-{
-	return (__le16 *)(q->mem + AT_AVAIL) + i;
-}
-
-static inline __le16 *used16(const struct dqueue *q, u32 i)
-{
-	return (__le16 *)(q->mem + AT_USED) + i;
-}
-
-struct piece {
-	u64 at; /* in the slot */
-	u32 len;
-	bool in;
-};
-
-/* Does the device want to hear of the entry that was just made available? */
-static inline bool wants_kick(const struct driver *d, const struct dqueue *q)
-{
-	u16 event;
-
-	/* As in the device, but where ThreadSanitizer sees it. */
-	__atomic_fetch_add(avail16(q, 1), 0, __ATOMIC_SEQ_CST);
-	if (!d->event_idx)
-		return !(le16_to_cpu(__atomic_load_n(used16(q, 0), __ATOMIC_SEQ_CST)) &
-			 VRING_USED_F_NO_NOTIFY);
-	event = le16_to_cpu(__atomic_load_n(used16(q, 2 + ENTRIES * 4), __ATOMIC_SEQ_CST));
-	return event == (u16)(q->avail_idx - 1);
-}
-
-static inline void offer(struct driver *d, struct dqueue *q, u32 s, const struct piece *pieces,
-			 u32 n)
-{
-	u16 head = (u16)(s * SLOT_DESCS);
-
-	for (u32 i = 0; i < n; i++) {
-		descs(q)[head + i] = (struct vring_desc){
-			.addr = cpu_to_le64(q->gpa + AT_SLOT(s) + pieces[i].at),
-			.len = cpu_to_le32(pieces[i].len),
-			.flags = cpu_to_le16((pieces[i].in ? VRING_DESC_F_WRITE : 0) |
-					     (i + 1 < n ? VRING_DESC_F_NEXT : 0)),
-			.next = cpu_to_le16(head + i + 1),
-		};
-	}
-	q->slots[s].busy = true;
-	q->busy++;
-	__atomic_store_n(avail16(q, 2u + q->avail_idx % ENTRIES), cpu_to_le16(head),
-			 __ATOMIC_RELAXED);
-	q->avail_idx++;
-	__atomic_store_n(avail16(q, 1), cpu_to_le16(q->avail_idx), __ATOMIC_SEQ_CST);
-	if (wants_kick(d, q))
-		port_kick(&d->port, q->index);
-}
-
-static inline u8 *slot_mem(const struct dqueue *q, u32 s, u64 at)
-{
-	return q->mem + AT_SLOT(s) + at;
-}
-
-static inline void fill(u8 *p, u32 len, u32 value)
-{
-	for (u32 i = 0; i + 4 <= len; i += 4)
-		put_le(p + i, 4, value + i);
-}
-
-static inline bool filled(const u8 *p, u32 len, u32 value)
-{
-	for (u32 i = 0; i + 4 <= len; i += 4)
-		if (get_le(p + i, 4) != value + i)
-			return false;
-	return true;
-}
-
 /* Each slot has sectors of its own. */
 static inline void offer_blk(struct driver *d, struct dqueue *q, u32 s)
 {
@@ -319,6 +190,10 @@ static inline void offer_slot(struct driver *d, struct dqueue *q, u32 s)
 		offer_blk(d, q, s);
 	} else if (d->kind == NET) {
 		offer_packet(d, q, s);
+	} else if (d->kind == P9) {
+		p9_offer(d, q, s);
+	} else if (d->kind == PMEM) {
+		pmem_offer(d, q, s);
 	} else if (d->kind == CON) {
 		u32 len = 1 + below(&d->seed, DATA_LEN);
 
@@ -333,7 +208,7 @@ static inline void offer_slot(struct driver *d, struct dqueue *q, u32 s)
 static inline void offer_some(struct driver *d, struct dqueue *q, u32 n)
 {
 	for (u32 s = 0; s < SLOTS && n; s++) {
-		if (q->slots[s].busy)
+		if (q->slots[s].busy || (d->kind == P9 && !p9_may_offer(d, s)))
 			continue;
 		offer_slot(d, q, s);
 		n--;
@@ -385,6 +260,10 @@ static inline void take_back(struct driver *d, struct dqueue *q)
 		blk_back(d, q, s, len);
 	else if (d->kind == NET && q->index == RX)
 		packet_back(d, q, s, len);
+	else if (d->kind == P9)
+		p9_back(d, q, s, len);
+	else if (d->kind == PMEM)
+		pmem_back(d, q, s, len);
 	else if (d->kind == RNG)
 		must(len && len <= q->slots[s].value, "device %u gave %u bytes", d->id, len);
 	q->slots[s].busy = false;

@@ -16,6 +16,9 @@
 #define EXTRA	   (RAM_BASE + 0x4000000ULL)
 #define EXTRA_SIZE 0x40000ULL
 #define EXTRA_OWN  0x30000ULL /* behind the victims' */
+/* Of so many of victims' queues, two pages each. */
+#define EXTRA_QUEUES (2 * NR_KINDS * QUEUES)
+_Static_assert(EXTRA_QUEUES * 2 * 0x1000 <= EXTRA_OWN, "each has pages of its own");
 
 struct victim {
 	struct board *b;
@@ -54,7 +57,7 @@ static inline void lay_out(struct victim *v, u16 q)
 
 	memset(mem, 0, AREA);
 	for (u32 s = 0; s < SLOTS; s++) {
-		u64 extra = EXTRA + ((v->id * QUEUES + q) % 16 * 2 + s / 8) * 0x1000;
+		u64 extra = EXTRA + ((v->id * QUEUES + q) % EXTRA_QUEUES * 2 + s / 8) * 0x1000;
 		bool in = v->kind == RNG || q == RX;
 
 		if (v->kind == BLK) {
@@ -66,6 +69,16 @@ static inline void lay_out(struct victim *v, u16 q)
 							{ SLOT_DATA, DATA_LEN, in },
 							{ SLOT_STATUS, 1, true } },
 				      3, extra);
+		} else if (v->kind == P9 || v->kind == PMEM) {
+			/* Of pmem each third is no flush. */
+			u32 len = v->kind == P9 ? p9_lay_out(mem + AT_SLOT(s), s) : 4;
+
+			if (v->kind == PMEM)
+				put_le(mem + AT_SLOT(s), 4, !(s % 3));
+			lay_out_chain(mem, gpa, s,
+				      (struct piece[]){ { 0, len, false },
+							{ SLOT_DATA, DATA_LEN, true } },
+				      2, extra);
 		} else {
 			lay_out_chain(mem, gpa, s, &(struct piece){ SLOT_DATA, DATA_LEN, in }, 1,
 				      extra);

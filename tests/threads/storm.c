@@ -14,6 +14,7 @@
 #include "hammer.h"
 #include "lkvm/device.h"
 #include "lkvm/disk.h"
+#include "lkvm/fs.h"
 #include "lkvm/hw.h"
 #include "lkvm/net.h"
 #include "lkvm/state.h"
@@ -69,12 +70,14 @@ struct storm {
 	struct echo echo[5];
 	struct disk *disks[NR_DISKS];
 	struct net_backend *nets[4];
+	struct share *shares[4];
+	struct watched *pmems[4];
 	struct device *power_key;
 	struct flash_file flash;
 	char *flash_path;
 	struct driver drivers[NR_DRIVERS];
 	struct victim victims[NR_VICTIMS];
-	u32 nr_drivers, nr_victims, nr_disks, nr_nets, nr_echos;
+	u32 nr_drivers, nr_victims, nr_disks, nr_nets, nr_echos, nr_shares, nr_pmems;
 	u64 seeds[NR_VCPUS];
 	u64 seed; /* the main thread's */
 	struct event_post pause_post;
@@ -82,7 +85,7 @@ struct storm {
 	atomic_bool calm, extra;
 	atomic_uint settled; /* vcpus, a bit each */
 	u32 quiet[NR_VCPUS]; /* steps in which their drivers go on before they drain */
-	u32 pauses, saves, loads, resets;
+	u32 pauses, saves, refusals, loads, resets;
 };
 
 /* Making */
@@ -118,6 +121,32 @@ static struct disk *new_disk(struct storm *s)
 	return s->disks[s->nr_disks++];
 }
 
+/* Each has a directory of its own: victims remove what they find. */
+static struct share *new_share(struct storm *s)
+{
+	char *path = xasprintf("%s/share%u", s->dir, s->nr_shares);
+	struct share_config cfg = { .path = path, .tag = (char *)"share" };
+
+	must(!mkdir(path, 0755) &&
+		     !share_open(&cfg, ARRAY_SIZE(s->shares), &s->shares[s->nr_shares]),
+	     "no share");
+	free(path);
+	return s->shares[s->nr_shares++];
+}
+
+static struct pmem *new_pmem(struct storm *s)
+{
+	struct watched *w = xcalloc(1, sizeof(*w));
+	char name[16], *path;
+
+	snprintf(name, sizeof(name), "pmem%u", s->nr_pmems);
+	path = make_file(s, name, PMEM_SIZE);
+	watched_init(w, &s->b, path, s->nr_pmems);
+	free(path);
+	s->pmems[s->nr_pmems++] = w;
+	return &w->pmem;
+}
+
 static void make_virtio(struct storm *s, enum kind kind)
 {
 	static const u8 mac[6] = { 2 };
@@ -136,6 +165,12 @@ static void make_virtio(struct storm *s, enum kind kind)
 	case CON:
 		ret = virtio_console_create(vm, &(struct virtio_console_port){ .con = new_echo(s) },
 					    1);
+		break;
+	case P9:
+		ret = virtio_9p_create(vm, new_share(s), s->nr_shares);
+		break;
+	case PMEM:
+		ret = virtio_pmem_create(vm, new_pmem(s), s->nr_pmems);
 		break;
 	default:
 		ret = virtio_rng_create(vm);
@@ -180,6 +215,8 @@ static void make_all_virtio(struct storm *s, bool pci)
 		else
 			driver_init(&s->drivers[s->nr_drivers], &s->b, kind, s->nr_drivers,
 				    rnd(&s->seed) + id, find_port(s, pci, i));
+		if (kind == PMEM && !(i & 1))
+			s->drivers[s->nr_drivers].pmem = s->pmems[s->nr_pmems - 1];
 		if (i & 1)
 			s->nr_victims++;
 		else
@@ -351,22 +388,52 @@ static void on_pause(void *opaque)
 	s->pauses++;
 }
 
-static struct state_buf save(struct storm *s)
-{
-	struct state_buf buf = { 0 };
+/* A machine as it was, but for shares in use: those refuse. */
+struct saved {
+	struct state_buf buf;
+	u64 refused; /* a bit for each device, in their order */
+};
 
-	for (struct device *dev = s->b.vm.devices; dev; dev = dev->next)
-		must(!device_save(dev, &buf), "%s is not saved", dev->name);
-	s->saves++;
-	return buf;
+/* How many shares have the drivers in use, as far as they know? */
+static u32 nr_mounted(const struct storm *s)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < s->nr_drivers; i++)
+		n += s->drivers[i].client.phase == P9_READY;
+	return n;
 }
 
-static void load(struct storm *s, const struct state_buf *buf)
+static struct saved save(struct storm *s)
 {
-	struct state_reader in = { buf->data, buf->len };
+	struct quiet quiet = quiet_begin();
+	struct saved saved = { 0 };
+	u32 n = 0, refused = 0;
 
-	for (struct device *dev = s->b.vm.devices; dev; dev = dev->next)
-		must(!device_load(dev, &in), "%s is not loaded", dev->name);
+	for (struct device *dev = s->b.vm.devices; dev; dev = dev->next, n++) {
+		size_t len = saved.buf.len;
+
+		if (!device_save(dev, &saved.buf))
+			continue;
+		saved.buf.len = len;
+		saved.refused |= BIT_ULL(n);
+		refused++;
+	}
+	quiet_end(&quiet, "has it mounted", refused);
+	must(n <= 64 && refused >= nr_mounted(s), "files in use are saved");
+	s->saves++;
+	s->refusals += refused;
+	return saved;
+}
+
+static void load(struct storm *s, const struct saved *saved)
+{
+	struct state_reader in = { saved->buf.data, saved->buf.len };
+	u32 n = 0;
+
+	for (struct device *dev = s->b.vm.devices; dev; dev = dev->next, n++)
+		must(saved->refused & BIT_ULL(n) || !device_load(dev, &in), "%s is not loaded",
+		     dev->name);
 	/* A loaded card begins anew on the host: what was under way there went with the old one. */
 	for (u32 i = 0; i < s->nr_drivers; i++)
 		s->drivers[i].certain = s->drivers[i].next_seq;
@@ -384,7 +451,7 @@ static void reset(struct storm *s)
 /* Of a paused machine. */
 static void act(struct storm *s)
 {
-	struct state_buf buf;
+	struct saved saved;
 
 	switch (below(&s->seed, 5)) {
 	case 0:
@@ -393,10 +460,10 @@ static void act(struct storm *s)
 		break;
 	case 1:
 	case 2:
-		buf = save(s);
-		load(s, &buf);
+		saved = save(s);
+		load(s, &saved);
 		board_check_paused(&s->b);
-		state_buf_free(&buf);
+		state_buf_free(&saved.buf);
 		break;
 	case 3:
 		change_memory(s);
@@ -438,6 +505,12 @@ static void unmake(struct storm *s)
 		disk_close(s->disks[i]);
 	for (u32 i = 0; i < s->nr_nets; i++)
 		s->nets[i]->ops->close(s->nets[i]);
+	for (u32 i = 0; i < s->nr_shares; i++)
+		share_close(s->shares[i]);
+	for (u32 i = 0; i < s->nr_pmems; i++) {
+		pmem_close(&s->pmems[i]->pmem);
+		free(s->pmems[i]);
+	}
 	flash_file_close(&s->flash);
 	free(s->flash_path);
 	board_fini(&s->b);
@@ -448,19 +521,21 @@ static void unmake(struct storm *s)
 
 static void report(const struct storm *s)
 {
-	static const char *const names[] = { "blk", "net", "console", "rng" };
+	static const char *const names[] = { "blk", "net", "console", "rng", "9p", "pmem" };
 
 	for (u32 i = 0; i < s->nr_drivers; i++) {
 		const struct driver *d = &s->drivers[i];
 
 		printf("# %s over %s: %llu and %llu requests, %llu stops\n", names[d->kind],
 		       d->port.pci ? "PCI" : "MMIO", d->done[0], d->done[1], d->stops);
+		if (d->kind == P9)
+			printf("# of them %llu flushed, without an answer\n", d->client.dropped);
 		must(d->done[0] && (d->nr_queues == 1 || d->done[1]), "device %u did nothing", i);
 	}
 	for (u32 i = 0; i < s->nr_victims; i++)
 		must(victim_served(&s->victims[i]), "victim %u did nothing", i);
-	printf("# %u pauses, %u saves, %u loads, %u resets\n", s->pauses, s->saves, s->loads,
-	       s->resets);
+	printf("# %u pauses, %u saves (%u shares refused), %u loads, %u resets\n", s->pauses,
+	       s->saves, s->refusals, s->loads, s->resets);
 }
 
 /* @abrupt: it ends in the middle of everything, as by a signal. */

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A 9P client for unit tests: it writes messages by a format (b w d q for 1 to 8 bytes, s for a
- * string, z for bytes with their number) and keeps the answer for its readers.
+ * A 9P client for unit tests: it writes messages by a format (p9_message.h) and keeps the answer
+ * for its readers.
  */
 #ifndef LKVM_TESTS_P9_CLIENT_H
 #define LKVM_TESTS_P9_CLIENT_H
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../fs/p9.h"
+#include "../lib/p9_message.h"
 #include "capture.h"
 #include "lkvm/config.h"
 #include "lkvm/event.h"
@@ -103,35 +103,6 @@ static inline void p9_end(void)
 }
 
 /* Writing */
-
-static inline size_t p9_format(u8 *out, u8 type, u16 tag, const char *format, va_list args)
-{
-	u8 *p = out + P9_HEADER;
-
-	for (; *format; format++) {
-		if (*format == 's' || *format == 'z') {
-			const char *s = va_arg(args, const char *);
-			size_t len = *format == 's' ? strlen(s) : va_arg(args, size_t);
-
-			put_le(p, *format == 's' ? 2 : 4, len);
-			p += *format == 's' ? 2 : 4;
-			memcpy(p, s, len);
-			p += len;
-		} else {
-			unsigned int width = *format == 'b'   ? 1
-					     : *format == 'w' ? 2
-					     : *format == 'd' ? 4
-							      : 8;
-
-			put_le(p, width, width == 8 ? va_arg(args, u64) : va_arg(args, u32));
-			p += width;
-		}
-	}
-	put_le(out, 4, (u64)(p - out));
-	out[4] = type;
-	put_le(out + 5, 2, tag);
-	return (size_t)(p - out);
-}
 
 static inline void p9_on_done(struct p9_request *req, int ret)
 {

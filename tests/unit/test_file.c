@@ -76,7 +76,17 @@ static void test_failure(void **state)
 /* Not replaced by a file. */
 static void test_device(void **state)
 {
+	char *link = xasprintf("%s/link", dir);
 	struct stat st;
+
+	assert_int_equal(write_file(path, "longer text", 11), 0);
+	assert_int_equal(symlink(path, link), 0);
+	assert_int_equal(write_file(link, "text", 4), 0);
+	assert_int_equal(lstat(link, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	unlink(link);
+	free(link);
+	assert_file("text");
 
 	assert_int_equal(write_file("/dev/null", "text", 4), 0);
 	assert_int_equal(stat("/dev/null", &st), 0);

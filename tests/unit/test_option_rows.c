@@ -241,6 +241,76 @@ static void test_each_value(void **state)
 	}
 }
 
+/* What an option takes before words between commas. */
+static const char *before_items(const char *name)
+{
+	if (!strcmp(name, "9p") || !strcmp(name, "virtiofs"))
+		return "d,t,";
+	if (!strcmp(name, "vsock"))
+		return "3,";
+	return strcmp(name, "network") && strcmp(name, "rng-limit") ? "x," : "";
+}
+
+/* The option given an item with the value that it has at @value (@len bytes): says what? */
+static const char *give_item(const struct option_cursor *c, const char *key, const char *value,
+			     size_t len)
+{
+	struct vm_config cfg = { 0 };
+	char *text = xasprintf("%s%s%.*s", before_items(c->opt->name), key, (int)len, value);
+
+	capture_begin();
+	if (!option_set(c, "--x", text, false, &cfg))
+		fputs("taken\n", stderr);
+	capture_end();
+	options_destroy(&set, &cfg);
+	free(text);
+	return captured;
+}
+
+static void check_item(const struct option_cursor *c, const char *item)
+{
+	size_t len = strcspn(item, "=");
+	char key[32], slip[32], near[64];
+
+	snprintf(key, sizeof(key), "%.*s%s", (int)len, item, item[len] ? "=" : "");
+	/* Each of the values, or what stands for one: refused perhaps, but known. */
+	for (const char *v = item + len + !!item[len];; v++) {
+		size_t n = strcspn(v, "|");
+
+		assert_lacks(give_item(c, key, v, n), "unknown '");
+		if (strchr(item, '|'))
+			assert_lacks(captured, "is not one of");
+		v += n;
+		if (!*v)
+			break;
+	}
+	if (len < 3)
+		return;
+	snprintf(slip, sizeof(slip), "%.*s%c%s", (int)len, item, item[len - 1],
+		 item[len] ? "=long value" : "");
+	snprintf(near, sizeof(near), "did you mean '%s'?", key);
+	assert_contains(give_item(c, slip, "", 0), near);
+}
+
+/* The words of lists that messages and completion name are those that are understood. */
+static void test_items(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(archs); i++) {
+		u32 lists = 0;
+
+		here = archs[i];
+		for_each_option(c, &set)
+		{
+			if (!option_is_here(&c) || c.opt->type != OPT_TYPED || !c.opt->hooks->items)
+				continue;
+			lists++;
+			for (const char *const *item = c.opt->hooks->items; *item; item++)
+				check_item(&c, *item);
+		}
+		assert_true(lists >= 8);
+	}
+}
+
 static u32 rnd(u32 below)
 {
 	static u64 seed = 0x5eed;
@@ -454,9 +524,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_row),   cmocka_unit_test(test_each_value),
-		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_file_forms),
-		cmocka_unit_test(test_file_errors), cmocka_unit_test(test_bad_files),
-		cmocka_unit_test(test_secret),	    cmocka_unit_test(test_empty_paths),
+		cmocka_unit_test(test_items),	    cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_file_forms),  cmocka_unit_test(test_file_errors),
+		cmocka_unit_test(test_bad_files),   cmocka_unit_test(test_secret),
+		cmocka_unit_test(test_empty_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

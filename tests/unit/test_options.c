@@ -141,6 +141,7 @@ static const struct command command = {
 	.usage = "lkvm try [options]",
 	.description = "Tries.",
 	.options = &set,
+	.word = "file",
 };
 
 static struct target t;
@@ -415,10 +416,12 @@ static void test_completion_words(void **state)
 {
 	const char *text = printed(options_print_words, &command);
 
-	assert_contains(text, "-a --flag\n");
-	assert_contains(text, "-s --string=TEXT\n");
-	assert_contains(text, "\n--colour=red|green|blue\n");
-	assert_contains(text, "\n--help\n");
+	assert_contains(text, "-a --flag\tflag\t-\ta flag\n");
+	assert_contains(text, "-s --string\tany\t-\ta string");
+	assert_contains(text, "\n--colour\tone\tred green blue\tc\n");
+	assert_contains(text, "\n--help\tflag\t-\tshow this help\n");
+	/* Its words are no options. */
+	assert_contains(text, "\n-\tfile\t-\t-\n");
 	assert_lacks(text, "arm-only");
 	assert_lacks(text, "Elsewhere");
 	assert_lacks(text, "square");

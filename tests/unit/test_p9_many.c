@@ -339,17 +339,6 @@ static void on_landed(struct p9_request *req, int ret)
 	landed++;
 }
 
-static size_t format(u8 *out, u8 type, u16 tag, const char *fmt, ...)
-{
-	va_list args;
-	size_t len;
-
-	va_start(args, fmt);
-	len = p9_format(out, type, tag, fmt, args);
-	va_end(args);
-	return len;
-}
-
 static u64 seed = 1;
 
 static u32 pick(u32 n)
@@ -367,33 +356,33 @@ static size_t any_request(u8 *out, u16 tag)
 	switch (pick(16)) {
 	case 0:
 	case 1:
-		return format(out, P9_TWALK, tag, "ddws", 1, fid, 1, name);
+		return p9_message(out, P9_TWALK, tag, "ddws", 1, fid, 1, name);
 	case 2:
-		return format(out, P9_TWALK, tag, "ddws", fid, to, 1, name);
+		return p9_message(out, P9_TWALK, tag, "ddws", fid, to, 1, name);
 	case 3:
-		return format(out, P9_TWALK, tag, "ddw", fid, to, 0);
+		return p9_message(out, P9_TWALK, tag, "ddw", fid, to, 0);
 	case 4:
 	case 5:
-		return format(out, P9_TLOPEN, tag, "dd", fid, pick(3));
+		return p9_message(out, P9_TLOPEN, tag, "dd", fid, pick(3));
 	case 6:
-		return format(out, P9_TLCREATE, tag, "dsddd", fid, other, O_RDWR, 0644, 0);
+		return p9_message(out, P9_TLCREATE, tag, "dsddd", fid, other, O_RDWR, 0644, 0);
 	case 7:
 	case 8:
-		return format(out, P9_TCLUNK, tag, "d", fid);
+		return p9_message(out, P9_TCLUNK, tag, "d", fid);
 	case 9:
-		return format(out, P9_TREMOVE, tag, "d", fid);
+		return p9_message(out, P9_TREMOVE, tag, "d", fid);
 	case 10:
-		return format(out, P9_TRENAME, tag, "dds", fid, pick(2) ? 1 : to, other);
+		return p9_message(out, P9_TRENAME, tag, "dds", fid, pick(2) ? 1 : to, other);
 	case 11:
-		return format(out, P9_TRENAMEAT, tag, "dsds", 1, other, fid, name);
+		return p9_message(out, P9_TRENAMEAT, tag, "dsds", 1, other, fid, name);
 	case 12:
-		return format(out, P9_TUNLINKAT, tag, "dsd", 1, other, 0);
+		return p9_message(out, P9_TUNLINKAT, tag, "dsd", 1, other, 0);
 	case 13:
-		return format(out, P9_TREAD, tag, "dqd", fid, 0ULL, 100);
+		return p9_message(out, P9_TREAD, tag, "dqd", fid, 0ULL, 100);
 	case 14:
-		return format(out, P9_TFLUSH, tag, "w", pick(STORM));
+		return p9_message(out, P9_TFLUSH, tag, "w", pick(STORM));
 	default:
-		return format(out, P9_TGETATTR, tag, "dq", fid, 0x7ffULL);
+		return p9_message(out, P9_TGETATTR, tag, "dq", fid, 0x7ffULL);
 	}
 }
 
@@ -442,10 +431,10 @@ static void test_moving(void **state)
 			assert_int_equal(attributes(200 + i), 0);
 		landed = 0;
 		for (u16 i = 0; i <= nr; i++)
-			strike(i, i == nr / 4 ? format(blows[i].message, P9_TRENAMEAT, i, "dsds", 1,
-						       from, 1, to)
-					      : format(blows[i].message, P9_TGETATTR, i, "dq",
-						       100 + i % nr, 0x7ffULL));
+			strike(i, i == nr / 4 ? p9_message(blows[i].message, P9_TRENAMEAT, i,
+							   "dsds", 1, from, 1, to)
+					      : p9_message(blows[i].message, P9_TGETATTR, i, "dq",
+							   100 + i % nr, 0x7ffULL));
 		wait_landed(nr + 1);
 		for (u32 i = 0; i <= nr; i++)
 			assert_int_equal(blows[i].answer[4], blows[i].message[4] + 1);

@@ -183,13 +183,44 @@ static void test_lacking(void **state)
 	put("modules.builtin", "k/virtio_pci.ko\nfs/ext4.ko\n");
 	put("modules.dep", "");
 	set(&cfg.root.modules, dir);
+	cfg.root.rw = true;
 	assert_int_equal(prepare(), -ENOTSUP);
 	assert_contains(captured, "Linux 6.9.9-test has no 9P");
+	cfg.root.rw = false;
 	put("modules.builtin", "k/virtio_pci.ko\n9p.ko\n9pnet_virtio.ko\n");
 	assert_int_equal(prepare(), 0);
 	assert_contains(captured, "has no overlayfs");
 	assert_true(is_told("mode=ro"));
 	assert_true(cfg.shares[0].readonly);
+}
+
+/* Neither 9P nor virtio-fs: what a command needs is the root. */
+static void test_programs(void **state)
+{
+	char *command[] = { in_dir("script"), NULL };
+	size_t len;
+
+	put("modules.builtin", "k/virtio_pci.ko\n");
+	put("modules.dep", "");
+	put("script", "#!/usr/bin/env -S\n");
+	assert_int_equal(chmod(in_dir("script"), 0755), 0);
+	set(&cfg.root.modules, dir);
+	command[0] = xstrdup(in_dir("script"));
+	cfg.root.command = command;
+	assert_int_equal(prepare(), 0);
+	assert_contains(captured, "has no 9P");
+	assert_true(is_told("root=initramfs"));
+	assert_int_equal(cfg.nr_shares, 0);
+	assert_string_equal(entry(command[0], &len), "#!/usr/bin/env -S\n");
+	entry("/usr/bin/env", &len);
+	assert_true(len > 1000);
+	/* Of a dynamic program there is a C library. */
+	assert_non_null(memmem(cfg.root.image, cfg.root.image_len, "libc.", 5));
+	free(cfg.root.image);
+	cfg.root.image = NULL;
+	free(command[0]);
+	command[0] = (char[]){ "there-is-no-such-command" };
+	assert_int_equal(rootfs_prepare(&cfg), -ENOENT);
 }
 
 static void test_no_such_modules(void **state)
@@ -300,6 +331,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_own_root, begin, end),
 		cmocka_unit_test_setup_teardown(test_modules, begin, end),
 		cmocka_unit_test_setup_teardown(test_lacking, begin, end),
+		cmocka_unit_test_setup_teardown(test_programs, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_such_modules, begin, end),
 		cmocka_unit_test_setup_teardown(test_not_wanted, begin, end),
 		cmocka_unit_test_setup_teardown(test_directory, begin, end),

@@ -92,14 +92,25 @@ static inline bool peer_read(struct peer *p, void *buf, size_t len, int *fd)
 	return true;
 }
 
+/* Is there a request? If not the driver shall say when there is (2.7.10). */
+static inline bool peer_finds(struct peer *p, struct peer_ring *r)
+{
+	u16 *avail_event = (u16 *)&r->used->ring[r->size];
+
+	if (!r->kept && p->acked & BIT_ULL(VIRTIO_RING_F_EVENT_IDX)) {
+		__atomic_store_n(avail_event, (u16)r->base, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	}
+	return (u16)r->base != __atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE);
+}
+
 static inline void peer_serve(struct peer *p, struct peer_ring *r)
 {
 	u64 count;
 
 	if (read(r->kick, &count, sizeof(count)) < 0)
 		return;
-	while (r->used && !atomic_load(&p->deaf) &&
-	       (u16)r->base != __atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE)) {
+	while (r->used && !atomic_load(&p->deaf) && peer_finds(p, r)) {
 		u16 head = r->avail->ring[r->base % r->size];
 		const struct vring_desc *d = &r->desc[r->desc[head].next];
 		struct vring_used_elem *e = &r->used->ring[(u16)(r->base - r->kept) % r->size];
@@ -293,7 +304,7 @@ static inline void *peer_thread(void *opaque)
 	return NULL;
 }
 
-static inline void peer_start(struct peer *p, u64 features, enum peer_sin sin, unsigned int at)
+static inline void peer_prepare(struct peer *p, u64 features, enum peer_sin sin, unsigned int at)
 {
 	int fds[2];
 
@@ -310,6 +321,11 @@ static inline void peer_start(struct peer *p, u64 features, enum peer_sin sin, u
 	p->at = at;
 	for (int i = 0; i < 4; i++)
 		p->rings[i].kick = p->rings[i].call = -1;
+}
+
+static inline void peer_start(struct peer *p, u64 features, enum peer_sin sin, unsigned int at)
+{
+	peer_prepare(p, features, sin, at);
 	assert_int_equal(pthread_create(&p->thread, NULL, peer_thread, p), 0);
 }
 

@@ -165,7 +165,7 @@ static void do_flood(void)
 	}
 	for (u32 i = 0; i < N; i++)
 		bad += status[i] != 0;
-	print("%u of %u failed\n", bad, N);
+	print("%u of %u failed, the last: status %u\n", bad, N, status[N - 1]);
 }
 
 static bool start(u64 *sectors)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Preloaded into lkvm by a test: each write to and each flush of file $SLOW_DISK says "begun" in
- * file $SLOW_LOG and then waits for a byte from FIFO $SLOW_GATE.
+ * file $SLOW_LOG and then waits for a byte from FIFO $SLOW_GATE. An "x" means that the device has
+ * gone: that write fails, and so do all that come later, at once.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -14,6 +17,7 @@
 
 static int log_fd = -1, gate_fd = -1;
 static struct stat disk;
+static atomic_bool gone;
 
 /* The first line tells that preloading works: it does not with a static binary. */
 __attribute__((constructor)) static void begin(void)
@@ -38,16 +42,22 @@ static int is_slow(int fd)
 	       st.st_dev == disk.st_dev;
 }
 
-static void pass(int fd)
+/* False: the device has gone. */
+static bool pass(int fd)
 {
-	char c;
+	char c = 0;
 
 	if (!is_slow(fd))
-		return;
+		return true;
 	if (write(log_fd, "begun\n", 6) != 6)
 		_exit(99);
-	while (read(gate_fd, &c, 1) != 1)
+	while (!gone && read(gate_fd, &c, 1) != 1)
 		;
+	if (c == 'x')
+		gone = true;
+	if (gone)
+		errno = ENODEV;
+	return !gone;
 }
 
 static void *real(const char *name)
@@ -65,8 +75,7 @@ ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
 
 	if (!next)
 		*(void **)&next = real("pwritev");
-	pass(fd);
-	return next(fd, iov, count, offset);
+	return pass(fd) ? next(fd, iov, count, offset) : -1;
 }
 
 /* With RWF_NOWAIT: it would wait. */
@@ -89,6 +98,5 @@ int fdatasync(int fd)
 
 	if (!next)
 		*(void **)&next = real("fdatasync");
-	pass(fd);
-	return next(fd);
+	return pass(fd) ? next(fd) : -1;
 }

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/* control.c over a loop that the test turns: requests, answers that come later, clients that go, do
+ * not read, or are too many. */
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "lkvm/control.h"
+#include "lkvm/log.h"
+#include "unit.h"
+
+static char dir[] = "/tmp/lkvm-test-control-XXXXXX";
+static char path[128];
+static struct event_loop loop;
+static struct control control;
+static sigset_t none;
+static struct control_call *later;
+static unsigned int gone;
+
+static int run_echo(struct control_call *call, void *opaque)
+{
+	assert_ptr_equal(opaque, dir);
+	json_put(call->result, "back", control_arg(call, "value"));
+	return 0;
+}
+
+static void on_gone(struct control_call *call)
+{
+	assert_ptr_equal(call, later);
+	later = NULL;
+	gone++;
+}
+
+static int run_later(struct control_call *call, void *opaque)
+{
+	later = call;
+	call->gone = on_gone;
+	return CONTROL_LATER;
+}
+
+static int run_big(struct control_call *call, void *opaque)
+{
+	char text[1025];
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	json_open(call->result, "texts", '[');
+	for (u64 n = json_number(control_arg(call, "kib"), 0); n; n--)
+		json_put_text(call->result, NULL, text);
+	json_close(call->result, ']');
+	return 0;
+}
+
+static int run_fail(struct control_call *call, void *opaque)
+{
+	json_open(call->result, "half", '{');
+	return control_fail(call, "failed", "no %s", "luck");
+}
+
+static const struct control_arg echo_args[] = { { "value", JSON_NUMBER, true, "a number" }, { 0 } };
+static const struct control_arg big_args[] = { { "kib", JSON_NUMBER, false, "size" }, { 0 } };
+static const struct control_command commands[] = {
+	{ "echo", "the same", echo_args, run_echo },
+	{ "later", "in a while", NULL, run_later },
+	{ "big", "much", big_args, run_big },
+	{ "fail", "never works", NULL, run_fail },
+	{ 0 },
+};
+static const struct control_table table = { .commands = commands, .opaque = dir };
+
+static int set_up(void **state)
+{
+	assert_non_null(mkdtemp(dir));
+	setenv("XDG_RUNTIME_DIR", dir, 1);
+	snprintf(path, sizeof(path), "%s/lkvm/vm.sock", dir);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	char folder[64];
+
+	snprintf(folder, sizeof(folder), "%s/lkvm", dir);
+	return rmdir(folder) || rmdir(dir); /* nothing is left there */
+}
+
+static int open_one(void **state)
+{
+	sigemptyset(&none);
+	gone = 0;
+	later = NULL;
+	assert_int_equal(event_loop_init(&loop, "test"), 0);
+	return control_open(&control, &loop, "vm", true, &table, &none);
+}
+
+static int close_one(void **state)
+{
+	control_close(&control);
+	event_loop_destroy(&loop);
+	return !access(path, F_OK);
+}
+
+static void turn(void)
+{
+	while (event_loop_drain(&loop))
+		;
+}
+
+static int join(void)
+{
+	int fd = unix_connect(path);
+
+	assert_true(fd >= 0);
+	turn();
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+	turn();
+}
+
+/* All that came, as text; "": nothing, "end": the connection's end. */
+static const char *hear(int fd)
+{
+	static char text[8192];
+	ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+	if (!n || (n < 0 && errno == ECONNRESET))
+		return "end";
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void test_requests(void **state)
+{
+	int fd = join();
+
+	say(fd,
+	    "{\"lkvm\":1,\"id\":\"a\\u00e9\",\"command\":\"echo\",\"arguments\":{\"value\":5}}\n");
+	assert_string_equal(hear(fd),
+			    "{\"lkvm\":1,\"id\":\"a\xc3\xa9\",\"result\":{\"back\":5}}\n");
+	say(fd, "{\"lkvm\":1,\"id\":-3,\"command\":\"fail\"}\n");
+	assert_string_equal(
+		hear(fd),
+		"{\"lkvm\":1,\"id\":-3,\"error\":{\"code\":\"failed\",\"text\":\"no luck\"}}\n");
+	say(fd, "{\"lkvm\":1,\"command\":\"echo\"}\n");
+	assert_string_equal(hear(fd), "{\"lkvm\":1,\"error\":{\"code\":\"bad-argument\",\"text\":"
+				      "\"echo: needs the argument 'value'\"}}\n");
+	say(fd, "{\"lkvm\":1,\"command\":\"help\"}\n");
+	assert_non_null(
+		strstr(hear(fd),
+		       "\"echo\":{\"text\":\"the same\",\"arguments\":{\"value\":\"a number\"}}"));
+	close(fd);
+	turn();
+	assert_int_equal(control.nr_clients, 0);
+}
+
+static void test_later(void **state)
+{
+	int fd = join();
+
+	/* The second waits for the first. */
+	say(fd, "{\"lkvm\":1,\"id\":1,\"command\":\"later\"}\n{\"lkvm\":1,\"id\":2,\"command\":"
+		"\"fail\"}\n");
+	assert_string_equal(hear(fd), "");
+	assert_non_null(later);
+	json_put_u64(later->result, "n", 7);
+	control_finish(later, 0);
+	assert_string_equal(hear(fd),
+			    "{\"lkvm\":1,\"id\":1,\"result\":{\"n\":7}}\n{\"lkvm\":1,\"id\":2,"
+			    "\"error\":{\"code\":\"failed\",\"text\":\"no luck\"}}\n");
+	say(fd, "{\"lkvm\":1,\"id\":3,\"command\":\"later\"}\n");
+	control_finish(later, control_fail(later, "failed", "late"));
+	assert_string_equal(
+		hear(fd),
+		"{\"lkvm\":1,\"id\":3,\"error\":{\"code\":\"failed\",\"text\":\"late\"}}\n");
+	/* Who has said all still gets the answer. */
+	say(fd, "{\"lkvm\":1,\"id\":4,\"command\":\"later\"}\n");
+	shutdown(fd, SHUT_WR);
+	turn();
+	assert_int_equal(gone, 0);
+	control_finish(later, 0);
+	assert_string_equal(hear(fd), "{\"lkvm\":1,\"id\":4,\"result\":{}}\n");
+	assert_string_equal(hear(fd), "end");
+	close(fd);
+}
+
+static void test_gone(void **state)
+{
+	int fd = join();
+
+	say(fd, "{\"lkvm\":1,\"command\":\"later\"}\n");
+	assert_non_null(later);
+	close(fd);
+	turn();
+	assert_int_equal(gone, 1);
+	/* And at the end of all. */
+	fd = join();
+	say(fd, "{\"lkvm\":1,\"command\":\"later\"}\n");
+	control_close(&control);
+	assert_int_equal(gone, 2);
+	assert_string_equal(hear(fd), "end");
+	close(fd);
+}
+
+static void test_unread(void **state)
+{
+	static char text[64 * KiB];
+	int fd = join(), other = join();
+	size_t total = 0;
+	ssize_t n;
+
+	say(fd, "{\"lkvm\":1,\"command\":\"big\",\"arguments\":{\"kib\":2048}}\n{\"lkvm\":1,"
+		"\"command\":\"fail\"}\n");
+	say(other, "{\"lkvm\":1,\"command\":\"fail\"}\n");
+	assert_non_null(strstr(hear(other), "no luck"));
+	/* It reads after all. */
+	while ((n = recv(fd, text, sizeof(text), MSG_DONTWAIT)) > 0) {
+		total += (size_t)n;
+		turn();
+	}
+	assert_true(total > 2 * MiB);
+	assert_int_equal(errno, EAGAIN);
+	say(fd, "{\"lkvm\":1,\"id\":1,\"command\":\"big\",\"arguments\":{\"kib\":8192}}\n");
+	assert_string_equal(
+		hear(fd),
+		"{\"lkvm\":1,\"id\":1,\"error\":{\"code\":\"too-large\",\"text\":\"the reply "
+		"is too large, or memory is short\"}}\n");
+	/* Or goes in the middle. */
+	say(fd, "{\"lkvm\":1,\"command\":\"big\",\"arguments\":{\"kib\":2048}}\n");
+	close(fd);
+	turn();
+	assert_int_equal(control.nr_clients, 1);
+	close(other);
+}
+
+static void test_too_many(void **state)
+{
+	int fds[CONTROL_MAX_CLIENTS + 2];
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds) - 2; i++)
+		fds[i] = join();
+	/* The first has something to say; the second is the most silent one then. */
+	say(fds[0], "{\"lkvm\":1,\"command\":\"fail\"}\n");
+	fds[CONTROL_MAX_CLIENTS] = join();
+	fds[CONTROL_MAX_CLIENTS + 1] = join();
+	assert_int_equal(control.nr_clients, CONTROL_MAX_CLIENTS);
+	assert_non_null(strstr(hear(fds[0]), "no luck"));
+	assert_string_equal(hear(fds[1]), "end");
+	assert_string_equal(hear(fds[2]), "end");
+	say(fds[3], "{\"lkvm\":1,\"command\":\"fail\"}\n");
+	assert_non_null(strstr(hear(fds[3]), "no luck"));
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	turn();
+	assert_int_equal(control.nr_clients, 0);
+}
+
+static void test_long_line(void **state)
+{
+	static char text[CONTROL_MAX_LINE + 1];
+	int fd = join();
+
+	/* As long as it may be. */
+	memset(text, ' ', sizeof(text));
+	memcpy(text, "{\"lkvm\":1,\"command\":\"fail\"}", 27);
+	text[CONTROL_MAX_LINE - 1] = '\n';
+	text[CONTROL_MAX_LINE] = '\0';
+	say(fd, text);
+	assert_non_null(strstr(hear(fd), "no luck"));
+	text[CONTROL_MAX_LINE - 1] = ' ';
+	say(fd, text);
+	assert_non_null(strstr(hear(fd), "the line is too long"));
+	assert_string_equal(hear(fd), "end");
+	close(fd);
+}
+
+static void test_name_in_use(void **state)
+{
+	struct control second;
+
+	capture_begin();
+	assert_int_equal(control_open(&second, &loop, "vm", true, &table, &none), -EADDRINUSE);
+	assert_contains(capture_end(), "--name vm: cannot listen on");
+	assert_int_equal(control_open(&second, &loop, "vm", false, &table, &none), 0);
+	assert_int_equal(second.listener.fd, -1);
+	control_close(&second);
+	assert_int_equal(access(path, F_OK), 0);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_one, close_one)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_requests),	TEST(test_later),    TEST(test_gone),
+		TEST(test_unread),	TEST(test_too_many), TEST(test_long_line),
+		TEST(test_name_in_use),
+	};
+
+	log_set_level(LOG_INFO);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
