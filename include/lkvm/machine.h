@@ -86,7 +86,7 @@ struct machine_open {
 	 * its port, and what stands behind the guest's console instead of the terminal. */
 	struct guest_command *command;
 	struct console *link, *kept;
-	struct console **ports;	 /* as in the configuration */
+	struct console **ports; /* as in the configuration */
 	u32 nr_ports;
 	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
 	struct console_output serial;
