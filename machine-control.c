@@ -69,7 +69,7 @@ static int run_power_button(struct control_call *call, void *opaque)
 {
 	struct machine *m = opaque;
 
-	if (arch_power_button(&m->vm) < 0)
+	if (machine_power_button(m) < 0)
 		return control_fail(call, "unsupported", "this machine has no power button");
 	return 0;
 }
@@ -97,7 +97,7 @@ static int run_stop(struct control_call *call, void *opaque)
 	if (seconds > MAX_STOP_SECONDS)
 		return control_fail(call, "bad-argument", "stop: 'timeout' is %d seconds at most",
 				    MAX_STOP_SECONDS);
-	asked = seconds && arch_power_button(&m->vm) == 0;
+	asked = seconds && machine_power_button(m) == 0;
 	json_put_bool(call->result, "asked", asked);
 	if (!asked) {
 		end_now(m);
@@ -125,6 +125,9 @@ static const struct control_command commands[] = {
 	{ "balloon", "how much memory the guest is asked for, and has handed over",
 	  machine_balloon_args, machine_run_balloon },
 	{ "stat", "the guest's memory, by its balloon's statistics", NULL, machine_run_stat },
+	{ "exits", "why vcpus left KVM_RUN how often, and which devices they came to", NULL,
+	  machine_run_exits },
+	{ "kvm-stats", "KVM's own statistics", machine_kvm_stats_args, machine_run_kvm_stats },
 	{ "registers", "registers, code and stack of vcpus", machine_registers_args,
 	  machine_run_registers },
 	{ "nmi", "give a vcpu a non-maskable interrupt", machine_nmi_args, machine_run_nmi },
