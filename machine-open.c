@@ -97,14 +97,6 @@ static void on_quit(void *opaque)
 	vm_request_stop(&m->vm, VM_STOP_QUIT, 0, -1);
 }
 
-int machine_power_button(struct machine *m)
-{
-	/* Nobody there listens to it but the command. */
-	if (m->open.command && guest_command_signal(m->open.command, SIGTERM))
-		return 0;
-	return arch_power_button(&m->vm);
-}
-
 static void on_power_button(void *opaque)
 {
 	struct machine *m = opaque;
@@ -148,29 +140,6 @@ static int open_console(struct machine *m)
 	ret = term_create(&m->vm.loop, &hooks, &m->open.console);
 	if (ret)
 		err("cannot set up the console: %s%s", strerror(-ret), limit_hint(ret));
-	return ret;
-}
-
-static void on_command_ended(void *opaque, int status)
-{
-	struct machine *m = opaque;
-
-	vm_request_stop(&m->vm, VM_STOP_DEBUG_EXIT, status, -1);
-}
-
-static int open_command(struct machine *m, const struct vm_config *cfg)
-{
-	struct machine_open *open = &m->open;
-	int ret;
-
-	if (!cfg->root.linked)
-		return 0;
-	open->kept = kept_console_new(log_get_level() >= LOG_DEBUG);
-	ret = guest_command_create(&m->vm.loop, open->console, on_command_ended, m, &open->command);
-	if (ret)
-		err("cannot set up the command's streams: %s%s", strerror(-ret), limit_hint(ret));
-	else
-		open->link = guest_command_port(open->command);
 	return ret;
 }
 
@@ -352,7 +321,7 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	if (!ret)
 		ret = open_console(m);
 	if (!ret)
-		ret = open_command(m, cfg);
+		ret = machine_open_command(m, cfg);
 	return ret;
 }
 
@@ -385,9 +354,7 @@ void machine_close(struct machine *m)
 	free(open->disks);
 	flash_file_close(&open->flash);
 	boot_close(&open->boot);
-	guest_command_destroy(open->command);
-	if (open->kept)
-		open->kept->ops->destroy(open->kept);
+	machine_close_command(open);
 	/* Last: as long as anything is slow, Ctrl-A x may be typed again. */
 	if (open->console)
 		open->console->ops->destroy(open->console);

@@ -172,6 +172,9 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg) __must_ch
  * told, what lkvm's own words for Linux become. Prints. */
 int machine_begin_boot(struct machine *m, struct guest_memory *mem) __must_check;
 void machine_close(struct machine *m);
+/* machine-command.c: the streams of the command that the guest runs, where it does. */
+int machine_open_command(struct machine *m, const struct vm_config *cfg) __must_check;
+void machine_close_command(struct machine_open *open);
 /* The guest is asked to end: by its power button, or by SIGTERM to the command that it runs. 0, or
  * -errno where neither is there. Main loop's thread. */
 int machine_power_button(struct machine *m);
