@@ -59,11 +59,6 @@ wrong_commands() {
 }
 # What other VMMs call their commands and options is explained, not guessed at.
 foreign_words() {
-	local word
-	for word in setup sandbox; do
-		wrong "'$word' is not an lkvm command: kvmtool has it, this lkvm does not yet" $word x &&
-			wrong 'kvmtool has it, this lkvm does not yet' help $word || return 1
-	done
 	wrong 'crosvm has it; here use lkvm pause' suspend && wrong 'krunvm has it; here use lkvm run' start x &&
 		wrong "'--tty': kvmtool has it; here use --port NAME,pty,console" run -k x --tty 1 &&
 		run 0 run --dry-run -k x --vnc && says err 'warning: --vnc: has no effect' &&
