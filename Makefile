@@ -42,7 +42,7 @@ CFLAGS ?= -O2 -g
 # What runs once for each VM or command is built for size, and so is what does little beside the system call that it makes
 # (messages, packets of a tap). What computes for each exit, request or packet is built for speed. Who sets CFLAGS has them for all.
 COLD_CFLAGS := $(if $(filter file,$(origin CFLAGS)),-Os)
-HOT := bus.c event.c memory.c vcpu.c $(addprefix util/,eventfd.c io.c iov.c)
+HOT := bus.c event.c memory.c vcpu.c $(addprefix util/,eventfd.c io.c iov.c pattern-match.c)
 HOT += $(addprefix console/,outq.c output.c)
 HOT += $(addprefix disk/,raw.c raw-io.c threads.c uring.c qcow2.c qcow2-map.c)
 HOT += $(addprefix hw/,serial.c serial-rx.c)
@@ -138,7 +138,7 @@ ALL_CPPFLAGS += -DHAVE_LIBURING
 LIBS += $(URING)
 endif
 
-ROOMS := util boot rootfs hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest $(ARCHDIR)
+ROOMS := util boot rootfs hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest smoke $(ARCHDIR)
 # Every architecture's options are in every binary, as data: help and the manual list them all.
 SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)

@@ -78,9 +78,9 @@ static int make_args(const struct balloon_args *a, char **words, int *nr, char *
 static int cmd_balloon_main(const struct command *cmd, int argc, char **argv)
 {
 	struct balloon_args args = { 0 };
-	int words, rest, status = EXIT_USAGE;
+	int words, status = EXIT_USAGE;
 	char *request = NULL;
-	int ret = options_parse(cmd, argc, argv, &args, &words, &rest);
+	int ret = vm_names_parse(cmd, argc, argv, &args, &words);
 
 	if (ret)
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
@@ -99,5 +99,6 @@ const struct command cmd_balloon = {
 		       "(0: none), or so much more or less; the host has it then. The machine "
 		       "needs --balloon. Without a size it shows how it stands.",
 	.options = &balloon_set,
+	.word = "vm",
 	.run = cmd_balloon_main,
 };

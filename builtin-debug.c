@@ -116,8 +116,8 @@ static int check(const struct debug_args *a)
 static int cmd_debug_main(const struct command *cmd, int argc, char **argv)
 {
 	struct debug_args args = { .nmi = NO_CPU };
-	int words, rest, status = EXIT_USAGE;
-	int ret = options_parse(cmd, argc, argv, &args, &words, &rest);
+	int words, status = EXIT_USAGE;
+	int ret = vm_names_parse(cmd, argc, argv, &args, &words);
 
 	if (ret)
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
@@ -134,5 +134,6 @@ const struct command cmd_debug = {
 	.description = "Sends a SysRq key, gives a vcpu a non-maskable interrupt, and prints the "
 		       "vcpus of each machine, in this order, as far as it is asked for.",
 	.options = &debug_set,
+	.word = "vm",
 	.run = cmd_debug_main,
 };

@@ -19,8 +19,8 @@ static int ask(struct control_link *link, void *opaque)
 static int cmd_ask_main(const struct command *cmd, int argc, char **argv)
 {
 	struct vm_names which = { 0 };
-	int words, rest;
-	int status, ret = options_parse(cmd, argc, argv, &which, &words, &rest);
+	int words;
+	int status, ret = vm_names_parse(cmd, argc, argv, &which, &words);
 
 	if (ret)
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
@@ -37,6 +37,7 @@ const struct command cmd_pause = {
 	.description = "Stops the vcpus and devices of each machine; 'lkvm list' says that it is "
 		       "paused. The guest's clocks go on.",
 	.options = &names_set,
+	.word = "vm",
 	.run = cmd_ask_main,
 };
 
@@ -46,5 +47,6 @@ const struct command cmd_resume = {
 	.usage = "lkvm resume NAME...",
 	.description = "Lets each machine go on that was paused.",
 	.options = &names_set,
+	.word = "vm",
 	.run = cmd_ask_main,
 };

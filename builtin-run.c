@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lkvm/boot-time.h"
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
@@ -52,20 +53,29 @@ static int save_config(const struct vm_config *cfg, const char *path)
 }
 
 /* Ending is exiting. Who looks for leaks wants to see everything released. */
-static int run_machine(const struct vm_config *cfg, int *sig)
+static int run_machine(const struct run_options *o, int *sig)
 {
+	struct boot_time *times = o->boot_time ? boot_time_begin(&o->cfg, o->start_ns) : NULL;
 	struct machine m;
-	int status;
+	int status = EXIT_FAILURE;
 
-	if (machine_create(&m, cfg))
-		return EXIT_FAILURE;
+	if (machine_create_with(&m, &o->cfg, times ? &times->inject : NULL))
+		goto out;
 	status = machine_run(&m, sig);
-	if (getenv("LKVM_RELEASE_ALL")) {
+	marks_add(m.vm.marks, MARK_END, 0);
+	if (getenv("LKVM_RELEASE_ALL"))
 		machine_destroy(&m);
-		return status;
-	}
-	machine_end(&m);
+	else
+		machine_end(&m);
+	if (times)
+		boot_time_end(times);
+	if (getenv("LKVM_RELEASE_ALL"))
+		goto out;
 	exit(*sig ? end_by_signal(*sig) : status);
+out:
+	if (times)
+		boot_time_free(times);
+	return status;
 }
 
 /* What the command line asks for; the configuration is complete. */
@@ -87,7 +97,7 @@ static int run(struct run_options *o, int *sig)
 		return machine_describe(&o->cfg) ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (rootfs_prepare(&o->cfg))
 		return EXIT_FAILURE;
-	return run_machine(&o->cfg, sig);
+	return run_machine(o, sig);
 }
 
 int run_command_line(const struct command *cmd, int argc, char **argv, bool sandbox)

@@ -79,7 +79,7 @@ static int check_image(const struct selftest_options *o)
 	for (size_t i = 0; !o->image && i < ARRAY_SIZE(for_images); i++) {
 		if (!options_given(&selftest_set, o, for_images[i]))
 			continue;
-		err("--%s: is for a test image, and none is named", for_images[i]);
+		err("--%s: is for a test image; name one or omit it", for_images[i]);
 		return -EINVAL;
 	}
 	return 0;
@@ -104,7 +104,7 @@ static int check_built_in(const struct selftest_options *o)
 		return -EINVAL;
 	}
 	if (o->rounds && !o->exits) {
-		err("--rounds: is for --exits");
+		err("--rounds: is for --exits; add it, or omit --rounds");
 		return -EINVAL;
 	}
 	return 0;

@@ -69,8 +69,8 @@ static int cmd_stop_main(const struct command *cmd, int argc, char **argv)
 {
 	struct stop_args args = { .timeout = 30 };
 	struct machine_names names = { 0 };
-	int words, rest, status;
-	int ret = options_parse(cmd, argc, argv, &args, &words, &rest);
+	int words, status;
+	int ret = vm_names_parse(cmd, argc, argv, &args, &words);
 
 	if (ret)
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
@@ -92,5 +92,6 @@ const struct command cmd_stop = {
 		"ends the machine when that takes too long. A machine that is paused is "
 		"resumed for it. Returns when the machines are gone.",
 	.options = &stop_set,
+	.word = "vm",
 	.run = cmd_stop_main,
 };

@@ -85,6 +85,17 @@ static char *key_of(const char *item)
 	return xasprintf("%.*s", (int)strcspn(item, "="), item);
 }
 
+/* As QEMU and others say it. */
+static const char *readonly_item(const char *key, const char *const *known)
+{
+	static const char *const others[] = { "readonly", "read-only", NULL };
+
+	for (; *known; known++)
+		if (!strcmp(*known, "ro"))
+			return nearest_word(key, others) ? *known : NULL;
+	return NULL;
+}
+
 /* The one of @known whose key is most like that of @item, or NULL. */
 static const char *nearest_item(const char *item, const char *const *known)
 {
@@ -95,6 +106,8 @@ static const char *nearest_item(const char *item, const char *const *known)
 	for (; known[n] && n < NR_ITEMS_MAX; n++)
 		keys[n] = key_of(known[n]);
 	near = nearest_word(key, (const char *const *)keys);
+	if (!near)
+		near = readonly_item(key, known);
 	for (size_t i = 0; i < n; i++) {
 		if (near == keys[i])
 			near = known[i];

@@ -120,6 +120,9 @@ const struct option_spec config_options[] = {
 	  .arg = "NAME,KIND[=PATH][,console]",
 	  .hooks = &port_hooks, .flags = OPT_REPEATABLE,
 	  .help = "port of virtio-console for programs in the guest (/dev/virtio-ports/NAME), or another console of the guest; KIND: pty[=LINK], a pseudo-terminal; tty=DEVICE, a terminal; file=FILE, output alone; pipe=PREFIX, the pipes PREFIX.in and PREFIX.out; socket=PATH, a unix socket that listens" },
+	{ .type = OPT_FLAG, .name = "boot-timer", MEMBER(boot_timer),
+	  .help = "have Firecracker's boot timer where guests made for it look: the byte 123 that they write "
+		  "there is a mark in the times of the boot" },
 	{ .type = OPT_CHOICE, .name = "debug-exit", MEMBER(debug_exit), .choices = debug_exit_names,
 	  .help = "let the guest choose the exit status; off: status 0 proves that it powered off",
 	  .def = "on" },

@@ -200,7 +200,8 @@ static int complete_memory(struct vm_config *cfg, const struct cgroup_limits *li
 		cfg->memory = rounded;
 	}
 	if (host && cfg->memory > host)
-		warn("--mem %s: is more than the host's %lluM",
+		warn("--mem %s: is more than the host's %lluM; when the guest uses them, lkvm is "
+		     "slowed down or killed",
 		     format_size(cfg->memory, a, sizeof(a)), host / MiB);
 	else
 		check_memory_limit(cfg, limits);

@@ -94,7 +94,8 @@ int kvm_open(struct kvm *kvm, const char *path)
 	}
 	ret = xioctl_val(kvm->sys_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (ret < (int)sizeof(struct kvm_run)) {
-		err("%s: KVM_GET_VCPU_MMAP_SIZE: %s", path, ret < 0 ? strerror(-ret) : "too small");
+		err("%s: cannot be used: KVM_GET_VCPU_MMAP_SIZE: %s", path,
+		    ret < 0 ? strerror(-ret) : "too small");
 		ret = ret < 0 ? ret : -EPROTO;
 		goto fail;
 	}

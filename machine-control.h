@@ -28,6 +28,10 @@ int machine_wait(struct machine *m, struct control_call *call,
 extern const struct control_arg machine_balloon_args[];
 int machine_run_balloon(struct control_call *call, void *opaque);
 int machine_run_stat(struct control_call *call, void *opaque);
+/* machine-exits.c */
+extern const struct control_arg machine_kvm_stats_args[];
+int machine_run_exits(struct control_call *call, void *opaque);
+int machine_run_kvm_stats(struct control_call *call, void *opaque);
 /* machine-debug.c */
 extern const struct control_arg machine_registers_args[], machine_nmi_args[], machine_sysrq_args[];
 int machine_run_registers(struct control_call *call, void *opaque);

@@ -117,17 +117,22 @@ static bool on_wanted(void *opaque)
 
 static int open_console(struct machine *m)
 {
+	const struct machine_watch *watch = m->inject ? m->inject->watch : NULL;
 	const struct term_hooks hooks = {
 		.quit = on_quit,
 		.power_button = on_power_button,
 		.continued = on_continued,
 		.wanted = on_wanted,
 		.opaque = m,
+		.output = watch ? watch->show : TERM_STDOUT,
+		.no_input = watch && watch->no_input,
 	};
 	int ret;
 
-	if (m->inject)
+	if (machine_has_own_consoles(m))
 		return 0;
+	if (watch && watch->output)
+		m->open.watches = xcalloc(MACHINE_CONSOLES(m->vm.cfg), sizeof(m->open.watches[0]));
 	ret = term_create(&m->vm.loop, &hooks, &m->open.console);
 	if (ret)
 		err("cannot set up the console: %s%s", strerror(-ret), limit_hint(ret));
@@ -285,7 +290,7 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 	raise_limit();
 	/* The signals first: one that ends lkvm from here on takes the names away. */
 	ret = open_signals(m);
-	if (!ret && !m->inject)
+	if (!ret && !machine_has_own_consoles(m))
 		ret = machine_open_control(m, cfg);
 	if (!ret && cfg->trace.file)
 		ret = trace_open(&cfg->trace, m->vm.start_ns, &m->vm.trace);
@@ -335,6 +340,7 @@ void machine_close(struct machine *m)
 	for (u32 i = 0; i < open->nr_ports; i++)
 		open->ports[i]->ops->destroy(open->ports[i]);
 	free(open->ports);
+	free(open->watches);
 	for (u32 i = 0; i < open->nr_shares; i++)
 		share_close(open->shares[i]);
 	free(open->shares);

@@ -44,6 +44,15 @@ static u32 count_boot_mark(const struct machine *m)
 	return arch_platform.boot_mark.size ? 1 : 0;
 }
 
+static u32 count_boot_timers(const struct machine *m)
+{
+	u32 n = 0;
+
+	while (n < ARRAY_SIZE(arch_platform.boot_timers) && arch_platform.boot_timers[n].size)
+		n++;
+	return m->vm.cfg->boot_timer ? n : 0;
+}
+
 static u32 count_pci_host(const struct machine *m)
 {
 	return transport_is_pci(m->vm.cfg->transport) ? 1 : 0;
@@ -91,7 +100,7 @@ static u32 count_vsock(const struct machine *m)
 
 static u32 count_virtio_console(const struct machine *m)
 {
-	if (m->inject)
+	if (machine_has_own_consoles(m))
 		return m->inject->hvc ? 1 : 0;
 	return m->vm.cfg->console == CONSOLE_VIRTIO || m->open.nr_ports ? 1 : 0;
 }
@@ -113,18 +122,35 @@ static int add_flash(struct machine *m, u32 index)
 	return cfi_flash_create(&m->vm, arch_platform.flash.base, &m->open.flash);
 }
 
+/* Consoles by the numbers of struct machine_watch. */
+enum { SERIAL_CONSOLE, VIRTIO_CONSOLE, FIRST_PORT };
+
+/* The console that a device is given: whoever watches stands between. */
+static struct console *watched(struct machine *m, u32 nr, struct console *con)
+{
+	const struct machine_watch *watch = m->inject ? m->inject->watch : NULL;
+	struct console_watch *w;
+
+	if (!m->open.watches || !con)
+		return con;
+	w = &m->open.watches[nr];
+	console_watch_init(w, con, nr, watch->output, watch->opaque);
+	return &w->con;
+}
+
 static int add_serial(struct machine *m, u32 index)
 {
 	struct console *con = m->open.console;
 
 	/* Its output is shown in any case; keys go to the console that was chosen. */
-	if (m->inject) {
+	if (machine_has_own_consoles(m)) {
 		con = m->inject->serial;
 	} else if (m->vm.cfg->console != CONSOLE_SERIAL) {
 		console_output_init(&m->open.serial, m->open.console);
 		con = &m->open.serial.con;
 	}
-	return serial_create(&m->vm, &arch_platform.serial, arch_platform.serial_reg_shift, con);
+	return serial_create(&m->vm, &arch_platform.serial, arch_platform.serial_reg_shift,
+			     watched(m, SERIAL_CONSOLE, con));
 }
 
 static int add_pvpanic(struct machine *m, u32 index)
@@ -147,9 +173,35 @@ static int add_boot_mark(struct machine *m, u32 index)
 	return boot_mark_create(&m->vm, &arch_platform.boot_mark);
 }
 
+static int add_boot_timer(struct machine *m, u32 index)
+{
+	return boot_timer_create(&m->vm, &arch_platform.boot_timers[index]);
+}
+
+/* What a boot timer lies in begins behind it: the window by the smallest step of a bridge, the
+ * configuration space with half of its buses (PCIe wants its size to divide its base). */
+static void make_room(struct arch_pci_layout *l, const struct arch_place *timer)
+{
+	u64 end = l->mem32_base + l->mem32_size;
+
+	if (timer->base >= l->mem32_base && timer->base < end) {
+		l->mem32_base = timer->base + MiB;
+		l->mem32_size = end - l->mem32_base;
+	}
+	if (timer->base >= l->ecam_base && timer->base < l->ecam_base + l->ecam_size) {
+		l->ecam_size /= 2;
+		l->ecam_base += l->ecam_size;
+	}
+}
+
 static int add_pci_host(struct machine *m, u32 index)
 {
-	return pci_host_add(&m->vm, &arch_platform.pci, arch_pci_mem64_base(&m->vm));
+	struct arch_pci_layout *layout = &m->open.pci;
+
+	*layout = arch_platform.pci;
+	for (u32 i = 0; i < count_boot_timers(m); i++)
+		make_room(layout, &arch_platform.boot_timers[i]);
+	return pci_host_add(&m->vm, layout, arch_pci_mem64_base(&m->vm));
 }
 
 static int add_disk(struct machine *m, u32 index)
@@ -208,14 +260,17 @@ static int add_virtio_console(struct machine *m, u32 index)
 	u32 nr = 0;
 	int ret;
 
-	if (m->inject || cfg->console == CONSOLE_VIRTIO)
+	if (machine_has_own_consoles(m) || cfg->console == CONSOLE_VIRTIO)
 		ports[nr++] = (struct virtio_console_port){
-			.con = m->inject ? m->inject->hvc : m->open.console,
+			.con = machine_has_own_consoles(m)
+				       ? m->inject->hvc
+				       : watched(m, VIRTIO_CONSOLE, m->open.console),
 			.is_console = true,
 		};
 	for (u32 i = 0; i < m->open.nr_ports; i++)
 		ports[nr++] = (struct virtio_console_port){
-			.con = m->open.ports[i],
+			.con = cfg->ports[i].console ? watched(m, FIRST_PORT + i, m->open.ports[i])
+						     : m->open.ports[i],
 			.name = cfg->ports[i].name,
 			.is_console = cfg->ports[i].console,
 		};
@@ -249,6 +304,7 @@ static const struct part parts[] = {
 	{ "debug exit", count_debug_exit, add_debug_exit },
 	{ "halt watch", one, add_halt_watch },
 	{ "boot mark", count_boot_mark, add_boot_mark },
+	{ "boot timer", count_boot_timers, add_boot_timer },
 	{ "PCI host", count_pci_host, add_pci_host },
 	{ "disks", count_disks, add_disk },
 	{ "networks", count_nets, add_net },

@@ -13,6 +13,7 @@
 #include "lkvm/console.h"
 #include "lkvm/device.h"
 #include "lkvm/log.h"
+#include "lkvm/marks.h"
 #include "lkvm/memslot.h"
 #include "lkvm/plan.h"
 #include "lkvm/trace.h"
@@ -185,6 +186,7 @@ int machine_create_with(struct machine *m, const struct vm_config *cfg,
 		return ret;
 	/* Opening what it boots takes its time too. */
 	m->vm.start_ns = start_ns;
+	m->vm.marks = inject && inject->watch ? inject->watch->marks : NULL;
 	ret = machine_open_all(m, cfg);
 	if (!ret)
 		ret = build(m);
@@ -280,8 +282,10 @@ static void serve(struct machine *m)
 	machine_block_signals(m, true);
 	if (m->open.console)
 		term_start(m->open.console);
-	if (!m->control.paused)
+	if (!m->control.paused) {
+		marks_add(vm->marks, MARK_GUEST, 0);
 		vm_resume(vm);
+	}
 	event_loop_run(&vm->loop);
 	/* A guest that resets at once stops the loop before it has looked at anything else. */
 	if (reboots(vm))
@@ -358,8 +362,10 @@ static int conclude(struct machine *m, int *signal)
 
 	if (vcpu >= 0)
 		log_print(o->level, "vcpu %d: %s", vcpu, o->message);
-	else if (stop == VM_STOP_QUIT && m->inject)
+	else if (stop == VM_STOP_QUIT && machine_has_own_consoles(m))
 		log_print(o->level, "ended by its time limit");
+	else if (o->level == LOG_INFO && m->inject && m->inject->watch && m->inject->watch->judges)
+		debug("%s", o->message);
 	else
 		log_print(o->level, "%s", o->message);
 	show_vcpus(&m->vm, stop, vcpu);

@@ -97,11 +97,16 @@ const struct option_spec loglevel_options[] = {
 	OPT_END
 };
 
-static const struct option_spec own_options[] = {
+const struct option_spec run_config_options[] = {
 	{ .type = OPT_GROUP, .help = "Configuration" },
 	{ .type = OPT_CALL, .name = "config", .arg = "FILE", .parse = parse_config,
 	  .help = "take options from FILE, or - for standard input, a name and a value on each line; "
 		  "later options replace or add to them", .flags = OPT_REPEATABLE | OPT_ONCE },
+	OPT_END
+};
+
+static const struct option_spec own_options[] = {
+	{ .type = OPT_GROUP, .help = "Configuration" },
 	{ .type = OPT_STRING, .name = "save-config", .arg = "FILE", MEMBER(save_config),
 	  .flags = OPT_PATH | OPT_ONCE,
 	  .help = "write the checked configuration to FILE, or - for standard output, for --config, and exit" },
@@ -109,6 +114,9 @@ static const struct option_spec own_options[] = {
 	{ .type = OPT_GROUP, .help = "Diagnosis" },
 	{ .type = OPT_FLAG, .name = "dry-run", MEMBER(dry_run), .flags = OPT_ONCE,
 	  .help = "print the checked configuration and exit" },
+	{ .type = OPT_FLAG, .name = "boot-time", MEMBER(boot_time), .flags = OPT_ONCE,
+	  .help = "say at the end when the guest began, its first byte came, Linux ran init, and the guest set "
+		  "marks, in nanoseconds since lkvm began" },
 	{ .type = OPT_CALL, .name = "debug", .parse = parse_debug, .flags = OPT_HIDDEN,
 	  .help = "--loglevel debug" },
 	{ .type = OPT_CALL, .name = "debug-ioport", .parse = parse_debug, .flags = OPT_HIDDEN,
@@ -133,6 +141,7 @@ static const struct option_spec own_options[] = {
 
 static const struct option_source sources[] = {
 	CONFIG_OPTIONS(offsetof(struct run_options, cfg), 0, NULL),
+	{ .rows = run_config_options },
 	{ .rows = own_options },
 	{ .rows = loglevel_options },
 	{ 0 },
@@ -147,6 +156,7 @@ const struct option_set run_set = {
 void run_options_init(struct run_options *run)
 {
 	memset(run, 0, sizeof(*run));
+	run->start_ns = now_ns();
 	config_init(&run->cfg);
 }
 

@@ -31,6 +31,7 @@ int vcpu_create(struct vm *vm, u32 id, struct vcpu **out)
 	*out = NULL;
 	vcpu->vm = vm;
 	vcpu->id = id;
+	vcpu->stats_fd = -1;
 	vcpu->run_size = vm->kvm.run_size;
 	memory_add_reader(&vm->mem, &vcpu->reader);
 	vcpu->fd = xioctl_val(vm->kvm.vm_fd, KVM_CREATE_VCPU, id);
@@ -65,6 +66,8 @@ void vcpu_destroy(struct vcpu *vcpu)
 	arch_vcpu_destroy(vcpu);
 	if (vcpu->run)
 		munmap(vcpu->run, vcpu->run_size);
+	if (vcpu->stats_fd >= 0)
+		close(vcpu->stats_fd);
 	if (vcpu->fd >= 0)
 		close(vcpu->fd);
 	free(vcpu);

@@ -26,6 +26,17 @@ static void add(struct machine_names *out, const char *name)
 	out->names[out->nr++] = xstrdup(name);
 }
 
+int vm_names_parse(const struct command *cmd, int argc, char **argv, void *target, int *nr)
+{
+	int rest;
+	int ret = options_parse(cmd, argc, argv, target, nr, &rest);
+
+	if (ret || rest == argc)
+		return ret;
+	err("%s: '%s' after '--': takes names of machines and options", cmd->name, argv[rest]);
+	return -EINVAL;
+}
+
 int vm_names_take(const struct command *cmd, const struct vm_names *which, char **words, int nr,
 		  struct machine_names *out)
 {

@@ -169,7 +169,8 @@ int arm_cpu_init(struct vm *vm)
 		return missing("--cpu: 'sme': no KVM up to Linux 7.3 supports it for guests");
 	ret = xioctl(vm->kvm.vm_fd, KVM_ARM_PREFERRED_TARGET, init);
 	if (ret < 0) {
-		err("KVM_ARM_PREFERRED_TARGET: %s", strerror(-ret));
+		err("cannot read what CPU KVM offers: KVM_ARM_PREFERRED_TARGET: %s",
+		    strerror(-ret));
 		return ret;
 	}
 	memset(init->features, 0, sizeof(init->features));

@@ -26,7 +26,8 @@
 #define ARM_VIRTIO_STRIDE  0x200ULL
 #define ARM_GIC_DIST	   0x3fff0000ULL /* all other parts of the GIC grow downwards from here */
 #define ARM_GIC_DIST_SIZE  (64 * KiB)
-#define ARM_MAX_VCPUS	   4096U /* whose redistributors, 128 KiB each, have room there */
+#define ARM_MAX_VCPUS	   4096U	 /* whose redistributors, 128 KiB each, have room there */
+#define ARM_BOOT_TIMER	   0x40000000ULL /* Firecracker's */
 #define ARM_ECAM	   0x40000000ULL
 #define ARM_ECAM_SIZE	   (256 * MiB)
 #define ARM_PCI_MEM32	   0x50000000ULL

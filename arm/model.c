@@ -96,7 +96,7 @@ static int parse_filter(struct arm_cpu_model *model, const char *value, u8 actio
 		return -EINVAL;
 	}
 	if (model->nr_filters == ARM_MAX_PMU_FILTERS) {
-		err("--cpu: more than %u event filters", ARM_MAX_PMU_FILTERS);
+		err("--cpu: has too many event filters; the maximum is %u", ARM_MAX_PMU_FILTERS);
 		return -EINVAL;
 	}
 	filter->base_event = (u16)from;
@@ -172,7 +172,7 @@ static int option(struct arm_cpu_model *model, enum arm_prop_kind kind, enum arm
 	enum arm_switch want = arm_cpu_model_want(model, kind);
 
 	if (want != ARM_AS_HOST && want != value) {
-		err("%s and --cpu: contradict each other", name);
+		err("%s and --cpu: contradict each other; omit one of them", name);
 		return -EINVAL;
 	}
 	set(model, kind, value);

@@ -31,6 +31,7 @@ const struct arch_platform arch_platform = {
 	.debug_exit = { .base = ARM_DEBUG_EXIT, .size = 4 },
 	.flash = { .base = ARM_FLASH, .size = ARM_FLASH_MAX },
 	.boot_mark = { .base = ARM_BOOT_MARK, .size = 4 },
+	.boot_timers = { { .base = ARM_BOOT_TIMER, .size = 4 } },
 	.pci = {
 		.ecam_base = ARM_ECAM,
 		.ecam_size = ARM_ECAM_SIZE,

@@ -515,7 +515,7 @@ static void open_input(struct term *t)
 	struct stat st;
 
 	t->in_fd = -1;
-	if (!tty_inherited(STDIN_FILENO)) {
+	if (t->hooks.no_input || !tty_inherited(STDIN_FILENO)) {
 		t->in_ended = true;
 		return;
 	}
@@ -566,6 +566,11 @@ void term_stop(struct console *con, char key)
 
 int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct console **out)
 {
+	static const int outputs[] = {
+		[TERM_STDOUT] = STDOUT_FILENO,
+		[TERM_STDERR] = STDERR_FILENO,
+		[TERM_NOWHERE] = -1,
+	};
 	struct term *t = xcalloc(1, sizeof(*t));
 	int ret;
 
@@ -574,7 +579,7 @@ int term_create(struct event_loop *loop, const struct term_hooks *hooks, struct 
 	t->hooks = *hooks;
 	t->resume = (struct event_post){ .fn = on_resume, .opaque = t };
 	event_timer_init(&t->slow, loop, on_slow, t);
-	ret = outq_init(&t->out, loop, STDOUT_FILENO,
+	ret = outq_init(&t->out, loop, outputs[hooks->output],
 			&(struct outq_owner){ .room = on_room, .wanted = is_wanted, .opaque = t });
 	if (ret)
 		goto fail;

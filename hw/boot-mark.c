@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The boot mark: a byte that the guest writes when it has come somewhere, and lkvm says how long
- * that took, as Firecracker's boot timer does (there the byte is 123, in MMIO).
+ * that took. And two of others that only leave a mark (include/lkvm/marks.h): Firecracker's boot
+ * timer (its src/vmm/src/devices/pseudo/boot_timer.rs) and a PC's port for POST codes.
  */
 #include <stdlib.h>
 
@@ -9,6 +10,7 @@
 #include "lkvm/device.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/marks.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
@@ -16,8 +18,13 @@
 struct boot_mark {
 	struct device dev;
 	struct arch_place place;
+	const struct bus_ops *bus_ops;
 	_Atomic u64 since; /* when the VM was reset, now_ns(); 0: never */
+	_Atomic u32 last;  /* POST code, and NO_CODE before the first */
 };
+
+#define TIMER_VALUE 123
+#define NO_CODE	    0x100
 
 static void boot_mark_write(void *opaque, u64 offset, const void *data, u32 len)
 {
@@ -27,6 +34,7 @@ static void boot_mark_write(void *opaque, u64 offset, const void *data, u32 len)
 
 	if (offset)
 		return;
+	marks_add(b->dev.vm->marks, MARK_GUEST_SET, *(const u8 *)data);
 	tenths = (now_ns() - (reset ? reset : b->dev.vm->start_ns)) / 100000;
 	guest_log(LOG_INFO, "boot mark %u: %llu.%llu ms after %s", *(const u8 *)data, tenths / 10,
 		  tenths % 10, reset ? "the reset" : "start");
@@ -36,16 +44,44 @@ static const struct bus_ops boot_mark_bus_ops = {
 	.write = boot_mark_write,
 };
 
+static void boot_timer_write(void *opaque, u64 offset, const void *data, u32 len)
+{
+	struct boot_mark *b = opaque;
+
+	if (!offset && *(const u8 *)data == TIMER_VALUE)
+		marks_add(b->dev.vm->marks, MARK_TIMER, 0);
+}
+
+static const struct bus_ops boot_timer_bus_ops = {
+	.write = boot_timer_write,
+};
+
+static void post_code_write(void *opaque, u64 offset, const void *data, u32 len)
+{
+	struct boot_mark *b = opaque;
+	u8 code = *(const u8 *)data;
+
+	if (!offset && atomic_exchange(&b->last, code) != code)
+		marks_add(b->dev.vm->marks, MARK_POST, code);
+}
+
+static const struct bus_ops post_code_bus_ops = {
+	.write = post_code_write,
+};
+
 static int boot_mark_realize(struct device *dev, struct vm *vm)
 {
 	struct boot_mark *b = container_of(dev, struct boot_mark, dev);
 
-	return device_claim(dev, &b->place, &boot_mark_bus_ops, b);
+	return device_claim(dev, &b->place, b->bus_ops, b);
 }
 
 static void boot_mark_reset(struct device *dev)
 {
-	atomic_store(&container_of(dev, struct boot_mark, dev)->since, now_ns());
+	struct boot_mark *b = container_of(dev, struct boot_mark, dev);
+
+	atomic_store(&b->since, now_ns());
+	atomic_store(&b->last, NO_CODE);
 }
 
 static void boot_mark_destroy(struct device *dev)
@@ -63,16 +99,34 @@ static const struct device_ops boot_mark_ops = {
 	.destroy = boot_mark_destroy,
 };
 
-int boot_mark_create(struct vm *vm, const struct arch_place *place)
+static int create(struct vm *vm, const struct arch_place *place, const char *name,
+		  const struct bus_ops *bus_ops)
 {
 	struct boot_mark *b = xcalloc(1, sizeof(*b));
 	int ret;
 
-	b->dev.name = "boot-mark";
+	b->dev.name = name;
 	b->dev.ops = &boot_mark_ops;
 	b->place = *place;
+	b->bus_ops = bus_ops;
+	b->last = NO_CODE;
 	ret = device_add(vm, &b->dev);
 	if (ret)
 		free(b);
 	return ret;
+}
+
+int boot_mark_create(struct vm *vm, const struct arch_place *place)
+{
+	return create(vm, place, "boot-mark", &boot_mark_bus_ops);
+}
+
+int boot_timer_create(struct vm *vm, const struct arch_place *place)
+{
+	return create(vm, place, "boot-timer", &boot_timer_bus_ops);
+}
+
+int post_code_create(struct vm *vm, const struct arch_place *place)
+{
+	return create(vm, place, "post-code", &post_code_bus_ops);
 }

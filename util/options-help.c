@@ -80,7 +80,7 @@ static bool new_group(const struct option_cursor *c, const char **last)
 
 void options_print_help(const struct command *cmd, FILE *out)
 {
-	const char *group = NULL;
+	const char *group = NULL, *whose = NULL;
 	bool any = false;
 
 	fprintf(out, "usage: %s\n\n", cmd->usage);
@@ -88,7 +88,9 @@ void options_print_help(const struct command *cmd, FILE *out)
 		print_wrapped(out, cmd->description, 0, 0);
 	for_each_option(c, cmd->options)
 	{
-		if ((c.opt->flags & OPT_HIDDEN) || !option_is_here(&c))
+		if (c.source->whose)
+			whose = c.source->whose;
+		if ((c.opt->flags & OPT_HIDDEN) || !option_is_here(&c) || c.source->whose)
 			continue;
 		if (new_group(&c, &group))
 			fprintf(out, "\n%s:\n", c.group);
@@ -97,6 +99,8 @@ void options_print_help(const struct command *cmd, FILE *out)
 		any = true;
 		print_option(&c, out);
 	}
+	if (whose)
+		fprintf(out, "\nThe options of a machine are those of 'lkvm help %s'.\n", whose);
 	if (cmd->options)
 		fprintf(out, "%s      --help                  show this help\n",
 			any && !group ? "" : "\n");
@@ -151,7 +155,7 @@ void options_print_man(const struct command *cmd, FILE *out)
 
 	for_each_option(c, cmd->options)
 	{
-		if (c.opt->flags & OPT_HIDDEN)
+		if ((c.opt->flags & OPT_HIDDEN) || c.source->whose)
 			continue;
 		if (new_group(&c, &group)) {
 			fprintf(out, "%s.Ss %s\n.Bl -tag -width Ds\n", in_list ? ".El\n" : "",
@@ -174,7 +178,7 @@ static bool is_file_name(const char *arg)
 }
 
 /* What the argument is, for completion. */
-static const char *argument_kind(const struct option_spec *o)
+static const char *argument_kind(const struct command *cmd, const struct option_spec *o)
 {
 	if (!option_takes_argument(o))
 		return "flag";
@@ -184,6 +188,9 @@ static const char *argument_kind(const struct option_spec *o)
 		return "dir";
 	if (is_file_name(o->arg))
 		return "file";
+	/* Of a command about machines, that of one. */
+	if (cmd->word && !strcmp(cmd->word, "vm") && !strcmp(o->arg, "NAME"))
+		return "vm";
 	return o->type == OPT_TYPED && o->hooks->items ? "list" : "any";
 }
 
@@ -208,7 +215,7 @@ void options_print_words(const struct command *cmd, FILE *out)
 			continue;
 		if (o->short_name)
 			fprintf(out, "-%c ", o->short_name);
-		fprintf(out, "--%s\t%s\t", o->name, argument_kind(o));
+		fprintf(out, "--%s\t%s\t", o->name, argument_kind(cmd, o));
 		for (const char *const *w = words; w && *w; w++)
 			fprintf(out, "%s%s", *w, w[1] ? " " : "");
 		fprintf(out, "%s\t%.*s\n", words ? "" : "-", short_help(o->help), o->help);

@@ -93,13 +93,14 @@ int x86_chips_get(const struct kvm *kvm, struct x86_chips *c)
 		c->chips[i].chip_id = i;
 		ret = xioctl(kvm->vm_fd, KVM_GET_IRQCHIP, &c->chips[i]);
 		if (ret < 0) {
-			err("KVM_GET_IRQCHIP: %s", strerror(-ret));
+			err("cannot read the interrupt controllers: KVM_GET_IRQCHIP: %s",
+			    strerror(-ret));
 			return ret;
 		}
 	}
 	ret = xioctl(kvm->vm_fd, KVM_GET_PIT2, &c->pit);
 	if (ret < 0)
-		err("KVM_GET_PIT2: %s", strerror(-ret));
+		err("cannot read the interval timer: KVM_GET_PIT2: %s", strerror(-ret));
 	return MIN(ret, 0);
 }
 

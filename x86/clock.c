@@ -43,7 +43,7 @@ static int clock_save(void *obj)
 
 	clock->ns = data.clock;
 	if (ret < 0)
-		err("KVM_GET_CLOCK: %s", strerror(-ret));
+		err("cannot read the guest's clock: KVM_GET_CLOCK: %s", strerror(-ret));
 	return MIN(ret, 0);
 }
 
@@ -55,7 +55,7 @@ static int clock_load(void *obj)
 	int ret = xioctl(clock->dev.vm->kvm.vm_fd, KVM_SET_CLOCK, &data);
 
 	if (ret < 0)
-		err("KVM_SET_CLOCK: %s", strerror(-ret));
+		err("cannot set the guest's clock: KVM_SET_CLOCK: %s", strerror(-ret));
 	return MIN(ret, 0);
 }
 

@@ -42,6 +42,9 @@
 #define X86_HOLE_END	   0x100000000ULL
 #define X86_PCI_MEM32_BASE 0xc0000000ULL
 #define X86_PCI_MEM32_SIZE 0x20000000ULL
+/* Firecracker's boot timer, since 3 GiB of its guests' memory are below 4 GiB, and before. */
+#define X86_BOOT_TIMER	   0xc0000000ULL
+#define X86_BOOT_TIMER_OLD 0xd0000000ULL
 #define X86_ECAM_BASE	   0xe0000000ULL
 #define X86_ECAM_SIZE	   0x10000000ULL
 #define X86_VIRTIO_MMIO	   0xfeb00000ULL
@@ -57,6 +60,7 @@
 #define X86_PCI_MEM64_SIZE 0x400000000ULL /* 16 GiB */
 
 /* Ports. */
+#define X86_PORT_POST	    0x80U /* codes of firmware, and where Linux waits */
 #define X86_PORT_PIC	    0x20U /* the second one at 0xa0 */
 #define X86_PORT_PIC2	    0xa0U
 #define X86_PORT_ELCR	    0x4d0U /* trigger of each of their inputs */

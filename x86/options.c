@@ -23,6 +23,9 @@ const struct option_spec x86_options[] = {
 	{ .type = OPT_CHOICE, .name = "host-bridge", MEMBER(host_bridge),
 	  .choices = host_bridge_names, .def = "generic",
 	  .help = "whose PCI host bridge it is; cloud-hypervisor: for UEFI firmware built for that" },
+	{ .type = OPT_FLAG, .name = "post-codes", MEMBER(post_codes),
+	  .help = "a byte that is written to port 0x80, and is not the one before, is a mark in the times of the "
+		  "boot; Linux writes there when it waits for a slow device" },
 	OPT_END
 };
 /* clang-format on */

@@ -31,6 +31,7 @@ const struct arch_platform arch_platform = {
 	.pvpanic = { .pio = true, .base = X86_PORT_PVPANIC, .size = 1 },
 	.debug_exit = { .pio = true, .base = X86_PORT_DEBUG_EXIT, .size = 4 },
 	.boot_mark = { .pio = true, .base = X86_PORT_BOOT_MARK, .size = 1 },
+	.boot_timers = { { .base = X86_BOOT_TIMER, .size = 4 }, { .base = X86_BOOT_TIMER_OLD, .size = 4 } },
 	.pci = {
 		.ecam_base = X86_ECAM_BASE,
 		.ecam_size = X86_ECAM_SIZE,

@@ -153,7 +153,7 @@ static int list_msrs(const struct kvm *kvm, struct kvm_msr_list **out)
 		ret = xioctl(kvm->sys_fd, KVM_GET_MSR_INDEX_LIST, all);
 	}
 	if (ret < 0) {
-		err("KVM_GET_MSR_INDEX_LIST: %s", strerror(-ret));
+		err("cannot list the MSRs: KVM_GET_MSR_INDEX_LIST: %s", strerror(-ret));
 		free(all);
 		return ret;
 	}

@@ -38,13 +38,13 @@ static int set_cpuid(struct vcpu *vcpu)
 
 	ret = x86_cpuid_build(arch->cpuid, &params, &cpuid);
 	if (ret) {
-		err("vcpu %u: CPUID: %s", vcpu->id, strerror(-ret));
+		err("vcpu %u: cannot make its CPUID: %s", vcpu->id, strerror(-ret));
 		return ret;
 	}
 	ret = xioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
 	free(cpuid);
 	if (ret < 0) {
-		err("vcpu %u: KVM_SET_CPUID2: %s", vcpu->id, strerror(-ret));
+		err("vcpu %u: cannot set its CPUID: KVM_SET_CPUID2: %s", vcpu->id, strerror(-ret));
 		return ret;
 	}
 	return 0;

@@ -76,7 +76,8 @@ int arch_add_memory(struct vm *vm)
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
 	ret = x86_cpuid_supported(get_supported, &vm->kvm, &vm->arch->cpuid);
 	if (ret) {
-		err("KVM_GET_SUPPORTED_CPUID: %s", strerror(-ret));
+		err("cannot read what CPUs KVM offers: KVM_GET_SUPPORTED_CPUID: %s",
+		    strerror(-ret));
 		return ret;
 	}
 	vm->arch->phys_bits = x86_cpuid_phys_bits(vm->arch->cpuid);
@@ -126,12 +127,12 @@ int arch_vm_init(struct vm *vm, const struct boot *boot)
 
 	ret = xioctl(vm->kvm.vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
 	if (ret < 0) {
-		err("KVM_SET_IDENTITY_MAP_ADDR: %s", strerror(-ret));
+		err("cannot set up the VM: KVM_SET_IDENTITY_MAP_ADDR: %s", strerror(-ret));
 		return ret;
 	}
 	ret = xioctl_val(vm->kvm.vm_fd, KVM_SET_TSS_ADDR, X86_TSS);
 	if (ret < 0) {
-		err("KVM_SET_TSS_ADDR: %s", strerror(-ret));
+		err("cannot set up the VM: KVM_SET_TSS_ADDR: %s", strerror(-ret));
 		return ret;
 	}
 	enable_optional_caps(vm);
@@ -146,6 +147,9 @@ int arch_vm_late_init(struct vm *vm)
 /* The interrupt controllers come first: the lines of all others lead there. */
 int arch_add_devices(struct vm *vm)
 {
+	static const struct arch_place post_port = { .pio = true,
+						     .base = X86_PORT_POST,
+						     .size = 1 };
 	int ret;
 
 	ret = x86_irqchip_create(vm);
@@ -166,6 +170,8 @@ int arch_add_devices(struct vm *vm)
 	if (ret)
 		return ret;
 	ret = cmos_rtc_create(vm);
+	if (!ret && vm->cfg->x86.post_codes)
+		ret = post_code_create(vm, &post_port);
 	if (ret)
 		return ret;
 	/* Each byte costs an exit: only where somebody reads it. */

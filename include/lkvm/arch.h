@@ -65,6 +65,8 @@ struct arch_platform {
 	struct arch_place pvpanic;
 	struct arch_place debug_exit;
 	struct arch_place boot_mark;
+	/* Firecracker's, for who asks for it; what they would lie in begins behind them then. */
+	struct arch_place boot_timers[2];
 	struct arch_place flash; /* of the largest; --flash is this architecture's option */
 	struct arch_pci_layout pci;
 	u64 virtio_mmio_base; /* 512 bytes of registers at each stride */

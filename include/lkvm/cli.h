@@ -10,7 +10,7 @@
 /* Exit status for an invalid command line; 0 and 1 are EXIT_SUCCESS and EXIT_FAILURE. */
 #define EXIT_USAGE 2
 
-extern const struct command cmd_run, cmd_selftest, cmd_host, cmd_version;
+extern const struct command cmd_run, cmd_smoke, cmd_selftest, cmd_host, cmd_version;
 extern const struct command cmd_sandbox, cmd_setup;
 extern const struct command cmd_list, cmd_stop, cmd_pause, cmd_resume, cmd_stat, cmd_balloon;
 extern const struct command cmd_debug, cmd_ctl;
@@ -32,6 +32,9 @@ struct vm_names {
 	bool all;
 };
 extern const struct option_spec vm_names_options[];
+/* options_parse for such a command, which takes nothing after "--". */
+int vm_names_parse(const struct command *cmd, int argc, char **argv, void *target,
+		   int *nr) __must_check;
 /* Their names, without repetitions, to be freed. An exit status; what is wrong is printed. */
 int vm_names_take(const struct command *cmd, const struct vm_names *which, char **words, int nr,
 		  struct machine_names *out) __must_check;
@@ -49,6 +52,8 @@ struct run_options {
 	struct vm_config cfg;
 	char *save_config; /* write @cfg there, and start nothing */
 	bool dry_run;	   /* print it, and start nothing */
+	bool boot_time;	   /* say at the end when what happened */
+	u64 start_ns;	   /* now_ns(), soon after the process began */
 	/* What --config starts, until the command line is read to its end; then it is @cfg's or
 	 * gone. */
 	struct run_start {
@@ -56,6 +61,8 @@ struct run_options {
 	} from_file;
 };
 extern const struct option_set run_set;
+/* --config, of a structure that begins with struct run_options. */
+extern const struct option_spec run_config_options[];
 /* --loglevel, for every command that has it. */
 extern const struct option_spec loglevel_options[];
 

@@ -29,6 +29,7 @@ struct x86_config {
 	enum x86_irqchip irqchip;
 	enum x86_kernel_format kernel_format;
 	enum x86_host_bridge host_bridge;
+	bool post_codes; /* are marks too */
 };
 
 extern const struct option_spec x86_options[];

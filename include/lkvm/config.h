@@ -218,6 +218,8 @@ struct vm_config {
 	bool virtio_in_order;
 	bool virtio_notification_data;
 
+	bool boot_timer; /* Firecracker's, as another boot mark */
+
 	bool nodefaults;
 	bool no_reboot;
 	enum halt_kind halt; /* what to do when the guest halts for good */

@@ -72,6 +72,25 @@ struct console_output {
 };
 void console_output_init(struct console_output *o, struct console *to);
 
+/*
+ * console/watch.c: all goes to @to and comes from there, which outlives it; and @seen is called
+ * with what the guest wrote, as far as it was taken, by the thread that wrote it: several at a
+ * time, if devices have several such consoles. There is nothing to destroy.
+ */
+struct console_watch {
+	struct console con;
+	struct console *to;
+	u32 nr; /* the owner's, to know it by */
+	void (*seen)(void *opaque, u32 nr, const u8 *buf, size_t len);
+	void *opaque;
+};
+void console_watch_init(struct console_watch *w, struct console *to, u32 nr,
+			void (*seen)(void *opaque, u32 nr, const u8 *buf, size_t len),
+			void *opaque);
+
+/* Where a terminal shows what the guest writes. */
+enum term_output { TERM_STDOUT, TERM_STDERR, TERM_NOWHERE };
+
 /* Keys of the escape menu after Ctrl-A. All but wanted run on the main loop's thread. */
 struct term_hooks {
 	void (*quit)(void *opaque);	    /* x */
@@ -81,6 +100,8 @@ struct term_hooks {
 	 * once the loop was stopped. */
 	bool (*wanted)(void *opaque);
 	void *opaque;
+	enum term_output output;
+	bool no_input; /* standard input is left alone: no keys, no menu */
 };
 
 /*

@@ -26,6 +26,10 @@ int debug_exit_create(struct vm *vm, const struct arch_place *place) __must_chec
 int halt_watch_create(struct vm *vm) __must_check;
 /* A write of a byte prints it with the time since lkvm's start, or the last reset. */
 int boot_mark_create(struct vm *vm, const struct arch_place *place) __must_check;
+/* Two that say nothing and leave a mark (marks.h): Firecracker's boot timer, for the byte 123
+ * alone, and a port of POST codes, for each that differs from the one before. */
+int boot_timer_create(struct vm *vm, const struct arch_place *place) __must_check;
+int post_code_create(struct vm *vm, const struct arch_place *place) __must_check;
 /* A port of one byte whose text becomes lines of the log, at debug level and at most 1 MiB. */
 int debug_port_create(struct vm *vm, u16 port) __must_check;
 /* Arm PrimeCell RTC (PL031) in MMIO: the host's UTC, with its alarm. */

@@ -18,6 +18,7 @@
 
 #include <signal.h>
 
+#include "lkvm/arch.h"
 #include "lkvm/boot.h"
 #include "lkvm/child.h"
 #include "lkvm/console.h"
@@ -34,18 +35,37 @@ struct share;
 struct pmem;
 struct vhost;
 struct disk_config;
+struct marks;
 struct net_config;
 struct vm_config;
 
-/* What `lkvm selftest` puts into a machine from inside the process. */
+/* Who follows a machine. */
+struct machine_watch {
+	/*
+	 * What a console of the guest says, as it says it: 0 is the serial port, 1 the virtio
+	 * console's own, others are ports that are consoles. Any thread; several at a time, but one
+	 * for each console. NULL: is not wanted.
+	 */
+	void (*output)(void *opaque, u32 console, const u8 *buf, size_t len);
+	void *opaque;
+	struct marks *marks; /* NULL: none */
+	/* Of the terminal; see struct term_hooks. */
+	enum term_output show;
+	bool no_input;
+	bool judges; /* it says itself how the machine ended, but for errors */
+};
+#define MACHINE_CONSOLES(cfg) (2 + (cfg)->nr_ports)
+
+/* What `lkvm selftest` and others put into a machine from inside the process. */
 struct machine_inject {
 	/* Started instead of the configuration's kernel; NULL: that one. */
 	u8 *image;
 	u64 image_len;
 	/* Stand behind the serial port and a virtio console instead of the terminal; owned by the
-	 * caller. */
+	 * caller. NULL: the terminal is there. */
 	struct console *serial;
-	struct console *hvc; /* NULL: no virtio console */
+	struct console *hvc;		   /* NULL: no virtio console; needs @serial */
+	const struct machine_watch *watch; /* NULL: nobody */
 };
 
 /* A network and its device's address. */
@@ -64,8 +84,9 @@ struct machine_virtiofs {
 /* All that was opened by name, but for /dev/kvm, which is in the VM's struct kvm. */
 struct machine_open {
 	struct boot boot;
-	struct flash_file flash; /* path NULL: none */
-	struct disk **disks;	 /* as in the configuration */
+	struct flash_file flash;    /* path NULL: none */
+	struct arch_pci_layout pci; /* of the PCI host, if there is one */
+	struct disk **disks;	    /* as in the configuration */
 	/* Of disks that somebody else serves; NULL for the others, and the disk is NULL then. */
 	struct vhost **disk_vhosts;
 	u32 nr_disks;
@@ -80,12 +101,13 @@ struct machine_open {
 	struct event pmem_lost;		   /* an eventfd on the main loop; fd 0: none */
 	struct machine_virtiofs *virtiofs; /* as in the configuration */
 	u32 nr_virtiofs;
-	struct console *console; /* the terminal; NULL with machine_inject */
+	struct console *console; /* the terminal; NULL where machine_inject has its own */
 	struct console **ports;	 /* as in the configuration */
 	u32 nr_ports;
 	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
 	struct console_output serial;
-	struct event signals; /* a signalfd on the main loop; -1: none */
+	struct console_watch *watches; /* as struct machine_watch counts them; NULL: nobody does */
+	struct event signals;	       /* a signalfd on the main loop; -1: none */
 };
 
 /* What is asked of it through its control socket. */
@@ -166,6 +188,12 @@ int machine_open_control(struct machine *m, const struct vm_config *cfg) __must_
 void machine_close_control(struct machine *m);
 /* Block the signals that end a machine, or put back what was blocked before that. */
 void machine_block_signals(struct machine *m, bool block);
+
+/* Does somebody in this process stand behind the consoles, instead of the terminal? */
+static inline bool machine_has_own_consoles(const struct machine *m)
+{
+	return m->inject && m->inject->serial;
+}
 
 /* machine-parts.c: add all devices, in the order that the guest sees. Prints. */
 int machine_add_parts(struct machine *m) __must_check;

@@ -104,6 +104,7 @@ struct option_source {
 	u32 archs;     /* OPT_ARCH_*: where these options exist; 0: everywhere */
 	u32 only;      /* the rows that have one of these flags; 0: all */
 	const struct option_default *defaults; /* or NULL */
+	const char *whose; /* help and the manual show these with that command; NULL: with this */
 };
 
 /* A word that people know from another program, and what there is here. */
@@ -235,9 +236,9 @@ void options_print_help(const struct command *cmd, FILE *out);
 void options_print_man(const struct command *cmd, FILE *out);
 /*
  * For shell completion, a line for each option, with tabs between: its names; what its argument is
- * ("flag" without one, "one" of the words, "file", "dir", "list", "any"); the words, for "one" or
- * between commas; help in a few words. The last line is of words that are not options. "-" stands
- * for nothing.
+ * ("flag" without one, "one" of the words, "file", "dir", "list", "vm", "any"); the words, for
+ * "one" or between commas; help in a few words. The last line is of words that are not options. "-"
+ * stands for nothing.
  */
 void options_print_words(const struct command *cmd, FILE *out);
 

@@ -45,6 +45,7 @@ struct vcpu {
 	bool has_thread;
 	atomic_bool stood_still;     /* the guest is to hear of it before it runs again */
 	struct memory_reader reader; /* inside while an exit is handled, outside in KVM_RUN */
+	int stats_fd;		     /* kvm-stats.h; -1: nobody asked for them yet */
 	struct exit_counts exits;    /* since it was made; its thread counts, any thread reads */
 	struct arch_vcpu *arch;	     /* owned by the architecture's code */
 };

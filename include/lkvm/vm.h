@@ -34,6 +34,7 @@
 struct coco_ops;
 struct vm_config;
 struct device;
+struct marks;
 struct vcpu;
 struct arch_vm;
 struct pci_host;
@@ -83,6 +84,7 @@ struct vm_sysrq {
 struct vm {
 	const struct vm_config *cfg;
 	u64 start_ns;		     /* now_ns() when the machine began to be made */
+	struct marks *marks;	     /* of who asks for them; NULL: nobody */
 	const struct coco_ops *coco; /* NULL: an ordinary guest */
 	bool access_platform;	     /* devices reach only what the guest shares with them */
 	u64 pmem_size;		     /* addresses that persistent memory takes, of PMEM_ALIGN */

@@ -51,9 +51,9 @@ commands=$("$lkvm" help --words | cut -f 1)
 all_commands() {
 	local command
 	for command in $commands; do
-		# In the synopsis, and in the list of commands.
-		[ "$(grep -c "^\(\.It \)\?\.\?Cm $command\$" "$page")" -ge 2 ] || { echo "no $command"; return 1; }
-		grep -q "^\.It Cm $command\$" "$page" || { echo "$command is not in the list"; return 1; }
+		sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/p' "$page" | grep -q "^\.Cm \(.* \)\?$command\( \|\$\)" ||
+			{ echo "$command is not in the synopsis"; return 1; }
+		grep -q "^\.It Cm \(.* \)\?$command\( \|\$\)" "$page" || { echo "$command is not in the list"; return 1; }
 	done
 	[ "$(echo "$commands" | wc -l)" -ge 7 ]
 }

@@ -454,3 +454,23 @@ seed("vhost_user", "plain", *vhost_user(1 << 32, 0, []))
 seed("vhost_user", "protocol", *vhost_user(1 << 32 | 1 << 30, 0x201, []))
 seed("vhost_user", "slots", *vhost_user(1 << 32 | 1 << 30, 0x8201, []))
 seed("vhost_user", "acks", *vhost_user(1 << 32 | 1 << 30, 0x209, [2, 5, 8, 10, 9, 13, 12, 18, 13]))
+
+# What a smoke test looks for (fuzz_smoke.c): flags, three expressions, pieces of output.
+def expressions(*rules):
+    parts = b""
+    for kind, text in (*rules, (2, b"a"), (2, b"a"), (2, b"a"))[:3]:
+        parts += bytes([kind, len(text)]) + text
+    return parts
+
+
+def said(console, text):
+    return b"".join(bytes([console << 7 | len(text[i:i + 100])]) + text[i:i + 100] for i in range(0, len(text), 100))
+
+
+seed("smoke", "prompt", 4, expressions((0, b"login: *"), (1, b"^not ok"), (2, b"known")),
+     said(0, b"\x1b[1;31mDebian\x1b[0m\r\n\x1b]0;title\x07login: "))
+seed("smoke", "crash", 12, expressions((0, b"never")),
+     said(1, b"[    1.2] BUG: scheduling while atomic\r\n"), said(0, b"---[ end Kernel panic\r\n"))
+seed("smoke", "allowed", 5, expressions((0, b"(a|b){2,3}$"), (0, b"[[:digit:]]+\\.[^x]?"), (2, b"atomic")),
+     said(1, b"BUG: atomic\nab\n12.3\n"))
+seed("smoke", "syntax", 0, expressions((0, b"((a*)*|b{0,9})+c"), (1, b"\\d\\W\\S.[]^-]"), (0, b"a(b|)c{3}")), said(0, b"aaaabbc\nabccc\n"))

@@ -94,6 +94,8 @@ table=(
 	'an empty disk' 1 "--disk empty: is empty" '@ -d empty'
 	'a character device as disk' 1 'neither a regular file nor a block device' '@ -d /dev/null'
 	'a disk named twice' 2 "--disk disk: is given twice" '@ -d disk -d disk'
+	"QEMU's word after a disk" 2 "unknown 'readonly=on'; did you mean 'ro'" '@ -d disk,readonly=on'
+	'a slip in it' 2 "unknown 'raed-only'; did you mean 'ro'" '@ -d disk,raed-only'
 	'an unknown word after a disk' 2 "unknown 'rq'; did you mean 'r" '@ -d disk,rq'
 	'a missing tap' 1 "tapif=nosuchtap: no such interface; create it with: .*ip tuntap add dev nosuchtap" '@ -n mode=tap,tapif=nosuchtap'
 	'an interface that is not a tap' 1 "tapif=lo: is not a tap" '@ -n mode=tap,tapif=lo'

@@ -21,7 +21,7 @@ folder = tempfile.mkdtemp(prefix='lkvm-completion-')
 PROGRAM = f'''#!/bin/sh
 case "$1 $2 $3" in
 'help --words ') '{LKVM}' "$@"; printf 'halting\\tfor this test\\n' ;;
-'help --words halting') printf '%s\\tflag\\t-\\tall of them\\n-\\tvm\\t-\\t-\\n' '-a --all' ;;
+'help --words halting') printf '%s\\tflag\\t-\\tall of them\\n%s\\tvm\\t-\\tit\\n-\\tvm\\t-\\t-\\n' '-a --all' '-n --name' ;;
 'help --words '*) exec '{LKVM}' "$@" ;;
 'list  ') printf '    PID NAME       STATE\\n      7 alpha      running\\n    123 beta-2     paused\\n' ;;
 *) printf 'words:'; printf '<%s>' "$@"; echo ':end' ;;
@@ -55,7 +55,9 @@ CASES = [
     ('lkvm selftest --virtio-transport m', ['mmio']),
     ('lkvm halting al', ['alpha']),
     ('lkvm halting ', ['alpha', 'beta-2']),
-    ('lkvm halting --', ['--all']),
+    ('lkvm halting --a', ['--all']),
+    ('lkvm halting --name be', ['beta-2']),
+    ('lkvm halting -n ', ['alpha', 'beta-2']),
     ('lkvm run --cpus ', []),
     ('lkvm nonsense --x', []),
 ]
@@ -170,9 +172,19 @@ def test_fish():
     check('fish', [[w.split('\t')[0] for w in part.splitlines()] for part in parts])
 
 
+def test_machines():
+    for command in 'stop', 'pause', 'resume', 'stat', 'balloon', 'debug', 'ctl':
+        shown = subprocess.run([LKVM, 'help', '--words', command], capture_output=True, text=True, timeout=LIMIT,
+                               check=True).stdout.splitlines()
+        assert shown[-1].split('\t')[:2] == ['-', 'vm'], f'{command}: {shown}'
+        for line in shown:
+            assert not line.startswith('-n --name') or line.split('\t')[1] == 'vm', line
+
+
 setup()
 try:
     main([('bash completes commands, options, values, files and machines', test_bash),
-          ('zsh does', test_zsh), ('fish does', test_fish)])
+          ('zsh does', test_zsh), ('fish does', test_fish),
+          ('commands about machines say so', test_machines)])
 finally:
     shutil.rmtree(folder, ignore_errors=True)

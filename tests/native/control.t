@@ -3,6 +3,7 @@
 """The control socket: names, who may have one, the protocol and what breaks its rules, and the commands over it."""
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -103,6 +104,26 @@ def two():
     end(other, name='two')
     same(lkvm('list')[0].split(), ['PID', 'NAME', 'STATE'])
     same(lkvm('list', '--json')[0], '[]\n')
+
+
+def roots():
+    """kvmtool's list of root file systems."""
+    home = folder() + '/home'
+    os.makedirs(home + '/.lkvm/debian/etc')
+    os.makedirs(home + '/.lkvm/.hidden')
+    os.makedirs(home + '/.lkvm/a\x1b[1mb')
+    with open(home + '/.lkvm/file', 'wb'):
+        pass
+    env = {**os.environ, 'HOME': home}
+    rows = [row.split() for row in lkvm('list', '-r', env=env)[0].splitlines()[1:]]
+    same(rows, [['a?[1mb', 'rootfs'], ['debian', 'rootfs']])
+    vm = start('one')
+    same(len(lkvm('list', '-r', env=env)[0].splitlines()), 3)
+    same(len(lkvm('list', '-i', '-r', env=env)[0].splitlines()), 4)
+    same(json.loads(lkvm('list', '--json', '--rootfs', env=env)[0])[1], {'name': 'debian', 'state': 'rootfs'})
+    end(vm, name='one')
+    shutil.rmtree(home)
+    same(len(lkvm('list', '-r', env=env)[0].splitlines()), 1)
 
 
 def default_name():
@@ -307,6 +328,8 @@ def stop():
         assert b'button' in vm.seen, vm.seen
         same(os.listdir(folder()), [])
     says('no machine runs', 'stop', 's')
+    says("after '--'", 'stop', 's', '--', 'x', status=2)
+    says('needs the name of a machine', 'stop', status=2)
 
 
 def insist():
@@ -486,6 +509,7 @@ def busy():
 
 main([
     ('two machines are listed, and go', two),
+    ('root file systems are listed', roots),
     ('a machine without a name is guest-PID', default_name),
     ('the name goes at every end', every_end),
     ('a name that was left behind is taken, one in use refused', stale),

@@ -5,6 +5,7 @@
 #include "capture.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/marks.h"
 #include "lkvm/util.h"
 
 #define BASE 0x1050000ULL
@@ -53,6 +54,41 @@ static void says_the_time(void **state)
 	assert_string_equal(mark(7, 2, 2), "");
 }
 
+/* Others' registers only leave marks. */
+static void others_leave_marks(void **state)
+{
+	const struct arch_place timer = { .base = BASE + 0x1000, .size = 4 };
+	const struct arch_place post = { .pio = true, .base = 0x80, .size = 1 };
+	static const u8 codes[] = { 1, 1, 2, 0, 0, 2 };
+	static struct marks marks;
+	u8 data[4] = { 122, 123 };
+	char name[16];
+
+	assert_int_equal(boot_timer_create(&d.vm, &timer), 0);
+	assert_int_equal(post_code_create(&d.vm, &post), 0);
+	marks_init(&marks, now_ns());
+	/* Without somebody who wants them, too. */
+	for (u32 i = 0; i < 2; i++) {
+		d.vm.marks = i ? &marks : NULL;
+		bus_write(&d.vm.mmio, timer.base, data, 1);
+		bus_write(&d.vm.mmio, timer.base + 1, data + 1, 1);
+		bus_write(&d.vm.pio, post.base, codes, 1);
+		vm_reset_devices(&d.vm);
+	}
+	assert_int_equal(marks.nr, 2);
+	data[0] = 123;
+	bus_write(&d.vm.mmio, timer.base, data, 4);
+	for (u32 i = 0; i < sizeof(codes); i++)
+		bus_write(&d.vm.pio, post.base, &codes[i], 1);
+	mark(7, 0, 1);
+	assert_int_equal(marks.nr, 8);
+	assert_string_equal(mark_name(&marks.list[2], name, sizeof(name)), "boot-timer");
+	assert_string_equal(mark_name(&marks.list[3], name, sizeof(name)), "post.0x01");
+	assert_string_equal(mark_name(&marks.list[5], name, sizeof(name)), "post.0x00");
+	assert_string_equal(mark_name(&marks.list[6], name, sizeof(name)), "post.0x02");
+	assert_string_equal(mark_name(&marks.list[7], name, sizeof(name)), "mark.7");
+}
+
 static void counts_from_the_reset(void **state)
 {
 	d.vm.start_ns = now_ns() - 50000000000ULL;
@@ -97,6 +133,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(says_the_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_leave_marks, setup, teardown),
 		cmocka_unit_test_setup_teardown(counts_from_the_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_not_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(as_a_port, setup, teardown),

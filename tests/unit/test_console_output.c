@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The output half of a console: it speaks, and takes no part in the input. */
+/* The output half of a console, which speaks and takes no part in the input; and one who watches.
+ */
 #include "unit.h"
 
 #include "lkvm/console.h"
+#include "lkvm/util.h"
 
 static struct {
 	struct console con;
@@ -50,10 +52,58 @@ static void output_alone(void **state)
 	assert_int_equal(terminal.others, 0);
 }
 
+static struct {
+	char text[64];
+	u32 nr;
+} seen;
+
+static void on_seen(void *opaque, u32 nr, const u8 *buf, size_t len)
+{
+	assert_ptr_equal(opaque, &seen);
+	seen.nr = nr;
+	strncat(seen.text, (const char *)buf, len);
+}
+
+static size_t take_three(struct console *con, const u8 *buf, size_t len)
+{
+	fake_write(con, buf, MIN(len, (size_t)3));
+	return MIN(len, (size_t)3);
+}
+
+/* What is taken is seen, once; all else goes to the console behind it. */
+static void watched(void **state)
+{
+	static struct console_ops slow_ops;
+	const struct console_client client = { 0 };
+	struct console_watch w;
+
+	memset(&terminal, 0, sizeof(terminal));
+	terminal.con.ops = &fake_ops;
+	console_watch_init(&w, &terminal.con, 4, on_seen, &seen);
+	w.con.ops->write(&w.con, (const u8 *)"one ", 4);
+	assert_int_equal(console_offer(&w.con, (const u8 *)"two ", 4), 4);
+	slow_ops = fake_ops;
+	slow_ops.offer = take_three;
+	terminal.con.ops = &slow_ops;
+	assert_int_equal(console_offer(&w.con, (const u8 *)"three", 5), 3);
+	assert_int_equal(console_offer(&w.con, (const u8 *)"ee", 2), 2);
+	assert_string_equal(seen.text, "one two three");
+	assert_string_equal(terminal.out, seen.text);
+	assert_int_equal(seen.nr, 4);
+	assert_int_equal(terminal.others, 0);
+	w.con.ops->set_client(&w.con, &client);
+	w.con.ops->input_ready(&w.con);
+	assert_int_equal(terminal.others, 2);
+	w.con.ops->finish(&w.con);
+	w.con.ops->destroy(&w.con);
+	assert_int_equal(terminal.others, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(output_alone),
+		cmocka_unit_test(watched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

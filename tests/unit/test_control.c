@@ -184,6 +184,7 @@ static void test_later(void **state)
 	assert_int_equal(gone, 0);
 	control_finish(later, 0);
 	assert_string_equal(hear(fd), "{\"lkvm\":1,\"id\":4,\"result\":{}}\n");
+	turn();
 	assert_string_equal(hear(fd), "end");
 	close(fd);
 }

@@ -651,11 +651,48 @@ static void described(void **state)
 	assert_true(devvm_aml_has(&d, irq, sizeof(irq)));
 }
 
+static int sysrq(u8 key)
+{
+	return d.vm.sysrq.send(d.vm.sysrq.opaque, key);
+}
+
+/* drivers/tty/serial/8250: the break is told with the NUL that it is received as, then the key. */
+static void a_break_and_a_key(void **state)
+{
+	assert_int_equal(sysrq('h'), -EAGAIN); /* nobody listens */
+	open_port();
+	assert_int_equal(sysrq('h'), 0);
+	assert_int_equal(in(IIR)&0x0f, 6);
+	assert_int_equal(in(LSR), THRE | TEMT | BI | DR);
+	assert_int_equal(in(RBR), 0);
+	assert_int_equal(in(LSR), THRE | TEMT | DR);
+	assert_int_equal(in(RBR), 'h');
+	assert_int_equal(in(LSR), THRE | TEMT);
+	/* What is there already would be taken for the break. */
+	type("x");
+	assert_int_equal(sysrq('h'), -EAGAIN);
+	assert_int_equal(in(RBR), 'x');
+	assert_int_equal(sysrq('h'), 0);
+	assert_int_equal(sysrq('h'), -EAGAIN);
+	in(LSR);
+	in(RBR);
+	assert_int_equal(in(RBR), 'h');
+	/* Without FIFOs the key comes when there is room. */
+	out(FCR, 0);
+	assert_int_equal(sysrq('k'), 0);
+	assert_int_equal(in(LSR) & (BI | DR), BI | DR);
+	assert_int_equal(in(RBR), 0);
+	assert_int_equal(in(RBR), 'k');
+	out(MCR, LOOP);
+	assert_int_equal(sysrq('h'), -EAGAIN);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(a_break_and_a_key),
 		T(linux_finds_a_16550a),
 		T(linux_measures_the_fifo),
 		T(linux_trusts_the_transmit_interrupt),

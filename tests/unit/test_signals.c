@@ -146,6 +146,68 @@ static void each_ends_it_and_restores_first(void **state)
 	}
 }
 
+static void forget(void)
+{
+	report('f');
+}
+
+static void with_a_name(int sig)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	signals_forget(&set, forget);
+	from_outside(sig);
+}
+
+/* A terminal comes and goes meanwhile. */
+static void with_a_terminal_too(int sig)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	signals_forget(&set, forget);
+	signals_guard(restore);
+	if (sig == SIGTERM)
+		signals_guard(NULL);
+	from_outside(sig);
+}
+
+static void without_it_again(int sig)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	signals_forget(&set, forget);
+	signals_forget(NULL, NULL);
+	from_outside(sig);
+}
+
+static void a_name_is_forgotten(void **state)
+{
+	static const struct {
+		void (*fn)(int sig);
+		int sig;
+		const char *said;
+	} cases[] = {
+		{ with_a_name, SIGTERM, "f" },	       { with_a_name, SIGINT, "" },
+		{ with_a_terminal_too, SIGTERM, "f" }, { with_a_terminal_too, SIGINT, "rf" },
+		{ without_it_again, SIGTERM, "" },
+	};
+	char said[16];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int status = in_child(cases[i].fn, cases[i].sig, said);
+
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), cases[i].sig);
+		assert_string_equal(said, cases[i].said);
+	}
+}
+
 static void others_do_not(void **state)
 {
 	static const int others[] = { SIGCHLD, SIGCONT, SIGURG, SIGWINCH };
@@ -285,6 +347,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_ends_it_and_restores_first),
+		cmocka_unit_test(a_name_is_forgotten),
 		cmocka_unit_test(others_do_not),
 		cmocka_unit_test(the_ignored_stay_ignored),
 		cmocka_unit_test(a_crash_on_any_thread),

@@ -279,6 +279,41 @@ static void test_stopped_input(void **state)
 	rig_stop(&r);
 }
 
+/* A SysRq key is Ctrl-O and the key, in one buffer, where the port is the kernel's console. */
+static void test_sysrq(void **state)
+{
+	struct rig_buf buf = { RIG_DATA, 8, true }, small = { RIG_DATA, 1, true };
+	const struct virtio_console_port ports[] = {
+		{ .con = &m.con, .is_console = true },
+		{ .con = &m.con, .name = "named", .is_console = true },
+	};
+	struct virtio_device *vdev;
+	struct rig r;
+	u32 len;
+
+	rig_init(&r);
+	memset(&m, 0, sizeof(m));
+	m.con.ops = &mem_ops;
+	assert_int_equal(virtio_console_new(&r.vm, &ports[0], 1, &vdev), 0);
+	rig_start(&r, vdev, BIT_ULL(VIRTIO_CONSOLE_F_SIZE));
+	assert_int_equal(r.vm.sysrq.send(r.vm.sysrq.opaque, 'h'), -EAGAIN);
+	rig_add(&r, RX, &small, 1);
+	assert_int_equal(r.vm.sysrq.send(r.vm.sysrq.opaque, 'h'), -EAGAIN);
+	m.client->input(m.client->opaque, (const u8 *)"x", 1);
+	assert_true(rig_used(&r, RX, &len) >= 0);
+	rig_add(&r, RX, &buf, 1);
+	assert_int_equal(r.vm.sysrq.send(r.vm.sysrq.opaque, 'h'), 0);
+	assert_true(rig_used(&r, RX, &len) >= 0);
+	assert_int_equal(len, 2);
+	assert_memory_equal(rig_ptr(&r, RIG_DATA), "\x0fh", 2);
+	rig_stop(&r);
+	rig_init(&r);
+	assert_int_equal(virtio_console_new(&r.vm, &ports[1], 1, &vdev), 0);
+	assert_null(r.vm.sysrq.send);
+	rig_start(&r, vdev, BIT_ULL(VIRTIO_CONSOLE_F_SIZE));
+	rig_stop(&r);
+}
+
 static void test_size(void **state)
 {
 	struct virtio_console_config cfg;
@@ -336,7 +371,7 @@ int main(void)
 		cmocka_unit_test(test_slow_reader),   cmocka_unit_test(test_held_output),
 		cmocka_unit_test(test_stopped_input), cmocka_unit_test(test_size),
 		cmocka_unit_test(test_last_words),    cmocka_unit_test(test_one_offer),
-		cmocka_unit_test(test_fuzz),
+		cmocka_unit_test(test_fuzz),	      cmocka_unit_test(test_sysrq),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
