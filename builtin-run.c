@@ -132,11 +132,12 @@ static int cmd_run_main(const struct command *cmd, int argc, char **argv)
 const struct command cmd_run = {
 	.name = "run",
 	.summary = "Start a virtual machine",
-	.usage = "lkvm run [options] [kernel]",
+	.usage = "lkvm run [options] [kernel] [-- command [word ...]]",
 	.description =
 		"Boots a kernel in a new virtual machine, with its console on the terminal. "
 		"Ctrl-A x ends it, Ctrl-A h lists the other keys. A Linux kernel with neither "
-		"disk nor initrd gets this host's files as its root, and a shell.",
+		"disk nor initrd gets this host's files as its root, and a shell, or the command "
+		"after '--', whose standard streams, signals and exit status are lkvm's.",
 	.options = &run_set,
 	.word = "file",
 	.run = cmd_run_main,

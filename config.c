@@ -331,7 +331,7 @@ u64 config_virtio_devices(const struct vm_config *cfg)
 {
 	return (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->nr_virtiofs +
 	       cfg->nr_pmems + cfg->rng + cfg->balloon + (cfg->vsock.cid ? 1 : 0) +
-	       (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
+	       (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports || cfg->root.linked);
 }
 
 static int check_virtio_mmio(const struct vm_config *cfg)

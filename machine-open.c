@@ -14,6 +14,7 @@
 #include "lkvm/console.h"
 #include "lkvm/disk.h"
 #include "lkvm/fs.h"
+#include "lkvm/guest-command.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/net.h"
@@ -61,7 +62,10 @@ static void on_signal(void *opaque, u32 events)
 	struct machine *m = opaque;
 	struct signalfd_siginfo info;
 
-	if (read(m->open.signals.fd, &info, sizeof(info)) == sizeof(info))
+	if (read(m->open.signals.fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	/* The second is for lkvm. */
+	if (!m->open.command || !guest_command_signal(m->open.command, (int)info.ssi_signo))
 		vm_request_stop(&m->vm, VM_STOP_SIGNAL, (int)info.ssi_signo, -1);
 }
 
@@ -97,6 +101,9 @@ static void on_power_button(void *opaque)
 {
 	struct machine *m = opaque;
 
+	/* Nobody there listens to it but the command. */
+	if (m->open.command && guest_command_signal(m->open.command, SIGTERM))
+		return;
 	if (arch_power_button(&m->vm) < 0)
 		warn("this VM has no power button");
 }
@@ -136,6 +143,29 @@ static int open_console(struct machine *m)
 	ret = term_create(&m->vm.loop, &hooks, &m->open.console);
 	if (ret)
 		err("cannot set up the console: %s%s", strerror(-ret), limit_hint(ret));
+	return ret;
+}
+
+static void on_command_ended(void *opaque, int status)
+{
+	struct machine *m = opaque;
+
+	vm_request_stop(&m->vm, VM_STOP_DEBUG_EXIT, status, -1);
+}
+
+static int open_command(struct machine *m, const struct vm_config *cfg)
+{
+	struct machine_open *open = &m->open;
+	int ret;
+
+	if (!cfg->root.linked)
+		return 0;
+	open->kept = kept_console_new(log_get_level() >= LOG_DEBUG);
+	ret = guest_command_create(&m->vm.loop, open->console, on_command_ended, m, &open->command);
+	if (ret)
+		err("cannot set up the command's streams: %s%s", strerror(-ret), limit_hint(ret));
+	else
+		open->link = guest_command_port(open->command);
 	return ret;
 }
 
@@ -316,6 +346,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 		ret = open_shares(&m->open, cfg);
 	if (!ret)
 		ret = open_console(m);
+	if (!ret)
+		ret = open_command(m, cfg);
 	return ret;
 }
 
@@ -348,6 +380,9 @@ void machine_close(struct machine *m)
 	free(open->disks);
 	flash_file_close(&open->flash);
 	boot_close(&open->boot);
+	guest_command_destroy(open->command);
+	if (open->kept)
+		open->kept->ops->destroy(open->kept);
 	/* Last: as long as anything is slow, Ctrl-A x may be typed again. */
 	if (open->console)
 		open->console->ops->destroy(open->console);
@@ -438,6 +473,8 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_shares < cfg->nr_shares; open->nr_shares++)
 		open->shares[open->nr_shares] = share_stub(&cfg->shares[open->nr_shares]);
 	open->console = &stub_console;
+	if (cfg->root.linked)
+		open->link = open->kept = &stub_console;
 	ret = machine_stub_pmems(m, cfg);
 	return ret ? ret : machine_stub_vhosts(open, cfg);
 }

@@ -75,7 +75,8 @@ static int want_modules(struct rootfs *r)
 		{ "9p", r->way == WAY_9P || cfg->nr_shares },
 		{ "virtiofs", r->way == WAY_VIRTIOFS || cfg->nr_virtiofs },
 		{ "overlay", !strcmp(r->mode, "overlay") },
-		{ "virtio_console", cfg->console == CONSOLE_VIRTIO || cfg->nr_ports },
+		{ "virtio_console",
+		  cfg->root.linked || cfg->console == CONSOLE_VIRTIO || cfg->nr_ports },
 		{ "virtio_blk", cfg->nr_disks },
 		{ "virtio_net", cfg->nr_nets },
 		{ "virtio_rng", cfg->rng },
@@ -159,6 +160,41 @@ static void choose_mode(struct rootfs *r)
 static const char *p9_options(const char *mode)
 {
 	return !strcmp(mode, "overlay") ? P9_OPTIONS "loose" : P9_OPTIONS "mmap";
+}
+
+/* Without a port for the streams a shell can have the console; the root's own init has it anyway.
+ */
+static int choose_link(struct rootfs *r)
+{
+	struct root_config *root = &r->cfg->root;
+
+	root->linked =
+		!config_find_param(r->cfg, "init=") && modules_have(&r->modules, "virtio_console");
+	if (root->linked || !root->command)
+		return 0;
+	if (config_find_param(r->cfg, "init=")) {
+		err("the command '%s': cannot be run beside init= in --params; omit one of them",
+		    root->command[0]);
+		return -EINVAL;
+	}
+	err("--kernel %s: Linux %s has no virtio_console, by its modules in %s: it cannot run the "
+	    "command '%s'; use another kernel",
+	    r->cfg->kernel, r->release, r->modules.dir, root->command[0]);
+	return -ENOTSUP;
+}
+
+/*
+ * What the kernel says is seen when the machine ends as it should not, and a panic is such an end.
+ * The user's words come after these.
+ */
+static void add_words(struct vm_config *cfg)
+{
+	char *before = cfg->cmdline;
+
+	if (!cfg->root.linked || cfg->nodefaults)
+		return;
+	cfg->cmdline = xasprintf("quiet panic=-1%s%s", *before ? " " : "", before);
+	free(before);
 }
 
 /* The share */
@@ -354,11 +390,14 @@ static int prepare(struct rootfs *r)
 	if (ret)
 		return ret;
 	choose_mode(r);
-	ret = want_modules(r);
+	ret = choose_link(r);
+	if (!ret)
+		ret = want_modules(r);
 	if (!ret)
 		ret = make_initramfs(r);
 	if (ret)
 		return ret;
+	add_words(cfg);
 	config_root_drop_disk(cfg);
 	if (r->way == WAY_INITRAMFS)
 		return 0;

@@ -173,6 +173,9 @@ struct root_config {
 	 * config_add_init_line. */
 	char **lines;
 	u32 nr_lines;
+	/* By rootfs_prepare: init carries the streams of a command or a shell
+	 * (lkvm/guest-command.h), and nobody looks at the guest's console. */
+	bool linked;
 	/* The initramfs, made by rootfs_prepare; owned. NULL: none. */
 	u8 *image;
 	u64 image_len;

@@ -36,6 +36,7 @@ struct pmem;
 struct vhost;
 struct disk_config;
 struct marks;
+struct guest_command;
 struct net_config;
 struct vm_config;
 
@@ -102,6 +103,10 @@ struct machine_open {
 	struct machine_virtiofs *virtiofs; /* as in the configuration */
 	u32 nr_virtiofs;
 	struct console *console; /* the terminal; NULL where machine_inject has its own */
+	/* With a command or a shell that lkvm's own init runs; else NULL: who carries its streams,
+	 * its port, and what stands behind the guest's console instead of the terminal. */
+	struct guest_command *command;
+	struct console *link, *kept;
 	struct console **ports;	 /* as in the configuration */
 	u32 nr_ports;
 	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
