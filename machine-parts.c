@@ -265,9 +265,10 @@ static int add_virtio_console(struct machine *m, u32 index)
 
 	if (machine_has_own_consoles(m) || cfg->console == CONSOLE_VIRTIO)
 		ports[nr++] = (struct virtio_console_port){
-			.con = machine_has_own_consoles(m) ? m->inject->hvc
-			       : m->open.kept		   ? m->open.kept
-					      : watched(m, VIRTIO_CONSOLE, m->open.console),
+			.con = machine_has_own_consoles(m)
+				       ? m->inject->hvc
+				       : watched(m, VIRTIO_CONSOLE,
+						 m->open.kept ? m->open.kept : m->open.console),
 			.is_console = true,
 		};
 	for (u32 i = 0; i < m->open.nr_ports; i++)

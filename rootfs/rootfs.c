@@ -416,6 +416,20 @@ static int prepare_plain(struct vm_config *cfg)
 	return 0;
 }
 
+static int not_linux(const struct vm_config *cfg)
+{
+	if (cfg->root.command)
+		err("the command '%s': only Linux runs one, and --kernel %s is not a Linux kernel",
+		    cfg->root.command[0], cfg->kernel);
+	else if (cfg->root.dir)
+		err("--disk %s: is a directory, which only Linux can have as its root, and "
+		    "--kernel %s is not a Linux kernel; name a disk image",
+		    cfg->root.dir, cfg->kernel);
+	else
+		err("sandbox: is for Linux, and --kernel %s is not a Linux kernel", cfg->kernel);
+	return -ENOEXEC;
+}
+
 int rootfs_prepare(struct vm_config *cfg)
 {
 	struct rootfs r = { .cfg = cfg };
@@ -431,13 +445,8 @@ int rootfs_prepare(struct vm_config *cfg)
 		return ret;
 	if (!asked && (!ret || !*r.release))
 		return 0;
-	if (!ret) {
-		err("--kernel %s: is not a Linux kernel, and only Linux can have a directory as "
-		    "its "
-		    "root and run commands; omit --disk %s",
-		    cfg->kernel, cfg->root.dir ? cfg->root.dir : "and the command");
-		return -ENOEXEC;
-	}
+	if (!ret)
+		return not_linux(cfg);
 	ret = prepare(&r);
 	modules_close(&r.modules);
 	return ret;

@@ -35,8 +35,8 @@ struct share;
 struct pmem;
 struct vhost;
 struct disk_config;
-struct guest_command;
 struct marks;
+struct guest_command;
 struct net_config;
 struct vm_config;
 
