@@ -129,6 +129,13 @@ const struct option_spec config_options[] = {
 	{ .type = OPT_TYPED, .name = "trace", .arg = "KIND[,KIND...]=FILE", .hooks = &trace_hooks,
 	  .flags = OPT_PATH,
 	  .help = "write a line to FILE for each event; exits: whenever a vcpu leaves KVM_RUN, what for, and how long lkvm took; virtio: requests and replies of the queues that lkvm serves; irq: interrupts that devices raise" },
+
+	{ .type = OPT_GROUP, .help = "Debugging" },
+	{ .type = OPT_TYPED, .name = "gdb", .arg = "[HOST:]PORT|unix:PATH", .hooks = &gdb_hooks,
+	  .help = "debug the guest with gdb, which connects there (target remote :PORT); HOST is an address in numbers",
+	  .def = "no; of a PORT alone the host is 127.0.0.1" },
+	{ .type = OPT_FLAG, .name = "gdb-wait", MEMBER(gdb_wait),
+	  .help = "the guest's first instruction waits until the debugger continues; needs --gdb" },
 	OPT_END
 };
 /* clang-format on */

@@ -327,6 +327,15 @@ static int check_balloon(const struct vm_config *cfg)
 	return -EINVAL;
 }
 
+static int check_gdb(const struct vm_config *cfg)
+{
+	if (cfg->gdb_wait && !cfg->gdb.on) {
+		err("--gdb-wait: there is nothing to wait for; add --gdb PORT");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 u64 config_virtio_devices(const struct vm_config *cfg)
 {
 	return (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->nr_virtiofs +
@@ -460,6 +469,8 @@ int config_complete(struct vm_config *cfg)
 		ret = check_shares(cfg);
 	if (!ret)
 		ret = check_balloon(cfg);
+	if (!ret)
+		ret = check_gdb(cfg);
 	if (!ret)
 		ret = check_virtio_mmio(cfg);
 	if (!ret && !cfg->kernel && !cfg->firmware)

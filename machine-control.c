@@ -44,7 +44,7 @@ static int run_pause(struct control_call *call, void *opaque)
 {
 	struct machine *m = opaque;
 
-	vm_pause(&m->vm);
+	vm_hold(&m->vm, VM_HOLD_USER);
 	m->control.paused = true;
 	json_put_text(call->result, "state", state_of(m));
 	return 0;
@@ -53,7 +53,7 @@ static int run_pause(struct control_call *call, void *opaque)
 static void resume(struct machine *m)
 {
 	m->control.paused = false;
-	vm_resume(&m->vm);
+	vm_release(&m->vm, VM_HOLD_USER);
 }
 
 static int run_resume(struct control_call *call, void *opaque)

@@ -14,6 +14,7 @@
 #include "lkvm/console.h"
 #include "lkvm/disk.h"
 #include "lkvm/fs.h"
+#include "lkvm/gdb.h"
 #include "lkvm/guest-command.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
@@ -318,6 +319,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 		ret = open_ports(m, cfg);
 	if (!ret)
 		ret = open_shares(&m->open, cfg);
+	if (!ret && cfg->gdb.on)
+		ret = gdb_open(&m->vm, &m->open.gdb);
 	if (!ret)
 		ret = open_console(m);
 	if (!ret)
@@ -333,6 +336,7 @@ void machine_close(struct machine *m)
 		event_del(&open->signals);
 		close(open->signals.fd);
 	}
+	gdb_close(open->gdb);
 	if (open->vsock)
 		open->vsock->ops->close(open->vsock);
 	for (u32 i = 0; i < open->nr_nets; i++)

@@ -12,6 +12,7 @@
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/device.h"
+#include "lkvm/gdb.h"
 #include "lkvm/guest-command.h"
 #include "lkvm/log.h"
 #include "lkvm/marks.h"
@@ -212,6 +213,7 @@ void machine_destroy(struct machine *m)
 void machine_end(struct machine *m)
 {
 	vm_finish_devices(&m->vm);
+	gdb_finish(m->open.gdb);
 	/* As long as a disk is slow Ctrl-A x may be typed again, and devices may say a last word.
 	 */
 	if (m->open.command)
@@ -236,6 +238,7 @@ int machine_restart(struct machine *m)
 	ret = load(m);
 	if (ret)
 		return ret;
+	gdb_rebooted(m->open.gdb);
 	vm_clear_stop(&m->vm, VM_STOP_RESET);
 	return 0;
 }
@@ -401,7 +404,10 @@ static int conclude(struct machine *m, int *signal)
 		log_print(o->level, "%s", o->message);
 	show_vcpus(&m->vm, stop, vcpu);
 	*signal = stop == VM_STOP_SIGNAL ? status : 0;
-	return stop == VM_STOP_DEBUG_EXIT ? status : o->status;
+	if (stop != VM_STOP_DEBUG_EXIT)
+		status = o->status;
+	gdb_ended(m->open.gdb, status, *signal);
+	return status;
 }
 
 int machine_run(struct machine *m, int *signal)

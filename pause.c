@@ -74,7 +74,7 @@ static void close_gate(struct vm *vm)
 
 void vm_resume(struct vm *vm)
 {
-	if (vm_stop_reason(vm, NULL, NULL) != VM_STOP_NONE)
+	if (vm_stop_reason(vm, NULL, NULL) != VM_STOP_NONE || vm_holders(vm))
 		return;
 	if (vm->quiesced) {
 		vm_resume_devices(vm);
@@ -84,7 +84,7 @@ void vm_resume(struct vm *vm)
 	vm->quiesced = false;
 	pthread_mutex_lock(&vm->lock);
 	/* A request that came in meanwhile keeps the VM stopped. */
-	if (vm->stop == VM_STOP_NONE) {
+	if (vm->stop == VM_STOP_NONE && !vm->holders) {
 		atomic_store(&vm->running, true);
 		pthread_cond_broadcast(&vm->gate);
 	}
@@ -141,12 +141,51 @@ void vm_pause(struct vm *vm)
 	event_loop_step_back(&vm->loop, aside);
 }
 
+u32 vm_holders(struct vm *vm)
+{
+	u32 holders;
+
+	pthread_mutex_lock(&vm->lock);
+	holders = vm->holders;
+	pthread_mutex_unlock(&vm->lock);
+	return holders;
+}
+
+void vm_request_hold(struct vm *vm, enum vm_holder holder)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->holders |= holder;
+	close_gate(vm);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+void vm_hold(struct vm *vm, enum vm_holder holder)
+{
+	vm_request_hold(vm, holder);
+	vm_pause(vm);
+}
+
+void vm_release(struct vm *vm, enum vm_holder holder)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->holders &= ~(u32)holder;
+	pthread_mutex_unlock(&vm->lock);
+	vm_resume(vm);
+}
+
+void vm_keep_back(struct vcpu *vcpu, bool back)
+{
+	pthread_mutex_lock(&vcpu->vm->lock);
+	vcpu->kept_back = back;
+	pthread_mutex_unlock(&vcpu->vm->lock);
+}
+
 bool vm_wants_vcpus(struct vm *vm)
 {
 	return atomic_load(&vm->loop.stop) || (vm->nr_vcpus && !atomic_load(&vm->running));
 }
 
-bool vm_vcpu_gate(struct vm *vm)
+bool vm_vcpu_gate(struct vm *vm, const struct vcpu *vcpu)
 {
 	bool go_on;
 
@@ -154,7 +193,7 @@ bool vm_vcpu_gate(struct vm *vm)
 	/* The last of them tells, not each. */
 	if (++vm->nr_parked == vm->awaited)
 		pthread_cond_signal(&vm->parked);
-	while (!atomic_load(&vm->running) && !vm->ending)
+	while ((!atomic_load(&vm->running) || (vcpu && vcpu->kept_back)) && !vm->ending)
 		pthread_cond_wait(&vm->gate, &vm->lock);
 	vm->nr_parked--;
 	go_on = !vm->ending;

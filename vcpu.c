@@ -185,6 +185,15 @@ static void handle_system_event(struct vcpu *vcpu)
 	}
 }
 
+static void handle_unknown(struct vcpu *vcpu)
+{
+	u32 reason = vcpu->run->exit_reason;
+
+	err("vcpu %u: unsupported exit reason %u (%s)", vcpu->id, reason, exit_name(reason));
+	vcpu_dump(vcpu, LOG_ERROR);
+	vm_request_stop(vcpu->vm, VM_STOP_UNKNOWN_EXIT, 0, (s32)vcpu->id);
+}
+
 static bool is_coco_exit(struct vcpu *vcpu)
 {
 	const struct coco_ops *coco = vcpu->vm->coco;
@@ -205,6 +214,10 @@ static void handle_exit(struct vcpu *vcpu)
 		break;
 	case KVM_EXIT_INTR:
 		break;
+	case KVM_EXIT_DEBUG:
+		if (!vcpu->vm->debug_exit || vcpu->vm->debug_exit(vcpu) == -ENOTSUP)
+			handle_unknown(vcpu);
+		break;
 	case KVM_EXIT_INTERNAL_ERROR:
 		if (arch_vcpu_exit(vcpu) == -ENOTSUP)
 			handle_internal_error(vcpu);
@@ -221,12 +234,8 @@ static void handle_exit(struct vcpu *vcpu)
 	default:
 		if (is_coco_exit(vcpu))
 			break;
-		if (arch_vcpu_exit(vcpu) != -ENOTSUP)
-			break;
-		err("vcpu %u: unsupported exit reason %u (%s)", vcpu->id, run->exit_reason,
-		    exit_name(run->exit_reason));
-		vcpu_dump(vcpu, LOG_ERROR);
-		vm_request_stop(vcpu->vm, VM_STOP_UNKNOWN_EXIT, 0, (s32)vcpu->id);
+		if (arch_vcpu_exit(vcpu) == -ENOTSUP)
+			handle_unknown(vcpu);
 	}
 }
 
@@ -424,7 +433,7 @@ static void *vcpu_thread(void *arg)
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
 	thread_name(name);
-	while (vm_vcpu_gate(vcpu->vm))
+	while (vm_vcpu_gate(vcpu->vm, vcpu))
 		run_vcpu(vcpu);
 	return NULL;
 }

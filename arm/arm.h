@@ -11,6 +11,7 @@
 
 #include "layout.h"
 #include "lkvm/config.h"
+#include "lkvm/debug.h"
 #include "lkvm/one-reg.h"
 #include "lkvm/plan.h"
 #include "lkvm/types.h"
@@ -71,6 +72,26 @@ int arm_add_fixed_devices(struct vm *vm) __must_check;
 /* The id of a 64-bit member of struct kvm_regs (api.rst, 4.68). */
 #define ARM_CORE_REG(name) \
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
+
+/* PSTATE as SPSR_EL1 has it (Arm DDI 0487, C5.2.18). */
+#define PSTATE_AARCH32 BIT_ULL(4)
+#define PSTATE_EL(p)   ((u32)((p) >> 2) & 3)
+
+/* debug.c: the registers of an exception level that dumps and debuggers show; the first named. */
+enum arm_el_reg {
+	ARM_EL_SCTLR,
+	ARM_EL_TCR,
+	ARM_EL_TTBR0,
+	ARM_EL_TTBR1,
+	ARM_EL_VBAR,
+	ARM_EL_ESR,
+	ARM_EL_FAR,
+	ARM_EL_ELR,
+	ARM_EL_SPSR,
+	ARM_EL_SP,
+	ARM_EL_REGS = 12
+};
+extern const struct debug_reg arm_el_regs[2][ARM_EL_REGS]; /* of EL1, and of EL2 */
 
 /* translate.c: stage 1 of the guest's translation. */
 struct arm_mmu {

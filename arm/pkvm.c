@@ -102,6 +102,8 @@ int arm_pkvm_check(const struct vm_config *cfg)
 		return 0;
 	if (cfg->arm.nested)
 		return refuse("--nested", not_offered);
+	if (cfg->gdb.on)
+		return refuse("--gdb", "the host cannot read the guest's memory and registers");
 	if (cfg->arm.aarch32)
 		return refuse("--aarch32", not_offered);
 	if (cfg->arm.has_counter_offset)

@@ -12,8 +12,8 @@ packages_of() {
 	test)
 		# prove is perl's, iasl acpica-tools', dtc device-tree-compiler's, nm binutils', pgrep procps';
 		# qemu-img is qemu-utils', qemu-storage-daemon qemu-system-common's; clang and musl are for the builds beside gcc's.
-		# passt is for --network mode=user. zsh and fish complete, as bash does.
-		echo passt perl binutils procps iproute2 util-linux python3 git xz-utils zstd gzip libcmocka-dev acpica-tools \
+		# passt is for --network mode=user, gdb-multiarch for --gdb. zsh and fish complete, as bash does.
+		echo passt gdb-multiarch perl binutils procps iproute2 util-linux python3 git xz-utils zstd gzip libcmocka-dev acpica-tools \
 			device-tree-compiler qemu-utils qemu-system-common clang libclang-rt-dev musl-tools \
 			zsh fish
 		;;

@@ -181,6 +181,15 @@ struct root_config {
 	u64 image_len;
 };
 
+/* Where a debugger connects. */
+struct gdb_config {
+	bool on;
+	char *path; /* a unix socket; NULL: TCP */
+	bool ipv6;
+	char addr[46];
+	u16 port; /* 0: the host chooses */
+};
+
 /* Word lists are NULL-terminated arrays that grow by config_add_*; strings are owned by the
  * configuration. */
 struct vm_config {
@@ -226,7 +235,9 @@ struct vm_config {
 	bool nodefaults;
 	bool no_reboot;
 	enum halt_kind halt; /* what to do when the guest halts for good */
-	char *dump_boot;     /* write what would be loaded into this directory, and start nothing */
+	struct gdb_config gdb;
+	bool gdb_wait;	 /* the guest begins when a debugger says so */
+	char *dump_boot; /* write what would be loaded into this directory, and start nothing */
 
 	struct trace_config trace;
 	char *vcpu_affinity; /* list of host CPUs (kvmtool's --vcpu-affinity), or NULL */
@@ -269,6 +280,7 @@ extern const struct option_hooks virtiofs_hooks;  /* config-virtiofs.c */
 extern const struct option_hooks pmem_hooks;	  /* config-pmem.c */
 extern const struct option_hooks port_hooks;	  /* config-port.c */
 extern const struct option_hooks vsock_hooks;	  /* config-vsock.c */
+extern const struct option_hooks gdb_hooks;	  /* config-gdb.c */
 extern const struct option_hooks rng_limit_hooks; /* config-rng.c */
 extern const struct option_hooks trace_hooks;	  /* config-trace.c */
 

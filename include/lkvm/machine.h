@@ -35,6 +35,7 @@ struct share;
 struct pmem;
 struct vhost;
 struct disk_config;
+struct gdb;
 struct marks;
 struct guest_command;
 struct net_config;
@@ -109,6 +110,7 @@ struct machine_open {
 	struct console *link, *kept;
 	struct console **ports; /* as in the configuration */
 	u32 nr_ports;
+	struct gdb *gdb; /* NULL: none */
 	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
 	struct console_output serial;
 	struct console_watch *watches; /* as struct machine_watch counts them; NULL: nobody does */

@@ -43,11 +43,13 @@ struct vcpu {
 	u32 run_size;
 	pthread_t thread;
 	bool has_thread;
-	atomic_bool stood_still;     /* the guest is to hear of it before it runs again */
-	struct memory_reader reader; /* inside while an exit is handled, outside in KVM_RUN */
-	int stats_fd;		     /* kvm-stats.h; -1: nobody asked for them yet */
-	struct exit_counts exits;    /* since it was made; its thread counts, any thread reads */
-	struct arch_vcpu *arch;	     /* owned by the architecture's code */
+	bool kept_back;		      /* waits at the gate, under vm->lock (vm_keep_back) */
+	atomic_bool stood_still;      /* the guest is to hear of it before it runs again */
+	struct memory_reader reader;  /* inside while an exit is handled, outside in KVM_RUN */
+	int stats_fd;		      /* kvm-stats.h; -1: nobody asked for them yet */
+	struct exit_counts exits;     /* since it was made; its thread counts, any thread reads */
+	struct kvm_guest_debug debug; /* as it was set; the architecture's (debug.h) */
+	struct arch_vcpu *arch;	      /* owned by the architecture's code */
 };
 
 /* KVM_CREATE_VCPU, map its run structure, arch_vcpu_init. Prints on failure; out is NULL then. */

@@ -69,6 +69,12 @@ enum vm_exit_status {
 	EXIT_GUEST_HALTED = 105,
 };
 
+/* Who keeps a VM paused, as bits: it runs when nobody does. */
+enum vm_holder {
+	VM_HOLD_GDB = BIT(0),  /* a debugger stopped it */
+	VM_HOLD_USER = BIT(1), /* somebody asked for a pause */
+};
+
 /* Ports have 16 bits wherever there are any. */
 #define VM_PIO_LIMIT 0x10000ULL
 
@@ -113,8 +119,13 @@ struct vm {
 	atomic_bool running;
 	bool ending;
 	bool quiesced; /* devices are; of the thread that pauses and resumes */
+	u32 holders;   /* VM_HOLD_* */
 	u32 nr_parked;
 	u32 awaited; /* so many parked vcpus wake who waits for @parked */
+	/* KVM_EXIT_DEBUG, on the vcpu's thread; NULL: nobody debugs the guest. -ENOTSUP: it is not
+	 * the debugger's. Of who has the vcpus' fds. */
+	int (*debug_exit)(struct vcpu *vcpu);
+	void *debugger; /* its own */
 	/* Called when the main thread begins and ends to wait in its loop, for vcpus or for the
 	 * host; NULL: not. */
 	void (*waits)(struct vm *vm, bool begin);
@@ -159,7 +170,7 @@ void vm_destroy_vcpus(struct vm *vm);
  * Threads of vcpus: start all (they wait at the gate), end them (joins). Between them the VM runs
  * or is paused: see pause.c. vm_pause and vm_resume belong to the main thread, which may call them
  * in its loop too; vm_pause returns when all vcpus are parked and all devices quiesced, a second
- * time it does nothing, as vm_resume does on a VM that runs, or is to stop.
+ * time it does nothing, as vm_resume does on a VM that runs, is to stop, or is held.
  */
 int vm_start_vcpus(struct vm *vm) __must_check;
 void vm_resume(struct vm *vm);
@@ -171,8 +182,24 @@ void vm_stop_vcpus(struct vm *vm);
 void vm_stood_still(struct vm *vm);
 /* For vcpu threads in a handler that waits: the VM pauses or stops, and waits for them to park. */
 bool vm_wants_vcpus(struct vm *vm);
-/* For vcpu threads: wait here while the VM does not run. False: the thread must end. */
-bool vm_vcpu_gate(struct vm *vm);
+/* For vcpu threads: wait here while the VM does not run, or @vcpu (NULL: none in particular) is
+ * kept back. False: the thread must end. */
+bool vm_vcpu_gate(struct vm *vm, const struct vcpu *vcpu);
+
+/*
+ * Pause the VM and keep it paused, whatever resumes it, until @holder releases it. The main
+ * thread's; for vm_hold in its loop what stands at vm_pause counts. Releasing what is not held does
+ * nothing but resume a VM that nobody holds.
+ */
+void vm_hold(struct vm *vm, enum vm_holder holder);
+void vm_release(struct vm *vm, enum vm_holder holder);
+/* The same from any thread, a vcpu's that handles an exit too: the gate is closed and stays closed;
+ * vm_pause by the main thread is to follow. */
+void vm_request_hold(struct vm *vm, enum vm_holder holder);
+/* VM_HOLD_*: who holds it. Any thread. */
+u32 vm_holders(struct vm *vm);
+/* While the VM is paused: @vcpu stays at the gate when it opens, or not any more. */
+void vm_keep_back(struct vcpu *vcpu, bool back);
 
 /*
  * Ask for the VM to leave its running state; the main loop is stopped. A request replaces a pending

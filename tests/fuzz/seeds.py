@@ -482,3 +482,19 @@ seed("smoke", "crash", 12, expressions((0, b"never")),
 seed("smoke", "allowed", 5, expressions((0, b"(a|b){2,3}$"), (0, b"[[:digit:]]+\\.[^x]?"), (2, b"atomic")),
      said(1, b"BUG: atomic\nab\n12.3\n"))
 seed("smoke", "syntax", 0, expressions((0, b"((a*)*|b{0,9})+c"), (1, b"\\d\\W\\S.[]^-]"), (0, b"a(b|)c{3}")), said(0, b"aaaabbc\nabccc\n"))
+
+
+# gdb: packets of a client; how many bytes of the input each has is in the upper half of the byte before it.
+def gdb(*packets):
+    parts = []
+    for p in packets:
+        p = p.encode()
+        parts += [0xF4, le("H", len(p)), p] if len(p) > 60 else [4 | ((len(p) + 3) // 4 - 1) << 4, p.ljust((len(p) + 3) // 4 * 4, b"#")]
+    return parts
+
+
+seed("gdb", "hello", *gdb("qSupported:swbreak+;hwbreak+", "QStartNoAckMode", "?", "Hg0", "qXfer:features:read:target.xml:0,fff", "g",
+                          "qfThreadInfo", "qsThreadInfo", "qThreadExtraInfo,1", "qC", "vCont?"))
+seed("gdb", "memory", *gdb("m0,40", "m1fff,4", "M10,2:0102", "X10,2:ab", "Qqemu.PhyMemMode:1", "m0,2000", "P1=0102030405060708", "p5", "p36", "Ga1"))
+seed("gdb", "run", *gdb("Z0,10,1", "Z2,10,4", "z2,10,4", "Z1,13,1", "vCont;s:4", "qRcmd,68656c70", "T1", "vCont;s:1;c"), 1, 2, 3, 1, bytes(8),
+     *gdb("c"), 3, 0x13, 1, 0, 1, 0, bytes(8), *gdb("D", "g"))

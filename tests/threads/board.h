@@ -346,7 +346,7 @@ static inline void *board_vcpu(void *arg)
 	struct board_thread t = *(struct board_thread *)arg;
 
 	free(arg);
-	while (vm_vcpu_gate(&t.b->vm)) {
+	while (vm_vcpu_gate(&t.b->vm, NULL)) {
 		while (atomic_load(&t.b->vm.running)) {
 			memory_read_begin(&t.vcpu->reader);
 			t.b->step(t.vcpu, t.b->opaque);

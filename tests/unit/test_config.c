@@ -399,6 +399,7 @@ static void test_print(void **state)
 			    "9p: none\nvirtiofs: none\nrng: no\nrng-limit: none\nvsock: none\n"
 			    "balloon: no\nballoon-size: default\nconsole: serial\nport: "
 			    "none\ndebug-exit: on\ntrace: none\n"
+			    "gdb: none\ngdb-wait: no\n"
 			    "kernel-format: image\n"
 			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
 			    "rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"

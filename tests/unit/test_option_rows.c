@@ -159,6 +159,7 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		{ "rng-limit", { "rate=1K", "ops=3:9", "ops=1,rate=2M:4M" } },
 		{ "trace", { "irq=f", "exits,virtio=a,b=c", "irq,virtio,exits= f" } },
 		{ "vsock", { "3", "4294967294,socket=a,,b", "socket=v,cid=52" } },
+		{ "gdb", { "1", "0.0.0.0:65535", "[::1]:7" } },
 		{ "virtiofs", { "dir,a", "a,,b,c,,d,ro,cache=never", "socket=s,tag=t" } },
 		{ "pmem", { "p", "a,,b,ro", "c,size=4M,rw" } },
 		{ "port", { "a,pty", "a.b,file=a,,b,console", "c,socket=s" } },

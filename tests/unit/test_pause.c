@@ -158,6 +158,102 @@ struct busy {
 	bool by_removal;
 };
 
+static void test_holders(void **state)
+{
+	struct sleeper one = { .dev = { .name = "one", .ops = &sleeper_ops } };
+	struct devvm d;
+
+	devvm_init(&d);
+	assert_int_equal(device_add(&d.vm, &one.dev), 0);
+	/* Held before it ever ran. */
+	vm_request_hold(&d.vm, VM_HOLD_GDB);
+	vm_resume(&d.vm);
+	assert_false(d.vm.running);
+	vm_release(&d.vm, VM_HOLD_GDB);
+	assert_true(d.vm.running);
+	/* The last who holds it lets it go. */
+	vm_hold(&d.vm, VM_HOLD_USER);
+	vm_hold(&d.vm, VM_HOLD_GDB);
+	assert_int_equal(vm_holders(&d.vm), VM_HOLD_USER | VM_HOLD_GDB);
+	assert_int_equal(one.quiesced, 1);
+	vm_release(&d.vm, VM_HOLD_USER);
+	vm_resume(&d.vm);
+	assert_false(d.vm.running);
+	assert_int_equal(one.resumed, 0);
+	vm_release(&d.vm, VM_HOLD_GDB);
+	assert_true(d.vm.running);
+	assert_int_equal(one.resumed, 1);
+	/* A vcpu asks while it runs; the main thread follows. */
+	vm_request_hold(&d.vm, VM_HOLD_GDB);
+	assert_false(d.vm.running);
+	vm_pause(&d.vm);
+	assert_int_equal(one.quiesced, 2);
+	vm_release(&d.vm, VM_HOLD_GDB);
+	assert_true(d.vm.running);
+	vm_destroy(&d.vm);
+}
+
+/* Counts its turns through the gate. */
+struct kept {
+	struct devvm d;
+	struct vcpu vcpus[2], *list[2];
+	struct kvm_run runs[2];
+	atomic_uint turns[2];
+};
+
+static void *kept_vcpu(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	struct kept *k = container_of(vcpu->vm, struct kept, d.vm);
+
+	while (vm_vcpu_gate(vcpu->vm, vcpu)) {
+		atomic_fetch_add(&k->turns[vcpu->id], 1);
+		while (atomic_load(&vcpu->vm->running))
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* Only one of two is let through, as long as that is wanted. */
+static void test_kept_back(void **state)
+{
+	struct kept *k = calloc(1, sizeof(*k));
+	struct vm *vm = &k->d.vm;
+
+	devvm_init(&k->d);
+	signal(THREAD_KICK_SIGNAL, SIG_IGN);
+	vm->vcpus = k->list;
+	vm->nr_vcpus = 2;
+	for (u32 i = 0; i < 2; i++) {
+		k->list[i] = &k->vcpus[i];
+		k->vcpus[i] = (struct vcpu){ .vm = vm, .id = i, .run = &k->runs[i] };
+		assert_int_equal(pthread_create(&k->vcpus[i].thread, NULL, kept_vcpu, &k->vcpus[i]),
+				 0);
+		k->vcpus[i].has_thread = true;
+	}
+	for (u32 i = 0; i < 100; i++) {
+		vm_pause(vm);
+		vm_keep_back(&k->vcpus[1], true);
+		vm_resume(vm);
+		while (atomic_load(&k->turns[0]) == i)
+			sched_yield();
+	}
+	vm_pause(vm);
+	assert_int_equal(atomic_load(&k->turns[1]), 0);
+	vm_keep_back(&k->vcpus[1], false);
+	vm_resume(vm);
+	while (!atomic_load(&k->turns[1]))
+		sched_yield();
+	vm_pause(vm);
+	vm_keep_back(&k->vcpus[0], true);
+	/* The end is for all. */
+	vm_stop_vcpus(vm);
+	vm->nr_vcpus = 0;
+	vm->vcpus = NULL;
+	vm_destroy(vm);
+	free(k);
+}
+
 static void count_call(void *opaque)
 {
 	((struct busy *)opaque)->calls++;
@@ -169,7 +265,7 @@ static void *busy_vcpu(void *arg)
 	struct vm *vm = &b->d.vm;
 
 	memory_add_reader(&vm->mem, &b->vcpu.reader);
-	while (vm_vcpu_gate(vm)) {
+	while (vm_vcpu_gate(vm, NULL)) {
 		memory_read_begin(&b->vcpu.reader);
 		atomic_store(&b->begun, true);
 		while (!b->by_removal && atomic_load(&vm->running))
@@ -277,7 +373,7 @@ static void *crowd_vcpu(void *arg)
 	struct member *m = arg;
 	struct vm *vm = &m->crowd->d.vm;
 
-	while (vm_vcpu_gate(vm)) {
+	while (vm_vcpu_gate(vm, NULL)) {
 		m->run.immediate_exit = 0;
 		m->crowd->turns++;
 		if ((int)m->vcpu.id == m->crowd->asks)
@@ -357,10 +453,9 @@ static void test_kicks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_ranks),
-		cmocka_unit_test(test_busy_vcpu),
-		cmocka_unit_test(test_kicks),
+		cmocka_unit_test(test_devices),	  cmocka_unit_test(test_holders),
+		cmocka_unit_test(test_kept_back), cmocka_unit_test(test_ranks),
+		cmocka_unit_test(test_busy_vcpu), cmocka_unit_test(test_kicks),
 	};
 
 	log_set_level(LOG_ERROR);
