@@ -138,7 +138,7 @@ ALL_CPPFLAGS += -DHAVE_LIBURING
 LIBS += $(URING)
 endif
 
-ROOMS := util boot hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest smoke $(ARCHDIR)
+ROOMS := util boot rootfs hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest smoke $(ARCHDIR)
 # Every architecture's options are in every binary, as data: help and the manual list them all.
 SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)
@@ -253,7 +253,7 @@ LINT_CROSS_FLAGS_x86 := --target=x86_64-linux-gnu -isystem /usr/x86_64-linux-gnu
 # The architecture's own objects: `make layers ARCH=arm64` checks arm/ and guest/arm as well.
 NM ?= $(CROSS_COMPILE)nm
 layers: all ## check that calls go down and that no two files need each other (ARCHITECTURE.md's tables)
-	python3 scripts/layers.py --nm $(NM) $(O)/obj $(GUEST_OBJ)
+	python3 scripts/layers.py --nm $(NM) $(O)/obj $(GUEST_OBJ) $(INIT_OBJ)
 
 # The static analyser in its shallow mode looks at every file in a fifteenth of the time; in depth with TEST_ALL=1, as
 # make check-all sets.

@@ -8,6 +8,7 @@
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
+#include "lkvm/rootfs.h"
 #include "lkvm/signals.h"
 #include "lkvm/util.h"
 
@@ -78,7 +79,7 @@ out:
 }
 
 /* What the command line asks for; the configuration is complete. */
-static int run(const struct run_options *o, int *sig)
+static int run(struct run_options *o, int *sig)
 {
 	int status = EXIT_SUCCESS;
 
@@ -94,10 +95,12 @@ static int run(const struct run_options *o, int *sig)
 		return status;
 	if (o->cfg.fdt.dump_dtb || o->cfg.dump_boot)
 		return machine_describe(&o->cfg) ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (rootfs_prepare(&o->cfg))
+		return EXIT_FAILURE;
 	return run_machine(o, sig);
 }
 
-static int cmd_run_main(const struct command *cmd, int argc, char **argv)
+int run_command_line(const struct command *cmd, int argc, char **argv, bool sandbox)
 {
 	struct run_options o;
 	int status, sig = 0, ret;
@@ -109,6 +112,7 @@ static int cmd_run_main(const struct command *cmd, int argc, char **argv)
 		goto out;
 	}
 	options_close_others(&run_set, &o, NULL);
+	o.cfg.root.sandbox = sandbox;
 	ret = config_complete(&o.cfg);
 	if (ret) {
 		status = ret == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
@@ -120,12 +124,20 @@ out:
 	return sig ? end_by_signal(sig) : status;
 }
 
+static int cmd_run_main(const struct command *cmd, int argc, char **argv)
+{
+	return run_command_line(cmd, argc, argv, false);
+}
+
 const struct command cmd_run = {
 	.name = "run",
 	.summary = "Start a virtual machine",
-	.usage = "lkvm run [options] [kernel]",
-	.description = "Boots a kernel in a new virtual machine, with its console on the terminal. "
-		       "Ctrl-A x ends it, Ctrl-A h lists the other keys.",
+	.usage = "lkvm run [options] [kernel] [-- command [word ...]]",
+	.description =
+		"Boots a kernel in a new virtual machine, with its console on the terminal. "
+		"Ctrl-A x ends it, Ctrl-A h lists the other keys. A Linux kernel with neither "
+		"disk nor initrd gets this host's files as its root, and a shell, or the command "
+		"after '--', whose standard streams, signals and exit status are lkvm's.",
 	.options = &run_set,
 	.word = "file",
 	.run = cmd_run_main,

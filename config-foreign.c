@@ -44,7 +44,7 @@ const struct foreign_word foreign_options[] = {
 	MISSING("measurement-algo", KVMTOOL, NULL),
 	MISSING("pmu-counters", KVMTOOL, NULL),
 	MISSING("realm*", KVMTOOL, NULL),
-	MISSING("sandbox", KVMTOOL " and " QEMU, NULL),
+	USE("sandbox", KVMTOOL " and " QEMU, "the command: 'lkvm sandbox -- COMMAND'"),
 	USE("sve-vl", KVMTOOL, "--sve-max-vl BITS"),
 	USE("tty", KVMTOOL, "--port NAME,pty,console for a console on a pseudo-terminal"),
 	MISSING("vfio-pci", KVMTOOL, NULL),
@@ -170,7 +170,6 @@ const struct foreign_word foreign_options[] = {
 	USE("pwd", VIRTME, A_SHARE),
 	OMIT("qemu-opts", VIRTME, "there is no QEMU"),
 	USE("rodir", VIRTME, A_SHARE ",ro"),
-	USE("rw", VIRTME, A_SHARE),
 	USE("rwdir", VIRTME, A_SHARE),
 	MISSING("script-*", VIRTME, "an initrd may start the program"),
 	USE("verbose", VIRTME, "--loglevel debug"),
@@ -181,8 +180,6 @@ const struct foreign_word foreign_options[] = {
 };
 
 const struct foreign_word foreign_commands[] = {
-	MISSING("sandbox", KVMTOOL, NULL),
-	MISSING("setup", KVMTOOL, "'lkvm run --disk FILE' boots an image of a root file system"),
 	USE("create", "krunvm", "lkvm run"),
 	USE("start", "krunvm", "lkvm run"),
 	USE("suspend", CROSVM, "lkvm pause"),

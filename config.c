@@ -34,6 +34,7 @@ void config_init(struct vm_config *cfg)
 void config_destroy(struct vm_config *cfg)
 {
 	options_destroy(&config_set, cfg);
+	config_root_destroy(cfg);
 	free(cfg->cmdline); /* made of several options */
 	memset(cfg, 0, sizeof(*cfg));
 }
@@ -339,7 +340,7 @@ u64 config_virtio_devices(const struct vm_config *cfg)
 {
 	return (u64)cfg->nr_disks + cfg->nr_nets + cfg->nr_shares + cfg->nr_virtiofs +
 	       cfg->nr_pmems + cfg->rng + cfg->balloon + (cfg->vsock.cid ? 1 : 0) +
-	       (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports);
+	       (cfg->console == CONSOLE_VIRTIO || cfg->nr_ports || cfg->root.linked);
 }
 
 static int check_virtio_mmio(const struct vm_config *cfg)
@@ -398,31 +399,6 @@ static int find_kernel(struct vm_config *cfg)
 }
 
 /*
- * Is there a word that begins with @prefix among the kernel's own parameters? As the kernel reads
- * them (lib/cmdline.c next_arg): blanks part words but not inside double quotes, a word may be
- * quoted as a whole, and what follows "--" is init's.
- */
-static bool has_param(const char *params, const char *prefix)
-{
-	bool quoted = false, start = true;
-
-	for (const char *p = params; *p; p++) {
-		if (start) {
-			const char *word = p + (*p == '"');
-
-			if (!strncmp(p, "--", 2) && (!p[2] || isspace((unsigned char)p[2])))
-				return false;
-			if (!strncmp(word, prefix, strlen(prefix)))
-				return true;
-		}
-		if (*p == '"')
-			quoted = !quoted;
-		start = !quoted && isspace((unsigned char)*p);
-	}
-	return false;
-}
-
-/*
  * The words that Linux gets; whether the kernel is one is known when it is open (boot_cmdline).
  * Defaults go before the user's: the last of two wins, and "--" may stand among the latter.
  */
@@ -435,10 +411,11 @@ static void make_cmdline(struct vm_config *cfg)
 	free(cfg->cmdline);
 	cfg->cmdline = NULL;
 	if (!cfg->nodefaults && cfg->kernel && arch_boots_linux(cfg, NULL)) {
-		if (!has_param(params, "console="))
+		if (!config_find_param(cfg, "console="))
 			console = cfg->console == CONSOLE_VIRTIO ? "hvc0"
 								 : arch_platform.default_console;
-		if (cfg->nr_disks && !cfg->nr_initrds && !has_param(params, "root="))
+		if (cfg->nr_disks && !cfg->nr_initrds && !config_root_asked(cfg) &&
+		    !config_find_param(cfg, "root="))
 			root = cfg->disks[0].readonly ? "root=/dev/vda ro" : "root=/dev/vda rw";
 	}
 	snprintf(added, sizeof(added), "%s%s%s%s", *console ? "console=" : "", console,
@@ -469,6 +446,8 @@ int config_complete(struct vm_config *cfg)
 		ret = options_check(&config_set, cfg);
 	if (!ret)
 		ret = check_firmware(cfg);
+	if (!ret)
+		ret = config_root_complete(cfg);
 	if (!ret)
 		ret = check_described(cfg);
 	if (!ret)

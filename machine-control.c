@@ -62,7 +62,7 @@ static int run_power_button(struct control_call *call, void *opaque)
 {
 	struct machine *m = opaque;
 
-	if (arch_power_button(&m->vm) < 0)
+	if (machine_power_button(m) < 0)
 		return control_fail(call, "unsupported", "this machine has no power button");
 	return 0;
 }
@@ -90,7 +90,7 @@ static int run_stop(struct control_call *call, void *opaque)
 	if (seconds > MAX_STOP_SECONDS)
 		return control_fail(call, "bad-argument", "stop: 'timeout' is %d seconds at most",
 				    MAX_STOP_SECONDS);
-	asked = seconds && arch_power_button(&m->vm) == 0;
+	asked = seconds && machine_power_button(m) == 0;
 	json_put_bool(call->result, "asked", asked);
 	if (!asked) {
 		end_now(m);

@@ -15,6 +15,7 @@
 #include "lkvm/disk.h"
 #include "lkvm/fs.h"
 #include "lkvm/gdb.h"
+#include "lkvm/guest-command.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/net.h"
@@ -62,7 +63,10 @@ static void on_signal(void *opaque, u32 events)
 	struct machine *m = opaque;
 	struct signalfd_siginfo info;
 
-	if (read(m->open.signals.fd, &info, sizeof(info)) == sizeof(info))
+	if (read(m->open.signals.fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	/* The second is for lkvm. */
+	if (!m->open.command || !guest_command_signal(m->open.command, (int)info.ssi_signo))
 		vm_request_stop(&m->vm, VM_STOP_SIGNAL, (int)info.ssi_signo, -1);
 }
 
@@ -98,7 +102,7 @@ static void on_power_button(void *opaque)
 {
 	struct machine *m = opaque;
 
-	if (arch_power_button(&m->vm) < 0)
+	if (machine_power_button(m) < 0)
 		warn("this VM has no power button");
 }
 
@@ -319,6 +323,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 		ret = gdb_open(&m->vm, &m->open.gdb);
 	if (!ret)
 		ret = open_console(m);
+	if (!ret)
+		ret = machine_open_command(m, cfg);
 	return ret;
 }
 
@@ -352,6 +358,7 @@ void machine_close(struct machine *m)
 	free(open->disks);
 	flash_file_close(&open->flash);
 	boot_close(&open->boot);
+	machine_close_command(open);
 	/* Last: as long as anything is slow, Ctrl-A x may be typed again. */
 	if (open->console)
 		open->console->ops->destroy(open->console);
@@ -442,6 +449,8 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	for (; open->nr_shares < cfg->nr_shares; open->nr_shares++)
 		open->shares[open->nr_shares] = share_stub(&cfg->shares[open->nr_shares]);
 	open->console = &stub_console;
+	if (cfg->root.linked)
+		open->link = open->kept = &stub_console;
 	ret = machine_stub_pmems(m, cfg);
 	return ret ? ret : machine_stub_vhosts(open, cfg);
 }

@@ -9,6 +9,7 @@
 #include "lkvm/balloon.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
+#include "lkvm/guest-link.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
@@ -102,7 +103,7 @@ static u32 count_virtio_console(const struct machine *m)
 {
 	if (machine_has_own_consoles(m))
 		return m->inject->hvc ? 1 : 0;
-	return m->vm.cfg->console == CONSOLE_VIRTIO || m->open.nr_ports ? 1 : 0;
+	return m->vm.cfg->console == CONSOLE_VIRTIO || m->open.nr_ports || m->open.link ? 1 : 0;
 }
 
 static u32 count_pvpanic_pci(const struct machine *m)
@@ -145,6 +146,8 @@ static int add_serial(struct machine *m, u32 index)
 	/* Its output is shown in any case; keys go to the console that was chosen. */
 	if (machine_has_own_consoles(m)) {
 		con = m->inject->serial;
+	} else if (m->open.kept) {
+		con = m->open.kept;
 	} else if (m->vm.cfg->console != CONSOLE_SERIAL) {
 		console_output_init(&m->open.serial, m->open.console);
 		con = &m->open.serial.con;
@@ -256,7 +259,7 @@ static int add_vsock(struct machine *m, u32 index)
 static int add_virtio_console(struct machine *m, u32 index)
 {
 	const struct vm_config *cfg = m->vm.cfg;
-	struct virtio_console_port *ports = xcalloc(m->open.nr_ports + 1, sizeof(ports[0]));
+	struct virtio_console_port *ports = xcalloc(m->open.nr_ports + 2, sizeof(ports[0]));
 	u32 nr = 0;
 	int ret;
 
@@ -264,7 +267,8 @@ static int add_virtio_console(struct machine *m, u32 index)
 		ports[nr++] = (struct virtio_console_port){
 			.con = machine_has_own_consoles(m)
 				       ? m->inject->hvc
-				       : watched(m, VIRTIO_CONSOLE, m->open.console),
+				       : watched(m, VIRTIO_CONSOLE,
+						 m->open.kept ? m->open.kept : m->open.console),
 			.is_console = true,
 		};
 	for (u32 i = 0; i < m->open.nr_ports; i++)
@@ -273,6 +277,11 @@ static int add_virtio_console(struct machine *m, u32 index)
 						     : m->open.ports[i],
 			.name = cfg->ports[i].name,
 			.is_console = cfg->ports[i].console,
+		};
+	if (m->open.link)
+		ports[nr++] = (struct virtio_console_port){
+			.con = m->open.link,
+			.name = LINK_PORT,
 		};
 	ret = virtio_console_create(&m->vm, ports, nr);
 	free(ports);

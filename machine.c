@@ -13,6 +13,7 @@
 #include "lkvm/console.h"
 #include "lkvm/device.h"
 #include "lkvm/gdb.h"
+#include "lkvm/guest-command.h"
 #include "lkvm/log.h"
 #include "lkvm/marks.h"
 #include "lkvm/memslot.h"
@@ -215,6 +216,8 @@ void machine_end(struct machine *m)
 	gdb_finish(m->open.gdb);
 	/* As long as a disk is slow Ctrl-A x may be typed again, and devices may say a last word.
 	 */
+	if (m->open.command)
+		guest_command_finish(m->open.command);
 	if (m->open.console)
 		m->open.console->ops->finish(m->open.console);
 	for (u32 i = 0; i < m->open.nr_ports; i++)
@@ -268,9 +271,11 @@ static void on_wait(struct vm *vm, bool begin)
 		term_start(m->open.console);
 }
 
+/* What a command has read of its input cannot be read again. */
 static bool reboots(struct vm *vm)
 {
-	return vm_stop_reason(vm, NULL, NULL) == VM_STOP_RESET && !vm->cfg->no_reboot;
+	return vm_stop_reason(vm, NULL, NULL) == VM_STOP_RESET && !vm->cfg->no_reboot &&
+	       !vm->cfg->root.linked;
 }
 
 /*
@@ -356,6 +361,29 @@ static void show_vcpus(struct vm *vm, enum vm_stop stop, s32 vcpu)
 			vcpu_dump(vm->vcpus[i], LOG_DEBUG);
 }
 
+/*
+ * The guest ended before its command did, or could not begin: what its kernel said is shown. A
+ * shell may turn the machine off. True: it was so, and said.
+ */
+static bool ended_early(struct machine *m, enum vm_stop stop)
+{
+	bool off = stop == VM_STOP_POWEROFF || stop == VM_STOP_RESET;
+
+	if (!m->open.command || guest_command_status(m->open.command) >= 0 ||
+	    (!off && stop != VM_STOP_PANIC && stop != VM_STOP_TRIPLE_FAULT &&
+	     stop != VM_STOP_HALTED))
+		return false;
+	if (stop == VM_STOP_POWEROFF && !m->vm.cfg->root.command &&
+	    guest_command_is_running(m->open.command))
+		return false;
+	kept_console_show(m->open.kept);
+	if (off)
+		err("the guest %s before its %s; its kernel's last words are above",
+		    stop == VM_STOP_RESET ? "was reset" : "was turned off",
+		    m->vm.cfg->root.command ? "command had ended" : "shell had begun");
+	return off;
+}
+
 static int conclude(struct machine *m, int *signal)
 {
 	int status;
@@ -363,6 +391,9 @@ static int conclude(struct machine *m, int *signal)
 	enum vm_stop stop = vm_stop_reason(&m->vm, &status, &vcpu);
 	const struct outcome *o = &outcomes[stop];
 
+	*signal = 0;
+	if (ended_early(m, stop))
+		return kept_console_panicked(m->open.kept) ? EXIT_GUEST_PANIC : EXIT_FAILURE;
 	if (vcpu >= 0)
 		log_print(o->level, "vcpu %d: %s", vcpu, o->message);
 	else if (stop == VM_STOP_QUIT && machine_has_own_consoles(m))

@@ -172,15 +172,15 @@ int run_options_parse(const struct command *cmd, int argc, char **argv, struct r
 	struct vm_config *cfg = &run->cfg;
 	int words, rest, ret;
 
+	/* Around a command's own words there are to be none but of what is wrong. */
+	for (int i = 0; i < argc; i++)
+		if (!strcmp(argv[i], "--"))
+			log_set_level(LOG_WARNING);
 	ret = options_parse(cmd, argc, argv, run, &words, &rest);
 	if (ret)
 		return ret;
-	if (rest < argc) {
-		err("'%s' after '--': run starts no program in the guest; kernel parameters go to "
-		    "--params",
-		    argv[rest]);
-		return -EINVAL;
-	}
+	if (rest < argc)
+		cfg->root.command = argv + rest;
 	if (words && cfg->kernel) {
 		err("'%s': the kernel is '%s' already; omit one of them (kernel parameters go to "
 		    "--params)",

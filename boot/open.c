@@ -71,14 +71,17 @@ int boot_open(struct boot *boot, const struct vm_config *cfg)
 		if (ret)
 			goto fail;
 	}
-	if (cfg->nr_initrds)
-		boot->initrds = xcalloc(cfg->nr_initrds, sizeof(*boot->initrds));
+	if (cfg->nr_initrds || cfg->root.image)
+		boot->initrds = xcalloc(cfg->nr_initrds + 1, sizeof(*boot->initrds));
 	for (u32 i = 0; i < cfg->nr_initrds; i++) {
 		ret = open_initrd(&boot->initrds[i], cfg->initrds[i]);
 		if (ret)
 			goto fail;
 		boot->nr_initrds++;
 	}
+	if (cfg->root.image)
+		boot_image_from_buffer(&boot->initrds[boot->nr_initrds++], "lkvm's own initramfs",
+				       cfg->root.image, cfg->root.image_len);
 	return 0;
 fail:
 	boot_close(boot);

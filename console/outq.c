@@ -36,7 +36,7 @@
 /* Whoever was refused may offer it again. */
 static void tell_room(struct outq *q)
 {
-	if (!q->refused || q->len > RING_LOW)
+	if (!q->refused || q->len > q->low)
 		return;
 	q->refused = false;
 	event_loop_post(q->loop, &q->room);
@@ -50,8 +50,13 @@ static void fail(struct outq *q, int error)
 {
 	q->dropped += q->len;
 	q->len = 0;
+	q->dead = q->once || error == EBADF;
+	q->error = error;
+	/* Who does not hear of it otherwise is to ask. */
+	q->refused |= q->once;
 	tell_room(q);
-	q->dead = error == EBADF;
+	if (q->once)
+		return;
 	if (!q->failing)
 		guest_warn("console: cannot write to standard output: %s; guest output is dropped",
 			   strerror(error));
@@ -226,6 +231,41 @@ size_t outq_offer(struct outq *q, const u8 *buf, size_t len)
 	return done;
 }
 
+size_t outq_room(struct outq *q)
+{
+	size_t room;
+
+	pthread_mutex_lock(&q->lock);
+	room = q->len < RING_HIGH ? RING_HIGH - q->len : 0;
+	q->refused |= q->len > 0;
+	pthread_mutex_unlock(&q->lock);
+	return room;
+}
+
+int outq_lost(struct outq *q)
+{
+	int error;
+
+	pthread_mutex_lock(&q->lock);
+	error = q->dead && q->once ? q->error : 0;
+	pthread_mutex_unlock(&q->lock);
+	return error;
+}
+
+bool outq_drained(struct outq *q)
+{
+	bool empty;
+
+	pthread_mutex_lock(&q->lock);
+	q->low = 0;
+	flush_locked(q);
+	settle(q);
+	empty = !q->len;
+	q->refused = !empty;
+	pthread_mutex_unlock(&q->lock);
+	return empty;
+}
+
 void outq_flush(struct outq *q)
 {
 	pthread_mutex_lock(&q->lock);
@@ -244,6 +284,7 @@ static void open_output(struct outq *q, int fd)
 	q->fd = -1;
 	if (!tty_inherited(fd)) {
 		q->dead = true;
+		q->error = EBADF;
 		return;
 	}
 	/* What cannot be looked at is written to as a file is. */
@@ -271,6 +312,8 @@ int outq_init(struct outq *q, struct event_loop *loop, int fd, const struct outq
 	q->main = pthread_self();
 	q->room = (struct event_post){ .fn = owner->room, .opaque = owner->opaque };
 	q->wanted = owner->wanted;
+	q->once = owner->once;
+	q->low = RING_LOW;
 	event_timer_init(&q->timer, loop, on_timer, q);
 	q->buf = malloc(RING_SIZE);
 	if (!q->buf)

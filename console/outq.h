@@ -25,6 +25,9 @@ struct outq {
 	bool blocked; /* the last write would have blocked */
 	bool refused; /* outq_offer took less than it was given */
 	u64 dropped;  /* bytes, while it fails */
+	bool once;    /* the first failure is the last */
+	int error;    /* of it */
+	size_t low;   /* what was refused is asked for again when no more is left */
 	bool timer_armed;
 	bool busy; /* more came since it was armed */
 	struct event ready;
@@ -41,6 +44,9 @@ struct outq_owner {
 	void (*room)(void *opaque);
 	/* Any thread, the queue's lock held: whoever writes is not to wait any more. */
 	bool (*wanted)(void *opaque);
+	/* The first failure is the end, and nothing is said of it: room is called, and outq_lost
+	 * tells. */
+	bool once;
 	void *opaque;
 };
 
@@ -52,6 +58,12 @@ int outq_init(struct outq *q, struct event_loop *loop, int fd,
 void outq_write(struct outq *q, const u8 *buf, size_t len);
 /* Any thread. Never waits: the number of bytes that were taken, from the first on. */
 size_t outq_offer(struct outq *q, const u8 *buf, size_t len);
+/* How many bytes outq_offer would take; when it is not all that it could be, room follows. */
+size_t outq_room(struct outq *q);
+/* What made it take no more, an errno; 0: nothing did. Of a queue that fails once. */
+int outq_lost(struct outq *q);
+/* Is all written that ever will be? Else room is called when it is. */
+bool outq_drained(struct outq *q);
 /* Write what can be written now. */
 void outq_flush(struct outq *q);
 /* Writes what is left, as long as the reader takes it: for when nobody writes more. */

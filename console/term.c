@@ -165,11 +165,18 @@ static void unwatch(struct term *t)
 	event_del(&t->in_ev);
 }
 
+static void tell_end(struct term *t)
+{
+	if (t->in_ended && t->has_client && t->client.ended)
+		t->client.ended(t->client.opaque);
+}
+
 /* For good. */
 static void end_input(struct term *t)
 {
 	unwatch(t);
 	t->in_ended = true;
+	tell_end(t);
 }
 
 static void retry_later(struct term *t)
@@ -265,7 +272,7 @@ static void read_end(struct term *t)
 {
 	if (t->in_tty) {
 		lose_terminal(t);
-	} else if (!t->in_fifo || !t->in_owned) {
+	} else if (!t->in_fifo || !t->in_owned || t->client.ended) {
 		end_input(t);
 	} else if (!t->in_edge) {
 		t->in_edge = true;
@@ -458,6 +465,7 @@ static void term_set_client(struct console *con, const struct console_client *cl
 		return;
 	t->client = *client;
 	tell_size(t);
+	tell_end(t);
 	event_loop_post(t->loop, &t->resume);
 }
 

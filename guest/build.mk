@@ -83,13 +83,28 @@ $(O)/selftest.flat: $(O)/selftest.elf
 SELFTEST_FILE_x86 := $(O)/selftest.elf
 SELFTEST_FILE_arm := $(O)/selftest.flat
 SELFTEST_FILE := $(SELFTEST_FILE_$(ARCHDIR))
-$(EMBEDDED): guest/embed.S $(SELFTEST_FILE) $(O)/flags
+$(EMBEDDED): guest/embed.S $(SELFTEST_FILE) $(O)/init $(O)/flags
 	@mkdir -p $(@D)
-	$(call say,AS,$<)$(CC) $(HARDEN) -DSELFTEST_IMAGE='"$(SELFTEST_FILE)"' -c -o $@ $<
+	$(call say,AS,$<)$(CC) $(HARDEN) -DSELFTEST_IMAGE='"$(SELFTEST_FILE)"' -DINIT_IMAGE='"$(O)/init"' -c -o $@ $<
+
+# lkvm's init for Linux guests, a program of user space without a C library: of the kernel's headers alone.
+INIT_CFLAGS := -std=gnu17 $(WARNINGS) -Os -g -ffreestanding -fno-pic -fno-pie -fno-common -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -fno-strict-aliasing $(filter -fno-tree-loop-distribute-patterns -fno-builtin,$(GUEST_CFLAGS)) \
+	$(INIT_CFLAGS_$(ARCHDIR)) -Iinclude $(CPPFLAGS)
+INIT_CFLAGS_x86 := -fcf-protection=none
+INIT_CFLAGS_arm := -mno-outline-atomics
+INIT_OBJ := $(O)/obj-init
+INIT_OBJS := $(patsubst %.c,$(INIT_OBJ)/%.o,$(sort $(wildcard guest/init/*.c)))
+$(INIT_OBJ)/%.o: %.c $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,INIT,$<)$(GUEST_CC) $(INIT_CFLAGS) -MMD -MP -c -o $@ $<
+$(O)/init: $(INIT_OBJS)
+	$(call say,LD,$@)$(GUEST_LD) -nostdlib -static --build-id=none -z noexecstack -z noseparate-code -o $@.debug $^ && \
+		$(GUEST_OBJCOPY) --strip-all $@.debug $@
 
 # Code of the guest that is tested on this machine.
 $(O)/tests/test_guest_fdt: ALL_CPPFLAGS += -Iguest/lib -Iguest/$(ARCHDIR)
 
 .SECONDARY: $(GUEST_OBJS) $(SELFTEST_OBJS) $(GUEST_TESTS:%=$(GUEST_OBJ)/tests/native/guests/%.o) $(GUEST_TESTS:%=$(O)/guests/%.elf)
 .PHONY: guests
--include $(GUEST_OBJS:.o=.d) $(SELFTEST_OBJS:.o=.d) $(GUEST_TESTS:%=$(GUEST_OBJ)/tests/native/guests/%.d)
+-include $(INIT_OBJS:.o=.d) $(GUEST_OBJS:.o=.d) $(SELFTEST_OBJS:.o=.d) $(GUEST_TESTS:%=$(GUEST_OBJ)/tests/native/guests/%.d)

@@ -6,7 +6,7 @@ A table with the columns "layer" and "where" lists layers from the highest to th
 files, patterns or folders (with a slash at the end; the more exact name wins). "`x86/` or `arm/`": only one of them
 is linked, so neither may know the other. include/lkvm/NAME.h belongs to the layer with NAME.c or NAME/ (of several, the lowest).
 A layer that is headers alone is a contract: lower layers call what it declares, a higher one defines it.
-Each table is a program of its own.
+Each table is a program of its own; a header that several share is named in each.
 
   #include lines        a file includes headers of its own layer or a lower one
   symbols of objects    the same for what it calls, and files do not need each other in a circle
@@ -142,6 +142,9 @@ class Tree:
         mine, its = self.own_alternative(user), self.own_alternative(used)
         if mine and its and mine != its:
             return f"{'/'.join(mine)} and {'/'.join(its)} are never linked together"
+        if self.table_of[id(a)] is not self.table_of[id(b)]:
+            # A header that several programs share is named in the table of each.
+            b = next((layer for layer in self.table_of[id(a)] if used in layer.names), b)
         if self.table_of[id(a)] is not self.table_of[id(b)]:
             return f"'{a.name}' and '{b.name}' are layers of different programs"
         if b.rank < a.rank:

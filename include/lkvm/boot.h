@@ -158,6 +158,14 @@ bool boot_identify_initrd(const struct boot_image *img, char *text, size_t len) 
 /* The name of an ELF machine, "an unknown machine" for others. */
 const char *elf_machine_name(u16 machine);
 
+/*
+ * boot/version.c: the release of the Linux in @img, unpacked: "6.1.0-18-amd64", letters, digits and
+ * . + _ ~ - alone. An x86 header says it; else the whole image is looked through. -ENOENT: it shows
+ * none; -ENOMEM. Prints nothing.
+ */
+#define BOOT_RELEASE_LEN 96
+int boot_linux_release(const struct boot_image *img, char release[BOOT_RELEASE_LEN]) __must_check;
+
 /* boot/firmware.c: may raw firmware be entered at offset @start, @where in a message? Prints what
  * the file is instead; 0 or -errno. */
 int boot_firmware_check(const struct boot_image *img, u64 start, const char *where) __must_check;

@@ -11,6 +11,7 @@
 #define EXIT_USAGE 2
 
 extern const struct command cmd_run, cmd_smoke, cmd_selftest, cmd_host, cmd_version;
+extern const struct command cmd_sandbox, cmd_setup;
 extern const struct command cmd_list, cmd_stop, cmd_pause, cmd_resume, cmd_stat, cmd_balloon;
 extern const struct command cmd_debug, cmd_ctl;
 
@@ -22,6 +23,9 @@ void commands_print_help(FILE *out);
 /* builtin-run.c: end the way signal @sig would have ended us; for when everything is put back. */
 int end_by_signal(int sig);
 
+/* builtin-run.c: the command line of `lkvm run`, or of `lkvm sandbox`, to its end; the exit status.
+ */
+int run_command_line(const struct command *cmd, int argc, char **argv, bool sandbox);
 /* vm-names.c: which machines a command is for: -n NAME, -a, and words. */
 struct vm_names {
 	char *name;

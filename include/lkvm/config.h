@@ -59,6 +59,7 @@ static inline bool transport_is_pci(enum virtio_transport_kind kind)
 struct disk_config {
 	char *path;
 	bool readonly;
+	bool directory;		 /* the guest's root (struct root_config), and no disk */
 	bool vhost_user;	 /* @path is a socket where somebody serves it */
 	bool direct;		 /* O_DIRECT */
 	enum disk_format format; /* AUTO: what the contents look like */
@@ -153,6 +154,33 @@ struct share_config {
 	bool readonly;
 };
 
+/*
+ * A directory as the guest's root, with lkvm's own init (rootfs/). It is asked for by --disk DIR or
+ * a command, or is the default of a Linux kernel with nothing else to start from.
+ */
+struct root_config {
+	/* Of --disk; made by config_complete. NULL: none was named, and it is the host's / where
+	 * there is to be one. */
+	char *dir;
+	bool dir_readonly; /* "ro" was said of it */
+	bool made;	   /* it is one that `lkvm setup` made: programs are the host's, in /host */
+	bool rw;	   /* the guest writes through; else into a tmpfs over it */
+	bool sandbox;	   /* nothing of the host's can be written, and there is no network */
+	char *modules;	   /* the directory of the kernel's modules; NULL: it is looked for */
+	/* What to run there instead of a shell, NULL-terminated; borrowed. NULL: a shell. */
+	char *const *command;
+	/* More entries of GUEST_INIT_CONF (lkvm/guest-init.h), "NAME=VALUE"; by
+	 * config_add_init_line. */
+	char **lines;
+	u32 nr_lines;
+	/* By rootfs_prepare: init carries the streams of a command or a shell
+	 * (lkvm/guest-command.h), and nobody looks at the guest's console. */
+	bool linked;
+	/* The initramfs, made by rootfs_prepare; owned. NULL: none. */
+	u8 *image;
+	u64 image_len;
+};
+
 /* Where a debugger connects. */
 struct gdb_config {
 	bool on;
@@ -192,6 +220,7 @@ struct vm_config {
 	bool rng;
 	struct rate_config rng_limit;
 	struct vsock_config vsock;
+	struct root_config root;
 	bool balloon;
 	u64 balloon_size; /* bytes that it asks for at the start */
 	enum console_kind console;
@@ -264,6 +293,24 @@ void config_add_initrd(struct vm_config *cfg, const char *path);
 struct disk_config *config_add_disk(struct vm_config *cfg);
 struct net_config *config_add_net(struct vm_config *cfg);
 
+/* config-root.c: one more entry of the guest's init.conf. */
+void config_add_init_line(struct vm_config *cfg, const char *fmt, ...) __printf(2, 3);
+void config_root_destroy(struct vm_config *cfg);
+/* For config_complete: a disk that is a directory is the root. 0, or -EINVAL (printed). */
+int config_root_complete(struct vm_config *cfg) __must_check;
+/* Was a root asked for, by a directory or a command? */
+bool config_root_asked(const struct vm_config *cfg);
+/* Is there nothing that a Linux kernel could have its root on? */
+bool config_root_missing(const struct vm_config *cfg);
+/* Take the directory out of the list of disks. */
+void config_root_drop_disk(struct vm_config *cfg);
+/* Where `lkvm setup NAME` makes a root: $HOME/.lkvm/NAME; the caller's. NULL: there is no $HOME. */
+char *config_root_path(const char *name) __must_check;
+/*
+ * config-params.c: what follows @prefix ("root=") in the first of the kernel's own parameters that
+ * begins so, up to a blank; NULL: there is none.
+ */
+const char *config_find_param(const struct vm_config *cfg, const char *prefix);
 /* config-virtiofs.c, for config_complete: is each share whole? 0, or -EINVAL (printed). */
 int config_check_virtiofs(const struct vm_config *cfg) __must_check;
 /* Does somebody else serve devices, the host's kernel or other processes? If so, the option. */

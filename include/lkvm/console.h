@@ -17,6 +17,9 @@ struct console_client {
 	size_t (*room)(void *opaque);
 	/* Input; @len is at most what room said. Main loop's thread. */
 	void (*input)(void *opaque, const u8 *buf, size_t len);
+	/* No more input follows. NULL: a pipe with a name may get other writers, and is read on
+	 * then. Main loop's thread. */
+	void (*ended)(void *opaque);
 	/* The terminal's size changed (or is first known). May be NULL. */
 	void (*resized)(void *opaque, u16 cols, u16 rows);
 	/* Somebody is there on the other side, or nobody; until it is called: somebody. What is

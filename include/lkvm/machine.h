@@ -37,6 +37,7 @@ struct vhost;
 struct disk_config;
 struct gdb;
 struct marks;
+struct guest_command;
 struct net_config;
 struct vm_config;
 
@@ -103,7 +104,11 @@ struct machine_open {
 	struct machine_virtiofs *virtiofs; /* as in the configuration */
 	u32 nr_virtiofs;
 	struct console *console; /* the terminal; NULL where machine_inject has its own */
-	struct console **ports;	 /* as in the configuration */
+	/* With a command or a shell that lkvm's own init runs; else NULL: who carries its streams,
+	 * its port, and what stands behind the guest's console instead of the terminal. */
+	struct guest_command *command;
+	struct console *link, *kept;
+	struct console **ports; /* as in the configuration */
 	u32 nr_ports;
 	struct gdb *gdb; /* NULL: none */
 	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
@@ -168,6 +173,12 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg) __must_ch
  * told, what lkvm's own words for Linux become. Prints. */
 int machine_begin_boot(struct machine *m, struct guest_memory *mem) __must_check;
 void machine_close(struct machine *m);
+/* machine-command.c: the streams of the command that the guest runs, where it does. */
+int machine_open_command(struct machine *m, const struct vm_config *cfg) __must_check;
+void machine_close_command(struct machine_open *open);
+/* The guest is asked to end: by its power button, or by SIGTERM to the command that it runs. 0, or
+ * -errno where neither is there. Main loop's thread. */
+int machine_power_button(struct machine *m);
 /*
  * machine-pmem.c: the same for persistent memory, which also gets its place there; then it is
  * mapped, or (@sketch) not.

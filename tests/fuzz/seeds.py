@@ -419,6 +419,14 @@ if shutil.which("qemu-img"):
     for bits in (1, 2, 8, 64):
         qcow2(f"bits-{bits}", 0, f"cluster_size=512,refcount_bits={bits}", write)
 
+# guest_command: messages (0: type, stream, number), bytes (2), input (3), sizes (4), signals (5), what is read (6), room (7).
+hello = (0, 0, 0, 1, 0, 7, 0, 16)
+seed("guest_command", "runs", *hello, 0, 1, 0, 0, 0, 0, 3, 0, 200, 0, 3, 100, 0, 5, 15, 0, 4, 1, 0, 20, 7, 0, 0, 6, 0, 2, 0, 42, 0)
+seed("guest_command", "output", *hello, *[b for _ in range(4) for b in (0, 4, 1, 0, 64, 0, 0, 7, 0, 16)], 6, *[b for _ in range(4) for b in (0, 4, 2, 0, 32, 0, 0)], 14, 0, 2, 0, 0, 0, 6)
+seed("guest_command", "pieces", *hello, 0, 0xC4, 1, 0, 9, 0, 0, 17, 0, 2, 0xF2, *range(16), 0, 0x41, 0, 0, 0, 3, 0)
+seed("guest_command", "too-much", *hello, 0, 0x24, 1, 0, 1, 1, 0, 1, 0, 0, 0, 6)
+seed("guest_command", "sizes", *hello, *[b for n in range(20) for b in (4, n, 0, n, 0)], 7, 1, 0, 7, 1, 0, 7, 255, 0)
+
 # passt: frames (0: how, length), reads of the card (2: buffers), packets of the card (5), what passt reads (6), raw bytes (7).
 room = (2, 1, 0x0C, 0x86, 0)
 seed("passt", "frames", *(0, 0, 60, *room, 0, 0, 14, 0, 0, 200, *room, *room, 0, 1, le("H", 1500), *room, *room))

@@ -18,6 +18,11 @@ cp "$guests/hello.elf" arm.elf && printf '\267\0' | dd of=arm.elf bs=1 seek=18 c
 cp "$guests/hello.elf" wild.elf && printf '\0\360\377\377\377\377\377\377' | dd of=wild.elf bs=1 seek=88 conv=notrunc status=none
 cp "$guests/hello.elf" huge.elf && printf '\0\0\0\0\0\0\0\200' | dd of=huge.elf bs=1 seek=104 conv=notrunc status=none
 head -c 64K /dev/urandom >noise
+# What looks like an x86 bzImage: HdrS, protocol 2.15 with a 64-bit entry, and the release at 0x400.
+head -c 64K /dev/zero >linux
+put() { printf "$2" | dd of=linux bs=1 seek=$(($1)) conv=notrunc status=none; }
+put 0x1f1 '\004' && put 0x1fe '\125\252' && put 0x202 'HdrS\017\002' && put 0x20e '\000\002' && put 0x211 '\001' && put 0x236 '\001'
+put 0x400 '6.6.6-test (nobody)'
 truncate -s 200M big.initrd
 truncate -s 1M disk
 printf 'QFI\373\0\0\0\3' >qcow2 && truncate -s 256K qcow2
@@ -81,7 +86,11 @@ table=(
 	'firmware that is blank' 1 'nothing to run at the reset vector: 16 bytes of 0xff' '-f blank'
 	'an image larger than memory when unpacked' 1 "unpacked by gzip it is larger than the guest.s memory .16M" '-m 16 -k zeroes.gz'
 	'a missing disk' 1 "--disk nosuch: cannot open: No such file.*truncate" '@ -d nosuch'
-	'a directory as disk' 1 "--disk directory: is a directory" '@ -d directory'
+	'a directory as disk' 1 "--disk directory: is a directory, which only Linux can have as its root" '@ -d directory'
+	'a directory as disk, with more words' 2 "--disk directory: is a directory, of which only 'ro'" '@ -d directory,direct'
+	'two directories as disks' 2 "--disk /tmp: another directory is the root already" '@ -d directory -d /tmp'
+	'a directory as disk, and an initrd' 2 "--disk directory: cannot be combined with --initrd" '@ -d directory -i noise'
+	'modules that are not there' 1 "--modules directory: has neither modules.dep nor lib/modules" '-k linux -d directory --modules directory'
 	'an empty disk' 1 "--disk empty: is empty" '@ -d empty'
 	'a character device as disk' 1 'neither a regular file nor a block device' '@ -d /dev/null'
 	'a disk named twice' 2 "--disk disk: is given twice" '@ -d disk -d disk'

@@ -55,6 +55,7 @@ static int run_as(const struct command *command, const char *line)
 	snprintf(copy, sizeof(copy), "%s", line);
 	for (char *save = NULL, *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
 		args[nr_args++] = w;
+	args[nr_args] = NULL;
 	capture_begin();
 	ret = run_options_parse(command, nr_args, args, &ro);
 	capture_end();

@@ -46,8 +46,15 @@ static void test_bare_kernel(void **state)
 	assert_contains(captured, "'b': the kernel is 'a' already");
 	assert_int_equal(run("a b"), -EINVAL);
 	assert_contains(captured, "unexpected word 'b'");
-	assert_int_equal(run("a -- sh"), -EINVAL);
-	assert_contains(captured, "'sh' after '--'");
+	/* What follows "--" is a command, whatever it looks like. */
+	assert_int_equal(run("a -c 2 -- sh -c 3"), 0);
+	assert_string_equal(cfg.kernel, "a");
+	assert_int_equal(cfg.cpus, 2);
+	assert_string_equal(cfg.root.command[0], "sh");
+	assert_string_equal(cfg.root.command[2], "3");
+	assert_null(cfg.root.command[3]);
+	assert_int_equal(run("a --"), 0);
+	assert_null(cfg.root.command);
 }
 
 static void test_disk_errors(void **state)

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Process 1 of the guest: the story, from its beginning (see init.h). */
+#include <asm/ioctls.h>
+#include <linux/fcntl.h>
+
+#include "init.h"
+#include "lkvm/guest-init.h"
+
+/* As the kernel has them (include/uapi/linux/{in,if,sockios}.h, whose headers want a C library). */
+#define AF_INET	     2
+#define SOCK_DGRAM   2
+#define SIOCSIFFLAGS 0x8914
+#define IFF_UP	     1
+
+static void loopback_up(void)
+{
+	struct {
+		char name[16];
+		short flags;
+		char rest[22];
+	} request = { .name = "lo", .flags = IFF_UP };
+	long fd = sys(socket, AF_INET, SOCK_DGRAM, 0);
+
+	if (fd < 0)
+		return;
+	sys(ioctl, fd, SIOCSIFFLAGS, &request);
+	sys(close, fd);
+}
+
+_Noreturn void init_start(void);
+
+void init_start(void)
+{
+	const char *hostname;
+	char **command;
+	bool linked;
+	u32 status;
+
+	/* It would turn another machine off. */
+	if (sys(getpid, 0) != 1)
+		sys(exit_group, STATUS_FAILED);
+	mounts_begin();
+	conf_load();
+	if (!conf_command(&command))
+		end(STATUS_FAILED, "the guest has no memory for the command's words");
+	modules_load();
+	linked = !conf_get(INIT_CONF_INIT, 0) && link_open();
+	if (!linked && command)
+		end(STATUS_FAILED,
+		    "the guest's kernel has no virtio console, which carries a "
+		    "command's input and output%s",
+		    modules_hint());
+	mounts_root();
+	hostname = conf_get(INIT_CONF_HOSTNAME, 0);
+	if (hostname)
+		sys(sethostname, hostname, strlen(hostname));
+	loopback_up();
+	if (!command && conf_get(INIT_CONF_INIT, 0))
+		become_init(conf_get(INIT_CONF_INIT, 0));
+	status = linked ? session_run(command) : session_on_console();
+	end(status, NULL);
+}
