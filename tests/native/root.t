@@ -24,7 +24,7 @@ makes() {
 		[ "$(stat -c %a home/.lkvm/box/tmp)" = 1777 ] && [ "$(readlink home/.lkvm/box/usr)" = host/usr ] &&
 		[ "$(ls home/.lkvm)" = box ]
 }
-again() { line 1 "box exists already; 'lkvm run -d .*/box' starts it" setup box && [ "$(ls home/.lkvm)" = box ]; }
+again() { line 1 "box exists already; 'lkvm run -d box' starts it" setup box && [ "$(ls home/.lkvm)" = box ]; }
 names() {
 	line 2 'is not a name' setup a/b && line 2 'is not a name' setup .a && line 2 'needs one name' setup &&
 		HOME='' line 1 'set HOME' setup x

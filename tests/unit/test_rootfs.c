@@ -113,6 +113,7 @@ static int begin(void **state)
 	config_init(&cfg);
 	cfg.memory = 64 * MiB;
 	is_linux = true;
+	cfg.cmdline = xstrdup("console=ttyT0");
 	put("kernel", "some bytes, then Linux version 6.9.9-test (me) and more");
 	set(&cfg.kernel, in_dir("kernel"));
 	return 0;
@@ -156,7 +157,7 @@ static void test_modules(void **state)
 	char *command[] = { (char[]){ "a b" }, (char[]){ "" }, (char[]){ "c\n" }, NULL };
 	size_t len;
 
-	put("modules.builtin", "k/virtio_pci.ko\n");
+	put("modules.builtin", "k/virtio_pci.ko\nk/virtio_console.ko\n");
 	put("modules.dep", "9p.ko: n.ko\nn.ko:\n9pnet_virtio.ko: n.ko\noverlay.ko:\n");
 	put("9p.ko", "9");
 	put("n.ko", "nn");
@@ -200,7 +201,7 @@ static void test_programs(void **state)
 	char *command[] = { in_dir("script"), NULL };
 	size_t len;
 
-	put("modules.builtin", "k/virtio_pci.ko\n");
+	put("modules.builtin", "k/virtio_pci.ko\nk/virtio_console.ko\n");
 	put("modules.dep", "");
 	put("script", "#!/usr/bin/env -S\n");
 	assert_int_equal(chmod(in_dir("script"), 0755), 0);
