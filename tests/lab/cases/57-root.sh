@@ -120,16 +120,3 @@ check "sandbox: it has no network" says '^cards lo'
 check "sandbox: it writes to memory" says 'has-/etc/made-by-guest'
 check "sandbox: the host has nothing of that" [ ! -e $nix/etc/made-by-guest ]
 rm -rf $root $nix $HOME
-
-# Kernels for clouds have neither 9P nor virtio-fs; arm64 has none.
-for kernel in $LAB_KERNELS; do
-	case $kernel in
-	*-cloud)
-		echo 'echo is-up $((6*7)); exit 0' >/run/typed
-		rooted programs "$kernel" run </run/typed
-		check "Linux $kernel, which can share nothing: a shell" says 'is-up 42'
-		check "Linux $kernel: the reason is told" says 'has no 9P'
-		break
-		;;
-	esac
-done
