@@ -283,7 +283,7 @@ static int add_modules(struct rootfs *r, struct cpio *c)
 			break;
 		path = xasprintf(GUEST_INIT_DIR "/%s", name);
 		cpio_file(c, path, 0644, data, len);
-		config_add_text(&names, "%s\n", path);
+		xappendf(&names, "%s\n", path);
 		free(path);
 		free(name);
 		free(data);
