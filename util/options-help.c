@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* What is printed from a command's option table: help, the manual page's list, completion words. */
+#include <stdlib.h>
+
 #include "lkvm/options.h"
+#include "lkvm/util.h"
 
 #define HELP_WIDTH  80
 #define HELP_INDENT 30
 /* Uses that do not replace the one before. */
 #define REPEATED (OPT_REPEATABLE | OPT_JOIN)
 
-/* The argument as it is shown: the choices, or its name; NULL when there is none. */
-static const char *arg_text(const struct option_spec *o, char *buf, size_t len)
+/* The argument as it is shown, between @before and @after: the choices, or its name, or nothing. */
+static int print_arg(const struct option_spec *o, const char *before, const char *after, FILE *out)
 {
-	size_t used = 0;
+	int len = 0;
 
-	if (!o->choices)
-		return o->arg;
-	for (size_t i = 0; o->choices[i] && used < len; i++)
-		used += (size_t)snprintf(buf + used, len - used, "%s%s", i ? "|" : "",
-					 o->choices[i]);
-	return buf;
+	if (!o->choices && !o->arg)
+		return 0;
+	len += fprintf(out, "%s%s", before, o->choices ? "" : o->arg);
+	for (size_t i = 0; o->choices && o->choices[i]; i++)
+		len += fprintf(out, "%s%s", i ? "|" : "", o->choices[i]);
+	return len + fprintf(out, "%s", after);
 }
 
 /* Print @text in words, the cursor being in @column; further lines begin at @indent. */
@@ -47,24 +50,23 @@ static void print_option(const struct option_cursor *c, FILE *out)
 	const struct option_spec *o = c->opt;
 	const char *repeat = o->flags & REPEATED ? "; may be repeated" : "";
 	const char *def = option_default(c);
-	char choices[128], text[512];
-	const char *arg = arg_text(o, choices, sizeof(choices));
 	int column = 0;
+	char *text;
 
 	if (o->short_name)
 		column += fprintf(out, "  -%c, --%s", o->short_name, o->name);
 	else
 		column += fprintf(out, "      --%s", o->name);
-	if (arg)
-		column += fprintf(out, " %s", arg);
+	column += print_arg(o, " ", "", out);
 	if (column + 2 > HELP_INDENT) {
 		fputc('\n', out);
 		column = 0;
 	}
 	fprintf(out, "%*s", HELP_INDENT - column, "");
-	snprintf(text, sizeof(text), "%s%s%s%s%s", o->help, repeat, def ? " (default: " : "",
-		 def ? def : "", def ? ")" : "");
+	text = xasprintf("%s%s%s%s%s", o->help, repeat, def ? " (default: " : "", def ? def : "",
+			 def ? ")" : "");
 	print_wrapped(out, text, HELP_INDENT, HELP_INDENT);
+	free(text);
 }
 
 /* Is there a heading to print above this row? Only rows that are shown make one. */
@@ -124,16 +126,14 @@ static void print_roff(FILE *out, const char *text)
 static void print_man_option(const struct option_cursor *c, FILE *out)
 {
 	const struct option_spec *o = c->opt;
-	const char *arg, *def = option_default(c);
-	char choices[128], archs[64];
+	const char *def = option_default(c);
+	char archs[64];
 
 	fputs(".It ", out);
 	if (o->short_name)
 		fprintf(out, "Fl %c , ", o->short_name);
 	fprintf(out, "Fl \\-%s", o->name);
-	arg = arg_text(o, choices, sizeof(choices));
-	if (arg)
-		fprintf(out, " Ar \"%s\"", arg);
+	print_arg(o, " Ar \"", "\"", out);
 	fputc('\n', out);
 	/* Help is a phrase; the manual has sentences. */
 	print_roff(out, o->help);

@@ -151,23 +151,24 @@ static int set_choice(const struct option_spec *o, const char *shown, const char
 		      int *member)
 {
 	const char *near = nearest_word(value, o->choices);
-	char list[256] = "";
+	char *list;
 
-	if (!*value)
-		value = "''";
 	for (int i = 0; o->choices[i]; i++) {
-		size_t len = strlen(list);
-
 		if (!strcmp(value, o->choices[i])) {
 			*member = i;
 			return 0;
 		}
-		snprintf(list + len, sizeof(list) - len, "%s%s", i ? ", " : "", o->choices[i]);
 	}
+	list = xstrdup("");
+	for (int i = 0; o->choices[i]; i++)
+		xappendf(&list, "%s%s", i ? ", " : "", o->choices[i]);
+	if (!*value)
+		value = "''";
 	if (near)
 		err("%s %s: is not one of %s; did you mean '%s'?", shown, value, list, near);
 	else
 		err("%s %s: is not one of %s", shown, value, list);
+	free(list);
 	return -EINVAL;
 }
 

@@ -388,7 +388,8 @@ static void on_pause(void *opaque)
 	s->pauses++;
 }
 
-/* A machine as it was, but for shares in use: those refuse. */
+/* A machine as it was, but for what refuses: shares in use, and victims whose replies wait since
+ * somebody switched their bus mastering off. */
 struct saved {
 	struct state_buf buf;
 	u64 refused; /* a bit for each device, in their order */
@@ -406,9 +407,10 @@ static u32 nr_mounted(const struct storm *s)
 
 static struct saved save(struct storm *s)
 {
+	static const char *const reasons[] = { "has it mounted", "wait for PCI bus mastering" };
+	u32 n = 0, refused = 0, counts[ARRAY_SIZE(reasons)] = { 0 };
 	struct quiet quiet = quiet_begin();
 	struct saved saved = { 0 };
-	u32 n = 0, refused = 0;
 
 	for (struct device *dev = s->b.vm.devices; dev; dev = dev->next, n++) {
 		size_t len = saved.buf.len;
@@ -419,8 +421,9 @@ static struct saved save(struct storm *s)
 		saved.refused |= BIT_ULL(n);
 		refused++;
 	}
-	quiet_end(&quiet, "has it mounted", refused);
-	must(n <= 64 && refused >= nr_mounted(s), "files in use are saved");
+	quiet_end(&quiet, reasons, counts, ARRAY_SIZE(reasons));
+	must(counts[0] + counts[1] == refused, "a device that was not saved says why");
+	must(n <= 64 && counts[0] >= nr_mounted(s), "files in use are saved");
 	s->saves++;
 	s->refusals += refused;
 	return saved;
@@ -534,7 +537,7 @@ static void report(const struct storm *s)
 	}
 	for (u32 i = 0; i < s->nr_victims; i++)
 		must(victim_served(&s->victims[i]), "victim %u did nothing", i);
-	printf("# %u pauses, %u saves (%u shares refused), %u loads, %u resets\n", s->pauses,
+	printf("# %u pauses, %u saves (%u devices refused), %u loads, %u resets\n", s->pauses,
 	       s->saves, s->refusals, s->loads, s->resets);
 }
 

@@ -400,6 +400,36 @@ static void test_help(void **state)
 		assert_true(strcspn(p, "\n") <= 80);
 }
 
+/* Nothing is cut off, however long a row is. */
+static void test_long_help(void **state)
+{
+	char words[1501], name[301];
+	const char *const choices[] = { name, "last", NULL };
+	const struct option_spec rows[] = {
+		{ .type = OPT_CHOICE, .name = "long", .choices = choices, .help = words },
+		OPT_END,
+	};
+	const struct option_source of[] = { { .rows = rows }, { 0 } };
+	const struct option_set long_set = { .sources = of, .here = &here };
+	const struct command long_command = { .name = "try", .usage = "u", .options = &long_set };
+	const char *text;
+
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(words) - 1; i++)
+		words[i] = i % 10 == 9 ? ' ' : 'w';
+	memcpy(words + sizeof(words) - 5, "done", 5);
+	text = printed(options_print_help, &long_command);
+	assert_contains(text, "n|last\n");
+	assert_contains(text, "wdone");
+	text = printed(options_print_man, &long_command);
+	assert_contains(text, "n|last\"\n");
+	args[0] = (char[]){ "--long=x" };
+	capture_begin();
+	assert_int_equal(options_parse(&long_command, 1, args, &t, &nr_words, &rest), -EINVAL);
+	assert_contains(capture_end(), "n, last\n");
+}
+
 static void test_man(void **state)
 {
 	const char *text = printed(options_print_man, &command);
@@ -439,6 +469,7 @@ int main(void)
 		cmocka_unit_test_setup(test_joined, clear),
 		cmocka_unit_test_setup(test_unknown, clear),
 		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_long_help),
 		cmocka_unit_test(test_man),
 		cmocka_unit_test(test_completion_words),
 	};
