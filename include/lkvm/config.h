@@ -136,6 +136,9 @@ struct virtiofs_config {
 	char *dir;
 	char *cache; /* virtiofsd's word, or NULL */
 	bool readonly;
+	/* By rootfs_prepare: the guest is not told what is mounted below, and virtiofsd is shut in
+	 * @dir also where an ordinary user starts it. */
+	bool flat, confined;
 };
 
 /* The guest sees whole ones: what Linux can have as ZONE_DEVICE memory (its SUBSECTION_SIZE). */
