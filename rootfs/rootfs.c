@@ -13,16 +13,18 @@
 #include "closure.h"
 #include "conf.h"
 #include "cpio.h"
+#include "file.h"
 #include "find.h"
 #include "lkvm/arch.h"
 #include "lkvm/boot.h"
-#include "lkvm/child.h"
 #include "lkvm/config.h"
 #include "lkvm/guest-init.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "lkvm/vhost.h"
 #include "modules.h"
 
+#define HELP_MAX (64 * KiB)
 #define TAG	 "lkvm-root"
 #define HOST_TAG "hostfs" /* kvmtool's */
 /* 125 pages of 4 KiB: what Linux's client can have at most. */
@@ -97,8 +99,7 @@ static int want_modules(struct rootfs *r)
 
 static bool has_virtiofsd(void)
 {
-	static const char *const places[] = { "/usr/libexec", "/usr/lib/virtiofsd", NULL };
-	char *path = child_find("virtiofsd", places);
+	char *path = virtiofsd_find();
 
 	free(path);
 	return path;
@@ -210,7 +211,28 @@ static void add_9p(struct vm_config *cfg, const char *dir, const char *tag, bool
 	share->readonly = readonly;
 }
 
-static void add_virtiofs(struct vm_config *cfg, const char *dir, const char *tag, bool readonly)
+/*
+ * Overlayfs refuses to enter what FUSE mounts by itself (ovl_dentry_weird: EREMOTE), so the guest
+ * must not be told of mounts there. Before virtiofsd told of them by default it had no such word.
+ */
+static bool can_be_flat(void)
+{
+	char *path = virtiofsd_find();
+	char *argv[] = { path, (char[]){ "--help" }, NULL };
+	size_t len;
+	u8 *help;
+	bool can = false;
+
+	if (path && !file_read_output(argv, "/dev/null", HELP_MAX, &help, &len)) {
+		can = strstr((char *)help, "--no-announce-submounts");
+		free(help);
+	}
+	free(path);
+	return can;
+}
+
+static void add_virtiofs(struct vm_config *cfg, const char *dir, const char *tag, bool readonly,
+			 bool overlaid)
 {
 	struct virtiofs_config *fs;
 
@@ -219,6 +241,12 @@ static void add_virtiofs(struct vm_config *cfg, const char *dir, const char *tag
 	fs->dir = xstrdup(dir);
 	fs->tag = xstrdup(tag);
 	fs->readonly = readonly;
+	fs->confined = cfg->root.sandbox;
+	if (!overlaid)
+		return;
+	/* As with 9P. */
+	fs->cache = xstrdup("always");
+	fs->flat = can_be_flat();
 }
 
 static void add_share(struct rootfs *r, const char *dir, const char *tag, bool readonly)
@@ -226,7 +254,7 @@ static void add_share(struct rootfs *r, const char *dir, const char *tag, bool r
 	if (r->way == WAY_9P)
 		add_9p(r->cfg, dir, tag, readonly);
 	else
-		add_virtiofs(r->cfg, dir, tag, readonly);
+		add_virtiofs(r->cfg, dir, tag, readonly, !strcmp(r->mode, "overlay"));
 }
 
 /* The initramfs */
