@@ -453,6 +453,10 @@ static int not_linux(const struct vm_config *cfg)
 		err("--disk %s: is a directory, which only Linux can have as its root, and "
 		    "--kernel %s is not a Linux kernel; name a disk image",
 		    cfg->root.dir, cfg->kernel);
+	else if (cfg->root.rw || cfg->root.modules)
+		err("%s: is for Linux, whose root is this host's then, and --kernel %s is not a "
+		    "Linux kernel; omit it",
+		    cfg->root.rw ? "--rw" : "--modules", cfg->kernel);
 	else
 		err("sandbox: is for Linux, and --kernel %s is not a Linux kernel", cfg->kernel);
 	return -ENOEXEC;
@@ -461,7 +465,7 @@ static int not_linux(const struct vm_config *cfg)
 int rootfs_prepare(struct vm_config *cfg)
 {
 	struct rootfs r = { .cfg = cfg };
-	bool asked = config_root_asked(cfg);
+	bool asked = config_root_asked(cfg) || cfg->root.rw || cfg->root.modules;
 	int ret;
 
 	if (!asked && !config_root_missing(cfg))
