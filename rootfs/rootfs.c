@@ -169,15 +169,16 @@ static int choose_link(struct rootfs *r)
 {
 	struct root_config *root = &r->cfg->root;
 
-	root->linked =
-		!config_find_param(r->cfg, "init=") && modules_have(&r->modules, "virtio_console");
-	if (root->linked || !root->command)
-		return 0;
-	if (config_find_param(r->cfg, "init=")) {
+	bool init = config_find_param(r->cfg, "init=");
+
+	if (init && root->command) {
 		err("the command '%s': cannot be run beside init= in --params; omit one of them",
 		    root->command[0]);
 		return -EINVAL;
 	}
+	root->linked = !init && !root->on_console && modules_have(&r->modules, "virtio_console");
+	if (root->linked || root->on_console || !root->command)
+		return 0;
 	err("--kernel %s: Linux %s has no virtio_console, by its modules in %s: it cannot run the "
 	    "command '%s'; use another kernel",
 	    r->cfg->kernel, r->release, r->modules.dir, root->command[0]);
@@ -287,6 +288,8 @@ static void add_conf(struct rootfs *r, struct conf *c)
 	conf_add(c, INIT_CONF_MODE, r->mode);
 	if (!modules_know(&r->modules))
 		add_hint(r, c);
+	if (root->on_console)
+		conf_add(c, INIT_CONF_CONSOLE, "yes");
 	if (root->made) {
 		text = xasprintf("%s %s %s /host", type, HOST_TAG,
 				 r->way == WAY_9P ? P9_OPTIONS "loose" : "");

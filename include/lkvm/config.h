@@ -172,6 +172,9 @@ struct root_config {
 	char *modules;	   /* the directory of the kernel's modules; NULL: it is looked for */
 	/* What to run there instead of a shell, NULL-terminated; borrowed. NULL: a shell. */
 	char *const *command;
+	/* The command has the guest's console and no input, or nothing is run at all (`lkvm
+	 * smoke`). */
+	bool on_console;
 	/* More entries of GUEST_INIT_CONF (lkvm/guest-init.h), "NAME=VALUE"; by
 	 * config_add_init_line. */
 	char **lines;

@@ -69,6 +69,15 @@
  */
 #define INIT_CONF_MOUNT "mount"
 /*
+ * Whoever watches the console wants to see all there: the command's output is the console and its
+ * input is empty, there is no link, and no shell where there is no command. What ends with another
+ * status than 0 is told by INIT_FAILED and the number.
+ */
+#define INIT_CONF_CONSOLE "console"
+#define INIT_FAILED	  "failed with status "
+/* What each line of init's on the console begins with. */
+#define INIT_SAYS "lkvm init: "
+/*
  * For those who try init without a machine: the number of a descriptor that is the link
  * (guest-link.h) instead of the machine's port. The root may be "bind" then: @source is a
  * directory.
