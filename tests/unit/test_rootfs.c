@@ -297,6 +297,33 @@ static void test_programs(void **state)
 	assert_int_equal(rootfs_prepare(&cfg), -ENOENT);
 }
 
+/* Interpreters of interpreters, without end. */
+static void test_programs_deep(void **state)
+{
+	char *command[] = { xstrdup(in_dir("script0")), NULL };
+
+	put("modules.builtin", "k/virtio_pci.ko\nk/virtio_console.ko\n");
+	put("modules.dep", "");
+	for (u32 i = 0; i < 12; i++) {
+		char name[16], *text;
+
+		snprintf(name, sizeof(name), "script%u", i + 1);
+		text = xasprintf("#!%s\n", in_dir(name));
+		snprintf(name, sizeof(name), "script%u", i);
+		put(name, text);
+		assert_int_equal(chmod(in_dir(name), 0755), 0);
+		free(text);
+	}
+	set(&cfg.root.modules, dir);
+	cfg.root.command = command;
+	capture_begin();
+	assert_int_equal(rootfs_prepare(&cfg), -E2BIG);
+	capture_end();
+	assert_contains(captured, "too much is needed");
+	assert_null(cfg.root.image);
+	free(command[0]);
+}
+
 static void test_no_such_modules(void **state)
 {
 	set(&cfg.root.modules, dir);
@@ -455,6 +482,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_words, begin, end),
 		cmocka_unit_test_setup_teardown(test_words_not_linux, begin, end),
 		cmocka_unit_test_setup_teardown(test_programs, begin, end),
+		cmocka_unit_test_setup_teardown(test_programs_deep, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_such_modules, begin, end),
 		cmocka_unit_test_setup_teardown(test_not_wanted, begin, end),
 		cmocka_unit_test_setup_teardown(test_directory, begin, end),
