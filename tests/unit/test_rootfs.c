@@ -418,6 +418,19 @@ static void test_directory(void **state)
 	assert_false(cfg.shares[0].readonly);
 }
 
+/* It may be asked to be written, and is not: by the share itself. */
+static void test_sandbox(void **state)
+{
+	config_add_disk(&cfg)->path = xstrdup(dir);
+	cfg.root.sandbox = true;
+	assert_int_equal(prepare(), 0);
+	assert_string_equal(cfg.shares[0].path, dir);
+	assert_true(cfg.shares[0].readonly);
+	assert_true(is_told("mode=overlay"));
+	assert_int_equal(cfg.nr_shares, 1);
+	assert_int_equal(cfg.nr_nets + cfg.nr_disks + cfg.nr_ports, 0);
+}
+
 /* kvmtool's way: the parameters say all. */
 static void test_directory_plain(void **state)
 {
@@ -486,6 +499,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_such_modules, begin, end),
 		cmocka_unit_test_setup_teardown(test_not_wanted, begin, end),
 		cmocka_unit_test_setup_teardown(test_directory, begin, end),
+		cmocka_unit_test_setup_teardown(test_sandbox, begin, end),
 		cmocka_unit_test_setup_teardown(test_directory_plain, begin, end),
 		cmocka_unit_test_setup_teardown(test_setup, begin, end),
 	};
