@@ -58,7 +58,7 @@
 /* A variable of the environment, "env=TERM=xterm"; any number. Without PATH and HOME: init's own.
  */
 #define INIT_CONF_ENV "env"
-/* A shell to try, a path in the guest's root; any number, in the order of trying. */
+/* A shell to try, a path in the guest's root; any number, before those that init knows. */
 #define INIT_CONF_SHELL "shell"
 /* "COLUMNS ROWS" of the host's terminal at the start, for a console that does not know its size. */
 #define INIT_CONF_WINSIZE "winsize"
