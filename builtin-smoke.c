@@ -415,8 +415,8 @@ static int run_test(struct smoke_run *run, const struct vm_config *cfg, const ch
 {
 	struct smoke *s = run->watch.opaque;
 	struct vm *vm = &run->machine.vm;
-	int status, sig = 0;
 	enum vm_stop stop;
+	int status, sig = 0;
 
 	*end = ending(VM_STOP_NONE);
 	if (run->no_root || machine_create_with(&run->machine, cfg, &run->inject)) {
@@ -590,11 +590,9 @@ const struct command cmd_smoke = {
 		"status is 0 when all was seen that is expected or, if nothing is, when the guest "
 		"powered off; 1 when something was seen that must not be, the kernel crashed, or "
 		"the guest ended too early; 124 when the time was over. A Linux kernel with "
-		"neither "
-		"disk nor initrd gets this host's files as its root, and powers off when it is "
-		"there, "
-		"or when the command after '--', which has the console, has ended; another status "
-		"than 0 is a failure.",
+		"neither disk nor initrd gets this host's files as its root, and powers off when "
+		"it is there, or when the command after '--', which has the console, has ended; a "
+		"status other than 0 is a failure.",
 	.options = &smoke_set,
 	.word = "file",
 	.run = cmd_smoke_main,
