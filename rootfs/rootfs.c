@@ -100,9 +100,10 @@ static int want_modules(struct rootfs *r)
 static bool has_virtiofsd(void)
 {
 	char *path = virtiofsd_find();
+	bool found = path;
 
 	free(path);
-	return path;
+	return found;
 }
 
 /* The last resort: nothing is shared. */
