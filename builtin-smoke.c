@@ -10,9 +10,11 @@
 #include "lkvm/arch.h"
 #include "lkvm/boot-time.h"
 #include "lkvm/cli.h"
+#include "lkvm/guest-init.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/marks.h"
+#include "lkvm/rootfs.h"
 #include "lkvm/signals.h"
 #include "lkvm/smoke.h"
 #include "lkvm/util.h"
@@ -47,6 +49,7 @@ struct smoke_run {
 	struct machine machine;
 	struct event_timer limit, last;
 	bool reset_ends; /* the user said --no-reboot: a reset is as good as powering off */
+	bool no_root;	 /* the guest's could not be made */
 };
 
 /* Options */
@@ -412,11 +415,11 @@ static int run_test(struct smoke_run *run, const struct vm_config *cfg, const ch
 {
 	struct smoke *s = run->watch.opaque;
 	struct vm *vm = &run->machine.vm;
-	int status, sig = 0;
 	enum vm_stop stop;
+	int status, sig = 0;
 
 	*end = ending(VM_STOP_NONE);
-	if (machine_create_with(&run->machine, cfg, &run->inject)) {
+	if (run->no_root || machine_create_with(&run->machine, cfg, &run->inject)) {
 		smoke_decide(s, SMOKE_ERROR, "the machine could not be started");
 		return 0;
 	}
@@ -476,12 +479,27 @@ static int conclude(const struct smoke_run *run, const char *end, int sig)
 	return error && !status ? EXIT_FAILURE : status;
 }
 
+/* Where nothing else is the root, this host's is, and a command there tells by its status. */
+static int add_root(struct smoke_options *o)
+{
+	struct vm_config *cfg = &o->run.cfg;
+	const char *why;
+	int ret;
+
+	cfg->root.on_console = true;
+	ret = rootfs_prepare(cfg);
+	if (!ret && cfg->root.image)
+		ret = smoke_add(&o->smoke, SMOKE_FAIL, INIT_SAYS INIT_FAILED, &why);
+	return ret;
+}
+
 static int smoke(struct smoke_options *o, struct smoke_run *run, int *sig)
 {
 	struct vm_config *cfg = &o->run.cfg;
 	const char *end;
 
 	signals_init();
+	run->no_root = add_root(o);
 	run->options = o;
 	run->reset_ends = cfg->no_reboot;
 	cfg->no_reboot |= !o->may_reboot;
@@ -566,12 +584,15 @@ out:
 const struct command cmd_smoke = {
 	.name = "smoke",
 	.summary = "Boot a machine and test what it says",
-	.usage = "lkvm smoke [options] [kernel]",
+	.usage = "lkvm smoke [options] [kernel] [-- command [word ...]]",
 	.description =
 		"Boots a machine as 'lkvm run' does, without input, and watches its consoles. The "
 		"status is 0 when all was seen that is expected or, if nothing is, when the guest "
 		"powered off; 1 when something was seen that must not be, the kernel crashed, or "
-		"the guest ended too early; 124 when the time was over.",
+		"the guest ended too early; 124 when the time was over. A Linux kernel with "
+		"neither disk nor initrd gets this host's files as its root, and powers off when "
+		"it is there, or when the command after '--', which has the console, has ended; a "
+		"status other than 0 is a failure.",
 	.options = &smoke_set,
 	.word = "file",
 	.run = cmd_smoke_main,

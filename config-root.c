@@ -119,10 +119,16 @@ static void name_asker(const struct vm_config *cfg, char *buf, size_t len)
 		snprintf(buf, len, "sandbox");
 }
 
+/* kvmtool's way: the parameters say what the kernel is to do with the share. */
+static bool is_plain(const struct vm_config *cfg)
+{
+	return cfg->root.dir && !cfg->root.command && config_find_param(cfg, "root=");
+}
+
 /* What the root stands in the way of. */
 static int check(const struct vm_config *cfg)
 {
-	bool plain = cfg->root.dir && !cfg->root.command && config_find_param(cfg, "root=");
+	bool plain = is_plain(cfg);
 	const char *other = NULL;
 	char asker[256];
 
@@ -179,6 +185,48 @@ static int check_sandbox(const struct vm_config *cfg)
 	return cfg->vsock.cid ? refuse("vsock", NULL, "omit it") : 0;
 }
 
+/* Where no directory is to be the root: what says so. NULL: one may be. */
+static const char *without_directory(const struct vm_config *cfg)
+{
+	if (config_root_asked(cfg))
+		return NULL;
+	if (cfg->nodefaults)
+		return "--nodefaults";
+	if (cfg->firmware)
+		return "--firmware";
+	if (cfg->nr_initrds)
+		return "--initrd";
+	if (config_find_param(cfg, "root="))
+		return "the kernel parameter root=";
+	if (cfg->nr_disks)
+		return "--disk, which is no directory,";
+	if (cfg->dump_boot)
+		return "--dump-boot";
+	return cfg->fdt.dump_dtb ? "--dump-dtb" : NULL;
+}
+
+/* --rw and --modules are about that root alone. */
+static int check_words(const struct vm_config *cfg)
+{
+	const struct root_config *root = &cfg->root;
+	const char *word = root->rw ? "--rw" : "--modules", *other;
+
+	if (!root->rw && !root->modules)
+		return 0;
+	other = without_directory(cfg);
+	if (other)
+		err("%s: is for a root that is a directory of this host, and with %s there is "
+		    "none; omit one of them",
+		    word, other);
+	else if (root->rw && root->dir && root->dir_readonly)
+		err("--rw: --disk %s,ro is not to be written; omit one of them", root->dir);
+	else if (root->modules && is_plain(cfg))
+		err("--modules: with the kernel parameter root= lkvm loads none; omit one of them");
+	else
+		return 0;
+	return -EINVAL;
+}
+
 int config_root_complete(struct vm_config *cfg)
 {
 	int ret = 0;
@@ -193,7 +241,9 @@ int config_root_complete(struct vm_config *cfg)
 	}
 	if (!ret && cfg->root.sandbox)
 		ret = check_sandbox(cfg);
-	return !ret && config_root_asked(cfg) ? check(cfg) : ret;
+	if (!ret && config_root_asked(cfg))
+		ret = check(cfg);
+	return ret ? ret : check_words(cfg);
 }
 
 void config_root_drop_disk(struct vm_config *cfg)

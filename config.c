@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "lkvm/access.h"
 #include "lkvm/arch.h"
 #include "lkvm/cgroup.h"
 #include "lkvm/log.h"
@@ -366,9 +367,18 @@ static char *expand_kernel(const char *pattern, const char *release)
 	return xasprintf("%.*s%s%s", (int)(r - pattern), pattern, release, r + 2);
 }
 
+/* Ubuntu's are for root alone. */
+static void say_unreadable(const char *path)
+{
+	char why[ACCESS_WHY_LEN];
+
+	err("no kernel: %s was found, but cannot be read: %s; or name another with -k FILE", path,
+	    access_why("", NULL, path, R_OK, -EACCES, why, sizeof(why)));
+}
+
 static int find_kernel(struct vm_config *cfg)
 {
-	char *looked = xstrdup("");
+	char *looked = xstrdup(""), *unreadable = NULL;
 	struct utsname uts;
 
 	if (uname(&uts))
@@ -382,19 +392,24 @@ static int find_kernel(struct vm_config *cfg)
 			cfg->kernel = path;
 			break;
 		}
-		more = xasprintf("%s%s%s%s", looked, *looked ? ", " : "", path,
-				 there ? " (not readable)" : "");
+		more = xasprintf("%s%s%s", looked, *looked ? ", " : "", path);
 		free(looked);
-		free(path);
 		looked = more;
+		if (there && !unreadable)
+			unreadable = path;
+		else
+			free(path);
 	}
 	if (cfg->kernel)
 		info("kernel: found %s; -k FILE names another", cfg->kernel);
+	else if (unreadable)
+		say_unreadable(unreadable);
 	else
 		err("no kernel: none is named and none was found (%s); name one with -k FILE "
 		    "('lkvm selftest' needs none)",
 		    looked);
 	free(looked);
+	free(unreadable);
 	return cfg->kernel ? 0 : -ENOENT;
 }
 

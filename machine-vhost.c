@@ -80,40 +80,6 @@ static int make_pair(const char *what, int *listener, int *connection)
 	return ret;
 }
 
-static int start_virtiofsd(struct machine *m, const struct virtiofs_config *fc, const char *what,
-			   int listener, struct child *child)
-{
-	static const char *const places[] = { "/usr/libexec", "/usr/lib/virtiofsd", NULL };
-	char *program = child_find("virtiofsd", places);
-	char *argv[] = {
-		program,
-		(char *)"--fd=3",
-		(char *)"--shared-dir",
-		fc->dir,
-		(char *)"--cache",
-		fc->cache ? fc->cache : (char *)"auto",
-		(char *)"--sandbox",
-		/* Without root it would need ranges of user ids from the administrator. */
-		geteuid() ? (char *)"none" : (char *)"namespace",
-		(char *)"--log-level",
-		(char *)"warn",
-		fc->readonly ? (char *)"--readonly" : NULL,
-		NULL,
-	};
-	struct child_spec spec = { .what = what, .argv = argv, .fds = &listener, .nr_fds = 1 };
-	int ret;
-
-	if (!program) {
-		err("%s: there is no virtiofsd in PATH or /usr/libexec; install the package "
-		    "virtiofsd",
-		    what);
-		return -ENOENT;
-	}
-	ret = child_start(child, &m->vm.loop, &spec);
-	free(program);
-	return ret;
-}
-
 static int open_own(struct machine *m, const struct virtiofs_config *fc, const char *what,
 		    struct machine_virtiofs *share)
 {
@@ -131,7 +97,7 @@ static int open_own(struct machine *m, const struct virtiofs_config *fc, const c
 	ret = make_pair(what, &listener, &fd);
 	if (ret)
 		return ret;
-	ret = start_virtiofsd(m, fc, what, listener, &share->child);
+	ret = virtiofsd_start(fc, what, listener, &m->vm.loop, &share->child);
 	/* When the program ends its end is seen. */
 	close(listener);
 	if (ret)

@@ -20,6 +20,7 @@
 #define FILE_MAX  (512 * MiB)
 #define LIST_MAX  (64 * KiB) /* of a loader */
 #define PATHS_MAX 1024
+#define DEPTH_MAX 8 /* interpreters of scripts, and loaders */
 
 /* True: it is new. */
 static bool is_new(struct closure *cl, const char *path)
@@ -153,8 +154,11 @@ static int add_path(struct closure *cl, const char *path, u32 depth)
 	u8 *data;
 	int ret;
 
-	if (cl->nr_paths >= PATHS_MAX || depth > 8 || strlen(path) >= PATH_MAX)
-		return 0;
+	if (cl->nr_paths >= PATHS_MAX || depth > DEPTH_MAX || strlen(path) >= PATH_MAX) {
+		err("%.100s: too much is needed to run it in the guest; use a kernel with 9P",
+		    path);
+		return -E2BIG;
+	}
 	add_dirs_above(cl, path);
 	if (!is_new(cl, path))
 		return 0;

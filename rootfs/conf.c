@@ -21,10 +21,6 @@ static const char *const terminal_vars[] = { "TERM", "COLORTERM", NULL };
 static const char *const user_vars[] = { "PATH",   "HOME",     "SHELL",	 "LANG", "LANGUAGE",
 					 "LC_ALL", "LC_CTYPE", "EDITOR", "TZ",	 NULL };
 
-/* Found in every distribution, in one or the other; NixOS has its own. */
-static const char *const shells[] = { "/bin/bash", "/bin/sh", "/usr/bin/sh",
-				      "/run/current-system/sw/bin/bash", NULL };
-
 void conf_add_entry(struct conf *c, const char *entry)
 {
 	size_t len = strlen(entry) + 1;
@@ -109,8 +105,6 @@ void conf_add_session(struct conf *c, const struct vm_config *cfg)
 		add_user(c);
 	else
 		add_home(c, cfg->root.dir);
-	for (size_t i = 0; shells[i]; i++)
-		conf_add(c, INIT_CONF_SHELL, shells[i]);
 	add_winsize(c);
 	add_init(c, cfg);
 	for (u32 i = 0; i < cfg->root.nr_lines; i++)

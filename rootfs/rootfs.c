@@ -13,16 +13,18 @@
 #include "closure.h"
 #include "conf.h"
 #include "cpio.h"
+#include "file.h"
 #include "find.h"
 #include "lkvm/arch.h"
 #include "lkvm/boot.h"
-#include "lkvm/child.h"
 #include "lkvm/config.h"
 #include "lkvm/guest-init.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "lkvm/vhost.h"
 #include "modules.h"
 
+#define HELP_MAX (64 * KiB)
 #define TAG	 "lkvm-root"
 #define HOST_TAG "hostfs" /* kvmtool's */
 /* 125 pages of 4 KiB: what Linux's client can have at most. */
@@ -97,11 +99,11 @@ static int want_modules(struct rootfs *r)
 
 static bool has_virtiofsd(void)
 {
-	static const char *const places[] = { "/usr/libexec", "/usr/lib/virtiofsd", NULL };
-	char *path = child_find("virtiofsd", places);
+	char *path = virtiofsd_find();
+	bool found = path;
 
 	free(path);
-	return path;
+	return found;
 }
 
 /* The last resort: nothing is shared. */
@@ -168,15 +170,16 @@ static int choose_link(struct rootfs *r)
 {
 	struct root_config *root = &r->cfg->root;
 
-	root->linked =
-		!config_find_param(r->cfg, "init=") && modules_have(&r->modules, "virtio_console");
-	if (root->linked || !root->command)
-		return 0;
-	if (config_find_param(r->cfg, "init=")) {
+	bool init = config_find_param(r->cfg, "init=");
+
+	if (init && root->command) {
 		err("the command '%s': cannot be run beside init= in --params; omit one of them",
 		    root->command[0]);
 		return -EINVAL;
 	}
+	root->linked = !init && !root->on_console && modules_have(&r->modules, "virtio_console");
+	if (root->linked || root->on_console || !root->command)
+		return 0;
 	err("--kernel %s: Linux %s has no virtio_console, by its modules in %s: it cannot run the "
 	    "command '%s'; use another kernel",
 	    r->cfg->kernel, r->release, r->modules.dir, root->command[0]);
@@ -210,7 +213,28 @@ static void add_9p(struct vm_config *cfg, const char *dir, const char *tag, bool
 	share->readonly = readonly;
 }
 
-static void add_virtiofs(struct vm_config *cfg, const char *dir, const char *tag, bool readonly)
+/*
+ * Overlayfs refuses to enter what FUSE mounts by itself (ovl_dentry_weird: EREMOTE), so the guest
+ * must not be told of mounts there. Before virtiofsd told of them by default it had no such word.
+ */
+static bool can_be_flat(void)
+{
+	char *path = virtiofsd_find();
+	char *argv[] = { path, (char[]){ "--help" }, NULL };
+	size_t len;
+	u8 *help;
+	bool can = false;
+
+	if (path && !file_read_output(argv, "/dev/null", HELP_MAX, &help, &len)) {
+		can = strstr((char *)help, "--no-announce-submounts");
+		free(help);
+	}
+	free(path);
+	return can;
+}
+
+static void add_virtiofs(struct vm_config *cfg, const char *dir, const char *tag, bool readonly,
+			 bool overlaid)
 {
 	struct virtiofs_config *fs;
 
@@ -219,6 +243,12 @@ static void add_virtiofs(struct vm_config *cfg, const char *dir, const char *tag
 	fs->dir = xstrdup(dir);
 	fs->tag = xstrdup(tag);
 	fs->readonly = readonly;
+	fs->confined = cfg->root.sandbox;
+	if (!overlaid)
+		return;
+	/* As with 9P. */
+	fs->cache = xstrdup("always");
+	fs->flat = can_be_flat();
 }
 
 static void add_share(struct rootfs *r, const char *dir, const char *tag, bool readonly)
@@ -226,7 +256,7 @@ static void add_share(struct rootfs *r, const char *dir, const char *tag, bool r
 	if (r->way == WAY_9P)
 		add_9p(r->cfg, dir, tag, readonly);
 	else
-		add_virtiofs(r->cfg, dir, tag, readonly);
+		add_virtiofs(r->cfg, dir, tag, readonly, !strcmp(r->mode, "overlay"));
 }
 
 /* The initramfs */
@@ -259,6 +289,8 @@ static void add_conf(struct rootfs *r, struct conf *c)
 	conf_add(c, INIT_CONF_MODE, r->mode);
 	if (!modules_know(&r->modules))
 		add_hint(r, c);
+	if (root->on_console)
+		conf_add(c, INIT_CONF_CONSOLE, "yes");
 	if (root->made) {
 		text = xasprintf("%s %s %s /host", type, HOST_TAG,
 				 r->way == WAY_9P ? P9_OPTIONS "loose" : "");
@@ -425,6 +457,10 @@ static int not_linux(const struct vm_config *cfg)
 		err("--disk %s: is a directory, which only Linux can have as its root, and "
 		    "--kernel %s is not a Linux kernel; name a disk image",
 		    cfg->root.dir, cfg->kernel);
+	else if (cfg->root.rw || cfg->root.modules)
+		err("%s: is for Linux, whose root is this host's then, and --kernel %s is not a "
+		    "Linux kernel; omit it",
+		    cfg->root.rw ? "--rw" : "--modules", cfg->kernel);
 	else
 		err("sandbox: is for Linux, and --kernel %s is not a Linux kernel", cfg->kernel);
 	return -ENOEXEC;
@@ -433,7 +469,7 @@ static int not_linux(const struct vm_config *cfg)
 int rootfs_prepare(struct vm_config *cfg)
 {
 	struct rootfs r = { .cfg = cfg };
-	bool asked = config_root_asked(cfg);
+	bool asked = config_root_asked(cfg) || cfg->root.rw || cfg->root.modules;
 	int ret;
 
 	if (!asked && !config_root_missing(cfg))

@@ -5,6 +5,7 @@
 #include <linux/reboot.h>
 
 #include "init.h"
+#include "lkvm/guest-init.h"
 #include "lkvm/guest-link.h"
 
 static _Noreturn void power_off(void)
@@ -47,6 +48,8 @@ void end(u32 status, const char *fmt, ...)
 	sys(sync, 0);
 	if (n && !link_is_open())
 		say("%s", text);
+	if (status && conf_get(INIT_CONF_CONSOLE, 0))
+		say(INIT_FAILED "%d", (int)status);
 	if (link_is_open()) {
 		memcpy(message, &reply, sizeof(reply));
 		link_send(LINK_EXIT, 0, message, sizeof(reply) + n);

@@ -102,13 +102,13 @@ _Noreturn void become_init(const char *path);
  */
 struct link_start;
 void spawn(struct child *c, char **command, const struct link_start *start);
-/* A shell on the console, without a link: its process id. */
-int spawn_on_console(void);
+/* On the console, without a link: a shell, or the command, which has no input. Its process id. */
+int spawn_on_console(char **command);
 void set_size(int fd, u32 cols, u32 rows);
 
 /* session.c: run it to its end; the status that it ends with. */
 u32 session_run(char **command);
-u32 session_on_console(void);
+u32 session_on_console(char **command);
 
 /* end.c */
 /* Tell lkvm that it is over: @fmt names what failed, NULL: nothing did. Never returns. */

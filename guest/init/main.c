@@ -33,7 +33,7 @@ void init_start(void)
 {
 	const char *hostname;
 	char **command;
-	bool linked;
+	bool linked, on_console;
 	u32 status;
 
 	/* It would turn another machine off. */
@@ -44,8 +44,9 @@ void init_start(void)
 	if (!conf_command(&command))
 		end(STATUS_FAILED, "the guest has no memory for the command's words");
 	modules_load();
-	linked = !conf_get(INIT_CONF_INIT, 0) && link_open();
-	if (!linked && command)
+	on_console = conf_get(INIT_CONF_CONSOLE, 0);
+	linked = !on_console && !conf_get(INIT_CONF_INIT, 0) && link_open();
+	if (!linked && !on_console && command)
 		end(STATUS_FAILED,
 		    "the guest's kernel has no virtio console, which carries a "
 		    "command's input and output%s",
@@ -57,6 +58,10 @@ void init_start(void)
 	loopback_up();
 	if (!command && conf_get(INIT_CONF_INIT, 0))
 		become_init(conf_get(INIT_CONF_INIT, 0));
-	status = linked ? session_run(command) : session_on_console();
+	if (on_console)
+		say("the guest is up");
+	if (on_console && !command)
+		end(0, NULL);
+	status = linked ? session_run(command) : session_on_console(command);
 	end(status, NULL);
 }

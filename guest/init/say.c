@@ -3,6 +3,7 @@
 #include <linux/fcntl.h>
 
 #include "init.h"
+#include "lkvm/guest-init.h"
 
 void say(const char *fmt, ...)
 {
@@ -11,7 +12,7 @@ void say(const char *fmt, ...)
 	va_list ap;
 	size_t n;
 
-	n = format(line, sizeof(line), "lkvm init: ");
+	n = format(line, sizeof(line), INIT_SAYS);
 	va_start(ap, fmt);
 	n += vformat(line + n, sizeof(line) - n - 1, fmt, ap);
 	va_end(ap);

@@ -326,13 +326,13 @@ u32 session_run(char **command)
 	return s.status;
 }
 
-u32 session_on_console(void)
+u32 session_on_console(char **command)
 {
 	struct pollfd poll;
 
 	open_signals();
 	s.child = (struct child){ .fds = { -1, -1, -1, -1 }, .slave = -1 };
-	s.child.pid = spawn_on_console();
+	s.child.pid = spawn_on_console(command);
 	while (!s.ended) {
 		poll = (struct pollfd){ .fd = s.signals, .events = POLLIN };
 		sys(ppoll, &poll, 1, NULL, NULL);

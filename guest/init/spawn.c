@@ -268,7 +268,7 @@ void spawn(struct child *c, char **command, const struct link_start *start_with)
 			sys(close, theirs[i]);
 }
 
-int spawn_on_console(void)
+int spawn_on_console(char **command)
 {
 	const char *size = conf_get(INIT_CONF_WINSIZE, 0);
 	long fd = sys(openat, AT_FDCWD, "/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -276,6 +276,10 @@ int spawn_on_console(void)
 
 	if (fd < 0)
 		end(STATUS_FAILED, "the guest has no console: %s", error_text(-fd));
+	if (command) {
+		fds[0] = (int)sys(openat, AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC);
+		return start(command, fds, -1);
+	}
 	if (size && find_char(size, ' '))
 		set_size((int)fd, to_number(size), to_number(find_char(size, ' ') + 1));
 	return start(NULL, fds, (int)fd);

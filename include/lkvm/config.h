@@ -136,6 +136,9 @@ struct virtiofs_config {
 	char *dir;
 	char *cache; /* virtiofsd's word, or NULL */
 	bool readonly;
+	/* By rootfs_prepare: the guest is not told what is mounted below, and virtiofsd is shut in
+	 * @dir also where an ordinary user starts it. */
+	bool flat, confined;
 };
 
 /* The guest sees whole ones: what Linux can have as ZONE_DEVICE memory (its SUBSECTION_SIZE). */
@@ -169,6 +172,9 @@ struct root_config {
 	char *modules;	   /* the directory of the kernel's modules; NULL: it is looked for */
 	/* What to run there instead of a shell, NULL-terminated; borrowed. NULL: a shell. */
 	char *const *command;
+	/* The command has the guest's console and no input, or nothing is run at all (`lkvm
+	 * smoke`). */
+	bool on_console;
 	/* More entries of GUEST_INIT_CONF (lkvm/guest-init.h), "NAME=VALUE"; by
 	 * config_add_init_line. */
 	char **lines;

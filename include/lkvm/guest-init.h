@@ -58,7 +58,7 @@
 /* A variable of the environment, "env=TERM=xterm"; any number. Without PATH and HOME: init's own.
  */
 #define INIT_CONF_ENV "env"
-/* A shell to try, a path in the guest's root; any number, in the order of trying. */
+/* A shell to try, a path in the guest's root; any number, before those that init knows. */
 #define INIT_CONF_SHELL "shell"
 /* "COLUMNS ROWS" of the host's terminal at the start, for a console that does not know its size. */
 #define INIT_CONF_WINSIZE "winsize"
@@ -68,6 +68,15 @@
  * where the root can be written, and it is no failure but a line where it is not there.
  */
 #define INIT_CONF_MOUNT "mount"
+/*
+ * Whoever watches the console wants to see all there: the command's output is the console and its
+ * input is empty, there is no link, and no shell where there is no command. What ends with another
+ * status than 0 is told by INIT_FAILED and the number.
+ */
+#define INIT_CONF_CONSOLE "console"
+#define INIT_FAILED	  "failed with status "
+/* What each line of init's on the console begins with. */
+#define INIT_SAYS "lkvm init: "
 /*
  * For those who try init without a machine: the number of a descriptor that is the link
  * (guest-link.h) instead of the machine's port. The root may be "bind" then: @source is a

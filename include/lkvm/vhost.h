@@ -83,6 +83,19 @@ int vhost_user_open(const char *path, int fd, const char *what, struct vhost **o
 int vhost_net_open(const char *what, const int *taps, u16 nr, struct vhost **out) __must_check;
 int vhost_vsock_open(const char *what, u64 cid, struct vhost **out) __must_check;
 
+struct virtiofs_config;
+struct event_loop;
+struct child;
+
+/* vhost/virtiofsd.c: where the program is, to be freed; NULL: nowhere. */
+char *virtiofsd_find(void) __must_check;
+/*
+ * Start it for the directory @fc->dir; it takes a connection of vhost-user from @listener, which
+ * stays the caller's. @what as above; @child as in child_start. Prints; 0 or -errno.
+ */
+int virtiofsd_start(const struct virtiofs_config *fc, const char *what, int listener,
+		    struct event_loop *loop, struct child *child) __must_check;
+
 /* v->fd is readable without an answer being due: the back end is @gone, or gives a ring up because
  * of what the driver did, and that is said. False: nothing is there after all. */
 static inline bool vhost_check(struct vhost *v)

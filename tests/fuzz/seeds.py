@@ -498,3 +498,12 @@ seed("gdb", "hello", *gdb("qSupported:swbreak+;hwbreak+", "QStartNoAckMode", "?"
 seed("gdb", "memory", *gdb("m0,40", "m1fff,4", "M10,2:0102", "X10,2:ab", "Qqemu.PhyMemMode:1", "m0,2000", "P1=0102030405060708", "p5", "p36", "Ga1"))
 seed("gdb", "run", *gdb("Z0,10,1", "Z2,10,4", "z2,10,4", "Z1,13,1", "vCont;s:4", "qRcmd,68656c70", "T1", "vCont;s:1;c"), 1, 2, 3, 1, bytes(8),
      *gdb("c"), 3, 0x13, 1, 0, 1, 0, bytes(8), *gdb("D", "g"))
+
+# modules: lists (0, length and text of modules.builtin, of a name, modules.dep) or a kernel (1).
+built = b"kernel/fs/fuse/virtiofs.ko\nkernel/drivers/virtio/virtio_pci.ko\n"
+seed("modules", "tree", 0, len(built), built, 7, b"overlay", b"kernel/fs/9p/9p.ko.xz: net/9pnet.ko.xz k/netfs.ko.xz\nnet/9pnet.ko.xz:\nk/netfs.ko.xz:\noverlay.ko:")
+seed("modules", "circle", 0, 0, 1, b"b", b"a.ko: b.ko a.ko\nb.ko: c.ko.gz\nc.ko.gz: a.ko b.ko\n")
+seed("modules", "paths", 0, 0, 1, b"b", b"a.ko: ../a.ko\nb.ko: /etc/b.ko k//c.ko ./d.ko k/../e.ko\n: :\n\t9p.ko")
+seed("modules", "chain", 0, 0, 2, b"m0", b"".join(b"m%x.ko: m%x.ko\n" % (i, i + 1) for i in range(300)))
+seed("modules", "banner", 1, bytes(100), b"Linux version %s\0Linux version 6.12.107+deb13-amd64 (x) \n\0")
+seed("modules", "bzimage", 1, bytes(0x202), b"HdrS", bytes(8), le("H", 0x20), bytes(0x10), b"6.1.0-50-amd64 (me)\0", bytes(80))

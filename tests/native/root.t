@@ -45,11 +45,39 @@ sandboxed() {
 	done
 	line 2 'sandbox: cannot be combined with the kernel parameter root=' sandbox -k x -p root=/dev/vda
 }
+words() {	# for a root that there is not
+	: >kernel && : >disk
+	line 2 "--rw: is for a root .* with --initrd there is none" run -k kernel -i x --rw &&
+		line 2 "--modules: is for a root .* with --disk, which is no directory, there is none" run -k kernel -d disk --modules . &&
+		line 2 "--rw: is for a root .* with --firmware there is none" run -f kernel --rw &&
+		line 2 "--rw: --disk \.,ro is not to be written" run -k kernel -d .,ro --rw &&
+		line 2 "--modules: with the kernel parameter root= lkvm loads none" run -k kernel -d . -p root=x --modules .
+}
+not_linux() {
+	local guest=(-k "$guests/hello.flat" --kernel-format flat -m 32 -c 1)
+	line 1 '--rw: is for Linux' run "${guest[@]}" --rw && line 1 'which only Linux can have as its root' run "${guest[@]}" -d . &&
+		line 1 "command 'true': only Linux runs one" run "${guest[@]}" -- true &&
+		! limited "$lkvm" smoke "${guest[@]}" -- true 2>err && grep -q "command 'true': only Linux runs one" err
+}
+# As Ubuntu has them in /boot: for root alone.
+unreadable() {
+	local real=$lkvm lkvm=$PWD/nobody
+	cp "$real" lkvm && chmod 755 . lkvm && : >bzImage && chmod 600 bzImage || return 1
+	printf '#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups %s/lkvm "$@"\n' "$PWD" >nobody && chmod 755 nobody
+	line 1 'no kernel: \./bzImage was found, but cannot be read: .*; or name another with -k FILE' run
+}
 
-echo 1..6
+echo 1..9
 point 'setup makes a root, whole' makes
 point 'once' again
 point 'names that are none' names
 point 'where it cannot be made nothing is left' full
 point 'a root by its name' by_name
 point 'a sandbox refuses what could be written or reached' sandboxed
+point '--rw and --modules where no directory is the root' words
+point 'a root, or a command, for what is not Linux' not_linux
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && ! [ -e "/boot/vmlinuz-$(uname -r)" ]; then
+	point 'a kernel that is for root alone' unreadable
+else
+	skip 'a kernel that is for root alone' 'needs root, setpriv, and no kernel in /boot'
+fi

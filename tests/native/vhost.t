@@ -144,6 +144,14 @@ fs_fails() {
 		says err 'virtiofsd: no space for shares' '--virtiofs share: the vhost-user back end closed the connection' &&
 		says given '--fd=3 --shared-dir share --cache never' '--readonly' && [ -z "$(ls -d lkvm-* 2>/dev/null)" ]
 }
+# Namespaces are for root, and pivot_root(2) cannot put / in the place of /.
+fs_sandbox() {
+	local word=none whole=none
+	[ "$(id -u)" = 0 ] && word=namespace whole=chroot
+	fake_virtiofsd shares
+	PATH=$dir/bin:$PATH TMPDIR=$dir guest 1 blk -d disk --virtiofs "share,tag" -p read && says given "--sandbox $word" &&
+		PATH=$dir/bin:$PATH TMPDIR=$dir guest 1 blk -d disk --virtiofs "/,tag" -p read && says given "--sandbox $whole"
+}
 fs_missing() {
 	local real=$lkvm status
 	mkdir -p share
@@ -178,7 +186,7 @@ net_words() {
 storage() {
 	if [ -n "$qsd" ]; then point "$@"; else skip "$1" 'no qemu-storage-daemon'; fi
 }
-echo 1..24
+echo 1..25
 storage 'reads on PCI with MSI-X' served '' interrupts pci
 storage 'reads on MMIO' served '' interrupts mmio
 storage 'reads on PCI without interrupts' served '' reads pci poll
@@ -206,6 +214,7 @@ point 'nobody listens' nobody
 point 'a back end that hangs up' liar '' 'closed the connection'
 point 'a back end that answers something else' liar 020000000500000008000000ffffffffffffffff 'not an answer'
 point 'virtiofsd fails' fs_fails
+point 'virtiofsd is shut in as far as it can be' fs_sandbox
 if [ -e /usr/libexec/virtiofsd ]; then
 	skip 'there is no virtiofsd' 'there is one'
 else

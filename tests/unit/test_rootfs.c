@@ -91,9 +91,10 @@ static void assert_modules(const char *text)
 
 static int prepare(void)
 {
-	int ret = config_root_complete(&cfg);
+	int ret;
 
 	capture_begin();
+	ret = config_root_complete(&cfg);
 	if (!ret)
 		ret = rootfs_prepare(&cfg);
 	capture_end();
@@ -195,6 +196,78 @@ static void test_lacking(void **state)
 	assert_true(cfg.shares[0].readonly);
 }
 
+/* A kernel that has virtio-fs alone, and a stand-in for virtiofsd that knows the words @help. */
+static int prepare_virtiofs(const char *help)
+{
+	char *path = xstrdup(getenv("PATH")), *with, *script;
+	int ret;
+
+	put("modules.builtin", "k/virtio_pci.ko\nvirtiofs.ko\noverlay.ko\nk/virtio_console.ko\n");
+	put("modules.dep", "");
+	set(&cfg.root.modules, dir);
+	script = xasprintf("#!/bin/sh\necho ' %s'\n", help);
+	put("virtiofsd", script);
+	assert_int_equal(chmod(in_dir("virtiofsd"), 0755), 0);
+	with = xasprintf("%s:%s", dir, path);
+	setenv("PATH", with, 1);
+	ret = prepare();
+	setenv("PATH", path, 1);
+	unlink(in_dir("virtiofsd"));
+	free(script);
+	free(with);
+	free(path);
+	return ret;
+}
+
+static void test_virtiofs(void **state)
+{
+	assert_int_equal(prepare_virtiofs("--no-announce-submounts"), 0);
+	assert_int_equal(cfg.nr_shares, 0);
+	assert_int_equal(cfg.nr_virtiofs, 1);
+	assert_string_equal(cfg.virtiofs[0].dir, "/");
+	assert_string_equal(cfg.virtiofs[0].tag, "lkvm-root");
+	assert_string_equal(cfg.virtiofs[0].cache, "always");
+	assert_true(cfg.virtiofs[0].readonly);
+	assert_true(cfg.virtiofs[0].flat);
+	assert_false(cfg.virtiofs[0].confined);
+	assert_true(is_told("root=virtiofs"));
+	assert_true(is_told("mode=overlay"));
+	assert_contains(captured, "by virtiofsd");
+}
+
+/* One that says nothing of mounts unless it is told to has no such word. */
+static void test_virtiofs_old(void **state)
+{
+	cfg.root.sandbox = true;
+	assert_int_equal(prepare_virtiofs("--announce-submounts"), 0);
+	assert_false(cfg.virtiofs[0].flat);
+	assert_true(cfg.virtiofs[0].confined);
+}
+
+static void test_virtiofs_rw(void **state)
+{
+	cfg.root.rw = true;
+	assert_int_equal(prepare_virtiofs("--no-announce-submounts"), 0);
+	assert_false(cfg.virtiofs[0].readonly);
+	assert_false(cfg.virtiofs[0].flat);
+	assert_null(cfg.virtiofs[0].cache);
+}
+
+/* `lkvm smoke`: everything is on the console. */
+static void test_on_console(void **state)
+{
+	char *command[] = { (char[]){ "true" }, NULL };
+
+	cfg.root.command = command;
+	cfg.root.on_console = true;
+	assert_int_equal(prepare(), 0);
+	assert_true(is_told("console=yes"));
+	assert_false(cfg.root.linked);
+	set(&cfg.params, "init=/sbin/init");
+	assert_int_equal(prepare(), -EINVAL);
+	assert_contains(captured, "beside init=");
+}
+
 /* Neither 9P nor virtio-fs: what a command needs is the root. */
 static void test_programs(void **state)
 {
@@ -222,6 +295,33 @@ static void test_programs(void **state)
 	free(command[0]);
 	command[0] = (char[]){ "there-is-no-such-command" };
 	assert_int_equal(rootfs_prepare(&cfg), -ENOENT);
+}
+
+/* Interpreters of interpreters, without end. */
+static void test_programs_deep(void **state)
+{
+	char *command[] = { xstrdup(in_dir("script0")), NULL };
+
+	put("modules.builtin", "k/virtio_pci.ko\nk/virtio_console.ko\n");
+	put("modules.dep", "");
+	for (u32 i = 0; i < 12; i++) {
+		char name[16], *text;
+
+		snprintf(name, sizeof(name), "script%u", i + 1);
+		text = xasprintf("#!%s\n", in_dir(name));
+		snprintf(name, sizeof(name), "script%u", i);
+		put(name, text);
+		assert_int_equal(chmod(in_dir(name), 0755), 0);
+		free(text);
+	}
+	set(&cfg.root.modules, dir);
+	cfg.root.command = command;
+	capture_begin();
+	assert_int_equal(rootfs_prepare(&cfg), -E2BIG);
+	capture_end();
+	assert_contains(captured, "too much is needed");
+	assert_null(cfg.root.image);
+	free(command[0]);
 }
 
 static void test_no_such_modules(void **state)
@@ -258,6 +358,49 @@ static void test_not_wanted(void **state)
 	assert_contains(captured, "is not a Linux kernel");
 }
 
+/* --rw and --modules where no directory is the root. */
+static void assert_refused(const char *text)
+{
+	assert_int_equal(prepare(), -EINVAL);
+	assert_contains(captured, text);
+	cfg.root.rw = true;
+	assert_int_equal(prepare(), -EINVAL);
+	assert_contains(captured, "--rw: is for a root that is a directory of this host");
+	cfg.root.rw = false;
+}
+
+static void test_words(void **state)
+{
+	set(&cfg.root.modules, dir);
+	config_add_initrd(&cfg, "initrd");
+	assert_refused("--modules: is for a root that is a directory of this host, and with "
+		       "--initrd there is none");
+	free(cfg.initrds[--cfg.nr_initrds]);
+	set(&cfg.params, "root=/dev/nfs");
+	assert_refused("with the kernel parameter root= there is none");
+	set(&cfg.params, NULL);
+	cfg.nodefaults = true;
+	assert_refused("with --nodefaults there is none");
+	cfg.nodefaults = false;
+	set(&cfg.dump_boot, "x");
+	assert_refused("with --dump-boot there is none");
+	set(&cfg.dump_boot, NULL);
+	config_add_disk(&cfg)->path = xstrdup(in_dir("kernel"));
+	assert_refused("with --disk, which is no directory, there is none");
+	set(&cfg.disks[0].path, dir);
+	cfg.disks[0].readonly = cfg.root.rw = true;
+	assert_int_equal(prepare(), -EINVAL);
+	assert_contains(captured, "is not to be written");
+}
+
+static void test_words_not_linux(void **state)
+{
+	is_linux = false;
+	cfg.root.rw = true;
+	assert_int_equal(prepare(), -ENOEXEC);
+	assert_contains(captured, "--rw: is for Linux");
+}
+
 static void test_directory(void **state)
 {
 	struct disk_config *d = config_add_disk(&cfg);
@@ -273,6 +416,19 @@ static void test_directory(void **state)
 	assert_false(is_told("dir=/root"));
 	assert_true(is_told("init=/sbin/init"));
 	assert_false(cfg.shares[0].readonly);
+}
+
+/* It may be asked to be written, and is not: by the share itself. */
+static void test_sandbox(void **state)
+{
+	config_add_disk(&cfg)->path = xstrdup(dir);
+	cfg.root.sandbox = true;
+	assert_int_equal(prepare(), 0);
+	assert_string_equal(cfg.shares[0].path, dir);
+	assert_true(cfg.shares[0].readonly);
+	assert_true(is_told("mode=overlay"));
+	assert_int_equal(cfg.nr_shares, 1);
+	assert_int_equal(cfg.nr_nets + cfg.nr_disks + cfg.nr_ports, 0);
 }
 
 /* kvmtool's way: the parameters say all. */
@@ -332,10 +488,18 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_own_root, begin, end),
 		cmocka_unit_test_setup_teardown(test_modules, begin, end),
 		cmocka_unit_test_setup_teardown(test_lacking, begin, end),
+		cmocka_unit_test_setup_teardown(test_virtiofs, begin, end),
+		cmocka_unit_test_setup_teardown(test_virtiofs_old, begin, end),
+		cmocka_unit_test_setup_teardown(test_virtiofs_rw, begin, end),
+		cmocka_unit_test_setup_teardown(test_on_console, begin, end),
+		cmocka_unit_test_setup_teardown(test_words, begin, end),
+		cmocka_unit_test_setup_teardown(test_words_not_linux, begin, end),
 		cmocka_unit_test_setup_teardown(test_programs, begin, end),
+		cmocka_unit_test_setup_teardown(test_programs_deep, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_such_modules, begin, end),
 		cmocka_unit_test_setup_teardown(test_not_wanted, begin, end),
 		cmocka_unit_test_setup_teardown(test_directory, begin, end),
+		cmocka_unit_test_setup_teardown(test_sandbox, begin, end),
 		cmocka_unit_test_setup_teardown(test_directory_plain, begin, end),
 		cmocka_unit_test_setup_teardown(test_setup, begin, end),
 	};
