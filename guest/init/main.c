@@ -31,7 +31,7 @@ _Noreturn void init_start(void);
 
 void init_start(void)
 {
-	const char *hostname;
+	const char *hostname, *next, *streams;
 	char **command;
 	bool linked;
 	u32 status;
@@ -44,19 +44,20 @@ void init_start(void)
 	if (!conf_command(&command))
 		end(STATUS_FAILED, "the guest has no memory for the command's words");
 	modules_load();
-	linked = !conf_get(INIT_CONF_INIT, 0) && link_open();
-	if (!linked && command)
+	next = conf_get(INIT_CONF_INIT, 0);
+	streams = conf_get(INIT_CONF_STREAMS, 0);
+	linked = command || !(next || (streams && equal(streams, "console")));
+	if (linked && !link_open())
 		end(STATUS_FAILED,
-		    "the guest's kernel has no virtio console, which carries a "
-		    "command's input and output%s",
+		    "the guest's kernel has no virtio console, which carries input and output%s",
 		    modules_hint());
-	mounts_root();
+	mounts_root(command);
 	hostname = conf_get(INIT_CONF_HOSTNAME, 0);
 	if (hostname)
 		sys(sethostname, hostname, strlen(hostname));
 	loopback_up();
-	if (!command && conf_get(INIT_CONF_INIT, 0))
-		become_init(conf_get(INIT_CONF_INIT, 0));
+	if (next && !command)
+		become_init(next);
 	status = linked ? session_run(command) : session_on_console();
 	end(status, NULL);
 }

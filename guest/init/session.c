@@ -15,7 +15,7 @@
 
 /* glibc's SIGRTMIN + 4, which asks systemd to power off. */
 #define SIG_POWEROFF 38
-/* A third of a pipe: what is read at once is one message. */
+/* What is read at once is one message, and that one buffer of the port's driver. */
 #define CHUNK (LINK_MAX - sizeof(struct link_head))
 
 static struct {
@@ -211,7 +211,8 @@ static void on_message(const struct link_head *head, const u8 *data)
 		s.window[i] += value;
 		break;
 	case LINK_CLOSED:
-		if (i == LINK_STDOUT || i == LINK_STDERR)
+		/* Of the terminal: it hangs up, as a window that is closed. */
+		if (i != LINK_STDIN)
 			close_stream(i);
 		break;
 	case LINK_SIGNAL:
