@@ -471,14 +471,26 @@ struct console *guest_command_port(struct guest_command *gc)
 	return &gc->con;
 }
 
-bool guest_command_signal(struct guest_command *gc, int sig)
+static bool send_signal(struct guest_command *gc, int sig)
 {
-	if (gc->phase != RUNNING || gc->signalled || sig < 1 || sig > 31)
+	if (gc->phase != RUNNING || sig < 1 || sig > 31)
 		return false;
-	gc->signalled = true;
 	gc->news.signals |= BIT(sig);
 	push_soon(gc);
 	return true;
+}
+
+bool guest_command_signal(struct guest_command *gc, int sig)
+{
+	if (gc->signalled || !send_signal(gc, sig))
+		return false;
+	gc->signalled = true;
+	return true;
+}
+
+bool guest_command_ask(struct guest_command *gc)
+{
+	return send_signal(gc, SIGTERM);
 }
 
 int guest_command_status(const struct guest_command *gc)

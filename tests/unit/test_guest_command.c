@@ -147,7 +147,9 @@ static void test_order(void **state)
 {
 	assert_int_equal(input.room(input.opaque), 0);
 	assert_false(guest_command_signal(gc, 15));
+	assert_false(guest_command_ask(gc));
 	hello();
+	assert_false(guest_command_ask(gc));
 	assert_int_equal(input.room(input.opaque), 0);
 	assert_false(guest_command_is_running(gc));
 	tell(LINK_RUNNING, 0, NULL, 0);
@@ -159,8 +161,12 @@ static void test_order(void **state)
 	assert_int_equal(heard(LINK_DATA, LINK_STDIN), 0x64726f77);
 	heard(LINK_EOF, LINK_STDIN);
 	assert_int_equal(input.room(input.opaque), 1);
-	assert_true(guest_command_signal(gc, 15));
-	assert_false(guest_command_signal(gc, 15));
+	assert_true(guest_command_signal(gc, 2));
+	assert_false(guest_command_signal(gc, 2));
+	turn();
+	assert_int_equal(heard(LINK_SIGNAL, 0), 2);
+	/* Whoever asks has a time limit of his own. */
+	assert_true(guest_command_ask(gc));
 	turn();
 	assert_int_equal(heard(LINK_SIGNAL, 0), 15);
 	input.resized(input.opaque, 80, 25);
@@ -170,6 +176,7 @@ static void test_order(void **state)
 	tell_u32(LINK_EXIT, 0, 0x12a);
 	assert_int_equal(status, 0x2a);
 	assert_int_equal(guest_command_status(gc), 0x2a);
+	assert_false(guest_command_ask(gc));
 	/* Nothing counts after it. */
 	tell_u32(LINK_EXIT, 0, 1);
 	tell_u32(LINK_HELLO, 0, 7);
@@ -336,6 +343,8 @@ static void test_kept(void **state)
 	for (int i = 0; i < 1000; i++)
 		con->ops->write(con, (const u8 *)"a line\r\n", 8);
 	assert_false(kept_console_panicked(con));
+	con->ops->write(con, (const u8 *)"Kernel panic? ", 14);
+	assert_false(kept_console_panicked(con));
 	con->ops->write(con, (const u8 *)"KKernel panic - not ", 20);
 	con->ops->write(con, (const u8 *)"syncing: \033x", 11);
 	assert_true(kept_console_panicked(con));
@@ -343,8 +352,12 @@ static void test_kept(void **state)
 	kept_console_show(con);
 	capture_end();
 	assert_contains(captured, "  | a line");
-	assert_contains(captured, "  | KKernel panic - not syncing: ?x\n");
+	assert_contains(captured, "KKernel panic - not syncing: ?x\n");
 	assert_true(strlen(captured) < 8192);
+	/* Whatever follows it. */
+	for (int i = 0; i < 1000; i++)
+		con->ops->write(con, (const u8 *)"a line\r\n", 8);
+	assert_true(kept_console_panicked(con));
 	con->ops->destroy(con);
 }
 
