@@ -18,7 +18,8 @@
 #include "tty.h"
 
 #define HEAD	 sizeof(struct link_head)
-#define OUT_SIZE 4096 /* a buffer of Linux's driver is a page */
+#define PIECE	 4096 /* a buffer of Linux's driver is a page */
+#define OUT_SIZE (4 * PIECE)
 /* Of messages that are not passed on as they come: text, at most. */
 #define KEEP (sizeof(struct link_exit) + 1024)
 /* Room is told of when there is that much more of it. */
@@ -80,7 +81,8 @@ static void put_message(struct guest_command *gc, u8 type, u8 stream, const void
 	};
 
 	memcpy(gc->out_buf + gc->out_len, &head, HEAD);
-	memcpy(gc->out_buf + gc->out_len + HEAD, data, len);
+	if (len)
+		memcpy(gc->out_buf + gc->out_len + HEAD, data, len);
 	gc->out_len += HEAD + len;
 }
 
@@ -175,20 +177,22 @@ static void push_soon(struct guest_command *gc)
 static size_t input_room(void *opaque)
 {
 	struct guest_command *gc = opaque;
-	bool idle = gc->has_client && gc->phase == RUNNING && gc->out_at == gc->out_len;
+	size_t room = OUT_SIZE - (gc->out_at < gc->out_len ? gc->out_len : 0);
 
 	gc->starved = true;
-	if (!idle || !gc->window[LINK_STDIN])
+	if (!gc->has_client || gc->phase != RUNNING || !gc->window[LINK_STDIN] || room <= HEAD)
 		return 0;
 	gc->starved = false;
-	return MIN((size_t)gc->window[LINK_STDIN], OUT_SIZE - HEAD);
+	room = MIN(room, (size_t)PIECE) - HEAD;
+	return MIN((size_t)gc->window[LINK_STDIN], room);
 }
 
 static void input_data(void *opaque, const u8 *buf, size_t len)
 {
 	struct guest_command *gc = opaque;
 
-	gc->out_at = gc->out_len = 0;
+	if (gc->out_at == gc->out_len)
+		gc->out_at = gc->out_len = 0;
 	put_message(gc, LINK_DATA, LINK_STDIN, buf, len);
 	gc->window[LINK_STDIN] -= (u32)len;
 	push_soon(gc);

@@ -191,7 +191,6 @@ static void test_deaf(void **state)
 	tell(LINK_RUNNING, 0, NULL, 0);
 	tell_u32(LINK_WINDOW, LINK_STDIN, 0xffffffff);
 	tell_u32(LINK_WINDOW, LINK_STDIN, 0xffffffff);
-	assert_int_equal(input.room(input.opaque), 0);
 	for (u16 i = 1; i < 1000; i++)
 		input.resized(input.opaque, i, i);
 	turn();
@@ -204,6 +203,36 @@ static void test_deaf(void **state)
 	heard(LINK_WINDOW, LINK_STDOUT);
 	heard(LINK_WINDOW, LINK_STDERR);
 	assert_int_equal(heard(LINK_SIZE, 0), 999 | 999 << 16);
+	assert_int_equal(nr_said, 0);
+	assert_int_equal(input.room(input.opaque), 4088);
+}
+
+/* Pieces of input wait for their way in a buffer, in their order. */
+static void test_pieces(void **state)
+{
+	static u8 data[4088];
+	u64 sent = 0;
+	size_t n;
+
+	hello();
+	tell(LINK_RUNNING, 0, NULL, 0);
+	tell_u32(LINK_WINDOW, LINK_STDIN, 65536);
+	room = 0;
+	for (u8 i = 0; (n = input.room(input.opaque)); i++) {
+		memset(data, i, sizeof(data));
+		assert_int_equal(n, sizeof(data));
+		input.input(input.opaque, data, n);
+		sent += n;
+		turn();
+	}
+	assert_int_equal(sent, 4 * sizeof(data));
+	assert_true(guest_command_signal(gc, 2));
+	room = 65536;
+	port->ops->input_ready(port);
+	turn();
+	for (u32 i = 0; i < 4; i++)
+		assert_int_equal(heard(LINK_DATA, LINK_STDIN), i * 0x01010101);
+	assert_int_equal(heard(LINK_SIGNAL, 0), 2);
 	assert_int_equal(nr_said, 0);
 	assert_int_equal(input.room(input.opaque), 4088);
 }
@@ -366,13 +395,11 @@ static void test_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH(test_order),     WITH(test_deaf),
-		WITH(test_window),    WITH(test_reader_gone),
-		WITH(test_too_much),  WITH(test_no_window),
-		WITH(test_no_stream), WITH(test_wrong_stream),
-		WITH(test_long),      WITH(test_short),
-		WITH(test_twice),     WITH(test_version),
-		WITH(test_text),      cmocka_unit_test(test_kept),
+		WITH(test_order),     WITH(test_deaf),	      WITH(test_pieces),
+		WITH(test_window),    WITH(test_reader_gone), WITH(test_too_much),
+		WITH(test_no_window), WITH(test_no_stream),   WITH(test_wrong_stream),
+		WITH(test_long),      WITH(test_short),	      WITH(test_twice),
+		WITH(test_version),   WITH(test_text),	      cmocka_unit_test(test_kept),
 	};
 
 	/* What is no terminal, wherever this runs. */
