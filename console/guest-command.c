@@ -381,6 +381,8 @@ static void check_head(struct guest_command *gc)
 		break_off(gc, "sends a message that is too long");
 	else if (gc->head.type < ARRAY_SIZE(least) && len < least[gc->head.type])
 		break_off(gc, "sends a message that is too short");
+	else if (gc->phase == WAITING && gc->head.type != LINK_HELLO)
+		break_off(gc, "does not say hello first");
 }
 
 /* The queue has room for all that the guest may send, so it takes it. */

@@ -57,6 +57,8 @@ def streams():
     same(Linked('cat', shell='exec "$@" <&-').run(), (0, b'', b''))
     same(Linked('wc', '-c', shell='printf 12345 | "$@"').run(), (0, b'5\n', b''))
     same(Linked('echo', 'x', shell='yes | "$@"').run(), (0, b'x\n', b''))
+    # One that ends before the command looks at it.
+    same(Linked('sh', '-c', 'sleep 0.2; cat; read line || echo end', shell='printf word | "$@"').run(), (0, b'wordend\n', b''))
 
 
 def large():
@@ -81,6 +83,10 @@ def signals():
     linked.vm.proc.send_signal(signal.SIGINT)
     linked.vm.expect('got it\n')
     same(linked.end(), 9)
+    linked = Linked('sh', '-c', 'echo ready; exec sleep 1000')
+    linked.vm.expect('ready\n')
+    linked.vm.proc.send_signal(signal.SIGHUP)
+    same(linked.end(), 128 + signal.SIGHUP)
     # The second is not the command's.
     linked = Linked('sh', '-c', 'trap "echo got it" TERM; echo ready; while :; do sleep 0.1; done')
     linked.vm.expect('ready\n')

@@ -45,11 +45,17 @@ sandboxed() {
 	done
 	line 2 'sandbox: cannot be combined with the kernel parameter root=' sandbox -k x -p root=/dev/vda
 }
+commands() {	# what follows '--' is no option, of either
+	line 2 "the command 'true': cannot be combined with --firmware" run -f x -- true --rw -p root=/dev/vda &&
+		line 2 "the command '--rw': cannot be combined with --initrd" sandbox -k x -i x -- --rw &&
+		line 1 "the command 'ls -l': only Linux runs one" run -k "$guests/hello.flat" --kernel-format flat -- 'ls -l'
+}
 
-echo 1..6
+echo 1..7
 point 'setup makes a root, whole' makes
 point 'once' again
 point 'names that are none' names
 point 'where it cannot be made nothing is left' full
 point 'a root by its name' by_name
 point 'a sandbox refuses what could be written or reached' sandboxed
+point "a command after '--', of run and of sandbox" commands

@@ -337,6 +337,46 @@ static void test_short(void **state)
 	assert_breaks("sends a message that is too short");
 }
 
+/* What has no place yet is not kept for later. */
+static void test_running_first(void **state)
+{
+	capture_begin();
+	tell(LINK_RUNNING, 0, NULL, 0);
+	assert_breaks("does not say hello first");
+	assert_false(guest_command_is_running(gc));
+	assert_false(guest_command_signal(gc, 15));
+}
+
+static void test_exit_first(void **state)
+{
+	capture_begin();
+	tell_u32(LINK_EXIT, 0, 0);
+	assert_breaks("does not say hello first");
+}
+
+/* Messages that change nothing, without end: they cost nothing, and what counts is heard. */
+static void test_flood(void **state)
+{
+	static const struct {
+		u8 type, stream;
+	} idle[] = {
+		{ LINK_RUNNING, 0 },  { LINK_EOF, LINK_STDOUT }, { LINK_CLOSED, LINK_STDIN },
+		{ LINK_SIGNAL, 0 },   { LINK_EOF, 255 },	 { 255, 255 },
+		{ LINK_CLOSED, 255 }, { LINK_START, 0 },	 { LINK_DATA, LINK_STDERR },
+	};
+
+	hello();
+	for (u32 i = 0; i < 10000; i++) {
+		tell(idle[i % ARRAY_SIZE(idle)].type, idle[i % ARRAY_SIZE(idle)].stream, NULL, 0);
+		tell_u32(LINK_WINDOW, (u8)i, i);
+	}
+	assert_int_equal(nr_said, 0);
+	assert_int_equal(status, -1);
+	assert_int_equal(input.room(input.opaque), 4088);
+	tell_u32(LINK_EXIT, 0, 3);
+	assert_int_equal(status, 3);
+}
+
 static void test_twice(void **state)
 {
 	hello();
@@ -357,6 +397,7 @@ static void test_text(void **state)
 {
 	static const char text[] = "\x7f\0\0\0no\033[2J\nline";
 
+	hello();
 	capture_begin();
 	tell(LINK_EXIT, 0, text, sizeof(text) - 1);
 	capture_end();
@@ -395,11 +436,12 @@ static void test_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH(test_order),     WITH(test_deaf),	      WITH(test_pieces),
-		WITH(test_window),    WITH(test_reader_gone), WITH(test_too_much),
-		WITH(test_no_window), WITH(test_no_stream),   WITH(test_wrong_stream),
-		WITH(test_long),      WITH(test_short),	      WITH(test_twice),
-		WITH(test_version),   WITH(test_text),	      cmocka_unit_test(test_kept),
+		WITH(test_order),     WITH(test_deaf),		WITH(test_pieces),
+		WITH(test_window),    WITH(test_reader_gone),	WITH(test_too_much),
+		WITH(test_no_window), WITH(test_no_stream),	WITH(test_wrong_stream),
+		WITH(test_long),      WITH(test_short),		WITH(test_twice),
+		WITH(test_version),   WITH(test_running_first), WITH(test_exit_first),
+		WITH(test_flood),     WITH(test_text),		cmocka_unit_test(test_kept),
 	};
 
 	/* What is no terminal, wherever this runs. */
