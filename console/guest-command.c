@@ -206,6 +206,14 @@ static void input_ended(void *opaque)
 	push_soon(gc);
 }
 
+/* As long as nobody in the guest hears of it: as if the terminal were not raw. */
+static bool input_interrupted(void *opaque)
+{
+	const struct guest_command *gc = opaque;
+
+	return gc->phase < RUNNING && !kill(getpid(), SIGINT);
+}
+
 static void input_resized(void *opaque, u16 cols, u16 rows)
 {
 	struct guest_command *gc = opaque;
@@ -546,6 +554,7 @@ int guest_command_create(struct event_loop *loop, struct console *term,
 		.room = input_room,
 		.input = input_data,
 		.ended = input_ended,
+		.interrupted = input_interrupted,
 		.resized = input_resized,
 		.opaque = gc,
 	};
