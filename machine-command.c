@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A machine that runs a command, or a shell, of lkvm's own init: its streams, and how it is asked
  * to end. */
-#include <signal.h>
-
 #include "lkvm/arch.h"
 #include "lkvm/config.h"
 #include "lkvm/guest-command.h"
@@ -43,8 +41,8 @@ void machine_close_command(struct machine_open *open)
 
 int machine_power_button(struct machine *m)
 {
-	/* Nobody there listens to it but the command. */
-	if (m->open.command && guest_command_signal(m->open.command, SIGTERM))
-		return 0;
+	/* Nobody there listens to the button, and before the command runs nobody listens at all. */
+	if (m->open.command)
+		return guest_command_ask(m->open.command) ? 0 : -ENODEV;
 	return arch_power_button(&m->vm);
 }

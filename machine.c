@@ -378,9 +378,10 @@ static bool ended_early(struct machine *m, enum vm_stop stop)
 		return false;
 	kept_console_show(m->open.kept);
 	if (off)
-		err("the guest %s before its %s; its kernel's last words are above",
+		err("the guest %s before its %s had %s; its kernel's last words are above",
 		    stop == VM_STOP_RESET ? "was reset" : "was turned off",
-		    m->vm.cfg->root.command ? "command had ended" : "shell had begun");
+		    m->vm.cfg->root.command ? "command" : "shell",
+		    guest_command_is_running(m->open.command) ? "ended" : "begun");
 	return off;
 }
 

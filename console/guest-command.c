@@ -18,7 +18,8 @@
 #include "tty.h"
 
 #define HEAD	 sizeof(struct link_head)
-#define OUT_SIZE 4096 /* a buffer of Linux's driver is a page */
+#define PIECE	 4096 /* a buffer of Linux's driver is a page */
+#define OUT_SIZE (4 * PIECE)
 /* Of messages that are not passed on as they come: text, at most. */
 #define KEEP (sizeof(struct link_exit) + 1024)
 /* Room is told of when there is that much more of it. */
@@ -80,7 +81,8 @@ static void put_message(struct guest_command *gc, u8 type, u8 stream, const void
 	};
 
 	memcpy(gc->out_buf + gc->out_len, &head, HEAD);
-	memcpy(gc->out_buf + gc->out_len + HEAD, data, len);
+	if (len)
+		memcpy(gc->out_buf + gc->out_len + HEAD, data, len);
 	gc->out_len += HEAD + len;
 }
 
@@ -175,20 +177,22 @@ static void push_soon(struct guest_command *gc)
 static size_t input_room(void *opaque)
 {
 	struct guest_command *gc = opaque;
-	bool idle = gc->has_client && gc->phase == RUNNING && gc->out_at == gc->out_len;
+	size_t room = OUT_SIZE - (gc->out_at < gc->out_len ? gc->out_len : 0);
 
 	gc->starved = true;
-	if (!idle || !gc->window[LINK_STDIN])
+	if (!gc->has_client || gc->phase != RUNNING || !gc->window[LINK_STDIN] || room <= HEAD)
 		return 0;
 	gc->starved = false;
-	return MIN((size_t)gc->window[LINK_STDIN], OUT_SIZE - HEAD);
+	room = MIN(room, (size_t)PIECE) - HEAD;
+	return MIN((size_t)gc->window[LINK_STDIN], room);
 }
 
 static void input_data(void *opaque, const u8 *buf, size_t len)
 {
 	struct guest_command *gc = opaque;
 
-	gc->out_at = gc->out_len = 0;
+	if (gc->out_at == gc->out_len)
+		gc->out_at = gc->out_len = 0;
 	put_message(gc, LINK_DATA, LINK_STDIN, buf, len);
 	gc->window[LINK_STDIN] -= (u32)len;
 	push_soon(gc);
@@ -200,6 +204,14 @@ static void input_ended(void *opaque)
 
 	gc->news.eof = true;
 	push_soon(gc);
+}
+
+/* As long as nobody in the guest hears of it: as if the terminal were not raw. */
+static bool input_interrupted(void *opaque)
+{
+	const struct guest_command *gc = opaque;
+
+	return gc->phase < RUNNING && !kill(getpid(), SIGINT);
 }
 
 static void input_resized(void *opaque, u16 cols, u16 rows)
@@ -377,6 +389,8 @@ static void check_head(struct guest_command *gc)
 		break_off(gc, "sends a message that is too long");
 	else if (gc->head.type < ARRAY_SIZE(least) && len < least[gc->head.type])
 		break_off(gc, "sends a message that is too short");
+	else if (gc->phase == WAITING && gc->head.type != LINK_HELLO)
+		break_off(gc, "does not say hello first");
 }
 
 /* The queue has room for all that the guest may send, so it takes it. */
@@ -471,14 +485,26 @@ struct console *guest_command_port(struct guest_command *gc)
 	return &gc->con;
 }
 
-bool guest_command_signal(struct guest_command *gc, int sig)
+static bool send_signal(struct guest_command *gc, int sig)
 {
-	if (gc->phase != RUNNING || gc->signalled || sig < 1 || sig > 31)
+	if (gc->phase != RUNNING || sig < 1 || sig > 31)
 		return false;
-	gc->signalled = true;
 	gc->news.signals |= BIT(sig);
 	push_soon(gc);
 	return true;
+}
+
+bool guest_command_signal(struct guest_command *gc, int sig)
+{
+	if (gc->signalled || !send_signal(gc, sig))
+		return false;
+	gc->signalled = true;
+	return true;
+}
+
+bool guest_command_ask(struct guest_command *gc)
+{
+	return send_signal(gc, SIGTERM);
 }
 
 int guest_command_status(const struct guest_command *gc)
@@ -528,6 +554,7 @@ int guest_command_create(struct event_loop *loop, struct console *term,
 		.room = input_room,
 		.input = input_data,
 		.ended = input_ended,
+		.interrupted = input_interrupted,
 		.resized = input_resized,
 		.opaque = gc,
 	};

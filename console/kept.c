@@ -10,17 +10,28 @@
 
 #define KEPT 4096
 
+/* Before a guest is reset more may follow these words than is kept. */
+static const char panic_words[] = "Kernel panic - not syncing";
+
 struct kept {
 	struct console con;
 	bool live;
 	pthread_mutex_t lock;
 	u64 total;
+	u32 matched; /* of panic_words, up to the last byte; all of them: it panicked */
 	char ring[KEPT];
 };
 
 static struct kept *to_kept(struct console *con)
 {
 	return container_of(con, struct kept, con);
+}
+
+/* Their first letter is not among the others: so where they break off only it can begin anew. */
+static void look_for_panic(struct kept *k, char c)
+{
+	if (panic_words[k->matched])
+		k->matched = c == panic_words[k->matched] ? k->matched + 1 : c == panic_words[0];
 }
 
 static void kept_write(struct console *con, const u8 *buf, size_t len)
@@ -30,8 +41,10 @@ static void kept_write(struct console *con, const u8 *buf, size_t len)
 	pthread_mutex_lock(&k->lock);
 	if (k->live && write(STDERR_FILENO, buf, len) < 0)
 		k->live = false;
-	for (size_t i = 0; i < len; i++)
+	for (size_t i = 0; i < len; i++) {
+		look_for_panic(k, (char)buf[i]);
 		k->ring[k->total++ % KEPT] = (char)buf[i];
+	}
 	pthread_mutex_unlock(&k->lock);
 }
 
@@ -63,17 +76,9 @@ void kept_console_show(struct console *con)
 
 bool kept_console_panicked(struct console *con)
 {
-	static const char words[] = "Kernel panic - not syncing";
-	struct kept *k = to_kept(con);
-	u64 at = k->total > KEPT ? k->total - KEPT : 0;
-	size_t same = 0;
+	const struct kept *k = to_kept(con);
 
-	for (; at < k->total && words[same]; at++) {
-		char c = k->ring[at % KEPT];
-
-		same = c == words[same] ? same + 1 : c == words[0];
-	}
-	return !words[same];
+	return !panic_words[k->matched];
 }
 
 static void kept_set_client(struct console *con, const struct console_client *client) {}

@@ -19,6 +19,7 @@
 #include "tty.h"
 
 #define CTRL_A	      0x01
+#define CTRL_C	      0x03
 #define HOLD_SIZE     4096
 #define READ_ROUNDS   16 /* of a file, before other events have a turn */
 #define BACKGROUND_NS 1000000000ULL
@@ -102,6 +103,12 @@ static void menu(struct term *t, u8 key)
 	}
 }
 
+static bool is_interrupt(struct term *t, u8 key)
+{
+	return t->in_tty && key == CTRL_C && t->has_client && t->client.interrupted &&
+	       t->client.interrupted(t->client.opaque);
+}
+
 static void take_input(struct term *t, const u8 *buf, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
@@ -110,7 +117,7 @@ static void take_input(struct term *t, const u8 *buf, size_t len)
 			menu(t, buf[i]);
 		} else if (t->in_tty && buf[i] == CTRL_A) {
 			t->escape = true;
-		} else {
+		} else if (!is_interrupt(t, buf[i])) {
 			hold_put(t, buf[i]);
 		}
 	}

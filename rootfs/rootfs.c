@@ -297,6 +297,8 @@ static void add_conf(struct rootfs *r, struct conf *c)
 		conf_add(c, INIT_CONF_MOUNT, text);
 		free(text);
 	}
+	if (!root->linked)
+		conf_add(c, INIT_CONF_STREAMS, "console");
 	conf_add_session(c, r->cfg);
 }
 

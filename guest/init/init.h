@@ -69,8 +69,11 @@ const char *modules_hint(void);
 /* mounts.c */
 /* /proc, /sys and /dev, which everything else needs. */
 void mounts_begin(void);
-/* The root file system, with all that belongs to one; we are in it when this returns. */
-void mounts_root(void);
+/*
+ * The root file system, with all that belongs to one; we are in the directory to begin in when this
+ * returns, which must be there for a command.
+ */
+void mounts_root(bool has_command);
 
 /* link.c: with lkvm. Messages go out whole; who sends one waits for room in the port. */
 /* Find the port, open it and say hello. False: there is none, and there will be none. */

@@ -107,14 +107,13 @@ bool link_open(void)
 	const char *given = conf_get(INIT_CONF_LINK, 0);
 	const struct link_hello hello = { LINK_VERSION };
 
-	/* Whoever tries this program without a machine hands a socket over. */
+	/* Whoever tries this program without a machine hands a socket over, or a number of none. */
 	fd = given ? (int)to_number(given) : (int)open_port();
-	if (given)
-		sys(fcntl, fd, F_SETFD, FD_CLOEXEC);
-	if (given)
-		sys(fcntl, fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	if (given && sys(fcntl, fd, F_SETFD, FD_CLOEXEC) < 0)
+		fd = -1;
 	if (fd < 0)
 		return false;
+	sys(fcntl, fd, F_SETFL, O_RDWR | O_NONBLOCK);
 	link_send(LINK_HELLO, 0, &hello, sizeof(hello));
 	return true;
 }

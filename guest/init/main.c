@@ -31,7 +31,7 @@ _Noreturn void init_start(void);
 
 void init_start(void)
 {
-	const char *hostname;
+	const char *hostname, *next, *streams;
 	char **command;
 	bool linked, on_console;
 	u32 status;
@@ -45,19 +45,20 @@ void init_start(void)
 		end(STATUS_FAILED, "the guest has no memory for the command's words");
 	modules_load();
 	on_console = conf_get(INIT_CONF_CONSOLE, 0);
-	linked = !on_console && !conf_get(INIT_CONF_INIT, 0) && link_open();
-	if (!linked && !on_console && command)
+	next = conf_get(INIT_CONF_INIT, 0);
+	streams = conf_get(INIT_CONF_STREAMS, 0);
+	linked = !on_console && (command || !(next || (streams && equal(streams, "console"))));
+	if (linked && !link_open())
 		end(STATUS_FAILED,
-		    "the guest's kernel has no virtio console, which carries a "
-		    "command's input and output%s",
+		    "the guest's kernel has no virtio console, which carries input and output%s",
 		    modules_hint());
-	mounts_root();
+	mounts_root(command);
 	hostname = conf_get(INIT_CONF_HOSTNAME, 0);
 	if (hostname)
 		sys(sethostname, hostname, strlen(hostname));
 	loopback_up();
-	if (!command && conf_get(INIT_CONF_INIT, 0))
-		become_init(conf_get(INIT_CONF_INIT, 0));
+	if (next && !command)
+		become_init(next);
 	if (on_console)
 		say("the guest is up");
 	if (on_console && !command)

@@ -206,7 +206,7 @@ static void add_all(const char *mode)
 		add_mount(entry);
 }
 
-void mounts_root(void)
+void mounts_root(bool has_command)
 {
 	const char *type = conf_get(INIT_CONF_ROOT, 0), *source = conf_get(INIT_CONF_SOURCE, 0);
 	const char *mode = conf_get(INIT_CONF_MODE, 0), *dir = conf_get(INIT_CONF_DIR, 0);
@@ -227,6 +227,12 @@ void mounts_root(void)
 		switch_root();
 	}
 	add_all(mode);
-	if (dir && sys(chdir, dir) < 0)
-		say("there is no directory %s in the guest; the command begins in /", dir);
+	ret = dir ? sys(chdir, dir) : 0;
+	/* What a command would do elsewhere nobody asked for; a shell's prompt shows where it is.
+	 */
+	if (ret < 0 && has_command)
+		end(STATUS_FAILED,
+		    "the guest cannot begin in %s: %s; change to a directory that its root has, "
+		    "which /dev, /proc and /sys are not",
+		    dir, error_text(-ret));
 }

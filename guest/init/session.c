@@ -15,8 +15,10 @@
 
 /* glibc's SIGRTMIN + 4, which asks systemd to power off. */
 #define SIG_POWEROFF 38
-/* A third of a pipe: what is read at once is one message. */
+/* What is read at once is one message, and that one buffer of the port's driver. */
 #define CHUNK (LINK_MAX - sizeof(struct link_head))
+/* Room is told of when there is that much more of it: lkvm has the rest of it meanwhile. */
+#define GRANT_STEP (LINK_STDIN_ROOM / 4)
 
 static struct {
 	struct child child;
@@ -28,6 +30,7 @@ static struct {
 	/* Standard input on its way: a ring. */
 	u8 input[LINK_STDIN_ROOM];
 	size_t input_at, input_len;
+	size_t input_owed; /* was taken, and lkvm was not told that there is room for more */
 	bool input_ended;
 } s;
 
@@ -123,8 +126,13 @@ static int input_fd(void)
 
 static void grant_input(size_t bytes)
 {
-	struct link_window window = { (u32)bytes };
+	struct link_window window;
 
+	s.input_owed += bytes;
+	if (s.input_owed < GRANT_STEP)
+		return;
+	window.bytes = (u32)s.input_owed;
+	s.input_owed = 0;
 	link_send(LINK_WINDOW, LINK_STDIN, &window, sizeof(window));
 }
 
@@ -211,7 +219,8 @@ static void on_message(const struct link_head *head, const u8 *data)
 		s.window[i] += value;
 		break;
 	case LINK_CLOSED:
-		if (i == LINK_STDOUT || i == LINK_STDERR)
+		/* Of the terminal: it hangs up, as a window that is closed. */
+		if (i != LINK_STDIN)
 			close_stream(i);
 		break;
 	case LINK_SIGNAL:

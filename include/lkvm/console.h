@@ -20,6 +20,11 @@ struct console_client {
 	/* No more input follows. NULL: a pipe with a name may get other writers, and is read on
 	 * then. Main loop's thread. */
 	void (*ended)(void *opaque);
+	/*
+	 * Ctrl-C was typed on a terminal. True: it was taken for what it says, and is no input. May
+	 * be NULL. Main loop's thread.
+	 */
+	bool (*interrupted)(void *opaque);
 	/* The terminal's size changed (or is first known). May be NULL. */
 	void (*resized)(void *opaque, u16 cols, u16 rows);
 	/* Somebody is there on the other side, or nobody; until it is called: somebody. What is

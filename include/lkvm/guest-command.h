@@ -27,6 +27,8 @@ struct console *guest_command_port(struct guest_command *gc);
  * whoever sent it means us.
  */
 bool guest_command_signal(struct guest_command *gc, int sig);
+/* Ask the command to end, by SIGTERM, as often as somebody does. False: none is running. */
+bool guest_command_ask(struct guest_command *gc);
 /* The status that it ended with; -1: it has not. */
 int guest_command_status(const struct guest_command *gc);
 /* Was it started? */

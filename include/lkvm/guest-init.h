@@ -52,7 +52,8 @@
  */
 #define INIT_CONF_INIT "init"
 
-/* The directory to begin in, in the guest's root; where it is not there: /. */
+/* The directory to begin in, in the guest's root; where it is not there a command fails and a shell
+ * begins in /. */
 #define INIT_CONF_DIR	   "dir"
 #define INIT_CONF_HOSTNAME "hostname"
 /* A variable of the environment, "env=TERM=xterm"; any number. Without PATH and HOME: init's own.
@@ -60,6 +61,12 @@
 #define INIT_CONF_ENV "env"
 /* A shell to try, a path in the guest's root; any number, before those that init knows. */
 #define INIT_CONF_SHELL "shell"
+/*
+ * Who carries a shell's streams: "link" (a port of virtio-console, guest-link.h; also where nothing
+ * is said), or "console", where the kernel has no driver for the former. Those of a command are
+ * always the link's.
+ */
+#define INIT_CONF_STREAMS "streams"
 /* "COLUMNS ROWS" of the host's terminal at the start, for a console that does not know its size. */
 #define INIT_CONF_WINSIZE "winsize"
 /*

@@ -24,10 +24,18 @@ static int out, status;
 static bool over;
 static size_t room;
 /* What the guest was told, as far as it is no whole message yet. */
-static u8 told[8192];
+static u8 told[32768];
 static size_t nr_told;
-/* What it may send of each stream, and get of standard input. */
-static u64 granted[LINK_NR_STREAMS], asked;
+/* What it may send of each stream (below zero: it did before it was told), and get of standard
+ * input. */
+static s64 granted[LINK_NR_STREAMS];
+static u64 asked;
+/* Its message at hand, whose pieces may be of different steps. */
+static struct {
+	struct link_head head;
+	size_t head_len, body_len;
+	u8 number[4];
+} sent;
 
 static void term_set_client(struct console *con, const struct console_client *client)
 {
@@ -47,7 +55,7 @@ static void check_message(const struct link_head *head, const u8 *body)
 	switch (head->type) {
 	case LINK_WINDOW:
 		fz_check(head->len == 4 && head->stream);
-		granted[head->stream] += get_le(body, 4);
+		granted[head->stream] += (s64)get_le(body, 4);
 		fz_check(granted[head->stream] <= KEPT);
 		break;
 	case LINK_DATA:
@@ -95,6 +103,42 @@ static void on_ended(void *opaque, int code)
 	status = code;
 }
 
+static void account_body(const u8 *p, size_t len)
+{
+	u8 i = sent.head.stream;
+
+	for (size_t at = 0; at < len && sent.body_len + at < sizeof(sent.number); at++)
+		sent.number[sent.body_len + at] = p[at];
+	sent.body_len += len;
+	if (sent.head.type == LINK_DATA && i < LINK_NR_STREAMS)
+		granted[i] -= (s64)len;
+	if (sent.body_len < sent.head.len)
+		return;
+	if (sent.head.type == LINK_WINDOW && i == LINK_STDIN)
+		asked += get_le(sent.number, 4);
+	sent.head_len = sent.body_len = 0;
+}
+
+/* Says bytes, and keeps the accounts of what a guest that understands itself would know. */
+static void say(const u8 *p, size_t len)
+{
+	const u8 *end = p + len;
+
+	fz_check(console_offer(guest_command_port(gc), p, len) == len);
+	while (p < end || (sent.head_len == sizeof(sent.head) && !sent.head.len)) {
+		size_t n = MIN((size_t)(end - p), sizeof(sent.head) - sent.head_len);
+
+		if (sent.head_len < sizeof(sent.head)) {
+			memcpy((u8 *)&sent.head + sent.head_len, p, n);
+			sent.head_len += n;
+		} else {
+			n = MIN((size_t)(end - p), sent.head.len - sent.body_len);
+			account_body(p, n);
+		}
+		p += n;
+	}
+}
+
 /* A message with a head that is mostly a good one, whole or cut off. */
 static void send_message(struct fz *f)
 {
@@ -110,14 +154,9 @@ static void send_message(struct fz *f)
 	memset(bytes + sizeof(head), 0, len);
 	put_le(bytes + sizeof(head), 4, fz_u16(f));
 	cut = how & 64 ? fz_u16(f) % (len + 8) : len + 8;
-	if (type == LINK_WINDOW && head.len == 4 && head.stream == LINK_STDIN)
-		asked += get_le(bytes + sizeof(head), 4);
-	if (type == LINK_DATA && head.stream < LINK_NR_STREAMS)
-		granted[head.stream] -= MIN(granted[head.stream], (u64)head.len);
-	fz_check(console_offer(guest_command_port(gc), bytes, cut) == cut);
+	say(bytes, cut);
 	if (!(how & 128))
-		fz_check(console_offer(guest_command_port(gc), bytes + cut, len + 8 - cut) ==
-			 len + 8 - cut);
+		say(bytes + cut, len + 8 - cut);
 }
 
 static void drain(void)
@@ -149,10 +188,7 @@ static void step(struct fz *f)
 	case 2:
 		for (size_t i = 0; i < sizeof(bytes); i++)
 			bytes[i] = fz_u8(f);
-		/* Of bytes nobody keeps an account. */
-		asked += 1ULL << 32;
-		memset(granted, 0, sizeof(granted));
-		(void)console_offer(guest_command_port(gc), bytes, op >> 4);
+		say(bytes, op >> 4);
 		break;
 	case 3:
 		feed(f);
@@ -187,6 +223,7 @@ static void begin(void)
 	status = -1;
 	room = nr_told = 0;
 	asked = 0;
+	memset(&sent, 0, sizeof(sent));
 	memset(granted, 0, sizeof(granted));
 	fflush(stdout);
 	for (int i = 0; i < 2; i++)

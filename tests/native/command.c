@@ -105,6 +105,7 @@ int main(int argc, char **argv)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	if (fcntl(t.fd, F_SETFL, O_NONBLOCK) < 0 || event_loop_init(&t.loop, "command") ||
 	    term_create(&t.loop, &hooks, &t.term) ||

@@ -14,7 +14,7 @@ import termios
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from guestinit import Space  # noqa: E402
-from native import LIMIT, Vm, main, same  # noqa: E402
+from native import LIMIT, Vm, main, same, until  # noqa: E402
 
 HALF = os.path.join(os.path.realpath(os.environ.get('NATIVE', 'build/native')), 'command')
 
@@ -57,6 +57,8 @@ def streams():
     same(Linked('cat', shell='exec "$@" <&-').run(), (0, b'', b''))
     same(Linked('wc', '-c', shell='printf 12345 | "$@"').run(), (0, b'5\n', b''))
     same(Linked('echo', 'x', shell='yes | "$@"').run(), (0, b'x\n', b''))
+    # One that ends before the command looks at it.
+    same(Linked('sh', '-c', 'sleep 0.2; cat; read line || echo end', shell='printf word | "$@"').run(), (0, b'wordend\n', b''))
 
 
 def large():
@@ -81,6 +83,10 @@ def signals():
     linked.vm.proc.send_signal(signal.SIGINT)
     linked.vm.expect('got it\n')
     same(linked.end(), 9)
+    linked = Linked('sh', '-c', 'echo ready; exec sleep 1000')
+    linked.vm.expect('ready\n')
+    linked.vm.proc.send_signal(signal.SIGHUP)
+    same(linked.end(), 128 + signal.SIGHUP)
     # The second is not the command's.
     linked = Linked('sh', '-c', 'trap "echo got it" TERM; echo ready; while :; do sleep 0.1; done')
     linked.vm.expect('ready\n')
@@ -108,6 +114,18 @@ def terminal():
     same(linked.end(), 128 + signal.SIGINT)
 
 
+def interrupted():
+    """A guest that never says anything: Ctrl-C is for lkvm, since nobody else is there."""
+    ours, theirs = socket.socketpair()
+    vm = Vm([HALF, str(ours.fileno())], stdin='pty', pass_fds=[ours.fileno()])
+    ours.close()
+    until('raw', vm.raw)
+    vm.send('typed ahead\x03')
+    same(vm.end(), 1)
+    assert vm.restored()
+    theirs.close()
+
+
 def apart_from_the_terminal():
     """What is no terminal outside is none inside."""
     with tempfile.TemporaryDirectory() as top:
@@ -126,5 +144,6 @@ main([
     ('a reader that goes away, a full disk', broken_pipe),
     ('signals: the first is the command\'s, the second ends lkvm', signals),
     ('a terminal: raw, its size, Ctrl-C', terminal),
+    ('Ctrl-C before the command has begun', interrupted),
     ('streams that are no terminal beside one', apart_from_the_terminal),
 ])

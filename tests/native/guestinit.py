@@ -11,6 +11,9 @@ INIT = os.path.join(os.path.dirname(LKVM), 'init')
 FLAGS = next((flags for flags in ('-mpufni', '-rmpufni') if not subprocess.run(
     ['unshare', flags, 'sh', '-c', 'mount --rbind / /mnt'], capture_output=True, check=False).returncode), None)
 
+# A number that is no descriptor there: a port would be looked for as long as a slow driver may take.
+NO_LINK = 9999
+
 
 class Space:
     """One that runs @command, linked by socket @link (or None). @conf: entries of init.conf; its root is this system's."""
@@ -25,7 +28,7 @@ class Space:
         with open(INIT, 'rb') as f, open(f'{top}/init', 'wb') as to:
             to.write(f.read())
         os.chmod(f'{top}/init', 0o755)
-        entries = {'root': 'bind', 'source': '/host', 'mode': 'overlay', **({'link': link.fileno()} if link else {}), **conf}
+        entries = {'root': 'bind', 'source': '/host', 'mode': 'overlay', 'link': link.fileno() if link else NO_LINK, **conf}
         self.write('init.conf', [f'{name}={one}' for name, value in entries.items()
                                  for one in (value if isinstance(value, list) else [value])])
         self.write('command', command)

@@ -192,6 +192,12 @@ def terminal():
         init.take()
     init.send(SIGNAL, 0, struct.pack('<I', signal.SIGTERM))
     same(init.end(), 128 + signal.SIGHUP)
+    # Nobody sees it any more.
+    init = Init(['sh', '-c', 'trap "exit 5" HUP; echo ready; while :; do sleep 0.1; done'], tty=7)
+    while b'ready' not in init.out[TERMINAL]:
+        init.take()
+    init.send(CLOSED, TERMINAL)
+    same(init.end(), 5)
 
 
 def root():
@@ -222,10 +228,19 @@ def failures():
                         'be loaded: No such file or directory; hint')):
         init = Init(['true'], hint='hint', **conf)
         same((init.end(), init.text), (1, text))
-    init = Init(['true'], linked=False)
-    said = init.close()
-    # Its line is for the console, where there is one.
-    assert not said or 'has no virtio console' in said, said
+    for command in ['true'], []:
+        init = Init(command, linked=False)
+        said = init.close()
+        # Its line is for the console, where there is one.
+        assert not said or 'has no virtio console' in said, said
+    init = Init(['true'], dir='/none')
+    same((init.end(), init.text), (1, 'the guest cannot begin in /none: No such file or directory; change to a directory '
+                                      'that its root has, which /dev, /proc and /sys are not'))
+    init = Init([], dir='/none')
+    init.until(RUNNING)
+    init.send(DATA, STDIN, b'pwd\n')
+    init.send(EOF, STDIN)
+    same((init.end(), init.out[STDOUT]), (0, b'/\n'))
 
 
 def hostile():

@@ -67,7 +67,13 @@ unreadable() {
 	line 1 'no kernel: \./bzImage was found, but cannot be read: .*; or name another with -k FILE' run
 }
 
-echo 1..9
+commands() {	# what follows '--' is no option, of either
+	line 2 "the command 'true': cannot be combined with --firmware" run -f x -- true --rw -p root=/dev/vda &&
+		line 2 "the command '--rw': cannot be combined with --initrd" sandbox -k x -i x -- --rw &&
+		line 1 "the command 'ls -l': only Linux runs one" run -k "$guests/hello.flat" --kernel-format flat -- 'ls -l'
+}
+
+echo 1..10
 point 'setup makes a root, whole' makes
 point 'once' again
 point 'names that are none' names
@@ -81,3 +87,4 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && ! [ -e "/boot/vmlinuz-
 else
 	skip 'a kernel that is for root alone' 'needs root, setpriv, and no kernel in /boot'
 fi
+point "a command after '--', of run and of sandbox" commands

@@ -147,7 +147,9 @@ static void test_order(void **state)
 {
 	assert_int_equal(input.room(input.opaque), 0);
 	assert_false(guest_command_signal(gc, 15));
+	assert_false(guest_command_ask(gc));
 	hello();
+	assert_false(guest_command_ask(gc));
 	assert_int_equal(input.room(input.opaque), 0);
 	assert_false(guest_command_is_running(gc));
 	tell(LINK_RUNNING, 0, NULL, 0);
@@ -159,8 +161,12 @@ static void test_order(void **state)
 	assert_int_equal(heard(LINK_DATA, LINK_STDIN), 0x64726f77);
 	heard(LINK_EOF, LINK_STDIN);
 	assert_int_equal(input.room(input.opaque), 1);
-	assert_true(guest_command_signal(gc, 15));
-	assert_false(guest_command_signal(gc, 15));
+	assert_true(guest_command_signal(gc, 2));
+	assert_false(guest_command_signal(gc, 2));
+	turn();
+	assert_int_equal(heard(LINK_SIGNAL, 0), 2);
+	/* Whoever asks has a time limit of his own. */
+	assert_true(guest_command_ask(gc));
 	turn();
 	assert_int_equal(heard(LINK_SIGNAL, 0), 15);
 	input.resized(input.opaque, 80, 25);
@@ -170,6 +176,7 @@ static void test_order(void **state)
 	tell_u32(LINK_EXIT, 0, 0x12a);
 	assert_int_equal(status, 0x2a);
 	assert_int_equal(guest_command_status(gc), 0x2a);
+	assert_false(guest_command_ask(gc));
 	/* Nothing counts after it. */
 	tell_u32(LINK_EXIT, 0, 1);
 	tell_u32(LINK_HELLO, 0, 7);
@@ -184,7 +191,6 @@ static void test_deaf(void **state)
 	tell(LINK_RUNNING, 0, NULL, 0);
 	tell_u32(LINK_WINDOW, LINK_STDIN, 0xffffffff);
 	tell_u32(LINK_WINDOW, LINK_STDIN, 0xffffffff);
-	assert_int_equal(input.room(input.opaque), 0);
 	for (u16 i = 1; i < 1000; i++)
 		input.resized(input.opaque, i, i);
 	turn();
@@ -197,6 +203,36 @@ static void test_deaf(void **state)
 	heard(LINK_WINDOW, LINK_STDOUT);
 	heard(LINK_WINDOW, LINK_STDERR);
 	assert_int_equal(heard(LINK_SIZE, 0), 999 | 999 << 16);
+	assert_int_equal(nr_said, 0);
+	assert_int_equal(input.room(input.opaque), 4088);
+}
+
+/* Pieces of input wait for their way in a buffer, in their order. */
+static void test_pieces(void **state)
+{
+	static u8 data[4088];
+	u64 sent = 0;
+	size_t n;
+
+	hello();
+	tell(LINK_RUNNING, 0, NULL, 0);
+	tell_u32(LINK_WINDOW, LINK_STDIN, 65536);
+	room = 0;
+	for (u8 i = 0; (n = input.room(input.opaque)); i++) {
+		memset(data, i, sizeof(data));
+		assert_int_equal(n, sizeof(data));
+		input.input(input.opaque, data, n);
+		sent += n;
+		turn();
+	}
+	assert_int_equal(sent, 4 * sizeof(data));
+	assert_true(guest_command_signal(gc, 2));
+	room = 65536;
+	port->ops->input_ready(port);
+	turn();
+	for (u32 i = 0; i < 4; i++)
+		assert_int_equal(heard(LINK_DATA, LINK_STDIN), i * 0x01010101);
+	assert_int_equal(heard(LINK_SIGNAL, 0), 2);
 	assert_int_equal(nr_said, 0);
 	assert_int_equal(input.room(input.opaque), 4088);
 }
@@ -301,6 +337,46 @@ static void test_short(void **state)
 	assert_breaks("sends a message that is too short");
 }
 
+/* What has no place yet is not kept for later. */
+static void test_running_first(void **state)
+{
+	capture_begin();
+	tell(LINK_RUNNING, 0, NULL, 0);
+	assert_breaks("does not say hello first");
+	assert_false(guest_command_is_running(gc));
+	assert_false(guest_command_signal(gc, 15));
+}
+
+static void test_exit_first(void **state)
+{
+	capture_begin();
+	tell_u32(LINK_EXIT, 0, 0);
+	assert_breaks("does not say hello first");
+}
+
+/* Messages that change nothing, without end: they cost nothing, and what counts is heard. */
+static void test_flood(void **state)
+{
+	static const struct {
+		u8 type, stream;
+	} idle[] = {
+		{ LINK_RUNNING, 0 },  { LINK_EOF, LINK_STDOUT }, { LINK_CLOSED, LINK_STDIN },
+		{ LINK_SIGNAL, 0 },   { LINK_EOF, 255 },	 { 255, 255 },
+		{ LINK_CLOSED, 255 }, { LINK_START, 0 },	 { LINK_DATA, LINK_STDERR },
+	};
+
+	hello();
+	for (u32 i = 0; i < 10000; i++) {
+		tell(idle[i % ARRAY_SIZE(idle)].type, idle[i % ARRAY_SIZE(idle)].stream, NULL, 0);
+		tell_u32(LINK_WINDOW, (u8)i, i);
+	}
+	assert_int_equal(nr_said, 0);
+	assert_int_equal(status, -1);
+	assert_int_equal(input.room(input.opaque), 4088);
+	tell_u32(LINK_EXIT, 0, 3);
+	assert_int_equal(status, 3);
+}
+
 static void test_twice(void **state)
 {
 	hello();
@@ -321,6 +397,7 @@ static void test_text(void **state)
 {
 	static const char text[] = "\x7f\0\0\0no\033[2J\nline";
 
+	hello();
 	capture_begin();
 	tell(LINK_EXIT, 0, text, sizeof(text) - 1);
 	capture_end();
@@ -336,6 +413,8 @@ static void test_kept(void **state)
 	for (int i = 0; i < 1000; i++)
 		con->ops->write(con, (const u8 *)"a line\r\n", 8);
 	assert_false(kept_console_panicked(con));
+	con->ops->write(con, (const u8 *)"Kernel panic? ", 14);
+	assert_false(kept_console_panicked(con));
 	con->ops->write(con, (const u8 *)"KKernel panic - not ", 20);
 	con->ops->write(con, (const u8 *)"syncing: \033x", 11);
 	assert_true(kept_console_panicked(con));
@@ -343,8 +422,12 @@ static void test_kept(void **state)
 	kept_console_show(con);
 	capture_end();
 	assert_contains(captured, "  | a line");
-	assert_contains(captured, "  | KKernel panic - not syncing: ?x\n");
+	assert_contains(captured, "KKernel panic - not syncing: ?x\n");
 	assert_true(strlen(captured) < 8192);
+	/* Whatever follows it. */
+	for (int i = 0; i < 1000; i++)
+		con->ops->write(con, (const u8 *)"a line\r\n", 8);
+	assert_true(kept_console_panicked(con));
 	con->ops->destroy(con);
 }
 
@@ -353,13 +436,12 @@ static void test_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH(test_order),     WITH(test_deaf),
-		WITH(test_window),    WITH(test_reader_gone),
-		WITH(test_too_much),  WITH(test_no_window),
-		WITH(test_no_stream), WITH(test_wrong_stream),
-		WITH(test_long),      WITH(test_short),
-		WITH(test_twice),     WITH(test_version),
-		WITH(test_text),      cmocka_unit_test(test_kept),
+		WITH(test_order),     WITH(test_deaf),		WITH(test_pieces),
+		WITH(test_window),    WITH(test_reader_gone),	WITH(test_too_much),
+		WITH(test_no_window), WITH(test_no_stream),	WITH(test_wrong_stream),
+		WITH(test_long),      WITH(test_short),		WITH(test_twice),
+		WITH(test_version),   WITH(test_running_first), WITH(test_exit_first),
+		WITH(test_flood),     WITH(test_text),		cmocka_unit_test(test_kept),
 	};
 
 	/* What is no terminal, wherever this runs. */
