@@ -18,9 +18,13 @@
 #define MAX_STOP_SECONDS 86400
 #define SECOND_NS	 1000000000ULL
 
-static const char *state_of(struct machine *m)
+const char *machine_state(struct machine *m)
 {
-	return machine_is_paused(m) ? "paused" : "running";
+	u32 holders = vm_holders(&m->vm);
+
+	return holders & VM_HOLD_USER  ? "paused"
+	       : holders & VM_HOLD_GDB ? "stopped by gdb"
+				       : "running";
 }
 
 static int run_info(struct control_call *call, void *opaque)
@@ -30,7 +34,7 @@ static int run_info(struct control_call *call, void *opaque)
 	struct json_out *out = call->result;
 
 	json_put_u64(out, "pid", (u64)getpid());
-	json_put_text(out, "state", state_of(m));
+	json_put_text(out, "state", machine_state(m));
 	json_put_bool(out, "stopping", m->control.stopping);
 	json_put_text(out, "version", LKVM_VERSION);
 	json_put_text(out, "architecture", arch_platform.name);
@@ -45,7 +49,7 @@ static int run_pause(struct control_call *call, void *opaque)
 	struct machine *m = opaque;
 
 	vm_hold(&m->vm, VM_HOLD_USER);
-	json_put_text(call->result, "state", state_of(m));
+	json_put_text(call->result, "state", machine_state(m));
 	return 0;
 }
 
@@ -54,7 +58,7 @@ static int run_resume(struct control_call *call, void *opaque)
 	struct machine *m = opaque;
 
 	vm_release(&m->vm, VM_HOLD_USER);
-	json_put_text(call->result, "state", state_of(m));
+	json_put_text(call->result, "state", machine_state(m));
 	return 0;
 }
 

@@ -7,6 +7,9 @@
 #include "lkvm/control.h"
 #include "lkvm/machine.h"
 
+/* machine-control.c: "running", or who keeps it from that, in words. */
+const char *machine_state(struct machine *m);
+
 /*
  * Put @call off: @again is called every some milliseconds until it returns something else than
  * -EAGAIN (0, or what control_fail returned), at the latest after @patience_ms, when @last is true

@@ -390,6 +390,26 @@ def pause():
     end(vm, name='p')
 
 
+def pause_gdb():
+    """A debugger and a user each hold it, whoever comes first."""
+    where = f'{folder()}/gdb'
+    vm = start('g', '--gdb', f'unix:{where}', '--balloon', kind='control')
+    with socket.socket(socket.AF_UNIX) as gdb:
+        gdb.connect(where)
+        until('gdb holds it', lambda: state('g') == 'stopped by gdb')
+        assert lkvm('list')[0].endswith(' stopped by gdb\n')
+        assert lkvm('stat', 'g')[0].startswith('g: stopped by gdb\n')
+        assert lkvm('stat', '--exits', 'g')[0].startswith('g: stopped by gdb, up ')
+        says('the machine is stopped by gdb; let it go on first', 'debug', '-s', 'h', 'g')
+        lkvm('pause', 'g')
+        same(state('g'), 'paused')
+        same(ask('g', 'resume')['result']['state'], 'stopped by gdb')
+        lkvm('pause', 'g')
+    until('gdb has gone', lambda: state('g') == 'paused')
+    same(ask('g', 'resume')['result']['state'], 'running')
+    end(vm, name='g')
+
+
 def pause_reboot():
     """Between two boots: a guest that resets without end stays paused, wherever it was."""
     vm = start('r', '-p', 'reset', kind='exit')
@@ -526,6 +546,7 @@ main([
     ('all machines', stop_all),
     ('pause and resume', pause),
     ('pause while the guest reboots', pause_reboot),
+    ('a debugger holds a machine, too', pause_gdb),
     ('balloon and stat', balloon),
     ('debug', debug),
     ('a guest that does not read', deaf),
