@@ -27,6 +27,7 @@
 enum phase {
 	READING, /* requests */
 	WAITING, /* for a command that answers later */
+	DATA,	 /* what precedes a reply */
 	CLOSING, /* as soon as the reply is gone */
 };
 
@@ -89,6 +90,30 @@ static void end_reply(struct control_client *cl)
 static struct control_client *to_client(struct control_call *call)
 {
 	return container_of(call, struct control_client, call);
+}
+
+void control_data(struct control_call *call, u64 offset, const void *bytes, size_t len)
+{
+	struct control_client *cl = to_client(call);
+	struct json_out *out = &cl->out;
+
+	out->comma = false;
+	json_open(out, NULL, '{');
+	json_put_u64(out, "lkvm", CONTROL_VERSION);
+	if (*cl->id)
+		json_put_raw(out, "id", cl->id, strlen(cl->id));
+	json_open(out, "data", '{');
+	json_put_u64(out, "offset", offset);
+	json_put_u64(out, "length", len);
+	json_close(out, '}');
+	json_close(out, '}');
+	json_put_bytes(out, "\n", 1);
+	json_put_bytes(out, bytes, len);
+}
+
+void control_end_data(struct control_call *call)
+{
+	begin_reply(to_client(call));
 }
 
 int control_fail(struct control_call *call, const char *code, const char *fmt, ...)
@@ -242,10 +267,14 @@ static void serve_line(struct control_client *cl, char *line, size_t len)
 	cl->call = (struct control_call){ .result = &cl->out };
 	ret = serve_request(cl, nodes);
 	cl->call.args = NULL;
-	if (ret == CONTROL_LATER)
-		cl->phase = WAITING;
-	else
+	if (ret != CONTROL_LATER) {
 		end_reply(cl);
+	} else if (cl->call.more) {
+		cl->out.len = cl->reply_at;
+		cl->phase = DATA;
+	} else {
+		cl->phase = WAITING;
+	}
 }
 
 static int run_help(struct control_client *cl)
@@ -277,7 +306,7 @@ static void drop(struct control_client *cl)
 		p = &(*p)->next;
 	*p = cl->next;
 	c->nr_clients--;
-	if (cl->phase == WAITING && cl->call.gone)
+	if ((cl->phase == WAITING || cl->phase == DATA) && cl->call.gone)
 		cl->call.gone(&cl->call);
 	event_del(&cl->ev);
 	close(cl->ev.fd);
@@ -323,14 +352,37 @@ static bool serve_one(struct control_client *cl)
 	return true;
 }
 
+/* All that came before has been taken. */
+static int put_data(struct control_client *cl)
+{
+	int ret = cl->call.more(&cl->call);
+
+	/* Half of it is worse than nothing. */
+	if (cl->out.failed)
+		return -ENOMEM;
+	if (ret != CONTROL_LATER) {
+		end_reply(cl);
+		cl->phase = READING;
+	}
+	return 0;
+}
+
 /* Go on as far as it can be: what was asked, what is to be said. The client may be gone. */
 static void work(struct control_client *cl)
 {
+	bool had_data = false;
 	int ret = 0;
 
 	for (;;) {
 		if (cl->phase != WAITING)
 			ret = send_out(cl);
+		/* One piece: others have their turn before the next. */
+		if (!ret && cl->phase == DATA && !had_data) {
+			had_data = true;
+			ret = put_data(cl);
+			if (!ret)
+				continue;
+		}
 		if (ret || cl->phase != READING || !serve_one(cl))
 			break;
 	}
@@ -339,7 +391,9 @@ static void work(struct control_client *cl)
 		drop(cl);
 		return;
 	}
-	event_mod(&cl->ev, ret > 0 ? EPOLLOUT : cl->phase == READING ? EPOLLIN : 0);
+	event_mod(&cl->ev, ret > 0 || cl->phase == DATA ? EPOLLOUT
+			   : cl->phase == READING	? EPOLLIN
+							: 0);
 }
 
 void control_finish(struct control_call *call, int ret)

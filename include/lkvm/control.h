@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control socket of a running machine: JSON lines, a request and its reply at a time
- * (docs/control.md). It is served by the main loop, without a thread and without ever waiting for a
- * client; what can be asked for is a table of whoever made it, so that it knows no machine.
+ * The control socket of a running machine: JSON lines, a request and its reply at a time, which
+ * bytes may precede (docs/control.md). It is served by the main loop, without a thread and without
+ * ever waiting for a client; what can be asked for is a table of whoever made it, so that it knows
+ * no machine.
  */
 #ifndef LKVM_CONTROL_H
 #define LKVM_CONTROL_H
@@ -52,6 +53,13 @@ struct control_call {
 	void *priv;		 /* the command's own */
 	/* The client has gone, after CONTROL_LATER: the call is no more. May be NULL. */
 	void (*gone)(struct control_call *call);
+	/*
+	 * Set by run() before it returns CONTROL_LATER: bytes precede the reply. Called, then, on
+	 * the main loop whenever the client has taken what came before, instead of
+	 * control_finish. Calls control_data any times and returns CONTROL_LATER, or
+	 * control_end_data and then as run(); works for some milliseconds at most.
+	 */
+	int (*more)(struct control_call *call);
 };
 
 /* The argument @name, or NULL. */
@@ -64,6 +72,9 @@ int control_fail(struct control_call *call, const char *code, const char *fmt, .
 /* The call that was put off is answered: as run() would have returned @ret (0 or control_fail's).
  */
 void control_finish(struct control_call *call, int ret);
+/* Of control_call.more: @len bytes, which belong at @offset of whatever they are a part of. */
+void control_data(struct control_call *call, u64 offset, const void *bytes, size_t len);
+void control_end_data(struct control_call *call);
 
 /* What a machine can be asked. */
 struct control_table {
