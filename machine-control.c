@@ -18,15 +18,6 @@
 #define MAX_STOP_SECONDS 86400
 #define SECOND_NS	 1000000000ULL
 
-const char *machine_state(struct machine *m)
-{
-	u32 holders = vm_holders(&m->vm);
-
-	return holders & VM_HOLD_USER  ? "paused"
-	       : holders & VM_HOLD_GDB ? "stopped by gdb"
-				       : "running";
-}
-
 static int run_info(struct control_call *call, void *opaque)
 {
 	struct machine *m = opaque;
@@ -126,6 +117,8 @@ static const struct control_command commands[] = {
 	{ "kvm-stats", "KVM's own statistics", machine_kvm_stats_args, machine_run_kvm_stats },
 	{ "registers", "registers, code and stack of vcpus", machine_registers_args,
 	  machine_run_registers },
+	{ "dump", "the guest as an ELF core file, whose bytes precede the reply", NULL,
+	  machine_run_dump },
 	{ "nmi", "give a vcpu a non-maskable interrupt", machine_nmi_args, machine_run_nmi },
 	{ "sysrq", "send a SysRq key to the guest's console", machine_sysrq_args,
 	  machine_run_sysrq },

@@ -7,7 +7,7 @@
 #include "lkvm/control.h"
 #include "lkvm/machine.h"
 
-/* machine-control.c: "running", or who keeps it from that, in words. */
+/* machine-wait.c: "running", or who keeps it from that, in words. */
 const char *machine_state(struct machine *m);
 
 /*
@@ -40,5 +40,7 @@ extern const struct control_arg machine_registers_args[], machine_nmi_args[], ma
 int machine_run_registers(struct control_call *call, void *opaque);
 int machine_run_nmi(struct control_call *call, void *opaque);
 int machine_run_sysrq(struct control_call *call, void *opaque);
+/* machine-dump.c */
+int machine_run_dump(struct control_call *call, void *opaque);
 
 #endif

@@ -118,6 +118,7 @@ static void unbuild(struct machine *m)
 {
 	struct vm *vm = &m->vm;
 
+	machine_stop_dump(m);
 	vm_stop_vcpus(vm);
 	if (m->open.console)
 		m->open.console->ops->set_client(m->open.console, NULL);
@@ -229,6 +230,7 @@ int machine_restart(struct machine *m)
 	int ret;
 
 	vm_pause(&m->vm);
+	machine_stop_dump(m);
 	vm_reset_devices(&m->vm);
 	memory_discard_all(&m->vm.mem);
 	memory_begin_load(&m->vm.mem);

@@ -36,6 +36,7 @@ struct pmem;
 struct vhost;
 struct disk_config;
 struct gdb;
+struct machine_dump;
 struct marks;
 struct net_config;
 struct vm_config;
@@ -117,6 +118,7 @@ struct machine_control {
 	struct control server;
 	bool stopping;		   /* the guest was asked to power off */
 	struct event_timer insist; /* it did not */
+	struct machine_dump *dump; /* under way; NULL: none */
 };
 
 struct machine {
@@ -187,6 +189,8 @@ void machine_close_vhosts(struct machine_open *open);
 /* machine-control.c: the control socket and what it can be asked. */
 int machine_open_control(struct machine *m, const struct vm_config *cfg) __must_check;
 void machine_close_control(struct machine *m);
+/* machine-dump.c: the guest's memory goes: who writes it down is told that it will not end. */
+void machine_stop_dump(struct machine *m);
 /* Block the signals that end a machine, or put back what was blocked before that. */
 void machine_block_signals(struct machine *m, bool block);
 

@@ -73,6 +73,7 @@ enum vm_exit_status {
 enum vm_holder {
 	VM_HOLD_GDB = BIT(0),  /* a debugger stopped it */
 	VM_HOLD_USER = BIT(1), /* somebody asked for a pause */
+	VM_HOLD_DUMP = BIT(2), /* until its memory is written down */
 };
 
 /* Ports have 16 bits wherever there are any. */
