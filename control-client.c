@@ -406,6 +406,29 @@ int control_receive_data(struct control_link *link, struct control_bytes *data,
 	return ret ? ret : 1;
 }
 
+int control_receive_event(struct control_link *link, char **line, size_t *len)
+{
+	char *end;
+	int ret;
+
+	link->len -= link->used;
+	memmove(link->buf, link->buf + link->used, link->len);
+	link->used = 0;
+	while (!(end = memchr(link->buf, '\n', link->len))) {
+		ret = read_more(link, 0);
+		if (ret == -ECONNRESET)
+			return 0;
+		if (ret) {
+			err("%s: cannot read events: %s", link->name, strerror(-ret));
+			return ret;
+		}
+	}
+	*line = link->buf;
+	*len = (size_t)(end - link->buf);
+	link->used = *len + 1;
+	return 1;
+}
+
 int control_ask(struct control_link *link, const char *command, const char *args,
 		const struct json **result)
 {

@@ -43,7 +43,10 @@ struct control_client {
 	size_t sent; /* of @out */
 	struct control_call call;
 	size_t reply_at, result_at; /* in @out: what an error replaces */
-	char id[2 * MAX_ID];	    /* as JSON; "": none */
+	bool subscribed;
+	struct json_out events; /* lines that wait for their turn */
+	u32 lost;		/* that found no room there */
+	char id[2 * MAX_ID];	/* as JSON; "": none */
 	char in[CONTROL_MAX_LINE];
 };
 
@@ -138,6 +141,36 @@ static void refuse(struct control_client *cl, const char *code, const char *text
 	put_error(cl, code, text);
 	end_reply(cl);
 	cl->phase = CLOSING;
+}
+
+/* Events */
+
+void control_subscribe(struct control_call *call)
+{
+	struct control_client *cl = to_client(call);
+
+	cl->subscribed = true;
+	cl->events.max = CONTROL_MAX_EVENTS;
+}
+
+static void put_event(struct control_client *cl, const char *event, const char *members)
+{
+	struct json_out *out = &cl->events;
+	size_t before = out->len;
+
+	out->comma = false;
+	json_open(out, NULL, '{');
+	json_put_u64(out, "lkvm", CONTROL_VERSION);
+	json_put_text(out, "event", event);
+	if (cl->lost)
+		json_put_u64(out, "lost", cl->lost);
+	json_put_bytes(out, members, strlen(members));
+	json_close(out, '}');
+	json_put_bytes(out, "\n", 1);
+	cl->lost = out->failed ? cl->lost + 1 : 0;
+	if (out->failed)
+		out->len = before;
+	out->failed = false;
 }
 
 /* Requests */
@@ -311,6 +344,7 @@ static void drop(struct control_client *cl)
 	event_del(&cl->ev);
 	close(cl->ev.fd);
 	json_out_free(&cl->out);
+	json_out_free(&cl->events);
 	free(cl);
 }
 
@@ -367,6 +401,16 @@ static int put_data(struct control_client *cl)
 	return 0;
 }
 
+/* Nothing else is to be said, nor begun: what waits is. */
+static bool take_events(struct control_client *cl)
+{
+	if (!cl->events.len)
+		return false;
+	json_put_bytes(&cl->out, cl->events.buf, cl->events.len);
+	json_out_free(&cl->events);
+	return true;
+}
+
 /* Go on as far as it can be: what was asked, what is to be said. The client may be gone. */
 static void work(struct control_client *cl)
 {
@@ -383,17 +427,32 @@ static void work(struct control_client *cl)
 			if (!ret)
 				continue;
 		}
-		if (ret || cl->phase != READING || !serve_one(cl))
+		if (ret || cl->phase != READING || (!serve_one(cl) && !take_events(cl)))
 			break;
 	}
 	if (ret < 0 || (!ret && cl->phase == CLOSING) ||
-	    (!ret && cl->phase == READING && cl->at_end)) {
+	    (!ret && cl->phase == READING && cl->at_end && !cl->subscribed)) {
 		drop(cl);
 		return;
 	}
-	event_mod(&cl->ev, ret > 0 || cl->phase == DATA ? EPOLLOUT
-			   : cl->phase == READING	? EPOLLIN
-							: 0);
+	event_mod(&cl->ev, ret > 0 || cl->phase == DATA		 ? EPOLLOUT
+			   : cl->phase == READING && !cl->at_end ? EPOLLIN
+								 : 0);
+}
+
+void control_event(struct control *c, const char *event, const char *members)
+{
+	struct control_client *next;
+
+	for (struct control_client *cl = c->clients; cl; cl = next) {
+		next = cl->next;
+		if (!cl->subscribed)
+			continue;
+		put_event(cl, event, members);
+		/* One that is in the middle of a request is served when that is over. */
+		if (cl->phase == READING)
+			work(cl);
+	}
 }
 
 void control_finish(struct control_call *call, int ret)
@@ -443,7 +502,9 @@ static void drop_most_silent(struct control *c)
 	struct control_client *silent = c->clients;
 
 	for (struct control_client *cl = c->clients; cl; cl = cl->next)
-		if (cl->turn < silent->turn)
+		/* Who waits for events says nothing for long. */
+		if (cl->subscribed != silent->subscribed ? silent->subscribed
+							 : cl->turn < silent->turn)
 			silent = cl;
 	drop(silent);
 }

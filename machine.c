@@ -237,6 +237,7 @@ int machine_restart(struct machine *m)
 	ret = load(m);
 	if (ret)
 		return ret;
+	machine_tell_reset(m);
 	gdb_rebooted(m->open.gdb);
 	vm_clear_stop(&m->vm, VM_STOP_RESET);
 	return 0;
@@ -253,9 +254,11 @@ static int rebuild(struct machine *m)
 	ret = build(m);
 	if (!ret)
 		ret = load(m);
-	if (!ret)
-		vm_clear_stop(&m->vm, VM_STOP_RESET);
-	return ret;
+	if (ret)
+		return ret;
+	machine_tell_reset(m);
+	vm_clear_stop(&m->vm, VM_STOP_RESET);
+	return 0;
 }
 
 /* A pause in the loop: while it waits, a signal acts as it does outside. */
@@ -378,6 +381,7 @@ static int conclude(struct machine *m, int *signal)
 	if (stop != VM_STOP_DEBUG_EXIT)
 		status = o->status;
 	gdb_ended(m->open.gdb, status, *signal);
+	machine_tell_end(m, o->message, status);
 	return status;
 }
 

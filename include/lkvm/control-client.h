@@ -65,6 +65,9 @@ struct control_bytes {
 };
 int control_receive_data(struct control_link *link, struct control_bytes *data,
 			 const struct json **result) __must_check;
+/* After those: the next line, which nobody asked for, without its end. 1; 0: the connection's end;
+ * -errno (printed). */
+int control_receive_event(struct control_link *link, char **line, size_t *len) __must_check;
 /* Both, without a deadline. */
 int control_ask(struct control_link *link, const char *command, const char *args,
 		const struct json **result) __must_check;

@@ -24,6 +24,10 @@
 /* Connections; one more takes the place of the one that has been silent for longest. */
 #define CONTROL_MAX_CLIENTS 16
 
+/* Events that a client has not read; what does not fit is lost to it. */
+#define CONTROL_MAX_EVENTS (16 * KiB)
+
+struct control;
 struct control_call;
 
 struct control_arg {
@@ -75,6 +79,14 @@ void control_finish(struct control_call *call, int ret);
 /* Of control_call.more: @len bytes, which belong at @offset of whatever they are a part of. */
 void control_data(struct control_call *call, u64 offset, const void *bytes, size_t len);
 void control_end_data(struct control_call *call);
+
+/*
+ * From now on the caller's client is sent events, too, between replies; for a command's run().
+ * control_event sends one to all of these, never waiting: @members are members of the event's
+ * object as JSON, with a comma in front of each ("": none). Main thread, in the loop or outside.
+ */
+void control_subscribe(struct control_call *call);
+void control_event(struct control *c, const char *event, const char *members);
 
 /* What a machine can be asked. */
 struct control_table {

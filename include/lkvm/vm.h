@@ -130,6 +130,8 @@ struct vm {
 	/* Called when the main thread begins and ends to wait in its loop, for vcpus or for the
 	 * host; NULL: not. */
 	void (*waits)(struct vm *vm, bool begin);
+	/* Called on the main thread when who holds it may have changed; NULL: not. */
+	void (*held)(struct vm *vm);
 	enum vm_stop stop;
 	int stop_status;
 	s32 stop_vcpu; /* the vcpu that asked for it, or -1 */

@@ -84,6 +84,12 @@ static int run_data(struct control_call *call, void *opaque)
 	return CONTROL_LATER;
 }
 
+static int run_subscribe(struct control_call *call, void *opaque)
+{
+	control_subscribe(call);
+	return 0;
+}
+
 static int run_fail(struct control_call *call, void *opaque)
 {
 	json_open(call->result, "half", '{');
@@ -98,9 +104,13 @@ static const struct control_arg data_args[] = {
 	{ 0 },
 };
 static const struct control_command commands[] = {
-	{ "echo", "the same", echo_args, run_echo }, { "later", "in a while", NULL, run_later },
-	{ "big", "much", big_args, run_big },	     { "fail", "never works", NULL, run_fail },
-	{ "data", "bytes", data_args, run_data },    { 0 },
+	{ "echo", "the same", echo_args, run_echo },
+	{ "later", "in a while", NULL, run_later },
+	{ "big", "much", big_args, run_big },
+	{ "fail", "never works", NULL, run_fail },
+	{ "data", "bytes", data_args, run_data },
+	{ "subscribe", "events", NULL, run_subscribe },
+	{ 0 },
 };
 static const struct control_table table = { .commands = commands, .opaque = dir };
 
@@ -325,6 +335,65 @@ static void test_data_unread(void **state)
 	close(other);
 }
 
+/* Between replies, never within one; also to who has said all. */
+static void test_events(void **state)
+{
+	int fd = join(), other = join();
+
+	control_event(&control, "early", "");
+	say(fd, "{\"lkvm\":1,\"command\":\"subscribe\"}\n");
+	assert_string_equal(hear(fd), "{\"lkvm\":1,\"result\":{}}\n");
+	control_event(&control, "one", "");
+	assert_string_equal(hear(fd), "{\"lkvm\":1,\"event\":\"one\"}\n");
+	say(fd, "{\"lkvm\":1,\"command\":\"later\"}\n");
+	control_event(&control, "two", ",\"n\":2");
+	control_event(&control, "three", "");
+	assert_string_equal(hear(fd), "");
+	control_finish(later, 0);
+	assert_string_equal(hear(fd), "{\"lkvm\":1,\"result\":{}}\n"
+				      "{\"lkvm\":1,\"event\":\"two\",\"n\":2}\n"
+				      "{\"lkvm\":1,\"event\":\"three\"}\n");
+	shutdown(fd, SHUT_WR);
+	turn();
+	control_event(&control, "four", "");
+	assert_string_equal(hear(fd), "{\"lkvm\":1,\"event\":\"four\"}\n");
+	/* Nobody else hears of it. */
+	assert_string_equal(hear(other), "");
+	close(fd);
+	turn();
+	assert_int_equal(control.nr_clients, 1);
+	control_event(&control, "five", "");
+	close(other);
+}
+
+/* Who does not read loses some, and hears how many. */
+static void test_events_lost(void **state)
+{
+	static char all[8 * MiB];
+	int fd = join();
+	u32 told = 0, sent = 0;
+	size_t len = 0;
+	ssize_t n;
+
+	say(fd, "{\"lkvm\":1,\"command\":\"subscribe\"}\n");
+	hear(fd);
+	for (; sent < 100000; sent++)
+		control_event(&control, "much", ",\"text\":\"0123456789012345678901234567890123\"");
+	while ((n = recv(fd, all + len, sizeof(all) - 1 - len, MSG_DONTWAIT)) > 0) {
+		len += (size_t)n;
+		turn();
+	}
+	control_event(&control, "last", "");
+	len += (size_t)recv(fd, all + len, sizeof(all) - 1 - len, MSG_DONTWAIT);
+	all[len] = '\0';
+	for (const char *p = all; (p = strstr(p, "\"much\"")); p++)
+		told++;
+	assert_in_range(told, 100, sent - 1);
+	assert_non_null(strstr(all, "{\"lkvm\":1,\"event\":\"last\",\"lost\":"));
+	assert_int_equal(atoi(strstr(all, "\"lost\":") + 7), sent - told);
+	close(fd);
+}
+
 /* Descriptors that a client passes are nobody's, and closed. */
 static void test_descriptors(void **state)
 {
@@ -427,7 +496,7 @@ int main(void)
 		TEST(test_requests),	TEST(test_later),    TEST(test_gone),
 		TEST(test_unread),	TEST(test_too_many), TEST(test_long_line),
 		TEST(test_name_in_use), TEST(test_data),     TEST(test_data_unread),
-		TEST(test_descriptors),
+		TEST(test_descriptors), TEST(test_events),   TEST(test_events_lost),
 	};
 
 	log_set_level(LOG_INFO);
