@@ -62,6 +62,22 @@ static char *make_args(char **words, int nr)
 	return NULL;
 }
 
+/* As they come, until the machine ends. */
+static int show_events(struct control_link *link)
+{
+	size_t len;
+	char *line;
+	int ret;
+
+	fflush(stdout);
+	while ((ret = control_receive_event(link, &line, &len)) > 0) {
+		printf("%.*s\n", (int)len, line);
+		if (fflush(stdout))
+			break;
+	}
+	return MIN(ret, 0);
+}
+
 /* The reply as it came. An error is one for the shell, too. */
 static int talk(struct control_link *link, const char *command, const char *args)
 {
@@ -76,7 +92,10 @@ static int talk(struct control_link *link, const char *command, const char *args
 		return ret;
 	printf("%.*s\n", (int)len, line);
 	ret = json_parse(line, len, link->values, CONTROL_MAX_VALUES);
-	return !ret && json_member(values, "result") ? 0 : -EREMOTEIO;
+	if (ret || !json_member(values, "result"))
+		return -EREMOTEIO;
+	link->used = len + 1;
+	return strcmp(command, "subscribe") != 0 ? 0 : show_events(link);
 }
 
 static int cmd_ctl_main(const struct command *cmd, int argc, char **argv)

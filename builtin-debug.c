@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "builtin-debug.h"
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -14,6 +15,7 @@ struct debug_args {
 	bool dump;
 	u32 nmi;
 	char *sysrq;
+	char *core;
 };
 
 /* clang-format off */
@@ -25,6 +27,8 @@ static const struct option_spec debug_options[] = {
 	{ .type = OPT_STRING, .short_name = 's', .name = "sysrq", .arg = "KEY",
 	  .offset = offsetof(struct debug_args, sysrq),
 	  .help = "send the SysRq key KEY to the guest's console; Linux lists the keys for h" },
+	{ .type = OPT_STRING, .name = "core", .arg = "FILE", .offset = offsetof(struct debug_args, core),
+	  .help = "write registers and memory to the new file FILE, as an ELF core file for gdb and crash; the guest stands still meanwhile" },
 	OPT_END
 };
 /* clang-format on */
@@ -98,6 +102,8 @@ static int ask(struct control_link *link, void *opaque)
 	}
 	if (!ret && a->dump)
 		ret = dump(link);
+	if (!ret && a->core)
+		ret = debug_write_core(link, a->core);
 	return ret;
 }
 
@@ -107,10 +113,30 @@ static int check(const struct debug_args *a)
 		err("debug: --sysrq %s: must be one key, a letter or a digit", a->sysrq);
 		return -EINVAL;
 	}
-	if (a->dump || a->sysrq || a->nmi != NO_CPU)
+	if (a->core && !*a->core) {
+		err("debug: --core: the name of the file is empty");
+		return -EINVAL;
+	}
+	if (a->dump || a->core || a->sysrq || a->nmi != NO_CPU)
 		return 0;
-	err("debug: what is to be done? --dump, --nmi CPU or --sysrq KEY");
+	err("debug: what is to be done? --dump, --core FILE, --nmi CPU or --sysrq KEY");
 	return -EINVAL;
+}
+
+/* The machines that are named; of several none is asked for a file. */
+static int run(const struct command *cmd, struct debug_args *a, char **argv, int words)
+{
+	struct machine_names names;
+	int status = vm_names_take(cmd, &a->which, argv, words, &names);
+
+	if (!status && a->core && names.nr > 1) {
+		err("debug: --core %s: is the file of one machine; name one", a->core);
+		status = EXIT_USAGE;
+	}
+	if (!status)
+		status = vm_names_each(&names, ask, a);
+	machine_names_free(&names);
+	return status;
 }
 
 static int cmd_debug_main(const struct command *cmd, int argc, char **argv)
@@ -122,7 +148,7 @@ static int cmd_debug_main(const struct command *cmd, int argc, char **argv)
 	if (ret)
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
 	else if (!check(&args))
-		status = vm_names_run(cmd, &args.which, argv, words, ask, &args);
+		status = run(cmd, &args, argv, words);
 	options_destroy(&debug_set, &args);
 	return status;
 }
@@ -130,9 +156,10 @@ static int cmd_debug_main(const struct command *cmd, int argc, char **argv)
 const struct command cmd_debug = {
 	.name = "debug",
 	.summary = "Look into guests that hang",
-	.usage = "lkvm debug [-d] [-m CPU] [-s KEY] NAME...",
-	.description = "Sends a SysRq key, gives a vcpu a non-maskable interrupt, and prints the "
-		       "vcpus of each machine, in this order, as far as it is asked for.",
+	.usage = "lkvm debug [-d] [-m CPU] [-s KEY] [--core FILE] NAME...",
+	.description = "Sends a SysRq key, gives a vcpu a non-maskable interrupt, prints the vcpus "
+		       "of each machine and writes a core file, in this order, as far as it is "
+		       "asked for.",
 	.options = &debug_set,
 	.word = "vm",
 	.run = cmd_debug_main,

@@ -31,6 +31,7 @@ struct view {
 	struct rows exits, devices;
 	u32 nr_vcpus;
 	u64 uptime_ms, before_ms; /* before_ms 0: this is the first */
+	char state[24];
 };
 
 static struct row *row_named(struct rows *rows, const char *name, u32 nr_vcpus)
@@ -92,6 +93,8 @@ static void take(struct view *v, const struct json *result)
 		v->nr_vcpus = nr_of(vcpus);
 	v->before_ms = v->uptime_ms;
 	v->uptime_ms = json_number(json_member(result, "uptime_ms"), 0);
+	snprintf(v->state, sizeof(v->state), "%s",
+		 json_text(json_member(result, "state"), "running"));
 	begin_rows(&v->exits);
 	begin_rows(&v->devices);
 	item = vcpus;
@@ -194,8 +197,8 @@ static void show(struct view *v, const char *name, bool live)
 		all += total(&v->exits.list[i]);
 	if (live)
 		fputs("\033[H\033[J", stdout);
-	printf("%s: up %llu.%01llu s, %u vcpus, %llu exits to lkvm\n\n", name, v->uptime_ms / 1000,
-	       v->uptime_ms % 1000 / 100, v->nr_vcpus, all);
+	printf("%s: %s, up %llu.%01llu s, %u vcpus, %llu exits to lkvm\n\n", name, v->state,
+	       v->uptime_ms / 1000, v->uptime_ms % 1000 / 100, v->nr_vcpus, all);
 	lines = v->exits.nr + 6;
 	columns = (size.ws_col - MIN((u32)size.ws_col, (u32)(FIRST_WIDTH + 2 * NUMBER_WIDTH))) /
 		  NUMBER_WIDTH;

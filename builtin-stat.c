@@ -80,7 +80,7 @@ static void print_table(const char *name, const struct json *result)
 	const struct json *balloon = json_member(result, "balloon");
 	const struct json *guest = json_member(result, "guest");
 
-	printf("%s:\n", name);
+	printf("%s: %s\n", name, json_text(json_member(result, "state"), "running"));
 	print_bytes("memory of the machine", json_number(json_member(result, "memory"), 0));
 	print_bytes("balloon, asked for", json_number(json_member(balloon, "target"), 0));
 	print_bytes("balloon, handed over", json_number(json_member(balloon, "actual"), 0));

@@ -365,6 +365,70 @@ int control_receive(struct control_link *link, u64 deadline, const struct json *
 	return -EPROTO;
 }
 
+/* One more line, behind what was used. */
+static int next_line(struct control_link *link, size_t *len)
+{
+	char *line;
+
+	link->len -= link->used;
+	memmove(link->buf, link->buf + link->used, link->len);
+	link->used = 0;
+	return control_receive_line(link, 0, &line, len);
+}
+
+int control_receive_data(struct control_link *link, struct control_bytes *data,
+			 const struct json **result)
+{
+	const struct json *values = link->values, *head;
+	size_t len;
+	int ret = next_line(link, &len);
+
+	if (ret)
+		return ret;
+	/* Reading it changes it; a reply is read elsewhere. */
+	if (!memmem(link->buf, len, "\"data\":{", 8))
+		return control_receive(link, 0, result);
+	ret = json_parse(link->buf, len, link->values, CONTROL_MAX_VALUES);
+	head = ret ? NULL : json_member(values, "data");
+	data->offset = json_number(json_member(head, "offset"), UINT64_MAX);
+	data->len = (size_t)json_number(json_member(head, "length"), SIZE_MAX);
+	if (data->len > CONTROL_MAX_REPLY || data->offset > INT64_MAX - CONTROL_MAX_REPLY) {
+		err("%s: its answer is not what lkvm expects; is it another version's?",
+		    link->name);
+		return -EPROTO;
+	}
+	link->used = len + 1 + data->len;
+	while (!ret && link->len < link->used)
+		ret = read_more(link, 0);
+	data->bytes = link->buf + len + 1;
+	if (ret)
+		err("%s: cannot read the answer: %s", link->name, strerror(-ret));
+	return ret ? ret : 1;
+}
+
+int control_receive_event(struct control_link *link, char **line, size_t *len)
+{
+	char *end;
+	int ret;
+
+	link->len -= link->used;
+	memmove(link->buf, link->buf + link->used, link->len);
+	link->used = 0;
+	while (!(end = memchr(link->buf, '\n', link->len))) {
+		ret = read_more(link, 0);
+		if (ret == -ECONNRESET)
+			return 0;
+		if (ret) {
+			err("%s: cannot read events: %s", link->name, strerror(-ret));
+			return ret;
+		}
+	}
+	*line = link->buf;
+	*len = (size_t)(end - link->buf);
+	link->used = *len + 1;
+	return 1;
+}
+
 int control_ask(struct control_link *link, const char *command, const char *args,
 		const struct json **result)
 {

@@ -27,6 +27,7 @@
 enum phase {
 	READING, /* requests */
 	WAITING, /* for a command that answers later */
+	DATA,	 /* what precedes a reply */
 	CLOSING, /* as soon as the reply is gone */
 };
 
@@ -42,7 +43,10 @@ struct control_client {
 	size_t sent; /* of @out */
 	struct control_call call;
 	size_t reply_at, result_at; /* in @out: what an error replaces */
-	char id[2 * MAX_ID];	    /* as JSON; "": none */
+	bool subscribed;
+	struct json_out events; /* lines that wait for their turn */
+	u32 lost;		/* that found no room there */
+	char id[2 * MAX_ID];	/* as JSON; "": none */
 	char in[CONTROL_MAX_LINE];
 };
 
@@ -91,6 +95,30 @@ static struct control_client *to_client(struct control_call *call)
 	return container_of(call, struct control_client, call);
 }
 
+void control_data(struct control_call *call, u64 offset, const void *bytes, size_t len)
+{
+	struct control_client *cl = to_client(call);
+	struct json_out *out = &cl->out;
+
+	out->comma = false;
+	json_open(out, NULL, '{');
+	json_put_u64(out, "lkvm", CONTROL_VERSION);
+	if (*cl->id)
+		json_put_raw(out, "id", cl->id, strlen(cl->id));
+	json_open(out, "data", '{');
+	json_put_u64(out, "offset", offset);
+	json_put_u64(out, "length", len);
+	json_close(out, '}');
+	json_close(out, '}');
+	json_put_bytes(out, "\n", 1);
+	json_put_bytes(out, bytes, len);
+}
+
+void control_end_data(struct control_call *call)
+{
+	begin_reply(to_client(call));
+}
+
 int control_fail(struct control_call *call, const char *code, const char *fmt, ...)
 {
 	va_list args;
@@ -113,6 +141,36 @@ static void refuse(struct control_client *cl, const char *code, const char *text
 	put_error(cl, code, text);
 	end_reply(cl);
 	cl->phase = CLOSING;
+}
+
+/* Events */
+
+void control_subscribe(struct control_call *call)
+{
+	struct control_client *cl = to_client(call);
+
+	cl->subscribed = true;
+	cl->events.max = CONTROL_MAX_EVENTS;
+}
+
+static void put_event(struct control_client *cl, const char *event, const char *members)
+{
+	struct json_out *out = &cl->events;
+	size_t before = out->len;
+
+	out->comma = false;
+	json_open(out, NULL, '{');
+	json_put_u64(out, "lkvm", CONTROL_VERSION);
+	json_put_text(out, "event", event);
+	if (cl->lost)
+		json_put_u64(out, "lost", cl->lost);
+	json_put_bytes(out, members, strlen(members));
+	json_close(out, '}');
+	json_put_bytes(out, "\n", 1);
+	cl->lost = out->failed ? cl->lost + 1 : 0;
+	if (out->failed)
+		out->len = before;
+	out->failed = false;
 }
 
 /* Requests */
@@ -242,10 +300,14 @@ static void serve_line(struct control_client *cl, char *line, size_t len)
 	cl->call = (struct control_call){ .result = &cl->out };
 	ret = serve_request(cl, nodes);
 	cl->call.args = NULL;
-	if (ret == CONTROL_LATER)
-		cl->phase = WAITING;
-	else
+	if (ret != CONTROL_LATER) {
 		end_reply(cl);
+	} else if (cl->call.more) {
+		cl->out.len = cl->reply_at;
+		cl->phase = DATA;
+	} else {
+		cl->phase = WAITING;
+	}
 }
 
 static int run_help(struct control_client *cl)
@@ -277,11 +339,12 @@ static void drop(struct control_client *cl)
 		p = &(*p)->next;
 	*p = cl->next;
 	c->nr_clients--;
-	if (cl->phase == WAITING && cl->call.gone)
+	if ((cl->phase == WAITING || cl->phase == DATA) && cl->call.gone)
 		cl->call.gone(&cl->call);
 	event_del(&cl->ev);
 	close(cl->ev.fd);
 	json_out_free(&cl->out);
+	json_out_free(&cl->events);
 	free(cl);
 }
 
@@ -323,23 +386,73 @@ static bool serve_one(struct control_client *cl)
 	return true;
 }
 
+/* All that came before has been taken. */
+static int put_data(struct control_client *cl)
+{
+	int ret = cl->call.more(&cl->call);
+
+	/* Half of it is worse than nothing. */
+	if (cl->out.failed)
+		return -ENOMEM;
+	if (ret != CONTROL_LATER) {
+		end_reply(cl);
+		cl->phase = READING;
+	}
+	return 0;
+}
+
+/* Nothing else is to be said, nor begun: what waits is. */
+static bool take_events(struct control_client *cl)
+{
+	if (!cl->events.len)
+		return false;
+	json_put_bytes(&cl->out, cl->events.buf, cl->events.len);
+	json_out_free(&cl->events);
+	return true;
+}
+
 /* Go on as far as it can be: what was asked, what is to be said. The client may be gone. */
 static void work(struct control_client *cl)
 {
+	bool had_data = false;
 	int ret = 0;
 
 	for (;;) {
 		if (cl->phase != WAITING)
 			ret = send_out(cl);
-		if (ret || cl->phase != READING || !serve_one(cl))
+		/* One piece: others have their turn before the next. */
+		if (!ret && cl->phase == DATA && !had_data) {
+			had_data = true;
+			ret = put_data(cl);
+			if (!ret)
+				continue;
+		}
+		if (ret || cl->phase != READING || (!serve_one(cl) && !take_events(cl)))
 			break;
 	}
 	if (ret < 0 || (!ret && cl->phase == CLOSING) ||
-	    (!ret && cl->phase == READING && cl->at_end)) {
+	    (!ret && cl->phase == READING && cl->at_end && !cl->subscribed)) {
 		drop(cl);
 		return;
 	}
-	event_mod(&cl->ev, ret > 0 ? EPOLLOUT : cl->phase == READING ? EPOLLIN : 0);
+	event_mod(&cl->ev, ret > 0 || cl->phase == DATA		 ? EPOLLOUT
+			   : cl->phase == READING && !cl->at_end ? EPOLLIN
+								 : 0);
+}
+
+void control_event(struct control *c, const char *event, const char *members)
+{
+	struct control_client *next;
+
+	for (struct control_client *cl = c->clients; cl; cl = next) {
+		next = cl->next;
+		if (!cl->subscribed)
+			continue;
+		put_event(cl, event, members);
+		/* One that is in the middle of a request is served when that is over. */
+		if (cl->phase == READING)
+			work(cl);
+	}
 }
 
 void control_finish(struct control_call *call, int ret)
@@ -389,7 +502,9 @@ static void drop_most_silent(struct control *c)
 	struct control_client *silent = c->clients;
 
 	for (struct control_client *cl = c->clients; cl; cl = cl->next)
-		if (cl->turn < silent->turn)
+		/* Who waits for events says nothing for long. */
+		if (cl->subscribed != silent->subscribed ? silent->subscribed
+							 : cl->turn < silent->turn)
 			silent = cl;
 	drop(silent);
 }

@@ -80,6 +80,7 @@ static void put_stats(struct control_call *call, struct machine *m, bool fresh)
 	struct json_out *out = call->result;
 	struct balloon_stats stats;
 
+	json_put_text(out, "state", machine_state(m));
 	json_put_u64(out, "memory", m->vm.cfg->memory);
 	json_open(out, "balloon", '{');
 	put_balloon(call, m->vm.balloon);
@@ -116,7 +117,7 @@ int machine_run_stat(struct control_call *call, void *opaque)
 	if (!m->vm.balloon)
 		return no_balloon(call);
 	balloon_get_stats(m->vm.balloon, &stats);
-	if (!machine_is_paused(m) && balloon_ask_stats(m->vm.balloon))
+	if (!vm_holders(&m->vm) && balloon_ask_stats(m->vm.balloon))
 		return machine_wait(m, call, stats_again, stats.sequence, STATS_MS);
 	put_stats(call, m, false);
 	return 0;

@@ -18,11 +18,6 @@
 #define MAX_STOP_SECONDS 86400
 #define SECOND_NS	 1000000000ULL
 
-static const char *state_of(struct machine *m)
-{
-	return machine_is_paused(m) ? "paused" : "running";
-}
-
 static int run_info(struct control_call *call, void *opaque)
 {
 	struct machine *m = opaque;
@@ -30,7 +25,7 @@ static int run_info(struct control_call *call, void *opaque)
 	struct json_out *out = call->result;
 
 	json_put_u64(out, "pid", (u64)getpid());
-	json_put_text(out, "state", state_of(m));
+	json_put_text(out, "state", machine_state(m));
 	json_put_bool(out, "stopping", m->control.stopping);
 	json_put_text(out, "version", LKVM_VERSION);
 	json_put_text(out, "architecture", arch_platform.name);
@@ -45,7 +40,7 @@ static int run_pause(struct control_call *call, void *opaque)
 	struct machine *m = opaque;
 
 	vm_hold(&m->vm, VM_HOLD_USER);
-	json_put_text(call->result, "state", state_of(m));
+	json_put_text(call->result, "state", machine_state(m));
 	return 0;
 }
 
@@ -54,7 +49,7 @@ static int run_resume(struct control_call *call, void *opaque)
 	struct machine *m = opaque;
 
 	vm_release(&m->vm, VM_HOLD_USER);
-	json_put_text(call->result, "state", state_of(m));
+	json_put_text(call->result, "state", machine_state(m));
 	return 0;
 }
 
@@ -97,9 +92,49 @@ static int run_stop(struct control_call *call, void *opaque)
 		return 0;
 	}
 	m->control.stopping = true;
+	control_event(&m->control.server, "stopping", "");
 	event_timer_set(&m->control.insist, seconds * SECOND_NS);
 	vm_release(&m->vm, VM_HOLD_USER);
 	return 0;
+}
+
+/* Events */
+
+static int run_subscribe(struct control_call *call, void *opaque)
+{
+	struct machine *m = opaque;
+
+	control_subscribe(call);
+	json_put_text(call->result, "state", machine_state(m));
+	return 0;
+}
+
+/* A pause for a moment is none that anybody asked for: the state is what it was. */
+static void on_held(struct vm *vm)
+{
+	struct machine *m = container_of(vm, struct machine, vm);
+	const char *state = machine_state(m);
+	char *members;
+
+	if (!strcmp(state, m->control.state))
+		return;
+	m->control.state = state;
+	members = xasprintf(",\"state\":\"%s\"", state);
+	control_event(&m->control.server, "state", members);
+	free(members);
+}
+
+void machine_tell_reset(struct machine *m)
+{
+	control_event(&m->control.server, "reset", "");
+}
+
+void machine_tell_end(struct machine *m, const char *how, int status)
+{
+	char *members = xasprintf(",\"how\":\"%s\",\"status\":%d", how, status);
+
+	control_event(&m->control.server, "ended", members);
+	free(members);
 }
 
 static const struct control_arg stop_args[] = {
@@ -112,6 +147,7 @@ static const struct control_command commands[] = {
 	{ "info", "what the machine is and how it is", NULL, run_info },
 	{ "pause", "stop its vcpus and devices until 'resume'", NULL, run_pause },
 	{ "resume", "let it go on", NULL, run_resume },
+	{ "subscribe", "be told of what happens to it, as events", NULL, run_subscribe },
 	{ "power-button", "press the guest's power button", NULL, run_power_button },
 	{ "stop", "ask the guest to power off, and end it when it does not", stop_args, run_stop },
 	{ "balloon", "how much memory the guest is asked for, and has handed over",
@@ -122,6 +158,8 @@ static const struct control_command commands[] = {
 	{ "kvm-stats", "KVM's own statistics", machine_kvm_stats_args, machine_run_kvm_stats },
 	{ "registers", "registers, code and stack of vcpus", machine_registers_args,
 	  machine_run_registers },
+	{ "dump", "the guest as an ELF core file, whose bytes precede the reply", NULL,
+	  machine_run_dump },
 	{ "nmi", "give a vcpu a non-maskable interrupt", machine_nmi_args, machine_run_nmi },
 	{ "sysrq", "send a SysRq key to the guest's console", machine_sysrq_args,
 	  machine_run_sysrq },
@@ -133,6 +171,8 @@ int machine_open_control(struct machine *m, const struct vm_config *cfg)
 	const struct control_table table = { .commands = commands, .opaque = m };
 	char other[32];
 
+	m->control.state = machine_state(m);
+	m->vm.held = on_held;
 	event_timer_init(&m->control.insist, &m->vm.loop, on_insist, m);
 	snprintf(other, sizeof(other), "guest-%d", (int)getpid());
 	return control_open(&m->control.server, &m->vm.loop, cfg->name ? cfg->name : other,

@@ -7,6 +7,9 @@
 #include "lkvm/control.h"
 #include "lkvm/machine.h"
 
+/* machine-wait.c: "running", or who keeps it from that, in words. */
+const char *machine_state(struct machine *m);
+
 /*
  * Put @call off: @again is called every some milliseconds until it returns something else than
  * -EAGAIN (0, or what control_fail returned), at the latest after @patience_ms, when @last is true
@@ -37,5 +40,7 @@ extern const struct control_arg machine_registers_args[], machine_nmi_args[], ma
 int machine_run_registers(struct control_call *call, void *opaque);
 int machine_run_nmi(struct control_call *call, void *opaque);
 int machine_run_sysrq(struct control_call *call, void *opaque);
+/* machine-dump.c */
+int machine_run_dump(struct control_call *call, void *opaque);
 
 #endif

@@ -121,7 +121,8 @@ int machine_run_sysrq(struct control_call *call, void *opaque)
 	if (!ok)
 		return control_fail(call, "bad-argument",
 				    "sysrq: 'key' must be a letter or a digit");
-	if (machine_is_paused(m))
-		return control_fail(call, "paused", "the machine is paused; resume it first");
+	if (vm_holders(&m->vm))
+		return control_fail(call, "paused", "the machine is %s; let it go on first",
+				    machine_state(m));
 	return machine_wait(m, call, sysrq_again, (u8)*key, SYSRQ_MS);
 }

@@ -44,6 +44,7 @@ int machine_run_exits(struct control_call *call, void *opaque)
 	struct machine *m = opaque;
 	struct json_out *out = call->result;
 
+	json_put_text(out, "state", machine_state(m));
 	json_put_u64(out, "uptime_ms", (now_ns() - m->vm.start_ns) / 1000000);
 	json_open(out, "vcpus", '[');
 	for (u32 i = 0; i < m->vm.nr_vcpus; i++)

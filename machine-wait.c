@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls of a machine's control socket whose answer takes a while: a timer looks for it. */
+/* What several commands of a machine's control socket need: its state in a word; and calls whose
+ * answer takes a while, which a timer looks for. */
 #include <stdlib.h>
 
 #include "lkvm/util.h"
@@ -7,6 +8,16 @@
 
 /* How often a call that was put off looks again. */
 #define WAIT_NS 5000000ULL
+
+const char *machine_state(struct machine *m)
+{
+	u32 holders = vm_holders(&m->vm);
+
+	return holders & VM_HOLD_USER	? "paused"
+	       : holders & VM_HOLD_GDB	? "stopped by gdb"
+	       : holders & VM_HOLD_DUMP ? "dumping"
+					: "running";
+}
 
 static void end_wait(struct machine_wait *w)
 {

@@ -119,6 +119,7 @@ static void unbuild(struct machine *m)
 {
 	struct vm *vm = &m->vm;
 
+	machine_stop_dump(m);
 	vm_stop_vcpus(vm);
 	if (m->open.console)
 		m->open.console->ops->set_client(m->open.console, NULL);
@@ -232,12 +233,14 @@ int machine_restart(struct machine *m)
 	int ret;
 
 	vm_pause(&m->vm);
+	machine_stop_dump(m);
 	vm_reset_devices(&m->vm);
 	memory_discard_all(&m->vm.mem);
 	memory_begin_load(&m->vm.mem);
 	ret = load(m);
 	if (ret)
 		return ret;
+	machine_tell_reset(m);
 	gdb_rebooted(m->open.gdb);
 	vm_clear_stop(&m->vm, VM_STOP_RESET);
 	return 0;
@@ -254,9 +257,11 @@ static int rebuild(struct machine *m)
 	ret = build(m);
 	if (!ret)
 		ret = load(m);
-	if (!ret)
-		vm_clear_stop(&m->vm, VM_STOP_RESET);
-	return ret;
+	if (ret)
+		return ret;
+	machine_tell_reset(m);
+	vm_clear_stop(&m->vm, VM_STOP_RESET);
+	return 0;
 }
 
 /* A pause in the loop: while it waits, a signal acts as it does outside. */
@@ -408,6 +413,7 @@ static int conclude(struct machine *m, int *signal)
 	if (stop != VM_STOP_DEBUG_EXIT)
 		status = o->status;
 	gdb_ended(m->open.gdb, status, *signal);
+	machine_tell_end(m, o->message, status);
 	return status;
 }
 

@@ -139,6 +139,8 @@ void vm_pause(struct vm *vm)
 	if (aside && vm->waits)
 		vm->waits(vm, false);
 	event_loop_step_back(&vm->loop, aside);
+	if (vm->held)
+		vm->held(vm);
 }
 
 u32 vm_holders(struct vm *vm)
@@ -171,6 +173,8 @@ void vm_release(struct vm *vm, enum vm_holder holder)
 	vm->holders &= ~(u32)holder;
 	pthread_mutex_unlock(&vm->lock);
 	vm_resume(vm);
+	if (vm->held)
+		vm->held(vm);
 }
 
 void vm_keep_back(struct vcpu *vcpu, bool back)

@@ -104,6 +104,9 @@ struct arm_mmu {
 /* 0, or -EFAULT where @va is not mapped or a table is not in RAM. */
 int arm_translate(const struct arm_mmu *mmu, const struct guest_memory *mem, u64 va,
 		  u64 *pa) __must_check;
+/* Those of the upper half, for a walk through all. 0, or -ENOTSUP: there are none. */
+struct page_tables;
+int arm_tables(const struct arm_mmu *mmu, struct page_tables *t) __must_check;
 
 /*
  * gic.c. arm_gic_init creates the device (the best that the host has, or the one asked for) and

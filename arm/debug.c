@@ -7,6 +7,7 @@
 
 #include "arm.h"
 #include "lkvm/kvm.h"
+#include "lkvm/page-walk.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
@@ -250,6 +251,14 @@ int arch_vcpu_translate(struct vcpu *vcpu, u64 va, u64 *gpa)
 	if (!current_mmu(vcpu, &mmu))
 		return -ENOTSUP;
 	return arm_translate(&mmu, &vcpu->vm->mem, va, gpa);
+}
+
+int arch_vcpu_tables(struct vcpu *vcpu, struct page_tables *t)
+{
+	struct arm_mmu mmu;
+
+	t->user = !PSTATE_EL(get_pstate(vcpu));
+	return current_mmu(vcpu, &mmu) ? arm_tables(&mmu, t) : -ENOTSUP;
 }
 
 /* Points */

@@ -5,6 +5,7 @@
  */
 #include "arm.h"
 #include "lkvm/memory.h"
+#include "lkvm/page-walk.h"
 
 #define DESC_VALID BIT_ULL(0)
 #define DESC_TABLE BIT_ULL(1) /* at the last level: a page */
@@ -18,13 +19,13 @@ static u32 page_shift(const struct arm_mmu *mmu, bool high)
 }
 
 /* The address in a descriptor, with the bits above 47 that it has with 52-bit addresses. */
-static u64 output_address(const struct arm_mmu *mmu, u64 desc, u32 shift)
+static u64 output_address(bool wide, u64 desc, u32 shift)
 {
 	u64 addr = desc & (BIT_ULL(48) - BIT_ULL(shift));
 
 	if (shift == 16)
 		addr |= (desc >> 12 & 0xf) << 48;
-	else if (mmu->wide)
+	else if (wide)
 		addr |= (desc & (3ULL << 48)) | (desc >> 8 & 3) << 50;
 	return addr;
 }
@@ -41,12 +42,18 @@ static u64 table_base(const struct arm_mmu *mmu, u64 ttbr, u32 shift)
 	return base;
 }
 
+static u32 address_bits(const struct arm_mmu *mmu, bool high)
+{
+	u32 tsz = mmu->tcr >> (high ? 16 : 0) & 0x3f;
+
+	return tsz < 12 ? 52 : 64 - MIN(tsz, 48U);
+}
+
 int arm_translate(const struct arm_mmu *mmu, const struct guest_memory *mem, u64 va, u64 *pa)
 {
 	bool high = mmu->two_halves && (va & BIT_ULL(55));
 	u32 shift = page_shift(mmu, high), stride = shift - 3;
-	u32 tsz = mmu->tcr >> (high ? 16 : 0) & 0x3f;
-	u32 bits = tsz < 12 ? 52 : 64 - MIN(tsz, 48U);
+	u32 bits = address_bits(mmu, high);
 	u64 table, mask;
 	u32 levels;
 
@@ -69,11 +76,36 @@ int arm_translate(const struct arm_mmu *mmu, const struct guest_memory *mem, u64
 		desc = le64_to_cpu(desc);
 		if (!(desc & DESC_VALID) || (left == 1 && !(desc & DESC_TABLE)))
 			return -EFAULT;
-		table = output_address(mmu, desc, shift);
+		table = output_address(mmu->wide, desc, shift);
 		if (left > 1 && (desc & DESC_TABLE))
 			continue;
 		*pa = (table & ~(BIT_ULL(at) - 1)) | (va & (BIT_ULL(at) - 1));
 		return 0;
 	}
 	return -EFAULT;
+}
+
+static enum page_entry read_entry(const struct page_tables *t, u64 desc, u32 shift, u64 *addr)
+{
+	bool last = shift == t->page_shift, is_table = desc & DESC_TABLE;
+
+	*addr = output_address(t->priv, desc, t->page_shift);
+	if (!(desc & DESC_VALID) || (last && !is_table))
+		return PAGE_ENTRY_NONE;
+	return last || !is_table ? PAGE_ENTRY_LEAF : PAGE_ENTRY_TABLE;
+}
+
+int arm_tables(const struct arm_mmu *mmu, struct page_tables *t)
+{
+	u32 shift = page_shift(mmu, true), bits = address_bits(mmu, true);
+
+	if (!mmu->on || !mmu->two_halves || !shift || bits <= shift)
+		return -ENOTSUP;
+	t->bits = bits;
+	t->base = ~0ULL << bits;
+	t->page_shift = shift;
+	t->root = table_base(mmu, mmu->ttbr[1], shift);
+	t->priv = mmu->wide;
+	t->read = read_entry;
+	return 0;
 }

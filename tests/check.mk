@@ -31,7 +31,7 @@ check-unit: unit ## run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $(JOBS) -e 'tests/unit/run.sh $(RUN)' $(UNIT_TESTS)
 
 # What native tests preload into lkvm: to make a disk slow, to count calls, to have vhost.
-guests: $(O)/guests/slow-disk.so $(O)/guests/calls.so $(O)/guests/crash.so $(O)/guests/vhost.so
+guests: $(O)/guests/slow-disk.so $(O)/guests/calls.so $(O)/guests/crash.so $(O)/guests/vhost.so $(O)/guests/no-tmpfile.so
 $(O)/guests/vhost.so: tests/lib/fake_vhost.h
 $(O)/guests/%.so: tests/native/preload/%.c $(O)/flags
 	@mkdir -p $(@D)

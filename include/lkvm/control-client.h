@@ -33,6 +33,7 @@ struct control_link {
 	u64 id;	    /* of the last request */
 	char *buf;  /* what was read: a reply, and what came after it */
 	size_t len, size;
+	size_t used;	     /* of @buf: what control_receive_data gave */
 	struct json *values; /* of the reply, CONTROL_MAX_VALUES */
 };
 
@@ -53,6 +54,20 @@ void control_hang_up(struct control_link *link);
 int control_send(struct control_link *link, const char *command, const char *args) __must_check;
 int control_receive(struct control_link *link, u64 deadline,
 		    const struct json **result) __must_check;
+/*
+ * The same without a deadline, of a command whose reply bytes precede. 1: *data is some of them,
+ * valid until the next call; 0: *result.
+ */
+struct control_bytes {
+	u64 offset;
+	const char *bytes;
+	size_t len;
+};
+int control_receive_data(struct control_link *link, struct control_bytes *data,
+			 const struct json **result) __must_check;
+/* After those: the next line, which nobody asked for, without its end. 1; 0: the connection's end;
+ * -errno (printed). */
+int control_receive_event(struct control_link *link, char **line, size_t *len) __must_check;
 /* Both, without a deadline. */
 int control_ask(struct control_link *link, const char *command, const char *args,
 		const struct json **result) __must_check;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control socket of a running machine: JSON lines, a request and its reply at a time
- * (docs/control.md). It is served by the main loop, without a thread and without ever waiting for a
- * client; what can be asked for is a table of whoever made it, so that it knows no machine.
+ * The control socket of a running machine: JSON lines, a request and its reply at a time, which
+ * bytes may precede (docs/control.md). It is served by the main loop, without a thread and without
+ * ever waiting for a client; what can be asked for is a table of whoever made it, so that it knows
+ * no machine.
  */
 #ifndef LKVM_CONTROL_H
 #define LKVM_CONTROL_H
@@ -23,6 +24,10 @@
 /* Connections; one more takes the place of the one that has been silent for longest. */
 #define CONTROL_MAX_CLIENTS 16
 
+/* Events that a client has not read; what does not fit is lost to it. */
+#define CONTROL_MAX_EVENTS (16 * KiB)
+
+struct control;
 struct control_call;
 
 struct control_arg {
@@ -52,6 +57,13 @@ struct control_call {
 	void *priv;		 /* the command's own */
 	/* The client has gone, after CONTROL_LATER: the call is no more. May be NULL. */
 	void (*gone)(struct control_call *call);
+	/*
+	 * Set by run() before it returns CONTROL_LATER: bytes precede the reply. Called, then, on
+	 * the main loop whenever the client has taken what came before, instead of
+	 * control_finish. Calls control_data any times and returns CONTROL_LATER, or
+	 * control_end_data and then as run(); works for some milliseconds at most.
+	 */
+	int (*more)(struct control_call *call);
 };
 
 /* The argument @name, or NULL. */
@@ -64,6 +76,17 @@ int control_fail(struct control_call *call, const char *code, const char *fmt, .
 /* The call that was put off is answered: as run() would have returned @ret (0 or control_fail's).
  */
 void control_finish(struct control_call *call, int ret);
+/* Of control_call.more: @len bytes, which belong at @offset of whatever they are a part of. */
+void control_data(struct control_call *call, u64 offset, const void *bytes, size_t len);
+void control_end_data(struct control_call *call);
+
+/*
+ * From now on the caller's client is sent events, too, between replies; for a command's run().
+ * control_event sends one to all of these, never waiting: @members are members of the event's
+ * object as JSON, with a comma in front of each ("": none). Main thread, in the loop or outside.
+ */
+void control_subscribe(struct control_call *call);
+void control_event(struct control *c, const char *event, const char *members);
 
 /* What a machine can be asked. */
 struct control_table {

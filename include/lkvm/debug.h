@@ -10,6 +10,7 @@
 #include "lkvm/types.h"
 
 struct kvm;
+struct page_tables;
 struct vcpu;
 struct vm;
 
@@ -62,6 +63,26 @@ int arch_debug_set(struct vcpu *vcpu, const struct debug_reg *reg, u32 index,
  * -EFAULT: it is not mapped; -ENOTSUP: tables that are not followed.
  */
 int arch_vcpu_translate(struct vcpu *vcpu, u64 va, u64 *gpa) __must_check;
+
+/*
+ * The tables of the upper half of addresses, where the kernels of 64-bit systems are, that the vcpu
+ * uses at this moment (page-walk.h; @t was zeroed). 0; -ENOTSUP: it has none.
+ */
+int arch_vcpu_tables(struct vcpu *vcpu, struct page_tables *t) __must_check;
+
+/* Core files (core-dump.h): the layouts are those that Linux has for this architecture. */
+struct arch_core {
+	u16 machine;	 /* EM_ of elf.h */
+	u16 regs_size;	 /* of NT_PRSTATUS, from pr_reg on up to pr_fpvalid */
+	u16 fpregs_size; /* of NT_FPREGSET */
+	/* What tools want to know beside: a note of this name, of type 0. 0: nothing. Multiples of
+	 * 4. */
+	u16 system_size;
+	const char *system_name;
+};
+extern const struct arch_core arch_core;
+/* A vcpu's share of them, into zeroes. 0 or -errno; prints nothing. */
+int arch_vcpu_core(struct vcpu *vcpu, u8 *regs, u8 *fpregs, u8 *system) __must_check;
 
 /* The kinds of hardware breakpoints, as the remote protocol numbers them. */
 enum debug_kind { DEBUG_EXEC = 1, DEBUG_WRITE, DEBUG_READ, DEBUG_ACCESS };

@@ -36,6 +36,7 @@ struct pmem;
 struct vhost;
 struct disk_config;
 struct gdb;
+struct machine_dump;
 struct marks;
 struct guest_command;
 struct net_config;
@@ -120,8 +121,10 @@ struct machine_open {
 /* What is asked of it through its control socket. */
 struct machine_control {
 	struct control server;
+	const char *state;	   /* of which clients were told last */
 	bool stopping;		   /* the guest was asked to power off */
 	struct event_timer insist; /* it did not */
+	struct machine_dump *dump; /* under way; NULL: none */
 };
 
 struct machine {
@@ -198,6 +201,12 @@ void machine_close_vhosts(struct machine_open *open);
 /* machine-control.c: the control socket and what it can be asked. */
 int machine_open_control(struct machine *m, const struct vm_config *cfg) __must_check;
 void machine_close_control(struct machine *m);
+/* Clients that want to know are told: of a reset, and of the end, as @how and lkvm's exit status.
+ */
+void machine_tell_reset(struct machine *m);
+void machine_tell_end(struct machine *m, const char *how, int status);
+/* machine-dump.c: the guest's memory goes: who writes it down is told that it will not end. */
+void machine_stop_dump(struct machine *m);
 /* Block the signals that end a machine, or put back what was blocked before that. */
 void machine_block_signals(struct machine *m, bool block);
 

@@ -255,6 +255,13 @@ int memory_set_shared(struct guest_memory *mem, u64 gpa, u64 len, bool shared) _
 /* Sum of the RAM regions in bytes. */
 u64 memory_ram_size(const struct guest_memory *mem);
 
+/*
+ * memory-peek.c: copy what is there, of any kind but MEM_DEVICE, for a look: nothing is allocated
+ * for pages that nobody has touched, and what was lost reads as zeroes. 0, or -EFAULT: not memory,
+ * or private (with some of @buf written). While the VM is paused.
+ */
+int memory_peek(const struct guest_memory *mem, u64 gpa, void *buf, size_t len) __must_check;
+
 /* memory-lost.c: has a file lost something that is mapped, as far as is known? Says so, the first
  * time. Any thread. */
 bool memory_say_lost(struct guest_memory *mem);

@@ -73,6 +73,7 @@ enum vm_exit_status {
 enum vm_holder {
 	VM_HOLD_GDB = BIT(0),  /* a debugger stopped it */
 	VM_HOLD_USER = BIT(1), /* somebody asked for a pause */
+	VM_HOLD_DUMP = BIT(2), /* until its memory is written down */
 };
 
 /* Ports have 16 bits wherever there are any. */
@@ -129,6 +130,8 @@ struct vm {
 	/* Called when the main thread begins and ends to wait in its loop, for vcpus or for the
 	 * host; NULL: not. */
 	void (*waits)(struct vm *vm, bool begin);
+	/* Called on the main thread when who holds it may have changed; NULL: not. */
+	void (*held)(struct vm *vm);
 	enum vm_stop stop;
 	int stop_status;
 	s32 stop_vcpu; /* the vcpu that asked for it, or -1 */

@@ -390,6 +390,91 @@ def pause():
     end(vm, name='p')
 
 
+class Events:
+    """`lkvm ctl NAME subscribe`, line by line."""
+
+    def __init__(self, name):
+        self.proc = subprocess.Popen([LKVM, 'ctl', name, 'subscribe'], stdout=subprocess.PIPE, text=True)
+        self.first = self.next()['result']
+
+    def next(self):
+        return json.loads(self.proc.stdout.readline())
+
+    def event(self, event, **members):
+        same(self.next(), {'lkvm': 1, 'event': event, **members})
+
+    def end(self):
+        same(self.proc.stdout.readline(), '')
+        same(self.proc.wait(LIMIT), 0)
+        self.proc.stdout.close()
+
+
+def events():
+    """What happens to a machine is told as it happens, and nothing else: a pause for a moment is none."""
+    where = f'{folder()}/gdb'
+    vm = start('e', '--gdb', f'unix:{where}', '-p', 'obey', kind='control')
+    e = Events('e')
+    same(e.first, {'state': 'running'})
+    lkvm('debug', '-d', 'e')
+    lkvm('pause', 'e')
+    e.event('state', state='paused')
+    lkvm('pause', 'e')
+    lkvm('debug', '-d', 'e')
+    lkvm('resume', 'e')
+    e.event('state', state='running')
+    with socket.socket(socket.AF_UNIX) as gdb:
+        gdb.connect(where)
+        e.event('state', state='stopped by gdb')
+    e.event('state', state='running')
+    lkvm('debug', '--core', f'{folder()}/core', 'e')
+    os.unlink(f'{folder()}/core')
+    e.event('state', state='dumping')
+    e.event('state', state='running')
+    lkvm('stop', 'e')
+    e.event('stopping')
+    e.event('ended', how='the guest powered off', status=0)
+    e.end()
+    same(vm.end(), 0)
+    # One that resets without end; then a signal.
+    vm = start('e', '-p', 'reset', kind='exit')
+    e = Events('e')
+    for _ in range(3):
+        e.event('reset')
+    vm.proc.send_signal(signal.SIGTERM)
+    while (event := e.next())['event'] == 'reset':
+        pass
+    same(event['how'], 'ended by a signal')
+    e.end()
+    same(vm.end(), -signal.SIGTERM)
+    # A guest that fails.
+    vm = start('e', kind='control')
+    e = Events('e')
+    lkvm('debug', '-m', '0', 'e')
+    same(e.next(), {'lkvm': 1, 'event': 'ended', 'how': 'the guest chose its exit status', 'status': 99})
+    e.end()
+    same(vm.end(), 99)
+
+
+def pause_gdb():
+    """A debugger and a user each hold it, whoever comes first."""
+    where = f'{folder()}/gdb'
+    vm = start('g', '--gdb', f'unix:{where}', '--balloon', kind='control')
+    with socket.socket(socket.AF_UNIX) as gdb:
+        gdb.connect(where)
+        until('gdb holds it', lambda: state('g') == 'stopped by gdb')
+        assert lkvm('list')[0].endswith(' stopped by gdb\n')
+        assert lkvm('stat', 'g')[0].startswith('g: stopped by gdb\n')
+        assert lkvm('stat', '--exits', 'g')[0].startswith('g: stopped by gdb, up ')
+        says('the machine is stopped by gdb; let it go on first', 'debug', '-s', 'h', 'g')
+        lkvm('pause', 'g')
+        same(state('g'), 'paused')
+        same(ask('g', 'resume')['result']['state'], 'stopped by gdb')
+        lkvm('pause', 'g')
+    until('gdb has gone', lambda: state('g') == 'paused')
+    same(ask('g', 'resume')['result']['state'], 'running')
+    end(vm, name='g')
+
+
 def pause_reboot():
     """Between two boots: a guest that resets without end stays paused, wherever it was."""
     vm = start('r', '-p', 'reset', kind='exit')
@@ -526,6 +611,8 @@ main([
     ('all machines', stop_all),
     ('pause and resume', pause),
     ('pause while the guest reboots', pause_reboot),
+    ('a debugger holds a machine, too', pause_gdb),
+    ('events', events),
     ('balloon and stat', balloon),
     ('debug', debug),
     ('a guest that does not read', deaf),

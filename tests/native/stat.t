@@ -56,7 +56,7 @@ def table():
     vm = Vm(guest('busy', '--name', 'table', '-c', '2', '-p', 'rounds=1000000000'))
     rounds(vm, 2)
     out = lkvm('stat', '--exits', 'table')[0]
-    assert re.match(r'table: up \d+\.\d s, 2 vcpus, \d+ exits to lkvm\n', out), out
+    assert re.match(r'table: running, up \d+\.\d s, 2 vcpus, \d+ exits to lkvm\n', out), out
     head, row = (re.search(rf'^{word} .*$', out, re.M)[0].split() for word in ('EXITS', 'io'))
     same(head, ['EXITS', 'TOTAL', 'VCPU0', 'VCPU1'])
     same(int(row[1]), int(row[2]) + int(row[3]))

@@ -52,6 +52,44 @@ static int run_big(struct control_call *call, void *opaque)
 	return 0;
 }
 
+/* Bytes before the reply, as many pieces as @pieces says, of which each but the first is large. */
+static u32 pieces;
+
+static int more_data(struct control_call *call)
+{
+	static u8 bytes[256 * KiB];
+
+	memset(bytes, 'd', sizeof(bytes));
+	if (pieces == 1)
+		control_data(call, 7, "\n{}\n", 4);
+	else if (pieces)
+		control_data(call, 1000, bytes, sizeof(bytes));
+	if (pieces && pieces--)
+		return CONTROL_LATER;
+	control_end_data(call);
+	if (!call->priv)
+		return control_fail(call, "failed", "lost");
+	json_put_u64(call->result, "size", 11);
+	return 0;
+}
+
+static int run_data(struct control_call *call, void *opaque)
+{
+	json_put_u64(call->result, "never", 1);
+	pieces = (u32)json_number(control_arg(call, "pieces"), 0);
+	call->priv = control_arg(call, "fail") ? NULL : call;
+	later = call;
+	call->more = more_data;
+	call->gone = on_gone;
+	return CONTROL_LATER;
+}
+
+static int run_subscribe(struct control_call *call, void *opaque)
+{
+	control_subscribe(call);
+	return 0;
+}
+
 static int run_fail(struct control_call *call, void *opaque)
 {
 	json_open(call->result, "half", '{');
@@ -60,11 +98,18 @@ static int run_fail(struct control_call *call, void *opaque)
 
 static const struct control_arg echo_args[] = { { "value", JSON_NUMBER, true, "a number" }, { 0 } };
 static const struct control_arg big_args[] = { { "kib", JSON_NUMBER, false, "size" }, { 0 } };
+static const struct control_arg data_args[] = {
+	{ "pieces", JSON_NUMBER, false, "how many" },
+	{ "fail", JSON_NULL, false, "at the end" },
+	{ 0 },
+};
 static const struct control_command commands[] = {
 	{ "echo", "the same", echo_args, run_echo },
 	{ "later", "in a while", NULL, run_later },
 	{ "big", "much", big_args, run_big },
 	{ "fail", "never works", NULL, run_fail },
+	{ "data", "bytes", data_args, run_data },
+	{ "subscribe", "events", NULL, run_subscribe },
 	{ 0 },
 };
 static const struct control_table table = { .commands = commands, .opaque = dir };
@@ -238,6 +283,157 @@ static void test_unread(void **state)
 	close(other);
 }
 
+static void test_data(void **state)
+{
+	int fd = join();
+
+	/* In one go: bytes of any kind, the reply, and that of the request behind it. */
+	say(fd, "{\"lkvm\":1,\"id\":1,\"command\":\"data\",\"arguments\":{\"pieces\":1}}\n"
+		"{\"lkvm\":1,\"id\":2,\"command\":\"fail\"}\n");
+	assert_string_equal(
+		hear(fd),
+		"{\"lkvm\":1,\"id\":1,\"data\":{\"offset\":7,\"length\":4}}\n\n{}\n"
+		"{\"lkvm\":1,\"id\":1,\"result\":{\"size\":11}}\n"
+		"{\"lkvm\":1,\"id\":2,\"error\":{\"code\":\"failed\",\"text\":\"no luck\"}}\n");
+	say(fd, "{\"lkvm\":1,\"command\":\"data\",\"arguments\":{\"fail\":null}}\n");
+	assert_string_equal(hear(fd),
+			    "{\"lkvm\":1,\"error\":{\"code\":\"failed\",\"text\":\"lost\"}}\n");
+	/* Who has said all gets all. */
+	say(fd, "{\"lkvm\":1,\"command\":\"data\",\"arguments\":{\"pieces\":1}}\n");
+	shutdown(fd, SHUT_WR);
+	turn();
+	assert_non_null(strstr(hear(fd), "\"size\":11}}\n"));
+	assert_string_equal(hear(fd), "end");
+	assert_int_equal(gone, 0);
+	close(fd);
+}
+
+/* Who takes its time holds up nobody; who goes in the middle ends it. */
+static void test_data_unread(void **state)
+{
+	int fd = join(), other = join();
+	static char text[64 * KiB];
+	size_t total = 0;
+	ssize_t n;
+
+	say(fd, "{\"lkvm\":1,\"command\":\"data\",\"arguments\":{\"pieces\":9}}\n");
+	assert_true(pieces > 5);
+	say(other, "{\"lkvm\":1,\"command\":\"fail\"}\n");
+	assert_non_null(strstr(hear(other), "no luck"));
+	while ((n = recv(fd, text, sizeof(text), MSG_DONTWAIT)) > 0) {
+		total += (size_t)n;
+		turn();
+	}
+	assert_int_equal(pieces, 0);
+	assert_true(total > 8 * 256 * KiB);
+	say(fd, "{\"lkvm\":1,\"command\":\"data\",\"arguments\":{\"pieces\":9}}\n");
+	assert_int_equal(gone, 0);
+	close(fd);
+	turn();
+	assert_int_equal(gone, 1);
+	assert_int_equal(control.nr_clients, 1);
+	close(other);
+}
+
+/* Between replies, never within one; also to who has said all. */
+static void test_events(void **state)
+{
+	int fd = join(), other = join();
+
+	control_event(&control, "early", "");
+	say(fd, "{\"lkvm\":1,\"command\":\"subscribe\"}\n");
+	assert_string_equal(hear(fd), "{\"lkvm\":1,\"result\":{}}\n");
+	control_event(&control, "one", "");
+	assert_string_equal(hear(fd), "{\"lkvm\":1,\"event\":\"one\"}\n");
+	say(fd, "{\"lkvm\":1,\"command\":\"later\"}\n");
+	control_event(&control, "two", ",\"n\":2");
+	control_event(&control, "three", "");
+	assert_string_equal(hear(fd), "");
+	control_finish(later, 0);
+	assert_string_equal(hear(fd), "{\"lkvm\":1,\"result\":{}}\n"
+				      "{\"lkvm\":1,\"event\":\"two\",\"n\":2}\n"
+				      "{\"lkvm\":1,\"event\":\"three\"}\n");
+	shutdown(fd, SHUT_WR);
+	turn();
+	control_event(&control, "four", "");
+	assert_string_equal(hear(fd), "{\"lkvm\":1,\"event\":\"four\"}\n");
+	/* Nobody else hears of it. */
+	assert_string_equal(hear(other), "");
+	close(fd);
+	turn();
+	assert_int_equal(control.nr_clients, 1);
+	control_event(&control, "five", "");
+	close(other);
+}
+
+/* Who does not read loses some, and hears how many. */
+static void test_events_lost(void **state)
+{
+	static char all[8 * MiB];
+	int fd = join();
+	u32 told = 0, sent = 0;
+	size_t len = 0;
+	ssize_t n;
+
+	say(fd, "{\"lkvm\":1,\"command\":\"subscribe\"}\n");
+	hear(fd);
+	for (; sent < 100000; sent++)
+		control_event(&control, "much", ",\"text\":\"0123456789012345678901234567890123\"");
+	while ((n = recv(fd, all + len, sizeof(all) - 1 - len, MSG_DONTWAIT)) > 0) {
+		len += (size_t)n;
+		turn();
+	}
+	control_event(&control, "last", "");
+	len += (size_t)recv(fd, all + len, sizeof(all) - 1 - len, MSG_DONTWAIT);
+	all[len] = '\0';
+	for (const char *p = all; (p = strstr(p, "\"much\"")); p++)
+		told++;
+	assert_in_range(told, 100, sent - 1);
+	assert_non_null(strstr(all, "{\"lkvm\":1,\"event\":\"last\",\"lost\":"));
+	assert_int_equal(atoi(strstr(all, "\"lost\":") + 7), sent - told);
+	close(fd);
+}
+
+/* Descriptors that a client passes are nobody's, and closed. */
+static void test_descriptors(void **state)
+{
+	static const char request[] = "{\"lkvm\":1,\"command\":\"fail\"}\n";
+	struct iovec iov = { .iov_base = (void *)request, .iov_len = sizeof(request) - 1 };
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(200 * sizeof(int))];
+	} control_buf = { 0 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control_buf.buf,
+			      .msg_controllen = sizeof(control_buf.buf) };
+	struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
+	int fd = join(), before, after, ends[2];
+	char c;
+
+	assert_int_equal(pipe(ends), 0);
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(200 * sizeof(int));
+	for (u32 i = 0; i < 200; i++)
+		memcpy(CMSG_DATA(head) + i * sizeof(int), &ends[1], sizeof(int));
+	before = dup(0);
+	close(before);
+	for (u32 i = 0; i < 3; i++) {
+		assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), sizeof(request) - 1);
+		turn();
+		assert_non_null(strstr(hear(fd), "no luck"));
+	}
+	after = dup(0);
+	close(after);
+	assert_int_equal(after, before);
+	close(ends[1]);
+	/* Nobody holds the other end. */
+	assert_int_equal(read(ends[0], &c, 1), 0);
+	close(ends[0]);
+	close(fd);
+}
+
 static void test_too_many(void **state)
 {
 	int fds[CONTROL_MAX_CLIENTS + 2];
@@ -299,7 +495,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_requests),	TEST(test_later),    TEST(test_gone),
 		TEST(test_unread),	TEST(test_too_many), TEST(test_long_line),
-		TEST(test_name_in_use),
+		TEST(test_name_in_use), TEST(test_data),     TEST(test_data_unread),
+		TEST(test_descriptors), TEST(test_events),   TEST(test_events_lost),
 	};
 
 	log_set_level(LOG_INFO);

@@ -6,6 +6,7 @@
 
 #include "../../../arm/arm.h"
 #include "lkvm/memory.h"
+#include "lkvm/page-walk.h"
 
 #define TABLES (ARM_RAM + 0x1000)
 #define VALID  1ULL
@@ -90,6 +91,55 @@ static void test_64k(void **state)
 	assert_int_equal(translate(&mmu, mem, 0x20031234ULL), ~0ULL);
 }
 
+/* The upper half as a whole: a page, a block, and what is no RAM. */
+static void test_tables(void **state)
+{
+	struct guest_memory *mem = *state;
+	struct arm_mmu mmu = {
+		.on = true,
+		.two_halves = true,
+		.tcr = 25 | 25 << 16 | 2U << 30,
+		.ttbr = { 0, TABLES | 1ULL << 48 },
+	};
+	struct page_tables t = { 0 };
+	struct page_maps maps = { 0 };
+
+	put_desc(mem, TABLES, 0x100, (TABLES + 0x1000) | TABLE);
+	put_desc(mem, TABLES + 0x1000, 0, (TABLES + 0x2000) | TABLE);
+	put_desc(mem, TABLES + 0x1000, 1, ARM_RAM | VALID | 1ULL << 54);
+	put_desc(mem, TABLES + 0x1000, 2, 0x140000000ULL | VALID);
+	put_desc(mem, TABLES + 0x2000, 5, (ARM_RAM + 0x4000) | TABLE | 1ULL << 10);
+	put_desc(mem, TABLES + 0x2000, 6, (ARM_RAM + 0x5000) | VALID);
+	assert_int_equal(arm_tables(&mmu, &t), 0);
+	page_walk(&t, mem, &maps);
+	assert_int_equal(maps.nr, 2);
+	assert_int_equal(maps.list[0].va, 0xffffffc000005000);
+	assert_int_equal(maps.list[0].gpa, ARM_RAM + 0x4000);
+	assert_int_equal(maps.list[0].len, 0x1000);
+	assert_int_equal(maps.list[1].va, 0xffffffc000200000);
+	assert_int_equal(maps.list[1].gpa, ARM_RAM);
+	assert_int_equal(maps.list[1].len, MiB);
+	free(maps.list);
+	mmu.on = false;
+	assert_int_equal(arm_tables(&mmu, &t), -ENOTSUP);
+	mmu.on = true;
+	mmu.two_halves = false;
+	assert_int_equal(arm_tables(&mmu, &t), -ENOTSUP);
+}
+
+static void walk_some(const struct arm_mmu *mmu, const struct guest_memory *mem, u32 round)
+{
+	struct page_tables t = { 0 };
+	struct page_maps maps = { 0 };
+
+	/* Each takes a while. */
+	if (round % 1000 || arm_tables(mmu, &t))
+		return;
+	page_walk(&t, mem, &maps);
+	assert_in_range(maps.nr, 0, PAGE_MAPS_MAX);
+	free(maps.list);
+}
+
 /* Whatever the registers and tables hold, the walk ends. */
 static void test_hostile(void **state)
 {
@@ -114,6 +164,7 @@ static void test_hostile(void **state)
 			.ttbr = { ARM_RAM + v[2] % MiB, v[2] },
 		};
 		translate(&mmu, mem, v[3]);
+		walk_some(&mmu, mem, r);
 	}
 }
 
@@ -123,6 +174,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mmu_off, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_4k, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_64k, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_tables, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hostile, set_up, tear_down),
 	};
 
