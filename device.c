@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "lkvm/aml.h"
 #include "lkvm/arch.h"
 #include "lkvm/bus.h"
 #include "lkvm/irq.h"
@@ -122,6 +123,14 @@ int device_claim(struct device *dev, const struct arch_place *place, const struc
 void device_release(struct device *dev, const struct arch_place *place)
 {
 	bus_remove(place->pio ? &dev->vm->pio : &dev->vm->mmio, place->base);
+}
+
+void device_describe_place(struct aml *aml, const struct arch_place *place)
+{
+	if (place->pio)
+		aml_res_io(aml, (u16)place->base, (u16)place->size);
+	else
+		aml_res_memory32(aml, (u32)place->base, (u32)place->size, true);
 }
 
 int device_claim_irq(struct device *dev, struct irq_line *line, u32 gsi, bool edge)

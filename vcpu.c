@@ -449,8 +449,16 @@ static void *vcpu_thread(void *arg)
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
 	thread_name(name);
-	while (vm_vcpu_gate(vcpu->vm, vcpu))
+	while (vm_vcpu_gate(vcpu->vm, vcpu)) {
+		/* Changed at the gate alone. */
+		bool debugged = vcpu->debug.control;
+
+		if (debugged)
+			arch_debug_enter(vcpu);
 		run_vcpu(vcpu);
+		if (debugged)
+			arch_debug_leave(vcpu);
+	}
 	return NULL;
 }
 

@@ -52,10 +52,18 @@ struct arch_vm {
 	u64 ram_end;
 };
 
+/* step.c: what a vcpu that steps was before it ran. */
+struct arm_step {
+	u64 added; /* bits of PSTATE that are not the guest's; 0: none */
+	u64 pc;
+	u32 insn;
+};
+
 /* Per-vcpu state; zeroed by arch_vcpu_init, which allocates it. */
 struct arch_vcpu {
 	u64 mpidr;
 	bool pvtime; /* it has a record there */
+	struct arm_step step;
 };
 
 /* What follows from the size of RAM and of persistent memory. vm.c. */
@@ -74,7 +82,9 @@ int arm_add_fixed_devices(struct vm *vm) __must_check;
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
 
 /* PSTATE as SPSR_EL1 has it (Arm DDI 0487, C5.2.18). */
+#define PSTATE_SP      BIT_ULL(0)
 #define PSTATE_AARCH32 BIT_ULL(4)
+#define PSTATE_DAIF    (0xfULL << 6)
 #define PSTATE_EL(p)   ((u32)((p) >> 2) & 3)
 
 /* debug.c: the registers of an exception level that dumps and debuggers show; the first named. */
@@ -92,6 +102,14 @@ enum arm_el_reg {
 	ARM_EL_REGS = 12
 };
 extern const struct debug_reg arm_el_regs[2][ARM_EL_REGS]; /* of EL1, and of EL2 */
+
+/*
+ * step.c: keep interrupts from the vcpu, which is about to step, and undo that. @done: the step is
+ * known to be over; otherwise that is seen by where the vcpu is. On its thread; no reader of memory
+ * at the beginning. Nothing happens where nothing is to be undone.
+ */
+void arm_step_begin(struct vcpu *vcpu);
+void arm_step_end(struct vcpu *vcpu, bool done);
 
 /* translate.c: stage 1 of the guest's translation. */
 struct arm_mmu {

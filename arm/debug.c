@@ -15,8 +15,6 @@
 #define PSTATE_KEPT	(0xfULL << 28 | BIT_ULL(24) | BIT_ULL(22)) /* NZCV, DIT, PAN */
 #define PSTATE_PAN	BIT_ULL(22)
 #define PSTATE_EL1H	5ULL
-#define PSTATE_DAIF	0x3c0ULL
-#define PSTATE_SP	BIT_ULL(0)
 #define SCTLR_M		BIT_ULL(0)
 #define SCTLR_SPAN	BIT_ULL(23)
 #define HCR_VM		BIT_ULL(0)
@@ -338,11 +336,19 @@ int arch_debug_apply(struct vcpu *vcpu, const struct debug_setup *setup)
 	return vcpu_set_debug(vcpu, setup, &dbg);
 }
 
+static bool stepped(const struct vcpu *vcpu)
+{
+	u32 class = ESR_EC(vcpu->run->debug.arch.hsr);
+
+	return class == EC_STEP || class == EC_STEP + 1;
+}
+
 void arch_debug_event(struct vcpu *vcpu, struct debug_event *event)
 {
 	const struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
 
 	*event = (struct debug_event){ .pc = get(vcpu, ARM_CORE_REG(regs.pc)) };
+	arm_step_end(vcpu, stepped(vcpu));
 	switch (ESR_EC(arch->hsr)) {
 	case EC_BRK:
 		event->stop = DEBUG_STOP_BREAK;
@@ -362,6 +368,17 @@ void arch_debug_event(struct vcpu *vcpu, struct debug_event *event)
 			event->stop = DEBUG_STOP_STEP;
 		break;
 	}
+}
+
+void arch_debug_enter(struct vcpu *vcpu)
+{
+	if (vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP)
+		arm_step_begin(vcpu);
+}
+
+void arch_debug_leave(struct vcpu *vcpu)
+{
+	arm_step_end(vcpu, false);
 }
 
 /* KVM has no request for this: the exception to EL1 is taken here (D1.3). */

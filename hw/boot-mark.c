@@ -6,8 +6,10 @@
  */
 #include <stdlib.h>
 
+#include "lkvm/aml.h"
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
+#include "lkvm/fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/marks.h"
@@ -92,10 +94,45 @@ static void boot_mark_destroy(struct device *dev)
 	free(b);
 }
 
+/* A guest finds the mark by this; where the others are it knows. */
+static bool is_described(const struct boot_mark *b)
+{
+	return b->bus_ops == &boot_mark_bus_ops;
+}
+
+static void boot_mark_describe_acpi(struct device *dev, struct aml *aml)
+{
+	struct boot_mark *b = container_of(dev, struct boot_mark, dev);
+	size_t device, resources;
+
+	if (!is_described(b))
+		return;
+	device = aml_device(aml, "MARK");
+	aml_name_string(aml, "_HID", "LKVM0001");
+	resources = aml_name_resources(aml, "_CRS");
+	device_describe_place(aml, &b->place);
+	aml_close_resources(aml, resources);
+	aml_close(aml, device);
+}
+
+static void boot_mark_describe_fdt(struct device *dev, struct fdtw *fdt)
+{
+	struct boot_mark *b = container_of(dev, struct boot_mark, dev);
+
+	if (!is_described(b) || b->place.pio)
+		return;
+	fdtw_node(fdt, "boot-mark@%llx", b->place.base);
+	fdtw_string(fdt, "compatible", "lkvm,boot-mark");
+	fdtw_reg(fdt, b->place.base, b->place.size);
+	fdtw_close(fdt);
+}
+
 static const struct device_ops boot_mark_ops = {
 	.realize = boot_mark_realize,
 	.reset = boot_mark_reset,
 	.state = &no_state, /* when this process began is nothing of the guest's */
+	.describe_acpi = boot_mark_describe_acpi,
+	.describe_fdt = boot_mark_describe_fdt,
 	.destroy = boot_mark_destroy,
 };
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Arm PrimeCell GPIO PL061 (Arm DDI 0190B): eight pins, one of which is the machine's power key
- * (Linux Documentation/devicetree/bindings/input/gpio-keys.yaml).
+ * (Linux Documentation/devicetree/bindings/input/gpio-keys.yaml). A guest that asked for the key's
+ * interrupt looks at the pin some time after that, to be sure that it no longer bounces, and a busy
+ * one late: so the key stays down until it has looked.
  */
 #include <linux/input-event-codes.h>
 #include <stdlib.h>
@@ -32,7 +34,8 @@ enum {
 
 #define PL061_PART 0x061
 #define POWER_PIN  3
-/* Longer than the 5 ms for which Linux's driver waits until a key no longer bounces. */
+/* How long the key stays down after it was seen, or where nobody listens: longer than the 5 ms for
+ * which Linux's driver waits until a key no longer bounces. */
 #define PRESS_NS 100000000ULL
 
 struct pl061 {
@@ -46,6 +49,7 @@ struct pl061 {
 	u8 dir, is, ibe, iev, ie, afsel;
 	u8 edges;		/* seen and not cleared */
 	bool quiesced, pressed; /* a press that comes in a pause waits */
+	bool seen;		/* the guest read the key's pin since it was pressed */
 };
 
 static u8 pins(const struct pl061 *g)
@@ -66,12 +70,35 @@ static void update_irq(struct pl061 *g)
 	irq_line_set(&g->irq, raw_status(g) & g->ie);
 }
 
+static bool is_down(const struct pl061 *g)
+{
+	return g->input & BIT(POWER_PIN);
+}
+
+/* Is there an interrupt when the key is pressed, so that the guest will look? */
+static bool listens(const struct pl061 *g)
+{
+	u8 raised = g->iev | (g->ibe & (u8)~g->is);
+
+	return raised & g->ie & (u8)~g->dir & BIT(POWER_PIN);
+}
+
+static u8 read_pins(struct pl061 *g, u8 select)
+{
+	/* The first time it is down. */
+	if (is_down(g) && !g->seen && (select & (u8)~g->dir & BIT(POWER_PIN))) {
+		g->seen = true;
+		event_timer_set(&g->release, PRESS_NS);
+	}
+	return pins(g) & select;
+}
+
 static u32 read_register(void *opaque, u32 reg)
 {
-	const struct pl061 *g = opaque;
+	struct pl061 *g = opaque;
 
 	if (reg < GPIODATA_END)
-		return pins(g) & (reg >> 2);
+		return read_pins(g, (u8)(reg >> 2));
 	switch (reg) {
 	case GPIODIR:
 		return g->dir;
@@ -126,6 +153,9 @@ static void write_register(void *opaque, u32 reg, u32 value)
 		break;
 	}
 	update_irq(g);
+	/* It may have left off listening. */
+	if (is_down(g) && !g->seen && !listens(g))
+		event_timer_set(&g->release, PRESS_NS);
 }
 
 static const struct primecell_ops pl061_registers = {
@@ -173,13 +203,15 @@ static void set_power_key(struct pl061 *g, bool down)
 	update_irq(g);
 }
 
-/* Under the lock. */
+/* Under the lock. A guest that never looks has edges of the next press, too. */
 static void press(struct pl061 *g)
 {
 	g->pressed = g->quiesced;
 	if (g->quiesced)
 		return;
+	set_power_key(g, false);
 	set_power_key(g, true);
+	g->seen = false;
 	event_timer_set(&g->release, PRESS_NS);
 }
 
@@ -188,7 +220,7 @@ static void on_release(void *opaque)
 	struct pl061 *g = opaque;
 
 	pthread_mutex_lock(&g->lock);
-	if (!g->quiesced)
+	if (!g->quiesced && (g->seen || !listens(g)))
 		set_power_key(g, false);
 	pthread_mutex_unlock(&g->lock);
 }
@@ -210,7 +242,7 @@ static void pl061_reset(struct device *dev)
 
 	pthread_mutex_lock(&g->lock);
 	g->latch = g->input = g->edges = 0;
-	g->pressed = false;
+	g->pressed = g->seen = false;
 	g->dir = g->is = g->ibe = g->iev = g->ie = g->afsel = 0;
 	event_timer_set(&g->release, 0);
 	update_irq(g);
@@ -294,7 +326,7 @@ static void pl061_resume(struct device *dev)
 	g->quiesced = false;
 	if (g->pressed)
 		press(g);
-	else if (g->input & BIT(POWER_PIN))
+	else if (is_down(g))
 		event_timer_set(&g->release, PRESS_NS);
 	pthread_mutex_unlock(&g->lock);
 }
@@ -311,10 +343,11 @@ static const struct state_field pl061_fields[] = {
 	STATE_VALUE(struct pl061, ibe),	  STATE_VALUE(struct pl061, iev),
 	STATE_VALUE(struct pl061, ie),	  STATE_VALUE(struct pl061, afsel),
 	STATE_VALUE(struct pl061, edges), STATE_BOOL(struct pl061, pressed),
+	STATE_BOOL(struct pl061, seen),
 };
 
 static const struct device_state pl061_state = {
-	.version = 1,
+	.version = 2,
 	STATE_TABLE(pl061_fields),
 	.device_at = offsetof(struct pl061, dev),
 	.load = pl061_load,

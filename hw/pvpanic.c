@@ -70,10 +70,7 @@ static void pvpanic_describe_acpi(struct device *dev, struct aml *aml)
 
 	aml_name_string(aml, "_HID", "QEMU0001");
 	resources = aml_name_resources(aml, "_CRS");
-	if (p->place.pio)
-		aml_res_io(aml, (u16)p->place.base, (u16)p->place.size);
-	else
-		aml_res_memory32(aml, (u32)p->place.base, (u32)p->place.size, true);
+	device_describe_place(aml, &p->place);
 	aml_close_resources(aml, resources);
 	aml_close(aml, device);
 }

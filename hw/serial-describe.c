@@ -4,6 +4,7 @@
 
 #include "lkvm/aml.h"
 #include "lkvm/arch.h"
+#include "lkvm/device.h"
 #include "lkvm/fdt.h"
 
 void serial_describe_acpi(struct aml *aml, const struct arch_place *place, unsigned int number)
@@ -15,10 +16,7 @@ void serial_describe_acpi(struct aml *aml, const struct arch_place *place, unsig
 	aml_name_eisaid(aml, "_HID", "PNP0501");
 	aml_name_int(aml, "_UID", number);
 	resources = aml_name_resources(aml, "_CRS");
-	if (place->pio)
-		aml_res_io(aml, (u16)place->base, (u16)place->size);
-	else
-		aml_res_memory32(aml, (u32)place->base, (u32)place->size, true);
+	device_describe_place(aml, place);
 	aml_res_irq(aml, place->gsi, place->edge, false, false);
 	aml_close_resources(aml, resources);
 	aml_close(aml, device);

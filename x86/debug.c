@@ -332,6 +332,11 @@ int arch_debug_apply(struct vcpu *vcpu, const struct debug_setup *setup)
 	return vcpu_set_debug(vcpu, setup, &dbg);
 }
 
+/* KVM does it all. */
+void arch_debug_enter(struct vcpu *vcpu) {}
+
+void arch_debug_leave(struct vcpu *vcpu) {}
+
 void arch_debug_event(struct vcpu *vcpu, struct debug_event *event)
 {
 	const struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;

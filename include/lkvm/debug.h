@@ -123,7 +123,14 @@ struct debug_event {
 	u64 addr;
 };
 
-/* What KVM_EXIT_DEBUG of this vcpu, on its thread, was for. */
+/*
+ * A vcpu with a setup leaves the gate, and comes back to it; on its thread. What an architecture has
+ * to change in the guest for a step is there only in between: whoever looks at a parked vcpu sees
+ * nothing of it, and a pause may come in the middle of a step.
+ */
+void arch_debug_enter(struct vcpu *vcpu);
+void arch_debug_leave(struct vcpu *vcpu);
+/* What KVM_EXIT_DEBUG of this vcpu, on its thread, was for. Undoes what arch_debug_enter did. */
 void arch_debug_event(struct vcpu *vcpu, struct debug_event *event);
 /*
  * It was the guest's own exception (a breakpoint instruction of its own, a step that it asked for):

@@ -92,6 +92,8 @@ int device_claim_mmio(struct device *dev, u64 base, u64 size, const struct bus_o
 int device_claim(struct device *dev, const struct arch_place *place, const struct bus_ops *ops,
 		 void *opaque) __must_check;
 void device_release(struct device *dev, const struct arch_place *place);
+/* Such a place as a resource descriptor of ACPI. */
+void device_describe_place(struct aml *aml, const struct arch_place *place);
 int device_claim_irq(struct device *dev, struct irq_line *line, u32 gsi, bool edge) __must_check;
 
 /* Its state, while the VM is paused (see state_save and state_load). */

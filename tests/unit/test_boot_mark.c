@@ -3,6 +3,7 @@
 #include "devvm.h"
 
 #include "capture.h"
+#include "fdt_tree.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/marks.h"
@@ -105,6 +106,41 @@ static void is_not_read(void **state)
 	assert_int_equal(get_le(data, 4), 0xffffffff);
 }
 
+static void linux_finds_it_in_the_tree(void **state)
+{
+	const struct arch_place timer = { .base = BASE + 0x1000, .size = 4 };
+
+	/* It alone, though it is one device with those that only leave marks. */
+	assert_int_equal(boot_timer_create(&d.vm, &timer), 0);
+	tree_begin(&d.vm);
+	assert_true(tree_says("/boot-mark@1050000", "compatible", "lkvm,boot-mark"));
+	assert_int_equal(tree_cell("/boot-mark@1050000", "reg", 0), 0);
+	assert_int_equal(tree_cell("/boot-mark@1050000", "reg", 1), BASE);
+	assert_int_equal(tree_cell("/boot-mark@1050000", "reg", 3), 4);
+	assert_int_equal(fdt_path_offset(tree.buf, "/boot-mark@1051000"), -FDT_ERR_NOTFOUND);
+	tree_end();
+}
+
+static void linux_finds_it_in_acpi(void **state)
+{
+	const struct arch_place place = { .pio = true, .base = 0x504, .size = 1 };
+	const struct arch_place code = { .pio = true, .base = 0x80, .size = 1 };
+	static const u8 mark[] = { 0x47, 1, 0x04, 0x05, 0x04, 0x05, 1, 1 };
+	static const u8 post[] = { 0x47, 1, 0x80, 0x00 };
+
+	vm_destroy(&d.vm);
+	devvm_init(&d);
+	assert_int_equal(post_code_create(&d.vm, &code), 0);
+	assert_false(devvm_aml_has(&d, "LKVM", 4));
+	assert_int_equal(boot_mark_create(&d.vm, &place), 0);
+	assert_true(devvm_aml_has(&d, "LKVM0001", 9));
+	assert_true(devvm_aml_has(&d, mark, sizeof(mark)));
+	assert_false(devvm_aml_has(&d, post, sizeof(post)));
+	tree_begin(&d.vm);
+	assert_true(fdt_first_subnode(tree.buf, 0) < 0);
+	tree_end();
+}
+
 static void does_not_flood(void **state)
 {
 	u32 lines = 0;
@@ -136,6 +172,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(others_leave_marks, setup, teardown),
 		cmocka_unit_test_setup_teardown(counts_from_the_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_not_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(linux_finds_it_in_the_tree, setup, teardown),
+		cmocka_unit_test_setup_teardown(linux_finds_it_in_acpi, setup, teardown),
 		cmocka_unit_test_setup_teardown(as_a_port, setup, teardown),
 		cmocka_unit_test_setup_teardown(does_not_flood, setup, teardown),
 	};

@@ -62,6 +62,7 @@ static void machine(struct fixture *f, u32 cpus, bool pci, bool split)
 	assert_int_equal(serial_create(&f->vm, &p->serial, 0, NULL), 0);
 	assert_int_equal(pvpanic_create(&f->vm, &p->pvpanic), 0);
 	assert_int_equal(debug_exit_create(&f->vm, &p->debug_exit), 0);
+	assert_int_equal(boot_mark_create(&f->vm, &p->boot_mark), 0);
 	if (pci)
 		assert_int_equal(pci_host_add(&f->vm, &p->pci, X86_PCI_MEM64_SIZE), 0);
 }
