@@ -92,13 +92,17 @@ class TapStream:
         self.pid = pid
 
     def _end_case(self):
-        if self.times and not self.times[-1].wall:
-            last = self.times[-1]
-            last.wall = time.monotonic() - last.start
-            last.cpu = max(cpu_seconds(self.pid) - last.cpu_start, 0)
+        if not self.times or self.times[-1].wall:
+            return
+        last = self.times[-1]
+        last.wall = time.monotonic() - last.start
+        last.cpu = max(cpu_seconds(self.pid) - last.cpu_start, 0)
+        if not sys.stdout.isatty():
+            print(f"# {self.name}: {time.monotonic() - self.start:.0f} s: case {last.name} took {last.wall:.1f} s, "
+                  f"{last.cpu:.1f} s of QEMU's, {last.guests} guests", file=sys.stderr, flush=True)
 
     def tell_times(self, file):
-        """Which case took how long, the longest first: into @file, and where prove shows it."""
+        """Which case took how long, the longest first: into @file and behind the results."""
         self._end_case()
         rows = sorted(self.times, key=lambda case: -case.wall)
         rows.append(CaseTime("all of them", 0, 0, *(sum(getattr(row, name) for row in rows) for name in ("wall", "cpu", "guests"))))
@@ -106,8 +110,6 @@ class TapStream:
             f"{row.wall:7.1f} {row.cpu:7.1f} {row.guests:4} {row.name}\n" for row in rows)
         file.write_text(text)
         self.note(text)
-        if not sys.stdout.isatty():
-            print("".join(f"# {line}\n" for line in text.splitlines()), end="", file=sys.stderr, flush=True)
 
     def _end_line(self):
         if self.partial:
