@@ -370,10 +370,14 @@ static int wait_ready(int fd)
 		return -EPIPE;
 	for (unsigned int ms = 0; ms < READY_MS && queued; ms++) {
 		if (poll(&p, 1, 1) > 0 && p.revents & (POLLHUP | POLLERR))
-			return -EPIPE;
+			break;
 		if (ioctl(fd, SIOCOUTQ, &queued) < 0)
 			queued = 0;
+		log_progress("waiting for", "passt", 0, 0);
 	}
+	log_progress_end();
+	if (queued && p.revents & (POLLHUP | POLLERR))
+		return -EPIPE;
 	if (queued)
 		warn("--network mode=user: passt is slow; the guest starts without waiting for it");
 	return 0;

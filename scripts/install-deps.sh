@@ -31,8 +31,8 @@ packages_of() {
 		echo python3 debian-archive-keyring ca-certificates
 		;;
 	package)
-		# For make deb, and what looks at its result: 35 MB.
-		echo git dpkg-dev debhelper lintian
+		# For make deb, and what looks at its result: 35 MB, and a C++ compiler that dpkg-buildpackage insists on.
+		echo git build-essential dpkg-dev debhelper lintian
 		;;
 	*)
 		echo "install-deps: unknown group '$1'; there are build, test, cross, lint, lab and package" >&2

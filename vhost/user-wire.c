@@ -54,11 +54,15 @@ static int await(struct vhost *v, short what, u64 until)
 		{ .fd = v->fd, .events = what },
 		{ .fd = v->channel, .events = POLLIN },
 	};
+	bool opening = to_user(v)->opening;
 
 	for (;;) {
 		u64 now = now_ns();
-		int ret = poll(p, 2, now < until ? (int)((until - now) / 1000000) + 1 : 0);
+		int ms = now < until ? (int)((until - now) / 1000000) + 1 : 0, ret;
 
+		if (opening)
+			log_progress("waiting for", v->what, 0, 0);
+		ret = poll(p, 2, opening ? MIN(ms, 200) : ms);
 		if (ret < 0 && errno != EINTR)
 			return -errno;
 		if (ret > 0 && p[0].revents)

@@ -239,7 +239,10 @@ int vhost_user_open(const char *path, int fd, const char *what, struct vhost **o
 	u->v.what = xstrdup(what);
 	u->v.fd = fd;
 	u->v.channel = u->channel.fd = -1;
+	u->opening = true;
 	ret = negotiate(u);
+	u->opening = false;
+	log_progress_end();
 	if (!ret && !(u->v.features & BIT_ULL(VIRTIO_F_VERSION_1))) {
 		err("%s: the back end is for legacy drivers only (no VERSION_1)", what);
 		ret = -ENOTSUP;

@@ -41,6 +41,9 @@ check 'a line that L1 could not end does not spoil the next' grep -qx 'half a li
 check 'the plan counts all' grep -qx '1\.\.14' "$out/stdout"
 check "L1's devices have the names that test runners expect" [ "$(grep -cE '^ok (8|9|10|11) ' "$out/stdout")" = 4 ]
 check 'a case finds nothing of the one before' [ "$(grep -cE '^ok (12|13|14) ' "$out/stdout")" = 3 ]
+check 'it is said how long each guest took' grep -qE '^# guest breaks-once: [0-9]+\.[0-9] s, [0-9]+\.[0-9] s of them idle$' "$out/stdout"
+check 'and each case, with its guests' grep -qE '^ +[0-9]+\.[0-9] +[0-9]+\.[0-9] +3 repeat$' "$out/logs/times"
+check 'those of both machines' [ "$(grep -cE '^.{20} (repeat|dies|fails|dev|leaves|finds)$' "$out/logs/times")" -ge 6 ]
 check 'a failure is the status' [ $status = 1 ]
 check 'a failure goes to standard error, where prove shows it' grep -q '^not ok 6 - this is to fail' "$out/stderr"
 check 'with its diagnostics' grep -q '^# | ' "$out/stderr"

@@ -20,15 +20,15 @@
 #include "lkvm/vsock.h"
 #include "toy_device.h"
 
-#define ECAM	 0xe0000000ULL
-#define BAR	 0xc0000000ULL
-#define DATA	 0x8000u
-#define LONG	 40000u
-#define CON_TX	 1
-#define CON_SIZE 8
-#define CTRL	 2
-#define EVENT	 2
-#define CID	 99
+#define ECAM	   0xe0000000ULL
+#define BAR	   0xc0000000ULL
+#define DATA	   0x8000u
+#define LONG	   40000u
+#define CON_TX	   1
+#define CON_SIZE   8
+#define CTRL_QUEUE 2
+#define EVENT	   2
+#define CID	   99
 
 static const struct arch_pci_layout layout = {
 	.ecam_base = ECAM,
@@ -233,7 +233,7 @@ static void switch_offloads(struct machine *m, u64 bits)
 {
 	u8 *p = m->v->ram + DATA;
 
-	start(m, CTRL);
+	start(m, CTRL_QUEUE);
 	assert_int_equal(m->tun_f, TUN_F_CSUM | TUN_F_TSO4);
 	p[0] = VIRTIO_NET_CTRL_GUEST_OFFLOADS;
 	p[1] = VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET;
@@ -241,7 +241,7 @@ static void switch_offloads(struct machine *m, u64 bits)
 	vdrv_desc(&m->d, 0, DATA, 10, VRING_DESC_F_NEXT, 1);
 	vdrv_desc(&m->d, 1, DATA + 16, 1, VRING_DESC_F_WRITE, 0);
 	vdrv_offer(&m->d, 0);
-	notify(m, CTRL);
+	notify(m, CTRL_QUEUE);
 	assert_int_equal(p[16], VIRTIO_NET_OK);
 }
 
@@ -268,7 +268,7 @@ static void check_announce(struct machine *m, const struct machine *used, bool a
 		p[16] = 0xff;
 		vdrv_desc(&m->d, 0, DATA, 2, VRING_DESC_F_NEXT, 1);
 		vdrv_offer(&m->d, 0);
-		notify(m, CTRL);
+		notify(m, CTRL_QUEUE);
 		/* Once is enough. */
 		assert_int_equal(p[16], i ? VIRTIO_NET_ERR : VIRTIO_NET_OK);
 		assert_int_equal(net_status(m), VIRTIO_NET_S_LINK_UP);
@@ -284,7 +284,7 @@ static void check_net(enum kind kind, bool pci)
 	switch_offloads(&used, BIT_ULL(VIRTIO_NET_F_GUEST_CSUM));
 	assert_int_equal(used.tun_f, TUN_F_CSUM);
 	/* Of another driver that has received. */
-	start(&fresh, CTRL);
+	start(&fresh, CTRL_QUEUE);
 	assert_int_equal(fresh.tun_f, TUN_F_CSUM | TUN_F_TSO4);
 	assert_int_equal(net_status(&fresh), VIRTIO_NET_S_LINK_UP);
 	memcpy(fresh.v->ram, used.v->ram, DATA + 32); /* memory is loaded, too */
@@ -293,7 +293,7 @@ static void check_net(enum kind kind, bool pci)
 	check_announce(&fresh, &used, pci); /* else it is reset before */
 	/* The next driver begins with what it agrees to. */
 	virtio_device_reset(fresh.vdev);
-	start(&fresh, CTRL);
+	start(&fresh, CTRL_QUEUE);
 	assert_int_equal(fresh.tun_f, TUN_F_CSUM | TUN_F_TSO4);
 	assert_int_equal(net_status(&fresh), VIRTIO_NET_S_LINK_UP);
 	end(&used);

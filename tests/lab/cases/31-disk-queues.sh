@@ -8,6 +8,8 @@ mkdir -p /run/queues
 mount -t tmpfs tmpfs /run/queues
 cd /run/queues || exit 1
 
+ops=150
+[ -z "$LAB_ALL" ] || ops=400
 if [ -e "$exerciser" ]; then
 	for aio in io_uring threads; do
 		# Packed rings that go in order, and split ones that do not.
@@ -20,7 +22,7 @@ if [ -e "$exerciser" ]; then
 		for size in 33 34 35; do truncate -s ${size}M $size.img; done
 		# Its bytes as a disk, with what fills the last block.
 		dd if="$exerciser" of=program.img bs=4096 conv=sync 2>/dev/null
-		cpus=2 vm "queues-$aio" "$LAB_KERNEL" lab.test=disk-queues $ring \
+		cpus=2 vm "queues-$aio" "$LAB_KERNEL" "lab.test=disk-queues lab.ops=$ops" $ring \
 			-d 33.img,queues=2,aio=$aio,serial=one,,two -d 34.img,aio=$aio,block-size=4096,cache=writethrough \
 			-d 35.img,queues=2,aio=$aio,rate=64M:8M,ops=20000 -d program.img,ro,aio=$aio,serial=program
 		booted "$aio: a guest with disks of several queues"

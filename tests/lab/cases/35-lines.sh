@@ -9,10 +9,10 @@ cd /run/lines || exit 1
 lines() {	# lines NAME [LKVM ARGUMENT...]
 	lines_name=$1
 	shift
-	make_pattern given.img 8
-	truncate -s 8M copy1.img
-	truncate -s 8M copy2.img
-	truncate -s 8M copy3.img
+	make_pattern given.img 4
+	truncate -s 4M copy1.img
+	truncate -s 4M copy2.img
+	truncate -s 4M copy3.img
 	tunctl -t lab0 >/dev/null
 	ip addr add 10.77.0.1/24 dev lab0
 	ip link set lab0 up

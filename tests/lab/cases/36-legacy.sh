@@ -16,7 +16,7 @@ serve() {
 	nc -l -p 7002 >returned <>/run/never &
 	helpers="$helpers $!"
 	(
-		until [ "$(stat -c %s returned)" = $((4 << 20)) ]; do sleep 0.3; done
+		until [ "$(stat -c %s returned)" = $((1 << 20)) ]; do sleep 0.3; done
 		while :; do echo whole | nc -l -p 7003; done
 	) >/dev/null 2>&1 &
 	helpers="$helpers $!"
@@ -35,8 +35,8 @@ legacy() {	# legacy TRANSPORT KERNEL [LKVM ARGUMENT...]
 	transport=$1
 	kernel=$2
 	shift 2
-	make_pattern given.img 4
-	truncate -s 4M copy.img
+	make_pattern given.img 1
+	truncate -s 1M copy.img
 	tunctl -t lab0 >/dev/null
 	ip addr add 10.77.0.1/24 dev lab0
 	ip link set lab0 up
@@ -46,7 +46,7 @@ legacy() {	# legacy TRANSPORT KERNEL [LKVM ARGUMENT...]
 	booted "$title: a guest with a device of each kind"
 	check_fact "$title: no device says VERSION_1" modern 0
 	check "$title: the disk that it wrote is what it read" cmp given.img copy.img
-	check_fact "$title: 4 MiB by TCP reach it whole" received "$(sum_of given.img)"
+	check_fact "$title: 1 MiB by TCP reach it whole" received "$(sum_of given.img)"
 	check "$title: and come back whole" cmp given.img returned
 	check_fact "$title: the entropy device gives bytes" rng-bytes 512
 	check_fact "$title: the balloon has its driver" balloon virtio_balloon

@@ -82,8 +82,11 @@ def cmd_test(arch, options):
         maker.make()
         lock = take_locks(arch, options)
         shutil.rmtree(arch.logs, ignore_errors=True)
-        job = Job("", files, lkvm, arch.logs.parent, tap.write, options.cases, maker.missing)
-        status, booted = run_cases(arch, job, names, tap, lock, options)
+        job = Job("", files, lkvm, arch.logs.parent, tap.write, tap.started, options.cases, maker.missing)
+        try:
+            status, booted = run_cases(arch, job, names, tap, lock, options)
+        finally:
+            tap.tell_times(arch.logs / "times")
         Progress.say(f"L1 booted in {booted:.1f} s, all in {time.monotonic() - start:.1f} s")
     except Unavailable as error:
         return tap.skip(str(error))

@@ -36,6 +36,7 @@ class Job:
     lkvm: Path | None
     out: Path
     sink: Callable = to_stdout
+    started: Callable = lambda pid: None    # is told of the QEMU that will run it
     cases: Path = LAB_DIR / "cases"
     missing: dict = field(default_factory=dict)     # guest kernels that L1 has not: why
 
@@ -173,6 +174,7 @@ def run_job(arch, job, lock_fd, limits):
     console.unlink(missing_ok=True)
     session = Session(qemu_command(arch, initrd, job_ports(console, archive), []), arch.data["qemu"]["noise"],
                       console, job.sink, lock_fd, limits.boot_timeout, limits.timeout)
+    job.started(session.process.pid)
     try:
         session.run()
         status = unpack_results(archive, job.out)
