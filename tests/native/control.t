@@ -438,6 +438,7 @@ def events():
     same(vm.end(), 0)
     # One that resets without end. While it is loaded again a signal ends lkvm at once.
     vm = start('e', '-p', 'reset', kind='exit')
+    vm.expect('boot')
     e = Events('e')
     for _ in range(3):
         e.event('reset')
