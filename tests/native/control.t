@@ -3,6 +3,7 @@
 """The control socket: names, who may have one, the protocol and what breaks its rules, and the commands over it."""
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -435,15 +436,19 @@ def events():
     e.event('ended', how='the guest powered off', status=0)
     e.end()
     same(vm.end(), 0)
-    # One that resets without end; then a signal.
+    # One that resets without end. While it is loaded again a signal ends lkvm at once.
     vm = start('e', '-p', 'reset', kind='exit')
+    vm.expect('boot')
     e = Events('e')
     for _ in range(3):
         e.event('reset')
     vm.proc.send_signal(signal.SIGTERM)
-    while (event := e.next())['event'] == 'reset':
-        pass
-    same(event['how'], 'ended by a signal')
+    same(vm.end(), -signal.SIGTERM)
+    e.proc.communicate(timeout=LIMIT)
+    vm = start('e', kind='control')
+    e = Events('e')
+    vm.proc.send_signal(signal.SIGTERM)
+    e.event('ended', how='ended by a signal', status=0)
     e.end()
     same(vm.end(), -signal.SIGTERM)
     # A guest that fails.
@@ -592,6 +597,85 @@ def busy():
     assert b'done' in vm.seen and paused > 4, (paused, vm.seen[-200:])
 
 
+def blocks():
+    """The examples of docs/control.md, as lists of (what is typed or sent, [what is answered])."""
+    with open(f'{os.path.dirname(os.path.realpath(__file__))}/../../docs/control.md', encoding='utf-8') as f:
+        parts = f.read().split('```\n')[1::2]
+    for part in parts:
+        steps = []
+        for line in part.replace('|\n ', '|').splitlines():
+            if line.startswith('$ ') or not steps:
+                steps.append((line.removeprefix('$ '), []))
+            else:
+                steps[-1][1].append(line)
+        yield steps
+
+
+def masked(text):
+    """Numbers, but that of the protocol, and the version of lkvm are everybody's own."""
+    text = re.sub(r'"version":"[^"]*"', '"version":"V"', text)
+    return re.sub(r' +', ' ', re.sub(r'(?<![":a-z])\b[0-9]+|(?<=":)(?!1,)[0-9]+', 'N', text)).strip()
+
+
+class Shell:
+    """One that has lkvm as a command, and nc where there is none."""
+
+    def __init__(self):
+        self.proc = subprocess.Popen(['sh'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        client = ('import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(sys.stdin.buffer.read()); '
+                  's.shutdown(1); [sys.stdout.write(d.decode()) for d in iter(lambda: s.recv(65536), b"")]')
+        self.type(f"lkvm() {{ {LKVM} \"$@\"; }}; nc() {{ python3 -c '{client}' \"$3\"; }}")
+
+    def type(self, line):
+        self.proc.stdin.write(line + '\n')
+        self.proc.stdin.flush()
+
+    def line(self):
+        return self.proc.stdout.readline().rstrip('\n')
+
+    def end(self):
+        self.proc.stdin.close()
+        same(self.proc.stdout.read(), '')
+        self.proc.wait(LIMIT)
+        self.proc.stdout.close()
+
+
+def dump_example(steps):
+    """Bytes before a reply: the form of the first piece, and of the reply."""
+    (request, answers), = steps
+    with Client('web') as c:
+        c.send(request.encode() + b'\n')
+        lines = []
+        while not lines or 'data' in json.loads(lines[-1]):
+            lines.append(c.f.readline().decode())
+            c.f.read(json.loads(lines[-1]).get('data', {}).get('length', 0))
+    for got, want in zip((lines[0], lines[1], lines[-1]), answers):
+        same(masked(got), masked(re.sub(r'^\(.*\)', '', want)))
+
+
+def examples():
+    """The manual's examples do what they say, numbers apart."""
+    vm, seen = start('web', '-m', '448', '-c', '4', '-p', 'obey', kind='control'), 0
+    for steps in blocks():
+        if steps[0][0].startswith('{'):
+            dump_example(steps)
+            continue
+        sh = Shell()
+        for command, answers in steps:
+            # That one runs here already.
+            if command.startswith('lkvm run'):
+                continue
+            sh.type(command)
+            for want in answers:
+                same(masked(sh.line()), masked(want))
+                seen += 1
+        sh.end()
+        if 'web' in listed():
+            lkvm('resume', 'web')
+    same(vm.end(), 0)
+    assert seen >= 8, seen
+
+
 main([
     ('two machines are listed, and go', two),
     ('root file systems are listed', roots),
@@ -618,4 +702,5 @@ main([
     ('a guest that does not read', deaf),
     ('a process that is stopped', stopped),
     ('pause under load', busy),
+    ('the examples of docs/control.md', examples),
 ])
