@@ -104,13 +104,13 @@ static void put_start(struct guest_command *gc)
 
 static void put_streams(struct guest_command *gc)
 {
-	for (u8 i = 0; i < LINK_NR_STREAMS; i++) {
+	for (u32 i = 0; i < LINK_NR_STREAMS; i++) {
 		struct link_window window = { cpu_to_le32(gc->news.grant[i]) };
 
 		if (gc->news.closed & BIT(i))
-			put_message(gc, LINK_CLOSED, i, NULL, 0);
+			put_message(gc, LINK_CLOSED, (u8)i, NULL, 0);
 		if (gc->news.grant[i])
-			put_message(gc, LINK_WINDOW, i, &window, sizeof(window));
+			put_message(gc, LINK_WINDOW, (u8)i, &window, sizeof(window));
 		gc->news.grant[i] = 0;
 	}
 	gc->news.closed = 0;
@@ -234,7 +234,7 @@ static const char *const stream_names[] = {
 };
 
 /* A reader that has gone is no failure: the command hears of it, as in a pipeline. */
-static void look_for_loss(struct guest_command *gc, u8 i)
+static void look_for_loss(struct guest_command *gc, u32 i)
 {
 	int error = outq_lost(&gc->out[i]);
 
@@ -248,7 +248,7 @@ static void look_for_loss(struct guest_command *gc, u8 i)
 	push_soon(gc);
 }
 
-static void grant(struct guest_command *gc, u8 i)
+static void grant(struct guest_command *gc, u32 i)
 {
 	size_t room = outq_room(&gc->out[i]);
 	u32 more = room > gc->window[i] ? (u32)room - gc->window[i] : 0;
@@ -264,7 +264,7 @@ static bool all_drained(struct guest_command *gc)
 {
 	bool drained = true;
 
-	for (u8 i = 0; i < LINK_NR_STREAMS; i++)
+	for (u32 i = 0; i < LINK_NR_STREAMS; i++)
 		if (gc->made[i] && !outq_drained(&gc->out[i]))
 			drained = false;
 	return drained;
@@ -284,7 +284,7 @@ static void on_room(void *opaque)
 {
 	struct guest_command *gc = opaque;
 
-	for (u8 i = 0; i < LINK_NR_STREAMS; i++) {
+	for (u32 i = 0; i < LINK_NR_STREAMS; i++) {
 		if (!gc->made[i])
 			continue;
 		look_for_loss(gc, i);
@@ -394,7 +394,7 @@ static void check_head(struct guest_command *gc)
 }
 
 /* The queue has room for all that the guest may send, so it takes it. */
-static void pass_on(struct guest_command *gc, u8 i, const u8 *buf, size_t len)
+static void pass_on(struct guest_command *gc, u32 i, const u8 *buf, size_t len)
 {
 	if (outq_offer(&gc->out[i], buf, len) < len)
 		warn("%zu bytes of the command's output are lost", len);
@@ -532,8 +532,8 @@ static int open_outputs(struct guest_command *gc)
 	bool tty = gc->terminals & BIT(LINK_STDIN);
 	const struct outq_owner owner = { .room = on_room, .once = true, .opaque = gc };
 
-	for (u8 i = LINK_STDOUT; i < LINK_NR_STREAMS; i++) {
-		int fd = i == LINK_TERMINAL ? terminal_fd(gc->terminals) : i, ret;
+	for (u32 i = LINK_STDOUT; i < LINK_NR_STREAMS; i++) {
+		int fd = i == LINK_TERMINAL ? terminal_fd(gc->terminals) : (int)i, ret;
 
 		if (i == LINK_TERMINAL ? !tty : tty && (gc->terminals & BIT(i)))
 			continue;
@@ -582,7 +582,7 @@ int guest_command_create(struct event_loop *loop, struct console *term,
 
 void guest_command_finish(struct guest_command *gc)
 {
-	for (u8 i = 0; i < LINK_NR_STREAMS; i++)
+	for (u32 i = 0; i < LINK_NR_STREAMS; i++)
 		if (gc->made[i])
 			outq_finish(&gc->out[i]);
 }
@@ -592,7 +592,7 @@ void guest_command_destroy(struct guest_command *gc)
 	if (!gc)
 		return;
 	event_loop_unpost(gc->loop, &gc->push);
-	for (u8 i = 0; i < LINK_NR_STREAMS; i++)
+	for (u32 i = 0; i < LINK_NR_STREAMS; i++)
 		if (gc->made[i])
 			outq_destroy(&gc->out[i]);
 	free(gc);

@@ -114,6 +114,24 @@ def terminal():
     same(linked.end(), 128 + signal.SIGINT)
 
 
+def job_control():
+    """A shell that is interactive: Ctrl-C and Ctrl-Z are for what runs in its foreground."""
+    linked = Linked('sh', '-i', stdin='pty', env=['PS1=ready>', 'HOME=/'])
+    for key, shown in ('\x03', '130'), ('\x1a', str(128 + signal.SIGTSTP)):
+        linked.vm.expect('ready>')
+        linked.vm.send("sh -c 'echo begun-$((6*7)); exec cat'\n")
+        linked.vm.expect('\nbegun-42')
+        linked.vm.send(key)
+        linked.vm.expect('ready>')
+        linked.vm.send('echo status-$?\n')
+        linked.vm.expect(f'\nstatus-{shown}\r')
+    linked.vm.expect('ready>')
+    linked.vm.send('jobs; exit 1; exit 7\n')
+    linked.vm.expect('Stopped')  # with jobs the first exit is a warning
+    same(linked.end(), 7)
+    assert linked.vm.restored()
+
+
 def interrupted():
     """A guest that never says anything: Ctrl-C is for lkvm, since nobody else is there."""
     ours, theirs = socket.socketpair()
@@ -144,6 +162,7 @@ main([
     ('a reader that goes away, a full disk', broken_pipe),
     ('signals: the first is the command\'s, the second ends lkvm', signals),
     ('a terminal: raw, its size, Ctrl-C', terminal),
+    ('a shell with job control', job_control),
     ('Ctrl-C before the command has begun', interrupted),
     ('streams that are no terminal beside one', apart_from_the_terminal),
 ])

@@ -9,10 +9,6 @@ modules_of() {
 	[ -d "$modules" ] && return
 	mkdir -p "$modules"
 	(cd "$modules" && cpio -id 'lib/*' </lab/kernels/"$1"/initrd 2>/dev/null)
-	# Nothing of what is wanted is built into those that have no 9P: what is missing is missing.
-	case $1 in
-	*-cloud) : >"$(echo "$modules"/lib/modules/*)/modules.builtin" ;;
-	esac
 }
 
 # prepare_guest NAME KERNEL: sets $log and $modules. False: the mirror did not give that kernel.
@@ -110,90 +106,32 @@ check "SIGHUP reaches the command" says '^hung up'
 check "stop asks the command to end" says '^asked'
 check "and its status is lkvm's" [ "$status" = 9 ]
 
-# on_pty NAME KERNEL WORD...: in_guest, but on a terminal, and typing what $keys prints.
-on_pty() {
-	prepare_guest "$1" "$2" || return
-	shift 2
-	{
-		echo "log=$log; vm_kernel=$vm_kernel modules=$modules; LAB_LIMIT=$LAB_LIMIT LAB_PARAMS='$LAB_PARAMS'"
-		# shellcheck disable=SC2016
-		echo 'stty rows 31 cols 97; modes=$(stty -g)'
-		# What changes the size from outside.
-		# shellcheck disable=SC2016
-		echo '(until grep -q "^resize-42" "$log"; do sleep 0.2; done; stty rows 20 cols 60) <&0 &'
-		# timeout would put lkvm into the background.
-		# shellcheck disable=SC2016
-		printf 'lkvm run -k $vm_kernel/vmlinuz --modules $modules -m 512 -c 1 -p "$LAB_PARAMS"'
-		[ $# = 0 ] || printf " '%s'" "$@"
-		# shellcheck disable=SC2016
-		printf '\n%s\n' 'status=$?' '[ "$(stty -g)" = "$modes" ] && echo restored-42' 'kill $!' 'exit $status'
-	} >/run/on-pty
-	: >"$log"
-	rm -f /run/terminal-status
-	type_keys | on_terminal sh /run/on-pty >>"$log"
-	read -r status </run/terminal-status
-	send_log "$vm_name"
-}
-
-twice() {	# twice LINE: what is typed to cat is echoed, and shown
-	[ "$(lines_of "^$1\$")" -ge 2 ]
-}
-# shellcheck disable=SC2016
-type_to_shell() {
-	wait_for says '# '
-	echo 'stty size'
-	wait_for says '^31 97'
-	printf 'cat\nabc\n'
-	wait_for twice abc
-	printf '\003'
-	echo 'echo status-$?; cat'
-	echo def
-	wait_for twice def
-	printf '\032'
-	wait_for says 'Stopped'
-	printf 'fg\nghi\n'
-	wait_for twice ghi
-	printf '\004'
-	echo 'echo resize-$((6*7)); until [ "$(stty size)" = "20 60" ]; do sleep 0.1; done; exit 7'
-}
-keys=type_to_shell
-on_pty shell "$kernel"
-check "a shell on a terminal, which has the size of lkvm's" says '^31 97'
-check "Ctrl-C ends what runs in its foreground" says '^status-130'
-check "Ctrl-Z stops it, fg goes on: it has job control" says 'Stopped.*cat'
-check "its exit status is lkvm's, and it saw the new size" [ "$status" = 7 ]
-check "the terminal is restored" says '^restored-42'
-
-# What follows needs nothing of the host's but a shell, which kernels without 9P get in their initramfs.
-kernel=$LAB_KERNEL
-type_nothing() { :; }
-keys=type_nothing
-on_pty panic "$kernel" -- sh -c 'echo c >/proc/sysrq-trigger'
-check "a kernel that panics: 100" [ "$status" = 100 ]
-check "its last words" says 'Kernel panic - not syncing'
-check "the terminal is restored after it" says '^restored-42'
-# shellcheck disable=SC2034
-keys=
-
 # shellcheck disable=SC2016
 in_guest killed "$kernel" -- sh -c 'kill -SEGV $$' </dev/null
 check "killed by SIGSEGV: 139" [ "$status" = 139 ]
-in_guest off "$kernel" -- sh -c 'echo o >/proc/sysrq-trigger; while :; do :; done' </dev/null
+in_guest off "$kernel" -- poweroff -f </dev/null
 check "turned off by its command: 1" [ "$status" = 1 ]
 check "which is said" says 'was turned off before its command had ended'
-in_guest no-driver "$kernel" -p module_blacklist=virtio_console -- sh -c : </dev/null
-check "a kernel whose driver cannot be had: 1" [ "$status" = 1 ]
-check "which its init says" says 'has no virtio console, which carries input and output; its module virtio_console'
-check "and lkvm" says 'was turned off before its command had begun'
 
-# Its input has no end and is not read; nobody reads its output.
-if prepare_guest pipeline "$kernel"; then
-	yes | {
-		lkvm_run -- sh -c 'while echo y; do :; done' 2>"$log"
-		echo $? >/run/status
-	} | head -n 1 >/run/out
-	read -r status </run/status
-	send_log "$vm_name"
-fi
-check "in a pipeline: what was read" [ "$(cat /run/out)" = y ]
-check "in a pipeline: SIGPIPE for who writes what nobody reads: 141" [ "$status" = 141 ]
+# A terminal, with a size.
+cat >/run/on-terminal <<-END
+	stty rows 31 cols 97
+	exec lkvm run -k /lab/kernels/$kernel/vmlinuz --modules /run/modules/$kernel -m 512 -c 1 -p "$LAB_PARAMS" -- \\
+		sh -c 'stty size; read line; echo "it-was \$line"; exit 7'
+END
+type_line() {
+	wait_for says '^31 97'
+	echo typed
+}
+log=/out/logs/command-terminal.log
+: >"$log"
+rm -f /run/terminal-status
+keys=type_line
+type_keys | on_terminal sh /run/on-terminal >>"$log"
+status=$(cat /run/terminal-status)
+# shellcheck disable=SC2034 # it is the case library's
+keys=
+vm_name=command-terminal send_log command-terminal
+check "a terminal: it has the size of lkvm's" says '^31 97'
+check "what is typed reaches the command" says '^it-was typed'
+check "its status" [ "$status" = 7 ]
