@@ -124,9 +124,9 @@ struct debug_event {
 };
 
 /*
- * A vcpu with a setup leaves the gate, and comes back to it; on its thread. What an architecture has
- * to change in the guest for a step is there only in between: whoever looks at a parked vcpu sees
- * nothing of it, and a pause may come in the middle of a step.
+ * A vcpu with a setup leaves the gate, and comes back to it; on its thread. What an architecture
+ * has to change in the guest for a step is there only in between: whoever looks at a parked vcpu
+ * sees nothing of it, and a pause may come in the middle of a step.
  */
 void arch_debug_enter(struct vcpu *vcpu);
 void arch_debug_leave(struct vcpu *vcpu);
