@@ -91,7 +91,7 @@ struct vhost_user {
 	u64 protocol; /* features that both have */
 	bool protocol_offered;
 	bool opening; /* by the main thread, which may say that it waits */
-	u32 slots; /* for regions, at most; 0: it takes them by the table alone */
+	u32 slots;    /* for regions, at most; 0: it takes them by the table alone */
 	struct user_region *regions;
 	u32 nr_regions;
 };

@@ -2,7 +2,7 @@
 # virtio-net on two taps of L1: ping, and TCP both ways in large segments, on both transports and by vhost-net.
 # shellcheck shell=dash
 
-file_mib=24
+file_mib=4
 
 # bytes_each TAP: how many bytes a packet that the guest sent had on average.
 bytes_each() {

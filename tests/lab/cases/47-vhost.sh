@@ -31,10 +31,10 @@ stop_vsock() {
 }
 
 [ -p /run/never ] || mkfifo /run/never
-make_pattern /run/given 4
+make_pattern /run/given 1
 sum=$(sum_of /run/given)
 dd if=$vsock of=/run/program.img bs=4096 conv=sync 2>/dev/null
-for transport in pci mmio; do
+for transport in $(transports); do
 	prepare=serve_vsock vm "vhost-$transport" "$LAB_STABLE_KERNEL" "lab.test=vsock lab.vsock=seqpacket" \
 		--virtio-transport $transport -d /run/program.img,ro,serial=program -d /run/memory.img,serial=memory \
 		--vsock 7 -n mode=tap,vhost=1,host_ip=10.79.0.1/24

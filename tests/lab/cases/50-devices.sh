@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: MIT
-# The entropy device and the virtio console.
+# Consoles and the entropy device.
 # shellcheck shell=dash
 
-for transport in pci mmio; do
-	vm "rng-$transport" "$LAB_STABLE_KERNEL" lab.test=rng --rng --virtio-transport $transport
-	booted "$transport: a guest with an entropy device"
-	check_says "$transport: the guest's source of entropy is virtio" "LAB-L2 rng-name virtio_rng"
-	check_fact "$transport: it gives bytes" rng-bytes 2048
-	check_fact "$transport: no 16 of them repeat" rng-differs 128
-done
+# devices NAME TRANSPORT KERNEL [LKVM ARGUMENT...]: a guest that writes 300 lines to its console and takes bytes
+devices() {
+	title="$1 console, $2"
+	transport=$2
+	console_name=$1
+	kernel=$3
+	shift 3
+	vm "console-$console_name" "$kernel" lab.test=devices --rng --virtio-transport "$transport" "$@"
+	booted "$title: a guest with an entropy device"
+	check "$title: 300 lines arrive whole" [ "$(lines_of '^line [0-9]{4} of the console test$')" = 300 ]
+	check_says "$title: the guest's source of entropy is virtio" "LAB-L2 rng-name virtio_rng"
+	check_fact "$title: it gives bytes" rng-bytes 2048
+	check_fact "$title: no 16 of them repeat" rng-differs 128
+}
 
-console=hvc0 vm console-virtio "$LAB_KERNEL" lab.test=console --console virtio
-booted "a guest on a virtio console"
+console=hvc0 devices virtio pci "$LAB_KERNEL" --console virtio
 check_fact "its console is hvc0" console hvc0
-check "300 lines arrive whole" [ "$(lines_of '^line [0-9]{4} of the console test$')" = 300 ]
-
-vm console-serial "$LAB_KERNEL" lab.test=console
-check "300 lines arrive whole by the serial port" [ "$(lines_of '^line [0-9]{4} of the console test$')" = 300 ]
+devices serial mmio "$LAB_STABLE_KERNEL"

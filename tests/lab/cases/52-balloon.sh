@@ -23,7 +23,7 @@ watch_balloon() {
 	printf '\r'
 }
 
-for transport in pci mmio; do
+for transport in $(transports); do
 	kernel=$LAB_KERNEL
 	[ $transport = pci ] || kernel=${LAB_KERNELS%% *}
 	rm -f /run/filled /run/reported

@@ -2,7 +2,7 @@
 # Ports of virtio-console.
 # shellcheck shell=dash
 
-for transport in pci mmio; do
+for transport in $(transports); do
 	dir=/tmp/ports-$transport
 	mkdir $dir
 	mkfifo $dir/agent.in $dir/agent.out

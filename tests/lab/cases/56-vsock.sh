@@ -71,5 +71,5 @@ connections() {
 }
 
 connections pci "$LAB_KERNEL"
-connections mmio "${LAB_KERNELS%% *}"
+[ -z "$LAB_ALL" ] || connections mmio "${LAB_KERNELS%% *}"
 rm -f /run/given /run/program.img

@@ -28,7 +28,7 @@ prepare_removal() {
 	ip link set lab0 up
 }
 
-for transport in pci mmio; do
+for transport in $(transports); do
 	prepare=prepare_removal keys=take_away vm "removal-$transport" "$LAB_STABLE_KERNEL" lab.test=removal \
 		--virtio-transport $transport -n mode=tap,tapif=lab0 -d /run/cut.img,format=raw --port screen,pty=/run/screen
 	booted "$transport: a guest whose devices lose what is behind them"

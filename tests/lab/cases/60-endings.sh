@@ -38,5 +38,8 @@ if [ "$LAB_ARCH" = x86-64 ]; then
 	check "its registers are those of the fault, or said to be lost" registers_of_fault
 fi
 
-wanted=42 vm end-debug-exit "$LAB_FULL_KERNEL" "lab.test=debug-exit lab.byte=42 $LAB_DEBUG_EXIT"
-booted "a byte written to the debug-exit register is lkvm's status"
+# On x86-64, 22-words ends its guests so.
+if [ "$LAB_ARCH" != x86-64 ] || [ -n "$LAB_ALL" ]; then
+	wanted=42 vm end-debug-exit "$LAB_FULL_KERNEL" "lab.test=debug-exit lab.byte=42 $LAB_DEBUG_EXIT"
+	booted "a byte written to the debug-exit register is lkvm's status"
+fi
