@@ -375,7 +375,7 @@ def stop_all():
 def pause():
     vm = start('p', kind='control')
     vm.send('a')
-    vm.expect('alive ([0-9]+)')
+    vm.expect('alive [0-9]+\r*\n')
     for args in ['p'], ['-n', 'p']:
         lkvm('pause', *args)
         same(state('p'), 'paused')
@@ -385,7 +385,7 @@ def pause():
         lkvm('resume', *args)
         lkvm('resume', *args)
         same(state('p'), 'running')
-        vm.expect('alive ([0-9]+)')
+        vm.expect('alive [0-9]+\r*\n')
     # A signal ends it as any other.
     lkvm('pause', 'p')
     end(vm, name='p')
