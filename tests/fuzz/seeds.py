@@ -490,3 +490,18 @@ seed("gdb", "hello", *gdb("qSupported:swbreak+;hwbreak+", "QStartNoAckMode", "?"
 seed("gdb", "memory", *gdb("m0,40", "m1fff,4", "M10,2:0102", "X10,2:ab", "Qqemu.PhyMemMode:1", "m0,2000", "P1=0102030405060708", "p5", "p36", "Ga1"))
 seed("gdb", "run", *gdb("Z0,10,1", "Z2,10,4", "z2,10,4", "Z1,13,1", "vCont;s:4", "qRcmd,68656c70", "T1", "vCont;s:1;c"), 1, 2, 3, 1, bytes(8),
      *gdb("c"), 3, 0x13, 1, 0, 1, 0, bytes(8), *gdb("D", "g"))
+
+
+# control: what clients say (bytes, with their number in front), requests by number, reads, events, ends.
+def says(text, client=0):
+    text = text.encode() if isinstance(text, str) else text
+    return b"".join(bytes([12 | client << 4, len(text[i:i + 255])]) + text[i:i + 255] for i in range(0, len(text), 255))
+
+
+seed("control", "requests", *(bytes([8, n, 3]) for n in range(8)))
+seed("control", "lines", says('{"lkvm":1,"id":"a\\u00e9","command":"echo","arguments":{"value":"b"}}\n{"lkvm":1,"comm'), 3,
+     says('and":"fail"}\n'), 3, says('{"lkvm":2,"id":7,"command":"help"}\n'), 3, says("[]\n"), 3)
+seed("control", "events", 8, 4, 4, 3, 5, 4, 3, 4, 3, 8, 1, 4, 6, 3, 1, 4, 3)
+seed("control", "three", 8, 3, 0x18, 4, 0x28, 6, 4, 2, le("H", 9), 0x13, 0x23, 0x20, 0x18, 1, 0x10, 8, 3, 3, 3, 3, 0)
+seed("control", "descriptors", 7, b'{"lkvm":', 15, 12, 16, b'1,"command":"x"}', 11, 3, 7, b"12345678", 1)
+seed("control", "long", says("x" * 4100), 3)
