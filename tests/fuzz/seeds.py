@@ -507,3 +507,17 @@ seed("modules", "paths", 0, 0, 1, b"b", b"a.ko: ../a.ko\nb.ko: /etc/b.ko k//c.ko
 seed("modules", "chain", 0, 0, 2, b"m0", b"".join(b"m%x.ko: m%x.ko\n" % (i, i + 1) for i in range(300)))
 seed("modules", "banner", 1, bytes(100), b"Linux version %s\0Linux version 6.12.107+deb13-amd64 (x) \n\0")
 seed("modules", "bzimage", 1, bytes(0x202), b"HdrS", bytes(8), le("H", 0x20), bytes(0x10), b"6.1.0-50-amd64 (me)\0", bytes(80))
+
+# control: what clients say (bytes, with their number in front), requests by number, reads, events, ends.
+def says(text, client=0):
+    text = text.encode() if isinstance(text, str) else text
+    return b"".join(bytes([12 | client << 4, len(text[i:i + 255])]) + text[i:i + 255] for i in range(0, len(text), 255))
+
+
+seed("control", "requests", *(bytes([8, n, 3]) for n in range(8)))
+seed("control", "lines", says('{"lkvm":1,"id":"a\\u00e9","command":"echo","arguments":{"value":"b"}}\n{"lkvm":1,"comm'), 3,
+     says('and":"fail"}\n'), 3, says('{"lkvm":2,"id":7,"command":"help"}\n'), 3, says("[]\n"), 3)
+seed("control", "events", 8, 4, 4, 3, 5, 4, 3, 4, 3, 8, 1, 4, 6, 3, 1, 4, 3)
+seed("control", "three", 8, 3, 0x18, 4, 0x28, 6, 4, 2, le("H", 9), 0x13, 0x23, 0x20, 0x18, 1, 0x10, 8, 3, 3, 3, 3, 0)
+seed("control", "descriptors", 7, b'{"lkvm":', 15, 12, 16, b'1,"command":"x"}', 11, 3, 7, b"12345678", 1)
+seed("control", "long", says("x" * 4100), 3)
