@@ -2,6 +2,7 @@
 /* Following a guest's page tables from one end to the other (see include/lkvm/page-walk.h). */
 #include "lkvm/page-walk.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "lkvm/memory.h"
@@ -34,8 +35,10 @@ static void thin_out(struct walk *w)
 static void add(struct walk *w, u64 va, u64 gpa, u64 len)
 {
 	struct page_maps *maps = w->maps;
-	struct page_map *last = maps->nr ? &maps->list[maps->nr - 1] : NULL;
+	struct page_map *last;
 
+	assert(maps->list);
+	last = maps->nr ? &maps->list[maps->nr - 1] : NULL;
 	if (last && last->va + last->len == va && last->gpa + last->len == gpa) {
 		last->len += len;
 		return;
