@@ -148,6 +148,7 @@ static void test_nowhere(void **state)
 
 	t.root = 0xffffffffffff000;
 	page_walk(&t, &mem, &maps);
+	free(maps.list);
 	put(RAM, 0, 0x1000 | 1);
 	put(RAM, 1, (RAM + SIZE - 8) | 1);
 	page_walk(&tables, &mem, &maps);
