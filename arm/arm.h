@@ -87,7 +87,16 @@ int arm_add_fixed_devices(struct vm *vm) __must_check;
 #define PSTATE_DAIF    (0xfULL << 6)
 #define PSTATE_EL(p)   ((u32)((p) >> 2) & 3)
 
-/* debug.c: the registers of an exception level that dumps and debuggers show; the first named. */
+/* Rows of 64-bit registers; ARM64_SYS_REG's arguments. */
+#define ARM_DEBUG_CORE(n, m)                                    \
+	{                                                       \
+		.name = n, .bytes = 8, .where = ARM_CORE_REG(m) \
+	}
+#define ARM_DEBUG_SYS(n, ...)                                              \
+	{                                                                  \
+		.name = n, .bytes = 8, .where = ARM64_SYS_REG(__VA_ARGS__) \
+	}
+/* regime.c: the registers of an exception level that dumps and debuggers show; the first named. */
 enum arm_el_reg {
 	ARM_EL_SCTLR,
 	ARM_EL_TCR,
@@ -102,6 +111,9 @@ enum arm_el_reg {
 	ARM_EL_REGS = 12
 };
 extern const struct debug_reg arm_el_regs[2][ARM_EL_REGS]; /* of EL1, and of EL2 */
+/* A register of 64 bits, and PSTATE; what KVM does not tell is zero. */
+u64 arm_get(const struct vcpu *vcpu, u64 id);
+u64 arm_pstate(const struct vcpu *vcpu);
 
 /*
  * step.c: keep interrupts from the vcpu, which is about to step, and undo that. @done: the step is

@@ -1,28 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a debugger needs of an arm64 vcpu (include/lkvm/debug.h): registers as GDB numbers them, the
- * guest's translation, breakpoints, watchpoints and steps (Arm DDI 0487, D2 and D24.3).
+ * What a debugger needs of an arm64 vcpu (include/lkvm/debug.h): registers as GDB numbers them,
+ * breakpoints, watchpoints and steps (Arm DDI 0487, D2 and D24.3).
  */
 #include "lkvm/debug.h"
 
 #include "arm.h"
 #include "lkvm/kvm.h"
-#include "lkvm/page-walk.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
-/* PSTATE as SPSR_EL1 has it (C5.2.18), HCR_EL2, SCTLR_ELx, TCR_ELx (D24.2). */
-#define PSTATE_KEPT	(0xfULL << 28 | BIT_ULL(24) | BIT_ULL(22)) /* NZCV, DIT, PAN */
-#define PSTATE_PAN	BIT_ULL(22)
-#define PSTATE_EL1H	5ULL
-#define SCTLR_M		BIT_ULL(0)
-#define SCTLR_SPAN	BIT_ULL(23)
-#define HCR_VM		BIT_ULL(0)
-#define HCR_TGE		BIT_ULL(27)
-#define HCR_E2H		BIT_ULL(34)
-#define HCR_EL2		ARM64_SYS_REG(3, 4, 1, 1, 0)
-#define TCR_EL1_DS	BIT_ULL(59)
-#define TCR_EL2_DS_NVHE BIT_ULL(32)
+/* PSTATE as SPSR_EL1 has it (C5.2.18), SCTLR_ELx (D24.2). */
+#define PSTATE_KEPT (0xfULL << 28 | BIT_ULL(24) | BIT_ULL(22)) /* NZCV, DIT, PAN */
+#define PSTATE_PAN  BIT_ULL(22)
+#define PSTATE_EL1H 5ULL
+#define SCTLR_SPAN  BIT_ULL(23)
 
 /* ESR_ELx.EC (D24.2.40); from a lower level, and one more from the same. */
 #define ESR_EC(esr)   ((u32)((esr) >> 26) & 0x3f)
@@ -45,14 +37,6 @@
 #define SVE_SLICE 256 /* bytes of a Z register, as KVM gives it; the lower 16 are V */
 
 #define IS_SP 1 /* no id: SP_EL0, or that of the exception level */
-#define CORE(n, m)                                              \
-	{                                                       \
-		.name = n, .bytes = 8, .where = ARM_CORE_REG(m) \
-	}
-#define SYS(n, ...)                                                        \
-	{                                                                  \
-		.name = n, .bytes = 8, .where = ARM64_SYS_REG(__VA_ARGS__) \
-	}
 #define FP_REG(size, m) \
 	(KVM_REG_ARM64 | (size) | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(fp_regs.m))
 
@@ -76,40 +60,9 @@ static const struct debug_reg fpu[] = {
 	{ .name = "fpsr", .type = "int", .bytes = 4, .where = FP_REG(KVM_REG_SIZE_U32, fpsr) },
 	{ .name = "fpcr", .type = "int", .bytes = 4, .where = FP_REG(KVM_REG_SIZE_U32, fpcr) },
 };
-/* In the order of enum arm_el_reg, at EL1 and at EL2. */
-const struct debug_reg arm_el_regs[2][ARM_EL_REGS] = {
-	{
-		SYS("sctlr_el1", 3, 0, 1, 0, 0),
-		SYS("tcr_el1", 3, 0, 2, 0, 2),
-		SYS("ttbr0_el1", 3, 0, 2, 0, 0),
-		SYS("ttbr1_el1", 3, 0, 2, 0, 1),
-		SYS("vbar_el1", 3, 0, 12, 0, 0),
-		SYS("esr_el1", 3, 0, 5, 2, 0),
-		SYS("far_el1", 3, 0, 6, 0, 0),
-		CORE("elr_el1", elr_el1),
-		CORE("spsr_el1", spsr[KVM_SPSR_EL1]),
-		CORE("sp_el1", sp_el1),
-		SYS("tpidr_el1", 3, 0, 13, 0, 4),
-		SYS("mpidr_el1", 3, 0, 0, 0, 5),
-	},
-	{
-		SYS("sctlr_el2", 3, 4, 1, 0, 0),
-		SYS("tcr_el2", 3, 4, 2, 0, 2),
-		SYS("ttbr0_el2", 3, 4, 2, 0, 0),
-		SYS("ttbr1_el2", 3, 4, 2, 0, 1),
-		SYS("vbar_el2", 3, 4, 12, 0, 0),
-		SYS("esr_el2", 3, 4, 5, 2, 0),
-		SYS("far_el2", 3, 4, 6, 0, 0),
-		SYS("elr_el2", 3, 4, 4, 0, 1),
-		SYS("spsr_el2", 3, 4, 4, 0, 0),
-		SYS("sp_el2", 3, 6, 4, 1, 0),
-		SYS("vttbr_el2", 3, 4, 2, 1, 0),
-		SYS("hcr_el2", 3, 4, 1, 1, 0),
-	},
-};
 static const struct debug_reg el0_regs[] = {
-	CORE("sp_el0", regs.sp),
-	SYS("tpidr_el0", 3, 3, 13, 0, 2),
+	ARM_DEBUG_CORE("sp_el0", regs.sp),
+	ARM_DEBUG_SYS("tpidr_el0", 3, 3, 13, 0, 2),
 };
 
 /* clang-format off */
@@ -153,23 +106,10 @@ const struct debug_feature *arch_debug_features(const struct vm *vm, u32 *nr)
 	return features;
 }
 
-/* What KVM does not tell is zero. */
-static u64 get(const struct vcpu *vcpu, u64 id)
-{
-	u64 value = 0;
-
-	return vcpu_get_reg(vcpu, id, &value) ? 0 : value;
-}
-
-static u64 get_pstate(const struct vcpu *vcpu)
-{
-	return get(vcpu, ARM_CORE_REG(regs.pstate));
-}
-
 /* The stack pointer that instructions use (D1.5). */
 static u64 sp_id(const struct vcpu *vcpu)
 {
-	u64 pstate = get_pstate(vcpu);
+	u64 pstate = arm_pstate(vcpu);
 
 	if (!(pstate & PSTATE_SP) || (pstate & PSTATE_AARCH32))
 		return ARM_CORE_REG(regs.sp);
@@ -222,41 +162,6 @@ int arch_debug_set(struct vcpu *vcpu, const struct debug_reg *reg, u32 index, co
 	/* PSTATE has bits that a debugger does not see. */
 	memcpy(now, value, reg->bytes);
 	return ret ? ret : vcpu_set_reg(vcpu, id, now);
-}
-
-/* The translation regime of the state in which the vcpu is; false: one that is not followed. */
-static bool current_mmu(const struct vcpu *vcpu, struct arm_mmu *mmu)
-{
-	u64 hcr = vcpu->vm->cfg->arm.nested ? get(vcpu, HCR_EL2) : 0, pstate = get_pstate(vcpu);
-	bool vhe = hcr & HCR_E2H, tge = hcr & HCR_TGE;
-	bool el2 = PSTATE_EL(pstate) == 2 || (!PSTATE_EL(pstate) && vhe && tge);
-	const struct debug_reg *regs = arm_el_regs[el2];
-
-	mmu->on = get(vcpu, regs[ARM_EL_SCTLR].where) & SCTLR_M;
-	mmu->two_halves = !el2 || vhe;
-	mmu->tcr = get(vcpu, regs[ARM_EL_TCR].where);
-	mmu->ttbr[0] = get(vcpu, regs[ARM_EL_TTBR0].where);
-	mmu->ttbr[1] = get(vcpu, regs[ARM_EL_TTBR1].where);
-	mmu->wide = mmu->tcr & (mmu->two_halves ? TCR_EL1_DS : TCR_EL2_DS_NVHE);
-	/* A guest of the guest has a second stage, and AArch32 has other tables. */
-	return el2 || (!(hcr & HCR_VM) && !(mmu->on && (pstate & PSTATE_AARCH32)));
-}
-
-int arch_vcpu_translate(struct vcpu *vcpu, u64 va, u64 *gpa)
-{
-	struct arm_mmu mmu;
-
-	if (!current_mmu(vcpu, &mmu))
-		return -ENOTSUP;
-	return arm_translate(&mmu, &vcpu->vm->mem, va, gpa);
-}
-
-int arch_vcpu_tables(struct vcpu *vcpu, struct page_tables *t)
-{
-	struct arm_mmu mmu;
-
-	t->user = !PSTATE_EL(get_pstate(vcpu));
-	return current_mmu(vcpu, &mmu) ? arm_tables(&mmu, t) : -ENOTSUP;
 }
 
 /* Points */
@@ -347,7 +252,7 @@ void arch_debug_event(struct vcpu *vcpu, struct debug_event *event)
 {
 	const struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
 
-	*event = (struct debug_event){ .pc = get(vcpu, ARM_CORE_REG(regs.pc)) };
+	*event = (struct debug_event){ .pc = arm_get(vcpu, ARM_CORE_REG(regs.pc)) };
 	arm_step_end(vcpu, stepped(vcpu));
 	switch (ESR_EC(arch->hsr)) {
 	case EC_BRK:
@@ -384,7 +289,7 @@ void arch_debug_leave(struct vcpu *vcpu)
 /* KVM has no request for this: the exception to EL1 is taken here (D1.3). */
 int arch_debug_reinject(struct vcpu *vcpu, const struct debug_event *event)
 {
-	u64 pstate = get_pstate(vcpu), esr = vcpu->run->debug.arch.hsr, pc = event->pc;
+	u64 pstate = arm_pstate(vcpu), esr = vcpu->run->debug.arch.hsr, pc = event->pc;
 	u64 vector = VECTOR_LOWER, entry;
 	const struct debug_reg *el1 = arm_el_regs[0];
 	int ret;
@@ -397,9 +302,9 @@ int arch_debug_reinject(struct vcpu *vcpu, const struct debug_event *event)
 		if (ESR_EC(esr) != EC_BRK)
 			esr |= ESR_EC_SAME;
 	}
-	vector += get(vcpu, el1[ARM_EL_VBAR].where);
+	vector += arm_get(vcpu, el1[ARM_EL_VBAR].where);
 	entry = (pstate & PSTATE_KEPT) | PSTATE_EL1H | PSTATE_DAIF;
-	if (!(get(vcpu, el1[ARM_EL_SCTLR].where) & SCTLR_SPAN))
+	if (!(arm_get(vcpu, el1[ARM_EL_SCTLR].where) & SCTLR_SPAN))
 		entry |= PSTATE_PAN;
 	ret = vcpu_set_reg(vcpu, el1[ARM_EL_ELR].where, &pc);
 	if (!ret)
