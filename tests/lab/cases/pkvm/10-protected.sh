@@ -10,7 +10,7 @@ check_says "lkvm host says so" "^ +pkvm +yes"
 cpus=2 vm plain "$LAB_KERNEL" lab.test=none --protected --irqchip gicv3
 booted "a protected guest without virtio boots and powers off"
 check_says "both of its CPUs are up" "LAB-L2-UP .* cpus=2$"
-vm unprotected "$LAB_KERNEL" lab.test=rng --rng
+vm unprotected "$LAB_KERNEL" lab.test=devices --rng
 booted "a guest that is not protected runs here as well"
 check_fact "its virtio device works" rng-bytes 2048
 
@@ -54,7 +54,7 @@ for transport in pci mmio; do
 	check_fact "$transport: it reads what the image holds" disk-read "$first_half"
 	check "$transport: the image holds what it wrote" [ "$(part_of /run/a.img 8 8)" = "$first_half" ]
 
-	initrd=$initrd_here vm "rng-$transport" $kernel lab.test=rng --protected --rng --virtio-transport $transport
+	initrd=$initrd_here vm "rng-$transport" $kernel lab.test=devices --protected --rng --virtio-transport $transport
 	booted "$transport: a protected guest with virtio-rng"
 	check_fact "$transport: it gives bytes" rng-bytes 2048
 	check_fact "$transport: no 16 of them repeat" rng-differs 128
@@ -86,7 +86,7 @@ check_fact "it pings the host" ping-both yes
 check_fact "a file reaches it whole by TCP" received "$sum"
 check "and comes back whole" [ "$(sum_of /run/returned)" = "$sum" ]
 
-console=hvc0 initrd=$initrd_here vm console $kernel lab.test=console --protected --console virtio
+console=hvc0 initrd=$initrd_here vm console $kernel lab.test=devices --protected --rng --console virtio
 booted "a protected guest on a virtio console"
 check "every line of it comes" [ "$(lines_of '^line .* of the console test$')" = 300 ]
 
