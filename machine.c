@@ -390,16 +390,10 @@ static bool ended_early(struct machine *m, enum vm_stop stop)
 	return off;
 }
 
-static int conclude(struct machine *m, int *signal)
+static void say_end(struct machine *m, enum vm_stop stop, s32 vcpu)
 {
-	int status;
-	s32 vcpu;
-	enum vm_stop stop = vm_stop_reason(&m->vm, &status, &vcpu);
 	const struct outcome *o = &outcomes[stop];
 
-	*signal = 0;
-	if (ended_early(m, stop))
-		return kept_console_panicked(m->open.kept) ? EXIT_GUEST_PANIC : EXIT_FAILURE;
 	if (vcpu >= 0)
 		log_print(o->level, "vcpu %d: %s", vcpu, o->message);
 	else if (stop == VM_STOP_QUIT && machine_has_own_consoles(m))
@@ -409,9 +403,23 @@ static int conclude(struct machine *m, int *signal)
 	else
 		log_print(o->level, "%s", o->message);
 	show_vcpus(&m->vm, stop, vcpu);
+}
+
+static int conclude(struct machine *m, int *signal)
+{
+	int status;
+	s32 vcpu;
+	enum vm_stop stop = vm_stop_reason(&m->vm, &status, &vcpu);
+	const struct outcome *o = &outcomes[stop];
+
 	*signal = stop == VM_STOP_SIGNAL ? status : 0;
-	if (stop != VM_STOP_DEBUG_EXIT)
-		status = o->status;
+	if (ended_early(m, stop)) {
+		status = kept_console_panicked(m->open.kept) ? EXIT_GUEST_PANIC : EXIT_FAILURE;
+	} else {
+		say_end(m, stop, vcpu);
+		if (stop != VM_STOP_DEBUG_EXIT)
+			status = o->status;
+	}
 	gdb_ended(m->open.gdb, status, *signal);
 	machine_tell_end(m, o->message, status);
 	return status;

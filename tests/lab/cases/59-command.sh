@@ -109,9 +109,24 @@ check "and its status is lkvm's" [ "$status" = 9 ]
 # shellcheck disable=SC2016
 in_guest killed "$kernel" -- sh -c 'kill -SEGV $$' </dev/null
 check "killed by SIGSEGV: 139" [ "$status" = 139 ]
-in_guest off "$kernel" -- poweroff -f </dev/null
+# Whoever subscribed hears of the end, with the status that the caller gets.
+rm -f /run/events
+mkfifo /run/go
+until lkvm ctl off subscribe >/run/events 2>/dev/null || ! [ -e /run/go ]; do
+	sleep 0.1
+done &
+subscriber=$!
+(until grep -q '"result"' /run/events || ! [ -e /run/go ]; do
+	sleep 0.1
+done 2>/dev/null
+[ ! -e /run/go ] || echo go >/run/go) &
+# shellcheck disable=SC2016
+in_guest off "$kernel" --name off -- sh -c 'read -r line; poweroff -f' <>/run/go
+rm /run/go
+wait $subscriber
 check "turned off by its command: 1" [ "$status" = 1 ]
 check "which is said" says 'was turned off before its command had ended'
+check "and is an event, with that status" grep -q '"event":"ended",.*"status":1}' /run/events
 
 # A terminal, with a size.
 cat >/run/on-terminal <<-END
