@@ -125,23 +125,27 @@ static bool is_plain(const struct vm_config *cfg)
 	return cfg->root.dir && !cfg->root.command && config_find_param(cfg, "root=");
 }
 
-/* What the root stands in the way of. */
-static int check(const struct vm_config *cfg)
+/* What cannot be beside a directory as root; NULL: there is nothing. */
+static const char *in_the_way(const struct vm_config *cfg)
 {
 	bool plain = is_plain(cfg);
-	const char *other = NULL;
-	char asker[256];
 
 	if (cfg->firmware)
-		other = "--firmware";
-	else if (cfg->nr_initrds && !plain)
-		other = "--initrd";
-	else if (config_find_param(cfg, "root=") && !plain)
-		other = "the kernel parameter root=";
-	else if (cfg->dump_boot)
-		other = "--dump-boot";
-	else if (cfg->fdt.dump_dtb)
-		other = "--dump-dtb";
+		return "--firmware";
+	if (cfg->nr_initrds && !plain)
+		return "--initrd";
+	if (config_find_param(cfg, "root=") && !plain)
+		return "the kernel parameter root=";
+	if (cfg->dump_boot)
+		return "--dump-boot";
+	return cfg->fdt.dump_dtb ? "--dump-dtb" : NULL;
+}
+
+static int check(const struct vm_config *cfg)
+{
+	const char *other = in_the_way(cfg);
+	char asker[256];
+
 	if (!other)
 		return 0;
 	name_asker(cfg, asker, sizeof(asker));
@@ -188,21 +192,14 @@ static int check_sandbox(const struct vm_config *cfg)
 /* Where no directory is to be the root: what says so. NULL: one may be. */
 static const char *without_directory(const struct vm_config *cfg)
 {
+	const char *other;
+
 	if (config_root_asked(cfg))
 		return NULL;
 	if (cfg->nodefaults)
 		return "--nodefaults";
-	if (cfg->firmware)
-		return "--firmware";
-	if (cfg->nr_initrds)
-		return "--initrd";
-	if (config_find_param(cfg, "root="))
-		return "the kernel parameter root=";
-	if (cfg->nr_disks)
-		return "--disk, which is no directory,";
-	if (cfg->dump_boot)
-		return "--dump-boot";
-	return cfg->fdt.dump_dtb ? "--dump-dtb" : NULL;
+	other = in_the_way(cfg);
+	return !other && cfg->nr_disks ? "--disk, which is no directory," : other;
 }
 
 /* --rw and --modules are about that root alone. */

@@ -384,7 +384,7 @@ static int find_kernel(struct vm_config *cfg)
 	if (uname(&uts))
 		snprintf(uts.release, sizeof(uts.release), "unknown");
 	for (const char *const *p = arch_platform.kernel_search; *p && !cfg->kernel; p++) {
-		char *path = expand_kernel(*p, uts.release), *more;
+		char *path = expand_kernel(*p, uts.release);
 		struct stat st;
 		bool there = !stat(path, &st) && S_ISREG(st.st_mode);
 
@@ -392,9 +392,7 @@ static int find_kernel(struct vm_config *cfg)
 			cfg->kernel = path;
 			break;
 		}
-		more = xasprintf("%s%s%s", looked, *looked ? ", " : "", path);
-		free(looked);
-		looked = more;
+		xappendf(&looked, "%s%s", *looked ? ", " : "", path);
 		if (there && !unreadable)
 			unreadable = path;
 		else

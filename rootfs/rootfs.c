@@ -169,7 +169,6 @@ static const char *p9_options(const char *mode)
 static int choose_link(struct rootfs *r)
 {
 	struct root_config *root = &r->cfg->root;
-
 	bool init = config_find_param(r->cfg, "init=");
 
 	if (init && root->command) {
@@ -344,15 +343,14 @@ static int add_programs(struct rootfs *r, struct cpio *c)
 	static const char *const dirs[] = { "/proc", "/sys", "/run", "/tmp", "/etc", NULL };
 	char *const *command = r->cfg->root.command;
 	struct closure cl = { .cpio = c };
-	char *cwd = getcwd(NULL, 0);
+	char *cwd;
 	int ret;
 
-	if (r->way != WAY_INITRAMFS) {
-		free(cwd);
+	if (r->way != WAY_INITRAMFS)
 		return 0;
-	}
 	for (size_t i = 0; dirs[i]; i++)
 		closure_add_dir(&cl, dirs[i]);
+	cwd = getcwd(NULL, 0);
 	if (cwd && *cwd == '/')
 		closure_add_dir(&cl, cwd);
 	free(cwd);
