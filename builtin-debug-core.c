@@ -87,19 +87,16 @@ static int open_named(struct core_file *f)
 
 static int open_file(struct core_file *f)
 {
-	char *folder = folder_of(f->path);
 	struct stat st;
+	char *folder;
 
 	f->fd = -1;
 	/* The machine need not be held for this. */
-	if (f->path[strlen(f->path) - 1] == '/') {
-		free(folder);
+	if (f->path[strlen(f->path) - 1] == '/')
 		return say(f, "write", -EISDIR);
-	}
-	if (lstat(f->path, &st) == 0) {
-		free(folder);
+	if (lstat(f->path, &st) == 0)
 		return say(f, "write", -EEXIST);
-	}
+	folder = folder_of(f->path);
 	f->fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, MODE);
 	free(folder);
 	if (f->fd >= 0)
@@ -172,7 +169,6 @@ int debug_write_core(struct control_link *link, const char *path)
 	/* A file that may not become so large is an error as others are. */
 	signals_init();
 	ret = open_file(&f);
-
 	if (!ret)
 		ret = control_ask(link, "info", NULL, &result);
 	memory = ret ? 0 : json_number(json_member(result, "memory"), 0);

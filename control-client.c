@@ -365,14 +365,20 @@ int control_receive(struct control_link *link, u64 deadline, const struct json *
 	return -EPROTO;
 }
 
+/* What follows begins where the buffer does. */
+static void drop_used(struct control_link *link)
+{
+	link->len -= link->used;
+	memmove(link->buf, link->buf + link->used, link->len);
+	link->used = 0;
+}
+
 /* One more line, behind what was used. */
 static int next_line(struct control_link *link, size_t *len)
 {
 	char *line;
 
-	link->len -= link->used;
-	memmove(link->buf, link->buf + link->used, link->len);
-	link->used = 0;
+	drop_used(link);
 	return control_receive_line(link, 0, &line, len);
 }
 
@@ -411,9 +417,7 @@ int control_receive_event(struct control_link *link, char **line, size_t *len)
 	char *end;
 	int ret;
 
-	link->len -= link->used;
-	memmove(link->buf, link->buf + link->used, link->len);
-	link->used = 0;
+	drop_used(link);
 	while (!(end = memchr(link->buf, '\n', link->len))) {
 		ret = read_more(link, 0);
 		if (ret == -ECONNRESET)
