@@ -12,7 +12,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from native import LIMIT, LKVM, Vm, guest, main, same, until  # noqa: E402
+from native import LIMIT, LKVM, Vm, guest, lkvm, main, same, says, until  # noqa: E402
 
 
 def folder():
@@ -21,19 +21,6 @@ def folder():
 
 def path(name):
     return f'{folder()}/{name}.sock'
-
-
-def lkvm(*args, status=0, **more):
-    """Standard output and error of a command."""
-    r = subprocess.run([LKVM, *args], capture_output=True, check=False, timeout=LIMIT, text=True, **more)
-    assert r.returncode == status, (args, r)
-    return r.stdout, r.stderr
-
-
-def says(text, *args, status=1, **more):
-    """It fails by one line."""
-    out, err = lkvm(*args, status=status, **more)
-    assert text in err and err.count('\n') == 1 and not out, (args, out, err)
 
 
 def start(name, *args, kind='clock'):

@@ -14,22 +14,10 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from native import GUESTS, LIMIT, LKVM, Skip, Vm, guest, main, same, until  # noqa: E402
+from native import GUESTS, LIMIT, LKVM, Skip, Vm, guest, lkvm, main, same, says, until  # noqa: E402
 
 folder = tempfile.mkdtemp(prefix='lkvm-core-')
 CORE = f'{folder}/core'
-
-
-def lkvm(*args, status=0, **more):
-    r = subprocess.run([LKVM, *args], capture_output=True, check=False, timeout=LIMIT, text=True, **more)
-    assert r.returncode == status, (args, r)
-    return r.stdout, r.stderr
-
-
-def says(text, *args, status=1, **more):
-    """It fails by one line."""
-    out, err = lkvm(*args, status=status, **more)
-    assert text in err and err.count('\n') == 1 and not out, (args, out, err)
 
 
 def state(name):

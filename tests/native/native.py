@@ -24,6 +24,19 @@ for number in signal.SIGINT, signal.SIGQUIT:
 # No colours and no progress, whatever the terminal is.
 os.environ['TERM'] = 'dumb'
 
+def lkvm(*args, status=0, **more):
+    """Standard output and error of a command."""
+    r = subprocess.run([LKVM, *args], capture_output=True, check=False, timeout=LIMIT, text=True, **more)
+    assert r.returncode == status, (args, r)
+    return r.stdout, r.stderr
+
+
+def says(text, *args, status=1, **more):
+    """It fails by one line."""
+    out, err = lkvm(*args, status=status, **more)
+    assert text in err and err.count('\n') == 1 and not out, (args, out, err)
+
+
 NETNS = 'LKVM_TEST_NETNS'  # set inside
 
 

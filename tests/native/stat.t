@@ -10,13 +10,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from native import LIMIT, LKVM, Skip, Vm, guest, main, same, until  # noqa: E402
-
-
-def lkvm(*args, status=0):
-    r = subprocess.run([LKVM, *args], capture_output=True, check=False, timeout=LIMIT, text=True)
-    assert r.returncode == status, (args, r)
-    return r.stdout, r.stderr
+from native import LIMIT, LKVM, Skip, Vm, guest, lkvm, main, same, until  # noqa: E402
 
 
 def stat(*args):

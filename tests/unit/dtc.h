@@ -3,6 +3,7 @@
 #ifndef TEST_DTC_H
 #define TEST_DTC_H
 
+#include "folder.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -48,8 +49,7 @@ static inline const char *dtc_check(const void *blob, size_t len)
 	if (ret || log[0])
 		fail_msg("dtc: %s", log);
 	dtc_read(dir, "out", dts, sizeof(dts));
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(remove_folder(dir), 0);
 	return dts;
 }
 

@@ -3,6 +3,7 @@
 #ifndef TEST_IASL_H
 #define TEST_IASL_H
 
+#include "folder.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -74,7 +75,7 @@ static inline void iasl_compare(const char *dir, const u8 *table, size_t len)
  */
 static inline void iasl_check(const u8 *table, size_t len, const char **source)
 {
-	char dir[] = "/tmp/lkvm-iasl-XXXXXX", path[64], command[128];
+	char dir[] = "/tmp/lkvm-iasl-XXXXXX", path[64];
 	static char dsl[1 << 20];
 	size_t n;
 	FILE *f;
@@ -90,8 +91,7 @@ static inline void iasl_check(const u8 *table, size_t len, const char **source)
 	assert_null(strstr(iasl_read(dir, "log", &n), "ncorrect"));
 	if (iasl_run(dir, "-p out in.dsl"))
 		iasl_compare(dir, table, len);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(remove_folder(dir), 0);
 	if (source)
 		*source = dsl;
 }

@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../fs/p9.h"
 #include "../lib/p9_message.h"
 #include "capture.h"
+#include "folder.h"
 #include "lkvm/config.h"
 #include "lkvm/event.h"
 #include "lkvm/log.h"
@@ -92,14 +94,33 @@ static inline void p9_begin(bool readonly, unsigned int workers)
 
 static inline void p9_end(void)
 {
-	char command[128];
-
 	p9_close(p9c.p9);
 	event_loop_destroy(&p9c.loop);
 	share_close(p9c.share);
 	p9_assert_file("../secret", "secret");
-	snprintf(command, sizeof(command), "rm -rf %s", p9c.dir);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(remove_folder(p9c.dir), 0);
+}
+
+/*
+ * @fn in a process of its own, which may unshare what it likes: 0, the line of what failed, or less
+ * where it cannot be tried.
+ */
+static inline int p9_in_child(int (*fn)(void))
+{
+	int ends[2], line = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (!pid) {
+		line = fn();
+		_exit(write(ends[1], &line, sizeof(line)) != sizeof(line));
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &line, sizeof(line)), sizeof(line));
+	close(ends[0]);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return line;
 }
 
 /* Writing */

@@ -6,6 +6,7 @@
 #ifndef TEST_QCOW2_BENCH_H
 #define TEST_QCOW2_BENCH_H
 
+#include "folder.h"
 #include "unit.h"
 
 #include <fcntl.h>
@@ -60,10 +61,7 @@ static int make_folder(void **state)
 
 static int drop_folder(void **state)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf %s", folder);
-	return system(command);
+	return remove_folder(folder);
 }
 
 static const char *in_folder(const char *name)

@@ -2,6 +2,7 @@
 /* rootfs/modules.c, rootfs/module-file.c: trees of modules as depmod leaves them, and worse ones.
  */
 #include "capture.h"
+#include "folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,14 +283,9 @@ int main(void)
 		cmocka_unit_test_teardown(test_files, end),
 		cmocka_unit_test_teardown(test_xz, end),
 	};
-	char *rm;
 	int ret;
 
 	assert_non_null(mkdtemp(dir));
 	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	rm = xasprintf("rm -r %s", dir);
-	if (system(rm))
-		ret = 1;
-	free(rm);
-	return ret;
+	return remove_folder(dir) ? 1 : ret;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* rootfs/: what becomes of a directory as root, for kernels with and without modules; setup. */
 #include "capture.h"
+#include "folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -503,14 +504,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_directory_plain, begin, end),
 		cmocka_unit_test_setup_teardown(test_setup, begin, end),
 	};
-	char *rm;
 	int ret;
 
 	assert_non_null(mkdtemp(dir));
 	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	rm = xasprintf("rm -r %s", dir);
-	if (system(rm))
-		ret = 1;
-	free(rm);
-	return ret;
+	return remove_folder(dir) ? 1 : ret;
 }
