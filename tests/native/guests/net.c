@@ -58,10 +58,10 @@ static void ping(u32 n)
 		print("the card keeps the packet\n");
 }
 
-/* Say nothing to anybody, and what becomes of the link, until a key. */
-static void watch(void)
+/* Say nothing to anybody, and what becomes of the link, until a key; @link: what was said of it last. */
+static void watch(u32 link)
 {
-	u32 link = read16(v.config + 6), now;
+	u32 now;
 
 	while (arch_getc() < 0) {
 		now = read16(v.config + 6);
@@ -76,6 +76,7 @@ int guest_main(void)
 {
 	u32 pings = word_value("pings", 0xffffffff);
 	u64 offered;
+	u32 link;
 
 	if (!virtio_open(&v, VIRTIO_NET, 0)) {
 		print("no card\n");
@@ -88,14 +89,15 @@ int guest_main(void)
 		return 1;
 	}
 	virtio_driver_ok(&v);
+	link = read16(v.config + 6);
 	print("card %x:%x:%x:%x:%x:%x mtu %u link %u\n", read8(v.config), read8(v.config + 1),
 	      read8(v.config + 2), read8(v.config + 3), read8(v.config + 4), read8(v.config + 5),
-	      read16(v.config + 10), read16(v.config + 6));
+	      read16(v.config + 10), link);
 	for (u32 i = 0; i < ARRAY_SIZE(rx); i++)
 		vq_add(&v, RX, &(struct vq_buf){ &rx[i], sizeof(rx[i]), true }, 1);
 	vq_kick(&v, RX);
 	if (word_value("watch", 0)) {
-		watch();
+		watch(link);
 		return 0;
 	}
 	for (u32 n = 0; n < pings; n++) {
