@@ -148,7 +148,7 @@ def wait():
 def attach():
     """Who comes stops the guest, and may let it go on."""
     vm = run()
-    vm.expect('ready')
+    vm.expect(r'ready\r?\n')
     gdb = Gdb()
     same(gdb.ask('?'), 'T05thread:1;')
     vm.send('first\n')
