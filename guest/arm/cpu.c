@@ -36,6 +36,17 @@ void arch_pause(void)
 	} while (sysreg_read("cntvct_el0") - start < ticks);
 }
 
+u64 arch_cycles(void)
+{
+	isb();
+	return sysreg_read("cntvct_el0");
+}
+
+bool arch_hangs(u64 since)
+{
+	return arch_cycles() - since > 30 * sysreg_read("cntfrq_el0");
+}
+
 /* WFI ends by what is masked too, so none is missed. */
 void arch_wait(void)
 {

@@ -51,13 +51,14 @@ u32 arch_start_cpus(void (*fn)(u32 index))
 	dsb();
 	for (u32 i = 1; i < nr_cpus; i++) {
 		u32 wanted = atomic_read(&secondaries) + 1;
+		u64 start;
 		long ret = arm_psci(PSCI_CPU_ON, affinities[i], entry, i);
 
 		if (ret != PSCI_SUCCESS) {
 			print("cpu %lx does not start: PSCI says %d\n", affinities[i], (int)ret);
 			continue;
 		}
-		for (u32 k = 0; k < 2000000 && atomic_read(&secondaries) < wanted; k++)
+		for (start = arch_cycles(); atomic_read(&secondaries) < wanted && !arch_hangs(start);)
 			arch_pause();
 		if (atomic_read(&secondaries) < wanted)
 			print("cpu %lx does not start\n", affinities[i]);

@@ -9,12 +9,6 @@
 /* Between the boot-time mark and the flash. */
 const u64 arch_nowhere = 0x01f00000;
 
-u64 arch_cycles(void)
-{
-	isb();
-	return sysreg_read("cntvct_el0");
-}
-
 u32 arch_cycles_khz(void)
 {
 	return (u32)(sysreg_read("cntfrq_el0") / 1000);

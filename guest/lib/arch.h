@@ -56,6 +56,13 @@ int arch_getc(void);
 /* Leave by the debug-exit device. */
 void arch_exit(int status) __attribute__((noreturn));
 void arch_pause(void);
+/* A counter that never stands still, the same on every CPU. */
+u64 arch_cycles(void);
+/*
+ * Whether what began at @since of it hangs: it takes half a minute or more. A host that is busy takes
+ * its time with everything, so no wait ends sooner, nor by a number of rounds.
+ */
+bool arch_hangs(u64 since);
 /* Wait for an interrupt, with interrupts on; they are off again on return. */
 void arch_wait(void);
 u32 arch_nr_cpus(void);

@@ -334,13 +334,10 @@ int vq_used(struct virtio *v, u32 q, u32 *len)
 
 int vq_wait(struct virtio *v, u32 q, u32 *len)
 {
+	const u64 start = arch_cycles();
 	int head;
 
-	for (u32 i = 0; i < 3000000; i++) {
-		head = vq_used(v, q, len);
-		if (head >= 0)
-			return head;
+	while ((head = vq_used(v, q, len)) < 0 && !arch_hangs(start))
 		arch_pause();
-	}
-	return -1;
+	return head;
 }

@@ -27,8 +27,7 @@ void arch_uart_write(u32 reg, u8 value);
 bool arch_uart_irq(u32 *irq, bool *edge);
 /* They are off but in arch_wait and between these two. */
 void arch_interrupts(bool on);
-/* A counter that never stands still, the same on every CPU, and its frequency (0: not known). */
-u64 arch_cycles(void);
+/* The frequency of arch_cycles (0: not known). */
 u32 arch_cycles_khz(void);
 /* An address where nothing is: reads as all ones. */
 extern const u64 arch_nowhere;

@@ -177,7 +177,7 @@ static const char *check_timer(void)
 	timer_fired = 0;
 	start = arch_cycles();
 	t->arm(TIMER_NS);
-	if (expect("interrupt within a second", wait_for(&timer_fired, 1), true) && khz)
+	if (expect("an interrupt", wait_for(&timer_fired, 1), true) && khz)
 		expect("not before its time", timer_at - start >= least - least / 20, true);
 	expect("interrupts", timer_fired, 1);
 	if (timer_fired) {
@@ -256,7 +256,7 @@ static const char *check_ipis(void)
 		u32 before = answers;
 
 		arch_send_ipi(i, IPI_VECTOR);
-		expect("an answer within a second", wait_for(&answers, before + 1), true);
+		expect("an answer", wait_for(&answers, before + 1), true);
 		expect("interrupts of that CPU", ipis[i], 1);
 	}
 	expect("answers", answers, cpus_up);

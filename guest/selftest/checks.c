@@ -48,12 +48,9 @@ u32 run_checks(const struct check *checks, u32 n)
 
 bool wait_until(const volatile u32 *p, u32 wanted, bool quiet)
 {
-	u64 start = arch_cycles(), limit = arch_cycles_khz() * 1000ULL;
+	const u64 start = arch_cycles();
 	bool seen;
 
-	/* Where the frequency is not known: a second or more. */
-	if (!limit)
-		limit = 4000000000;
 	arch_interrupts(true);
 	for (u32 i = 1; !(seen = *p >= wanted); i++) {
 		arch_pause();
@@ -61,7 +58,7 @@ bool wait_until(const volatile u32 *p, u32 wanted, bool quiet)
 			continue;
 		if (!quiet)
 			arch_uart_read(UART_SCRATCH);
-		if (arch_cycles() - start > limit)
+		if (arch_hangs(start))
 			break;
 	}
 	arch_interrupts(false);

@@ -18,7 +18,7 @@ bool expect(const char *what, u64 seen, u64 wanted);
 /* Run them one by one and say what came of each; the number of points. */
 u32 run_checks(const struct check *checks, u32 n);
 /*
- * Let interrupts in until *p is at least @wanted; false: it did not happen within a second. Unless
+ * Let interrupts in until *p is at least @wanted; false: it did not happen (arch_hangs). Unless
  * @quiet this CPU leaves the guest now and then: there are KVMs that deliver interrupts to a CPU
  * only when it does.
  */

@@ -230,12 +230,14 @@ void arch_send_ipi(u32 index, u32 vector)
 
 static bool wait_online(u32 n)
 {
-	for (u32 i = 0; i < 300000; i++) {
-		if (atomic_read(&aps_online) >= n)
-			return true;
+	const u64 start = arch_cycles();
+
+	while (atomic_read(&aps_online) < n) {
+		if (arch_hangs(start))
+			return false;
 		arch_pause();
 	}
-	return false;
+	return true;
 }
 
 u32 arch_start_cpus(void (*fn)(u32 index))

@@ -45,6 +45,20 @@ void arch_pause(void)
 	__asm__ volatile("pause" : : : "memory");
 }
 
+u64 arch_cycles(void)
+{
+	u32 low, high;
+
+	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return low | (u64)high << 32;
+}
+
+/* At 4 GHz; its frequency is not known to everybody who waits. */
+bool arch_hangs(u64 since)
+{
+	return arch_cycles() - since > 30 * 4000000000ULL;
+}
+
 void arch_wait(void)
 {
 	__asm__ volatile("sti; hlt; cli" : : : "memory");

@@ -9,14 +9,6 @@
 /* Between the IOAPIC and the local APIC; a PC has its HPET elsewhere. */
 const u64 arch_nowhere = 0xfed80000;
 
-u64 arch_cycles(void)
-{
-	u32 low, high;
-
-	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return low | (u64)high << 32;
-}
-
 static void timer_arm(u64 ns);
 static void timer_disarm(void);
 

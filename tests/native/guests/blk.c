@@ -105,7 +105,7 @@ static void do_bad(u64 sectors)
 	print("wild address: ");
 	vq_add(&v, 0, &(struct vq_buf){ (void *)0xfffffffff000ULL, 4096, true }, 1);
 	vq_kick(&v, 0);
-	for (u32 i = 0; i < 3000000 && !(virtio_status(&v) & 0x40); i += 30)
+	for (u64 start = arch_cycles(); !(virtio_status(&v) & 0x40) && !arch_hangs(start);)
 		arch_pause();
 	print("device status %x\n", virtio_status(&v));
 }

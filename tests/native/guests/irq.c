@@ -86,11 +86,11 @@ static void test_ipi(void)
 	u32 n = arch_start_cpus(ap);
 
 	arch_set_handler(IPI_VECTOR, on_ipi);
-	for (u32 i = 0; i < 1000000 && atomic_read(&ap_ready) < n; i++)
+	for (u64 start = arch_cycles(); atomic_read(&ap_ready) < n && !arch_hangs(start);)
 		arch_pause();
 	lapic_write(LAPIC_ICR_HI, 0);
 	lapic_write(LAPIC_ICR, 0xc0000 | IPI_VECTOR); /* all but me */
-	for (u32 i = 0; i < 1000000 && ipis < n; i++)
+	for (u64 start = arch_cycles(); ipis < n && !arch_hangs(start);)
 		arch_pause();
 	print("ipi: %u of %u cpus\n", ipis, n);
 }

@@ -24,7 +24,7 @@ int guest_main(void)
 	u32 cpus = arch_nr_cpus(), others = arch_start_cpus(work);
 
 	work(0);
-	for (u32 i = 0; i < 3000000 && atomic_read(&done) < others + 1; i++)
+	for (u64 start = arch_cycles(); atomic_read(&done) < others + 1 && !arch_hangs(start);)
 		arch_pause();
 	print("%u of %u cpus, counted %u and %u\n", others + 1, cpus, locked, atomic_read(&atomic));
 	return others + 1 == cpus && locked == cpus * ROUNDS && atomic == locked ? 0 : 1;
