@@ -58,7 +58,7 @@ static void ping(u32 n)
 		print("the card keeps the packet\n");
 }
 
-/* Say nothing to anybody, and what becomes of the link, until a key; @link: what was said of it last. */
+/* Say nothing to anybody, and what becomes of the @link that was said last, until a key. */
 static void watch(u32 link)
 {
 	u32 now;
