@@ -55,6 +55,17 @@ struct test_machine {
 	void *opaque;
 };
 
+/*
+ * From on_line: @t->post runs on the main loop, which pauses the guest or stops it; the guest goes
+ * no further than this line, however late that is.
+ */
+static inline void post_and_wait(struct test_machine *t)
+{
+	event_loop_post(&t->m.vm.loop, &t->post);
+	while (atomic_load(&t->m.vm.running))
+		usleep(100);
+}
+
 static inline void test_write(struct console *con, const u8 *buf, size_t len)
 {
 	struct test_machine *t = container_of(con, struct test_machine, con);

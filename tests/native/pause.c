@@ -109,7 +109,7 @@ static void on_line(struct test_machine *t, const char *line)
 	if (!strncmp(line, "ready ", 6))
 		let_disk_finish(test);
 	if (!strncmp(line, "round ", 6) && !strstr(line, "failed"))
-		event_loop_post(&t->m.vm.loop, &t->post);
+		post_and_wait(t);
 	test->done |= !strcmp(line, "done");
 }
 

@@ -166,7 +166,7 @@ static void on_line(struct test_machine *t, const char *line)
 	rounds += !strncmp(line, "round ", 6);
 	saw_done |= !strcmp(line, "done");
 	if (!strcmp(line, "round 3") && !resets)
-		event_loop_post(&t->m.vm.loop, &t->post);
+		post_and_wait(t);
 }
 
 static void try(const char *guest, const char *name, const char *words, int irqchip)

@@ -98,7 +98,7 @@ static void before(struct test_machine *t, const char *line)
 {
 	rounds += !strncmp(line, "round ", 6);
 	if (!strcmp(line, "round 3"))
-		event_loop_post(&t->m.vm.loop, &t->post);
+		post_and_wait(t);
 }
 
 static void after(struct test_machine *t, const char *line)
