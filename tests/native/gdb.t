@@ -13,7 +13,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from native import GUESTS, LIMIT, Skip, Vm, guest, main, same, until  # noqa: E402
+from native import GUESTS, LIMIT, Skip, Vm, guest, listens, main, same, until  # noqa: E402
 
 folder = tempfile.mkdtemp(prefix='lkvm-gdb-')
 PATH = f'{folder}/s'
@@ -107,7 +107,7 @@ def run(name='echo', *args, cpus=1):
     if os.path.exists(PATH):
         os.unlink(PATH)
     vm = Vm(guest(name, *SOCKET, *args, cpus=cpus))
-    until('the socket is there', lambda: os.path.exists(PATH))
+    until('somebody listens', lambda: listens(PATH))
     return vm
 
 

@@ -169,6 +169,12 @@ def until(what, condition):
         time.sleep(0.01)
 
 
+def listens(path):
+    """A program listens on the Unix socket that it bound by that name. Its file is there before."""
+    with open('/proc/net/unix', encoding='utf-8', errors='replace') as f:
+        return any(words[3] == '00010000' and words[-1] == path for line in f if (words := line.split()))
+
+
 def same(got, want):
     if got != want:
         raise AssertionError(f'{got!r} is not {want!r}')

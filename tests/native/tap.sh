@@ -19,6 +19,9 @@ wait_for() {
 	done
 }
 
+# listens PATH: a program listens on the Unix socket that it bound by that name. Its file is there before.
+listens() { grep -q " 00010000 .* $1\$" /proc/net/unix; }
+
 skip_all() {
 	echo "1..0 # SKIP $1"
 	exit 0

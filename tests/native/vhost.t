@@ -13,9 +13,9 @@ serve() {
 	local words=$1
 	rm -f socket
 	"$qsd" --blockdev driver=file,node-name=f,filename=disk --blockdev driver=raw,file=f,node-name=r \
-		--export "type=vhost-user-blk,id=e,addr.type=unix,addr.path=socket,node-name=r$words" >server.log 2>&1 &
+		--export "type=vhost-user-blk,id=e,addr.type=unix,addr.path=$PWD/socket,node-name=r$words" >server.log 2>&1 &
 	server=$!
-	wait_for test -S socket
+	wait_for listens "$PWD/socket"
 }
 unserve() {
 	kill "$server" 2>/dev/null
@@ -85,9 +85,9 @@ grows() {
 	cp disk larger && rm -f socket qmp out
 	"$qsd" --chardev socket,path=qmp,server=on,wait=off,id=c --monitor chardev=c \
 		--blockdev driver=file,node-name=f,filename=larger --blockdev driver=raw,file=f,node-name=r \
-		--export type=vhost-user-blk,id=e,addr.type=unix,addr.path=socket,node-name=r,writable=on >server.log 2>&1 &
+		--export type=vhost-user-blk,id=e,addr.type=unix,addr.path=$PWD/socket,node-name=r,writable=on >server.log 2>&1 &
 	server=$!
-	wait_for test -S socket
+	wait_for listens "$PWD/socket"
 	"$lkvm" run --loglevel error -k "$guests/blk.flat" --kernel-format flat --nodefaults -m 32 -c 1 \
 		--virtio-transport "$1" -d vhost-user=socket -p 'grow again at=2048' >out 2>err </dev/null &
 	holder=$!
@@ -115,10 +115,10 @@ killed_under_way() {
 # A back end that hangs up at once, and one that says nothing of use.
 liar() {
 	rm -f socket
-	python3 - "$1" <<-'EOF' &
+	python3 - "$1" "$PWD/socket" <<-'EOF' &
 		import socket, sys
 		s = socket.socket(socket.AF_UNIX)
-		s.bind("socket")
+		s.bind(sys.argv[2])
 		s.listen()
 		c, _ = s.accept()
 		c.recv(12)
@@ -126,7 +126,7 @@ liar() {
 		c.close()
 	EOF
 	server=$!
-	wait_for test -S socket && guest 1 blk -d vhost-user=socket -p read && says err "$2" && [ "$(wc -l <err)" = 1 ]
+	wait_for listens "$PWD/socket" && guest 1 blk -d vhost-user=socket -p read && says err "$2" && [ "$(wc -l <err)" = 1 ]
 	set -- $?
 	unserve
 	return "$1"

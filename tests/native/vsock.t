@@ -11,7 +11,7 @@ import threading
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from native import LIMIT, Vm, guest, main, same, until  # noqa: E402
+from native import LIMIT, Vm, guest, listens, main, same, until  # noqa: E402
 
 folder = tempfile.mkdtemp(prefix='lkvm-vsock-')
 PATH = f'{folder}/v'
@@ -73,7 +73,7 @@ def early():
     """A program that comes before the guest is there waits until it is."""
     got = []
     vm = Vm(guest('vsock', '--vsock', f'3,socket={PATH}', '-p', 'x' * 100))
-    until('the socket is there', lambda: os.path.exists(PATH))
+    until('somebody listens', lambda: listens(PATH))
     t = threading.Thread(target=lambda: got.append(exchange(connect(52), b'early')))
     t.start()
     t.join()

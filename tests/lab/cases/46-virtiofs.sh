@@ -84,9 +84,7 @@ serve_disk() {
 	qemu-storage-daemon --blockdev driver=file,node-name=f,filename=$disk.img \
 		--export type=vhost-user-blk,id=e,addr.type=unix,addr.path=$disk.sock,node-name=f,writable=on,num-queues=2 &
 	server=$!
-	until [ -S $disk.sock ]; do
-		sleep 0.1
-	done
+	until grep -q " 00010000 .* $disk.sock$" /proc/net/unix; do sleep 0.1; done
 	(
 		until grep -q kill $disk.mark; do
 			sleep 0.2
