@@ -32,9 +32,9 @@ def counted():
     assert first['vcpus'][0]['io'] > first['vcpus'][1].get('io', 0), first
     serial = {d['name']: d for d in first['devices']}['serial0']
     assert serial['writes'] >= len('round 0\nround 1\n'), serial
-    rounds(vm, 2)
-    later = stat('--exits', 'busy')['busy']
-    assert later['vcpus'][0]['io'] > first['vcpus'][0]['io'] and later['uptime_ms'] > first['uptime_ms'], later
+    # Rounds that it did before may be read after.
+    until('it goes on', lambda: stat('--exits', 'busy')['busy']['vcpus'][0]['io'] > first['vcpus'][0]['io'])
+    assert stat('--exits', 'busy')['busy']['uptime_ms'] > first['uptime_ms']
     # A pause is two exits by signals, and then nothing is counted.
     lkvm('pause', 'busy')
     still = stat('--exits', 'busy')['busy']
@@ -84,8 +84,7 @@ def kvm():
     assert isinstance(one['exits'], int), one
     assert all(isinstance(n, int) for n in one['halt_wait_hist']), one
     # The machine was paused for it the first time, and goes on.
-    rounds(vm, 2)
-    assert stat('--kvm', '--cpu', '0', 'kvm')['kvm']['vcpu']['exits'] > one['exits']
+    until('it goes on', lambda: stat('--kvm', '--cpu', '0', 'kvm')['kvm']['vcpu']['exits'] > one['exits'])
     assert re.search(r'^  exits +\d+$', lkvm('stat', '--kvm', '--cpu', '1', 'kvm')[0], re.M)
     # One that the user paused stays so.
     lkvm('pause', 'kvm')
