@@ -38,6 +38,13 @@ struct bench {
 	u32 buf_alloc, fwd_cnt;
 };
 
+/* Time stands still, in place of the C library's: a tick comes when a test calls it. */
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	*ts = (struct timespec){ .tv_sec = 1 };
+	return 0;
+}
+
 static int set_up(void **state)
 {
 	assert_non_null(mkdtemp(dir));
