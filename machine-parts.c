@@ -202,6 +202,7 @@ static int add_pci_host(struct machine *m, u32 index)
 	struct arch_pci_layout *layout = &m->open.pci;
 
 	*layout = arch_platform.pci;
+	arch_pci_make_room(&m->vm, layout);
 	for (u32 i = 0; i < count_boot_timers(m); i++)
 		make_room(layout, &arch_platform.boot_timers[i]);
 	return pci_host_add(&m->vm, layout, arch_pci_mem64_base(&m->vm));

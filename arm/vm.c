@@ -136,6 +136,8 @@ int arch_vm_init(struct vm *vm, const struct boot *boot)
 	return ret;
 }
 
+void arch_pci_make_room(const struct vm *vm, struct arch_pci_layout *l) {}
+
 u32 arch_pci_bridge_id(const struct vm *vm)
 {
 	return PCI_BRIDGE_GENERIC;

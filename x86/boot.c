@@ -91,19 +91,31 @@ static enum x86_kernel_format format_of(const struct boot *boot)
 	return boot->kernel.path && !look(&boot->kernel, &e, &why) ? decide(&e) : X86_KERNEL_AUTO;
 }
 
+/* The kernel's format, as far as x86_expects_pc wants to know it. */
+static enum x86_kernel_format kernel_format(const struct vm_config *cfg, const struct boot *boot)
+{
+	enum x86_kernel_format format = cfg->x86.kernel_format;
+
+	return format == X86_KERNEL_AUTO ? format_of(boot) : format;
+}
+
+bool x86_is_multiboot(const struct vm_config *cfg, const struct boot *boot)
+{
+	return !boot->firmware.path && kernel_format(cfg, boot) == X86_KERNEL_MULTIBOOT;
+}
+
 /*
  * Multiboot has no place for a pointer to ACPI's tables, nor has the reset vector: what starts
  * there knows a PC, or looks for one. A 32-bit Linux may be one without any APIC.
  */
 bool x86_expects_pc(const struct vm_config *cfg, const struct boot *boot)
 {
-	enum x86_kernel_format format = cfg->x86.kernel_format;
+	enum x86_kernel_format format;
 
 	/* Of either kind: what it starts is not known. */
 	if (boot->firmware.path)
 		return true;
-	if (format == X86_KERNEL_AUTO)
-		format = format_of(boot);
+	format = kernel_format(cfg, boot);
 	return format == X86_KERNEL_MULTIBOOT ||
 	       (format == X86_KERNEL_BZIMAGE && bzimage_is_32bit(&boot->kernel));
 }

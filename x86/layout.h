@@ -50,6 +50,8 @@
 #define X86_VIRTIO_MMIO	   0xfeb00000ULL
 #define X86_VIRTIO_STRIDE  0x1000ULL
 #define X86_IOAPIC	   0xfec00000ULL
+#define X86_TEST_MEM	   0xff000000ULL /* testdev.c */
+#define X86_TEST_MEM_SIZE  0x10000ULL
 #define X86_IDENTITY_MAP   0xfeffc000ULL /* KVM's own page and, after it, three for its TSS */
 #define X86_TSS		   0xfeffd000ULL
 #define X86_LAPIC	   0xfee00000ULL
@@ -67,10 +69,12 @@
 #define X86_PORT_PIT	    0x40U
 #define X86_PORT_61	    0x61U /* gate and output of the PIT's counter 2 */
 #define X86_PORT_COM1	    0x3f8U
+#define X86_PORT_TEST	    0xe0U /* testdev.c: 12 ports, and what follows */
 #define X86_PORT_DEBUG_EXIT 0xf4U
 #define X86_PORT_DEBUG	    0x402U /* text of firmware */
 #define X86_PORT_BOOT_MARK  0x504U
 #define X86_PORT_PVPANIC    0x505U
+#define X86_PORT_FW_CFG	    0x510U /* of QEMU's machines */
 #define X86_PORT_PM	    0x600U /* pm.c */
 #define X86_PM_RESET	    (X86_PORT_PM + 2)
 #define X86_PM_RESET_VALUE  1U /* written there, it resets the machine */
@@ -81,6 +85,9 @@
 #define X86_PM1A_EVENT_LEN 4U
 #define X86_PCI_IO_BASE	   0x1000U
 #define X86_PCI_IO_SIZE	   0xf000U
+/* One port for each pin of the IOAPIC, where the window for BARs would be: it begins behind. */
+#define X86_PORT_TEST_IRQ  0x2000U
+#define X86_TEST_IO_BASE   0x3000U
 
 /*
  * Interrupts: the 24 pins of the IOAPIC. virtio-mmio runs into the pins of INTA..INTD: no device

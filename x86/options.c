@@ -26,6 +26,9 @@ const struct option_spec x86_options[] = {
 	{ .type = OPT_FLAG, .name = "post-codes", MEMBER(post_codes),
 	  .help = "a byte that is written to port 0x80, and is not the one before, is a mark in the times of the "
 		  "boot; Linux writes there when it waits for a slow device" },
+	{ .type = OPT_FLAG, .name = "testdev", MEMBER(testdev),
+	  .help = "what the images of KVM's unit tests expect of a machine: fw_cfg with RAM and CPUs, a test "
+		  "device, interrupt lines, 8259s as a BIOS leaves them" },
 	OPT_END
 };
 /* clang-format on */

@@ -70,6 +70,14 @@ u32 arch_pci_bridge_id(const struct vm *vm)
 	return cloud ? 0x0d578086 : PCI_BRIDGE_GENERIC;
 }
 
+void arch_pci_make_room(const struct vm *vm, struct arch_pci_layout *l)
+{
+	if (!vm->cfg->x86.testdev)
+		return;
+	l->io_size -= X86_TEST_IO_BASE - l->io_base;
+	l->io_base = X86_TEST_IO_BASE;
+}
+
 int arch_check_host(const struct kvm *kvm)
 {
 	static const struct kvm_need needed[] = {

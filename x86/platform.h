@@ -81,6 +81,12 @@ void x86_ioapic_eoi(struct x86_ioapic *ioapic, u8 vector);
 int x86_pit_create(struct vm *vm) __must_check;
 int x86_pic_create(struct vm *vm) __must_check;
 
+/* x86/testdev.c: the test device of --testdev. Prints. */
+int x86_testdev_create(struct vm *vm) __must_check;
+/* x86/machine-cfg.c: what --testdev tells by fw_cfg's ports; without @answers they are silent, and
+ * a guest that asks there gets its user a hint. Prints. */
+int x86_machine_cfg_create(struct vm *vm, bool answers) __must_check;
+
 /* x86/clock.c: the paravirtual clock of all vcpus, a device without registers. Prints. */
 int x86_clock_create(struct vm *vm) __must_check;
 
@@ -95,6 +101,8 @@ void x86_describe_ports(struct aml *aml, const char *name, const char *uid, u16 
 
 /* x86/boot.c: does what is started find its machine without being told of ACPI's tables? */
 bool x86_expects_pc(const struct vm_config *cfg, const struct boot *boot);
+/* Is it a multiboot image? */
+bool x86_is_multiboot(const struct vm_config *cfg, const struct boot *boot);
 
 /*
  * x86/words.c: Linux's parameters that take interrupts or devices away from it. Is the guest

@@ -136,6 +136,7 @@ int arch_vm_init(struct vm *vm, const struct boot *boot)
 		return ret;
 	}
 	enable_optional_caps(vm);
+	vm->arch->multiboot = x86_is_multiboot(vm->cfg, boot);
 	return x86_irqchip_init(vm, boot);
 }
 
@@ -172,6 +173,10 @@ int arch_add_devices(struct vm *vm)
 	ret = cmos_rtc_create(vm);
 	if (!ret && vm->cfg->x86.post_codes)
 		ret = post_code_create(vm, &post_port);
+	if (!ret && vm->cfg->x86.testdev)
+		ret = x86_testdev_create(vm);
+	if (!ret && (vm->cfg->x86.testdev || vm->arch->multiboot))
+		ret = x86_machine_cfg_create(vm, vm->cfg->x86.testdev);
 	if (ret)
 		return ret;
 	/* Each byte costs an exit: only where somebody reads it. */

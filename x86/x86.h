@@ -56,6 +56,7 @@ struct arch_vm {
 	struct x86_shared shared;
 	u32 phys_bits; /* of the guest's physical addresses */
 	u64 pmem_base, pci_mem64_base;
+	bool multiboot;	    /* what is started is such an image */
 	bool split_irqchip; /* PIC, PIT and IOAPIC are not KVM's */
 	bool msi_ext_dest;  /* 15-bit destinations in messages (KVM_FEATURE_MSI_EXT_DEST_ID) */
 	struct x86_ioapic *ioapic; /* the split irqchip's; a device */

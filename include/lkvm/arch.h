@@ -105,6 +105,8 @@ int arch_add_memory(struct vm *vm) __must_check;
 int arch_sketch(struct vm *vm, const struct boot *boot) __must_check;
 /* The id of the PCI host bridge: vendor, and device << 16. */
 u32 arch_pci_bridge_id(const struct vm *vm);
+/* Something else of this machine lies in the windows @l: make it begin behind. */
+void arch_pci_make_room(const struct vm *vm, struct arch_pci_layout *l);
 /* Where vm->pmem_size bytes of persistent memory lie: above all RAM, in whole PMEM_ALIGN. */
 u64 arch_pmem_base(const struct vm *vm);
 /* Base of the window for 64-bit BARs: above all RAM and persistent memory. */

@@ -30,6 +30,7 @@ struct x86_config {
 	enum x86_kernel_format kernel_format;
 	enum x86_host_bridge host_bridge;
 	bool post_codes; /* are marks too */
+	bool testdev;	 /* what kvm-unit-tests look for */
 };
 
 extern const struct option_spec x86_options[];

@@ -262,6 +262,13 @@ u64 memory_ram_size(const struct guest_memory *mem);
  */
 int memory_peek(const struct guest_memory *mem, u64 gpa, void *buf, size_t len) __must_check;
 
+/*
+ * memory-flush.c: what is mapped at @gpa, a page of the host's, stays as it is, but whoever else
+ * maps it (KVM) finds it anew at the next access. 0; -EFAULT: no RAM that lkvm has mapped, or
+ * private; or the errno of mprotect. Any thread that may hold host addresses.
+ */
+int memory_flush_page(struct guest_memory *mem, u64 gpa) __must_check;
+
 /* memory-lost.c: has a file lost something that is mapped, as far as is known? Says so, the first
  * time. Any thread. */
 bool memory_say_lost(struct guest_memory *mem);

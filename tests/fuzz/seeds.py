@@ -313,6 +313,14 @@ for b in (0, 2, 4, 6):
 seed("pc", "keyboard", le("I", 0), *[b for c in (0x20, 0x60, 0xAA, 0xA7, 0xA8, 0xA9, 0xAB, 0xAD, 0xAE, 0xC0, 0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xF0, 0xFE) for b in (0x0D, c, 0x0C, 0x08, 0x09, c, 0x08, 0x13)])
 seed("pc", "ports", le("I", 0), *[b for p in range(14) for v in (0, 1, 2, 3, 0x34, 255) for b in (p << 2, p << 2 | 1, v, p << 2 | 0x80, 1, 3, 0x13, 0x23)])
 
+# testdev: RAM, CPUs, operations: width << 6 | place << 3 | what (0 write, 2 read, 3 and 4 memory, 5 flush, 6 item, 7 reset or load), port.
+testdev = le("QH", 1 << 32, 300)
+seed("testdev", "scratch", testdev, *[b for w in (0x80, 0x40, 0) for p in range(16) for b in (w, p, *le("I", 0x87654321 * (p + 1) & 0xFFFFFFFF)[:1 << (w >> 6) % 3], w | 2, p)])
+seed("testdev", "pins", testdev, *[b for v in (1, 0, 0x80) for p in range(28) for b in (0x08, p, v, 0x0A, p)], 0x87, 0, 0x07, 0)
+seed("testdev", "memory", testdev, *[b for a in (0, 4, 8, 0x1000, 0x10004, 0x1000C) for w in range(4) for b in (3, 0, *le("I", a), w, *le("Q", 0x1122334455667788), 4, 0, *le("I", a), w)], 0x87, 0)
+seed("testdev", "flush", testdev, *[b for a in (0, 0x100000, 0x10FFFF, 0x110000, 0x20000, 0x30000, 0xFF000000, 0xFFFFFFFF) for b in (5, 0, *le("I", a))])
+seed("testdev", "items", testdev, *[b for k in (0, 1, 3, 5, 15, 16, 0x8000, 0xFFFF) for b in (6, 0, *le("H", k), 0x50, 2, *le("H", k), 0x12, 3, 0x52, 3, 0x87, 0)])
+
 # board: time, operations: place << 1 | read, offset, value; 0x40, command, its address; 0x60 | key, release, alarm, reset; 0x70, seconds.
 def at(place, offset, value=None):
     return [place << 1 | (value is None), *le("I", offset)[:3], *(b"" if value is None else le("I", value))]

@@ -55,6 +55,9 @@ static void make(struct rig *r)
 	assert_int_equal(x86_pm1_create(&r->d.vm), 0);
 	assert_int_equal(x86_pit_create(&r->d.vm), 0);
 	assert_int_equal(x86_pic_create(&r->d.vm), 0);
+	r->arch.split_irqchip = true;
+	assert_int_equal(x86_testdev_create(&r->d.vm), 0);
+	assert_int_equal(x86_machine_cfg_create(&r->d.vm, true), 0);
 	r->msis = r->tables = 0;
 }
 
@@ -70,7 +73,7 @@ static const struct {
 	u8 value;
 } legacy[] = {
 	{ 0x61, 0 },	{ 0x43, 0xb0 }, { 0x42, 0x00 }, { 0x42, 0x80 },	 { 0x43, 0x34 },
-	{ 0x40, 0x00 }, { 0x40, 0x10 }, { 0x21, 0xfb }, { 0x4d1, 0x0c },
+	{ 0x40, 0x00 }, { 0x40, 0x10 }, { 0x21, 0xfb }, { 0x4d1, 0x0c }, { 0xe1, 0x5a },
 };
 
 static void test_state(void **state)
@@ -88,6 +91,12 @@ static void test_state(void **state)
 	bus_write(&used.d.vm.pio, X86_PM1A_EVENT + 2, &(u16){ 0x120 }, 2);
 	for (size_t i = 0; i < ARRAY_SIZE(legacy); i++)
 		devvm_out(&used.d, legacy[i].port, legacy[i].value, 1);
+	/* The test device holds pin 12, and of an item of fw_cfg the second byte is next. */
+	devvm_out(&used.d, 0x2000 + 12, 1, 1);
+	bus_write(&used.d.vm.mmio, X86_TEST_MEM + 0xffff, &(u8){ 0xa5 }, 1);
+	used.d.cfg.cpus = fresh.d.cfg.cpus = 0x1234;
+	devvm_out(&used.d, 0x510, 5, 2);
+	assert_int_equal(devvm_in(&used.d, 0x511, 1), 0x34);
 	routes = used.tables;
 	check_state(&used.d.vm, &fresh.d.vm);
 	/* KVM was told of the level pin; what had been sent was not sent again. */
@@ -101,6 +110,12 @@ static void test_state(void **state)
 	for (u32 i = 0; i < 2; i++)
 		assert_int_equal(devvm_in(&fresh.d, 0x42, 1), i ? 0x80 : 0x00);
 	assert_int_equal(devvm_in(&fresh.d, 0x21, 1), 0xfb);
+	assert_int_equal(devvm_in(&fresh.d, 0xe0, 4), 0x5a00);
+	assert_int_equal(devvm_in(&fresh.d, 0x511, 1), 0x12);
+	/* It can be let go. */
+	devvm_out(&fresh.d, 0x2000 + 12, 0, 1);
+	write_ioapic(&fresh, 0x10 + 2 * 12, 0x8063);
+	assert_int_equal(fresh.msis, 1);
 	check_bad_state(&used.d.vm, &fresh.d.vm);
 	check_extreme_state(&used.d.vm, &fresh.d.vm, NULL);
 	vm_destroy(&used.d.vm);
