@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A machine with --testdev, used as KVM's unit tests use it; a line for each part. Words: pic (the
- * 8259s, which nobody sets up), bare (without --testdev: what is asked there), storm (all CPUs use
- * all of it at once, by the rules and against them), exit=N.
+ * 8259s, which nobody sets up), reboot (before that), bare (without --testdev: what is asked there),
+ * storm (all CPUs use all of it at once, by the rules and against them), wait (for ever), exit=N.
  */
 #include "x86.h"
 
@@ -325,15 +325,49 @@ static void test_storm(void)
 	print("storm: %u cpus\n", atomic_read(&done));
 }
 
+/* What a reboot leaves alone, RAM excepted: the clock's bytes (CMOS). */
+#define REBOOTED 0x40
+
+static bool is_rebooted(void)
+{
+	outb(0x70, REBOOTED);
+	return inb(0x71) == 0x5a;
+}
+
+/* Dirty what a reset must clean. */
+static void reboot(void)
+{
+	outb(0x71, 0x5a);
+	outl(SCRATCH, 0x1234);
+	line(PIN, 1);
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+	outb(0x64, 0xfe);
+	for (;;)
+		arch_pause();
+}
+
 int guest_main(void)
 {
 	if (has_word("bare")) {
-		print("bare: %lx\n", cfg_item(0, 4) + cfg_item(5, 2) + cfg_item(3, 8));
+		u64 items = cfg_item(0, 8) & cfg_item(5, 8) & cfg_item(3, 8);
+
+		print("bare: %s\n", items + 1 ? "something" : "all ones");
 		return 0;
+	}
+	if (has_word("reboot")) {
+		if (!is_rebooted())
+			reboot();
+		print("after a reboot: scratch %x, ", inl(SCRATCH));
 	}
 	if (has_word("pic")) {
 		test_pic();
 		return 0;
+	}
+	if (has_word("wait")) {
+		print("waiting\n");
+		for (;;)
+			arch_pause();
 	}
 	if (has_word("storm")) {
 		test_storm();
