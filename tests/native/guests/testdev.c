@@ -2,7 +2,8 @@
 /*
  * A machine with --testdev, used as KVM's unit tests use it; a line for each part. Words: pic (the
  * 8259s, which nobody sets up), reboot (before that), bare (without --testdev: what is asked there),
- * storm (all CPUs use all of it at once, by the rules and against them), wait (for ever), exit=N.
+ * storm (all CPUs use all of it at once, by the rules and against them), flushes=N (of a page that
+ * is then written), wait (for ever), exit=N.
  */
 #include "x86.h"
 
@@ -363,6 +364,10 @@ int guest_main(void)
 	if (has_word("pic")) {
 		test_pic();
 		return 0;
+	}
+	for (u64 n = word_value("flushes", 0); n; n--) {
+		flush(page);
+		(*(volatile u32 *)page)++;
 	}
 	if (has_word("wait")) {
 		print("waiting\n");
