@@ -165,6 +165,44 @@ u32 kvm_cap_or(const struct kvm *kvm, u32 cap, u32 fallback)
 	return n > 0 ? (u32)n : fallback;
 }
 
+/* Without an answer KVM has four (api.rst, 4.7 KVM_CREATE_VCPU). */
+static u32 recommended_vcpus(const struct kvm *kvm)
+{
+	return kvm_cap_or(kvm, KVM_CAP_NR_VCPUS, 4);
+}
+
+int kvm_check_vcpus(const struct kvm *kvm, u32 cpus)
+{
+	u32 max, ids;
+
+	/* One is never too many: the usual machine is asked nothing. */
+	if (cpus == 1)
+		return 0;
+	max = kvm_cap_or(kvm, KVM_CAP_MAX_VCPUS, 0);
+	if (!max)
+		max = recommended_vcpus(kvm);
+	if (cpus > max) {
+		err("--cpus %u: this host's KVM supports at most %u vcpus in one VM", cpus, max);
+		return -EINVAL;
+	}
+	ids = kvm_cap_or(kvm, KVM_CAP_MAX_VCPU_ID, max);
+	if (cpus > ids) {
+		err("--cpus %u: this host's KVM has ids for at most %u vcpus in one VM", cpus, ids);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+void kvm_advise_vcpus(const struct kvm *kvm, u32 cpus)
+{
+	u32 recommended = cpus == 1 ? 1 : recommended_vcpus(kvm);
+
+	if (cpus > recommended)
+		warn("--cpus %u: is more than the %u vcpus that KVM recommends on this host, whose "
+		     "CPUs they share; the guest may be slow",
+		     cpus, recommended);
+}
+
 int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n)
 {
 	int ret = 0;

@@ -26,21 +26,13 @@
 
 static int create_vcpus(struct vm *vm)
 {
-	/* Without either KVM has four (api.rst, 4.7 KVM_CREATE_VCPU). */
-	u32 max = kvm_cap_or(&vm->kvm, KVM_CAP_MAX_VCPUS, 0);
+	int ret = kvm_check_vcpus(&vm->kvm, vm->cfg->cpus);
 
-	if (!max)
-		max = kvm_cap_or(&vm->kvm, KVM_CAP_NR_VCPUS, 4);
-
-	if (vm->cfg->cpus > max) {
-		err("--cpus %u: this host's KVM supports at most %u vcpus in one VM", vm->cfg->cpus,
-		    max);
-		return -EINVAL;
-	}
+	if (ret)
+		return ret;
 	vm->vcpus = xcalloc(vm->cfg->cpus, sizeof(vm->vcpus[0]));
 	for (u32 i = 0; i < vm->cfg->cpus; i++) {
-		int ret = vcpu_create(vm, i, &vm->vcpus[i]);
-
+		ret = vcpu_create(vm, i, &vm->vcpus[i]);
 		if (ret)
 			return ret;
 		vm->nr_vcpus++;
@@ -193,6 +185,9 @@ int machine_create_with(struct machine *m, const struct vm_config *cfg,
 	ret = machine_open_all(m, cfg);
 	if (!ret)
 		ret = build(m);
+	/* Once, and not for each VM that a reset makes anew. */
+	if (!ret)
+		kvm_advise_vcpus(&m->vm.kvm, cfg->cpus);
 	if (!ret)
 		lock_in(m);
 	if (!ret)

@@ -32,6 +32,12 @@ int kvm_create_vm(struct kvm *kvm, u64 type) __must_check;
 int kvm_check_cap(const struct kvm *kvm, u32 cap);
 /* The same, or @fallback where KVM does not say. */
 u32 kvm_cap_or(const struct kvm *kvm, u32 cap, u32 fallback);
+/*
+ * Can a VM have @cpus vcpus, with ids from 0 on? Prints the number that is too much for KVM and the
+ * one that is not; 0 or -EINVAL. The second says so where they are more than KVM recommends.
+ */
+int kvm_check_vcpus(const struct kvm *kvm, u32 cpus) __must_check;
+void kvm_advise_vcpus(const struct kvm *kvm, u32 cpus);
 /* A capability without which nothing works, and what it is needed for. */
 struct kvm_need {
 	u32 cap;

@@ -48,7 +48,8 @@ def argv(name, *args, cpus=1):
 def run(env, name, *args, cpus=1, keys=b''):
     """Its status, what it said, and what was called at the end."""
     done = subprocess.run(argv(name, *args, cpus=cpus), env=env, input=keys, capture_output=True, timeout=LIMIT, check=False)
-    same(done.stderr, b'')
+    # A host may have few CPUs.
+    same([line for line in done.stderr.splitlines() if b'KVM recommends on this host' not in line], [])
     return done.returncode, done.stdout.replace(b'\r', b''), calls()
 
 

@@ -54,9 +54,10 @@ says() {
 	done
 }
 
+# Nothing is said but that this host has few CPUs.
 quiet() {
-	[ ! -s err ] && return 0
-	sed 's/^/# unexpected: /' err
+	! grep -v 'vcpus that KVM recommends on this host' err >unexpected && return 0
+	sed 's/^/# unexpected: /' unexpected
 	return 1
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Capabilities over a KVM that is played: each is asked once, of the VM where there is one. */
+#include "capture.h"
 #include "unit.h"
 
 #include <fcntl.h>
+#include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -11,10 +13,28 @@
 static int vm_fd = -1;
 static unsigned int asked_system, asked_vm;
 static int answer;
+/* By number; -1: @answer. */
+static int nr_vcpus = -1, max_vcpus = -1, vcpu_ids = -1;
+
+static int answer_to(u32 cap)
+{
+	int known = cap == KVM_CAP_NR_VCPUS	 ? nr_vcpus
+		    : cap == KVM_CAP_MAX_VCPUS	 ? max_vcpus
+		    : cap == KVM_CAP_MAX_VCPU_ID ? vcpu_ids
+						 : -1;
+
+	return known < 0 ? answer : known;
+}
 
 /* Instead of libc's. */
 int ioctl(int fd, unsigned long request, ...)
 {
+	va_list args;
+	u32 cap;
+
+	va_start(args, request);
+	cap = va_arg(args, u32);
+	va_end(args);
 	switch (request) {
 	case KVM_GET_API_VERSION:
 		return KVM_API_VERSION;
@@ -25,7 +45,7 @@ int ioctl(int fd, unsigned long request, ...)
 		return vm_fd;
 	case KVM_CHECK_EXTENSION:
 		*(fd == vm_fd ? &asked_vm : &asked_system) += 1;
-		return answer;
+		return answer_to(cap);
 	}
 	errno = ENOTTY;
 	return -1;
@@ -72,11 +92,54 @@ static void test_far_number(void **state)
 	kvm_close(&kvm);
 }
 
+/* Says @text in one line ("": nothing) of @cpus where KVM answers these. */
+static void vcpus(u32 cpus, int recommended, int max, int ids, int ret, const char *text)
+{
+	struct kvm kvm;
+
+	nr_vcpus = recommended;
+	max_vcpus = max;
+	vcpu_ids = ids;
+	assert_int_equal(kvm_open(&kvm, "/dev/null"), 0);
+	capture_begin();
+	assert_int_equal(kvm_check_vcpus(&kvm, cpus), ret);
+	if (!ret)
+		kvm_advise_vcpus(&kvm, cpus);
+	capture_end();
+	if (*text) {
+		assert_one_line(captured);
+		assert_contains(captured, text);
+	} else {
+		assert_string_equal(captured, "");
+	}
+	kvm_close(&kvm);
+}
+
+static void test_vcpus(void **state)
+{
+	vcpus(8, 8, 1024, 4096, 0, "");
+	vcpus(9, 8, 1024, 4096, 0, "warning: --cpus 9: is more than the 8 vcpus that KVM recommends");
+	vcpus(1024, 1024, 1024, 4096, 0, "");
+	vcpus(1025, 8, 1024, 4096, -EINVAL, "--cpus 1025: this host's KVM supports at most 1024");
+	/* Fewer ids than vcpus; ids of which nothing is known are as many. */
+	vcpus(256, 8, 1024, 255, -EINVAL, "--cpus 256: this host's KVM has ids for at most 255");
+	vcpus(255, 255, 1024, 255, 0, "");
+	vcpus(1024, 1024, 1024, 0, 0, "");
+	/* Only what is recommended is known; nothing is. */
+	vcpus(16, 16, 0, 0, 0, "");
+	vcpus(17, 16, 0, 0, -EINVAL, "--cpus 17: this host's KVM supports at most 16");
+	vcpus(4, 0, 0, 0, 0, "");
+	vcpus(1, 0, 0, 0, 0, "");
+	vcpus(5, 0, 0, 0, -EINVAL, "--cpus 5: this host's KVM supports at most 4");
+	nr_vcpus = max_vcpus = vcpu_ids = -1;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_asked_once),
 		cmocka_unit_test(test_far_number),
+		cmocka_unit_test(test_vcpus),
 	};
 
 	return cmocka_run_group_tests_name("kvm", tests, NULL, NULL);
