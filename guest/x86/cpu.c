@@ -128,10 +128,22 @@ void lapic_enable(void)
 	lapic_write(LAPIC_SPIV, 0x100 | SPURIOUS_VECTOR);
 }
 
+static u32 irq_target;
+
+void x86_lead_irqs_to(u32 id)
+{
+	irq_target = id;
+}
+
+/*
+ * Bits 8 to 14 of an id, which the interrupt formats have no place for, lie beside its bits 0 to 7
+ * (KVM_FEATURE_MSI_EXT_DEST_ID: Linux Documentation/virt/kvm/x86/cpuid.rst): in bits 49 to 55 of a
+ * pin's entry, in bits 5 to 11 of a message's address.
+ */
 void ioapic_route(u32 pin, u32 vector, u32 flags)
 {
 	write32(IOAPIC_BASE, 0x10 + 2 * pin + 1);
-	write32(IOAPIC_BASE + 0x10, 0); /* APIC id 0 */
+	write32(IOAPIC_BASE + 0x10, irq_target << 24 | (irq_target >> 8) << 17);
 	write32(IOAPIC_BASE, 0x10 + 2 * pin);
 	write32(IOAPIC_BASE + 0x10, vector | flags);
 }
@@ -150,7 +162,7 @@ void arch_mask_irq(u32 irq)
 bool arch_msi_message(u32 vector, u32 requester, u64 *addr, u32 *data)
 {
 	lapic_enable();
-	*addr = LAPIC_BASE; /* to APIC id 0 */
+	*addr = LAPIC_BASE | (irq_target & 0xff) << 12 | (irq_target >> 8) << 5;
 	*data = vector;
 	return true;
 }

@@ -103,7 +103,9 @@ void x86_setup_traps(void);
 u32 lapic_read(u32 reg);
 void lapic_write(u32 reg, u32 v);
 u32 lapic_id(void);
-/* An IOAPIC pin to @vector on the first CPU; @flags are bits of the low word (level, polarity). */
+/* From now on pins and messages are led to the CPU with APIC id @id (at first 0). */
+void x86_lead_irqs_to(u32 id);
+/* An IOAPIC pin to @vector on that CPU; @flags are bits of the low word (level, polarity). */
 void ioapic_route(u32 pin, u32 vector, u32 flags);
 void lapic_enable(void);
 /* Write the low word @what of the interrupt command register, for the CPU with APIC id @id; wait
