@@ -86,8 +86,8 @@
 #define X86_PCI_IO_BASE	   0x1000U
 #define X86_PCI_IO_SIZE	   0xf000U
 /* One port for each pin of the IOAPIC, where the window for BARs would be: it begins behind. */
-#define X86_PORT_TEST_IRQ  0x2000U
-#define X86_TEST_IO_BASE   0x3000U
+#define X86_PORT_TEST_IRQ 0x2000U
+#define X86_TEST_IO_BASE  0x3000U
 
 /*
  * Interrupts: the 24 pins of the IOAPIC. virtio-mmio runs into the pins of INTA..INTD: no device

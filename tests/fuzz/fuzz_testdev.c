@@ -65,10 +65,12 @@ static void check_item(u16 key)
 		bus_read(&v.vm.pio, X86_PORT_FW_CFG + 1, &byte, 1);
 		value |= (u64)byte << 8 * i;
 	}
-	fz_check(value == (key == 3		 ? v.cfg.memory
-			   : key == 5 || key == 15 ? v.cfg.cpus
-			   : key == 1		 ? 1
-						 : 0));
+	if (key == 3)
+		fz_check(value == v.cfg.memory);
+	else if (key == 5 || key == 15)
+		fz_check(value == v.cfg.cpus);
+	else
+		fz_check(value == (key == 1));
 }
 
 static void save_and_load(void)
@@ -89,7 +91,8 @@ static void step(struct fz *f)
 	u8 op = fz_u8(f);
 	u32 which = (op >> 3 & 7) % ARRAY_SIZE(places);
 	u16 port = (u16)(places[which].base + fz_u8(f) % places[which].size);
-	u32 len = 1u << (op >> 6) % 3;
+	u32 len = 1u << (op >> 6) % 3, width;
+	u64 gpa;
 
 	switch (op & 7) {
 	case 0:
@@ -100,10 +103,13 @@ static void step(struct fz *f)
 		read_port(port, len);
 		break;
 	case 3:
-		fz_write(&v.vm.mmio, X86_TEST_MEM - 8 + fz_u32(f) % 0x10010, fz_width(f), fz_u64(f));
-		break;
 	case 4:
-		fz_read(&v.vm.mmio, X86_TEST_MEM - 8 + fz_u32(f) % 0x10010, fz_width(f));
+		gpa = X86_TEST_MEM - 8 + fz_u32(f) % 0x10010;
+		width = fz_width(f);
+		if (op & 1)
+			fz_write(&v.vm.mmio, gpa, width, fz_u64(f));
+		else
+			fz_read(&v.vm.mmio, gpa, width);
 		break;
 	case 5:
 		fz_write(&v.vm.pio, X86_PORT_TEST + 4, 4, fz_u32(f));

@@ -34,6 +34,24 @@ bare() {
 bare_flat() { guest 0 testdev -p bare && quiet && says out 'bare: all ones'; }
 storm() { run 0 -k "$image" --nodefaults -m 64 -c 4 --testdev --irqchip "$1" -p storm && says out 'storm: 4 cpus'; }
 
+# faults N: those that KVM counts of a guest that flushes a page and writes there N times.
+faults() {
+	local pid fixed
+	limited "$lkvm" run --name flusher --nodefaults -m 64 -c 1 -k "$image" --testdev -p "flushes=$1 wait" >out 2>err </dev/null &
+	pid=$!
+	wait_for grep -q waiting out || return 1
+	fixed=$("$lkvm" stat --kvm --cpu 0 flusher | sed -nE 's/^ *pf_fixed +([0-9]+)$/\1/p')
+	kill $pid
+	wait $pid
+	echo "${fixed:-0}"
+}
+flushed() {
+	local before after
+	before=$(faults 0) && after=$(faults 1000) || return 1
+	echo "# $before faults, then $after"
+	[ "$after" -ge $((before + 1000)) ]
+}
+
 # qemu STATUS OPTION...: as x86/run of the tests calls it.
 qemu() {
 	local want=$1
@@ -51,10 +69,10 @@ probed() {
 		qemu 1 _NO_FILE_4Uhere_ -smp 1 && says err 'could not open kernel' _NO_FILE_4Uhere_
 }
 statuses() {
-	echo 'TEST=1' >env
-	qemu 1 "$image" -smp 2 -cpu max -append 'a b' -initrd env && [ ! -s err ] && says out 'cpus 2 of 2, ram 128 MiB' &&
+	echo 'TEST=1' >variables
+	qemu 1 "$image" -smp 2 -cpu max -append 'a b' -initrd variables && [ ! -s err ] && says out 'cpus 2 of 2, ram 128 MiB' &&
 		qemu 3 "$image" -smp 1 -m 96 -append exit=1 && says out 'cpus 1 of 1, ram 96 MiB' &&
-		qemu 35 "$guests/hello.multiboot" -append 'one two exit=17' -initrd env &&
+		qemu 35 "$guests/hello.multiboot" -append 'one two exit=17' -initrd variables &&
 		says out "hello.multiboot one two exit=17'" 'initrd 7 bytes'
 }
 skipped() {
@@ -90,6 +108,11 @@ point 'but nobody else' bare_flat
 for chip in full split; do
 	point "four CPUs use and misuse all of it, $chip irqchip" storm $chip
 done
+if [ "$(faults 0)" = 0 ]; then
+	skip 'a page that is flushed is faulted in anew' 'this KVM counts no faults of pages'
+else
+	point 'a page that is flushed is faulted in anew' flushed
+fi
 point 'the runner finds its QEMU' probed
 point 'statuses, words and the environment' statuses
 point 'what is not here is skipped' skipped

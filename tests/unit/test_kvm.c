@@ -118,7 +118,8 @@ static void vcpus(u32 cpus, int recommended, int max, int ids, int ret, const ch
 static void test_vcpus(void **state)
 {
 	vcpus(8, 8, 1024, 4096, 0, "");
-	vcpus(9, 8, 1024, 4096, 0, "warning: --cpus 9: is more than the 8 vcpus that KVM recommends");
+	vcpus(9, 8, 1024, 4096, 0,
+	      "warning: --cpus 9: is more than the 8 vcpus that KVM recommends");
 	vcpus(1024, 1024, 1024, 4096, 0, "");
 	vcpus(1025, 8, 1024, 4096, -EINVAL, "--cpus 1025: this host's KVM supports at most 1024");
 	/* Fewer ids than vcpus; ids of which nothing is known are as many. */

@@ -19,13 +19,14 @@ static struct guest_memory mem;
 static void add(enum memory_backing backing, enum memory_kind kind)
 {
 	memory_init(&mem);
-	assert_int_equal(memory_add(&mem, &(struct memory_desc){
-						  .gpa = BASE,
-						  .size = SIZE,
-						  .kind = kind,
-						  .backing = backing,
-						  .name = "test",
-					  }),
+	assert_int_equal(memory_add(&mem,
+				    &(struct memory_desc){
+					    .gpa = BASE,
+					    .size = SIZE,
+					    .kind = kind,
+					    .backing = backing,
+					    .name = "test",
+				    }),
 			 0);
 }
 

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A machine with --testdev, used as KVM's unit tests use it; a line for each part. Words: pic (the
- * 8259s, which nobody sets up), reboot (before that), bare (without --testdev: what is asked there),
- * storm (all CPUs use all of it at once, by the rules and against them), flushes=N (of a page that
- * is then written), wait (for ever), exit=N.
+ * 8259s, which nobody sets up), reboot (before that), bare (without --testdev: what is asked
+ * there), storm (all CPUs use all of it at once, by the rules and against them), flushes=N (of a
+ * page that is then written), wait (for ever), exit=N.
  */
 #include "x86.h"
 
-#define FW_CFG	  0x510
-#define SCRATCH	  0xe0
-#define FLUSH	  0xe4
-#define BYTES	  0xe8
-#define LINES	  0x2000
-#define MEMORY	  0xff000000ULL
+#define FW_CFG	   0x510
+#define SCRATCH	   0xe0
+#define FLUSH	   0xe4
+#define BYTES	   0xe8
+#define LINES	   0x2000
+#define MEMORY	   0xff000000ULL
 #define MEMORY_LEN 0x10000
 
 #define RTE_LEVEL  (1u << 15)

@@ -109,10 +109,10 @@ static void test_flush(void **state)
 {
 	u32 *p;
 
-	assert_int_equal(memory_add(&d.vm.mem, &(struct memory_desc){ .gpa = RAM,
-								      .size = 0x10000,
-								      .name = "ram" }),
-			 0);
+	assert_int_equal(
+		memory_add(&d.vm.mem,
+			   &(struct memory_desc){ .gpa = RAM, .size = 0x10000, .name = "ram" }),
+		0);
 	p = memory_ptr(&d.vm.mem, RAM, 0x10000);
 	p[1] = 0x5eed;
 	capture_begin();
