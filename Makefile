@@ -140,7 +140,7 @@ endif
 
 ROOMS := util boot rootfs hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest smoke $(ARCHDIR)
 # Every architecture's options are in every binary, as data: help and the manual list them all.
-SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c))
+SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c */options-*.c))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)
 LIB_OBJS := $(filter-out $(O)/obj/main.o,$(OBJS))
 # The guest of `lkvm selftest` as data, see guest/build.mk.

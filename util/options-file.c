@@ -158,6 +158,10 @@ static int take_line(const struct line *l, char *text)
 		return unknown_name(l, text);
 	shown = xasprintf("%s:%u: --%s", l->path, l->number, text);
 	ret = set_value(l, &c, shown, value, negated);
+	if (ret > 0) {
+		err("%s: help belongs on the command line, not in a file", shown);
+		ret = -EINVAL;
+	}
 	free(shown);
 	return ret;
 }

@@ -9,6 +9,7 @@
 #include "lkvm/options.h"
 #include "lkvm/pci.h"
 #include "lkvm/vm.h"
+#include "nested.h"
 
 /* kvmtool's places, in its order. */
 static const char *const kernel_search[] = {
@@ -60,7 +61,7 @@ int arch_config_complete(struct vm_config *cfg)
 		    cfg->cpus, X86_XAPIC_MAX_VCPUS);
 		return -EINVAL;
 	}
-	return 0;
+	return x86_nested_check(cfg);
 }
 
 u32 arch_pci_bridge_id(const struct vm *vm)

@@ -12,6 +12,7 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
+#include "nested.h"
 #include "platform.h"
 #include "vcpu-state.h"
 #include "x86.h"
@@ -39,6 +40,11 @@ static int set_cpuid(struct vcpu *vcpu)
 	ret = x86_cpuid_build(arch->cpuid, &params, &cpuid);
 	if (ret) {
 		err("vcpu %u: cannot make its CPUID: %s", vcpu->id, strerror(-ret));
+		return ret;
+	}
+	ret = x86_nested_cpuid(vcpu->vm->cfg, cpuid, arch->nested);
+	if (ret) {
+		free(cpuid);
 		return ret;
 	}
 	ret = xioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
@@ -106,6 +112,8 @@ int x86_vcpu_setup(struct vcpu *vcpu)
 	if (!shared->known)
 		shared->tsc_khz = tsc_khz(vcpu);
 	ret = set_cpuid(vcpu);
+	if (!ret)
+		ret = x86_nested_vcpu(vcpu);
 	if (ret)
 		return ret;
 	if (!shared->known)

@@ -13,6 +13,7 @@
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "nested.h"
 #include "platform.h"
 #include "pristine.h"
 #include "vcpu-state.h"
@@ -80,6 +81,9 @@ int arch_add_memory(struct vm *vm)
 		    strerror(-ret));
 		return ret;
 	}
+	ret = x86_nested_init(vm);
+	if (ret)
+		return ret;
 	vm->arch->phys_bits = x86_cpuid_phys_bits(vm->arch->cpuid);
 	ret = lay_out(vm);
 	if (ret)
@@ -190,6 +194,7 @@ void arch_vm_destroy(struct vm *vm)
 	x86_pristine_destroy(vm);
 	x86_state_destroy(vm);
 	free(vm->arch->cpuid);
+	free(vm->arch->nested);
 	free(vm->arch);
 	vm->arch = NULL;
 }

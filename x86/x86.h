@@ -17,6 +17,7 @@ struct guest_memory;
 struct vcpu;
 struct vm;
 struct x86_ioapic;
+struct x86_nested;
 struct x86_pm;
 struct x86_pristine;
 
@@ -52,7 +53,8 @@ struct arch_vm {
 	struct x86_pristine *pristine; /* what a reset puts back (pristine.c); NULL at first */
 
 	/* The platform: written by arch_add_memory, arch_vm_init and arch_add_devices. */
-	struct kvm_cpuid2 *cpuid; /* all that KVM supports */
+	struct kvm_cpuid2 *cpuid;  /* all that KVM supports */
+	struct x86_nested *nested; /* what --nested, --vmx and --svm make of it (nested.c) */
 	struct x86_shared shared;
 	u32 phys_bits; /* of the guest's physical addresses */
 	u64 pmem_base, pci_mem64_base;

@@ -25,12 +25,20 @@ enum x86_host_bridge {
 	X86_BRIDGE_CLOUD_HYPERVISOR, /* edk2's CloudHv build asks for its id */
 };
 
+enum x86_nested_switch {
+	X86_NESTED_SWITCH_AUTO, /* what KVM offers */
+	X86_NESTED_SWITCH_ON,	/* the same, and it must be there */
+	X86_NESTED_SWITCH_OFF,
+};
+
 struct x86_config {
 	enum x86_irqchip irqchip;
 	enum x86_kernel_format kernel_format;
 	enum x86_host_bridge host_bridge;
 	bool post_codes; /* are marks too */
 	bool testdev;	 /* what kvm-unit-tests look for */
+	enum x86_nested_switch nested;
+	char *vmx, *svm; /* "+feature,-feature" (--vmx, --svm), or NULL */
 };
 
 extern const struct option_spec x86_options[];

@@ -50,7 +50,10 @@ enum option_type {
  * "--disk" or "FILE:3: --disk", to begin messages with.
  */
 struct option_hooks {
-	/* Take one use. 0, or -EINVAL after printing what is wrong. */
+	/*
+	 * Take one use. 0, or -EINVAL after printing what is wrong; 1: what the words are was asked
+	 * for, and printed.
+	 */
 	int (*parse)(const char *shown, const char *arg, void *target);
 	/* Use number @i as @parse takes it, to be freed by the caller; NULL when there is none. */
 	char *(*text)(const void *target, u32 i);
@@ -165,7 +168,7 @@ const char *option_path(const struct option_cursor *c, const void *target, u32 i
 bool option_names_fd(const struct option_cursor *c, const void *target, int fd);
 /*
  * Give it a value; @value is NULL for options without an argument, @negated clears a flag. @shown
- * as for option_hooks. 0, or -EINVAL after printing what is wrong.
+ * as for option_hooks. 0, -EINVAL after printing what is wrong, or 1 as option_hooks.parse.
  */
 int option_set(const struct option_cursor *c, const char *shown, const char *value, bool negated,
 	       void *target) __must_check;

@@ -172,7 +172,7 @@ static const struct {
 	{ "--kaslr-seed 42", OPT_ARCH_ARM64, "is an option of arm64" },
 	{ "--no-pvtime", OPT_ARCH_ARM64, "is an option of arm64" },
 	{ "--sve-max-vl 256", OPT_ARCH_ARM64, "is an option of arm64" },
-	{ "--nested", OPT_ARCH_ARM64, "is an option of arm64" },
+	{ "--nested", OPT_ARCH_ARM64, "needs an argument: one of its choices" },
 	{ "--e2h0", OPT_ARCH_ARM64, "is an option of arm64" },
 	{ "--counter-offset 0", OPT_ARCH_ARM64, "is an option of arm64" },
 	{ "--guest-memfd", 0, "this lkvm does not yet" },

@@ -166,6 +166,8 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		{ "9p", { "d,t", "a,,b,,,t,,ag,ro", "\"d\",t,rw" } },
 		{ "kaslr-seed", { "random", "0x10", "18446744073709551615" } },
 		{ "counter-offset", { "0", "1", "18446744073709551615" } },
+		{ "vmx", { "+ept", "-vmx-mbec,-vmx-pml", "-ept_ad" } },
+		{ "svm", { "+npt", "-vgif,-lbrv", "asids=16" } },
 	};
 	u32 words = 0;
 
@@ -249,6 +251,8 @@ static const char *before_items(const char *name)
 		return "d,t,";
 	if (!strcmp(name, "vsock"))
 		return "3,";
+	if (!strcmp(name, "vmx") || !strcmp(name, "svm"))
+		return "";
 	return strcmp(name, "network") && strcmp(name, "rng-limit") ? "x," : "";
 }
 
