@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of this folder share: rows.c, caps.c, cpu.c,
- * coco.c. */
+/* What the files of this folder share: rows.c, caps.c, cpu.c, nested.c, coco.c. */
 #ifndef LKVM_X86_PROBE_H
 #define LKVM_X86_PROBE_H
 
@@ -35,6 +34,8 @@ struct kvm_cpuid2 *x86_probe_hardware(void);
  */
 void x86_probe_cpu_rows(struct probe *h, const struct kvm_cpuid2 *supported,
 			const struct kvm_cpuid2 *hardware);
+/* nested.c: what guests have that are hypervisors, by the names of --vmx and --svm. */
+void x86_probe_nested_rows(struct probe *h, struct kvm_cpuid2 *supported);
 void x86_probe_coco_rows(struct probe *h);
 /* caps.c: the capabilities of KVM that only x86 has. */
 void x86_probe_caps(struct probe *h);

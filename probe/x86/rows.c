@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86's part of `lkvm host`: which KVM module is in use, the TSC, nested virtualization, and the
- * reasons that lie in this architecture.
+ * x86's part of `lkvm host`: which KVM module is in use, the TSC, and the reasons that lie in this
+ * architecture.
  */
 #include "arch.h"
 
@@ -129,141 +129,6 @@ static void tsc_row(struct probe *h)
 		probe_unknown(row, "Linux before 5.19 reports it only for a vcpu");
 }
 
-static const char *const nested_modules[] = { "kvm_intel", "kvm_amd" };
-
-static void nested_missing(const struct probe *h, struct probe_row *row)
-{
-	char path[128];
-
-	for (size_t i = 0; i < ARRAY_SIZE(nested_modules); i++) {
-		const char *name = nested_modules[i];
-		int on = probe_module_param(h, name, "nested", path, sizeof(path));
-
-		if (on == 0) {
-			probe_no(row,
-				 "module parameter %s.nested is off (%s): modprobe -r %s, then "
-				 "modprobe %s nested=1",
-				 name, path, name, name);
-			return;
-		}
-		if (on == 1) {
-			probe_no(row, "%s.nested is on, yet KVM does not offer it: an old CPU?",
-				 name);
-			return;
-		}
-	}
-	probe_no(row, "the KVM in use is neither kvm_intel nor kvm_amd, and has none");
-}
-
-/* Feature MSRs of nested VMX: bit 32 + n of the control says that n may be 1 (Intel SDM, A.3.3). */
-#define MSR_IA32_VMX_PROCBASED_CTLS2 0x48bU
-static const struct {
-	const char *name;
-	u32 bit;
-} vmx_secondary[] = {
-	{ "vmx-ept", 1 },
-	{ "vmx-vpid", 5 },
-	{ "vmx-apicv-register", 8 },
-	{ "vmx-unrestricted-guest", 7 },
-	{ "vmx-apicv-vid", 9 },
-	{ "vmx-shadow-vmcs", 14 },
-	{ "vmx-pml", 17 },
-	{ "vmx-xsaves", 20 },
-	{ "vmx-mbec", 22 },
-	{ "vmx-tsc-scaling", 25 },
-};
-
-static bool feature_msr(const struct probe *h, u32 index, u64 *value)
-{
-	struct kvm_msrs *msrs = xcalloc(1, sizeof(*msrs) + sizeof(msrs->entries[0]));
-	bool ok;
-
-	msrs->nmsrs = 1;
-	msrs->entries[0].index = index;
-	ok = probe_check_sys(h, KVM_CAP_GET_MSR_FEATURES) &&
-	     h->sys->ioctl(h->sys->opaque, h->kvm_fd, KVM_GET_MSRS, (unsigned long)msrs) == 1;
-	if (ok)
-		*value = msrs->entries[0].data;
-	free(msrs);
-	return ok;
-}
-
-static void vmx_feature_rows(struct probe *h, bool vmx)
-{
-	u64 controls = 0;
-	bool known = vmx && feature_msr(h, MSR_IA32_VMX_PROCBASED_CTLS2, &controls);
-
-	for (size_t i = 0; i < ARRAY_SIZE(vmx_secondary); i++) {
-		struct probe_row *row = probe_row(h, PROBE_SEC_NESTED, vmx_secondary[i].name, NULL);
-
-		row->feature = true;
-		if (h->kvm_fd < 0)
-			probe_unasked(row);
-		else if (!vmx)
-			probe_no(row, "no nested VMX");
-		else if (!known)
-			probe_unknown(row, "KVM does not report the MSRs of nested VMX");
-		else if (controls & BIT_ULL(32 + vmx_secondary[i].bit))
-			probe_yes(row);
-		else
-			probe_no(row, "KVM does not offer it to nested hypervisors");
-	}
-}
-
-/* Leaf 0x8000000a, EDX: what nested SVM has (AMD APM volume 3, E.4.9). */
-static const struct x86_cpu_prop svm_props[] = {
-	{ "npt", 0x8000000a, 0, 3, 0, 1 },
-	{ "lbrv", 0x8000000a, 0, 3, 1, 1 },
-	{ "nrip-save", 0x8000000a, 0, 3, 3, 1 },
-	{ "tsc-scale", 0x8000000a, 0, 3, 4, 1 },
-	{ "vmcb-clean", 0x8000000a, 0, 3, 5, 1 },
-	{ "flushbyasid", 0x8000000a, 0, 3, 6, 1 },
-	{ "decodeassists", 0x8000000a, 0, 3, 7, 1 },
-	{ "pause-filter", 0x8000000a, 0, 3, 10, 1 },
-	{ "pfthreshold", 0x8000000a, 0, 3, 12, 1 },
-	{ "avic", 0x8000000a, 0, 3, 13, 1 },
-	{ "v-vmsave-vmload", 0x8000000a, 0, 3, 15, 1 },
-	{ "vgif", 0x8000000a, 0, 3, 16, 1 },
-	{ "gmet", 0x8000000a, 0, 3, 17, 1 },
-	{ "vnmi", 0x8000000a, 0, 3, 25, 1 },
-};
-
-static void svm_feature_rows(struct probe *h, const struct kvm_cpuid2 *supported, bool svm)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(svm_props); i++) {
-		struct probe_row *row = probe_row(h, PROBE_SEC_NESTED, svm_props[i].name, NULL);
-
-		row->feature = true;
-		if (!supported)
-			probe_unasked(row);
-		else if (!svm)
-			probe_no(row, "no nested SVM");
-		else if (x86_cpu_prop_value(supported, &svm_props[i]))
-			probe_yes(row);
-		else
-			probe_no(row, "KVM does not offer it to nested hypervisors");
-	}
-}
-
-static void nested_rows(struct probe *h, const struct kvm_cpuid2 *supported)
-{
-	static const struct x86_cpu_prop vmx = { "vmx", 1, 0, 2, 5, 1 };
-	static const struct x86_cpu_prop svm = { "svm", 0x80000001, 0, 2, 2, 1 };
-	struct probe_row *row =
-		probe_row(h, PROBE_SEC_NESTED, "nested", "guests that run hypervisors themselves");
-	bool has_vmx = supported && x86_cpu_prop_value(supported, &vmx);
-	bool has_svm = supported && x86_cpu_prop_value(supported, &svm);
-
-	if (!supported)
-		probe_unasked(row);
-	else if (has_vmx || has_svm)
-		probe_text(row, "%s", has_vmx ? "vmx" : "svm");
-	else
-		nested_missing(h, row);
-	vmx_feature_rows(h, has_vmx);
-	svm_feature_rows(h, supported, has_svm);
-}
-
 void probe_arch_rows(struct probe *h)
 {
 	struct kvm_cpuid2 *supported = x86_probe_supported(h), *hardware = x86_probe_hardware();
@@ -272,7 +137,7 @@ void probe_arch_rows(struct probe *h)
 	module_row(h);
 	tsc_row(h);
 	x86_probe_cpu_rows(h, supported, hardware);
-	nested_rows(h, supported);
+	x86_probe_nested_rows(h, supported);
 	x86_probe_caps(h);
 	x86_probe_coco_rows(h);
 	free(supported);

@@ -82,14 +82,22 @@ static void test_nested(void **state)
 	probe(f);
 	expect_yes(f, PROBE_SEC_NESTED, "vmx-mbec");
 	expect_no(f, PROBE_SEC_NESTED, "vmx-ept", "does not offer it");
+	put(f, "/proc/cpuinfo", "vendor_id\t: GenuineIntel\nvmx flags\t: vnmi ept\n");
+	probe(f);
+	expect_no(f, PROBE_SEC_NESTED, "vmx-ept", "though the CPU has it");
+	expect_no(f, PROBE_SEC_NESTED, "vmx-vpid", "the CPU lacks it");
+	/* An MSR that this KVM does not have. */
+	expect_no(f, PROBE_SEC_NESTED, "vmx-ipi-virt", "does not offer it");
+	expect_no(f, PROBE_SEC_NESTED, "svm-asids", "no nested SVM");
 
 	f->arch.cpuid[0].ecx = 0;
 	add_leaf(f, 0x80000001, 0, 0, 1U << 2, 0);
-	add_leaf(f, 0x8000000a, 0, 0, 0, 1);
+	add_leaf(f, 0x8000000a, 1, 8, 0, 1);
 	probe(f);
 	expect_text(f, PROBE_SEC_NESTED, "nested", "svm");
 	expect_yes(f, PROBE_SEC_NESTED, "npt");
 	expect_no(f, PROBE_SEC_NESTED, "vgif", "does not offer it");
+	expect_number(f, PROBE_SEC_NESTED, "svm-asids", 8);
 }
 
 #define SNP PROBE_SEC_CONFIDENTIAL, "sev-snp"
