@@ -217,12 +217,28 @@ int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n)
 	return ret;
 }
 
-int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0)
+int kvm_enable_cap(const struct kvm *kvm, u32 cap, u64 arg0)
 {
 	struct kvm_enable_cap enable = { .cap = cap, .args = { arg0 } };
 	int ret = xioctl(kvm->vm_fd, KVM_ENABLE_CAP, &enable);
 
 	return ret < 0 ? ret : 0;
+}
+
+int kvm_set_halt_poll(const struct kvm *kvm, u32 ns)
+{
+	int ret;
+
+	if (kvm_check_cap(kvm, KVM_CAP_HALT_POLL) <= 0) {
+		err("--halt-poll %u: this host's KVM has no KVM_CAP_HALT_POLL, new in Linux 5.8; "
+		    "omit it for the module parameter kvm.halt_poll_ns",
+		    ns);
+		return -EOPNOTSUPP;
+	}
+	ret = kvm_enable_cap(kvm, KVM_CAP_HALT_POLL, ns);
+	if (ret)
+		err("--halt-poll %u: KVM_CAP_HALT_POLL: %s", ns, strerror(-ret));
+	return ret;
 }
 
 int kvm_create_guest_memfd(const struct kvm *kvm, u64 size, u64 flags)

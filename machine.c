@@ -55,7 +55,11 @@ static int create_kvm_vm(struct vm *vm)
 	if (!ret && vm->coco && vm->coco->vm_type)
 		ret = vm->coco->vm_type(&vm->kvm, vm->cfg, &type);
 	vm->kvm.broken = on_broken;
-	return ret ? ret : kvm_create_vm(&vm->kvm, type);
+	if (!ret)
+		ret = kvm_create_vm(&vm->kvm, type);
+	if (!ret && vm->cfg->has_halt_poll)
+		ret = kvm_set_halt_poll(&vm->kvm, vm->cfg->halt_poll_ns);
+	return ret;
 }
 
 static int create_memory(struct machine *m)

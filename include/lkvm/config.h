@@ -241,6 +241,8 @@ struct vm_config {
 	bool nodefaults;
 	bool no_reboot;
 	enum halt_kind halt; /* what to do when the guest halts for good */
+	u32 halt_poll_ns;    /* of KVM, before an idle vcpu's thread sleeps */
+	bool has_halt_poll;  /* else the host's own */
 	struct gdb_config gdb;
 	bool gdb_wait;	 /* the guest begins when a debugger says so */
 	char *dump_boot; /* write what would be loaded into this directory, and start nothing */
@@ -289,6 +291,7 @@ extern const struct option_hooks vsock_hooks;	  /* config-vsock.c */
 extern const struct option_hooks gdb_hooks;	  /* config-gdb.c */
 extern const struct option_hooks rng_limit_hooks; /* config-rng.c */
 extern const struct option_hooks trace_hooks;	  /* config-trace.c */
+extern const struct option_hooks halt_poll_hooks; /* config-halt-poll.c */
 
 void config_init(struct vm_config *cfg);
 void config_destroy(struct vm_config *cfg);

@@ -46,7 +46,9 @@ struct kvm_need {
 /* Are all there? Prints each that is missing; -ENOTSUP. */
 int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n) __must_check;
 /* KVM_ENABLE_CAP on the VM; 0 or -errno, prints nothing. */
-int kvm_enable_cap(struct kvm *kvm, u32 cap, u64 arg0) __must_check;
+int kvm_enable_cap(const struct kvm *kvm, u32 cap, u64 arg0) __must_check;
+/* KVM_CAP_HALT_POLL: the VM's longest poll before an idle vcpu sleeps. Prints on failure. */
+int kvm_set_halt_poll(const struct kvm *kvm, u32 ns) __must_check;
 /*
  * A new guest_memfd of @size bytes (of whole pages) with GUEST_MEMFD_FLAG_* in @flags, for
  * memory.h. The descriptor, the caller's, or -errno; prints nothing.

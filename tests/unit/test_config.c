@@ -390,6 +390,7 @@ static void test_print(void **state)
 	fclose(out);
 	assert_string_equal(text,
 			    "name: vm\ncpus: 2\nmem: 512M\nhugetlbfs: none\nvcpu-affinity: none\n"
+			    "halt-poll: the host's\n"
 			    "virtio-transport: pci\nno-virtio-packed: no\n"
 			    "virtio-in-order: no\nvirtio-notification-data: no\ndev: "
 			    "/dev/kvm\nkernel: k\ninitrd: none\n"

@@ -168,6 +168,7 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		{ "counter-offset", { "0", "1", "18446744073709551615" } },
 		{ "vmx", { "+ept", "-vmx-mbec,-vmx-pml", "-ept_ad" } },
 		{ "svm", { "+npt", "-vgif,-lbrv", "asids=16" } },
+		{ "halt-poll", { "0", "0x10", "1000000000" } },
 	};
 	u32 words = 0;
 
