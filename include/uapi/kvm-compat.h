@@ -28,6 +28,9 @@ struct lkvm_exit_memory_fault {
 #ifndef KVM_CAP_PMU_EVENT_MASKED_EVENTS /* 6.3 */
 #define KVM_CAP_PMU_EVENT_MASKED_EVENTS 226
 #endif
+#ifndef KVM_PMU_EVENT_FLAG_MASKED_EVENTS
+#define KVM_PMU_EVENT_FLAG_MASKED_EVENTS (1 << 0)
+#endif
 #ifndef KVM_CAP_USER_MEMORY2 /* 6.8, this and the next four */
 #define KVM_CAP_USER_MEMORY2 231
 #endif
