@@ -12,7 +12,28 @@ const u64 arch_nowhere = 0xfed80000;
 static void timer_arm(u64 ns);
 static void timer_disarm(void);
 
-/* By the local APIC's timer, which counts nanoseconds under KVM. */
+/* Hypervisors' leaf 0x40000010, where there is one. EAX: the TSC, EBX: the APIC's bus, in kHz. */
+static bool timing_leaf(u32 r[4])
+{
+	cpuid(0x40000000, r);
+	if (r[0] < 0x40000010 || r[0] >= 0x40000100)
+		return false;
+	cpuid(0x40000010, r);
+	return true;
+}
+
+/* What the local APIC's timer counts: under KVM, if nothing is said, nanoseconds. */
+static u32 apic_khz(void)
+{
+	static u32 khz;
+	u32 r[4];
+
+	if (!khz)
+		khz = timing_leaf(r) && r[1] ? r[1] : 1000000;
+	return khz;
+}
+
+/* By the local APIC's timer, in 5 ms. */
 static u32 measured_khz(void)
 {
 	u64 start;
@@ -21,14 +42,14 @@ static u32 measured_khz(void)
 	timer_arm(50000000);
 	left = lapic_read(LAPIC_TMCCT);
 	start = arch_cycles();
-	while (left - lapic_read(LAPIC_TMCCT) < 5000000)
+	while (left - lapic_read(LAPIC_TMCCT) < 5 * apic_khz())
 		arch_pause();
 	start = arch_cycles() - start;
 	timer_disarm();
 	return (u32)(start / 5);
 }
 
-/* Hypervisors' leaf 0x40000010 where there is one (EAX: kHz), else it is measured. */
+/* As hypervisors say it, else it is measured. */
 u32 arch_cycles_khz(void)
 {
 	static u32 khz;
@@ -36,11 +57,8 @@ u32 arch_cycles_khz(void)
 
 	if (khz)
 		return khz;
-	cpuid(0x40000000, r);
-	if (r[0] >= 0x40000010 && r[0] < 0x40000100) {
-		cpuid(0x40000010, r);
+	if (timing_leaf(r))
 		khz = r[0];
-	}
 	if (!khz)
 		khz = measured_khz();
 	return khz;
@@ -204,8 +222,40 @@ static const char *check_mp_table(void)
 	return NULL;
 }
 
+/*
+ * Intel SDM volume 2A, CPUID: leaf 0x15 (the TSC is ECX * EBX / EAX Hz; Linux takes ECX for the
+ * APIC's bus) and 0x16 (MHz), as far as they say anything, against the hypervisor's leaf.
+ */
+static const char *check_clocks(void)
+{
+	u32 max[4], timing[4], r[4];
+	u64 hz;
+
+	cpuid(0, max);
+	if (!timing_leaf(timing))
+		return NULL;
+	if (max[0] >= 0x15) {
+		cpuid(0x15, r);
+		if (r[0] && r[1] && r[2]) {
+			expect("leaf 0x15: kHz of the APIC's bus", (r[2] + 500) / 1000, timing[1]);
+			hz = (u64)r[2] / 1000 * r[1] / r[0];
+			expect("it fits 32 bits", (u64)r[2] / 1000 * r[1] >> 32, 0);
+			/* A fraction of small numbers. */
+			hz = hz > timing[0] ? hz - timing[0] : timing[0] - hz;
+			expect("leaf 0x15: the TSC", hz <= timing[0] / 8000, true);
+		}
+	}
+	if (max[0] >= 0x16) {
+		cpuid(0x16, r);
+		if (r[2] && timing[1] != 1000000)
+			expect("leaf 0x16: MHz of the APIC's bus", r[2], (timing[1] + 500) / 1000);
+	}
+	return NULL;
+}
+
 const struct check arch_checks[] = {
 	{ "port I/O", check_ports },
+	{ "CPUID: its leaves of frequencies agree", check_clocks },
 	{ "interval timer at the pin of the MADT", check_pit },
 	{ "MP table: the same machine as ACPI's", check_mp_table },
 };
@@ -248,6 +298,7 @@ static void timer_arm(u64 ns)
 		lapic_write(LAPIC_TDCR, 0xb); /* divide by 1 */
 		ready = true;
 	}
+	ns = ns * apic_khz() / 1000000;
 	lapic_write(LAPIC_LVTT, TIMER_VECTOR); /* one shot */
 	lapic_write(LAPIC_TMICT, ns ? (u32)ns : 1);
 }
