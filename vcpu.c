@@ -377,6 +377,8 @@ static bool serve_exit(struct vcpu *vcpu, int error, bool keeps)
 	else
 		handle_exit(vcpu);
 	memory_read_end(&vcpu->reader);
+	if (!error && vcpu->vm->on_run_flags && vcpu->run->flags)
+		vcpu->vm->on_run_flags(vcpu);
 	if (traced)
 		exit_trace(vcpu, now_ns() - begin);
 	if (rough_ns() - since > STOOD_STILL_NS)

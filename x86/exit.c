@@ -6,6 +6,7 @@
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 #include "platform.h"
+#include "tuning.h"
 #include "x86.h"
 
 #define VECTOR_UD 6 /* Intel SDM volume 3, 6.3.1 */
@@ -53,6 +54,12 @@ int arch_vcpu_exit(struct vcpu *vcpu)
 	case KVM_EXIT_IOAPIC_EOI:
 		if (vcpu->vm->arch->ioapic)
 			x86_ioapic_eoi(vcpu->vm->arch->ioapic, run->eoi.vector);
+		return 0;
+	case KVM_EXIT_X86_BUS_LOCK:
+		/* on_run_flags counts it. */
+		return 0;
+	case KVM_EXIT_NOTIFY:
+		x86_notify_exit(vcpu);
 		return 0;
 	case KVM_EXIT_X86_RDMSR:
 	case KVM_EXIT_X86_WRMSR:

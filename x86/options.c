@@ -10,6 +10,7 @@ static const char *const kernel_format_names[] = {
 	"auto", "elf", "flat", "bzimage", "pvh", "multiboot", NULL,
 };
 
+static const char *const pmu_names[] = { "default", "on", "off", NULL };
 static const char *const host_bridge_names[] = { "generic", "cloud-hypervisor", NULL };
 
 static const char *const nested_names[] = { "auto", "on", "off", NULL };
@@ -43,6 +44,25 @@ const struct option_spec x86_options[] = {
 	{ .type = OPT_FLAG, .name = "testdev", MEMBER(testdev),
 	  .help = "what the images of KVM's unit tests expect of a machine: fw_cfg with RAM and CPUs, a test "
 		  "device, interrupt lines, 8259s as a BIOS leaves them" },
+	{ .type = OPT_U32, .name = "tsc-khz", .arg = "N", MEMBER(tuning.tsc_khz),
+	  .min = X86_TSC_KHZ_MIN, .max = X86_TSC_KHZ_MAX, .flags = OPT_SELFTEST, .def = "the host's", .unset = "the host's",
+	  .help = "frequency of the time stamp counter, 100000 (100 MHz) to 10000000 (10 GHz); another than the host's needs a host that scales it" },
+	{ .type = OPT_U32, .name = "apic-bus-hz", .arg = "HZ", MEMBER(tuning.apic_bus_hz),
+	  .min = X86_APIC_BUS_HZ_MIN, .max = X86_APIC_BUS_HZ_MAX, .flags = OPT_SELFTEST, .def = "1000000000",
+	  .help = "frequency that the local APIC's timer counts, of whole nanoseconds: 1000000000 divided by a number, as 25000000" },
+	{ .type = OPT_TYPED, .name = "disable-exits", .arg = "hlt|pause|mwait|cstate|aperfmperf[,...]",
+	  .hooks = &x86_disable_exits_hooks, .flags = OPT_SELFTEST,
+	  .help = "what the guest does without leaving its CPU; for vcpus that have CPUs of their own (--vcpu-affinity). hlt: it halts there; mwait: it waits there, and is told that it can; pause: it spins; cstate, aperfmperf: it reads the counters of the CPU's idle states, of its frequency" },
+	{ .type = OPT_CHOICE, .name = "pmu", MEMBER(tuning.pmu), .choices = pmu_names,
+	  .flags = OPT_SELFTEST, .def = "what the host gives",
+	  .help = "performance counters: on refuses a host that has none for guests, off takes them away" },
+	{ .type = OPT_STRING, .name = "pmu-filter", .arg = "allow|deny:EVENT[,EVENT...]", MEMBER(tuning.pmu_filter),
+	  .help = "what the guest may count, or may not; EVENT: a name (cycles, instructions, branches...); SELECT:UMASK in hexadecimal; SELECT:UMASK/MASK, which compares only the bits in MASK, a '-' in front excepts its events; fixedN, a fixed counter" },
+	{ .type = OPT_U32, .name = "bus-lock-limit", .arg = "N", MEMBER(tuning.bus_lock_limit), .min = 1,
+	  .max = 1000000000, .def = "none", .unset = "none",
+	  .help = "how often in a second the guest may lock the bus, which stalls every CPU; its vcpus wait for the rest" },
+	{ .type = OPT_TYPED, .name = "notify-window", .arg = "CYCLES", .hooks = &x86_notify_window_hooks,
+	  .help = "take the CPU back from a guest that lets no interrupt through for so many cycles, 0 or more on top of the processor's own minimum" },
 	OPT_END
 };
 /* clang-format on */

@@ -10,6 +10,7 @@
 #include "lkvm/pci.h"
 #include "lkvm/vm.h"
 #include "nested.h"
+#include "tuning.h"
 
 /* kvmtool's places, in its order. */
 static const char *const kernel_search[] = {
@@ -52,6 +53,8 @@ const struct arch_platform arch_platform = {
 
 int arch_config_complete(struct vm_config *cfg)
 {
+	int ret;
+
 	if (cfg->cpus > X86_MAX_VCPUS) {
 		err("--cpus %u: the maximum on x86 is %u vcpus", cfg->cpus, X86_MAX_VCPUS);
 		return -EINVAL;
@@ -61,7 +64,8 @@ int arch_config_complete(struct vm_config *cfg)
 		    cfg->cpus, X86_XAPIC_MAX_VCPUS);
 		return -EINVAL;
 	}
-	return x86_nested_check(cfg);
+	ret = x86_nested_check(cfg);
+	return ret ? ret : x86_tuning_check(cfg);
 }
 
 u32 arch_pci_bridge_id(const struct vm *vm)

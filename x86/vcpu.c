@@ -5,6 +5,7 @@
  */
 #include "lkvm/vcpu.h"
 
+#include <cpuid.h>
 #include <stdlib.h>
 
 #include "lkvm/arch.h"
@@ -14,6 +15,7 @@
 #include "lkvm/vm.h"
 #include "nested.h"
 #include "platform.h"
+#include "tuning.h"
 #include "vcpu-state.h"
 #include "x86.h"
 
@@ -21,8 +23,31 @@
 #define RFLAGS_IF		BIT(9)
 #define MSR_MISC_ENABLE		0x1a0U
 #define MISC_ENABLE_FAST_STRING 1ULL
+#define MISC_ENABLE_MONITOR	BIT_ULL(18)
 #define MSR_MTRR_DEF_TYPE	0x2ffU
 #define MTRR_ENABLE_WRITEBACK	(BIT_ULL(11) | 6)
+
+/* The last word: clocks, idling and the PMU as their own options say. Prints. */
+static int tune_cpuid(const struct vcpu *vcpu, struct kvm_cpuid2 **cpuid)
+{
+	const struct x86_tuning *asked = &vcpu->vm->cfg->x86.tuning;
+	struct arch_vm *arch = vcpu->vm->arch;
+	struct x86_cpuid_tuning tuning = { .asked = asked, .tsc_khz = arch->shared.tsc_khz };
+	int ret;
+
+	if (asked->disable_exits & X86_EXIT_MWAIT)
+		__cpuid(5, tuning.monitor[0], tuning.monitor[1], tuning.monitor[2],
+			tuning.monitor[3]);
+	ret = x86_cpuid_tune(cpuid, arch->cpuid, &tuning);
+	/* Once, for all vcpus. */
+	if (ret > 0 && !arch->shared.known)
+		warn("%s: the guest's CPUID leaf 0x15 has the frequencies of that, not those of "
+		     "--cpu; omit one of them",
+		     asked->tsc_khz ? "--tsc-khz" : "--apic-bus-hz");
+	if (ret < 0)
+		err("vcpu %u: cannot make its CPUID: %s", vcpu->id, strerror(-ret));
+	return MIN(ret, 0);
+}
 
 static int set_cpuid(struct vcpu *vcpu)
 {
@@ -42,7 +67,10 @@ static int set_cpuid(struct vcpu *vcpu)
 		err("vcpu %u: cannot make its CPUID: %s", vcpu->id, strerror(-ret));
 		return ret;
 	}
-	ret = x86_nested_cpuid(vcpu->vm->cfg, cpuid, arch->nested);
+	/* After all others: what they wrote of the same leaves gives way. */
+	ret = tune_cpuid(vcpu, &cpuid);
+	if (!ret)
+		ret = x86_nested_cpuid(vcpu->vm->cfg, cpuid, arch->nested);
 	if (ret) {
 		free(cpuid);
 		return ret;
@@ -61,24 +89,15 @@ static void add_msr(struct x86_shared *shared, u32 index, u64 value)
 	shared->msrs[shared->nr_msrs++] = (struct kvm_msr_entry){ .index = index, .data = value };
 }
 
-/* The VM tells since Linux 5.18. 0: neither does. */
-static u32 tsc_khz(const struct vcpu *vcpu)
-{
-	int khz = xioctl_val(vcpu->vm->kvm.vm_fd, KVM_GET_TSC_KHZ, 0);
-
-	if (khz < 0)
-		khz = xioctl_val(vcpu->fd, KVM_GET_TSC_KHZ, 0);
-	return khz > 0 ? (u32)khz : 0;
-}
-
 static void find_msrs(const struct vcpu *vcpu, struct x86_shared *shared)
 {
-	u64 misc = 0;
+	bool mwait = vcpu->vm->cfg->x86.tuning.disable_exits & X86_EXIT_MWAIT;
+	u64 misc = mwait ? MISC_ENABLE_MONITOR : 0, host = 0;
 
 	/* Without it Linux gives up the string instructions for memcpy. The rest follows from
 	 * CPUID. */
-	if (x86_transfer_msr(vcpu, KVM_GET_MSRS, MSR_MISC_ENABLE, &misc))
-		add_msr(shared, MSR_MISC_ENABLE, misc | MISC_ENABLE_FAST_STRING);
+	if (x86_transfer_msr(vcpu, KVM_GET_MSRS, MSR_MISC_ENABLE, &host))
+		add_msr(shared, MSR_MISC_ENABLE, host | misc | MISC_ENABLE_FAST_STRING);
 	/* With MTRRs off all memory counts as uncached, and Linux does without its PAT. */
 	add_msr(shared, MSR_MTRR_DEF_TYPE, MTRR_ENABLE_WRITEBACK);
 }
@@ -107,10 +126,12 @@ static void set_msrs(struct vcpu *vcpu)
 int x86_vcpu_setup(struct vcpu *vcpu)
 {
 	struct x86_shared *shared = &vcpu->vm->arch->shared;
-	int ret;
+	int ret = x86_tsc_vcpu(vcpu);
 
+	if (ret)
+		return ret;
 	if (!shared->known)
-		shared->tsc_khz = tsc_khz(vcpu);
+		shared->tsc_khz = x86_tsc_khz(vcpu);
 	ret = set_cpuid(vcpu);
 	if (!ret)
 		ret = x86_nested_vcpu(vcpu);

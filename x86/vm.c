@@ -16,6 +16,7 @@
 #include "nested.h"
 #include "platform.h"
 #include "pristine.h"
+#include "tuning.h"
 #include "vcpu-state.h"
 #include "x86.h"
 
@@ -141,12 +142,23 @@ int arch_vm_init(struct vm *vm, const struct boot *boot)
 	}
 	enable_optional_caps(vm);
 	vm->arch->multiboot = x86_is_multiboot(vm->cfg, boot);
-	return x86_irqchip_init(vm, boot);
+	ret = x86_caps_check(&vm->kvm, vm->cfg, vm->arch->cpuid);
+	if (!ret)
+		ret = x86_tsc_begin(&vm->kvm, vm->cfg);
+	if (!ret)
+		ret = x86_irqchip_init(vm, boot);
+	if (!ret)
+		ret = x86_caps_enable(&vm->kvm, vm->cfg);
+	if (!ret)
+		ret = x86_pmu_set_filter(&vm->kvm, vm->cfg, vm->arch->cpuid);
+	if (!ret)
+		x86_limits_init(vm);
+	return ret;
 }
 
 int arch_vm_late_init(struct vm *vm)
 {
-	return 0;
+	return x86_tsc_end(vm);
 }
 
 /* The interrupt controllers come first: the lines of all others lead there. */

@@ -10,6 +10,7 @@
 #include <linux/kvm.h>
 
 #include "layout.h"
+#include "lkvm/rate.h"
 #include "lkvm/types.h"
 
 struct boot_plan;
@@ -58,9 +59,10 @@ struct arch_vm {
 	struct x86_shared shared;
 	u32 phys_bits; /* of the guest's physical addresses */
 	u64 pmem_base, pci_mem64_base;
-	bool multiboot;	    /* what is started is such an image */
-	bool split_irqchip; /* PIC, PIT and IOAPIC are not KVM's */
-	bool msi_ext_dest;  /* 15-bit destinations in messages (KVM_FEATURE_MSI_EXT_DEST_ID) */
+	bool multiboot;		     /* what is started is such an image */
+	struct rate_limit bus_locks; /* --bus-lock-limit (exit-limits.c) */
+	bool split_irqchip;	     /* PIC, PIT and IOAPIC are not KVM's */
+	bool msi_ext_dest; /* 15-bit destinations in messages (KVM_FEATURE_MSI_EXT_DEST_ID) */
 	struct x86_ioapic *ioapic; /* the split irqchip's; a device */
 	struct x86_pm *pm;	   /* a device */
 };

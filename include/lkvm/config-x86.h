@@ -31,6 +31,41 @@ enum x86_nested_switch {
 	X86_NESTED_SWITCH_OFF,
 };
 
+/*
+ * The TDX module's own range; a frequency that scales to nothing keeps some hosts' kernels in a
+ * loop for ever.
+ */
+#define X86_TSC_KHZ_MIN 100000U
+#define X86_TSC_KHZ_MAX 10000000U
+/* KVM counts whole nanoseconds. */
+#define X86_APIC_BUS_HZ_MIN 1000000U
+#define X86_APIC_BUS_HZ_MAX 1000000000U
+
+/* Bits of x86_tuning.disable_exits: KVM_X86_DISABLE_EXITS_* of <linux/kvm.h>. */
+#define X86_EXIT_MWAIT	    BIT(0)
+#define X86_EXIT_HLT	    BIT(1)
+#define X86_EXIT_PAUSE	    BIT(2)
+#define X86_EXIT_CSTATE	    BIT(3)
+#define X86_EXIT_APERFMPERF BIT(4)
+#define X86_NR_EXITS	    5
+
+/* The words of --disable-exits: bit n is word n; NULL-terminated. */
+extern const char *const x86_exit_names[];
+
+enum x86_pmu { X86_PMU_DEFAULT, X86_PMU_ON, X86_PMU_OFF };
+
+/* Clocks, the PMU, and how the guest's time on a CPU is spent (docs/clock.md). */
+struct x86_tuning {
+	u32 tsc_khz;	   /* 0: the host's */
+	u32 apic_bus_hz;   /* what the local APIC's timer counts; 0: KVM's 1 GHz */
+	u32 disable_exits; /* X86_EXIT_* */
+	enum x86_pmu pmu;
+	char *pmu_filter;   /* NULL: none; x86/pmu-filter.c reads it */
+	u32 bus_lock_limit; /* of the whole VM, in a second; 0: none */
+	u32 notify_window;  /* cycles of the TSC */
+	bool has_notify_window;
+};
+
 struct x86_config {
 	enum x86_irqchip irqchip;
 	enum x86_kernel_format kernel_format;
@@ -39,8 +74,11 @@ struct x86_config {
 	bool testdev;	 /* what kvm-unit-tests look for */
 	enum x86_nested_switch nested;
 	char *vmx, *svm; /* "+feature,-feature" (--vmx, --svm), or NULL */
+	struct x86_tuning tuning;
 };
 
 extern const struct option_spec x86_options[];
+/* config-x86.c */
+extern const struct option_hooks x86_disable_exits_hooks, x86_notify_window_hooks;
 
 #endif

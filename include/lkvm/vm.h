@@ -127,6 +127,10 @@ struct vm {
 	 * the debugger's. Of who has the vcpus' fds. */
 	int (*debug_exit)(struct vcpu *vcpu);
 	void *debugger; /* its own */
+	/* After an exit with kvm_run.flags set, whatever it was for, on the vcpu's thread, which
+	 * may wait here as long as vm_wants_vcpus does not say otherwise; NULL: nobody looks at
+	 * them. Of the architecture. */
+	void (*on_run_flags)(struct vcpu *vcpu);
 	/* Called when the main thread begins and ends to wait in its loop, for vcpus or for the
 	 * host; NULL: not. */
 	void (*waits)(struct vm *vm, bool begin);

@@ -166,7 +166,7 @@ static const struct {
 	{ "--irqchip gicv3-its", OPT_ARCH_ARM64, "is not one of default, full, split" },
 	{ "--firmware-address 0x80000000", OPT_ARCH_ARM64, "is an option of arm64" },
 	{ "--aarch32", OPT_ARCH_ARM64, "is an option of arm64" },
-	{ "--pmu", OPT_ARCH_ARM64, "is an option of arm64" },
+	{ "--pmu", OPT_ARCH_ARM64, "needs an argument: one of its choices" },
 	{ "--disable-mte", OPT_ARCH_ARM64, "is an option of arm64" },
 	{ "--vcpu-affinity 0-3", ~0U, NULL },
 	{ "--kaslr-seed 42", OPT_ARCH_ARM64, "is an option of arm64" },

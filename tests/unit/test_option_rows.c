@@ -169,6 +169,8 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		{ "vmx", { "+ept", "-vmx-mbec,-vmx-pml", "-ept_ad" } },
 		{ "svm", { "+npt", "-vgif,-lbrv", "asids=16" } },
 		{ "halt-poll", { "0", "0x10", "1000000000" } },
+		{ "disable-exits", { "hlt", "pause,mwait", "aperfmperf,cstate,mwait,hlt,pause" } },
+		{ "notify-window", { "0", "1", "4294967295" } },
 	};
 	u32 words = 0;
 
@@ -252,7 +254,7 @@ static const char *before_items(const char *name)
 		return "d,t,";
 	if (!strcmp(name, "vsock"))
 		return "3,";
-	if (!strcmp(name, "vmx") || !strcmp(name, "svm"))
+	if (!strcmp(name, "vmx") || !strcmp(name, "svm") || !strcmp(name, "disable-exits"))
 		return "";
 	return strcmp(name, "network") && strcmp(name, "rng-limit") ? "x," : "";
 }
