@@ -83,7 +83,7 @@ static const struct probe_cap common_caps[] = {
 	{ "guest-debug", PROBE_SEC_EXECUTION, KVM_CAP_SET_GUEST_DEBUG, PROBE_CAP_FLAG, NULL,
 	  .brings = "breakpoints and single steps: the gdb stub" },
 	{ "halt-poll", PROBE_SEC_EXECUTION, KVM_CAP_HALT_POLL, PROBE_CAP_FLAG, "5.8",
-	  .brings = "how long KVM polls before an idle vcpu sleeps, set for each VM" },
+	  .brings = "how long KVM polls before an idle vcpu sleeps, set for each VM: --halt-poll" },
 	{ "binary-stats", PROBE_SEC_EXECUTION, KVM_CAP_BINARY_STATS_FD, PROBE_CAP_FLAG, "5.14",
 	  .brings = "KVM's own counters of exits and memory" },
 	{ "device-attributes", PROBE_SEC_EXECUTION, KVM_CAP_SYS_ATTRIBUTES, PROBE_CAP_FLAG, "5.17",
