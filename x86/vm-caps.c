@@ -160,23 +160,10 @@ int x86_caps_enable(const struct kvm *kvm, const struct vm_config *cfg)
 	return 0;
 }
 
-int x86_tuning_check(const struct vm_config *cfg)
+static int check_filter(const struct x86_tuning *t)
 {
-	const struct x86_tuning *t = &cfg->x86.tuning;
 	struct kvm_pmu_event_filter *filter;
 
-	if (t->apic_bus_hz && NS_PER_SECOND % t->apic_bus_hz) {
-		u32 ns = (NS_PER_SECOND + t->apic_bus_hz / 2) / t->apic_bus_hz;
-
-		while (NS_PER_SECOND % ns)
-			ns--;
-		err("--apic-bus-hz %u: its cycles are no whole nanoseconds that divide a second; "
-		    "near it is %u (%u ns)",
-		    t->apic_bus_hz, NS_PER_SECOND / ns, ns);
-		return -EINVAL;
-	}
-	if (!t->pmu_filter)
-		return 0;
 	if (t->pmu == X86_PMU_OFF) {
 		err("--pmu-filter: with --pmu off there is nothing to count; omit one of them");
 		return -EINVAL;
@@ -187,4 +174,25 @@ int x86_tuning_check(const struct vm_config *cfg)
 		return -EINVAL;
 	free(filter);
 	return 0;
+}
+
+int x86_tuning_check(const struct vm_config *cfg)
+{
+	const struct x86_tuning *t = &cfg->x86.tuning;
+
+	/* KVM does not know of it then. */
+	if (cfg->halt == HALT_END && t->disable_exits & X86_EXIT_HLT)
+		warn("--halt end: with --disable-exits hlt nobody sees that the guest has halted "
+		     "for good");
+	if (t->apic_bus_hz && NS_PER_SECOND % t->apic_bus_hz) {
+		u32 ns = (NS_PER_SECOND + t->apic_bus_hz / 2) / t->apic_bus_hz;
+
+		while (NS_PER_SECOND % ns)
+			ns--;
+		err("--apic-bus-hz %u: its cycles are no whole nanoseconds that divide a second; "
+		    "near it is %u (%u ns)",
+		    t->apic_bus_hz, NS_PER_SECOND / ns, ns);
+		return -EINVAL;
+	}
+	return t->pmu_filter ? check_filter(t) : 0;
 }

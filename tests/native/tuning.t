@@ -111,6 +111,18 @@ hlt() {
 		[ $(($(leaf 40000001 3) & 1)) = 1 ] && [ $(($(leaf 40000001 0) & 128)) = 0 ] &&
 		[ "$(grep -c '^40000001:' out)" = 2 ]
 }
+# A vcpu that halts by itself comes out all the same.
+halted() {
+	local pid
+	: >out
+	"$lkvm" run -k "$guests/exit.flat" --kernel-format flat --nodefaults -m 32 -c 1 -p idle --loglevel error \
+		--disable-exits hlt >out 2>err </dev/null &
+	pid=$!
+	wait_for grep -q boot out
+	kill -TERM $pid
+	wait $pid
+	[ $? = 143 ] && quiet
+}
 # Without it the guest may have both.
 hlt_exits() { leaves 'a=0x40000001' && [ $(($(leaf 40000001 0) & 128)) = 128 ]; }
 others() {
@@ -186,7 +198,7 @@ has_mwait() { host disable-exits mwait; }
 has_masks() { has_pmu && host pmu-masked-events; }
 has_wakeup() { host kvm-pv-unhalt; }
 
-echo 1..33
+echo 1..34
 point 'nothing is asked: the TSC is the host'"'"'s, the APIC counts nanoseconds, leaf 0x15 is empty' untouched
 point "--tsc-khz with the host's own frequency" own_tsc
 point '--tsc-khz near to it is no scaling' near_tsc
@@ -201,6 +213,7 @@ point '--apic-bus-hz: what KVM cannot count' bus_range
 either has_poll --halt-poll halt_poll '--halt-poll on a host without it' no_halt_poll
 point '--halt-poll: wrong values' halt_poll_range
 only has_hlt '--disable-exits hlt: the hint, no wake-ups, and the warning' hlt
+only has_hlt '(a guest that halts so is ended like any other)' halted
 only has_wakeup '(which the guest has otherwise)' hlt_exits
 point '--disable-exits: each other that this host offers' others
 only has_mwait '--disable-exits mwait: MONITOR in CPUID' mwait

@@ -378,6 +378,10 @@ static void test_words(void **state)
 		capture_end();
 	}
 	cfg.x86.tuning.apic_bus_hz = 0;
+	cfg.halt = HALT_END;
+	cfg.x86.tuning.disable_exits = X86_EXIT_HLT;
+	assert_says(x86_tuning_check(&cfg), 0, "warning: --halt end: with --disable-exits hlt");
+	cfg.halt = HALT_WAIT;
 	cfg.x86.tuning.pmu_filter = (char *)"deny:fff:0,cycles";
 	assert_int_equal(x86_tuning_check(&cfg), 0);
 	cfg.x86.tuning.pmu = X86_PMU_OFF;
