@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../x86/cpu.h"
 #include "lkvm/arch.h"
 #include "lkvm/kvm.h"
 #include "lkvm/probe.h"
@@ -131,7 +132,7 @@ static void tsc_row(struct probe *h)
 
 void probe_arch_rows(struct probe *h)
 {
-	struct kvm_cpuid2 *supported = x86_probe_supported(h), *hardware = x86_probe_hardware();
+	struct kvm_cpuid2 *supported = x86_probe_supported(h), *hardware = x86_cpu_hardware();
 
 	cpu_model_row(h);
 	module_row(h);

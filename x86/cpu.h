@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The CPU that a guest is shown. cpu-props.c: everything that CPUID says and that has a name, one
+ * table for --cpu, `lkvm host` and the self-test; cpu-fields.c: reading and writing it.
+ */
+#ifndef LKVM_X86_CPU_H
+#define LKVM_X86_CPU_H
+
+#include <linux/kvm.h>
+
+#include "lkvm/types.h"
+
+enum x86_reg { X86_EAX, X86_EBX, X86_ECX, X86_EDX };
+
+enum x86_prop_type {
+	X86_PROP_FLAG,	   /* one bit: a feature, +NAME and -NAME */
+	X86_PROP_NUMBER,   /* a field of one register */
+	X86_PROP_WIDE,	   /* 64 bits: @reg has the low half, EDX the high one */
+	X86_PROP_TEXT,	   /* characters in several registers, cpu-fields.c knows which */
+	X86_PROP_DERIVED,  /* family and model: fields with extensions */
+	X86_PROP_TOPOLOGY, /* how many of them; many fields follow from it (topology.c) */
+};
+
+/* Bits of x86_cpu_prop.flags. */
+#define X86_PROP_LKVMS	 BIT(0) /* a flag that KVM does not report: lkvm may give it to any guest */
+#define X86_PROP_AT_MOST BIT(1) /* no more than KVM offers, since KVM or the CPU has to have it */
+#define X86_PROP_HEX	 BIT(2) /* shown in hexadecimal */
+#define X86_PROP_FIXED	 BIT(3) /* for reading alone */
+
+/* A field of CPUID under the name that QEMU gives it, where that has one. */
+struct x86_cpu_prop {
+	const char *name;
+	const char *help; /* in a few words */
+	u32 leaf;
+	u8 index; /* subleaf */
+	u8 reg;	  /* enum x86_reg */
+	u8 shift;
+	u8 width; /* bits; of X86_PROP_TEXT, characters */
+	u8 type;  /* enum x86_prop_type */
+	u8 flags;
+	u64 min, max; /* of the values that it can have; max 0: what fits @width */
+};
+extern const struct x86_cpu_prop x86_cpu_props[];
+extern const size_t x86_nr_cpu_props;
+
+/* Another name of the same thing. */
+struct x86_cpu_alias {
+	const char *alias;
+	const char *name;
+};
+extern const struct x86_cpu_alias x86_cpu_aliases[];
+extern const size_t x86_nr_cpu_aliases;
+
+#define X86_CPU_TEXT_MAX 48 /* characters of the longest text, model-name */
+
+/* The row called @name (@len bytes) or so by an alias; '_' is '-'. NULL: there is none. */
+const struct x86_cpu_prop *x86_cpu_prop_find(const char *name, size_t len);
+/* The row's place in the table. */
+size_t x86_cpu_prop_number(const struct x86_cpu_prop *prop);
+/* The largest value that the property may be given. */
+u64 x86_cpu_prop_max(const struct x86_cpu_prop *prop);
+static inline bool x86_cpu_prop_is_kvms(const struct x86_cpu_prop *prop)
+{
+	return prop->leaf >> 28 == 4; /* a hypervisor's leaves come from no CPU */
+}
+
+/* What @prop, which is no text, is in @cpuid; 0 where its leaf is not there. */
+u64 x86_cpu_prop_get(const struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *prop);
+/* A text's characters, in @buf, which is returned. */
+const char *x86_cpu_prop_text(const struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *prop,
+			      char buf[X86_CPU_TEXT_MAX + 1]);
+/*
+ * Write it. A leaf that is not there is added, for which @cpuid must have room, unless the value is
+ * 0. Topology is not written.
+ */
+void x86_cpu_prop_set(struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *prop, u64 value);
+void x86_cpu_prop_set_text(struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *prop,
+			   const char *text);
+/* Entries that writing all properties may add. */
+#define X86_CPU_SPARE 40U
+
+/* cpu-hardware.c: the leaves of the table as this CPU has them, to be freed (never NULL). */
+struct kvm_cpuid2 *x86_cpu_hardware(void);
+/* Why KVM does not offer the feature @prop, as `lkvm host` says it. */
+const char *x86_cpu_missing(const struct x86_cpu_prop *prop, const struct kvm_cpuid2 *hardware);
+
+#endif
