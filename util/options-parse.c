@@ -83,17 +83,21 @@ static struct option_cursor find_short(const struct option_set *set, char name)
 
 const char *options_nearest(const struct option_set *set, const char *name)
 {
-	const char *words[128];
-	size_t n = 0;
+	const char **words, *near;
+	size_t n = 2;
 
+	for_each_option(c, set) n++;
+	words = xcalloc(n, sizeof(words[0]));
+	n = 0;
 	for_each_option(c, set)
 	{
-		if (!(c.opt->flags & OPT_HIDDEN) && option_is_here(&c) && n < ARRAY_SIZE(words) - 2)
+		if (!(c.opt->flags & OPT_HIDDEN) && option_is_here(&c))
 			words[n++] = c.opt->name;
 	}
-	words[n++] = "help";
-	words[n] = NULL;
-	return nearest_word(name, words);
+	words[n] = "help";
+	near = nearest_word(name, words);
+	free(words);
+	return near;
 }
 
 int options_elsewhere(const struct option_cursor *c, const char *shown)
