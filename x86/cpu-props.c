@@ -63,7 +63,7 @@ const struct x86_cpu_prop x86_cpu_props[] = {
 	RANGE("xlevel", 0x80000000, EAX, 0, 32, X86_PROP_HEX, 0x80000001, 0x8000ffff, "the last extended leaf"),
 	RANGE("hypervisor-level", HV, EAX, 0, 32, X86_PROP_HEX, HV, HV + 0xff, "the last leaf of the hypervisor"),
 	TEXT("hypervisor-id", HV, 12, "signature of the hypervisor"),
-	RANGE("phys-bits", 0x80000008, EAX, 0, 8, X86_PROP_AT_MOST, 32, 52, "bits of a physical address"),
+	RANGE("phys-bits", 0x80000008, EAX, 0, 8, X86_PROP_AT_MOST, 36, 52, "bits of a physical address"),
 	RANGE("guest-phys-bits", 0x80000008, EAX, 16, 8, X86_PROP_AT_MOST, 0, 52,
 	      "those of them that nested paging reaches; 0: all"),
 	RANGE("linear-bits", 0x80000008, EAX, 8, 8, X86_PROP_AT_MOST, 32, 57, "bits of a virtual address"),

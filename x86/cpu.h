@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The CPU that a guest is shown. cpu-props.c: everything that CPUID says and that has a name, one
- * table for --cpu, `lkvm host` and the self-test; cpu-fields.c: reading and writing it.
+ * table for --cpu, `lkvm host` and the self-test; cpu-fields.c: reading and writing it;
+ * cpu-needs.c: which feature needs which, and the levels; cpu-model.c: the words of --cpu.
  */
 #ifndef LKVM_X86_CPU_H
 #define LKVM_X86_CPU_H
@@ -83,5 +84,53 @@ void x86_cpu_prop_set_text(struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *
 struct kvm_cpuid2 *x86_cpu_hardware(void);
 /* Why KVM does not offer the feature @prop, as `lkvm host` says it. */
 const char *x86_cpu_missing(const struct x86_cpu_prop *prop, const struct kvm_cpuid2 *hardware);
+
+/* What --cpu begins with. Of each but the first: the same CPU on any host. */
+enum x86_cpu_base {
+	X86_CPU_HOST, /* all that KVM offers */
+	X86_CPU_MIN,  /* x86-64 as the psABI has it, and what a kernel needs */
+	X86_CPU_V2,   /* the psABI's levels (System V ABI, AMD64 supplement, 3.1.1) */
+	X86_CPU_V3,
+	X86_CPU_V4,
+};
+extern const char *const x86_cpu_base_names[]; /* ends with NULL */
+
+/* cpu-needs.c */
+
+/* Has the CPU that @base, not the host, stands for the feature @prop? */
+bool x86_cpu_level_has(enum x86_cpu_base base, const struct x86_cpu_prop *prop);
+/* The @i-th feature (from 0) that the feature @prop cannot do without; NULL: no more. */
+const struct x86_cpu_prop *x86_cpu_need(const struct x86_cpu_prop *prop, u32 i);
+/* The components of XSAVE in which the feature's registers are kept; *xss: of IA32_XSS's. */
+u64 x86_cpu_components(const struct x86_cpu_prop *prop, bool *xss);
+
+/* cpu-model.c */
+
+/* A word of --cpu after the first. */
+struct x86_cpu_word {
+	const struct x86_cpu_prop *prop;
+	u64 value; /* of a feature: switched on? */
+	char text[X86_CPU_TEXT_MAX + 1];
+};
+
+struct x86_cpu_model {
+	enum x86_cpu_base base;
+	u32 nr_words;
+	struct x86_cpu_word *words; /* each of another property */
+};
+
+/*
+ * Read @text, what was given to --cpu (NULL: nothing), into @model, which is to be destroyed in any
+ * case. Knows no host. 0, or -EINVAL after printing what is wrong.
+ */
+int x86_cpu_model_parse(const char *text, struct x86_cpu_model *model) __must_check;
+void x86_cpu_model_destroy(struct x86_cpu_model *model);
+/* Does it ask for anything but the host's CPU as it is? */
+bool x86_cpu_model_is_plain(const struct x86_cpu_model *model);
+/* What it says of @prop, or NULL. */
+const struct x86_cpu_word *x86_cpu_model_word(const struct x86_cpu_model *model,
+					      const struct x86_cpu_prop *prop);
+/* The same by name; for names of the table. */
+const struct x86_cpu_word *x86_cpu_model_named(const struct x86_cpu_model *model, const char *name);
 
 #endif
