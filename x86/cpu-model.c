@@ -230,12 +230,37 @@ static int check_needs(const struct x86_cpu_model *model, const struct x86_cpu_p
 	return -EINVAL;
 }
 
-static int check_feature(const struct x86_cpu_model *model, const struct x86_cpu_word *word)
+/* Do the masks and last leaves that were asked for leave room for @prop and all that it needs? */
+static int check_room(const struct x86_cpu_model *model, const struct x86_cpu_prop *asked,
+		      const struct x86_cpu_prop *prop)
 {
-	const struct x86_cpu_word *level, *mask, *off = NULL;
-	const struct x86_cpu_prop *prop = word->prop, *need;
+	const struct x86_cpu_word *level, *mask;
+	const struct x86_cpu_prop *need;
 	bool xss;
 	u64 parts = x86_cpu_components(prop, &xss);
+	int ret = 0;
+
+	mask = x86_cpu_model_named(model, xss ? "xss" : "xcr0");
+	if (mask && (mask->value & parts) != parts) {
+		err("--cpu: +%s needs components 0x%llx, which %s=0x%llx does not have",
+		    asked->name, parts, mask->prop->name, mask->value);
+		return -EINVAL;
+	}
+	level = x86_cpu_model_named(model, x86_cpu_level_name(prop));
+	if (level && prop->leaf > level->value) {
+		err("--cpu: +%s needs leaf 0x%x, and %s=0x%llx ends before it", asked->name,
+		    prop->leaf, level->prop->name, level->value);
+		return -EINVAL;
+	}
+	for (u32 i = 0; !ret && (need = x86_cpu_need(prop, i)); i++)
+		ret = check_room(model, asked, need);
+	return ret;
+}
+
+static int check_feature(const struct x86_cpu_model *model, const struct x86_cpu_prop *prop)
+{
+	const struct x86_cpu_word *off = NULL;
+	const struct x86_cpu_prop *need;
 
 	for (u32 i = 0; !off && (need = x86_cpu_need(prop, i)); i++)
 		off = off_word(model, need);
@@ -245,19 +270,7 @@ static int check_feature(const struct x86_cpu_model *model, const struct x86_cpu
 	}
 	if (model->base != X86_CPU_HOST && check_needs(model, prop))
 		return -EINVAL;
-	mask = x86_cpu_model_named(model, xss ? "xss" : "xcr0");
-	if (mask && (mask->value & parts) != parts) {
-		err("--cpu: +%s needs components 0x%llx, which %s=0x%llx does not have", prop->name,
-		    parts, mask->prop->name, mask->value);
-		return -EINVAL;
-	}
-	level = x86_cpu_model_named(model, prop->leaf >> 31 ? "xlevel" : "level");
-	if (level && prop->leaf > level->value && !x86_cpu_prop_is_kvms(prop)) {
-		err("--cpu: +%s is in leaf 0x%x, and %s=0x%llx ends before it", prop->name,
-		    prop->leaf, level->prop->name, level->value);
-		return -EINVAL;
-	}
-	return 0;
+	return check_room(model, prop, prop);
 }
 
 /* XCR0's rules (Intel SDM volume 1, 13.3): all of @bits or none; with them, @needs. */
@@ -314,7 +327,7 @@ static int check(const struct x86_cpu_model *model)
 		ret = check_signature(model);
 	for (u32 i = 0; i < model->nr_words && !ret; i++)
 		if (model->words[i].prop->type == X86_PROP_FLAG && model->words[i].value)
-			ret = check_feature(model, &model->words[i]);
+			ret = check_feature(model, model->words[i].prop);
 	return ret;
 }
 

@@ -132,3 +132,10 @@ u64 x86_cpu_components(const struct x86_cpu_prop *prop, bool *xss)
 	*xss = false;
 	return 0;
 }
+
+const char *x86_cpu_level_name(const struct x86_cpu_prop *prop)
+{
+	if (x86_cpu_prop_is_kvms(prop))
+		return "hypervisor-level";
+	return prop->leaf >> 31 ? "xlevel" : "level";
+}

@@ -104,6 +104,9 @@ const struct x86_cpu_prop *x86_cpu_need(const struct x86_cpu_prop *prop, u32 i);
 /* The components of XSAVE in which the feature's registers are kept; *xss: of IA32_XSS's. */
 u64 x86_cpu_components(const struct x86_cpu_prop *prop, bool *xss);
 
+/* The property that says up to where the leaves of @prop's kind go. */
+const char *x86_cpu_level_name(const struct x86_cpu_prop *prop);
+
 /* cpu-model.c */
 
 /* A word of --cpu after the first. */
@@ -132,5 +135,25 @@ const struct x86_cpu_word *x86_cpu_model_word(const struct x86_cpu_model *model,
 					      const struct x86_cpu_prop *prop);
 /* The same by name; for names of the table. */
 const struct x86_cpu_word *x86_cpu_model_named(const struct x86_cpu_model *model, const char *name);
+
+/*
+ * cpu-apply.c: what of a model @supported (KVM_GET_SUPPORTED_CPUID, and @tsc_deadline:
+ * KVM_CAP_TSC_DEADLINE_TIMER) can give, as a list of the caller's (free). 0; -ENOTSUP when this
+ * host lacks something that was asked for. Prints, also what is dropped with what it needs.
+ */
+int x86_cpu_apply(const struct x86_cpu_model *model, const struct kvm_cpuid2 *supported,
+		  bool tsc_deadline, struct kvm_cpuid2 **out) __must_check;
+/* Once more the words alone, when a vcpu's list is complete: they say it last. */
+void x86_cpu_pin(const struct x86_cpu_model *model, struct kvm_cpuid2 *cpuid);
+
+/* cpu-level.c: the CPU that the level @base stands for, with room for X86_CPU_SPARE more leaves. */
+struct kvm_cpuid2 *x86_cpu_level(enum x86_cpu_base base, const struct kvm_cpuid2 *supported);
+
+/*
+ * cpu-xstate.c: make leaf 0xd fit the features: without the components of those in @removed (one
+ * for each row of the table) that no other keeps, and with those that @model names.
+ */
+void x86_cpu_fit_xstate(struct kvm_cpuid2 *cpuid, const struct x86_cpu_model *model,
+			const bool *removed);
 
 #endif

@@ -6,10 +6,11 @@
  */
 #include <stdlib.h>
 
+#include "cpu.h"
 #include "platform.h"
 
 #define CPUID_MAX_ENTRIES 4096U
-#define CPUID_SPARE	  8U /* entries that x86_cpuid_build may add */
+#define CPUID_SPARE	  (8U + X86_CPU_SPARE) /* entries that x86_cpuid_build may add */
 
 /* Bits of leaf 1 */
 #define LEAF1_ECX_X2APIC       BIT(21)
@@ -109,7 +110,7 @@ static u32 core_bits(u32 nr_cpus)
 	return bits;
 }
 
-static bool is_amd(struct kvm_cpuid2 *cpuid)
+bool x86_cpuid_is_amd(struct kvm_cpuid2 *cpuid)
 {
 	const struct kvm_cpuid_entry2 *e = x86_cpuid_find(cpuid, 0, 0);
 
@@ -247,7 +248,7 @@ int x86_cpuid_build(const struct kvm_cpuid2 *supported, const struct x86_cpuid_p
 	edit_caches(cpuid, 4, p);
 	edit_caches(cpuid, 0x8000001d, p);
 	edit_topology(cpuid, p);
-	if (is_amd(cpuid))
+	if (x86_cpuid_is_amd(cpuid))
 		edit_amd(cpuid, p);
 	edit_hypervisor(cpuid, p);
 	*out = cpuid;

@@ -18,6 +18,9 @@ static const char *const nested_names[] = { "auto", "on", "off", NULL };
 /* clang-format off */
 const struct option_spec x86_options[] = {
 	{ .type = OPT_GROUP, .help = "x86-64" },
+	{ .type = OPT_STRING, .name = "cpu", .arg = "host|min|v2|v3|v4[,+FEATURE][,-FEATURE][,PROPERTY=VALUE]...",
+	  MEMBER(cpu), .flags = OPT_SELFTEST, .def = "host", .unset = "host",
+	  .help = "the CPUs: the host's, or a level of x86-64, with some features and properties changed" },
 	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names,
 	  .flags = OPT_SELFTEST, .def = "split, but full for what expects a PC",
 	  .help = "interrupt controllers: all in KVM, or the local APICs only" },

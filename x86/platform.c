@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The x86 platform as data, and what is checked before there is a VM. */
 #include "platform.h"
+#include "cpu.h"
 #include "layout.h"
 #include "lkvm/arch.h"
 #include "lkvm/config.h"
@@ -51,6 +52,15 @@ const struct arch_platform arch_platform = {
 	.virtio_mmio_gsi = X86_GSI_VIRTIO_MMIO,
 };
 
+static int check_cpu_model(const struct vm_config *cfg)
+{
+	struct x86_cpu_model model;
+	int ret = x86_cpu_model_parse(cfg->x86.cpu, &model);
+
+	x86_cpu_model_destroy(&model);
+	return ret;
+}
+
 int arch_config_complete(struct vm_config *cfg)
 {
 	int ret;
@@ -64,7 +74,9 @@ int arch_config_complete(struct vm_config *cfg)
 		    cfg->cpus, X86_XAPIC_MAX_VCPUS);
 		return -EINVAL;
 	}
-	ret = x86_nested_check(cfg);
+	ret = check_cpu_model(cfg);
+	if (!ret)
+		ret = x86_nested_check(cfg);
 	return ret ? ret : x86_tuning_check(cfg);
 }
 

@@ -35,6 +35,8 @@ int x86_cpuid_supported(int (*get)(void *opaque, struct kvm_cpuid2 *cpuid), void
 			struct kvm_cpuid2 **out) __must_check;
 /* The entry for @function (and @index where it has subleaves), or NULL. */
 struct kvm_cpuid_entry2 *x86_cpuid_find(struct kvm_cpuid2 *cpuid, u32 function, u32 index);
+/* Is the vendor AMD, or Hygon? */
+bool x86_cpuid_is_amd(struct kvm_cpuid2 *cpuid);
 /* Usable bits of a guest physical address. */
 u32 x86_cpuid_phys_bits(struct kvm_cpuid2 *supported);
 
@@ -46,8 +48,8 @@ struct x86_cpuid_params {
 	bool msi_ext_dest;
 };
 /*
- * One vcpu's CPUID: what KVM supports, with the topology and identity of @p. The result is the
- * caller's (free); -ENOMEM.
+ * One vcpu's CPUID: what KVM supports, with the topology and identity of @p. The result, with room
+ * for X86_CPU_SPARE more leaves, is the caller's (free); -ENOMEM.
  */
 int x86_cpuid_build(const struct kvm_cpuid2 *supported, const struct x86_cpuid_params *p,
 		    struct kvm_cpuid2 **out) __must_check;

@@ -67,6 +67,7 @@ static int set_cpuid(struct vcpu *vcpu)
 		err("vcpu %u: cannot make its CPUID: %s", vcpu->id, strerror(-ret));
 		return ret;
 	}
+	x86_cpu_pin(&arch->cpu_model, cpuid);
 	/* After all others: what they wrote of the same leaves gives way. */
 	ret = tune_cpuid(vcpu, &cpuid);
 	if (!ret)

@@ -61,6 +61,24 @@ static int get_supported(void *opaque, struct kvm_cpuid2 *cpuid)
 	return xioctl(kvm->sys_fd, KVM_GET_SUPPORTED_CPUID, cpuid);
 }
 
+/* All that KVM supports becomes what --cpu makes of it. */
+static int apply_cpu_model(struct vm *vm)
+{
+	bool deadline = kvm_check_cap(&vm->kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	struct arch_vm *arch = vm->arch;
+	struct kvm_cpuid2 *cpuid;
+	int ret = x86_cpu_model_parse(vm->cfg->x86.cpu, &arch->cpu_model);
+
+	if (ret || x86_cpu_model_is_plain(&arch->cpu_model))
+		return ret;
+	ret = x86_cpu_apply(&arch->cpu_model, arch->cpuid, deadline, &cpuid);
+	if (ret)
+		return ret;
+	free(arch->cpuid);
+	arch->cpuid = cpuid;
+	return 0;
+}
+
 static int add_ram(struct vm *vm, int (*add)(struct vm *vm, u64 gpa, u64 size, const char *name))
 {
 	u64 memory = vm->cfg->memory;
@@ -82,7 +100,10 @@ int arch_add_memory(struct vm *vm)
 		    strerror(-ret));
 		return ret;
 	}
+	/* Of what KVM has: a model may leave less. */
 	ret = x86_nested_init(vm);
+	if (!ret)
+		ret = apply_cpu_model(vm);
 	if (ret)
 		return ret;
 	vm->arch->phys_bits = x86_cpuid_phys_bits(vm->arch->cpuid);
@@ -207,6 +228,7 @@ void arch_vm_destroy(struct vm *vm)
 	x86_state_destroy(vm);
 	free(vm->arch->cpuid);
 	free(vm->arch->nested);
+	x86_cpu_model_destroy(&vm->arch->cpu_model);
 	free(vm->arch);
 	vm->arch = NULL;
 }

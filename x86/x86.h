@@ -9,6 +9,7 @@
 
 #include <linux/kvm.h>
 
+#include "cpu.h"
 #include "layout.h"
 #include "lkvm/rate.h"
 #include "lkvm/types.h"
@@ -54,8 +55,9 @@ struct arch_vm {
 	struct x86_pristine *pristine; /* what a reset puts back (pristine.c); NULL at first */
 
 	/* The platform: written by arch_add_memory, arch_vm_init and arch_add_devices. */
-	struct kvm_cpuid2 *cpuid;  /* all that KVM supports */
-	struct x86_nested *nested; /* what --nested, --vmx and --svm make of it (nested.c) */
+	struct x86_cpu_model cpu_model; /* what --cpu says */
+	struct kvm_cpuid2 *cpuid;	/* what of that KVM supports */
+	struct x86_nested *nested;	/* what --nested, --vmx and --svm make of it (nested.c) */
 	struct x86_shared shared;
 	u32 phys_bits; /* of the guest's physical addresses */
 	u64 pmem_base, pci_mem64_base;

@@ -79,11 +79,15 @@ static inline u64 rdmsr(u32 msr)
 	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr) : "memory");
 	return low | (u64)high << 32;
 }
-static inline void cpuid(u32 leaf, u32 r[4])
+static inline void cpuid_index(u32 leaf, u32 index, u32 r[4])
 {
 	__asm__ volatile("cpuid"
 			 : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
-			 : "a"(leaf), "c"(0));
+			 : "a"(leaf), "c"(index));
+}
+static inline void cpuid(u32 leaf, u32 r[4])
+{
+	cpuid_index(leaf, 0, r);
 }
 static inline u32 inl(u16 port)
 {

@@ -67,6 +67,7 @@ struct x86_tuning {
 };
 
 struct x86_config {
+	char *cpu; /* "host,+feature,-feature,property=value" (--cpu), or NULL: the host's */
 	enum x86_irqchip irqchip;
 	enum x86_kernel_format kernel_format;
 	enum x86_host_bridge host_bridge;

@@ -147,9 +147,11 @@ static void test_contradictions(void **state)
 	refused("min,+avx512-fp16", "add +xsave,+avx,+avx2,+fma,+f16c,+avx512f,+avx512bw,+avx512dq,"
 				    "+avx512vl\n");
 	refused("host,+avx,xcr0=3", "+avx needs components 0x4, which xcr0=0x3 does not have");
+	refused("host,+avx2,xcr0=3", "+avx2 needs components 0x4, which xcr0=0x3");
+	refused("host,+kvmclock,hypervisor-level=0x40000000", "needs leaf 0x40000001");
 	refused("host,+cet-ss,xss=0", "+cet-ss needs components 0x1800, which xss=0x0");
-	refused("host,+avx2,level=6", "+avx2 is in leaf 0x7, and level=0x6 ends before it");
-	refused("host,+invtsc,xlevel=0x80000001", "+invtsc is in leaf 0x80000007, and xlevel=");
+	refused("host,+avx2,level=6", "+avx2 needs leaf 0x7, and level=0x6 ends before it");
+	refused("host,+invtsc,xlevel=0x80000001", "+invtsc needs leaf 0x80000007, and xlevel=");
 	refused("host,xcr0=2", "component 0 (x87) cannot be omitted");
 	refused("host,xcr0=5", "component 2 (AVX) needs component 1 (SSE)");
 	refused("host,xcr0=0x67", "components 5 to 7 (AVX-512) go together");
