@@ -35,7 +35,7 @@ int vcpu_create(struct vm *vm, u32 id, struct vcpu **out)
 	vcpu->stats_fd = -1;
 	vcpu->run_size = vm->kvm.run_size;
 	memory_add_reader(&vm->mem, &vcpu->reader);
-	vcpu->fd = xioctl_val(vm->kvm.vm_fd, KVM_CREATE_VCPU, id);
+	vcpu->fd = xioctl_val(vm->kvm.vm_fd, KVM_CREATE_VCPU, arch_vcpu_kvm_id(vm, id));
 	if (vcpu->fd < 0) {
 		ret = vcpu->fd;
 		err("vcpu %u: KVM_CREATE_VCPU: %s%s", id, strerror(-ret), limit_hint(ret));

@@ -33,6 +33,11 @@ static int init_vcpu(struct vcpu *vcpu)
 	return 0;
 }
 
+u32 arch_vcpu_kvm_id(const struct vm *vm, u32 index)
+{
+	return index;
+}
+
 int arch_vcpu_init(struct vcpu *vcpu)
 {
 	int ret;

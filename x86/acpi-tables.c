@@ -229,13 +229,15 @@ struct madt_x2apic_nmi { /* 5.2.12.13 */
 	u8 reserved[3];
 } __acpi;
 
-static void madt_cpus(struct aml *out, u32 nr_cpus)
+/* The UID is the number of the device in the DSDT. */
+static void madt_cpus(struct aml *out, const struct x86_topology *topology)
 {
-	for (u32 id = 0; id < nr_cpus; id++) {
+	for (u32 uid = 0; uid < x86_topology_cpus(topology); uid++) {
+		u32 id = x86_topology_apic_id(topology, uid);
 		struct madt_lapic lapic = {
 			.type = 0,
 			.length = sizeof(lapic),
-			.uid = (u8)id,
+			.uid = (u8)uid,
 			.apic_id = (u8)id,
 			.flags = cpu_to_le32(MADT_ENABLED),
 		};
@@ -244,7 +246,7 @@ static void madt_cpus(struct aml *out, u32 nr_cpus)
 			.length = sizeof(x2apic),
 			.x2apic_id = cpu_to_le32(id),
 			.flags = cpu_to_le32(MADT_ENABLED),
-			.uid = cpu_to_le32(id),
+			.uid = cpu_to_le32(uid),
 		};
 
 		if (id < X86_XAPIC_MAX_VCPUS)
@@ -255,7 +257,7 @@ static void madt_cpus(struct aml *out, u32 nr_cpus)
 }
 
 /* LINT1 of every processor is NMI, as on a PC. */
-static void madt_nmi(struct aml *out, u32 nr_cpus)
+static void madt_nmi(struct aml *out, const struct x86_topology *topology)
 {
 	const struct madt_lapic_nmi nmi = {
 		.type = 4,
@@ -271,11 +273,11 @@ static void madt_nmi(struct aml *out, u32 nr_cpus)
 	};
 
 	aml_raw(out, &nmi, sizeof(nmi));
-	if (nr_cpus > X86_XAPIC_MAX_VCPUS)
+	if (x86_topology_nr_ids(topology) > X86_XAPIC_MAX_VCPUS)
 		aml_raw(out, &x2apic_nmi, sizeof(x2apic_nmi));
 }
 
-size_t acpi_madt(struct aml *out, u32 nr_cpus, bool pic)
+size_t acpi_madt(struct aml *out, const struct x86_topology *topology, bool pic)
 {
 	const struct {
 		__le32 lapic_address;
@@ -304,10 +306,10 @@ size_t acpi_madt(struct aml *out, u32 nr_cpus, bool pic)
 	size_t start = acpi_begin(out, "APIC", 6);
 
 	aml_raw(out, &head, sizeof(head));
-	madt_cpus(out, nr_cpus);
+	madt_cpus(out, topology);
 	aml_raw(out, &ioapic, sizeof(ioapic));
 	aml_raw(out, &com1, sizeof(com1));
-	madt_nmi(out, nr_cpus);
+	madt_nmi(out, topology);
 	acpi_end(out, start);
 	return start;
 }

@@ -44,7 +44,7 @@ static size_t build(struct aml *out, struct vm *vm, bool reduced, u64 base)
 	u64 dsdt = base + acpi_dsdt(out, vm);
 
 	tables[count++] = base + acpi_fadt(out, dsdt, reduced);
-	tables[count++] = base + acpi_madt(out, vm->cfg->cpus, !vm->arch->split_irqchip);
+	tables[count++] = base + acpi_madt(out, &vm->arch->topology, !vm->arch->split_irqchip);
 	if (has_region(&vm->mmio, X86_ECAM_BASE))
 		tables[count++] = base + acpi_mcfg(out);
 	if (has_region(&vm->pio, X86_PORT_COM1))

@@ -67,7 +67,7 @@ static int enable_x2apic_api(struct kvm *kvm, bool split)
 	return kvm_enable_cap(kvm, KVM_CAP_X2APIC_API, flags);
 }
 
-int x86_chips_make(struct kvm *kvm, u32 cpus, bool *split, bool must, bool *wide_ids)
+int x86_chips_make(struct kvm *kvm, u32 ids, bool *split, bool must, bool *wide_ids)
 {
 	/* KVM looks at the kind of irqchip when it is told of the ids. */
 	int ret = *split ? make_split(kvm, split, must) : 0;
@@ -75,10 +75,10 @@ int x86_chips_make(struct kvm *kvm, u32 cpus, bool *split, bool must, bool *wide
 	if (ret)
 		return ret;
 	ret = enable_x2apic_api(kvm, *split);
-	if (ret && cpus > X86_XAPIC_MAX_VCPUS) {
-		err("--cpus %u: this host's KVM has no 32-bit APIC ids (KVM_CAP_X2APIC_API: %s); "
-		    "the maximum is %u",
-		    cpus, strerror(-ret), X86_XAPIC_MAX_VCPUS);
+	if (ret && ids > X86_XAPIC_MAX_VCPUS) {
+		err("--cpus: APIC ids up to %u are needed, and this host's KVM has none of 32 bits "
+		    "(KVM_CAP_X2APIC_API: %s); the maximum is %u vcpus",
+		    ids - 1, strerror(-ret), X86_XAPIC_MAX_VCPUS);
 		return ret;
 	}
 	*wide_ids = !ret;

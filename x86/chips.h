@@ -17,11 +17,12 @@ struct x86_chips {
 };
 
 /*
- * Those of the split or the full irqchip, in a VM that has no vcpu yet and will have @cpus. Where
+ * Those of the split or the full irqchip, in a VM that has no vcpu yet and will have APIC ids
+ * below @ids. Where
  * KVM has no split irqchip and it is not a @must, *split becomes false; *wide_ids: APIC ids have 32
  * bits. Prints.
  */
-int x86_chips_make(struct kvm *kvm, u32 cpus, bool *split, bool must, bool *wide_ids) __must_check;
+int x86_chips_make(struct kvm *kvm, u32 ids, bool *split, bool must, bool *wide_ids) __must_check;
 /* Prints. */
 int x86_chips_get(const struct kvm *kvm, struct x86_chips *c) __must_check;
 /* 0 or -errno; prints nothing. */

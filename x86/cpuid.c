@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CPUID of the vcpus: what KVM supports, edited to one socket of N single-threaded cores
+ * CPUID of the vcpus: what KVM supports, edited to the topology of its vcpus
  * (Intel SDM volume 2A, "CPUID"; AMD APM volume 3, appendix E; Linux
  * Documentation/virt/kvm/x86/cpuid.rst). Pure: who has KVM at hand asks it.
  */
@@ -10,7 +10,7 @@
 #include "platform.h"
 
 #define CPUID_MAX_ENTRIES 4096U
-#define CPUID_SPARE	  (8U + X86_CPU_SPARE) /* entries that x86_cpuid_build may add */
+#define CPUID_SPARE	  (12U + X86_CPU_SPARE) /* entries that x86_cpuid_build may add */
 
 /* Bits of leaf 1 */
 #define LEAF1_ECX_X2APIC       BIT(21)
@@ -100,14 +100,10 @@ static struct kvm_cpuid_entry2 *add_leaf(struct kvm_cpuid2 *cpuid, u32 function)
 	return e;
 }
 
-/* The bits of an APIC id that count the cores of the socket. */
-static u32 core_bits(u32 nr_cpus)
+/* vcpus in one socket. */
+static u32 package_cpus(const struct x86_cpuid_params *p)
 {
-	u32 bits = 0;
-
-	while ((1U << bits) < nr_cpus)
-		bits++;
-	return bits;
+	return p->topology.dies * p->topology.cores * p->topology.threads;
 }
 
 bool x86_cpuid_is_amd(struct kvm_cpuid2 *cpuid)
@@ -121,7 +117,7 @@ bool x86_cpuid_is_amd(struct kvm_cpuid2 *cpuid)
 static void edit_features(struct kvm_cpuid2 *cpuid, const struct x86_cpuid_params *p)
 {
 	struct kvm_cpuid_entry2 *e = x86_cpuid_find(cpuid, 1, 0);
-	u32 ids = MIN(1U << core_bits(p->nr_cpus), 0xffU);
+	u32 ids = MIN(1U << x86_topology_shifts(&p->topology).socket, 0xffU);
 
 	if (!e)
 		return;
@@ -132,81 +128,109 @@ static void edit_features(struct kvm_cpuid2 *cpuid, const struct x86_cpuid_param
 	if (p->tsc_deadline)
 		e->ecx |= LEAF1_ECX_TSC_DEADLINE;
 	e->edx &= ~LEAF1_EDX_HTT;
-	if (p->nr_cpus > 1)
+	if (package_cpus(p) > 1)
 		e->edx |= LEAF1_EDX_HTT;
 }
 
 /*
  * Caches (Intel leaf 4, AMD leaf 0x8000001d share the layout of EAX): the host's, where levels 1
- * and 2 belong to one core and the rest to the socket.
+ * and 2 belong to one core and the rest to the die.
  */
 static void edit_caches(struct kvm_cpuid2 *cpuid, u32 function, const struct x86_cpuid_params *p)
 {
-	u32 ids = 1U << core_bits(p->nr_cpus);
+	struct x86_topology_shifts s = x86_topology_shifts(&p->topology);
 
 	for (u32 i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
 		u32 level = e->eax >> 5 & 7;
+		u32 sharing = 1U << (level >= 3 ? s.die : s.core);
 
 		if (e->function != function || !(e->eax & 0x1f))
 			continue;
 		e->eax &= 0x3fff;
-		if (level >= 3)
-			e->eax |= (MIN(ids, 4096U) - 1) << 14;
+		e->eax |= (MIN(sharing, 4096U) - 1) << 14;
 		if (function == 4)
-			e->eax |= (MIN(ids, 64U) - 1) << 26;
+			e->eax |= (MIN(1U << (s.socket - s.core), 64U) - 1) << 26;
 	}
 }
 
-/* Extended topology, leaves 0xb and 0x1f: a level of threads, a level of cores, the end. */
-static void add_topology(struct kvm_cpuid2 *cpuid, u32 function, const struct x86_cpuid_params *p)
-{
-	static const u32 level_type[3] = { 1 /* SMT */, 2 /* core */, 0 /* end */ };
+/* The domains of extended topology: the bits of an id below the next one, and vcpus in it. */
+struct domain {
+	u32 type; /* SDM volume 2A, leaf 0x1f: 1 threads, 2 cores, 5 dies; 0: the end */
+	u32 shift;
+	u32 count;
+};
 
+static void add_domains(struct kvm_cpuid2 *cpuid, u32 function, u32 apic_id,
+			const struct domain *domains)
+{
 	remove_leaf(cpuid, function);
-	for (u32 i = 0; i < 3; i++) {
+	for (u32 i = 0;; i++) {
 		struct kvm_cpuid_entry2 *e = add_leaf(cpuid, function);
 
 		e->flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
 		e->index = i;
-		e->eax = i == 1 ? core_bits(p->nr_cpus) : 0;
-		e->ebx = i == 0 ? 1 : i == 1 ? p->nr_cpus : 0;
-		e->ecx = level_type[i] << 8 | i;
-		e->edx = p->apic_id;
+		e->eax = domains[i].shift;
+		e->ebx = domains[i].count;
+		e->ecx = domains[i].type << 8 | i;
+		e->edx = apic_id;
+		if (!domains[i].type)
+			break;
 	}
 }
 
+/* Leaf 0xb knows no dies: its cores are those of the socket. */
 static void edit_topology(struct kvm_cpuid2 *cpuid, const struct x86_cpuid_params *p)
 {
 	struct kvm_cpuid_entry2 *basic = x86_cpuid_find(cpuid, 0, 0);
+	const struct x86_topology *t = &p->topology;
+	struct x86_topology_shifts s = x86_topology_shifts(t);
+	const struct domain plain[] = {
+		{ 1, s.core, t->threads },
+		{ 2, s.socket, package_cpus(p) },
+		{ 0, 0, 0 },
+	};
+	const struct domain with_dies[] = {
+		{ 1, s.core, t->threads },
+		{ 2, s.die, t->cores * t->threads },
+		{ 5, s.socket, package_cpus(p) },
+		{ 0, 0, 0 },
+	};
+	bool dies = t->dies > 1 && !x86_cpuid_is_amd(cpuid);
 
 	if (!basic)
 		return;
 	/* An x2APIC is there, so must be the leaf with its id. */
-	basic->eax = MAX(basic->eax, 0xbU);
-	add_topology(cpuid, 0xb, p);
+	basic->eax = MAX(basic->eax, dies ? 0x1fU : 0xbU);
+	add_domains(cpuid, 0xb, p->apic_id, plain);
 	if (basic->eax >= 0x1f)
-		add_topology(cpuid, 0x1f, p);
+		add_domains(cpuid, 0x1f, p->apic_id, dies ? with_dies : plain);
 }
 
-/* AMD's own topology: 0x80000001 CmpLegacy, 0x80000008 core count, 0x8000001e ids. */
+/*
+ * AMD's own topology (APM volume 3, E.4.1, E.4.7, E.4.16): 0x80000001 CmpLegacy, 0x80000008 core
+ * count, 0x8000001e ids. A die is a node.
+ */
 static void edit_amd(struct kvm_cpuid2 *cpuid, const struct x86_cpuid_params *p)
 {
 	struct kvm_cpuid_entry2 *e = x86_cpuid_find(cpuid, 0x80000001, 0);
+	const struct x86_topology *t = &p->topology;
+	struct x86_topology_shifts s = x86_topology_shifts(t);
+	u32 in_socket = p->apic_id & ((1U << s.socket) - 1);
 
 	if (e) {
 		e->ecx &= ~AMD_ECX_CMP_LEGACY;
-		if (p->nr_cpus > 1)
+		if (package_cpus(p) > 1)
 			e->ecx |= AMD_ECX_CMP_LEGACY;
 	}
 	e = x86_cpuid_find(cpuid, 0x80000008, 0);
 	if (e)
-		e->ecx = core_bits(p->nr_cpus) << 12 | (MIN(p->nr_cpus, 256U) - 1);
+		e->ecx = s.socket << 12 | (MIN(package_cpus(p), 256U) - 1);
 	e = x86_cpuid_find(cpuid, 0x8000001e, 0);
 	if (e) {
 		e->eax = p->apic_id;
-		e->ebx = p->apic_id & 0xff; /* core id; one thread in each */
-		e->ecx = 0;		    /* node 0 of one node */
+		e->ebx = (in_socket >> s.core & 0xff) | (MIN(t->threads, 256U) - 1) << 8;
+		e->ecx = (p->apic_id >> s.die & 0xff) | (MIN(t->dies, 8U) - 1) << 8;
 	}
 	/* The host's dies and complexes are not ours. */
 	remove_leaf(cpuid, 0x80000026);

@@ -283,19 +283,20 @@ bool x86_wants_split_irqchip(const struct vm_config *cfg, const struct boot *boo
 {
 	if (cfg->x86.irqchip != X86_IRQCHIP_DEFAULT)
 		return cfg->x86.irqchip == X86_IRQCHIP_SPLIT;
-	return cfg->cpus > X86_XAPIC_MAX_VCPUS ||
+	return x86_nr_apic_ids(cfg) > X86_XAPIC_MAX_VCPUS ||
 	       !(x86_expects_pc(cfg, boot) || x86_loses_ioapic(cfg, boot));
 }
 
 int x86_irqchip_init(struct vm *vm, const struct boot *boot)
 {
 	const struct vm_config *cfg = vm->cfg;
-	bool must = cfg->x86.irqchip != X86_IRQCHIP_DEFAULT || cfg->cpus > X86_XAPIC_MAX_VCPUS;
+	u32 ids = x86_nr_apic_ids(cfg);
+	bool must = cfg->x86.irqchip != X86_IRQCHIP_DEFAULT || ids > X86_XAPIC_MAX_VCPUS;
 	bool wide_ids;
 	int ret;
 
 	vm->arch->split_irqchip = x86_wants_split_irqchip(cfg, boot);
-	ret = x86_chips_make(&vm->kvm, cfg->cpus, &vm->arch->split_irqchip, must, &wide_ids);
+	ret = x86_chips_make(&vm->kvm, ids, &vm->arch->split_irqchip, must, &wide_ids);
 	if (ret)
 		return ret;
 	debug("interrupt controllers: %s", vm->arch->split_irqchip ? "split" : "full");

@@ -91,9 +91,10 @@ static void add(struct table *t, const void *entry, size_t len)
 }
 
 /* Any processor's family will do: a list may not depend on the host's. */
-static void add_cpus(struct table *t, u32 cpus)
+static void add_cpus(struct table *t, const struct x86_topology *topology)
 {
-	for (u32 id = 0; id < MIN(cpus, X86_XAPIC_MAX_VCPUS); id++) {
+	for (u32 i = 0; i < x86_topology_cpus(topology); i++) {
+		u32 id = x86_topology_apic_id(topology, i);
 		struct mp_cpu cpu = {
 			.type = MP_CPU,
 			.id = (u8)id,
@@ -103,7 +104,8 @@ static void add_cpus(struct table *t, u32 cpus)
 			.features = cpu_to_le32(FEATURE_FPU | FEATURE_APIC),
 		};
 
-		add(t, &cpu, sizeof(cpu));
+		if (id < X86_XAPIC_MAX_VCPUS)
+			add(t, &cpu, sizeof(cpu));
 	}
 }
 
@@ -185,7 +187,7 @@ void x86_mptable_plan(const struct vm *vm, struct boot_plan *plan, bool pci)
 
 	aml_init(&t.bytes);
 	aml_raw(&t.bytes, &header, sizeof(header));
-	add_cpus(&t, vm->cfg->cpus);
+	add_cpus(&t, &vm->arch->topology);
 	if (pci)
 		add_bus(&t, 0, "PCI   ");
 	add_bus(&t, pci, "ISA   ");

@@ -54,9 +54,12 @@ const struct arch_platform arch_platform = {
 
 static int check_cpu_model(const struct vm_config *cfg)
 {
+	struct x86_topology topology;
 	struct x86_cpu_model model;
 	int ret = x86_cpu_model_parse(cfg->x86.cpu, &model);
 
+	if (!ret)
+		ret = x86_topology_init(&topology, &model, cfg->cpus);
 	x86_cpu_model_destroy(&model);
 	return ret;
 }
@@ -69,14 +72,14 @@ int arch_config_complete(struct vm_config *cfg)
 		err("--cpus %u: the maximum on x86 is %u vcpus", cfg->cpus, X86_MAX_VCPUS);
 		return -EINVAL;
 	}
-	if (cfg->x86.irqchip == X86_IRQCHIP_FULL && cfg->cpus > X86_XAPIC_MAX_VCPUS) {
+	if (check_cpu_model(cfg))
+		return -EINVAL;
+	if (cfg->x86.irqchip == X86_IRQCHIP_FULL && x86_nr_apic_ids(cfg) > X86_XAPIC_MAX_VCPUS) {
 		err("--cpus %u: the full irqchip serves at most %u vcpus; use --irqchip split",
 		    cfg->cpus, X86_XAPIC_MAX_VCPUS);
 		return -EINVAL;
 	}
-	ret = check_cpu_model(cfg);
-	if (!ret)
-		ret = x86_nested_check(cfg);
+	ret = x86_nested_check(cfg);
 	return ret ? ret : x86_tuning_check(cfg);
 }
 

@@ -6,6 +6,7 @@
 #include <linux/kvm.h>
 
 #include "lkvm/types.h"
+#include "topology.h"
 
 struct aml;
 struct boot;
@@ -42,7 +43,7 @@ u32 x86_cpuid_phys_bits(struct kvm_cpuid2 *supported);
 
 struct x86_cpuid_params {
 	u32 apic_id;
-	u32 nr_cpus;	   /* cores of the one socket */
+	struct x86_topology topology;
 	u32 tsc_khz;	   /* 0: not known */
 	bool tsc_deadline; /* the local APIC has that timer mode */
 	bool msi_ext_dest;
@@ -129,7 +130,7 @@ void acpi_end(struct aml *out, size_t start);
 size_t acpi_dsdt(struct aml *out, struct vm *vm);
 /* @reduced: hardware-reduced, without SCI and fixed hardware. */
 size_t acpi_fadt(struct aml *out, u64 dsdt_gpa, bool reduced);
-size_t acpi_madt(struct aml *out, u32 nr_cpus, bool pic);
+size_t acpi_madt(struct aml *out, const struct x86_topology *topology, bool pic);
 size_t acpi_mcfg(struct aml *out);
 size_t acpi_spcr(struct aml *out);
 size_t acpi_xsdt(struct aml *out, const u64 *tables, u32 count);

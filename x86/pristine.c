@@ -37,7 +37,7 @@ static int read_vcpu(struct vm *vm, const struct kvm *second, u32 id, struct x86
 	struct x86_vcpu_state *s;
 	int ret;
 
-	vcpu.fd = xioctl_val(second->vm_fd, KVM_CREATE_VCPU, id);
+	vcpu.fd = xioctl_val(second->vm_fd, KVM_CREATE_VCPU, arch_vcpu_kvm_id(vm, id));
 	if (vcpu.fd < 0) {
 		err("reset: vcpu %u: KVM_CREATE_VCPU: %s%s", id, strerror(-vcpu.fd),
 		    limit_hint(vcpu.fd));
@@ -65,7 +65,7 @@ static int read_all(struct vm *vm, struct x86_pristine *p)
 	if (!ret)
 		ret = kvm_create_vm(&second, type);
 	if (!ret)
-		ret = x86_chips_make(&second, vm->nr_vcpus, &split, true, &wide_ids);
+		ret = x86_chips_make(&second, x86_nr_apic_ids(vm->cfg), &split, true, &wide_ids);
 	if (!ret && !split)
 		ret = x86_chips_get(&second, &p->chips);
 	for (u32 id = 0; id < MIN(vm->nr_vcpus, (u32)ARRAY_SIZE(p->vcpus)) && !ret; id++)

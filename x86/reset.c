@@ -77,7 +77,7 @@ static int reset_vcpu(struct vcpu *vcpu, const struct x86_vcpu_state *s)
 	int ret = 0;
 
 	/* Reset leaves the local APIC in its mode of 8-bit ids. */
-	put_le((u8 *)lapic.regs + APIC_ID, 4, vcpu->id << 24);
+	put_le((u8 *)lapic.regs + APIC_ID, 4, arch_vcpu_kvm_id(vcpu->vm, vcpu->id) << 24);
 	if (vcpu->id == 0)
 		x86_entry_registers(&vcpu->vm->arch->entry, &sregs, &regs);
 	/* First of all out of VMX operation: it forbids to clear CR4.VMXE. */

@@ -53,8 +53,8 @@ static int set_cpuid(struct vcpu *vcpu)
 {
 	struct arch_vm *arch = vcpu->vm->arch;
 	const struct x86_cpuid_params params = {
-		.apic_id = vcpu->id,
-		.nr_cpus = vcpu->vm->cfg->cpus,
+		.apic_id = arch_vcpu_kvm_id(vcpu->vm, vcpu->id),
+		.topology = arch->topology,
 		.tsc_khz = arch->shared.tsc_khz,
 		.tsc_deadline = kvm_check_cap(&vcpu->vm->kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
 		.msi_ext_dest = arch->msi_ext_dest,

@@ -94,6 +94,7 @@ int arch_add_memory(struct vm *vm)
 	int ret;
 
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
+	vm->arch->topology = x86_topology_of(vm->cfg);
 	ret = x86_cpuid_supported(get_supported, &vm->kvm, &vm->arch->cpuid);
 	if (ret) {
 		err("cannot read what CPUs KVM offers: KVM_GET_SUPPORTED_CPUID: %s",
@@ -118,6 +119,7 @@ int arch_sketch(struct vm *vm, const struct boot *boot)
 	int ret;
 
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
+	vm->arch->topology = x86_topology_of(vm->cfg);
 	vm->arch->phys_bits = MAX_PHYS_BITS;
 	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg, boot);
 	ret = lay_out(vm);
@@ -142,15 +144,31 @@ u64 arch_pci_mem64_base(const struct vm *vm)
 static void enable_optional_caps(struct vm *vm)
 {
 	/* An id beyond the last vcpu's then costs KVM no memory. */
-	if (kvm_enable_cap(&vm->kvm, KVM_CAP_MAX_VCPU_ID, vm->cfg->cpus))
+	if (kvm_enable_cap(&vm->kvm, KVM_CAP_MAX_VCPU_ID, x86_topology_nr_ids(&vm->arch->topology)))
 		debug("KVM_CAP_MAX_VCPU_ID is not available");
+}
+
+/* Gaps between APIC ids count, too. */
+static int check_ids(const struct vm *vm)
+{
+	u32 ids = x86_topology_nr_ids(&vm->arch->topology);
+	int max = kvm_check_cap(&vm->kvm, KVM_CAP_MAX_VCPU_ID);
+
+	if (max <= 0 || ids <= (u32)max)
+		return 0;
+	err("--cpu: this topology of %u vcpus has APIC ids up to %u, and this host's KVM only "
+	    "those up to %d; make the counts powers of two",
+	    vm->cfg->cpus, ids - 1, max - 1);
+	return -EINVAL;
 }
 
 int arch_vm_init(struct vm *vm, const struct boot *boot)
 {
 	u64 identity_map = X86_IDENTITY_MAP;
-	int ret;
+	int ret = check_ids(vm);
 
+	if (ret)
+		return ret;
 	ret = xioctl(vm->kvm.vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
 	if (ret < 0) {
 		err("cannot set up the VM: KVM_SET_IDENTITY_MAP_ADDR: %s", strerror(-ret));

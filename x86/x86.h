@@ -13,6 +13,7 @@
 #include "layout.h"
 #include "lkvm/rate.h"
 #include "lkvm/types.h"
+#include "topology.h"
 
 struct boot_plan;
 struct guest_memory;
@@ -56,8 +57,9 @@ struct arch_vm {
 
 	/* The platform: written by arch_add_memory, arch_vm_init and arch_add_devices. */
 	struct x86_cpu_model cpu_model; /* what --cpu says */
-	struct kvm_cpuid2 *cpuid;	/* what of that KVM supports */
-	struct x86_nested *nested;	/* what --nested, --vmx and --svm make of it (nested.c) */
+	struct x86_topology topology;
+	struct kvm_cpuid2 *cpuid;  /* what of that KVM supports */
+	struct x86_nested *nested; /* what --nested, --vmx and --svm make of it (nested.c) */
 	struct x86_shared shared;
 	u32 phys_bits; /* of the guest's physical addresses */
 	u64 pmem_base, pci_mem64_base;

@@ -114,6 +114,8 @@ u64 arch_pci_mem64_base(const struct vm *vm);
 /* After KVM_CREATE_VM, before any vcpu: interrupt controllers and the like, which may follow from
  * what is started. Prints. */
 int arch_vm_init(struct vm *vm, const struct boot *boot) __must_check;
+/* By which id KVM is to know vcpu number @index, for KVM_CREATE_VCPU. */
+u32 arch_vcpu_kvm_id(const struct vm *vm, u32 index);
 /* Per vcpu, after KVM_CREATE_VCPU. Prints. */
 int arch_vcpu_init(struct vcpu *vcpu) __must_check;
 /* After all vcpus exist: what must be initialized last. Prints. */

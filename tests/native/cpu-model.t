@@ -81,19 +81,25 @@ again() {
 after_reset() {
 	guest 0 hello --cpu min && guest 0 cpuid --cpu host,family=6,model=1 && is 1.0 1 0x0fff0ff0 0x00000610
 }
+# Ids of the local APICs themselves, of leaf 1 and of leaf 0xb; the MADT says as many.
+topology() {
+	cpu host,sockets=2,cores=3 -c 6 && grep '^cpu ids' out | tr -d '\r' | sort >ids &&
+		printf 'cpu ids %d %d %d\n' 0 0 0 1 1 1 2 2 2 4 4 4 5 5 5 6 6 6 | cmp - ids && says out '6 of 6 cpus' && quiet &&
+		cpu host,threads=2 -c 4 && is b.0 1 0x1f 1 && is b.0 2 0xffff 2 && is b.1 1 0x1f 2 && is b.1 2 0xffff 4
+}
 lacks() {
 	guest 1 cpuid --cpu host,+kvm-msi-ext-dest-id && says err '--cpu host: this host has no kvm-msi-ext-dest-id for guests' &&
 		[ "$(wc -l <err)" = 1 ]
 }
 wrong() {
 	local text
-	for text in host,+movbee host,family=271 host,+avx,-avx host,family=6,family=6 max host,-xsave,+avx; do
+	for text in host,+movbee host,family=271 host,+avx,-avx host,family=6,family=6 max host,-xsave,+avx host,cores=2; do
 		guest 2 cpuid --cpu "$text" && [ "$(wc -l <err)" = 1 ] && says err --cpu || return 1
 	done
 	guest 2 cpuid --cpu host,+movbee && says err "did you mean 'movbe'?"
 }
 
-echo 1..13
+echo 1..14
 point 'family, model and stepping' signature
 point 'model name and signature of the hypervisor' texts
 point 'bits of addresses, and no more than the host has' address_bits
@@ -109,5 +115,6 @@ fi
 point '--cpu min is that CPU and no other' level
 point 'and the same at the next start' again
 point 'other guests and signatures' after_reset
+point 'sockets, cores and threads: ids with gaps' topology
 point 'what KVM does not have is refused' lacks
 point 'wrong words are one line and status 2' wrong

@@ -55,6 +55,7 @@ static void machine(struct fixture *f, u32 cpus, bool pci, bool split)
 	f->vm.arch = calloc(1, sizeof(*f->vm.arch));
 	f->vm.arch->pci_mem64_base = X86_PCI_MEM64_SIZE;
 	f->vm.arch->split_irqchip = split;
+	f->vm.arch->topology = x86_topology_of(f->vm.cfg);
 	assert_int_equal(x86_pm_create(&f->vm, &f->vm.arch->pm), 0);
 	assert_int_equal(x86_pm1_create(&f->vm), 0);
 	assert_int_equal(i8042_create(&f->vm), 0);
@@ -245,6 +246,41 @@ static struct madt_count count_madt(const u8 *t)
 	}
 	assert_int_equal(at, len);
 	return c;
+}
+
+static u32 count_type(const u8 *t, u8 type)
+{
+	u32 n = 0, len = (u32)get_le(t + 4, 4);
+
+	for (u32 at = 44; at + 2 <= len; at += t[at + 1])
+		n += t[at] == type;
+	return n;
+}
+
+/* Ids with gaps: 2 sockets of 3 cores are 0 to 2 and 4 to 6; UIDs are the DSDT's. */
+static void test_madt_topology(void **state)
+{
+	static const u8 uids[] = { 0, 1, 2, 3, 4, 5 }, ids[] = { 0, 1, 2, 4, 5, 6 };
+	struct fixture f;
+	const u8 *t;
+
+	machine(&f, 6, true, true);
+	f.vm.arch->topology = (struct x86_topology){ 2, 1, 3, 1 };
+	t = find_table(&f, "APIC") + 44;
+	for (u32 i = 0; i < 6; i++, t += 8) {
+		assert_int_equal(t[0], 0);
+		assert_int_equal(t[2], uids[i]);
+		assert_int_equal(t[3], ids[i]);
+	}
+	machine_end(&f);
+	/* 8-bit ids end at 254, whatever the number of vcpus: 128 sockets of 3. */
+	machine(&f, 384, true, true);
+	f.vm.arch->topology = (struct x86_topology){ 128, 1, 3, 1 };
+	t = find_table(&f, "APIC");
+	assert_int_equal(count_type(t, 0), 192);
+	assert_int_equal(count_type(t, 9), 192);
+	assert_int_equal(count_type(t, 0xa), 1);
+	machine_end(&f);
 }
 
 static void test_madt(void **state)
@@ -648,21 +684,14 @@ static void test_power_button(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fadt),
-		cmocka_unit_test(test_madt),
-		cmocka_unit_test(test_what_is_there),
-		cmocka_unit_test(test_deterministic),
-		cmocka_unit_test(test_no_room),
-		cmocka_unit_test(test_iasl),
-		cmocka_unit_test(test_power_off),
-		cmocka_unit_test(test_reset),
-		cmocka_unit_test(test_power_button),
-		cmocka_unit_test(test_pm1_power_off),
-		cmocka_unit_test(test_pm1_registers),
-		cmocka_unit_test(test_pm_timer),
-		cmocka_unit_test(test_fadt_with_pic),
-		cmocka_unit_test(test_mp_table),
-		cmocka_unit_test(test_cloud_hypervisor),
+		cmocka_unit_test(test_fadt),	      cmocka_unit_test(test_madt),
+		cmocka_unit_test(test_madt_topology), cmocka_unit_test(test_what_is_there),
+		cmocka_unit_test(test_deterministic), cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_iasl),	      cmocka_unit_test(test_power_off),
+		cmocka_unit_test(test_reset),	      cmocka_unit_test(test_power_button),
+		cmocka_unit_test(test_pm1_power_off), cmocka_unit_test(test_pm1_registers),
+		cmocka_unit_test(test_pm_timer),      cmocka_unit_test(test_fadt_with_pic),
+		cmocka_unit_test(test_mp_table),      cmocka_unit_test(test_cloud_hypervisor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

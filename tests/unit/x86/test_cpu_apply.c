@@ -282,7 +282,7 @@ static void test_build(void **state)
 {
 	struct kvm_cpuid2 *supported = server(), *c, *out;
 	struct x86_cpuid_params p = {
-		.nr_cpus = 2, .apic_id = 1, .tsc_deadline = true, .tsc_khz = 1
+		.topology = { 1, 1, 2, 1 }, .apic_id = 1, .tsc_deadline = true, .tsc_khz = 1
 	};
 	struct x86_cpu_model m;
 

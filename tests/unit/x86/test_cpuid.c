@@ -8,6 +8,10 @@
 #include "../../../x86/platform.h"
 
 #define MAX_ENTRIES 32
+#define CORES(n)           \
+	{                  \
+		1, 1, n, 1 \
+	} /* one socket of single-threaded cores */
 
 static struct kvm_cpuid_entry2 *add(struct kvm_cpuid2 *c, u32 function, u32 index, u32 eax, u32 ebx,
 				    u32 ecx, u32 edx)
@@ -70,7 +74,7 @@ static void test_leaf1(void **state)
 	struct kvm_cpuid2 *c = build(false, 0x20,
 				     (struct x86_cpuid_params){
 					     .apic_id = 3,
-					     .nr_cpus = 5,
+					     .topology = CORES(5),
 					     .tsc_deadline = true,
 				     });
 	struct kvm_cpuid_entry2 *e = x86_cpuid_find(c, 1, 0);
@@ -82,7 +86,7 @@ static void test_leaf1(void **state)
 	free(c);
 
 	/* One vcpu: no HTT; no deadline timer where KVM has none. */
-	c = build(false, 0x20, (struct x86_cpuid_params){ .nr_cpus = 1 });
+	c = build(false, 0x20, (struct x86_cpuid_params){ .topology = CORES(1) });
 	e = x86_cpuid_find(c, 1, 0);
 	assert_int_equal(e->ebx, 0x00010800);
 	assert_int_equal(e->ecx & 1U << 24, 0);
@@ -90,7 +94,8 @@ static void test_leaf1(void **state)
 	free(c);
 
 	/* Ids that do not fit eight bits. */
-	c = build(false, 0x20, (struct x86_cpuid_params){ .nr_cpus = 1000, .apic_id = 0x123 });
+	c = build(false, 0x20,
+		  (struct x86_cpuid_params){ .topology = CORES(1000), .apic_id = 0x123 });
 	assert_int_equal(x86_cpuid_find(c, 1, 0)->ebx, 0x23ff0800);
 	free(c);
 }
@@ -126,7 +131,8 @@ static void test_topology(void **state)
 		u32 id = cases[i].cpus - 1;
 		struct kvm_cpuid2 *c =
 			build(false, 0x20,
-			      (struct x86_cpuid_params){ .nr_cpus = cases[i].cpus, .apic_id = id });
+			      (struct x86_cpuid_params){ .topology = CORES(cases[i].cpus),
+							 .apic_id = id });
 
 		check_topology(c, 0xb, id, cases[i].bits, cases[i].cpus);
 		check_topology(c, 0x1f, id, cases[i].bits, cases[i].cpus);
@@ -138,26 +144,27 @@ static void test_topology(void **state)
 static void test_short_host(void **state)
 {
 	struct kvm_cpuid2 *c =
-		build(true, 0xa, (struct x86_cpuid_params){ .nr_cpus = 2, .apic_id = 1 });
+		build(true, 0xa, (struct x86_cpuid_params){ .topology = CORES(2), .apic_id = 1 });
 
 	assert_int_equal(x86_cpuid_find(c, 0, 0)->eax, 0xb);
 	check_topology(c, 0xb, 1, 1, 2);
 	free(c);
-	c = build(true, 0x10, (struct x86_cpuid_params){ .nr_cpus = 2, .apic_id = 1 });
+	c = build(true, 0x10, (struct x86_cpuid_params){ .topology = CORES(2), .apic_id = 1 });
 	assert_int_equal(x86_cpuid_find(c, 0, 0)->eax, 0x10);
 	free(c);
 }
 
 static void test_caches(void **state)
 {
-	struct kvm_cpuid2 *c = build(false, 0x20, (struct x86_cpuid_params){ .nr_cpus = 6 });
+	struct kvm_cpuid2 *c =
+		build(false, 0x20, (struct x86_cpuid_params){ .topology = CORES(6) });
 
 	assert_int_equal(x86_cpuid_find(c, 4, 0)->eax, 0x121 | 7U << 26);
 	assert_int_equal(x86_cpuid_find(c, 4, 1)->eax, 0x163 | 7U << 14 | 7U << 26);
 	assert_int_equal(x86_cpuid_find(c, 4, 2)->eax, 0);
 	free(c);
 	/* The fields have their limits: 6 bits of cores, 12 of sharers. */
-	c = build(false, 0x20, (struct x86_cpuid_params){ .nr_cpus = 2000 });
+	c = build(false, 0x20, (struct x86_cpuid_params){ .topology = CORES(2000) });
 	assert_int_equal(x86_cpuid_find(c, 4, 1)->eax, 0x163 | 2047U << 14 | 63U << 26);
 	free(c);
 }
@@ -165,7 +172,7 @@ static void test_caches(void **state)
 static void test_amd(void **state)
 {
 	struct kvm_cpuid2 *c =
-		build(true, 0x10, (struct x86_cpuid_params){ .nr_cpus = 6, .apic_id = 5 });
+		build(true, 0x10, (struct x86_cpuid_params){ .topology = CORES(6), .apic_id = 5 });
 	struct kvm_cpuid_entry2 *e = x86_cpuid_find(c, 0x8000001e, 0);
 
 	assert_int_equal(x86_cpuid_find(c, 0x80000001, 0)->ecx, 3);
@@ -178,15 +185,15 @@ static void test_amd(void **state)
 	assert_null(x86_cpuid_find(c, 0x80000026, 0));
 	free(c);
 	/* One core is no CmpLegacy; 300 do not fit the count. */
-	c = build(true, 0x10, (struct x86_cpuid_params){ .nr_cpus = 1 });
+	c = build(true, 0x10, (struct x86_cpuid_params){ .topology = CORES(1) });
 	assert_int_equal(x86_cpuid_find(c, 0x80000001, 0)->ecx, 1);
 	assert_int_equal(x86_cpuid_find(c, 0x80000008, 0)->ecx, 0);
 	free(c);
-	c = build(true, 0x10, (struct x86_cpuid_params){ .nr_cpus = 300 });
+	c = build(true, 0x10, (struct x86_cpuid_params){ .topology = CORES(300) });
 	assert_int_equal(x86_cpuid_find(c, 0x80000008, 0)->ecx, 0x90ff);
 	free(c);
 	/* Intel keeps its own. */
-	c = build(false, 0x20, (struct x86_cpuid_params){ .nr_cpus = 6 });
+	c = build(false, 0x20, (struct x86_cpuid_params){ .topology = CORES(6) });
 	assert_int_equal(x86_cpuid_find(c, 0x80000008, 0)->ecx, 0x70ff);
 	free(c);
 }
@@ -195,7 +202,7 @@ static void test_hypervisor(void **state)
 {
 	struct kvm_cpuid2 *c = build(false, 0x20,
 				     (struct x86_cpuid_params){
-					     .nr_cpus = 1,
+					     .topology = CORES(1),
 					     .tsc_khz = 2793437,
 					     .msi_ext_dest = true,
 				     });
@@ -208,7 +215,7 @@ static void test_hypervisor(void **state)
 	assert_int_equal(x86_cpuid_find(c, 0x15, 0)->ecx, 0);
 	free(c);
 
-	c = build(false, 0x20, (struct x86_cpuid_params){ .nr_cpus = 1 });
+	c = build(false, 0x20, (struct x86_cpuid_params){ .topology = CORES(1) });
 	assert_int_equal(x86_cpuid_find(c, 0x40000000, 0)->eax, 0x40000001);
 	assert_null(x86_cpuid_find(c, 0x40000010, 0));
 	assert_int_equal(x86_cpuid_find(c, 0x40000001, 0)->eax, 0x0100007b);
@@ -233,10 +240,11 @@ static void test_empty(void **state)
 {
 	struct kvm_cpuid2 none = { .nent = 0 }, *out;
 
-	assert_int_equal(x86_cpuid_build(&none,
-					 &(struct x86_cpuid_params){ .nr_cpus = 2, .tsc_khz = 1 },
-					 &out),
-			 0);
+	assert_int_equal(
+		x86_cpuid_build(&none,
+				&(struct x86_cpuid_params){ .topology = CORES(2), .tsc_khz = 1 },
+				&out),
+		0);
 	assert_int_equal(out->nent, 0);
 	free(out);
 }

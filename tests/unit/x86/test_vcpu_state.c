@@ -151,6 +151,7 @@ static int setup(void **state)
 	vm.kvm.vm_fd = vm.kvm.sys_fd = -1;
 	vm.cfg = &cfg;
 	arch_vm.cpuid = &no_cpuid;
+	arch_vm.topology = (struct x86_topology){ 1, 1, 1, 1 };
 	saved = (struct state_buf){ 0 };
 	return vm_save(&vm, &saved);
 }
