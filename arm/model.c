@@ -4,10 +4,12 @@
  * "pmu-deny=" (Linux Documentation/virt/kvm/devices/vcpu.rst, 1.3), to what was asked of the
  * vcpus. Knows no host.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "arm.h"
 #include "cpu.h"
+#include "lkvm/arch.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 
@@ -20,6 +22,67 @@ static const struct {
 	{ "v3p7", 7 }, { "v3p8", 8 }, { "v3p9", 9 },
 };
 
+/* As completion has them, and what they are. */
+static const char *const setting_help[][2] = {
+	{ "pmuver=v3|v3p1|v3p4|v3p5|v3p7|v3p8|v3p9", "version of the performance counters" },
+	{ "counters=N", "event counters, 0 to 31" },
+	{ "pmu-allow=EVENTS", "only these events are counted: 0x11, 0x10-0x1f" },
+	{ "pmu-deny=EVENTS", "these events are not counted" },
+};
+
+/* Two rows of one name are one feature. */
+static bool is_first(size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(arm_cpu_props[k].name, arm_cpu_props[i].name))
+			return false;
+	return true;
+}
+
+bool arch_config_help(const struct vm_config *cfg, FILE *out)
+{
+	if (!cfg->arm.cpu || strcmp(cfg->arm.cpu, "help") != 0)
+		return false;
+	fprintf(out, "%-22s  %s\n", "host", "all that KVM offers on this host");
+	for (size_t i = 0; i < ARRAY_SIZE(setting_help); i++)
+		fprintf(out, "%-22s  %s\n", setting_help[i][0], setting_help[i][1]);
+	for (size_t i = 0; i < arm_nr_cpu_props; i++) {
+		const struct arm_cpu_prop *prop = &arm_cpu_props[i];
+		char name[40];
+
+		if (!is_first(i))
+			continue;
+		snprintf(name, sizeof(name), "+%s", prop->name);
+		if (prop->kind == ARM_PROP_FIELD)
+			fprintf(out, "%-22s  %s bits %u to %u\n", name, arm_id_reg_name(prop->reg),
+				prop->shift, prop->shift + 3);
+		else
+			fprintf(out, "%-22s  by a switch of KVM's\n", name);
+	}
+	return true;
+}
+
+const char *const *arch_cpu_words(void)
+{
+	static const char **words;
+	size_t n = 0;
+
+	if (words)
+		return words;
+	words = xcalloc(2 * arm_nr_cpu_props + ARRAY_SIZE(setting_help) + 3, sizeof(words[0]));
+	words[n++] = "host";
+	words[n++] = "help";
+	for (size_t i = 0; i < ARRAY_SIZE(setting_help); i++)
+		words[n++] = setting_help[i][0];
+	for (size_t i = 0; i < arm_nr_cpu_props; i++) {
+		if (!is_first(i))
+			continue;
+		words[n++] = xasprintf("+%s", arm_cpu_props[i].name);
+		words[n++] = xasprintf("-%s", arm_cpu_props[i].name);
+	}
+	return words;
+}
+
 static int unknown_feature(const char *name)
 {
 	const char **names = xcalloc(arm_nr_cpu_props + 1, sizeof(names[0]));
@@ -31,7 +94,7 @@ static int unknown_feature(const char *name)
 	if (near)
 		err("--cpu: unknown feature '%s'; did you mean '%s'?", name, near);
 	else
-		err("--cpu: unknown feature '%s'; `lkvm host -v` lists them", name);
+		err("--cpu: unknown feature '%s'; `lkvm run --cpu help` lists them", name);
 	free(names);
 	return -EINVAL;
 }

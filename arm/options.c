@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The options of arm64 machines; plain data that every binary has. */
+#include "lkvm/arch.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -53,8 +54,8 @@ const struct option_spec arm_options[] = {
 	  .def = "auto",
 	  .help = "inject interrupts of passed-through devices directly (GICv4)" },
 	{ .type = OPT_STRING, .name = "cpu", .arg = "host[,+FEATURE][,-FEATURE]...", MEMBER(cpu),
-	  .def = "host", .unset = "host",
-	  .help = "features of the CPUs: the host's, with some switched on or off" },
+	  .def = "host", .unset = "host", .words = arch_cpu_words,
+	  .help = "features of the CPUs: the host's, with some switched on or off; help: what there is" },
 	{ .type = OPT_FLAG, .name = "protected", MEMBER(protected),
 	  .help = "protect guest memory from the host, except what the guest shares (pKVM)" },
 	{ .type = OPT_FLAG, .name = "nested", MEMBER(nested), .flags = OPT_SELFTEST,

@@ -177,6 +177,14 @@ static bool is_file_name(const char *arg)
 	return !strncmp(arg, "FILE", 4) || !strncmp(arg, "PATH", 4);
 }
 
+/* What may be between the commas, or instead of the argument. */
+static const char *const *words_of(const struct option_spec *o)
+{
+	if (o->words)
+		return o->words();
+	return o->type == OPT_TYPED ? o->hooks->items : o->choices;
+}
+
 /* What the argument is, for completion. */
 static const char *argument_kind(const struct command *cmd, const struct option_spec *o)
 {
@@ -191,7 +199,7 @@ static const char *argument_kind(const struct command *cmd, const struct option_
 	/* Of a command about machines, that of one. */
 	if (cmd->word && !strcmp(cmd->word, "vm") && !strcmp(o->arg, "NAME"))
 		return "vm";
-	return o->type == OPT_TYPED && o->hooks->items ? "list" : "any";
+	return words_of(o) ? "list" : "any";
 }
 
 /* The help up to where it goes into details. */
@@ -209,10 +217,11 @@ void options_print_words(const struct command *cmd, FILE *out)
 	for_each_option(c, cmd->options)
 	{
 		const struct option_spec *o = c.opt;
-		const char *const *words = o->type == OPT_TYPED ? o->hooks->items : o->choices;
+		const char *const *words;
 
 		if ((o->flags & OPT_HIDDEN) || !option_is_here(&c))
 			continue;
+		words = words_of(o);
 		if (o->short_name)
 			fprintf(out, "-%c ", o->short_name);
 		fprintf(out, "--%s\t%s\t", o->name, argument_kind(cmd, o));

@@ -80,6 +80,11 @@ extern const struct arch_platform arch_platform;
 /* Defaults and limits of this architecture for a configuration (config_complete calls it); prints,
  * -EINVAL. */
 int arch_config_complete(struct vm_config *cfg) __must_check;
+/* Does @cfg ask for no machine but what the words of an option are (--cpu help)? Then they are
+ * printed. */
+bool arch_config_help(const struct vm_config *cfg, FILE *out);
+/* The words between the commas of --cpu, as option_spec.words has them. */
+const char *const *arch_cpu_words(void);
 /* Is the kernel Linux, by the format that @cfg names or that is found in @boot? Then it is given
  * Linux's words. @boot NULL: it is not open yet; may it be? */
 bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot);

@@ -85,6 +85,8 @@ struct option_spec {
 	/* OPT_CALL: as in option_hooks. @arg is NULL when the option takes none. */
 	int (*parse)(const char *shown, const char *arg, void *target);
 	const struct option_hooks *hooks; /* OPT_TYPED */
+	/* OPT_STRING: as option_hooks.items, of what is made when it is asked for; or NULL. */
+	const char *const *(*words)(void);
 	u32 flags;
 };
 
