@@ -9,6 +9,7 @@
 
 struct host_args {
 	bool json;
+	bool cpu;
 	bool verbose;
 	char *kvm_path;
 };
@@ -17,6 +18,8 @@ struct host_args {
 static const struct option_spec host_options[] = {
 	{ .type = OPT_FLAG, .name = "json", .offset = offsetof(struct host_args, json),
 	  .help = "print JSON instead of a table" },
+	{ .type = OPT_FLAG, .name = "cpu", .offset = offsetof(struct host_args, cpu),
+	  .help = "print what --cpu of 'lkvm run' can name, and what this host has of it, as JSON" },
 	{ .type = OPT_FLAG, .short_name = 'v', .name = "verbose",
 	  .offset = offsetof(struct host_args, verbose),
 	  .help = "in the table, also show what each capability is for, its number and the Linux that introduced it, and CPU features that are missing" },
@@ -46,11 +49,13 @@ static int cmd_host_main(const struct command *cmd, int argc, char **argv)
 		goto out;
 	}
 	probe_run(&probe, &probe_sys_real, args.kvm_path);
-	if (args.json)
-		probe_print_json(&probe, stdout);
-	else
-		probe_print_table(&probe, args.verbose, stdout);
 	status = probe.usable ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (args.cpu && probe_print_cpu(&probe, stdout))
+		status = EXIT_FAILURE;
+	else if (args.json && !args.cpu)
+		probe_print_json(&probe, stdout);
+	else if (!args.cpu)
+		probe_print_table(&probe, args.verbose, stdout);
 	probe_destroy(&probe);
 out:
 	free(args.kvm_path);
@@ -60,7 +65,7 @@ out:
 const struct command cmd_host = {
 	.name = "host",
 	.summary = "Show what this host offers to virtual machines",
-	.usage = "lkvm host [--json] [options]",
+	.usage = "lkvm host [--json|--cpu] [options]",
 	.description = "Lists what this host's KVM, kernel and devices offer, and why the rest is "
 		       "missing. Nothing is changed or loaded. The exit status is 0 when virtual "
 		       "machines can be created, else 1.",

@@ -139,6 +139,8 @@ void probe_destroy(struct probe *h)
 		free(row);
 	}
 	free(h->rows);
+	free(h->cpu);
 	h->rows = NULL;
+	h->cpu = NULL;
 	h->nr_rows = 0;
 }

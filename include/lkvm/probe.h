@@ -12,6 +12,7 @@
 #include "lkvm/types.h"
 
 struct access_who;
+struct json_out;
 
 /* Each is a heading of the table and a key of the JSON form; in this order. */
 enum probe_section {
@@ -85,6 +86,7 @@ struct probe {
 	u32 kernel;	   /* probe_version() of it; 0: not known */
 	struct probe_row **rows;
 	size_t nr_rows;
+	void *cpu; /* what probe_arch_rows keeps for probe_arch_put_cpu; freed by probe_destroy */
 };
 
 /*
@@ -114,6 +116,8 @@ const struct probe_row *probe_find(const struct probe *h, enum probe_section sec
 /* probe/print.c. @verbose adds what each row brings, and the features that are not there. */
 void probe_print_table(const struct probe *h, bool verbose, FILE *out);
 void probe_print_json(const struct probe *h, FILE *out);
+/* probe/print-cpu.c: what --cpu can name. 0 or -errno; prints nothing else. */
+int probe_print_cpu(const struct probe *h, FILE *out) __must_check;
 
 /* probe/sys.c: files below the root, modules, versions. */
 /* "6.8", "6.18.4-rc1": major << 16 | minor; 0 when it is none. */
@@ -196,6 +200,10 @@ void probe_service_rows(struct probe *h);
  */
 void probe_arch_rows(struct probe *h);
 /* The type of VM that serves the probes: the plainest that can be made. */
+/* The things of CPUs that --cpu can name: how many, and the members of number @i, into an object
+ * that is open. */
+u32 probe_arch_nr_cpu(void);
+void probe_arch_put_cpu(const struct probe *h, u32 i, struct json_out *out);
 u64 probe_arch_vm_type(const struct probe *h);
 const char *probe_arch_why_no_kvm(const struct probe *h, char *buf, size_t len);
 const char *probe_arch_why_no_iommu(const struct probe *h, char *buf, size_t len);

@@ -18,6 +18,8 @@ void x86_probe_cpu_rows(struct probe *h, const struct kvm_cpuid2 *supported,
 			const struct kvm_cpuid2 *hardware);
 /* nested.c: what guests have that are hypervisors, by the names of --vmx and --svm. */
 void x86_probe_nested_rows(struct probe *h, struct kvm_cpuid2 *supported);
+/* Keep what a guest with one vcpu has that is asked nothing of, for `lkvm host --cpu`. */
+void x86_probe_keep_default(struct probe *h, const struct kvm_cpuid2 *supported);
 void x86_probe_coco_rows(struct probe *h);
 /* caps.c: the capabilities of KVM that only x86 has. */
 void x86_probe_caps(struct probe *h);

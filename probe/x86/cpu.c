@@ -92,6 +92,20 @@ void x86_probe_cpu_rows(struct probe *h, const struct kvm_cpuid2 *supported,
 	}
 }
 
+void x86_probe_keep_default(struct probe *h, const struct kvm_cpuid2 *supported)
+{
+	const struct x86_cpuid_params p = {
+		.topology = { 1, 1, 1, 1 },
+		.tsc_khz = 1, /* known, whatever it is */
+		.tsc_deadline = probe_check_sys(h, KVM_CAP_TSC_DEADLINE_TIMER),
+		.msi_ext_dest = probe_check_sys(h, KVM_CAP_X2APIC_API),
+	};
+	struct kvm_cpuid2 *guest;
+
+	if (supported && !x86_cpuid_build(supported, &p, &guest))
+		h->cpu = guest;
+}
+
 bool x86_probe_cpu_flag(const struct probe *h, const char *flag)
 {
 	return probe_file_has_word(h, "/proc/cpuinfo", "flags", flag);

@@ -138,6 +138,7 @@ void probe_arch_rows(struct probe *h)
 	module_row(h);
 	tsc_row(h);
 	x86_probe_cpu_rows(h, supported, hardware);
+	x86_probe_keep_default(h, supported);
 	x86_probe_nested_rows(h, supported);
 	x86_probe_caps(h);
 	x86_probe_coco_rows(h);

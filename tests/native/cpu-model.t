@@ -91,6 +91,39 @@ lacks() {
 	guest 1 cpuid --cpu host,+kvm-msi-ext-dest-id && says err '--cpu host: this host has no kvm-msi-ext-dest-id for guests' &&
 		[ "$(wc -l <err)" = 1 ]
 }
+# All names, each on a line of its own, and no machine.
+help() {
+	"$lkvm" run --cpu help >out 2>err && quiet && says out '+avx2 ' 'family= ' 'v3 ' '+kvm-hint-dedicated' &&
+		[ "$(sort out | uniq -d | wc -l)" = 0 ] && ! grep -q cbitpos out &&
+		"$lkvm" run -k nonsense --cpu help -d nonsense | cmp - out
+}
+# Every row with what the host has; what a guest then reads is the default.
+json() {
+	"$lkvm" host --cpu >table 2>err && quiet && cpu host && python3 - table <<-'END'
+		import json, sys
+		table = json.load(open(sys.argv[1]))
+		rows = {r['name']: r for r in table['cpu']}
+		leaves = {}
+		for line in open('out'):
+		    if line.startswith('leaf '):
+		        _, leaf, *regs = line.split()
+		        leaves[tuple(int(x, 16) for x in leaf.split('.'))] = [int(x, 16) for x in regs]
+		assert table['usable'] and table['architecture'] == 'x86-64'
+		assert rows['avx2']['leaf'] == 7 and rows['avx2']['low'] == rows['avx2']['high'] == 5
+		assert rows['avx2']['registers'] == ['ebx'] and rows['sse4.1']['aliases'] == ['sse4-1']
+		assert rows['sockets']['default'] == 1 and rows['cores']['default'] is None
+		checked = 0
+		for r in rows.values():
+		    # Leaf 1 is partly the CPU's own with some KVMs.
+		    if 'low' not in r or r['leaf'] == 1 or (r['leaf'], r['subleaf']) not in leaves:
+		        continue
+		    value = leaves[r['leaf'], r['subleaf']]['eax ebx ecx edx'.split().index(r['registers'][0])]
+		    value = value >> r['low'] & (1 << r['high'] - r['low'] + 1) - 1
+		    assert value == r['default'], (r, hex(value))
+		    checked += 1
+		assert checked > 40, checked
+	END
+}
 wrong() {
 	local text
 	for text in host,+movbee host,family=271 host,+avx,-avx host,family=6,family=6 max host,-xsave,+avx host,cores=2; do
@@ -99,7 +132,7 @@ wrong() {
 	guest 2 cpuid --cpu host,+movbee && says err "did you mean 'movbe'?"
 }
 
-echo 1..14
+echo 1..16
 point 'family, model and stepping' signature
 point 'model name and signature of the hypervisor' texts
 point 'bits of addresses, and no more than the host has' address_bits
@@ -117,4 +150,6 @@ point 'and the same at the next start' again
 point 'other guests and signatures' after_reset
 point 'sockets, cores and threads: ids with gaps' topology
 point 'what KVM does not have is refused' lacks
+point '--cpu help lists all names' help
+point 'lkvm host --cpu: the table, and what a guest gets' json
 point 'wrong words are one line and status 2' wrong
