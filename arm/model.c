@@ -83,6 +83,11 @@ const char *const *arch_cpu_words(void)
 	return words;
 }
 
+char *arch_selftest_words(const struct vm_config *cfg)
+{
+	return NULL;
+}
+
 static int unknown_feature(const char *name)
 {
 	const char **names = xcalloc(arm_nr_cpu_props + 1, sizeof(names[0]));

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lkvm/arch.h"
 #include "lkvm/log.h"
 #include "lkvm/selftest.h"
 #include "lkvm/util.h"
@@ -183,6 +184,21 @@ static int complete(struct selftest_vm *vm)
 	return ret;
 }
 
+/* What the built-in guest is to know of the configuration, once that is known to be right. */
+static void add_words(struct vm_config *cfg)
+{
+	char *words = arch_selftest_words(cfg), *both;
+
+	if (!words)
+		return;
+	both = xasprintf("%s%s%s", cfg->params ? cfg->params : "", cfg->params ? " " : "", words);
+	free(words);
+	free(cfg->params);
+	free(cfg->cmdline);
+	cfg->params = both;
+	cfg->cmdline = xstrdup(both);
+}
+
 static int configure(struct selftest_vm *vm, enum virtio_transport_kind transport,
 		     const char *cmdline)
 {
@@ -207,6 +223,8 @@ static int configure(struct selftest_vm *vm, enum virtio_transport_kind transpor
 		return vm->disk_fd;
 	config_add_disk(cfg)->path = xasprintf("/proc/self/fd/%d", vm->disk_fd);
 	ret = complete(vm);
+	if (!ret && !o->image)
+		add_words(cfg);
 	if (!o->image) {
 		/* It is not a file. */
 		free(cfg->kernel);

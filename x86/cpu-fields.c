@@ -110,6 +110,9 @@ const struct x86_cpu_prop *x86_cpu_prop_find(const char *name, size_t len)
  * Leaf 1, EAX (Intel SDM volume 2A, figure 3-6; AMD APM volume 3, E.3.2): family 0xf has eight more
  * bits to add, families 6 and 0xf up have four high bits of the model.
  */
+#define FAMILY_BITS 0x0ff00f00U
+#define MODEL_BITS  0x000f00f0U
+
 static u32 signature_family(u32 eax)
 {
 	u32 family = eax >> 8 & 0xf;
@@ -128,8 +131,8 @@ static u32 make_signature(u32 old, u32 family, u32 model)
 {
 	u32 extended = family > 0xf ? family - 0xf : 0;
 
-	return (old & ~0x0fff0ff0U) | MIN(family, 0xfU) << 8 | extended << 20 | (model & 0xf) << 4 |
-	       (model >> 4 & 0xf) << 16;
+	return (old & ~(FAMILY_BITS | MODEL_BITS)) | MIN(family, 0xfU) << 8 | extended << 20 |
+	       (model & 0xf) << 4 | (model >> 4 & 0xf) << 16;
 }
 
 static bool is_family(const struct x86_cpu_prop *prop)
@@ -253,5 +256,21 @@ void x86_cpu_prop_set_text(struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *
 		to->ebx = from->ebx;
 		to->ecx = from->ecx;
 		to->edx = from->edx;
+	}
+}
+
+void x86_cpu_prop_fill(struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *prop)
+{
+	if (prop->type == X86_PROP_TEXT) {
+		for (u32 i = 0; i < prop->width / 4U; i++) {
+			u32 reg, leaf = text_leaf(prop, i, &reg);
+
+			*reg_of(find_or_add(cpuid, leaf, 0), reg) = ~0U;
+		}
+	} else if (prop->type == X86_PROP_DERIVED) {
+		find_or_add(cpuid, prop->leaf, 0)->eax |=
+			is_family(prop) ? FAMILY_BITS : MODEL_BITS;
+	} else {
+		x86_cpu_prop_set(cpuid, prop, ~0ULL);
 	}
 }

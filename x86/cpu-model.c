@@ -174,9 +174,8 @@ static int parse_base(const char *word, struct x86_cpu_model *model)
 
 /* What the words say against each other */
 
-/* Is it switched off, by a word, or by one that something which it needs is? Then that word. */
-static const struct x86_cpu_word *off_word(const struct x86_cpu_model *model,
-					   const struct x86_cpu_prop *prop)
+const struct x86_cpu_word *x86_cpu_model_off(const struct x86_cpu_model *model,
+					     const struct x86_cpu_prop *prop)
 {
 	const struct x86_cpu_word *word = x86_cpu_model_word(model, prop);
 	const struct x86_cpu_prop *need;
@@ -185,7 +184,7 @@ static const struct x86_cpu_word *off_word(const struct x86_cpu_model *model,
 		return word->value ? NULL : word;
 	word = NULL;
 	for (u32 i = 0; !word && (need = x86_cpu_need(prop, i)); i++)
-		word = off_word(model, need);
+		word = x86_cpu_model_off(model, need);
 	return word;
 }
 
@@ -263,7 +262,7 @@ static int check_feature(const struct x86_cpu_model *model, const struct x86_cpu
 	const struct x86_cpu_prop *need;
 
 	for (u32 i = 0; !off && (need = x86_cpu_need(prop, i)); i++)
-		off = off_word(model, need);
+		off = x86_cpu_model_off(model, need);
 	if (off) {
 		err("--cpu: +%s needs %s; omit -%s", prop->name, off->prop->name, off->prop->name);
 		return -EINVAL;

@@ -77,6 +77,8 @@ const char *x86_cpu_prop_text(const struct kvm_cpuid2 *cpuid, const struct x86_c
 void x86_cpu_prop_set(struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *prop, u64 value);
 void x86_cpu_prop_set_text(struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *prop,
 			   const char *text);
+/* Set every bit that belongs to it, of a text all its registers. */
+void x86_cpu_prop_fill(struct kvm_cpuid2 *cpuid, const struct x86_cpu_prop *prop);
 /* Entries that writing all properties may add. */
 #define X86_CPU_SPARE 40U
 
@@ -133,7 +135,10 @@ bool x86_cpu_model_is_plain(const struct x86_cpu_model *model);
 /* What it says of @prop, or NULL. */
 const struct x86_cpu_word *x86_cpu_model_word(const struct x86_cpu_model *model,
 					      const struct x86_cpu_prop *prop);
-/* The same by name; for names of the table. */
+/* Is the feature switched off, or something that it needs? Then the word that does it, or NULL. */
+const struct x86_cpu_word *x86_cpu_model_off(const struct x86_cpu_model *model,
+					     const struct x86_cpu_prop *prop);
+/* The same as x86_cpu_model_word by name; for names of the table. */
 const struct x86_cpu_word *x86_cpu_model_named(const struct x86_cpu_model *model, const char *name);
 
 /*

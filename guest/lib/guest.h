@@ -26,6 +26,8 @@ size_t strlen(const char *s);
 bool has_word(const char *word);
 /* The number after "name=" in the command line (decimal or 0x), or @def. */
 u64 word_value(const char *name, u64 def);
+/* What stands behind "NAME=", up to a blank or the end; NULL: it is not there. */
+const char *word_text(const char *name);
 /* FNV-1a over 32-bit words (an eighth of the work of bytes; @n is a multiple of 4). */
 u32 checksum(const void *p, size_t n);
 

@@ -62,6 +62,13 @@ bool has_word(const char *word)
 	return end && (!*end || *end == ' ');
 }
 
+const char *word_text(const char *name)
+{
+	const char *s = find_word(name);
+
+	return s && *s == '=' ? s + 1 : NULL;
+}
+
 u64 word_value(const char *name, u64 def)
 {
 	const char *s = find_word(name);

@@ -253,7 +253,54 @@ static const char *check_clocks(void)
 	return NULL;
 }
 
+/* CPUID, by "LEAF.INDEX.REGISTER.MASK.VALUE", hexadecimal numbers with commas between */
+
+static u32 hex(const char **s)
+{
+	u32 v = 0;
+
+	for (; **s > ' ' && **s != '.' && **s != ','; (*s)++)
+		v = v << 4 | (u32)(**s >= 'a' ? **s - 'a' + 10 : **s - '0');
+	if (**s == '.' || **s == ',')
+		(*s)++;
+	return v;
+}
+
+/* Beyond the last one the CPU may say anything: there is no such leaf. */
+static void read_leaf(u32 leaf, u32 index, u32 r[4])
+{
+	cpuid(leaf & 0xf0000000, r);
+	if (leaf > r[0])
+		memset(r, 0, 4 * sizeof(r[0]));
+	else
+		cpuid_index(leaf, index, r);
+}
+
+static const char *check_cpuid(void)
+{
+	const char *s = word_text("cpuid");
+	u32 wrong = 0, own[4];
+
+	/* KVM's id of the vcpu, and what CPUID says of it. */
+	cpuid(1, own);
+	expect("initial APIC id", own[1] >> 24, lapic_id() & 0xff);
+	while (s && *s > ' ') {
+		u32 leaf = hex(&s), index = hex(&s), reg = hex(&s) & 3;
+		u32 mask = hex(&s), value = hex(&s), r[4];
+
+		read_leaf(leaf, index, r);
+		if ((r[reg] & mask) == value)
+			continue;
+		wrong++;
+		print("# leaf 0x%x.%u: e%cx & 0x%x is 0x%x, not 0x%x\n", leaf, index, "abcd"[reg],
+		      mask, r[reg] & mask, value);
+	}
+	expect("registers that are not as --cpu asks", wrong, 0);
+	return NULL;
+}
+
 const struct check arch_checks[] = {
+	{ "CPUID: its APIC id, and what --cpu asks", check_cpuid },
 	{ "port I/O", check_ports },
 	{ "CPUID: its leaves of frequencies agree", check_clocks },
 	{ "interval timer at the pin of the MADT", check_pit },

@@ -85,6 +85,9 @@ int arch_config_complete(struct vm_config *cfg) __must_check;
 bool arch_config_help(const struct vm_config *cfg, FILE *out);
 /* The words between the commas of --cpu, as option_spec.words has them. */
 const char *const *arch_cpu_words(void);
+/* What the guest of `lkvm selftest` is told about what @cfg, which is complete, asks, as words of
+ * its command line, to be freed; NULL: nothing. */
+char *arch_selftest_words(const struct vm_config *cfg);
 /* Is the kernel Linux, by the format that @cfg names or that is found in @boot? Then it is given
  * Linux's words. @boot NULL: it is not open yet; may it be? */
 bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot);

@@ -47,27 +47,27 @@ json() {
 }
 
 built_in() {
-	selftest 0 && quiet && well_formed 50 && ! grep -q '^#' out &&
+	selftest 0 && quiet && well_formed 52 && ! grep -q '^#' out &&
 		says out 'pci: virtio-blk' 'mmio: virtio-net' "pci: the guest's reboot is seen" 'mmio: memory above 4 GiB, at its edges'
 }
 no_skips() {
 	! grep '# SKIP' out | grep -vF 'timer by deadline'
 }
 skipped() {
-	selftest 0 -c 1 -m 64 --virtio-transport pci && quiet && well_formed 25 && ! grep -q mmio: out &&
+	selftest 0 -c 1 -m 64 --virtio-transport pci && quiet && well_formed 26 && ! grep -q mmio: out &&
 		says out 'memory above 4 GiB, at its edges # SKIP this machine has no memory there (--mem gives it more)' \
 			'every CPU comes up # SKIP this machine has one' 'interrupts from CPU to CPU # SKIP'
 }
 machines() {
-	selftest 0 --irqchip split -c 3 && quiet && well_formed 50 &&
-		selftest 0 --virtio-transport mmio -c 9 -m 6G --loglevel error && quiet && well_formed 25
+	selftest 0 --irqchip split -c 3 && quiet && well_formed 52 &&
+		selftest 0 --virtio-transport mmio -c 9 -m 6G --loglevel error && quiet && well_formed 26
 }
 # More CPUs than the built-in guest drives by local APICs in MMIO.
 x2apic() {
-	selftest 0 --virtio-transport pci -c 65 && quiet && well_formed 25 && ! grep -q SKIP out
+	selftest 0 --virtio-transport pci -c 65 && quiet && well_formed 26 && ! grep -q SKIP out
 }
 checks_json() {
-	selftest 0 --json -c 1 && quiet && json 'len(j["checks"]) == 50 and j["ok"] + j["skipped"] == 50 and j["failed"] == 0
+	selftest 0 --json -c 1 && quiet && json 'len(j["checks"]) == 52 and j["ok"] + j["skipped"] == 52 and j["failed"] == 0
 		and {c["run"] for c in j["checks"]} == {"pci", "mmio"}
 		and all(c["name"] and (c["result"] == "ok" or c["result"] == "skipped" and c["reason"]) for c in j["checks"])' &&
 		json 'set(j) == {"version", "checks", "ok", "failed", "skipped"} and j["version"] == 1'

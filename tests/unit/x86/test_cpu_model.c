@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "../../../x86/cpu.h"
+#include "lkvm/arch.h"
+#include "lkvm/config.h"
 #include "lkvm/log.h"
 
 static const struct x86_cpu_prop *prop(const char *name)
@@ -247,12 +249,41 @@ static void test_needs(void **state)
 	assert_int_equal(x86_cpu_components(prop("avx2"), &xss), 0);
 }
 
+/* What the built-in guest is to find: register by register, mask and value. */
+static void test_selftest_words(void **state)
+{
+	struct vm_config cfg;
+	char *words;
+
+	config_init(&cfg);
+	assert_null(arch_selftest_words(&cfg));
+	cfg.x86.cpu = strdup("host,sockets=1");
+	assert_null(arch_selftest_words(&cfg));
+	free(cfg.x86.cpu);
+	cfg.x86.cpu =
+		strdup("host,family=0x19,hypervisor-id=AB,-avx2,+bmi1,xcr0=0x8000000000000003");
+	words = arch_selftest_words(&cfg);
+	assert_string_equal(words, "cpuid=1.0.0.ff00f00.a00f00,40000000.0.1.ffffffff.4241,"
+				   "40000000.0.2.ffffffff.0,40000000.0.3.ffffffff.0,"
+				   "d.0.0.ffffffff.3,d.0.3.ffffffff.80000000,7.0.1.28.8");
+	free(words);
+	free(cfg.x86.cpu);
+	/* All features of a level; what falls is expected to be away. */
+	cfg.x86.cpu = strdup("v3,-xsave");
+	words = arch_selftest_words(&cfg);
+	assert_contains(words, "7.0.1.f3b");
+	assert_contains(words, ".108,"); /* BMI1 and BMI2, no AVX2 */
+	free(words);
+	config_destroy(&cfg);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words),  cmocka_unit_test(test_unknown),
-		cmocka_unit_test(test_ranges), cmocka_unit_test(test_contradictions),
-		cmocka_unit_test(test_levels), cmocka_unit_test(test_needs),
+		cmocka_unit_test(test_words),	       cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_ranges),	       cmocka_unit_test(test_contradictions),
+		cmocka_unit_test(test_levels),	       cmocka_unit_test(test_needs),
+		cmocka_unit_test(test_selftest_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
