@@ -37,7 +37,7 @@ storm() { run 0 -k "$image" --nodefaults -m 64 -c 4 --testdev --irqchip "$1" -p 
 # faults N: those that KVM counts of a guest that flushes a page and writes there N times.
 faults() {
 	local pid fixed
-	limited "$lkvm" run --name flusher --nodefaults -m 64 -c 1 -k "$image" --testdev -p "flushes=$1 wait" >out 2>err </dev/null &
+	"$lkvm" run --name flusher --nodefaults -m 64 -c 1 -k "$image" --testdev -p "flushes=$1 wait" >out 2>err </dev/null &
 	pid=$!
 	wait_for grep -q waiting out || return 1
 	fixed=$("$lkvm" stat --kvm --cpu 0 flusher | sed -nE 's/^ *pf_fixed +([0-9]+)$/\1/p')
