@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lkvm/arch.h"
 #include "lkvm/boot-time.h"
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
@@ -110,10 +109,6 @@ int run_command_line(const struct command *cmd, int argc, char **argv, bool sand
 	ret = run_options_parse(cmd, argc, argv, &o);
 	if (ret) {
 		status = ret > 0 ? EXIT_SUCCESS : EXIT_USAGE;
-		goto out;
-	}
-	if (arch_config_help(&o.cfg, stdout)) {
-		status = fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 		goto out;
 	}
 	options_close_others(&run_set, &o, NULL);

@@ -39,10 +39,8 @@ static bool is_first(size_t i)
 	return true;
 }
 
-bool arch_config_help(const struct vm_config *cfg, FILE *out)
+void arch_cpu_list(FILE *out)
 {
-	if (!cfg->arm.cpu || strcmp(cfg->arm.cpu, "help") != 0)
-		return false;
 	fprintf(out, "%-22s  %s\n", "host", "all that KVM offers on this host");
 	for (size_t i = 0; i < ARRAY_SIZE(setting_help); i++)
 		fprintf(out, "%-22s  %s\n", setting_help[i][0], setting_help[i][1]);
@@ -59,7 +57,6 @@ bool arch_config_help(const struct vm_config *cfg, FILE *out)
 		else
 			fprintf(out, "%-22s  by a switch of KVM's\n", name);
 	}
-	return true;
 }
 
 const char *const *arch_cpu_words(void)

@@ -54,7 +54,7 @@ const struct option_spec arm_options[] = {
 	  .def = "auto",
 	  .help = "inject interrupts of passed-through devices directly (GICv4)" },
 	{ .type = OPT_STRING, .name = "cpu", .arg = "host[,+FEATURE][,-FEATURE]...", MEMBER(cpu),
-	  .def = "host", .unset = "host", .words = arch_cpu_words,
+	  .def = "host", .unset = "host", .words = arch_cpu_words, .list = arch_cpu_list,
 	  .help = "features of the CPUs: the host's, with some switched on or off; help: what there is" },
 	{ .type = OPT_FLAG, .name = "protected", MEMBER(protected),
 	  .help = "protect guest memory from the host, except what the guest shares (pKVM)" },

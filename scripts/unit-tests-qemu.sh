@@ -30,11 +30,24 @@ machine() {
 	esac
 }
 
+# The words of --cpu are QEMU's; on and off are + and -. What lkvm does not know by its name is not here.
 cpu() {
-	case $1 in
+	local words=${1#*,} word model=host
+	case ${1%%,*} in
 	max | host) ;;
 	*) skip "-cpu $1" ;;
 	esac
+	[ "$words" != "$1" ] || words=
+	for word in ${words//,/ }; do
+		case $word in
+		host-phys-bits | host-phys-bits=* | enforce | check | migratable=*) ;;
+		*=on) model+=,+${word%=*} ;;
+		*=off) model+=,-${word%=*} ;;
+		*) model+=,$word ;;
+		esac
+	done
+	[ "$model" = host ] || "$lkvm" run --dry-run --cpu "$model" -k "$0" >/dev/null 2>&1 || skip "-cpu $1"
+	options+=(--cpu "$model")
 }
 
 kernel=

@@ -272,6 +272,10 @@ int option_set(const struct option_cursor *c, const char *shown, const char *val
 		*(bool *)member = !negated;
 		return 0;
 	case OPT_STRING:
+		if (o->list && !strcmp(value, "help")) {
+			o->list(stdout);
+			return 1;
+		}
 		set_string(o, value, member);
 		return 0;
 	case OPT_U32:

@@ -39,15 +39,12 @@ static void print_prop(const struct x86_cpu_prop *prop, FILE *out)
 	fprintf(out, "%-22s  %s (%s)\n", name, prop->help, range);
 }
 
-bool arch_config_help(const struct vm_config *cfg, FILE *out)
+void arch_cpu_list(FILE *out)
 {
-	if (!cfg->x86.cpu || strcmp(cfg->x86.cpu, "help") != 0)
-		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(bases); i++)
 		fprintf(out, "%-22s  %s\n", bases[i][0], bases[i][1]);
 	for (size_t i = 0; i < x86_nr_cpu_props; i++)
 		print_prop(&x86_cpu_props[i], out);
-	return true;
 }
 
 const char *const *arch_cpu_words(void)

@@ -20,7 +20,7 @@ static const char *const nested_names[] = { "auto", "on", "off", NULL };
 const struct option_spec x86_options[] = {
 	{ .type = OPT_GROUP, .help = "x86-64" },
 	{ .type = OPT_STRING, .name = "cpu", .arg = "host|min|v2|v3|v4[,+FEATURE][,-FEATURE][,PROPERTY=VALUE]...",
-	  MEMBER(cpu), .flags = OPT_SELFTEST, .def = "host", .unset = "host", .words = arch_cpu_words,
+	  MEMBER(cpu), .flags = OPT_SELFTEST, .def = "host", .unset = "host", .words = arch_cpu_words, .list = arch_cpu_list,
 	  .help = "the CPUs: the host's, or a level of x86-64, with some features and properties changed; help: what there is" },
 	{ .type = OPT_CHOICE, .name = "irqchip", MEMBER(irqchip), .choices = irqchip_names,
 	  .flags = OPT_SELFTEST, .def = "split, but full for what expects a PC",

@@ -52,6 +52,29 @@ const struct arch_platform arch_platform = {
 	.virtio_mmio_gsi = X86_GSI_VIRTIO_MMIO,
 };
 
+/* What two options say of the same: no CPU has both. */
+static int check_words(const struct vm_config *cfg, const struct x86_cpu_model *model)
+{
+	static const char *const kinds[] = { "vmx", "svm" };
+	const struct x86_cpu_word *word = x86_cpu_model_named(model, "pmu-version");
+	bool counts = word ? word->value : model->base == X86_CPU_HOST;
+
+	if (cfg->x86.tuning.pmu == X86_PMU_ON && !counts) {
+		err("--pmu on: the CPU of --cpu %s has no performance counters; omit one of them",
+		    cfg->x86.cpu);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		word = x86_cpu_model_named(model, kinds[i]);
+		if (!word || !word->value || cfg->x86.nested != X86_NESTED_SWITCH_OFF)
+			continue;
+		err("--nested off and --cpu +%s: contradict each other; omit one of them",
+		    kinds[i]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int check_cpu_model(const struct vm_config *cfg)
 {
 	struct x86_topology topology;
@@ -60,6 +83,8 @@ static int check_cpu_model(const struct vm_config *cfg)
 
 	if (!ret)
 		ret = x86_topology_init(&topology, &model, cfg->cpus);
+	if (!ret)
+		ret = check_words(cfg, &model);
 	x86_cpu_model_destroy(&model);
 	return ret;
 }

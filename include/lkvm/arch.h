@@ -80,9 +80,8 @@ extern const struct arch_platform arch_platform;
 /* Defaults and limits of this architecture for a configuration (config_complete calls it); prints,
  * -EINVAL. */
 int arch_config_complete(struct vm_config *cfg) __must_check;
-/* Does @cfg ask for no machine but what the words of an option are (--cpu help)? Then they are
- * printed. */
-bool arch_config_help(const struct vm_config *cfg, FILE *out);
+/* What the words of --cpu mean, a line each: option_spec.list. */
+void arch_cpu_list(FILE *out);
 /* The words between the commas of --cpu, as option_spec.words has them. */
 const char *const *arch_cpu_words(void);
 /* What the guest of `lkvm selftest` is told about what @cfg, which is complete, asks, as words of

@@ -87,6 +87,8 @@ struct option_spec {
 	const struct option_hooks *hooks; /* OPT_TYPED */
 	/* OPT_STRING: as option_hooks.items, of what is made when it is asked for; or NULL. */
 	const char *const *(*words)(void);
+	/* OPT_STRING: prints what the words mean; asked for by the value "help". Or NULL. */
+	void (*list)(FILE *out);
 	u32 flags;
 };
 

@@ -101,7 +101,7 @@ lacks() {
 help() {
 	"$lkvm" run --cpu help >out 2>err && quiet && says out '+avx2 ' 'family= ' 'v3 ' '+kvm-hint-dedicated' &&
 		[ "$(sort out | uniq -d | wc -l)" = 0 ] && ! grep -q cbitpos out &&
-		"$lkvm" run -k nonsense --cpu help -d nonsense | cmp - out
+		"$lkvm" run -k nonsense --cpu help -d nonsense | cmp - out && "$lkvm" selftest --cpu help | cmp - out
 }
 # Every row with what the host has; what a guest then reads is the default.
 json() {
@@ -137,8 +137,16 @@ wrong() {
 	done
 	guest 2 cpuid --cpu host,+movbee && says err "did you mean 'movbe'?"
 }
+# Two options that say of the same.
+disagree() {
+	guest 2 cpuid --cpu host,+vmx --nested off && says err '--nested off and --cpu +vmx: contradict each other' &&
+		guest 2 cpuid --cpu host,+svm --nested off && says err '--nested off and --cpu +svm: contradict each other' &&
+		guest 2 cpuid --cpu host,pmu-version=0 --pmu on && says err '--pmu on: the CPU of --cpu host,pmu-version=0 has no' &&
+		guest 2 cpuid --cpu min --pmu on && says err '--pmu on: the CPU of --cpu min has no performance counters' &&
+		[ "$(wc -l <err)" = 1 ]
+}
 
-echo 1..17
+echo 1..18
 point 'family, model and stepping' signature
 point 'model name and signature of the hypervisor' texts
 point 'bits of addresses, and no more than the host has' address_bits
@@ -160,3 +168,4 @@ point 'what KVM does not have is refused' lacks
 point '--cpu help lists all names' help
 point 'lkvm host --cpu: the table, and what a guest gets' json
 point 'wrong words are one line and status 2' wrong
+point 'what contradicts another option' disagree

@@ -71,12 +71,14 @@ probed() {
 statuses() {
 	echo 'TEST=1' >variables
 	qemu 1 "$image" -smp 2 -cpu max -append 'a b' -initrd variables && [ ! -s err ] && says out 'cpus 2 of 2, ram 128 MiB' &&
+		qemu 1 "$image" -smp 1 -cpu max,phys-bits=36,host-phys-bits,kvmclock=off && says out 'testdev: 0 wrong' &&
 		qemu 3 "$image" -smp 1 -m 96 -append exit=1 && says out 'cpus 1 of 1, ram 96 MiB' &&
 		qemu 35 "$guests/hello.multiboot" -append 'one two exit=17' -initrd variables &&
 		says out "hello.multiboot one two exit=17'" 'initrd 7 bytes'
 }
 skipped() {
 	qemu 77 "$image" -cpu qemu64,-svm && says err 'SKIP: -cpu qemu64,-svm' &&
+		qemu 77 "$image" -cpu max,+nonsense && says err 'SKIP: -cpu max,+nonsense' &&
 		qemu 77 "$image" -device pci-testdev && qemu 77 "$image" -global x=y && [ ! -s out ]
 }
 split() {
