@@ -566,7 +566,7 @@ static void test_setup(void **state)
 {
 	struct vm_config cfg = { .cpus = 1 };
 	struct x86_nested n;
-	struct arch_vm arch = { .nested = &n };
+	struct arch_vm arch = { .nested = &n, .topology = { 1, 1, 1, 1 } };
 	struct vm vm = { .arch = &arch, .cfg = &cfg };
 	struct vcpu vcpu = { .vm = &vm };
 
