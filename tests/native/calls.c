@@ -203,11 +203,13 @@ static bool twice(const struct counts *c)
 
 static void small(const char *lkvm, const char *guest, const char *irqchip)
 {
+	/* clang-format off */
 	const char *argv[] = {
-		lkvm, "run", "-c",	     "1",	  "-k",	   guest, "--kernel-format", "flat",
-		"-m", "32",  "--nodefaults", "--irqchip", irqchip, NULL
+		lkvm, "run", "-c", "1", "-k", guest, "--kernel-format", "flat", "-m", "32",
+		"--nodefaults", "--irqchip", irqchip, "--loglevel", "error", NULL
 	};
-	struct counts one, three;
+	/* clang-format on */
+	struct counts one, two, four;
 	unsigned int more;
 
 	printf("# --irqchip %s\n", irqchip);
@@ -232,13 +234,21 @@ static void small(const char *lkvm, const char *guest, const char *irqchip)
 	 * control socket: its folder is locked, the socket made, its name noted, signals caught.
 	 */
 	point(one.all - 4 * one.opens <= 78 + 11, "a start has few system calls");
-	argv[3] = "3";
-	if (!start(argv, &three))
+	/* Of more than one KVM is asked whether it has them; more than it recommends are not told
+	 * here. */
+	argv[3] = "2";
+	if (!start(argv, &two))
 		return;
-	more = (three.all - one.all + 1) / 2;
+	argv[3] = "4";
+	if (!start(argv, &four))
+		return;
+	more = (four.all - two.all + 1) / 2;
 	printf("# each further vcpu: %u system calls\n", more);
 	/* Make it, map it, CPUID, MSRs, and a thread with its name. */
-	point(more <= 11, "and a further vcpu few more");
+	if (getenv("LKVM_RELEASE_ALL"))
+		point(true, "and a further vcpu few more # SKIP a sanitizer calls, too");
+	else
+		point(more <= 9, "and a further vcpu few more");
 }
 
 int main(int argc, char **argv)
