@@ -197,7 +197,7 @@ arm64() {
 		rm -rf away2
 	done
 }
-qemu=(qemu-aarch64 -L /usr/aarch64-linux-gnu
+qemu=(qemu-aarch64 -U LD_PRELOAD -L /usr/aarch64-linux-gnu
 	-E "LD_LIBRARY_PATH=$arm64_libs/usr/lib/aarch64-linux-gnu:$arm64_libs/lib/aarch64-linux-gnu")
 
 echo 1..14
