@@ -34,12 +34,7 @@ bool x86_pmu_offered(const struct kvm *kvm, struct kvm_cpuid2 *supported)
 
 static enum x86_pmu_vendor vendor(struct kvm_cpuid2 *supported)
 {
-	const struct kvm_cpuid_entry2 *e = x86_cpuid_find(supported, 0, 0);
-
-	/* "AuthenticAMD" and "HygonGenuine", by EBX. */
-	if (e && (e->ebx == 0x68747541 || e->ebx == 0x6f677948))
-		return X86_PMU_AMD;
-	return X86_PMU_INTEL;
+	return x86_cpuid_is_amd(supported) ? X86_PMU_AMD : X86_PMU_INTEL;
 }
 
 int x86_pmu_check(const struct kvm *kvm, const struct vm_config *cfg, struct kvm_cpuid2 *supported)
