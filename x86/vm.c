@@ -148,12 +148,15 @@ static void enable_optional_caps(struct vm *vm)
 		debug("KVM_CAP_MAX_VCPU_ID is not available");
 }
 
-/* Gaps between APIC ids count, too. */
+/* Gaps between APIC ids count, too. Where there are none kvm_check_vcpus has the answer. */
 static int check_ids(const struct vm *vm)
 {
 	u32 ids = x86_topology_nr_ids(&vm->arch->topology);
-	int max = kvm_check_cap(&vm->kvm, KVM_CAP_MAX_VCPU_ID);
+	int max;
 
+	if (ids == vm->cfg->cpus)
+		return 0;
+	max = kvm_check_cap(&vm->kvm, KVM_CAP_MAX_VCPU_ID);
 	if (max <= 0 || ids <= (u32)max)
 		return 0;
 	err("--cpu: this topology of %u vcpus has APIC ids up to %u, and this host's KVM only "
