@@ -267,15 +267,15 @@ int option_set(const struct option_cursor *c, const char *shown, const char *val
 	void *member = filled + o->offset;
 
 	assert(value || o->type == OPT_FLAG || o->type == OPT_CALL);
+	if (o->list && value && !strcmp(value, "help")) {
+		o->list(stdout);
+		return 1;
+	}
 	switch (o->type) {
 	case OPT_FLAG:
 		*(bool *)member = !negated;
 		return 0;
 	case OPT_STRING:
-		if (o->list && !strcmp(value, "help")) {
-			o->list(stdout);
-			return 1;
-		}
 		set_string(o, value, member);
 		return 0;
 	case OPT_U32:

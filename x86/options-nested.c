@@ -262,14 +262,24 @@ int x86_nested_parse(const struct x86_nested_table *table, const char *shown, co
 	return ret ? ret : let_fall(&p);
 }
 
-static void print_names(const struct x86_nested_table *table)
+static void print_names(const struct x86_nested_table *table, FILE *out)
 {
 	for (size_t i = 0; i < table->count; i++) {
 		const struct x86_nested_feature *f = &table->features[i];
 
-		printf("%-33s %s%s%s%s\n", f->name, f->text, *f->alias ? " (Linux: " : "", f->alias,
-		       *f->alias ? ")" : "");
+		fprintf(out, "%-33s %s%s%s%s\n", f->name, f->text, *f->alias ? " (Linux: " : "",
+			f->alias, *f->alias ? ")" : "");
 	}
+}
+
+void x86_vmx_list(FILE *out)
+{
+	print_names(&x86_vmx_table, out);
+}
+
+void x86_svm_list(FILE *out)
+{
+	print_names(&x86_svm_table, out);
 }
 
 /* Further uses add to the first. */
@@ -279,10 +289,6 @@ static int take_words(const struct x86_nested_table *table, const char *shown, c
 	struct x86_nested_words words;
 	char *all;
 
-	if (!strcmp(arg, "help")) {
-		print_names(table);
-		return 1;
-	}
 	all = *member ? xasprintf("%s,%s", *member, arg) : xstrdup(arg);
 	if (x86_nested_parse(table, shown, all, &words)) {
 		free(all);

@@ -10,6 +10,8 @@
 #ifndef LKVM_X86_OPTIONS_NESTED_H
 #define LKVM_X86_OPTIONS_NESTED_H
 
+#include <stdio.h>
+
 #include "lkvm/options.h"
 
 /* Intel SDM volume 4, table 2-2 */
@@ -255,5 +257,8 @@ const struct x86_nested_feature *x86_nested_find(const struct x86_nested_table *
 						 const char *name);
 
 extern const struct option_hooks x86_vmx_hooks, x86_svm_hooks;
+/* What the words of --vmx and --svm mean: option_spec.list. */
+void x86_vmx_list(FILE *out);
+void x86_svm_list(FILE *out);
 
 #endif

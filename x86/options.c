@@ -35,12 +35,12 @@ const struct option_spec x86_options[] = {
 	  .flags = OPT_SELFTEST, .def = "auto",
 	  .help = "whether the guest can be a hypervisor itself, with VMX or SVM; auto: where the host's KVM "
 		  "offers it" },
-	{ .type = OPT_TYPED, .name = "vmx", .arg = "help|[+FEATURE][,-FEATURE]...", .hooks = &x86_vmx_hooks,
+	{ .type = OPT_TYPED, .name = "vmx", .arg = "help|[+FEATURE][,-FEATURE]...", .hooks = &x86_vmx_hooks, .list = x86_vmx_list,
 	  .flags = OPT_SELFTEST | OPT_REPEATABLE,
 	  .help = "what of VMX a guest's hypervisor finds: all that KVM offers, without the features with a "
 		  "minus, and those with a plus must be there; help lists them" },
 	{ .type = OPT_TYPED, .name = "svm", .arg = "help|[+FEATURE][,-FEATURE][,revision=N][,asids=N]...",
-	  .hooks = &x86_svm_hooks, .flags = OPT_SELFTEST | OPT_REPEATABLE,
+	  .hooks = &x86_svm_hooks, .list = x86_svm_list, .flags = OPT_SELFTEST | OPT_REPEATABLE,
 	  .help = "the same of SVM" },
 	{ .type = OPT_FLAG, .name = "post-codes", MEMBER(post_codes),
 	  .help = "a byte that is written to port 0x80, and is not the one before, is a mark in the times of the "

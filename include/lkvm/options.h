@@ -50,10 +50,7 @@ enum option_type {
  * "--disk" or "FILE:3: --disk", to begin messages with.
  */
 struct option_hooks {
-	/*
-	 * Take one use. 0, or -EINVAL after printing what is wrong; 1: what the words are was asked
-	 * for, and printed.
-	 */
+	/* Take one use. 0, or -EINVAL after printing what is wrong. */
 	int (*parse)(const char *shown, const char *arg, void *target);
 	/* Use number @i as @parse takes it, to be freed by the caller; NULL when there is none. */
 	char *(*text)(const void *target, u32 i);
@@ -87,7 +84,7 @@ struct option_spec {
 	const struct option_hooks *hooks; /* OPT_TYPED */
 	/* OPT_STRING: as option_hooks.items, of what is made when it is asked for; or NULL. */
 	const char *const *(*words)(void);
-	/* OPT_STRING: prints what the words mean; asked for by the value "help". Or NULL. */
+	/* Prints what the words mean; asked for by the value "help". Or NULL. */
 	void (*list)(FILE *out);
 	u32 flags;
 };
@@ -172,7 +169,8 @@ const char *option_path(const struct option_cursor *c, const void *target, u32 i
 bool option_names_fd(const struct option_cursor *c, const void *target, int fd);
 /*
  * Give it a value; @value is NULL for options without an argument, @negated clears a flag. @shown
- * as for option_hooks. 0, -EINVAL after printing what is wrong, or 1 as option_hooks.parse.
+ * as for option_hooks. 0, -EINVAL after printing what is wrong, or 1: option_spec.list was
+ * asked for, and has printed.
  */
 int option_set(const struct option_cursor *c, const char *shown, const char *value, bool negated,
 	       void *target) __must_check;
