@@ -13,7 +13,7 @@ n=0
 unset MAKEFLAGS MFLAGS MAKELEVEL
 export WERROR=1
 
-# try NAME COMMAND...: one test point; the output is shown when it fails.
+# try NAME COMMAND...: one test point; when it fails its end is shown, and first of all which of its tests failed.
 try() {
 	local name=$1
 	shift
@@ -21,7 +21,7 @@ try() {
 		echo "ok - $name"
 	else
 		echo "not ok - $name"
-		tail -n 40 "$log" | sed 's/^/# /'
+		{ grep -A 5 '^not ok' "$log"; tail -n 40 "$log"; } | sed 's/^/# /'
 	fi
 }
 
@@ -58,6 +58,8 @@ run_chains() {
 	for chain; do
 		[ "$(tail -n 1 "$out/$chain.tap" 2>/dev/null)" = end ] || echo "not ok - $chain did not end"
 		sed '/^end$/d' "$out/$chain.tap"
+		# Where prove does not swallow it.
+		! grep -q '^not ok' "$out/$chain.tap" || sed 's/^[^#]/# &/' "$out/$chain.tap" >&2
 		n=$((n + $(grep -cE '^(not )?ok ' "$out/$chain.tap")))
 	done
 }
