@@ -7,15 +7,14 @@
 #define TEST_TERMCHILD_H
 
 #include "unit.h"
+#include "waits.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -155,21 +154,15 @@ static inline void guest_close(struct guest *g)
 	event_loop_destroy(&g->loop);
 }
 
-/* How often this process asked for events: a loop that spins asks without end, on any machine. */
-static unsigned int turns;
+static unsigned int waits_before;
 
-int epoll_wait(int fd, struct epoll_event *events, int max, int ms);
-int epoll_wait(int fd, struct epoll_event *events, int max, int ms)
+/* This process, not its parent before, has waited at most @max times. */
+static inline void assert_waits(unsigned int max)
 {
-	turns++;
-	return (int)syscall(SYS_epoll_pwait, fd, events, max, ms, NULL, 0);
-}
+	unsigned int n = nr_waits() - waits_before;
 
-/* It asked at most @max times. */
-static inline void assert_turns(unsigned int max)
-{
-	if (turns > max) {
-		dprintf(STDERR_FILENO, "# %u turns of the loop, maximum %u\n", turns, max);
+	if (n > max) {
+		dprintf(STDERR_FILENO, "# %u waits, maximum %u\n", n, max);
 		_exit(3);
 	}
 }
@@ -195,6 +188,7 @@ static inline struct child start(void (*fn)(void), int in, int out, int error)
 	if (!c.pid) {
 		int fds[3] = { in, out, error };
 
+		waits_before = nr_waits();
 		alarm(hang_seconds());
 		setrlimit(RLIMIT_CORE, &no_core);
 		/* A shell's background job inherits these ignored. */

@@ -134,7 +134,7 @@ static void deaf(void)
 
 	guest_open(&g, 0);
 	guest_run(&g, 0);
-	assert_turns(1000);
+	assert_waits(1000);
 	guest_close(&g);
 }
 
@@ -400,7 +400,7 @@ static void three_tenths(void)
 	guest_print(&g, "out\n");
 	guest_run(&g, 300);
 	/* 300 wake-ups of the refill timer are in this. */
-	assert_turns(600);
+	assert_waits(600);
 	guest_close(&g);
 }
 
@@ -501,7 +501,7 @@ static void without_watches(void)
 		pause();
 	}
 	guest_run(&g, 300);
-	assert_turns(600);
+	assert_waits(600);
 	guest_close(&g);
 }
 
@@ -563,7 +563,7 @@ static void takes_words(void)
 	event_timer_set(&look, 1);
 	guest_print(&g, "hello\n");
 	event_loop_run(&g.loop);
-	assert_turns(10000);
+	assert_waits(10000);
 }
 
 static void send_all_and_go(const char *path, const char *text)
@@ -726,7 +726,7 @@ static void never_reads(void)
 
 	guest_open(&g, 0);
 	guest_run(&g, 300);
-	assert_turns(30);
+	assert_waits(30);
 	/* It reads now: nothing is lost. */
 	event_loop_rearm(&g.loop);
 	g.room = 6;

@@ -3,7 +3,6 @@
  * disk/uring.c over real files: batches, results in part, cancel, finish and close with requests
  * under way, a pipe as a disk that answers when the test says so, and hosts without io_uring.
  */
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -22,6 +21,7 @@
 #include "lkvm/event.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "waits.h"
 
 #define NR   64
 #define SIZE 4096u
@@ -40,16 +40,6 @@ static struct job jobs[NR];
 static int fd = -1, peer = -1;
 static unsigned int nr_done, nr_ended, nr_begun, nr_end, nr_served, stop_at;
 static bool refuse, buffered;
-static unsigned int nr_sleeps;
-
-/* In place of the C library's. */
-int epoll_wait(int epoll, struct epoll_event *events, int max, int ms)
-{
-	int (*real)(int, struct epoll_event *, int, int) = dlsym(RTLD_NEXT, "epoll_wait");
-
-	nr_sleeps++;
-	return real(epoll, events, max, ms);
-}
 
 static bool ring_begin(struct disk *d, const struct disk_request *req)
 {
@@ -420,9 +410,9 @@ static void test_one_sleep(void **state)
 		submit(0, DISK_READ);
 		disk_queue_kick(dq);
 		assert_int_equal(pthread_create(&thread, NULL, answer_sleeper, &tid), 0);
-		nr_sleeps = 0;
+		atomic_store(&nr_epoll_waits, 0);
 		run_until(n);
-		sleeps += nr_sleeps;
+		sleeps += atomic_load(&nr_epoll_waits);
 		pthread_join(thread, NULL);
 	}
 	assert_int_equal(nr_ended, 16);
