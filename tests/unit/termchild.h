@@ -30,6 +30,7 @@ struct guest {
 	size_t room;  /* what the device takes now */
 	size_t batch; /* refilled to this every millisecond; 0: never */
 	struct event_timer refill, end;
+	unsigned int ticks; /* until the end */
 	atomic_bool paused;
 	pthread_mutex_t lock;
 };
@@ -78,10 +79,17 @@ static inline void on_refill(void *opaque)
 	event_timer_set(&g->refill, 1000000);
 }
 
+#define TICK_MS 10
+
 static inline void on_end(void *opaque)
 {
 	struct guest *g = opaque;
 
+	if (g->ticks) {
+		g->ticks--;
+		event_timer_set(&g->end, TICK_MS * 1000000ULL);
+		return;
+	}
 	report("<end>", 5);
 	event_loop_stop(&g->loop);
 }
@@ -123,6 +131,7 @@ static inline void guest_open(struct guest *g, size_t batch)
 
 	atomic_init(&g->paused, false);
 	g->room = g->batch = batch;
+	g->ticks = 0;
 	if (event_loop_init(&g->loop, "main") || term_create(&g->loop, &hooks, &g->con))
 		_exit(97);
 	event_timer_init(&g->refill, &g->loop, on_refill, g);
@@ -138,10 +147,14 @@ static inline void guest_print(struct guest *g, const char *text)
 	g->con->ops->write(g->con, (const u8 *)text, strlen(text));
 }
 
-/* @ms 0: until somebody stops the loop. */
+/*
+ * For as many ticks as make @ms, so that a loop that lost the CPU meanwhile gets to all that waits
+ * for it. 0: until somebody stops the loop.
+ */
 static inline void guest_run(struct guest *g, unsigned int ms)
 {
-	event_timer_set(&g->end, ms * 1000000ULL);
+	g->ticks = ms / TICK_MS;
+	event_timer_set(&g->end, ms ? 1 : 0);
 	event_loop_run(&g->loop);
 }
 

@@ -400,7 +400,7 @@ static void three_tenths(void)
 	guest_print(&g, "out\n");
 	guest_run(&g, 300);
 	/* 300 wake-ups of the refill timer are in this. */
-	assert_waits(600);
+	assert_waits(1000);
 	guest_close(&g);
 }
 
@@ -501,7 +501,7 @@ static void without_watches(void)
 		pause();
 	}
 	guest_run(&g, 300);
-	assert_waits(600);
+	assert_waits(1000);
 	guest_close(&g);
 }
 
@@ -726,7 +726,7 @@ static void never_reads(void)
 
 	guest_open(&g, 0);
 	guest_run(&g, 300);
-	assert_waits(30);
+	assert_waits(100);
 	/* It reads now: nothing is lost. */
 	event_loop_rearm(&g.loop);
 	g.room = 6;
