@@ -145,7 +145,8 @@ static int load(struct machine *m)
 	int ret;
 
 	boot_plan_init(&plan);
-	ret = machine_begin_boot(m, &vm->mem);
+	/* A packed kernel is on its way to its place, unless the host cannot write there. */
+	ret = machine_begin_boot(m, vm->coco && vm->coco->place ? NULL : &vm->mem);
 	if (!ret)
 		ret = arch_boot_plan(vm, &m->open.boot, &plan);
 	if (!ret)

@@ -521,6 +521,26 @@ bool memory_is_ram(const struct guest_memory *mem, u64 gpa, u64 len)
 	return is_ram(load_table(mem), gpa, len, false);
 }
 
+bool memory_holds_ram(const struct guest_memory *mem, u64 gpa, u64 len)
+{
+	const struct memory_table *t = load_table(mem);
+
+	while (len) {
+		const struct memory_entry *e = find_entry(t, gpa);
+		u64 n;
+
+		if (!e || e->region->kind != MEM_RAM)
+			return false;
+		n = MIN(len, e->size - (gpa - e->gpa));
+		gpa += n;
+		len -= n;
+		/* Nothing follows the last address. */
+		if (!gpa && len)
+			return false;
+	}
+	return true;
+}
+
 enum copy_kind { COPY_OUT, COPY_IN, COPY_ZERO };
 
 static int copy_range(const struct guest_memory *mem, u64 gpa, void *buf, u64 len,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lkvm/access.h"
+#include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/log.h"
@@ -97,6 +98,35 @@ static bool is_space_limited(void)
 	return !getrlimit(RLIMIT_AS, &limit) && limit.rlim_cur != RLIM_INFINITY;
 }
 
+int vm_add_private(struct vm *vm, u64 gpa, u64 size, enum memory_kind kind, const char *name)
+{
+	int fd = kvm_create_guest_memfd(&vm->kvm, size, 0), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = memory_add(&vm->mem, &(struct memory_desc){
+					   .gpa = gpa,
+					   .size = size,
+					   .kind = kind,
+					   .private = true,
+					   .private_fd = fd,
+					   .name = name,
+				   });
+	close(fd);
+	return ret;
+}
+
+static int add_private_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
+{
+	char text[32];
+	int ret = vm_add_private(vm, gpa, size, MEM_RAM, name);
+
+	if (ret)
+		err("--mem: cannot have %s of the guest's own (guest_memfd): %s%s",
+		    format_size(size, text, sizeof(text)), strerror(-ret), limit_hint(ret));
+	return ret;
+}
+
 /*
  * Huge pages are the one thing that is opened by name in the build stage (an unnamed file in the
  * mount for each region). Guests for which a VM is made anew cannot have any: see coco.h,
@@ -110,6 +140,8 @@ int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name)
 	s64 huge = 0;
 	int ret;
 
+	if (vm->coco && vm->coco->private_memory)
+		return add_private_ram(vm, gpa, size, name);
 	format_size(size, text, sizeof(text));
 	if (path) {
 		huge = huge_page_size(path);

@@ -77,7 +77,7 @@ static int load_elf(struct arm_boot *b, const struct elf_image *elf)
 	for (u32 i = 0; i < elf->nr_segments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
 
-		if (s->memsz && !memory_is_ram(b->mem, s->paddr, s->memsz) && s->paddr < ARM_RAM)
+		if (s->memsz && !memory_holds_ram(b->mem, s->paddr, s->memsz) && s->paddr < ARM_RAM)
 			return bad_address(b, elf, s->paddr);
 		ret = boot_place_check(&b->at, s->paddr, s->memsz);
 		if (ret)

@@ -65,8 +65,7 @@ const struct arm_pkvm_host arm_pkvm_host = {
 
 static int refuse(const char *what, const char *why)
 {
-	err("--protected and %s: cannot be combined: %s", what, why);
-	return -EINVAL;
+	return coco_refuse("--protected", what, why);
 }
 
 /* The hypervisor has its own list of features, and what is beyond it is not there (Linux
@@ -102,8 +101,6 @@ int arm_pkvm_check(const struct vm_config *cfg)
 		return 0;
 	if (cfg->arm.nested)
 		return refuse("--nested", not_offered);
-	if (cfg->gdb.on)
-		return refuse("--gdb", "the host cannot read the guest's memory and registers");
 	if (cfg->arm.aarch32)
 		return refuse("--aarch32", not_offered);
 	if (cfg->arm.has_counter_offset)
@@ -114,18 +111,8 @@ int arm_pkvm_check(const struct vm_config *cfg)
 		return refuse("a GICv2", "use --irqchip gicv3 or gicv3-its");
 	if (cfg->fdt.flash)
 		return refuse("--flash", "a protected guest has no read-only memory");
-	if (cfg->hugetlbfs)
-		return refuse("--hugetlbfs", "its memory must be anonymous");
-	if (cfg->transport == TRANSPORT_PCI_LEGACY || cfg->transport == TRANSPORT_MMIO_LEGACY)
-		return refuse("a legacy virtio transport",
-			      "its drivers know nothing of memory that is shared");
-	if (cfg->balloon)
-		return refuse("--balloon", "all of the guest's memory is locked");
-	if (cfg->nr_pmems)
-		return refuse("--pmem", "its memory must be anonymous");
-	if (config_uses_vhost(cfg))
-		return refuse(config_uses_vhost(cfg),
-			      "nobody but lkvm can serve the devices of a protected guest");
+	if (coco_check(cfg, "--protected"))
+		return -EINVAL;
 	if (cfg->memory <= ARM_DMA_POOL_SIZE) {
 		err("--protected: %s of memory is not enough: the pool that the guest shares with "
 		    "its devices takes %s; increase --mem",

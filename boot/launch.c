@@ -3,8 +3,29 @@
  * firmware in the order that coco.h says. */
 #include "lkvm/boot.h"
 #include "lkvm/coco.h"
+#include "lkvm/log.h"
 #include "lkvm/plan.h"
+#include "lkvm/thread.h"
+#include "lkvm/util.h"
 #include "lkvm/vm.h"
+
+/* The host writes nothing there: the kind's place does. */
+static int add_roms(struct vm *vm, const struct boot_plan *plan)
+{
+	int ret = 0;
+
+	for (u32 i = 0; i < plan->nr_entries && !ret; i++) {
+		const struct boot_entry *e = &plan->entries[i];
+
+		if (!e->rom)
+			continue;
+		ret = vm_add_private(vm, e->gpa, ALIGN_UP(e->len, BOOT_PAGE), MEM_ROM, "firmware");
+		if (ret)
+			err("%s: cannot have its memory at 0x%llx: %s%s", e->what, e->gpa,
+			    strerror(-ret), limit_hint(ret));
+	}
+	return ret;
+}
 
 static int place_all(struct vm *vm, const struct boot_plan *plan)
 {
@@ -13,6 +34,8 @@ static int place_all(struct vm *vm, const struct boot_plan *plan)
 
 	if (!vm->coco || !vm->coco->place)
 		return boot_plan_load(plan, &vm->mem);
+	if (vm->coco->private_memory)
+		ret = add_roms(vm, plan);
 	while (!ret && boot_plan_next(plan, &run))
 		ret = vm->coco->place(vm, plan, &run);
 	return ret;

@@ -26,7 +26,8 @@ void boot_plan_free(struct boot_plan *plan)
 static void add(struct boot_plan *plan, const struct boot_entry *entry)
 {
 	plan->entries = xrealloc(plan->entries, (plan->nr_entries + 1) * sizeof(plan->entries[0]));
-	plan->entries[plan->nr_entries++] = *entry;
+	plan->entries[plan->nr_entries] = *entry;
+	plan->entries[plan->nr_entries++].rank = plan->rank;
 }
 
 void boot_plan_add(struct boot_plan *plan, enum boot_kind kind, const char *what, u64 gpa,
@@ -114,6 +115,11 @@ static const char *name_of(const struct boot_entry *e)
 	return e->image ? e->image->path : "made by lkvm";
 }
 
+static u64 page_of(u64 gpa)
+{
+	return ALIGN_DOWN(gpa, BOOT_PAGE);
+}
+
 int boot_plan_check(struct boot_plan *plan, const struct guest_memory *mem)
 {
 	if (plan->nr_entries)
@@ -122,7 +128,7 @@ int boot_plan_check(struct boot_plan *plan, const struct guest_memory *mem)
 		const struct boot_entry *e = &plan->entries[i], *before = e - 1;
 
 		if (e->len - 1 > UINT64_MAX - e->gpa ||
-		    (!e->rom && !memory_is_ram(mem, e->gpa, e->len))) {
+		    (!e->rom && !memory_holds_ram(mem, e->gpa, e->len))) {
 			err("%s (%s): %llu bytes at 0x%llx are not in guest memory; increase --mem",
 			    e->what, name_of(e), e->len, e->gpa);
 			return -EFAULT;
@@ -131,6 +137,12 @@ int boot_plan_check(struct boot_plan *plan, const struct guest_memory *mem)
 		if (i && before->gpa + (before->len - 1) >= e->gpa) {
 			err("%s (%s) and %s (%s) overlap at 0x%llx", before->what, name_of(before),
 			    e->what, name_of(e), e->gpa);
+			return -EEXIST;
+		}
+		if (i && before->rank != e->rank &&
+		    page_of(before->gpa + (before->len - 1)) == page_of(e->gpa)) {
+			err("%s (%s) and %s (%s) share the page at 0x%llx, and count apart",
+			    before->what, name_of(before), e->what, name_of(e), page_of(e->gpa));
 			return -EEXIST;
 		}
 	}
@@ -219,18 +231,18 @@ static struct boot_run pages_of(const struct boot_plan *plan, u32 i, u64 taken)
 	/* Zeroes need no page that somebody else is in. */
 	if (e->kind == BOOT_ZERO && i + 1 < plan->nr_entries && plan->entries[i + 1].gpa < end)
 		end = ALIGN_DOWN(plan->entries[i + 1].gpa, BOOT_PAGE);
-	return (struct boot_run){ start, end > start ? end - start : 0, e->kind, e->measured };
+	return (struct boot_run){ start, end > start ? end - start : 0, e->kind, e->measured,
+				  e->rank };
 }
 
-bool boot_plan_next(const struct boot_plan *plan, struct boot_run *run)
+/* The next run of rank @rank from @taken on; its len is 0: there is none. */
+static void next_of_rank(const struct boot_plan *plan, struct boot_run *run, u8 rank, u64 taken)
 {
-	u64 taken = run->len ? run->gpa + run->len : 0;
-
 	run->len = 0;
 	for (u32 i = 0; i < plan->nr_entries; i++) {
 		struct boot_run more = pages_of(plan, i, taken);
 
-		if (!more.len)
+		if (!more.len || more.rank != rank)
 			continue;
 		if (!run->len)
 			*run = more;
@@ -241,6 +253,27 @@ bool boot_plan_next(const struct boot_plan *plan, struct boot_run *run)
 			break;
 		taken = run->gpa + run->len;
 	}
+}
+
+/* The lowest rank above @rank; -1: there is none. */
+static int rank_above(const struct boot_plan *plan, int rank)
+{
+	int found = -1;
+
+	for (u32 i = 0; i < plan->nr_entries; i++)
+		if (plan->entries[i].rank > rank && (found < 0 || plan->entries[i].rank < found))
+			found = plan->entries[i].rank;
+	return found;
+}
+
+bool boot_plan_next(const struct boot_plan *plan, struct boot_run *run)
+{
+	u64 taken = run->len ? run->gpa + run->len : 0;
+	int rank = run->len ? run->rank : rank_above(plan, -1);
+
+	next_of_rank(plan, run, (u8)rank, taken);
+	while (!run->len && (rank = rank_above(plan, rank)) >= 0)
+		next_of_rank(plan, run, (u8)rank, 0);
 	return run->len;
 }
 

@@ -221,7 +221,7 @@ int x86_boot_list(struct x86_boot *b)
 	if (!b->image)
 		return -EINVAL;
 	b->entry = (struct x86_entry){ 0 };
-	if (!memory_is_ram(b->mem, 0, X86_HIGH_BASE))
+	if (!memory_holds_ram(b->mem, 0, X86_HIGH_BASE))
 		return boot_error(b, -ENOMEM,
 				  "the guest has less than 1M of memory; increase --mem");
 	if (x86_firmware_is_raw(boot))

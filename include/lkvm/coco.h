@@ -25,6 +25,8 @@
  *   finish    LAUNCH_FINISH     FINALIZE_VM      ACTIVATE          -
  *
  * A table is const and shared by all VMs: what it has to remember hangs on struct arch_vm.
+ *
+ * The list comes in its own order: by rank, then by address (plan.h).
  */
 #ifndef LKVM_COCO_H
 #define LKVM_COCO_H
@@ -62,9 +64,38 @@ struct coco_ops {
 	/* What was given to the guest can be written again: a reset loads the same VM. False: a
 	 * reset makes the VM anew over what the machine has open. */
 	bool may_reset;
+	/*
+	 * The guest has pages of its own, of guest_memfds, which the host cannot touch: all of its
+	 * RAM and the ROMs of the list are private regions (memory.h), and nothing is shared at
+	 * first. What changes that is the guest's word: coco_map_gpa, coco_memory_fault.
+	 */
+	bool private_memory;
 	/* Bytes of a pool in guest memory that the guest's drivers share with devices, which the
 	 * machine's description names; 0: the guest shares page by page. */
 	u64 shared_pool;
 };
+
+/* coco.c: what several kinds have alike. */
+
+/*
+ * What no guest can have whose memory and registers the host cannot read: debuggers, devices that
+ * somebody else serves, memory of a special kind, legacy virtio. @option is the kind's, for the
+ * message. Prints, -EINVAL.
+ */
+int coco_check(const struct vm_config *cfg, const char *option) __must_check;
+/* One of them: prints "@option and @what: cannot be combined: @why"; -EINVAL. */
+int coco_refuse(const char *option, const char *what, const char *why);
+/*
+ * KVM_EXIT_HYPERCALL with KVM_HC_MAP_GPA_RANGE: the guest shares pages, or makes them private again
+ * (Linux Documentation/virt/kvm/x86/hypercalls.rst). 0, the answer is in the exit; -ENOTSUP:
+ * another hypercall. On the vcpu's thread.
+ */
+int coco_map_gpa(struct vcpu *vcpu) __must_check;
+/*
+ * KVM_EXIT_MEMORY_FAULT: the guest used pages as private that are shared, or the other way; they
+ * become what it used (api.rst, KVM_EXIT_MEMORY_FAULT). 0: run on; -ENOTSUP: no memory that could
+ * be so, or it was so already as often as makes sense. On the vcpu's thread.
+ */
+int coco_memory_fault(struct vcpu *vcpu) __must_check;
 
 #endif

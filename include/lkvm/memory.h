@@ -215,6 +215,8 @@ void *memory_ptr(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 const void *memory_source(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 /* Is every byte of the range RAM that the host may touch? Regions that touch count as one. */
 bool memory_is_ram(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
+/* The same of RAM that may be private, too: what the guest starts from may lie there. */
+bool memory_holds_ram(const struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 /* Copy across regions; all or nothing: -EFAULT (nothing copied) when a byte of the range is neither
  * RAM nor MEM_PMEM, or private. A page that becomes private meanwhile ends the copy with -EFAULT,
  * too. */

@@ -13,6 +13,10 @@
  *
  * Entries have any address and length. A run is whole pages: entries that meet in a page are in
  * one run, which has the kind of the entry that came first; what no entry covers is zero.
+ *
+ * Entries have a rank: a confidential guest's pages are given to its firmware by rank and, of one
+ * rank, by address, since their order counts in its measurement. Where nobody says otherwise all
+ * have rank 0. A page belongs to one rank.
  */
 #ifndef LKVM_PLAN_H
 #define LKVM_PLAN_H
@@ -39,6 +43,7 @@ struct boot_entry {
 	enum boot_kind kind;
 	bool measured;			/* counts in a confidential guest's launch measurement */
 	bool rom;			/* not in RAM: in a read-only region of its own (pages) */
+	u8 rank;
 	const char *what;		/* for messages: "kernel", "ACPI tables"; static */
 	u8 *bytes;			/* owned; NULL: from @image, or zeroes */
 	const struct boot_image *image; /* the caller's, open as long as the plan lives */
@@ -59,6 +64,7 @@ struct boot_reg {
 struct boot_plan {
 	struct boot_entry *entries;
 	u32 nr_entries;
+	u8 rank; /* of the entries that are added next */
 	struct boot_reg regs[BOOT_MAX_REGS]; /* what differs from the CPU's reset state */
 	u32 nr_regs;
 };
@@ -69,6 +75,7 @@ struct boot_run {
 	u64 len;
 	enum boot_kind kind;
 	bool measured;
+	u8 rank;
 };
 #define BOOT_PAGE (4 * KiB)
 
@@ -100,8 +107,8 @@ int boot_plan_check(struct boot_plan *plan, const struct guest_memory *mem) __mu
  */
 int boot_plan_load(const struct boot_plan *plan, struct guest_memory *mem) __must_check;
 /*
- * The next run of pages after @run, whose len is 0 at first; false: there is none. By ascending
- * address.
+ * The next run of pages after @run, which is all zero at first; false: there is none. By ascending
+ * rank, then address.
  */
 bool boot_plan_next(const struct boot_plan *plan, struct boot_run *run);
 /* What guest memory at [gpa, gpa+len) holds at the start. 0 or -errno of reading; prints. */

@@ -51,6 +51,10 @@ struct vcpu {
 	struct exit_counts exits;     /* since it was made; its thread counts, any thread reads */
 	struct kvm_guest_debug debug; /* as it was set; the architecture's (debug.h) */
 	struct arch_vcpu *arch;	      /* owned by the architecture's code */
+	struct {
+		u64 gpa, flags;
+		u32 times; /* in a row */
+	} fault; /* the last of coco_memory_fault */
 };
 
 /* KVM_CREATE_VCPU, map its run structure, arch_vcpu_init. Prints on failure; out is NULL then. */

@@ -157,6 +157,10 @@ void vm_clear(struct vm *vm);
  * For arch_add_memory. Prints; 0 or -errno.
  */
 int vm_add_ram(struct vm *vm, u64 gpa, u64 size, const char *name) __must_check;
+/* A region of a guest's own (coco.h, private_memory), whose guest_memfd is made here. Prints
+ * nothing; 0 or -errno. */
+int vm_add_private(struct vm *vm, u64 gpa, u64 size, enum memory_kind kind,
+		   const char *name) __must_check;
 /* The same without memory behind it: for arch_sketch. */
 int vm_sketch_ram(struct vm *vm, u64 gpa, u64 size, const char *name) __must_check;
 /*

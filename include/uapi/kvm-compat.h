@@ -14,6 +14,10 @@
 #define KVM_EXIT_MEMORY_FAULT 39
 #endif
 
+#ifndef KVM_MEMORY_EXIT_FLAG_PRIVATE /* 6.8 */
+#define KVM_MEMORY_EXIT_FLAG_PRIVATE (1ULL << 3)
+#endif
+
 /* The union of struct kvm_run as KVM_EXIT_MEMORY_FAULT fills it; older headers lack the member. */
 struct lkvm_exit_memory_fault {
 	__u64 flags;

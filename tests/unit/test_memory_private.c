@@ -121,6 +121,9 @@ static void test_nothing_is_shared_at_first(void **state)
 	assert_null(memory_ptr(&mem, BASE, 0));
 	assert_null(memory_ptr(&mem, END - 1, 1));
 	assert_false(memory_is_ram(&mem, BASE, 1));
+	assert_true(memory_holds_ram(&mem, BASE, PAGES * PAGE));
+	assert_false(memory_holds_ram(&mem, BASE, PAGES * PAGE + 1));
+	assert_false(memory_holds_ram(&mem, BASE - 1, 2));
 	assert_int_equal(memory_read(&mem, BASE, &byte, 1), -EFAULT);
 	assert_int_equal(memory_write(&mem, BASE, &byte, 1), -EFAULT);
 	assert_int_equal(memory_zero(&mem, BASE, 1), -EFAULT);

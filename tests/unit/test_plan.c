@@ -99,10 +99,10 @@ static void fill(void)
 static void test_runs(void **state)
 {
 	static const struct boot_run want[] = {
-		{ 0x1000, 0x2000, BOOT_TABLES, true },
-		{ 0x3000, 0x2000, BOOT_KERNEL, true },
-		{ 0x5000, 0x3000, BOOT_ZERO, true },
-		{ 0x8000, 0x1000, BOOT_STUB, true },
+		{ 0x1000, 0x2000, BOOT_TABLES, true, 0 },
+		{ 0x3000, 0x2000, BOOT_KERNEL, true, 0 },
+		{ 0x5000, 0x3000, BOOT_ZERO, true, 0 },
+		{ 0x8000, 0x1000, BOOT_STUB, true, 0 },
 	};
 	struct boot_run run = { 0 };
 	u8 page[4096], zeroes[4096] = { 0 };
@@ -124,6 +124,36 @@ static void test_runs(void **state)
 	assert_memory_equal(page + 0x100, zeroes, 0xf00);
 	assert_int_equal(boot_plan_read(&plan, 0x1006, page, sizeof(page)), 0);
 	assert_memory_equal(page, "e\0\0", 3);
+	end();
+}
+
+/* A rank comes after those below it, whatever its address. */
+static void test_ranks(void **state)
+{
+	static const u64 want[] = { 0x5000, 0x9000, 0x2000, 0x3000, 0x7000 };
+	static const u8 ranks[] = { 0, 0, 3, 3, 7 };
+	struct boot_run run = { 0 };
+
+	begin();
+	plan.rank = 7;
+	boot_plan_add(&plan, BOOT_TABLES, "last", 0x7000, "x", 1);
+	plan.rank = 3;
+	boot_plan_add(&plan, BOOT_TABLES, "middle", 0x2000, "x", 1);
+	boot_plan_add(&plan, BOOT_STUB, "middle", 0x3000, "x", 1);
+	plan.rank = 0;
+	boot_plan_add(&plan, BOOT_TABLES, "first", 0x5000, "x", 1);
+	boot_plan_add(&plan, BOOT_TABLES, "first", 0x9000, "x", 1);
+	assert_int_equal(boot_plan_check(&plan, &g.mem), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+		assert_true(boot_plan_next(&plan, &run));
+		assert_int_equal(run.gpa, want[i]);
+		assert_int_equal(run.len, 0x1000);
+		assert_int_equal(run.rank, ranks[i]);
+	}
+	assert_false(boot_plan_next(&plan, &run));
+	plan.rank = 1;
+	boot_plan_add(&plan, BOOT_TABLES, "intruder", 0x3800, "x", 1);
+	assert_int_equal(boot_plan_check(&plan, &g.mem), -EEXIST);
 	end();
 }
 
@@ -203,10 +233,10 @@ static void test_find(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_overlap), cmocka_unit_test(test_not_ram),
-		cmocka_unit_test(test_runs),	cmocka_unit_test(test_same),
-		cmocka_unit_test(test_rom),	cmocka_unit_test(test_rom_taken),
-		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_overlap),	  cmocka_unit_test(test_not_ram),
+		cmocka_unit_test(test_runs),	  cmocka_unit_test(test_ranks),
+		cmocka_unit_test(test_same),	  cmocka_unit_test(test_rom),
+		cmocka_unit_test(test_rom_taken), cmocka_unit_test(test_find),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
