@@ -41,8 +41,8 @@ struct boot_entry {
 	u64 gpa;
 	u64 len; /* never 0 */
 	enum boot_kind kind;
-	bool measured;			/* counts in a confidential guest's launch measurement */
-	bool rom;			/* not in RAM: in a read-only region of its own (pages) */
+	bool measured; /* counts in a confidential guest's launch measurement */
+	bool rom;      /* not in RAM: in a read-only region of its own (pages) */
 	u8 rank;
 	const char *what;		/* for messages: "kernel", "ACPI tables"; static */
 	u8 *bytes;			/* owned; NULL: from @image, or zeroes */
@@ -64,7 +64,7 @@ struct boot_reg {
 struct boot_plan {
 	struct boot_entry *entries;
 	u32 nr_entries;
-	u8 rank; /* of the entries that are added next */
+	u8 rank;			     /* of the entries that are added next */
 	struct boot_reg regs[BOOT_MAX_REGS]; /* what differs from the CPU's reset state */
 	u32 nr_regs;
 };

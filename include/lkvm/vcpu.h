@@ -54,7 +54,7 @@ struct vcpu {
 	struct {
 		u64 gpa, flags;
 		u32 times; /* in a row */
-	} fault; /* the last of coco_memory_fault */
+	} fault;	   /* the last of coco_memory_fault */
 };
 
 /* KVM_CREATE_VCPU, map its run structure, arch_vcpu_init. Prints on failure; out is NULL then. */
