@@ -137,8 +137,20 @@ ifneq ($(URING),)
 ALL_CPPFLAGS += -DHAVE_LIBURING
 LIBS += $(URING)
 endif
+# SHA-2, for measurements: nettle's, else libcrypto's.
+NETTLE := $(strip $(call optional,nettle/sha2.h,nettle))
+ifneq ($(NETTLE),)
+ALL_CPPFLAGS += -DHAVE_NETTLE
+LIBS += $(NETTLE)
+else
+CRYPTO := $(strip $(call optional,openssl/sha.h,crypto))
+ifneq ($(CRYPTO),)
+ALL_CPPFLAGS += -DHAVE_LIBCRYPTO
+LIBS += $(CRYPTO)
+endif
+endif
 
-ROOMS := util boot rootfs hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest smoke $(ARCHDIR)
+ROOMS := util measure boot rootfs hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest smoke $(ARCHDIR)
 # Every architecture's options are in every binary, as data: help and the manual list them all.
 SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c */options-*.c))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)

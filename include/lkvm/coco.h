@@ -36,6 +36,7 @@
 struct boot_plan;
 struct boot_run;
 struct kvm;
+struct measure;
 struct vcpu;
 struct vm;
 struct vm_config;
@@ -73,6 +74,30 @@ struct coco_ops {
 	/* Bytes of a pool in guest memory that the guest's drivers share with devices, which the
 	 * machine's description names; 0: the guest shares page by page. */
 	u64 shared_pool;
+	/* What its launch measures; NULL: nothing is measured (pKVM). */
+	const struct coco_measure *measure;
+};
+
+/*
+ * The same launch without KVM, for `lkvm measure`: the calls come in the order of coco_ops', with
+ * the same list, over a machine that is only described (vm->kvm is closed, there are no vcpus; the
+ * registers are those of the function that sets a vcpu's). What they compute is measure.h's. All
+ * print what is wrong and return 0 or -errno; all but finish may be NULL.
+ */
+struct coco_measure {
+	const char *kind;   /* "snp": what the output calls it */
+	const char *option; /* "--snp" */
+	/* The list is made and checked. m->state is the kind's own. */
+	int (*begin)(struct measure *m, const struct boot_plan *plan);
+	/* For each run of pages of the list, by ascending address; boot_plan_read has its bytes. */
+	int (*place)(struct measure *m, const struct boot_plan *plan, const struct boot_run *run);
+	/* For each vcpu, by ascending number. */
+	int (*vcpu)(struct measure *m, u32 index, const struct boot_plan *plan);
+	/* Add a result for each generation of the ABI whose measurements differ:
+	 * measure_add_result; where one cannot be told beforehand, measure_refuse. */
+	int (*finish)(struct measure *m);
+	/* Safe when begin failed. */
+	void (*destroy)(struct measure *m);
 };
 
 /* coco.c: what several kinds have alike. */
