@@ -89,7 +89,7 @@ struct coco_measure {
 	const char *option; /* "--snp" */
 	/* The list is made and checked. m->state is the kind's own. */
 	int (*begin)(struct measure *m, const struct boot_plan *plan);
-	/* For each run of pages of the list, by ascending address; boot_plan_read has its bytes. */
+	/* For each run of pages of the list, in its order; boot_plan_read has its bytes. */
 	int (*place)(struct measure *m, const struct boot_plan *plan, const struct boot_run *run);
 	/* For each vcpu, by ascending number. */
 	int (*vcpu)(struct measure *m, u32 index, const struct boot_plan *plan);
