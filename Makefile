@@ -27,6 +27,7 @@ endif
 
 O ?= build$(if $(filter-out $(HOST_ARCH),$(ARCH)),/$(ARCH))
 hash := \#
+comma := ,
 V ?= 0
 ifeq ($(V),0)
 Q := @
@@ -72,6 +73,8 @@ ALL_CFLAGS += -fno-asynchronous-unwind-tables
 NO_UNWIND := -Wl,-T,scripts/static.ld
 ALL_LDFLAGS += $(if $(call links,$(NO_UNWIND)),$(NO_UNWIND))
 endif
+# nettle asks the CPU (a tenth of a start of musl's) when it is first used, not at every start.
+LATE_NETTLE := $(if $(call links,-Wl$(comma)-T$(comma)scripts/nettle.ld),-Wl$(comma)-T$(comma)scripts/nettle.ld)
 # Relative relocations as a bit map (DT_RELR): a hundredth of their size. The C library must know them: glibc does since 2.36.
 RELR := -Wl,-z,pack-relative-relocs
 ALL_LDFLAGS += $(if $(call links,$(RELR),'$(hash)include <features.h>' '$(hash)if !__GLIBC_PREREQ(2, 36)' '$(hash)error' \
@@ -142,6 +145,7 @@ NETTLE := $(strip $(call optional,nettle/sha2.h,nettle))
 ifneq ($(NETTLE),)
 ALL_CPPFLAGS += -DHAVE_NETTLE
 LIBS += $(NETTLE)
+ALL_LDFLAGS += $(LATE_NETTLE)
 else
 CRYPTO := $(strip $(call optional,openssl/sha.h,crypto))
 ifneq ($(CRYPTO),)
@@ -161,8 +165,8 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(sort $(wildcard tests/uni
 
 all: $(O)/lkvm ## build lkvm (default)
 
-# Named, since it defines what only the libraries after ours ask for.
-STANDINS := $(O)/obj/boot/zstd-legacy.o
+# Named, since they define what only the libraries after ours ask for.
+STANDINS := $(O)/obj/boot/zstd-legacy.o $(O)/obj/measure/fortified.o
 $(O)/lkvm: $(O)/obj/main.o $(STANDINS) $(O)/liblkvm.a
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -208,15 +212,14 @@ MUSL_STATIC = -static $(if $(wildcard $(MUSL_CRT)/rcrt1.o),-Wl$(comma)-pie$(comm
 	-nostartfiles $(addprefix $(MUSL_CRT)/,rcrt1.o crti.o crtn.o))
 # musl's start-up file for static programs does not unpack DT_RELR: ours does that before (include/lkvm/relr.h).
 MUSL_RELR = $(if $(filter %/rcrt1.o,$(MUSL_STATIC)),$(if $(call links,$(RELR)),$(RELR)$(comma)-e$(comma)relr_start))
-comma := ,
 MUSL_INCLUDE := $(O)/musl/include
 MUSL_LIB := $(O)/musl/lib
 musl: ## build build/musl/lkvm with musl-gcc, statically
 	$(Q)mkdir -p $(MUSL_INCLUDE) $(MUSL_LIB)
 	$(Q)ln -sfn /usr/include/linux /usr/include/asm-generic /usr/include/video $(MUSL_INCLUDE)/
-	$(Q)ln -sfn $(wildcard $(addprefix /usr/include/,libfdt.h libfdt_env.h fdt.h zlib.h zconf.h zstd.h zstd_errors.h liburing.h liburing)) \
+	$(Q)ln -sfn $(wildcard $(addprefix /usr/include/,libfdt.h libfdt_env.h fdt.h zlib.h zconf.h zstd.h zstd_errors.h liburing.h liburing nettle)) \
 		$(MUSL_INCLUDE)/
-	$(Q)ln -sfn $(wildcard $(foreach lib,z zstd uring,$(shell gcc -print-file-name=lib$(lib).a))) $(MUSL_LIB)/
+	$(Q)ln -sfn $(wildcard $(foreach lib,z zstd uring nettle,$(shell gcc -print-file-name=lib$(lib).a))) $(MUSL_LIB)/
 	$(Q)ln -sfn /usr/include/$$(gcc -print-multiarch)/asm $(MUSL_INCLUDE)/
 	$(Q)$(MAKE) --no-print-directory O=$(O)/musl STATIC=1 CC=musl-gcc STATIC_LINK='$(MUSL_STATIC) $(MUSL_RELR)' \
 		CPPFLAGS='-idirafter $(abspath $(MUSL_INCLUDE)) $(CPPFLAGS)' LDFLAGS='-L$(abspath $(MUSL_LIB)) $(LDFLAGS)'

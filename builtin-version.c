@@ -6,6 +6,7 @@
 #include "lkvm/arch.h"
 #include "lkvm/cli.h"
 #include "lkvm/log.h"
+#include "lkvm/measure.h"
 
 static const struct {
 	const char *name;
@@ -43,6 +44,7 @@ static int cmd_version_main(const struct command *cmd, int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(optional_parts); i++)
 		printf("%s: %s\n", optional_parts[i].name,
 		       optional_parts[i].built_in ? "yes" : "no");
+	printf("SHA-2: %s\n", hash_library() ? hash_library() : "no");
 	return EXIT_SUCCESS;
 }
 

@@ -7,7 +7,7 @@ set -eu
 packages_of() {
 	case $1 in
 	build)
-		echo gcc make libc6-dev linux-libc-dev libfdt-dev zlib1g-dev libzstd-dev liburing-dev
+		echo gcc make libc6-dev linux-libc-dev libfdt-dev zlib1g-dev libzstd-dev liburing-dev nettle-dev
 		;;
 	test)
 		# prove is perl's, iasl acpica-tools', dtc device-tree-compiler's, nm binutils', pgrep procps';

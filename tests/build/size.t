@@ -70,12 +70,12 @@ kind() {
 }
 
 point 'it builds' build all static
-kind dynamic "$out/lkvm" 1150
-kind static "$out/static/lkvm" 1685
+kind dynamic "$out/lkvm" 1190
+kind static "$out/static/lkvm" 1725
 point 'static: no tables for unwinding' no_unwind_tables "$out/static/lkvm"
 if command -v musl-gcc >/dev/null; then
 	point 'musl: it builds' build musl
-	kind musl "$out/musl/lkvm" 1040
+	kind musl "$out/musl/lkvm" 1075
 	point 'musl: no tables for unwinding' no_unwind_tables "$out/musl/lkvm"
 fi
 echo "1..$n"
