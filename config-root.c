@@ -136,6 +136,8 @@ static const char *in_the_way(const struct vm_config *cfg)
 		return "--initrd";
 	if (config_find_param(cfg, "root=") && !plain)
 		return "the kernel parameter root=";
+	if (cfg->measured)
+		return "measure";
 	if (cfg->dump_boot)
 		return "--dump-boot";
 	return cfg->fdt.dump_dtb ? "--dump-dtb" : NULL;

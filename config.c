@@ -91,7 +91,7 @@ static u64 host_memory(void)
 /* Is nothing started? Then nothing of the host counts. */
 static bool is_described(const struct vm_config *cfg)
 {
-	return cfg->dump_boot || cfg->fdt.dump_dtb;
+	return cfg->dump_boot || cfg->fdt.dump_dtb || cfg->measured;
 }
 
 static void complete_described(struct vm_config *cfg)
@@ -112,10 +112,10 @@ static int check_described(const struct vm_config *cfg)
 {
 	const char *what = cfg->fdt.rng_seed ? "--rng-seed" : "--kaslr-seed random";
 
-	if (!cfg->dump_boot || (!cfg->fdt.rng_seed && !cfg->fdt.kaslr_random))
+	if ((!cfg->dump_boot && !cfg->measured) || (!cfg->fdt.rng_seed && !cfg->fdt.kaslr_random))
 		return 0;
-	err("--dump-boot and %s cannot be combined: what is random differs each time; omit %s",
-	    what, what);
+	err("%s and %s cannot be combined: what is random differs each time; omit %s",
+	    cfg->measured ? "measure" : "--dump-boot", what, what);
 	return -EINVAL;
 }
 
@@ -461,6 +461,10 @@ int config_complete(struct vm_config *cfg)
 		ret = check_firmware(cfg);
 	if (!ret)
 		ret = config_root_complete(cfg);
+	if (!ret)
+		ret = config_check_confidential(cfg);
+	if (!ret)
+		ret = config_check_measured(cfg);
 	if (!ret)
 		ret = check_described(cfg);
 	if (!ret)

@@ -54,6 +54,28 @@ static int sketch(struct machine *m, const struct vm_config *cfg, struct boot_pl
 	return ret ? ret : boot_plan_check(plan, &vm->mem);
 }
 
+int machine_sketch_end(struct machine *m, struct boot_plan *plan, int ret)
+{
+	ret = boot_end(&m->open.boot, ret);
+	boot_plan_free(plan);
+	machine_destroy(m);
+	return ret;
+}
+
+int machine_sketch(struct machine *m, const struct vm_config *cfg, struct boot_plan *plan)
+{
+	int ret;
+
+	memset(m, 0, sizeof(*m));
+	m->open.signals.fd = -1;
+	ret = vm_init(&m->vm, cfg);
+	if (ret)
+		return ret;
+	boot_plan_init(plan);
+	ret = sketch(m, cfg, plan);
+	return ret ? machine_sketch_end(m, plan, ret) : 0;
+}
+
 static int dump_dtb(const struct boot_plan *plan, const char *path)
 {
 	const struct boot_entry *fdt = boot_plan_find(plan, BOOT_FDT);
@@ -277,21 +299,13 @@ int machine_describe(const struct vm_config *cfg)
 {
 	struct boot_plan plan;
 	struct machine m;
-	int ret;
+	int ret = machine_sketch(&m, cfg, &plan);
 
-	memset(&m, 0, sizeof(m));
-	m.open.signals.fd = -1;
-	ret = vm_init(&m.vm, cfg);
 	if (ret)
 		return ret;
-	boot_plan_init(&plan);
-	ret = sketch(&m, cfg, &plan);
-	if (!ret && cfg->fdt.dump_dtb)
+	if (cfg->fdt.dump_dtb)
 		ret = dump_dtb(&plan, cfg->fdt.dump_dtb);
 	if (!ret && cfg->dump_boot)
 		ret = dump_boot(&plan, cfg->dump_boot);
-	ret = boot_end(&m.open.boot, ret);
-	boot_plan_free(&plan);
-	machine_destroy(&m);
-	return ret;
+	return machine_sketch_end(&m, &plan, ret);
 }

@@ -56,7 +56,7 @@ const struct option_spec arm_options[] = {
 	{ .type = OPT_STRING, .name = "cpu", .arg = "host[,+FEATURE][,-FEATURE]...", MEMBER(cpu),
 	  .def = "host", .unset = "host", .words = arch_cpu_words, .list = arch_cpu_list,
 	  .help = "features of the CPUs: the host's, with some switched on or off; help: what there is" },
-	{ .type = OPT_FLAG, .name = "protected", MEMBER(protected),
+	{ .type = OPT_FLAG, .name = "protected", MEMBER(protected), .flags = OPT_CONFIDENTIAL,
 	  .help = "protect guest memory from the host, except what the guest shares (pKVM)" },
 	{ .type = OPT_FLAG, .name = "nested", MEMBER(nested), .flags = OPT_SELFTEST,
 	  .help = "start the guest at EL2: it can be a hypervisor itself" },

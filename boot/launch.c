@@ -3,7 +3,9 @@
  * firmware in the order that coco.h says. */
 #include "lkvm/boot.h"
 #include "lkvm/coco.h"
+#include "lkvm/config.h"
 #include "lkvm/log.h"
+#include "lkvm/measure.h"
 #include "lkvm/plan.h"
 #include "lkvm/thread.h"
 #include "lkvm/util.h"
@@ -52,5 +54,29 @@ int boot_launch(struct vm *vm, const struct boot_plan *plan)
 		ret = coco->vcpu(vm->vcpus[i], plan);
 	if (!ret && coco->finish)
 		ret = coco->finish(vm);
+	return ret;
+}
+
+static int measure_all(struct measure *m, const struct boot_plan *plan)
+{
+	const struct coco_measure *ops = m->vm->coco->measure;
+	struct boot_run run = { 0 };
+	int ret = ops->begin ? ops->begin(m, plan) : 0;
+
+	while (!ret && ops->place && boot_plan_next(plan, &run))
+		ret = ops->place(m, plan, &run);
+	for (u32 i = 0; i < m->vm->cfg->cpus && !ret && ops->vcpu; i++)
+		ret = ops->vcpu(m, i, plan);
+	return ret ? ret : ops->finish(m);
+}
+
+int boot_measure(struct measure *m, const struct boot_plan *plan)
+{
+	const struct coco_measure *ops = m->vm->coco->measure;
+	int ret = measure_all(m, plan);
+
+	if (ops->destroy)
+		ops->destroy(m);
+	m->state = NULL;
 	return ret;
 }

@@ -14,6 +14,7 @@
 struct boot_plan;
 struct boot_stream;
 struct boot_window;
+struct measure;
 struct vm;
 struct vm_config;
 
@@ -136,6 +137,9 @@ int boot_image_unzboot(struct boot_image *img, const char *what, u64 max) __must
  * included. RAM is zeroed, every vcpu was reset. Prints; 0 or -errno.
  */
 int boot_launch(struct vm *vm, const struct boot_plan *plan) __must_check;
+/* The same steps without KVM, of a kind that is measured: the calls of coco_measure, in
+ * boot_launch's order. m->vm is a machine that is only described. Prints; 0 or -errno. */
+int boot_measure(struct measure *m, const struct boot_plan *plan) __must_check;
 
 /*
  * boot/initrd.c: the sum of all initrds that are to be one, each padded to 4 bytes as the kernel's

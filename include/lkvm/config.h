@@ -246,6 +246,7 @@ struct vm_config {
 	struct gdb_config gdb;
 	bool gdb_wait;	 /* the guest begins when a debugger says so */
 	char *dump_boot; /* write what would be loaded into this directory, and start nothing */
+	bool measured;	 /* for `lkvm measure`, which starts nothing: no option's */
 
 	struct trace_config trace;
 	char *vcpu_affinity; /* list of host CPUs (kvmtool's --vcpu-affinity), or NULL */
@@ -273,6 +274,10 @@ struct vm_config {
 
 /* Flag of rows that `lkvm selftest` takes too. */
 #define OPT_SELFTEST OPT_OWNER
+/* Of rows each of which makes the guest one kind of confidential guest (lkvm/coco.h), and of those
+ * whose launch is measured besides. */
+#define OPT_CONFIDENTIAL (OPT_OWNER << 1)
+#define OPT_MEASURED	 (OPT_OWNER << 2)
 
 /* The rows that every architecture has, and all that fill a struct vm_config. */
 extern const struct option_spec config_options[];
@@ -301,6 +306,16 @@ void config_copy(struct vm_config *to, const struct vm_config *from);
 void config_add_initrd(struct vm_config *cfg, const char *path);
 struct disk_config *config_add_disk(struct vm_config *cfg);
 struct net_config *config_add_net(struct vm_config *cfg);
+
+/*
+ * config-measure.c: the first row with OPT_CONFIDENTIAL, of those after the one called @after
+ * (NULL: of all), that was given: its name, or NULL.
+ */
+const char *config_confidential(const struct vm_config *cfg, const char *after);
+/* For config_complete: a guest is of one kind; and cfg->measured, what a measurement may not leave
+ * to the host. 0, or -EINVAL (printed). */
+int config_check_confidential(const struct vm_config *cfg) __must_check;
+int config_check_measured(const struct vm_config *cfg) __must_check;
 
 /* config-root.c: one more entry of the guest's init.conf. */
 void config_add_init_line(struct vm_config *cfg, const char *fmt, ...) __printf(2, 3);

@@ -37,6 +37,7 @@ struct vhost;
 struct disk_config;
 struct gdb;
 struct machine_dump;
+struct measure;
 struct marks;
 struct guest_command;
 struct net_config;
@@ -231,5 +232,21 @@ int machine_add_parts(struct machine *m) __must_check;
  * host. Prints; 0 or -errno.
  */
 int machine_describe(const struct vm_config *cfg) __must_check;
+/*
+ * What it does first: machine_create's story, as far as that needs no KVM, up to the checked list
+ * of what the guest starts from. Neither @m nor @plan need be prepared; after a success
+ * machine_sketch_end releases both, and returns @ret, or, of 0, what was wrong with images that are
+ * read to their end only now. Both print; 0 or -errno.
+ */
+int machine_sketch(struct machine *m, const struct vm_config *cfg,
+		   struct boot_plan *plan) __must_check;
+int machine_sketch_end(struct machine *m, struct boot_plan *plan, int ret) __must_check;
+
+/*
+ * machine-measure.c: follow the launch of @cfg, which is complete and asks for a guest that is
+ * measured, without KVM; @measure has its log, and gets the results, which the caller frees
+ * (measure_free) in any case. Prints; 0 or -errno.
+ */
+int machine_measure(const struct vm_config *cfg, struct measure *measure) __must_check;
 
 #endif
