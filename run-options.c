@@ -105,7 +105,7 @@ const struct option_spec run_config_options[] = {
 	OPT_END
 };
 
-static const struct option_spec own_options[] = {
+const struct option_spec run_own_options[] = {
 	{ .type = OPT_GROUP, .help = "Configuration" },
 	{ .type = OPT_STRING, .name = "save-config", .arg = "FILE", MEMBER(save_config),
 	  .flags = OPT_PATH | OPT_ONCE,
@@ -142,7 +142,7 @@ static const struct option_spec own_options[] = {
 static const struct option_source sources[] = {
 	CONFIG_OPTIONS(offsetof(struct run_options, cfg), 0, NULL),
 	{ .rows = run_config_options },
-	{ .rows = own_options },
+	{ .rows = run_own_options },
 	{ .rows = loglevel_options },
 	{ 0 },
 };

@@ -43,22 +43,22 @@ struct rootfs {
 /* The kernel */
 
 /* 1: it is Linux; 0: it is not, or does not show it; or -errno. */
-static int look_at_kernel(struct rootfs *r)
+static int look_at_kernel(const struct vm_config *cfg, char release[BOOT_RELEASE_LEN])
 {
 	struct boot boot = { .kernel.fd = -1, .firmware.fd = -1 };
-	const char *path = r->cfg->kernel;
+	const char *path = cfg->kernel;
 	int ret = boot_image_open(&boot.kernel, path, "kernel");
 
 	if (!ret)
-		ret = boot_image_decompress(&boot.kernel, "kernel", r->cfg->memory);
+		ret = boot_image_decompress(&boot.kernel, "kernel", cfg->memory);
 	if (!ret)
-		ret = boot_image_unzboot(&boot.kernel, "kernel", r->cfg->memory);
+		ret = boot_image_unzboot(&boot.kernel, "kernel", cfg->memory);
 	if (ret)
 		goto out;
-	if (arch_boots_linux(r->cfg, &boot))
+	if (arch_boots_linux(cfg, &boot))
 		ret = 1;
-	if (ret && boot_linux_release(&boot.kernel, r->release))
-		*r->release = '\0';
+	if (ret && boot_linux_release(&boot.kernel, release))
+		*release = '\0';
 out:
 	boot_close(&boot);
 	return ret;
@@ -466,6 +466,19 @@ static int not_linux(const struct vm_config *cfg)
 	return -ENOEXEC;
 }
 
+int rootfs_wanted(const struct vm_config *cfg)
+{
+	char release[BOOT_RELEASE_LEN] = "";
+	int ret;
+
+	if (config_root_asked(cfg))
+		return 1;
+	if (!config_root_missing(cfg))
+		return 0;
+	ret = look_at_kernel(cfg, release);
+	return ret <= 0 ? ret : *release != '\0';
+}
+
 int rootfs_prepare(struct vm_config *cfg)
 {
 	struct rootfs r = { .cfg = cfg };
@@ -476,7 +489,7 @@ int rootfs_prepare(struct vm_config *cfg)
 		return 0;
 	if (cfg->root.dir && config_find_param(cfg, "root="))
 		return prepare_plain(cfg);
-	ret = look_at_kernel(&r);
+	ret = look_at_kernel(cfg, r.release);
 	if (ret < 0)
 		return ret;
 	if (!asked && (!ret || !*r.release))

@@ -11,7 +11,7 @@
 #define EXIT_USAGE 2
 
 extern const struct command cmd_run, cmd_smoke, cmd_selftest, cmd_host, cmd_version;
-extern const struct command cmd_sandbox, cmd_setup;
+extern const struct command cmd_sandbox, cmd_setup, cmd_measure;
 extern const struct command cmd_list, cmd_stop, cmd_pause, cmd_resume, cmd_stat, cmd_balloon;
 extern const struct command cmd_debug, cmd_ctl;
 
@@ -63,6 +63,8 @@ struct run_options {
 extern const struct option_set run_set;
 /* --config, of a structure that begins with struct run_options. */
 extern const struct option_spec run_config_options[];
+/* The other rows of run that are not of a VM, of such a structure. */
+extern const struct option_spec run_own_options[];
 /* --loglevel, for every command that has it. */
 extern const struct option_spec loglevel_options[];
 

@@ -21,6 +21,9 @@ extern const u32 guest_init_image_len;
  * nothing is left behind after a failure. Prints; 0 or -errno.
  */
 int rootfs_setup(const char *dir, const char *hostname) __must_check;
+/* Will rootfs_prepare make something of @cfg (complete)? 1 or 0; or -errno (printed): the kernel
+ * cannot be read. */
+int rootfs_wanted(const struct vm_config *cfg) __must_check;
 /*
  * Before the machine of @cfg (complete) is opened: where a directory or a command was asked for, or
  * where a Linux kernel would have no root at all, make the initramfs (cfg->root.image) and add the
