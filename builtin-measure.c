@@ -160,10 +160,10 @@ static int log_close(const char *path, struct measure_log *log)
 	failed = fflush(log->out) || ferror(log->out);
 	if (log->out != stdout)
 		failed |= fclose(log->out) != 0;
-	if (!failed)
-		return 0;
-	err("--event-log %s: cannot write: %s", path, strerror(errno ? errno : EIO));
-	return -EIO;
+	/* Of standard output main says it. */
+	if (failed && log->out != stdout)
+		err("--event-log %s: cannot write: %s", path, strerror(errno ? errno : EIO));
+	return failed ? -EIO : 0;
 }
 
 /* The command */
@@ -180,8 +180,9 @@ static int print(const struct measure *m, const char *kind, bool json)
 {
 	int ret = measure_print(m, kind, json, stdout);
 
-	if (ret)
-		err("measure: cannot write the result: %s", strerror(-ret));
+	/* Whatever else is wrong with standard output main says. */
+	if (ret == -ENOMEM)
+		err("measure: cannot make the result: %s", strerror(-ret));
 	return ret;
 }
 
