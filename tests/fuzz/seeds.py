@@ -529,3 +529,12 @@ seed("control", "events", 8, 4, 4, 3, 5, 4, 3, 4, 3, 8, 1, 4, 6, 3, 1, 4, 3)
 seed("control", "three", 8, 3, 0x18, 4, 0x28, 6, 4, 2, le("H", 9), 0x13, 0x23, 0x20, 0x18, 1, 0x10, 8, 3, 3, 3, 3, 0)
 seed("control", "descriptors", 7, b'{"lkvm":', 15, 12, 16, b'1,"command":"x"}', 11, 3, 7, b"12345678", 1)
 seed("control", "long", says("x" * 4100), 3)
+
+# snp_id: an ID block (the digest, family, image, version, SVN, policy), and an authentication: algorithms, keys.
+block = bytes(range(80)) + le("IIQ", 1, 5, 0x30000)
+for name, algorithms, keys in (("id-key", (1, 0), {0x240: le("I", 2) + b"Q" * 144}),
+                               ("author-key", (1, 1), {0x240: le("I", 2), 0x880: le("I", 2) + b"Q" * 144}), ("no-key", (0, 0), {})):
+    auth = bytearray(le("II", *algorithms) + bytes(0xd00))
+    for at, key in keys.items():
+        auth[at:at + len(key)] = key
+    seed("snp_id", name, block, bytes(auth))
