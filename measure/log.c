@@ -25,7 +25,7 @@ static void log_json(FILE *out, const struct measure_step *s)
 
 static void log_text(FILE *out, const struct measure_step *s)
 {
-	fprintf(out, "%-13s  %-15s", s->measurement, s->what);
+	fprintf(out, "%-13s  %-16s", s->measurement, s->what);
 	if (s->has_range)
 		fprintf(out, "  %#14llx %#10llx  ", s->gpa, s->len);
 	else

@@ -37,7 +37,7 @@ static void log_page(const struct mrtd *m, u64 gpa, const void *page)
 	u8 content[MRTD_LEN], after[MRTD_LEN];
 	const struct measure_step step = {
 		.measurement = "mrtd",
-		.what = page ? "add, extend" : "add",
+		.what = page ? "add-extend" : "add",
 		.has_range = true,
 		.gpa = gpa,
 		.len = PAGE_SIZE,

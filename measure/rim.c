@@ -80,7 +80,7 @@ void rim_create(struct rim *r, const struct rim_params *p, enum rim_profile prof
 	params[PARAMS_PMU] = p->pmu_num_ctrs;
 	params[PARAMS_HASH] = hash_number(p->hash);
 	hash_bytes(r->hash, params, sizeof(params), r->value);
-	log_step(r, "realm parameters", NULL, NULL);
+	log_step(r, "realm-parameters", NULL, NULL);
 }
 
 static void begin_descriptor(const struct rim *r, u8 desc[DESC_SIZE], u8 type)
@@ -135,7 +135,7 @@ u64 rim_init_ripas(struct rim *r, u64 base, u64 top)
 		put_le(desc + RIPAS_BASE, 8, range[0]);
 		put_le(desc + RIPAS_TOP, 8, range[1]);
 		extend(r, desc);
-		log_step(r, "ripas ram", range, NULL);
+		log_step(r, "ripas-ram", range, NULL);
 	}
 	return nr;
 }
@@ -151,7 +151,7 @@ void rim_data(struct rim *r, u64 ipa, const void *page, bool measured)
 	if (measured)
 		hash_bytes(r->hash, page, PAGE_SIZE, desc + DATA_CONTENT);
 	extend(r, desc);
-	log_step(r, measured ? "data" : "data unmeasured", range,
+	log_step(r, measured ? "data" : "data-unmeasured", range,
 		 measured ? desc + DATA_CONTENT : NULL);
 }
 

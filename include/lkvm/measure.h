@@ -57,7 +57,7 @@ struct measure_log {
 };
 struct measure_step {
 	const char *measurement; /* which: "launch-digest", or of several "rim-v10" */
-	const char *what;	 /* "page normal", "rec" */
+	const char *what;	 /* "normal", "ripas-ram": one word, static */
 	bool has_range;
 	u64 gpa, len;	   /* of guest memory */
 	const u8 *content; /* the digest of what is measured; NULL: none enters */

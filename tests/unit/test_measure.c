@@ -103,7 +103,7 @@ static void test_log(void **state)
 	free(text);
 	text = log_of(false, &step);
 	assert_string_equal(
-		text, "rim-v10        data                 0x80000000     0x1000  12ab  00ff80\n");
+		text, "rim-v10        data                  0x80000000     0x1000  12ab  00ff80\n");
 	free(text);
 	step.content = NULL;
 	step.has_range = false;
@@ -113,7 +113,7 @@ static void test_log(void **state)
 	free(text);
 	text = log_of(false, &step);
 	assert_string_equal(
-		text, "rim-v10        data                          -          -  -  00ff80\n");
+		text, "rim-v10        data                           -          -  -  00ff80\n");
 	free(text);
 	measure_log_step(NULL, &step);
 }

@@ -115,7 +115,7 @@ static void test_log(void **state)
 	line = strchr(text, '\n');
 	assert_non_null(line);
 	*line++ = '\0';
-	assert_non_null(strstr(text, "\"step\":\"add, extend\",\"gpa\":4096,\"size\":4096,"
+	assert_non_null(strstr(text, "\"step\":\"add-extend\",\"gpa\":4096,\"size\":4096,"
 				     "\"content\":\""));
 	hex = strstr(text, "\"after\":\"");
 	assert_non_null(hex);

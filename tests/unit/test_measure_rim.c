@@ -177,11 +177,11 @@ static void test_log(void **state)
 	struct rim r;
 	size_t len;
 	static const char *const steps[] = {
-		"{\"measurement\":\"rim-v10\",\"step\":\"realm parameters\",\"after\":\"",
-		"\"step\":\"ripas ram\",\"gpa\":2147483648,\"size\":2097152,\"after\":\"",
-		"\"step\":\"ripas ram\",\"gpa\":2149580800,\"size\":4096,\"after\":\"",
+		"{\"measurement\":\"rim-v10\",\"step\":\"realm-parameters\",\"after\":\"",
+		"\"step\":\"ripas-ram\",\"gpa\":2147483648,\"size\":2097152,\"after\":\"",
+		"\"step\":\"ripas-ram\",\"gpa\":2149580800,\"size\":4096,\"after\":\"",
 		"\"step\":\"data\",\"gpa\":2147483648,\"size\":4096,\"content\":\"",
-		"\"step\":\"data unmeasured\",\"gpa\":2147487744,\"size\":4096,\"after\":\"",
+		"\"step\":\"data-unmeasured\",\"gpa\":2147487744,\"size\":4096,\"after\":\"",
 		"\"step\":\"rec\",\"content\":\"",
 	};
 
