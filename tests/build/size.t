@@ -53,6 +53,10 @@ no_unwind_tables() {
 	! readelf -SW "$1" | grep -E '\.eh_frame|\.gcc_except_table'
 }
 
+starts_late() {
+	! readelf -SW "$1" | grep -E '\.(init_array|ctors)'
+}
+
 # kind NAME BINARY KIB: the limit holds for the libraries of Debian 12 on x86-64; elsewhere there is none.
 debian12() {
 	[ "$(uname -m)" = x86_64 ] && grep -q '^12' /etc/debian_version 2>/dev/null
@@ -77,5 +81,7 @@ if command -v musl-gcc >/dev/null; then
 	point 'musl: it builds' build musl
 	kind musl "$out/musl/lkvm" 1075
 	point 'musl: no tables for unwinding' no_unwind_tables "$out/musl/lkvm"
+	# Of nettle's (scripts/nettle.ld), and of nobody else.
+	point 'musl: nothing runs before main' starts_late "$out/musl/lkvm"
 fi
 echo "1..$n"
