@@ -462,6 +462,8 @@ long model_ioctl(int fd, unsigned long request, unsigned long arg)
 	c.vm = c.file->vm;
 	c.vcpu = c.file->vcpu;
 	name_call(&c);
+	if (request == KVM_CHECK_EXTENSION || request == KVM_CREATE_VM)
+		model_note(&c, "number", "%lu", arg);
 	model_script_call(&c);
 	ret = dispatch(&c);
 	if (c.fault.err && !c.fault.used)
