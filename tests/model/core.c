@@ -259,7 +259,7 @@ static long create_vm(struct model_call *c)
 	vm->kind = ret == MODEL_PASS ? NULL : model.kind;
 	if (ret == MODEL_PASS || ret >= 0)
 		ret = model.host_kvm ? model_real_vm(vm) : model_new_fd("kvm-vm", 0, MODEL_VM);
-	if (ret >= 0 && !model.host_kvm) {
+	if (ret >= 0) {
 		int made = model_machine.vm(vm);
 
 		if (made) {
@@ -291,7 +291,7 @@ static long new_vcpu_fd(struct model_vcpu *vcpu)
 	}
 	vcpu->fd = (int)fd;
 	vcpu->run = run;
-	return model_machine.vcpu(vcpu) ? -ENOMEM : fd;
+	return fd;
 }
 
 static long create_vcpu(struct model_call *c)
@@ -310,6 +310,8 @@ static long create_vcpu(struct model_call *c)
 		abort();
 	*vcpu = (struct model_vcpu){ .vm = vm, .id = (u32)c->arg, .index = vm->nr_vcpus, .fd = -1 };
 	ret = model.host_kvm ? model_real_vcpu(vcpu) : new_vcpu_fd(vcpu);
+	if (ret >= 0 && model_machine.vcpu(vcpu))
+		abort();
 	if (ret < 0) {
 		free(vcpu);
 		return ret;
@@ -378,8 +380,11 @@ static long run_vcpu(struct model_call *c)
 		return model.host_kvm ? model_real_run(c) : -EINTR;
 	c->vm->has_run = true;
 	vcpu->runs++;
-	if (model_script_exit(vcpu, &error))
+	if (model_script_exit(vcpu, &error)) {
+		vcpu->real_exit = false;
 		return error;
+	}
+	vcpu->real_exit = true;
 	return model.host_kvm ? model_real_run(c) : play(vcpu);
 }
 

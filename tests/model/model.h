@@ -86,6 +86,7 @@ struct model_vcpu {
 	u32 runs;			     /* calls of KVM_RUN */
 	const struct model_exit_kind *exits; /* answered by the model last, the VMM's turn */
 	u64 preset[8];			     /* the kind's memory of that exit */
+	bool real_exit;			     /* the last exit was the host's KVM's */
 	u64 fault_gpa;			     /* of the last memory fault */
 	u32 faults;			     /* how many equal ones in a row */
 	u32 feature_bits;		     /* the kind's own use */
@@ -317,6 +318,7 @@ long model_real(struct model_call *c);
 int model_real_vm(struct model_vm *vm);
 int model_real_vcpu(struct model_vcpu *vcpu);
 long model_real_run(struct model_call *c);
+void model_real_complete(struct model_vcpu *vcpu);
 /* Slots or attributes of [gpa, gpa+size) changed. 0 or -errno. */
 int model_real_memory(struct model_vm *vm);
 

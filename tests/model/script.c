@@ -241,6 +241,8 @@ bool model_script_exit(struct model_vcpu *vcpu, int *error)
 		if (e->what != EXIT || e->done || e->nth != vcpu->runs || e->vcpu != vcpu->index)
 			continue;
 		e->done = true;
+		if (model.host_kvm && vcpu->real_exit)
+			model_real_complete(vcpu);
 		clear_run(vcpu->run);
 		*error = 0;
 		ret = e->exit->fill(vcpu, &e->w, error);
