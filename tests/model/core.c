@@ -227,8 +227,8 @@ static void name_call(struct model_call *c)
 {
 	const char *name = NULL;
 
-	if (c->vm && c->vm->kind && c->vm->kind->name_call)
-		name = c->vm->kind->name_call(c);
+	if (model.kind->name_call)
+		name = model.kind->name_call(c);
 	if (!name)
 		name = find_name(common_names, c->request);
 	if (!name)
@@ -375,7 +375,7 @@ static long run_vcpu(struct model_call *c)
 	if (!ret && c->vm->kind && c->vm->kind->enter)
 		ret = c->vm->kind->enter(vcpu);
 	if (ret)
-		return ret;
+		return ret < 0 ? ret : 0;
 	if (__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST))
 		return model.host_kvm ? model_real_run(c) : -EINTR;
 	c->vm->has_run = true;
@@ -394,7 +394,7 @@ static long ask_kind(struct model_call *c)
 	long (*ask)(struct model_call *) = NULL;
 
 	if (!kind)
-		return MODEL_PASS;
+		return model.kind->ordinary ? model.kind->ordinary(c) : MODEL_PASS;
 	if (c->file->type == MODEL_KVM)
 		ask = kind->system;
 	else if (c->file->type == MODEL_VM)

@@ -15,27 +15,55 @@ void model_run_set(struct model_vcpu *vcpu, u32 offset, u64 value)
 	memcpy((u8 *)vcpu->run + offset, &value, sizeof(value));
 }
 
+static int say_fault(struct model_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+	model_run_set(vcpu, 32, vcpu->fault[0]);
+	model_run_set(vcpu, 40, vcpu->fault[1]);
+	model_run_set(vcpu, 48, vcpu->fault[2]);
+	if (++vcpu->faults == 3)
+		model_broken(0, "vcpu %u: the third equal memory fault in a row, at 0x%llx",
+			     vcpu->index, vcpu->fault[1]);
+	return -EFAULT;
+}
+
 int model_fill_fault(struct model_vcpu *vcpu, const struct model_words *words, int *error)
 {
-	u64 gpa = model_word_number(words, "gpa", 0), size = model_word_number(words, "size", 4096);
-	bool private = model_word(words, "private");
+	u64 fault[3] = { 0, model_word_number(words, "gpa", 0),
+			 model_word_number(words, "size", MODEL_PAGE) };
 
-	if (private == model_word(words, "shared"))
+	if (model_word(words, "private") == model_word(words, "shared"))
 		return model_script_error(words, "a fault is private or shared");
-	if (!MODEL_ALIGNED(gpa | size) || !size)
+	if (!MODEL_ALIGNED(fault[1] | fault[2]) || !fault[2])
 		return model_script_error(words, "gpa and size are of whole pages");
-	vcpu->run->exit_reason = KVM_EXIT_MEMORY_FAULT;
-	model_run_set(vcpu, 32, private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0);
-	model_run_set(vcpu, 40, gpa);
-	model_run_set(vcpu, 48, size);
-	gpa |= private;
-	vcpu->faults = gpa == vcpu->fault_gpa ? vcpu->faults + 1 : 1;
-	vcpu->fault_gpa = gpa;
-	if (vcpu->faults == 3)
-		model_broken(0, "vcpu %u: the third memory fault at 0x%llx in a row", vcpu->index,
-			     gpa & ~1ULL);
-	*error = -EFAULT;
+	fault[0] = model_word(words, "private") ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+	if (memcmp(fault, vcpu->fault, sizeof(fault)))
+		vcpu->faults = 0;
+	memcpy(vcpu->fault, fault, sizeof(fault));
+	*error = say_fault(vcpu);
 	return 0;
+}
+
+/* The guest does the same access again. */
+int model_complete_fault(struct model_vcpu *vcpu)
+{
+	const struct model_exit_kind *same = vcpu->vm->kind->exits;
+	u64 gpa = vcpu->fault[1], end = gpa + vcpu->fault[2];
+	const struct model_set *private = &vcpu->vm->private;
+	bool done = vcpu->fault[0] ? model_set_has_all(private, gpa, end)
+				   : !model_set_has_any(private, gpa, end);
+
+	model_log("\"answer\": \"fault\", \"converted\": %s", done ? "true" : "false");
+	if (vcpu->faults >= 3)
+		return 0;
+	if (done) {
+		vcpu->faults = 0;
+		return 0;
+	}
+	while (same->complete != model_complete_fault)
+		same++;
+	vcpu->exits = same;
+	return say_fault(vcpu);
 }
 
 int model_fill_event(struct model_vcpu *vcpu, const struct model_words *words, int *error)

@@ -87,7 +87,7 @@ struct model_vcpu {
 	const struct model_exit_kind *exits; /* answered by the model last, the VMM's turn */
 	u64 preset[8];			     /* the kind's memory of that exit */
 	bool real_exit;			     /* the last exit was the host's KVM's */
-	u64 fault_gpa;			     /* of the last memory fault */
+	u64 fault[3];			     /* the last memory fault: flags, gpa, size */
 	u32 faults;			     /* how many equal ones in a row */
 	u32 feature_bits;		     /* the kind's own use */
 	void *kind_state;		     /* the kind's; freed with free() */
@@ -212,8 +212,11 @@ struct model_kind {
 	void (*convert)(struct model_vm *vm, u64 gpa, u64 size, bool private);
 	/* A slot is set (@slot->size > 0), after the common checks: 0 or -errno. */
 	int (*slot)(struct model_vm *vm, const struct model_slot *slot);
-	/* Before the model or the machine runs the vcpu: 0 go on, or -errno. */
+	/* Before the model or the machine runs the vcpu: 0 go on, -errno, or 1: kvm_run has an exit
+	 * already. */
 	long (*enter)(struct model_vcpu *vcpu);
+	/* A call on a VM that is not of this kind, or on its vcpus. */
+	long (*ordinary)(struct model_call *c);
 	/* The VM is at its end, by its descriptor's or the process's: what was left undone. */
 	void (*destroy)(struct model_vm *vm);
 	const struct model_exit_kind *exits; /* ended by a NULL name */
@@ -223,11 +226,13 @@ struct model_kind {
 	const char *(*file)(const char *path);
 };
 /* exits.c: exits that several kinds know, for their tables. "fault" [private|shared] gpa=A [size=S]
- * is KVM_EXIT_MEMORY_FAULT, and KVM_RUN fails with EFAULT; three equal ones in a row, though the
- * VMM ran the vcpu again, are a broken rule. "event" type=T [data=D] is KVM_EXIT_SYSTEM_EVENT;
+ * is KVM_EXIT_MEMORY_FAULT, and KVM_RUN fails with EFAULT. With model_complete_fault it comes again
+ * until the pages are of the kind that is accessed (where attributes say that); the third equal one
+ * in a row is a broken rule. "event" type=T [data=D] is KVM_EXIT_SYSTEM_EVENT;
  * "shutdown" is KVM_EXIT_SHUTDOWN; "fail" [reason=R] KVM_EXIT_FAIL_ENTRY; "internal" [suberror=S]
  * KVM_EXIT_INTERNAL_ERROR; "error" err=NUMBER makes KVM_RUN fail alone. */
 int model_fill_fault(struct model_vcpu *vcpu, const struct model_words *words, int *error);
+int model_complete_fault(struct model_vcpu *vcpu);
 int model_fill_event(struct model_vcpu *vcpu, const struct model_words *words, int *error);
 int model_fill_shutdown(struct model_vcpu *vcpu, const struct model_words *words, int *error);
 int model_fill_fail(struct model_vcpu *vcpu, const struct model_words *words, int *error);
