@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What guests there are on x86. */
-#include "../model.h"
+#include "kinds.h"
 
-const struct model_kind *const model_kinds[] = { &model_plain, NULL };
+const struct model_kind *const model_kinds[] = { &model_plain, &model_snp, NULL };
