@@ -191,6 +191,18 @@ static bool is_debugged(const struct x86_state *s)
 	return s->guest_debug.control & KVM_GUESTDBG_ENABLE || s->debug.dr7 & ~0x400ULL;
 }
 
+static void tell_vmsa(u32 index, const struct x86_state *s, const u8 *page)
+{
+	u8 sha[48];
+	char hex[97];
+
+	model_sha(384, page, MODEL_PAGE, sha);
+	for (u32 i = 0; i < sizeof(sha); i++)
+		snprintf(hex + 2 * (size_t)i, 3, "%02x", sha[i]);
+	model_log("\"vmsa\": %u, \"sha384\": \"%s\", \"rip\": \"0x%llx\", \"efer\": \"0x%llx\"",
+		  index, hex, s->regs.rip, s->efer);
+}
+
 /* snp_launch_update_vmsa: no way back from here. */
 static long add_vmsas(struct model_call *c, const struct snp_cmd *cmd)
 {
@@ -211,8 +223,7 @@ static long add_vmsas(struct model_call *c, const struct snp_cmd *cmd)
 		snp_vmsa(s, v->features, x86_vm(c->vm)->quirks_disabled, page);
 		snp_extend(v->ld, SNP_VMSA, 0xfffffffff000ULL, page);
 		snp_vcpu(vcpu)->protected = true;
-		model_log("\"vmsa\": %u, \"rip\": \"0x%llx\", \"efer\": \"0x%llx\"", i, s->regs.rip,
-			  s->efer);
+		tell_vmsa(i, s, page);
 	}
 	return 0;
 }
