@@ -141,7 +141,7 @@ int model_new_fd(const char *name, u64 size, enum model_type type);
 /* A fault that the script wants for a call. */
 struct model_fault {
 	int err;   /* as it is named: a positive errno; 0: none */
-	u32 fw;	   /* code of the firmware (SNP) or of the module (TDX); 0: it is not reached */
+	u64 fw;	   /* code of the firmware (SNP) or of the module (TDX); 0: it is not reached */
 	u64 page;  /* which page of a populate, from 0 */
 	bool used; /* set by whoever makes the call fail: model_fail, or a populate at its page */
 };

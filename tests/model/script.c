@@ -120,7 +120,7 @@ static void parse_failure(struct entry *e, bool signal)
 	e->fault.err = signal ? EINTR : find_errno(e->w.words[3]);
 	if (!e->fault.err)
 		model_script_error(&e->w, "'%s' is not the name of an errno", e->w.words[3]);
-	e->fault.fw = (u32)model_word_number(&e->w, "fw", 0);
+	e->fault.fw = model_word_number(&e->w, "fw", 0);
 	e->fault.page = model_word_number(&e->w, "page", 0);
 	check_failure(e);
 }

@@ -5,5 +5,6 @@
 #include "../model.h"
 
 extern const struct model_kind model_snp;
+extern const struct model_kind model_tdx;
 
 #endif

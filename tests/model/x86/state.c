@@ -155,7 +155,7 @@ static long transfer_msrs(struct model_call *c, struct x86_state *s, bool set)
 
 		if (model_read(&e, at, sizeof(e)))
 			return -EFAULT;
-		if (!is_msr(e.index))
+		if (!(s->has_msr ? s->has_msr : is_msr)(e.index))
 			break;
 		if (set)
 			write_msr(s, e.index, e.data);

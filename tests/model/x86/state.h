@@ -38,6 +38,7 @@ struct x86_state {
 	u64 tsc_khz;
 	struct kvm_cpuid_entry2 *cpuid;
 	u32 nr_cpuid;
+	bool (*has_msr)(u32 index); /* NULL: those of every guest */
 };
 
 struct x86_vm {
