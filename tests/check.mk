@@ -43,8 +43,8 @@ check-native: all guests native ## run lkvm on this host's /dev/kvm with tiny gu
 # Those that take longest begin.
 NATIVE_LONG := $(wildcard $(addprefix tests/native/,selftest.t console.t dump-boot.t limits.t memory.t))
 NATIVE_TESTS = $(NATIVE_LONG) $(filter-out $(NATIVE_LONG),$(sort $(wildcard tests/native/*.t)))
-check-quick: all unit guests native ## unit and native tests, under two minutes
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $(JOBS) -e tests/unit/run.sh $(NATIVE_TESTS) $(UNIT_TESTS)
+check-quick: all unit guests native model $(MODEL_PROGRAMS) ## unit, native and model tests, under two minutes
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $(JOBS) -e tests/unit/run.sh $(NATIVE_TESTS) $(MODEL_TESTS) $(UNIT_TESTS)
 
 # Whoever waits for too little, or races the guest, is found where threads lose the CPU at any moment. The chance is
 # another one each time: JITTER=30 is harder, JITTER=300 is milder.

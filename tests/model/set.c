@@ -66,7 +66,7 @@ bool model_set_has_all(const struct model_set *set, u64 start, u64 end)
 
 bool model_set_has_any(const struct model_set *set, u64 start, u64 end)
 {
-	for (size_t i = 0; i < set->n; i++)
+	for (size_t i = 0; i < set->n && start < end; i++)
 		if (set->ranges[i].start < end && start < set->ranges[i].end)
 			return true;
 	return false;
