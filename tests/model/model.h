@@ -253,6 +253,9 @@ struct model_machine {
 	/* Over the host's KVM, of a VM of a kind: the vcpu's state that the model keeps itself;
 	 * what is set goes to the host's KVM as well. MODEL_PASS: only the host's. May be NULL. */
 	long (*state)(struct model_call *c);
+	/* Over the host's KVM: what goes below instead of the VMM's call, which the model took. May
+	 * be NULL: the call itself. */
+	long (*forward)(struct model_call *c);
 	/* A new VM, a new vcpu; 0 or -errno. */
 	int (*vm)(struct model_vm *vm);
 	int (*vcpu)(struct model_vcpu *vcpu);

@@ -193,5 +193,7 @@ long model_real(struct model_call *c)
 		return ret;
 	if (ret != MODEL_PASS && _IOC_DIR(c->request) != _IOC_WRITE)
 		return ret;
+	if (ret != MODEL_PASS && model_machine.forward)
+		return model_machine.forward(c);
 	return model_libc_ioctl(c->fd, c->request, c->arg);
 }

@@ -111,6 +111,29 @@ static long check_extension(const struct model_call *c)
 	return 0;
 }
 
+/* What the rules of a kind ask for later. */
+static void note_cap(struct model_vm *vm, const struct kvm_enable_cap *e)
+{
+	if (e->cap == KVM_CAP_SPLIT_IRQCHIP)
+		vm->split_irqchip = true;
+	if (e->cap == KVM_CAP_DISABLE_QUIRKS || e->cap == KVM_CAP_DISABLE_QUIRKS2)
+		x86_vm(vm)->quirks_disabled |= e->args[0];
+}
+
+/* Over the host's KVM, which does the rest. */
+static long state_ioctl(struct model_call *c)
+{
+	struct kvm_enable_cap e;
+
+	if (c->file->type != MODEL_VM)
+		return x86_state_ioctl(c);
+	if (c->request == KVM_ENABLE_CAP && !model_read(&e, c->arg, sizeof(e)))
+		note_cap(c->vm, &e);
+	if (c->request == KVM_SET_TSC_KHZ)
+		x86_vm(c->vm)->tsc_khz = c->arg;
+	return MODEL_PASS;
+}
+
 static long enable_cap(struct model_call *c)
 {
 	struct kvm_enable_cap e;
@@ -120,18 +143,12 @@ static long enable_cap(struct model_call *c)
 	model_note(c, "cap", "%u", e.cap);
 	if (e.flags)
 		return -EINVAL;
-	switch (e.cap) {
-	case KVM_CAP_SPLIT_IRQCHIP:
-		if (c->vm->nr_vcpus || x86_vm(c->vm)->irqchip)
-			return -EINVAL;
-		c->vm->split_irqchip = true;
-		return 0;
-	case KVM_CAP_DISABLE_QUIRKS:
-	case KVM_CAP_DISABLE_QUIRKS2:
-		x86_vm(c->vm)->quirks_disabled |= e.args[0];
-		return 0;
-	}
-	return check_extension(&(struct model_call){ .arg = e.cap }) ? 0 : -EINVAL;
+	if (e.cap == KVM_CAP_SPLIT_IRQCHIP && (c->vm->nr_vcpus || x86_vm(c->vm)->irqchip))
+		return -EINVAL;
+	if (!check_extension(&(struct model_call){ .arg = e.cap }))
+		return -EINVAL;
+	note_cap(c->vm, &e);
+	return 0;
 }
 
 static long vm_ioctl(struct model_call *c)
@@ -237,7 +254,8 @@ static int new_vcpu(struct model_vcpu *vcpu)
 
 const struct model_machine model_machine = {
 	.ioctl = machine_ioctl,
-	.state = x86_state_ioctl,
+	.state = state_ioctl,
+	.forward = x86_real_forward,
 	.vm = new_vm,
 	.vcpu = new_vcpu,
 	.names = names,

@@ -67,6 +67,10 @@ void x86_state_reset(struct x86_state *s, bool first);
 u64 x86_msr(const struct x86_state *s, u32 index, u64 otherwise);
 /* GET and SET of a vcpu's state; MODEL_PASS for another call. */
 long x86_state_ioctl(struct model_call *c);
+/* struct model_machine's forward. */
+long x86_real_forward(struct model_call *c);
+/* Over the host's KVM: that with which a TD's vcpu begins (Intel TDX module ABI, 10.2). */
+int x86_real_start_flat(const struct model_vcpu *vcpu, u64 rcx, u64 rbx);
 /* Is it one of those that a protected vcpu refuses? */
 bool x86_is_protected_state(unsigned long request);
 const struct kvm_cpuid_entry2 *x86_cpuid_entry(const struct x86_state *s, u32 leaf, u32 index);

@@ -121,6 +121,11 @@ long tdx_finalize(struct model_call *c)
 	ret = model_fail(c);
 	if (ret)
 		return ret;
+	for (u32 i = 0; model.host_kvm && i < c->vm->nr_vcpus && !ret; i++)
+		ret = x86_real_start_flat(c->vm->vcpus[i], tdx_vcpu(c->vm->vcpus[i])->rcx,
+					  td->gpaw);
+	if (ret)
+		return ret;
 	td->state = TD_RUNNABLE;
 	model_sha_end(&td->mrtd, mrtd);
 	put_hex(config, td->params.mrconfigid);
