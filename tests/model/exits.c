@@ -41,6 +41,8 @@ int model_fill_fault(struct model_vcpu *vcpu, const struct model_words *words, i
 		vcpu->faults = 0;
 	memcpy(vcpu->fault, fault, sizeof(fault));
 	*error = say_fault(vcpu);
+	if (model_word(words, "poison"))
+		*error = -EHWPOISON;
 	return 0;
 }
 
@@ -53,7 +55,8 @@ int model_complete_fault(struct model_vcpu *vcpu)
 	bool done = vcpu->fault[0] ? model_set_has_all(private, gpa, end)
 				   : !model_set_has_any(private, gpa, end);
 
-	model_log("\"answer\": \"fault\", \"converted\": %s", done ? "true" : "false");
+	model_log("\"answer\": \"fault\", \"converted\": %s, \"immediate\": %s",
+		  done ? "true" : "false", vcpu->run->immediate_exit ? "true" : "false");
 	if (vcpu->faults >= 3)
 		return 0;
 	if (done) {

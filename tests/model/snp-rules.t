@@ -13,6 +13,7 @@ from kvm import BAD, Memory, case, is_, libc
 from snpcalls import C103, FINISH, INIT2, START, UPDATE, Snp, begun, launched
 
 PAGE = 4096
+EHWPOISON = 133
 
 
 # What the host offers
@@ -682,6 +683,14 @@ def _():
     vcpu = launched().vcpus[0]
     for _ in range(3):
         is_(vcpu.run(), -EFAULT)
+    is_(vcpu.run(), 0)
+
+
+@case('defective memory', 'snp', script='run 1 fault private gpa=0x100000 poison')
+def _():
+    vcpu = launched().vcpus[0]
+    is_(vcpu.run(), -EHWPOISON)
+    is_(vcpu.reason, 39)
     is_(vcpu.run(), 0)
 
 

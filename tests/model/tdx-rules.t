@@ -186,9 +186,14 @@ def _():
     data = Memory()
     is_(command(td.vcpus[0].fd, GET_CPUID, BAD)[0], -EFAULT)
     is_(command(td.vcpus[0].fd, GET_CPUID, data.at)[0], -E2BIG)
-    is_(struct.unpack_from('<I', data.map)[0], 1)
+    n = struct.unpack_from('<I', data.map)[0]
+    assert n > 10
     is_(command(td.vcpus[0].fd, GET_CPUID, data.at)[0], 0)
-    is_(struct.unpack_from('<I', data.map, 8)[0], 0x80000008)
+    leaves = {e[:2]: e[3:] for e in (struct.unpack_from('<7I', data.map, 8 + 40 * i) for i in range(n))}
+    is_(leaves[0x80000008, 0][0] >> 16 & 0xff, 48)
+    assert leaves[1, 0][2] & 1 << 21  # x2APIC is not to be chosen
+    is_(leaves[1, 0][2] >> 24 & 1, 0)  # TSC_DEADLINE was not chosen
+    assert not [leaf for leaf in leaves if leaf[0] >> 28 == 4]
     is_(td.finalize(), 0)
     is_(command(td.vcpus[0].fd, GET_CPUID, data.at)[0], -EINVAL)
 

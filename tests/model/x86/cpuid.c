@@ -36,12 +36,18 @@ static const struct kvm_cpuid_entry2 amd[] = {
 static const struct kvm_cpuid_entry2 intel[] = {
 	{ 0x0, 0, 0, 0x20, 0x756e6547, 0x6c65746e, 0x49656e69, { 0 } },
 	{ 0x1, 0, 0, 0x000806f8, 0x00000800, 0xfffa3203, 0x1f8bfbff, { 0 } },
+	{ 0x4, 0, INDEXED, 0x1c004121, 0x02c0003f, 0x0000003f, 0x0, { 0 } },
+	{ 0x4, 1, INDEXED, 0x1c004122, 0x01c0003f, 0x0000003f, 0x0, { 0 } },
+	{ 0x4, 2, INDEXED, 0x1c004143, 0x03c0003f, 0x000007ff, 0x0, { 0 } },
+	{ 0x4, 3, INDEXED, 0x1c03c163, 0x0380003f, 0x0000ffff, 0x4, { 0 } },
 	{ 0x7, 0, INDEXED, 0x2, 0xf1bf2ffb, 0x1b415f6e, 0xbc814410, { 0 } },
 	{ 0xb, 0, INDEXED, 0, 1, 0x100, 0, { 0 } },
 	{ 0xb, 1, INDEXED, 7, 1, 0x201, 0, { 0 } },
 	{ 0xd, 0, INDEXED, 0x7, 0x340, 0x340, 0, { 0 } },
 	{ 0xd, 1, INDEXED, 0xf, 0x340, 0, 0, { 0 } },
 	{ 0xd, 2, INDEXED, 0x100, 0x240, 0, 0, { 0 } },
+	{ 0x1f, 0, INDEXED, 0, 1, 0x100, 0, { 0 } },
+	{ 0x1f, 1, INDEXED, 7, 1, 0x201, 0, { 0 } },
 	{ 0x40000000, 0, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d, { 0 } },
 	{ 0x40000001, 0, 0, 0x01007efb, 0, 0, 0, { 0 } },
 	{ 0x80000000, 0, 0, 0x80000008, 0, 0, 0, { 0 } },
@@ -49,6 +55,12 @@ static const struct kvm_cpuid_entry2 intel[] = {
 	{ 0x80000007, 0, 0, 0, 0, 0, 0x100, { 0 } },
 	{ 0x80000008, 0, 0, 0x00003934, 0x0100d200, 0, 0, { 0 } },
 };
+
+const struct kvm_cpuid_entry2 *x86_intel_cpuid(u32 *n)
+{
+	*n = MODEL_ARRAY(intel);
+	return intel;
+}
 
 long x86_supported_cpuid(struct model_call *c)
 {

@@ -68,8 +68,8 @@ static int complete_certs(struct model_vcpu *vcpu)
 	else if (!ret)
 		certs = count_certs(vcpu->vm, gpa, size, &bytes);
 	model_log("\"answer\": \"certs\", \"ret\": %llu, \"npages\": %llu, \"certs\": %u, "
-		  "\"bytes\": %llu",
-		  ret, n, certs, bytes);
+		  "\"bytes\": %llu, \"immediate\": %s",
+		  ret, n, certs, bytes, vcpu->run->immediate_exit ? "true" : "false");
 	if (ret == ENOSPC && n <= vcpu->preset[1])
 		model_broken(0, "certificates: ENOSPC, but %llu pages are no more than there are",
 			     n);

@@ -76,5 +76,6 @@ bool x86_is_protected_state(unsigned long request);
 const struct kvm_cpuid_entry2 *x86_cpuid_entry(const struct x86_state *s, u32 leaf, u32 index);
 /* What the emulated host's CPU supports: AMD's for snp, Intel's for tdx. */
 long x86_supported_cpuid(struct model_call *c);
+const struct kvm_cpuid_entry2 *x86_intel_cpuid(u32 *n);
 
 #endif

@@ -124,30 +124,64 @@ long tdx_take_cpuid(struct tdx_vm *td, const struct kvm_cpuid_entry2 *all, u32 n
 	return 0;
 }
 
+static const struct choice *find_choice(const struct kvm_cpuid_entry2 *e)
+{
+	for (u32 i = 0; i < MODEL_ARRAY(choices); i++)
+		if (choices[i].leaf == e->function && choices[i].index == e->index)
+			return &choices[i];
+	return NULL;
+}
+
+/* What the TD sees: the CPU's own bits, but for those that INIT_VM chose. */
+static struct kvm_cpuid_entry2 view(const struct tdx_vm *td, struct kvm_cpuid_entry2 e)
+{
+	static const u32 zeros[4];
+	const struct choice *c = find_choice(&e);
+	const u32 *chosen = zeros;
+
+	if (!c)
+		return e;
+	for (u32 i = 0; i < td->nr_leaves; i++)
+		if (td->leaves[i].leaf == e.function && td->leaves[i].index == e.index)
+			chosen = td->leaves[i].regs;
+	e.eax = (e.eax & ~c->regs[0]) | chosen[0];
+	e.ebx = (e.ebx & ~c->regs[1]) | chosen[1];
+	e.ecx = (e.ecx & ~c->regs[2]) | chosen[2];
+	e.edx = (e.edx & ~c->regs[3]) | chosen[3];
+	return e;
+}
+
+/* The hypervisor's leaves are KVM's, not the module's. */
+static bool is_module(const struct kvm_cpuid_entry2 *e)
+{
+	return e->function >> 28 != 4;
+}
+
 long tdx_get_cpuid(const struct tdx_vm *td, u64 at)
 {
+	u32 n, room, wanted = 0;
+	const struct kvm_cpuid_entry2 *all = x86_intel_cpuid(&n);
 	struct kvm_cpuid2 head;
-	u32 room;
 
 	if (model_read(&head, at, sizeof(head)))
 		return -EFAULT;
 	room = head.nent;
-	head.nent = td->nr_leaves;
+	for (u32 i = 0; i < n; i++)
+		wanted += is_module(&all[i]);
+	head.nent = wanted;
 	if (model_write(at, &head, sizeof(head)))
 		return -EFAULT;
-	if (room < td->nr_leaves)
+	if (room < wanted)
 		return -E2BIG;
-	for (u32 i = 0; i < td->nr_leaves; i++) {
-		const struct tdx_leaf *l = &td->leaves[i];
-		struct kvm_cpuid_entry2 e = { .function = l->leaf, .index = l->index };
+	at += sizeof(head);
+	for (u32 i = 0; i < n; i++) {
+		struct kvm_cpuid_entry2 e = view(td, all[i]);
 
-		e.flags = l->leaf == 4 || l->leaf == 7 || l->leaf == 0x1f ? INDEXED : 0;
-		e.eax = l->regs[0];
-		e.ebx = l->regs[1];
-		e.ecx = l->regs[2];
-		e.edx = l->regs[3];
-		if (model_write(at + sizeof(head) + i * sizeof(e), &e, sizeof(e)))
+		if (!is_module(&e))
+			continue;
+		if (model_write(at, &e, sizeof(e)))
 			return -EFAULT;
+		at += sizeof(e);
 	}
 	return 0;
 }
