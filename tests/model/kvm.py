@@ -9,10 +9,7 @@ import json
 import mmap
 import os
 import struct
-import subprocess
 import sys
-import tempfile
-import traceback
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 MODEL = os.path.realpath(os.environ.get('MODEL', os.path.join(HERE, '../../build/model/model.so')))
@@ -230,6 +227,7 @@ def check_log(path, broken, said):
 
 
 def run_case(number, folder):
+    import subprocess
     title, model, script, broken, said, strict, _ = CASES[number]
     path = os.path.join(folder, str(number))
     env = dict(os.environ, LD_PRELOAD=MODEL, LKVM_MODEL=model + ',lenient' + (',strict' if strict else ''),
@@ -245,11 +243,12 @@ def run_case(number, folder):
 
 
 def run():
-    """As a test, all cases; as a case, its function."""
+    """As a test, all cases; as a case, its function. What only the test needs is not loaded for each case."""
     if len(sys.argv) > 1:
         try:
             CASES[int(sys.argv[1])][-1]()
         except AssertionError:
+            import traceback
             traceback.print_exc()
             sys.stderr.flush()
             os.kill(os.getpid(), 9)  # not by an exit that the model may change
@@ -257,6 +256,7 @@ def run():
     if not os.path.exists(MODEL):
         print('Bail out! run make model first')
         sys.exit(1)
+    import tempfile
     with tempfile.TemporaryDirectory() as folder:
         for i, c in enumerate(CASES):
             said = run_case(i, folder)
