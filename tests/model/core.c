@@ -16,6 +16,7 @@
 
 pthread_mutex_t model_lock;
 static struct model_file files[MAX_FDS];
+static struct model_vm *vms;
 static u32 nr_vms;
 static int probe_pipe[2] = { -1, -1 }; /* through which the caller's memory is read and written */
 
@@ -273,6 +274,8 @@ static long create_vm(struct model_call *c)
 		return ret;
 	}
 	vm->fd = (int)ret;
+	vm->next = vms;
+	vms = vm;
 	register_fd(vm->fd, MODEL_VM)->vm = vm;
 	return ret;
 }

@@ -95,8 +95,9 @@ struct model_vcpu {
 };
 
 struct model_vm {
-	u32 number; /* which of this process */
-	u64 type;   /* KVM_CREATE_VM's argument */
+	struct model_vm *next; /* all of this process, for as long as it lives */
+	u32 number;	       /* which of this process */
+	u64 type;	       /* KVM_CREATE_VM's argument */
 	int fd;
 	const struct model_kind *kind; /* NULL: an ordinary VM */
 	struct model_vcpu *vcpus[MODEL_MAX_VCPUS];
