@@ -120,7 +120,6 @@ static long open_kvm(int flags)
 	if (fd < 0)
 		return model.host_kvm ? -errno : fd;
 	register_fd(fd, MODEL_KVM);
-	open_all();
 	return fd;
 }
 
@@ -143,6 +142,7 @@ long model_open(const char *path, int flags)
 		return MODEL_PASS;
 	if (!strcmp(path, "/dev/kvm")) {
 		pthread_mutex_lock(&model_lock);
+		open_all();
 		fd = open_kvm(flags);
 		pthread_mutex_unlock(&model_lock);
 		return fd;
@@ -152,6 +152,7 @@ long model_open(const char *path, int flags)
 		return MODEL_PASS;
 	if (!*text)
 		return -ENOENT;
+	open_all();
 	if (!strcmp(path, "/dev/sev"))
 		return model_new_fd("sev", 0, MODEL_SEV);
 	return open_text(path, text);
@@ -326,20 +327,6 @@ static long create_vcpu(struct model_call *c)
 	return ret;
 }
 
-/* Without the lock, until lkvm wants this vcpu back. Whoever does sets immediate_exit and sends a
- * signal, which may come before the sleep begins: that is short. */
-static long wait_for_kick(struct model_vcpu *vcpu)
-{
-	long ret = -EINTR;
-
-	pthread_mutex_unlock(&model_lock);
-	while (!__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST))
-		if (poll(NULL, 0, 10) < 0)
-			break;
-	pthread_mutex_lock(&model_lock);
-	return ret;
-}
-
 static bool any_pending(const struct model_vm *vm)
 {
 	for (u32 i = 0; i < vm->nr_vcpus; i++)
@@ -348,17 +335,38 @@ static bool any_pending(const struct model_vm *vm)
 	return false;
 }
 
+/* Without the lock, until lkvm wants this vcpu back, or it is the first and the last one's script
+ * is done. Whoever wants it back sets immediate_exit and sends a signal, which may come before the
+ * sleep begins: that is short. */
+static long sleep_on(struct model_vcpu *vcpu)
+{
+	do {
+		int ret = 0;
+
+		if (!__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST)) {
+			pthread_mutex_unlock(&model_lock);
+			ret = poll(NULL, 0, 10);
+			pthread_mutex_lock(&model_lock);
+		}
+		if (ret < 0 || __atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST))
+			return -EINTR;
+	} while (vcpu->index || any_pending(vcpu->vm));
+	return 0;
+}
+
 /* Without any KVM: the guest does what the script says, and then powers off by its first vcpu. */
 static long play(struct model_vcpu *vcpu)
 {
 	struct model_vm *vm = vcpu->vm;
+	long ret;
 
 	if (model_script_pending(vcpu)) {
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		return 0;
 	}
-	if (vcpu->index || any_pending(vm))
-		return wait_for_kick(vcpu);
+	ret = vcpu->index || any_pending(vm) ? sleep_on(vcpu) : 0;
+	if (ret)
+		return ret;
 	vcpu->run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
 	vcpu->run->system_event.type = KVM_SYSTEM_EVENT_SHUTDOWN;
 	vcpu->run->system_event.ndata = 0;
@@ -493,6 +501,10 @@ void model_close(int fd)
 	struct model_file *f;
 
 	if (!model.kind || fd < 0 || fd >= MAX_FDS || files[fd].type == MODEL_NONE)
+		return;
+	/* A child that is about to start another program may share this memory, or hold the lock.
+	 */
+	if (!model_is_owner())
 		return;
 	pthread_mutex_lock(&model_lock);
 	f = &files[fd];

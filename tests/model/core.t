@@ -11,6 +11,11 @@ point 'a launch without any KVM, to the power-off' launch 0 plain '' "${flat[@]}
 point 'its calls are told' logged '"call": "KVM_CREATE_VM"' '"call": "KVM_SET_USER_MEMORY_REGION"' \
 	'"exit": "power-off"' '"end": true, "broken": 0, "refused": 0'
 point 'the same with two vcpus' launch 0 plain '' "${flat[@]}" -c 2
+point 'whose second one does something' launch 0 plain 'run 3 error err=4 vcpu=1' "${flat[@]}" -c 2
+power_off_is_last() {
+	logged '"exit": "error", "vm": 0, "vcpu": 1' && grep '"exit"' log | tail -n 1 | grep -q '"power-off", "vm": 0, "vcpu": 0'
+}
+point 'before the first one powers off' power_off_is_last
 point 'an ordinary guest on a host with SNP' launch 0 snp '' "${flat[@]}"
 point 'an ordinary guest on a host with TDX' launch 0 tdx '' "${flat[@]}"
 

@@ -346,6 +346,8 @@ void *model_libc_mmap(void *at, size_t len, int prot, int flags, int fd, off_t o
 void model_report_open(void);
 void model_report_end(void);
 bool model_is_broken(void);
+/* Is this the process that opened KVM? */
+bool model_is_owner(void);
 
 /* sha2.c: of FIPS 180-4; written for the model, so that no digest is computed twice by the same
  * code. @bits: 256, 384 or 512; @out has bits / 8 bytes. */

@@ -125,9 +125,14 @@ bool model_is_broken(void)
 	return nr_broken && !model.lenient;
 }
 
+bool model_is_owner(void)
+{
+	return owner == getpid();
+}
+
 void model_report_end(void)
 {
-	if (!owner || owner != getpid())
+	if (!model_is_owner())
 		return;
 	model_script_check();
 	model_log("\"end\": true, \"broken\": %u, \"refused\": %u", nr_broken, nr_refused);

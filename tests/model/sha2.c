@@ -144,9 +144,14 @@ void model_sha_add(struct model_sha *sha, const void *data, size_t len)
 	u32 size = sha->bits == 256 ? 64 : 128;
 	const u8 *p = data;
 
-	for (; len; len--) {
-		sha->block[sha->len++ % size] = *p++;
-		if (sha->len % size)
+	while (len) {
+		size_t at = sha->len % size, n = size - at < len ? size - at : len;
+
+		memcpy(sha->block + at, p, n);
+		sha->len += n;
+		p += n;
+		len -= n;
+		if (at + n < size)
 			continue;
 		if (size == 64)
 			compress256(sha->h, sha->block);

@@ -481,6 +481,12 @@ def _():
     ended(-EIO, 7, block=block(ld, policy=0xb0000), auth=auth())
     ended(-EIO, 0xa, block=block(ld), auth=auth(r=0))
     ended(-EIO, 0x16, block=block(ld), auth=auth(algo=0))
+    ended(-EIO, 0x16, block=block(ld), auth=auth(), author=1)
+    both = bytearray(auth())
+    both[4], both[0x680], both[0x680 + 72], both[0x880], both[0x884] = 1, 1, 1, 2, 0
+    ended(-EIO, 0xa, block=block(ld), auth=bytes(both), author=1)
+    both[0x884] = 1
+    ended(0, 0, block=block(ld), auth=bytes(both), author=1)
     vm = ended(-EIO, 0x16, block=block(ld, version=2), auth=auth())
     is_(vm.finish(), -EINVAL)
 

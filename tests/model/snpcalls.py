@@ -49,12 +49,12 @@ class Snp(kvm.Vm):
             calls += 1
         return calls
 
-    def finish(self, flags=0, block=None, auth=None, enabled=None, host=b'', sev=None):
+    def finish(self, flags=0, block=None, auth=None, enabled=None, host=b'', author=0, sev=None):
         block_at = block if isinstance(block, int) else Memory(data=block).at if block else 0
         auth_at = auth if isinstance(auth, int) else Memory(data=auth).at if auth else 0
         if enabled is None:
             enabled = block is not None
-        data = Memory(data=struct.pack('<QQBBB32s3xH', block_at, auth_at, enabled, 0, 0, host, flags))
+        data = Memory(data=struct.pack('<QQBBB32s3xH', block_at, auth_at, enabled, author, 0, host, flags))
         return self.command(FINISH, data.at, sev)
 
 

@@ -73,7 +73,7 @@ static const struct cap caps[] = {
 	{ KVM_CAP_XCRS, 1 },
 	{ KVM_CAP_TSC_CONTROL, 1 },
 	{ KVM_CAP_GET_TSC_KHZ, 1 },
-	{ KVM_CAP_MAX_VCPUS, 4096 },
+	{ KVM_CAP_MAX_VCPUS, MODEL_MAX_VCPUS },
 	{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
 	{ KVM_CAP_SYNC_REGS, 7 },
 	{ KVM_CAP_SIGNAL_MSI, 1 },

@@ -104,28 +104,37 @@ static u32 get32(const u8 *p)
 }
 
 /*
- * 8.17.3: algorithms and curve are numbers that are known (1: ECDSA P-384 with SHA-384; 2: P-384).
- * The signature itself is not computed: one of zeros is a wrong one.
+ * 8.17.3: algorithms and curves are numbers that are known (1: ECDSA P-384 with SHA-384; 2: P-384).
+ * The signature itself is not computed: one of zeros is a wrong one, and so is a key of zeros.
  */
-static u32 check_auth(const u8 *auth)
+static u32 check_signature(const u8 *auth, u32 algo, u32 signature, u32 key)
 {
 	static const u8 zeros[72];
 
-	if (get32(auth) != 1 || get32(auth + 0x240) != 2)
+	if (get32(auth + algo) != 1 || get32(auth + key) != 2)
 		return SNP_FW_PARAM;
-	if (!memcmp(auth + 0x40, zeros, 72) || !memcmp(auth + 0x40 + 72, zeros, 72) ||
-	    !memcmp(auth + 0x244, zeros, 72))
+	if (!memcmp(auth + signature, zeros, 72) || !memcmp(auth + signature + 72, zeros, 72) ||
+	    !memcmp(auth + key + 4, zeros, 72))
 		return SNP_FW_SIGNATURE;
 	return 0;
 }
 
-u32 snp_fw_finish(const struct snp_vm *v, const struct snp_id_block *block, const u8 *auth)
+/* The key of the id block signs it; where there is an author, the author's signs that key. */
+static u32 check_auth(const u8 *auth, bool author)
+{
+	u32 fw = check_signature(auth, 0, 0x40, 0x240);
+
+	return fw || !author ? fw : check_signature(auth, 4, 0x680, 0x880);
+}
+
+u32 snp_fw_finish(const struct snp_vm *v, const struct snp_id_block *block, const u8 *auth,
+		  bool author)
 {
 	u32 fw;
 
 	if (block->version != 1)
 		return SNP_FW_PARAM;
-	fw = check_auth(auth);
+	fw = check_auth(auth, author);
 	if (fw)
 		return fw;
 	if (block->policy != v->policy)

@@ -286,7 +286,7 @@ long snp_finish(struct model_call *c, struct snp_cmd *cmd)
 		cmd->error = SNP_FW_INVALID_GUEST_STATE;
 		return model_broken(-EIO, "LAUNCH_FINISH: the launch is over already");
 	}
-	cmd->error = f.id_block_en ? snp_fw_finish(v, &block, auth) : 0;
+	cmd->error = f.id_block_en ? snp_fw_finish(v, &block, auth, f.auth_key_en) : 0;
 	if (cmd->error)
 		return refuse(cmd, -EIO, cmd->error, "LAUNCH_FINISH");
 	v->finished = true;

@@ -126,7 +126,8 @@ void snp_vmsa(const struct x86_state *s, u64 features, u64 quirks_disabled, u8 *
 u32 snp_fw_start(const struct snp_start *start);
 u32 snp_fw_activate(const struct snp_start *start);
 u32 snp_fw_cpuid(struct snp_vm *v, const u8 *page, u8 *corrected);
-u32 snp_fw_finish(const struct snp_vm *v, const struct snp_id_block *block, const u8 *auth);
+u32 snp_fw_finish(const struct snp_vm *v, const struct snp_id_block *block, const u8 *auth,
+		  bool author);
 
 /* snp-exits.c */
 extern const struct model_exit_kind snp_exits[];
