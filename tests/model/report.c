@@ -68,7 +68,8 @@ void model_log(const char *format, ...)
 }
 
 /* What a rule's text holds is ours, but for quotes of file names. */
-static void say(const char *key, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void say(const char *key, const char *format,
+						      va_list ap)
 {
 	char text[512], line[600];
 	int n;
