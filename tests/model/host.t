@@ -57,6 +57,22 @@ def _():
     is_(out(vcpu, 0x81), ord('b'))
 
 
+@case("SNP: the CPU's leaves, and that of memory encryption", 'snp,kvm=host')
+def _():
+    vm = Snp()
+
+    def leaves(room):
+        buf = Memory(4 * PAGE, struct.pack('<II', room, 0))
+        ret = kvm.ioctl(vm.kvm, kvm.SUPPORTED_CPUID, buf)
+        n = struct.unpack_from('<I', buf.map)[0]
+        return ret, {e[0]: e[3:] for e in (struct.unpack_from('<7I', buf.map, 8 + 40 * i) for i in range(n))}
+    is_(leaves(1)[0], -7)
+    ret, all_ = leaves(255)
+    is_(ret, 0)
+    is_(all_[0x8000001f][1] & 63, 51)
+    assert all_[0x80000000][0] >= 0x8000001f and 0 in all_ and 1 in all_
+
+
 @case('SNP: a C-bit in CR3', 'snp,kvm=host')
 def _():
     vm = Snp()

@@ -167,11 +167,11 @@ def _():
 def _():
     plain = digest(lambda vcpu: None)
 
-    def change(offset, value):
+    def change(offset, value, components=7):
         def set_xsave(vcpu):
             area = bytearray(4096)
             vcpu.call(kvm.GET_XSAVE, area)
-            area[512] = 7
+            area[512] = components
             area[offset] = value
             is_(vcpu.call(kvm.SET_XSAVE, area), 0)
         return digest(set_xsave)
@@ -179,6 +179,8 @@ def _():
     digests = {change(o, 0x55) for o in (0, 2, 4, 6, 8, 16, 24, 32, 40, 160, 576)}
     assert plain not in digests and len(digests) == 11
     is_(change(1000, 0x55), plain)
+    # What the area does not name is not taken.
+    is_([change(o, 0x55, components=c) for o, c in ((0, 6), (160, 5), (576, 3), (24, 0))], [plain] * 4)
 
 
 kvm.run()

@@ -166,6 +166,8 @@ static long snp_system(struct model_call *c)
 										       : MODEL_PASS;
 	if (c->request == KVM_GET_DEVICE_ATTR || c->request == KVM_HAS_DEVICE_ATTR)
 		return get_attr(c);
+	if (model.host_kvm && c->request == KVM_GET_SUPPORTED_CPUID)
+		return snp_host_cpuid(c);
 	return x86_coco_system(c, SNP_VM_TYPE);
 }
 

@@ -110,6 +110,9 @@ struct snp_vcpu *snp_vcpu(struct model_vcpu *vcpu);
 /* Attribute 1 of the KVM device. */
 u64 snp_policy_mask(void);
 
+/* snp-host.c: KVM_GET_SUPPORTED_CPUID of the host's KVM, with the leaf of memory encryption. */
+long snp_host_cpuid(struct model_call *c);
+
 /* snp-launch.c: the commands that reach the firmware; @cmd->error is its code. */
 long snp_start(struct model_call *c, struct snp_cmd *cmd);
 long snp_update(struct model_call *c, struct snp_cmd *cmd);

@@ -315,6 +315,29 @@ static long set_fpu(struct model_call *c, struct x86_state *s)
 	return 0;
 }
 
+/* copy_uabi_to_xstate: what XSTATE_BV does not name stays as it is in KVM's own area. */
+static long set_xsave(struct model_call *c, struct x86_state *s)
+{
+	u8 area[sizeof(s->xsave)];
+	u8 bv;
+
+	if (model_read(area, c->arg, sizeof(area)))
+		return -EFAULT;
+	bv = area[512];
+	if (bv & 1) {
+		memcpy(s->xsave, area, 24);
+		memcpy(s->xsave + 32, area + 32, 128);
+	}
+	if (bv & 7)
+		memcpy(s->xsave + 24, area + 24, 8);
+	if (bv & 2)
+		memcpy(s->xsave + 160, area + 160, 256);
+	if (bv & 4)
+		memcpy(s->xsave + 576, area + 576, 256);
+	memcpy(s->xsave + 512, area + 512, 64);
+	return 0;
+}
+
 static long get_xcrs(struct model_call *c, const struct x86_state *s)
 {
 	struct kvm_xcrs x = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = s->xcr0 } } };
@@ -425,7 +448,7 @@ long x86_state_ioctl(struct model_call *c)
 	case KVM_GET_XSAVE2:
 		return COPY_OUT(xsave);
 	case KVM_SET_XSAVE:
-		return COPY_IN(xsave);
+		return set_xsave(c, s);
 	case KVM_GET_XCRS:
 		return get_xcrs(c, s);
 	case KVM_SET_XCRS:
