@@ -76,4 +76,7 @@ run_script() {
 	ASAN_OPTIONS=verify_asan_link_order=0 MODEL=$model "$tools/run" snp "$lkvm" run "${flat[@]}" >out 2>err && grep -q '^model: snp, status 0$' err && grep -q '^exit: power-off' err
 }
 point 'the script for users' run_script
+kinds() { ASAN_OPTIONS=verify_asan_link_order=0 MODEL=$model "$tools/run" help >out && says_kinds; }
+says_kinds() { [ "$(cut -d : -f 1 out | tr '\n' ' ')" = 'plain snp tdx ' ]; }
+point 'it knows the kinds' kinds
 finish

@@ -41,11 +41,18 @@ launch() {
 	shift 3
 	modelled "$kind" "$script" "$lkvm" run --loglevel warning "$@" >out 2>err </dev/null
 	status=$?
-	[ $status = "$want" ] && return 0
+	[ $status = "$want" ] && { nothing_left; return; }
 	echo "# 'run $*' over $kind: status $status, not $want"
 	sed 's/^/# out: /' out
 	head -n 5 err | sed 's/^/# err: /'
 	broken | head -n 5 | sed 's/^/# broken: /'
+	return 1
+}
+
+# No socket and no file of a machine stays behind.
+nothing_left() {
+	[ -z "$(find "$XDG_RUNTIME_DIR" ! -type d)" ] && return 0
+	find "$XDG_RUNTIME_DIR" ! -type d | sed 's/^/# left: /'
 	return 1
 }
 

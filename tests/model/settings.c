@@ -2,6 +2,7 @@
 /* LKVM_MODEL: a kind of guests and its options. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "model.h"
 
@@ -39,11 +40,21 @@ static bool common_option(const char *name, const char *value)
 	return true;
 }
 
+static void tell_kinds(void)
+{
+	for (const struct model_kind *const *k = model_kinds; *k; k++)
+		printf("%s: %s\n", (*k)->name, (*k)->help);
+	fflush(stdout);
+	_exit(0);
+}
+
 static const struct model_kind *find_kind(const char *word)
 {
 	char names[256] = "";
 	size_t len = 0;
 
+	if (!strcmp(word, "help"))
+		tell_kinds();
 	for (const struct model_kind *const *k = model_kinds; *k; k++) {
 		if (!strcmp((*k)->name, word) || ((*k)->select && (*k)->select(word)))
 			return *k;

@@ -173,6 +173,7 @@ def _():
     is_(vm.init(), 0)
     is_(vm.command(START, BAD), -EFAULT)
     is_(vm.start(policy=1 << 18, flags=1), -EINVAL)
+    is_(vm.start(flags=1), -EINVAL)
     is_(vm.start(policy=0x30000 | 1 << 18), -EINVAL)
     is_(vm.start(policy=0x10000), -EINVAL)
     is_(vm.start(sev=0), -ENOTTY)

@@ -91,7 +91,7 @@ static int fill_term(struct model_vcpu *vcpu, const struct model_words *words, i
 	vcpu->run->system_event.type = 6;
 	vcpu->run->system_event.ndata = 1;
 	model_run_set(vcpu, 40, gpa ? gpa : 0x100 | set << 12 | code << 16);
-	snp_vm(vcpu->vm)->ended = true;
+	snp_vcpu(vcpu)->ended = true;
 	return 0;
 }
 

@@ -337,7 +337,7 @@ static long enter(struct model_vcpu *vcpu)
 
 	if (!v->inited)
 		return model_broken(-EINVAL, "KVM_RUN before INIT2");
-	if (v->ended)
+	if (snp_vcpu(vcpu)->ended && !vcpu->run->immediate_exit)
 		model_broken(0, "KVM_RUN after the guest asked for its end");
 	if (v->finished)
 		return 0;

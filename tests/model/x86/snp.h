@@ -76,7 +76,7 @@ struct snp_id_block {
 };
 
 struct snp_vm {
-	bool inited, ctx, finished, vmsas_done, certs, ended;
+	bool inited, ctx, finished, certs;
 	u64 features; /* with bit 0 */
 	u64 policy;
 	u32 sev_fd; /* START's */
@@ -87,7 +87,7 @@ struct snp_vm {
 };
 
 struct snp_vcpu {
-	bool protected, before_init;
+	bool protected, ended;
 };
 
 /* Of LKVM_MODEL. */

@@ -129,14 +129,14 @@ static int fill_fatal(struct model_vcpu *vcpu, const struct model_words *words, 
 	}
 	model_run_set(vcpu, 40 + 8 * 12, model_word_number(words, "code", 0));
 	model_run_set(vcpu, 40 + 8 * 13, model_word_number(words, "gpa", 0));
-	tdx_vm(vcpu->vm)->ended = true;
+	tdx_vcpu(vcpu)->ended = true;
 	return 0;
 }
 
 /* "unaccepted": the guest touched private memory that it had not accepted. */
 static int fill_unaccepted(struct model_vcpu *vcpu, const struct model_words *words, int *error)
 {
-	tdx_vm(vcpu->vm)->ended = true;
+	tdx_vcpu(vcpu)->ended = true;
 	*error = -EIO;
 	return 0;
 }

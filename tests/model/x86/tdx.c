@@ -307,7 +307,7 @@ static long enter(struct model_vcpu *vcpu)
 
 	if (!tdx_vcpu(vcpu)->ready || td->state != TD_RUNNABLE)
 		return model_broken(-EINVAL, "KVM_RUN before INIT_VCPU or FINALIZE_VM");
-	if (td->ended)
+	if (tdx_vcpu(vcpu)->ended && !vcpu->run->immediate_exit)
 		model_broken(0, "KVM_RUN of a TD that came to its end");
 	return 0;
 }

@@ -43,11 +43,11 @@ struct tdx_vm {
 	u32 nr_leaves, gpaw, tsc_25mhz;
 	struct model_sha mrtd;
 	struct model_set added; /* pages in the secure EPT */
-	bool ended;
 };
 
 struct tdx_vcpu {
 	bool ready; /* by INIT_VCPU */
+	bool ended; /* its last exit was the TD's end */
 	u64 rcx;
 };
 
