@@ -2,6 +2,7 @@
 /* Descriptors, and the way of a call through the model (see model.h). */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,6 +182,29 @@ long model_fail(struct model_call *c)
 		return 0;
 	c->fault.used = true;
 	return -c->fault.err;
+}
+
+/* Only a signal that this thread lets through interrupts it; a handler runs before that. */
+static long interrupt(struct model_call *c)
+{
+	sigset_t blocked;
+	bool passes;
+
+	c->fault.used = true;
+	pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+	passes = !sigismember(&blocked, c->fault.sig);
+	model_log("\"signal\": %d, \"blocked\": %s", c->fault.sig, passes ? "false" : "true");
+	kill(getpid(), c->fault.sig);
+	return passes ? -EINTR : 0;
+}
+
+long model_disturb(struct model_call *c, u64 i)
+{
+	if (c->fault.err && !c->fault.used && c->fault.page == i)
+		return c->fault.sig ? interrupt(c) : model_fail(c);
+	if (model.eintr && i == model.eintr)
+		return -EINTR;
+	return model.chunk && i == model.chunk ? -EAGAIN : 0;
 }
 
 static const struct model_name common_names[] = {

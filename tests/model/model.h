@@ -145,6 +145,7 @@ struct model_fault {
 	u64 fw;	   /* code of the firmware (SNP) or of the module (TDX); 0: it is not reached */
 	u64 page;  /* which page of a populate, from 0 */
 	bool used; /* set by whoever makes the call fail: model_fail, or a populate at its page */
+	int sig;   /* a signal that the process gets then; 0: only as if there was one */
 };
 
 /* One call. */
@@ -164,6 +165,9 @@ void model_note(struct model_call *c, const char *key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* At the place where a scripted fault of this call takes effect: 0, or the -errno to fail with. */
 long model_fail(struct model_call *c);
+/* What stands in the way of page @i of a populate, from 0: the script, chunk= or eintr=. 0, or the
+ * -errno inside the kernel. */
+long model_disturb(struct model_call *c, u64 i);
 /* From and to the caller's memory: 0 or -EFAULT, never a signal. */
 int model_read(void *to, u64 from, size_t len);
 int model_write(u64 to, const void *from, size_t len);

@@ -4,7 +4,8 @@
  *
  *   fail CALL N ERRNO [fw=CODE] [page=P]  the N-th call (from 1) of CALL fails; with the firmware's
  *                                         code; a populate at its page P (from 0)
- *   signal CALL N [page=P]                a signal is pending at page P of the N-th call
+ *   signal CALL N [page=P] [sig=S]        a signal is pending at page P of the N-th call; signal S
+ *                                         is sent to the process then
  *   run N EXIT [WORD[=VALUE]...]          the N-th KVM_RUN of a vcpu (vcpu=I, else 0) answers EXIT
  *
  * A hash begins a comment. Only what the rules of the chosen kind allow can be had.
@@ -122,6 +123,9 @@ static void parse_failure(struct entry *e, bool signal)
 		model_script_error(&e->w, "'%s' is not the name of an errno", e->w.words[3]);
 	e->fault.fw = model_word_number(&e->w, "fw", 0);
 	e->fault.page = model_word_number(&e->w, "page", 0);
+	e->fault.sig = signal ? (int)model_word_number(&e->w, "sig", 0) : 0;
+	if (e->fault.sig < 0 || e->fault.sig > 64)
+		model_script_error(&e->w, "signals are 1 to 64");
 	check_failure(e);
 }
 

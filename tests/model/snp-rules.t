@@ -437,6 +437,13 @@ def _():
     is_(vm.finish(), -EBADF)
 
 
+@case('FINISH with another descriptor', 'snp', broken='descriptor 0 is not /dev/sev')
+def _():
+    vm = begun()
+    is_(vm.finish(sev=0), -EBADF)
+    is_(vm.finish(), 0)
+
+
 @case('FINISH of a vcpu that is debugged', 'snp', broken='is being debugged')
 def _():
     vm = begun()

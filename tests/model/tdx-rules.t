@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The model of TDX: a case for each row of its rules, by calls made by hand; and MRTD by tests/vectors."""
 import os
+import signal
 import struct
 from errno import E2BIG, EAGAIN, EBUSY, EEXIST, EFAULT, EINTR, EINVAL, EIO, ENOSPC, ENOTTY, EOPNOTSUPP
 
@@ -237,6 +238,26 @@ def _():
     is_(td.region(source, gpa, pages)[0], 0)
 
 
+SIGNAL = 'signal TDX_INIT_MEM_REGION 1 page=2 sig=10'
+
+
+@case('INIT_MEM_REGION: a real signal', 'tdx', script=SIGNAL, said='"blocked": false')
+def _():
+    came = []
+    signal.signal(signal.SIGUSR1, lambda *_: came.append(1))
+    td = begun()
+    is_(td.region(Memory(4 * PAGE).at, 0x100000, 4)[0], -EINTR)
+    is_(came, [1])
+
+
+@case('INIT_MEM_REGION: a signal that is blocked', 'tdx', script=SIGNAL, said='"blocked": true')
+def _():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    td = begun()
+    is_(td.region(Memory(4 * PAGE).at, 0x100000, 4)[0], 0)
+    is_(signal.sigpending(), {signal.SIGUSR1})
+
+
 @case('INIT_MEM_REGION: chunks', 'tdx,chunk=3')
 def _():
     td = begun()
@@ -347,6 +368,20 @@ def mrtd(vector):
 for v in kvm.vectors('tdx-mrtd.json')['vectors']:
     if 'single-pass' in v['order']:
         case(f'MRTD: {v["name"]}', 'tdx')(lambda v=v: mrtd(v))
+
+
+@case('MRTD: the sections of a firmware', 'tdx')
+def _():
+    vector = kvm.vectors('tdx-mrtd.json')['firmware']
+    with open(f'{kvm.VECTORS}/{vector["name"]}', 'rb') as f:
+        image = f.read()
+    sections = [[int(x, 0) if isinstance(x, str) else x for x in s] for s in vector['sections'] if not s[5] & 2]
+    td = begun(memory=sorted((gpa, size // PAGE) for _, _, gpa, size, _, _ in sections))
+    for offset, raw, gpa, size, _, attributes in sections:
+        source = Memory(size, image[offset:offset + raw])
+        is_(td.region(source.at, gpa, size // PAGE, attributes & 1)[0], 0)
+    is_(td.finalize(), 0)
+    is_(tdxcalls.measurement(), vector['mrtd'])
 
 
 kvm.run()

@@ -129,16 +129,13 @@ static long check_update(const struct model_call *c, const struct snp_update *u)
 	return 0;
 }
 
-/* What the script or an option wants of page @i. */
 static long disturb(struct model_call *c, struct snp_cmd *cmd, u64 i)
 {
-	if (c->fault.err && c->fault.page == i) {
-		cmd->error = c->fault.fw;
-		return model_fail(c);
-	}
-	if (model.eintr && i == model.eintr)
-		return -EINTR;
-	return model.chunk && i == model.chunk ? -EAGAIN : 0;
+	long ret = model_disturb(c, i);
+
+	if (ret && c->fault.used)
+		cmd->error = (u32)c->fault.fw;
+	return ret;
 }
 
 static u64 add_pages(struct model_call *c, struct snp_cmd *cmd, const struct snp_update *u,

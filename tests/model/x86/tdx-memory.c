@@ -58,16 +58,6 @@ static long check_region(const struct tdx_vm *td, const struct tdx_region *r)
 	return 0;
 }
 
-/* What the script or an option wants of page @i of this call. */
-static long disturb(struct model_call *c, u64 i)
-{
-	if (c->fault.err && c->fault.page == i)
-		return model_fail(c);
-	if (model.eintr && i == model.eintr)
-		return -EINTR;
-	return model.chunk && i == model.chunk ? -EAGAIN : 0;
-}
-
 long tdx_init_mem_region(struct model_call *c, const struct tdx_cmd *cmd)
 {
 	struct tdx_vm *td = tdx_vm(c->vm);
@@ -89,7 +79,7 @@ long tdx_init_mem_region(struct model_call *c, const struct tdx_cmd *cmd)
 	if (ret)
 		return ret;
 	for (u64 i = 0; r.pages; i++) {
-		ret = disturb(c, i);
+		ret = model_disturb(c, i);
 		if (!ret)
 			ret = add_page(c, &r, cmd->flags & MEASURE);
 		if (ret)
