@@ -55,8 +55,8 @@ int model_complete_fault(struct model_vcpu *vcpu)
 	bool done = vcpu->fault[0] ? model_set_has_all(private, gpa, end)
 				   : !model_set_has_any(private, gpa, end);
 
-	model_log("\"answer\": \"fault\", \"converted\": %s, \"immediate\": %s",
-		  done ? "true" : "false", vcpu->run->immediate_exit ? "true" : "false");
+	model_log("\"answer\": \"fault\", \"converted\": %s, \"kept\": %llu",
+		  done ? "true" : "false", model_resident(vcpu->vm, gpa, end, !vcpu->fault[0]));
 	if (vcpu->faults >= 3)
 		return 0;
 	if (done) {

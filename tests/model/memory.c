@@ -29,6 +29,24 @@ u8 *model_gmem_at(const struct model_vm *vm, u64 gpa)
 	return slot->gmem->map + slot->gmem_offset + (gpa - slot->gpa);
 }
 
+u64 model_resident(const struct model_vm *vm, u64 start, u64 end, bool private)
+{
+	u64 n = 0;
+
+	for (u64 gpa = start; gpa < end; gpa += MODEL_PAGE) {
+		const struct model_slot *slot = model_find_slot(vm, gpa);
+		u8 there = 0, *page;
+
+		if (!slot || !slot->gmem)
+			continue;
+		page = private ? model_gmem_at(vm, gpa)
+			       : (u8 *)model_pointer(slot->hva + (gpa - slot->gpa));
+		if (!mincore(page, MODEL_PAGE, &there))
+			n += there & 1;
+	}
+	return n;
+}
+
 void model_gmem_put(struct model_gmem *gmem)
 {
 	if (!gmem || --gmem->users)

@@ -324,6 +324,9 @@ long model_memory(struct model_call *c);
 const struct model_slot *model_find_slot(const struct model_vm *vm, u64 gpa);
 /* The bytes of the guest_memfd behind @gpa; NULL: none. */
 u8 *model_gmem_at(const struct model_vm *vm, u64 gpa);
+/* Pages of [start, end) that the host still has on one side: in guest_memfd, or in the shared
+ * mapping. What was converted should be given back. */
+u64 model_resident(const struct model_vm *vm, u64 start, u64 end, bool private);
 void model_gmem_put(struct model_gmem *gmem);
 
 /* real.c: the host's KVM below. */

@@ -407,6 +407,14 @@ def _():
     is_(vm.finish(), 0)
 
 
+@case('FINISH twice', 'snp', broken='the launch is over already')
+def _():
+    vm = begun(vcpus=0)
+    is_(vm.finish(), 0)
+    is_(vm.finish(), -EIO)
+    is_(vm.error, 2)
+
+
 @case('FINISH that fails after the VMSAs is final', 'snp', broken=['no id block', 'again after it failed'])
 def _():
     vm = begun()
@@ -653,6 +661,26 @@ def _():
     is_(vcpu.run(), 0)
     is_([vcpu.get(o) for o in (40, 48, 56)], [0x102000, 1, 16])
     is_(vcpu.run(), 0)
+
+
+@case('a page-state change: is memory given back?', 'snp', said='"kept": 0',
+      script='run 1 psc shared gpa=0x100000 pages=2; run 2 psc shared gpa=0x102000 pages=2; run 3 psc private gpa=0x102000')
+def _():
+    vm = begun()
+    is_(vm.update(0x100000, Memory(4 * PAGE).at, 4 * PAGE), 0)
+    is_(vm.finish(), 0)
+    vcpu = vm.vcpus[0]
+    libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
+    is_(vcpu.run(), 0)
+    is_(vm.attributes(0x100000, 2 * PAGE, 0), 0)
+    is_(libc.fallocate(vm.gmem_fd, 3, 0, 2 * PAGE), 0)
+    is_(vcpu.run(), 0)
+    is_(vm.attributes(0x102000, 2 * PAGE, 0), 0)
+    vm.shared[0x2000] = 1
+    is_(vcpu.run(), 0)
+    is_(vm.attributes(0x102000, PAGE), 0)
+    is_(vcpu.run(), 0)
+    is_([x['kept'] for x in kvm.log() if 'answer' in x], [0, 2, 1])
 
 
 @case('a page-state change: the answers', 'snp', broken='is answered 5',

@@ -126,8 +126,8 @@ int x86_complete_map_range(struct model_vcpu *vcpu)
 	if (vcpu->preset[0] != X86_HYPERCALL_MAP_RANGE)
 		return 0;
 	vcpu->preset[0] = 0;
-	model_log("\"answer\": \"psc\", \"ret\": %llu, \"converted\": %s", ret,
-		  done ? "true" : "false");
+	model_log("\"answer\": \"psc\", \"ret\": %llu, \"converted\": %s, \"kept\": %llu", ret,
+		  done ? "true" : "false", model_resident(vcpu->vm, start, end, !vcpu->preset[3]));
 	if (ret && ret != EINVAL && ret != EAGAIN)
 		return (int)model_broken(-EINVAL, "a page-state change is answered %llu", ret);
 	if (!ret && !done)
