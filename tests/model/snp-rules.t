@@ -26,6 +26,8 @@ def _():
     is_(vm.cap(244), 1)
     is_(vm.cap(201), 1 << 12)
     is_(vm.cap(74), 0)
+    is_(vm.cap(81), 0)
+    is_(kvm.ioctl(vm.kvm, kvm.CHECK_EXTENSION, 81), 1)
     for attr, want in (0, 0x220), (1, 0x1fbffff), (2, 1):
         value = Memory()
         is_(kvm.ioctl(vm.kvm, kvm.HAS_DEVICE_ATTR, struct.pack('<IIQQ', 0, 1, attr, 0)), 0)
@@ -617,6 +619,12 @@ def _():
     is_(vm.slot(2, 0, 0, 0), -EINVAL)
     is_(vm.slot(0, 0, 0, 0), 0)
     is_(vm.slot(1, 0x10000, 2 * PAGE, m.at, fd, offset=PAGE), 0)
+
+
+@case('slots: no READONLY memory', 'snp', broken='no READONLY memory')
+def _():
+    is_(Snp().slot(0, 0, PAGE, Memory().at, flags=kvm.READONLY), -EINVAL)
+    is_(kvm.Vm(0).slot(0, 0, PAGE, Memory().at, flags=kvm.READONLY), 0)
 
 
 @case('attributes', 'snp', broken='KVM_SET_MEMORY_ATTRIBUTES')

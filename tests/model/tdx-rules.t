@@ -22,6 +22,7 @@ def _():
     is_(td.cap(66), 16)
     is_(td.cap(233), 8)
     is_(td.cap(244), 1)
+    is_(td.cap(81), 0)
     is_(td.call(kvm.CREATE_IRQCHIP), -ENOTTY)
     assert not os.path.exists('/dev/sev')
 

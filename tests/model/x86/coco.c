@@ -9,7 +9,8 @@ static long has_cap(unsigned long cap, u32 type)
 {
 	switch (cap) {
 	case KVM_CAP_VM_TYPES:
-		return (long)(1U | 1U << type);
+		/* Whoever has SNP has what came before: 2 is SEV, 3 SEV-ES. */
+		return (long)(1U | 1U << type | (type == 4 ? 12U : 0));
 	case KVM_CAP_MEMORY_ATTRIBUTES:
 		return (long)KVM_MEMORY_ATTRIBUTE_PRIVATE;
 	case KVM_CAP_MEMORY_FAULT_INFO:
@@ -54,6 +55,7 @@ long x86_coco_vm(struct model_call *c, u32 type)
 		return MODEL_PASS;
 	switch (c->arg) {
 	case KVM_CAP_SYNC_REGS:
+	case KVM_CAP_READONLY_MEM:
 		return 0;
 	case KVM_CAP_GUEST_MEMFD_FLAGS:
 		return (long)c->vm->gmem_flags;
@@ -81,6 +83,22 @@ long x86_coco_prefault(struct model_call *c, bool may_prefault)
 	range.gpa += range.size;
 	range.size = 0;
 	return model_write(c->arg, &range, sizeof(range));
+}
+
+/* A write to read-only memory is emulated, which nobody can do for such a guest
+ * (kvm_arch_has_readonly_mem). */
+int x86_coco_slot(struct model_vm *vm, const struct model_slot *slot)
+{
+	if (slot->flags & KVM_MEM_READONLY)
+		return (int)model_broken(-EINVAL,
+					 "slot %u: no READONLY memory in a VM whose state "
+					 "is protected",
+					 slot->id);
+	if (slot->gmem && slot->gmem->flags & GUEST_MEMFD_FLAG_MMAP)
+		model_broken(0,
+			     "slot %u: shared pages of this guest_memfd are not userspace_addr's",
+			     slot->id);
+	return 0;
 }
 
 /* The guest asks that pages change hands (Documentation/virt/kvm/x86/hypercalls.rst, 8). */

@@ -19,6 +19,9 @@ long x86_coco_system(struct model_call *c, u32 type);
 long x86_coco_vm(struct model_call *c, u32 type);
 long x86_coco_prefault(struct model_call *c, bool may_prefault);
 
+/* struct model_kind's slot. */
+int x86_coco_slot(struct model_vm *vm, const struct model_slot *slot);
+
 /* "psc" private|shared gpa=A pages=N [huge]: KVM_EXIT_HYPERCALL of KVM_HC_MAP_GPA_RANGE. */
 int x86_fill_map_range(struct model_vcpu *vcpu, const struct model_words *words, int *error);
 int x86_complete_map_range(struct model_vcpu *vcpu);

@@ -354,15 +354,6 @@ static void convert(struct model_vm *vm, u64 gpa, u64 size, bool private)
 		model_set_remove(&snp_vm(vm)->assigned, gpa, gpa + size);
 }
 
-static int slot(struct model_vm *vm, const struct model_slot *s)
-{
-	if (s->gmem && s->gmem->flags & GUEST_MEMFD_FLAG_MMAP)
-		model_broken(0,
-			     "slot %u: shared pages of this guest_memfd are not userspace_addr's",
-			     s->id);
-	return 0;
-}
-
 static const char *name_call(const struct model_call *c)
 {
 	u32 id;
@@ -438,7 +429,7 @@ const struct model_kind model_snp = {
 	.vcpu = snp_vcpu_call,
 	.ordinary = snp_ordinary,
 	.convert = convert,
-	.slot = slot,
+	.slot = x86_coco_slot,
 	.enter = enter,
 	.exits = snp_exits,
 	.failures = failures,

@@ -318,15 +318,6 @@ static void convert(struct model_vm *vm, u64 gpa, u64 size, bool private)
 		model_set_remove(&tdx_vm(vm)->added, gpa, gpa + size);
 }
 
-static int slot(struct model_vm *vm, const struct model_slot *s)
-{
-	if (s->gmem && s->gmem->flags & GUEST_MEMFD_FLAG_MMAP)
-		model_broken(0,
-			     "slot %u: shared pages of this guest_memfd are not userspace_addr's",
-			     s->id);
-	return 0;
-}
-
 static const char *name_call(const struct model_call *c)
 {
 	static const char *const names[] = { "TDX_CAPABILITIES", "TDX_INIT_VM",
@@ -370,7 +361,7 @@ const struct model_kind model_tdx = {
 	.vm = tdx_vm_call,
 	.vcpu = tdx_vcpu_call,
 	.convert = convert,
-	.slot = slot,
+	.slot = x86_coco_slot,
 	.enter = enter,
 	.exits = tdx_exits,
 	.failures = failures,
