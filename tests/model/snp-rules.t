@@ -586,6 +586,11 @@ def _():
     is_(libc.fallocate(fd, 1, 0, PAGE), 0)
 
 
+@case('guest_memfd: what is reserved', 'snp', broken='reserved[3]')
+def _():
+    assert Snp().call(kvm.CREATE_GMEM, struct.pack('<8Q', PAGE, 0, 0, 0, 0, 1, 0, 0)) >= 0
+
+
 @case('slots: flags, alignment, range of the file, descriptors', 'snp',
       broken=['flags', 'aligned', 'beyond', 'closed', 'no guest_memfd of this VM'])
 def _():
@@ -777,6 +782,17 @@ def _():
     is_(vcpu.reason, 43)
     vcpu.put(48, EINVAL)
     is_(vcpu.run(), -EINVAL)
+
+
+@case('certificates beyond their pages', 'snp', script='run 1 certs gpa=0x102000 npages=1', broken='certificate 0 lies at 0x30')
+def _():
+    vm = begun(certs=True)
+    is_(vm.finish(), 0)
+    vcpu = vm.vcpus[0]
+    is_(vm.attributes(0x102000, PAGE, 0), 0)
+    is_(vcpu.run(), 0)
+    vm.shared[0x2000:0x2000 + 24] = struct.pack('<16sII', b'guid', 48, 4096)
+    is_(vcpu.run(), 0)
 
 
 @case('the guest ends itself', 'snp', script='run 1 term set=1 code=2', broken='after the guest asked for its end')
