@@ -369,6 +369,11 @@ void model_sha_add(struct model_sha *sha, const void *data, size_t len);
 void model_sha_end(struct model_sha *sha, u8 *out);
 void model_sha(u32 bits, const void *data, size_t len, u8 *out);
 
+/* p384.c: is (r, s) a signature by ECDSA with P-384 and SHA-384 of @data? Each of the four numbers
+ * is 72 bytes, the lowest first. */
+bool model_p384_verify(const void *data, size_t len, const u8 *qx, const u8 *qy, const u8 *r,
+		       const u8 *s);
+
 #pragma GCC visibility pop
 
 #endif

@@ -19,7 +19,7 @@ $(O)/model/obj/%.o: tests/model/%.c $(O)/flags
 
 # The model's pure parts (digests, sets), with whatever sanitizer lkvm has.
 MODEL_PROGRAMS := $(patsubst tests/model/t/%.c,$(O)/model/t/%,$(sort $(wildcard tests/model/t/*.c)))
-MODEL_PURE := tests/model/sha2.c tests/model/set.c
+MODEL_PURE := tests/model/sha2.c tests/model/set.c tests/model/p384.c
 $(O)/model/t/%: tests/model/t/%.c $(MODEL_PURE) tests/model/model.h $(O)/flags
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(ALL_CPPFLAGS) -Itests/model $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(MODEL_PURE) -lcmocka

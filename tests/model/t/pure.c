@@ -62,6 +62,41 @@ static void sha2_in_pieces(void **state)
 	}
 }
 
+static void from_hex(u8 *little, const char *hex)
+{
+	memset(little, 0, 72);
+	for (u32 i = 0; i < 48; i++) {
+		char byte[3] = { hex[94 - 2 * i], hex[95 - 2 * i], 0 };
+
+		little[i] = (u8)strtoul(byte, NULL, 16);
+	}
+}
+
+/* RFC 6979, A.2.6, with SHA-384. */
+static void signatures(void **state)
+{
+	u8 x[72], y[72], r[72], s[72];
+
+	from_hex(x, "ec3a4e415b4e19a4568618029f427fa5da9a8bc4ae92e02e"
+		    "06aae5286b300c64def8f0ea9055866064a254515480bc13");
+	from_hex(y, "8015d9b72d7d57244ea8ef9ac0c621896708a59367f9dfb9"
+		    "f54ca84b3f1c9db1288b231c3ae0d4fe7344fd2533264720");
+	from_hex(r, "94edbb92a5ecb8aad4736e56c691916b3f88140666ce9fa7"
+		    "3d64c4ea95ad133c81a648152e44acf96e36dd1e80fabe46");
+	from_hex(s, "99ef4aeb15f178cea1fe40db2603138f130e740a19624526"
+		    "203b6351d0a3a94fa329c145786e679e7b82c71a38628ac8");
+	assert_true(model_p384_verify("sample", 6, x, y, r, s));
+	assert_false(model_p384_verify("samplE", 6, x, y, r, s));
+	s[0] ^= 1;
+	assert_false(model_p384_verify("sample", 6, x, y, r, s));
+	s[0] ^= 1;
+	x[0] ^= 1;
+	assert_false(model_p384_verify("sample", 6, x, y, r, s));
+	x[0] ^= 1;
+	s[60] = 1;
+	assert_false(model_p384_verify("sample", 6, x, y, r, s));
+}
+
 #define PAGES 64
 
 static void check_set(const struct model_set *set, const bool *want)
@@ -117,6 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sha2),
 		cmocka_unit_test(sha2_in_pieces),
+		cmocka_unit_test(signatures),
 		cmocka_unit_test(sets),
 	};
 
