@@ -10,6 +10,7 @@ from errno import (EAGAIN, EBADF, EBUSY, EEXIST, EFAULT, EINTR, EINVAL, EIO, ENO
 import kvm
 import snpcalls
 from kvm import BAD, Memory, case, is_, libc
+from p384 import id_auth
 from snpcalls import C103, FINISH, INIT2, START, UPDATE, Snp, begun, launched
 
 PAGE = 4096
@@ -464,15 +465,6 @@ def _():
     is_(vm.finish(), -EINVAL)
 
 
-def auth(algo=1, curve=2, r=1, x=1):
-    a = bytearray(4096)
-    struct.pack_into('<I', a, 0, algo)
-    a[0x40], a[0x40 + 72] = r, r
-    struct.pack_into('<I', a, 0x240, curve)
-    a[0x244] = x
-    return bytes(a)
-
-
 def block(ld, policy=snpcalls.POLICY, version=1):
     return struct.pack('<48s16s16sIIQ', ld, b'', b'', version, 0, policy)
 
@@ -491,22 +483,34 @@ def ended(want, fw, **more):
     return vm
 
 
+def spoiled(data, at):
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+
+
 @case('the id block: digest, policy, signature, algorithm', 'snp', broken='again after it failed')
 def _():
     ld = digest()
-    ended(0, 0, block=block(ld), auth=auth())
-    ended(-EIO, 0xb, block=block(bytes(48)), auth=auth())
-    ended(-EIO, 7, block=block(ld, policy=0xb0000), auth=auth())
-    ended(-EIO, 0xa, block=block(ld), auth=auth(r=0))
-    ended(-EIO, 0x16, block=block(ld), auth=auth(algo=0))
-    ended(-EIO, 0x16, block=block(ld), auth=auth(), author=1)
-    both = bytearray(auth())
-    both[4], both[0x680], both[0x680 + 72], both[0x880], both[0x884] = 1, 1, 1, 2, 0
-    ended(-EIO, 0xa, block=block(ld), auth=bytes(both), author=1)
-    both[0x884] = 1
-    ended(0, 0, block=block(ld), auth=bytes(both), author=1)
-    vm = ended(-EIO, 0x16, block=block(ld, version=2), auth=auth())
+    good, other, policy = block(ld), block(bytes(48)), block(ld, policy=0xb0000)
+    ended(0, 0, block=good, auth=id_auth(good))
+    ended(-EIO, 0xb, block=other, auth=id_auth(other))
+    ended(-EIO, 7, block=policy, auth=id_auth(policy))
+    ended(-EIO, 0xa, block=good, auth=id_auth(other))
+    ended(-EIO, 0xa, block=good, auth=spoiled(id_auth(good), 0x50))
+    ended(-EIO, 0x16, block=good, auth=spoiled(id_auth(good), 0))
+    ended(-EIO, 0x16, block=good, auth=spoiled(id_auth(good), 0x240))
+    old = block(ld, version=2)
+    vm = ended(-EIO, 0x16, block=old, auth=id_auth(old))
     is_(vm.finish(), -EINVAL)
+
+
+@case("the id block: an author's key", 'snp')
+def _():
+    good = block(digest())
+    auth = id_auth(good, author=777)
+    ended(0, 0, block=good, auth=auth, author=1)
+    ended(-EIO, 0xa, block=good, auth=spoiled(auth, 0x690), author=1)
+    ended(-EIO, 0x16, block=good, auth=spoiled(auth, 4), author=1)
+    ended(0, 0, block=good, auth=spoiled(auth, 0x690), author=0)
 
 
 @case('the firmware refuses FINISH', 'snp', script='fail SNP_LAUNCH_FINISH 1 EIO fw=0xa')

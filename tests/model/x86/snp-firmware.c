@@ -104,27 +104,25 @@ static u32 get32(const u8 *p)
 }
 
 /*
- * 8.17.3: algorithms and curves are numbers that are known (1: ECDSA P-384 with SHA-384; 2: P-384).
- * The signature itself is not computed: one of zeros is a wrong one, and so is a key of zeros.
+ * 8.17.3: algorithm and curve are numbers that are known (1: ECDSA P-384 with SHA-384; 2: P-384);
+ * a signature is R and S, a key its curve and the point, 72 bytes each.
  */
-static u32 check_signature(const u8 *auth, u32 algo, u32 signature, u32 key)
+static u32 check_signature(const u8 *auth, u32 algo, u32 signature, u32 key, const void *data,
+			   size_t len)
 {
-	static const u8 zeros[72];
+	const u8 *r = auth + signature, *q = auth + key + 4;
 
 	if (get32(auth + algo) != 1 || get32(auth + key) != 2)
 		return SNP_FW_PARAM;
-	if (!memcmp(auth + signature, zeros, 72) || !memcmp(auth + signature + 72, zeros, 72) ||
-	    !memcmp(auth + key + 4, zeros, 72))
-		return SNP_FW_SIGNATURE;
-	return 0;
+	return model_p384_verify(data, len, q, q + 72, r, r + 72) ? 0 : SNP_FW_SIGNATURE;
 }
 
-/* The key of the id block signs it; where there is an author, the author's signs that key. */
-static u32 check_auth(const u8 *auth, bool author)
+/* The id key signs the id block; where there is an author, the author's key signs the id key. */
+static u32 check_auth(const struct snp_id_block *block, const u8 *auth, bool author)
 {
-	u32 fw = check_signature(auth, 0, 0x40, 0x240);
+	u32 fw = check_signature(auth, 0, 0x40, 0x240, block, sizeof(*block));
 
-	return fw || !author ? fw : check_signature(auth, 4, 0x680, 0x880);
+	return fw || !author ? fw : check_signature(auth, 4, 0x680, 0x880, auth + 0x240, 1028);
 }
 
 u32 snp_fw_finish(const struct snp_vm *v, const struct snp_id_block *block, const u8 *auth,
@@ -134,7 +132,7 @@ u32 snp_fw_finish(const struct snp_vm *v, const struct snp_id_block *block, cons
 
 	if (block->version != 1)
 		return SNP_FW_PARAM;
-	fw = check_auth(auth, author);
+	fw = check_auth(block, auth, author);
 	if (fw)
 		return fw;
 	if (block->policy != v->policy)
