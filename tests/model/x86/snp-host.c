@@ -8,8 +8,9 @@
 #define SEV_LEAF   0x8000001fU
 #define EXT_LEAF   0x80000000U
 
+/* struct kvm_cpuid2, with room. */
 struct leaves {
-	struct kvm_cpuid2 head;
+	u32 nent, padding;
 	struct kvm_cpuid_entry2 entries[MAX_LEAVES];
 };
 
@@ -17,9 +18,9 @@ static struct kvm_cpuid_entry2 *find(struct leaves *l, u32 leaf)
 {
 	u32 i = 0;
 
-	while (i < l->head.nent && l->entries[i].function != leaf)
+	while (i < l->nent && l->entries[i].function != leaf)
 		i++;
-	return i < l->head.nent ? &l->entries[i] : NULL;
+	return i < l->nent ? &l->entries[i] : NULL;
 }
 
 /* SNP and SEV-ES, the C-bit at 51, five address bits less (APM volume 3, Fn8000_001F). */
@@ -28,7 +29,7 @@ static void add_leaf(struct leaves *l)
 	struct kvm_cpuid_entry2 *range = find(l, EXT_LEAF), *sev = find(l, SEV_LEAF);
 
 	if (!sev)
-		sev = &l->entries[l->head.nent++];
+		sev = &l->entries[l->nent++];
 	*sev = (struct kvm_cpuid_entry2){ .function = SEV_LEAF, .eax = 0x1a, .ebx = 0x173 };
 	if (range && range->eax < SEV_LEAF)
 		range->eax = SEV_LEAF;
@@ -42,14 +43,15 @@ long snp_host_cpuid(struct model_call *c)
 
 	if (!l)
 		abort();
-	l->head.nent = MAX_LEAVES - 1;
+	l->nent = MAX_LEAVES - 1;
 	if (!model_read(&asked, c->arg, sizeof(asked)))
 		ret = model_libc_ioctl(c->fd, c->request, (unsigned long)l);
 	if (ret >= 0) {
 		add_leaf(l);
-		ret = asked.nent < l->head.nent ? -E2BIG : 0;
+		ret = asked.nent < l->nent ? -E2BIG : 0;
 	}
-	if (!ret && model_write(c->arg, l, sizeof(l->head) + l->head.nent * sizeof(l->entries[0])))
+	if (!ret &&
+	    model_write(c->arg, l, sizeof(struct kvm_cpuid2) + l->nent * sizeof(l->entries[0])))
 		ret = -EFAULT;
 	free(l);
 	return ret;
