@@ -258,7 +258,7 @@ deb: ## build a Debian package in build/deb, with debhelper
 LINT_SH = $(shell grep -lE '^\#!/bin/(ba)?sh' $(wildcard .ci/* scripts/* guest/* tests/* tests/*/* tests/*/*/*) 2>/dev/null)
 LINT_C = $(SRCS) $(LINT_CROSS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) $(LINT_CROSS_ROOMS:%=%/*.h) guest/*.[ch] \
 	bench/*.c bench/guest/*.[ch] \
-	tests/model/*.[ch] tests/model/*/*.[ch] tests/unit/*.[ch] tests/unit/*/*.[ch] tests/lib/*.h tests/lib/*/*.h tests/native/*.[ch] tests/native/*/*.c \
+	tests/model/*.[ch] tests/model/*/*.[ch] tests/model/t/*/*.[ch] tests/unit/*.[ch] tests/unit/*/*.[ch] tests/lib/*.h tests/lib/*/*.h tests/native/*.[ch] tests/native/*/*.c \
 	tests/threads/*.[ch] tests/prove/*.h tests/fuzz/*.[ch] tests/fuzz/*/*.c tests/lab/programs/*/*.[ch])
 # The other architectures' rooms; clang-tidy wants their headers.
 LINT_CROSS_ROOMS := $(filter-out $(ARCHDIR),arm x86)

@@ -30,3 +30,4 @@ check-model: all guests model $(MODEL_PROGRAMS) ## the model's own tests, and lk
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $(JOBS) -e tests/unit/run.sh $(MODEL_TESTS)
 
 .PHONY: model check-model
+include tests/model/arm.mk
