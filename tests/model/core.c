@@ -409,6 +409,8 @@ static long run_vcpu(struct model_call *c)
 	ret = last && last->complete ? last->complete(vcpu) : 0;
 	if (!ret && c->vm->kind && c->vm->kind->enter)
 		ret = c->vm->kind->enter(vcpu);
+	else if (!ret && !c->vm->kind && !model.host_kvm && model_machine.enter)
+		ret = model_machine.enter(vcpu);
 	if (ret)
 		return ret < 0 ? ret : 0;
 	if (__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST))
@@ -438,6 +440,8 @@ static long ask_kind(struct model_call *c)
 		ask = kind->vcpu;
 	else if (c->file->type == MODEL_DEVICE)
 		ask = kind->device;
+	else if (c->file->type == MODEL_GMEM)
+		ask = kind->gmem;
 	return ask ? ask(c) : MODEL_PASS;
 }
 

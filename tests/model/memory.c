@@ -117,6 +117,11 @@ long model_may_allocate(int fd, int mode, u64 offset, u64 len)
 	if (!MODEL_ALIGNED(offset | len) || !len)
 		return model_broken(-EINVAL, "fallocate of a guest_memfd: 0x%llx at 0x%llx", len,
 				    offset);
+	if (mode & FALLOC_FL_PUNCH_HOLE && f->vm->kind && f->vm->kind->punch) {
+		pthread_mutex_lock(&model_lock);
+		f->vm->kind->punch(f->gmem, offset, len);
+		pthread_mutex_unlock(&model_lock);
+	}
 	return 0;
 }
 

@@ -213,6 +213,9 @@ struct model_kind {
 	long (*vm)(struct model_call *c);
 	long (*vcpu)(struct model_call *c);
 	long (*device)(struct model_call *c);
+	long (*gmem)(struct model_call *c); /* on a guest_memfd */
+	/* Pages of a guest_memfd are given back: a hole, after the common checks. */
+	void (*punch)(struct model_gmem *gmem, u64 offset, u64 len);
 	/* Pages are about to change hands (KVM_SET_MEMORY_ATTRIBUTES passed its checks). */
 	void (*convert)(struct model_vm *vm, u64 gpa, u64 size, bool private);
 	/* A slot is set (@slot->size > 0), after the common checks: 0 or -errno. */
@@ -264,6 +267,8 @@ struct model_machine {
 	/* A new VM, a new vcpu; 0 or -errno. */
 	int (*vm)(struct model_vm *vm);
 	int (*vcpu)(struct model_vcpu *vcpu);
+	/* Before an ordinary VM's vcpu runs: 0 go on, or -errno. May be NULL. */
+	long (*enter)(struct model_vcpu *vcpu);
 	/* Names of its ioctls, ended by a NULL; the common ones the core knows. */
 	const struct model_name {
 		unsigned long request;

@@ -293,5 +293,6 @@ const struct model_machine model_machine = {
 	.ioctl = machine_ioctl,
 	.vm = new_vm,
 	.vcpu = new_vcpu,
+	.enter = arm_enter,
 	.names = names,
 };
