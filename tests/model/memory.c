@@ -241,6 +241,8 @@ static long change_slot(struct model_vm *vm, const struct model_slot *old, struc
 				    slot->size, slot->gpa);
 	if (private)
 		ret = bind_gmem(vm, slot, (int)gmem_fd);
+	if (!ret && !model.host_kvm && model_machine.slot)
+		ret = model_machine.slot(vm, slot);
 	if (!ret && vm->kind && vm->kind->slot)
 		ret = vm->kind->slot(vm, slot);
 	return ret;

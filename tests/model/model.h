@@ -199,7 +199,7 @@ struct model_kind {
 	const char
 		*name; /* LKVM_MODEL's first word; a kind that is a family has all as prefix-... */
 	const char *help; /* one line */
-	/* The first word, when it is not @name alone (a generation); false: not mine. */
+	/* Is that first word this kind's, instead of @name (a generation)? It is chosen then. */
 	bool (*select)(const char *word);
 	/* An option of LKVM_MODEL; @value is NULL without one; false: unknown. */
 	bool (*option)(const char *name, const char *value);
@@ -267,6 +267,8 @@ struct model_machine {
 	/* A new VM, a new vcpu; 0 or -errno. */
 	int (*vm)(struct model_vm *vm);
 	int (*vcpu)(struct model_vcpu *vcpu);
+	/* What the architecture wants of a slot that is set, of any VM: 0 or -errno. May be NULL. */
+	int (*slot)(struct model_vm *vm, const struct model_slot *slot);
 	/* Before an ordinary VM's vcpu runs: 0 go on, or -errno. May be NULL. */
 	long (*enter)(struct model_vcpu *vcpu);
 	/* Names of its ioctls, ended by a NULL; the common ones the core knows. */

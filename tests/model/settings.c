@@ -56,7 +56,7 @@ static const struct model_kind *find_kind(const char *word)
 	if (!strcmp(word, "help"))
 		tell_kinds();
 	for (const struct model_kind *const *k = model_kinds; *k; k++) {
-		if (!strcmp((*k)->name, word) || ((*k)->select && (*k)->select(word)))
+		if ((*k)->select ? (*k)->select(word) : !strcmp((*k)->name, word))
 			return *k;
 		len += (size_t)snprintf(names + len, sizeof(names) - len, " %s", (*k)->name);
 	}

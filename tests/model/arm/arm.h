@@ -9,10 +9,14 @@
 
 #include "../model.h"
 
-#define ARM_NR_ID_REGS	 64U /* op0 3, op1 0, CRn 0: CRm * 8 + op2 */
-#define ARM_MAX_REG	 256 /* bytes */
-#define ARM_ID_REG(id)	 (((id) >> KVM_REG_ARM64_SYSREG_OP2_SHIFT) & 0x3f)
-#define ARM_REG_MMFR0	 ARM64_SYS_REG(3, 0, 0, 7, 0)
+#define ARM_NR_ID_REGS 64U /* op0 3, op1 0, CRn 0: CRm * 8 + op2 */
+#define ARM_MAX_REG    256 /* bytes */
+#define ARM_ID_REG(id) (((id) >> KVM_REG_ARM64_SYSREG_OP2_SHIFT) & 0x3f)
+#define ARM_CORE64(name) \
+	(KVM_REG_ARM64 | KVM_REG_ARM_CORE | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE_REG(name))
+#define ARM_REG_X0	 ARM_CORE64(regs.regs[0]) /* the others follow by two */
+#define ARM_REG_X30	 (ARM_REG_X0 + 60)
+#define ARM_REG_PC	 ARM_CORE64(regs.pc)
 #define ARM_REG_DFR0	 ARM64_SYS_REG(3, 0, 0, 5, 0)
 #define ARM_REG_PMCR_EL0 ARM64_SYS_REG(3, 3, 9, 12, 0)
 #define ARM_FEATURE(bit) (1U << (bit))
@@ -56,6 +60,7 @@ struct arm_vm {
 	bool has_features;
 	u32 more_features; /* that the kind takes */
 	u64 id_regs[ARM_NR_ID_REGS];
+	bool mte;
 	bool has_gic, gic_inited;
 	u32 gic_irqs;
 	u64 gic_dist, gic_redist; /* addresses; ~0: not set */

@@ -146,7 +146,10 @@ static long enable_cap(struct model_call *c)
 	case KVM_CAP_ARM_WRITABLE_IMP_ID_REGS:
 		return 0;
 	case KVM_CAP_ARM_MTE:
-		return arm_host.mte && !c->vm->nr_vcpus ? 0 : -EINVAL;
+		if (!arm_host.mte || c->vm->nr_vcpus)
+			return -EINVAL;
+		arm_vm(c->vm)->mte = true;
+		return 0;
 	}
 	return -EINVAL;
 }
@@ -271,6 +274,24 @@ static int new_vcpu(struct model_vcpu *vcpu)
 	return vcpu->machine_state ? 0 : -ENOMEM;
 }
 
+/* kvm_arch_prepare_memory_region. All of an ordinary VM's guest_memfd is shared, hence mapped. */
+static int set_slot(struct model_vm *vm, const struct model_slot *slot)
+{
+	u64 end = 1ULL << arm_vm(vm)->ipa_bits;
+
+	if (slot->gpa >= end || slot->size > end - slot->gpa)
+		return (int)model_broken(-EFAULT, "slot %u: 0x%llx is beyond the address space",
+					 slot->id, slot->gpa + slot->size);
+	if (!slot->gmem || (vm->kind && vm->kind->gmem))
+		return 0;
+	if (!(slot->gmem->flags & GUEST_MEMFD_FLAG_MMAP))
+		return (int)model_broken(-EINVAL, "slot %u: its guest_memfd is not of MMAP",
+					 slot->id);
+	return arm_vm(vm)->mte
+		       ? (int)model_broken(-EINVAL, "slot %u: guest_memfd with MTE", slot->id)
+		       : 0;
+}
+
 static const struct model_name names[] = {
 #define NAME(x)       \
 	{             \
@@ -293,6 +314,7 @@ const struct model_machine model_machine = {
 	.ioctl = machine_ioctl,
 	.vm = new_vm,
 	.vcpu = new_vcpu,
+	.slot = set_slot,
 	.enter = arm_enter,
 	.names = names,
 };
