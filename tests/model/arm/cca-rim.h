@@ -34,6 +34,7 @@ enum {
 	RIM_FLAG_LPA2 = 1 << 0,
 	RIM_FLAG_SVE = 1 << 1,
 	RIM_FLAG_PMU = 1 << 2,
+	RIM_FLAG_DA = 1 << 3,
 };
 
 void rim_start(struct rim *rim, const struct rim_params *params);
