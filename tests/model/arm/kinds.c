@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What guests there are on arm64. */
-#include "arm.h"
+#include "cca.h"
 
-const struct model_kind *const model_kinds[] = { &model_arm64, NULL };
+const struct model_kind *const model_kinds[] = { &model_arm64, &model_cca, NULL };
