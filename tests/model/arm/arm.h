@@ -117,6 +117,6 @@ int arm_exit_off(struct model_vcpu *vcpu, const struct model_words *words, int *
 int arm_exit_reset(struct model_vcpu *vcpu, const struct model_words *words, int *error);
 int arm_exit_unknown(struct model_vcpu *vcpu, const struct model_words *words, int *error);
 
-extern const struct model_kind model_arm64;
+extern const struct model_kind model_arm64, model_pkvm;
 
 #endif

@@ -2,4 +2,4 @@
 /* What guests there are on arm64. */
 #include "cca.h"
 
-const struct model_kind *const model_kinds[] = { &model_arm64, &model_cca, NULL };
+const struct model_kind *const model_kinds[] = { &model_arm64, &model_cca, &model_pkvm, NULL };
