@@ -18,17 +18,35 @@ row() {
 
 mapfile -t cases < <("${runner[@]}" "$rows" --list)
 # Those and the ones below.
-echo "1..$((${#cases[@]} + 2))"
+echo "1..$((${#cases[@]} + 7))"
 for line in "${cases[@]}"; do
 	read -r name model script <<<"$line"
 	point "$name" row "$name" "$model" "$script"
 done
+
+# rim CASE MODEL VECTOR: what is built by these calls measures as the vector says.
+rim() {
+	local want
+	want=$(python3 -c 'import json, sys
+for v in json.load(open(sys.argv[1]))["vectors"]:
+	if v["name"] == sys.argv[2]:
+		print(v["rim"][:64])' "$here/../vectors/cca-rim.json" "$3")
+	under "$2" -- "$rows" "$1"
+	[ "$(measurement)" = "$want" ] && return 0
+	echo "# $(measurement), not $want"
+	return 1
+}
+point 'an explicit realm measures as it should' rim rme-launch-v10 cca-v10 two-vcpus-sha256-rmm1
+point 'an old one, too' rim rme-launch-v7 cca-v7 two-vcpus-sha256-rmm1
+point 'an implicit realm measures as it should' rim rmi-launch-v13 cca-v13 two-vcpus-sha256-rmm2
+point 'the newest one, too' rim rmi-launch-v15 cca-v15 two-vcpus-sha256-rmm2
 
 ordinary() {
 	launch 0 "$1" -- -c 2 || return 1
 	says log '"exit": "power-off"' '"broken": 0'
 }
 point 'lkvm runs an ordinary machine' ordinary arm64
+point 'lkvm runs an ordinary machine on a host that has realms' ordinary cca-v10
 
 reboots() {
 	launch 0 arm64 'run 1 reset' -- || return 1
