@@ -154,7 +154,7 @@ long rig_cap(int fd, u32 cap)
 	return call_value(fd, KVM_CHECK_EXTENSION, cap);
 }
 
-static const struct row *const lists[] = { machine_rows, rme_rows, rmi_rows };
+static const struct row *const lists[] = { machine_rows, rme_rows, rmi_rows, pkvm_rows };
 
 int main(int argc, char **argv)
 {

@@ -20,7 +20,7 @@ struct row {
 	const char *script; /* LKVM_MODEL_SCRIPT; NULL: none */
 	void (*run)(void);
 };
-extern const struct row machine_rows[], rme_rows[], rmi_rows[];
+extern const struct row machine_rows[], rme_rows[], rmi_rows[], pkvm_rows[];
 
 /* Anything else than expected ends the process with a line and status 1. */
 #define CHECK(expression)                                                         \
