@@ -209,8 +209,12 @@ void memslots_detach(struct memslots *s, struct guest_memory *mem)
 static int vm_ioctl(void *opaque, unsigned long request, void *arg)
 {
 	const struct kvm *kvm = opaque;
-	int ret = xioctl(kvm->vm_fd, request, arg);
+	int ret;
 
+	/* A VM that is closed took its slots along. */
+	if (kvm->vm_fd < 0)
+		return 0;
+	ret = xioctl(kvm->vm_fd, request, arg);
 	return ret < 0 ? ret : 0;
 }
 

@@ -237,9 +237,10 @@ void vm_clear(struct vm *vm)
 	vm_destroy_devices(vm);
 	vm_destroy_vcpus(vm);
 	irq_destroy(&vm->irqs);
+	/* Its slots go with it. */
+	kvm_close_vm(&vm->kvm);
 	kvm_detach_memory(&vm->kvm, &vm->mem);
 	memory_destroy(&vm->mem);
-	kvm_close_vm(&vm->kvm);
 	vm->ending = false;
 	vm->quiesced = false;
 }

@@ -31,7 +31,8 @@ int memslots_attach(const struct memslot_vm *vm, struct guest_memory *mem,
 /* Delete all slots and free it. NULL is fine. */
 void memslots_detach(struct memslots *slots, struct guest_memory *mem);
 
-/* The same for @kvm, which keeps them. */
+/* The same for @kvm, which keeps them. Where its VM was closed before, that deleted the slots: of a
+ * protected VM that has run KVM lets nobody delete one (EPERM). */
 int kvm_attach_memory(struct kvm *kvm, struct guest_memory *mem) __must_check;
 void kvm_detach_memory(struct kvm *kvm, struct guest_memory *mem);
 

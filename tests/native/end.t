@@ -73,7 +73,9 @@ def everything():
     """The counting counts: with everything released the same takes many calls, and one signal too."""
     status, out, seen = run(full, 'exit', '-p', 'exit=9', *disks(2), cpus=5)
     same((status, out, seen['pthread_kill']), (9, b'boot\n', 4))
-    assert seen['close'] > 20 and seen['munmap'] > 5 and seen['pthread_join'] > 6 and seen['ioctl'] > 0, seen
+    assert seen['close'] > 20 and seen['munmap'] > 5 and seen['pthread_join'] > 6, seen
+    # The VM takes its memory slots along: of a protected one that has run nobody may delete any.
+    assert 'ioctl' not in seen, seen
 
 
 def same_result():
