@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The model's rules of arm64 one by one, by plain calls (tests/model/t/arm64), and lkvm on an ordinary host of it.
+# shellcheck disable=SC2154
 . "$(dirname "$0")/arm64.sh"
 rows=$build/model/t/arm64-rows
 

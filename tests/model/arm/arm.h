@@ -105,14 +105,18 @@ long arm_cap(u32 cap);
 bool arm_option(const char *name, const char *value);
 
 /* exits.c: exits that a guest of any kind has, for their tables. */
-#define ARM_EXITS                                                                         \
-	{ "mmio", arm_exit_mmio, NULL }, { "off", arm_exit_off, NULL },                   \
-		{ "reset", arm_exit_reset, NULL }, { "unknown", arm_exit_unknown, NULL }, \
-		{ "internal", model_fill_internal, NULL },                                \
-	{                                                                                 \
-		"error", model_fill_error, NULL                                           \
-	}
+/* clang-format off */
+#define ARM_EXITS                                \
+	{ "mmio", arm_exit_mmio, NULL },         \
+	{ "wait", arm_exit_wait, NULL },         \
+	{ "off", arm_exit_off, NULL },           \
+	{ "reset", arm_exit_reset, NULL },       \
+	{ "unknown", arm_exit_unknown, NULL },   \
+	{ "internal", model_fill_internal, NULL }, \
+	{ "error", model_fill_error, NULL }
+/* clang-format on */
 int arm_exit_mmio(struct model_vcpu *vcpu, const struct model_words *words, int *error);
+int arm_exit_wait(struct model_vcpu *vcpu, const struct model_words *words, int *error);
 int arm_exit_off(struct model_vcpu *vcpu, const struct model_words *words, int *error);
 int arm_exit_reset(struct model_vcpu *vcpu, const struct model_words *words, int *error);
 int arm_exit_unknown(struct model_vcpu *vcpu, const struct model_words *words, int *error);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Exits of every arm64 guest (Linux api.rst, 5). */
+#include <poll.h>
+
 #include "arm.h"
 
 /* mmio gpa=A len=N [write] [data=D]: an access to what is no memory. */
@@ -35,6 +37,20 @@ int arm_exit_off(struct model_vcpu *vcpu, const struct model_words *words, int *
 int arm_exit_reset(struct model_vcpu *vcpu, const struct model_words *words, int *error)
 {
 	return event(vcpu, KVM_SYSTEM_EVENT_RESET);
+}
+
+/* The guest sleeps until lkvm wants this vcpu back: for a test that asks something meanwhile. */
+int arm_exit_wait(struct model_vcpu *vcpu, const struct model_words *words, int *error)
+{
+	model_log("\"waits\": true, \"vm\": %u, \"vcpu\": %u", vcpu->vm->number, vcpu->index);
+	pthread_mutex_unlock(&model_lock);
+	while (!__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST))
+		if (poll(NULL, 0, 10) < 0)
+			break;
+	pthread_mutex_lock(&model_lock);
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
+	*error = -EINTR;
+	return 0;
 }
 
 /* What no word can cause on arm64 has no number: a reason that KVM never gave. */
