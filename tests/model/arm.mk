@@ -22,7 +22,7 @@ $(MODEL_ROWS): $(MODEL_ROWS_SRCS) tests/model/t/arm64/rows.h $(O)/flags
 		$(MODEL_ROWS_SRCS)
 endif
 
-MODEL_ARM64_TESTS := $(addprefix tests/model/,arm64-rules.t)
+MODEL_ARM64_TESTS := $(addprefix tests/model/,arm64-rules.t pkvm.t cca.t)
 ifeq ($(HOST_ARCH),arm64)
 check-model-arm64: all model $(MODEL_ROWS)
 	$(Q)MODEL_ARM64=$(O) $(PROVE) $(JOBS) $(MODEL_ARM64_TESTS)
