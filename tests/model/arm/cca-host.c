@@ -190,7 +190,13 @@ const char *cca_file(const char *path)
 	return text;
 }
 
-/* Where this version's number is another capability of Linux 7.3, it is older than that one. */
+/* Each version stands on the release of its time, which has the numbers up to its own: what Linux
+ * 7.3 means by others this kernel does not know. v7's was chosen far from them. */
+static bool is_of_later(u32 cap)
+{
+	return cap > (cca_host.gen->cap == 300 ? 238U : cca_host.gen->cap);
+}
+
 static long host_cap(u32 cap)
 {
 	if (cap == cca_cap_number())
@@ -199,9 +205,7 @@ static long host_cap(u32 cap)
 		return MIN(arm_host.ipa_bits, (u32)cca_host.rmm.s2sz);
 	if (cap == CAP_GMEM_ATTRIBUTES && cca_host.gen->no_vm_attributes)
 		return KVM_MEMORY_ATTRIBUTE_PRIVATE;
-	if (cap == KVM_CAP_GUEST_MEMFD_FLAGS && !cca_host.gen->implicit)
-		return 0; /* Linux 6.18 */
-	return MODEL_PASS;
+	return is_of_later(cap) ? 0 : MODEL_PASS;
 }
 
 /* From v12 on, besides what the generic part of KVM answers for every VM. */
@@ -266,9 +270,9 @@ long cca_realm_cap(u32 cap)
 	case KVM_CAP_MEMORY_ATTRIBUTES:
 		return attributes_cap(cap);
 	case KVM_CAP_GUEST_MEMFD_FLAGS:
-		if (cca_cap_number() == cap)
-			return 1;
-		return (long)cca_host.gen->gmem_flags;
+		if (cca_host.gen->implicit)
+			return (long)cca_host.gen->gmem_flags;
+		break;
 	}
 	if (cap == CAP_GMEM_ATTRIBUTES && cca_host.gen->no_vm_attributes)
 		return attributes_cap(cap);

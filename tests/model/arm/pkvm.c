@@ -328,11 +328,6 @@ static const struct model_exit_kind exits[] = {
 	{ NULL, NULL, NULL },
 };
 
-static const struct model_failure failures[] = {
-	{ "KVM_CREATE_VM", { ENOMEM, EINVAL }, false },
-	{ NULL, { 0 }, false },
-};
-
 const struct model_kind model_pkvm = {
 	.name = "pkvm",
 	.help = "arm64: protected guests, whose memory KVM's hypervisor takes from the host",
@@ -345,6 +340,5 @@ const struct model_kind model_pkvm = {
 	.enter = enter,
 	.destroy = destroy,
 	.exits = exits,
-	.failures = failures,
 	.file = file,
 };

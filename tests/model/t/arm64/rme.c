@@ -176,6 +176,41 @@ static void capabilities(void)
 	SAME(rig_slot(&rig, 0, RAM_BASE, 4096, -1, KVM_MEM_READONLY), -EINVAL);
 }
 
+/* A number alone says nothing: which ones a realm of this version answers. */
+static void numbers(u32 own, const u32 *others, size_t n)
+{
+	static const u32 all[] = { 240, 243, 244, 247, 248, 249, 251, 300 };
+	struct rig rig;
+
+	rig_vm(&rig, REALM | 40);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		bool known = all[i] == own;
+
+		for (size_t j = 0; j < n; j++)
+			known |= all[i] == others[j];
+		SAME(rig_cap(rig.vm, all[i]) > 0, known);
+		SAME(rig_cap(rig.kvm, all[i]) > 0, known);
+	}
+}
+
+static void numbers_v7(void)
+{
+	numbers(300, NULL, 0);
+}
+
+static void numbers_v9(void)
+{
+	numbers(243, NULL, 0);
+}
+
+/* Linux 6.17 has 243. */
+static void numbers_v10(void)
+{
+	static const u32 others[] = { 243 };
+
+	numbers(244, others, ARRAY_SIZE(others));
+}
+
 static void config_row(void)
 {
 	struct rig rig;
@@ -536,6 +571,9 @@ const struct row rme_rows[] = {
 	{ "rme-no-rmm", "cca-v10,rmm=none", NULL, no_rmm },
 	{ "rme-ordinary-vm", "cca-v10,lenient", NULL, ordinary_vm },
 	{ "rme-capabilities", "cca-v10,sve=0,lenient", NULL, capabilities },
+	{ "rme-numbers-v7", "cca-v7", NULL, numbers_v7 },
+	{ "rme-numbers-v9", "cca-v9", NULL, numbers_v9 },
+	{ "rme-numbers-v10", "cca-v10", NULL, numbers_v10 },
 	{ "rme-config", "cca-v10,hash=sha256,lenient", NULL, config_row },
 	{ "rme-create", "cca-v10,vmids=1,lenient", NULL, create_row },
 	{ "rme-create-refused", "cca-v10,wps=0,lenient", NULL, create_refused },

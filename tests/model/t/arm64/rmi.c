@@ -171,6 +171,40 @@ static void capabilities_v13(void)
 	SAME(rig_cap(rig.vm, KVM_CAP_ARM_SVE), 0);
 }
 
+/* A number alone says nothing: 244 is guest_memfd's, of the realm too. */
+static void numbers(u64 type, u32 own)
+{
+	static const u32 all[] = { 240, 243, 247, 248, 249, 251, 300 };
+	struct rig rig;
+
+	rig_vm(&rig, type | 40);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		SAME(rig_cap(rig.vm, all[i]) > 0, all[i] == own);
+		SAME(rig_cap(rig.kvm, all[i]) > 0, all[i] == own || all[i] == 243);
+	}
+	CHECK(rig_cap(rig.vm, 244) > 0);
+}
+
+static void numbers_v12(void)
+{
+	numbers(OLD_TYPE, 247);
+}
+
+static void numbers_v13(void)
+{
+	numbers(OLD_TYPE, 248);
+}
+
+static void numbers_v14(void)
+{
+	numbers(TYPE, 249);
+}
+
+static void numbers_v15(void)
+{
+	numbers(TYPE, 251);
+}
+
 static void populate_row(void)
 {
 	struct rig rig;
@@ -472,6 +506,10 @@ const struct row rmi_rows[] = {
 	{ "rmi-capabilities", "cca-v12", NULL, capabilities },
 	{ "rmi-capabilities-v11", "cca-v11", NULL, capabilities_v11 },
 	{ "rmi-capabilities-v13", "cca-v13", NULL, capabilities_v13 },
+	{ "rmi-numbers-v12", "cca-v12", NULL, numbers_v12 },
+	{ "rmi-numbers-v13", "cca-v13", NULL, numbers_v13 },
+	{ "rmi-numbers-v14", "cca-v14", NULL, numbers_v14 },
+	{ "rmi-numbers-v15", "cca-v15", NULL, numbers_v15 },
 	{ "rmi-populate", "cca-v13,lenient", NULL, populate_row },
 	{ "rmi-populate-v12", "cca-v12,lenient", NULL, populate_old_row },
 	{ "rmi-chunks", "cca-v14,chunk=1", NULL, chunks },
