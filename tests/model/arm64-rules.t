@@ -44,4 +44,10 @@ point 'lkvm resets an ordinary machine' ordinary arm64 'run 1 reset'
 point 'lkvm runs an ordinary machine on a host that has realms' ordinary cca-v10 ''
 point 'lkvm runs an ordinary machine on a host with pKVM' ordinary pkvm ''
 
+# What the host is, `lkvm host` finds.
+says_host() { modelled "$1" '' "$lkvm" host >out 2>err </dev/null && grep -q "$2" out && grep -q "$3" out; }
+point 'lkvm host: an ordinary host has no protected guests' says_host arm64 'kernel  *yes  Linux 7.3' \
+	'pkvm  *no  .*kvm-arm.mode=protected'
+point 'lkvm host: with pKVM it has them' says_host pkvm 'kernel  *yes  Linux 7.3' 'pkvm  *yes'
+
 finish

@@ -115,6 +115,9 @@ bool arm_option(const char *name, const char *value);
 	{ "internal", model_fill_internal, NULL }, \
 	{ "error", model_fill_error, NULL }
 /* clang-format on */
+/* The model's files: Linux 7.3, of which the machine's answers are. */
+#define ARM_OSRELEASE "/proc/sys/kernel/osrelease"
+const char *arm_file(const char *path);
 int arm_exit_mmio(struct model_vcpu *vcpu, const struct model_words *words, int *error);
 int arm_exit_wait(struct model_vcpu *vcpu, const struct model_words *words, int *error);
 int arm_exit_off(struct model_vcpu *vcpu, const struct model_words *words, int *error);

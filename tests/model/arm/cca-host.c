@@ -17,21 +17,39 @@
 
 const struct cca_generation cca_generations[] = {
 	{ .name = "cca-v7",
+	  .release = "6.14.0",
 	  .cap = 300,
 	  .type = TYPE_REALM_OLD,
 	  .rec = 8,
 	  .psci = PSCI_OLD,
 	  .old_errors = true },
-	{ .name = "cca-v8", .cap = 240, .type = TYPE_REALM_OLD, .rec = 8, .psci = PSCI },
-	{ .name = "cca-v9", .cap = 243, .type = TYPE_REALM_OLD, .rec = 9, .psci = PSCI },
-	{ .name = "cca-v10", .cap = 244, .type = TYPE_REALM_OLD, .rec = 9, .psci = PSCI },
+	{ .name = "cca-v8",
+	  .release = "6.15.0",
+	  .cap = 240,
+	  .type = TYPE_REALM_OLD,
+	  .rec = 8,
+	  .psci = PSCI },
+	{ .name = "cca-v9",
+	  .release = "6.16.0",
+	  .cap = 243,
+	  .type = TYPE_REALM_OLD,
+	  .rec = 9,
+	  .psci = PSCI },
+	{ .name = "cca-v10",
+	  .release = "6.17.0",
+	  .cap = 244,
+	  .type = TYPE_REALM_OLD,
+	  .rec = 9,
+	  .psci = PSCI },
 	{ .name = "cca-v11",
+	  .release = "6.18.0",
 	  .implicit = true,
 	  .cap = 247,
 	  .type = TYPE_REALM_OLD,
 	  .psci = PSCI,
 	  .gmem_flags = GUEST_MEMFD_FLAG_MMAP },
 	{ .name = "cca-v12",
+	  .release = "6.19.0",
 	  .implicit = true,
 	  .cap = 247,
 	  .type = TYPE_REALM_OLD,
@@ -39,6 +57,7 @@ const struct cca_generation cca_generations[] = {
 	  .allow_list = true,
 	  .gmem_flags = GUEST_MEMFD_FLAG_MMAP },
 	{ .name = "cca-v13",
+	  .release = "7.0.0",
 	  .implicit = true,
 	  .cap = 248,
 	  .type = TYPE_REALM_OLD,
@@ -48,6 +67,7 @@ const struct cca_generation cca_generations[] = {
 	  .rmm2 = true,
 	  .gmem_flags = GUEST_MEMFD_FLAG_MMAP },
 	{ .name = "cca-v14",
+	  .release = "7.1.0",
 	  .implicit = true,
 	  .cap = 249,
 	  .type = TYPE_REALM,
@@ -56,6 +76,7 @@ const struct cca_generation cca_generations[] = {
 	  .rmm2 = true,
 	  .gmem_flags = GUEST_MEMFD_FLAG_MMAP },
 	{ .name = "cca-v15",
+	  .release = "7.2.0",
 	  .implicit = true,
 	  .cap = 251,
 	  .type = TYPE_REALM,
@@ -178,15 +199,20 @@ u32 cca_cap_number(void)
 	return cca_host.cap ? cca_host.cap : cca_host.gen->cap;
 }
 
-/* NVIDIA's kernels say the number. */
+/* The release, and the number where NVIDIA's kernels say it. */
 const char *cca_file(const char *path)
 {
-	static char text[16];
+	static char text[32];
 
+	if (!strcmp(path, ARM_OSRELEASE)) {
+		snprintf(text, sizeof(text), "%s\n", cca_host.gen->release);
+		return text;
+	}
 	if (strcmp(path, "/sys/module/kvm/parameters/kvm_cap_arm_rmi"))
 		return NULL;
-	if (cca_host.nvidia)
-		snprintf(text, sizeof(text), "%u\n", cca_cap_number());
+	if (!cca_host.nvidia)
+		return "";
+	snprintf(text, sizeof(text), "%u\n", cca_cap_number());
 	return text;
 }
 

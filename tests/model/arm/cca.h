@@ -13,7 +13,8 @@
 
 /* A version of the series, and the RMM that it wants. */
 struct cca_generation {
-	const char *name; /* LKVM_MODEL's first word */
+	const char *name;    /* LKVM_MODEL's first word */
+	const char *release; /* of Linux, about the one that it stands on */
 	bool implicit;
 	u32 cap;	 /* the number of KVM_CAP_ARM_RME or KVM_CAP_ARM_RMI */
 	u64 type;	 /* of KVM_CREATE_VM */

@@ -60,6 +60,11 @@ int arm_exit_unknown(struct model_vcpu *vcpu, const struct model_words *words, i
 	return 0;
 }
 
+const char *arm_file(const char *path)
+{
+	return strcmp(path, ARM_OSRELEASE) ? NULL : "7.3.0\n";
+}
+
 static const struct model_exit_kind exits[] = {
 	ARM_EXITS,
 	{ NULL, NULL, NULL },
@@ -70,4 +75,5 @@ const struct model_kind model_arm64 = {
 	.help = "an ordinary host of Linux 7.3 without confidential guests",
 	.option = arm_option,
 	.exits = exits,
+	.file = arm_file,
 };

@@ -317,7 +317,7 @@ static void destroy(struct model_vm *vm)
 /* /proc/cmdline is what `lkvm host` looks at. */
 static const char *file(const char *path)
 {
-	return strcmp(path, "/proc/cmdline") ? NULL : "kvm-arm.mode=protected\n";
+	return strcmp(path, "/proc/cmdline") ? arm_file(path) : "kvm-arm.mode=protected\n";
 }
 
 static const struct model_exit_kind exits[] = {
