@@ -96,6 +96,7 @@ cross() {
 }
 
 # Debian has libcmocka as a shared library only, so the tests are dynamic; TAP of all of them goes to the log.
+cross_model() { make --no-print-directory O="${O:-build}" PROVE='prove -Q' WERROR=1 check-model-arm64; }
 cross_unit_tests() {
 	CMOCKA_MESSAGE_OUTPUT=TAP make --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- \
 		O="${O:-build}/arm64" PROVE='prove -Q' check-unit
@@ -172,6 +173,7 @@ arm64() {
 	try 'arm64: calls go down, and no two files need each other' cross O="${O:-build}/arm64" layers
 	if command -v qemu-aarch64 >/dev/null; then
 		try 'arm64: the unit tests pass under qemu-user' cross_unit_tests
+		try 'arm64: lkvm goes by the rules of the model of KVM' cross_model
 	else
 		skip 'arm64: the unit tests pass' 'qemu-aarch64 (qemu-user) is not installed'
 	fi
