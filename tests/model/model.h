@@ -267,7 +267,8 @@ struct model_machine {
 	/* A new VM, a new vcpu; 0 or -errno. */
 	int (*vm)(struct model_vm *vm);
 	int (*vcpu)(struct model_vcpu *vcpu);
-	/* What the architecture wants of a slot that is set, of any VM: 0 or -errno. May be NULL. */
+	/* What the architecture wants of a slot that is set, of any VM: 0 or -errno. May be NULL.
+	 */
 	int (*slot)(struct model_vm *vm, const struct model_slot *slot);
 	/* Before an ordinary VM's vcpu runs: 0 go on, or -errno. May be NULL. */
 	long (*enter)(struct model_vcpu *vcpu);
