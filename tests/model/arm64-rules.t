@@ -37,6 +37,9 @@ point 'an explicit realm measures as it should' rim rme-launch-v10 cca-v10 two-v
 point 'an old one, too' rim rme-launch-v7 cca-v7 two-vcpus-sha256-rmm1
 point 'an implicit realm measures as it should' rim rmi-launch-v13 cca-v13 two-vcpus-sha256-rmm2
 point 'the newest one, too' rim rmi-launch-v15 cca-v15 two-vcpus-sha256-rmm2
+point 'with SVE' rim rme-params-sve cca-v10 sve-256-rmm1
+point 'with a PMU' rim rme-params-pmu cca-v10 pmu-6-rmm2
+point 'planes, a personalization value and a page that is not measured' rim rme-params-other cca-v10,planes=3 unmeasured-rmm1
 
 ordinary() { launch 0 "$1" "$2" "${small[@]}" -c 2 && logged '"exit": "power-off"'; }
 point 'lkvm runs an ordinary machine' ordinary arm64 ''

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Protected guests of pKVM. */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "rows.h"
@@ -136,6 +139,23 @@ static void pages(void)
 	CHECK(!is_ours(rig.ram + 4096));
 }
 
+/* What the guest has is charged, unless the process may lock any memory. */
+static void charged(void)
+{
+	const struct rlimit limit = { 4 * 4096, 4 * 4096 };
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+	struct rig rig;
+
+	CHECK(!setrlimit(RLIMIT_MEMLOCK, &limit));
+	CHECK(!syscall(SYS_capset, &header, none));
+	rig_vm(&rig, PROTECTED);
+	rig_plain_memory(&rig);
+	rig_vcpu(&rig, 0, PSCI_0_2);
+	SAME(rig_run(&rig, 0), -EINTR); /* four pages */
+	SAME(rig_run(&rig, 0), -ENOMEM);
+}
+
 static void map_ram(struct rig *rig, int prot, int flags, int fd)
 {
 	rig_vm(rig, PROTECTED);
@@ -176,6 +196,8 @@ const struct row pkvm_rows[] = {
 	{ "pkvm-slots", "pkvm,lenient", NULL, slots },
 	{ "broken-pkvm-dropped", "pkvm", NULL, dropped },
 	{ "pkvm-pages", "pkvm", PAGES, pages },
+	{ "pkvm-charged", "pkvm",
+	  "run 1 touch gpa=0x80000000 size=0x4000;run 2 touch gpa=0x80010000", charged },
 	{ "pkvm-read-only", "pkvm,lenient", "run 1 touch gpa=0x80000000", read_only },
 	{ "pkvm-of-a-file", "pkvm,lenient", "run 1 touch gpa=0x80000000", of_a_file },
 	{ NULL, NULL, NULL, NULL },

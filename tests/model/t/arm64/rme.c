@@ -122,6 +122,53 @@ static void launch_512(void)
 	SAME(op(&rig, ACTIVATE, NULL), 0);
 }
 
+/* Without a page or a REC the parameters are all that is measured. */
+static void params_sve(void)
+{
+	u64 vls[8] = { 3 };
+	struct kvm_one_reg reg = { KVM_REG_ARM64_SVE_VLS, (u64)(uintptr_t)vls };
+	int feature = KVM_ARM_VCPU_SVE;
+	struct rig rig;
+
+	rig_vm(&rig, REALM | 33);
+	rig_vcpu(&rig, 0, PSCI_0_2 | REC9 | FEATURE(KVM_ARM_VCPU_SVE));
+	SAME(call(rig.vcpus[0], KVM_SET_ONE_REG, &reg), 0);
+	SAME(call(rig.vcpus[0], KVM_ARM_VCPU_FINALIZE, &feature), 0);
+	SAME(op(&rig, CREATE, NULL), 0);
+	SAME(op(&rig, ACTIVATE, NULL), 0);
+}
+
+static void params_pmu(void)
+{
+	struct rig rig;
+
+	rig_vm(&rig, REALM | 33);
+	rig_vcpu(&rig, 0, PSCI_0_2 | REC9 | FEATURE(KVM_ARM_VCPU_PMU_V3));
+	SAME(rig_set(&rig, 0, ARM64_SYS_REG(3, 3, 9, 12, 0), 6 << 11), 0);
+	SAME(op(&rig, CREATE, NULL), 0);
+	SAME(op(&rig, ACTIVATE, NULL), 0);
+}
+
+/* Neither planes nor the personalization value count, nor does a page that is not measured hash. */
+static void params_other(void)
+{
+	struct rig rig;
+
+	rig_vm(&rig, REALM | 33);
+	SAME(config(&rig, PLANES, 3), 0);
+	SAME(config(&rig, TREE_PP, 1), 0);
+	SAME(config(&rig, RPV, 0xffffffff), 0);
+	rig_memory(&rig, 0);
+	rig_vcpu(&rig, 0, PSCI_0_2 | REC9);
+	SAME(rig_set(&rig, 0, REG_PC, RAM_BASE), 0);
+	SAME(op(&rig, CREATE, NULL), 0);
+	SAME(ripas(&rig, RAM_BASE, 2 * MiB), 0);
+	SAME(populate(&rig, RAM_BASE, 4096, 1), 0);
+	SAME(rec(&rig, 0), 0);
+	SAME(populate(&rig, RAM_BASE + 4096, 4096, 0), 0);
+	SAME(op(&rig, ACTIVATE, NULL), 0);
+}
+
 static void types(void)
 {
 	struct rig rig;
@@ -567,6 +614,9 @@ const struct row rme_rows[] = {
 	{ "rme-launch-v9", "cca-v9", NULL, launch_v9 },
 	{ "rme-launch-v10", "cca-v10", NULL, launch },
 	{ "rme-launch-sha512", "cca-v10", NULL, launch_512 },
+	{ "rme-params-sve", "cca-v10", NULL, params_sve },
+	{ "rme-params-pmu", "cca-v10,pmu-counters=8", NULL, params_pmu },
+	{ "rme-params-other", "cca-v10,planes=3", NULL, params_other },
 	{ "rme-types", "cca-v10,ipa=40", NULL, types },
 	{ "rme-no-rmm", "cca-v10,rmm=none", NULL, no_rmm },
 	{ "rme-ordinary-vm", "cca-v10,lenient", NULL, ordinary_vm },
