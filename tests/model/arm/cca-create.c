@@ -142,8 +142,9 @@ enum rmi cca_data(struct cca_realm *realm, u64 ipa, const void *page, bool measu
 
 long cca_fail_at(struct model_call *c, u64 n)
 {
-	if (cca_host.gen->implicit && model.eintr && (n + 1) % model.eintr == 0)
-		return -EINTR;
+	/* The explicit ABI's populate is done, or has failed: it stops nowhere in between. */
+	if (cca_host.gen->implicit)
+		return model_disturb(c, n);
 	return c->fault.page == n ? model_fail(c) : 0;
 }
 

@@ -73,8 +73,6 @@ static long populate_pages(struct model_call *c, const struct rmi_populate *p, u
 	if (!slot || !slot->gmem)
 		return model_broken(-EINVAL, "RMI_POPULATE: no guest_memfd at 0x%llx", p->base);
 	n = MIN(p->size, slot->gpa + slot->size - p->base) / MODEL_PAGE;
-	if (model.chunk)
-		n = MIN(n, (u64)model.chunk);
 	while (*done < n && !ret) {
 		ret = populate_page(c, p, *done);
 		*done += !ret;
