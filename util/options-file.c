@@ -128,6 +128,8 @@ static int set_value(const struct line *l, const struct option_cursor *c, const 
 		err("%s: takes no argument; to switch it off write no-%s", shown, c->opt->name);
 		return -EINVAL;
 	}
+	if (!value && (c->opt->flags & OPT_OPTIONAL))
+		return option_set(c, shown, "", false, l->target);
 	if (!value) {
 		err("%s: needs an argument: %s", shown,
 		    c->opt->arg ? c->opt->arg : "one of its choices");

@@ -295,6 +295,27 @@ int option_set(const struct option_cursor *c, const char *shown, const char *val
 	return -EINVAL;
 }
 
+/* Is it a list of words for the option, rather than a kernel or whatever stands behind it? */
+static bool looks_like_words(const struct option_spec *o, const char *word)
+{
+	size_t name = strspn(word, "abcdefghijklmnopqrstuvwxyz-"), first = strcspn(word, ",");
+
+	if (name && word[0] != '-' && word[name] == '=')
+		return true;
+	for (const char *const *item = o->hooks->items; item && *item; item++)
+		if (strlen(*item) == first && !memcmp(*item, word, first))
+			return true;
+	return false;
+}
+
+/* The argument that may be missing. */
+static const char *optional_argument(struct parser *p, const struct option_spec *o)
+{
+	if (p->next < p->argc && looks_like_words(o, p->argv[p->next]))
+		return p->argv[p->next++];
+	return "";
+}
+
 /* @value: what is attached to the option, or NULL. */
 static int apply(struct parser *p, const struct option_cursor *c, const char *value, bool negated)
 {
@@ -309,6 +330,8 @@ static int apply(struct parser *p, const struct option_cursor *c, const char *va
 		}
 		return option_set(c, p->shown, NULL, negated, p->target);
 	}
+	if (!value && (c->opt->flags & OPT_OPTIONAL))
+		value = optional_argument(p, c->opt);
 	if (!value && p->next == p->argc) {
 		err("%s: needs an argument: %s", p->shown, arg);
 		return -EINVAL;

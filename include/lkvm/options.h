@@ -37,7 +37,10 @@ enum option_type {
 #define OPT_ONCE       BIT(3) /* something to do once: not printed, not saved, not in a file */
 #define OPT_HIDDEN     BIT(4) /* accepted for kvmtool's users, not shown */
 #define OPT_JOIN       BIT(5) /* OPT_STRING: uses are joined with a blank */
-#define OPT_OWNER      BIT(8) /* this bit and those above mean what the rows' owner says */
+/* OPT_TYPED: the argument may be left out, and is "" then. It is attached ("--name=..."), or the
+ * next word if that begins with "WORD=" or is one of the items. */
+#define OPT_OPTIONAL BIT(6)
+#define OPT_OWNER    BIT(8) /* this bit and those above mean what the rows' owner says */
 
 /* Architectures, as bits. */
 #define OPT_ARCH_X86	   BIT(0)

@@ -18,7 +18,8 @@ struct target {
 	u64 size, placed;
 	char *joined;
 	int choice;
-	unsigned int calls, bare_calls;
+	unsigned int calls, bare_calls, moods;
+	char mood[32];
 };
 
 static int count_call(const char *shown, const char *arg, void *opaque)
@@ -32,6 +33,29 @@ static int count_call(const char *shown, const char *arg, void *opaque)
 	t->calls++;
 	return strcmp(arg, "bad") ? 0 : -EINVAL;
 }
+
+static int mood_parse(const char *shown, const char *arg, void *opaque)
+{
+	struct target *t = opaque;
+
+	t->moods++;
+	snprintf(t->mood, sizeof(t->mood), "%s", arg);
+	return 0;
+}
+
+static char *mood_text(const void *opaque, u32 i)
+{
+	const struct target *t = opaque;
+
+	return i || !t->moods ? NULL : xstrdup(t->mood);
+}
+
+static const char *const mood_items[] = { "merry", "colour=NAME", NULL };
+static const struct option_hooks mood_hooks = {
+	.parse = mood_parse,
+	.text = mood_text,
+	.items = mood_items,
+};
 
 static const char *const colours[] = { "red", "green", "blue", NULL };
 #define MEMBER(m) .offset = offsetof(struct target, m)
@@ -84,6 +108,12 @@ static const struct option_spec options[] = {
 	  .help = "call",
 	  .parse = count_call },
 	{ .type = OPT_CALL, .name = "bare", .help = "bare", .parse = count_call },
+	{ .type = OPT_TYPED,
+	  .name = "mood",
+	  .arg = "[WORD]...",
+	  .help = "m",
+	  .hooks = &mood_hooks,
+	  .flags = OPT_OPTIONAL },
 	{ .type = OPT_FLAG,
 	  .name = "secret",
 	  .help = "hidden",
@@ -269,6 +299,39 @@ static void test_missing_argument(void **state)
 	assert_string_equal(t.string, "--number");
 	assert_int_equal(try("-s -"), 0);
 	assert_string_equal(t.string, "-");
+}
+
+/* The next word is the argument only where it looks like one. */
+static void test_optional_argument(void **state)
+{
+	static const struct {
+		const char *line, *mood;
+		int words;
+	} lines[] = {
+		{ "--mood", "", 0 },
+		{ "--mood kernel", "", 1 },
+		{ "--mood ./colour=x", "", 1 },
+		{ "--mood --flag", "", 0 },
+		{ "--mood -a=b", "", 0 },
+		{ "--mood merry", "merry", 0 },
+		{ "--mood merry,x kernel", "merry,x", 1 },
+		{ "--mood merrykernel", "", 1 },
+		{ "--mood colour=red", "colour=red", 0 },
+		{ "--mood colur=red", "colur=red", 0 },
+		{ "--mood=kernel", "kernel", 0 },
+		{ "--mood= colour=red", "", 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		memset(t.mood, 'x', sizeof(t.mood));
+		if (strstr(lines[i].line, "-a="))
+			assert_int_equal(try(lines[i].line), -EINVAL);
+		else
+			assert_int_equal(try(lines[i].line), 0);
+		assert_string_equal(t.mood, lines[i].mood);
+		if (!strstr(lines[i].line, "-a="))
+			assert_int_equal(nr_words, lines[i].words);
+	}
 }
 
 static void test_bad_values(void **state)
@@ -465,6 +528,7 @@ int main(void)
 		cmocka_unit_test_setup(test_words, clear),
 		cmocka_unit_test_setup(test_missing_argument, clear),
 		cmocka_unit_test_setup(test_bad_values, clear),
+		cmocka_unit_test_setup(test_optional_argument, clear),
 		cmocka_unit_test_setup(test_size_and_address, clear),
 		cmocka_unit_test_setup(test_joined, clear),
 		cmocka_unit_test_setup(test_unknown, clear),
