@@ -300,7 +300,7 @@ static bool looks_like_words(const struct option_spec *o, const char *word)
 {
 	size_t name = strspn(word, "abcdefghijklmnopqrstuvwxyz-"), first = strcspn(word, ",");
 
-	if (name && word[0] != '-' && word[name] == '=')
+	if ((name && word[0] != '-' && word[name] == '=') || (o->list && !strcmp(word, "help")))
 		return true;
 	for (const char *const *item = o->hooks->items; item && *item; item++)
 		if (strlen(*item) == first && !memcmp(*item, word, first))

@@ -38,7 +38,7 @@ enum option_type {
 #define OPT_HIDDEN     BIT(4) /* accepted for kvmtool's users, not shown */
 #define OPT_JOIN       BIT(5) /* OPT_STRING: uses are joined with a blank */
 /* OPT_TYPED: the argument may be left out, and is "" then. It is attached ("--name=..."), or the
- * next word if that begins with "WORD=" or is one of the items. */
+ * next word if that begins with "WORD=" or is one of the items (or "help", of a list). */
 #define OPT_OPTIONAL BIT(6)
 #define OPT_OWNER    BIT(8) /* this bit and those above mean what the rows' owner says */
 

@@ -57,6 +57,8 @@ static const struct option_hooks mood_hooks = {
 	.items = mood_items,
 };
 
+static void mood_list(FILE *out) {}
+
 static const char *const colours[] = { "red", "green", "blue", NULL };
 #define MEMBER(m) .offset = offsetof(struct target, m)
 static const char *const shapes_elsewhere[] = { "square", NULL };
@@ -113,6 +115,7 @@ static const struct option_spec options[] = {
 	  .arg = "[WORD]...",
 	  .help = "m",
 	  .hooks = &mood_hooks,
+	  .list = mood_list,
 	  .flags = OPT_OPTIONAL },
 	{ .type = OPT_FLAG,
 	  .name = "secret",
@@ -332,6 +335,7 @@ static void test_optional_argument(void **state)
 		if (!strstr(lines[i].line, "-a="))
 			assert_int_equal(nr_words, lines[i].words);
 	}
+	assert_int_equal(try("--mood help"), 1);
 }
 
 static void test_bad_values(void **state)
