@@ -10,6 +10,7 @@
 
 #include "lkvm/arch.h"
 #include "lkvm/channel.h"
+#include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/console.h"
 #include "lkvm/disk.h"
@@ -288,6 +289,22 @@ static int open_flash(struct machine_open *open, const struct vm_config *cfg)
 	return path ? flash_file_open(&open->flash, path, arch_platform.flash.size) : 0;
 }
 
+static int open_coco(struct machine *m, const struct vm_config *cfg, bool described)
+{
+	const struct coco_ops *coco = arch_coco(cfg);
+
+	return coco && coco->open ? coco->open(cfg, described, &m->vm.coco_opened) : 0;
+}
+
+static void close_coco(struct machine *m)
+{
+	const struct coco_ops *coco = arch_coco(m->vm.cfg);
+
+	if (coco && coco->close && m->vm.coco_opened)
+		coco->close(m->vm.coco_opened);
+	m->vm.coco_opened = NULL;
+}
+
 int machine_open_all(struct machine *m, const struct vm_config *cfg)
 {
 	int ret;
@@ -303,6 +320,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 		ret = open_images(m, cfg);
 	if (!ret)
 		ret = kvm_open(&m->vm.kvm, cfg->kvm_path);
+	if (!ret)
+		ret = open_coco(m, cfg, false);
 	if (!ret)
 		ret = open_flash(&m->open, cfg);
 	if (!ret)
@@ -357,6 +376,7 @@ void machine_close(struct machine *m)
 	free(open->nets);
 	free(open->disks);
 	flash_file_close(&open->flash);
+	close_coco(m);
 	boot_close(&open->boot);
 	machine_close_command(open);
 	/* Last: as long as anything is slow, Ctrl-A x may be typed again. */
@@ -428,6 +448,8 @@ int machine_open_stubs(struct machine *m, const struct vm_config *cfg)
 	struct machine_open *open = &m->open;
 	int ret = open_images(m, cfg);
 
+	if (!ret)
+		ret = open_coco(m, cfg, true);
 	if (!ret && cfg->fdt.flash)
 		ret = flash_file_measure(&open->flash, cfg->fdt.flash, arch_platform.flash.size);
 	if (ret)

@@ -5,6 +5,7 @@
  *
  * The machine calls a table in this order, whatever the technology:
  *
+ *   open      with all else that is opened by name, once
  *   vm_type   before KVM_CREATE_VM
  *   memory    the VM and its memory exist, no vcpu does
  *   -         interrupt controllers, vcpus, devices are made; the list of what the guest starts
@@ -14,6 +15,7 @@
  *   finish    nothing can be added or changed afterwards
  *   exit      while the guest runs
  *   destroy   vcpus and devices are gone, memory and struct arch_vm are still there
+ *   close     at the end of the machine, which may have made several VMs
  *
  * How the technologies fit (what each call stands for):
  *
@@ -44,6 +46,11 @@ struct vm_config;
 /* All print what is wrong and return 0 or -errno; all may be NULL; the main thread calls, but for
  * exit. */
 struct coco_ops {
+	/* Open and read what the configuration names, into *opened (vm->coco_opened), which close
+	 * frees; it may stay NULL. @described: the machine is one without KVM, and of the host only
+	 * what the user named is needed. */
+	int (*open)(const struct vm_config *cfg, bool described, void **opened);
+	void (*close)(void *opened);
 	/* *type is arch_vm_type's; change it into the type of such a VM, or say why there is none.
 	 */
 	int (*vm_type)(const struct kvm *kvm, const struct vm_config *cfg, u64 *type);

@@ -93,6 +93,7 @@ struct vm {
 	u64 start_ns;		     /* now_ns() when the machine began to be made */
 	struct marks *marks;	     /* of who asks for them; NULL: nobody */
 	const struct coco_ops *coco; /* NULL: an ordinary guest */
+	void *coco_opened;	     /* what coco->open made; the machine's */
 	bool access_platform;	     /* devices reach only what the guest shares with them */
 	u64 pmem_size;		     /* addresses that persistent memory takes, of PMEM_ALIGN */
 	struct kvm kvm;
