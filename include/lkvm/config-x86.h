@@ -66,6 +66,20 @@ struct x86_tuning {
 	bool has_notify_window;
 };
 
+/* An SEV-SNP guest (docs/snp.md); bits by name are in config-snp.h. */
+struct x86_snp_config {
+	bool on;
+	u64 policy;		  /* as the firmware has it */
+	u64 features;		  /* of the VMSA, beside SNP_ACTIVE */
+	u32 signature;		  /* RDX of a vcpu at the reset vector of firmware */
+	bool cpuid_fix;		  /* take the firmware's corrections of the CPUID page */
+	char *id_block, *id_auth; /* files; both or none */
+	char *host_data;	  /* hexadecimal, or NULL: zeroes */
+	char *certs;		  /* file, or NULL */
+	u32 request_interval_ms;  /* 0: guest requests have no limit */
+	u32 request_burst;
+};
+
 struct x86_config {
 	char *cpu; /* "host,+feature,-feature,property=value" (--cpu), or NULL: the host's */
 	enum x86_irqchip irqchip;
@@ -76,6 +90,7 @@ struct x86_config {
 	enum x86_nested_switch nested;
 	char *vmx, *svm; /* "+feature,-feature" (--vmx, --svm), or NULL */
 	struct x86_tuning tuning;
+	struct x86_snp_config snp;
 };
 
 extern const struct option_spec x86_options[];
