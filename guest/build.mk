@@ -23,14 +23,14 @@ endif
 
 GUEST_OBJ := $(O)/obj-guest
 GUEST_LIB_SRCS := $(sort $(wildcard guest/lib/*.c))
-GUEST_ARCH_SRCS := $(sort $(filter-out %/selftest.c,$(wildcard guest/$(ARCHDIR)/*.[cS])))
+GUEST_ARCH_SRCS := $(sort $(filter-out %/selftest.c %/snp-stub.S %/snp-embed.S,$(wildcard guest/$(ARCHDIR)/*.[cS])))
 GUEST_ENTRY_32 := guest/x86/start32.S
 GUEST_OBJS := $(patsubst %,$(GUEST_OBJ)/%.o,$(basename $(GUEST_LIB_SRCS) \
 	$(filter-out $(GUEST_ENTRY_32),$(GUEST_ARCH_SRCS))))
 SELFTEST_OBJS := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(sort $(wildcard guest/selftest/*.c)) \
 	guest/$(ARCHDIR)/selftest.c)
 # Tests of what only one architecture has are of no use to others.
-GUEST_TESTS_NOT_arm := control cpuid exit irq leaves testdev wide
+GUEST_TESTS_NOT_arm := control cpuid exit irq leaves snpstub testdev wide
 GUEST_TESTS := $(filter-out $(GUEST_TESTS_NOT_$(ARCHDIR)), \
 	$(patsubst tests/native/guests/%.c,%,$(sort $(wildcard tests/native/guests/*.c))))
 GUEST_IMAGES_x86 := $(O)/guests/hello.elf $(O)/guests/hello.pvh $(O)/guests/hello.multiboot \
@@ -102,6 +102,25 @@ $(INIT_OBJ)/%.o: %.c $(O)/flags
 $(O)/init: $(INIT_OBJS)
 	$(call say,LD,$@)$(GUEST_LD) -nostdlib -static --build-id=none -z noexecstack -z noseparate-code -o $@.debug $^ && \
 		$(GUEST_OBJCOPY) --strip-all $@.debug $@
+
+# The stub of SNP guests: it is measured, so the assembler gets nothing that changes its bytes.
+$(GUEST_OBJ)/snp-stub.o: guest/x86/snp-stub.S include/lkvm/guest-snp.h $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,GUEST,$<)$(GUEST_CC) -m64 -Iinclude -c -o $@ $<
+$(O)/snp-stub.bin: $(GUEST_OBJ)/snp-stub.o
+	$(call say,FLAT,$@)$(GUEST_OBJCOPY) -O binary -j .text.snp_stub $< $@
+SNP_EMBEDDED := $(O)/obj/guest/snp-embed.o
+$(SNP_EMBEDDED): guest/x86/snp-embed.S $(O)/snp-stub.bin $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,AS,$<)$(CC) $(HARDEN) -DSNP_STUB='"$(O)/snp-stub.bin"' -c -o $@ $<
+EMBEDDED_x86 += $(SNP_EMBEDDED)
+$(O)/liblkvm.a: $(EMBEDDED_$(ARCHDIR))
+
+# The same with its three instructions replaced by calls, for its test.
+$(GUEST_OBJ)/snp-stub-test.o: guest/x86/snp-stub.S include/lkvm/guest-snp.h $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)$(GUEST_CC) -m64 -Iinclude -DSNP_STUB_TEST -c -o $@ $<
+$(O)/guests/snpstub.elf: $(GUEST_OBJ)/snp-stub-test.o
 
 # Code of the guest that is tested on this machine.
 $(O)/tests/test_guest_fdt: ALL_CPPFLAGS += -Iguest/lib -Iguest/$(ARCHDIR)
