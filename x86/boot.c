@@ -7,6 +7,7 @@
 #include "lkvm/log.h"
 #include "lkvm/vm.h"
 #include "platform.h"
+#include "snp.h"
 
 /* What says how the image is entered, the strongest first: see boot/identify.c. */
 struct evidence {
@@ -28,11 +29,15 @@ static int look(const struct boot_image *img, struct evidence *e, const char **w
 	return ret == -EINVAL ? ret : 0;
 }
 
-/* The format of an image that the user did not name; AUTO: none is known. */
-static enum x86_kernel_format decide(const struct evidence *e)
+/* The format of an image that the user did not name; AUTO: none is known. @only64: it is to be one
+ * that is entered in 64-bit mode, where the image has such an entry. */
+static enum x86_kernel_format decide(const struct evidence *e, bool only64)
 {
 	if (e->bzimage)
 		return X86_KERNEL_BZIMAGE;
+	if (only64 && e->is_elf && e->elf.is64 && e->elf.machine == EM_X86_64 &&
+	    (e->elf.linux_note || !e->elf.pvh_entry))
+		return X86_KERNEL_ELF;
 	if (e->is_elf && e->elf.pvh_entry)
 		return X86_KERNEL_PVH;
 	/* In a file that is neither loadable by it nor ELF the header is chance, or another's. */
@@ -59,7 +64,7 @@ bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot)
 	if (!boot->kernel.path || look(&boot->kernel, &e, &why))
 		return false;
 	if (!named)
-		format = decide(&e);
+		format = decide(&e, false);
 	if (format == X86_KERNEL_PVH)
 		return e.elf.linux_note;
 	if (format == X86_KERNEL_ELF)
@@ -88,7 +93,8 @@ static enum x86_kernel_format format_of(const struct boot *boot)
 	if (boot->is_linux)
 		return X86_KERNEL_AUTO;
 	/* A file that is none of these is not started at all. */
-	return boot->kernel.path && !look(&boot->kernel, &e, &why) ? decide(&e) : X86_KERNEL_AUTO;
+	return boot->kernel.path && !look(&boot->kernel, &e, &why) ? decide(&e, false)
+								   : X86_KERNEL_AUTO;
 }
 
 /* The kernel's format, as far as x86_expects_pc wants to know it. */
@@ -191,7 +197,7 @@ static int load_image(struct x86_boot *b, enum x86_kernel_format format)
 		return linux_flat_load(b);
 	ret = look(b->image, &e, &why);
 	if (!named)
-		format = decide(&e);
+		format = decide(&e, b->snp);
 	if (format == X86_KERNEL_BZIMAGE && e.bzimage)
 		return bzimage_load(b);
 	if (format == X86_KERNEL_BZIMAGE)
@@ -226,11 +232,20 @@ int x86_boot_list(struct x86_boot *b)
 				  "the guest has less than 1M of memory; increase --mem");
 	if (x86_firmware_is_raw(boot))
 		return firmware_load(b);
+	if (b->snp && firmware)
+		return boot_error(b, -ENOEXEC,
+				  "an SNP guest's firmware must be raw, with SEV metadata");
 	bios_plan(b);
 	ret = load_image(b, firmware ? X86_KERNEL_PVH : b->format);
-	if (!ret)
-		x86_entry_tables(b->plan, b->entry.mode);
-	return ret;
+	if (ret)
+		return ret;
+	if (b->snp && b->entry.mode != X86_ENTRY_LONG64)
+		return boot_error(b, -ENOEXEC,
+				  "it is not entered in 64-bit mode, as an SNP guest without "
+				  "firmware is; use a bzImage or vmlinux of 64-bit Linux");
+	b->entry.c_bit = b->snp ? BIT_ULL(SNP_C_BIT) : 0;
+	x86_entry_tables(b->plan, b->entry.mode, b->entry.c_bit);
+	return b->snp ? x86_snp_stub_plan(b) : 0;
 }
 
 int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *plan)
@@ -241,6 +256,8 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 		.plan = plan,
 		.cmdline = boot_cmdline(boot, vm->cfg),
 		.format = vm->cfg->x86.kernel_format,
+		.snp = vm->cfg->x86.snp.on,
+		.signature = vm->cfg->x86.snp.signature,
 	};
 	const bool pic = !vm->arch->split_irqchip;
 	int ret = 0;

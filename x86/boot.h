@@ -19,7 +19,9 @@ struct x86_boot {
 	struct boot_plan *plan;		/* what is added to */
 	const char *cmdline;		/* may be NULL */
 	enum x86_kernel_format format;
-	u64 rsdp; /* 0: no ACPI tables */
+	u64 rsdp;      /* 0: no ACPI tables */
+	bool snp;      /* an SNP guest (snp.h) */
+	u32 signature; /* for struct x86_entry */
 	/* Result. */
 	struct x86_entry entry;
 	/* Set by x86_boot_list: what is being started, and its role in messages. */
@@ -106,8 +108,8 @@ void fw_cfg_warn(const struct boot_image *img);
 int firmware_load(struct x86_boot *b) __must_check;
 
 /* entry.c */
-/* GDT and, for 64-bit entry, page tables. */
-void x86_entry_tables(struct boot_plan *plan, enum x86_entry_mode mode);
+/* GDT and, for 64-bit entry, page tables, with @c_bit in every entry. */
+void x86_entry_tables(struct boot_plan *plan, enum x86_entry_mode mode, u64 c_bit);
 /* From the reset state in @sregs and @regs to the state of @entry. */
 void x86_entry_registers(const struct x86_entry *entry, struct kvm_sregs *sregs,
 			 struct kvm_regs *regs);

@@ -9,7 +9,7 @@ static void add(struct x86_mem_range *out, u32 *count, u64 base, u64 end, enum x
 		out[(*count)++] = (struct x86_mem_range){ base, end - base, type };
 }
 
-u32 x86_memory_map(const struct guest_memory *mem, struct x86_mem_range *out)
+static u32 make_map(const struct guest_memory *mem, struct x86_mem_range *out, u64 acpi)
 {
 	u64 low_end = memory_ram_end(mem, 0);
 	u64 high_end = memory_ram_end(mem, X86_HOLE_END);
@@ -17,10 +17,21 @@ u32 x86_memory_map(const struct guest_memory *mem, struct x86_mem_range *out)
 
 	add(out, &count, 0, MIN(low_end, (u64)X86_EBDA), X86_MEM_RAM);
 	/* The EBDA, then the place of video memory and ROMs, where the ACPI tables are. */
-	add(out, &count, X86_EBDA, X86_HIGH_BASE, X86_MEM_RESERVED);
+	add(out, &count, X86_EBDA, acpi, X86_MEM_RESERVED);
+	add(out, &count, acpi, X86_HIGH_BASE, X86_MEM_ACPI);
 	add(out, &count, X86_HIGH_BASE, low_end, X86_MEM_RAM);
 	/* Linux takes an ECAM only where the memory map reserves it (PCI Firmware 3.3, 4.1.2). */
 	add(out, &count, X86_ECAM_BASE, X86_ECAM_BASE + X86_ECAM_SIZE, X86_MEM_RESERVED);
 	add(out, &count, X86_HOLE_END, high_end, X86_MEM_RAM);
 	return count;
+}
+
+u32 x86_memory_map(const struct guest_memory *mem, struct x86_mem_range *out)
+{
+	return make_map(mem, out, X86_HIGH_BASE);
+}
+
+u32 x86_memory_map_acpi(const struct guest_memory *mem, struct x86_mem_range *out)
+{
+	return make_map(mem, out, X86_ACPI_BASE);
 }

@@ -85,9 +85,9 @@ static void add_gdt(struct boot_plan *plan, bool long64)
 }
 
 /* Identity mapping of the first 4 GiB by 2 MiB pages, which every 64-bit CPU has. */
-static void add_page_tables(struct boot_plan *plan)
+static void add_page_tables(struct boot_plan *plan, u64 c_bit)
 {
-	const u64 table = PTE_PRESENT | PTE_WRITE | PTE_ACCESSED;
+	const u64 table = c_bit | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED;
 	const u64 page = table | PTE_DIRTY | PTE_LARGE;
 	const u64 pdpt = X86_PAGE_TABLES + 4 * KiB, pds = pdpt + 4 * KiB;
 	__le64 tables[6][PTES] = { 0 }; /* PML4, PDPT, PDs */
@@ -101,12 +101,12 @@ static void add_page_tables(struct boot_plan *plan)
 	boot_plan_add(plan, BOOT_TABLES, "page tables", X86_PAGE_TABLES, tables, sizeof(tables));
 }
 
-void x86_entry_tables(struct boot_plan *plan, enum x86_entry_mode mode)
+void x86_entry_tables(struct boot_plan *plan, enum x86_entry_mode mode, u64 c_bit)
 {
 	if (mode != X86_ENTRY_RESET)
 		add_gdt(plan, mode == X86_ENTRY_LONG64);
 	if (mode == X86_ENTRY_LONG64)
-		add_page_tables(plan);
+		add_page_tables(plan, c_bit);
 }
 
 void x86_entry_registers(const struct x86_entry *entry, struct kvm_sregs *sregs,

@@ -30,6 +30,16 @@
 #define X86_MODULES_SIZE 0x4000U
 #define X86_LOADER_END	 0x9c000U
 #define X86_EBDA	 0x9fc00U
+/*
+ * What an SNP guest without firmware starts with (snp-stub.c), where a PC has ROMs: no kernel takes
+ * that for memory of its own.
+ */
+#define X86_SNP_STUB	 0xc8000U /* its code, then its parameters */
+#define X86_SNP_PARAMS	 0xc9000U
+#define X86_SNP_TABLE	 0xca000U /* the page directory of its window */
+#define X86_SNP_BLOB	 0xcb000U /* what leads a kernel to the next two */
+#define X86_SNP_SECRETS	 0xcc000U
+#define X86_SNP_CPUID	 0xcd000U
 #define X86_MPTABLE	 0xde000U /* mptable.c: 6336 bytes at most */
 #define X86_ACPI_BASE	 0xe0000U /* RSDP and tables: x86_acpi_plan */
 #define X86_ACPI_SIZE	 0x1ff00U

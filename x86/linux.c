@@ -15,12 +15,12 @@ void linux_fill_params(const struct x86_boot *b, struct boot_params *bp, u64 ini
 		       u64 initrd_size)
 {
 	struct x86_mem_range map[X86_MAX_MEM_RANGES];
-	u32 count = x86_memory_map(b->mem, map);
+	u32 count = b->snp ? x86_memory_map_acpi(b->mem, map) : x86_memory_map(b->mem, map);
 
 	bp->hdr.type_of_loader = LOADER_UNDEFINED;
 	bp->hdr.loadflags |= LOADED_HIGH;
 	bp->hdr.vid_mode = cpu_to_le16(0xffff); /* "normal" */
-	bp->hdr.setup_data = 0;
+	bp->hdr.setup_data = cpu_to_le64(b->snp ? X86_SNP_BLOB : 0);
 	bp->hdr.cmd_line_ptr = cpu_to_le32(X86_CMDLINE);
 	bp->hdr.ramdisk_image = cpu_to_le32((u32)initrd);
 	bp->hdr.ramdisk_size = cpu_to_le32((u32)initrd_size);

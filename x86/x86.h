@@ -23,6 +23,7 @@ struct x86_ioapic;
 struct x86_nested;
 struct x86_pm;
 struct x86_pristine;
+struct x86_snp;
 
 /* How vcpu 0 starts. */
 enum x86_entry_mode {
@@ -37,6 +38,10 @@ struct x86_entry {
 	u64 rax;
 	u64 rbx;
 	u64 rsi;
+	/* Of an SNP guest's firmware. */
+	u32 signature;	/* in RDX, of every vcpu */
+	u32 ap_address; /* where vcpus other than the first begin; 0: at the reset vector, too */
+	u64 c_bit;	/* of every entry of its page tables; 0: of an ordinary guest */
 };
 
 /* What KVM tells of one vcpu for all; vcpu.c asks vcpu 0. */
@@ -69,6 +74,7 @@ struct arch_vm {
 	bool msi_ext_dest; /* 15-bit destinations in messages (KVM_FEATURE_MSI_EXT_DEST_ID) */
 	struct x86_ioapic *ioapic; /* the split irqchip's; a device */
 	struct x86_pm *pm;	   /* a device */
+	struct x86_snp *snp;	   /* NULL: no SNP guest (snp.h) */
 };
 
 /* Per-vcpu state; zeroed by arch_vcpu_init, which allocates it. */
@@ -81,6 +87,8 @@ struct arch_vcpu {
  * made it; of it only vm, id and fd are looked at. Prints.
  */
 int x86_vcpu_setup(struct vcpu *vcpu) __must_check;
+/* What CPUID tells it, to be freed by the caller. Prints. */
+int x86_vcpu_cpuid(const struct vcpu *vcpu, struct kvm_cpuid2 **out) __must_check;
 
 /*
  * x86/acpi.c: add all ACPI tables, within [X86_ACPI_BASE, +X86_ACPI_SIZE). Prints.
@@ -91,7 +99,11 @@ int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, bool reduced, u64 *rsdp
 void x86_mptable_plan(const struct vm *vm, struct boot_plan *plan, bool pci);
 
 /* x86/e820.c: the guest's memory map, by ascending address. */
-enum x86_mem_type { X86_MEM_RAM = 1, X86_MEM_RESERVED = 2 }; /* the numbers of ACPI 6.5, 15.1 */
+enum x86_mem_type { /* the numbers of ACPI 6.5, 15.1 */
+		    X86_MEM_RAM = 1,
+		    X86_MEM_RESERVED = 2,
+		    X86_MEM_ACPI = 3, /* tables */
+};
 struct x86_mem_range {
 	u64 base;
 	u64 size;
@@ -100,5 +112,8 @@ struct x86_mem_range {
 #define X86_MAX_MEM_RANGES 8
 /* Fills @out (room for X86_MAX_MEM_RANGES); returns how many. */
 u32 x86_memory_map(const struct guest_memory *mem, struct x86_mem_range *out);
+/* The same with the tables' place as such: a confidential Linux takes what is reserved for memory
+ * that it shares, and would not find there what it was given. */
+u32 x86_memory_map_acpi(const struct guest_memory *mem, struct x86_mem_range *out);
 
 #endif

@@ -30,7 +30,7 @@ static void load_tables(struct guest *g, enum x86_entry_mode mode)
 
 	memory_discard_all(&g->mem);
 	boot_plan_init(&plan);
-	x86_entry_tables(&plan, mode);
+	x86_entry_tables(&plan, mode, 0);
 	assert_int_equal(boot_plan_check(&plan, &g->mem), 0);
 	assert_int_equal(boot_plan_load(&plan, &g->mem), 0);
 	boot_plan_free(&plan);
