@@ -353,6 +353,8 @@ static const char *ending(enum vm_stop stop)
 		return "the guest chose an exit status";
 	case VM_STOP_PANIC:
 		return "the guest's kernel panicked";
+	case VM_STOP_TERMINATED:
+		return "the guest ended itself";
 	case VM_STOP_TRIPLE_FAULT:
 		return "triple fault";
 	case VM_STOP_KVM_ERROR:

@@ -330,6 +330,7 @@ static const struct outcome outcomes[] = {
 	[VM_STOP_RESET] = { LOG_INFO, "the guest asked for a reset; --no-reboot ends it here", 0 },
 	[VM_STOP_DEBUG_EXIT] = { LOG_DEBUG, "the guest chose its exit status", 0 },
 	[VM_STOP_PANIC] = { LOG_ERROR, "the guest's kernel panicked", EXIT_GUEST_PANIC },
+	[VM_STOP_TERMINATED] = { LOG_DEBUG, "the guest ended itself", EXIT_GUEST_PANIC },
 	[VM_STOP_TRIPLE_FAULT] = { LOG_ERROR,
 				   "triple fault: the guest cannot handle an exception; --loglevel "
 				   "debug shows the registers, on hosts whose KVM keeps them",

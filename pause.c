@@ -37,7 +37,7 @@ static const u8 ranks[] = {
 	[VM_STOP_SIGNAL] = 2,	    [VM_STOP_POWEROFF] = 2,	[VM_STOP_DEBUG_EXIT] = 2,
 	[VM_STOP_PANIC] = 2,	    [VM_STOP_TRIPLE_FAULT] = 2, [VM_STOP_KVM_ERROR] = 2,
 	[VM_STOP_ENTRY_FAILED] = 2, [VM_STOP_UNKNOWN_EXIT] = 2, [VM_STOP_HALTED] = 2,
-	[VM_STOP_CONTROL] = 2,
+	[VM_STOP_CONTROL] = 2,	    [VM_STOP_TERMINATED] = 2,
 };
 
 void vcpu_kick(struct vcpu *vcpu)

@@ -178,6 +178,13 @@ static void handle_internal_error(struct vcpu *vcpu)
 	vm_request_stop(vcpu->vm, VM_STOP_KVM_ERROR, 0, (s32)vcpu->id);
 }
 
+static bool is_coco_exit(struct vcpu *vcpu)
+{
+	const struct coco_ops *coco = vcpu->vm->coco;
+
+	return coco && coco->exit && coco->exit(vcpu) != -ENOTSUP;
+}
+
 /* The power-off, reset and crash of architectures whose firmware calls end in KVM (PSCI, SBI). */
 static void handle_system_event(struct vcpu *vcpu)
 {
@@ -194,7 +201,7 @@ static void handle_system_event(struct vcpu *vcpu)
 		vm_request_stop(vcpu->vm, VM_STOP_PANIC, 0, (s32)vcpu->id);
 		break;
 	default:
-		if (arch_vcpu_exit(vcpu) != -ENOTSUP)
+		if (is_coco_exit(vcpu) || arch_vcpu_exit(vcpu) != -ENOTSUP)
 			break;
 		err("vcpu %u: unknown system event %u", vcpu->id, type);
 		vm_request_stop(vcpu->vm, VM_STOP_UNKNOWN_EXIT, 0, (s32)vcpu->id);
@@ -208,13 +215,6 @@ static void handle_unknown(struct vcpu *vcpu)
 	err("vcpu %u: unsupported exit reason %u (%s)", vcpu->id, reason, exit_name(reason));
 	vcpu_dump(vcpu, LOG_ERROR);
 	vm_request_stop(vcpu->vm, VM_STOP_UNKNOWN_EXIT, 0, (s32)vcpu->id);
-}
-
-static bool is_coco_exit(struct vcpu *vcpu)
-{
-	const struct coco_ops *coco = vcpu->vm->coco;
-
-	return coco && coco->exit && coco->exit(vcpu) != -ENOTSUP;
 }
 
 static void handle_exit(struct vcpu *vcpu)

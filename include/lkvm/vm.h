@@ -49,6 +49,7 @@ enum vm_stop {
 	VM_STOP_RESET,	      /* the guest asked for a reset */
 	VM_STOP_DEBUG_EXIT,   /* the guest chose an exit status */
 	VM_STOP_PANIC,	      /* pvpanic */
+	VM_STOP_TERMINATED,   /* a confidential guest does not trust its host, or itself */
 	VM_STOP_TRIPLE_FAULT, /* or the architecture's like */
 	VM_STOP_KVM_ERROR,    /* KVM_EXIT_INTERNAL_ERROR, or KVM_RUN failed */
 	VM_STOP_ENTRY_FAILED, /* KVM_EXIT_FAIL_ENTRY */
