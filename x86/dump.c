@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/coco.h"
 #include "lkvm/debug.h"
 #include "lkvm/kvm.h"
 #include "lkvm/vcpu.h"
@@ -191,6 +192,10 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 	ret = xioctl(vcpu->fd, KVM_GET_REGS, &regs);
 	if (ret >= 0)
 		ret = xioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
+	if (ret < 0 && vcpu->vm->coco) {
+		fprintf(out, "vcpu %u: its registers are the guest's own\n", vcpu->id);
+		return;
+	}
 	if (ret < 0) {
 		fprintf(out, "vcpu %u: cannot read its registers: %s\n", vcpu->id, strerror(-ret));
 		return;

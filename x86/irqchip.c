@@ -291,7 +291,9 @@ int x86_irqchip_init(struct vm *vm, const struct boot *boot)
 {
 	const struct vm_config *cfg = vm->cfg;
 	u32 ids = x86_nr_apic_ids(cfg);
-	bool must = cfg->x86.irqchip != X86_IRQCHIP_DEFAULT || ids > X86_XAPIC_MAX_VCPUS;
+	/* What is measured may not depend on what the host has. */
+	bool must = cfg->x86.snp.on || cfg->x86.irqchip != X86_IRQCHIP_DEFAULT ||
+		    ids > X86_XAPIC_MAX_VCPUS;
 	bool wide_ids;
 	int ret;
 

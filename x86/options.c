@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The options of x86-64 machines; plain data that every binary has. */
 #include "lkvm/arch.h"
+#include "lkvm/config-snp.h"
 #include "lkvm/config.h"
 #include "options-nested.h"
 
@@ -67,6 +68,20 @@ const struct option_spec x86_options[] = {
 	  .help = "how often in a second the guest may lock the bus, which stalls every CPU; its vcpus wait for the rest" },
 	{ .type = OPT_TYPED, .name = "notify-window", .arg = "CYCLES", .hooks = &x86_notify_window_hooks,
 	  .help = "take the CPU back from a guest that lets no interrupt through for so many cycles, 0 or more on top of the processor's own minimum" },
+	{ .type = OPT_TYPED, .name = "snp", .arg = "policy=N|+BIT|-BIT[,...]", .hooks = &x86_snp_hooks, .list = x86_snp_list,
+	  .flags = OPT_OPTIONAL,
+	  .help = "a confidential guest by AMD's SEV-SNP, with this policy (0x30000 without any words); help lists the bits" },
+	{ .type = OPT_STRING, .name = "snp-id-block", .arg = "FILE", MEMBER(snp.id_block), .flags = OPT_PATH,
+	  .help = "the owner's ID block, 96 bytes: which measurement and policy the firmware is to insist on; needs --snp-id-auth" },
+	{ .type = OPT_STRING, .name = "snp-id-auth", .arg = "FILE", MEMBER(snp.id_auth), .flags = OPT_PATH,
+	  .help = "the signatures of the ID block, 4096 bytes" },
+	{ .type = OPT_STRING, .name = "snp-host-data", .arg = "HEX", MEMBER(snp.host_data),
+	  .help = "32 bytes, as 64 hexadecimal digits, that attestation reports repeat as the host's word" },
+	{ .type = OPT_STRING, .name = "snp-certs", .arg = "FILE", MEMBER(snp.certs), .flags = OPT_PATH,
+	  .help = "the certificates that a guest gets with an attestation report: a table as the GHCB specification has it" },
+	{ .type = OPT_TYPED, .name = "snp-guest-requests", .arg = "interval=MS[,burst=N]", .hooks = &x86_snp_requests_hooks,
+	  .def = "no limit",
+	  .help = "how often the guest may call the firmware, which all guests share: N times in MS milliseconds; interval=1000 or interval=2000,burst=2 is enough for what guests ask" },
 	OPT_END
 };
 /* clang-format on */

@@ -11,6 +11,7 @@
 #include "lkvm/pci.h"
 #include "lkvm/vm.h"
 #include "nested.h"
+#include "snp.h"
 #include "tuning.h"
 
 /* kvmtool's places, in its order. */
@@ -105,6 +106,8 @@ int arch_config_complete(struct vm_config *cfg)
 		return -EINVAL;
 	}
 	ret = x86_nested_check(cfg);
+	if (!ret)
+		ret = x86_snp_check(cfg);
 	return ret ? ret : x86_tuning_check(cfg);
 }
 
@@ -145,7 +148,7 @@ int arch_check_host(const struct kvm *kvm)
 
 const struct coco_ops *arch_coco(const struct vm_config *cfg)
 {
-	return NULL;
+	return x86_snp_ops(cfg);
 }
 
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 pmem, u64 *type)

@@ -34,7 +34,8 @@ static int start_vcpu(struct vcpu *vcpu)
 	struct kvm_regs regs;
 	int ret;
 
-	if (vcpu->id || entry->mode == X86_ENTRY_RESET)
+	/* A confidential guest's are its launch's to set. */
+	if (vcpu->vm->arch->snp || vcpu->id || entry->mode == X86_ENTRY_RESET)
 		return 0;
 	x86_entry_registers(entry, &sregs, &regs);
 	ret = VCPU_IOCTL(vcpu, KVM_SET_SREGS, &sregs);

@@ -9,6 +9,7 @@
  * are set to 0 when all are there, which KVM takes for a start together.
  */
 #include "lkvm/arch.h"
+#include "lkvm/config-snp.h"
 #include "lkvm/config.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
@@ -89,7 +90,8 @@ int x86_tsc_vcpu(const struct vcpu *vcpu)
 	u32 khz = vcpu->vm->cfg->x86.tuning.tsc_khz;
 	int ret, is;
 
-	if (!khz)
+	/* Of a Secure TSC the VM's word is the last. */
+	if (!khz || vcpu->vm->cfg->x86.snp.features & SNP_FEATURE_SECURE_TSC)
 		return 0;
 	ret = has_default(kvm) ? 0 : check_host(kvm, khz, xioctl_val(vcpu->fd, KVM_GET_TSC_KHZ, 0));
 	if (!ret)

@@ -15,6 +15,7 @@
 #include "lkvm/vm.h"
 #include "nested.h"
 #include "platform.h"
+#include "snp.h"
 #include "tuning.h"
 #include "vcpu-state.h"
 #include "x86.h"
@@ -49,7 +50,7 @@ static int tune_cpuid(const struct vcpu *vcpu, struct kvm_cpuid2 **cpuid)
 	return MIN(ret, 0);
 }
 
-static int set_cpuid(struct vcpu *vcpu)
+int x86_vcpu_cpuid(const struct vcpu *vcpu, struct kvm_cpuid2 **out)
 {
 	struct arch_vm *arch = vcpu->vm->arch;
 	const struct x86_cpuid_params params = {
@@ -72,10 +73,22 @@ static int set_cpuid(struct vcpu *vcpu)
 	ret = tune_cpuid(vcpu, &cpuid);
 	if (!ret)
 		ret = x86_nested_cpuid(vcpu->vm->cfg, cpuid, arch->nested);
-	if (ret) {
+	if (!ret && vcpu->vm->cfg->x86.snp.on)
+		ret = x86_snp_add_leaf(&cpuid);
+	if (ret)
 		free(cpuid);
+	else
+		*out = cpuid;
+	return ret;
+}
+
+static int set_cpuid(const struct vcpu *vcpu)
+{
+	struct kvm_cpuid2 *cpuid;
+	int ret = x86_vcpu_cpuid(vcpu, &cpuid);
+
+	if (ret)
 		return ret;
-	}
 	ret = xioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
 	free(cpuid);
 	if (ret < 0) {

@@ -168,6 +168,9 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		{ "counter-offset", { "0", "1", "18446744073709551615" } },
 		{ "vmx", { "+ept", "-vmx-mbec,-vmx-pml", "-ept_ad" } },
 		{ "svm", { "+npt", "-vgif,-lbrv", "asids=16" } },
+		{ "snp", { "policy=0xb0000", "-smt,+secure-tsc,cpuid-fix", "signature=1" } },
+		{ "snp-guest-requests",
+		  { "interval=1", "interval=2000,burst=2", "burst=3,interval=4" } },
 		{ "halt-poll", { "0", "0x10", "1000000000" } },
 		{ "disable-exits", { "hlt", "pause,mwait", "aperfmperf,cstate,mwait,hlt,pause" } },
 		{ "notify-window", { "0", "1", "4294967295" } },
@@ -256,7 +259,12 @@ static const char *before_items(const char *name)
 		return "3,";
 	if (!strcmp(name, "vmx") || !strcmp(name, "svm") || !strcmp(name, "disable-exits"))
 		return "";
-	return strcmp(name, "network") && strcmp(name, "rng-limit") ? "x," : "";
+	static const char *const none[] = { "network", "rng-limit", "snp", "snp-guest-requests" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(none); i++)
+		if (!strcmp(name, none[i]))
+			return "";
+	return "x,";
 }
 
 /* The option given an item with the value that it has at @value (@len bytes): says what? */
