@@ -105,9 +105,12 @@ int arch_config_complete(struct vm_config *cfg)
 		    cfg->cpus, X86_XAPIC_MAX_VCPUS);
 		return -EINVAL;
 	}
-	ret = x86_nested_check(cfg);
+	ret = x86_snp_check(cfg);
+	/* What --svm offers it cannot be had. */
+	if (cfg->x86.snp.on)
+		cfg->x86.nested = X86_NESTED_SWITCH_OFF;
 	if (!ret)
-		ret = x86_snp_check(cfg);
+		ret = x86_nested_check(cfg);
 	return ret ? ret : x86_tuning_check(cfg);
 }
 
