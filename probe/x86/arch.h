@@ -20,7 +20,14 @@ void x86_probe_cpu_rows(struct probe *h, const struct kvm_cpuid2 *supported,
 void x86_probe_nested_rows(struct probe *h, struct kvm_cpuid2 *supported);
 /* Keep what a guest with one vcpu has that is asked nothing of, for `lkvm host --cpu`. */
 void x86_probe_keep_default(struct probe *h, const struct kvm_cpuid2 *supported);
-void x86_probe_coco_rows(struct probe *h);
+/* @hardware: as above. */
+void x86_probe_coco_rows(struct probe *h, struct kvm_cpuid2 *hardware);
+/*
+ * Which guests get which ASIDs, in words: CPUID 0x8000001f says in ECX how many there are and in
+ * EDX the first that is for SEV without encrypted registers; @hiding is kvm_amd's parameter
+ * ciphertext_hiding_asids.
+ */
+void x86_probe_asids(u32 ecx, u32 edx, u64 hiding, char *buf, size_t len);
 /* caps.c: the capabilities of KVM that only x86 has. */
 void x86_probe_caps(struct probe *h);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../x86/platform.h"
 #include "arch.h"
 #include "lkvm/kvm.h"
 #include "lkvm/probe.h"
@@ -221,12 +222,77 @@ static void sev_param_rows(struct probe *h)
 		probe_no(row, "not in this kernel: no release up to Linux 7.3 has it");
 }
 
-void x86_probe_coco_rows(struct probe *h)
+static size_t add_range(char *buf, size_t len, size_t used, const char *who, u64 first, u64 last)
 {
+	if (first > last || used >= len)
+		return used;
+	return used + (size_t)snprintf(buf + used, len - used, "%s%s %llu-%llu", used ? ", " : "",
+				       who, first, last);
+}
+
+/* APM volume 3, E.4.17; Linux arch/x86/kvm/svm/sev.c, sev_hardware_setup. */
+void x86_probe_asids(u32 ecx, u32 edx, u64 hiding, char *buf, size_t len)
+{
+	u64 es = edx ? edx - 1 : 0;
+	size_t used = 0;
+
+	*buf = '\0';
+	hiding = MIN(hiding, es);
+	if (hiding) {
+		used = add_range(buf, len, used, "SNP", 1, hiding);
+		used = add_range(buf, len, used, "SEV-ES", hiding + 1, es);
+	} else {
+		used = add_range(buf, len, used, "SNP and SEV-ES", 1, es);
+	}
+	add_range(buf, len, used, "SEV", MAX(edx, 1U), ecx);
+}
+
+static void asids_row(struct probe *h, const struct kvm_cpuid_entry2 *leaf)
+{
+	static const char hiding[] = "/sys/module/kvm_amd/parameters/ciphertext_hiding_asids";
+	struct probe_row *row = probe_row(h, PROBE_SEC_CONFIDENTIAL, "sev-asids",
+					  "numbers of encrypted guests that may run at once");
+	char text[128];
+	u64 n = 0;
+
+	if (!leaf || !leaf->ecx) {
+		probe_no(row, "this CPU has no SEV");
+		return;
+	}
+	if (!probe_read_number(h, hiding, &n))
+		n = 0;
+	x86_probe_asids(leaf->ecx, leaf->edx, n, text, sizeof(text));
+	probe_text(row, "%s", text);
+}
+
+/* Linux takes the flag away where it could not set the table up (arch/x86/virt/svm/sev.c). */
+static void rmp_row(struct probe *h, const struct kvm_cpuid_entry2 *leaf)
+{
+	struct probe_row *row = probe_row(h, PROBE_SEC_CONFIDENTIAL, "snp-rmp",
+					  "the table of who owns which page of memory");
+
+	if (!leaf || !(leaf->eax & BIT(4)))
+		probe_no(row, "this CPU has no SEV-SNP");
+	else if (!x86_probe_cpu_flag(h, "sev_snp"))
+		probe_no(row,
+			 "the CPU has SEV-SNP, and Linux could not set the table up: enable "
+			 "SEV-SNP and 'SNP memory (RMP table) coverage' in the firmware setup, "
+			 "and the IOMMU; the kernel's log says more");
+	else
+		probe_text(row, "%s", leaf->eax & BIT(23) ? "the CPU knows segmented ones" : "one");
+}
+
+void x86_probe_coco_rows(struct probe *h, struct kvm_cpuid2 *hardware)
+{
+	const struct kvm_cpuid_entry2 *leaf =
+		hardware ? x86_cpuid_find(hardware, 0x8000001f, 0) : NULL;
+
 	for (size_t i = 0; i < ARRAY_SIZE(launches); i++)
 		launch_row(h, &launches[i]);
 	sev_attr_rows(h);
 	sev_param_rows(h);
+	asids_row(h, leaf);
+	rmp_row(h, leaf);
 	sw_protected_row(h);
 	probe_no(probe_row(h, PROBE_SEC_CONFIDENTIAL, "cca", "Arm: realms"), "arm64 only");
 	probe_no(probe_row(h, PROBE_SEC_CONFIDENTIAL, "pkvm", "Arm: protected VMs"), "arm64 only");

@@ -141,7 +141,7 @@ void probe_arch_rows(struct probe *h)
 	x86_probe_keep_default(h, supported);
 	x86_probe_nested_rows(h, supported);
 	x86_probe_caps(h);
-	x86_probe_coco_rows(h);
+	x86_probe_coco_rows(h, hardware);
 	free(supported);
 	free(hardware);
 }

@@ -169,13 +169,37 @@ static void test_sev_attributes(void **state)
 	expect_no(f, PROBE_SEC_CONFIDENTIAL, "snp-request-throttle", "no release");
 }
 
+static void test_asids(void **state)
+{
+	static const struct {
+		u32 ecx, edx;
+		u64 hiding;
+		const char *text;
+	} cases[] = {
+		{ 509, 100, 0, "SNP and SEV-ES 1-99, SEV 100-509" },
+		{ 509, 100, 40, "SNP 1-40, SEV-ES 41-99, SEV 100-509" },
+		{ 509, 100, 1000, "SNP 1-99, SEV 100-509" },
+		{ 509, 1, 0, "SEV 1-509" },
+		{ 15, 16, 0, "SNP and SEV-ES 1-15" },
+		{ 0, 0, 0, "" },
+	};
+	char text[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		x86_probe_asids(cases[i].ecx, cases[i].edx, cases[i].hiding, text, sizeof(text));
+		assert_string_equal(text, cases[i].text);
+	}
+	/* No more than there is room for. */
+	x86_probe_asids(509, 100, 0, text, 8);
+	assert_int_equal(strlen(text), 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROBE_TEST(test_cpu),
-		PROBE_TEST(test_nested),
-		PROBE_TEST(test_snp),
-		PROBE_TEST(test_sev_attributes),
+		PROBE_TEST(test_cpu),	      PROBE_TEST(test_nested),
+		PROBE_TEST(test_snp),	      PROBE_TEST(test_sev_attributes),
+		cmocka_unit_test(test_asids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
