@@ -69,7 +69,7 @@ const struct option_spec x86_options[] = {
 	{ .type = OPT_TYPED, .name = "notify-window", .arg = "CYCLES", .hooks = &x86_notify_window_hooks,
 	  .help = "take the CPU back from a guest that lets no interrupt through for so many cycles, 0 or more on top of the processor's own minimum" },
 	{ .type = OPT_TYPED, .name = "snp", .arg = "policy=N|+BIT|-BIT[,...]", .hooks = &x86_snp_hooks, .list = x86_snp_list,
-	  .flags = OPT_OPTIONAL,
+	  .flags = OPT_OPTIONAL | OPT_CONFIDENTIAL | OPT_MEASURED,
 	  .help = "a confidential guest by AMD's SEV-SNP, with this policy (0x30000 without any words); help lists the bits" },
 	{ .type = OPT_STRING, .name = "snp-id-block", .arg = "FILE", MEMBER(snp.id_block), .flags = OPT_PATH,
 	  .help = "the owner's ID block, 96 bytes: which measurement and policy the firmware is to insist on; needs --snp-id-auth" },

@@ -128,6 +128,13 @@ seed("zboot", "beyond", 19, zboot(ZSTD, b"zstd", length=0x1000))
 seed("zboot", "wrap", 19, zboot(ZSTD, b"zstd", offset=0xFFFFFFFF))
 seed("zboot", "plain", 10, b"MZ\0\0zimh" + bytes(64))
 
+# Firmware of SNP guests: the image's end, without the last 16 bytes.
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../vectors/tiny-fw.bin"), "rb") as f:
+    tiny = f.read()[-1040:-16]
+seed("snp", "tiny", tiny)
+for place, value in ((8, 2), (12, 0), (12, 5000), (16, 0x1001), (20, 0), (20, 0xFFFFF000), (24, 2), (24, 0x10), (24, 9)):
+    seed("snp", f"at-{place}-{value:x}", tiny[:place], le("I", value), tiny[place + 4:])
+
 # virtqueue: 0 set-up, 1 chain, 2 indirect, 3 pop, 4 push, 5 unpop, 6 signal, 7/8 notify, 9 index, 10 poke, 11 serve, 12 head.
 chain = [1, 0x02, 0, 1, 16, 0, 2, 32, 1, 3, 64]
 serve = [3, 4, 9, 6, 7, 8]

@@ -115,6 +115,27 @@ firmware_list() {
 		'24576 4096 zero' | diff - list
 }
 
+# The figures of tests/vectors/snp-firmware.json, by the command.
+measured() {
+	"$lkvm" version | grep -q 'SHA-2: no' && return 0
+	digest --snp 9761362fa287457717286d33e1757290aa4eb631c7a46304627c98a8fa350e91628c35e6eaba89e36800a88cc2188dc7 &&
+		digest --snp=+debug-swap f4eafcf6df60025683f0d2d8412ea179af303351a84cb31389d39e5cdf0e992887afb2850feaecac1729c81faab2cfe6 &&
+		digest --snp=+secure-tsc 671189933483f143f979e931d1f97ae79e7d80a01ed21ad349dc3d7795c4f1efb4a30a69e0a12088b5744ec8a1e45053
+}
+digest() {
+	"$lkvm" measure "$1" -f "$here/../vectors/tiny-fw.bin" -m 64M -c 1 >out 2>err && says out "launch-digest: $2"
+}
+# All that counts: the kernel, the command line, the number of vcpus, memory.
+counted() {
+	local words all
+	for words in '-c 1 -m 64M' '-c 2 -m 64M' '-c 1 -m 128M' '-c 1 -m 64M -p x' '-c 1 -m 64M -i one' '-c 1 -m 64M --snp=+debug-swap'; do
+		echo initrd >one
+		# shellcheck disable=SC2086
+		"$lkvm" measure --snp -k "$guests/hello.elf" --nodefaults $words 2>err | sed -n 's/^launch-digest: //p' || return 1
+	done >all
+	[ "$(grep -cE '^[0-9a-f]{96}$' all)" = 6 ] && [ "$(sort -u all | wc -l)" = 6 ]
+}
+
 point 'the stub: 2 MiB where they fit, else 4 KiB' sizes
 point 'the stub: the end of a range' ends
 point 'the stub without ranges' no_ranges
@@ -131,4 +152,6 @@ point 'the list of a kernel without firmware' listed
 point 'a kernel without a 64-bit entry' other_formats
 point 'firmware that is not for SNP' firmware_refused
 point 'the list of firmware with metadata' firmware_list
+point 'the measurement of firmware' measured
+point 'what counts in the measurement of a kernel' counted
 echo "1..$n"
