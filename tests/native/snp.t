@@ -127,7 +127,7 @@ digest() {
 }
 # All that counts: the kernel, the command line, the number of vcpus, memory.
 counted() {
-	local words all
+	local words
 	for words in '-c 1 -m 64M' '-c 2 -m 64M' '-c 1 -m 128M' '-c 1 -m 64M -p x' '-c 1 -m 64M -i one' '-c 1 -m 64M --snp=+debug-swap'; do
 		echo initrd >one
 		# shellcheck disable=SC2086
