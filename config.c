@@ -64,7 +64,7 @@ static int check_name(const struct vm_config *cfg)
 
 static int check_firmware(const struct vm_config *cfg)
 {
-	if (!cfg->firmware)
+	if (!cfg->firmware || (cfg->kernel && arch_firmware_takes_kernel(cfg)))
 		return 0;
 	if (cfg->kernel) {
 		err("--firmware %s and --kernel %s: only one of them can be started; omit the "

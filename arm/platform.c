@@ -55,6 +55,11 @@ static bool is_gicv2(enum arm_irqchip kind)
 	return kind == ARM_IRQCHIP_GICV2 || kind == ARM_IRQCHIP_GICV2M;
 }
 
+bool arch_firmware_takes_kernel(const struct vm_config *cfg)
+{
+	return false;
+}
+
 int arch_config_complete(struct vm_config *cfg)
 {
 	const char *chip = arm_irqchip_names[cfg->arm.irqchip];

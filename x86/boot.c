@@ -269,6 +269,10 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 			x86_warn_words(vm->cfg, boot, pic);
 	} else if (!vm->arch->told) {
 		fw_cfg_warn(&boot->firmware);
+		if (boot->kernel.path && !vm->cfg->measured)
+			warn("--kernel %s: the firmware is told its hash, which is measured, but "
+			     "there is no fw_cfg from which it could read it",
+			     boot->kernel.path);
 	}
 	vm->arch->told = true;
 	if (!ret)

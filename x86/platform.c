@@ -114,6 +114,12 @@ int arch_config_complete(struct vm_config *cfg)
 	return ret ? ret : x86_tuning_check(cfg);
 }
 
+/* SNP firmware has its hash, and those of what belongs to it, in its memory (snp-firmware.c). */
+bool arch_firmware_takes_kernel(const struct vm_config *cfg)
+{
+	return cfg->x86.snp.on;
+}
+
 u32 arch_pci_bridge_id(const struct vm *vm)
 {
 	bool cloud = vm->cfg && vm->cfg->x86.host_bridge == X86_BRIDGE_CLOUD_HYPERVISOR;

@@ -23,13 +23,19 @@ static const u8 reset_guid[16] =
 #define SECTION	     12U /* address, size, type */
 #define MAX_SECTIONS 64U /* a rank for each */
 
+#define KERNEL_HASHES "kernel hashes"
+
 enum section_type {
 	SECTION_MEMORY = 1,
 	SECTION_SECRETS = 2,
 	SECTION_CPUID = 3,
 	SECTION_SVSM_CAA = 4,
-	SECTION_KERNEL_HASHES = 0x10, /* zeroes where no kernel is given */
+	SECTION_KERNEL_HASHES = 0x10,
 };
+
+/* 7255371f-3a3b-4b04-927b-1da6efa8d454: where the table of the kernel's hashes is looked for. */
+static const u8 hashes_guid[16] =
+	FIRMWARE_GUID(0x7255371f, 0x3a3b, 0x4b04, 0x92, 0x7b, 0x1d, 0xa6, 0xef, 0xa8, 0xd4, 0x54);
 
 /* In @buf of @len bytes; 0, -ENOENT, or another errno: it is damaged. */
 static int read_entry(const struct boot_image *img, const u8 guid[16], u8 *buf, u32 len)
@@ -51,6 +57,70 @@ static int damaged(struct x86_boot *b, const char *what)
 	return boot_error(b, -EINVAL, "its SEV metadata is damaged: %s", what);
 }
 
+/* The kernel's hashes (OvmfPkg, BlobVerifierLibSevHashes) */
+
+static int hash_image(const struct boot_image *img, const char *what, u8 out[32])
+{
+	u8 chunk[16 * KiB];
+	struct hash h;
+	u64 size = 0;
+	int ret = boot_image_measure(img, &size);
+
+	hash_begin(&h, HASH_SHA256);
+	for (u64 at = 0; at < size && !ret; at += sizeof(chunk)) {
+		u64 len = MIN(size - at, (u64)sizeof(chunk));
+
+		ret = boot_image_read(img, at, chunk, len);
+		if (!ret)
+			hash_add(&h, chunk, len);
+	}
+	hash_end(&h, out);
+	return ret ? boot_image_error(img, what, ret, "cannot read: %s", strerror(-ret)) : 0;
+}
+
+/* Without an initrd it is the hash of nothing, without a command line that of its NUL. */
+static int hash_kernel(const struct x86_boot *b, struct snp_kernel_hashes *hashes)
+{
+	const struct boot *boot = b->boot;
+	const char *cmdline = b->cmdline ? b->cmdline : "";
+	int ret = hash_check();
+
+	if (ret)
+		return ret;
+	if (boot->nr_initrds > 1)
+		return boot_error(b, -EINVAL, "it is told of one initrd at most; omit some");
+	hash_bytes(HASH_SHA256, cmdline, strlen(cmdline) + 1, hashes->cmdline);
+	hash_bytes(HASH_SHA256, NULL, 0, hashes->initrd);
+	ret = hash_image(&boot->kernel, "kernel", hashes->kernel);
+	if (!ret && boot->nr_initrds)
+		ret = hash_image(&boot->initrds[0], "initrd", hashes->initrd);
+	return ret;
+}
+
+static int add_hashes(struct x86_boot *b, u64 gpa, u64 size)
+{
+	struct snp_kernel_hashes hashes;
+	u8 page[BOOT_PAGE], where[4];
+	u32 offset;
+	int ret;
+
+	if (!b->boot->kernel.path) {
+		boot_plan_add_zero(b->plan, "firmware's memory", gpa, size);
+		return 0;
+	}
+	if (size != BOOT_PAGE || read_entry(b->image, hashes_guid, where, sizeof(where)))
+		return damaged(b, "the place of the kernel's hashes");
+	offset = (u32)get_le(where, 4) & (BOOT_PAGE - 1);
+	if (offset > BOOT_PAGE - SNP_HASHES_SIZE)
+		return damaged(b, "the place of the kernel's hashes");
+	ret = hash_kernel(b, &hashes);
+	if (ret)
+		return ret;
+	snp_hashes_page(&hashes, offset, page);
+	boot_plan_add(b->plan, BOOT_TABLES, KERNEL_HASHES, gpa, page, sizeof(page));
+	return 0;
+}
+
 static int add_section(struct x86_boot *b, u64 gpa, u64 size, u32 type)
 {
 	static const u8 page[BOOT_PAGE];
@@ -60,9 +130,10 @@ static int add_section(struct x86_boot *b, u64 gpa, u64 size, u32 type)
 	switch (type) {
 	case SECTION_MEMORY:
 	case SECTION_SVSM_CAA:
-	case SECTION_KERNEL_HASHES:
 		boot_plan_add_zero(b->plan, "firmware's memory", gpa, size);
 		return 0;
+	case SECTION_KERNEL_HASHES:
+		return add_hashes(b, gpa, size);
 	case SECTION_SECRETS:
 	case SECTION_CPUID:
 		if (size != BOOT_PAGE)
@@ -136,6 +207,10 @@ int x86_snp_firmware_plan(struct x86_boot *b)
 	b->plan->rank = 0;
 	if (ret)
 		return ret;
+	if (b->boot->kernel.path && !boot_plan_find(b->plan, KERNEL_HASHES))
+		return boot_error(b, -EINVAL,
+				  "it has no place for a kernel's hashes, so it cannot be told of "
+				  "one; omit --kernel");
 	ret = read_entry(b->image, reset_guid, address, sizeof(address));
 	if (ret && ret != -ENOENT)
 		return damaged(b, "the table at its end");

@@ -4,6 +4,7 @@
  * want (Linux arch/x86/kvm/svm/sev.c; Documentation/virt/kvm/x86/amd-memory-encryption.rst).
  */
 #include <kvm-snp.h>
+#include <linux/kvm_para.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -193,11 +194,10 @@ static int init_requests(struct vm *vm)
 
 int x86_snp_init(struct vm *vm)
 {
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_HYPERCALL, .args = { BIT(12) } };
-	int ret = xioctl(vm->kvm.vm_fd, KVM_ENABLE_CAP, &cap);
+	/* Without it no change of a page's state is heard of. */
+	int ret = kvm_enable_cap(&vm->kvm, KVM_CAP_EXIT_HYPERCALL, BIT(KVM_HC_MAP_GPA_RANGE));
 
-	/* KVM_HC_MAP_GPA_RANGE: without it no change of a page's state is heard of. */
-	if (ret < 0) {
+	if (ret) {
 		err("--snp: KVM_CAP_EXIT_HYPERCALL: %s", strerror(-ret));
 		return ret;
 	}
@@ -275,8 +275,6 @@ static int update(struct vm *vm, u64 gpa, void *buf, u64 len, enum snp_page_type
 
 		if (ret && ((ret != -EIO && ret != -EAGAIN) || *fw))
 			return ret;
-		if (u.len > before)
-			return -EIO;
 		stalls = u.len < before ? 0 : stalls + 1;
 		if (stalls > MAX_STALLS)
 			return ret ? ret : -EIO;

@@ -80,6 +80,8 @@ extern const struct arch_platform arch_platform;
 /* Defaults and limits of this architecture for a configuration (config_complete calls it); prints,
  * -EINVAL. */
 int arch_config_complete(struct vm_config *cfg) __must_check;
+/* Is raw firmware told of a kernel, so that one may be given beside it? */
+bool arch_firmware_takes_kernel(const struct vm_config *cfg);
 /* What the words of --cpu mean, a line each: option_spec.list. */
 void arch_cpu_list(FILE *out);
 /* The words between the commas of --cpu, as option_spec.words has them. */

@@ -120,10 +120,14 @@ measured() {
 	"$lkvm" version | grep -q 'SHA-2: no' && return 0
 	digest --snp 9761362fa287457717286d33e1757290aa4eb631c7a46304627c98a8fa350e91628c35e6eaba89e36800a88cc2188dc7 &&
 		digest --snp=+debug-swap f4eafcf6df60025683f0d2d8412ea179af303351a84cb31389d39e5cdf0e992887afb2850feaecac1729c81faab2cfe6 &&
-		digest --snp=+secure-tsc 671189933483f143f979e931d1f97ae79e7d80a01ed21ad349dc3d7795c4f1efb4a30a69e0a12088b5744ec8a1e45053
+		digest --snp=+secure-tsc 671189933483f143f979e931d1f97ae79e7d80a01ed21ad349dc3d7795c4f1efb4a30a69e0a12088b5744ec8a1e45053 ||
+		return 1
+	# With a kernel that the firmware is told of.
+	printf 'KERNEL CONTENT' >kernel
+	digest --snp b8f2760a0e7d312c425ac42b355ae8ef297bcb49d01d79da621ac8bef4e5c76f3e58657c820b80787654e5fed55f3807 -k kernel --nodefaults
 }
 digest() {
-	"$lkvm" measure "$1" -f "$here/../vectors/tiny-fw.bin" -m 64M -c 1 >out 2>err && says out "launch-digest: $2"
+	"$lkvm" measure "$1" -f "$here/../vectors/tiny-fw.bin" -m 64M -c 1 "${@:3}" >out 2>err && says out "launch-digest: $2"
 }
 # All that counts: the kernel, the command line, the number of vcpus, memory.
 counted() {

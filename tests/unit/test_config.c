@@ -32,6 +32,12 @@ int arch_config_complete(struct vm_config *cfg)
 	return arch_answer;
 }
 
+static bool takes_kernel;
+bool arch_firmware_takes_kernel(const struct vm_config *c)
+{
+	return takes_kernel;
+}
+
 static bool is_linux;
 bool arch_boots_linux(const struct vm_config *c, const struct boot *boot)
 {
@@ -45,6 +51,7 @@ static int begin(void **state)
 {
 	config_init(&cfg);
 	arch_answer = 0;
+	takes_kernel = false;
 	is_linux = true;
 	return 0;
 }
@@ -191,6 +198,11 @@ static void test_firmware(void **state)
 	set(&cfg.kernel, "k");
 	assert_int_equal(complete(), -EINVAL);
 	assert_contains(captured, "--firmware fw and --kernel k: only one");
+	/* Where the architecture has firmware that is told of both. */
+	takes_kernel = true;
+	assert_int_equal(complete(), 0);
+	set(&cfg.kernel, NULL);
+	assert_int_equal(complete(), -EINVAL);
 }
 
 static void test_cmdline(void **state)

@@ -26,6 +26,11 @@ int arch_config_complete(struct vm_config *cfg)
 	return 0;
 }
 
+bool arch_firmware_takes_kernel(const struct vm_config *c)
+{
+	return false;
+}
+
 bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot)
 {
 	return true;

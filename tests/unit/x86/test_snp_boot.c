@@ -83,6 +83,7 @@ static void test_firmware_digest(void **state)
 {
 	const struct json *all, *v;
 	struct vectors file;
+	const char *kernel;
 	size_t len;
 	u8 *image, ld[SNP_DIGEST_LEN];
 	u32 done = 0;
@@ -95,10 +96,14 @@ static void test_firmware_digest(void **state)
 	{
 		const struct json *args = json_member(v, "args");
 
-		/* Of other VMMs, or with a kernel that the firmware is told of. */
-		if (json_member(args, "vmm") || json_member(args, "kernel"))
+		kernel = json_text(json_member(args, "kernel"), NULL);
+		if (json_member(args, "vmm"))
 			continue;
 		begin(16 * MiB);
+		b.cmdline = NULL;
+		if (kernel)
+			boot_image_from_buffer(&g.boot.kernel, "kernel", (u8 *)kernel,
+					       strlen(kernel));
 		b.signature = (u32)vector_u64(v, "signature");
 		boot_image_from_buffer(&g.boot.firmware, "fw", image, len);
 		assert_int_equal(make_list(), 0);
@@ -107,7 +112,7 @@ static void test_firmware_digest(void **state)
 		end();
 		done++;
 	}
-	assert_true(done >= 3);
+	assert_true(done >= 4);
 	vectors_close(&file);
 	free(image);
 }
@@ -197,6 +202,56 @@ static void test_firmware_bytes(void **state)
 	for (u64 at = ASEV; at < 0x2000 - 16; at++)
 		for (size_t i = 0; i < ARRAY_SIZE(values); i++)
 			damaged(at, values[i]);
+}
+
+/* tests/vectors/snp-hashes-page.json: the page that the firmware finds. */
+static void test_kernel_hashes(void **state)
+{
+	static char kernel[] = "KERNEL CONTENT", initrd[] = "INITRD CONTENT";
+	const struct boot_entry *e;
+	struct vectors file;
+	size_t len;
+	u8 *image = vector_file("tiny-fw.bin", &len), hash[48];
+
+	NEEDS_HASH();
+	vectors_open(&file, "snp-hashes-page.json");
+	begin(16 * MiB);
+	b.cmdline = "console=ttyS0";
+	boot_image_from_buffer(&g.boot.firmware, "fw", image, len);
+	boot_image_from_buffer(&g.boot.kernel, "kernel", (u8 *)kernel, strlen(kernel));
+	guest_add_initrd(&g, "initrd", initrd, strlen(initrd));
+	assert_int_equal(make_list(), 0);
+	e = boot_plan_find(&plan, "kernel hashes");
+	assert_true(e->gpa == 0x6000 && e->len == 4096);
+	hash_bytes(HASH_SHA384, e->bytes, e->len, hash);
+	assert_hex(hash, sizeof(hash), json_text(json_member(file.nodes, "sha384"), ""));
+	end();
+	/* Two: which would it be? */
+	begin(16 * MiB);
+	boot_image_from_buffer(&g.boot.firmware, "fw", image, len);
+	boot_image_from_buffer(&g.boot.kernel, "kernel", (u8 *)kernel, strlen(kernel));
+	guest_add_initrd(&g, "initrd", initrd, strlen(initrd));
+	guest_add_initrd(&g, "initrd", initrd, strlen(initrd));
+	assert_int_equal(make_list(), -EINVAL);
+	assert_contains(captured, "one initrd at most");
+	end();
+	/* The section is another, or its table's place is. */
+	for (u32 i = 0; i < 2; i++) {
+		begin(16 * MiB);
+		if (i)
+			put_le(image + 0x2000 - 32 - 18 - 22 - 26, 4, 0x6fff);
+		else
+			put_le(image + ASEV + 16 + 4 * 12 + 8, 4, 1);
+		boot_image_from_buffer(&g.boot.firmware, "fw", image, len);
+		boot_image_from_buffer(&g.boot.kernel, "kernel", (u8 *)kernel, strlen(kernel));
+		assert_int_equal(make_list(), -EINVAL);
+		assert_contains(captured, i ? "the place of the kernel's hashes"
+					    : "no place for a kernel's hashes");
+		end();
+		put_le(image + ASEV + 16 + 4 * 12 + 8, 4, 0x10);
+	}
+	vectors_close(&file);
+	free(image);
 }
 
 static void test_firmware_without(void **state)
@@ -402,8 +457,8 @@ int main(void)
 		cmocka_unit_test(test_firmware_damaged), cmocka_unit_test(test_firmware_bytes),
 		cmocka_unit_test(test_firmware_without), cmocka_unit_test(test_stub),
 		cmocka_unit_test(test_stub_many),	 cmocka_unit_test(test_kernel_tables),
-		cmocka_unit_test(test_stub_bytes),	 cmocka_unit_test(test_pvh_kernel),
-		cmocka_unit_test(test_kernel_digest),
+		cmocka_unit_test(test_kernel_hashes),	 cmocka_unit_test(test_stub_bytes),
+		cmocka_unit_test(test_pvh_kernel),	 cmocka_unit_test(test_kernel_digest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

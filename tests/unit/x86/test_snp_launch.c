@@ -199,6 +199,12 @@ static void test_partial(void **state)
 	assert_int_equal(update_number(2)->u.update.gfn_start, 0x16);
 	assert_int_equal(update_number(2)->u.update.len, 2 * 4096);
 	assert_int_equal(update_number(2)->u.update.uaddr, 0);
+	/* As long as there is progress. */
+	fake_teardown(NULL);
+	fake_setup(NULL);
+	fake.chunk = 4096;
+	assert_int_equal(place(pages(BOOT_ZERO, 20, true)), 0);
+	assert_int_equal(fake.nr_calls, 22);
 }
 
 static void test_partial_bytes(void **state)
