@@ -2,6 +2,9 @@
 /* x86/snp-launch.c, snp-check.c and snp-cpuid.c against a KVM that is played. */
 #include "fake_sev.h"
 
+#include "../../../x86/tuning.h"
+#include "lkvm/arch.h"
+
 static int init(void)
 {
 	int ret;
@@ -510,6 +513,53 @@ static void test_host(void **state)
 	assert_int_equal(check_host(), 0);
 }
 
+/* What is read by KVM at the end is set, and not before by the usual start. */
+static void test_vcpu(void **state)
+{
+	struct arch_vcpu part = { 0 };
+
+	assert_int_equal(init(), 0);
+	vcpu.arch = &part;
+	arch.entry = (struct x86_entry){ .mode = X86_ENTRY_LONG64, .rip = 0xc8000 };
+	assert_int_equal(arch_vcpu_reset(&vcpu), 0);
+	assert_true(!fake.regs.rip);
+	assert_int_equal(x86_snp_vcpu(&vcpu, &plan), 0);
+	assert_true(fake.regs.rip == 0xc8000 && fake.sregs.cs.l);
+	vcpu.id = 1;
+	assert_int_equal(x86_snp_vcpu(&vcpu, &plan), 0);
+	assert_true(fake.regs.rip == 0xfff0 && !fake.sregs.cs.l);
+}
+
+/* KVM refuses the frequency of a vcpu then: the VM has it. */
+static void test_secure_tsc(void **state)
+{
+	cfg.x86.tuning.tsc_khz = 2000000;
+	cfg.x86.snp.features = SNP_FEATURE_SECURE_TSC;
+	assert_int_equal(x86_tsc_vcpu(&vcpu), 0);
+}
+
+static void test_no_node(void **state)
+{
+	static const struct {
+		int error;
+		const char *why;
+	} cases[] = {
+		{ ENOENT, "/dev/sev: no such device; load the module ccp" },
+		{ EACCES, "/dev/sev: permission denied" },
+		{ EBUSY, "/dev/sev: cannot open: Device or resource busy" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		files.sev_error = cases[i].error;
+		capture_begin();
+		assert_int_equal(x86_snp_ops(&cfg)->memory(&vm), -cases[i].error);
+		capture_end();
+		assert_one_line(captured);
+		assert_contains(captured, cases[i].why);
+		assert_int_equal(fake.nr_calls, 0);
+	}
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
@@ -531,6 +581,9 @@ int main(void)
 		TEST(test_finish),
 		TEST(test_finish_refused),
 		TEST(test_host),
+		TEST(test_vcpu),
+		TEST(test_secure_tsc),
+		TEST(test_no_node),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
