@@ -41,11 +41,7 @@ const struct foreign_word foreign_options[] = {
 	MISSING("disable-s*", KVMTOOL, NULL),
 	MISSING("disable-z*", KVMTOOL, NULL),
 	MISSING("guest-memfd", KVMTOOL, NULL),
-	MISSING("measurement-algo", KVMTOOL, NULL),
-	MISSING("pmu-counters", KVMTOOL, NULL),
-	MISSING("realm*", KVMTOOL, NULL),
 	USE("sandbox", KVMTOOL " and " QEMU, "the command 'lkvm sandbox'"),
-	USE("sve-vl", KVMTOOL, "--sve-max-vl BITS"),
 	USE("tty", KVMTOOL, "--port NAME,pty,console for a console on a pseudo-terminal"),
 	MISSING("vfio-pci", KVMTOOL, NULL),
 

@@ -244,6 +244,17 @@ static int option(struct arm_cpu_model *model, enum arm_prop_kind kind, enum arm
 	return 0;
 }
 
+static int counters_option(struct arm_cpu_model *model, u32 counters)
+{
+	if (model->has_counters && model->counters != counters) {
+		err("--pmu-counters and --cpu: contradict each other; omit one of them");
+		return -EINVAL;
+	}
+	model->has_counters = true;
+	model->counters = counters;
+	return 0;
+}
+
 int arm_cpu_model_parse(const struct vm_config *cfg, struct arm_cpu_model *model)
 {
 	int ret = 0;
@@ -255,13 +266,24 @@ int arm_cpu_model_parse(const struct vm_config *cfg, struct arm_cpu_model *model
 		ret = option(model, ARM_PROP_PMU, ARM_ON, "--pmu");
 	if (!ret && cfg->arm.disable_mte)
 		ret = option(model, ARM_PROP_MTE, ARM_OFF, "--disable-mte");
+	if (!ret && cfg->arm.disable_sve)
+		ret = option(model, ARM_PROP_SVE, ARM_OFF, "--disable-sve");
+	if (!ret && cfg->arm.sve_max_vl && cfg->arm.disable_sve) {
+		err("--disable-sve and --sve-max-vl: contradict each other; omit one of them");
+		ret = -EINVAL;
+	}
 	if (!ret && cfg->arm.sve_max_vl)
 		ret = option(model, ARM_PROP_SVE, ARM_ON, "--sve-max-vl");
+	if (!ret && cfg->arm.has_pmu_counters)
+		ret = counters_option(model, cfg->arm.pmu_counters);
 	if (ret)
 		return ret;
 	if ((model->pmuver || model->has_counters || model->nr_filters) &&
 	    arm_cpu_model_want(model, ARM_PROP_PMU) != ARM_ON) {
-		err("--cpu: pmuver, counters, pmu-allow and pmu-deny need a PMU: add +pmu");
+		if (cfg->arm.has_pmu_counters)
+			err("--pmu-counters: needs a PMU: add --pmu");
+		else
+			err("--cpu: pmuver, counters, pmu-allow and pmu-deny need a PMU: add +pmu");
 		return -EINVAL;
 	}
 	return 0;

@@ -38,6 +38,48 @@ static const struct option_hooks counter_offset_hooks = {
 	.text = counter_offset_text,
 };
 
+static int pmu_counters_parse(const char *shown, const char *arg, void *target)
+{
+	struct arm_config *arm = &((struct vm_config *)target)->arm;
+	u64 n;
+
+	/* Arm ARM, D13.11.2: PMCR_EL0.N. */
+	if (parse_u64(arg, &n) || n > 31) {
+		err("%s %s: is not a number from 0 to 31", shown, arg);
+		return -EINVAL;
+	}
+	arm->pmu_counters = (u32)n;
+	arm->has_pmu_counters = true;
+	return 0;
+}
+
+static char *pmu_counters_text(const void *target, u32 i)
+{
+	const struct arm_config *arm = &((const struct vm_config *)target)->arm;
+
+	return i || !arm->has_pmu_counters ? NULL : xasprintf("%u", arm->pmu_counters);
+}
+
+/* None but the counter of cycles is a number too. */
+static const struct option_hooks pmu_counters_hooks = {
+	.parse = pmu_counters_parse,
+	.text = pmu_counters_text,
+};
+
+/* kvmtool's older word for --sve-max-vl. */
+static int sve_vl_parse(const char *shown, const char *arg, void *target)
+{
+	struct arm_config *arm = &((struct vm_config *)target)->arm;
+	u64 n;
+
+	if (parse_u64(arg, &n) || n < 128 || n > UINT32_MAX) {
+		err("%s %s: is not a number of bits from 128", shown, arg);
+		return -EINVAL;
+	}
+	arm->sve_max_vl = (u32)n;
+	return 0;
+}
+
 static int parse_nothing(const char *shown, const char *arg, void *target)
 {
 	return 0;
@@ -58,6 +100,16 @@ const struct option_spec arm_options[] = {
 	  .help = "features of the CPUs: the host's, with some switched on or off; help: what there is" },
 	{ .type = OPT_FLAG, .name = "protected", MEMBER(protected), .flags = OPT_CONFIDENTIAL,
 	  .help = "protect guest memory from the host, except what the guest shares (pKVM)" },
+	{ .type = OPT_TYPED, .name = "realm", .arg = "[WORD=VALUE][,WORD=VALUE]...", .hooks = &arm_realm_hooks,
+	  .flags = OPT_OPTIONAL, .unset = "no",
+	  .help = "make the guest a realm (Arm CCA), whose memory and registers the host cannot access; words "
+		  "choose what its measurement and its ABI are" },
+	{ .type = OPT_CALL, .name = "measurement-algo", .arg = "HASH", .parse = arm_parse_measurement_algo,
+	  .flags = OPT_HIDDEN, .help = "kvmtool's --realm hash=HASH" },
+	{ .type = OPT_CALL, .name = "realm-pv", .arg = "TEXT", .parse = arm_parse_realm_pv,
+	  .flags = OPT_HIDDEN, .help = "kvmtool's personalization value" },
+	{ .type = OPT_CALL, .name = "restricted_mem", .parse = parse_nothing, .flags = OPT_HIDDEN,
+	  .help = "guest memory of its own, which a realm always has" },
 	{ .type = OPT_FLAG, .name = "nested", MEMBER(nested), .flags = OPT_SELFTEST,
 	  .help = "start the guest at EL2: it can be a hypervisor itself" },
 	{ .type = OPT_FLAG, .name = "e2h0", MEMBER(e2h0), .flags = OPT_SELFTEST,
@@ -66,6 +118,13 @@ const struct option_spec arm_options[] = {
 	  .help = "start the guest's kernel in AArch32 state" },
 	{ .type = OPT_FLAG, .name = "pmu", MEMBER(pmu), .flags = OPT_SELFTEST,
 	  .help = "give the CPUs performance counters" },
+	{ .type = OPT_TYPED, .name = "pmu-counters", .arg = "N", .hooks = &pmu_counters_hooks,
+	  .def = "as many as the host has", .unset = "default",
+	  .help = "with --pmu: event counters, 0 to 31" },
+	{ .type = OPT_FLAG, .name = "disable-sve", MEMBER(disable_sve),
+	  .help = "no SVE vectors" },
+	{ .type = OPT_CALL, .name = "sve-vl", .arg = "BITS", .parse = sve_vl_parse, .flags = OPT_HIDDEN,
+	  .help = "kvmtool's older --sve-max-vl" },
 	{ .type = OPT_U32, .name = "sve-max-vl", .arg = "BITS", MEMBER(sve_max_vl), .min = 128,
 	  .def = "the host's longest",
 	  .help = "longest SVE vector, a multiple of 128" },

@@ -417,7 +417,8 @@ static void test_print(void **state)
 			    "kernel-format: image\n"
 			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
 			    "rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"
-			    "nested: yes\ne2h0: no\naarch32: no\npmu: no\nsve-max-vl: 256\n"
+			    "realm: no\nnested: yes\ne2h0: no\naarch32: no\npmu: no\n"
+			    "pmu-counters: default\ndisable-sve: no\nsve-max-vl: 256\n"
 			    "disable-mte: no\nno-pvtime: no\npsci: kernel\ncounter-offset: 0\n"
 			    "override-bad-firmware-cntfrq: default\n"
 			    "cmdline: console=ttyT0 root=/dev/vda ro quiet\n");

@@ -169,6 +169,10 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		{ "pmem", { "p", "a,,b,ro", "c,size=4M,rw" } },
 		{ "port", { "a,pty", "a.b,file=a,,b,console", "c,socket=s" } },
 		{ "9p", { "d,t", "a,,b,,,t,,ag,ro", "\"d\",t,rw" } },
+		{ "realm",
+		  { "", "hash=sha512,rpv=00ff,abi=v10,cap=244",
+		    "planes=2,rtt-tree=shared,rpv=./a,,b,breakpoints=4,watchpoints=2" } },
+		{ "pmu-counters", { "0", "6", "31" } },
 		{ "kaslr-seed", { "random", "0x10", "18446744073709551615" } },
 		{ "counter-offset", { "0", "1", "18446744073709551615" } },
 		{ "vmx", { "+ept", "-vmx-mbec,-vmx-pml", "-ept_ad" } },
@@ -262,7 +266,8 @@ static const char *before_items(const char *name)
 		return "d,t,";
 	if (!strcmp(name, "vsock"))
 		return "3,";
-	if (!strcmp(name, "vmx") || !strcmp(name, "svm") || !strcmp(name, "disable-exits"))
+	if (!strcmp(name, "vmx") || !strcmp(name, "svm") || !strcmp(name, "disable-exits") ||
+	    !strcmp(name, "realm"))
 		return "";
 	static const char *const none[] = { "network", "rng-limit", "snp", "snp-guest-requests" };
 
