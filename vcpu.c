@@ -217,6 +217,13 @@ static void handle_unknown(struct vcpu *vcpu)
 	vm_request_stop(vcpu->vm, VM_STOP_UNKNOWN_EXIT, 0, (s32)vcpu->id);
 }
 
+static bool is_coco_failure(struct vcpu *vcpu, int error)
+{
+	const struct coco_ops *coco = vcpu->vm->coco;
+
+	return coco && coco->run_failed && coco->run_failed(vcpu, error) != -ENOTSUP;
+}
+
 static void handle_exit(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -285,7 +292,7 @@ static bool handle_run_error(struct vcpu *vcpu, int error, bool keeps)
 
 	if (is_fault && is_coco_exit(vcpu))
 		return true;
-	if (error == EFAULT && memory_say_lost(&vcpu->vm->mem))
+	if ((error == EFAULT && memory_say_lost(&vcpu->vm->mem)) || is_coco_failure(vcpu, error))
 		debug("vcpu %u: KVM_RUN: %s", vcpu->id, strerror(error));
 	else if (is_fault)
 		err("vcpu %u: the host cannot back guest memory at 0x%llx; is it out of memory or "

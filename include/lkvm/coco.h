@@ -67,6 +67,11 @@ struct coco_ops {
 	 * here too. 0: handled, run on; -ENOTSUP: not one. On the vcpu's thread.
 	 */
 	int (*exit)(struct vcpu *vcpu);
+	/*
+	 * KVM_RUN failed with errno @error, and is not tried again. 0: the reason was said, of
+	 * several vcpus once; -ENOTSUP: it is none of this kind's. On the vcpu's thread.
+	 */
+	int (*run_failed)(struct vcpu *vcpu, int error);
 	/* Safe when memory was not called, and when there is no VM. */
 	void (*destroy)(struct vm *vm);
 	/* What was given to the guest can be written again: a reset loads the same VM. False: a

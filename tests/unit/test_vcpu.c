@@ -78,6 +78,37 @@ static void every_error_ends(void **state)
 	}
 }
 
+static int failures;
+
+/* What a kind of guest says to one errno. */
+static int say_why(struct vcpu *vcpu, int error)
+{
+	failures++;
+	if (error != ENXIO)
+		return -ENOTSUP;
+	err("the firmware refuses it");
+	return 0;
+}
+
+static const struct coco_ops explains = { .run_failed = say_why };
+
+static void a_kind_may_know_why(void **state)
+{
+	always = ENXIO;
+	fake_run(fail_always, &explains);
+	assert_kvm_error("the firmware refuses it");
+	assert_int_equal(failures, 1);
+	always = EIO;
+	fake_run(fail_always, &explains);
+	assert_kvm_error("KVM_RUN failed: Input/output error");
+	/* What passes is not asked about. */
+	always = ENOMEM;
+	failures = 0;
+	fake_run(fail_always, &explains);
+	assert_int_equal(failures, 1);
+	assert_int_equal(fake.runs, 101);
+}
+
 static void the_remedy_is_said(void **state)
 {
 	always = EAGAIN;
@@ -201,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory_fault),
 		cmocka_unit_test(every_error_ends),
+		cmocka_unit_test(a_kind_may_know_why),
 		cmocka_unit_test(the_remedy_is_said),
 		cmocka_unit_test(what_comes_back_is_waited_for),
 		cmocka_unit_test(a_processor_that_was_not_started),
