@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "../../arm/arm.h"
+#include "../../arm/realm.h"
 #include "lkvm/arch.h"
 #include "lkvm/kvm.h"
 #include "lkvm/probe.h"
@@ -216,6 +217,41 @@ static void nested_rows(struct probe *h)
 				     : "needs nested virtualization");
 }
 
+/* A realm needs one bit more than 4 GiB of addresses have. */
+#define REALM_IPA_BITS 33U
+
+static void realm_row(struct probe *h)
+{
+	struct probe_row *row = probe_row(h, PROBE_SEC_CONFIDENTIAL, "cca",
+					  "realms: the same, by the firmware (RME): --realm");
+	const struct arm_realm_host host = {
+		.opaque = h->sys->opaque,
+		.root = h->sys->root,
+		.ioctl = h->sys->ioctl,
+		.close = h->sys->close,
+	};
+	const struct realm_config any = { 0 };
+	struct arm_realm_found found;
+	int ret;
+
+	if (h->vm_fd < 0) {
+		probe_unasked(row);
+		return;
+	}
+	ret = arm_realm_detect(&host, h->kvm_fd, &any, REALM_IPA_BITS, &found);
+	if (ret == -ENOSYS && booted_with(h, "kvm-arm.mode=nvhe"))
+		probe_no(row, "boot the kernel without kvm-arm.mode=nvhe: realms need VHE, and "
+			      "patches that no Linux up to 7.3 has");
+	else if (ret == -ENOSYS || ret == -EPERM || ret == -EPROTO || ret == -ENODATA)
+		probe_no(row, "%s", arm_realm_why_not(ret));
+	else if (ret)
+		probe_unknown(row, "KVM_CREATE_VM: %s", strerror(-ret));
+	else
+		probe_text(row, "%s, capability %u", arm_realm_abi_name(found.abi), found.cap);
+	if (!ret)
+		probe_note(row, "hashes, planes and vectors are the RMM's, which tells nobody");
+}
+
 static void confidential_rows(struct probe *h)
 {
 	struct probe_row *row = probe_row(h, PROBE_SEC_CONFIDENTIAL, "pkvm",
@@ -231,9 +267,7 @@ static void confidential_rows(struct probe *h)
 		probe_unasked(row);
 	else
 		probe_yes(row);
-	row = probe_row(h, PROBE_SEC_CONFIDENTIAL, "cca",
-			"realms: the same, by the firmware (RME)");
-	probe_no(row, "no Linux up to 7.3 starts realms");
+	realm_row(h);
 }
 
 /* Hypercalls that lkvm answers: an attribute of the VM. */

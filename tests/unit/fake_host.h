@@ -36,7 +36,7 @@ struct fake {
 	int open_kvm; /* 0 or -errno */
 	int api;
 	int create_vm;
-	int sys_caps[256], vm_caps[256];
+	int sys_caps[320], vm_caps[320];
 	int in_place; /* what KVM_SET_MEMORY_ATTRIBUTES2 of a guest_memfd says */
 	int tun_hash;
 	struct fake_arch arch;
@@ -61,7 +61,7 @@ static inline int fake_close(void *opaque, int fd)
 {
 	struct fake *f = opaque;
 
-	assert_in_range(fd, FD_KVM, FD_ARCH + 1);
+	assert_in_range(fd, FD_KVM, FD_ARCH + 2);
 	f->closed++;
 	return 0;
 }
@@ -72,6 +72,9 @@ static inline int kvm_ioctl(struct fake *f, unsigned long request, unsigned long
 	case KVM_GET_API_VERSION:
 		return f->api;
 	case KVM_CREATE_VM:
+		/* Bits that no ordinary VM has. */
+		if (arg & (1UL << 8 | 1UL << 30))
+			return fake_arch_ioctl(f, FD_KVM, request, arg);
 		f->arch.vm_type = arg;
 		f->opened += f->create_vm >= 0;
 		return f->create_vm;

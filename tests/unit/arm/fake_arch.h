@@ -13,4 +13,7 @@ struct fake_arch {
 	bool finalized;
 	struct arm_id_regs regs;
 	u64 vls, pmcr;
+	unsigned long realm_type; /* that KVM knows; 0: none */
+	int create_realm;	  /* 0 or -errno */
+	int realm_caps[320];
 };

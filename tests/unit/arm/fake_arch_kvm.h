@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* For fake_host.h: arm64's KVM, which answers as told. */
-enum { FD_VCPU = FD_ARCH, FD_GIC };
+enum { FD_VCPU = FD_ARCH, FD_GIC, FD_REALM };
 
 static void fake_arch_setup(struct fake *f)
 {
@@ -55,6 +55,22 @@ static int fake_vm_ioctl(struct fake *f, unsigned long request, unsigned long ar
 	return -ENOTTY;
 }
 
+/* realm_caps says which numbers answer to it. */
+static int fake_realm_ioctl(struct fake *f, unsigned long request, unsigned long arg)
+{
+	assert_int_equal(request, KVM_CHECK_EXTENSION);
+	return arg < ARRAY_SIZE(f->arch.realm_caps) ? f->arch.realm_caps[arg] : 0;
+}
+
+static int fake_create_realm(struct fake *f, unsigned long type)
+{
+	assert_int_equal(type & 0xff, 33);
+	if ((type & ~0xffUL) != f->arch.realm_type)
+		return -EINVAL;
+	f->opened += f->arch.create_realm >= 0;
+	return f->arch.create_realm < 0 ? f->arch.create_realm : FD_REALM;
+}
+
 static int fake_get_reg(const struct fake *f, const struct kvm_one_reg *reg)
 {
 	u64 *value = (u64 *)(uintptr_t)reg->addr;
@@ -87,6 +103,12 @@ static int fake_arch_ioctl(struct fake *f, int fd, unsigned long request, unsign
 
 	if (fd == FD_VM)
 		return fake_vm_ioctl(f, request, arg);
+	if (fd == FD_KVM) {
+		assert_int_equal(request, KVM_CREATE_VM);
+		return fake_create_realm(f, arg);
+	}
+	if (fd == FD_REALM)
+		return fake_realm_ioctl(f, request, arg);
 	if (fd == FD_GIC) {
 		assert_int_equal(request, KVM_GET_DEVICE_ATTR);
 		assert_true(attr->group == 4 && attr->attr == 5);

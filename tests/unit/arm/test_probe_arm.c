@@ -4,6 +4,7 @@
 
 #define GICV4  PROBE_SEC_INTERRUPTS, "gicv4"
 #define NESTED PROBE_SEC_NESTED, "nested"
+#define CCA    PROBE_SEC_CONFIDENTIAL, "cca"
 #define PKVM   PROBE_SEC_CONFIDENTIAL, "pkvm"
 
 static void test_nothing(void **state)
@@ -41,6 +42,7 @@ static void test_no_kvm(void **state)
 	expect_no(f, PROBE_SEC_KVM, "device", "not started at EL2");
 	assert_true(row(f, PROBE_SEC_CPU, "lse")->unasked);
 	assert_true(row(f, NESTED)->unasked);
+	assert_true(row(f, CCA)->unasked);
 	assert_true(row(f, GICV4)->unasked);
 	assert_true(row(f, PROBE_SEC_EXECUTION, "smccc-filter")->unasked);
 	put(f, "/proc/cmdline", "quiet kvm-arm.mode=none\n");
@@ -179,6 +181,67 @@ static void test_pkvm(void **state)
 	expect_yes(f, PKVM);
 }
 
+static void test_realms(void **state)
+{
+	/* The numbers that answer beside its own mean something else. */
+	static const struct {
+		unsigned long type;
+		u32 caps[4];
+		const char *text;
+	} hosts[] = {
+		{ 1UL << 8, { 300 }, "v7, capability 300" },
+		{ 1UL << 8, { 240 }, "v8, capability 240" },
+		{ 1UL << 8, { 240, 243 }, "v9, capability 243" },
+		{ 1UL << 8, { 240, 243, 244 }, "v10, capability 244" },
+		{ 1UL << 8, { 244, 247 }, "v12, capability 247" },
+		{ 1UL << 8, { 244, 248 }, "v13, capability 248" },
+		{ 1UL << 30, { 244, 249 }, "v14, capability 249" },
+	};
+	struct fake *f = *state;
+
+	probe(f);
+	expect_no(f, CCA, "this host's KVM has no realms");
+	put(f, "/proc/cmdline", "kvm-arm.mode=nvhe\n");
+	probe(f);
+	expect_no(f, CCA, "without kvm-arm.mode=nvhe");
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+		memset(f->arch.realm_caps, 0, sizeof(f->arch.realm_caps));
+		f->arch.realm_type = hosts[i].type;
+		for (size_t k = 0; k < ARRAY_SIZE(hosts[i].caps); k++)
+			f->arch.realm_caps[hosts[i].caps[k]] = 1;
+		f->arch.realm_caps[0] = 0;
+		probe(f);
+		expect_text(f, CCA, hosts[i].text);
+	}
+	f->arch.realm_type = 1UL << 30;
+	f->arch.realm_caps[251] = 1;
+	probe(f);
+	expect_no(f, CCA, "in place");
+	f->arch.realm_caps[250] = 8;
+	probe(f);
+	expect_text(f, CCA, "v15, capability 251");
+	/* A kernel that says its number, known and not. */
+	put(f, "/sys/module/kvm/parameters/kvm_cap_arm_rmi", "249\n");
+	probe(f);
+	expect_text(f, CCA, "v14, capability 249");
+	put(f, "/sys/module/kvm/parameters/kvm_cap_arm_rmi", "260\n");
+	f->arch.realm_caps[260] = 1;
+	probe(f);
+	expect_text(f, CCA, "v15, capability 260");
+	f->arch.realm_caps[KVM_CAP_MEMORY_ATTRIBUTES] = 8;
+	probe(f);
+	expect_text(f, CCA, "v14, capability 260");
+	memset(f->arch.realm_caps, 0, sizeof(f->arch.realm_caps));
+	probe(f);
+	expect_no(f, CCA, "no number of their capability");
+	f->arch.create_realm = -EPERM;
+	probe(f);
+	expect_no(f, CCA, "no RMM answers");
+	f->arch.create_realm = -ENOMEM;
+	probe(f);
+	assert_int_equal(row(f, CCA)->answer, PROBE_UNKNOWN);
+}
+
 static void test_no_iommu(void **state)
 {
 	struct fake *f = *state;
@@ -194,7 +257,7 @@ int main(void)
 		PROBE_TEST(test_gic),	   PROBE_TEST(test_small_addresses),
 		PROBE_TEST(test_features), PROBE_TEST(test_sve_and_pmu),
 		PROBE_TEST(test_nested),   PROBE_TEST(test_pkvm),
-		PROBE_TEST(test_no_iommu),
+		PROBE_TEST(test_no_iommu), PROBE_TEST(test_realms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
