@@ -131,6 +131,7 @@ int kvm_create_vm(struct kvm *kvm, u64 type)
 		return fd;
 	}
 	kvm->vm_fd = fd;
+	kvm->vm_type = type;
 	forget_caps(kvm);
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include "lkvm/plan.h"
 #include "lkvm/types.h"
 
+struct arm_realm;
 struct boot_fdt_input;
 struct fdtw;
 struct guest_memory;
@@ -48,6 +49,7 @@ struct arch_vm {
 	struct kvm_vcpu_init init; /* of all vcpus; arm_cpu_init */
 	void *pvtime;		   /* host mapping of ARM_PVTIME, or NULL */
 	struct arm_psci *psci;	   /* --psci user, or NULL */
+	struct arm_realm *realm;   /* --realm, or NULL */
 	struct device *gpio;	   /* the power button's PL061 */
 	u64 ram_end;
 };
@@ -76,6 +78,9 @@ struct arm_map {
 void arm_map_memory(const struct vm_config *cfg, u64 pmem, struct arm_map *map);
 /* The devices at fixed places besides the interrupt controller and those of every architecture. */
 int arm_add_fixed_devices(struct vm *vm) __must_check;
+
+/* vcpu.c: the affinity that KVM gives vcpu number @index. */
+u64 arm_affinity(u32 index);
 
 /* The id of a 64-bit member of struct kvm_regs (api.rst, 4.68). */
 #define ARM_CORE_REG(name) \

@@ -11,6 +11,7 @@
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
+#include "realm.h"
 
 /* Arm ARM, B1.4: SVE vectors are 128 to 2048 bits, a multiple of 128. */
 #define SVE_STEP 128U
@@ -118,7 +119,8 @@ static int choose_mte(struct vm *vm, enum arm_switch want)
 {
 	int ret;
 
-	if (want == ARM_OFF)
+	/* Realms have none: it is not even asked for. */
+	if (want == ARM_OFF || vm->arch->realm)
 		return 0;
 	if (vm->cfg->arm.aarch32 || !has(vm, KVM_CAP_ARM_MTE))
 		return want == ARM_ON ? missing("mte: this host's KVM, or an AArch32 guest, "
@@ -175,6 +177,8 @@ int arm_cpu_init(struct vm *vm)
 	}
 	memset(init->features, 0, sizeof(init->features));
 	add(vm, KVM_ARM_VCPU_PSCI_0_2);
+	if (vm->arch->realm && !vm->arch->realm->found.abi->implicit)
+		add(vm, vm->arch->realm->found.abi->rec);
 	ret = choose_el(vm);
 	if (!ret)
 		ret = choose_default_on(vm, &model);
@@ -264,6 +268,8 @@ int arm_cpu_finish(struct vcpu *vcpu)
 		if (ret)
 			return ret;
 	}
+	if (vcpu->vm->arch->realm)
+		return arm_realm_limit_debug(vcpu);
 	if (vcpu->id)
 		return 0;
 	limit_pa_range(vcpu);

@@ -4,6 +4,7 @@
 
 #include "arm.h"
 #include "lkvm/arch.h"
+#include "lkvm/coco.h"
 #include "lkvm/kvm.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
@@ -90,8 +91,14 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 {
 	struct kvm_mp_state mp = { 0 };
 	u64 pc, pstate;
-	int ret = vcpu_get_reg(vcpu, ARM_CORE_REG(regs.pc), &pc);
+	int ret;
 
+	if (vcpu->vm->coco && vcpu->vm->coco->private_memory) {
+		fprintf(out, "vcpu %u: the registers of a realm are not the host's to see\n",
+			vcpu->id);
+		return;
+	}
+	ret = vcpu_get_reg(vcpu, ARM_CORE_REG(regs.pc), &pc);
 	if (ret) {
 		fprintf(out, "vcpu %u: cannot read its registers: %s\n", vcpu->id, strerror(-ret));
 		return;

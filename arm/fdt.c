@@ -62,15 +62,12 @@ static void describe_chosen(const struct vm *vm, const struct boot_fdt_input *in
 	boot_fdt_chosen(fdt, vm->cfg, in, path);
 }
 
-/*
- * Where no vcpu was made: as KVM numbers them, 16 in the lowest level and 256 in the next (Linux
- * arch/arm64/kvm/sys_regs.c, reset_mpidr).
- */
+/* Where no vcpu was made: as KVM numbers them. */
 static u64 affinity_of(const struct vm *vm, u32 i)
 {
 	if (i < vm->nr_vcpus)
 		return vm->vcpus[i]->arch->mpidr & MPIDR_AFFINITY;
-	return (i & 0xf) | (u64)(i >> 4 & 0xff) << 8 | (u64)(i >> 12 & 0xff) << 16;
+	return arm_affinity(i);
 }
 
 /* arm/cpus.yaml: "reg" is the affinity, in two cells only where it has a third level. */

@@ -187,6 +187,8 @@ static int no_gic(const struct vm *vm)
 	else if (v5)
 		err("this host's GICv5 offers guests no GICv3 (FEAT_GCIE_LEGACY), and KVM's GICv5 "
 		    "has no interrupts for devices: guests cannot run here");
+	else if (vm->cfg->arm.realm.on)
+		err("--realm: needs a GICv3, which this host's KVM does not offer");
 	else if (vm->cfg->arm.nested)
 		err("--nested: needs a GICv3, which this host's KVM does not offer");
 	else
@@ -209,7 +211,8 @@ static int choose(const struct vm *vm, enum arm_irqchip *kind)
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
 		if (asked != ARM_IRQCHIP_DEFAULT && asked != order[i])
 			continue;
-		if ((vm->cfg->arm.nested && !is_v3(order[i])) || !can_do(&vm->kvm, order[i]))
+		if (((vm->cfg->arm.nested || vm->cfg->arm.realm.on) && !is_v3(order[i])) ||
+		    !can_do(&vm->kvm, order[i]))
 			continue;
 		*kind = order[i];
 		return 0;

@@ -7,6 +7,7 @@
 #include "lkvm/log.h"
 #include "lkvm/options.h"
 #include "pkvm.h"
+#include "realm.h"
 
 /* A GICv2 tells its CPU interfaces apart by 8 bits (Arm IHI 0048B, 4.3.12). */
 #define GICV2_MAX_VCPUS 8U
@@ -85,7 +86,7 @@ int arch_config_complete(struct vm_config *cfg)
 		    chip);
 		return -EINVAL;
 	}
-	if (arm_pkvm_check(cfg))
+	if (arm_pkvm_check(cfg) || arm_realm_check(cfg))
 		return -EINVAL;
 	return arm_cpu_check(cfg);
 }

@@ -13,6 +13,7 @@
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
+#include "realm.h"
 
 #define GROUP KVM_ARM_VCPU_PMU_V3_CTRL
 
@@ -95,25 +96,42 @@ static int choose(struct vm *vm, const struct arm_cpu_model *model)
 	return ret;
 }
 
-/* Both hold for all vcpus, whichever is told. */
+static int limit_realm(struct vm *vm, u32 counters)
+{
+	int ret = 0;
+
+	for (u32 i = 0; i < vm->nr_vcpus && !ret; i++)
+		ret = arm_realm_limit_pmu(vm->vcpus[i], counters);
+	return ret;
+}
+
+/* It holds for all vcpus, whichever is told. */
+static int limit_counters(struct vm *vm, u32 counters)
+{
+	int fd = vm->vcpus[0]->fd, ret;
+
+	if (vm->arch->realm)
+		return limit_realm(vm, counters);
+	if (!kvm_has_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS)) {
+		err("--cpu: counters: this host's KVM cannot reduce their number; it needs Linux "
+		    "6.16");
+		return -EOPNOTSUPP;
+	}
+	ret = kvm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, &counters);
+	if (ret)
+		err("--cpu: counters=%u: %s", counters,
+		    ret == -EINVAL ? "the host's PMU has fewer" : strerror(-ret));
+	return ret;
+}
+
+/* So do filters. */
 static int limit(struct vm *vm, const struct arm_cpu_model *model)
 {
 	int fd = vm->vcpus[0]->fd, ret;
 
-	if (model->has_counters) {
-		if (!kvm_has_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS)) {
-			err("--cpu: counters: this host's KVM cannot reduce their number; it needs "
-			    "Linux 6.16");
-			return -EOPNOTSUPP;
-		}
-		ret = kvm_set_attr(fd, GROUP, KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS,
-				   &model->counters);
-		if (ret) {
-			err("--cpu: counters=%u: %s", model->counters,
-			    ret == -EINVAL ? "the host's PMU has fewer" : strerror(-ret));
-			return ret;
-		}
-	}
+	ret = model->has_counters ? limit_counters(vm, model->counters) : 0;
+	if (ret)
+		return ret;
 	for (u32 i = 0; i < model->nr_filters; i++) {
 		const struct kvm_pmu_event_filter *f = &model->filters[i];
 

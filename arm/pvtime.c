@@ -16,7 +16,9 @@ int arm_pvtime_init(struct vm *vm)
 {
 	int ret;
 
-	if (vm->cfg->arm.no_pvtime || kvm_check_cap(&vm->kvm, KVM_CAP_STEAL_TIME) <= 0)
+	/* Realms have none, and nothing that KVM could write to. */
+	if (vm->cfg->arm.no_pvtime || vm->arch->realm ||
+	    kvm_check_cap(&vm->kvm, KVM_CAP_STEAL_TIME) <= 0)
 		return 0;
 	/* KVM writes there: for its memory slots it is RAM like any other. */
 	ret = memory_add(&vm->mem, &(struct memory_desc){

@@ -33,6 +33,13 @@ static int init_vcpu(struct vcpu *vcpu)
 	return 0;
 }
 
+/* As KVM numbers them, 16 in the lowest level and 256 in the next (Linux arch/arm64/kvm/sys_regs.c,
+ * reset_mpidr). */
+u64 arm_affinity(u32 index)
+{
+	return (index & 0xf) | (u64)(index >> 4 & 0xff) << 8 | (u64)(index >> 12 & 0xff) << 16;
+}
+
 u32 arch_vcpu_kvm_id(const struct vm *vm, u32 index)
 {
 	return index;
@@ -47,7 +54,10 @@ int arch_vcpu_init(struct vcpu *vcpu)
 	if (ret)
 		return ret;
 	ret = vcpu_get_reg(vcpu, MPIDR_EL1, &vcpu->arch->mpidr);
-	if (ret) {
+	/* Of a realm KVM need not tell any register. */
+	if (ret && vcpu->vm->arch->realm) {
+		vcpu->arch->mpidr = arm_affinity(vcpu->id);
+	} else if (ret) {
 		err("vcpu %u: cannot read MPIDR_EL1: %s", vcpu->id, strerror(-ret));
 		return ret;
 	}

@@ -16,6 +16,7 @@
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "pkvm.h"
+#include "realm.h"
 
 /* api.rst 4.2: a KVM that cannot choose has 40 bits; one that can, takes 32 and up. */
 #define IPA_BITS_FIXED 40U
@@ -34,17 +35,22 @@ void arm_map_memory(const struct vm_config *cfg, u64 pmem, struct arm_map *map)
 	map->ipa_bits = IPA_BITS_MIN;
 	while (end > 1ULL << map->ipa_bits)
 		map->ipa_bits++;
+	/* The upper half of a realm's addresses is the lower one as the host sees it. */
+	if (cfg->arm.realm.on)
+		map->ipa_bits++;
 }
 
 const struct coco_ops *arch_coco(const struct vm_config *cfg)
 {
-	return arm_pkvm_ops(cfg);
+	const struct coco_ops *realm = arm_realm_ops(cfg);
+
+	return realm ? realm : arm_pkvm_ops(cfg);
 }
 
 /* The maximum of memory that fits into @bits of address with the devices. */
 static u64 most_memory(const struct vm_config *cfg, u32 bits)
 {
-	u64 end = 1ULL << bits;
+	u64 end = 1ULL << (cfg->arm.realm.on ? bits - 1 : bits);
 
 	if (transport_is_pci(cfg->transport))
 		end -= MIN(end, ARM_PCI_MEM64_SIZE);
@@ -73,7 +79,9 @@ int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 pmem, u
 	    "the maximum is %s%s",
 	    format_size(cfg->memory, size, sizeof(size)), map.ipa_bits, max,
 	    format_size(most_memory(cfg, max), most, sizeof(most)),
-	    map.ram_end <= 1ULL << max ? ", or use --virtio-transport mmio" : "");
+	    map.ram_end <= 1ULL << (cfg->arm.realm.on ? max - 1 : max)
+		    ? ", or use --virtio-transport mmio"
+		    : "");
 	return -EINVAL;
 }
 
@@ -123,8 +131,9 @@ int arch_vm_init(struct vm *vm, const struct boot *boot)
 {
 	int ret;
 
-	/* An access whose syndrome does not describe it then comes here with its address. */
-	if (kvm_enable_cap(&vm->kvm, KVM_CAP_ARM_NISV_TO_USER, 0))
+	/* An access whose syndrome does not describe it then comes here with its address; of a
+	 * realm nothing does. */
+	if (!vm->arch->realm && kvm_enable_cap(&vm->kvm, KVM_CAP_ARM_NISV_TO_USER, 0))
 		debug("KVM_CAP_ARM_NISV_TO_USER is not available");
 	ret = arm_cpu_init(vm);
 	if (!ret)

@@ -13,6 +13,7 @@ struct memslots;
 struct kvm {
 	int sys_fd;		/* /dev/kvm */
 	int vm_fd;		/* -1 until kvm_create_vm */
+	u64 vm_type;		/* what it was made with */
 	u32 run_size;		/* bytes to map of a vcpu fd */
 	atomic_int *caps;	/* what KVM answered; NULL: it is asked each time */
 	struct memslots *slots; /* of memslot.h; NULL until memory is attached */
