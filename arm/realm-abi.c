@@ -10,6 +10,7 @@
 
 #include "lkvm/config.h"
 #include "lkvm/kvm.h"
+#include "lkvm/memory.h"
 #include "lkvm/util.h"
 #include "realm.h"
 
@@ -224,6 +225,11 @@ const char *arm_realm_why_not(int error)
 	default:
 		return strerror(-error);
 	}
+}
+
+bool arm_realm_owns(const struct memory_region *r)
+{
+	return r->kind == MEM_RAM;
 }
 
 /* What cannot be had */

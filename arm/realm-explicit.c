@@ -169,7 +169,7 @@ int arm_realm_create(struct vm *vm)
 	if (ret)
 		return failed("creating the realm (CREATE)", ret, why_not_created(vm, ret));
 	memory_for_each(&vm->mem, r) {
-		if (r->private_fd < 0)
+		if (!arm_realm_owns(r))
 			continue;
 		ret = init_ripas(vm, r);
 		if (ret)

@@ -301,6 +301,7 @@ static const struct coco_ops realm_ops = {
 	.run_failed = arm_realm_run_failed,
 	.destroy = arm_realm_end,
 	.private_memory = true,
+	.measure = &arm_realm_measure,
 };
 
 const struct coco_ops *arm_realm_ops(const struct vm_config *cfg)

@@ -22,8 +22,10 @@
 
 struct boot_plan;
 struct boot_run;
+struct coco_measure;
 struct coco_ops;
 struct kvm;
+struct memory_region;
 struct vcpu;
 struct vm;
 struct vm_config;
@@ -132,6 +134,13 @@ int arm_realm_activate(struct vm *vm) __must_check;
 /* realm-implicit.c: the same of the second generation. */
 int arm_realm_populate_implicit(struct vm *vm, const struct boot_plan *plan,
 				const struct boot_run *run) __must_check;
+
+/* realm-abi.c: is the region memory of the realm's own, whose state is set before its first page?
+ */
+bool arm_realm_owns(const struct memory_region *r);
+
+/* realm-measure.c */
+extern const struct coco_measure arm_realm_measure;
 
 /* At most so much is on its way to the realm: the host has these pages twice meanwhile. */
 #define ARM_REALM_CHUNK (2 * MiB)
