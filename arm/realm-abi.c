@@ -2,7 +2,7 @@
 /*
  * The versions of KVM's ABI for realms, and which one a host has. A number alone never tells: each
  * means something else in Linux 7.3. What no KVM without realms does is create one; the realm's own
- * descriptor is asked for its number then.
+ * descriptor is asked for its number then, and the explicit ABI has to show that it is there.
  */
 #include <kvm-realm.h>
 #include <stdio.h>
@@ -115,6 +115,27 @@ static int check(const struct arm_realm_host *host, int vm_fd, u32 cap)
 	return host->ioctl(host->opaque, vm_fd, KVM_CHECK_EXTENSION, cap);
 }
 
+/*
+ * Is the number that of the explicit ABI? There are kernels that answer to several, of which one is
+ * a realm's; that one takes a personalization value, which all have and nothing depends on.
+ */
+static bool takes_configuration(const struct arm_realm_host *host, int vm_fd, u32 cap)
+{
+	struct realm_rme_config config = { .cfg = REALM_RME_CFG_RPV };
+	struct kvm_enable_cap enable = {
+		.cap = cap,
+		.args = { REALM_RME_CONFIG, (u64)(uintptr_t)&config },
+	};
+
+	return host->ioctl(host->opaque, vm_fd, KVM_ENABLE_CAP, (unsigned long)&enable) >= 0;
+}
+
+static bool answers(const struct arm_realm_host *host, int vm_fd, const struct arm_realm_abi *abi)
+{
+	return check(host, vm_fd, abi->cap) > 0 &&
+	       (abi->implicit || takes_configuration(host, vm_fd, abi->cap));
+}
+
 /* NVIDIA's kernels say which number is theirs; 0: nobody says. */
 static u32 number_of_host(const struct arm_realm_host *host)
 {
@@ -143,7 +164,8 @@ static const struct arm_realm_abi *guess(const struct arm_realm_host *host, int 
 		if (abis[i].cap == cap && abis[i].type == type)
 			return &abis[i];
 	if (type == REALM_VM_TYPE_OLD)
-		return arm_realm_abi_of(REALM_ABI_V13);
+		return arm_realm_abi_of(takes_configuration(host, vm_fd, cap) ? REALM_ABI_V10
+									      : REALM_ABI_V13);
 	return arm_realm_abi_of(check(host, vm_fd, KVM_CAP_MEMORY_ATTRIBUTES) > 0 ? REALM_ABI_V14
 										  : REALM_ABI_V15);
 }
@@ -164,7 +186,7 @@ static int find_version(const struct arm_realm_host *host, int vm_fd,
 		return 0;
 	}
 	for (size_t i = ARRAY_SIZE(abis); i-- && !found->abi && !cfg->cap;)
-		if (abis[i].type == type && check(host, vm_fd, abis[i].cap) > 0)
+		if (abis[i].type == type && answers(host, vm_fd, &abis[i]))
 			found->abi = &abis[i];
 	if (!found->abi)
 		return -EPROTO;

@@ -16,4 +16,5 @@ struct fake_arch {
 	unsigned long realm_type; /* that KVM knows; 0: none */
 	int create_realm;	  /* 0 or -errno */
 	int realm_caps[320];
+	u32 realm_rme; /* the number by which realms are configured */
 };

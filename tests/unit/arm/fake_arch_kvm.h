@@ -58,6 +58,12 @@ static int fake_vm_ioctl(struct fake *f, unsigned long request, unsigned long ar
 /* realm_caps says which numbers answer to it. */
 static int fake_realm_ioctl(struct fake *f, unsigned long request, unsigned long arg)
 {
+	const struct kvm_enable_cap *enable = (const struct kvm_enable_cap *)arg;
+
+	if (request == KVM_ENABLE_CAP) {
+		assert_int_equal(enable->args[0], 0);
+		return enable->cap == f->arch.realm_rme ? 0 : -EINVAL;
+	}
 	assert_int_equal(request, KVM_CHECK_EXTENSION);
 	return arg < ARRAY_SIZE(f->arch.realm_caps) ? f->arch.realm_caps[arg] : 0;
 }

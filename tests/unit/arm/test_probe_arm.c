@@ -186,16 +186,17 @@ static void test_realms(void **state)
 	/* The numbers that answer beside its own mean something else. */
 	static const struct {
 		unsigned long type;
-		u32 caps[4];
+		u32 rme, caps[4];
 		const char *text;
 	} hosts[] = {
-		{ 1UL << 8, { 300 }, "v7, capability 300" },
-		{ 1UL << 8, { 240 }, "v8, capability 240" },
-		{ 1UL << 8, { 240, 243 }, "v9, capability 243" },
-		{ 1UL << 8, { 240, 243, 244 }, "v10, capability 244" },
-		{ 1UL << 8, { 244, 247 }, "v12, capability 247" },
-		{ 1UL << 8, { 244, 248 }, "v13, capability 248" },
-		{ 1UL << 30, { 244, 249 }, "v14, capability 249" },
+		{ 1UL << 8, 300, { 300 }, "v7, capability 300" },
+		{ 1UL << 8, 300, { 240, 243, 244, 300 }, "v7, capability 300" },
+		{ 1UL << 8, 240, { 240, 243 }, "v8, capability 240" },
+		{ 1UL << 8, 243, { 240, 243 }, "v9, capability 243" },
+		{ 1UL << 8, 244, { 240, 243, 244 }, "v10, capability 244" },
+		{ 1UL << 8, 0, { 244, 247 }, "v12, capability 247" },
+		{ 1UL << 8, 0, { 240, 244, 248 }, "v13, capability 248" },
+		{ 1UL << 30, 0, { 244, 249 }, "v14, capability 249" },
 	};
 	struct fake *f = *state;
 
@@ -207,6 +208,7 @@ static void test_realms(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
 		memset(f->arch.realm_caps, 0, sizeof(f->arch.realm_caps));
 		f->arch.realm_type = hosts[i].type;
+		f->arch.realm_rme = hosts[i].rme;
 		for (size_t k = 0; k < ARRAY_SIZE(hosts[i].caps); k++)
 			f->arch.realm_caps[hosts[i].caps[k]] = 1;
 		f->arch.realm_caps[0] = 0;

@@ -412,6 +412,7 @@ static void test_explicit_fails(void **state)
 
 		cfg = plain();
 		cfg.arm.realm.has_rpv = true;
+		cfg.arm.realm.rpv[0] = 1;
 		cfg.arm.realm.planes = 1;
 		cfg.arm.realm.tree = REALM_TREE_SHARED;
 		fake_version("v10");
