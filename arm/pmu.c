@@ -81,7 +81,8 @@ static int choose(struct vm *vm, const struct arm_cpu_model *model)
 	const char *cpus = vm->cfg->vcpu_affinity;
 	int type = arm_pmu_of("", cpus), ret = 0;
 
-	if (type < 0 && (cpus || model->has_counters)) {
+	/* A realm is told how many it has without that. */
+	if (type < 0 && (cpus || (model->has_counters && !vm->arch->realm))) {
 		err("--pmu: no PMU of the host serves all CPUs that may run the vcpus%s%s",
 		    cpus ? ": --vcpu-affinity " : "; bind them with --vcpu-affinity",
 		    cpus ? cpus : "");

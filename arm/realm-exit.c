@@ -23,22 +23,44 @@
 /* Not before the VM stops is there something to do. */
 #define OFF_PAUSE_NS 10000000L
 
-/* Is all of it so already? What is no memory of the realm's own is not. */
-static bool is_so(const struct guest_memory *mem, u64 gpa, u64 len, bool shared)
+/* What of [gpa, gpa+len) is memory of the realm's own in @r, as [*at, *at + *n). */
+static bool part_of(const struct memory_region *r, u64 gpa, u64 len, u64 *at, u64 *n)
 {
-	while (len) {
-		const struct memory_region *r = memory_find(mem, gpa);
-		u64 n;
+	u64 end = MIN(gpa + len, r->gpa + r->size);
 
-		if (!r || !r->shared)
-			return false;
-		n = MIN(len, r->size - (gpa - r->gpa));
-		if (shared_map_run(r->shared, gpa - r->gpa, n, shared) < n)
-			return false;
-		gpa += n;
-		len -= n;
+	*at = MAX(gpa, r->gpa);
+	*n = end > *at ? end - *at : 0;
+	return r->shared && *n;
+}
+
+/* How much of it is, and is all of that @shared, or not, already? */
+static u64 look(const struct guest_memory *mem, u64 gpa, u64 len, bool shared, bool *is_so)
+{
+	const struct memory_region *r;
+	u64 sum = 0, at, n;
+
+	*is_so = true;
+	memory_for_each(mem, r) {
+		if (!part_of(r, gpa, len, &at, &n))
+			continue;
+		sum += n;
+		if (shared_map_run(r->shared, at - r->gpa, n, shared) < n)
+			*is_so = false;
 	}
-	return true;
+	return sum;
+}
+
+static int convert(struct guest_memory *mem, u64 gpa, u64 len, bool shared)
+{
+	const struct memory_region *r;
+	int ret = 0;
+	u64 at, n;
+
+	memory_for_each(mem, r) {
+		if (!ret && part_of(r, gpa, len, &at, &n))
+			ret = memory_set_shared(mem, at, n, shared);
+	}
+	return ret;
 }
 
 static bool comes_back(struct vcpu *vcpu, u64 gpa, u64 flags, bool is_so_already)
@@ -59,13 +81,14 @@ static void end_guest(struct vcpu *vcpu)
 
 /*
  * The realm's own page and the shared one are two: the one that it does not use any more goes back
- * to the host. The RMM changes what it knows when the vcpu is entered again.
+ * to the host. The RMM changes what it knows when the vcpu is entered again. What is no memory may
+ * be shared, by firmware that says so of all that is none of its own; nothing happens there.
  */
 static void memory_fault(struct vcpu *vcpu)
 {
 	const struct lkvm_exit_memory_fault *fault = (const void *)&vcpu->run->hw;
 	u64 half = 1ULL << (vcpu->vm->arch->ipa_bits - 1), gpa = ALIGN_DOWN(fault->gpa, PAGE), len;
-	bool private = fault->flags & KVM_MEMORY_EXIT_FLAG_PRIVATE;
+	bool private = fault->flags & KVM_MEMORY_EXIT_FLAG_PRIVATE, is_so;
 	const char *as = private ? "its own" : "shared";
 	int ret;
 
@@ -76,21 +99,22 @@ static void memory_fault(struct vcpu *vcpu)
 		return end_guest(vcpu);
 	}
 	len = ALIGN_UP(fault->gpa + MAX(fault->size, 1ULL), PAGE) - gpa;
-	if (comes_back(vcpu, gpa, fault->flags, is_so(&vcpu->vm->mem, gpa, len, !private))) {
+	if (look(&vcpu->vm->mem, gpa, len, !private, &is_so) < len && private) {
+		err("vcpu %u: the guest wants memory at 0x%llx (%llu bytes) to be its own, where "
+		    "it has none",
+		    vcpu->id, gpa, len);
+		return end_guest(vcpu);
+	}
+	if (comes_back(vcpu, gpa, fault->flags, is_so)) {
 		err("vcpu %u: memory at 0x%llx is %s, and KVM asks for that without end", vcpu->id,
 		    gpa, as);
 		return end_guest(vcpu);
 	}
-	ret = memory_set_shared(&vcpu->vm->mem, gpa, len, !private);
+	ret = convert(&vcpu->vm->mem, gpa, len, !private);
 	if (!ret)
 		return;
-	if (ret == -EFAULT)
-		err("vcpu %u: the guest wants memory at 0x%llx (%llu bytes) to be %s, where it has "
-		    "none",
-		    vcpu->id, gpa, len, as);
-	else
-		err("vcpu %u: memory at 0x%llx (%llu bytes) cannot become %s: %s", vcpu->id, gpa,
-		    len, as, strerror(-ret));
+	err("vcpu %u: memory at 0x%llx (%llu bytes) cannot become %s: %s", vcpu->id, gpa, len, as,
+	    strerror(-ret));
 	end_guest(vcpu);
 }
 

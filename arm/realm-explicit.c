@@ -138,9 +138,9 @@ static const char *why_not_created(const struct vm *vm, int ret)
 			return "the RMM refuses it: a tree that planes share needs indirect "
 			       "permissions, which KVM does not ask for; use rtt-tree=per-plane";
 		if (cfg->planes)
-			return "the RMM refuses it: are these more planes than it has? Else "
-			       "address bits (--mem), SVE, breakpoints, watchpoints or counters "
-			       "that it does not have";
+			return "the RMM refuses it: it has fewer planes, or has them with "
+			       "rtt-tree=shared alone; else address bits (--mem), SVE, "
+			       "breakpoints, watchpoints or counters that it does not have";
 		return "the RMM refuses it: address bits (--mem), SVE, breakpoints, watchpoints or "
 		       "counters that it does not have";
 	}
