@@ -266,26 +266,22 @@ static const char *misfit_explicit(const struct arm_realm_abi *abi, const struct
 }
 
 /* In the words of the series: left for later. */
-static const char *misfit_implicit(const struct vm_config *cfg)
+static const char *misfit_implicit(const struct realm_config *realm)
 {
-	const struct realm_config *realm = &cfg->arm.realm;
-
 	if (realm->hash && realm->hash != REALM_HASH_256)
 		return "hash: KVM always asks for sha256";
 	if (realm->has_rpv)
 		return "rpv: KVM gives the realm no personalization value";
 	if (realm->planes)
 		return "planes: KVM gives the realm none";
-	if (cfg->arm.has_pmu_counters || (cfg->arm.cpu && strstr(cfg->arm.cpu, "counters=")))
-		return "counters of the PMU: their number cannot be chosen";
 	return NULL;
 }
 
 const char *arm_realm_misfit(const struct arm_realm_abi *abi, const struct vm_config *cfg,
 			     char *buf, size_t len)
 {
-	const char *what =
-		abi->implicit ? misfit_implicit(cfg) : misfit_explicit(abi, &cfg->arm.realm);
+	const struct realm_config *realm = &cfg->arm.realm;
+	const char *what = abi->implicit ? misfit_implicit(realm) : misfit_explicit(abi, realm);
 
 	if (!what)
 		return NULL;

@@ -232,7 +232,8 @@ int arm_realm_limit_debug(struct vcpu *vcpu)
 #define PMCR_N_SHIFT 11
 #define PMCR_N_MASK  (0x1fULL << PMCR_N_SHIFT)
 
-/* The only way to say it that realms have had in all versions. */
+/* The only way to say it that realms have, and the implicit ABI has none: there the number is what
+ * the user counts on. */
 int arm_realm_limit_pmu(struct vcpu *vcpu, u32 counters)
 {
 	u64 pmcr;
@@ -243,6 +244,14 @@ int arm_realm_limit_pmu(struct vcpu *vcpu, u32 counters)
 		err("--realm: %u event counters: the host's PMU has %u", counters, most);
 		return -EINVAL;
 	}
+	if (!ret && vcpu->vm->arch->realm->found.abi->implicit && counters < most) {
+		err("--realm: %u event counters: this KVM (%s) gives a realm all of the host's, "
+		    "%u",
+		    counters, arm_realm_abi_name(vcpu->vm->arch->realm->found.abi), most);
+		return -EOPNOTSUPP;
+	}
+	if (!ret && counters == most)
+		return 0;
 	pmcr = (pmcr & ~PMCR_N_MASK) | (u64)counters << PMCR_N_SHIFT;
 	if (!ret)
 		ret = one_reg(vcpu, KVM_SET_ONE_REG, PMCR_EL0, &pmcr);

@@ -96,9 +96,6 @@ static void test_misfits(void **state)
 		MISFIT(kind, arm.realm.planes, 1, "planes: KVM gives the realm none");
 		c = plain();
 		c.arm.realm.abi = kind;
-		c.arm.pmu = c.arm.has_pmu_counters = true;
-		assert_refused(&c, "cannot be chosen");
-		c.arm.has_pmu_counters = false;
 		c.arm.realm.hash = REALM_HASH_256;
 		assert_int_equal(arch_config_complete(&c), 0);
 	}
@@ -551,6 +548,16 @@ static void test_limits(void **state)
 	assert_int_equal(arm_realm_limit_pmu(&vcpus[0], 5), -EINVAL);
 	capture_end();
 	assert_contains(captured, "the host's PMU has 4");
+	fake_end();
+	/* Where it cannot be chosen, it may be known. */
+	fake_version("v13");
+	assert_int_equal(fake_begin(), 0);
+	assert_int_equal(arm_realm_limit_pmu(&vcpus[0], 6), 0);
+	capture_begin();
+	assert_int_equal(arm_realm_limit_pmu(&vcpus[0], 5), -EOPNOTSUPP);
+	capture_end();
+	assert_contains(captured, "(v13) gives a realm all of the host's, 6");
+	assert_string_equal(kvm.told, "");
 	fake_end();
 }
 
