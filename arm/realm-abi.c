@@ -127,7 +127,8 @@ static bool takes_configuration(const struct arm_realm_host *host, int vm_fd, u3
 		.args = { REALM_RME_CONFIG, (u64)(uintptr_t)&config },
 	};
 
-	return host->ioctl(host->opaque, vm_fd, KVM_ENABLE_CAP, (unsigned long)&enable) >= 0;
+	/* Another error is one of the realm's, which the configuration will meet again. */
+	return host->ioctl(host->opaque, vm_fd, KVM_ENABLE_CAP, (unsigned long)&enable) != -EINVAL;
 }
 
 static bool answers(const struct arm_realm_host *host, int vm_fd, const struct arm_realm_abi *abi)
@@ -245,7 +246,7 @@ const char *arm_realm_why_not(int error)
 		return "this host's KVM must convert guest_memfd in place: load it with "
 		       "kvm.gmem_in_place_conversion=1";
 	default:
-		return strerror(-error);
+		return NULL;
 	}
 }
 

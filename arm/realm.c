@@ -121,6 +121,16 @@ int arm_realm_check(const struct vm_config *cfg)
 
 /* The VM */
 
+static void say_why_not(int error)
+{
+	const char *why = arm_realm_why_not(error);
+
+	if (why)
+		err("--realm: %s", why);
+	else
+		err("--realm: KVM_CREATE_VM: %s%s", strerror(-error), limit_hint(error));
+}
+
 int arm_realm_vm_type(const struct arm_realm_host *host, const struct kvm *kvm,
 		      const struct vm_config *cfg, u64 *type)
 {
@@ -130,7 +140,7 @@ int arm_realm_vm_type(const struct arm_realm_host *host, const struct kvm *kvm,
 	char why[160];
 
 	if (ret) {
-		err("--realm: %s", arm_realm_why_not(ret));
+		say_why_not(ret);
 		return ret;
 	}
 	if (arm_realm_misfit(found.abi, cfg, why, sizeof(why))) {
@@ -151,7 +161,7 @@ int arm_realm_begin(struct vm *vm, const struct arm_realm_host *host)
 	ret = arm_realm_identify(host, vm->kvm.vm_fd, &vm->cfg->arm.realm,
 				 vm->kvm.vm_type & ~0xffULL, &realm->found);
 	if (ret) {
-		err("--realm: %s", arm_realm_why_not(ret));
+		say_why_not(ret);
 		return ret;
 	}
 	debug("realm: the ABI of %s, capability %u", arm_realm_abi_name(realm->found.abi),

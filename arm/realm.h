@@ -81,7 +81,7 @@ int arm_realm_detect(const struct arm_realm_host *host, int sys_fd, const struct
 /* The same of a realm that is there, made with @type. */
 int arm_realm_identify(const struct arm_realm_host *host, int vm_fd, const struct realm_config *cfg,
 		       u64 type, struct arm_realm_found *found) __must_check;
-/* The reason, as a clause without a full stop. */
+/* The reason, as a clause without a full stop; NULL: it is what KVM_CREATE_VM said. */
 const char *arm_realm_why_not(int error);
 /* What of @cfg this version cannot have, with the reason, in @buf; NULL: all of it is fine. */
 const char *arm_realm_misfit(const struct arm_realm_abi *abi, const struct vm_config *cfg,

@@ -266,6 +266,7 @@ static void test_vm_type(void **state)
 	assert_contains(captured, "no RMM answers");
 	kvm.rmm = -ENOMEM;
 	assert_int_equal(vm_type(&type), -ENOMEM);
+	assert_contains(captured, "KVM_CREATE_VM: Cannot allocate memory");
 	kvm.rmm = 0;
 	kvm.cap = 200;
 	assert_int_equal(vm_type(&type), -EPROTO);
