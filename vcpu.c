@@ -330,6 +330,14 @@ static bool waits_for_startup(struct vcpu *vcpu)
 		mp.mp_state == KVM_MP_STATE_INIT_RECEIVED);
 }
 
+/* There are guests that a failure ends for good. */
+static bool may_retry(struct vcpu *vcpu)
+{
+	const struct coco_ops *coco = vcpu->vm->coco;
+
+	return !coco || !coco->may_retry || coco->may_retry(vcpu);
+}
+
 /*
  * Shall KVM_RUN be tried again? What the host lacks may come back soon, a signal has passed; but
  * neither is waited for for ever. Counted in tries, not in time, of which a busy host takes much.
@@ -339,7 +347,8 @@ static bool try_again(struct vcpu *vcpu, struct retry *retry, int error)
 	const struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
 	u64 now = now_ns();
 
-	if (error != EINTR && error != EAGAIN && error != ENOMEM) {
+	if ((error != EINTR && error != EAGAIN && error != ENOMEM) ||
+	    (error != EINTR && !may_retry(vcpu))) {
 		retry->count = 0;
 		return false;
 	}

@@ -139,6 +139,21 @@ int arm_realm_exit(struct vcpu *vcpu)
 	return -ENOTSUP;
 }
 
+/* With the implicit ABI the first run activates the realm, which a failure ends for good: has any
+ * vcpu been inside? */
+bool arm_realm_may_retry(struct vcpu *vcpu)
+{
+	const struct vm *vm = vcpu->vm;
+
+	if (!vm->arch->realm->found.abi->implicit)
+		return true;
+	for (u32 i = 0; i < vm->nr_vcpus; i++)
+		for (u32 slot = 0; slot < EXIT_REASONS; slot++)
+			if (exit_counted(&vm->vcpus[i]->exits, slot))
+				return true;
+	return false;
+}
+
 int arm_realm_run_failed(struct vcpu *vcpu, int error)
 {
 	struct arm_realm *realm = vcpu->vm->arch->realm;

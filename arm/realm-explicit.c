@@ -79,7 +79,10 @@ static int configure_plane(struct vm *vm, u32 cfg, u32 value)
 	struct realm_rme_config config = { .cfg = cfg, .planes = value }, asked = config;
 	int ret = step(vm, REALM_RME_CONFIG, &config);
 
-	return !ret && memcmp(&config, &asked, sizeof(config)) != 0 ? -EPROTO : ret;
+	if (config.cfg != asked.cfg ||
+	    memcmp(config.reserved, asked.reserved, sizeof(asked.reserved)) != 0)
+		return ret ? ret : -EPROTO;
+	return ret;
 }
 
 static int configure_planes(struct vm *vm)

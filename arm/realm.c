@@ -317,6 +317,7 @@ static const struct coco_ops realm_ops = {
 	.vcpu = arm_realm_vcpu,
 	.finish = arm_realm_finish,
 	.exit = arm_realm_exit,
+	.may_retry = arm_realm_may_retry,
 	.run_failed = arm_realm_run_failed,
 	.destroy = arm_realm_end,
 	.private_memory = true,

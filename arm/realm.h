@@ -145,8 +145,9 @@ extern const struct coco_measure arm_realm_measure;
 /* At most so much is on its way to the realm: the host has these pages twice meanwhile. */
 #define ARM_REALM_CHUNK (2 * MiB)
 
-/* realm-exit.c: coco_ops.exit and run_failed. */
+/* realm-exit.c: coco_ops.exit, may_retry and run_failed. */
 int arm_realm_exit(struct vcpu *vcpu);
+bool arm_realm_may_retry(struct vcpu *vcpu);
 int arm_realm_run_failed(struct vcpu *vcpu, int error);
 
 #endif

@@ -67,6 +67,9 @@ struct coco_ops {
 	 * here too. 0: handled, run on; -ENOTSUP: not one. On the vcpu's thread.
 	 */
 	int (*exit)(struct vcpu *vcpu);
+	/* May KVM_RUN be tried again, which failed with EAGAIN or ENOMEM? NULL: yes. On the vcpu's
+	 * thread. */
+	bool (*may_retry)(struct vcpu *vcpu);
 	/*
 	 * KVM_RUN failed with errno @error, and is not tried again. 0: the reason was said, of
 	 * several vcpus once; -ENOTSUP: it is none of this kind's. On the vcpu's thread.

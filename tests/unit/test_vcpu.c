@@ -92,6 +92,29 @@ static int say_why(struct vcpu *vcpu, int error)
 
 static const struct coco_ops explains = { .run_failed = say_why };
 
+static bool never(struct vcpu *vcpu)
+{
+	return false;
+}
+
+static const struct coco_ops ends = { .may_retry = never };
+
+/* What passes for others; but a signal is none. */
+static void a_kind_may_know_better(void **state)
+{
+	static const int errors[] = { EAGAIN, ENOMEM };
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		always = errors[i];
+		fake_run(fail_always, &ends);
+		assert_kvm_error("KVM_RUN failed");
+		assert_int_equal(fake.runs, 1);
+	}
+	always = EINTR;
+	fake_run(fail_always, &ends);
+	assert_int_equal(fake.runs, 1000001);
+}
+
 static void a_kind_may_know_why(void **state)
 {
 	always = ENXIO;
@@ -233,6 +256,7 @@ int main(void)
 		cmocka_unit_test(test_memory_fault),
 		cmocka_unit_test(every_error_ends),
 		cmocka_unit_test(a_kind_may_know_why),
+		cmocka_unit_test(a_kind_may_know_better),
 		cmocka_unit_test(the_remedy_is_said),
 		cmocka_unit_test(what_comes_back_is_waited_for),
 		cmocka_unit_test(a_processor_that_was_not_started),

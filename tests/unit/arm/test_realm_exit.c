@@ -189,6 +189,21 @@ static void test_run_failed(void **state)
 	assert_string_equal(captured, "");
 }
 
+/* Until somebody was inside. */
+static void test_first_run(void **state)
+{
+	assert_false(arm_realm_may_retry(&vcpus[0]));
+	exit_count(&vcpus[1].exits, KVM_EXIT_MMIO);
+	assert_true(arm_realm_may_retry(&vcpus[0]));
+	vcpus[1].exits.n[KVM_EXIT_MMIO] = 0;
+	exit_count(&vcpus[0].exits, KVM_EXIT_INTR);
+	assert_true(arm_realm_may_retry(&vcpus[0]));
+	/* An explicit realm is active before it runs. */
+	vcpus[0].exits.n[KVM_EXIT_INTR] = 0;
+	vm.arch->realm->found.abi = arm_realm_abi_of(REALM_ABI_V10);
+	assert_true(arm_realm_may_retry(&vcpus[0]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +213,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_without_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_run_failed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_first_run, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
