@@ -187,7 +187,7 @@ arm64() {
 	local words
 	lock_flash || return 1
 	for words in '-c 5 -m 3G -i initrd -p quiet' '-c 2 -m 256 --irqchip gicv2m --virtio-transport mmio' \
-		'-c 2 -m 256 --protected' '-c 1 -m 64 --kaslr-seed 7 --flash flash.img' ''; do
+		'-c 2 -m 256 --protected' '-c 3 -m 128 --realm planes=1' '-c 1 -m 64 --kaslr-seed 7 --flash flash.img' ''; do
 		words="-k hello.flat --kernel-format flat $words"
 		rm -rf home away
 		dump home "$words" "${qemu[@]}" -cpu max "$arm64" && dump away "$words" "${qemu[@]}" -cpu cortex-a53 -r 5.10.0 \
