@@ -101,7 +101,7 @@ const struct option_spec arm_options[] = {
 	{ .type = OPT_FLAG, .name = "protected", MEMBER(protected), .flags = OPT_CONFIDENTIAL,
 	  .help = "protect guest memory from the host, except what the guest shares (pKVM)" },
 	{ .type = OPT_TYPED, .name = "realm", .arg = "[WORD=VALUE][,WORD=VALUE]...", .hooks = &arm_realm_hooks,
-	  .flags = OPT_OPTIONAL, .unset = "no",
+	  .flags = OPT_OPTIONAL | OPT_CONFIDENTIAL | OPT_MEASURED, .unset = "no",
 	  .help = "make the guest a realm (Arm CCA), whose memory and registers the host cannot access; words "
 		  "choose what its measurement and its ABI are" },
 	{ .type = OPT_CALL, .name = "measurement-algo", .arg = "HASH", .parse = arm_parse_measurement_algo,
