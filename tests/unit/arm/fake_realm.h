@@ -44,7 +44,7 @@ static struct {
 	u64 pages_per_call; /* implicit: 0: all */
 	u32 interrupts;	    /* so many calls are interrupted before a page */
 	bool counts;	    /* implicit: the positive answer of v11 */
-	bool stuck, overdone;
+	bool stuck, overdone, halves;
 	int rmi_status;
 	const char *fail; /* the step that fails with @error */
 	int error;
@@ -188,8 +188,8 @@ static int fake_rmi_populate(struct realm_rmi_populate *p)
 		return kvm.rmi_status;
 	if (kvm.stuck)
 		return 0;
-	if (kvm.overdone)
-		size = p->size + FAKE_PAGE;
+	if (kvm.overdone || kvm.halves)
+		size = kvm.overdone ? p->size + FAKE_PAGE : FAKE_PAGE / 2;
 	else
 		take_pages(p->base, size, (void *)(uintptr_t)p->source_uaddr, p->flags);
 	kvm.state = NEW;

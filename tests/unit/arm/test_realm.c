@@ -481,6 +481,10 @@ static void test_implicit_fails(void **state)
 		assert_int_equal(launch(), -EPROTO);
 		fake_end();
 		fake_version(versions[i]);
+		kvm.halves = true;
+		assert_int_equal(launch(), -EPROTO);
+		fake_end();
+		fake_version(versions[i]);
 		kvm.interrupts = UINT32_MAX;
 		assert_int_equal(launch(), -EINTR);
 		fake_end();
