@@ -23,14 +23,14 @@ endif
 
 GUEST_OBJ := $(O)/obj-guest
 GUEST_LIB_SRCS := $(sort $(wildcard guest/lib/*.c))
-GUEST_ARCH_SRCS := $(sort $(filter-out %/selftest.c %/snp-stub.S %/snp-embed.S,$(wildcard guest/$(ARCHDIR)/*.[cS])))
+GUEST_ARCH_SRCS := $(sort $(filter-out %/selftest.c %/snp-stub.S %/snp-embed.S %/tdx-reset.S %/tdx-embed.S,$(wildcard guest/$(ARCHDIR)/*.[cS])))
 GUEST_ENTRY_32 := guest/x86/start32.S
 GUEST_OBJS := $(patsubst %,$(GUEST_OBJ)/%.o,$(basename $(GUEST_LIB_SRCS) \
 	$(filter-out $(GUEST_ENTRY_32),$(GUEST_ARCH_SRCS))))
 SELFTEST_OBJS := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(sort $(wildcard guest/selftest/*.c)) \
 	guest/$(ARCHDIR)/selftest.c)
 # Tests of what only one architecture has are of no use to others.
-GUEST_TESTS_NOT_arm := control cpuid exit irq leaves snpstub testdev wide
+GUEST_TESTS_NOT_arm := control cpuid exit irq leaves snpstub tdxreset testdev wide
 GUEST_TESTS := $(filter-out $(GUEST_TESTS_NOT_$(ARCHDIR)), \
 	$(patsubst tests/native/guests/%.c,%,$(sort $(wildcard tests/native/guests/*.c))))
 GUEST_IMAGES_x86 := $(O)/guests/hello.elf $(O)/guests/hello.pvh $(O)/guests/hello.multiboot \
@@ -87,6 +87,25 @@ SELFTEST_FILE := $(SELFTEST_FILE_$(ARCHDIR))
 $(EMBEDDED): guest/embed.S $(SELFTEST_FILE) $(O)/init $(O)/flags
 	@mkdir -p $(@D)
 	$(call say,AS,$<)$(CC) $(HARDEN) -DSELFTEST_IMAGE='"$(SELFTEST_FILE)"' -DINIT_IMAGE='"$(O)/init"' -c -o $@ $<
+
+# The first page of a trust domain. It is measured: the assembler gets nothing that changes its bytes.
+$(GUEST_OBJ)/guest/x86/tdx-reset.o: guest/x86/tdx-reset.S include/lkvm/guest-tdx.h $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,GUEST,$<)$(GUEST_CC) -m64 -Iinclude -c -o $@ $<
+$(O)/tdx-reset.page: $(GUEST_OBJ)/guest/x86/tdx-reset.o guest/x86/tdx-reset.ld
+	$(call say,LD,$@)$(GUEST_LD) -nostdlib -static --no-warn-rwx-segments --build-id=none -T guest/x86/tdx-reset.ld \
+		-o $@.elf $< && $(GUEST_OBJCOPY) -O binary $@.elf $@
+# The same in an ordinary guest, over what the test brings.
+$(GUEST_OBJ)/tdx-played.o: guest/x86/tdx-reset.S include/lkvm/guest-tdx.h $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)$(GUEST_CC) -m64 -Iinclude -DTDX_PLAYED -c -o $@ $<
+$(O)/guests/tdxreset.elf: $(GUEST_OBJ)/tdx-played.o
+TDX_EMBEDDED := $(O)/obj/guest/tdx-embed.o
+$(TDX_EMBEDDED): guest/x86/tdx-embed.S $(O)/tdx-reset.page $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,AS,$<)$(CC) $(HARDEN) -DTDX_RESET_PAGE='"$(O)/tdx-reset.page"' -c -o $@ $<
+EMBEDDED_x86 := $(TDX_EMBEDDED)
+$(O)/liblkvm.a: $(EMBEDDED_$(ARCHDIR))
 
 # lkvm's init for Linux guests, a program of user space without a C library: of the kernel's headers alone.
 INIT_CFLAGS := -std=gnu17 $(WARNINGS) -Os -g -ffreestanding -fno-pic -fno-pie -fno-common -fno-stack-protector \
