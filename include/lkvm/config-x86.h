@@ -80,6 +80,21 @@ struct x86_snp_config {
 	u32 request_burst;
 };
 
+/* Attributes of a trust domain (TDX module ABI, ATTRIBUTES). */
+#define X86_TDX_SEPT_VE_DISABLE BIT_ULL(28)
+#define X86_TDX_ID_LEN		48 /* of MRCONFIGID and its like: a SHA-384 */
+
+/* Trust domains (docs/tdx.md); the rows are in x86/options-tdx.c. */
+struct x86_tdx_config {
+	bool on;
+	/* What was given beside it; without --tdx it has no use. */
+	bool has_attributes, has_xfam, has_config_id, has_owner, has_owner_config;
+	u64 attributes; /* the default where none were given */
+	u64 xfam;
+	u8 config_id[X86_TDX_ID_LEN], owner[X86_TDX_ID_LEN], owner_config[X86_TDX_ID_LEN];
+	char *quote; /* "unix:PATH": who makes quotes; NULL: nobody */
+};
+
 struct x86_config {
 	char *cpu; /* "host,+feature,-feature,property=value" (--cpu), or NULL: the host's */
 	enum x86_irqchip irqchip;
@@ -91,9 +106,10 @@ struct x86_config {
 	char *vmx, *svm; /* "+feature,-feature" (--vmx, --svm), or NULL */
 	struct x86_tuning tuning;
 	struct x86_snp_config snp;
+	struct x86_tdx_config tdx;
 };
 
-extern const struct option_spec x86_options[];
+extern const struct option_spec x86_options[], x86_tdx_options[];
 /* config-x86.c */
 extern const struct option_hooks x86_disable_exits_hooks, x86_notify_window_hooks;
 
