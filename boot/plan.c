@@ -77,6 +77,11 @@ int boot_plan_add_rom(struct boot_plan *plan, const char *what, u64 gpa,
 						     .image = image });
 }
 
+void boot_plan_add_entry(struct boot_plan *plan, const struct boot_entry *entry)
+{
+	add(plan, entry);
+}
+
 void boot_plan_add_zero(struct boot_plan *plan, const char *what, u64 gpa, u64 len)
 {
 	if (len)

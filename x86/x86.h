@@ -24,6 +24,7 @@ struct x86_nested;
 struct x86_pm;
 struct x86_pristine;
 struct x86_snp;
+struct x86_tdx;
 
 /* How vcpu 0 starts. */
 enum x86_entry_mode {
@@ -75,6 +76,8 @@ struct arch_vm {
 	struct x86_ioapic *ioapic; /* the split irqchip's; a device */
 	struct x86_pm *pm;	   /* a device */
 	struct x86_snp *snp;	   /* NULL: no SNP guest (snp.h) */
+	struct x86_tdx *tdx;	   /* a trust domain's (tdx.h); NULL: none */
+	u64 tdx_hob;		   /* arch_boot_plan's: what its vcpus find in RCX and R8 */
 };
 
 /* Per-vcpu state; zeroed by arch_vcpu_init, which allocates it. */
@@ -103,6 +106,7 @@ enum x86_mem_type { /* the numbers of ACPI 6.5, 15.1 */
 		    X86_MEM_RAM = 1,
 		    X86_MEM_RESERVED = 2,
 		    X86_MEM_ACPI = 3, /* tables */
+		    X86_MEM_NVS = 4,
 };
 struct x86_mem_range {
 	u64 base;
@@ -115,5 +119,11 @@ u32 x86_memory_map(const struct guest_memory *mem, struct x86_mem_range *out);
 /* The same with the tables' place as such: a confidential Linux takes what is reserved for memory
  * that it shares, and would not find there what it was given. */
 u32 x86_memory_map_acpi(const struct guest_memory *mem, struct x86_mem_range *out);
+/*
+ * The same for a confidential guest: Linux maps what it finds outside of RAM as shared, unless the
+ * map says that it is ACPI's. @mailbox: a page of that kind at the end of 4 GiB, below code that is
+ * nobody's; 0: there is none.
+ */
+u32 x86_private_memory_map(const struct guest_memory *mem, u64 mailbox, struct x86_mem_range *out);
 
 #endif

@@ -88,6 +88,9 @@ void boot_plan_add(struct boot_plan *plan, enum boot_kind kind, const char *what
 /* Add [offset, offset+len) of @image; -ENODATA (prints nothing) where it does not reach so far. */
 int boot_plan_add_image(struct boot_plan *plan, enum boot_kind kind, const char *what, u64 gpa,
 			const struct boot_image *image, u64 offset, u64 len) __must_check;
+/* Add one as it is; its bytes are the list's then, what it wants of an image is the caller's to
+ * check. */
+void boot_plan_add_entry(struct boot_plan *plan, const struct boot_entry *entry);
 void boot_plan_add_zero(struct boot_plan *plan, const char *what, u64 gpa, u64 len);
 /* The same as boot_plan_add_image for a ROM: whole pages outside of RAM. */
 int boot_plan_add_rom(struct boot_plan *plan, const char *what, u64 gpa,
