@@ -229,6 +229,25 @@ struct madt_x2apic_nmi { /* 5.2.12.13 */
 	u8 reserved[3];
 } __acpi;
 
+struct madt_wakeup { /* 5.2.12.19 */
+	u8 type, length;
+	__le16 version;
+	__le32 reserved;
+	__le64 mailbox;
+} __acpi;
+
+static void madt_wakeup(struct aml *out, u64 mailbox)
+{
+	const struct madt_wakeup wakeup = {
+		.type = 0x10,
+		.length = sizeof(wakeup),
+		.mailbox = cpu_to_le64(mailbox),
+	};
+
+	if (mailbox)
+		aml_raw(out, &wakeup, sizeof(wakeup));
+}
+
 /* The UID is the number of the device in the DSDT. */
 static void madt_cpus(struct aml *out, const struct x86_topology *topology)
 {
@@ -277,7 +296,7 @@ static void madt_nmi(struct aml *out, const struct x86_topology *topology)
 		aml_raw(out, &x2apic_nmi, sizeof(x2apic_nmi));
 }
 
-size_t acpi_madt(struct aml *out, const struct x86_topology *topology, bool pic)
+size_t acpi_madt(struct aml *out, const struct x86_topology *topology, bool pic, u64 mailbox)
 {
 	const struct {
 		__le32 lapic_address;
@@ -310,6 +329,7 @@ size_t acpi_madt(struct aml *out, const struct x86_topology *topology, bool pic)
 	aml_raw(out, &ioapic, sizeof(ioapic));
 	aml_raw(out, &com1, sizeof(com1));
 	madt_nmi(out, topology);
+	madt_wakeup(out, mailbox);
 	acpi_end(out, start);
 	return start;
 }

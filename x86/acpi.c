@@ -6,14 +6,14 @@
 #include "layout.h"
 #include "lkvm/aml.h"
 #include "lkvm/config.h"
+#include "lkvm/guest-tdx.h"
 #include "lkvm/log.h"
 #include "lkvm/plan.h"
 #include "lkvm/vm.h"
 #include "platform.h"
 #include "x86.h"
 
-#define RSDP_SIZE  36U
-#define MAX_TABLES 8U
+#define RSDP_SIZE 36U
 
 struct lookup {
 	u64 base;
@@ -36,20 +36,42 @@ static bool has_region(struct bus *bus, u64 base)
 	return l.found;
 }
 
+/* All but the XSDT into @out, for a place at @base, the DSDT first; how many, and where each is. */
+static u32 add_tables(struct aml *out, struct vm *vm, bool reduced, u64 base, u64 mailbox,
+		      size_t starts[X86_ACPI_MAX_TABLES])
+{
+	u32 count = 0;
+
+	starts[count++] = acpi_dsdt(out, vm);
+	starts[count++] = acpi_fadt(out, base + starts[0], reduced);
+	starts[count++] = acpi_madt(out, &vm->arch->topology, !vm->arch->split_irqchip, mailbox);
+	if (has_region(&vm->mmio, X86_ECAM_BASE))
+		starts[count++] = acpi_mcfg(out);
+	if (has_region(&vm->pio, X86_PORT_COM1))
+		starts[count++] = acpi_spcr(out);
+	return count;
+}
+
 /* All tables into @out, for a place at @base; returns the offset of the XSDT. */
 static size_t build(struct aml *out, struct vm *vm, bool reduced, u64 base)
 {
-	u64 tables[MAX_TABLES];
-	u32 count = 0;
-	u64 dsdt = base + acpi_dsdt(out, vm);
+	size_t starts[X86_ACPI_MAX_TABLES];
+	u64 tables[X86_ACPI_MAX_TABLES];
+	u32 count =
+		add_tables(out, vm, reduced, base, vm->cfg->x86.tdx.on ? TDX_MAILBOX : 0, starts);
 
-	tables[count++] = base + acpi_fadt(out, dsdt, reduced);
-	tables[count++] = base + acpi_madt(out, &vm->arch->topology, !vm->arch->split_irqchip);
-	if (has_region(&vm->mmio, X86_ECAM_BASE))
-		tables[count++] = base + acpi_mcfg(out);
-	if (has_region(&vm->pio, X86_PORT_COM1))
-		tables[count++] = base + acpi_spcr(out);
-	return acpi_xsdt(out, tables, count);
+	/* The FADT has the DSDT's place. */
+	for (u32 i = 1; i < count; i++)
+		tables[i - 1] = base + starts[i];
+	return acpi_xsdt(out, tables, count - 1);
+}
+
+u32 x86_acpi_tables(struct aml *out, struct vm *vm, size_t starts[X86_ACPI_MAX_TABLES + 1])
+{
+	u32 count = add_tables(out, vm, true, 0, 0, starts);
+
+	starts[count] = out->len;
+	return count;
 }
 
 int x86_acpi_plan(struct vm *vm, struct boot_plan *plan, bool reduced, u64 *rsdp_gpa)

@@ -22,6 +22,10 @@ struct x86_boot {
 	u64 rsdp;      /* 0: no ACPI tables */
 	bool snp;      /* an SNP guest (snp.h) */
 	u32 signature; /* for struct x86_entry */
+	/* A confidential guest: entered in 64-bit mode alone, and told which memory holds tables,
+	 * since it takes the rest of what is no RAM for devices. */
+	bool confidential;
+	u64 mailbox; /* a page in which vcpus wait for the kernel, outside of RAM; 0: none */
 	/* Result. */
 	struct x86_entry entry;
 	/* Set by x86_boot_list: what is being started, and its role in messages. */
@@ -108,6 +112,10 @@ void fw_cfg_warn(const struct boot_image *img);
 int firmware_load(struct x86_boot *b) __must_check;
 
 /* entry.c */
+/* Identity mapping of the first 4 GiB by 2 MiB pages, which every 64-bit CPU has: tables for @gpa,
+ * the highest first, with @c_bit in every entry. */
+#define X86_IDENTITY_TABLES (6 * 4 * KiB)
+void x86_identity_tables(u8 out[X86_IDENTITY_TABLES], u64 gpa, u64 c_bit);
 /* GDT and, for 64-bit entry, page tables, with @c_bit in every entry. */
 void x86_entry_tables(struct boot_plan *plan, enum x86_entry_mode mode, u64 c_bit);
 /* From the reset state in @sregs and @regs to the state of @entry. */

@@ -9,7 +9,8 @@ static void add(struct x86_mem_range *out, u32 *count, u64 base, u64 end, enum x
 		out[(*count)++] = (struct x86_mem_range){ base, end - base, type };
 }
 
-static u32 make_map(const struct guest_memory *mem, struct x86_mem_range *out, u64 acpi)
+static u32 make_map(const struct guest_memory *mem, u64 acpi, u64 mailbox,
+		    struct x86_mem_range *out)
 {
 	u64 low_end = memory_ram_end(mem, 0);
 	u64 high_end = memory_ram_end(mem, X86_HOLE_END);
@@ -22,16 +23,20 @@ static u32 make_map(const struct guest_memory *mem, struct x86_mem_range *out, u
 	add(out, &count, X86_HIGH_BASE, low_end, X86_MEM_RAM);
 	/* Linux takes an ECAM only where the memory map reserves it (PCI Firmware 3.3, 4.1.2). */
 	add(out, &count, X86_ECAM_BASE, X86_ECAM_BASE + X86_ECAM_SIZE, X86_MEM_RESERVED);
+	if (mailbox) {
+		add(out, &count, mailbox, mailbox + 4 * KiB, X86_MEM_NVS);
+		add(out, &count, mailbox + 4 * KiB, X86_HOLE_END, X86_MEM_RESERVED);
+	}
 	add(out, &count, X86_HOLE_END, high_end, X86_MEM_RAM);
 	return count;
 }
 
 u32 x86_memory_map(const struct guest_memory *mem, struct x86_mem_range *out)
 {
-	return make_map(mem, out, X86_HIGH_BASE);
+	return make_map(mem, X86_HIGH_BASE, 0, out);
 }
 
-u32 x86_memory_map_acpi(const struct guest_memory *mem, struct x86_mem_range *out)
+u32 x86_private_memory_map(const struct guest_memory *mem, u64 mailbox, struct x86_mem_range *out)
 {
-	return make_map(mem, out, X86_ACPI_BASE);
+	return make_map(mem, X86_ACPI_BASE, mailbox, out);
 }

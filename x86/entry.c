@@ -84,12 +84,11 @@ static void add_gdt(struct boot_plan *plan, bool long64)
 	boot_plan_add(plan, BOOT_TABLES, "descriptor table", X86_GDT, gdt, sizeof(gdt));
 }
 
-/* Identity mapping of the first 4 GiB by 2 MiB pages, which every 64-bit CPU has. */
-static void add_page_tables(struct boot_plan *plan, u64 c_bit)
+void x86_identity_tables(u8 out[X86_IDENTITY_TABLES], u64 gpa, u64 c_bit)
 {
 	const u64 table = c_bit | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED;
 	const u64 page = table | PTE_DIRTY | PTE_LARGE;
-	const u64 pdpt = X86_PAGE_TABLES + 4 * KiB, pds = pdpt + 4 * KiB;
+	const u64 pdpt = gpa + 4 * KiB, pds = pdpt + 4 * KiB;
 	__le64 tables[6][PTES] = { 0 }; /* PML4, PDPT, PDs */
 
 	tables[0][0] = cpu_to_le64(pdpt | table);
@@ -98,6 +97,15 @@ static void add_page_tables(struct boot_plan *plan, u64 c_bit)
 		for (u32 j = 0; j < PTES; j++)
 			tables[2 + i][j] = cpu_to_le64((i * GiB + j * 2 * MiB) | page);
 	}
+	_Static_assert(sizeof(tables) == X86_IDENTITY_TABLES, "six pages");
+	memcpy(out, tables, sizeof(tables));
+}
+
+static void add_page_tables(struct boot_plan *plan, u64 c_bit)
+{
+	u8 tables[X86_IDENTITY_TABLES];
+
+	x86_identity_tables(tables, X86_PAGE_TABLES, c_bit);
 	boot_plan_add(plan, BOOT_TABLES, "page tables", X86_PAGE_TABLES, tables, sizeof(tables));
 }
 

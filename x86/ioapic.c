@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "layout.h"
+#include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/irq.h"
 #include "lkvm/kvm.h"
@@ -54,6 +55,9 @@ struct x86_ioapic {
 	u8 select;
 	u32 id;
 	u32 lines; /* pins that are asserted */
+	/* Nobody tells when an interrupt has ended (a trust domain's APIC is not KVM's to watch):
+	 * a level is sent whenever a device says it. */
+	bool no_eoi;
 	u64 rte[X86_IOAPIC_PINS];
 	struct kvm_irq_routing_entry routes[X86_IOAPIC_PINS]; /* what KVM was told */
 };
@@ -90,6 +94,8 @@ static void deliver(struct x86_ioapic *ioapic, unsigned int pin)
 	/* Vectors below 16 are illegal (SDM volume 3, 11.5.2): the message would be refused. */
 	if (has_vector(rte) && (rte & RTE_VECTOR) < 16)
 		return;
+	if (ioapic->no_eoi)
+		rte &= ~RTE_LEVEL;
 	if (is_level(rte))
 		ioapic->rte[pin] |= RTE_REMOTE_IRR;
 	ioapic->irqs->ops->send_msi(ioapic->irqs->opaque, msi_address(rte), msi_data(rte), 0);
@@ -153,7 +159,7 @@ static void update_route(struct x86_ioapic *ioapic, unsigned int pin)
 	u64 rte = ioapic->rte[pin];
 	int ret;
 
-	if (!is_level(rte) || (rte & RTE_MASKED))
+	if (ioapic->no_eoi || !is_level(rte) || (rte & RTE_MASKED))
 		return;
 	if (route->u.msi.address_lo == msi_address(rte) && route->u.msi.data == msi_data(rte))
 		return;
@@ -314,6 +320,7 @@ int x86_ioapic_create(struct vm *vm, struct x86_ioapic **out)
 	ioapic->dev.name = "ioapic";
 	ioapic->dev.ops = &ioapic_device_ops;
 	ioapic->irqs = &vm->irqs;
+	ioapic->no_eoi = vm->cfg && vm->cfg->x86.tdx.on;
 	pthread_mutex_init(&ioapic->lock, NULL);
 	ioapic_reset(&ioapic->dev);
 	ret = device_add(vm, &ioapic->dev);

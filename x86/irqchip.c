@@ -315,6 +315,9 @@ int x86_irqchip_create(struct vm *vm)
 
 	if (vm->arch->split_irqchip) {
 		ret = x86_ioapic_create(vm, &vm->arch->ioapic);
+		/* A trust domain takes no interrupt of theirs, and knows its TSC's frequency. */
+		if (!ret && vm->cfg->x86.tdx.on)
+			return 0;
 		if (!ret)
 			ret = x86_pit_create(vm);
 		return ret ? ret : x86_pic_create(vm);

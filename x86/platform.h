@@ -26,6 +26,13 @@ struct x86_pm;
 /* A local APIC's id has 8 bits in a plain message; 255 is the broadcast. */
 #define X86_XAPIC_MAX_VCPUS 255U
 
+/*
+ * x86/acpi.c: the tables by themselves, one after the other in @out, the DSDT first; where each
+ * begins in @starts, whose last one is the end. How many.
+ */
+#define X86_ACPI_MAX_TABLES 8U
+u32 x86_acpi_tables(struct aml *out, struct vm *vm, size_t starts[X86_ACPI_MAX_TABLES + 1]);
+
 /* x86/cpuid.c */
 
 /*
@@ -130,7 +137,8 @@ void acpi_end(struct aml *out, size_t start);
 size_t acpi_dsdt(struct aml *out, struct vm *vm);
 /* @reduced: hardware-reduced, without SCI and fixed hardware. */
 size_t acpi_fadt(struct aml *out, u64 dsdt_gpa, bool reduced);
-size_t acpi_madt(struct aml *out, const struct x86_topology *topology, bool pic);
+/* @mailbox: where vcpus wait to be started (ACPI 6.5, 5.2.12.19); 0: they wait for a SIPI. */
+size_t acpi_madt(struct aml *out, const struct x86_topology *topology, bool pic, u64 mailbox);
 size_t acpi_mcfg(struct aml *out);
 size_t acpi_spcr(struct aml *out);
 size_t acpi_xsdt(struct aml *out, const u64 *tables, u32 count);

@@ -116,9 +116,6 @@ struct x86_mem_range {
 #define X86_MAX_MEM_RANGES 8
 /* Fills @out (room for X86_MAX_MEM_RANGES); returns how many. */
 u32 x86_memory_map(const struct guest_memory *mem, struct x86_mem_range *out);
-/* The same with the tables' place as such: a confidential Linux takes what is reserved for memory
- * that it shares, and would not find there what it was given. */
-u32 x86_memory_map_acpi(const struct guest_memory *mem, struct x86_mem_range *out);
 /*
  * The same for a confidential guest: Linux maps what it finds outside of RAM as shared, unless the
  * map says that it is ACPI's. @mailbox: a page of that kind at the end of 4 GiB, below code that is

@@ -8,6 +8,7 @@
 #include "../../../x86/platform.h"
 #include "../../../x86/x86.h"
 #include "lkvm/bus.h"
+#include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/irq.h"
 #include "lkvm/vm.h"
@@ -212,6 +213,42 @@ static void test_level(void **state)
 }
 
 /* The EOI register, and the moment of edge mode by which drivers do without one. */
+/* In a trust domain nobody tells of the end of an interrupt: a level is sent as it is said, as an
+ * edge, and KVM is not asked to look for its end. */
+static void test_no_eoi(void **state)
+{
+	struct fixture *f = *state;
+	struct vm_config cfg = { .x86.tdx.on = true };
+
+	f->vm.devices->ops->destroy(f->vm.devices);
+	f->vm.devices = NULL;
+	f->vm.devices_tail = &f->vm.devices;
+	f->vm.cfg = &cfg;
+	assert_int_equal(x86_ioapic_create(&f->vm, &f->arch.ioapic), 0);
+	f->tables = 0;
+	program(f, PIN_LEVEL, 0x8000 | 0x41, 0);
+	assert_int_equal(f->tables, 0);
+	x86_ioapic_set_level(f->arch.ioapic, PIN_LEVEL, true);
+	assert_int_equal(f->msis, 1);
+	assert_int_equal(f->data, 0x41);
+	assert_int_equal(rd(f, 0x10 + 2 * PIN_LEVEL), 0x8041); /* no remote IRR */
+	x86_ioapic_set_level(f->arch.ioapic, PIN_LEVEL, false);
+	assert_int_equal(f->msis, 1);
+	x86_ioapic_set_level(f->arch.ioapic, PIN_LEVEL, true);
+	assert_int_equal(f->msis, 2);
+	/* Another device on the same pin. */
+	x86_ioapic_set_level(f->arch.ioapic, PIN_LEVEL, true);
+	assert_int_equal(f->msis, 3);
+	/* What came while it was masked comes then. */
+	x86_ioapic_set_level(f->arch.ioapic, PIN_LEVEL, false);
+	program(f, PIN_LEVEL, 0x18000 | 0x41, 0);
+	x86_ioapic_set_level(f->arch.ioapic, PIN_LEVEL, true);
+	assert_int_equal(f->msis, 3);
+	program(f, PIN_LEVEL, 0x8000 | 0x41, 0);
+	assert_int_equal(f->msis, 4);
+	f->vm.cfg = NULL;
+}
+
 static void test_other_eois(void **state)
 {
 	struct fixture *f = *state;
@@ -298,9 +335,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_registers),  TEST(test_edge),		TEST(test_level),
-		TEST(test_other_eois), TEST(test_destinations), TEST(test_hostile),
-		TEST(test_random),
+		TEST(test_registers), TEST(test_edge),	     TEST(test_level),
+		TEST(test_no_eoi),    TEST(test_other_eois), TEST(test_destinations),
+		TEST(test_hostile),   TEST(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
