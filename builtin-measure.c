@@ -47,6 +47,7 @@ static const struct option_source sources[] = {
 	{ .rows = measure_options },
 	FROM_RUN(config_options, 0),
 	FROM_RUN(x86_options, OPT_ARCH_X86),
+	FROM_RUN(x86_tdx_options, OPT_ARCH_X86),
 	FROM_RUN(fdt_options, OPT_ARCH_ARM64),
 	FROM_RUN(arm_options, OPT_ARCH_ARM64),
 	{ .rows = run_config_options, .whose = "run" },

@@ -66,6 +66,9 @@ static int check_firmware(const struct vm_config *cfg)
 {
 	if (!cfg->firmware || (cfg->kernel && arch_firmware_takes_kernel(cfg)))
 		return 0;
+	/* Firmware of a trust domain may start it (td-shim). */
+	if (cfg->x86.tdx.on)
+		return 0;
 	if (cfg->kernel) {
 		err("--firmware %s and --kernel %s: only one of them can be started; omit the "
 		    "other",

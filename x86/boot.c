@@ -4,10 +4,12 @@
 
 #include "boot.h"
 #include "lkvm/arch.h"
+#include "lkvm/guest-tdx.h"
 #include "lkvm/log.h"
 #include "lkvm/vm.h"
 #include "platform.h"
 #include "snp.h"
+#include "tdx.h"
 
 /* What says how the image is entered, the strongest first: see boot/identify.c. */
 struct evidence {
@@ -197,7 +199,7 @@ static int load_image(struct x86_boot *b, enum x86_kernel_format format)
 		return linux_flat_load(b);
 	ret = look(b->image, &e, &why);
 	if (!named)
-		format = decide(&e, b->snp);
+		format = decide(&e, b->confidential);
 	if (format == X86_KERNEL_BZIMAGE && e.bzimage)
 		return bzimage_load(b);
 	if (format == X86_KERNEL_BZIMAGE)
@@ -239,13 +241,27 @@ int x86_boot_list(struct x86_boot *b)
 	ret = load_image(b, firmware ? X86_KERNEL_PVH : b->format);
 	if (ret)
 		return ret;
-	if (b->snp && b->entry.mode != X86_ENTRY_LONG64)
-		return boot_error(b, -ENOEXEC,
-				  "it is not entered in 64-bit mode, as an SNP guest without "
-				  "firmware is; use a bzImage or vmlinux of 64-bit Linux");
+	if (b->confidential && b->entry.mode != X86_ENTRY_LONG64)
+		return boot_error(
+			b, -ENOEXEC,
+			"it is not entered in 64-bit mode, as a confidential guest without "
+			"firmware is; use a bzImage or vmlinux of 64-bit Linux");
 	b->entry.c_bit = b->snp ? BIT_ULL(SNP_C_BIT) : 0;
 	x86_entry_tables(b->plan, b->entry.mode, b->entry.c_bit);
 	return b->snp ? x86_snp_stub_plan(b) : 0;
+}
+
+/* A trust domain: with firmware that has TDX metadata, or with a page of lkvm's own. */
+static int plan_tdx(struct vm *vm, struct x86_boot *b)
+{
+	int ret;
+
+	if (b->boot->firmware.path)
+		return x86_tdx_plan_firmware(b, vm, &vm->arch->tdx_hob);
+	b->mailbox = TDX_MAILBOX;
+	vm->arch->tdx_hob = 0;
+	ret = x86_boot_list(b);
+	return ret ? ret : x86_tdx_plan_kernel(b);
 }
 
 int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *plan)
@@ -257,6 +273,7 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 		.cmdline = boot_cmdline(boot, vm->cfg),
 		.format = vm->cfg->x86.kernel_format,
 		.snp = vm->cfg->x86.snp.on,
+		.confidential = vm->cfg->x86.snp.on || vm->cfg->x86.tdx.on,
 		.signature = vm->cfg->x86.snp.signature,
 	};
 	const bool pic = !vm->arch->split_irqchip;
@@ -269,12 +286,15 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 			x86_warn_words(vm->cfg, boot, pic);
 	} else if (!vm->arch->told) {
 		fw_cfg_warn(&boot->firmware);
-		if (boot->kernel.path && !vm->cfg->measured)
+		if (vm->cfg->x86.snp.on && boot->kernel.path && !vm->cfg->measured)
 			warn("--kernel %s: the firmware is told its hash, which is measured, but "
 			     "there is no fw_cfg from which it could read it",
 			     boot->kernel.path);
 	}
 	vm->arch->told = true;
+	/* Its registers are nobody's to set. */
+	if (!ret && vm->cfg->x86.tdx.on)
+		return plan_tdx(vm, &b);
 	if (!ret)
 		ret = x86_boot_list(&b);
 	if (ret)

@@ -189,6 +189,10 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 	struct kvm_sregs sregs;
 	int ret;
 
+	if (vcpu->vm->coco && vcpu->vm->coco->private_memory) {
+		fprintf(out, "vcpu %u: its registers are the guest's own\n", vcpu->id);
+		return;
+	}
 	ret = xioctl(vcpu->fd, KVM_GET_REGS, &regs);
 	if (ret >= 0)
 		ret = xioctl(vcpu->fd, KVM_GET_SREGS, &sregs);

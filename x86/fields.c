@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The registers of a vcpu by name, and saving and loading them (see include/lkvm/state.h). */
 #include "lkvm/arch.h"
+#include "lkvm/coco.h"
 #include "lkvm/log.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
@@ -173,8 +174,13 @@ const struct device_state arch_vcpu_state = {
 
 int arch_vcpu_state_new(struct vcpu *vcpu, void **out)
 {
-	int ret = x86_state_msrs(vcpu);
+	int ret;
 
+	if (vcpu->vm->coco && vcpu->vm->coco->private_memory) {
+		err("vcpu %u: its registers are the guest's own: they cannot be saved", vcpu->id);
+		return -ENOTSUP;
+	}
+	ret = x86_state_msrs(vcpu);
 	if (!ret)
 		*out = x86_state_new(vcpu);
 	return ret;

@@ -15,8 +15,8 @@ void linux_fill_params(const struct x86_boot *b, struct boot_params *bp, u64 ini
 		       u64 initrd_size)
 {
 	struct x86_mem_range map[X86_MAX_MEM_RANGES];
-	u32 count = b->snp || b->confidential ? x86_private_memory_map(b->mem, b->mailbox, map)
-					      : x86_memory_map(b->mem, map);
+	u32 count = b->confidential ? x86_private_memory_map(b->mem, b->mailbox, map)
+				    : x86_memory_map(b->mem, map);
 
 	bp->hdr.type_of_loader = LOADER_UNDEFINED;
 	bp->hdr.loadflags |= LOADED_HIGH;

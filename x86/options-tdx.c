@@ -258,6 +258,7 @@ static const struct option_hooks quote_hooks = {
 const struct option_spec x86_tdx_options[] = {
 	{ .type = OPT_GROUP, .help = "Intel TDX (x86-64)" },
 	{ .type = OPT_FLAG, .name = "tdx", .offset = offsetof(struct vm_config, x86.tdx.on),
+	  .flags = OPT_CONFIDENTIAL | OPT_MEASURED,
 	  .help = "the guest is a trust domain: neither the host nor lkvm can read its memory and registers; a "
 		  "Linux kernel (-k), or firmware with TDX metadata (-f)" },
 	{ .type = OPT_TYPED, .name = "tdx-attributes", .arg = "N|+ATTRIBUTE|-ATTRIBUTE[,...]",

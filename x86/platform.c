@@ -12,6 +12,7 @@
 #include "lkvm/vm.h"
 #include "nested.h"
 #include "snp.h"
+#include "tdx.h"
 #include "tuning.h"
 
 /* kvmtool's places, in its order. */
@@ -100,6 +101,8 @@ int arch_config_complete(struct vm_config *cfg)
 	}
 	if (check_cpu_model(cfg))
 		return -EINVAL;
+	if (x86_tdx_complete(cfg))
+		return -EINVAL;
 	if (cfg->x86.irqchip == X86_IRQCHIP_FULL && x86_nr_apic_ids(cfg) > X86_XAPIC_MAX_VCPUS) {
 		err("--cpus %u: the full irqchip serves at most %u vcpus; use --irqchip split",
 		    cfg->cpus, X86_XAPIC_MAX_VCPUS);
@@ -157,7 +160,7 @@ int arch_check_host(const struct kvm *kvm)
 
 const struct coco_ops *arch_coco(const struct vm_config *cfg)
 {
-	return x86_snp_ops(cfg);
+	return cfg->x86.tdx.on ? x86_tdx_ops(cfg) : x86_snp_ops(cfg);
 }
 
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 pmem, u64 *type)

@@ -98,6 +98,9 @@ int arch_vcpu_reset(struct vcpu *vcpu)
 	const struct x86_pristine *p;
 	int ret;
 
+	/* The TDX module sets its registers, and a reset makes the VM anew. */
+	if (vcpu->vm->arch->tdx)
+		return 0;
 	if (!vcpu->arch->used) {
 		vcpu->arch->used = true;
 		return start_vcpu(vcpu);

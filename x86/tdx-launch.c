@@ -259,6 +259,17 @@ int x86_tdx_init_vm(struct vm *vm)
 	return ret ? ret : make_td(vm);
 }
 
+void x86_tdx_set_bus(const struct vm *vm)
+{
+	int ret = kvm_enable_cap(&vm->kvm, KVM_CAP_X86_APIC_BUS_CYCLES_NS,
+				 1000000000U / X86_TDX_CRYSTAL_HZ);
+
+	if (ret)
+		debug("KVM_CAP_X86_APIC_BUS_CYCLES_NS: %s: a guest that counts by the local APIC's "
+		      "timer has a wrong time",
+		      strerror(-ret));
+}
+
 /* vcpus */
 
 /* KVM says how many there are. */

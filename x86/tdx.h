@@ -83,6 +83,9 @@ u64 x86_tdx_cpuid_xfam(const struct kvm_cpuid2 *cpuid);
 
 /* coco_ops.memory: what KVM offers, TSC, INIT_VM. */
 int x86_tdx_init_vm(struct vm *vm) __must_check;
+/* The local APICs' timers count the crystal that CPUID names, where KVM can: after the chips,
+ * before any vcpu. */
+void x86_tdx_set_bus(const struct vm *vm);
 /* Instead of x86_vcpu_setup: CPUID as the module has it. */
 int x86_tdx_vcpu_setup(struct vcpu *vcpu) __must_check;
 /* coco_ops.place and finish. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/coco.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -16,6 +17,7 @@
 #include "nested.h"
 #include "platform.h"
 #include "snp.h"
+#include "tdx.h"
 #include "tuning.h"
 #include "vcpu-state.h"
 #include "x86.h"
@@ -161,7 +163,7 @@ int x86_vcpu_setup(struct vcpu *vcpu)
 int arch_vcpu_init(struct vcpu *vcpu)
 {
 	vcpu->arch = xcalloc(1, sizeof(*vcpu->arch));
-	return x86_vcpu_setup(vcpu);
+	return vcpu->vm->arch->tdx ? x86_tdx_vcpu_setup(vcpu) : x86_vcpu_setup(vcpu);
 }
 
 /* In a nested guest RFLAGS is not what decides: its hypervisor takes interrupts for it. */
@@ -193,8 +195,10 @@ bool arch_vcpu_halted(struct vcpu *vcpu)
 	struct kvm_vcpu_events events;
 	struct kvm_mp_state mp;
 	struct kvm_regs regs;
+	const struct coco_ops *coco = vcpu->vm->coco;
 
-	if (xioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) < 0)
+	/* Whether it takes interrupts nobody can see. */
+	if ((coco && coco->private_memory) || xioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) < 0)
 		return false;
 	if (mp.mp_state == KVM_MP_STATE_UNINITIALIZED || mp.mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		return true;

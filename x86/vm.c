@@ -16,6 +16,8 @@
 #include "nested.h"
 #include "platform.h"
 #include "pristine.h"
+#include "tdx-quote.h"
+#include "tdx.h"
 #include "tuning.h"
 #include "vcpu-state.h"
 #include "x86.h"
@@ -52,6 +54,12 @@ static int lay_out(struct vm *vm)
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* Addresses with the bit by which a trust domain shares are no others. */
+static u32 limit_bits(const struct vm *vm, u32 bits)
+{
+	return vm->cfg->x86.tdx.on ? MIN(bits, X86_TDX_PHYS_BITS) : bits;
 }
 
 static int get_supported(void *opaque, struct kvm_cpuid2 *cpuid)
@@ -107,7 +115,7 @@ int arch_add_memory(struct vm *vm)
 		ret = apply_cpu_model(vm);
 	if (ret)
 		return ret;
-	vm->arch->phys_bits = x86_cpuid_phys_bits(vm->arch->cpuid);
+	vm->arch->phys_bits = limit_bits(vm, x86_cpuid_phys_bits(vm->arch->cpuid));
 	ret = lay_out(vm);
 	if (ret)
 		return ret;
@@ -120,7 +128,7 @@ int arch_sketch(struct vm *vm, const struct boot *boot)
 
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
 	vm->arch->topology = x86_topology_of(vm->cfg);
-	vm->arch->phys_bits = MAX_PHYS_BITS;
+	vm->arch->phys_bits = limit_bits(vm, MAX_PHYS_BITS);
 	vm->arch->split_irqchip = x86_wants_split_irqchip(vm->cfg, boot);
 	ret = lay_out(vm);
 	return ret ? ret : add_ram(vm, vm_sketch_ram);
@@ -165,14 +173,12 @@ static int check_ids(const struct vm *vm)
 	return -EINVAL;
 }
 
-int arch_vm_init(struct vm *vm, const struct boot *boot)
+/* KVM's own pages, which it needs for guests in real mode on old CPUs. */
+static int set_real_mode_pages(const struct vm *vm)
 {
 	u64 identity_map = X86_IDENTITY_MAP;
-	int ret = check_ids(vm);
+	int ret = xioctl(vm->kvm.vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
 
-	if (ret)
-		return ret;
-	ret = xioctl(vm->kvm.vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
 	if (ret < 0) {
 		err("cannot set up the VM: KVM_SET_IDENTITY_MAP_ADDR: %s", strerror(-ret));
 		return ret;
@@ -182,13 +188,28 @@ int arch_vm_init(struct vm *vm, const struct boot *boot)
 		err("cannot set up the VM: KVM_SET_TSS_ADDR: %s", strerror(-ret));
 		return ret;
 	}
+	return 0;
+}
+
+int arch_vm_init(struct vm *vm, const struct boot *boot)
+{
+	bool tdx = vm->arch->tdx;
+	int ret = check_ids(vm);
+
+	if (!ret && !tdx)
+		ret = set_real_mode_pages(vm);
+	if (ret)
+		return ret;
 	enable_optional_caps(vm);
 	vm->arch->multiboot = x86_is_multiboot(vm->cfg, boot);
 	ret = x86_caps_check(&vm->kvm, vm->cfg, vm->arch->cpuid);
-	if (!ret)
+	/* A trust domain's is set when it is made. */
+	if (!ret && !tdx)
 		ret = x86_tsc_begin(&vm->kvm, vm->cfg);
 	if (!ret)
 		ret = x86_irqchip_init(vm, boot);
+	if (!ret && tdx)
+		x86_tdx_set_bus(vm);
 	if (!ret)
 		ret = x86_caps_enable(&vm->kvm, vm->cfg);
 	if (!ret)
@@ -228,7 +249,10 @@ int arch_add_devices(struct vm *vm)
 		ret = reset_control_create(vm);
 	if (ret)
 		return ret;
-	ret = cmos_rtc_create(vm);
+	if (vm->arch->tdx)
+		ret = x86_tdx_quote_create(vm, &vm->arch->tdx->quotes);
+	if (!ret)
+		ret = cmos_rtc_create(vm);
 	if (!ret && vm->cfg->x86.post_codes)
 		ret = post_code_create(vm, &post_port);
 	if (!ret && vm->cfg->x86.testdev)

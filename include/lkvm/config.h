@@ -262,10 +262,11 @@ struct vm_config {
  * @where is its offset in the command's structure; @which and @words are the source's @only and
  * @defaults.
  */
-#define CONFIG_OPTIONS(where, which, words)                                      \
-	CONFIG_SOURCE(config_options, where, 0, which, words),                   \
-		CONFIG_SOURCE(x86_options, where, OPT_ARCH_X86, which, words),   \
-		CONFIG_SOURCE(fdt_options, where, OPT_ARCH_ARM64, which, words), \
+#define CONFIG_OPTIONS(where, which, words)                                        \
+	CONFIG_SOURCE(config_options, where, 0, which, words),                     \
+		CONFIG_SOURCE(x86_options, where, OPT_ARCH_X86, which, words),     \
+		CONFIG_SOURCE(x86_tdx_options, where, OPT_ARCH_X86, which, words), \
+		CONFIG_SOURCE(fdt_options, where, OPT_ARCH_ARM64, which, words),   \
 		CONFIG_SOURCE(arm_options, where, OPT_ARCH_ARM64, which, words)
 #define CONFIG_SOURCE(list, where, on, which, words)                                         \
 	{                                                                                    \

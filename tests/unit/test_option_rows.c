@@ -149,6 +149,10 @@ static void test_every_row(void **state)
 	}
 }
 
+#define TDX_ID8(c)  c c c c c c c c
+#define TDX_ID32(c) TDX_ID8(c) TDX_ID8(c) TDX_ID8(c) TDX_ID8(c)
+#define TDX_ID(c)   TDX_ID32(c) TDX_ID32(c) TDX_ID32(c)
+
 /* A value that the row takes and that is not its default; a typed row needs one here. */
 static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t len)
 {
@@ -180,6 +184,12 @@ static const char *sample(const struct option_spec *o, u32 n, char *buf, size_t 
 		{ "snp", { "policy=0xb0000", "-smt,+secure-tsc,cpuid-fix", "signature=1" } },
 		{ "snp-guest-requests",
 		  { "interval=1", "interval=2000,burst=2", "burst=3,interval=4" } },
+		{ "tdx-attributes", { "0x10000001", "+debug", "0,+pks,-debug" } },
+		{ "tdx-xfam", { "3", "0xe7", "18446744073709551615" } },
+		{ "tdx-mrconfigid", { TDX_ID("0"), TDX_ID("7"), TDX_ID("f") } },
+		{ "tdx-mrowner", { TDX_ID("0"), TDX_ID("7"), TDX_ID("f") } },
+		{ "tdx-mrownerconfig", { TDX_ID("0"), TDX_ID("7"), TDX_ID("f") } },
+		{ "tdx-quote", { "unix:q", "unix:a,b", "unix: \"" } },
 		{ "halt-poll", { "0", "0x10", "1000000000" } },
 		{ "disable-exits", { "hlt", "pause,mwait", "aperfmperf,cstate,mwait,hlt,pause" } },
 		{ "notify-window", { "0", "1", "4294967295" } },
@@ -267,7 +277,7 @@ static const char *before_items(const char *name)
 	if (!strcmp(name, "vsock"))
 		return "3,";
 	if (!strcmp(name, "vmx") || !strcmp(name, "svm") || !strcmp(name, "disable-exits") ||
-	    !strcmp(name, "realm"))
+	    !strcmp(name, "realm") || !strcmp(name, "tdx-attributes"))
 		return "";
 	static const char *const none[] = { "network", "rng-limit", "snp", "snp-guest-requests" };
 

@@ -14,6 +14,7 @@
 static struct kvm_regs regs;
 static struct kvm_sregs sregs;
 static struct kvm_run run;
+static struct vm vm;
 static char *text;
 
 /* In place of the C library's. */
@@ -38,7 +39,7 @@ int ioctl(int fd, unsigned long request, ...)
 
 static void dump(void)
 {
-	struct vcpu vcpu = { .id = 3, .fd = -1, .run = &run };
+	struct vcpu vcpu = { .vm = &vm, .id = 3, .fd = -1, .run = &run };
 	size_t len;
 	FILE *out;
 

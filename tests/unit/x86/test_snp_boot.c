@@ -31,6 +31,7 @@ static void begin(u64 memory)
 		.cmdline = "quiet",
 		.rsdp = 0xe0000,
 		.snp = true,
+		.confidential = true,
 		.signature = SNP_SIGNATURE_DEFAULT,
 	};
 }

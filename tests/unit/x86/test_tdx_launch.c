@@ -434,6 +434,13 @@ static void test_progress(void **state)
 	}
 }
 
+/* 25 MHz: cycles of 40 ns. */
+static void test_bus(void **state)
+{
+	x86_tdx_set_bus(&d.vm);
+	assert_string_equal(kvm.log, " cap237=28");
+}
+
 /* No more is read in advance than 2 MiB. */
 static void test_large(void **state)
 {
@@ -453,6 +460,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_retries, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_progress, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bus, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large, setup, teardown),
 	};
 
