@@ -39,7 +39,7 @@ static const struct launch launches[] = {
 	{ "sev-snp", 4, "6.11", "kvm_amd", "sev_snp", "sev_snp", "sev_es", &sev_node,
 	  "AMD: encrypted memory and registers, with integrity" },
 	{ "tdx", 5, "6.16", "kvm_intel", "tdx", "tdx_host_platform", "tdx", NULL,
-	  "Intel: trust domains" },
+	  "Intel: trust domains (--tdx)" },
 };
 
 /* "sev_es 99" in the root of the misc controller (Documentation/admin-guide/cgroup-v2.rst). */

@@ -112,6 +112,32 @@ for limit in (19, 4):
 seed("decompress", "plain", 10, b"\x7fELF")
 
 # The limit as a power of two, then the file: offset and length of the kernel in it, how it is compressed.
+# Firmware for trust domains (fuzz_tdvf.c): MiB of memory - 1, image.
+def tdvf(sections, old=False, count=None, version=1):
+    image = bytearray(bytes(range(256)) * 32)
+    table = b"TDVF" + le("III", 16 + 32 * len(sections), version, len(sections) if count is None else count)
+    table += b"".join(le("IIQQII", *s) for s in sections)
+    image[0x1C00:0x1C00 + len(table)] = table
+    image[0x1F00:] = bytes(0x100)
+    if old:
+        struct.pack_into("<I", image, 0x1FE0, 0x1C00)
+        return bytes(image)
+    entry = le("I", 0x400) + le("H", 22) + bytes.fromhex("35657ae44a989847865e4685a7bf8ec2")
+    footer = le("H", 22 + 18) + bytes.fromhex("de82b596b21ff745baeaa366c55a082d")
+    image[0x1FE0 - 40:0x1FE0] = entry + footer
+    return bytes(image)
+
+
+TDVF = [(0x1000, 0x1000, 0xFFFFF000, 0x1000, 0, 1), (0, 0x1000, 0xFFFFE000, 0x1000, 1, 0), (0, 0, 0x9000, 0x2000, 2, 0),
+        (0, 0, 0xB000, 0x1000, 3, 0), (0, 0, 0xC000, 0x2000, 4, 2)]
+seed("tdvf", "table", 63, tdvf(TDVF))
+seed("tdvf", "old", 63, tdvf(TDVF, old=True))
+seed("tdvf", "count", 63, tdvf(TDVF, count=65))
+seed("tdvf", "payload", 63, tdvf(TDVF[:4] + [(0, 0x800, 0x100000, 0x10000, 5, 1), (0, 4, 0x200000, 0x1000, 6, 0)]))
+seed("tdvf", "overlap", 0, tdvf(TDVF[:3] + [(0, 0, 0xA000, 0x1000, 3, 0)]))
+seed("tdvf", "beyond", 0, tdvf(TDVF[:3] + [(0, 0, 0x100000, 0x1000, 3, 0), (4, 4, 0, 0, 7, 0)]))
+
+
 def zboot(payload, kind, offset=64, length=None):
     header = b"MZ\0\0zimg" + le("IIII", offset, len(payload) if length is None else length, 0, 0)
     return header + kind.ljust(32, b"\0") + bytes.fromhex("cd23828140000000") + payload + bytes(8)
