@@ -539,10 +539,23 @@ void model_close(int fd)
 	if (f->type == MODEL_VM)
 		end_vm(f->vm);
 	if (f->type == MODEL_GMEM) {
-		f->gmem->open = false;
+		model_gmem_closed(f->gmem);
 		model_gmem_put(f->gmem);
 	}
 	free(f->device_state);
 	*f = no_file;
+	pthread_mutex_unlock(&model_lock);
+}
+
+void model_dup(int fd, int to)
+{
+	if (!model.kind || fd < 0 || fd >= MAX_FDS || to < 0 || to >= MAX_FDS)
+		return;
+	pthread_mutex_lock(&model_lock);
+	if (files[fd].type == MODEL_GMEM) {
+		files[to] = files[fd];
+		files[to].gmem->users++;
+		files[to].gmem->fds++;
+	}
 	pthread_mutex_unlock(&model_lock);
 }

@@ -55,6 +55,17 @@ void model_gmem_put(struct model_gmem *gmem)
 	free(gmem);
 }
 
+/* guest_memfd.c, kvm_gmem_release: slots hold no reference and lose what is behind them. */
+void model_gmem_closed(struct model_gmem *gmem)
+{
+	if (--gmem->fds || gmem->vm->gone)
+		return;
+	for (size_t i = 0; i < gmem->vm->nr_slots; i++)
+		if (gmem->vm->slots[i].gmem == gmem)
+			model_broken(0, "slot %u: its guest_memfd was closed under it",
+				     gmem->vm->slots[i].id);
+}
+
 static long create_gmem(struct model_call *c)
 {
 	struct kvm_create_guest_memfd create;
@@ -80,7 +91,7 @@ static long create_gmem(struct model_call *c)
 	gmem = calloc(1, sizeof(*gmem));
 	if (!gmem)
 		abort();
-	*gmem = (struct model_gmem){ c->vm, create.size, create.flags, NULL, 1, true };
+	*gmem = (struct model_gmem){ c->vm, create.size, create.flags, NULL, 1, 1 };
 	gmem->map = model_libc_mmap(NULL, create.size, PROT_READ | PROT_WRITE,
 				    MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (gmem->map == MAP_FAILED) {

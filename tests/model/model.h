@@ -65,8 +65,8 @@ struct model_gmem {
 	struct model_vm *vm;
 	u64 size, flags;
 	u8 *map;
-	int users; /* its descriptor, and slots */
-	bool open;
+	int users; /* its descriptors, and slots */
+	int fds;   /* its descriptors */
 };
 
 /* A memory slot; size 0: there is none. A VM keeps them by ascending address. */
@@ -336,6 +336,8 @@ u8 *model_gmem_at(const struct model_vm *vm, u64 gpa);
  * mapping. What was converted should be given back. */
 u64 model_resident(const struct model_vm *vm, u64 start, u64 end, bool private);
 void model_gmem_put(struct model_gmem *gmem);
+/* One of its descriptors is closed. */
+void model_gmem_closed(struct model_gmem *gmem);
 
 /* real.c: the host's KVM below. */
 long model_real(struct model_call *c);
@@ -350,6 +352,8 @@ int model_real_memory(struct model_vm *vm);
 extern pthread_mutex_t model_lock;
 long model_ioctl(int fd, unsigned long request, unsigned long arg);
 void model_close(int fd);
+/* @to became a duplicate of @fd. */
+void model_dup(int fd, int to);
 
 /* wrap.c: the C library's own. */
 int model_libc_open(const char *path, int flags);

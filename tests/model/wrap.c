@@ -166,6 +166,32 @@ int close(int fd)
 	return model_libc_close(fd);
 }
 
+int fcntl(int fd, int command, ...)
+{
+	unsigned long arg;
+	va_list ap;
+	long ret;
+
+	va_start(ap, command);
+	arg = va_arg(ap, unsigned long);
+	va_end(ap);
+	ret = syscall(SYS_fcntl, fd, command, arg);
+	if (ret >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
+		model_dup(fd, (int)ret);
+	return (int)ret;
+}
+
+int fcntl64(int fd, int command, ...)
+{
+	unsigned long arg;
+	va_list ap;
+
+	va_start(ap, command);
+	arg = va_arg(ap, unsigned long);
+	va_end(ap);
+	return fcntl(fd, command, arg);
+}
+
 void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
 {
 	long ret = fd >= 0 ? model_may_map(fd, flags) : 0;
