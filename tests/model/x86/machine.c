@@ -100,6 +100,7 @@ static const struct cap caps[] = {
 	{ KVM_CAP_GUEST_MEMFD, 1 },
 	{ KVM_CAP_VM_TYPES, 1 },
 	{ KVM_CAP_PRE_FAULT_MEMORY, 1 },
+	{ KVM_CAP_X86_APIC_BUS_CYCLES_NS, 1 },
 	{ KVM_CAP_GUEST_MEMFD_FLAGS, GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED },
 };
 
@@ -144,6 +145,13 @@ static long enable_cap(struct model_call *c)
 	if (e.flags)
 		return -EINVAL;
 	if (e.cap == KVM_CAP_SPLIT_IRQCHIP && (c->vm->nr_vcpus || x86_vm(c->vm)->irqchip))
+		return -EINVAL;
+	if (e.cap == KVM_CAP_X86_APIC_BUS_CYCLES_NS && c->vm->nr_vcpus)
+		return model_broken(-EINVAL, "KVM_CAP_X86_APIC_BUS_CYCLES_NS after a vcpu");
+	if (e.cap == KVM_CAP_X86_APIC_BUS_CYCLES_NS && !c->vm->split_irqchip &&
+	    !x86_vm(c->vm)->irqchip)
+		return model_broken(-ENXIO, "KVM_CAP_X86_APIC_BUS_CYCLES_NS before an irqchip");
+	if (e.cap == KVM_CAP_X86_APIC_BUS_CYCLES_NS && !e.args[0])
 		return -EINVAL;
 	if (!check_extension(&(struct model_call){ .arg = e.cap }))
 		return -EINVAL;
