@@ -51,7 +51,7 @@ static int complete_ripas(struct model_vcpu *vcpu)
 
 	if (!size)
 		return 0;
-	if (cca_has_attributes() && !cca_are_all(vcpu->vm, gpa, size, ram))
+	if (cca_has_attributes(vcpu->vm, gpa) && !cca_are_all(vcpu->vm, gpa, size, ram))
 		model_broken(0, "0x%llx at 0x%llx becomes %s: it was not made %s", size, gpa,
 			     ram ? "RAM" : "empty", ram ? "private" : "shared");
 	if (!ram && !model_set_has_all(&realm->punched, gpa, gpa + size))
@@ -75,7 +75,7 @@ static int complete_fault(struct model_vcpu *vcpu)
 	u64 gpa = vcpu->preset[0];
 	bool private = vcpu->preset[2];
 
-	if (cca_has_attributes() && !cca_are_all(vcpu->vm, gpa, MODEL_PAGE, private))
+	if (cca_has_attributes(vcpu->vm, gpa) && !cca_are_all(vcpu->vm, gpa, MODEL_PAGE, private))
 		model_broken(0, "0x%llx is accessed as %s again: it was not converted", gpa,
 			     private ? "private" : "shared");
 	return 0;

@@ -11,9 +11,17 @@ struct gmem_attributes {
 };
 _Static_assert(sizeof(struct gmem_attributes) == 128, "struct kvm_memory_attributes2");
 
-bool cca_has_attributes(void)
+/* In v15 only of memory that is converted in place: what was made without INIT_SHARED stays
+ * private, and the shared half is the slot's other memory. */
+bool cca_has_attributes(const struct model_vm *vm, u64 gpa)
 {
-	return !cca_host.gen->no_vm_attributes || cca_host.in_place;
+	const struct model_slot *slot;
+
+	if (!cca_host.gen->no_vm_attributes)
+		return true;
+	slot = model_find_slot(vm, gpa);
+	return cca_host.in_place && slot && slot->gmem &&
+	       slot->gmem->flags & GUEST_MEMFD_FLAG_INIT_SHARED;
 }
 
 /* All of it is private at first, unless it was made otherwise. */

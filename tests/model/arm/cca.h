@@ -128,7 +128,7 @@ void cca_gmem_punch(struct model_gmem *gmem, u64 offset, u64 len);
 bool cca_is_private(const struct model_vm *vm, u64 gpa);
 bool cca_are_all(const struct model_vm *vm, u64 gpa, u64 size, bool private);
 /* Can the VMM say what is private? */
-bool cca_has_attributes(void);
+bool cca_has_attributes(const struct model_vm *vm, u64 gpa);
 void cca_gmem_free(struct cca_realm *realm);
 
 /* cca-exits.c */
