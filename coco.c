@@ -90,3 +90,20 @@ int coco_memory_fault(struct vcpu *vcpu)
 		return -ENOTSUP;
 	return 0;
 }
+
+int coco_fault_failed(struct vcpu *vcpu, int error)
+{
+	const struct lkvm_exit_memory_fault *fault = (const void *)&vcpu->run->hw;
+	bool private = fault->flags & KVM_MEMORY_EXIT_FLAG_PRIVATE;
+
+	if (error != EFAULT || vcpu->run->exit_reason != KVM_EXIT_MEMORY_FAULT)
+		return -ENOTSUP;
+	if (vcpu->fault.times > MAX_EQUAL_FAULTS)
+		err("vcpu %u: the guest's memory at 0x%llx was made %s, and KVM still finds it "
+		    "otherwise: see the host's kernel log",
+		    vcpu->id, fault->gpa, private ? "private" : "shared");
+	else
+		err("vcpu %u: the guest used 0x%llx as %s memory, and has none there", vcpu->id,
+		    fault->gpa, private ? "private" : "shared");
+	return 0;
+}

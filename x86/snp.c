@@ -58,6 +58,7 @@ static const struct coco_ops snp_ops = {
 	.vcpu = x86_snp_vcpu,
 	.finish = x86_snp_finish,
 	.exit = x86_snp_exit,
+	.run_failed = coco_fault_failed,
 	.destroy = destroy,
 	.private_memory = true,
 	.measure = &x86_snp_measure,

@@ -15,6 +15,7 @@
 #include "lkvm/measure.h"
 #include "lkvm/plan.h"
 #include "lkvm/util.h"
+#include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 #include "topology.h"
 
@@ -255,12 +256,24 @@ static const struct coco_measure tdx_measure = {
 	.destroy = measure_destroy,
 };
 
+/* KVM has no other word for it (Linux arch/x86/kvm/vmx/tdx.c, tdx_handle_ept_violation). */
+static int run_failed(struct vcpu *vcpu, int error)
+{
+	if (error != EIO)
+		return coco_fault_failed(vcpu, error);
+	err("vcpu %u: the trust domain is lost: most likely it used private memory that it had not "
+	    "accepted; the host's kernel log says more",
+	    vcpu->id);
+	return 0;
+}
+
 static const struct coco_ops tdx_ops = {
 	.vm_type = vm_type,
 	.memory = x86_tdx_init_vm,
 	.place = x86_tdx_place,
 	.finish = x86_tdx_finish,
 	.exit = x86_tdx_exit,
+	.run_failed = run_failed,
 	.destroy = x86_tdx_destroy,
 	.private_memory = true,
 	.measure = &tdx_measure,

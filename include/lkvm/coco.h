@@ -137,5 +137,8 @@ int coco_map_gpa(struct vcpu *vcpu) __must_check;
  * be so, or it was so already as often as makes sense. On the vcpu's thread.
  */
 int coco_memory_fault(struct vcpu *vcpu) __must_check;
+/* coco_ops.run_failed where coco_memory_fault serves faults: says which memory the guest used how.
+ */
+int coco_fault_failed(struct vcpu *vcpu, int error);
 
 #endif

@@ -137,6 +137,34 @@ static void test_fault_that_stays(void **state)
 	assert_int_equal(fault(BASE, PAGE, 0), 0);
 }
 
+/* What is said of one that ends the guest. */
+static void failed(int error, const char *what)
+{
+	capture_begin();
+	assert_int_equal(coco_fault_failed(&vcpu, error), what ? 0 : -ENOTSUP);
+	capture_end();
+	if (what)
+		assert_non_null(strstr(captured, what));
+	else
+		assert_string_equal(captured, "");
+}
+
+static void test_fault_that_ends(void **state)
+{
+	run.exit_reason = KVM_EXIT_MEMORY_FAULT;
+	assert_int_equal(fault(0x5000, PAGE, 0), -ENOTSUP);
+	failed(EFAULT, "used 0x5000 as shared memory, and has none there");
+	assert_int_equal(fault(0x6000, PAGE, KVM_MEMORY_EXIT_FLAG_PRIVATE), -ENOTSUP);
+	failed(EFAULT, "used 0x6000 as private memory");
+	failed(EIO, NULL);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(fault(BASE, PAGE, 0), 0);
+	assert_int_equal(fault(BASE, PAGE, 0), -ENOTSUP);
+	failed(EFAULT, "was made shared, and KVM still finds it otherwise");
+	run.exit_reason = KVM_EXIT_MMIO;
+	failed(EFAULT, NULL);
+}
+
 static void refused(const char *what)
 {
 	capture_begin();
@@ -175,6 +203,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hostile_ranges, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fault_that_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fault_that_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_check, setup, teardown),
 	};
 
