@@ -146,6 +146,7 @@ static void look_at_host(struct x86_snp_files *files)
 
 	files->smt = !read_number("/sys/devices/system/cpu/smt/active", &n) && n == 1;
 	files->sockets = !read_number(path, &n) && n > 0;
+	files->cxl = !access("/sys/bus/cxl/devices/root0", F_OK);
 	free(path);
 	if (!read_number("/sys/module/kvm_amd/parameters/sev_snp_request_ratelimit_khz", &n) &&
 	    n > 0)

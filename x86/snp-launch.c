@@ -69,6 +69,8 @@ static char *likely_bits(const struct vm *vm)
 		xappendf(&text, "; SMT is on in this host, and -smt forbids it");
 	if (policy & SNP_POLICY_SINGLE && files->sockets)
 		xappendf(&text, "; this host has several sockets, and +single-socket wants one");
+	if (!(policy & SNP_POLICY_CXL) && files->cxl)
+		xappendf(&text, "; this host has CXL, and without +cxl-allow the guest may not");
 	if (policy & (SNP_POLICY_ABI_MAJOR | SNP_POLICY_ABI_MINOR))
 		xappendf(&text, "; its firmware may be older than ABI %llu.%llu",
 			 policy >> 8 & 0xff, policy & 0xff);

@@ -43,7 +43,7 @@ struct x86_snp_files {
 	struct snp_id_auth auth;
 	u64 host_khz; /* kvm_amd.sev_snp_request_ratelimit_khz; 0: no limit, or no such thing */
 	/* For messages: what the host is. */
-	bool smt, sockets;
+	bool smt, sockets, cxl;
 };
 /* Prints; *out is NULL on failure. @described: without the host's devices. */
 int x86_snp_open(const struct vm_config *cfg, bool described,

@@ -15,6 +15,7 @@
 #define SNP_POLICY_SMT	       BIT_ULL(16)
 #define SNP_POLICY_MUST_BE_ONE BIT_ULL(17)
 #define SNP_POLICY_SINGLE      BIT_ULL(20)
+#define SNP_POLICY_CXL	       BIT_ULL(21)
 /* SEV_FEATURES in the VMSA (APM volume 2, table B-4). */
 #define SNP_FEATURE_DEBUG_SWAP BIT_ULL(5)
 #define SNP_FEATURE_SECURE_TSC BIT_ULL(9)

@@ -383,6 +383,7 @@ static const char *yes(bool is)
 static const char *file(const char *path)
 {
 	static const char params[] = "/sys/module/kvm_amd/parameters/";
+	static const char cpus[] = "/sys/devices/system/cpu/cpu";
 	static char text[64];
 
 	if (!strcmp(path, "/dev/sev"))
@@ -391,6 +392,15 @@ static const char *file(const char *path)
 		return "dir";
 	if (!strcmp(path, "/sys/devices/system/cpu/smt/active"))
 		return snp.smt ? "1\n" : "0\n";
+	/* The last CPU is in the last socket. */
+	if (!strncmp(path, cpus, sizeof(cpus) - 1) &&
+	    strstr(path, "/topology/physical_package_id")) {
+		snprintf(text, sizeof(text), "%u\n",
+			 atoi(path + sizeof(cpus) - 1) ? snp.sockets - 1 : 0);
+		return text;
+	}
+	if (!strcmp(path, "/sys/bus/cxl/devices/root0"))
+		return snp.cxl ? "dir" : "";
 	if (!strcmp(path, "/sys/fs/cgroup/misc.capacity")) {
 		snprintf(text, sizeof(text), "sev 410\nsev_es %u\n", snp.asids);
 		return text;

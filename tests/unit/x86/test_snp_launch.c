@@ -271,7 +271,7 @@ static void start_fails(u64 policy, int error, u32 fw, const char *why)
 	fake_teardown(NULL);
 	fake_setup(NULL);
 	cfg.x86.snp.policy = policy;
-	files.smt = files.sockets = true;
+	files.smt = files.sockets = files.cxl = true;
 	fake.fail_id = LKVM_SEV_SNP_LAUNCH_START;
 	fake.fail_times = 1;
 	fake.fail_error = error;
