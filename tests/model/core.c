@@ -39,6 +39,13 @@ static struct model_file *register_fd(int fd, enum model_type type)
 	return &files[fd];
 }
 
+void model_drop_fd(int fd)
+{
+	if (fd >= 0 && fd < MAX_FDS)
+		files[fd] = no_file;
+	model_libc_close(fd);
+}
+
 int model_new_fd(const char *name, u64 size, enum model_type type)
 {
 	int fd = (int)syscall(SYS_memfd_create, name, 1U /* MFD_CLOEXEC */);
@@ -289,7 +296,7 @@ static long create_vm(struct model_call *c)
 		int made = model_machine.vm(vm);
 
 		if (made) {
-			model_libc_close((int)ret);
+			model_drop_fd((int)ret);
 			ret = made;
 		}
 	}
@@ -314,7 +321,7 @@ static long new_vcpu_fd(struct model_vcpu *vcpu)
 		return fd;
 	run = model_libc_mmap(NULL, MODEL_RUN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
 	if (run == MAP_FAILED) {
-		model_libc_close((int)fd);
+		model_drop_fd((int)fd);
 		return -ENOMEM;
 	}
 	vcpu->fd = (int)fd;

@@ -97,7 +97,7 @@ static long create_gmem(struct model_call *c)
 	if (gmem->map == MAP_FAILED) {
 		free(gmem);
 		model_close(fd);
-		model_libc_close(fd);
+		model_drop_fd(fd);
 		return -ENOMEM;
 	}
 	model_file(fd)->gmem = gmem;

@@ -138,6 +138,8 @@ struct model_file *model_file(int fd);
 /* A new descriptor (a memfd of @size bytes, so that it can be mapped) with an entry of @type;
  * -errno. */
 int model_new_fd(const char *name, u64 size, enum model_type type);
+/* Close a descriptor that lkvm never got, and forget it: its number comes again. */
+void model_drop_fd(int fd);
 
 /* A fault that the script wants for a call. */
 struct model_fault {

@@ -63,7 +63,7 @@ int model_real_vcpu(struct model_vcpu *vcpu)
 		return (int)fd;
 	run = model_libc_mmap(NULL, MODEL_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
 	if (run == MAP_FAILED) {
-		model_libc_close((int)fd);
+		model_drop_fd((int)fd);
 		return -ENOMEM;
 	}
 	vcpu->run = run;
