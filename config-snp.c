@@ -200,16 +200,7 @@ void x86_snp_list(FILE *out)
 
 int x86_snp_host_data(const char *hex, u8 out[SNP_HOST_DATA_SIZE])
 {
-	memset(out, 0, SNP_HOST_DATA_SIZE);
-	for (u32 i = 0; i < 2 * SNP_HOST_DATA_SIZE; i++) {
-		const char *digits = "0123456789abcdef";
-		const char *at = hex[i] ? strchr(digits, hex[i] | 0x20) : NULL;
-
-		if (!at)
-			return -EINVAL;
-		out[i / 2] = (u8)(out[i / 2] << 4 | (at - digits));
-	}
-	return hex[2 * SNP_HOST_DATA_SIZE] ? -EINVAL : 0;
+	return parse_hex(hex, out, SNP_HOST_DATA_SIZE);
 }
 
 /* --snp-guest-requests */

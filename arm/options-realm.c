@@ -3,7 +3,6 @@
  * --realm [WORD,...], and what kvmtool's branch for realms calls the same. Knows no host. In every
  * binary, as options.c is.
  */
-#include <ctype.h>
 #include <stdlib.h>
 
 #include "../config-items.h"
@@ -61,11 +60,6 @@ static int take_number(const char *shown, const char *key, const char *value, u3
 	return 0;
 }
 
-static u8 digit(char c)
-{
-	return (u8)(isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10);
-}
-
 /* Hexadecimal digits in pairs, zeroes behind them; all else is a file's name. */
 static int take_rpv(const char *shown, struct realm_config *realm, const char *value)
 {
@@ -88,9 +82,7 @@ static int take_rpv(const char *shown, struct realm_config *realm, const char *v
 		    len % 2 ? "hexadecimal digits come in pairs" : "has at most 128 digits", value);
 		return -EINVAL;
 	}
-	for (size_t i = 0; i < len / 2; i++)
-		realm->rpv[i] = (u8)(digit(value[2 * i]) << 4 | digit(value[2 * i + 1]));
-	return 0;
+	return parse_hex(value, realm->rpv, len / 2);
 }
 
 static int take_hash(const char *shown, struct realm_config *realm, const char *value)

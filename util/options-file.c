@@ -29,14 +29,6 @@ static int bad_line(const struct line *l, const char *what)
 	return -EINVAL;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte that the escape at *s (after the backslash) stands for; 0 when there is none. */
 static char unescape(const char **s)
 {
@@ -49,8 +41,8 @@ static char unescape(const char **s)
 		return '\n';
 	if (c != 'x')
 		return '\0';
-	high = hex_digit(**s);
-	low = high < 0 ? -1 : hex_digit((*s)[1]);
+	high = parse_hex_digit(**s);
+	low = high < 0 ? -1 : parse_hex_digit((*s)[1]);
 	if (low < 0)
 		return '\0';
 	*s += 2;

@@ -227,3 +227,24 @@ const char *nearest_word(const char *word, const char *const *words)
 	}
 	return nearest;
 }
+
+int parse_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int parse_hex(const char *s, u8 *out, size_t len)
+{
+	for (size_t i = 0; i < 2 * len; i++)
+		if (parse_hex_digit(s[i]) < 0)
+			return -EINVAL;
+	if (s[2 * len])
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++)
+		out[i] = (u8)((u32)parse_hex_digit(s[2 * i]) << 4 |
+			      (u32)parse_hex_digit(s[2 * i + 1]));
+	return 0;
+}

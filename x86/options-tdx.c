@@ -118,34 +118,14 @@ static char *xfam_text(const void *target, u32 i)
 	return i || !tdx->has_xfam ? NULL : xasprintf("0x%llx", tdx->xfam);
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Exactly as many as there are, so that nobody has to know on which side zeroes would go. */
 static int take_id(const char *shown, const char *arg, u8 id[X86_TDX_ID_LEN], bool *has)
 {
-	u8 bytes[X86_TDX_ID_LEN];
-	size_t len = strlen(arg);
-
-	for (size_t i = 0; i < sizeof(bytes) && len == 2 * sizeof(bytes); i++) {
-		int high = hex_digit(arg[2 * i]), low = hex_digit(arg[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			len = 0;
-		else
-			bytes[i] = (u8)(high * 16 + low);
-	}
-	if (len != 2 * sizeof(bytes)) {
-		err("%s %s: must be %zu hexadecimal digits (the length of a SHA-384)", shown, arg,
-		    2 * sizeof(bytes));
+	if (parse_hex(arg, id, X86_TDX_ID_LEN)) {
+		err("%s %s: must be %d hexadecimal digits (the length of a SHA-384)", shown, arg,
+		    2 * X86_TDX_ID_LEN);
 		return -EINVAL;
 	}
-	memcpy(id, bytes, sizeof(bytes));
 	*has = true;
 	return 0;
 }

@@ -70,6 +70,10 @@ int iov_slice(const struct iovec *iov, unsigned int count, size_t offset, size_t
  * -ERANGE, and leave *out alone on failure. Decimal, 0x and 0 prefixes.
  */
 int parse_u64(const char *s, u64 *out) __must_check;
+/* 0 to 15, or -1: no hexadecimal digit. */
+int parse_hex_digit(char c) __must_check;
+/* Bytes of two hexadecimal digits each, @len of them and nothing else. */
+int parse_hex(const char *s, u8 *out, size_t len) __must_check;
 /*
  * A size: number and an optional suffix B K M G T P (binary, either case, an optional "iB", "B" or
  * "i" after it); a bare number counts @unit bytes. Decimal numbers may have decimal places: what is

@@ -43,6 +43,23 @@ static void test_u64(void **state)
 	}
 }
 
+static void test_hex(void **state)
+{
+	static const char *const bad[] = {
+		"", "0", "012", "01234", "012g", "0 23", "-123", "0x12"
+	};
+	u8 bytes[2];
+
+	assert_int_equal(parse_hex("a0Ff", bytes, 2), 0);
+	assert_int_equal(bytes[0], 0xa0);
+	assert_int_equal(bytes[1], 0xff);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(parse_hex(bad[i], bytes, 2), -EINVAL);
+	/* What is not one leaves what was there. */
+	assert_int_equal(bytes[0], 0xa0);
+	assert_int_equal(parse_hex("", bytes, 0), 0);
+}
+
 static void test_size(void **state)
 {
 	static const struct {
@@ -174,9 +191,9 @@ static void test_cpu_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_u64),	 cmocka_unit_test(test_size),
-		cmocka_unit_test(test_cpu_list), cmocka_unit_test(test_format_size),
-		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_u64),	    cmocka_unit_test(test_size),
+		cmocka_unit_test(test_hex),	    cmocka_unit_test(test_cpu_list),
+		cmocka_unit_test(test_format_size), cmocka_unit_test(test_nearest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
