@@ -93,7 +93,7 @@ static int fatal(struct vcpu *vcpu)
 		add_text(text, sizeof(text), more, sizeof(more));
 	err("vcpu %u: the trust domain ends: error 0x%x%s%s", vcpu->id, (u32)data[R12],
 	    *text ? ": " : "", text);
-	vm_request_stop(vcpu->vm, VM_STOP_PANIC, 0, (s32)vcpu->id);
+	vm_request_stop(vcpu->vm, VM_STOP_TERMINATED, 0, (s32)vcpu->id);
 	return 0;
 }
 

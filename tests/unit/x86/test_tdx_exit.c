@@ -148,7 +148,7 @@ static const char *last_words(const char *text, u64 r12, u64 r13)
 	assert_int_equal(x86_tdx_exit(&vcpu), 0);
 	capture_end();
 	assert_one_line(captured);
-	assert_int_equal(vm_stop_reason(&d.vm, NULL, &who), VM_STOP_PANIC);
+	assert_int_equal(vm_stop_reason(&d.vm, NULL, &who), VM_STOP_TERMINATED);
 	assert_int_equal(who, 3);
 	return captured;
 }
