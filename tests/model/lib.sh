@@ -75,6 +75,17 @@ one_line() {
 	return 1
 }
 
+# says TEXT...: the last launch's standard error has each.
+says() {
+	local text
+	for text; do
+		grep -qF -- "$text" err && continue
+		echo "# not on standard error: $text"
+		sed 's/^/# err: /' err
+		return 1
+	done
+}
+
 # logged TEXT...: each is in the log, a line of JSON for each event.
 logged() {
 	local text

@@ -13,17 +13,6 @@ firmware=(-f "$tiny_fw" --nodefaults -m 64 -c 1 --snp)
 head -c 5000000 /dev/zero | tr '\0' i >initrd
 head -c 1048576 /dev/zero >disk
 
-# says TEXT...: the last launch's standard error has each.
-says() {
-	local text
-	for text; do
-		grep -qF -- "$text" err && continue
-		echo "# not on standard error: $text"
-		sed 's/^/# err: /' err
-		return 1
-	done
-}
-
 point 'a launch' launch 0 snp '' "${small[@]}"
 point 'firmware' launch 0 snp '' "${firmware[@]}"
 several() { launch 0 snp '' "${small[@]}" -c 4 && [ "$(grep -c '"vmsa"' log)" = 4 ]; }
@@ -140,6 +129,30 @@ reboots() { launch 101 snp 'run 1 shutdown' "${small[@]}"; }
 point 'a triple fault' reboots
 dumps() { launch 103 snp 'run 1 fail reason=0x10' "${small[@]}" && says "its registers are the guest's own"; }
 point 'an entry that fails' dumps
+
+# An owner's word: what the guest must be.
+owner() {
+	local status=$1 policy=$2 digest
+	shift 2
+	launch 0 snp '' "${small[@]}" || return
+	digest=$(measured)
+	"$tools/idblock.py" "$digest" "$policy" block auth
+	[ -z "${damage-}" ] || printf '\001' | dd of="$damage" bs=1 seek="$at" conv=notrunc status=none
+	launch "$status" snp '' "${small[@]}" --snp-id-block block --snp-id-auth auth "$@"
+}
+point 'an ID block' owner 0 0x30000
+other_guest() { owner 1 0x30000 -p other && one_line 'is not what --snp-id-block names'; }
+point 'of another guest' other_guest
+other_policy() { owner 1 0xb0000 && one_line 'policy' && ! logged '"call": "SNP_LAUNCH_START"' >/dev/null; }
+point 'of another policy, which is found out before the launch' other_policy
+forged() { damage=auth at=100 owner 1 0x30000 && one_line 'a signature in --snp-id-auth'; }
+point 'with a wrong signature' forged
+no_block() { damage=block at=81 owner 1 0x30000 && one_line 'block: its version'; }
+point 'that is none' no_block
+head -c 95 /dev/zero >short
+point 'that is too short' refuses snp '' short "${small[@]}" --snp-id-block short --snp-id-auth auth
+point 'without its authentication' wrong snp '--snp-id-auth' "${small[@]}" --snp-id-block block
+point 'that is not there' refuses snp '' nosuch "${small[@]}" --snp-id-block nosuch --snp-id-auth auth
 
 # Certificates: GHCB 2.03, 4.1.8.1: { GUID, offset, length } and an empty one, then what they name.
 {

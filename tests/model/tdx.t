@@ -12,17 +12,6 @@ firmware=(-f "$tiny_fw" --nodefaults -m 64 -c 1 --tdx)
 head -c 5000000 /dev/zero | tr '\0' i >initrd
 head -c 1048576 /dev/zero >disk
 
-# says TEXT...: the last launch's standard error has each.
-says() {
-	local text
-	for text; do
-		grep -qF -- "$text" err && continue
-		echo "# not on standard error: $text"
-		sed 's/^/# err: /' err
-		return 1
-	done
-}
-
 point 'a launch' launch 0 tdx '' "${small[@]}"
 point 'firmware' launch 0 tdx '' "${firmware[@]}"
 several() { launch 0 tdx '' "${small[@]}" -c 4 && [ "$(grep -c '"call": "TDX_INIT_VCPU"' log)" = 4 ]; }
