@@ -326,8 +326,9 @@ static void test_vsock(void **state)
 
 static void test_table(void **state)
 {
-	static char text[16384];
-	FILE *out = fmemopen(text, sizeof(text), "w");
+	size_t len;
+	char *text;
+	FILE *out = open_memstream(&text, &len);
 
 	options_print_help(&run_command, out);
 	fclose(out);
@@ -336,6 +337,7 @@ static void test_table(void **state)
 	assert_contains(text, "--irqchip default|full|split");
 	for (const char *p = text; *p; p = strchr(p, '\n') + 1)
 		assert_true(strcspn(p, "\n") <= 80);
+	free(text);
 }
 
 int main(void)
