@@ -33,10 +33,6 @@ static const struct option_spec measure_options[] = {
 /* clang-format on */
 
 #define RUN_OFFSET (offsetof(struct measure_options, run) + offsetof(struct run_options, cfg))
-#define FROM_RUN(list, archs_)                                                      \
-	{                                                                           \
-		.rows = list, .offset = RUN_OFFSET, .archs = archs_, .whose = "run" \
-	}
 
 static const struct option_source own_sources[] = {
 	{ .rows = measure_options },
@@ -45,11 +41,7 @@ static const struct option_source own_sources[] = {
 
 static const struct option_source sources[] = {
 	{ .rows = measure_options },
-	FROM_RUN(config_options, 0),
-	FROM_RUN(x86_options, OPT_ARCH_X86),
-	FROM_RUN(x86_tdx_options, OPT_ARCH_X86),
-	FROM_RUN(fdt_options, OPT_ARCH_ARM64),
-	FROM_RUN(arm_options, OPT_ARCH_ARM64),
+	CONFIG_OPTIONS_OF(RUN_OFFSET, 0, NULL, "run"),
 	{ .rows = run_config_options, .whose = "run" },
 	{ .rows = run_own_options, .whose = "run" },
 	{ .rows = loglevel_options, .whose = "run" },

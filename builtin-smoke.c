@@ -206,11 +206,6 @@ static const struct option_default defaults[] = {
 };
 
 #define RUN_OFFSET (offsetof(struct smoke_options, run) + offsetof(struct run_options, cfg))
-#define FROM_RUN(list, archs_)                                                             \
-	{                                                                                  \
-		.rows = list, .offset = RUN_OFFSET, .archs = archs_, .defaults = defaults, \
-		.whose = "run"                                                             \
-	}
 
 static const struct option_source own_sources[] = {
 	{ .rows = rule_options, .offset = offsetof(struct smoke_options, smoke) },
@@ -221,11 +216,7 @@ static const struct option_source own_sources[] = {
 static const struct option_source sources[] = {
 	{ .rows = rule_options, .offset = offsetof(struct smoke_options, smoke) },
 	{ .rows = smoke_options },
-	FROM_RUN(config_options, 0),
-	FROM_RUN(x86_options, OPT_ARCH_X86),
-	FROM_RUN(x86_tdx_options, OPT_ARCH_X86),
-	FROM_RUN(fdt_options, OPT_ARCH_ARM64),
-	FROM_RUN(arm_options, OPT_ARCH_ARM64),
+	CONFIG_OPTIONS_OF(RUN_OFFSET, 0, defaults, "run"),
 	{ .rows = run_config_options, .whose = "run" },
 	{ .rows = loglevel_options, .whose = "run" },
 	{ 0 },

@@ -262,15 +262,18 @@ struct vm_config {
  * @where is its offset in the command's structure; @which and @words are the source's @only and
  * @defaults.
  */
-#define CONFIG_OPTIONS(where, which, words)                                        \
-	CONFIG_SOURCE(config_options, where, 0, which, words),                     \
-		CONFIG_SOURCE(x86_options, where, OPT_ARCH_X86, which, words),     \
-		CONFIG_SOURCE(x86_tdx_options, where, OPT_ARCH_X86, which, words), \
-		CONFIG_SOURCE(fdt_options, where, OPT_ARCH_ARM64, which, words),   \
-		CONFIG_SOURCE(arm_options, where, OPT_ARCH_ARM64, which, words)
-#define CONFIG_SOURCE(list, where, on, which, words)                                         \
-	{                                                                                    \
-		.rows = list, .offset = where, .archs = on, .only = which, .defaults = words \
+#define CONFIG_OPTIONS(where, which, words) CONFIG_OPTIONS_OF(where, which, words, NULL)
+/* The same for a command that takes them as those of another: @command, in messages. */
+#define CONFIG_OPTIONS_OF(where, which, words, command)                                     \
+	CONFIG_SOURCE(config_options, where, 0, which, words, command),                     \
+		CONFIG_SOURCE(x86_options, where, OPT_ARCH_X86, which, words, command),     \
+		CONFIG_SOURCE(x86_tdx_options, where, OPT_ARCH_X86, which, words, command), \
+		CONFIG_SOURCE(fdt_options, where, OPT_ARCH_ARM64, which, words, command),   \
+		CONFIG_SOURCE(arm_options, where, OPT_ARCH_ARM64, which, words, command)
+#define CONFIG_SOURCE(list, where, on, which, words, command)                                 \
+	{                                                                                     \
+		.rows = list, .offset = where, .archs = on, .only = which, .defaults = words, \
+		.whose = command                                                              \
 	}
 
 /* Flag of rows that `lkvm selftest` takes too. */
