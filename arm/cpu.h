@@ -74,6 +74,13 @@ struct arm_cpu_model {
 /* model.c. Prints, -EINVAL. */
 int arm_cpu_model_parse(const struct vm_config *cfg, struct arm_cpu_model *model) __must_check;
 enum arm_switch arm_cpu_model_want(const struct arm_cpu_model *model, enum arm_prop_kind kind);
+/*
+ * For guests whose CPUs somebody else makes: a feature that @model asks for, but of @kinds (bits by
+ * enum arm_prop_kind), as "+name" or "-name" in @buf; NULL: none. To be without what is no field of
+ * an ID register, such guests may always ask.
+ */
+const char *arm_cpu_model_beyond(const struct arm_cpu_model *model, u32 kinds, char *buf,
+				 size_t len);
 
 /*
  * idregs.c: change @regs->value as the model says; bit r of *changed: register r is another one

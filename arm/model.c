@@ -288,3 +288,19 @@ int arm_cpu_model_parse(const struct vm_config *cfg, struct arm_cpu_model *model
 	}
 	return 0;
 }
+
+const char *arm_cpu_model_beyond(const struct arm_cpu_model *model, u32 kinds, char *buf,
+				 size_t len)
+{
+	for (size_t i = 0; i < arm_nr_cpu_props; i++) {
+		const struct arm_cpu_prop *prop = &arm_cpu_props[i];
+		bool ok = kinds & BIT(prop->kind) ||
+			  (prop->kind != ARM_PROP_FIELD && model->want[i] == ARM_OFF);
+
+		if (model->want[i] == ARM_AS_HOST || ok)
+			continue;
+		snprintf(buf, len, "%c%s", model->want[i] == ARM_ON ? '+' : '-', prop->name);
+		return buf;
+	}
+	return NULL;
+}

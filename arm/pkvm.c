@@ -73,23 +73,17 @@ static int refuse(const char *what, const char *why)
 static int check_cpu(const struct vm_config *cfg)
 {
 	struct arm_cpu_model model;
+	char name[64];
 	int ret = arm_cpu_model_parse(cfg, &model);
 
 	if (ret)
 		return ret;
-	for (size_t i = 0; i < arm_nr_cpu_props; i++) {
-		const struct arm_cpu_prop *prop = &arm_cpu_props[i];
-		bool ok = prop->kind == ARM_PROP_PAUTH ||
-			  (prop->kind != ARM_PROP_FIELD && model.want[i] == ARM_OFF);
-
-		if (model.want[i] == ARM_AS_HOST || ok)
-			continue;
-		err("--protected: the hypervisor alone chooses the CPUs' features; omit what asks "
-		    "for '%c%s' (of --cpu, --pmu or --sve-max-vl)",
-		    model.want[i] == ARM_ON ? '+' : '-', prop->name);
-		return -EINVAL;
-	}
-	return 0;
+	if (!arm_cpu_model_beyond(&model, BIT(ARM_PROP_PAUTH), name, sizeof(name)))
+		return 0;
+	err("--protected: the hypervisor alone chooses the CPUs' features; omit what asks for '%s' "
+	    "(of --cpu, --pmu or --sve-max-vl)",
+	    name);
+	return -EINVAL;
 }
 
 int arm_pkvm_check(const struct vm_config *cfg)

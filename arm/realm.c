@@ -46,22 +46,17 @@ static int refuse(const char *what, const char *why)
  * the PMU's counters. */
 static int check_cpu(const struct vm_config *cfg)
 {
+	const u32 kinds = BIT(ARM_PROP_SVE) | BIT(ARM_PROP_PMU) | BIT(ARM_PROP_PAUTH);
 	struct arm_cpu_model model;
+	char name[64];
 	int ret = arm_cpu_model_parse(cfg, &model);
 
 	if (ret)
 		return ret;
-	for (size_t i = 0; i < arm_nr_cpu_props; i++) {
-		const struct arm_cpu_prop *prop = &arm_cpu_props[i];
-		bool ok = prop->kind == ARM_PROP_SVE || prop->kind == ARM_PROP_PMU ||
-			  prop->kind == ARM_PROP_PAUTH ||
-			  (prop->kind != ARM_PROP_FIELD && model.want[i] == ARM_OFF);
-
-		if (model.want[i] == ARM_AS_HOST || ok)
-			continue;
+	if (arm_cpu_model_beyond(&model, kinds, name, sizeof(name))) {
 		err("--realm: the RMM alone chooses the CPUs' features but sve and pmu; omit what "
-		    "asks for '%c%s' (of --cpu)",
-		    model.want[i] == ARM_ON ? '+' : '-', prop->name);
+		    "asks for '%s' (of --cpu)",
+		    name);
 		return -EINVAL;
 	}
 	if (model.pmuver || model.nr_filters)
