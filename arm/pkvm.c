@@ -21,6 +21,7 @@
 #include "lkvm/log.h"
 #include "lkvm/memory.h"
 #include "lkvm/util.h"
+#include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
 /* The host */
@@ -266,6 +267,19 @@ static int memory(struct vm *vm)
 	return arm_pkvm_lock_limit(&arm_pkvm_host, vm->cfg->memory);
 }
 
+/* Linux arch/arm64/kvm/mmu.c, pkvm_mem_abort; pkvm.rst: a page that the host used is taken back,
+ * emptied, and lost to the guest. */
+static int run_failed(struct vcpu *vcpu, int error)
+{
+	if (error != EFAULT && error != EIO)
+		return -ENOTSUP;
+	err("vcpu %u: KVM_RUN failed: %s: %s", vcpu->id, strerror(error),
+	    error == EIO ? "the guest's memory must be anonymous"
+			 : "the host took a page of the guest's back, or cannot back one; is it "
+			   "out of memory?");
+	return 0;
+}
+
 static void destroy(struct vm *vm)
 {
 	arm_pkvm_unguard(&vm->mem);
@@ -275,6 +289,7 @@ static void destroy(struct vm *vm)
 static const struct coco_ops pkvm_ops = {
 	.vm_type = vm_type,
 	.memory = memory,
+	.run_failed = run_failed,
 	.destroy = destroy,
 	.shared_pool = ARM_DMA_POOL_SIZE,
 };

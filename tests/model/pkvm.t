@@ -31,8 +31,8 @@ point 'a host without room for another says so' refuses pkvm,vms=0 '' 'error: --
 
 # Each error of KVM_RUN that its rules have.
 ends() { run 102 "run 1 error err=$1" && one_line "KVM_RUN failed: $2"; }
-point 'a page of a file (EIO) ends it in one line' ends 5 'Input/output error'
-point 'a page that was taken back (EFAULT) ends it in one line' ends 14 'Bad address'
+point 'a page of a file (EIO) ends it in one line' ends 5 "Input/output error: the guest's memory must be anonymous"
+point 'a page that was taken back (EFAULT) ends it in one line' ends 14 "Bad address: the host took a page of the guest's back"
 unknown() { run 104 'run 1 unknown' && grep -q 'unsupported exit reason 0' err; }
 point 'an exit without a reason ends it' unknown
 
