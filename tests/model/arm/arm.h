@@ -103,6 +103,9 @@ long arm_device_ioctl(struct model_call *c);
 long arm_cap(u32 cap);
 /* LKVM_MODEL's options that all kinds have here: false: none of them. */
 bool arm_option(const char *name, const char *value);
+/* Is it among those that a VM whose memory is not the host's still answers for: KVM's lists for
+ * pKVM and realms name them alike, the generic part (virt/kvm/kvm_main.c) adds the rest. */
+bool arm_is_common_cap(u32 cap);
 
 /* exits.c: exits that a guest of any kind has, for their tables. */
 /* clang-format off */

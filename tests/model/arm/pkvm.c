@@ -84,45 +84,10 @@ static long create(struct model_vm *vm, u64 type)
 	return 0;
 }
 
-/* asm/kvm_pkvm.h, kvm_pkvm_ext_allowed; the others are the generic part's. */
+/* asm/kvm_pkvm.h, kvm_pkvm_ext_allowed */
 static bool is_shown(u32 cap)
 {
-	static const u32 shown[] = {
-		KVM_CAP_IRQCHIP,
-		KVM_CAP_ARM_PSCI,
-		KVM_CAP_ARM_PSCI_0_2,
-		KVM_CAP_NR_VCPUS,
-		KVM_CAP_MAX_VCPUS,
-		KVM_CAP_MAX_VCPU_ID,
-		KVM_CAP_MSI_DEVID,
-		KVM_CAP_ARM_VM_IPA_SIZE,
-		KVM_CAP_ARM_PTRAUTH_ADDRESS,
-		KVM_CAP_ARM_PTRAUTH_GENERIC,
-		KVM_CAP_USER_MEMORY,
-		KVM_CAP_USER_MEMORY2,
-		KVM_CAP_NR_MEMSLOTS,
-		KVM_CAP_DESTROY_MEMORY_REGION_WORKS,
-		KVM_CAP_JOIN_MEMORY_REGIONS_WORKS,
-		KVM_CAP_SIGNAL_MSI,
-		KVM_CAP_IRQFD,
-		KVM_CAP_IRQFD_RESAMPLE,
-		KVM_CAP_IOEVENTFD,
-		KVM_CAP_IOEVENTFD_ANY_LENGTH,
-		KVM_CAP_IRQ_ROUTING,
-		KVM_CAP_INTERNAL_ERROR_DATA,
-		KVM_CAP_ENABLE_CAP_VM,
-		KVM_CAP_CHECK_EXTENSION_VM,
-		KVM_CAP_DEVICE_CTRL,
-		KVM_CAP_HALT_POLL,
-		KVM_CAP_GUEST_MEMFD,
-		KVM_CAP_GUEST_MEMFD_FLAGS,
-		KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
-	};
-
-	for (size_t i = 0; i < MODEL_ARRAY(shown); i++)
-		if (shown[i] == cap)
-			return true;
-	return false;
+	return arm_is_common_cap(cap) || cap == KVM_CAP_GUEST_MEMFD_FLAGS;
 }
 
 static long vm_call(struct model_call *c)
