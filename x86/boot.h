@@ -108,6 +108,15 @@ void bios_plan(const struct x86_boot *b);
 bool fw_cfg_wanted(const struct boot_image *img) __must_check;
 void fw_cfg_warn(const struct boot_image *img);
 
+/* ram-rest.c: whole pages, [start, end). */
+struct x86_span {
+	u64 start, end;
+};
+/* The pages of RAM in which nothing of @plan lies, by ascending address, into @out, which has room
+ * for @max spans. How many, or -E2BIG (prints nothing). */
+int x86_ram_rest(const struct boot_plan *plan, const struct guest_memory *mem, struct x86_span *out,
+		 u32 max) __must_check;
+
 /* firmware.c */
 int firmware_load(struct x86_boot *b) __must_check;
 

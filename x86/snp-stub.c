@@ -5,8 +5,6 @@
  * finds the pages of the SNP firmware by setup_data (Linux Documentation/arch/x86/boot.rst,
  * setup_data; arch/x86/include/asm/sev.h, cc_blob_sev_info).
  */
-#include <stdlib.h>
-
 #include "boot.h"
 #include "lkvm/guest-snp.h"
 #include "lkvm/util.h"
@@ -37,73 +35,20 @@ struct cc_blob {
 	__le32 cpuid_len, reserved2;
 };
 
-/* Of whole pages, [base, end). */
-struct range {
-	u64 base, end;
-};
-
-static int by_base(const void *a, const void *b)
+static int add_ranges(const struct x86_boot *b, u8 *params)
 {
-	const struct range *x = a, *y = b;
+	struct x86_span spans[SNP_PARAMS_MAX];
+	int count = x86_ram_rest(b->plan, b->mem, spans, SNP_PARAMS_MAX);
 
-	return x->base < y->base ? -1 : x->base > y->base;
-}
+	for (int i = 0; i < count; i++) {
+		u8 *at = params + SNP_PARAMS_RANGES + i * 16;
 
-/* The pages of the list, sorted; they may touch and overlap. */
-static struct range *launched(const struct boot_plan *plan)
-{
-	struct range *all = xcalloc(plan->nr_entries + 1, sizeof(*all));
-
-	for (u32 i = 0; i < plan->nr_entries; i++) {
-		const struct boot_entry *e = &plan->entries[i];
-
-		all[i].base = ALIGN_DOWN(e->gpa, BOOT_PAGE);
-		all[i].end = ALIGN_DOWN(e->gpa + (e->len - 1), BOOT_PAGE) + BOOT_PAGE;
+		put_le(at, 8, spans[i].start);
+		put_le(at + 8, 8, spans[i].end);
 	}
-	qsort(all, plan->nr_entries, sizeof(*all), by_base);
-	return all;
-}
-
-static int add_range(u8 *params, u64 base, u64 end)
-{
-	u64 count = get_le(params + SNP_PARAMS_COUNT, 8);
-	u8 *at = params + SNP_PARAMS_RANGES + count * 16;
-
-	if (base >= end)
-		return 0;
-	if (count == SNP_PARAMS_MAX)
-		return -E2BIG;
-	put_le(at, 8, base);
-	put_le(at + 8, 8, end);
-	put_le(params + SNP_PARAMS_COUNT, 8, count + 1);
-	return 0;
-}
-
-/* What of [base, end) is in none of @taken. */
-static int add_rest(u8 *params, u64 base, u64 end, const struct range *taken, u32 count)
-{
-	int ret = 0;
-
-	for (u32 i = 0; i < count && !ret; i++) {
-		if (taken[i].end <= base || taken[i].base >= end)
-			continue;
-		ret = add_range(params, base, taken[i].base);
-		base = MAX(base, taken[i].end);
-	}
-	return ret ? ret : add_range(params, base, end);
-}
-
-static int add_ranges(struct x86_boot *b, u8 *params)
-{
-	struct range *taken = launched(b->plan);
-	u32 count = b->plan->nr_entries;
-	int ret = add_rest(params, 0, memory_ram_end(b->mem, 0), taken, count);
-
-	if (!ret)
-		ret = add_rest(params, X86_HOLE_END, memory_ram_end(b->mem, X86_HOLE_END), taken,
-			       count);
-	free(taken);
-	return ret;
+	if (count >= 0)
+		put_le(params + SNP_PARAMS_COUNT, 8, (u64)count);
+	return MIN(count, 0);
 }
 
 static void add_blob(struct boot_plan *plan)

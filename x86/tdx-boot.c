@@ -13,76 +13,20 @@
 
 extern const u8 tdx_reset_page[BOOT_PAGE]; /* guest/x86/tdx-embed.S */
 
-struct span {
-	u64 start, end;
-};
-
-static int by_start(const void *a, const void *b)
-{
-	const struct span *x = a, *y = b;
-
-	return (x->start > y->start) - (x->start < y->start);
-}
-
-/* The pages that entries in RAM are in, by ascending address; they may overlap. */
-static struct span *added_spans(const struct boot_plan *plan, u32 *count)
-{
-	struct span *spans = xcalloc(plan->nr_entries + 1, sizeof(*spans));
-
-	*count = 0;
-	for (u32 i = 0; i < plan->nr_entries; i++) {
-		const struct boot_entry *e = &plan->entries[i];
-
-		/* What wraps is refused when the list is checked. */
-		if (e->rom || e->len - 1 > UINT64_MAX - BOOT_PAGE - e->gpa)
-			continue;
-		spans[*count].start = ALIGN_DOWN(e->gpa, BOOT_PAGE);
-		spans[(*count)++].end = ALIGN_UP(e->gpa + e->len, BOOT_PAGE);
-	}
-	if (*count)
-		qsort(spans, *count, sizeof(*spans), by_start);
-	return spans;
-}
-
-static bool add_range(struct tdx_info *info, u64 start, u64 end)
-{
-	u64 n = le64_to_cpu(info->count);
-
-	if (start >= end)
-		return true;
-	if (n == TDX_MAX_RANGES)
-		return false;
-	info->ranges[n].start = cpu_to_le64(start);
-	info->ranges[n].end = cpu_to_le64(end);
-	info->count = cpu_to_le64(n + 1);
-	return true;
-}
-
-/* [start, end) without @spans. */
-static bool add_gaps(struct tdx_info *info, u64 start, u64 end, const struct span *spans, u32 count)
-{
-	for (u32 i = 0; i < count; i++) {
-		if (spans[i].end <= start || spans[i].start >= end)
-			continue;
-		if (!add_range(info, start, spans[i].start))
-			return false;
-		start = spans[i].end;
-	}
-	return add_range(info, start, end);
-}
-
 bool x86_tdx_ranges(const struct boot_plan *plan, const struct guest_memory *mem,
 		    struct tdx_info *info)
 {
-	u32 count;
-	struct span *spans = added_spans(plan, &count);
-	bool fit;
+	struct x86_span spans[TDX_MAX_RANGES];
+	int count = x86_ram_rest(plan, mem, spans, TDX_MAX_RANGES);
 
 	info->count = 0;
-	fit = add_gaps(info, 0, memory_ram_end(mem, 0), spans, count) &&
-	      add_gaps(info, X86_HOLE_END, memory_ram_end(mem, X86_HOLE_END), spans, count);
-	free(spans);
-	return fit;
+	for (int i = 0; i < count; i++) {
+		info->ranges[i].start = cpu_to_le64(spans[i].start);
+		info->ranges[i].end = cpu_to_le64(spans[i].end);
+	}
+	if (count >= 0)
+		info->count = cpu_to_le64((u64)count);
+	return count >= 0;
 }
 
 int x86_tdx_plan_kernel(const struct x86_boot *b)
