@@ -51,17 +51,17 @@ cat >explicit - machines <<'LINES'
 -m 256M -c 1 --realm breakpoints=4,watchpoints=2 --disable-sve --pmu --pmu-counters 2
 LINES
 for version in 7 9 10; do
-	point "v$version: measurements" digests $version <explicit
+	measures "v$version: measurements" digests $version <explicit
 done
 for version in 13 14 15; do
-	point "v$version: measurements" digests $version <machines
+	measures "v$version: measurements" digests $version <machines
 done
 planes() {
 	same_digest cca-v10,planes=3 "${small[@]:0:${#small[@]}-1}" --realm "planes=$1,breakpoints=4,watchpoints=2" --disable-sve &&
 		logged "\"planes\": $1"
 }
 for aux in 1 2 3; do
-	point "v10: $aux auxiliary planes, which are not measured" planes $aux
+	measures "v10: $aux auxiliary planes, which are not measured" planes $aux
 done
 
 # What the RMM has not.

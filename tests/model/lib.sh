@@ -4,7 +4,7 @@
 #
 #   point 'SNP: a launch' launch 0 snp '' --snp
 #   point 'SNP: no ASID' refuses snp,asids=0 '' 'no ASID' --snp
-#   point 'SNP: digest' same_digest snp --snp
+#   measures 'SNP: digest' same_digest snp --snp
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.." || exit 1
@@ -115,6 +115,15 @@ same_digest() {
 	echo "# the model measures '$want', lkvm says:"
 	sed 's/^/#   /' digest err
 	return 1
+}
+
+# measures NAME COMMAND...: a point for which lkvm has to measure, too.
+measures() {
+	if "${runner[@]}" "$lkvm" version | grep -qx 'SHA-2: no'; then
+		skip "$1" 'this lkvm was built without SHA-2'
+	else
+		point "$@"
+	fi
 }
 
 # As many as there are: at the end.

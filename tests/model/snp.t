@@ -53,7 +53,7 @@ digests() {
 	LINES
 	[ $failed = 0 ] && [ $nr = 24 ]
 }
-point 'digests of twenty-four machines' digests
+measures 'digests of twenty-four machines' digests
 # The two do not agree by saying the same always.
 differ() {
 	local all=
@@ -93,8 +93,8 @@ point 'START is refused' refuses snp 'fail SNP_LAUNCH_START 1 EIO fw=7' 'POLICY_
 point 'no context' refuses snp 'fail SNP_LAUNCH_START 1 ENOTTY' 'LAUNCH_START' "${small[@]}"
 point 'a page is refused' refuses snp 'fail SNP_LAUNCH_UPDATE 1 EIO fw=0x1a' 'INVALID_PAGE_STATE' "${small[@]}"
 point 'a later page is refused, once' launch 0 snp 'fail SNP_LAUNCH_UPDATE 2 EIO fw=0x17 page=3' "${small[@]}"
-point 'page by page' same_digest snp,chunk=1 "${small[@]}"
-point 'signals in the middle' same_digest snp,eintr=2 "${small[@]}"
+measures 'page by page' same_digest snp,chunk=1 "${small[@]}"
+measures 'signals in the middle' same_digest snp,eintr=2 "${small[@]}"
 point 'a signal at the first page' launch 0 snp 'signal SNP_LAUNCH_UPDATE 1 page=0' "${small[@]}"
 point 'a signal at a later page' launch 0 snp 'signal SNP_LAUNCH_UPDATE 3 page=1' "${small[@]}"
 point 'FINISH is refused' refuses snp 'fail SNP_LAUNCH_FINISH 1 EIO fw=0xb' '--snp-id-block' "${small[@]}"

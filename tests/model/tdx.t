@@ -49,7 +49,7 @@ digests() {
 	LINES
 	[ $failed = 0 ] && [ $nr = 20 ]
 }
-point 'digests of twenty machines' digests
+measures 'digests of twenty machines' digests
 differ() {
 	local all=
 	for words in '' '-c 2' '-m 65' '-p x'; do
@@ -84,9 +84,9 @@ point 'no entropy, once' launch 0 tdx 'fail TDX_INIT_VM 1 EAGAIN' "${small[@]}"
 point 'no key is left meanwhile' refuses tdx 'fail TDX_INIT_VM 1 ENOSPC' 'no key' "${small[@]}"
 point 'a page is refused' refuses tdx 'fail TDX_INIT_MEM_REGION 1 EIO' 'cannot add' "${small[@]}"
 point 'no memory for a page' refuses tdx 'fail TDX_INIT_MEM_REGION 1 ENOMEM' 'cannot add' "${small[@]}"
-point 'interrupted, once' same_digest tdx,eintr=1 "${small[@]}"
+measures 'interrupted, once' same_digest tdx,eintr=1 "${small[@]}"
 point 'busy, once' launch 0 tdx 'fail TDX_INIT_MEM_REGION 2 EAGAIN' "${small[@]}"
-point 'page by page' same_digest tdx,chunk=1 "${small[@]}"
+measures 'page by page' same_digest tdx,chunk=1 "${small[@]}"
 point 'a signal in the middle' launch 0 tdx 'signal TDX_INIT_MEM_REGION 1 page=0' "${small[@]}"
 point 'busy at the end, once' launch 0 tdx 'fail TDX_FINALIZE_VM 1 EBUSY' "${small[@]}"
 
