@@ -9,15 +9,18 @@
  * room for what sanitizers add to each frame. */
 #define STACK_SIZE (512 * KiB)
 
+/* What C libraries map with a stack: a guard below it, their own data of a thread. */
+#define STACK_EXTRA (64 * KiB)
+
 /* pthread_create says EAGAIN for both: too many threads, and no address space for another stack. */
 static bool has_room_for_stack(void)
 {
-	void *p = mmap(NULL, STACK_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-		       0);
+	size_t size = STACK_SIZE + STACK_EXTRA;
+	void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return false;
-	munmap(p, STACK_SIZE);
+	munmap(p, size);
 	return true;
 }
 
