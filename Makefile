@@ -154,7 +154,7 @@ LIBS += $(CRYPTO)
 endif
 endif
 
-ROOMS := util measure boot rootfs hw pci virtio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest smoke $(ARCHDIR)
+ROOMS := util measure boot rootfs hw pci virtio vfio disk net fs vsock vhost console probe probe/$(ARCHDIR) selftest smoke $(ARCHDIR)
 # Every architecture's options are in every binary, as data: help and the manual list them all.
 SRCS := $(sort $(wildcard *.c $(ROOMS:%=%/*.c) */options.c */options-*.c))
 OBJS := $(SRCS:%.c=$(O)/obj/%.o)

@@ -43,7 +43,6 @@ const struct foreign_word foreign_options[] = {
 	MISSING("guest-memfd", KVMTOOL, NULL),
 	USE("sandbox", KVMTOOL " and " QEMU, "the command 'lkvm sandbox'"),
 	USE("tty", KVMTOOL, "--port NAME,pty,console for a console on a pseudo-terminal"),
-	MISSING("vfio-pci", KVMTOOL, NULL),
 
 	OMIT("accel", QEMU, "lkvm always uses KVM"),
 	MISSING("acpitable", QEMU, NULL),
@@ -157,7 +156,7 @@ const struct foreign_word foreign_options[] = {
 	USE("shared-dir", CROSVM, A_SHARE),
 	MISSING("socket", CROSVM, NO_SOCKET),
 	USE("tap-name", CROSVM, A_CARD),
-	MISSING("vfio*", CROSVM, NULL),
+	USE("vfio*", CROSVM, "--vfio DEVICE"),
 	USE("vhost-user*", CROSVM,
 	    "--disk vhost-user=PATH, --virtiofs socket=PATH,tag=TAG or --network mode=vhost-user,socket=PATH"),
 

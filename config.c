@@ -484,6 +484,8 @@ int config_complete(struct vm_config *cfg)
 	if (!ret)
 		ret = config_check_virtiofs(cfg);
 	if (!ret)
+		ret = config_check_vfio(cfg);
+	if (!ret)
 		ret = check_ports(cfg);
 	if (!ret)
 		ret = check_shares(cfg);

@@ -23,6 +23,7 @@
 #include "lkvm/thread.h"
 #include "lkvm/trace.h"
 #include "lkvm/util.h"
+#include "lkvm/vfio.h"
 #include "lkvm/vsock.h"
 
 /* Many devices need many descriptors: take all that we may have. */
@@ -334,6 +335,8 @@ int machine_open_all(struct machine *m, const struct vm_config *cfg)
 		ret = open_vsock(&m->open, cfg);
 	if (!ret)
 		ret = machine_open_virtiofs(m, cfg);
+	if (!ret && cfg->nr_vfios)
+		ret = vfio_open(cfg, &m->open.vfio);
 	if (!ret)
 		ret = open_ports(m, cfg);
 	if (!ret)
@@ -365,6 +368,7 @@ void machine_close(struct machine *m)
 		if (open->disks[i])
 			open->disks[i]->ops->close(open->disks[i]);
 	machine_close_pmems(m);
+	vfio_close(open->vfio);
 	machine_close_vhosts(open);
 	for (u32 i = 0; i < open->nr_ports; i++)
 		open->ports[i]->ops->destroy(open->ports[i]);

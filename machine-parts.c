@@ -16,6 +16,7 @@
 #include "lkvm/pci.h"
 #include "lkvm/pmem.h"
 #include "lkvm/util.h"
+#include "lkvm/vfio.h"
 #include "lkvm/virtio.h"
 
 /* How many of a part the configuration asks for; most are there or not. */
@@ -104,6 +105,16 @@ static u32 count_virtio_console(const struct machine *m)
 	if (machine_has_own_consoles(m))
 		return m->inject->hvc ? 1 : 0;
 	return m->vm.cfg->console == CONSOLE_VIRTIO || m->open.nr_ports || m->open.link ? 1 : 0;
+}
+
+static u32 count_vfio_set(const struct machine *m)
+{
+	return m->open.vfio ? 1 : 0;
+}
+
+static u32 count_vfios(const struct machine *m)
+{
+	return m->open.vfio ? m->vm.cfg->nr_vfios : 0;
 }
 
 static u32 count_pvpanic_pci(const struct machine *m)
@@ -295,6 +306,16 @@ static int add_virtiofs(struct machine *m, u32 index)
 				      m->vm.cfg->virtiofs[index].tag, index);
 }
 
+static int add_vfio_set(struct machine *m, u32 index)
+{
+	return vfio_set_add(&m->vm, m->open.vfio);
+}
+
+static int add_vfio(struct machine *m, u32 index)
+{
+	return vfio_pci_add(&m->vm, vfio_set_device(m->open.vfio, index), index);
+}
+
 static int add_pvpanic_pci(struct machine *m, u32 index)
 {
 	return pvpanic_pci_create(&m->vm);
@@ -325,6 +346,8 @@ static const struct part parts[] = {
 	{ "directories by virtio-fs", count_virtiofs, add_virtiofs },
 	{ "balloon", count_balloon, add_balloon },
 	{ "persistent memory", count_pmems, add_pmem },
+	{ "VFIO", count_vfio_set, add_vfio_set },
+	{ "passed-through devices", count_vfios, add_vfio },
 	/* After the virtio devices, which then have the same slots whether it is there or not. */
 	{ "pvpanic on PCI", count_pvpanic_pci, add_pvpanic_pci },
 };

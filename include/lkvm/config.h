@@ -141,6 +141,20 @@ struct virtiofs_config {
 	bool flat, confined;
 };
 
+/* How devices reach the IOMMU: by cdev and iommufd, or by groups and a type 1 container. */
+enum vfio_iommufd { VFIO_IOMMUFD_AUTO, VFIO_IOMMUFD_ON, VFIO_IOMMUFD_OFF };
+
+/* A device of the host's that the guest has as its own. */
+struct vfio_config {
+	char *device; /* as it was given: a PCI address, a path in sysfs, an mdev's UUID */
+	enum vfio_iommufd iommufd; /* the same for all */
+	char *rom;		   /* a file; "off": none; NULL: the device's own */
+	bool pasid;		   /* show the guest a PASID capability */
+	u32 pasid_offset;	   /* where in configuration space; 0: where there is room */
+	char *state_in;	 /* load the device's state from there before the guest starts; or NULL */
+	char *state_out; /* and save it there at the end; or NULL */
+};
+
 /* The guest sees whole ones: what Linux can have as ZONE_DEVICE memory (its SUBSECTION_SIZE). */
 #define PMEM_UNIT (2 * MiB)
 
@@ -223,6 +237,8 @@ struct vm_config {
 	u32 nr_virtiofs;
 	struct pmem_config *pmems;
 	u32 nr_pmems;
+	struct vfio_config *vfios;
+	u32 nr_vfios;
 	bool rng;
 	struct rate_config rng_limit;
 	struct vsock_config vsock;
@@ -294,6 +310,7 @@ extern const struct option_hooks disk_hooks;	  /* config-disk.c */
 extern const struct option_hooks network_hooks;	  /* config-net.c */
 extern const struct option_hooks share_hooks;	  /* config-share.c */
 extern const struct option_hooks virtiofs_hooks;  /* config-virtiofs.c */
+extern const struct option_hooks vfio_hooks;	  /* config-vfio.c */
 extern const struct option_hooks pmem_hooks;	  /* config-pmem.c */
 extern const struct option_hooks port_hooks;	  /* config-port.c */
 extern const struct option_hooks vsock_hooks;	  /* config-vsock.c */
@@ -339,6 +356,10 @@ char *config_root_path(const char *name) __must_check;
  * begins so, up to a blank; NULL: there is none.
  */
 const char *config_find_param(const struct vm_config *cfg, const char *prefix);
+/* config-vfio.c: one more device, as option_hooks.parse. */
+int config_add_vfio(const char *shown, const char *arg, void *target);
+/* For config_complete: is each device whole? 0, or -EINVAL (printed). */
+int config_check_vfio(const struct vm_config *cfg) __must_check;
 /* config-virtiofs.c, for config_complete: is each share whole? 0, or -EINVAL (printed). */
 int config_check_virtiofs(const struct vm_config *cfg) __must_check;
 /* Does somebody else serve devices, the host's kernel or other processes? If so, the option. */

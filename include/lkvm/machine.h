@@ -105,6 +105,7 @@ struct machine_open {
 	struct event pmem_lost;		   /* an eventfd on the main loop; fd 0: none */
 	struct machine_virtiofs *virtiofs; /* as in the configuration */
 	u32 nr_virtiofs;
+	struct vfio_set *vfio;	 /* NULL: none */
 	struct console *console; /* the terminal; NULL where machine_inject has its own */
 	/* With a command or a shell that lkvm's own init runs; else NULL: who carries its streams,
 	 * its port, and what stands behind the guest's console instead of the terminal. */

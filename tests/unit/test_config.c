@@ -400,28 +400,29 @@ static void test_print(void **state)
 	assert_int_equal(complete(), 0);
 	config_print(&cfg, out);
 	fclose(out);
-	assert_string_equal(text,
-			    "name: vm\ncpus: 2\nmem: 512M\nhugetlbfs: none\nvcpu-affinity: none\n"
-			    "halt-poll: the host's\n"
-			    "virtio-transport: pci\nno-virtio-packed: no\n"
-			    "virtio-in-order: no\nvirtio-notification-data: no\ndev: "
-			    "/dev/kvm\nkernel: k\ninitrd: none\n"
-			    "params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
-			    "halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
-			    "rw: no\nmodules: none\npmem: none\n"
-			    "network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
-			    "9p: none\nvirtiofs: none\nrng: no\nrng-limit: none\nvsock: none\n"
-			    "balloon: no\nballoon-size: default\nconsole: serial\nport: "
-			    "none\nboot-timer: no\ndebug-exit: on\ntrace: none\n"
-			    "gdb: none\ngdb-wait: no\n"
-			    "kernel-format: image\n"
-			    "firmware-address: default\nflash: none\nkaslr-seed: random\n"
-			    "rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"
-			    "realm: no\nnested: yes\ne2h0: no\naarch32: no\npmu: no\n"
-			    "pmu-counters: default\ndisable-sve: no\nsve-max-vl: 256\n"
-			    "disable-mte: no\nno-pvtime: no\npsci: kernel\ncounter-offset: 0\n"
-			    "override-bad-firmware-cntfrq: default\n"
-			    "cmdline: console=ttyT0 root=/dev/vda ro quiet\n");
+	assert_string_equal(
+		text,
+		"name: vm\ncpus: 2\nmem: 512M\nhugetlbfs: none\nvcpu-affinity: none\n"
+		"halt-poll: the host's\n"
+		"virtio-transport: pci\nno-virtio-packed: no\n"
+		"virtio-in-order: no\nvirtio-notification-data: no\ndev: "
+		"/dev/kvm\nkernel: k\ninitrd: none\n"
+		"params: quiet\nfirmware: none\nnodefaults: no\nno-reboot: no\n"
+		"halt: wait\ndisk: x,,1.img,ro,direct,format=raw\n"
+		"rw: no\nmodules: none\npmem: none\n"
+		"network: mode=tap,tapif=vm0,guest_mac=02:15:15:15:15:ab\n"
+		"9p: none\nvirtiofs: none\nvfio: none\nrng: no\nrng-limit: none\nvsock: none\n"
+		"balloon: no\nballoon-size: default\nconsole: serial\nport: "
+		"none\nboot-timer: no\ndebug-exit: on\ntrace: none\n"
+		"gdb: none\ngdb-wait: no\n"
+		"kernel-format: image\n"
+		"firmware-address: default\nflash: none\nkaslr-seed: random\n"
+		"rng-seed: no\nirqchip: gicv3\ngicv4: auto\ncpu: host\nprotected: no\n"
+		"realm: no\nnested: yes\ne2h0: no\naarch32: no\npmu: no\n"
+		"pmu-counters: default\ndisable-sve: no\nsve-max-vl: 256\n"
+		"disable-mte: no\nno-pvtime: no\npsci: kernel\ncounter-offset: 0\n"
+		"override-bad-firmware-cntfrq: default\n"
+		"cmdline: console=ttyT0 root=/dev/vda ro quiet\n");
 }
 
 /* A description is the same on every host. */
