@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Of vfio/pci*.c: a device of the host's as a function on the guest's PCI.
+ *
+ * Each bit of configuration space is either emulated (pci.config has it, pci.wmask says whether the
+ * guest writes it) or the device's: read from it each time. Bytes of which anything is the device's
+ * are forwarded when the guest writes them, and the command register and the power state are both:
+ * the device has to follow them, and so do the core and the maps of BARs.
+ *
+ * Interrupts are pci-intx.c, pci-msi.c and pci-msix.c: they make emulated what they own.
+ */
+#ifndef VFIO_PCI_H
+#define VFIO_PCI_H
+
+#include "lkvm/pci.h"
+#include "lkvm/types.h"
+#include "lkvm/vfio.h"
+
+struct vfio_pci_irqs;
+
+/* A part of a BAR that the guest reaches without a trap. */
+struct vfio_pci_map {
+	u64 offset, size; /* within the BAR */
+	void *hva;	  /* mapped from realize to destroy */
+	u64 gpa;	  /* where it is in guest memory, while @added */
+	bool added;
+};
+
+struct vfio_pci_bar {
+	struct vfio_pci *vp;
+	unsigned int index;
+	u64 size; /* of the region: beyond it reads are all ones */
+	u32 nr_maps;
+	struct vfio_pci_map *maps;
+};
+
+struct vfio_pci {
+	struct pci_device pci;
+	struct vfio_device *dev;
+	char *name; /* pci.dev.name: "vfio0" */
+	/* For each byte of configuration space. */
+	u8 *emulated;  /* bits that pci.config has; the others are the device's */
+	u8 *forwarded; /* not 0: what the guest writes goes to the device */
+	/* Offsets of capabilities in configuration space; 0: there is none. */
+	u8 pm_cap, exp_cap, af_cap, msi_cap, msix_cap;
+	struct vfio_pci_bar bars[PCI_NR_BARS];
+	bool asleep; /* D3hot: no BAR is mapped. Under host->update, as what changes maps */
+	/* The expansion ROM. */
+	struct vfio_pci_rom *rom;
+	struct vfio_pci_irqs *irqs; /* of pci-intx.c and pci-msi*.c */
+};
+
+static inline struct vfio_pci *to_vfio_pci(struct pci_device *pci)
+{
+	return container_of(pci, struct vfio_pci, pci);
+}
+
+/*
+ * pci-config.c. vfio_pci_config_init reads the device's configuration space and decides of each bit
+ * whose it is; pci_device_init is made by it. Prints; -errno.
+ */
+int vfio_pci_config_init(struct vfio_pci *vp) __must_check;
+void vfio_pci_config_fini(struct vfio_pci *vp);
+extern const struct pci_ops vfio_pci_ops;
+/* Before pci_device_add: bytes [offset, offset+len) become emulated and keep what they hold; the
+ * guest writes the bits of @wmask (of each byte the same), and nothing goes to the device. */
+void vfio_pci_emulate(struct vfio_pci *vp, u32 offset, u32 len, u8 wmask);
+/* @len bytes (1, 2 or 4) of the device's own configuration space; all ones when it does not answer.
+ * Any thread. */
+u32 vfio_pci_config_get(struct vfio_pci *vp, u32 offset, u32 len);
+void vfio_pci_config_set(struct vfio_pci *vp, u32 offset, u32 value, u32 len);
+
+/*
+ * The interrupt half. init: after vfio_pci_config_init and the BARs' sizes are known, before
+ * pci_device_add; finds msi_cap and msix_cap in pci.config, checks them (a table beyond its BAR: a
+ * warning, and the capability is cut out) and makes them emulated. plugged: after pci_device_add,
+ * before the guest starts: takes fds and the INTx line. Both print; -errno.
+ */
+int vfio_pci_irqs_init(struct vfio_pci *vp) __must_check;
+int vfio_pci_irqs_plugged(struct vfio_pci *vp) __must_check;
+/* Any offset; under host->update. The command register's too. */
+void vfio_pci_irqs_config_written(struct vfio_pci *vp, u32 offset, u32 len);
+/* The function was reset, by a reboot (vcpus are parked) or by the guest (under host->update):
+ * before the device is reset, all of its interrupts are off, as at power-on. */
+void vfio_pci_irqs_reset(struct vfio_pci *vp);
+/* Safe when neither init nor plugged was called, twice too. Before pci_device_fini. */
+void vfio_pci_irqs_fini(struct vfio_pci *vp);
+/* Where the MSI-X table (@part 0) and the pending bits (1) are; false: there is none. After init.
+ */
+bool vfio_pci_msix_part(const struct vfio_pci *vp, unsigned int part, u32 *bar, u64 *offset,
+			u64 *size);
+/* Does the access touch either? Then these two serve it, all of it. */
+bool vfio_pci_msix_covers(const struct vfio_pci *vp, u32 bar, u64 offset, u32 len);
+void vfio_pci_msix_read(struct vfio_pci *vp, u32 bar, u64 offset, void *data, u32 len);
+void vfio_pci_msix_write(struct vfio_pci *vp, u32 bar, u64 offset, const void *data, u32 len);
+
+/* pci-bar.c. init: after vfio_pci_config_init: sizes and kinds of BARs. map: after
+ * vfio_pci_irqs_init, what of them may be mapped. Both print; -errno. */
+int vfio_pci_bars_init(struct vfio_pci *vp) __must_check;
+int vfio_pci_bars_map(struct vfio_pci *vp) __must_check;
+void vfio_pci_bars_fini(struct vfio_pci *vp);
+/* The maps follow bars[bar].mapped and @asleep. Under host->update, with vfio_pci_sleep. */
+void vfio_pci_bar_moved(struct pci_device *pci, unsigned int bar);
+void vfio_pci_sleep(struct vfio_pci *vp, bool asleep);
+
+/* pci-caps.c: what the guest sees of the chains of capabilities. */
+void vfio_pci_caps_init(struct vfio_pci *vp);
+/*
+ * For who adds an extended capability (PASID): room for @len bytes (a multiple of 4) that no known
+ * capability covers, from the end of the 4 KiB down; 0: there is none, or no extended configuration
+ * space. And link one that lies at @offset into the chain, its header made of @id and @version;
+ * @len bytes become emulated and read-only zeroes behind it. Before pci_device_add.
+ */
+u32 vfio_pci_ext_cap_room(const struct vfio_pci *vp, u32 len);
+void vfio_pci_ext_cap_link(struct vfio_pci *vp, u32 offset, u32 len, u16 id, u8 version);
+
+/* pci-rom.c: rom=, or the device's. After vfio_pci_bars_init. Prints; -errno. */
+int vfio_pci_rom_init(struct vfio_pci *vp) __must_check;
+void vfio_pci_rom_fini(struct vfio_pci *vp);
+
+/* pci-reset.c: the device as after power-on: VFIO_DEVICE_RESET, or a reset of its bus when all that
+ * hangs there is ours; a warning when there is neither. vcpus are parked, or not started. */
+void vfio_pci_device_reset(struct vfio_pci *vp);
+
+#endif
