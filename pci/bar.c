@@ -18,6 +18,12 @@ static bool is_wide(const struct pci_bar *bar)
 	return !is_io(bar) && (bar->flags & PCI_BASE_ADDRESS_MEM_TYPE_64);
 }
 
+/* Its register in configuration space. */
+static u32 bar_register(unsigned int i)
+{
+	return i == PCI_ROM_BAR ? PCI_ROM_ADDRESS : PCI_BASE_ADDRESS_0 + 4 * i;
+}
+
 /* The bus that carries the BAR, and its address there. */
 static struct bus *bar_bus(const struct pci_device *pci, const struct pci_bar *bar, u64 *addr)
 {
@@ -84,10 +90,12 @@ static bool decoded(const struct pci_device *pci, unsigned int i, u64 *addr)
 	const struct pci_device *bridge = pci->bus->bridge;
 	const struct pci_bar *bar = &pci->bars[i];
 	u16 command = (u16)get_le(pci->config + PCI_COMMAND, 2);
-	const u8 *reg = pci->config + PCI_BASE_ADDRESS_0 + 4 * i;
+	const u8 *reg = pci->config + bar_register(i);
 
 	*addr = get_le(reg, is_wide(bar) ? 8 : 4) & ~(bar->size - 1);
 	if (!(command & (is_io(bar) ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
+		return false;
+	if (i == PCI_ROM_BAR && !(*reg & PCI_ROM_ADDRESS_ENABLE))
 		return false;
 	if (bridge && !forwards(bridge, is_io(bar), *addr, bar->size))
 		return false;
@@ -108,7 +116,7 @@ static void unmap_bar(struct pci_device *pci, unsigned int i)
 /* Map what is decoded and is not mapped yet; what collides stays unmapped. */
 static void map_bars(struct pci_device *pci)
 {
-	for (unsigned int i = 0; i < PCI_NR_BARS; i++) {
+	for (unsigned int i = 0; i <= PCI_ROM_BAR; i++) {
 		struct pci_bar *bar = &pci->bars[i];
 		u64 addr, at;
 
@@ -130,7 +138,7 @@ static bool unmap_bars(struct pci_device *pci)
 {
 	bool freed = false;
 
-	for (unsigned int i = 0; i < PCI_NR_BARS; i++) {
+	for (unsigned int i = 0; i <= PCI_ROM_BAR; i++) {
 		struct pci_bar *bar = &pci->bars[i];
 		u64 addr;
 
@@ -170,7 +178,7 @@ void pci_update_bus_bars(struct pci_bus *bus)
 
 void pci_unmap_bars(struct pci_device *pci)
 {
-	for (unsigned int i = 0; i < PCI_NR_BARS; i++)
+	for (unsigned int i = 0; i <= PCI_ROM_BAR; i++)
 		if (pci->bars[i].mapped)
 			unmap_bar(pci, i);
 }
@@ -180,7 +188,7 @@ int pci_assign_bars(struct pci_device *pci)
 	struct pci_host *host = pci->host;
 	u64 next_io = host->next_io, next_mem32 = host->next_mem32, next_mem64 = host->next_mem64;
 
-	for (unsigned int i = 0; i < PCI_NR_BARS; i++) {
+	for (unsigned int i = 0; i <= PCI_ROM_BAR; i++) {
 		struct pci_bar *bar = &pci->bars[i];
 		u64 *next = is_io(bar) ? &next_io : is_wide(bar) ? &next_mem64 : &next_mem32;
 		u64 addr = ALIGN_UP(*next, bar->size);
@@ -189,8 +197,7 @@ int pci_assign_bars(struct pci_device *pci)
 			continue;
 		if (addr < *next || !in_window(pci, bar, addr))
 			return -ENOSPC;
-		put_le(pci->config + PCI_BASE_ADDRESS_0 + 4 * i, is_wide(bar) ? 8 : 4,
-		       addr | bar->flags);
+		put_le(pci->config + bar_register(i), is_wide(bar) ? 8 : 4, addr | bar->flags);
 		*next = addr + bar->size;
 	}
 	host->next_io = next_io;

@@ -69,6 +69,18 @@ void pci_set_bar(struct pci_device *pci, unsigned int bar, u64 size, u32 flags,
 	set_wmask(pci, PCI_COMMAND, 2, (u32)get_le(pci->wmask + PCI_COMMAND, 2) | decode);
 }
 
+void pci_set_rom(struct pci_device *pci, u64 size, const struct bus_ops *ops, void *opaque)
+{
+	assert(size >= 2 * KiB && size <= 1ULL << 31 && !(size & (size - 1)));
+	pci->bars[PCI_ROM_BAR] = (struct pci_bar){ .size = size, .ops = ops, .opaque = opaque };
+	set_config(pci, PCI_ROM_ADDRESS, 4, 0);
+	set_wmask(pci, PCI_ROM_ADDRESS, 4, (u32) ~(size - 1) | PCI_ROM_ADDRESS_ENABLE);
+	set_config(pci, PCI_COMMAND, 2,
+		   (u32)get_le(pci->config + PCI_COMMAND, 2) | PCI_COMMAND_MEMORY);
+	set_wmask(pci, PCI_COMMAND, 2,
+		  (u32)get_le(pci->wmask + PCI_COMMAND, 2) | PCI_COMMAND_MEMORY);
+}
+
 u8 pci_add_capability(struct pci_device *pci, u8 id, u8 len)
 {
 	u32 at = pci->next_cap;
@@ -165,6 +177,25 @@ void pci_device_reset(struct pci_device *pci)
 	pthread_mutex_unlock(&host->update);
 }
 
+void pci_function_reset(struct pci_device *pci)
+{
+	struct pci_host *host = pci->host;
+
+	pthread_mutex_lock(&host->lock);
+	memcpy(pci->config, pci->initial, pci->config_size);
+	set_config(pci, PCI_COMMAND, 2, 0);
+	for (unsigned int i = 0; i < PCI_NR_BARS; i++) {
+		u32 at = PCI_BASE_ADDRESS_0 + 4 * i;
+
+		put_le(pci->config + at, 4,
+		       get_le(pci->config + at, 4) & ~get_le(pci->wmask + at, 4));
+	}
+	set_config(pci, PCI_ROM_ADDRESS, 4, 0);
+	pthread_mutex_unlock(&host->lock);
+	update_command(pci);
+	pci_update_bars(pci);
+}
+
 void pci_device_restored(struct pci_device *pci)
 {
 	pthread_mutex_lock(&pci->host->update);
@@ -249,6 +280,8 @@ u32 pci_config_read(struct pci_host *host, u16 bdf, u32 offset, u32 len)
 /* Store what is writable, and follow it. Under host->update. */
 static void write_registers(struct pci_device *pci, u32 offset, u32 value, u32 len)
 {
+	if (pci->ops && pci->ops->config_write)
+		pci->ops->config_write(pci, offset, value, len);
 	pthread_mutex_lock(&pci->host->lock);
 	for (u32 i = 0; i < len; i++) {
 		u8 mask = pci->wmask[offset + i];
@@ -261,7 +294,8 @@ static void write_registers(struct pci_device *pci, u32 offset, u32 value, u32 l
 		update_command(pci);
 		pci_update_bars(pci);
 	}
-	if (ranges_overlap(offset, len, PCI_BASE_ADDRESS_0, 4 * PCI_NR_BARS))
+	if (ranges_overlap(offset, len, PCI_BASE_ADDRESS_0, 4 * PCI_NR_BARS) ||
+	    (pci->bars[PCI_ROM_BAR].size && ranges_overlap(offset, len, PCI_ROM_ADDRESS, 4)))
 		pci_update_bars(pci);
 	if (pci->ops && pci->ops->config_written)
 		pci->ops->config_written(pci, offset, len);

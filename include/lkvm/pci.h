@@ -42,6 +42,7 @@ struct pci_host;
 struct vm;
 
 #define PCI_NR_BARS	6
+#define PCI_ROM_BAR	PCI_NR_BARS /* in pci_device.bars, behind the others */
 #define PCI_NR_SLOTS	32
 #define PCI_NR_DEVFNS	256
 #define PCI_ROOT_PLACES (8 * (PCI_NR_SLOTS - 1)) /* slot 0 is the host bridge's, and bridges' */
@@ -56,8 +57,10 @@ struct pci_ops {
 	/* Bytes [offset, offset+len) are about to be read: refresh them. Under host->lock: at once.
 	 */
 	void (*config_read)(struct pci_device *pci, u32 offset, u32 len);
-	/* Bytes [offset, offset+len) were written, as far as they are writable. Under host->update,
-	 * as the next one. */
+	/* The guest is about to write @value: for registers that are kept elsewhere. Nothing is
+	 * stored yet. Under host->update, as the next two. */
+	void (*config_write)(struct pci_device *pci, u32 offset, u32 value, u32 len);
+	/* Bytes [offset, offset+len) were written, as far as they are writable. */
 	void (*config_written)(struct pci_device *pci, u32 offset, u32 len);
 	/* bars[bar].mapped or .addr changed. */
 	void (*bar_moved)(struct pci_device *pci, unsigned int bar);
@@ -97,7 +100,7 @@ struct pci_device {
 	u8 *initial;  /* the state at power-on */
 	u32 next_cap; /* where the next capability goes */
 	u32 last_cap; /* the link to fill in */
-	struct pci_bar bars[PCI_NR_BARS];
+	struct pci_bar bars[PCI_NR_BARS + 1];
 	struct msix *msix; /* NULL: it has none */
 	/* Takes what it needs of the host once it has a slot; prints. NULL: nothing. */
 	int (*plugged)(struct pci_device *pci);
@@ -149,6 +152,9 @@ void pci_device_init(struct pci_device *pci, const struct pci_ident *id, u32 con
  */
 void pci_set_bar(struct pci_device *pci, unsigned int bar, u64 size, u32 flags,
 		 const struct bus_ops *ops, void *opaque);
+/* The expansion ROM: a memory BAR with a bit of its own that switches decoding on (6.2.5.2), off at
+ * power-on. @size: a power of two, at least 2 KiB. */
+void pci_set_rom(struct pci_device *pci, u64 size, const struct bus_ops *ops, void *opaque);
 /* Append a capability of @len bytes; returns its offset, bytes after the header zero and
  * read-only. The caller fills pci->config and pci->wmask. */
 u8 pci_add_capability(struct pci_device *pci, u8 id, u8 len);
@@ -157,6 +163,9 @@ u8 pci_add_capability(struct pci_device *pci, u8 id, u8 len);
 int pci_device_add(struct pci_host *host, struct pci_device *pci) __must_check;
 /* pci/device.c: back to power-on; for dev.ops->reset. */
 void pci_device_reset(struct pci_device *pci);
+/* The guest reset this function alone (PCI Express 5.0, 6.6.2): no BAR has an address or is
+ * decoded, bus mastering is off. Under host->update. */
+void pci_function_reset(struct pci_device *pci);
 /* Its configuration space was loaded: follow it (BARs, bus mastering, INTx). One that is behind a
  * bridge is loaded, and reset, after the bridge. */
 void pci_device_restored(struct pci_device *pci);
