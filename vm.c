@@ -209,6 +209,21 @@ int vm_remove_memory(struct vm *vm, u64 gpa)
 	return ret;
 }
 
+void vm_reclaim_memory(struct vm *vm)
+{
+	bool aside = event_loop_step_aside(&vm->loop), paused;
+
+	pthread_mutex_lock(&vm->removal_lock);
+	paused = vm->quiesced;
+	if (!paused)
+		vm_quiesce_devices(vm);
+	memory_reclaim(&vm->mem);
+	if (!paused)
+		vm_resume_devices(vm);
+	pthread_mutex_unlock(&vm->removal_lock);
+	event_loop_step_back(&vm->loop, aside);
+}
+
 /* No process has memory there: whoever touches it crashes, instead of finding what is not. */
 #define NOWHERE ((void *)(1ULL << 63))
 

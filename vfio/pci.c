@@ -1,10 +1,124 @@
 /* SPDX-License-Identifier: MIT */
-/* A device of the host's as a function on the guest's PCI (see include/lkvm/vfio.h). */
-#include <errno.h>
+/* A device of the host's as a function on the guest's PCI (see include/lkvm/vfio.h and pci.h). */
+#include "pci.h"
 
-#include "lkvm/vfio.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lkvm/log.h"
+#include "lkvm/state.h"
+#include "lkvm/util.h"
+#include "lkvm/vm.h"
+#include "vfio-abi.h"
+
+static struct vfio_pci *to_vp(struct device *dev)
+{
+	return container_of(dev, struct vfio_pci, pci.dev);
+}
+
+/* The device decodes what the core does at power-on, before any of it is touched. */
+static void follow_core(struct vfio_pci *vp)
+{
+	vfio_pci_config_set(vp, PCI_COMMAND, (u32)get_le(vp->pci.config + PCI_COMMAND, 2), 2);
+}
+
+static int build(struct vfio_pci *vp)
+{
+	int ret = vfio_pci_config_init(vp);
+
+	if (!ret)
+		ret = vfio_pci_bars_init(vp);
+	if (!ret)
+		ret = vfio_pci_rom_init(vp);
+	if (!ret)
+		ret = vfio_pci_irqs_init(vp);
+	if (!ret)
+		ret = vfio_pci_bars_map(vp);
+	return ret;
+}
+
+static int vp_realize(struct device *dev, struct vm *vm)
+{
+	struct vfio_pci *vp = to_vp(dev);
+	int ret;
+
+	vfio_pci_device_reset(vp);
+	ret = build(vp);
+	if (ret)
+		return ret;
+	follow_core(vp);
+	ret = pci_device_add(vm->pci, &vp->pci);
+	return ret ? ret : vfio_pci_irqs_plugged(vp);
+}
+
+/* The order matters: no interrupt is sent and nothing is mapped while the device is reset. */
+static void vp_reset(struct device *dev)
+{
+	struct vfio_pci *vp = to_vp(dev);
+
+	vfio_pci_irqs_reset(vp);
+	vfio_pci_device_reset(vp);
+	pthread_mutex_lock(&vp->pci.host->update);
+	vfio_pci_sleep(vp, false);
+	pthread_mutex_unlock(&vp->pci.host->update);
+	vfio_pci_config_set(vp, PCI_COMMAND, (u32)get_le(vp->pci.initial + PCI_COMMAND, 2), 2);
+	pci_device_reset(&vp->pci);
+}
+
+static void vp_free(struct vfio_pci *vp)
+{
+	struct vm *vm = vp->pci.host ? vp->pci.host->dev.vm : NULL;
+
+	vfio_pci_irqs_fini(vp);
+	pci_device_fini(&vp->pci);
+	if (vm)
+		event_loop_unpost(&vm->loop, &vp->reclaim);
+	vfio_pci_rom_fini(vp);
+	vfio_pci_bars_fini(vp);
+	vfio_pci_config_fini(vp);
+	free(vp->name);
+	free(vp);
+}
+
+static void vp_destroy(struct device *dev)
+{
+	struct vfio_pci *vp = to_vp(dev);
+
+	vfio_pci_irqs_fini(vp);
+	vfio_pci_device_reset(vp);
+	vp_free(vp);
+}
+
+/* What the device remembers is in its hardware: only its own driver's protocol moves that (see
+ * vfio/migration.c). */
+static const struct device_ops vp_ops = {
+	.realize = vp_realize,
+	.reset = vp_reset,
+	.state = &no_state,
+	.destroy = vp_destroy,
+};
 
 int vfio_pci_add(struct vm *vm, struct vfio_device *dev, u32 index)
 {
-	return -ENOTSUP;
+	struct vfio_pci *vp;
+	int ret;
+
+	if (!vm->pci) {
+		err("--vfio %s: this machine has no PCI", dev->name.id);
+		return -ENODEV;
+	}
+	if (!(dev->flags & VFIO_DEVICE_FLAGS_PCI)) {
+		err("--vfio %s: is not a PCI device", dev->name.id);
+		return -EINVAL;
+	}
+	vp = xcalloc(1, sizeof(*vp));
+	vp->dev = dev;
+	vp->name = xasprintf("vfio%u", index);
+	vp->pci.dev.name = vp->name;
+	vp->pci.dev.ops = &vp_ops;
+	vp->pci.ops = &vfio_pci_ops;
+	ret = device_add(vm, &vp->pci.dev);
+	if (ret)
+		vp_free(vp);
+	return ret;
 }

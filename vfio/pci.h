@@ -12,6 +12,7 @@
 #ifndef VFIO_PCI_H
 #define VFIO_PCI_H
 
+#include "lkvm/event.h"
 #include "lkvm/pci.h"
 #include "lkvm/types.h"
 #include "lkvm/vfio.h"
@@ -44,7 +45,10 @@ struct vfio_pci {
 	/* Offsets of capabilities in configuration space; 0: there is none. */
 	u8 pm_cap, exp_cap, af_cap, msi_cap, msix_cap;
 	struct vfio_pci_bar bars[PCI_NR_BARS];
-	bool asleep; /* D3hot: no BAR is mapped. Under host->update, as what changes maps */
+	/* Under host->update, as all that changes maps. */
+	bool asleep;	/* D3hot: no BAR is mapped */
+	u32 nr_removed; /* maps that left guest memory since the last vm_reclaim_memory */
+	struct event_post reclaim;
 	/* The expansion ROM. */
 	struct vfio_pci_rom *rom;
 	struct vfio_pci_irqs *irqs; /* of pci-intx.c and pci-msi*.c */
@@ -62,6 +66,9 @@ static inline struct vfio_pci *to_vfio_pci(struct pci_device *pci)
 int vfio_pci_config_init(struct vfio_pci *vp) __must_check;
 void vfio_pci_config_fini(struct vfio_pci *vp);
 extern const struct pci_ops vfio_pci_ops;
+
+/* pci-space.c, for the others here. */
+
 /* Before pci_device_add: bytes [offset, offset+len) become emulated and keep what they hold; the
  * guest writes the bits of @wmask (of each byte the same), and nothing goes to the device. */
 void vfio_pci_emulate(struct vfio_pci *vp, u32 offset, u32 len, u8 wmask);

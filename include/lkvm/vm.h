@@ -174,6 +174,13 @@ int vm_sketch_ram(struct vm *vm, u64 gpa, u64 size, const char *name) __must_che
  */
 int vm_remove_memory(struct vm *vm, u64 gpa) __must_check;
 
+/*
+ * The second half of it, for who took regions of MEM_DEVICE out by memory_remove under a lock that
+ * vcpus may wait for: nobody has pointers into such, but what the set keeps of each has to go.
+ * Main loop.
+ */
+void vm_reclaim_memory(struct vm *vm);
+
 /* Only a part (vcpu threads must have ended); vm_destroy does what is left of them. The devices:
  * device.c. */
 void vm_destroy_devices(struct vm *vm);
