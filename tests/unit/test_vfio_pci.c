@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT */
+/* VFIO: what a guest sees of a device that is passed through: configuration space, BARs, resets. */
+#include "unit.h"
+
+#include "../lib/fake_vfio.h"
+#include "capture.h"
+#include "devvm.h"
+#include "lkvm/pci.h"
+
+#define RW     (VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE)
+#define RWM    (RW | VFIO_REGION_INFO_FLAG_MMAP)
+#define BDF    0x0008 /* slot 1 */
+#define CONFIG (f.regions[VFIO_PCI_CONFIG_REGION_INDEX].bytes)
+#define BAR0   0x4000
+
+#define MEM32 0xc0000000ULL
+#define MEM64 0x800000000ULL
+
+static const struct arch_pci_layout layout = {
+	.ecam_base = 0xe0000000ULL,
+	.ecam_size = 256 * MiB,
+	.mem32_base = MEM32,
+	.mem32_size = MiB,
+	.mem64_size = 16 * MiB,
+	.io_base = 0x1000,
+	.io_size = 0x1000,
+	.config_ports = true,
+	.intx_gsi = { 16, 17, 18, 19 },
+};
+
+static struct devvm d;
+static struct fake_vfio f;
+
+static void put(u32 offset, u32 value, u32 len)
+{
+	put_le(CONFIG + offset, len, value);
+}
+
+static u32 hw(u32 offset, u32 len)
+{
+	return (u32)get_le(CONFIG + offset, len);
+}
+
+static u32 get(u32 offset, u32 len)
+{
+	return pci_config_read(d.vm.pci, BDF, offset, len);
+}
+
+static void set(u32 offset, u32 value, u32 len)
+{
+	pci_config_write(d.vm.pci, BDF, offset, value, len);
+}
+
+/* As an NVMe controller: a 64-bit BAR, PM, MSI-X, PCIe, AER, SR-IOV first. */
+static void nvme(void)
+{
+	fake_vfio_init(&f, 4096);
+	fake_vfio_region(&f, 0, BAR0, RWM);
+	fake_vfio_region(&f, VFIO_PCI_ROM_REGION_INDEX, 0x1000, VFIO_REGION_INFO_FLAG_READ);
+	put(PCI_VENDOR_ID, 0x00101b36, 4);
+	put(PCI_STATUS, PCI_STATUS_CAP_LIST, 2);
+	put(PCI_CLASS_REVISION, 0x01080202, 4);
+	put(PCI_HEADER_TYPE, 0x80, 1);
+	put(PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_MEM_TYPE_64, 4);
+	put(PCI_SUBSYSTEM_VENDOR_ID, 0x11001af4, 4);
+	put(PCI_CAPABILITY_LIST, 0x40, 1);
+	put(0x40, PCI_CAP_ID_PM | 0x50 << 8, 2);
+	put(0x50, PCI_CAP_ID_HT | 0x80 << 8, 2);
+	put(0x80, PCI_CAP_ID_EXP | 0xc0 << 8, 2);
+	put(0x80 + PCI_EXP_FLAGS, 2, 2);
+	put(0x80 + PCI_EXP_DEVCAP, PCI_EXP_DEVCAP_FLR, 4);
+	put(0x80 + PCI_EXP_LNKCAP, 0x00411c43, 4);
+	put(0x80 + PCI_EXP_LNKCAP2, 0x1e, 4);
+	put(0xc0, PCI_CAP_ID_VNDR, 2);
+	put(0xc2, 0x1122, 2);
+	put(0x100, PCI_EXT_CAP_ID_SRIOV | 1 << 16 | 0x150U << 20, 4);
+	put(0x150, PCI_EXT_CAP_ID_ERR | 2 << 16 | 0x200U << 20, 4);
+	put(0x200, PCI_EXT_CAP_ID_ARI | 1 << 16 | 0x220U << 20, 4);
+	put(0x220, PCI_EXT_CAP_ID_DSN | 1 << 16, 4);
+	put(0x224, 0x12345678, 4);
+}
+
+static void start_host(void)
+{
+	devvm_init(&d);
+	assert_int_equal(pci_host_add(&d.vm, &layout, MEM64), 0);
+}
+
+static void start(void)
+{
+	start_host();
+	assert_int_equal(fake_vfio_open(&f), 0);
+	assert_int_equal(vfio_pci_add(&d.vm, &f.dev, 0), 0);
+}
+
+static void stop(void)
+{
+	vm_destroy(&d.vm);
+	fake_vfio_destroy(&f);
+}
+
+static void test_header(void **state)
+{
+	(void)state;
+	nvme();
+	start();
+	assert_int_equal(get(PCI_VENDOR_ID, 4), 0x00101b36);
+	assert_int_equal(get(PCI_CLASS_REVISION, 4), 0x01080202);
+	assert_int_equal(get(PCI_SUBSYSTEM_VENDOR_ID, 4), 0x11001af4);
+	/* The other functions are not the guest's. */
+	assert_int_equal(get(PCI_HEADER_TYPE, 1), 0);
+	assert_int_equal(get(PCI_BASE_ADDRESS_0, 4) & 0xf, PCI_BASE_ADDRESS_MEM_TYPE_64);
+	/* The device decodes before the guest begins. */
+	assert_int_equal(hw(PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
+	assert_int_equal(f.resets, 1);
+	set(PCI_BASE_ADDRESS_0, 0xffffffff, 4);
+	assert_int_equal(get(PCI_BASE_ADDRESS_0, 4),
+			 (u32) ~(BAR0 - 1) | PCI_BASE_ADDRESS_MEM_TYPE_64);
+	assert_int_equal(hw(PCI_BASE_ADDRESS_0, 4), PCI_BASE_ADDRESS_MEM_TYPE_64);
+	stop();
+}
+
+static void test_capabilities_keep_their_places(void **state)
+{
+	(void)state;
+	nvme();
+	start();
+	assert_int_equal(get(PCI_CAPABILITY_LIST, 1), 0x40);
+	assert_int_equal(get(0x40, 2), PCI_CAP_ID_PM | 0x80 << 8);
+	assert_int_equal(get(0x80, 2), PCI_CAP_ID_EXP | 0xc0 << 8);
+	assert_int_equal(get(0xc0, 2), PCI_CAP_ID_VNDR);
+	/* An endpoint in the root complex, which has no link. */
+	assert_int_equal(get(0x80 + PCI_EXP_FLAGS, 2), 2 | PCI_EXP_TYPE_RC_END << 4);
+	assert_int_equal(get(0x80 + PCI_EXP_LNKCAP, 4), 0);
+	assert_int_equal(get(0x80 + PCI_EXP_LNKCAP2, 4), 0);
+	/* The device's own registers, as they are now. */
+	put(0xc2, 0x3344, 2);
+	assert_int_equal(get(0xc0, 4), 0x3344U << 16 | PCI_CAP_ID_VNDR);
+	set(0xc0, 0x55667788, 4);
+	assert_int_equal(hw(0xc0, 4), 0x55660000 | PCI_CAP_ID_VNDR);
+	/* Extended: SR-IOV was the first, ARI in between. */
+	assert_int_equal(get(0x100, 4), 0x150U << 20);
+	assert_int_equal(get(0x150, 4), PCI_EXT_CAP_ID_ERR | 2 << 16 | 0x220U << 20);
+	assert_int_equal(get(0x220, 4), PCI_EXT_CAP_ID_DSN | 1 << 16);
+	assert_int_equal(get(0x224, 4), 0x12345678);
+	stop();
+}
+
+static void test_broken_chains_are_cut(void **state)
+{
+
+	(void)state;
+	nvme();
+	put(0xc0, PCI_CAP_ID_VNDR | 0x40 << 8, 2);
+	put(0x220, PCI_EXT_CAP_ID_DSN | 1 << 16 | 0x150U << 20, 4);
+	capture_begin();
+	start();
+	(void)capture_end();
+	assert_contains(captured, "capabilities end at 0x40: the chain is broken");
+	assert_contains(captured, "extended capabilities end at 0x150: the chain is broken");
+	assert_int_equal(get(0xc0, 2), PCI_CAP_ID_VNDR);
+	assert_int_equal(get(0x220, 4), PCI_EXT_CAP_ID_DSN | 1 << 16);
+	stop();
+
+	/* Out of the capabilities' space, and one that has no room to end. */
+	nvme();
+	put(0x40, PCI_CAP_ID_PM | 0xf8 << 8, 2);
+	put(0xf8, PCI_CAP_ID_EXP | 0x10 << 8, 2);
+	put(0xf8 + PCI_EXP_FLAGS, 2, 2);
+	put(0x150, PCI_EXT_CAP_ID_ERR | 2 << 16 | 0x0fcU << 20, 4);
+	capture_begin();
+	start();
+	(void)capture_end();
+	assert_contains(captured, "hides capability 0x10 at 0xf8");
+	assert_int_equal(get(0x40, 2), PCI_CAP_ID_PM);
+	assert_int_equal(get(0x150, 4), PCI_EXT_CAP_ID_ERR | 2 << 16);
+	stop();
+}
+
+static const struct memory_region *at_bar(u64 offset)
+{
+	return memory_find(&d.vm.mem, MEM64 + offset);
+}
+
+static void test_bars_are_mapped_or_trapped(void **state)
+{
+	u64 value = 0x1122334455667788ULL;
+	u32 word = 0;
+
+	(void)state;
+	nvme();
+	f.regions[0].nr_areas = 1;
+	f.regions[0].areas[0] = (struct vfio_area){ 0x1000, 0x2000 };
+	start();
+	assert_null(at_bar(0));
+	assert_non_null(at_bar(0x1000));
+	assert_int_equal(at_bar(0x1000)->kind, MEM_DEVICE);
+	assert_int_equal(at_bar(0x1000)->size, 0x2000);
+	assert_null(at_bar(0x3000));
+	*(u32 *)at_bar(0x1000)->hva = 0xabcd;
+	assert_int_equal(get_le(f.regions[0].bytes + 0x1000, 4), 0xabcd);
+	/* No device reaches another through it. */
+	assert_null(memory_ptr(&d.vm.mem, MEM64 + 0x1000, 4));
+	bus_write(&d.vm.mmio, MEM64 + 8, &value, 8);
+	assert_int_equal(get_le(f.regions[0].bytes + 8, 8), value);
+	bus_read(&d.vm.mmio, MEM64 + 10, &word, 2);
+	assert_int_equal(word, 0x5566);
+	/* It moves, and goes where it is not decoded. */
+	set(PCI_BASE_ADDRESS_0, (u32)(MEM64 + 0x8000), 4);
+	assert_null(at_bar(0x1000));
+	assert_non_null(at_bar(0x9000));
+	set(PCI_COMMAND, 0, 2);
+	assert_null(at_bar(0x9000));
+	assert_int_equal(hw(PCI_COMMAND, 2), 0);
+	set(PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	assert_non_null(at_bar(0x9000));
+	assert_int_equal(hw(PCI_COMMAND, 2), PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	stop();
+}
+
+/* The device must decode whenever something is mapped: see what is mapped at each write. */
+static bool check_decoded(struct fake_vfio *fake, u32 region, u64 offset, const void *buf, u32 len)
+{
+	if (region == VFIO_PCI_CONFIG_REGION_INDEX && offset == PCI_COMMAND && len == 2 &&
+	    !(get_le(buf, 2) & PCI_COMMAND_MEMORY))
+		assert_null(at_bar(0));
+	if (region == VFIO_PCI_CONFIG_REGION_INDEX && offset == 0x44 && *(const u8 *)buf & 3)
+		assert_null(at_bar(0));
+	return false;
+}
+
+static void test_decoding_outlives_maps(void **state)
+{
+	(void)state;
+	nvme();
+	start();
+	f.on_write = check_decoded;
+	assert_non_null(at_bar(0));
+	set(PCI_COMMAND, 0, 1);
+	assert_null(at_bar(0));
+	set(PCI_COMMAND, PCI_COMMAND_MEMORY, 1);
+	assert_non_null(at_bar(0));
+	/* D3hot and back. */
+	set(0x44, 3, 2);
+	assert_null(at_bar(0));
+	assert_int_equal(hw(0x44, 2), 3);
+	set(0x44, 0, 2);
+	assert_non_null(at_bar(0));
+	stop();
+}
+
+/* What guest memory keeps of maps that went. */
+static u32 nr_kept(void)
+{
+	u32 n = 0;
+
+	for (const struct memory_region *r = d.vm.mem.removed; r; r = r->next)
+		n++;
+	return n;
+}
+
+static void test_moves_are_bounded(void **state)
+{
+	u32 n = 0;
+
+	(void)state;
+	nvme();
+	start();
+	/* The main loop is slower than the guest. */
+	for (u32 i = 0; i < 1100; i++) {
+		set(PCI_COMMAND, 0, 1);
+		set(PCI_COMMAND, PCI_COMMAND_MEMORY, 1);
+	}
+	assert_int_equal(nr_kept(), 1024);
+	assert_null(at_bar(0));
+	assert_true(bus_read(&d.vm.mmio, MEM64, &n, 4));
+	assert_int_equal(n, 0);
+	event_loop_drain(&d.vm.loop);
+	assert_int_equal(nr_kept(), 0);
+	set(PCI_COMMAND, 0, 1);
+	set(PCI_COMMAND, PCI_COMMAND_MEMORY, 1);
+	assert_non_null(at_bar(0));
+	stop();
+}
+
+static void test_function_reset(void **state)
+{
+	(void)state;
+	nvme();
+	start();
+	f.on_write = check_decoded;
+	set(0x80 + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR, 2);
+	assert_int_equal(hw(0x80 + PCI_EXP_DEVCTL, 2), PCI_EXP_DEVCTL_BCR_FLR);
+	assert_int_equal(get(PCI_COMMAND, 2), 0);
+	assert_int_equal(get(PCI_BASE_ADDRESS_0, 4), PCI_BASE_ADDRESS_MEM_TYPE_64);
+	assert_int_equal(get(PCI_BASE_ADDRESS_1, 4), 0);
+	assert_null(at_bar(0));
+	set(PCI_BASE_ADDRESS_1, MEM64 >> 32, 4);
+	set(PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	assert_non_null(at_bar(0));
+	stop();
+}
+
+static void test_reboot(void **state)
+{
+	struct device *dev;
+
+	(void)state;
+	nvme();
+	start();
+	set(PCI_COMMAND, PCI_COMMAND_MASTER, 2);
+	set(0x44, 3, 2);
+	for (dev = d.vm.devices; dev; dev = dev->next)
+		if (dev->ops->reset)
+			dev->ops->reset(dev);
+	assert_int_equal(f.resets, 2);
+	assert_int_equal(hw(PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
+	assert_non_null(at_bar(0));
+	vm_destroy(&d.vm);
+	assert_int_equal(f.resets, 3);
+	fake_vfio_destroy(&f);
+}
+
+static void test_rom(void **state)
+{
+	u32 word = 0;
+
+	(void)state;
+	nvme();
+	put_le(f.regions[VFIO_PCI_ROM_REGION_INDEX].bytes, 4, 0x1234aa55);
+	start();
+	assert_int_equal(get(PCI_ROM_ADDRESS, 4) & 0x7ff, 0);
+	set(PCI_ROM_ADDRESS, 0xffffffff, 4);
+	assert_int_equal(get(PCI_ROM_ADDRESS, 4), 0xfffff001);
+	set(PCI_ROM_ADDRESS, MEM32 + 0x1000, 4);
+	assert_false(bus_read(&d.vm.mmio, MEM32 + 0x1000, &word, 4));
+	set(PCI_ROM_ADDRESS, (MEM32 + 0x1000) | PCI_ROM_ADDRESS_ENABLE, 4);
+	assert_true(bus_read(&d.vm.mmio, MEM32 + 0x1000, &word, 4));
+	assert_int_equal(word, 0x1234aa55);
+	assert_int_equal(hw(PCI_ROM_ADDRESS, 4), 0);
+	stop();
+
+	nvme();
+	f.cfg.rom = (char *)"off";
+	start();
+	set(PCI_ROM_ADDRESS, 0xffffffff, 4);
+	assert_int_equal(get(PCI_ROM_ADDRESS, 4), 0);
+	stop();
+
+	nvme();
+	f.cfg.rom = (char *)"/dev/null";
+	start_host();
+	assert_int_equal(fake_vfio_open(&f), 0);
+	capture_begin();
+	assert_int_equal(vfio_pci_add(&d.vm, &f.dev, 0), -EINVAL);
+	(void)capture_end();
+	assert_contains(captured, "rom=/dev/null: is not a file");
+	stop();
+}
+
+/* What a device may not say, and what it says then. */
+static void refused(int error, const char *what)
+{
+
+	start_host();
+	assert_int_equal(fake_vfio_open(&f), 0);
+	capture_begin();
+	assert_int_equal(vfio_pci_add(&d.vm, &f.dev, 0), error);
+	(void)capture_end();
+	assert_contains(captured, what);
+	stop();
+}
+
+static void test_lies(void **state)
+{
+	u8 byte = 0;
+
+	(void)state;
+	nvme();
+	put(PCI_HEADER_TYPE, PCI_HEADER_TYPE_BRIDGE, 1);
+	refused(-EINVAL, "is a bridge");
+	nvme();
+	memset(CONFIG, 0xff, 64);
+	refused(-ENODEV, "cannot be read");
+	nvme();
+	fake_vfio_region(&f, 1, 0x1000, RW);
+	refused(-EINVAL, "BAR 0: is 64 bits wide");
+	nvme();
+	fake_vfio_region(&f, 5, 0x1000, RW);
+	put(PCI_BASE_ADDRESS_5, PCI_BASE_ADDRESS_MEM_TYPE_64, 4);
+	refused(-EINVAL, "BAR 5: says");
+	nvme();
+	fake_vfio_region(&f, 2, 0x20000, RW);
+	put(PCI_BASE_ADDRESS_2, PCI_BASE_ADDRESS_SPACE_IO, 4);
+	refused(-EINVAL, "BAR 2: is larger");
+	/* Not a power of two: what is behind the end reads as ones. */
+	nvme();
+	fake_vfio_region(&f, 2, 0x30, RW);
+	capture_begin();
+	start();
+	(void)capture_end();
+	assert_contains(captured, "BAR 2 has 0x30 bytes; the guest sees 0x40");
+	assert_true(bus_read(&d.vm.mmio, MEM32 + 0x2f, &byte, 1));
+	assert_int_equal(byte, 0);
+	assert_true(bus_read(&d.vm.mmio, MEM32 + 0x30, &byte, 1));
+	assert_int_equal(byte, 0xff);
+	stop();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_header),
+		cmocka_unit_test(test_capabilities_keep_their_places),
+		cmocka_unit_test(test_broken_chains_are_cut),
+		cmocka_unit_test(test_bars_are_mapped_or_trapped),
+		cmocka_unit_test(test_decoding_outlives_maps),
+		cmocka_unit_test(test_moves_are_bounded),
+		cmocka_unit_test(test_function_reset),
+		cmocka_unit_test(test_reboot),
+		cmocka_unit_test(test_rom),
+		cmocka_unit_test(test_lies),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
