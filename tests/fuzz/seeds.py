@@ -309,6 +309,23 @@ for t, request in (("blk", (12, 0x01, 0, 0, 0x09, 0, 0, 2, 4)), ("net", (12, 2, 
         for wait in range(0, 24, 3):
             seed(t, f"meanwhile-{first}-{wait}", first, *up, 15, 0x00, wait, 0xFF, *request, 15, 0x02, wait, 0x7F, *request, 5)
 
+# vfio_pci: the shape of the device; how many of its words lie, where and how; operations.
+for shape in (0, 1, 2, 4, 8):
+    seed("vfio_pci", f"walk-{shape}", shape, 0, *[b for r in range(0, 256, 4) for b in (0xA8, 0, r, 0)])
+seed("vfio_pci", "size", 0, 0, *[b for r in (0x10, 0x14, 0x18, 0x20, 0x30) for b in (0x28, 0, r, 0, 255, 255, 255, 255, 0xA8, 0, r, 0)])
+seed("vfio_pci", "move", 8, 0, *[b for t in (0, 1, 2, 35) for b in (5, t, 4, 0x3C, 5, t + 1)])
+seed("vfio_pci", "trap", 8, 0, *[b for i in range(7) for o in (0, 0x11, 0x20) for b in (0x82 | i << 3, 2, 4, o, 2 | i << 3, 3, 8, o, *[o] * 8)])
+seed("vfio_pci", "sleep", 0, 0, 0x10, 6, 3, 0, 0x3C, 4, 0x10, 6, 0, 0)
+seed("vfio_pci", "flr", 0, 0, 0x3C, 0x10, 11, 0, 0x80, 5, 3, 0x3C, 0x00, 12, 1, 7, 255)
+seed("vfio_pci", "msix", 0, 0, 0x18 + 8, 0, 0x72, 0, 4, 0x80, 0x3C, *[b for v in range(6) for b in (2, 3, v * 16, 0x11, 0, 0, 0xE0, 0xFE, 0, 0, 0, 0, 2, 3, v * 16 + 8, 0x11, 0x41, 0, 0, 0, 0, 0, 0, 0, 6, 2 + 3 * v)])
+# On, and each word of the table; on and off; a raise of each.
+words = [b for w in range(24) for b in (7, w, w % 4 * 0x11)]
+for shape in (0x08, 0x18, 0x38):
+    seed("vfio_pci", f"vectors-{shape}", shape, 0, 0x3C, 7, 29, 0, 0x80, *words, *[b for k in range(9) for b in (6, 2 + 3 * k)], 5, 3, *words, 7, 29, 0, 0)
+seed("vfio_pci", "msi", 0x30, 0, 0x3C, 7, 25, 0, 0xFE, 7, 24, 0x31, 0, *[b for k in range(8) for b in (6, 1 + 3 * k)], 7, 28, 0x05, 0, 6, 1, 7, 28, 0, 0, 7, 24, 0, 0)
+seed("vfio_pci", "loop", 0, 2, le("HI", 0x34, 0x0905), le("HI", 0x14, 0x4009), 0xA8, 0, 0xD0, 0)
+seed("vfio_pci", "far-table", 0, 1, le("HI", 0x1D, 0xFFFFF000), 0xA8, 0, 0x70, 0)
+
 # pci: the kinds of BAR; operations.
 seed("pci", "walk", 0xFF, 0xFF, *[b for s in range(4) for r in range(0, 256, 4) for b in (0xA0, s, r)])
 seed("pci", "size", 0xFF, 0xFF, *[b for s in (1, 2, 3) for r in range(0x10, 0x28, 4) for b in (0x20, s, r, 255, 255, 255, 255)])
