@@ -18,6 +18,14 @@
 #define KVM_DEV_VFIO_FILE_DEL 2
 #endif
 
+/* VFIO_DEVICE_GET_PCI_HOT_RESET_INFO of a device that iommufd has: what depends on it is told by
+ * ids, and whether all of it is the caller's (then VFIO_DEVICE_PCI_HOT_RESET takes no groups). */
+#ifndef VFIO_PCI_HOT_RESET_FLAG_DEV_ID
+#define VFIO_PCI_HOT_RESET_FLAG_DEV_ID	     (1U << 0)
+#define VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED (1U << 1)
+#define VFIO_PCI_DEVID_NOT_OWNED	     (-1)
+#endif
+
 /* VFIO, on a device's character device */
 
 #define VFIO_ABI_BIND_IOMMUFD	      _IO(VFIO_TYPE, VFIO_BASE + 18)

@@ -321,6 +321,64 @@ static void test_reboot(void **state)
 	fake_vfio_destroy(&f);
 }
 
+/* A bus with two functions, reached by iommufd (both ours, or not) or by groups. */
+static u32 hot_resets, hot_flags;
+
+static int answer_hot_reset(struct fake_vfio *fake, unsigned long request, void *arg)
+{
+	struct vfio_pci_hot_reset_info *info = arg;
+	const struct vfio_pci_hot_reset *reset = arg;
+
+	if (request == VFIO_DEVICE_PCI_HOT_RESET) {
+		assert_int_equal(reset->count, 0);
+		hot_resets++;
+		return 0;
+	}
+	if (request != VFIO_DEVICE_GET_PCI_HOT_RESET_INFO)
+		return 1;
+	if (hot_flags == ~0U)
+		return -ENODEV;
+	assert_true(info->argsz >= sizeof(*info) + 2 * sizeof(info->devices[0]));
+	info->flags = hot_flags;
+	info->count = 2;
+	info->devices[0] = (struct vfio_pci_dependent_device){ 1, 0, 3, 0 };
+	info->devices[1] = (struct vfio_pci_dependent_device){ ~0U, 0, 3, 1 };
+	return 0;
+}
+
+static void reset_by_bus(u32 flags)
+{
+	nvme();
+	f.flags &= ~(u32)VFIO_DEVICE_FLAGS_RESET;
+	f.before = answer_hot_reset;
+	hot_flags = flags;
+	hot_resets = 0;
+	capture_begin();
+	start();
+	(void)capture_end();
+	capture_begin();
+	stop();
+	(void)capture_end();
+}
+
+static void test_reset_of_the_bus(void **state)
+{
+	(void)state;
+	reset_by_bus(VFIO_PCI_HOT_RESET_FLAG_DEV_ID | VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED);
+	assert_int_equal(hot_resets, 2);
+	assert_string_equal(captured, "");
+	reset_by_bus(VFIO_PCI_HOT_RESET_FLAG_DEV_ID);
+	assert_int_equal(hot_resets, 0);
+	assert_contains(captured, "with all of 0000:03:00.1: pass all");
+	assert_one_line(captured);
+	reset_by_bus(0);
+	assert_int_equal(hot_resets, 0);
+	assert_contains(captured, "with all of 0000:03:00.0 0000:03:00.1: pass all");
+	reset_by_bus(~0U);
+	assert_contains(captured, "has no reset");
+	assert_one_line(captured);
+}
+
 static void test_rom(void **state)
 {
 	u32 word = 0;
@@ -418,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_moves_are_bounded),
 		cmocka_unit_test(test_function_reset),
 		cmocka_unit_test(test_reboot),
+		cmocka_unit_test(test_reset_of_the_bus),
 		cmocka_unit_test(test_rom),
 		cmocka_unit_test(test_lies),
 	};
