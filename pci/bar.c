@@ -4,6 +4,7 @@
  * see include/lkvm/pci.h). A guest may write any address. Only what lies wholly in a window of the
  * host bridge and collides with nothing is mapped; the rest waits until it can be.
  */
+#include "lkvm/log.h"
 #include "lkvm/pci.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
@@ -183,6 +184,22 @@ void pci_unmap_bars(struct pci_device *pci)
 			unmap_bar(pci, i);
 }
 
+/* Why BAR @i has no place from @next on. */
+static void say_no_room(const struct pci_device *pci, unsigned int i, u64 next)
+{
+	const struct arch_pci_layout *l = pci->host->layout;
+	const struct pci_bar *bar = &pci->bars[i];
+	u64 end = is_io(bar)	 ? l->io_base + l->io_size
+		  : is_wide(bar) ? pci->host->mem64_base + l->mem64_size
+				 : l->mem32_base + l->mem32_size;
+	char needs[32], left[32];
+
+	err("%s: no room for its registers in the PCI windows: BAR %u needs %s of addresses, and "
+	    "its window has %s left; use fewer devices",
+	    pci->dev.name, i, format_size(bar->size, needs, sizeof(needs)),
+	    format_size(end - MIN(next, end), left, sizeof(left)));
+}
+
 int pci_assign_bars(struct pci_device *pci)
 {
 	struct pci_host *host = pci->host;
@@ -195,8 +212,10 @@ int pci_assign_bars(struct pci_device *pci)
 
 		if (!bar->size)
 			continue;
-		if (addr < *next || !in_window(pci, bar, addr))
+		if (addr < *next || !in_window(pci, bar, addr)) {
+			say_no_room(pci, i, *next);
 			return -ENOSPC;
+		}
 		put_le(pci->config + bar_register(i), is_wide(bar) ? 8 : 4, addr | bar->flags);
 		*next = addr + bar->size;
 	}

@@ -70,8 +70,6 @@ int pci_device_add(struct pci_host *host, struct pci_device *pci)
 	}
 	ret = pci_assign_bars(pci);
 	if (ret) {
-		err("%s: no room for its registers in the PCI windows; use fewer devices",
-		    pci->dev.name);
 		host->nr_plugged--;
 		pci->host = NULL;
 		goto out;

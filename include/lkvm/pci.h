@@ -212,7 +212,7 @@ void pci_bridge_grow(struct pci_device *bridge);
  * those of the bridge of @bus. */
 void pci_update_bars(struct pci_device *pci);
 void pci_update_bus_bars(struct pci_bus *bus);
-/* First addresses; -ENOSPC when a window is full. */
+/* First addresses; -ENOSPC when a window is full. Prints. */
 int pci_assign_bars(struct pci_device *pci) __must_check;
 void pci_unmap_bars(struct pci_device *pci);
 /* Where a mapped BAR is on the bus that carries it: true, of ports; false, of MMIO. For a
