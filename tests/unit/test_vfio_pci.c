@@ -2,6 +2,7 @@
 /* VFIO: what a guest sees of a device that is passed through: configuration space, BARs, resets. */
 #include "unit.h"
 
+#include "../../vfio/pci.h"
 #include "../lib/fake_vfio.h"
 #include "capture.h"
 #include "devvm.h"
@@ -174,6 +175,85 @@ static void test_broken_chains_are_cut(void **state)
 	assert_contains(captured, "hides capability 0x10 at 0xf8");
 	assert_int_equal(get(0x40, 2), PCI_CAP_ID_PM);
 	assert_int_equal(get(0x150, 4), PCI_EXT_CAP_ID_ERR | 2 << 16);
+	stop();
+}
+
+static struct vfio_pci *function(void)
+{
+	return to_vfio_pci(d.vm.pci->root.functions[BDF]);
+}
+
+/* At the end, but for what is there; linked behind the last, and the device hears nothing. */
+static void test_a_capability_is_added(void **state)
+{
+	u32 at;
+
+	(void)state;
+	nvme();
+	put(0xffc, 0x1, 4);
+	start();
+	at = vfio_pci_ext_cap_room(function(), 8);
+	assert_int_equal(at, 0xff4);
+	vfio_pci_ext_cap_link(function(), at, 8, PCI_EXT_CAP_ID_PASID, 1);
+	assert_int_equal(get(0x220, 4), PCI_EXT_CAP_ID_DSN | 1 << 16 | 0xff4U << 20);
+	assert_int_equal(get(0xff4, 4), PCI_EXT_CAP_ID_PASID | 1 << 16);
+	set(0xff8, 0xffffffff, 4);
+	assert_int_equal(get(0xff8, 4), 0);
+	assert_int_equal(hw(0xff8, 4), 0);
+	/* The next one finds another place. */
+	assert_int_equal(vfio_pci_ext_cap_room(function(), 8), 0xfec);
+	stop();
+
+	/* Where there is none, the first place links to it. */
+	nvme();
+	put(0x100, 0, 4);
+	start();
+	vfio_pci_ext_cap_link(function(), 0xff8, 8, PCI_EXT_CAP_ID_PASID, 1);
+	assert_int_equal(get(0x100, 4), 0xff8U << 20);
+	stop();
+	nvme();
+	put(0x100, 0, 4);
+	start();
+	vfio_pci_ext_cap_link(function(), 0x100, 8, PCI_EXT_CAP_ID_PASID, 1);
+	assert_int_equal(get(0x100, 4), PCI_EXT_CAP_ID_PASID | 1 << 16);
+	stop();
+
+	fake_vfio_init(&f, 256);
+	put(PCI_VENDOR_ID, 0x100e8086, 4);
+	start();
+	assert_int_equal(vfio_pci_ext_cap_room(function(), 8), 0);
+	assert_int_equal(get(0x100, 4), 0xffffffff);
+	stop();
+}
+
+/* A conventional device with ports, and virtio's window (VIRTIO_PCI_CAP_PCI_CFG), which is the
+ * device's: what is written there goes to it in one piece. */
+static void test_ports_and_windows(void **state)
+{
+	u32 word = 0x11223344;
+
+	(void)state;
+	fake_vfio_init(&f, 256);
+	fake_vfio_region(&f, 1, 0x40, RW);
+	put(PCI_VENDOR_ID, 0x10411af4, 4);
+	put(PCI_STATUS, PCI_STATUS_CAP_LIST, 2);
+	put(PCI_BASE_ADDRESS_1, PCI_BASE_ADDRESS_SPACE_IO, 4);
+	put(PCI_CAPABILITY_LIST, 0x84, 1);
+	put(0x84, PCI_CAP_ID_VNDR | 20 << 16 | 5U << 24, 4);
+	start();
+	assert_int_equal(hw(PCI_COMMAND, 2), PCI_COMMAND_IO);
+	assert_int_equal(get(PCI_BASE_ADDRESS_1, 4), 0x1000 | PCI_BASE_ADDRESS_SPACE_IO);
+	bus_write(&d.vm.pio, 0x1004, &word, 4);
+	assert_int_equal(get_le(f.regions[1].bytes + 4, 4), word);
+	f.writes = 0;
+	set(0x84 + 16, 0xdeadbeef, 4);
+	assert_int_equal(f.writes, 1);
+	assert_int_equal(hw(0x84 + 16, 4), 0xdeadbeef);
+	/* What the device clears when a 1 is written, it sees as it was written. */
+	put(PCI_STATUS, PCI_STATUS_CAP_LIST | PCI_STATUS_REC_MASTER_ABORT, 2);
+	set(PCI_STATUS, PCI_STATUS_REC_MASTER_ABORT, 2);
+	assert_int_equal(hw(PCI_STATUS, 2), PCI_STATUS_REC_MASTER_ABORT);
+	assert_int_equal(get(PCI_STATUS, 2), PCI_STATUS_REC_MASTER_ABORT | PCI_STATUS_CAP_LIST);
 	stop();
 }
 
@@ -451,6 +531,11 @@ static void test_lies(void **state)
 	fake_vfio_region(&f, 2, 0x20000, RW);
 	put(PCI_BASE_ADDRESS_2, PCI_BASE_ADDRESS_SPACE_IO, 4);
 	refused(-EINVAL, "BAR 2: is larger");
+	/* A GPU's, in a window that is too small for it. */
+	fake_vfio_init(&f, 256);
+	fake_vfio_region(&f, 0, 64 * MiB, RW);
+	put(PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_MEM_TYPE_64, 4);
+	refused(-ENOSPC, "BAR 0 needs 64M of addresses, and its window has 16M left");
 	/* Not a power of two: what is behind the end reads as ones. */
 	nvme();
 	fake_vfio_region(&f, 2, 0x30, RW);
@@ -471,6 +556,8 @@ int main(void)
 		cmocka_unit_test(test_header),
 		cmocka_unit_test(test_capabilities_keep_their_places),
 		cmocka_unit_test(test_broken_chains_are_cut),
+		cmocka_unit_test(test_a_capability_is_added),
+		cmocka_unit_test(test_ports_and_windows),
 		cmocka_unit_test(test_bars_are_mapped_or_trapped),
 		cmocka_unit_test(test_decoding_outlives_maps),
 		cmocka_unit_test(test_moves_are_bounded),
