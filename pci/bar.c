@@ -4,6 +4,8 @@
  * see include/lkvm/pci.h). A guest may write any address. Only what lies wholly in a window of the
  * host bridge and collides with nothing is mapped; the rest waits until it can be.
  */
+#include <stdio.h>
+
 #include "lkvm/log.h"
 #include "lkvm/pci.h"
 #include "lkvm/util.h"
@@ -192,11 +194,13 @@ static void say_no_room(const struct pci_device *pci, unsigned int i, u64 next)
 	u64 end = is_io(bar)	 ? l->io_base + l->io_size
 		  : is_wide(bar) ? pci->host->mem64_base + l->mem64_size
 				 : l->mem32_base + l->mem32_size;
-	char needs[32], left[32];
+	char which[16] = "its ROM", needs[32], left[32];
 
-	err("%s: no room for its registers in the PCI windows: BAR %u needs %s of addresses, and "
-	    "its window has %s left; use fewer devices",
-	    pci->dev.name, i, format_size(bar->size, needs, sizeof(needs)),
+	if (i != PCI_ROM_BAR)
+		snprintf(which, sizeof(which), "BAR %u", i);
+	err("%s: no room for its registers in the PCI windows: %s needs %s of addresses, and its "
+	    "window has %s left; use fewer devices",
+	    pci->dev.name, which, format_size(bar->size, needs, sizeof(needs)),
 	    format_size(end - MIN(next, end), left, sizeof(left)));
 }
 

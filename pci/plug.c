@@ -44,6 +44,8 @@ static void give_intx_pin(struct pci_device *pci)
 	u8 pin = (u8)(PCI_FUNC(pci->devfn) % 4 + 1);
 	u32 gsi;
 
+	if (pci->no_intx)
+		return;
 	pci->intx_pin = pin;
 	pci->config[PCI_INTERRUPT_PIN] = pin;
 	gsi = pci->host->layout->intx_gsi[pci_intx_line(pci)];

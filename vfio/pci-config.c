@@ -35,6 +35,7 @@ static void decide_header(struct vfio_pci *vp)
 	put_le(vp->pci.config + PCI_STATUS, 2,
 	       get_le(vp->pci.config + PCI_STATUS, 2) & ~(u64)PCI_STATUS_INTERRUPT);
 	/* The slot decides. */
+	vp->pci.no_intx = !vp->dev->irqs[VFIO_PCI_INTX_IRQ_INDEX].count;
 	memset(vp->pci.config + PCI_INTERRUPT_LINE, 0, 2);
 }
 

@@ -105,7 +105,8 @@ struct pci_device {
 	/* Takes what it needs of the host once it has a slot; prints. NULL: nothing. */
 	int (*plugged)(struct pci_device *pci);
 	atomic_bool bus_master;
-	u8 intx_pin; /* 1: INTA; 0: none. Does not change once it is plugged */
+	bool no_intx; /* it gets no pin: it has messages alone */
+	u8 intx_pin;  /* 1: INTA; 0: none. Does not change once it is plugged */
 	/* Under host->intx_lock. */
 	bool intx_raised, intx_disabled, intx_counted;
 };

@@ -64,6 +64,7 @@ static void nvme(void)
 	put(PCI_HEADER_TYPE, 0x80, 1);
 	put(PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_MEM_TYPE_64, 4);
 	put(PCI_SUBSYSTEM_VENDOR_ID, 0x11001af4, 4);
+	put(PCI_INTERRUPT_PIN, 2, 1);
 	put(PCI_CAPABILITY_LIST, 0x40, 1);
 	put(0x40, PCI_CAP_ID_PM | 0x50 << 8, 2);
 	put(0x50, PCI_CAP_ID_HT | 0x80 << 8, 2);
@@ -114,6 +115,8 @@ static void test_header(void **state)
 	/* The device decodes before the guest begins. */
 	assert_int_equal(hw(PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
 	assert_int_equal(f.resets, 1);
+	/* A VF: no pin, whatever the register says. */
+	assert_int_equal(get(PCI_INTERRUPT_PIN, 1), 0);
 	set(PCI_BASE_ADDRESS_0, 0xffffffff, 4);
 	assert_int_equal(get(PCI_BASE_ADDRESS_0, 4),
 			 (u32) ~(BAR0 - 1) | PCI_BASE_ADDRESS_MEM_TYPE_64);
@@ -240,7 +243,10 @@ static void test_ports_and_windows(void **state)
 	put(PCI_BASE_ADDRESS_1, PCI_BASE_ADDRESS_SPACE_IO, 4);
 	put(PCI_CAPABILITY_LIST, 0x84, 1);
 	put(0x84, PCI_CAP_ID_VNDR | 20 << 16 | 5U << 24, 4);
+	put(PCI_INTERRUPT_PIN, 2, 1);
+	f.irqs[VFIO_PCI_INTX_IRQ_INDEX].count = 1;
 	start();
+	assert_int_equal(get(PCI_INTERRUPT_PIN, 1), 1);
 	assert_int_equal(hw(PCI_COMMAND, 2), PCI_COMMAND_IO);
 	assert_int_equal(get(PCI_BASE_ADDRESS_1, 4), 0x1000 | PCI_BASE_ADDRESS_SPACE_IO);
 	bus_write(&d.vm.pio, 0x1004, &word, 4);
