@@ -62,13 +62,13 @@ static void rom_read(void *opaque, u64 offset, void *data, u32 len)
 {
 	struct vfio_pci_rom *rom = opaque;
 
-	if (!range_within(offset, len, 0, rom->size))
+	if (offset >= rom->size)
 		return;
 	pthread_mutex_lock(&rom->lock);
 	if (!rom->bytes)
 		read_device(rom);
 	if (rom->bytes)
-		memcpy(data, rom->bytes + offset, len);
+		memcpy(data, rom->bytes + offset, MIN(len, rom->size - offset));
 	pthread_mutex_unlock(&rom->lock);
 }
 

@@ -465,6 +465,19 @@ static void test_reset_of_the_bus(void **state)
 	assert_one_line(captured);
 }
 
+/* What a device may not say, and what it says then. */
+static void refused(int error, const char *what)
+{
+
+	start_host();
+	assert_int_equal(fake_vfio_open(&f), 0);
+	capture_begin();
+	assert_int_equal(vfio_pci_add(&d.vm, &f.dev, 0), error);
+	(void)capture_end();
+	assert_contains(captured, what);
+	stop();
+}
+
 static void test_rom(void **state)
 {
 	u32 word = 0;
@@ -502,17 +515,48 @@ static void test_rom(void **state)
 	stop();
 }
 
-/* What a device may not say, and what it says then. */
-static void refused(int error, const char *what)
+static void test_rom_of_a_file(void **state)
 {
+	static const u8 good[] = { 0x55, 0xaa, 0x77 };
+	char path[32];
+	u32 word = 0;
+	int fd = memfd_create("rom", MFD_CLOEXEC);
 
-	start_host();
-	assert_int_equal(fake_vfio_open(&f), 0);
+	(void)state;
+	assert_true(fd >= 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	nvme();
+	f.cfg.rom = path;
+	refused(-EINVAL, "is empty");
+	assert_int_equal(ftruncate(fd, 16 * MiB + 1), 0);
+	nvme();
+	f.cfg.rom = path;
+	refused(-EFBIG, "is larger than 16 MiB");
+	assert_int_equal(ftruncate(fd, sizeof(good)), 0);
+	nvme();
+	f.cfg.rom = path;
 	capture_begin();
-	assert_int_equal(vfio_pci_add(&d.vm, &f.dev, 0), error);
-	(void)capture_end();
-	assert_contains(captured, what);
+	start();
+	assert_contains(capture_end(), "does not begin with 55 AA");
 	stop();
+	assert_int_equal(pwrite(fd, good, sizeof(good), 0), sizeof(good));
+	nvme();
+	f.cfg.rom = path;
+	capture_begin();
+	start();
+	assert_string_equal(capture_end(), "");
+	set(PCI_ROM_ADDRESS, (MEM32 + 0x1000) | PCI_ROM_ADDRESS_ENABLE, 4);
+	assert_true(bus_read(&d.vm.mmio, MEM32 + 0x1000, &word, 2));
+	assert_int_equal(word, 0xaa55);
+	assert_true(bus_read(&d.vm.mmio, MEM32 + 0x1002, &word, 2));
+	assert_int_equal(word, 0xff77);
+	/* Nobody writes it. */
+	word = 0;
+	bus_write(&d.vm.mmio, MEM32 + 0x1000, &word, 1);
+	bus_read(&d.vm.mmio, MEM32 + 0x1000, &word, 1);
+	assert_int_equal(word & 0xff, 0x55);
+	stop();
+	close(fd);
 }
 
 static void test_lies(void **state)
@@ -571,6 +615,7 @@ int main(void)
 		cmocka_unit_test(test_reboot),
 		cmocka_unit_test(test_reset_of_the_bus),
 		cmocka_unit_test(test_rom),
+		cmocka_unit_test(test_rom_of_a_file),
 		cmocka_unit_test(test_lies),
 	};
 
