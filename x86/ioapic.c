@@ -6,6 +6,12 @@
  *
  * KVM must know the vectors of level-triggered pins, to leave KVM_RUN with KVM_EXIT_IOAPIC_EOI when
  * one ends: that alone is what the routes of GSIs 0 to 23 are for, delivery is KVM_SIGNAL_MSI.
+ *
+ * A pin is the OR of its line, which is driven, and of its sources: descriptors that VFIO writes,
+ * once, when a device asserts INTx, and keeps the device's interrupt masked. The main loop sees
+ * that and asserts the source. When the interrupt ends all sources of the pin fall and those behind
+ * them are asked to look again (resample_fd), as KVM does it for its own IOAPIC: a device that
+ * still asserts writes anew. An irqfd would pass by the mask and the remote IRR.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -48,13 +54,23 @@
 #define RTE_EXT_DEST(r) ((r) >> 49 & 0x7f) /* KVM_FEATURE_MSI_EXT_DEST_ID: bits 8 to 14 */
 #define RTE_DEST(r)	((r) >> 56)
 
+struct source {
+	struct source *next;
+	struct x86_ioapic *ioapic;
+	u32 pin;
+	bool asserted;
+	int resample_fd; /* borrowed */
+	struct event written;
+};
+
 struct x86_ioapic {
 	struct device dev;
 	struct irqs *irqs;
 	pthread_mutex_t lock; /* taken before irqs->lock */
 	u8 select;
 	u32 id;
-	u32 lines; /* pins that are asserted */
+	u32 lines; /* pins whose lines are asserted */
+	struct source *sources;
 	/* Nobody tells when an interrupt has ended (a trust domain's APIC is not KVM's to watch):
 	 * a level is sent whenever a device says it. */
 	bool no_eoi;
@@ -101,13 +117,35 @@ static void deliver(struct x86_ioapic *ioapic, unsigned int pin)
 	ioapic->irqs->ops->send_msi(ioapic->irqs->opaque, msi_address(rte), msi_data(rte), 0);
 }
 
+static bool is_asserted(const struct x86_ioapic *ioapic, unsigned int pin)
+{
+	if (ioapic->lines & BIT(pin))
+		return true;
+	for (const struct source *s = ioapic->sources; s; s = s->next)
+		if (s->pin == pin && s->asserted)
+			return true;
+	return false;
+}
+
 /* A level-triggered pin sends while it is asserted, not masked, and the last one has ended. */
 static void service_level(struct x86_ioapic *ioapic, unsigned int pin)
 {
 	u64 rte = ioapic->rte[pin];
 
-	if ((ioapic->lines & BIT(pin)) && is_level(rte) && !(rte & (RTE_MASKED | RTE_REMOTE_IRR)))
+	if (is_level(rte) && !(rte & (RTE_MASKED | RTE_REMOTE_IRR)) && is_asserted(ioapic, pin))
 		deliver(ioapic, pin);
+}
+
+/* The pin's level may have changed: @was is what it was. */
+static void follow_level(struct x86_ioapic *ioapic, unsigned int pin, bool was)
+{
+	u64 rte = ioapic->rte[pin];
+
+	/* An edge at a masked pin is lost (3.2.4, interrupt mask). */
+	if (!was && !is_level(rte) && !(rte & RTE_MASKED) && is_asserted(ioapic, pin))
+		deliver(ioapic, pin);
+	else
+		service_level(ioapic, pin);
 }
 
 void x86_ioapic_set_level(struct x86_ioapic *ioapic, u32 pin, bool level)
@@ -117,17 +155,93 @@ void x86_ioapic_set_level(struct x86_ioapic *ioapic, u32 pin, bool level)
 	if (pin >= X86_IOAPIC_PINS)
 		return;
 	pthread_mutex_lock(&ioapic->lock);
-	was = ioapic->lines & BIT(pin);
+	was = is_asserted(ioapic, pin);
 	if (level)
 		ioapic->lines |= BIT(pin);
 	else
 		ioapic->lines &= ~BIT(pin);
-	/* An edge at a masked pin is lost (3.2.4, interrupt mask). */
-	if (level && !was && !is_level(ioapic->rte[pin]) && !(ioapic->rte[pin] & RTE_MASKED))
-		deliver(ioapic, pin);
-	else
-		service_level(ioapic, pin);
+	follow_level(ioapic, pin, was);
 	pthread_mutex_unlock(&ioapic->lock);
+}
+
+/* Sources */
+
+/* Let those of @pins fall, and have who is behind them look again. */
+static void resample(struct x86_ioapic *ioapic, u32 pins)
+{
+	for (struct source *s = ioapic->sources; s; s = s->next) {
+		if (!s->asserted || !(pins & BIT(s->pin)))
+			continue;
+		s->asserted = false;
+		eventfd_raise(s->resample_fd);
+	}
+}
+
+/* The main loop. */
+static void on_source_written(void *opaque, u32 events)
+{
+	struct source *s = opaque;
+	struct x86_ioapic *ioapic = s->ioapic;
+	bool was;
+
+	pthread_mutex_lock(&ioapic->lock);
+	eventfd_drain(s->written.fd);
+	was = is_asserted(ioapic, s->pin);
+	s->asserted = true;
+	follow_level(ioapic, s->pin, was);
+	pthread_mutex_unlock(&ioapic->lock);
+}
+
+static int drop_source(struct x86_ioapic *ioapic, int fd, u32 pin)
+{
+	struct source **at = &ioapic->sources, *s;
+
+	pthread_mutex_lock(&ioapic->lock);
+	while (*at && ((*at)->written.fd != fd || (*at)->pin != pin))
+		at = &(*at)->next;
+	s = *at;
+	if (s)
+		*at = s->next;
+	pthread_mutex_unlock(&ioapic->lock);
+	if (!s)
+		return -ENOENT;
+	event_del(&s->written);
+	free(s);
+	return 0;
+}
+
+static int add_source(struct x86_ioapic *ioapic, int fd, int resample_fd, u32 pin)
+{
+	struct source *s = calloc(1, sizeof(*s));
+	int ret;
+
+	if (!s)
+		return -ENOMEM;
+	s->ioapic = ioapic;
+	s->pin = pin;
+	s->resample_fd = resample_fd;
+	s->written.fd = fd;
+	s->written.events = EPOLLIN;
+	s->written.fn = on_source_written;
+	s->written.opaque = s;
+	pthread_mutex_lock(&ioapic->lock);
+	s->next = ioapic->sources;
+	ioapic->sources = s;
+	pthread_mutex_unlock(&ioapic->lock);
+	ret = event_add(ioapic->irqs->loop, &s->written);
+	if (ret)
+		drop_source(ioapic, fd, pin);
+	return ret;
+}
+
+int x86_ioapic_bind_resample(struct x86_ioapic *ioapic, int fd, int resample_fd, u32 pin,
+			     bool assign)
+{
+	if (!assign)
+		return drop_source(ioapic, fd, pin);
+	if (ioapic->no_eoi || !ioapic->irqs->loop)
+		return -ENOTSUP;
+	return pin < X86_IOAPIC_PINS ? add_source(ioapic, fd, resample_fd, pin) : -EINVAL;
 }
 
 static void end_of_interrupt(struct x86_ioapic *ioapic, u8 vector)
@@ -138,6 +252,7 @@ static void end_of_interrupt(struct x86_ioapic *ioapic, u8 vector)
 		if (!(*rte & RTE_REMOTE_IRR) || (*rte & RTE_VECTOR) != vector)
 			continue;
 		*rte &= ~RTE_REMOTE_IRR;
+		resample(ioapic, BIT(pin));
 		service_level(ioapic, pin);
 	}
 }
@@ -183,8 +298,10 @@ static void write_rte(struct x86_ioapic *ioapic, unsigned int pin, bool high, u3
 	else
 		*rte = (*rte & (~0xffffffffULL | RTE_READ_ONLY)) | (value & ~RTE_READ_ONLY);
 	/* Drivers end an interrupt on chips without an EOI register by a moment of edge mode. */
-	if (!is_level(*rte))
+	if (!is_level(*rte) && *rte & RTE_REMOTE_IRR) {
 		*rte &= ~RTE_REMOTE_IRR;
+		resample(ioapic, BIT(pin));
+	}
 	update_route(ioapic, pin);
 	service_level(ioapic, pin);
 }
@@ -249,7 +366,7 @@ static const struct bus_ops ioapic_bus_ops = {
 	.write = ioapic_write,
 };
 
-/* The lines are the devices': they fall when those are reset. */
+/* The lines are the devices': they fall when those are reset. Nobody will end what was sent. */
 static void ioapic_reset(struct device *dev)
 {
 	struct x86_ioapic *ioapic = container_of(dev, struct x86_ioapic, dev);
@@ -259,6 +376,7 @@ static void ioapic_reset(struct device *dev)
 	ioapic->id = 0;
 	for (unsigned int pin = 0; pin < X86_IOAPIC_PINS; pin++)
 		ioapic->rte[pin] = RTE_MASKED;
+	resample(ioapic, ~0U);
 	pthread_mutex_unlock(&ioapic->lock);
 }
 
@@ -279,7 +397,10 @@ static void ioapic_destroy(struct device *dev)
 	free(ioapic);
 }
 
-/* KVM learns the routes again. What is asserted and was sent stays so: remote IRR says it. */
+/*
+ * KVM learns the routes again. What is asserted and was sent stays so: remote IRR says it. Sources
+ * are the host's, and look again.
+ */
 static int ioapic_load(void *obj)
 {
 	struct x86_ioapic *ioapic = obj;
@@ -287,6 +408,7 @@ static int ioapic_load(void *obj)
 	pthread_mutex_lock(&ioapic->lock);
 	for (unsigned int pin = 0; pin < X86_IOAPIC_PINS; pin++)
 		update_route(ioapic, pin);
+	resample(ioapic, ~0U);
 	pthread_mutex_unlock(&ioapic->lock);
 	return 0;
 }

@@ -246,13 +246,23 @@ static u32 split_max_routes(void *opaque)
 	return kvm_irq_chip_ops.max_routes(&vm->kvm);
 }
 
-/* No bind_resample: the IOAPIC here sees the end of an interrupt, KVM does not. */
+/* The IOAPIC here sees the end of an interrupt, KVM does not. */
+static int split_bind_resample(void *opaque, int fd, int resample_fd, u32 gsi, bool assign)
+{
+	struct vm *vm = opaque;
+
+	if (!vm->arch->ioapic)
+		return -ENOTSUP;
+	return x86_ioapic_bind_resample(vm->arch->ioapic, fd, resample_fd, gsi, assign);
+}
+
 static const struct irq_chip_ops split_irq_chip_ops = {
 	.set_level = split_set_level,
 	.send_msi = split_send_msi,
 	.bind_irqfd = split_bind_irqfd,
 	.first_irqfd_gsi = X86_IOAPIC_PINS, /* it would pass by the IOAPIC's mask and remote IRR */
 	.set_routes = split_set_routes,
+	.bind_resample = split_bind_resample,
 	.max_routes = split_max_routes,
 };
 

@@ -81,6 +81,13 @@ u64 x86_kvm_msi_address(u64 addr);
 int x86_ioapic_create(struct vm *vm, struct x86_ioapic **out) __must_check;
 /* Drive an input pin. Any thread. */
 void x86_ioapic_set_level(struct x86_ioapic *ioapic, u32 pin, bool level);
+/*
+ * irq_chip_ops.bind_resample of input @pin; @fd and @resample_fd are the caller's, until it is
+ * unassigned. -ENOTSUP: nobody tells of the end of an interrupt, or no loop watches @fd; -ENOENT:
+ * it was not assigned. Before the guest starts and after it ended.
+ */
+int x86_ioapic_bind_resample(struct x86_ioapic *ioapic, int fd, int resample_fd, u32 pin,
+			     bool assign) __must_check;
 /* A local APIC has ended the level-triggered interrupt @vector. Any thread. */
 void x86_ioapic_eoi(struct x86_ioapic *ioapic, u8 vector);
 

@@ -140,8 +140,8 @@ void irq_line_pulse(struct irq_line *line);
 /*
  * Level line that somebody else raises (VFIO's INTx): a write to irq_line_fd asserts it, the end of
  * the interrupt lets it fall and writes @resample_fd, which stays the caller's and outlives the
- * line. Other lines may share the gsi. -ENOTSUP where KVM does not see the end (split irqchip), or
- * -errno. Before the guest starts.
+ * line. Other lines may share the gsi. -ENOTSUP where nobody sees the end, or -errno. Before the
+ * guest starts.
  */
 int irq_line_set_resample(struct irq_line *line, int resample_fd) __must_check;
 /*

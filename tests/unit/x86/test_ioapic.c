@@ -4,6 +4,8 @@
 
 #include <linux/kvm.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "../../../x86/platform.h"
 #include "../../../x86/x86.h"
@@ -11,6 +13,8 @@
 #include "lkvm/config.h"
 #include "lkvm/device.h"
 #include "lkvm/irq.h"
+#include "lkvm/state.h"
+#include "lkvm/util.h"
 #include "lkvm/vm.h"
 
 #define PIN_EDGE  4
@@ -19,6 +23,7 @@
 struct fixture {
 	struct vm vm;
 	struct arch_vm arch;
+	struct event_loop loop;
 	int msis, tables;
 	u64 addr;
 	u32 data;
@@ -58,11 +63,19 @@ static int set_routes(void *opaque, struct kvm_irq_routing *table)
 	return 0;
 }
 
+static int bind_resample(void *opaque, int fd, int resample_fd, u32 gsi, bool assign)
+{
+	struct fixture *f = opaque;
+
+	return x86_ioapic_bind_resample(f->arch.ioapic, fd, resample_fd, gsi, assign);
+}
+
 static const struct irq_chip_ops chip = {
 	.set_level = set_level,
 	.send_msi = send_msi,
 	.bind_irqfd = bind_irqfd,
 	.set_routes = set_routes,
+	.bind_resample = bind_resample,
 };
 
 static int setup(void **state)
@@ -74,6 +87,8 @@ static int setup(void **state)
 	f->vm.devices_tail = &f->vm.devices;
 	assert_int_equal(bus_init(&f->vm.mmio, "mmio", ~0ULL), 0);
 	assert_int_equal(irq_init(&f->vm.irqs, &chip, f), 0);
+	assert_int_equal(event_loop_init(&f->loop, "test"), 0);
+	irq_set_loop(&f->vm.irqs, &f->loop);
 	for (u32 i = 0; i < 24; i++) {
 		table[i].gsi = i;
 		table[i].type = KVM_IRQ_ROUTING_MSI;
@@ -91,6 +106,7 @@ static int teardown(void **state)
 
 	f->vm.devices->ops->destroy(f->vm.devices);
 	irq_destroy(&f->vm.irqs);
+	event_loop_destroy(&f->loop);
 	bus_destroy(&f->vm.mmio);
 	free(f);
 	return 0;
@@ -240,6 +256,8 @@ static void test_no_eoi(void **state)
 	x86_ioapic_set_level(f->arch.ioapic, PIN_LEVEL, true);
 	assert_int_equal(f->msis, 3);
 	/* What came while it was masked comes then. */
+	/* Nor of INTx of the host's devices, which would stay masked for ever. */
+	assert_int_equal(x86_ioapic_bind_resample(f->arch.ioapic, 0, 0, PIN_LEVEL, true), -ENOTSUP);
 	x86_ioapic_set_level(f->arch.ioapic, PIN_LEVEL, false);
 	program(f, PIN_LEVEL, 0x18000 | 0x41, 0);
 	x86_ioapic_set_level(f->arch.ioapic, PIN_LEVEL, true);
@@ -277,6 +295,142 @@ static void test_destinations(void **state)
 	assert_true(x86_kvm_msi_address(f->addr) == 0x1200fee34000);
 	assert_true(x86_kvm_msi_address(0xfee05004) == 0xfee05004);
 	assert_true(x86_kvm_msi_address(0x100fee34240) == 0x100fee34240);
+}
+
+/* What VFIO's INTx is: two fds of a device that looks again when it is asked to. */
+struct intx {
+	struct irq_line line;
+	int resample_fd;
+};
+
+static void intx_init(struct fixture *f, struct intx *x)
+{
+	x->resample_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	assert_true(x->resample_fd >= 0);
+	assert_int_equal(irq_line_init(&x->line, &f->vm.irqs, PIN_LEVEL, false), 0);
+	assert_int_equal(irq_line_set_resample(&x->line, x->resample_fd), 0);
+}
+
+static void intx_fini(struct intx *x)
+{
+	irq_line_destroy(&x->line);
+	close(x->resample_fd);
+}
+
+static void intx_raise(struct fixture *f, struct intx *x)
+{
+	eventfd_raise(irq_line_fd(&x->line));
+	while (event_loop_drain(&f->loop))
+		;
+}
+
+static bool asked_again(struct intx *x)
+{
+	u64 n;
+
+	return read(x->resample_fd, &n, sizeof(n)) == sizeof(n);
+}
+
+static void test_resample(void **state)
+{
+	struct fixture *f = *state;
+	struct intx x;
+
+	intx_init(f, &x);
+	program(f, PIN_LEVEL, 0x8051, 0);
+	intx_raise(f, &x);
+	assert_int_equal(f->msis, 1);
+	/* While it lasts nothing is sent, and nobody asked. */
+	intx_raise(f, &x);
+	x86_ioapic_eoi(f->arch.ioapic, 0x52);
+	assert_int_equal(f->msis, 1);
+	assert_false(asked_again(&x));
+	/* The level falls at its end; a device that still asserts raises it again. */
+	x86_ioapic_eoi(f->arch.ioapic, 0x51);
+	assert_int_equal(f->msis, 1);
+	assert_true(asked_again(&x));
+	intx_raise(f, &x);
+	assert_int_equal(f->msis, 2);
+	/* The moment of edge mode is an end too. */
+	wr(f, 0x10 + 2 * PIN_LEVEL, 0x10051);
+	assert_true(asked_again(&x));
+	/* Masked: it waits. */
+	intx_raise(f, &x);
+	wr(f, 0x10 + 2 * PIN_LEVEL, 0x18051);
+	assert_int_equal(f->msis, 2);
+	wr(f, 0x10 + 2 * PIN_LEVEL, 0x8051);
+	assert_int_equal(f->msis, 3);
+	/* Reset: whoever was sent it will not end it. */
+	assert_false(asked_again(&x));
+	f->vm.devices->ops->reset(f->vm.devices);
+	assert_true(asked_again(&x));
+	program(f, PIN_LEVEL, 0x8051, 0);
+	assert_int_equal(f->msis, 3);
+	intx_raise(f, &x);
+	assert_int_equal(f->msis, 4);
+	/* A state that is loaded knows nothing of the host's device. */
+	assert_int_equal(f->vm.devices->ops->state->load(f->arch.ioapic), 0);
+	assert_true(asked_again(&x));
+	intx_fini(&x);
+}
+
+/* Devices here and two of the host's on one pin. */
+static void test_shared_pin(void **state)
+{
+	struct fixture *f = *state;
+	struct irq_line line;
+	struct intx x, y;
+
+	assert_int_equal(irq_line_init(&line, &f->vm.irqs, PIN_LEVEL, false), 0);
+	intx_init(f, &x);
+	intx_init(f, &y);
+	program(f, PIN_LEVEL, 0x8051, 0);
+	intx_raise(f, &x);
+	intx_raise(f, &y);
+	irq_line_set(&line, true);
+	assert_int_equal(f->msis, 1);
+	/* The line falls, the others hold the pin. */
+	irq_line_set(&line, false);
+	program(f, PIN_LEVEL, 0x18051, 0);
+	/* Both look again at the end, and one asserts. */
+	x86_ioapic_eoi(f->arch.ioapic, 0x51);
+	assert_true(asked_again(&x) && asked_again(&y));
+	intx_raise(f, &y);
+	program(f, PIN_LEVEL, 0x8051, 0);
+	assert_int_equal(f->msis, 2);
+	/* At its end the line is high, which no end lets fall. */
+	irq_line_set(&line, true);
+	x86_ioapic_eoi(f->arch.ioapic, 0x51);
+	assert_false(asked_again(&x));
+	assert_true(asked_again(&y));
+	assert_int_equal(f->msis, 3);
+	irq_line_set(&line, false);
+	x86_ioapic_eoi(f->arch.ioapic, 0x51);
+	assert_int_equal(f->msis, 3);
+	/* One goes: what it held goes with it. */
+	program(f, PIN_LEVEL, 0x18051, 0);
+	intx_raise(f, &x);
+	intx_fini(&x);
+	program(f, PIN_LEVEL, 0x8051, 0);
+	assert_int_equal(f->msis, 3);
+	intx_raise(f, &y);
+	assert_int_equal(f->msis, 4);
+	intx_fini(&y);
+	irq_line_destroy(&line);
+}
+
+static void test_no_resample(void **state)
+{
+	struct fixture *f = *state;
+	struct x86_ioapic *ioapic = f->arch.ioapic;
+	struct irq_line line;
+
+	assert_int_equal(x86_ioapic_bind_resample(ioapic, 0, 0, 24, true), -EINVAL);
+	assert_int_equal(x86_ioapic_bind_resample(ioapic, 0, 0, PIN_LEVEL, false), -ENOENT);
+	irq_set_loop(&f->vm.irqs, NULL);
+	assert_int_equal(irq_line_init(&line, &f->vm.irqs, PIN_LEVEL, false), 0);
+	assert_int_equal(irq_line_set_resample(&line, 0), -ENOTSUP);
+	irq_line_destroy(&line);
 }
 
 /* Odd entries: illegal vectors send nothing, NMI has no level, pins beyond the last are ignored. */
@@ -337,6 +491,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_registers), TEST(test_edge),	     TEST(test_level),
 		TEST(test_no_eoi),    TEST(test_other_eois), TEST(test_destinations),
+		TEST(test_resample),  TEST(test_shared_pin), TEST(test_no_resample),
 		TEST(test_hostile),   TEST(test_random),
 	};
 
