@@ -74,6 +74,11 @@ class Arch:
         return int(args[args.index("-smp") + 1])
 
     @property
+    def l1_modules(self):
+        """Those that L1 loads, and those that its initramfs only has."""
+        return self.data["l1"]["modules"] + self.data["l1"].get("spare", [])
+
+    @property
     def logs(self):
         return (self.out or self.folder) / "logs"
 

@@ -164,7 +164,7 @@ class Maker:
         self._mark(f"l1-{package.name}", vars(package))
 
     def make_kernel(self, kernel, with_elf=True):
-        inputs = [vars(kernel), self.arch.data["l2"]["modules"], self.arch.data["l1"]["modules"]]
+        inputs = [vars(kernel), self.arch.data["l2"]["modules"], self.arch.l1_modules]
         if self._wants_packed(kernel):
             inputs.append("packed")
         stamp = f"kernel-{kernel.name}"
@@ -227,7 +227,7 @@ class Maker:
             add_busybox(cpio, guest)
             add_modules(cpio, modules, self.arch.data["l2"]["modules"])
         with Cpio(target / "l1-modules.cpio") as cpio:
-            add_modules(cpio, modules, self.arch.data["l1"]["modules"])
+            add_modules(cpio, modules, self.arch.l1_modules)
 
     def _take_elf(self, kernel, target):
         elf = extract_elf(target / "vmlinuz", self._zstd)

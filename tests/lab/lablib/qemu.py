@@ -29,6 +29,7 @@ def die_with_parent():
 
 
 def qemu_command(arch, initrd, extra, words):
+    """@initrd's folder is the run's own."""
     qemu, l1 = arch.data["qemu"], arch.data["l1"]
     root = arch.folder / "root"
     kernel = arch.kernel_folder(l1["kernel"]) / l1["image"]
@@ -39,10 +40,20 @@ def qemu_command(arch, initrd, extra, words):
     data = [word for folder in qemu["data"] for word in ("-L", str(root / folder))]
     return [
         *tool_command(root, qemu["binary"]), *data, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        *qemu["args"],
+        *qemu["args"], *disks(arch, initrd.parent),
         "-kernel", str(kernel), "-initrd", str(initrd),
         "-append", " ".join([l1["cmdline"], L1_WORDS, *words]), *extra,
     ]
+
+
+def disks(arch, folder):
+    """The machine's disks, new ones for each run, as files in @folder; its devices name them."""
+    words = []
+    for name, size in arch.data["qemu"].get("disks", {}).items():
+        with (folder / f"{name}.img").open("wb") as file:
+            file.truncate(size << 20)
+        words += ["-blockdev", f"driver=raw,node-name={name},file.driver=file,file.filename={file.name}"]
+    return words
 
 
 def job_ports(console, files):
