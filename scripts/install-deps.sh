@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages (12 and 13) that are missing for the groups named: build, test,
-# cross, lint, lab, package; without a name: build. Says nothing when all are there.
+# cross, lint, lab, lab-kernel, package; without a name: build. Says nothing when all are there.
 set -eu
 
 packages_of() {
@@ -30,12 +30,16 @@ packages_of() {
 		# QEMU and the guests are the lab's own: it needs what checks and unpacks them.
 		echo python3 debian-archive-keyring ca-certificates
 		;;
+	lab-kernel)
+		# For tests/lab/lab kernel; objtool, which a kernel's build runs, reads ELF files.
+		echo gcc make libc6-dev flex bison bc libelf-dev xz-utils
+		;;
 	package)
 		# For make deb, and what looks at its result: 35 MB, and a C++ compiler that dpkg-buildpackage insists on.
 		echo git build-essential dpkg-dev debhelper lintian
 		;;
 	*)
-		echo "install-deps: unknown group '$1'; there are build, test, cross, lint, lab and package" >&2
+		echo "install-deps: unknown group '$1'; there are build, test, cross, lint, lab, lab-kernel and package" >&2
 		return 2
 		;;
 	esac

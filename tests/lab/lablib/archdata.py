@@ -25,6 +25,20 @@ class Kernel:
 
 
 @dataclass
+class Source:
+    """A kernel that the lab builds itself, of a package with the source and tests/lab/kernels/NAME.fragment."""
+
+    name: str
+    suites: list
+    tried: str
+    package: str
+
+    @property
+    def fragment(self):
+        return LAB_DIR / "kernels" / f"{self.name}.fragment"
+
+
+@dataclass
 class Package:
     """A tool (for the machine that runs QEMU), a static program (for the guests), or the one that has `programs` for L1."""
 
@@ -42,6 +56,7 @@ class PackageList:
     l1: list = field(default_factory=list)
     libs: list = field(default_factory=list)
     provers: list = field(default_factory=list)
+    sources: list = field(default_factory=list)
 
     def suites(self):
         """Those that are tried first; a package's others are asked when it needs them."""
@@ -54,6 +69,10 @@ class PackageList:
                 return kernel
         known = " ".join(kernel.name for kernel in self.kernels)
         raise UsageError(f"kernel '{name}': not in the package list: choose one of: {known}")
+
+    def source(self, name):
+        """The kernel of that name if it is one that the lab builds, or None."""
+        return next((source for source in self.sources if source.name == name), None)
 
 
 @dataclass
@@ -119,6 +138,8 @@ def read_package_list(path):
         kind, rest = words[0], words[1:]
         if kind == "kernel" and len(rest) >= 4:
             packages.kernels.append(Kernel(rest[0], rest[1].split(","), rest[2], rest[3:]))
+        elif kind == "source" and len(rest) == 4:
+            packages.sources.append(Source(rest[0], rest[1].split(","), rest[2], rest[3]))
         elif kind in ("tool", "guest") and len(rest) == 3:
             (packages.tools if kind == "tool" else packages.guest).append(Package(rest[0], rest[1].split(","), rest[2]))
         elif kind == "l1" and len(rest) >= 4:
@@ -129,7 +150,7 @@ def read_package_list(path):
             packages.libs += rest
         else:
             raise LabError(f"{shown(path)}:{number}: cannot read '{line}': write 'kernel NAME SUITE[,SUITE] TRIED PACKAGE...', "
-                           "'tool|guest|prover PACKAGE SUITE[,SUITE] TRIED', 'l1 PACKAGE SUITE[,SUITE] TRIED PROGRAM...' "
+                           "'source NAME SUITE[,SUITE] TRIED PACKAGE', 'tool|guest|prover PACKAGE SUITE[,SUITE] TRIED', 'l1 PACKAGE SUITE[,SUITE] TRIED PROGRAM...' "
                            "or 'lib PACKAGE...'")
     return packages
 

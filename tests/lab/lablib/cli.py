@@ -32,6 +32,16 @@ def cmd_make(arch, options):
     return 0
 
 
+def cmd_kernel(arch, options):
+    source = arch.packages.source(options.kernel_name)
+    if source is None:
+        known = " ".join(source.name for source in arch.packages.sources) or "none"
+        raise UsageError(f"kernel '{options.kernel_name}': the lab does not build it for {arch.name}: it builds: {known}")
+    Maker(arch).make_source_kernel(source)
+    Progress.say(f"lab: the kernel is in {shown(arch.kernel_folder(source.name))}")
+    return 0
+
+
 def cmd_libs(arch, options):
     folder = Maker(arch).make_libs()
     Progress.say(f"lab: the libraries for a cross build are in {shown(folder)}")
@@ -205,6 +215,8 @@ def parser():
     sub = command(cmd_make, "make", "make the lab in build/lab, or what is missing of it")
     sub.add_argument("--kernel", action="append", default=[], metavar="NAME", help="only this guest kernel (all)")
     sub.add_argument("--no-qemu", action="store_true", help="only what a VMM outside the lab boots")
+    sub = command(cmd_kernel, "kernel", "build a kernel for L1 (--l1-kernel NAME) of Debian's source, if that is not done yet")
+    sub.add_argument("kernel_name", metavar="NAME")
     command(cmd_libs, "libs", "unpack the libraries that a cross build for ARCH needs, in build/lab/ARCH/libs")
     command(cmd_provers, "provers", "unpack what `make prove` runs, and say where")
     sub = command(cmd_run, "run", "run a command in L1; its status is the status")
@@ -244,7 +256,8 @@ def main(arguments):
     try:
         arch = load_arch(options.arch, getattr(options, "machine", None))
         if getattr(options, "l1_kernel", None):
-            arch.data["l1"]["kernel"] = arch.packages.kernel(options.l1_kernel).name
+            source = arch.packages.source(options.l1_kernel)
+            arch.data["l1"]["kernel"] = (source or arch.packages.kernel(options.l1_kernel)).name
         return options.function(arch, options)
     except UsageError as error:
         print(f"lab: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from .cpio import Cpio
 from .elf import program_files
 from .kernel import Modules, add_modules, extract_elf, find_image, zboot
 from .lock import MakeLock
+from .source import build_kernel, make_tree
 
 # Raise it when a step's result changes its form: everything is made anew then.
 RECIPE = 2
@@ -182,6 +183,28 @@ class Maker:
         if with_elf and self._wants_elf(kernel) and not self._done(stamp, inputs, target / "vmlinux"):
             with step(f"kernel {kernel.name}: its ELF file"):
                 self._take_elf(kernel, target)
+
+    def make_source_kernel(self, source):
+        """Builds a kernel for L1, which takes minutes, when its fragment or the package that the list names has changed."""
+        inputs = [vars(source), source.fragment.read_text()]
+        stamp, target = f"source-{source.name}", self.arch.kernel_folder(source.name)
+        if not self._done(stamp, inputs, target / "vmlinux"):
+            unpacked, tree = self.folder / "unpacked" / source.name, self.folder / "sources" / source.name
+            shutil.rmtree(unpacked, ignore_errors=True)
+            with step(f"source of kernel {source.name}"):
+                versions = self.apt.first_of(f"kernel {source.name}", source.suites,
+                                             lambda suite: self.apt.fetch([source.package], suite, unpacked))
+            notice_other_version(source.package, source.tried, versions[source.package])
+            make_tree(unpacked, tree)
+            shutil.rmtree(target, ignore_errors=True)
+            build_kernel(source.fragment, tree, target)
+            # It has no modules.
+            with Cpio(target / "l1-modules.cpio"):
+                pass
+            shutil.rmtree(unpacked)
+            shutil.rmtree(tree)
+            self._mark(stamp, inputs)
+        self.lock.use()
 
     def _fetch_guest(self, package, into):
         return self.apt.first_of(package.name, package.suites, lambda suite: self.apt.fetch([package.name], suite, into))

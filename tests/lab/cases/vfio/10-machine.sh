@@ -5,7 +5,7 @@
 # shellcheck source=/dev/null
 . /lab/cases/lib
 
-for device in "$pci"/devices/*; do
+for device in "${pci:?}"/devices/*; do
 	name=${device##*/0000:}
 	echo "$name $(cat "$device/vendor" "$device/device" "$device/class" | tr '\n' ' ')" \
 		"group $(group_of "$name") driver $(driver_of "$name") reset $(cat "$device/reset_method" 2>/dev/null)"
