@@ -50,6 +50,67 @@ struct vfio_abi_detach_pt {
 	__u32 argsz, flags, pasid;
 };
 
+/* VFIO_DEVICE_FEATURE: numbers, and what goes with them */
+
+#define VFIO_ABI_FEATURE_MIGRATION	    1
+#define VFIO_ABI_FEATURE_MIG_STATE	    2
+#define VFIO_ABI_FEATURE_LOW_POWER	    3
+#define VFIO_ABI_FEATURE_LOW_POWER_WAKEUP   4
+#define VFIO_ABI_FEATURE_DMA_LOGGING_START  6
+#define VFIO_ABI_FEATURE_DMA_LOGGING_STOP   7
+#define VFIO_ABI_FEATURE_DMA_LOGGING_REPORT 8
+#define VFIO_ABI_FEATURE_MIG_DATA_SIZE	    9
+#define VFIO_ABI_FEATURE_DMA_BUF	    11
+#define VFIO_ABI_FEATURE_MIG_PRECOPY_INFOv2 12
+
+#define VFIO_ABI_MIG_STOP_COPY (1ULL << 0)
+#define VFIO_ABI_MIG_P2P       (1ULL << 1)
+#define VFIO_ABI_MIG_PRE_COPY  (1ULL << 2)
+
+#define VFIO_ABI_STATE_ERROR	    0
+#define VFIO_ABI_STATE_STOP	    1
+#define VFIO_ABI_STATE_RUNNING	    2
+#define VFIO_ABI_STATE_STOP_COPY    3
+#define VFIO_ABI_STATE_RESUMING	    4
+#define VFIO_ABI_STATE_RUNNING_P2P  5
+#define VFIO_ABI_STATE_PRE_COPY	    6
+#define VFIO_ABI_STATE_PRE_COPY_P2P 7
+
+struct vfio_abi_mig_state {
+	__u32 device_state;
+	__s32 data_fd;
+};
+
+#define VFIO_ABI_PRECOPY_REINIT (1U << 0)
+
+struct vfio_abi_precopy_info {
+	__u32 argsz, flags;
+	__aligned_u64 initial_bytes, dirty_bytes;
+};
+
+struct vfio_abi_dma_logging {
+	__aligned_u64 page_size;
+	__u32 num_ranges, reserved;
+	__aligned_u64 ranges;
+};
+
+struct vfio_abi_dma_logging_range {
+	__aligned_u64 iova, length;
+};
+
+struct vfio_abi_dma_logging_report {
+	__aligned_u64 iova, length, page_size, bitmap;
+};
+
+struct vfio_abi_dma_buf_range {
+	__aligned_u64 offset, length;
+};
+
+struct vfio_abi_dma_buf {
+	__u32 region_index, open_flags, flags, nr_ranges;
+	struct vfio_abi_dma_buf_range ranges[];
+};
+
 /* iommufd: every structure begins with its size */
 
 #define IOMMU_ABI(nr)		     _IO(VFIO_TYPE, (nr))
