@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The set of a machine's VFIO devices and the IOMMU behind them. open.c finds the nodes, and makes
+ * and unmakes the set; iommu-iommufd.c and iommu-type1.c are the two ways of the kernel's to bind a
+ * device and to map memory; dma.c decides what is mapped, in which pieces; kvm.c tells KVM.
+ */
+#ifndef LKVM_VFIO_IOMMU_H
+#define LKVM_VFIO_IOMMU_H
+
+#include "lkvm/device.h"
+#include "lkvm/memory.h"
+#include "lkvm/vfio.h"
+
+/* What the set asks of the host. Tests give calls and a tree of their own. */
+struct vfio_host {
+	const struct vfio_calls *calls;
+	void *opaque;
+	const char *root; /* before "/sys" and "/proc"; "": the host's own */
+	/* Bytes that this process may still lock; ~0: any number. */
+	u64 (*lock_room)(void *opaque, u64 wanted);
+	u64 (*clock)(void); /* ns */
+};
+
+extern const struct vfio_host vfio_this_host;
+
+/* I/O addresses [start, last] that devices may use. */
+struct vfio_window {
+	u64 start, last;
+};
+
+#define VFIO_MAX_RANGES 64U
+
+struct vfio_iommu_info {
+	u64 page;      /* the smallest that it maps, a power of two */
+	u32 maps;      /* how many more it takes; ~0: any number */
+	u32 nr_ranges; /* 0: it does not say */
+	struct vfio_window ranges[VFIO_MAX_RANGES];
+};
+
+/* One of the kernel's two ways. All return 0 or -errno; those that get a device print. */
+struct vfio_iommu_ops {
+	const char *name;
+	/* Once, in the open stage: everything that has a name. */
+	int (*open)(struct vfio_set *set);
+	void (*close)(struct vfio_set *set);
+	/* Bind all devices, each then has its fd; nothing stays bound after a failure. KVM knows
+	 * the files. */
+	int (*bind)(struct vfio_set *set);
+	void (*unbind)(struct vfio_set *set);
+	int (*describe)(struct vfio_set *set, struct vfio_iommu_info *out);
+	int (*map)(struct vfio_set *set, u64 iova, u64 size, void *hva, bool writable);
+	/* Whatever is mapped in there; maps that begin outside must not reach in. */
+	int (*unmap)(struct vfio_set *set, u64 iova, u64 size);
+};
+
+extern const struct vfio_iommu_ops vfio_iommufd_ops, vfio_type1_ops;
+
+/* How guest memory is mapped. */
+struct vfio_dma {
+	struct memory_listener listener;
+	bool listening;
+	bool starting;	  /* the machine is made: the main thread maps what there is */
+	bool device_said; /* that peers do not reach a BAR */
+	struct vfio_iommu_info info;
+	u64 piece;     /* bytes that one call maps, a power of two */
+	u64 done, all; /* bytes mapped so far of those at the start */
+};
+
+/* A group (type 1), or a device's cdev (iommufd): what KVM is told of. */
+struct vfio_file {
+	int fd;	    /* -1: closed */
+	u32 number; /* of the group */
+	bool told;  /* KVM knows it */
+	bool bound; /* it is in the container */
+};
+
+struct vfio_set {
+	struct device dev; /* "vfio", of the machine */
+	const struct vfio_host *host;
+	const struct vfio_iommu_ops *iommu;
+	int fd; /* /dev/iommu or /dev/vfio/vfio */
+	u32 ioas;
+	bool pins; /* a device does DMA by itself: all memory is pinned */
+	u32 nr_devices, nr_files;
+	struct vfio_device *devices;
+	struct vfio_file *files; /* with iommufd, of the device with the same index */
+	int kvm;		 /* KVM's device of type VFIO; -1: none */
+	struct vfio_dma dma;
+};
+
+/* open.c */
+int vfio_open_on(const struct vfio_host *host, const struct vm_config *cfg,
+		 struct vfio_set **out) __must_check;
+/* node.c */
+/* An ioctl on any of the set's files. */
+int vfio_set_ioctl(struct vfio_set *set, int fd, unsigned long request, void *arg);
+/* Open a node; prints why not, for @dev, and the remedy. The fd or -errno. */
+int vfio_set_open_node(struct vfio_set *set, const struct vfio_device *dev, const char *path);
+/* sysfs-names.c */
+/* In sysfs: the last part of where the link @name of @dev leads, or the first entry of directory
+ * @name that begins with @start; 0 or -errno. */
+int vfio_sysfs_link(const struct vfio_set *set, const struct vfio_device *dev, const char *name,
+		    char *out, size_t size) __must_check;
+int vfio_sysfs_entry(const struct vfio_set *set, const struct vfio_device *dev, const char *name,
+		     const char *start, char *out, size_t size) __must_check;
+/* Of the device's group; -errno: it is in none. */
+int vfio_sysfs_group(const struct vfio_set *set, const struct vfio_device *dev,
+		     u32 *number) __must_check;
+/* node.c */
+/* One line: the device's own reason (a driver that has it, no IOMMU, ...), else @plain. */
+void vfio_say_why_not(const struct vfio_set *set, const struct vfio_device *dev, const char *plain);
+
+/* kvm.c: tell KVM of all files, and that they go. A KVM without such a device does without. */
+void vfio_kvm_add(struct vfio_set *set, int vm_fd);
+void vfio_kvm_remove(struct vfio_set *set);
+
+/* dma.c: map guest memory as long as the set is bound. Prints. */
+int vfio_dma_start(struct vfio_set *set, struct guest_memory *mem) __must_check;
+void vfio_dma_stop(struct vfio_set *set, struct guest_memory *mem);
+
+/* dma-limits.c: may so much be pinned, and does memory lie where devices reach it? Print. */
+int vfio_check_limits(struct vfio_set *set, const struct guest_memory *mem) __must_check;
+int vfio_check_iova(struct vfio_set *set, const struct memory_region *region) __must_check;
+bool vfio_iova_is_usable(const struct vfio_iommu_info *info, u64 iova, u64 size);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* The set's files: opening a node, with the reason where that fails, and asking it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "iommu.h"
+#include "lkvm/access.h"
+#include "lkvm/config.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+
+int vfio_set_ioctl(struct vfio_set *set, int fd, unsigned long request, void *arg)
+{
+	return set->host->calls->ioctl(set->host->opaque, fd, request, arg);
+}
+
+/* Why a device cannot be had */
+
+void vfio_say_why_not(const struct vfio_set *set, const struct vfio_device *dev, const char *plain)
+{
+	err("--vfio %s: %s", dev->cfg->device, plain);
+}
+
+int vfio_set_open_node(struct vfio_set *set, const struct vfio_device *dev, const char *path)
+{
+	char why[ACCESS_WHY_LEN], *text = NULL;
+	int fd = set->host->calls->open(set->host->opaque, path, O_RDWR);
+
+	if (fd >= 0)
+		return fd;
+	if (fd == -EACCES || fd == -EPERM)
+		text = xasprintf("cannot open %s: %s; %s", path, strerror(-fd),
+				 access_why(set->host->root, NULL, path, R_OK | W_OK, -fd, why,
+					    sizeof(why)));
+	else if (fd == -EBUSY)
+		text = xasprintf("another process uses %s; end that first", path);
+	else if (fd == -ENOENT)
+		text = xasprintf("there is no %s; is the device bound to a VFIO driver? 'lkvm vfio "
+				 "bind %s' binds it",
+				 path, dev->name.id);
+	else
+		text = xasprintf("cannot open %s: %s", path, strerror(-fd));
+	vfio_say_why_not(set, dev, text);
+	free(text);
+	return fd;
+}
