@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest memory for the DMA of the set's devices: I/O addresses are guest physical ones. The kernel
+ * pins what is mapped, and fills and zeroes it for that, which takes a second for some gigabytes
+ * and keeps a host CPU for as long as one call lasts. So memory is mapped in pieces whose size
+ * follows the time that they take; a signal ends lkvm between two.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "iommu.h"
+#include "lkvm/config.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+
+#define FIRST_PIECE (512 * MiB)
+#define MIN_PIECE   (2 * MiB) /* a huge page of most hosts */
+#define MAX_PIECE   (64 * GiB)
+/* One call should last less than the one, and need not be as short as the other. */
+#define LONG_NS	    (100 * 1000000ULL)
+#define SHORT_NS    (40 * 1000000ULL)
+#define PROGRESS_NS (1000 * 1000000ULL)
+/* Maps of a container that are kept for what comes later: BARs. */
+#define SPARE_MAPS 64U
+
+static const char *first_device(const struct vfio_set *set)
+{
+	return set->devices[0].cfg->device;
+}
+
+/* Few maps are left: pieces become larger than time alone would have them. */
+static u64 next_piece(const struct vfio_dma *dma, u64 rest)
+{
+	u64 piece = dma->piece;
+	u64 maps = dma->info.maps > 2 * SPARE_MAPS ? dma->info.maps - SPARE_MAPS
+						   : MAX(dma->info.maps / 2, 1U);
+
+	/* One more for each end that is no multiple of it. */
+	while (piece < BIT_ULL(62) && rest / piece + 2 > maps)
+		piece *= 2;
+	return piece;
+}
+
+static void learn(struct vfio_dma *dma, u64 size, u64 ns)
+{
+	if (ns > LONG_NS && dma->piece > MIN_PIECE)
+		dma->piece /= 2;
+	/* What was smaller says nothing of a whole one. */
+	else if (ns < SHORT_NS && size >= dma->piece && dma->piece < MAX_PIECE)
+		dma->piece *= 2;
+}
+
+/* How much of @rest bytes at @iova is mapped next: up to a multiple of the piece. */
+static u64 piece_at(const struct vfio_dma *dma, u64 iova, u64 rest)
+{
+	u64 piece = next_piece(dma, rest);
+
+	return MIN(rest, piece - (iova & (piece - 1)));
+}
+
+/* Map all of @r, or nothing. */
+static int map_region(struct vfio_set *set, const struct memory_region *r, bool writable)
+{
+	struct vfio_dma *dma = &set->dma;
+	u64 done = 0;
+
+	while (done < r->size) {
+		u64 size = piece_at(dma, r->gpa + done, r->size - done);
+		u64 start = set->host->clock();
+		int ret = set->iommu->map(set, r->gpa + done, size, (u8 *)r->hva + done, writable);
+
+		if (ret) {
+			if (done)
+				(void)set->iommu->unmap(set, r->gpa, done);
+			return ret;
+		}
+		learn(dma, size, set->host->clock() - start);
+		if (dma->info.maps != ~0U && dma->info.maps)
+			dma->info.maps--;
+		done += size;
+		dma->done += size;
+		if (dma->starting && set->pins)
+			log_progress("pinning", "guest memory", dma->done, dma->all);
+	}
+	return 0;
+}
+
+static bool is_needed(const struct memory_region *r)
+{
+	return memory_is_writable(r->kind);
+}
+
+static void say_failed(struct vfio_set *set, const struct memory_region *r, int ret)
+{
+	char size[32];
+
+	format_size(r->size, size, sizeof(size));
+	if (ret == -ENOSPC)
+		err("--vfio %s: the IOMMU driver takes no more maps; raise the module parameter "
+		    "vfio_iommu_type1.dma_entry_limit",
+		    first_device(set));
+	else
+		err("--vfio %s: cannot map %s of guest memory at 0x%llx for DMA: %s%s",
+		    first_device(set), size, r->gpa, strerror(-ret),
+		    ret == -ENOMEM ? "; all of it is pinned: give the guest less (--mem), or raise "
+				     "the limit of locked memory (ulimit -l, LimitMEMLOCK= of "
+				     "systemd)"
+		    : ret == -EFAULT && r->kind == MEM_PMEM ? "; the file system of --pmem's file "
+							      "does not let devices write"
+							    : "");
+}
+
+/* Devices that reach a BAR, or a ROM, are rare; without, the machine is nearly the same. */
+static int say_unneeded(struct vfio_set *set, const struct memory_region *r, int ret)
+{
+	struct vfio_dma *dma = &set->dma;
+
+	if (r->kind == MEM_DEVICE && !dma->device_said)
+		info("VFIO: devices do not reach each other's BARs (%s at 0x%llx: %s)", r->name,
+		     r->gpa, strerror(-ret));
+	else
+		debug("VFIO: devices do not reach %s at 0x%llx: %s", r->name, r->gpa,
+		      strerror(-ret));
+	if (r->kind == MEM_DEVICE)
+		dma->device_said = true;
+	return 0;
+}
+
+static int on_add(struct memory_listener *l, const struct memory_region *r)
+{
+	struct vfio_set *set = container_of(l, struct vfio_set, dma.listener);
+	u64 mask = set->dma.info.page - 1;
+	int ret;
+
+	if (is_needed(r)) {
+		ret = vfio_check_iova(set, r);
+		if (ret)
+			return ret;
+	} else if (!vfio_iova_is_usable(&set->dma.info, r->gpa, r->size)) {
+		return say_unneeded(set, r, -ERANGE);
+	}
+	ret = (r->gpa | r->size | (uintptr_t)r->hva) & mask
+		      ? -EINVAL
+		      : map_region(set, r, is_needed(r) || r->kind == MEM_DEVICE);
+	if (!ret)
+		return 0;
+	if (!is_needed(r))
+		return say_unneeded(set, r, ret);
+	say_failed(set, r, ret);
+	return ret;
+}
+
+static int on_remove(struct memory_listener *l, const struct memory_region *r)
+{
+	struct vfio_set *set = container_of(l, struct vfio_set, dma.listener);
+
+	return set->iommu->unmap(set, r->gpa, r->size);
+}
+
+static void say_pinned(const struct vfio_set *set, u64 ns)
+{
+	char size[32];
+
+	log_progress_end();
+	if (ns < PROGRESS_NS || !set->pins)
+		return;
+	info("VFIO: %s of guest memory pinned in %llu.%llu s",
+	     format_size(set->dma.done, size, sizeof(size)), ns / 1000000000ULL,
+	     ns / 100000000ULL % 10);
+}
+
+static u64 sum_needed(const struct guest_memory *mem)
+{
+	const struct memory_region *r;
+	u64 sum = 0;
+
+	memory_for_each(mem, r)
+		if (r->kind != MEM_DEVICE)
+			sum += r->size;
+	return sum;
+}
+
+int vfio_dma_start(struct vfio_set *set, struct guest_memory *mem)
+{
+	struct vfio_dma *dma = &set->dma;
+	u64 host_page = (u64)sysconf(_SC_PAGESIZE), start = set->host->clock();
+	int ret = vfio_check_limits(set, mem);
+
+	if (ret)
+		return ret;
+	*dma = (struct vfio_dma){
+		.listener = { .add = on_add, .remove = on_remove },
+		.piece = FIRST_PIECE,
+		.starting = true,
+		.all = sum_needed(mem),
+	};
+	ret = set->iommu->describe(set, &dma->info);
+	if (ret) {
+		err("--vfio %s: cannot ask the IOMMU driver what it maps: %s", first_device(set),
+		    strerror(-ret));
+		return ret;
+	}
+	if (!dma->info.page || dma->info.page & (dma->info.page - 1))
+		dma->info.page = host_page;
+	/* Before the first page is pinned. A guest's page that was given back would be another one
+	 * for the guest than for the device; a driver of an mdev pins when it likes. */
+	atomic_store(&mem->pinned, true);
+	ret = memory_add_listener(mem, &dma->listener);
+	dma->starting = false;
+	say_pinned(set, set->host->clock() - start);
+	if (ret)
+		atomic_store(&mem->pinned, false);
+	dma->listening = !ret;
+	return ret;
+}
+
+void vfio_dma_stop(struct vfio_set *set, struct guest_memory *mem)
+{
+	if (!set->dma.listening)
+		return;
+	memory_remove_listener(mem, &set->dma.listener);
+	set->dma.listening = false;
+	atomic_store(&mem->pinned, false);
+}
