@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "model-files.h"
-#include "model.h"
+#include "vfio.h"
 
 #define MAX_FDS 8192
 
@@ -31,12 +31,20 @@ struct model_file *model_file(int fd)
 	return fd >= 0 && fd < MAX_FDS ? &files[fd] : &none;
 }
 
-static struct model_file *register_fd(int fd, enum model_type type)
+struct model_file *model_register(int fd, enum model_type type)
 {
 	if (fd >= MAX_FDS)
 		model_usage("descriptor %d: at most %d are known", fd, MAX_FDS);
 	files[fd] = (struct model_file){ .type = type };
 	return &files[fd];
+}
+
+bool model_any_vm(void)
+{
+	for (const struct model_vm *vm = vms; vm; vm = vm->next)
+		if (!vm->gone)
+			return true;
+	return false;
 }
 
 void model_drop_fd(int fd)
@@ -58,7 +66,7 @@ int model_new_fd(const char *name, u64 size, enum model_type type)
 		model_libc_close(fd);
 		return ret;
 	}
-	register_fd(fd, type);
+	model_register(fd, type);
 	return fd;
 }
 
@@ -127,7 +135,7 @@ static long open_kvm(int flags)
 
 	if (fd < 0)
 		return model.host_kvm ? -errno : fd;
-	register_fd(fd, MODEL_KVM);
+	model_register(fd, MODEL_KVM);
 	return fd;
 }
 
@@ -156,6 +164,10 @@ long model_open(const char *path, int flags)
 		return fd;
 	}
 	text = model.kind->file ? model.kind->file(path) : NULL;
+	if (!text && vfio_settings.on) {
+		open_all();
+		return vfio_open(path);
+	}
 	if (!text)
 		return MODEL_PASS;
 	if (!*text)
@@ -262,6 +274,8 @@ static void name_call(struct model_call *c)
 
 	if (model.kind->name_call)
 		name = model.kind->name_call(c);
+	if (!name && c->file->type > MODEL_VFIO_SYSFS)
+		name = vfio_name_call(c);
 	if (!name)
 		name = find_name(common_names, c->request);
 	if (!name)
@@ -308,7 +322,7 @@ static long create_vm(struct model_call *c)
 	vm->fd = (int)ret;
 	vm->next = vms;
 	vms = vm;
-	register_fd(vm->fd, MODEL_VM)->vm = vm;
+	model_register(vm->fd, MODEL_VM)->vm = vm;
 	return ret;
 }
 
@@ -353,7 +367,7 @@ static long create_vcpu(struct model_call *c)
 	}
 	vcpu->fd = (int)ret;
 	vm->vcpus[vm->nr_vcpus++] = vcpu;
-	register_fd(vcpu->fd, MODEL_VCPU)->vm = vm;
+	model_register(vcpu->fd, MODEL_VCPU)->vm = vm;
 	files[vcpu->fd].vcpu = vcpu;
 	return ret;
 }
@@ -469,6 +483,11 @@ static long dispatch(struct model_call *c)
 	/* Where a fault of its own rules takes effect, the kind knows. */
 	if (!is_declared(c) && (ret = model_fail(c)))
 		return ret;
+	if (type > MODEL_VFIO_SYSFS)
+		return vfio_ioctl(c);
+	ret = vfio_kvm(c);
+	if (ret != MODEL_PASS)
+		return ret;
 	ret = ask_kind(c);
 	if (ret != MODEL_PASS)
 		return ret;
@@ -487,7 +506,9 @@ static long dispatch(struct model_call *c)
 /* Of KVM_RUN only what failed: exits have lines of their own. */
 static void log_call(const struct model_call *c, long ret)
 {
-	static const char *const types[] = { "none", "kvm", "vm", "vcpu", "gmem", "sev", "device" };
+	static const char *const types[] = { "none",  "kvm",	   "vm",     "vcpu", "gmem",
+					     "sev",   "device",	   "sysfs",  "data", "vfio",
+					     "group", "container", "iommufd" };
 	const char *error = ret < 0 ? strerrorname_np((int)-ret) : NULL;
 
 	if (c->request == KVM_RUN && (ret >= 0 || ret == -EINTR))
@@ -506,7 +527,7 @@ long model_ioctl(int fd, unsigned long request, unsigned long arg)
 	long ret;
 
 	if (!model.kind || fd < 0 || fd >= MAX_FDS || files[fd].type == MODEL_NONE ||
-	    files[fd].type == MODEL_SEV)
+	    files[fd].type == MODEL_SEV || files[fd].type == MODEL_VFIO_SYSFS)
 		return model_libc_ioctl(fd, request, arg);
 	pthread_mutex_lock(&model_lock);
 	c.file = &files[fd];
@@ -527,6 +548,7 @@ long model_ioctl(int fd, unsigned long request, unsigned long arg)
 static void end_vm(struct model_vm *vm)
 {
 	vm->gone = true;
+	vfio_forget_told();
 	if (vm->kind && vm->kind->destroy)
 		vm->kind->destroy(vm);
 }
@@ -549,6 +571,9 @@ void model_close(int fd)
 		model_gmem_closed(f->gmem);
 		model_gmem_put(f->gmem);
 	}
+	if (f->type == MODEL_DEVICE && f->device_type == KVM_DEV_TYPE_VFIO)
+		vfio_forget_told();
+	vfio_closed(f);
 	free(f->device_state);
 	*f = no_file;
 	pthread_mutex_unlock(&model_lock);

@@ -123,7 +123,13 @@ enum model_type {
 	MODEL_VCPU,
 	MODEL_GMEM,
 	MODEL_SEV,
-	MODEL_DEVICE, /* KVM_CREATE_DEVICE */
+	MODEL_DEVICE,	  /* KVM_CREATE_DEVICE */
+	MODEL_VFIO_SYSFS, /* what is written there has an effect; the first of vfio.h's */
+	MODEL_VFIO_DATA,
+	MODEL_VFIO_DEVICE,
+	MODEL_VFIO_GROUP,
+	MODEL_VFIO_CONTAINER,
+	MODEL_VFIO_IOMMUFD,
 };
 struct model_file {
 	enum model_type type;
@@ -132,12 +138,17 @@ struct model_file {
 	struct model_gmem *gmem;
 	u32 device_type;    /* KVM_DEV_TYPE_... */
 	void *device_state; /* the machine's; freed with free() when the descriptor is closed */
+	void *vfio;	    /* what it is of, by its type (vfio.h) */
 };
 /* The model's entry for @fd; its type is MODEL_NONE when the descriptor is none of the model's. */
 struct model_file *model_file(int fd);
 /* A new descriptor (a memfd of @size bytes, so that it can be mapped) with an entry of @type;
  * -errno. */
 int model_new_fd(const char *name, u64 size, enum model_type type);
+/* A descriptor that is there becomes one of the model's. */
+struct model_file *model_register(int fd, enum model_type type);
+/* Is there a machine? */
+bool model_any_vm(void);
 /* Close a descriptor that lkvm never got, and forget it: its number comes again. */
 void model_drop_fd(int fd);
 
@@ -311,6 +322,12 @@ void model_measured(const struct model_vm *vm, const char *name, const u8 *diges
 		    const char *more);
 /* Ends the process: the model's own user is wrong. */
 void model_usage(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* vfio.c: options of LKVM_MODEL, the start, and "KVM forgets all files". */
+bool vfio_option(const char *name, const char *value);
+void vfio_start(void);
+void vfio_forget_told(void);
+long vfio_open(const char *path);
 
 /* script.c */
 void model_script_load(void);

@@ -36,7 +36,7 @@ static bool common_option(const char *name, const char *value)
 	else if (!strcmp(name, "eintr"))
 		model.eintr = (u32)model_number("eintr", value);
 	else
-		return false;
+		return vfio_option(name, value);
 	return true;
 }
 
@@ -93,4 +93,5 @@ __attribute__((constructor)) static void start(void)
 	free(words);
 	model.kind = kind;
 	model_script_load();
+	vfio_start();
 }

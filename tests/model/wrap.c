@@ -2,8 +2,10 @@
 /* The calls of the C library that the model stands in front of. */
 /* All else of the library is hidden. */
 #pragma GCC visibility push(default)
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,10 +59,14 @@ static int answer(long ret)
 static int open_any(int dir, const char *path, int flags, mode_t mode)
 {
 	long fd = model_open(path, flags);
+	char buf[PATH_MAX];
 
 	if (fd != MODEL_PASS)
 		return answer(fd);
-	return (int)syscall(SYS_openat, dir, path, flags, mode);
+	fd = syscall(SYS_openat, dir, model_path(path, buf), flags, mode);
+	if (flags & (O_WRONLY | O_RDWR))
+		model_opened((int)fd);
+	return (int)fd;
 }
 
 static mode_t mode_of(int flags, va_list ap)
@@ -116,9 +122,10 @@ int __openat64_2(int dir, const char *path, int flags)
 FILE *fopen(const char *path, const char *mode)
 {
 	long fd = model_open(path, O_RDONLY | O_CLOEXEC);
+	char buf[PATH_MAX];
 
 	if (fd == MODEL_PASS)
-		return REAL(fopen)(path, mode);
+		return REAL(fopen)(model_path(path, buf), mode);
 	return answer(fd) < 0 ? NULL : fdopen((int)fd, "r");
 }
 
@@ -130,17 +137,19 @@ FILE *fopen64(const char *path, const char *mode)
 int access(const char *path, int mode)
 {
 	long known = model_exists(path);
+	char buf[PATH_MAX];
 
-	return known == MODEL_PASS ? REAL(access)(path, mode) : answer(known);
+	return known == MODEL_PASS ? REAL(access)(model_path(path, buf), mode) : answer(known);
 }
 
 /* Only whether it is there: nobody looks at more of such a file. */
 int stat(const char *path, struct stat *st)
 {
 	long known = model_exists(path);
+	char buf[PATH_MAX];
 
 	if (known == MODEL_PASS)
-		return REAL(stat)(path, st);
+		return REAL(stat)(model_path(path, buf), st);
 	return known ? answer(known) : REAL(stat)("/dev/null", st);
 }
 
@@ -195,7 +204,10 @@ int fcntl64(int fd, int command, ...)
 void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
 {
 	long ret = fd >= 0 ? model_may_map(fd, flags) : 0;
+	void *p;
 
+	if (!ret && fd >= 0 && model_mmap(&p, at, len, prot, flags, fd, offset))
+		return p;
 	if (ret) {
 		errno = (int)-ret;
 		return MAP_FAILED;
