@@ -230,7 +230,8 @@ def run_case(number, folder):
     import subprocess
     title, model, script, broken, said, strict, _ = CASES[number]
     path = os.path.join(folder, str(number))
-    env = dict(os.environ, LD_PRELOAD=MODEL, LKVM_MODEL=model + ',lenient' + (',strict' if strict else ''),
+    os.mkdir(path + '.root')
+    env = dict(os.environ, LD_PRELOAD=MODEL, LKVM_MODEL_ROOT=path + '.root', LKVM_MODEL=model + ',lenient' + (',strict' if strict else ''),
                LKVM_MODEL_SCRIPT=script, LKVM_MODEL_LOG=path)
     r = subprocess.run([sys.executable, '-S', '-E', os.path.realpath(sys.argv[0]), str(number)], env=env, check=False,
                        capture_output=True, text=True, timeout=LIMIT)
