@@ -420,4 +420,179 @@ def _():
     is_(sorted(found), [1, 2, 3, 4])
 
 
+def all_of(fd):
+    data = b''
+    while piece := os.read(fd, 16):
+        data += piece
+    return data
+
+
+def saved(device):
+    """The device's state, without a copy before it is stopped; the device is stopped then."""
+    ret, fd = device.state(STOP_COPY)
+    is_(ret, 0)
+    data = all_of(fd)
+    is_(device.state(STOP), (0, -1))
+    os.close(fd)
+    return data
+
+
+@case('migration: what is there, and where', PLAIN)
+def _():
+    device = attached(MTTY)
+    is_(device.feature(1 << 16 | 1, bytes(8)), (0, struct.pack('<Q', 7)))
+    is_(device.feature(1 << 16 | 1 << 18 | 2)[0], 0)
+    is_(attached(EDU).feature(1 << 16 | 1, bytes(8))[0], -errno.ENOTTY)
+    is_(device.state(), RUNNING)
+
+
+@case('migration: saved and loaded', PLAIN)
+def _():
+    device = attached(MTTY)
+    device.write(CONFIG, 4, 1, 2)
+    device.write(0, 7, 0x5a, 1)
+    data = saved(device)
+    is_(device.reset(), 0)
+    is_(device.state(), RUNNING)
+    is_(device.read(0, 7, 1), 0)
+    ret, fd = device.state(RESUMING)
+    is_(ret, 0)
+    os.write(fd, data)
+    is_(device.state(RUNNING), (0, -1))
+    is_(device.read(0, 7, 1), 0x5a)
+
+
+@case('migration: a copy begun while the device runs', PLAIN)
+def _():
+    device = attached(MTTY)
+    ret, fd = device.state(PRE_COPY)
+    is_(ret, 0)
+    info = bytearray(struct.pack('<IIQQ', 24, 0, 0, 0))
+    is_(kvm.ioctl(fd, PRECOPY_INFO, info), 0)
+    is_(struct.unpack('<IIQQ', info)[2], 8)
+    is_(len(os.read(fd, 100)), 8)
+    is_(errno_of(os.read, fd, 100), -errno.ENOMSG)
+    is_(device.state(STOP_COPY), (0, -1))
+    is_(len(all_of(fd)), 64)
+    is_(device.state(STOP)[0], 0)
+
+
+@case('migration: the state of another version', PLAIN + ',mig=old-magic', said='a state of another version')
+def _():
+    device = attached(MTTY)
+    data = saved(device)
+    ret, fd = device.state(RESUMING)
+    is_(ret, 0)
+    os.write(fd, data)
+    is_(device.state(STOP)[0], -errno.EINVAL)
+    is_(device.state(), ERROR)
+    is_(device.state(RUNNING)[0], -errno.EINVAL)
+    is_(device.reset(), 0)
+    is_(device.state(), RUNNING)
+
+
+@case('migration: a state that was cut', PLAIN, said='or cut')
+def _():
+    device = attached(MTTY)
+    data = saved(device)
+    os.write(device.state(RESUMING)[1], data[:-1])
+    is_(device.state(RUNNING)[0], -errno.EINVAL)
+
+
+@case('migration: a device that does not stop', PLAIN + ',mig=fail-stop')
+def _():
+    device = attached(MTTY)
+    is_(device.state(STOP)[0], -errno.EIO)
+    is_(device.state(), ERROR)
+
+
+@case('migration: ways that there are not', PLAIN + ',mig=1', broken=('state 5', 'state 6', 'state 8'))
+def _():
+    device = attached(MTTY)
+    for state in RUNNING_P2P, PRE_COPY, 8:
+        is_(device.state(state)[0], -errno.EINVAL)
+    is_(device.state(STOP)[0], 0)
+
+
+@case('migration: a stream is read when its state is over', PLAIN, broken='its state is read in state 1')
+def _():
+    device = attached(MTTY)
+    fd = device.state(STOP_COPY)[1]
+    is_(device.state(STOP)[0], 0)
+    is_(errno_of(os.read, fd, 16), -errno.EINVAL)
+
+
+DEVICES, DRIVERS = '/sys/bus/pci/devices/', '/sys/bus/pci/drivers/'
+
+
+def put(path, text):
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        return errno_of(os.write, fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def driver_of(id_=EDU):
+    path = DEVICES + id_ + '/driver'
+    return os.path.basename(os.readlink(path)) if os.path.lexists(path) else None
+
+
+@case('sysfs: a driver is taken and given', PLAIN + ',host=edu')
+def _():
+    is_(driver_of(), 'edu-host')
+    is_(os.path.exists(DEVICES + EDU + '/vfio-dev'), False)
+    is_(put(DRIVERS + 'vfio-pci/bind', EDU), -errno.ENODEV)
+    is_(put(DEVICES + EDU + '/driver_override', 'vfio-pci\n'), 0)
+    is_(put(DRIVERS + 'vfio-pci/unbind', EDU), -errno.ENODEV)
+    is_(put(DEVICES + EDU + '/driver/unbind', EDU + '\n'), 0)
+    is_(driver_of(), None)
+    is_(put('/sys/bus/pci/drivers_probe', EDU), 0)
+    is_(driver_of(), 'vfio-pci')
+    attached()
+    is_(put(DRIVERS + 'vfio-pci/unbind', EDU), 0)
+    is_(put(DEVICES + EDU + '/driver_override', '\n'), 0)
+    is_(put('/sys/bus/pci/drivers_probe', EDU), 0)
+    is_(driver_of(), 'edu-host')
+
+
+@case('sysfs: where a device is', PLAIN + ',together')
+def _():
+    is_(os.path.realpath(DEVICES + EDU), '/sys/devices/pci0000:00/0000:00:01.0/' + EDU)
+    group = DEVICES + EDU + '/iommu_group'
+    is_(os.path.basename(os.readlink(group)), '16')
+    is_(sorted(os.listdir(group + '/devices'))[:2], [EDU, NVME])
+    with open(DEVICES + EDU + '/config', 'rb') as f:
+        is_(f.read(4), bytes.fromhex('3412e811'))
+    with open(DEVICES + EDU + '/vendor', encoding='ascii') as f:
+        is_(f.read(), '0x1234\n')
+
+
+@case('sysfs: a host without an IOMMU, without iommufd, without cdevs', PLAIN + ',iommu=off,iommufd=off,cdev=off')
+def _():
+    is_(os.path.exists(DEVICES + EDU + '/iommu_group'), False)
+    is_(os.path.exists(DEVICES + EDU + '/vfio-dev'), False)
+    is_(errno_of(os.open, '/dev/iommu', os.O_RDWR), -errno.ENOENT)
+    is_(errno_of(os.open, '/dev/vfio/16', os.O_RDWR), -errno.ENOENT)
+    group_of(MTTY, 'mdev')
+
+
+@case('sysfs: an mdev is created and removed', PLAIN)
+def _():
+    type_ = '/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-mtty-1/'
+    uuid = '83b8f4f2-509f-382f-3c1e-e6bfe0fa1002'
+    is_(put(type_ + 'create', 'mtty'), -errno.EINVAL)
+    is_(put(type_ + 'create', uuid), 0)
+    is_(put(type_ + 'create', uuid), -errno.EEXIST)
+    with open(type_ + 'available_instances', encoding='ascii') as f:
+        is_(f.read(), '2\n')
+    attached(uuid)
+    is_(put(f'/sys/bus/mdev/devices/{uuid}/remove', '1'), 0)
+    is_(os.path.exists('/sys/bus/mdev/devices/' + uuid), False)
+    is_(os.path.exists('/dev/vfio/devices/vfio21'), False)
+    for i in '345':
+        is_(put(type_ + 'create', uuid[:-1] + i), 0)
+    is_(put(type_ + 'create', uuid), -errno.EUSERS)
+
+
 kvm.run()
