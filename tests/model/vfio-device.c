@@ -96,15 +96,49 @@ static long get_irq(struct model_call *c, struct vdev *d)
 	return vfio_put(c, &i, sizeof(i));
 }
 
-/* The sets that a bus reset would take along: the device's group, here. */
+/* What a reset of the bus would take along is, here, the device's group. */
+static bool is_reset_too(const struct vdev *d, const struct vdev *other)
+{
+	return other == d || (other->group == d->group && !other->kind->mdev);
+}
+
+/* All of them are of the same iommufd. */
+static bool are_owned(const struct vdev *d)
+{
+	struct vdev *other;
+
+	for (u32 i = 0; (other = vdev_nth(i)); i++)
+		if (is_reset_too(d, other) && other->iommufd != d->iommufd)
+			return false;
+	return true;
+}
+
+struct hot_info {
+	struct vfio_pci_hot_reset_info info;
+	struct vfio_pci_dependent_device devices[VDEV_MAX];
+};
+
+static void add_dependent(struct hot_info *all, u32 n, const struct vdev *d,
+			  const struct vdev *other)
+{
+	struct vfio_pci_dependent_device *dev =
+		(void *)((u8 *)all + sizeof(all->info) + n * sizeof(*dev));
+	u32 bus;
+
+	if (sscanf(other->id, "%*x:%x", &bus) != 1)
+		bus = 0;
+	dev->bus = (u8)bus;
+	dev->group_id = other->group;
+	/* By a cdev these are iommufd's numbers: 0 is owned without one, -1 not at all. */
+	if (d->iommufd)
+		dev->group_id = other->iommufd == d->iommufd ? other->devid : ~0U;
+}
+
 static long hot_reset_info(struct model_call *c, struct vdev *d)
 {
-	struct {
-		struct vfio_pci_hot_reset_info info;
-		struct vfio_pci_dependent_device devices[VDEV_MAX];
-	} all = { 0 };
+	struct hot_info all = { 0 };
 	struct vdev *other;
-	u32 given, n = 0, bus;
+	u32 given, full, n = 0;
 	long ret = vfio_get(c, &all.info, sizeof(all.info), sizeof(all.info));
 
 	if (ret)
@@ -112,20 +146,50 @@ static long hot_reset_info(struct model_call *c, struct vdev *d)
 	if (d->kind->mdev)
 		return -ENODEV;
 	given = all.info.argsz;
-	for (u32 i = 0; (other = vdev_nth(i)); i++) {
-		if (other != d && (other->group != d->group || other->kind->mdev))
-			continue;
-		if (sscanf(other->id, "%*x:%x", &bus) != 1)
-			bus = 0;
-		all.devices[n++] = (struct vfio_pci_dependent_device){ .group_id = other->group,
-								       .bus = (u8)bus };
-	}
+	/* VFIO_PCI_HOT_RESET_FLAG_DEV_ID, DEV_ID_OWNED */
+	all.info.flags = d->iommufd ? 1 | (are_owned(d) ? 2 : 0) : 0;
+	for (u32 i = 0; (other = vdev_nth(i)); i++)
+		if (is_reset_too(d, other))
+			add_dependent(&all, n++, d, other);
 	all.info.count = n;
-	if (given < sizeof(all.info) + n * sizeof(all.devices[0])) {
-		ret = vfio_put(c, &all.info, sizeof(all.info));
-		return ret ? ret : -ENOSPC;
+	full = (u32)(sizeof(all.info) + n * sizeof(all.devices[0]));
+	ret = vfio_put(c, &all, given < full ? (u32)sizeof(all.info) : full);
+	return given < full && !ret ? -ENOSPC : ret;
+}
+
+/* By groups their descriptors prove that all are the caller's; by iommufd nothing needs to. */
+static long hot_reset(struct model_call *c, struct vdev *d)
+{
+	struct vfio_pci_hot_reset head = { 0 };
+	struct vdev *other;
+	bool owned = d->iommufd && are_owned(d);
+	long ret = vfio_get(c, &head, sizeof(head), sizeof(head));
+
+	if (ret)
+		return ret;
+	if (d->kind->mdev)
+		return -ENODEV;
+	if (head.flags || head.count > VDEV_MAX || !head.count != !!d->iommufd)
+		return model_broken(-EINVAL, "VFIO_DEVICE_PCI_HOT_RESET: %u groups", head.count);
+	for (u32 i = 0; i < head.count; i++) {
+		struct model_file *f;
+		s32 fd;
+
+		if (model_read(&fd, c->arg + sizeof(head) + i * sizeof(fd), sizeof(fd)))
+			return -EFAULT;
+		f = model_file(fd);
+		if (f->type != MODEL_VFIO_GROUP)
+			return model_broken(-EINVAL, "VFIO_DEVICE_PCI_HOT_RESET: %d is no group",
+					    fd);
+		owned |= ((struct vgroup *)f->vfio)->number == d->group;
 	}
-	return vfio_put(c, &all, (u32)(sizeof(all.info) + n * sizeof(all.devices[0])));
+	if (!owned)
+		return model_refused(-EINVAL,
+				     "VFIO_DEVICE_PCI_HOT_RESET: not all are the caller's");
+	for (u32 i = 0; (other = vdev_nth(i)); i++)
+		if (is_reset_too(d, other))
+			vdev_reset(other);
+	return 0;
 }
 
 static long feature(struct model_call *c, struct vdev *d)
@@ -190,6 +254,8 @@ long vdev_ioctl(struct model_call *c)
 		return 0;
 	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
 		return hot_reset_info(c, d);
+	case VFIO_DEVICE_PCI_HOT_RESET:
+		return hot_reset(c, d);
 	case VFIO_DEVICE_FEATURE:
 		return feature(c, d);
 	default:

@@ -150,9 +150,12 @@ static long unmap(struct model_call *c, struct viommufd *fd)
 	if (!all && (!u.length || u.iova + u.length - 1 < u.iova))
 		return model_broken(-EINVAL, "IOMMU_IOAS_UNMAP: an empty range");
 	ret = vspace_unmap(&o->space, u.iova, u.length, all, &done);
-	if (ret || (!done && !all))
-		return model_broken(-ENOENT, "IOMMU_IOAS_UNMAP: 0x%llx is not what was mapped",
+	if (ret)
+		return model_broken(-ENOENT, "IOMMU_IOAS_UNMAP: a mapping is cut at 0x%llx",
 				    (unsigned long long)u.iova);
+	if (!done && !all)
+		return model_refused(-ENOENT, "IOMMU_IOAS_UNMAP: nothing is mapped at 0x%llx",
+				     (unsigned long long)u.iova);
 	u.length = done;
 	return vfio_put(c, &u, sizeof(u));
 }
@@ -257,6 +260,11 @@ long viommufd_bind(struct model_call *c, struct vdev *d)
 	ret = vdev_opened(d);
 	if (ret)
 		return ret;
+	/* Linux iommu_device_claim_dma_owner */
+	if (!vgroup_is_viable(d->group))
+		return model_refused(-EBUSY,
+				     "VFIO_DEVICE_BIND_IOMMUFD: the host has a device of group %u",
+				     d->group);
 	o = make(f->vfio, DEVICE);
 	o->dev = d;
 	o->users = 1;

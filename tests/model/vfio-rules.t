@@ -91,7 +91,7 @@ def _():
     is_(fd.map(ioas, 0x11000, PAGE, ram.at), 0)
 
 
-@case('a part of a map is unmapped, and what is not mapped', PLAIN, broken='is not what was mapped')
+@case('a part of a map is unmapped, and what is not mapped', PLAIN, broken='a mapping is cut', said='nothing is mapped at 0x40000')
 def _():
     device, ram = attached(), Memory(4 * PAGE)
     fd, ioas = device.iommufd, device.ioas
@@ -381,6 +381,47 @@ def _():
     is_(sum('reset' in line for line in kvm.log()), 2)
 
 
+def hot_reset_info(device, room=256):
+    """(0 or -errno, flags, how many, what is said of each)"""
+    buf = bytearray(struct.pack('<III', room, 0, 0) + bytes(room - 12))
+    ret = kvm.ioctl(device.fd, HOT_RESET_INFO, buf)
+    _, flags, n = struct.unpack_from('<III', buf)
+    return ret, flags, n, [struct.unpack_from('<I', buf, 12 + 8 * i)[0] for i in range(n if ret == 0 else 0)]
+
+
+@case('a reset of the bus, of devices of one iommufd', PLAIN + ',together', said='not all are the caller')
+def _():
+    device, other = attached(), cdev(NVME)
+    is_(hot_reset_info(device)[:3], (0, 1, 4))
+    is_(hot_reset_info(device, 20)[0], -errno.ENOSPC)
+    is_(kvm.ioctl(device.fd, HOT_RESET, struct.pack('<III', 12, 0, 0)), -errno.EINVAL)
+    for i in NVME, '0000:03:00.0', '0000:04:00.0':
+        other = cdev(i) if i != NVME else other
+        is_(bind(other, device.iommufd.fd)[0], 0)
+    is_(hot_reset_info(device)[1], 3)
+    is_(kvm.ioctl(device.fd, HOT_RESET, struct.pack('<III', 12, 0, 0)), 0)
+    is_(sum('reset' in line for line in kvm.log()), 4)
+
+
+@case('a reset of the bus, by groups', PLAIN, broken='0 groups')
+def _():
+    device, _, group = in_container()
+    is_(hot_reset_info(device), (0, 0, 1, [16]))
+    is_(kvm.ioctl(device.fd, HOT_RESET, struct.pack('<III', 12, 0, 0)), -errno.EINVAL)
+    is_(kvm.ioctl(device.fd, HOT_RESET, struct.pack('<IIIi', 16, 0, 1, group)), 0)
+
+
+@case('BIND of a device beside one of the host', PLAIN + ',together,host=nvme', said='the host has a device of group 16')
+def _():
+    is_(bind(cdev(), Iommufd().fd)[0], -errno.EBUSY)
+
+
+@case('few address bits', PLAIN + ',aperture=24')
+def _():
+    device = attached()
+    is_(device.iommufd.ranges(device.ioas), (0, [(0, 0xffffff)]))
+
+
 @case('mmap of what cannot be mapped', PLAIN, broken='mmap of region 0')
 def _():
     device = attached()
@@ -574,6 +615,8 @@ def _():
     is_(os.path.exists(DEVICES + EDU + '/vfio-dev'), False)
     is_(errno_of(os.open, '/dev/iommu', os.O_RDWR), -errno.ENOENT)
     is_(errno_of(os.open, '/dev/vfio/16', os.O_RDWR), -errno.ENOENT)
+    is_(put(DEVICES + EDU + '/driver_override', 'vfio-pci'), 0)
+    is_(put(DRIVERS + 'vfio-pci/bind', EDU), -errno.EINVAL)
     group_of(MTTY, 'mdev')
 
 

@@ -41,11 +41,13 @@ bool vspace_has_reserved(const struct vspace *s)
 
 u32 vspace_ranges(u64 (*ranges)[2], u32 n)
 {
-	u64 all[2][2] = { { 0, MSI_START - 1 }, { MSI_END, (1ULL << vfio_settings.aperture) - 1 } };
+	u64 last = (1ULL << vfio_settings.aperture) - 1;
+	u64 all[2][2] = { { 0, last < MSI_START ? last : MSI_START - 1 }, { MSI_END, last } };
+	u32 there = last > MSI_END ? 2 : 1;
 
-	for (u32 i = 0; i < n && i < 2; i++)
+	for (u32 i = 0; i < n && i < there; i++)
 		memcpy(ranges[i], all[i], sizeof(all[i]));
-	return 2;
+	return there;
 }
 
 static u64 pinned(const struct vspace *s)

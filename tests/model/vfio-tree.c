@@ -316,7 +316,9 @@ static void make_pci(struct vdev *d)
 	if (!vfio_settings.no_iommu)
 		make_group(d->group, d->id, at);
 	make_driver(d->kind->driver);
-	if (vfio_in_list(vfio_settings.loose, d->kind->name))
+	/* Without a group VFIO takes none. */
+	if (vfio_in_list(vfio_settings.loose, d->kind->name) ||
+	    (vfio_settings.no_iommu && !vfio_in_list(vfio_settings.host, d->kind->name)))
 		set_driver(d, NULL);
 	else
 		set_driver(d, vfio_in_list(vfio_settings.host, d->kind->name) ? d->kind->driver
@@ -527,6 +529,8 @@ static long bind(const char *driver, struct vdev *d, bool on)
 	vtree_format(path, sizeof(path), PCI_BUS "/drivers/%s", driver);
 	if (!vtree_has(path) || (on ? has || !matches(d, driver) : !has || strcmp(old, driver)))
 		return -ENODEV;
+	if (on && vfio_settings.no_iommu && !strcmp(driver, "vfio-pci"))
+		return -EINVAL;
 	set_driver(d, on ? driver : NULL);
 	return 0;
 }

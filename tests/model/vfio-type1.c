@@ -19,8 +19,7 @@ struct vgroup *vgroup_find(u32 number)
 	return &groups[nr_groups++];
 }
 
-/* Every device of the group is VFIO's or nobody's. */
-static bool is_viable(u32 number)
+bool vgroup_is_viable(u32 number)
 {
 	char driver[64];
 	struct vdev *d;
@@ -57,7 +56,7 @@ static long set_container(struct model_call *c, struct vgroup *g)
 	if (g->container)
 		return model_broken(-EINVAL, "VFIO_GROUP_SET_CONTAINER: group %u is in one",
 				    g->number);
-	if (!is_viable(g->number))
+	if (!vgroup_is_viable(g->number))
 		return model_broken(-EINVAL, "VFIO_GROUP_SET_CONTAINER: group %u is not viable",
 				    g->number);
 	container = f->vfio;
@@ -136,7 +135,7 @@ long vgroup_ioctl(struct model_call *c)
 		ret = vfio_get(c, &status, sizeof(status), sizeof(status));
 		if (ret)
 			return ret;
-		status.flags = (is_viable(g->number) ? (u32)VFIO_GROUP_FLAGS_VIABLE : 0) |
+		status.flags = (vgroup_is_viable(g->number) ? (u32)VFIO_GROUP_FLAGS_VIABLE : 0) |
 			       (g->container ? (u32)VFIO_GROUP_FLAGS_CONTAINER_SET : 0);
 		return vfio_put(c, &status, sizeof(status));
 	case VFIO_GROUP_SET_CONTAINER:

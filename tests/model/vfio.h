@@ -174,6 +174,8 @@ long vgroup_ioctl(struct model_call *c);
 void vcontainer_closed(struct vcontainer *container);
 void vgroup_closed(struct vgroup *group);
 struct vgroup *vgroup_find(u32 number);
+/* Every device of the group is VFIO's or nobody's. */
+bool vgroup_is_viable(u32 number);
 long viommufd_ioctl(struct model_call *c);
 /* BIND, ATTACH, DETACH of a device. */
 long viommufd_bind(struct model_call *c, struct vdev *d);
