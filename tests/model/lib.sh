@@ -21,6 +21,9 @@ trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 export TERM=dumb XDG_RUNTIME_DIR=$dir/runtime
 mkdir -m 700 "$XDG_RUNTIME_DIR"
+# Where the model of VFIO has its part of /sys and /dev.
+export LKVM_MODEL_ROOT=$dir/root
+mkdir "$LKVM_MODEL_ROOT"
 # What starts lkvm: empty, or qemu-user with its libraries (an array).
 [ -v runner ] || runner=()
 

@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# lkvm run --vfio over the model of VFIO: devices that a guest uses on the host's KVM, by each way, and what stands in
+# the way. TAP.
+# shellcheck disable=SC2154 # of lib.sh
+# shellcheck source=tests/model/lib.sh
+. "$(dirname "$0")/lib.sh"
+[ "$(uname -m)" = x86_64 ] || skip_all 'the guest is for x86-64'
+{ : <>/dev/kvm; } 2>/dev/null || skip_all 'no access to /dev/kvm'
+uuid=83b8f4f2-509f-382f-3c1e-e6bfe0fa1001
+groups=iommufd=off,cdev=off
+guest=(-k "$guests/passed.flat" --kernel-format flat --nodefaults -m 32 -c 1)
+
+# Every case has a host of its own: DEVICES[,OPTION...].
+host() {
+	rm -rf "$LKVM_MODEL_ROOT" && mkdir "$LKVM_MODEL_ROOT"
+	host=plain,kvm=host,vfio=$1
+}
+# uses HOST ARGUMENT...: the guest finds nothing wrong.
+uses() {
+	host "$1"
+	shift
+	launch 0 "$host" '' "${guest[@]}" "$@" && ! grep -q wrong out
+}
+# cannot HOST TEXT ARGUMENT...: one line, status 1.
+cannot() {
+	host "$1"
+	local text=$2
+	shift 2
+	refuses "$host" '' "$text" "${guest[@]}" "$@"
+}
+# fails SCRIPT HOST TEXT ARGUMENT...: the same, when a call fails.
+fails() {
+	local script=$1 text=$3
+	host "$2"
+	shift 3
+	refuses "$host" "$script" "$text" "${guest[@]}" "$@"
+}
+saw() {
+	local text
+	for text; do
+		grep -qF -- "$text" out || { echo "# not on the console: $text" && sed 's/^/# out: /' out && return 1; }
+	done
+}
+
+edu_works() { uses "$@" && saw 'registers: ok' 'alive: ok' 'mapped: ok' 'dma: ok' 'flr: ok'; }
+twice() { uses "$@" -p reboot && [ "$(grep -c 'dma: ok' out)" = 2 ]; }
+for way in iommufd groups; do
+	options=
+	[ $way = iommufd ] || options=,$groups
+	point "$way: registers, a mapped BAR, DMA, a reset of the function" edu_works "edu$options" --vfio 0000:01:00.0
+	point "$way: the same after a reboot" twice "edu$options" --vfio 0000:01:00.0
+	point "$way: with more memory than goes into one map" edu_works "edu$options,max-map=0x20000000" --vfio 01:00.0 -m 1280
+	point "$way: registers on the page of an MSI-X table" uses "edu+nvme$options" --vfio 0000:02:00.0 -p nvme
+	point "$way: nvme is as it was" saw 'registers: ok' 'beside: ok'
+	point "$way: two of one group" edu_works "edu+nvme,together$options" --vfio 0000:01:00.0 --vfio 0000:02:00.0
+	point "$way: an mdev" uses "mtty$options" --vfio $uuid -p list
+	point "$way: which the guest sees" grep -q ': 32534348' out
+	point "$way: by its path" uses "mtty$options" --vfio /sys/bus/mdev/devices/$uuid -p list
+	point "$way: a device that lies is no danger" uses "liar$options" --vfio 0000:01:00.0 -p list
+	point "$way: and is told of" says 'the chain is broken'
+
+	point "$way: a device with a driver of the host's" cannot "edu,host=edu$options" 'lkvm vfio bind 0000:01:00.0' --vfio 0000:01:00.0
+	point "$way: a device without a driver" cannot "edu,loose=edu$options" 'lkvm vfio bind 0000:01:00.0' --vfio 0000:01:00.0
+	point "$way: a device that somebody else uses" cannot "edu,busy=edu$options" 'Device or resource busy' --vfio 0000:01:00.0
+	point "$way: a device that does not exist" cannot "edu$options" 'lkvm vfio list' --vfio 0000:09:00.0
+	point "$way: a host without an IOMMU" cannot "edu,iommu=off$options" 'intel_iommu=on' --vfio 0000:01:00.0
+	point "$way: more memory than may be locked" cannot "edu,memlock=0x1000000$options" 'ulimit -l' --vfio 0000:01:00.0
+done
+point 'virtio: capabilities of its vendor' uses virtio --vfio 0000:01:00.0 -p list
+point 'virtio: all four of them' grep -qE ': 10411af4.*( 9@[0-9a-f]+){4}' out
+point 'groups: beside a device of the host' cannot "edu+nvme,host=nvme,together,$groups" "bind those to vfio-pci too" --vfio 0000:01:00.0
+point 'iommufd: beside a device of the host' cannot edu+nvme,host=nvme,together 'Device or resource busy' --vfio 0000:01:00.0
+point 'groups: no more maps' cannot "edu,$groups,dma-avail=1" dma_entry_limit --vfio 0000:01:00.0 -m 5000
+point 'iommufd=on on a host without' cannot "edu,$groups" iommufd=on --vfio 0000:01:00.0,iommufd=on
+point 'a binding that fails' fails 'fail VFIO_DEVICE_BIND_IOMMUFD 1 ENOMEM' edu 'Cannot allocate memory' --vfio 0000:01:00.0
+point 'a map that fails' fails 'fail IOMMU_IOAS_MAP 1 ENOMEM' edu 'Cannot allocate memory' --vfio 0000:01:00.0
+point 'a container that fails' fails 'fail VFIO_SET_IOMMU 1 ENOMEM' "edu,$groups" 'Cannot allocate memory' --vfio 0000:01:00.0
+finish
