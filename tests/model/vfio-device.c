@@ -113,16 +113,16 @@ static bool are_owned(const struct vdev *d)
 	return true;
 }
 
+#define HOT_HEAD 12U
 struct hot_info {
-	struct vfio_pci_hot_reset_info info;
+	u32 argsz, flags, count;
 	struct vfio_pci_dependent_device devices[VDEV_MAX];
 };
 
 static void add_dependent(struct hot_info *all, u32 n, const struct vdev *d,
 			  const struct vdev *other)
 {
-	struct vfio_pci_dependent_device *dev =
-		(void *)((u8 *)all + sizeof(all->info) + n * sizeof(*dev));
+	struct vfio_pci_dependent_device *dev = &all->devices[n];
 	u32 bus;
 
 	if (sscanf(other->id, "%*x:%x", &bus) != 1)
@@ -139,21 +139,21 @@ static long hot_reset_info(struct model_call *c, struct vdev *d)
 	struct hot_info all = { 0 };
 	struct vdev *other;
 	u32 given, full, n = 0;
-	long ret = vfio_get(c, &all.info, sizeof(all.info), sizeof(all.info));
+	long ret = vfio_get(c, &all, HOT_HEAD, HOT_HEAD);
 
 	if (ret)
 		return ret;
 	if (d->kind->mdev)
 		return -ENODEV;
-	given = all.info.argsz;
+	given = all.argsz;
 	/* VFIO_PCI_HOT_RESET_FLAG_DEV_ID, DEV_ID_OWNED */
-	all.info.flags = d->iommufd ? 1 | (are_owned(d) ? 2 : 0) : 0;
+	all.flags = d->iommufd ? 1 | (are_owned(d) ? 2 : 0) : 0;
 	for (u32 i = 0; (other = vdev_nth(i)); i++)
 		if (is_reset_too(d, other))
 			add_dependent(&all, n++, d, other);
-	all.info.count = n;
-	full = (u32)(sizeof(all.info) + n * sizeof(all.devices[0]));
-	ret = vfio_put(c, &all, given < full ? (u32)sizeof(all.info) : full);
+	all.count = n;
+	full = (u32)(HOT_HEAD + n * sizeof(all.devices[0]));
+	ret = vfio_put(c, &all, given < full ? HOT_HEAD : full);
 	return given < full && !ret ? -ENOSPC : ret;
 }
 
@@ -195,31 +195,31 @@ static long hot_reset(struct model_call *c, struct vdev *d)
 static long feature(struct model_call *c, struct vdev *d)
 {
 	struct {
-		struct vfio_device_feature head;
+		u32 argsz, flags;
 		u8 data[64];
 	} f = { 0 };
 	u32 what, len, index;
-	long ret = vfio_get(c, &f.head, sizeof(f.head), sizeof(f.head));
+	long ret = vfio_get(c, &f, 8, 8);
 
 	if (ret)
 		return ret;
-	index = f.head.flags & VFIO_DEVICE_FEATURE_MASK;
-	what = f.head.flags & ~(u32)VFIO_DEVICE_FEATURE_MASK;
+	index = f.flags & VFIO_DEVICE_FEATURE_MASK;
+	what = f.flags & ~(u32)VFIO_DEVICE_FEATURE_MASK;
 	model_note(c, "feature", "%u", index);
 	if (what & ~0x70000U || !(what & 0x30000U) ||
 	    (!(what & VFIO_DEVICE_FEATURE_PROBE) && (what & 0x30000U) == 0x30000U))
-		return model_broken(-EINVAL, "VFIO_DEVICE_FEATURE: flags 0x%x", f.head.flags);
+		return model_broken(-EINVAL, "VFIO_DEVICE_FEATURE: flags 0x%x", f.flags);
 	if (!vmig_has(d, index))
 		return -ENOTTY;
 	if (what & VFIO_DEVICE_FEATURE_PROBE)
 		return 0;
-	len = f.head.argsz - (u32)sizeof(f.head);
+	len = f.argsz - 8;
 	if (len > sizeof(f.data))
 		len = sizeof(f.data);
-	if (len && model_read(f.data, c->arg + sizeof(f.head), len))
+	if (len && model_read(f.data, c->arg + 8, len))
 		return -EFAULT;
 	ret = vmig_feature(d, index, what & VFIO_DEVICE_FEATURE_SET, f.data, len);
-	if (!ret && model_write(c->arg + sizeof(f.head), f.data, len))
+	if (!ret && model_write(c->arg + 8, f.data, len))
 		return -EFAULT;
 	return ret;
 }

@@ -79,13 +79,15 @@ void vdev_line(struct vdev *d, bool level)
 }
 
 struct request {
-	struct vfio_irq_set set;
+	struct {
+		u32 argsz, flags, index, start, count;
+	} set;
 	s32 fds[VDEV_VECTORS];
 };
 
 static long check(const struct model_call *c, struct vdev *d, struct request *r)
 {
-	struct vfio_irq_set *s = &r->set;
+	const __typeof__(r->set) *s = &r->set;
 	u32 data = s->flags & VFIO_IRQ_SET_DATA_TYPE_MASK, width = data == 4 ? 4 : data == 2;
 	u32 action = s->flags & VFIO_IRQ_SET_ACTION_TYPE_MASK;
 
@@ -119,7 +121,7 @@ static bool others_on(const struct vdev *d, u32 index)
 
 static long trigger(struct vdev *d, const struct request *r)
 {
-	const struct vfio_irq_set *s = &r->set;
+	const __typeof__(r->set) *s = &r->set;
 	u32 index = s->index, end = s->start + s->count;
 
 	if (s->flags & VFIO_IRQ_SET_DATA_NONE && !s->count) {
@@ -153,7 +155,7 @@ static long trigger(struct vdev *d, const struct request *r)
 
 static long mask(struct vdev *d, const struct request *r)
 {
-	const struct vfio_irq_set *s = &r->set;
+	const __typeof__(r->set) *s = &r->set;
 	bool unmasks = s->flags & VFIO_IRQ_SET_ACTION_UNMASK;
 
 	if (s->index != INTX)

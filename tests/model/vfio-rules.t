@@ -322,14 +322,18 @@ def dma(device, source, target, count, command):
 
 @case('edu: no DMA without bus mastering, nor to what is only read', PLAIN, said='"dma-fault"')
 def _():
-    device, ram = attached(), Memory(PAGE, b'x' * 16)
+    device, ram = attached(), Memory(2 * PAGE, b'x' * 16)
+    ram[PAGE:PAGE + 16] = b'x' * 16
     device.write(CONFIG, 4, 3, 2)
-    is_(device.iommufd.map(device.ioas, 0, PAGE, ram.at, 5), 0)
+    is_(device.iommufd.map(device.ioas, 0, PAGE, ram.at), 0)
+    is_(device.iommufd.map(device.ioas, PAGE, PAGE, ram.at + PAGE, 5), 0)
     dma(device, 0x40000, 0, 16, 3)
     is_(ram[:16], b'x' * 16)
     on(device)
+    dma(device, 0x40000, PAGE, 16, 3)
+    is_(ram[PAGE:PAGE + 16], b'x' * 16)
     dma(device, 0x40000, 0, 16, 3)
-    is_(ram[:16], b'x' * 16)
+    is_(ram[:16], bytes(16))
     is_(sum('dma-fault' in line for line in kvm.log()), 2)
 
 
@@ -594,6 +598,13 @@ def _():
     is_(put(DRIVERS + 'vfio-pci/unbind', EDU), 0)
     is_(put(DEVICES + EDU + '/driver_override', '\n'), 0)
     is_(put('/sys/bus/pci/drivers_probe', EDU), 0)
+    is_(driver_of(), 'edu-host')
+
+
+@case('sysfs: a driver takes only what it knows, or what is to be its own', PLAIN + ',loose=edu')
+def _():
+    is_(put(DRIVERS + 'vfio-pci/bind', EDU), -errno.ENODEV)
+    is_(put(DRIVERS + 'edu-host/bind', EDU), 0)
     is_(driver_of(), 'edu-host')
 
 

@@ -19,7 +19,6 @@
 #define M_IOAS_UNMAP	   0x3b86
 #define M_HWPT_ALLOC	   0x3b89
 #define M_GET_HW_INFO	   0x3b8a
-#define M_IOAS_MAP_FILE	   0x3b8f
 
 struct m_bind {
 	u32 argsz, flags;
@@ -43,11 +42,6 @@ struct m_iova_ranges {
 struct m_map {
 	u32 size, flags, ioas_id, reserved;
 	u64 user_va, length, iova;
-};
-struct m_map_file {
-	u32 size, flags, ioas_id;
-	s32 fd;
-	u64 start, length, iova;
 };
 struct m_unmap {
 	u32 size, ioas_id;

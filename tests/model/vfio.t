@@ -66,9 +66,12 @@ for way in iommufd groups; do
 	point "$way: a device that does not exist" cannot "edu$options" 'lkvm vfio list' --vfio 0000:09:00.0
 	point "$way: a host without an IOMMU" cannot "edu,iommu=off$options" 'intel_iommu=on' --vfio 0000:01:00.0
 	point "$way: more memory than may be locked" cannot "edu,memlock=0x1000000$options" 'ulimit -l' --vfio 0000:01:00.0
+	point "$way: an IOMMU with few address bits" cannot "edu,aperture=24$options" 'the IOMMU only to 0xffffff' --vfio 0000:01:00.0
 done
 point 'virtio: capabilities of its vendor' uses virtio --vfio 0000:01:00.0 -p list
 point 'virtio: all four of them' grep -qE ': 10411af4.*( 9@[0-9a-f]+){4}' out
+bus_reset() { edu_works edu,noreset --vfio 0000:01:00.0 && logged '"call": "VFIO_DEVICE_PCI_HOT_RESET", "on": "vfio", "ret": 0'; }
+point 'iommufd: a device that is only reset with its bus' bus_reset
 point 'groups: beside a device of the host' cannot "edu+nvme,host=nvme,together,$groups" "bind those to vfio-pci too" --vfio 0000:01:00.0
 point 'iommufd: beside a device of the host' cannot edu+nvme,host=nvme,together 'Device or resource busy' --vfio 0000:01:00.0
 point 'groups: no more maps' cannot "edu,$groups,dma-avail=1" dma_entry_limit --vfio 0000:01:00.0 -m 5000
