@@ -47,6 +47,26 @@ static ssize_t host_pwrite(void *opaque, int fd, const void *buf, size_t len, u6
 	return n < 0 ? -errno : n;
 }
 
+static ssize_t host_read(void *opaque, int fd, void *buf, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, buf, len);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t host_write(void *opaque, int fd, const void *buf, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = write(fd, buf, len);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 static void *host_mmap(void *opaque, size_t len, int prot, int fd, u64 offset)
 {
 	void *p = mmap(NULL, len, prot, MAP_SHARED, fd, (off_t)offset);
@@ -65,6 +85,8 @@ const struct vfio_calls vfio_host_calls = {
 	.ioctl = host_ioctl,
 	.pread = host_pread,
 	.pwrite = host_pwrite,
+	.read = host_read,
+	.write = host_write,
 	.mmap = host_mmap,
 	.munmap = host_munmap,
 };

@@ -33,6 +33,9 @@ struct vfio_calls {
 	int (*ioctl)(void *opaque, int fd, unsigned long request, void *arg);
 	ssize_t (*pread)(void *opaque, int fd, void *buf, size_t len, u64 offset);
 	ssize_t (*pwrite)(void *opaque, int fd, const void *buf, size_t len, u64 offset);
+	/* Of a stream, which has no offsets. */
+	ssize_t (*read)(void *opaque, int fd, void *buf, size_t len);
+	ssize_t (*write)(void *opaque, int fd, const void *buf, size_t len);
 	/* MAP_SHARED; NULL: refused, with errno. */
 	void *(*mmap)(void *opaque, size_t len, int prot, int fd, u64 offset);
 	void (*munmap)(void *opaque, void *p, size_t len);
