@@ -593,7 +593,10 @@ void memory_discard_all(struct guest_memory *mem)
 	memory_for_each(mem, r) {
 		if (r->kind != MEM_RAM)
 			continue;
-		memory_discard(r, 0, r->size);
+		if (atomic_load(&mem->pinned))
+			memset(r->hva, 0, r->size);
+		else
+			memory_discard(r, 0, r->size);
 		if (r->shared && memory_discard_private(r, 0, r->size))
 			err("guest memory at 0x%llx (%s): cannot discard its private pages", r->gpa,
 			    r->name);

@@ -224,7 +224,7 @@ int memory_read(const struct guest_memory *mem, u64 gpa, void *buf, u64 len) __m
 int memory_write(struct guest_memory *mem, u64 gpa, const void *buf, u64 len) __must_check;
 int memory_zero(struct guest_memory *mem, u64 gpa, u64 len) __must_check;
 /* Give all RAM back to the host, private pages too: it reads as zero afterwards. Used on reboot.
- * What is shared stays shared. */
+ * What is shared stays shared. While @pinned the pages stay, and are filled with zeroes. */
 void memory_discard_all(struct guest_memory *mem);
 /*
  * Give the RAM at [hva, hva+len) back to the host: whole pages of the host's that lie in it read as

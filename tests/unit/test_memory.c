@@ -307,6 +307,28 @@ static void discarding_zeroes_ram_alone(void **state)
 	free(rom);
 }
 
+/* Pages that a device of the host's has the addresses of stay the guest's. */
+static void discarding_keeps_pinned_pages(void **state)
+{
+	struct guest_memory *mem = *state;
+	u8 in_core[2] = { 0 };
+
+	assert_int_equal(add(mem, 0, 2 * PAGE, 0), 0);
+	assert_int_equal(memory_write(mem, PAGE + 7, "x", 1), 0);
+	assert_int_equal(memory_write(mem, 7, "x", 1), 0);
+	atomic_store(&mem->pinned, true);
+	memory_discard_all(mem);
+	assert_int_equal(mincore(memory_ptr(mem, 0, PAGE), 2 * PAGE, in_core), 0);
+	assert_true((in_core[0] & 1) && (in_core[1] & 1));
+	assert_int_equal(*(u8 *)memory_ptr(mem, 7, 1), 0);
+	assert_int_equal(*(u8 *)memory_ptr(mem, PAGE + 7, 1), 0);
+	atomic_store(&mem->pinned, false);
+	memory_discard_all(mem);
+	assert_int_equal(mincore(memory_ptr(mem, 0, PAGE), 2 * PAGE, in_core), 0);
+	assert_false((in_core[0] & 1) || (in_core[1] & 1));
+	memory_destroy(mem);
+}
+
 struct recorder {
 	struct memory_listener listener;
 	int adds, removes;
@@ -533,6 +555,7 @@ int main(void)
 		T(walks_in_the_order_of_addresses),
 		T(a_file_holds_what_is_written),
 		T(discarding_zeroes_ram_alone),
+		T(discarding_keeps_pinned_pages),
 		T(loading_changes_no_byte),
 		T(listeners_see_every_region_once),
 		T(a_refusal_is_undone),
