@@ -68,6 +68,10 @@ int machine_run_balloon(struct control_call *call, void *opaque)
 		return control_fail(call, "bad-argument",
 				    "balloon: its size must be less than the guest's memory, %lluM",
 				    m->vm.cfg->memory / MiB);
+	if (target > now && atomic_load(&m->vm.mem.pinned))
+		return control_fail(call, "unsupported",
+				    "balloon: nothing would go back to the host, since devices of "
+				    "--vfio may use all of this machine's memory");
 	if (target != now)
 		balloon_set_target(balloon, target);
 	put_balloon(call, balloon);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "lkvm/virtio.h"
@@ -279,14 +280,19 @@ static const struct virtio_ops balloon_ops = {
 	.destroy = balloon_destroy,
 };
 
+/* With devices of the host's all memory stays (see include/lkvm/memory.h, @pinned): the balloon is
+ * there for its statistics. */
 int virtio_balloon_new(struct vm *vm, u64 target, struct virtio_device **out)
 {
 	struct virtio_balloon *b = xcalloc(1, sizeof(*b));
+	u64 features = FEATURES;
 	int ret;
 
+	if (vm->cfg->nr_vfios)
+		features &= ~BIT_ULL(VIRTIO_BALLOON_F_REPORTING);
 	pthread_mutex_init(&b->lock, NULL);
 	b->ask = (struct event_post){ .fn = on_ask, .opaque = b };
-	ret = virtio_init(&b->vdev, vm, &balloon_ops, "virtio-balloon", 0, FEATURES, NR_QUEUES,
+	ret = virtio_init(&b->vdev, vm, &balloon_ops, "virtio-balloon", 0, features, NR_QUEUES,
 			  QUEUE_SIZE, NULL);
 	if (ret) {
 		pthread_mutex_destroy(&b->lock);
@@ -306,6 +312,9 @@ int virtio_balloon_create(struct vm *vm, u64 target)
 	ret = virtio_balloon_new(vm, target, &vdev);
 	if (ret)
 		return ret;
+	if (vm->cfg->nr_vfios)
+		info("--balloon: gives nothing back to the host, since devices of --vfio may use "
+		     "all guest memory");
 	ret = virtio_attach_or_destroy(vdev);
 	if (!ret)
 		vm->balloon = vdev;

@@ -99,6 +99,21 @@ static void test_report(void **state)
 	rig_stop(&r);
 }
 
+/* With devices of the host's no page can go, and the guest need not report any. */
+static void test_passed_devices(void **state)
+{
+	struct virtio_device *vdev;
+	struct rig r;
+
+	rig_init(&r);
+	r.cfg.nr_vfios = 1;
+	assert_int_equal(virtio_balloon_new(&r.vm, 0, &vdev), 0);
+	assert_true(vdev->host_features & F_STATS);
+	assert_false(vdev->host_features & F_REPORTING);
+	rig_start(&r, vdev, F_STATS);
+	rig_stop(&r);
+}
+
 static void leave_stats(struct rig *r, u16 tag, u64 value)
 {
 	put_le(rig_ptr(r, RIG_DATA), 2, tag);
@@ -150,6 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inflate),
 		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_passed_devices),
 		cmocka_unit_test(test_stats),
 	};
 
