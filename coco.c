@@ -33,6 +33,10 @@ int coco_check(const struct vm_config *cfg, const char *option)
 				   "its drivers know nothing of memory that is shared");
 	if (cfg->balloon)
 		return coco_refuse(option, "--balloon", "the guest's pages cannot be given back");
+	if (cfg->nr_vfios)
+		return coco_refuse(
+			option, "--vfio",
+			"a device of the host's cannot reach the guest's private memory");
 	if (cfg->nr_pmems)
 		return coco_refuse(option, "--pmem", "its memory must be anonymous");
 	if (config_uses_vhost(cfg))

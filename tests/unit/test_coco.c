@@ -190,6 +190,8 @@ static void test_check(void **state)
 	refused("legacy");
 	cfg.balloon = true;
 	refused("--balloon");
+	cfg.nr_vfios = 1;
+	refused("--vfio");
 	cfg.nr_pmems = 1;
 	refused("--pmem");
 	cfg.vsock.cid = 3;
