@@ -166,6 +166,9 @@ void vfio_device_forget(struct vfio_device *dev)
 	}
 	dev->nr_regions = 0;
 	dev->nr_irqs = 0;
+	free(dev->mapped);
+	dev->mapped = NULL;
+	dev->nr_mapped = 0;
 }
 
 /* Regions */
@@ -204,6 +207,7 @@ void *vfio_device_map(struct vfio_device *dev, u32 region, u64 offset, u64 size)
 {
 	const struct vfio_region *r = find_range(dev, region, offset, size);
 	int prot = 0;
+	void *p;
 
 	if (!r) {
 		errno = EINVAL;
@@ -213,11 +217,32 @@ void *vfio_device_map(struct vfio_device *dev, u32 region, u64 offset, u64 size)
 		prot |= PROT_READ;
 	if (r->flags & VFIO_REGION_INFO_FLAG_WRITE)
 		prot |= PROT_WRITE;
-	return dev->calls->mmap(dev->opaque, size, prot, dev->fd, r->offset + offset);
+	p = dev->calls->mmap(dev->opaque, size, prot, dev->fd, r->offset + offset);
+	if (!p)
+		return NULL;
+	dev->mapped = xrealloc(dev->mapped, (dev->nr_mapped + 1) * sizeof(dev->mapped[0]));
+	dev->mapped[dev->nr_mapped++] = (struct vfio_mapped){ p, size, region, offset };
+	return p;
+}
+
+const struct vfio_mapped *vfio_device_find_map(const struct vfio_device *dev, const void *p,
+					       u64 size)
+{
+	for (u32 i = 0; i < dev->nr_mapped; i++)
+		if (range_within((uintptr_t)p, size, (uintptr_t)dev->mapped[i].hva,
+				 dev->mapped[i].size))
+			return &dev->mapped[i];
+	return NULL;
 }
 
 void vfio_device_unmap(struct vfio_device *dev, void *p, u64 size)
 {
+	for (u32 i = 0; i < dev->nr_mapped; i++) {
+		if (dev->mapped[i].hva != p)
+			continue;
+		dev->mapped[i] = dev->mapped[--dev->nr_mapped];
+		break;
+	}
 	dev->calls->munmap(dev->opaque, p, size);
 }
 

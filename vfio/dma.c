@@ -6,6 +6,7 @@
  * follows the time that they take; a signal ends lkvm between two.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,19 +37,22 @@ static u64 next_piece(const struct vfio_dma *dma, u64 rest)
 	u64 maps = dma->info.maps > 2 * SPARE_MAPS ? dma->info.maps - SPARE_MAPS
 						   : MAX(dma->info.maps / 2, 1U);
 
+	if (dma->starting && dma->done < dma->all)
+		rest = MAX(rest, dma->all - dma->done);
 	/* One more for each end that is no multiple of it. */
 	while (piece < BIT_ULL(62) && rest / piece + 2 > maps)
 		piece *= 2;
 	return piece;
 }
 
+/* @size bytes took @ns. */
 static void learn(struct vfio_dma *dma, u64 size, u64 ns)
 {
-	if (ns > LONG_NS && dma->piece > MIN_PIECE)
-		dma->piece /= 2;
 	/* What was smaller says nothing of a whole one. */
-	else if (ns < SHORT_NS && size >= dma->piece && dma->piece < MAX_PIECE)
+	if (ns < SHORT_NS && size >= dma->piece && dma->piece < MAX_PIECE)
 		dma->piece *= 2;
+	for (; ns > LONG_NS && dma->piece > MIN_PIECE; ns /= 2)
+		dma->piece /= 2;
 }
 
 /* How much of @rest bytes at @iova is mapped next: up to a multiple of the piece. */
@@ -66,10 +70,13 @@ static int map_region(struct vfio_set *set, const struct memory_region *r, bool 
 	u64 done = 0;
 
 	while (done < r->size) {
-		u64 size = piece_at(dma, r->gpa + done, r->size - done);
-		u64 start = set->host->clock();
-		int ret = set->iommu->map(set, r->gpa + done, size, (u8 *)r->hva + done, writable);
+		u64 size = piece_at(dma, r->gpa + done, r->size - done), start;
+		int ret;
 
+		if (dma->starting && set->pins)
+			log_progress("pinning", "guest memory", dma->done, dma->all);
+		start = set->host->clock();
+		ret = set->iommu->map(set, r->gpa + done, size, (u8 *)r->hva + done, writable);
 		if (ret) {
 			if (done)
 				(void)set->iommu->unmap(set, r->gpa, done);
@@ -79,16 +86,10 @@ static int map_region(struct vfio_set *set, const struct memory_region *r, bool 
 		if (dma->info.maps != ~0U && dma->info.maps)
 			dma->info.maps--;
 		done += size;
-		dma->done += size;
-		if (dma->starting && set->pins)
-			log_progress("pinning", "guest memory", dma->done, dma->all);
+		if (r->kind != MEM_DEVICE)
+			dma->done += size;
 	}
 	return 0;
-}
-
-static bool is_needed(const struct memory_region *r)
-{
-	return memory_is_writable(r->kind);
 }
 
 static void say_failed(struct vfio_set *set, const struct memory_region *r, int ret)
@@ -111,51 +112,117 @@ static void say_failed(struct vfio_set *set, const struct memory_region *r, int 
 							    : "");
 }
 
-/* Devices that reach a BAR, or a ROM, are rare; without, the machine is nearly the same. */
-static int say_unneeded(struct vfio_set *set, const struct memory_region *r, int ret)
+/* What devices need not reach */
+
+/* It is not mapped, so it is not to be unmapped. */
+static int leave_out(struct vfio_dma *dma, u64 gpa)
+{
+	u64 *more = realloc(dma->left_out, (dma->nr_left_out + 1) * sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	dma->left_out = more;
+	more[dma->nr_left_out++] = gpa;
+	return 0;
+}
+
+static bool was_left_out(struct vfio_dma *dma, u64 gpa)
+{
+	for (u32 i = 0; i < dma->nr_left_out; i++) {
+		if (dma->left_out[i] != gpa)
+			continue;
+		dma->left_out[i] = dma->left_out[--dma->nr_left_out];
+		return true;
+	}
+	return false;
+}
+
+/* Does a device other than @dev do DMA by itself? */
+static bool has_peer(const struct vfio_set *set, const struct vfio_device *dev)
+{
+	for (u32 i = 0; i < set->nr_devices; i++)
+		if (&set->devices[i] != dev && set->devices[i].name.bus == VFIO_BUS_PCI)
+			return true;
+	return false;
+}
+
+static int map_bar_of(struct vfio_set *set, struct vfio_device *dev, const struct vfio_mapped *map,
+		      const struct memory_region *r)
 {
 	struct vfio_dma *dma = &set->dma;
+	u64 offset = map->offset + (u64)((u8 *)r->hva - map->hva);
+	int ret;
 
-	if (r->kind == MEM_DEVICE && !dma->device_said)
-		info("VFIO: devices do not reach each other's BARs (%s at 0x%llx: %s)", r->name,
-		     r->gpa, strerror(-ret));
+	if (!vfio_iova_is_usable(&dma->info, r->gpa, r->size))
+		ret = -ERANGE;
+	else if ((r->gpa | r->size) & (dma->info.page - 1))
+		ret = -EINVAL;
+	else if (set->iommu->map_bar)
+		ret = set->iommu->map_bar(set, r->gpa, r->size, dev, map->region, offset);
 	else
+		ret = map_region(set, r, true);
+	if (ret && !dma->bar_said)
+		info("--vfio %s: the other devices do not reach its BAR %u: %s", dev->cfg->device,
+		     map->region,
+		     ret == -ENOTTY ? "the kernel gives no dma-buf of it (Linux 6.19 does)"
+				    : strerror(-ret));
+	dma->bar_said |= ret != 0;
+	return ret;
+}
+
+/* A BAR, for its peers. Without it the machine is nearly the same, so a failure is said once. */
+static int map_bar(struct vfio_set *set, const struct memory_region *r)
+{
+	for (u32 i = 0; i < set->nr_devices; i++) {
+		struct vfio_device *dev = &set->devices[i];
+		const struct vfio_mapped *map = vfio_device_find_map(dev, r->hva, r->size);
+
+		if (map)
+			return has_peer(set, dev) ? map_bar_of(set, dev, map, r) : -ENODEV;
+	}
+	return -ENODEV;
+}
+
+/* ROM and what nobody writes: drivers have little to send from there. */
+static int map_unneeded(struct vfio_set *set, const struct memory_region *r)
+{
+	int ret = -ERANGE;
+
+	if (vfio_iova_is_usable(&set->dma.info, r->gpa, r->size))
+		ret = map_region(set, r, false);
+	if (ret)
 		debug("VFIO: devices do not reach %s at 0x%llx: %s", r->name, r->gpa,
 		      strerror(-ret));
-	if (r->kind == MEM_DEVICE)
-		dma->device_said = true;
-	return 0;
+	return ret;
 }
 
 static int on_add(struct memory_listener *l, const struct memory_region *r)
 {
 	struct vfio_set *set = container_of(l, struct vfio_set, dma.listener);
-	u64 mask = set->dma.info.page - 1;
 	int ret;
 
-	if (is_needed(r)) {
+	if (memory_is_writable(r->kind)) {
 		ret = vfio_check_iova(set, r);
 		if (ret)
 			return ret;
-	} else if (!vfio_iova_is_usable(&set->dma.info, r->gpa, r->size)) {
-		return say_unneeded(set, r, -ERANGE);
+		ret = map_region(set, r, true);
+		if (ret)
+			say_failed(set, r, ret);
+		return ret;
 	}
-	ret = (r->gpa | r->size | (uintptr_t)r->hva) & mask
-		      ? -EINVAL
-		      : map_region(set, r, is_needed(r) || r->kind == MEM_DEVICE);
-	if (!ret)
-		return 0;
-	if (!is_needed(r))
-		return say_unneeded(set, r, ret);
-	say_failed(set, r, ret);
-	return ret;
+	ret = r->kind == MEM_DEVICE ? map_bar(set, r) : map_unneeded(set, r);
+	return ret ? leave_out(&set->dma, r->gpa) : 0;
 }
 
 static int on_remove(struct memory_listener *l, const struct memory_region *r)
 {
 	struct vfio_set *set = container_of(l, struct vfio_set, dma.listener);
+	int ret = was_left_out(&set->dma, r->gpa) ? 0 : set->iommu->unmap(set, r->gpa, r->size);
 
-	return set->iommu->unmap(set, r->gpa, r->size);
+	if (ret)
+		warn("VFIO: devices may still reach what was at 0x%llx (%s): %s", r->gpa, r->name,
+		     strerror(-ret));
+	return ret;
 }
 
 static void say_pinned(const struct vfio_set *set, u64 ns)
@@ -179,6 +246,15 @@ static u64 sum_needed(const struct guest_memory *mem)
 		if (r->kind != MEM_DEVICE)
 			sum += r->size;
 	return sum;
+}
+
+static void forget(struct vfio_dma *dma, struct guest_memory *mem)
+{
+	free(dma->left_out);
+	dma->left_out = NULL;
+	dma->nr_left_out = 0;
+	dma->listening = false;
+	atomic_store(&mem->pinned, false);
 }
 
 int vfio_dma_start(struct vfio_set *set, struct guest_memory *mem)
@@ -209,9 +285,9 @@ int vfio_dma_start(struct vfio_set *set, struct guest_memory *mem)
 	ret = memory_add_listener(mem, &dma->listener);
 	dma->starting = false;
 	say_pinned(set, set->host->clock() - start);
+	dma->listening = true;
 	if (ret)
-		atomic_store(&mem->pinned, false);
-	dma->listening = !ret;
+		forget(dma, mem);
 	return ret;
 }
 
@@ -220,6 +296,5 @@ void vfio_dma_stop(struct vfio_set *set, struct guest_memory *mem)
 	if (!set->dma.listening)
 		return;
 	memory_remove_listener(mem, &set->dma.listener);
-	set->dma.listening = false;
-	atomic_store(&mem->pinned, false);
+	forget(&set->dma, mem);
 }

@@ -14,6 +14,7 @@
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "lkvm/vfio-dmabuf.h"
 #include "vfio-abi.h"
 
 static int iommufd_open(struct vfio_set *set)
@@ -156,6 +157,28 @@ static int iommufd_map(struct vfio_set *set, u64 iova, u64 size, void *hva, bool
 	return MIN(vfio_set_ioctl(set, set->fd, IOMMU_ABI_IOAS_MAP, &map), 0);
 }
 
+/* BARs have no pages that could be pinned. The map keeps the dma-buf. */
+static int iommufd_map_bar(struct vfio_set *set, u64 iova, u64 size, struct vfio_device *dev,
+			   u32 region, u64 offset)
+{
+	struct iommu_abi_ioas_map_file map = {
+		.size = sizeof(map),
+		.flags =
+			IOMMU_ABI_MAP_FIXED_IOVA | IOMMU_ABI_MAP_READABLE | IOMMU_ABI_MAP_WRITEABLE,
+		.ioas_id = set->ioas,
+		.length = size,
+		.iova = iova,
+	};
+	int ret;
+
+	map.fd = vfio_dmabuf_export(dev, region, offset, size);
+	if (map.fd < 0)
+		return map.fd;
+	ret = vfio_set_ioctl(set, set->fd, IOMMU_ABI_IOAS_MAP_FILE, &map);
+	set->host->calls->close(set->host->opaque, map.fd);
+	return MIN(ret, 0);
+}
+
 static int iommufd_unmap(struct vfio_set *set, u64 iova, u64 size)
 {
 	struct iommu_abi_ioas_unmap unmap = {
@@ -164,10 +187,8 @@ static int iommufd_unmap(struct vfio_set *set, u64 iova, u64 size)
 		.iova = iova,
 		.length = size,
 	};
-	int ret = vfio_set_ioctl(set, set->fd, IOMMU_ABI_IOAS_UNMAP, &unmap);
 
-	/* Nothing is mapped there. */
-	return ret == -ENOENT ? 0 : MIN(ret, 0);
+	return MIN(vfio_set_ioctl(set, set->fd, IOMMU_ABI_IOAS_UNMAP, &unmap), 0);
 }
 
 const struct vfio_iommu_ops vfio_iommufd_ops = {
@@ -178,5 +199,6 @@ const struct vfio_iommu_ops vfio_iommufd_ops = {
 	.unbind = iommufd_unbind,
 	.describe = iommufd_describe,
 	.map = iommufd_map,
+	.map_bar = iommufd_map_bar,
 	.unmap = iommufd_unmap,
 };

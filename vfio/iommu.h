@@ -49,7 +49,11 @@ struct vfio_iommu_ops {
 	void (*unbind)(struct vfio_set *set);
 	int (*describe)(struct vfio_set *set, struct vfio_iommu_info *out);
 	int (*map)(struct vfio_set *set, u64 iova, u64 size, void *hva, bool writable);
-	/* Whatever is mapped in there; maps that begin outside must not reach in. */
+	/* A part of a BAR, for the other devices; NULL: as any memory, by @map. */
+	int (*map_bar)(struct vfio_set *set, u64 iova, u64 size, struct vfio_device *dev,
+		       u32 region, u64 offset);
+	/* Whatever is mapped in there, which is not nothing; maps that begin outside must not reach
+	 * in. */
 	int (*unmap)(struct vfio_set *set, u64 iova, u64 size);
 };
 
@@ -59,11 +63,14 @@ extern const struct vfio_iommu_ops vfio_iommufd_ops, vfio_type1_ops;
 struct vfio_dma {
 	struct memory_listener listener;
 	bool listening;
-	bool starting;	  /* the machine is made: the main thread maps what there is */
-	bool device_said; /* that peers do not reach a BAR */
+	bool starting; /* the machine is made: the main thread maps what there is */
+	bool bar_said; /* that the other devices do not reach a BAR */
 	struct vfio_iommu_info info;
 	u64 piece;     /* bytes that one call maps, a power of two */
 	u64 done, all; /* bytes mapped so far of those at the start */
+	/* Where regions begin that devices do not reach and need not. Under guest memory's lock. */
+	u32 nr_left_out;
+	u64 *left_out;
 };
 
 /* A group (type 1), or a device's cdev (iommufd): what KVM is told of. */

@@ -83,6 +83,14 @@ struct vfio_irq {
 	u32 count; /* 0: there is none */
 };
 
+/* A part of a region that is mapped here. */
+struct vfio_mapped {
+	u8 *hva;
+	u64 size;
+	u32 region;
+	u64 offset; /* in it */
+};
+
 /* Enough for vfio-pci's own; what a driver adds behind them is of no use here. */
 #define VFIO_MAX_REGIONS 9U
 #define VFIO_MAX_IRQS	 5U
@@ -99,6 +107,8 @@ struct vfio_device {
 	u32 nr_regions, nr_irqs;		      /* of those below */
 	struct vfio_region regions[VFIO_MAX_REGIONS]; /* VFIO_PCI_*_REGION_INDEX */
 	struct vfio_irq irqs[VFIO_MAX_IRQS];	      /* VFIO_PCI_*_IRQ_INDEX */
+	u32 nr_mapped;
+	struct vfio_mapped *mapped; /* by vfio_device_map */
 };
 
 /* Ask @dev->fd what the device is. Prints, as --vfio NAME; -errno. vfio_device_forget frees what it
@@ -109,9 +119,13 @@ void vfio_device_forget(struct vfio_device *dev);
  * Any thread. */
 int vfio_device_read(struct vfio_device *dev, u32 region, u64 offset, void *buf, u32 len);
 int vfio_device_write(struct vfio_device *dev, u32 region, u64 offset, const void *buf, u32 len);
-/* Map a part of a region; the caller's until vfio_device_unmap. NULL, with errno. */
+/* Map a part of a region; the caller's until vfio_device_unmap. NULL, with errno. Both while the
+ * machine is made or unmade: nobody looks maps up then. */
 void *vfio_device_map(struct vfio_device *dev, u32 region, u64 offset, u64 size);
 void vfio_device_unmap(struct vfio_device *dev, void *p, u64 size);
+/* The map that holds [p, p+size), or NULL. */
+const struct vfio_mapped *vfio_device_find_map(const struct vfio_device *dev, const void *p,
+					       u64 size) __must_check;
 /*
  * VFIO_DEVICE_SET_IRQS. Interrupts [start, start+count) of kind @index write to @fds; -1 for one
  * that is not to. @count 0: the kind is switched off. 0; -errno; or, where the host has fewer, how
