@@ -103,6 +103,9 @@ int vfio_open_on(const struct vfio_host *host, const struct vm_config *cfg,
 int vfio_set_ioctl(struct vfio_set *set, int fd, unsigned long request, void *arg);
 /* Open a node; prints why not, for @dev, and the remedy. The fd or -errno. */
 int vfio_set_open_node(struct vfio_set *set, const struct vfio_device *dev, const char *path);
+/* The line that it prints. */
+void vfio_set_say_not_open(struct vfio_set *set, const struct vfio_device *dev, const char *path,
+			   int error);
 /* sysfs-names.c */
 /* In sysfs: the last part of where the link @name of @dev leads, or the first entry of directory
  * @name that begins with @start; 0 or -errno. */

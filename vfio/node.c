@@ -24,26 +24,32 @@ void vfio_say_why_not(const struct vfio_set *set, const struct vfio_device *dev,
 	err("--vfio %s: %s", dev->cfg->device, plain);
 }
 
-int vfio_set_open_node(struct vfio_set *set, const struct vfio_device *dev, const char *path)
+void vfio_set_say_not_open(struct vfio_set *set, const struct vfio_device *dev, const char *path,
+			   int error)
 {
 	char why[ACCESS_WHY_LEN], *text = NULL;
-	int fd = set->host->calls->open(set->host->opaque, path, O_RDWR);
 
-	if (fd >= 0)
-		return fd;
-	if (fd == -EACCES || fd == -EPERM)
-		text = xasprintf("cannot open %s: %s; %s", path, strerror(-fd),
-				 access_why(set->host->root, NULL, path, R_OK | W_OK, -fd, why,
+	if (error == -EACCES || error == -EPERM)
+		text = xasprintf("cannot open %s: %s; %s", path, strerror(-error),
+				 access_why(set->host->root, NULL, path, R_OK | W_OK, -error, why,
 					    sizeof(why)));
-	else if (fd == -EBUSY)
+	else if (error == -EBUSY)
 		text = xasprintf("another process uses %s; end that first", path);
-	else if (fd == -ENOENT)
+	else if (error == -ENOENT)
 		text = xasprintf("there is no %s; is the device bound to a VFIO driver? 'lkvm vfio "
 				 "bind %s' binds it",
 				 path, dev->name.id);
 	else
-		text = xasprintf("cannot open %s: %s", path, strerror(-fd));
+		text = xasprintf("cannot open %s: %s", path, strerror(-error));
 	vfio_say_why_not(set, dev, text);
 	free(text);
+}
+
+int vfio_set_open_node(struct vfio_set *set, const struct vfio_device *dev, const char *path)
+{
+	int fd = set->host->calls->open(set->host->opaque, path, O_RDWR);
+
+	if (fd < 0)
+		vfio_set_say_not_open(set, dev, path, fd);
 	return fd;
 }

@@ -74,30 +74,40 @@ static int choose_way(struct vfio_set *set)
 	return 0;
 }
 
-static int open_way(struct vfio_set *set)
+/* Without /dev/iommu, or where it is not this user's, iommufd=auto goes by groups. */
+static int open_iommufd(struct vfio_set *set)
 {
-	int ret = choose_way(set), fd;
+	const struct vfio_device *first = &set->devices[0];
+	int fd = set->host->calls->open(set->host->opaque, "/dev/iommu", O_RDWR);
+	bool missing = fd == -ENOENT || fd == -ENODEV || fd == -ENXIO;
 
-	if (ret || set->iommu != &vfio_iommufd_ops)
-		return ret ? ret : set->iommu->open(set);
-	fd = set->host->calls->open(set->host->opaque, "/dev/iommu", O_RDWR);
 	if (fd >= 0) {
 		set->fd = fd;
-		return set->iommu->open(set);
+		return 0;
 	}
-	if (set->devices[0].cfg->iommufd == VFIO_IOMMUFD_AUTO &&
-	    (fd == -ENOENT || fd == -ENODEV || fd == -ENXIO)) {
-		debug("--vfio: there is no /dev/iommu; using groups");
+	if (first->cfg->iommufd == VFIO_IOMMUFD_AUTO &&
+	    (missing || fd == -EACCES || fd == -EPERM)) {
+		debug("--vfio: /dev/iommu: %s; using groups", strerror(-fd));
 		set->iommu = &vfio_type1_ops;
-		return set->iommu->open(set);
-	}
-	if (fd == -ENOENT || fd == -ENODEV || fd == -ENXIO)
+	} else if (missing) {
 		err("--vfio %s: iommufd=on: there is no /dev/iommu: load the module iommufd, or "
 		    "boot a kernel with CONFIG_IOMMUFD",
-		    set->devices[0].cfg->device);
-	else
-		return vfio_set_open_node(set, &set->devices[0], "/dev/iommu");
-	return fd;
+		    first->cfg->device);
+		return fd;
+	} else {
+		vfio_set_say_not_open(set, first, "/dev/iommu", fd);
+		return fd;
+	}
+	return 0;
+}
+
+static int open_way(struct vfio_set *set)
+{
+	int ret = choose_way(set);
+
+	if (!ret && set->iommu == &vfio_iommufd_ops)
+		ret = open_iommufd(set);
+	return ret ? ret : set->iommu->open(set);
 }
 
 int vfio_open_on(const struct vfio_host *host, const struct vm_config *cfg, struct vfio_set **out)
