@@ -22,7 +22,7 @@
 #define LONG_NS	    (100 * 1000000ULL)
 #define SHORT_NS    (40 * 1000000ULL)
 #define PROGRESS_NS (1000 * 1000000ULL)
-/* Maps of a container that are kept for what comes later: BARs. */
+/* Maps of a container that are kept for what comes later, BARs, where there are so many. */
 #define SPARE_MAPS 64U
 
 static const char *first_device(const struct vfio_set *set)
@@ -34,8 +34,7 @@ static const char *first_device(const struct vfio_set *set)
 static u64 next_piece(const struct vfio_dma *dma, u64 rest)
 {
 	u64 piece = dma->piece;
-	u64 maps = dma->info.maps > 2 * SPARE_MAPS ? dma->info.maps - SPARE_MAPS
-						   : MAX(dma->info.maps / 2, 1U);
+	u64 maps = dma->info.maps > dma->spare ? dma->info.maps - dma->spare : 1;
 
 	if (dma->starting && dma->done < dma->all)
 		rest = MAX(rest, dma->all - dma->done);
@@ -277,6 +276,7 @@ int vfio_dma_start(struct vfio_set *set, struct guest_memory *mem)
 		    strerror(-ret));
 		return ret;
 	}
+	dma->spare = MIN(SPARE_MAPS, dma->info.maps / 2);
 	if (!dma->info.page || dma->info.page & (dma->info.page - 1))
 		dma->info.page = host_page;
 	/* Before the first page is pinned. A guest's page that was given back would be another one

@@ -66,6 +66,7 @@ struct vfio_dma {
 	bool starting; /* the machine is made: the main thread maps what there is */
 	bool bar_said; /* that the other devices do not reach a BAR */
 	struct vfio_iommu_info info;
+	u32 spare;     /* maps that are not for pieces */
 	u64 piece;     /* bytes that one call maps, a power of two */
 	u64 done, all; /* bytes mapped so far of those at the start */
 	/* Where regions begin that devices do not reach and need not. Under guest memory's lock. */
