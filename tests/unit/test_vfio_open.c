@@ -2,7 +2,7 @@
 /* VFIO: how devices are reached, what is told to KVM and when, and what stays when a call fails. */
 #include "unit.h"
 
-#include "../lib/fake_iommu.h"
+#include "../lib/fake_iommu_host.h"
 #include "capture.h"
 #include "devvm.h"
 
