@@ -23,11 +23,10 @@ static const char *first_device(const struct vfio_set *set)
 	return set->devices[0].cfg->device;
 }
 
-/* The number of KiB of the line "@key: ..." in a file of /proc, in bytes; -errno. */
+/* The number in the line "@key: NUMBER kB" of a file of /proc, in bytes; -errno. */
 static int read_kib(const char *root, const char *file, const char *key, u64 *out)
 {
-	char path[PATH_MAX], line[256];
-	unsigned long long kib;
+	char path[PATH_MAX], line[256], *rest;
 	int ret = -ENOENT;
 	FILE *f;
 
@@ -36,8 +35,12 @@ static int read_kib(const char *root, const char *file, const char *key, u64 *ou
 	if (!f)
 		return -errno;
 	while (ret && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, key, strlen(key)) ||
-		    sscanf(line + strlen(key), ": %llu", &kib) != 1)
+		const char *first = strtok_r(line, ": \t\n", &rest);
+		const char *number = first ? strtok_r(NULL, " \t\n", &rest) : NULL;
+		u64 kib;
+
+		if (!number || strcmp(first, key) || parse_u64(number, &kib) ||
+		    kib > UINT64_MAX / KiB)
 			continue;
 		*out = kib * KiB;
 		ret = 0;
@@ -161,14 +164,29 @@ static u64 hole_last(const struct vfio_iommu_info *info, u64 at)
 	return last;
 }
 
-/* What the kernel keeps @at for, of a group of the set's. */
+/* "START LAST KIND": what @at is kept for, NULL: another place. */
+static const char *kept_for(char *line, u64 at)
+{
+	char *rest;
+	const char *from = strtok_r(line, " \t\n", &rest);
+	const char *to = from ? strtok_r(NULL, " \t\n", &rest) : NULL;
+	const char *kind = to ? strtok_r(NULL, " \t\n", &rest) : NULL;
+	u64 start, last;
+
+	if (!kind || parse_u64(from, &start) || parse_u64(to, &last) || at < start || at > last)
+		return NULL;
+	return !strcmp(kind, "msi")	     ? "for interrupts"
+	       : !strncmp(kind, "direct", 6) ? "for the firmware (RMRR)"
+					     : "as not to be used";
+}
+
+/* What the kernel keeps @at for, of a group of the set's; NULL: it does not say. */
 static const char *reserved_for(const struct vfio_set *set, u64 at)
 {
-	char path[PATH_MAX], line[128], kind[32];
+	char path[PATH_MAX], line[128];
 	const char *what = NULL;
 
 	for (u32 i = 0; i < set->nr_devices && !what; i++) {
-		unsigned long long start, last;
 		u32 group;
 		FILE *f;
 
@@ -177,14 +195,8 @@ static const char *reserved_for(const struct vfio_set *set, u64 at)
 		snprintf(path, sizeof(path), "%s/sys/kernel/iommu_groups/%u/reserved_regions",
 			 set->host->root, group);
 		f = fopen(path, "re");
-		while (f && !what && fgets(line, sizeof(line), f)) {
-			if (sscanf(line, "%llx %llx %31s", &start, &last, kind) != 3 ||
-			    at < start || at > last)
-				continue;
-			what = !strcmp(kind, "msi")	     ? "for interrupts"
-			       : !strncmp(kind, "direct", 6) ? "for the firmware (RMRR)"
-							     : "as not to be used";
-		}
+		while (f && !what && fgets(line, sizeof(line), f))
+			what = kept_for(line, at);
 		if (f)
 			fclose(f);
 	}
