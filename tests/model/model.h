@@ -130,6 +130,7 @@ enum model_type {
 	MODEL_VFIO_GROUP,
 	MODEL_VFIO_CONTAINER,
 	MODEL_VFIO_IOMMUFD,
+	MODEL_VFIO_DMABUF,
 };
 struct model_file {
 	enum model_type type;

@@ -209,7 +209,7 @@ static long feature(struct model_call *c, struct vdev *d)
 	if (what & ~0x70000U || !(what & 0x30000U) ||
 	    (!(what & VFIO_DEVICE_FEATURE_PROBE) && (what & 0x30000U) == 0x30000U))
 		return model_broken(-EINVAL, "VFIO_DEVICE_FEATURE: flags 0x%x", f.flags);
-	if (!vmig_has(d, index))
+	if (!vmig_has(d, index) && !vdmabuf_has(d, index))
 		return -ENOTTY;
 	if (what & VFIO_DEVICE_FEATURE_PROBE)
 		return 0;
@@ -218,6 +218,8 @@ static long feature(struct model_call *c, struct vdev *d)
 		len = sizeof(f.data);
 	if (len && model_read(f.data, c->arg + 8, len))
 		return -EFAULT;
+	if (vdmabuf_has(d, index))
+		return what & VFIO_DEVICE_FEATURE_SET ? -ENOTTY : vdmabuf_export(d, f.data, len);
 	ret = vmig_feature(d, index, what & VFIO_DEVICE_FEATURE_SET, f.data, len);
 	if (!ret && model_write(c->arg + 8, f.data, len))
 		return -EFAULT;

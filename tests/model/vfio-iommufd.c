@@ -128,8 +128,20 @@ static long map(struct model_call *c, struct viommufd *fd)
 		return model_refused(-EFAULT, "IOMMU_IOAS_MAP: a BAR has no pages to pin");
 	return vspace_map(
 		&o->space,
-		&(struct vspace_map){ m.iova, m.length, m.user_va, m.flags & 4, m.flags & 2 },
+		&(struct vspace_map){ m.iova, m.length, m.user_va, m.flags & 4, m.flags & 2, NULL },
 		"IOMMU_IOAS_MAP");
+}
+
+static long map_file(struct model_call *c, struct viommufd *fd)
+{
+	struct m_map_file m = { 0 };
+	struct vobject *o;
+	long ret = vfio_get(c, &m, sizeof(m), sizeof(m));
+
+	if (ret)
+		return ret;
+	o = ioas_of(c, fd, m.ioas_id);
+	return o ? vdmabuf_map(c, &o->space, &m) : -ENOENT;
 }
 
 static long unmap(struct model_call *c, struct viommufd *fd)
@@ -228,6 +240,8 @@ long viommufd_ioctl(struct model_call *c)
 		return ranges(c, fd);
 	case M_IOAS_MAP:
 		return map(c, fd);
+	case M_IOAS_MAP_FILE:
+		return map_file(c, fd);
 	case M_IOAS_UNMAP:
 		return unmap(c, fd);
 	case M_HWPT_ALLOC:

@@ -148,7 +148,7 @@ static long access_piece(const struct vspace *s, u64 iova, void *buf, u32 *len, 
 
 		if (iova < m->iova || offset >= m->size)
 			continue;
-		if (write ? !m->writable : !m->readable)
+		if ((write ? !m->writable : !m->readable) || (m->of && !(m->of->config[4] & 2)))
 			return -EFAULT;
 		if (*len > m->size - offset)
 			*len = (u32)(m->size - offset);

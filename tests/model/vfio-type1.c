@@ -209,7 +209,7 @@ static long map(struct model_call *c, struct vcontainer *container)
 	return vspace_map(&container->space,
 			  &(struct vspace_map){ m.iova, m.size, m.vaddr,
 						m.flags & VFIO_DMA_MAP_FLAG_READ,
-						m.flags & VFIO_DMA_MAP_FLAG_WRITE },
+						m.flags & VFIO_DMA_MAP_FLAG_WRITE, NULL },
 			  "VFIO_IOMMU_MAP_DMA");
 }
 

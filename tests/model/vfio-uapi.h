@@ -19,6 +19,8 @@
 #define M_IOAS_UNMAP	   0x3b86
 #define M_HWPT_ALLOC	   0x3b89
 #define M_GET_HW_INFO	   0x3b8a
+#define M_IOAS_MAP_FILE	   0x3b8f
+#define M_FEATURE_DMA_BUF  11
 
 struct m_bind {
 	u32 argsz, flags;
@@ -42,6 +44,16 @@ struct m_iova_ranges {
 struct m_map {
 	u32 size, flags, ioas_id, reserved;
 	u64 user_va, length, iova;
+};
+struct m_map_file {
+	u32 size, flags, ioas_id;
+	s32 fd;
+	u64 start, length, iova;
+};
+/* With one range. */
+struct m_dma_buf {
+	u32 region_index, open_flags, flags, nr_ranges;
+	u64 offset, length;
 };
 struct m_unmap {
 	u32 size, ioas_id;

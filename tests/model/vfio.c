@@ -131,6 +131,7 @@ static bool switch_option(const char *name, const char *value)
 		{ "iommufd", "off", &vfio_settings.no_iommufd },
 		{ "cdev", "off", &vfio_settings.no_cdev },
 		{ "iommu", "off", &vfio_settings.no_iommu },
+		{ "dmabuf", "off", &vfio_settings.no_dmabuf },
 		{ "together", NULL, &vfio_settings.together },
 		{ "noresize", NULL, &vfio_settings.no_resize },
 		{ "noreset", NULL, &vfio_settings.no_reset },
@@ -307,6 +308,7 @@ static const struct model_name names[] = {
 	{ M_IOAS_ALLOC, "IOMMU_IOAS_ALLOC" },
 	{ M_IOAS_IOVA_RANGES, "IOMMU_IOAS_IOVA_RANGES" },
 	{ M_IOAS_MAP, "IOMMU_IOAS_MAP" },
+	{ M_IOAS_MAP_FILE, "IOMMU_IOAS_MAP_FILE" },
 	{ M_IOAS_UNMAP, "IOMMU_IOAS_UNMAP" },
 	{ M_HWPT_ALLOC, "IOMMU_HWPT_ALLOC" },
 	{ M_GET_HW_INFO, "IOMMU_GET_HW_INFO" },
@@ -355,6 +357,8 @@ void vfio_closed(struct model_file *f)
 		vgroup_closed(f->vfio);
 	else if (f->type == MODEL_VFIO_DEVICE)
 		vdev_closed(f->vfio);
+	else if (f->type == MODEL_VFIO_DMABUF)
+		free(f->vfio);
 }
 
 /* Nobody tells KVM any more. */

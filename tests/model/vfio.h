@@ -29,7 +29,7 @@ struct vfio_settings {
 	char loose[64];	   /* loose=edu: bound to none */
 	char busy[64];	   /* busy=edu: somebody else has it */
 	bool together;	   /* all in one group */
-	bool no_iommufd, no_cdev, no_iommu, no_resize, no_reset;
+	bool no_iommufd, no_cdev, no_iommu, no_resize, no_reset, no_dmabuf;
 	u64 max_map, memlock; /* 0: any */
 	u32 dma_avail;
 	u32 aperture; /* address bits */
@@ -44,6 +44,7 @@ struct vspace {
 	struct vspace_map {
 		u64 iova, size, va;
 		bool readable, writable;
+		struct vdev *of; /* of whose BAR it is; NULL: memory */
 	} * maps;
 	u32 n;
 	u32 physical; /* devices behind the IOMMU that use it: its reserved ranges hold */
@@ -167,6 +168,12 @@ long vspace_access(struct vdev *d, u64 iova, void *buf, u32 len, bool write);
 void vspace_bar_mapped(u64 va, u64 size);
 void vspace_unmapped(u64 va, u64 size);
 bool vspace_is_bar(u64 va, u64 size);
+
+/* vfio-dmabuf.c */
+bool vdmabuf_has(const struct vdev *d, u32 feature);
+/* The descriptor or -errno. */
+long vdmabuf_export(struct vdev *d, const void *data, u32 len);
+long vdmabuf_map(struct model_call *c, struct vspace *s, const struct m_map_file *m);
 
 /* vfio-type1.c, vfio-iommufd.c: calls on a container, a group, /dev/iommu */
 long vcontainer_ioctl(struct model_call *c);

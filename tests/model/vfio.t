@@ -54,6 +54,8 @@ for way in iommufd groups; do
 	point "$way: registers on the page of an MSI-X table" uses "edu+nvme$options" --vfio 0000:02:00.0 -p nvme
 	point "$way: nvme is as it was" saw 'registers: ok' 'beside: ok'
 	point "$way: two of one group" edu_works "edu+nvme,together$options" --vfio 0000:01:00.0 --vfio 0000:02:00.0
+	point "$way: DMA from one to the other" uses "edu+nvme$options" --vfio 0000:01:00.0 --vfio 0000:02:00.0 -p peer
+	point "$way: which says so" saw 'peer: ok'
 	point "$way: an mdev" uses "mtty$options" --vfio $uuid -p list
 	point "$way: which the guest sees" grep -q ': 32534348' out
 	point "$way: by its path" uses "mtty$options" --vfio /sys/bus/mdev/devices/$uuid -p list
@@ -72,6 +74,12 @@ point 'virtio: capabilities of its vendor' uses virtio --vfio 0000:01:00.0 -p li
 point 'virtio: all four of them' grep -qE ': 10411af4.*( 9@[0-9a-f]+){4}' out
 bus_reset() { edu_works edu,noreset --vfio 0000:01:00.0 && logged '"call": "VFIO_DEVICE_PCI_HOT_RESET", "on": "vfio", "ret": 0'; }
 point 'iommufd: a device that is only reset with its bus' bus_reset
+no_peer() {
+	host edu+nvme,dmabuf=off
+	launch 1 "$host" '' "${guest[@]}" --loglevel info --vfio 0000:01:00.0 --vfio 0000:02:00.0 -p peer && saw 'peer: wrong' &&
+		says 'do not reach its BAR 2: the kernel gives no dma-buf of it'
+}
+point 'iommufd: a kernel without dma-bufs of BARs' no_peer
 point 'groups: beside a device of the host' cannot "edu+nvme,host=nvme,together,$groups" "bind those to vfio-pci too" --vfio 0000:01:00.0
 point 'iommufd: beside a device of the host' cannot edu+nvme,host=nvme,together 'Device or resource busy' --vfio 0000:01:00.0
 point 'groups: no more maps' cannot "edu,$groups,dma-avail=1" dma_entry_limit --vfio 0000:01:00.0 -m 5000

@@ -3,8 +3,8 @@
  * Uses a device that is passed through: edu, as the model of VFIO plays it (docs/model.md). Its
  * registers, a BAR that is mapped, DMA both ways, a reset of the function.
  * A line for each, "NAME: ok" or what was wrong; the status is how many were. With the word list
- * only what functions there are; with nvme a register on the page of an MSI-X table; with reboot
- * it reboots once and does it again.
+ * only what functions there are; with nvme a register on the page of an MSI-X table; with peer DMA
+ * from edu to nvme; with reboot it reboots once and does it again.
  */
 #include "pci.h"
 #include "x86.h"
@@ -126,8 +126,31 @@ static int nvme(void)
 	return wrong;
 }
 
+/* From edu's buffer into a BAR of nvme. */
+static int peer(void)
+{
+	u64 at = (u64)(unsigned long)ram, other;
+
+	if (!find(NVME))
+		return 1;
+	write16(fn + 4, 6);
+	other = bar(0);
+	if (!find(EDU))
+		return 100;
+	write16(fn + 4, 6);
+	regs = bar(0);
+	for (u32 i = 0; i < 16; i++)
+		ram[i] = i * 0x9e3779b1u;
+	tell("peer", dma(at, BUFFER, 64, 1) && dma(BUFFER, other + 0x100, 64, 3) &&
+			     read32(other + 0x104) == 0x9e3779b1u &&
+			     read32(other + 0x13c) == 15 * 0x9e3779b1u);
+	return wrong;
+}
+
 int guest_main(void)
 {
+	if (has_word("peer"))
+		return peer();
 	if (has_word("list")) {
 		list();
 		return 0;
