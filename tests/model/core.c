@@ -481,7 +481,8 @@ static long dispatch(struct model_call *c)
 	long ret;
 
 	/* Where a fault of its own rules takes effect, the kind knows. */
-	if (!is_declared(c) && (ret = model_fail(c)))
+	if (!is_declared(c) &&
+	    (ret = c->fault.sig && !c->fault.used ? interrupt(c) : model_fail(c)))
 		return ret;
 	if (type > MODEL_VFIO_SYSFS)
 		return vfio_ioctl(c);

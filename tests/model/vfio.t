@@ -84,6 +84,13 @@ point 'groups: beside a device of the host' cannot "edu+nvme,host=nvme,together,
 point 'iommufd: beside a device of the host' cannot edu+nvme,host=nvme,together 'Device or resource busy' --vfio 0000:01:00.0
 point 'groups: no more maps' cannot "edu,$groups,dma-avail=1" dma_entry_limit --vfio 0000:01:00.0 -m 5000
 point 'iommufd=on on a host without' cannot "edu,$groups" iommufd=on --vfio 0000:01:00.0,iommufd=on
+# A signal while memory is pinned ends lkvm as any program, with nothing of the machine left.
+ended() {
+	host "$1"
+	launch 143 "$host" "signal $2 2 sig=15" "${guest[@]}" --vfio 0000:01:00.0 -m 1280
+}
+point 'iommufd: a signal while memory is pinned' ended edu IOMMU_IOAS_MAP
+point 'groups: a signal while memory is pinned' ended edu,$groups VFIO_IOMMU_MAP_DMA
 point 'a binding that fails' fails 'fail VFIO_DEVICE_BIND_IOMMUFD 1 ENOMEM' edu 'Cannot allocate memory' --vfio 0000:01:00.0
 point 'a map that fails' fails 'fail IOMMU_IOAS_MAP 1 ENOMEM' edu 'Cannot allocate memory' --vfio 0000:01:00.0
 point 'a container that fails' fails 'fail VFIO_SET_IOMMU 1 ENOMEM' "edu,$groups" 'Cannot allocate memory' --vfio 0000:01:00.0
