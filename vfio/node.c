@@ -17,6 +17,14 @@ int vfio_set_ioctl(struct vfio_set *set, int fd, unsigned long request, void *ar
 	return set->host->calls->ioctl(set->host->opaque, fd, request, arg);
 }
 
+int vfio_set_group_fd(const struct vfio_set *set, u32 number)
+{
+	for (u32 i = 0; set && i < set->nr_files; i++)
+		if (set->files[i].number == number)
+			return set->files[i].fd;
+	return -1;
+}
+
 /* Why a device cannot be had */
 
 void vfio_say_why_not(const struct vfio_set *set, const struct vfio_device *dev, const char *plain)

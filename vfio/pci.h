@@ -46,8 +46,9 @@ struct vfio_pci {
 	u8 pm_cap, exp_cap, af_cap, msi_cap, msix_cap;
 	struct vfio_pci_bar bars[PCI_NR_BARS];
 	/* Under host->update, as all that changes maps. */
-	bool asleep;	/* D3hot: no BAR is mapped */
-	u32 nr_removed; /* maps that left guest memory since the last vm_reclaim_memory */
+	bool asleep;	 /* D3hot: no BAR is mapped */
+	bool reset_said; /* why it cannot be */
+	u32 nr_removed;	 /* maps that left guest memory since the last vm_reclaim_memory */
 	struct event_post reclaim;
 	/* The expansion ROM. */
 	struct vfio_pci_rom *rom;

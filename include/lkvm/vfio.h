@@ -154,6 +154,9 @@ void vfio_close(struct vfio_set *set);
  */
 int vfio_set_add(struct vm *vm, struct vfio_set *set) __must_check;
 struct vfio_device *vfio_set_device(struct vfio_set *set, u32 index);
+/* node.c: the file of group @number; -1: it is not the set's, or there is no set. Not of a set that
+ * uses iommufd, which has no groups. */
+int vfio_set_group_fd(const struct vfio_set *set, u32 number);
 
 /* vfio/pci.c: what the guest sees of @dev, a function on PCI. Prints; -errno. */
 int vfio_pci_add(struct vm *vm, struct vfio_device *dev, u32 index) __must_check;

@@ -72,14 +72,15 @@ for way in iommufd groups; do
 done
 point 'virtio: capabilities of its vendor' uses virtio --vfio 0000:01:00.0 -p list
 point 'virtio: all four of them' grep -qE ': 10411af4.*( 9@[0-9a-f]+){4}' out
-bus_reset() { edu_works edu,noreset --vfio 0000:01:00.0 && logged '"call": "VFIO_DEVICE_PCI_HOT_RESET", "on": "vfio", "ret": 0'; }
-point 'iommufd: a device that is only reset with its bus' bus_reset
 no_peer() {
 	host edu+nvme,dmabuf=off
 	launch 1 "$host" '' "${guest[@]}" --loglevel info --vfio 0000:01:00.0 --vfio 0000:02:00.0 -p peer && saw 'peer: wrong' &&
 		says 'do not reach its BAR 2: the kernel gives no dma-buf of it'
 }
 point 'iommufd: a kernel without dma-bufs of BARs' no_peer
+bus_reset() { edu_works "$@" && logged '"call": "VFIO_DEVICE_PCI_HOT_RESET", "on": "vfio", "ret": 0' && ! says 'not reset'; }
+point 'iommufd: a device that is only reset with its bus' bus_reset edu,noreset --vfio 0000:01:00.0
+point 'groups: a device that is only reset with its bus' bus_reset "edu,noreset,$groups" --vfio 0000:01:00.0
 point 'groups: beside a device of the host' cannot "edu+nvme,host=nvme,together,$groups" "bind those to vfio-pci too" --vfio 0000:01:00.0
 point 'iommufd: beside a device of the host' cannot edu+nvme,host=nvme,together 'Device or resource busy' --vfio 0000:01:00.0
 point 'groups: no more maps' cannot "edu,$groups,dma-avail=1" dma_entry_limit --vfio 0000:01:00.0 -m 5000

@@ -2,6 +2,7 @@
 /* VFIO: what a guest sees of a device that is passed through: configuration space, BARs, resets. */
 #include "unit.h"
 
+#include "../../vfio/iommu.h"
 #include "../../vfio/pci.h"
 #include "../lib/fake_vfio.h"
 #include "capture.h"
@@ -407,8 +408,10 @@ static void test_reboot(void **state)
 	fake_vfio_destroy(&f);
 }
 
-/* A bus with two functions, reached by iommufd (both ours, or not) or by groups. */
-static u32 hot_resets, hot_flags;
+/* A bus with three functions, reached by iommufd (all ours, or not) or by groups 1, 2 and 1. */
+static u32 hot_resets, hot_flags, hot_groups;
+static s32 hot_fds[3];
+static struct vfio_set *hot_set;
 
 static int answer_hot_reset(struct fake_vfio *fake, unsigned long request, void *arg)
 {
@@ -416,7 +419,11 @@ static int answer_hot_reset(struct fake_vfio *fake, unsigned long request, void 
 	const struct vfio_pci_hot_reset *reset = arg;
 
 	if (request == VFIO_DEVICE_PCI_HOT_RESET) {
-		assert_int_equal(reset->count, 0);
+		assert_int_equal(reset->flags, 0);
+		assert_true(reset->count <= ARRAY_SIZE(hot_fds));
+		assert_int_equal(reset->argsz, sizeof(*reset) + 4 * reset->count);
+		hot_groups = reset->count;
+		memcpy(hot_fds, reset->group_fds, 4 * reset->count);
 		hot_resets++;
 		return 0;
 	}
@@ -424,11 +431,15 @@ static int answer_hot_reset(struct fake_vfio *fake, unsigned long request, void 
 		return 1;
 	if (hot_flags == ~0U)
 		return -ENODEV;
-	assert_true(info->argsz >= sizeof(*info) + 2 * sizeof(info->devices[0]));
+	assert_true(info->argsz >= sizeof(*info) + 3 * sizeof(info->devices[0]));
 	info->flags = hot_flags;
-	info->count = 2;
-	info->devices[0] = (struct vfio_pci_dependent_device){ 1, 0, 3, 0 };
-	info->devices[1] = (struct vfio_pci_dependent_device){ ~0U, 0, 3, 1 };
+	info->count = 3;
+	for (u32 i = 0; i < info->count; i++)
+		info->devices[i] = (struct vfio_pci_dependent_device){ .group_id = 1 + i % 2,
+								       .bus = 3,
+								       .devfn = (u8)i };
+	if (hot_flags == VFIO_PCI_HOT_RESET_FLAG_DEV_ID)
+		info->devices[1].group_id = ~0U;
 	return 0;
 }
 
@@ -437,12 +448,11 @@ static void reset_by_bus(u32 flags)
 	nvme();
 	f.flags &= ~(u32)VFIO_DEVICE_FLAGS_RESET;
 	f.before = answer_hot_reset;
+	f.dev.set = hot_set;
 	hot_flags = flags;
 	hot_resets = 0;
 	capture_begin();
 	start();
-	(void)capture_end();
-	capture_begin();
 	stop();
 	(void)capture_end();
 }
@@ -452,17 +462,42 @@ static void test_reset_of_the_bus(void **state)
 	(void)state;
 	reset_by_bus(VFIO_PCI_HOT_RESET_FLAG_DEV_ID | VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED);
 	assert_int_equal(hot_resets, 2);
+	assert_int_equal(hot_groups, 0);
 	assert_string_equal(captured, "");
 	reset_by_bus(VFIO_PCI_HOT_RESET_FLAG_DEV_ID);
 	assert_int_equal(hot_resets, 0);
-	assert_contains(captured, "with all of 0000:03:00.1: pass all");
+	assert_contains(captured, "and with it 0000:03:00.1; pass these");
 	assert_one_line(captured);
 	reset_by_bus(0);
 	assert_int_equal(hot_resets, 0);
-	assert_contains(captured, "with all of 0000:03:00.0 0000:03:00.1: pass all");
+	assert_contains(captured, "and with it 0000:03:00.0 0000:03:00.1 0000:03:00.2; pass these");
 	reset_by_bus(~0U);
-	assert_contains(captured, "has no reset");
+	assert_contains(captured, "no reset of its own");
 	assert_one_line(captured);
+}
+
+/* By groups, whose files are the proof that all is ours: each once. */
+static void test_reset_of_the_bus_by_groups(void **state)
+{
+	struct vfio_file files[] = { { .fd = 50, .number = 9 },
+				     { .fd = 51, .number = 1 },
+				     { .fd = 52, .number = 2 } };
+	struct vfio_set all = { .files = files, .nr_files = 3 };
+
+	(void)state;
+	hot_set = &all;
+	reset_by_bus(0);
+	assert_int_equal(hot_resets, 2);
+	assert_int_equal(hot_groups, 2);
+	assert_int_equal(hot_fds[0], 51);
+	assert_int_equal(hot_fds[1], 52);
+	assert_string_equal(captured, "");
+	/* One of the groups is another's. */
+	all.nr_files = 2;
+	reset_by_bus(0);
+	assert_int_equal(hot_resets, 0);
+	assert_contains(captured, "and with it 0000:03:00.1; pass these");
+	hot_set = NULL;
 }
 
 /* What a device may not say, and what it says then. */
@@ -614,6 +649,7 @@ int main(void)
 		cmocka_unit_test(test_function_reset),
 		cmocka_unit_test(test_reboot),
 		cmocka_unit_test(test_reset_of_the_bus),
+		cmocka_unit_test(test_reset_of_the_bus_by_groups),
 		cmocka_unit_test(test_rom),
 		cmocka_unit_test(test_rom_of_a_file),
 		cmocka_unit_test(test_lies),
