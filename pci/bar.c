@@ -191,36 +191,51 @@ static void say_no_room(const struct pci_device *pci, unsigned int i, u64 next)
 {
 	const struct arch_pci_layout *l = pci->host->layout;
 	const struct pci_bar *bar = &pci->bars[i];
-	u64 end = is_io(bar)	 ? l->io_base + l->io_size
-		  : is_wide(bar) ? pci->host->mem64_base + l->mem64_size
-				 : l->mem32_base + l->mem32_size;
-	char which[16] = "its ROM", needs[32], left[32];
+	u64 base = is_io(bar) ? l->io_base : is_wide(bar) ? pci->host->mem64_base : l->mem32_base;
+	u64 size = is_io(bar) ? l->io_size : is_wide(bar) ? l->mem64_size : l->mem32_size;
+	char which[16] = "its ROM", needs[32], left[32], all[32];
 
 	if (i != PCI_ROM_BAR)
 		snprintf(which, sizeof(which), "BAR %u", i);
 	err("%s: no room for its registers in the PCI windows: %s needs %s of addresses, and its "
-	    "window has %s left; use fewer devices",
+	    "window of %s has %s left; %s",
 	    pci->dev.name, which, format_size(bar->size, needs, sizeof(needs)),
-	    format_size(end - MIN(next, end), left, sizeof(left)));
+	    format_size(size, all, sizeof(all)),
+	    format_size(base + size - MIN(next, base + size), left, sizeof(left)),
+	    bar->size > size ? "this machine cannot have it" : "use fewer devices");
+}
+
+/* The largest BAR that is not in @placed; -1: all are. Largest first, no room is lost between them:
+ * each begins at a multiple of its size. */
+static int next_bar(const struct pci_device *pci, u32 placed)
+{
+	int largest = -1;
+
+	for (int i = 0; i <= PCI_ROM_BAR; i++)
+		if (!(placed & BIT(i)) && pci->bars[i].size &&
+		    (largest < 0 || pci->bars[i].size > pci->bars[largest].size))
+			largest = i;
+	return largest;
 }
 
 int pci_assign_bars(struct pci_device *pci)
 {
 	struct pci_host *host = pci->host;
 	u64 next_io = host->next_io, next_mem32 = host->next_mem32, next_mem64 = host->next_mem64;
+	u32 placed = 0;
+	int i;
 
-	for (unsigned int i = 0; i <= PCI_ROM_BAR; i++) {
+	for (; (i = next_bar(pci, placed)) >= 0; placed |= BIT(i)) {
 		struct pci_bar *bar = &pci->bars[i];
 		u64 *next = is_io(bar) ? &next_io : is_wide(bar) ? &next_mem64 : &next_mem32;
 		u64 addr = ALIGN_UP(*next, bar->size);
 
-		if (!bar->size)
-			continue;
 		if (addr < *next || !in_window(pci, bar, addr)) {
-			say_no_room(pci, i, *next);
+			say_no_room(pci, (unsigned int)i, *next);
 			return -ENOSPC;
 		}
-		put_le(pci->config + bar_register(i), is_wide(bar) ? 8 : 4, addr | bar->flags);
+		put_le(pci->config + bar_register((unsigned int)i), is_wide(bar) ? 8 : 4,
+		       addr | bar->flags);
 		*next = addr + bar->size;
 	}
 	host->next_io = next_io;

@@ -597,6 +597,7 @@ static void test_rom_of_a_file(void **state)
 static void test_lies(void **state)
 {
 	u8 byte = 0;
+	u64 at;
 
 	(void)state;
 	nvme();
@@ -620,7 +621,9 @@ static void test_lies(void **state)
 	fake_vfio_init(&f, 256);
 	fake_vfio_region(&f, 0, 64 * MiB, RW);
 	put(PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_MEM_TYPE_64, 4);
-	refused(-ENOSPC, "BAR 0 needs 64M of addresses, and its window has 16M left");
+	refused(-ENOSPC,
+		"BAR 0 needs 64M of addresses, and its window of 16M has 16M left; this machine "
+		"cannot have it");
 	/* Not a power of two: what is behind the end reads as ones. */
 	nvme();
 	fake_vfio_region(&f, 2, 0x30, RW);
@@ -628,10 +631,32 @@ static void test_lies(void **state)
 	start();
 	(void)capture_end();
 	assert_contains(captured, "BAR 2 has 0x30 bytes; the guest sees 0x40");
-	assert_true(bus_read(&d.vm.mmio, MEM32 + 0x2f, &byte, 1));
+	at = get(PCI_BASE_ADDRESS_2, 4);
+	assert_true(bus_read(&d.vm.mmio, at + 0x2f, &byte, 1));
 	assert_int_equal(byte, 0);
-	assert_true(bus_read(&d.vm.mmio, MEM32 + 0x30, &byte, 1));
+	assert_true(bus_read(&d.vm.mmio, at + 0x30, &byte, 1));
 	assert_int_equal(byte, 0xff);
+	stop();
+}
+
+/* All of a window can be used: in the order of their numbers, these would not fit. */
+static void test_the_largest_bar_comes_first(void **state)
+{
+	static const u64 sizes[] = { MiB, 8 * MiB, 4 * MiB };
+
+	(void)state;
+	fake_vfio_init(&f, 256);
+	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
+		fake_vfio_region(&f, 2 * i, sizes[i], RW);
+		put(PCI_BASE_ADDRESS_0 + 8 * i, PCI_BASE_ADDRESS_MEM_TYPE_64, 4);
+	}
+	start();
+	assert_int_equal(get(PCI_BASE_ADDRESS_2, 4) & PCI_BASE_ADDRESS_MEM_MASK, (u32)MEM64);
+	assert_int_equal(get(PCI_BASE_ADDRESS_4, 4) & PCI_BASE_ADDRESS_MEM_MASK,
+			 (u32)(MEM64 + 8 * MiB));
+	assert_int_equal(get(PCI_BASE_ADDRESS_0, 4) & PCI_BASE_ADDRESS_MEM_MASK,
+			 (u32)(MEM64 + 12 * MiB));
+	assert_int_equal(get(PCI_BASE_ADDRESS_1, 4), MEM64 >> 32);
 	stop();
 }
 
@@ -653,6 +678,7 @@ int main(void)
 		cmocka_unit_test(test_rom),
 		cmocka_unit_test(test_rom_of_a_file),
 		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_the_largest_bar_comes_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
