@@ -76,8 +76,6 @@ static void take_capabilities(struct vfio_region *region, const u8 *info, u32 le
 		cap = (const void *)(info + at);
 		if (cap->id == VFIO_REGION_INFO_CAP_SPARSE_MMAP)
 			take_sparse(region, info + at, len - at);
-		else if (cap->id == VFIO_REGION_INFO_CAP_MSIX_MAPPABLE)
-			region->msix_mappable = true;
 		if (cap->next <= at)
 			break;
 	}

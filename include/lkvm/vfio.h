@@ -75,7 +75,6 @@ struct vfio_region {
 	 * VFIO_REGION_INFO_FLAG_MMAP. Of whole pages, ordered, apart. */
 	u32 nr_areas;
 	struct vfio_area *areas;
-	bool msix_mappable; /* VFIO_REGION_INFO_CAP_MSIX_MAPPABLE */
 };
 
 struct vfio_irq {

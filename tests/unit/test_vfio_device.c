@@ -61,6 +61,7 @@ static void test_areas_that_may_be_mapped(void **state)
 	f.regions[0].areas[3] = (struct vfio_area){ 0xf000, 0x2000 };
 	f.regions[0].areas[4] = (struct vfio_area){ 0xa800, 0x800 };
 	f.regions[0].areas[5] = (struct vfio_area){ 0xb000, 0 };
+	/* Says nothing of use: the table is trapped whether it may be mapped or not. */
 	f.regions[0].msix_mappable = true;
 	fake_vfio_region(&f, 2, 0x2000, RW | VFIO_REGION_INFO_FLAG_MMAP);
 	fake_vfio_region(&f, 4, 0x20, RW);
@@ -69,7 +70,6 @@ static void test_areas_that_may_be_mapped(void **state)
 	assert_int_equal(f.dev.regions[0].areas[0].size, 0x2000);
 	assert_int_equal(f.dev.regions[0].areas[1].offset, 0x4000);
 	assert_int_equal(f.dev.regions[0].areas[1].size, 0x4000);
-	assert_true(f.dev.regions[0].msix_mappable);
 	assert_int_equal(f.dev.regions[2].nr_areas, 1);
 	assert_int_equal(f.dev.regions[2].areas[0].size, 0x2000);
 	assert_int_equal(f.dev.regions[4].nr_areas, 0);
