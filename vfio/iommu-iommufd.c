@@ -15,6 +15,7 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "lkvm/vfio-dmabuf.h"
+#include "lkvm/vfio-pasid.h"
 #include "vfio-abi.h"
 
 static int iommufd_open(struct vfio_set *set)
@@ -66,6 +67,7 @@ static int bind_device(struct vfio_set *set, u32 i)
 		.argsz = offsetof(struct vfio_abi_attach_pt, pasid),
 		.pt_id = set->ioas,
 	};
+	u32 *table = &set->files[i].table;
 	int ret = 0;
 
 	if (!dev->devid) {
@@ -74,12 +76,18 @@ static int bind_device(struct vfio_set *set, u32 i)
 			return say(dev, "cannot bind it to iommufd", ret);
 		dev->devid = bind.out_devid;
 	}
+	if (dev->cfg->pasid) {
+		ret = vfio_pasid_prepare(dev, set->ioas, table);
+		if (ret)
+			return ret;
+		attach.pt_id = *table;
+	}
 	ret = vfio_set_ioctl(set, set->files[i].fd, VFIO_ABI_ATTACH_IOMMUFD_PT, &attach);
 	if (ret < 0)
 		return say(dev, "cannot attach it to the guest's address space", ret);
 	set->files[i].bound = true;
 	dev->fd = set->files[i].fd;
-	return 0;
+	return *table ? vfio_pasid_probe(dev, *table) : 0;
 }
 
 static void iommufd_unbind(struct vfio_set *set)
@@ -92,6 +100,9 @@ static void iommufd_unbind(struct vfio_set *set)
 		if (set->files[i].bound)
 			(void)vfio_set_ioctl(set, set->files[i].fd, VFIO_ABI_DETACH_IOMMUFD_PT,
 					     &detach);
+		if (set->files[i].table)
+			vfio_pasid_free_table(&set->devices[i], set->files[i].table);
+		set->files[i].table = 0;
 		set->files[i].bound = false;
 		set->devices[i].fd = -1;
 	}

@@ -80,6 +80,7 @@ struct vfio_file {
 	u32 number; /* of the group */
 	bool told;  /* KVM knows it */
 	bool bound; /* it is in the container */
+	u32 table;  /* page tables of its own (pasid=on); 0: none */
 };
 
 struct vfio_set {

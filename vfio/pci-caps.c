@@ -229,6 +229,58 @@ void vfio_pci_caps_init(struct vfio_pci *vp)
 		walk_ext_caps(vp);
 }
 
+/* A room for more */
+
+/* How many bytes an extended capability has. */
+static u32 ext_cap_len(const u8 *config, u32 at)
+{
+	u32 word = (u32)get_le(config + at + 4, 4), len;
+
+	switch (PCI_EXT_CAP_ID((u32)get_le(config + at, 4))) {
+	case PCI_EXT_CAP_ID_ERR:
+		len = 0x48;
+		break;
+	case PCI_EXT_CAP_ID_DSN:
+		len = 12;
+		break;
+	case PCI_EXT_CAP_ID_PWR:
+		len = 16;
+		break;
+	case PCI_EXT_CAP_ID_VNDR:
+	case PCI_EXT_CAP_ID_DVSEC:
+		len = word >> 20; /* they say it at the same place */
+		break;
+	case PCI_EXT_CAP_ID_DPA:
+		len = 16 + 32;
+		break;
+	case PCI_EXT_CAP_ID_TPH:
+		len = 12;
+		if ((word & PCI_TPH_CAP_LOC_MASK) == PCI_TPH_LOC_CAP)
+			len += 2 * (((word & PCI_TPH_CAP_ST_MASK) >> PCI_TPH_CAP_ST_SHIFT) + 1);
+		break;
+	case PCI_EXT_CAP_ID_DOE:
+		len = 24;
+		break;
+	default:
+		len = 8;
+		break;
+	}
+	/* One that lies has its header all the same. */
+	len = MAX(len, 8U);
+	return MIN(len, PCI_CFG_SPACE_EXP_SIZE - at);
+}
+
+bool vfio_pci_ext_cap_covers(const struct vfio_pci *vp, u32 offset, u32 len)
+{
+	const u8 *config = vp->pci.config;
+
+	for (u32 at = PCI_CFG_SPACE_SIZE; at; at = EXT_NEXT((u32)get_le(config + at, 4)))
+		if (PCI_EXT_CAP_ID((u32)get_le(config + at, 4)) &&
+		    ranges_overlap(offset, len, at, ext_cap_len(config, at)))
+			return true;
+	return false;
+}
+
 /* From the end down: what has registers of its own that nobody knows has them low. */
 u32 vfio_pci_ext_cap_room(const struct vfio_pci *vp, u32 len)
 {
@@ -236,10 +288,10 @@ u32 vfio_pci_ext_cap_room(const struct vfio_pci *vp, u32 len)
 
 	if (vp->pci.config_size < PCI_CFG_SPACE_EXP_SIZE)
 		return 0;
-	/* Where no capability begins within, and nothing but zeroes is. */
 	for (u32 at = PCI_CFG_SPACE_EXP_SIZE - len; at > PCI_CFG_SPACE_SIZE; at -= 4) {
-		bool empty = true;
+		bool empty = !vfio_pci_ext_cap_covers(vp, at, len);
 
+		/* Nothing but zeroes. */
 		for (u32 i = 0; i < len; i++)
 			empty &= !config[at + i] && vp->emulated[at + i] != 0xff;
 		if (empty)
@@ -248,15 +300,19 @@ u32 vfio_pci_ext_cap_room(const struct vfio_pci *vp, u32 len)
 	return 0;
 }
 
+/* At the first place there may be no capability, but a link to others. */
 void vfio_pci_ext_cap_link(struct vfio_pci *vp, u32 offset, u32 len, u16 id, u8 version)
 {
 	u8 *config = vp->pci.config;
-	u32 last = PCI_CFG_SPACE_SIZE, next;
+	u32 last = PCI_CFG_SPACE_SIZE, next = 0;
 
-	for (; (next = EXT_NEXT((u32)get_le(config + last, 4))); last = next)
-		;
+	if (offset == last)
+		next = EXT_NEXT((u32)get_le(config + offset, 4));
+	else
+		for (u32 at = last; at; at = EXT_NEXT((u32)get_le(config + at, 4)))
+			last = at;
 	memset(config + offset, 0, len);
-	put_le(config + offset, 4, EXT_HEADER(id, version, 0));
+	put_le(config + offset, 4, EXT_HEADER(id, version, next));
 	vfio_pci_emulate(vp, offset, len, 0);
 	if (offset != last)
 		set_ext_next(config + last, offset);

@@ -27,6 +27,8 @@ static int build(struct vfio_pci *vp)
 	int ret = vfio_pci_config_init(vp);
 
 	if (!ret)
+		ret = vfio_pci_pasid_init(vp);
+	if (!ret)
 		ret = vfio_pci_bars_init(vp);
 	if (!ret)
 		ret = vfio_pci_rom_init(vp);

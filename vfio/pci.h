@@ -120,7 +120,12 @@ void vfio_pci_caps_init(struct vfio_pci *vp);
  * @len bytes become emulated and read-only zeroes behind it. Before pci_device_add.
  */
 u32 vfio_pci_ext_cap_room(const struct vfio_pci *vp, u32 len);
+/* Has a capability that the guest sees any of these registers? */
+bool vfio_pci_ext_cap_covers(const struct vfio_pci *vp, u32 offset, u32 len);
 void vfio_pci_ext_cap_link(struct vfio_pci *vp, u32 offset, u32 len, u16 id, u8 version);
+
+/* pci-pasid.c: pasid=on. After vfio_pci_config_init. Prints; -errno. */
+int vfio_pci_pasid_init(struct vfio_pci *vp) __must_check;
 
 /* pci-rom.c: rom=, or the device's. After vfio_pci_bars_init. Prints; -errno. */
 int vfio_pci_rom_init(struct vfio_pci *vp) __must_check;

@@ -88,6 +88,9 @@ static bool is_general(const char *name, int err)
 		return true;
 	if (err == EMFILE || err == ENFILE)
 		return strstr(name, "CREATE");
+	/* An older kernel does not know PASIDs. */
+	if (err == EINVAL)
+		return !strcmp(name, "VFIO_DEVICE_ATTACH_IOMMUFD_PT");
 	return err == EAGAIN && !strcmp(name, "KVM_RUN");
 }
 

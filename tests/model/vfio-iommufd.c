@@ -307,7 +307,7 @@ static void put_pt(struct vdev *d)
 long viommufd_attach(struct model_call *c, struct vdev *d)
 {
 	struct m_attach a = { 0 };
-	struct vobject *o;
+	struct vobject *o, *rid;
 	struct vspace *s;
 	long ret = vfio_get(c, &a, 12, sizeof(a));
 
@@ -329,6 +329,13 @@ long viommufd_attach(struct model_call *c, struct vdev *d)
 			return model_broken(-EINVAL,
 					    "VFIO_DEVICE_ATTACH_IOMMUFD_PT: PASID %u to %u",
 					    a.pasid, a.pt_id);
+		/* Linux iommufd_hwpt_pasid_compat */
+		rid = d->space ? find(d->iommufd, d->pt_id) : NULL;
+		if (rid && (rid->what != HWPT || !rid->pasid))
+			return model_broken(-EINVAL,
+					    "VFIO_DEVICE_ATTACH_IOMMUFD_PT: PASID %u "
+					    "beside page tables without",
+					    a.pasid);
 		return 0;
 	}
 	if (o->what == HWPT && d->kind->mdev)

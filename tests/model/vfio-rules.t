@@ -178,6 +178,16 @@ def _():
     is_(attach(device, device.ioas, 3), -errno.EINVAL)
 
 
+@case('PASIDs: not beside page tables that are not made for them', PLAIN + ',pasid=4', broken='PASID 3 beside')
+def _():
+    device = attached()
+    ret, hwpt = device.iommufd.hwpt(device.id, device.ioas, 8)
+    is_(ret, 0)
+    is_(attach(device, hwpt, 3), -errno.EINVAL)
+    is_(attach(device, hwpt), 0)
+    is_(attach(device, hwpt, 3), 0)
+
+
 @case('PASIDs: of an IOMMU without', PLAIN, said='no PASIDs')
 def _():
     device = attached()

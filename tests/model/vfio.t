@@ -81,6 +81,15 @@ point 'iommufd: a kernel without dma-bufs of BARs' no_peer
 bus_reset() { edu_works "$@" && logged '"call": "VFIO_DEVICE_PCI_HOT_RESET", "on": "vfio", "ret": 0' && ! says 'not reset'; }
 point 'iommufd: a device that is only reset with its bus' bus_reset edu,noreset --vfio 0000:01:00.0
 point 'groups: a device that is only reset with its bus' bus_reset "edu,noreset,$groups" --vfio 0000:01:00.0
+pasids() {
+	edu_works edu,pasid=16 --vfio 0000:01:00.0,pasid=on && says 'sees PASIDs of 16 bits (capability at 0xff8), but can use none' &&
+		logged '"call": "VFIO_DEVICE_ATTACH_IOMMUFD_PT", "on": "vfio", "ret": 0'
+}
+point 'pasid=on: shown, and said to be of no use' pasids
+point 'pasid=on: an IOMMU without' cannot edu 'has no PASIDs; omit it' --vfio 0000:01:00.0,pasid=on
+point 'pasid=on: a kernel that attaches none' fails 'fail VFIO_DEVICE_ATTACH_IOMMUFD_PT 2 EINVAL' edu,pasid=16 'attaches no PASIDs' --vfio 0000:01:00.0,pasid=on
+point 'pasid=on: by groups' cannot "edu,$groups" 'needs iommufd' --vfio 0000:01:00.0,pasid=on
+point 'pasid=on: an mdev' cannot mtty 'a software device has no IOMMU' --vfio $uuid,pasid=on
 point 'groups: beside a device of the host' cannot "edu+nvme,host=nvme,together,$groups" "bind those to vfio-pci too" --vfio 0000:01:00.0
 point 'iommufd: beside a device of the host' cannot edu+nvme,host=nvme,together 'Device or resource busy' --vfio 0000:01:00.0
 point 'groups: no more maps' cannot "edu,$groups,dma-avail=1" dma_entry_limit --vfio 0000:01:00.0 -m 5000
