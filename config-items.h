@@ -53,4 +53,9 @@ int config_net_user_check(const char *shown, struct net_config *net) __must_chec
 void config_add_net_user(char **text, const struct net_user_config *user);
 void config_net_user_destroy(struct net_user_config *user);
 
+struct vfio_config;
+/* config-vfio-tsm.c: tsm=@value of --vfio. Prints; 0 or -EINVAL. And ",tsm=..." as it is read. */
+int config_vfio_tsm(const char *shown, struct vfio_config *vc, const char *value) __must_check;
+void config_add_vfio_tsm(char **text, const struct vfio_config *vc);
+
 #endif

@@ -12,8 +12,16 @@
 #define LAST_EXTENDED  0xff8
 
 static const char *const vfio_items[] = {
-	"iommufd=auto|on|off", "rom=FILE|off",	 "pasid=on|off", "pasid-offset=OFFSET",
-	"state-in=FILE",       "state-out=FILE", NULL,
+	"iommufd=auto|on|off",
+	"rom=FILE|off",
+	"pasid=on|off",
+	"pasid-offset=OFFSET",
+	"state-in=FILE",
+	"state-out=FILE",
+#ifdef CONFIG_VFIO_TSM
+	"tsm=CALL:NUMBER+...",
+#endif
+	NULL,
 };
 
 static const char *const auto_words[] = { "auto", "on", "off", NULL };
@@ -62,6 +70,8 @@ static int vfio_item(const char *shown, struct vfio_config *vc, const char *item
 		vc->pasid = word;
 	} else if (!strncmp(item, "pasid-offset=", 13)) {
 		ret = set_offset(shown, vc, item + 13);
+	} else if (!strncmp(item, "tsm=", 4)) {
+		ret = config_vfio_tsm(shown, vc, item + 4);
 	} else if (!strncmp(item, "rom=", 4)) {
 		set(&vc->rom, item + 4);
 	} else if (!strncmp(item, "state-in=", 9)) {
@@ -146,6 +156,8 @@ static char *vfio_text(const void *target, u32 i)
 		xappendf(&text, ",pasid-offset=0x%x", vc->pasid_offset);
 	config_add_word(&text, "state-in", vc->state_in);
 	config_add_word(&text, "state-out", vc->state_out);
+	if (vc->has_tsm)
+		config_add_vfio_tsm(&text, vc);
 	return text;
 }
 

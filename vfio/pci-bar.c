@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "lkvm/vm.h"
@@ -192,6 +193,9 @@ static void reclaim(void *opaque)
 int vfio_pci_bars_map(struct vfio_pci *vp)
 {
 	vp->reclaim = (struct event_post){ .fn = reclaim, .opaque = vp };
+	/* The TSM locks the registers away from the host, which must not have them mapped. */
+	if (vp->dev->cfg && vp->dev->cfg->has_tsm)
+		return 0;
 	/* Ports trap, and memory slots have whole pages: a BAR of less has no areas. */
 	for (u32 i = 0; i < PCI_NR_BARS; i++)
 		if (vp->bars[i].size && vp->dev->regions[i].nr_areas &&

@@ -180,10 +180,12 @@ static bool asks_for_reset(const struct vfio_pci *vp, u32 offset, u32 value, u32
 static void reset_by_guest(struct vfio_pci *vp, u32 offset, u32 value, u32 len)
 {
 	vfio_pci_irqs_reset(vp);
+	vfio_tsm_unbind(&vp->tsm);
 	pci_function_reset(&vp->pci);
 	vfio_pci_sleep(vp, false);
 	forward(vp, offset, value, len);
 	after_command(vp);
+	(void)vfio_tsm_bind(&vp->tsm);
 }
 
 static void config_write(struct pci_device *pci, u32 offset, u32 value, u32 len)

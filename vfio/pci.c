@@ -39,6 +39,14 @@ static int build(struct vfio_pci *vp)
 	return ret;
 }
 
+/* The bus is as it is at power-on: the guest may number it otherwise, the kernel asks once. */
+static u16 guest_bdf(const struct vfio_pci *vp)
+{
+	const struct pci_device *bridge = vp->pci.bus->bridge;
+
+	return (u16)((bridge ? bridge->config[PCI_SECONDARY_BUS] << 8 : 0) | vp->pci.devfn);
+}
+
 static int vp_realize(struct device *dev, struct vm *vm)
 {
 	struct vfio_pci *vp = to_vp(dev);
@@ -50,7 +58,12 @@ static int vp_realize(struct device *dev, struct vm *vm)
 		return ret;
 	follow_core(vp);
 	ret = pci_device_add(vm->pci, &vp->pci);
-	return ret ? ret : vfio_pci_irqs_plugged(vp);
+	if (!ret)
+		ret = vfio_pci_irqs_plugged(vp);
+	if (!ret)
+		ret = vfio_tsm_open(&vp->tsm, vp->dev, guest_bdf(vp));
+	/* What it is locked with, it has now. */
+	return ret ? ret : vfio_tsm_bind(&vp->tsm);
 }
 
 /* The order matters: no interrupt is sent and nothing is mapped while the device is reset. */
@@ -59,18 +72,22 @@ static void vp_reset(struct device *dev)
 	struct vfio_pci *vp = to_vp(dev);
 
 	vfio_pci_irqs_reset(vp);
+	vfio_tsm_unbind(&vp->tsm);
 	vfio_pci_device_reset(vp);
 	pthread_mutex_lock(&vp->pci.host->update);
 	vfio_pci_sleep(vp, false);
 	pthread_mutex_unlock(&vp->pci.host->update);
 	vfio_pci_config_set(vp, PCI_COMMAND, (u32)get_le(vp->pci.initial + PCI_COMMAND, 2), 2);
 	pci_device_reset(&vp->pci);
+	/* Without, the guest finds that its device cannot be trusted. */
+	(void)vfio_tsm_bind(&vp->tsm);
 }
 
 static void vp_free(struct vfio_pci *vp)
 {
 	struct vm *vm = vp->pci.host ? vp->pci.host->dev.vm : NULL;
 
+	vfio_tsm_close(&vp->tsm);
 	vfio_pci_irqs_fini(vp);
 	pci_device_fini(&vp->pci);
 	if (vm)
@@ -87,6 +104,7 @@ static void vp_destroy(struct device *dev)
 	struct vfio_pci *vp = to_vp(dev);
 
 	vfio_pci_irqs_fini(vp);
+	vfio_tsm_close(&vp->tsm);
 	vfio_pci_device_reset(vp);
 	vp_free(vp);
 }

@@ -16,6 +16,7 @@
 #include "lkvm/pci.h"
 #include "lkvm/types.h"
 #include "lkvm/vfio.h"
+#include "tsm.h"
 
 struct vfio_pci_irqs;
 
@@ -52,6 +53,7 @@ struct vfio_pci {
 	struct event_post reclaim;
 	/* The expansion ROM. */
 	struct vfio_pci_rom *rom;
+	struct vfio_tsm tsm;
 	struct vfio_pci_irqs *irqs; /* of pci-intx.c and pci-msi*.c */
 };
 

@@ -144,6 +144,14 @@ struct virtiofs_config {
 /* How devices reach the IOMMU: by cdev and iommufd, or by groups and a type 1 container. */
 enum vfio_iommufd { VFIO_IOMMUFD_AUTO, VFIO_IOMMUFD_ON, VFIO_IOMMUFD_OFF };
 
+/* tsm=: of calls that no kernel has settled, the numbers on this host; 0: there is none. */
+struct vfio_tsm_config {
+	u32 bind, unbind; /* of a device's file */
+	u32 op, request;  /* of /dev/iommu */
+	u32 viommu;	  /* IOMMU_VIOMMU_ALLOC's type */
+	u32 arch;	  /* who is asked, as requests name it: 1 is CCA */
+};
+
 /* A device of the host's that the guest has as its own. */
 struct vfio_config {
 	char *device; /* as it was given: a PCI address, a path in sysfs, an mdev's UUID */
@@ -153,6 +161,8 @@ struct vfio_config {
 	u32 pasid_offset;	   /* where in configuration space; 0: where there is room */
 	char *state_in;	 /* load the device's state from there before the guest starts; or NULL */
 	char *state_out; /* and save it there at the end; or NULL */
+	bool has_tsm;
+	struct vfio_tsm_config tsm;
 };
 
 /* The guest sees whole ones: what Linux can have as ZONE_DEVICE memory (its SUBSECTION_SIZE). */

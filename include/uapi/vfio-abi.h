@@ -176,6 +176,17 @@ struct iommu_abi_hwpt_alloc {
 	__u32 fault_id, reserved2;
 };
 
+/* A guest's IOMMU, and a device as the guest's IOMMU knows it (by @virt_id). */
+struct iommu_abi_viommu_alloc {
+	__u32 size, flags, type, dev_id, hwpt_id, out_viommu_id, data_len, reserved;
+	__aligned_u64 data_uptr;
+};
+
+struct iommu_abi_vdevice_alloc {
+	__u32 size, viommu_id, dev_id, out_vdevice_id;
+	__aligned_u64 virt_id;
+};
+
 #define IOMMU_ABI_HW_DIRTY_TRACKING (1ULL << 0)
 #define IOMMU_ABI_HW_PASID_EXEC	    (1ULL << 1)
 #define IOMMU_ABI_HW_PASID_PRIV	    (1ULL << 2)

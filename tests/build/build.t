@@ -119,6 +119,12 @@ native() {
 	try 'an architecture that is not supported is named' unsupported_arch
 }
 
+# The files that it changes are a unit test's too: here is seen that the switch is one.
+tsm() {
+	try 'TSM=1 builds what it adds' quiet_build O="$out/tsm" TSM=1 $quick "$out/tsm/obj/vfio/tsm.o" "$out/tsm/obj/config-vfio-tsm.o" &&
+		try 'TSM=1: the calls are there' grep -q vfio_tsm_ask "$out/tsm/obj/vfio/tsm.o"
+}
+
 lint() {
 	try 'make lint has nothing to say' make --no-print-directory lint
 }
@@ -191,5 +197,5 @@ arm64_static() {
 }
 
 run_chains native arm64_libs
-run_chains lint arm64 clang arm64_static dist static musl
+run_chains lint arm64 clang arm64_static dist static musl tsm
 echo "1..$n"
