@@ -133,10 +133,16 @@ static void forward(struct vfio_pci *vp, u32 offset, u32 value, u32 len)
 	}
 }
 
+/* Without bus mastering while the core has it off, which also a bridge above does. */
+static u32 allowed(const struct vfio_pci *vp, u32 command)
+{
+	return atomic_load(&vp->pci.bus_master) ? command : command & ~(u32)PCI_COMMAND_MASTER;
+}
+
 /* The device's part of its command register, with @command's of the core's. */
 static u32 device_command(struct vfio_pci *vp, u32 command)
 {
-	return (command & COMMAND_EMULATED) |
+	return (allowed(vp, command) & COMMAND_EMULATED) |
 	       (vfio_pci_config_get(vp, PCI_COMMAND, 2) & ~(u32)COMMAND_EMULATED);
 }
 
@@ -150,7 +156,7 @@ static void before_command(struct vfio_pci *vp, u32 offset, u32 value, u32 len)
 	u32 command = written_byte(PCI_COMMAND, offset, value, len, (u8)old) |
 		      (u32)written_byte(PCI_COMMAND + 1, offset, value, len, (u8)(old >> 8)) << 8;
 
-	vfio_pci_config_set(vp, PCI_COMMAND, command | (old & COMMAND_DECODE), 2);
+	vfio_pci_config_set(vp, PCI_COMMAND, allowed(vp, command) | (old & COMMAND_DECODE), 2);
 }
 
 static void after_command(struct vfio_pci *vp)

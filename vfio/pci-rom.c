@@ -133,7 +133,8 @@ int vfio_pci_rom_init(struct vfio_pci *vp)
 		     vp->dev->name.id, rom->size);
 		rom->size = 0;
 	}
-	if (ret || !rom->size)
+	/* Of a byte there is not even the signature. */
+	if (ret || rom->size < 2)
 		return ret;
 	while (shown < rom->size)
 		shown <<= 1;

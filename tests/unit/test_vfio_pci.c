@@ -370,6 +370,16 @@ static void test_moves_are_bounded(void **state)
 	stop();
 }
 
+static u32 on_master;
+
+static bool count_master(struct fake_vfio *fake, u32 region, u64 offset, const void *buf, u32 len)
+{
+	if (region == VFIO_PCI_CONFIG_REGION_INDEX && offset == PCI_COMMAND &&
+	    get_le(buf, len) & PCI_COMMAND_MASTER)
+		on_master++;
+	return false;
+}
+
 static void test_function_reset(void **state)
 {
 	(void)state;
@@ -406,6 +416,34 @@ static void test_reboot(void **state)
 	vm_destroy(&d.vm);
 	assert_int_equal(f.resets, 3);
 	fake_vfio_destroy(&f);
+}
+
+/* What a bridge lets through is the device's to follow, since its DMA does not pass there. */
+static void test_a_bridge_stops_its_dma(void **state)
+{
+	u8 config[64] = { 0 };
+	struct pci_device bridge = { .config = config };
+
+	(void)state;
+	nvme();
+	start();
+	set(PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	assert_int_equal(hw(PCI_COMMAND, 2), PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	d.vm.pci->root.bridge = &bridge;
+	pci_follow_bridge(&function()->pci);
+	assert_int_equal(hw(PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
+	assert_int_equal(get(PCI_COMMAND, 2), PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	/* Nor can the guest go around it. */
+	on_master = 0;
+	f.on_write = count_master;
+	set(PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_SERR, 2);
+	assert_int_equal(on_master, 0);
+	put_le(config + PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	pci_follow_bridge(&function()->pci);
+	assert_true(hw(PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+	d.vm.pci->root.bridge = NULL;
+	f.on_write = NULL;
+	stop();
 }
 
 /* A bus with three functions, reached by iommufd (all ours, or not) or by groups 1, 2 and 1. */
@@ -534,6 +572,14 @@ static void test_rom(void **state)
 
 	nvme();
 	f.cfg.rom = (char *)"off";
+	start();
+	set(PCI_ROM_ADDRESS, 0xffffffff, 4);
+	assert_int_equal(get(PCI_ROM_ADDRESS, 4), 0);
+	stop();
+
+	/* A software device's that lies. */
+	nvme();
+	f.regions[VFIO_PCI_ROM_REGION_INDEX].size = 1;
 	start();
 	set(PCI_ROM_ADDRESS, 0xffffffff, 4);
 	assert_int_equal(get(PCI_ROM_ADDRESS, 4), 0);
@@ -672,6 +718,7 @@ int main(void)
 		cmocka_unit_test(test_decoding_outlives_maps),
 		cmocka_unit_test(test_moves_are_bounded),
 		cmocka_unit_test(test_function_reset),
+		cmocka_unit_test(test_a_bridge_stops_its_dma),
 		cmocka_unit_test(test_reboot),
 		cmocka_unit_test(test_reset_of_the_bus),
 		cmocka_unit_test(test_reset_of_the_bus_by_groups),
