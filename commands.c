@@ -14,9 +14,9 @@ static const struct command cmd_help;
 
 /* In the order of `lkvm help`. */
 static const struct command *const commands[] = {
-	&cmd_run,     &cmd_sandbox,  &cmd_setup, &cmd_smoke,   &cmd_list,    &cmd_stop,
-	&cmd_pause,   &cmd_resume,   &cmd_stat,	 &cmd_balloon, &cmd_debug,   &cmd_ctl,
-	&cmd_measure, &cmd_selftest, &cmd_host,	 &cmd_help,    &cmd_version, NULL,
+	&cmd_run,      &cmd_sandbox, &cmd_setup,   &cmd_smoke,	 &cmd_list, &cmd_stop, &cmd_pause,
+	&cmd_resume,   &cmd_stat,    &cmd_balloon, &cmd_debug,	 &cmd_ctl,  &cmd_vfio, &cmd_measure,
+	&cmd_selftest, &cmd_host,    &cmd_help,	   &cmd_version, NULL,
 };
 
 struct help_args {

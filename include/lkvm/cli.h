@@ -13,7 +13,7 @@
 extern const struct command cmd_run, cmd_smoke, cmd_selftest, cmd_host, cmd_version;
 extern const struct command cmd_sandbox, cmd_setup, cmd_measure;
 extern const struct command cmd_list, cmd_stop, cmd_pause, cmd_resume, cmd_stat, cmd_balloon;
-extern const struct command cmd_debug, cmd_ctl;
+extern const struct command cmd_debug, cmd_ctl, cmd_vfio;
 
 /* commands.c: the command called @name; or NULL, after a message with the nearest one. */
 const struct command *command_find(const char *name);
