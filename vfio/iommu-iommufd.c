@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "iommu.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "lkvm/vfio-bind.h"
 #include "lkvm/vfio-dmabuf.h"
 #include "lkvm/vfio-pasid.h"
 #include "vfio-abi.h"
@@ -44,16 +46,20 @@ static void iommufd_close(struct vfio_set *set) {}
 
 static int say(const struct vfio_device *dev, const char *what, int ret)
 {
+	char *why = ret == -EBUSY ? vfio_why_not(dev->set->host->root, &dev->name) : NULL;
 	const char *hint = "";
 
-	if (ret == -EBUSY)
+	if (why)
+		hint = "; ";
+	else if (ret == -EBUSY)
 		hint = "; another process uses it or its group";
 	else if (ret == -EPERM)
 		hint = "; its interrupts are not isolated from other devices' "
 		       "(vfio_iommu_type1.allow_unsafe_interrupts, iommufd's module parameter)";
 	else if (ret == -ENOMEM)
 		hint = "; raise the limit of locked memory (ulimit -l, LimitMEMLOCK= of systemd)";
-	err("--vfio %s: %s: %s%s", dev->cfg->device, what, strerror(-ret), hint);
+	err("--vfio %s: %s: %s%s%s", dev->cfg->device, what, strerror(-ret), hint, why ? why : "");
+	free(why);
 	return ret;
 }
 

@@ -11,6 +11,7 @@
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "lkvm/vfio-bind.h"
 
 int vfio_set_ioctl(struct vfio_set *set, int fd, unsigned long request, void *arg)
 {
@@ -29,7 +30,10 @@ int vfio_set_group_fd(const struct vfio_set *set, u32 number)
 
 void vfio_say_why_not(const struct vfio_set *set, const struct vfio_device *dev, const char *plain)
 {
-	err("--vfio %s: %s", dev->cfg->device, plain);
+	char *why = vfio_why_not(set->host->root, &dev->name);
+
+	err("--vfio %s: %s", dev->cfg->device, why ? why : plain);
+	free(why);
 }
 
 void vfio_set_say_not_open(struct vfio_set *set, const struct vfio_device *dev, const char *path,

@@ -90,8 +90,10 @@ point 'pasid=on: an IOMMU without' cannot edu 'has no PASIDs; omit it' --vfio 00
 point 'pasid=on: a kernel that attaches none' fails 'fail VFIO_DEVICE_ATTACH_IOMMUFD_PT 2 EINVAL' edu,pasid=16 'attaches no PASIDs' --vfio 0000:01:00.0,pasid=on
 point 'pasid=on: by groups' cannot "edu,$groups" 'needs iommufd' --vfio 0000:01:00.0,pasid=on
 point 'pasid=on: an mdev' cannot mtty 'a software device has no IOMMU' --vfio $uuid,pasid=on
-point 'groups: beside a device of the host' cannot "edu+nvme,host=nvme,together,$groups" "bind those to vfio-pci too" --vfio 0000:01:00.0
-point 'iommufd: beside a device of the host' cannot edu+nvme,host=nvme,together 'Device or resource busy' --vfio 0000:01:00.0
+bus_reset() { edu_works edu,noreset --vfio 0000:01:00.0 && logged '"call": "VFIO_DEVICE_PCI_HOT_RESET", "on": "vfio", "ret": 0'; }
+point 'iommufd: a device that is only reset with its bus' bus_reset
+point 'groups: beside a device of the host' cannot "edu+nvme,host=nvme,together,$groups" 'lkvm vfio bind --group 0000:01:00.0' --vfio 0000:01:00.0
+point 'iommufd: beside a device of the host' cannot edu+nvme,host=nvme,together '0000:02:00.0 (nvme)' --vfio 0000:01:00.0
 point 'groups: no more maps' cannot "edu,$groups,dma-avail=1" dma_entry_limit --vfio 0000:01:00.0 -m 5000
 point 'iommufd=on on a host without' cannot "edu,$groups" iommufd=on --vfio 0000:01:00.0,iommufd=on
 # A signal while memory is pinned ends lkvm as any program, with nothing of the machine left.

@@ -284,7 +284,7 @@ static void test_no_group(void **state)
 	(void)state;
 	fake_iommu_add(&f, NIC, 0, false);
 	ask(0, NIC, VFIO_IOMMUFD_AUTO);
-	refused(-ENOENT, "--vfio " NIC ": is in no IOMMU group");
+	refused(-ENOENT, "--vfio " NIC ": the host has no IOMMU, or does not use it");
 	fake_iommu_add(&f, DISK, 19, false);
 	fake_iommu_put(&f, "/sys/kernel/iommu_groups/19/name", NULL, "vfio-noiommu\n");
 	ask(0, DISK, VFIO_IOMMUFD_AUTO);
