@@ -15,18 +15,22 @@
 
 struct vfio_command {
 	const char *name;
-	const char *usage; /* what follows the name */
 	vfio_command_fn *run;
 	const char *options[MAX_OPTIONS + 1]; /* names, NULL-terminated */
 };
 
 /* In the order of the usage. */
 static const struct vfio_command vfio_commands[] = {
+	{ "list", cmd_vfio_list, { "verbose", "json" } },
 	{ 0 },
 };
 
 /* clang-format off */
 static const struct option_spec vfio_options[] = {
+	{ .type = OPT_FLAG, .short_name = 'v', .name = "verbose", .offset = offsetof(struct vfio_args, verbose),
+	  .help = "list: also show what each device can do (ACS, reset methods, ATS, PRI, PASID, SR-IOV), its BARs, NUMA node and VFIO nodes" },
+	{ .type = OPT_FLAG, .name = "json", .offset = offsetof(struct vfio_args, json),
+	  .help = "list: print JSON instead of a table" },
 	OPT_END
 };
 /* clang-format on */
@@ -98,8 +102,12 @@ static int cmd_vfio_main(const struct command *cmd, int argc, char **argv)
 const struct command cmd_vfio = {
 	.name = "vfio",
 	.summary = "Show and prepare devices that can be passed through",
-	.usage = "lkvm vfio COMMAND [DEVICE...] [options]",
-	.description = "Shows the host's devices and makes them ready for 'lkvm run --vfio'.",
+	.usage = "lkvm vfio list [DEVICE...] [options]",
+	.description =
+		"Shows the host's devices and makes them ready for 'lkvm run --vfio'. 'list' shows "
+		"PCI devices with driver and IOMMU group, which devices share a group and why, "
+		"and mediated devices with their types. A DEVICE is a PCI address, a UUID or a "
+		"path in sysfs.",
 	.options = &vfio_set,
 	.run = cmd_vfio_main,
 };

@@ -17,4 +17,6 @@ struct vfio_args {
  */
 typedef int vfio_command_fn(const struct vfio_args *args, int nr, char **words);
 
+vfio_command_fn cmd_vfio_list; /* builtin-vfio-list.c */
+
 #endif

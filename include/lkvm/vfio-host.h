@@ -106,4 +106,37 @@ char *host_acs_text(u32 bits, bool control);
 /* What class a device is of, in a few words. */
 const char *host_class_text(u32 class);
 
+/* vfio/host-facts.c: what else there is to say of a device, a text each. */
+struct host_fact {
+	const char *name; /* "reset methods"; ordered as they are to be shown */
+	char *text;	  /* one line; printable */
+};
+struct host_facts {
+	u32 nr;
+	struct host_fact facts[32];
+};
+/* For host_facts_free. What the device has not is left out. */
+void host_facts_read(const char *root, const struct host_pci_tree *tree, const struct host_pci *dev,
+		     struct host_facts *out);
+void host_facts_add(struct host_facts *facts, const char *name, const char *text);
+void host_facts_free(struct host_facts *facts);
+
+/* vfio/host-mdev.c: devices that drivers make (mdev), and what can be made. */
+struct host_mdev {
+	char uuid[40], parent[64], type[64], driver[40]; /* "": unknown */
+	u32 group;					 /* or HOST_PCI_NONE */
+};
+struct host_mdev_type {
+	char parent[64], type[64], name[64], api[32];
+	u32 available; /* how many more can be made */
+};
+struct host_mdevs {
+	u32 nr, nr_types;
+	struct host_mdev *mdevs;      /* ordered by UUID */
+	struct host_mdev_type *types; /* by parent and name */
+};
+/* All below @root, for host_mdevs_free. */
+void host_mdevs_read(const char *root, struct host_mdevs *out);
+void host_mdevs_free(struct host_mdevs *mdevs);
+
 #endif
