@@ -29,4 +29,40 @@ bool vfio_is_vfio_driver(const char *driver);
 /* May one of a group have it ("": none does) while another one is passed through? */
 bool vfio_driver_is_harmless(const char *driver);
 
+/* vfio/in-use.c */
+
+/* What the host would lose with @name's driver: "its disk sda1 is mounted at /home"; to be freed.
+ * NULL: nothing. */
+char *vfio_in_use(const char *root, const struct vfio_name *name) __must_check;
+/* The process that has it open by VFIO: "process 812 (lkvm) uses it"; to be freed. NULL: none whose
+ * files may be seen. */
+char *vfio_user(const char *root, const struct vfio_name *name) __must_check;
+
+/* vfio/driver.c */
+
+/* How devices change their drivers. */
+struct vfio_binder {
+	const char *root;
+	const char *driver; /* of VFIO's; NULL: vfio-pci */
+	bool force;	    /* also what is in use */
+	bool group;	    /* with all of its IOMMU group that are not bridges */
+	FILE *out;	    /* a line for each device */
+	/* Write @text to the file @path of sysfs, which begins with @root: 0 or -errno. */
+	int (*write)(void *opaque, const char *path, const char *text);
+	/* Load a module of the kernel: 0; -ENOENT: there is nothing that could; or -errno. */
+	int (*load)(void *opaque, const char *module);
+	void *opaque;
+};
+
+/*
+ * Give devices to VFIO, or back to the driver that the kernel finds for them. All or none: after a
+ * failure each has the driver that it had. Print; -errno.
+ */
+int vfio_bind(const struct vfio_binder *b, const struct vfio_name *names, u32 nr) __must_check;
+int vfio_unbind(const struct vfio_binder *b, const struct vfio_name *names, u32 nr) __must_check;
+
+/* vfio/attr-write.c: the host's own @write and @load of a binder. */
+int vfio_host_write(void *opaque, const char *path, const char *text);
+int vfio_host_load(void *opaque, const char *module);
+
 #endif
