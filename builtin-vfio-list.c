@@ -83,7 +83,7 @@ static void find_groups(struct vfio_list *list)
 			list->groups[list->nr_groups++] = list->groups[i];
 }
 
-int cmd_vfio_list(const struct vfio_args *args, int nr, char **words)
+int vfio_command_list(const struct vfio_args *args, int nr, char **words)
 {
 	struct vfio_list list = { .verbose = args->verbose };
 	int status;

@@ -21,7 +21,9 @@ struct vfio_command {
 
 /* In the order of the usage. */
 static const struct vfio_command vfio_commands[] = {
-	{ "list", cmd_vfio_list, { "verbose", "json" } },
+	{ "list", vfio_command_list, { "verbose", "json" } },
+	{ "bind", vfio_command_bind, { "driver", "force", "group" } },
+	{ "unbind", vfio_command_unbind, { "group" } },
 	{ 0 },
 };
 
@@ -31,6 +33,12 @@ static const struct option_spec vfio_options[] = {
 	  .help = "list: also show what each device can do (ACS, reset methods, ATS, PRI, PASID, SR-IOV), its BARs, NUMA node and VFIO nodes" },
 	{ .type = OPT_FLAG, .name = "json", .offset = offsetof(struct vfio_args, json),
 	  .help = "list: print JSON instead of a table" },
+	{ .type = OPT_FLAG, .name = "group", .offset = offsetof(struct vfio_args, group),
+	  .help = "bind, unbind: all devices of the IOMMU group" },
+	{ .type = OPT_FLAG, .name = "force", .offset = offsetof(struct vfio_args, force),
+	  .help = "bind: also a device that the host uses (a mounted disk, a network interface that is up)" },
+	{ .type = OPT_STRING, .name = "driver", .arg = "NAME", .offset = offsetof(struct vfio_args, driver),
+	  .help = "bind: VFIO's driver for it", .def = "vfio-pci" },
 	OPT_END
 };
 /* clang-format on */
@@ -102,11 +110,13 @@ static int cmd_vfio_main(const struct command *cmd, int argc, char **argv)
 const struct command cmd_vfio = {
 	.name = "vfio",
 	.summary = "Show and prepare devices that can be passed through",
-	.usage = "lkvm vfio list [DEVICE...] [options]",
+	.usage = "lkvm vfio COMMAND [DEVICE...] [options]",
 	.description =
 		"Shows the host's devices and makes them ready for 'lkvm run --vfio'. 'list' shows "
 		"PCI devices with driver and IOMMU group, which devices share a group and why, "
-		"and mediated devices with their types. A DEVICE is a PCI address, a UUID or a "
+		"and mediated devices with their types. 'bind' takes devices from the host's "
+		"drivers for VFIO, 'unbind' gives them back. A DEVICE is a PCI address, a UUID or "
+		"a "
 		"path in sysfs.",
 	.options = &vfio_set,
 	.run = cmd_vfio_main,

@@ -9,6 +9,8 @@
 struct vfio_args {
 	bool json;
 	bool verbose;
+	bool force, group; /* bind, unbind */
+	char *driver;	   /* bind; NULL: vfio-pci */
 };
 
 /*
@@ -17,6 +19,7 @@ struct vfio_args {
  */
 typedef int vfio_command_fn(const struct vfio_args *args, int nr, char **words);
 
-vfio_command_fn cmd_vfio_list; /* builtin-vfio-list.c */
+vfio_command_fn vfio_command_list; /* builtin-vfio-list.c */
+vfio_command_fn vfio_command_bind, vfio_command_unbind; /* builtin-vfio-bind.c */
 
 #endif

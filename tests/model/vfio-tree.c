@@ -38,6 +38,8 @@ void vtree_format(char *buf, size_t len, const char *format, ...)
 const char *vtree_path(const char *path, char *buf)
 {
 	static const char *const led[] = { PCI_BUS,
+					   "/sys/class/block",
+					   "/sys/class/net",
 					   "/sys/bus/mdev",
 					   "/sys/class/mdev_bus",
 					   "/sys/class/iommu",

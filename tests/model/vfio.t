@@ -106,4 +106,40 @@ point 'groups: a signal while memory is pinned' ended edu,$groups VFIO_IOMMU_MAP
 point 'a binding that fails' fails 'fail VFIO_DEVICE_BIND_IOMMUFD 1 ENOMEM' edu 'Cannot allocate memory' --vfio 0000:01:00.0
 point 'a map that fails' fails 'fail IOMMU_IOAS_MAP 1 ENOMEM' edu 'Cannot allocate memory' --vfio 0000:01:00.0
 point 'a container that fails' fails 'fail VFIO_SET_IOMMU 1 ENOMEM' "edu,$groups" 'Cannot allocate memory' --vfio 0000:01:00.0
+
+# tool STATUS ARGUMENT...: `lkvm vfio` on the host as it is; keeps out and err.
+tool() {
+	local want=$1 status
+	shift
+	modelled "$host" '' "$lkvm" vfio "$@" >out 2>err </dev/null
+	status=$?
+	[ $status = "$want" ] && return 0
+	echo "# 'vfio $*': status $status, not $want" && sed 's/^/# /' out err && return 1
+}
+# Runs on the host as it is.
+runs() { launch 0 "$host" '' "${guest[@]}" "$@" && saw 'dma: ok'; }
+there_and_back() {
+	host "edu,host=edu$1"
+	tool 0 bind 01:00.0 && saw '0000:01:00.0: vfio-pci has it (before: edu-host)' && runs --vfio 01:00.0 &&
+		tool 0 unbind 01:00.0 && saw '0000:01:00.0: edu-host has it' &&
+		refuses "$host" '' 'lkvm vfio bind 0000:01:00.0' "${guest[@]}" --vfio 01:00.0
+}
+whole_group() {
+	host "edu+nvme,host=edu+nvme,together$1"
+	tool 0 bind 01:00.0 && one_line '0000:02:00.0 (nvme); --group' && tool 0 bind --group 01:00.0 && runs --vfio 01:00.0 &&
+		tool 0 unbind --group 02:00.0 && saw 'edu-host has it' 'nvme has it'
+}
+no_iommu() {
+	host edu,host=edu,iommu=off
+	tool 1 bind 01:00.0 && one_line 'intel_iommu=on'
+}
+for way in iommufd groups; do
+	options=
+	[ $way = iommufd ] || options=,$groups
+	point "$way: bound by lkvm, used, and back" there_and_back "$options"
+	point "$way: a whole group, too" whole_group "$options"
+done
+point 'without an IOMMU nothing is bound' no_iommu
+point 'a word that is no device' tool 2 bind e1000e
+point 'no word' tool 2 unbind
 finish
