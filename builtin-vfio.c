@@ -24,6 +24,7 @@ static const struct vfio_command vfio_commands[] = {
 	{ "list", vfio_command_list, { "verbose", "json" } },
 	{ "bind", vfio_command_bind, { "driver", "force", "group" } },
 	{ "unbind", vfio_command_unbind, { "group" } },
+	{ "mdev", vfio_command_mdev, { "uuid", "json" } },
 	{ 0 },
 };
 
@@ -39,6 +40,10 @@ static const struct option_spec vfio_options[] = {
 	  .help = "bind: also a device that the host uses (a mounted disk, a network interface that is up)" },
 	{ .type = OPT_STRING, .name = "driver", .arg = "NAME", .offset = offsetof(struct vfio_args, driver),
 	  .help = "bind: VFIO's driver for it", .def = "vfio-pci" },
+	{ .type = OPT_STRING, .name = "uuid", .arg = "UUID", .offset = offsetof(struct vfio_args, uuid),
+	  .help = "mdev create: its UUID", .def = "one by chance" },
+	{ .type = OPT_FLAG, .name = "json", .offset = offsetof(struct vfio_args, json),
+	  .help = "list, mdev list: print JSON" },
 	OPT_END
 };
 /* clang-format on */

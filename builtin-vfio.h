@@ -11,6 +11,7 @@ struct vfio_args {
 	bool verbose;
 	bool force, group; /* bind, unbind */
 	char *driver;	   /* bind; NULL: vfio-pci */
+	char *uuid;	   /* mdev create; NULL: any */
 };
 
 /*
@@ -21,5 +22,6 @@ typedef int vfio_command_fn(const struct vfio_args *args, int nr, char **words);
 
 vfio_command_fn vfio_command_list; /* builtin-vfio-list.c */
 vfio_command_fn vfio_command_bind, vfio_command_unbind; /* builtin-vfio-bind.c */
+vfio_command_fn vfio_command_mdev;			/* builtin-vfio-mdev.c */
 
 #endif

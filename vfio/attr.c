@@ -50,22 +50,40 @@ u64 vfio_attr_number(const char *root, const char *dir, const char *name, u64 ot
 	return n;
 }
 
-int vfio_attr_link(const char *root, const char *dir, const char *name, char *buf, size_t size)
+/* Part @back of where a link leads, from 0 at its end. */
+static int link_part(const char *root, const char *dir, const char *name, u32 back, char *buf,
+		     size_t size)
 {
-	char path[PATH_MAX], to[PATH_MAX];
-	const char *last;
+	char path[PATH_MAX], to[PATH_MAX], *slash = NULL;
 	ssize_t n = readlink(path_of(path, root, dir, name), to, sizeof(to) - 1);
+	const char *part;
 
 	*buf = '\0';
 	if (n < 0)
 		return -errno;
 	to[n] = '\0';
-	last = strrchr(to, '/');
-	last = last ? last + 1 : to;
-	if (strlen(last) >= size)
+	for (u32 i = 0; i < back; i++) {
+		slash = strrchr(to, '/');
+		if (!slash)
+			return -ENOENT;
+		*slash = '\0';
+	}
+	slash = strrchr(to, '/');
+	part = slash ? slash + 1 : to;
+	if (strlen(part) >= size)
 		return -ENAMETOOLONG;
-	snprintf(buf, size, "%s", last);
+	snprintf(buf, size, "%s", part);
 	return 0;
+}
+
+int vfio_attr_link(const char *root, const char *dir, const char *name, char *buf, size_t size)
+{
+	return link_part(root, dir, name, 0, buf, size);
+}
+
+int vfio_attr_above(const char *root, const char *dir, const char *name, char *buf, size_t size)
+{
+	return link_part(root, dir, name, 1, buf, size);
 }
 
 bool vfio_attr_exists(const char *root, const char *dir, const char *name)

@@ -14,6 +14,8 @@ int vfio_attr_read(const char *root, const char *dir, const char *name, char *bu
 u64 vfio_attr_number(const char *root, const char *dir, const char *name, u64 other);
 /* The last part of where a link leads: 0 or -errno, and @buf is "" then. */
 int vfio_attr_link(const char *root, const char *dir, const char *name, char *buf, size_t size);
+/* The part before that one: the directory in which the thing really is. */
+int vfio_attr_above(const char *root, const char *dir, const char *name, char *buf, size_t size);
 bool vfio_attr_exists(const char *root, const char *dir, const char *name);
 /* Call @fn with each entry of @dir, in no order, until it returns other than 0, which is returned
  * then. 0: all were seen, or there is no such directory. */

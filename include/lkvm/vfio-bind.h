@@ -61,6 +61,40 @@ struct vfio_binder {
 int vfio_bind(const struct vfio_binder *b, const struct vfio_name *names, u32 nr) __must_check;
 int vfio_unbind(const struct vfio_binder *b, const struct vfio_name *names, u32 nr) __must_check;
 
+/* vfio/mdev.c: devices that a driver makes */
+
+/* How sysfs is written to; as struct vfio_binder has it. */
+struct vfio_writer {
+	const char *root;
+	int (*write)(void *opaque, const char *path, const char *text);
+	void *opaque;
+};
+
+/* Sorted; NULL-terminated. */
+struct vfio_words {
+	char **words;
+	u32 nr;
+};
+void vfio_words_free(struct vfio_words *w);
+
+/* What makes mdevs, which types one has, and the UUIDs that there are of one; to be freed. */
+void vfio_mdev_parents(const char *root, struct vfio_words *out);
+void vfio_mdev_types(const char *root, const char *parent, struct vfio_words *out);
+void vfio_mdev_devices(const char *root, const char *parent, const char *type,
+		       struct vfio_words *out);
+/* What a type says of itself: "name", "device_api", "available_instances"; or "". */
+void vfio_mdev_text(const char *root, const char *parent, const char *type, const char *name,
+		    char *buf, size_t size);
+/*
+ * Make one, with @uuid or (NULL) one by chance, and remove it. @what begins messages; @parent: a
+ * name of vfio_mdev_parents, or a PCI address or a path for such a one. Print; -errno, and -EINVAL
+ * for what is no UUID.
+ */
+int vfio_mdev_create(const struct vfio_writer *w, const char *what, const char *parent,
+		     const char *type, const char *uuid, struct vfio_name *out) __must_check;
+int vfio_mdev_remove(const struct vfio_writer *w, const char *what,
+		     const struct vfio_name *name) __must_check;
+
 /* vfio/attr-write.c: the host's own @write and @load of a binder. */
 int vfio_host_write(void *opaque, const char *path, const char *text);
 int vfio_host_load(void *opaque, const char *module);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* `lkvm vfio mdev`: devices that a driver of the host's makes out of its own. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "builtin-vfio.h"
+#include "lkvm/cli.h"
+#include "lkvm/json.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+#include "lkvm/vfio-bind.h"
+
+#define MAX_JSON (1 * MiB)
+
+static const struct vfio_writer host = { .root = "", .write = vfio_host_write };
+
+/* list */
+
+struct type {
+	const char *parent, *type;
+	char name[128], api[32], available[16];
+	struct vfio_words devices;
+};
+
+static void show_text(const struct type *t)
+{
+	printf("  %s", t->type);
+	if (*t->name)
+		printf("  %s", t->name);
+	if (*t->api)
+		printf(", %s", t->api);
+	if (*t->available)
+		printf(", %s more", t->available);
+	putchar('\n');
+	for (u32 i = 0; i < t->devices.nr; i++)
+		printf("    %s\n", t->devices.words[i]);
+}
+
+static void show_json(struct json_out *out, const struct type *t)
+{
+	u64 available;
+
+	json_open(out, NULL, '{');
+	json_put_text(out, "type", t->type);
+	if (*t->name)
+		json_put_text(out, "name", t->name);
+	if (*t->api)
+		json_put_text(out, "device-api", t->api);
+	if (!parse_u64(t->available, &available))
+		json_put_u64(out, "available", available);
+	json_open(out, "devices", '[');
+	for (u32 i = 0; i < t->devices.nr; i++)
+		json_put_text(out, NULL, t->devices.words[i]);
+	json_close(out, ']');
+	json_close(out, '}');
+}
+
+/* @out NULL: as text. */
+static void show_parent(const char *parent, struct json_out *out)
+{
+	struct vfio_words types;
+
+	if (out) {
+		json_open(out, NULL, '{');
+		json_put_text(out, "parent", parent);
+		json_open(out, "types", '[');
+	} else {
+		printf("%s\n", parent);
+	}
+	vfio_mdev_types("", parent, &types);
+	for (u32 i = 0; i < types.nr; i++) {
+		struct type t = { .parent = parent, .type = types.words[i] };
+
+		vfio_mdev_text("", parent, t.type, "name", t.name, sizeof(t.name));
+		vfio_mdev_text("", parent, t.type, "device_api", t.api, sizeof(t.api));
+		vfio_mdev_text("", parent, t.type, "available_instances", t.available,
+			       sizeof(t.available));
+		vfio_mdev_devices("", parent, t.type, &t.devices);
+		if (out)
+			show_json(out, &t);
+		else
+			show_text(&t);
+		vfio_words_free(&t.devices);
+	}
+	vfio_words_free(&types);
+	if (out) {
+		json_close(out, ']');
+		json_close(out, '}');
+	}
+}
+
+static int list(const struct vfio_args *args)
+{
+	struct json_out out = { .max = MAX_JSON };
+	struct vfio_words parents;
+	int ret = 0;
+
+	vfio_mdev_parents("", &parents);
+	json_open(&out, NULL, '[');
+	for (u32 i = 0; i < parents.nr; i++)
+		show_parent(parents.words[i], args->json ? &out : NULL);
+	json_close(&out, ']');
+	if (args->json && !out.failed)
+		printf("%.*s\n", (int)out.len, out.buf);
+	else if (args->json)
+		ret = -ENOMEM;
+	else if (!parents.nr)
+		info("vfio mdev list: nothing on this host makes mdevs");
+	json_out_free(&out);
+	vfio_words_free(&parents);
+	if (ret)
+		err("vfio mdev list: %s", strerror(-ret));
+	return ret;
+}
+
+/* create, remove */
+
+static int create(const struct vfio_args *args, char **words)
+{
+	struct vfio_name name;
+	int ret =
+		vfio_mdev_create(&host, "vfio mdev create", words[0], words[1], args->uuid, &name);
+
+	if (!ret)
+		printf("%s\n", name.id);
+	return ret;
+}
+
+static int remove_all(int nr, char **words)
+{
+	struct vfio_name name;
+	int ret = 0;
+
+	for (int i = 0; i < nr && !ret; i++) {
+		if (vfio_name_parse(words[i], &name) || name.bus != VFIO_BUS_MDEV) {
+			err("vfio mdev remove: '%s' is not a UUID; 'lkvm vfio mdev list' shows "
+			    "them",
+			    words[i]);
+			return -EINVAL;
+		}
+		ret = vfio_mdev_remove(&host, "vfio mdev remove", &name);
+	}
+	return ret;
+}
+
+int vfio_command_mdev(const struct vfio_args *args, int nr, char **words)
+{
+	const char *what = nr ? words[0] : "list";
+	int ret = -EINVAL;
+
+	if (args->uuid && strcmp(what, "create") != 0)
+		err("vfio mdev %s: --uuid is of create", what);
+	else if (args->json && strcmp(what, "list") != 0)
+		err("vfio mdev %s: --json is of list", what);
+	else if (!strcmp(what, "list") && nr <= 1)
+		ret = list(args);
+	else if (!strcmp(what, "create") && nr == 3)
+		ret = create(args, words + 1);
+	else if (!strcmp(what, "remove") && nr >= 2)
+		ret = remove_all(nr - 1, words + 1);
+	else
+		err("vfio mdev: takes 'list', 'create PARENT TYPE' or 'remove UUID...'");
+	if (ret)
+		return ret == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
+	return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
