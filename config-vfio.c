@@ -11,7 +11,11 @@
 #define FIRST_EXTENDED 0x100
 #define LAST_EXTENDED  0xff8
 
+#define MDEV "mdev="
+
+/* "mdev=PARENT/TYPE" is kept whole, as the device's name. */
 static const char *const vfio_items[] = {
+	"mdev=PARENT/TYPE",
 	"iommufd=auto|on|off",
 	"rom=FILE|off",
 	"pasid=on|off",
@@ -26,6 +30,11 @@ static const char *const vfio_items[] = {
 
 static const char *const auto_words[] = { "auto", "on", "off", NULL };
 static const char *const switch_words[] = { "off", "on", NULL };
+
+const char *vfio_config_makes(const char *device)
+{
+	return strncmp(device, MDEV, strlen(MDEV)) != 0 ? NULL : device + strlen(MDEV);
+}
 
 static int choose(const char *shown, const char *const *words, const char *value, int *out)
 {
@@ -58,6 +67,23 @@ static int set_offset(const char *shown, struct vfio_config *vc, const char *val
 	return 0;
 }
 
+static int set_device(const char *shown, struct vfio_config *vc, const char *item)
+{
+	const char *slash = strrchr(item, '/');
+
+	if (vc->device) {
+		err("%s %s: names a second device; each has its own %s", shown, item, shown);
+		return -EINVAL;
+	}
+	if (vfio_config_makes(item) && (!slash || !slash[1] || slash == vfio_config_makes(item))) {
+		err("%s %s: must be mdev=PARENT/TYPE; 'lkvm vfio mdev list' shows both", shown,
+		    item);
+		return -EINVAL;
+	}
+	set(&vc->device, item);
+	return 0;
+}
+
 static int vfio_item(const char *shown, struct vfio_config *vc, const char *item)
 {
 	int word = 0, ret = 0;
@@ -78,8 +104,8 @@ static int vfio_item(const char *shown, struct vfio_config *vc, const char *item
 		set(&vc->state_in, item + 9);
 	} else if (!strncmp(item, "state-out=", 10)) {
 		set(&vc->state_out, item + 10);
-	} else if (!vc->device) {
-		set(&vc->device, item);
+	} else if (!vc->device || vfio_config_makes(item)) {
+		ret = set_device(shown, vc, item);
 	} else {
 		ret = config_unknown_item(shown, item, vfio_items);
 	}
@@ -105,7 +131,7 @@ static int check(const struct vm_config *cfg, u32 index)
 	else if (cfg->vfios[0].iommufd != vc->iommufd)
 		why = "iommufd= must be the same for all devices of a machine";
 	for (u32 i = 0; i < index && !why; i++)
-		if (!strcmp(cfg->vfios[i].device, vc->device))
+		if (!strcmp(cfg->vfios[i].device, vc->device) && !vfio_config_makes(vc->device))
 			why = "is given twice";
 	if (why)
 		err("--vfio %s: %s", vc->device ? vc->device : "", why);

@@ -21,6 +21,7 @@
 #include "lkvm/trace.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
+#include "lkvm/vfio.h"
 
 /* Build */
 
@@ -213,6 +214,11 @@ void machine_destroy(struct machine *m)
 
 void machine_end(struct machine *m)
 {
+	/* What is on the host's books goes when all that uses it is closed. */
+	if (vfio_must_close(m->open.vfio)) {
+		machine_destroy(m);
+		return;
+	}
 	vm_finish_devices(&m->vm);
 	gdb_finish(m->open.gdb);
 	/* As long as a disk is slow Ctrl-A x may be typed again, and devices may say a last word.

@@ -7,6 +7,8 @@
 #ifndef LKVM_VFIO_IOMMU_H
 #define LKVM_VFIO_IOMMU_H
 
+#include <signal.h>
+
 #include "lkvm/device.h"
 #include "lkvm/memory.h"
 #include "lkvm/vfio.h"
@@ -94,6 +96,9 @@ struct vfio_set {
 	struct vfio_device *devices;
 	struct vfio_file *files; /* with iommufd, of the device with the same index */
 	int kvm;		 /* KVM's device of type VFIO; -1: none */
+	/* While there are mdevs that were made for the machine, signals wait for their turn. */
+	bool holds_signals;
+	sigset_t signals_before;
 	struct vfio_dma dma;
 };
 
@@ -121,6 +126,11 @@ int vfio_sysfs_group(const struct vfio_set *set, const struct vfio_device *dev,
 /* node.c */
 /* One line: the device's own reason (a driver that has it, no IOMMU, ...), else @plain. */
 void vfio_say_why_not(const struct vfio_set *set, const struct vfio_device *dev, const char *plain);
+
+/* made.c: an mdev for a device whose name is to be made, "PARENT/TYPE". Prints; -errno. And the end
+ * of all that were, when nothing is open any more. */
+int vfio_set_make(struct vfio_set *set, struct vfio_device *dev, const char *what) __must_check;
+void vfio_set_unmake(struct vfio_set *set);
 
 /* kvm.c: tell KVM of all files, and that they go. A KVM without such a device does without. */
 void vfio_kvm_add(struct vfio_set *set, int vm_fd);

@@ -28,8 +28,12 @@ static void close_fd(struct vfio_set *set, int *fd)
 
 static int name_device(struct vfio_set *set, struct vfio_device *dev)
 {
-	int ret = vfio_name_parse(dev->cfg->device, &dev->name);
+	const char *made = vfio_config_makes(dev->cfg->device);
+	int ret;
 
+	if (made)
+		return vfio_set_make(set, dev, made);
+	ret = vfio_name_parse(dev->cfg->device, &dev->name);
 	if (ret == -EINVAL)
 		err("--vfio %s: names no device; give its PCI address (lkvm vfio list), a path in "
 		    "sysfs or an mdev's UUID",
@@ -157,6 +161,7 @@ void vfio_close(struct vfio_set *set)
 	for (u32 i = 0; i < set->nr_devices; i++)
 		close_fd(set, &set->files[i].fd);
 	close_fd(set, &set->fd);
+	vfio_set_unmake(set);
 	free(set->files);
 	free(set->devices);
 	free(set);

@@ -154,7 +154,9 @@ struct vfio_tsm_config {
 
 /* A device of the host's that the guest has as its own. */
 struct vfio_config {
-	char *device; /* as it was given: a PCI address, a path in sysfs, an mdev's UUID */
+	/* As it was given: a PCI address, a path in sysfs, an mdev's UUID, or "mdev=PARENT/TYPE" of
+	 * one that is made for the machine. */
+	char *device;
 	enum vfio_iommufd iommufd; /* the same for all */
 	char *rom;		   /* a file; "off": none; NULL: the device's own */
 	bool pasid;		   /* show the guest a PASID capability */
@@ -368,6 +370,8 @@ char *config_root_path(const char *name) __must_check;
 const char *config_find_param(const struct vm_config *cfg, const char *prefix);
 /* config-vfio.c: one more device, as option_hooks.parse. */
 int config_add_vfio(const char *shown, const char *arg, void *target);
+/* "PARENT/TYPE" of a device that is made for the machine; NULL: it is there already. */
+const char *vfio_config_makes(const char *device);
 /* For config_complete: is each device whole? 0, or -EINVAL (printed). */
 int config_check_vfio(const struct vm_config *cfg) __must_check;
 /* config-virtiofs.c, for config_complete: is each share whole? 0, or -EINVAL (printed). */

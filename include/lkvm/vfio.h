@@ -100,6 +100,7 @@ struct vfio_device {
 	const struct vfio_config *cfg; /* what the user asked of it */
 	struct vfio_name name;
 	struct vfio_set *set;			      /* NULL: it stands alone (tests) */
+	bool made;				      /* an mdev that vfio_close removes */
 	int fd;					      /* -1: not bound */
 	u32 devid;				      /* iommufd's; 0: by a group */
 	u32 flags;				      /* VFIO_DEVICE_FLAGS_* */
@@ -147,6 +148,8 @@ int vfio_device_feature(struct vfio_device *dev, u32 flags, void *data, u32 len)
 /* Open all that --vfio names, for vfio_close. Prints; -errno. Nothing is bound yet. */
 int vfio_open(const struct vm_config *cfg, struct vfio_set **out) __must_check;
 void vfio_close(struct vfio_set *set);
+/* Is there something that the end of the process does not take away, so that vfio_close has to? */
+bool vfio_must_close(const struct vfio_set *set);
 /*
  * Tell KVM, bind each device and map guest memory for them, as one struct device of the machine
  * ("vfio"), whose destruction undoes it. Before the functions, after memory. Prints; -errno.

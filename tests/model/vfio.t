@@ -142,4 +142,36 @@ done
 point 'without an IOMMU nothing is bound' no_iommu
 point 'a word that is no device' tool 2 bind e1000e
 point 'no word' tool 2 unbind
+
+# no_more: the mdevs that there are at first, and no other.
+no_more() { [ "$(ls "$LKVM_MODEL_ROOT/sys/bus/mdev/devices")" = $uuid ] || { ls "$LKVM_MODEL_ROOT/sys/bus/mdev/devices" && return 1; }; }
+made=mdev=mtty/mtty-mtty-1
+made_and_gone() { uses "mtty$1" --vfio $made -p list && saw ': 32534348' && logged '"text": "1"' && no_more; }
+made_twice() { uses "mtty$1" --vfio $made --vfio $made -p list && [ "$(grep -c ': 32534348' out)" = 2 ] && no_more; }
+made_in_vain() { cannot "edu+mtty,host=edu$1" 'lkvm vfio bind' --vfio $made --vfio 01:00.0 && no_more; }
+late_failure() { fails 'fail KVM_CREATE_VCPU 1 ENOMEM' "mtty$1" 'Cannot allocate memory' --vfio $made && no_more; }
+mdev_by_hand() {
+	host mtty
+	local new
+	tool 0 mdev create mtty mtty-mtty-1 && new=$(cat out) && launch 0 "$host" '' "${guest[@]}" --vfio "$new" -p list && saw ': 32534348' &&
+		tool 0 mdev list && saw "    $new" '2 more' && tool 0 mdev remove "$new" && tool 1 mdev remove "$new" && one_line 'no mdev' && no_more
+}
+all_made() {
+	host mtty
+	for _ in 1 2 3; do tool 0 mdev create mtty mtty-mtty-1 || return; done
+	tool 1 mdev create mtty mtty-mtty-1 && one_line 'has no more of type mtty-mtty-1'
+}
+for way in iommufd groups; do
+	options=
+	[ $way = iommufd ] || options=,$groups
+	point "$way: an mdev that is made for the machine" made_and_gone "$options"
+	point "$way: two of one type" made_twice "$options"
+	point "$way: one that is made, and then another device cannot be had" made_in_vain "$options"
+	point "$way: one that is made, and then there is no CPU" late_failure "$options"
+done
+point 'an mdev made by hand, used and removed' mdev_by_hand
+point 'no mdev is left' all_made
+point 'no such type' cannot mtty "has no type 'mty-mtty-1'; did you mean 'mtty-mtty-1'" --vfio mdev=mtty/mty-mtty-1
+point 'no such parent' cannot mtty 'what does: mtty' --vfio mdev=mtti/mtty-mtty-1
+point 'no type' wrong "$host" 'must be mdev=PARENT/TYPE' "${guest[@]}" --vfio mdev=mtty
 finish
