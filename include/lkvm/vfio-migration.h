@@ -8,8 +8,9 @@
  * devices of a set know each other (a ring), and the first that is told to stop or to go on does it
  * for all.
  *
- * All calls are the main thread's. A device without the protocol has a struct vfio_migration all
- * the same, and nothing happens to it.
+ * All calls are the main thread's, but was_reset: a guest resets its device under the lock of its
+ * bus, while the machine runs. A device without the protocol has a struct vfio_migration all the
+ * same, and nothing happens to it.
  */
 #ifndef LKVM_VFIO_MIGRATION_H
 #define LKVM_VFIO_MIGRATION_H
@@ -43,7 +44,10 @@ void vfio_migration_destroy(struct vfio_migration *m);
  */
 void vfio_migration_quiesce(struct vfio_migration *m);
 void vfio_migration_resume(struct vfio_migration *m);
-/* The device was reset (VFIO_DEVICE_RESET or a hot reset): it is running again, whatever it was. */
+/* The same as quiesce, for who needs to know: 0, or the first -errno, which is printed. */
+int vfio_migration_stop(struct vfio_migration *m) __must_check;
+/* The device was reset (VFIO_DEVICE_RESET or a hot reset, of which peers may be part too): ask
+ * where it is, running as a rule. Nothing on a zeroed one. */
 void vfio_migration_was_reset(struct vfio_migration *m);
 /*
  * Bring the device to @state (VFIO_ABI_STATE_*), through the states in between; a stream that comes
@@ -51,6 +55,8 @@ void vfio_migration_was_reset(struct vfio_migration *m);
  * nothing.
  */
 int vfio_migration_set(struct vfio_migration *m, u32 state) __must_check;
+/* Close the stream, if there is one: when the state that it came with is over. */
+void vfio_migration_close(struct vfio_migration *m);
 /* Its name: "RUNNING_P2P". */
 const char *vfio_migration_state_name(u32 state);
 
