@@ -121,6 +121,8 @@ void vfio_pci_device_reset(struct vfio_pci *vp)
 
 	if (ret == -ENOTTY)
 		ret = hot_reset(vp);
+	if (!ret)
+		vfio_migration_was_reset(&vp->migration);
 	if (ret == -ENOTTY)
 		say_why_not(vp, "it has no reset of its own, nor has its bus");
 	else if (ret && ret != -EBUSY)

@@ -47,6 +47,33 @@ static u16 guest_bdf(const struct vfio_pci *vp)
 	return (u16)((bridge ? bridge->config[PCI_SECONDARY_BUS] << 8 : 0) | vp->pci.devfn);
 }
 
+/* Devices of one machine stop and go on together. */
+static struct vfio_migration *find_peer(struct vm *vm);
+
+static int begin_migration(struct vfio_pci *vp, struct vm *vm)
+{
+	int ret = vfio_migration_init(&vp->migration, vp->dev, find_peer(vm));
+
+	return ret ? ret : vfio_migration_begin(&vp->migration);
+}
+
+static int build(struct vfio_pci *vp)
+{
+	int ret = vfio_pci_config_init(vp);
+
+	if (!ret)
+		ret = vfio_pci_pasid_init(vp);
+	if (!ret)
+		ret = vfio_pci_bars_init(vp);
+	if (!ret)
+		ret = vfio_pci_rom_init(vp);
+	if (!ret)
+		ret = vfio_pci_irqs_init(vp);
+	if (!ret)
+		ret = vfio_pci_bars_map(vp);
+	return ret;
+}
+
 static int vp_realize(struct device *dev, struct vm *vm)
 {
 	struct vfio_pci *vp = to_vp(dev);
@@ -62,6 +89,8 @@ static int vp_realize(struct device *dev, struct vm *vm)
 		ret = vfio_pci_irqs_plugged(vp);
 	if (!ret)
 		ret = vfio_tsm_open(&vp->tsm, vp->dev, guest_bdf(vp));
+	if (!ret)
+		ret = begin_migration(vp, vm);
 	/* What it is locked with, it has now. */
 	return ret ? ret : vfio_tsm_bind(&vp->tsm);
 }
@@ -83,11 +112,30 @@ static void vp_reset(struct device *dev)
 	(void)vfio_tsm_bind(&vp->tsm);
 }
 
+/* When guest memory changes its shape while vcpus run, they reach the registers, which a device
+ * that is stopped does not serve. */
+static void vp_quiesce(struct device *dev)
+{
+	if (!atomic_load(&dev->vm->running))
+		vfio_migration_quiesce(&to_vp(dev)->migration);
+}
+
+static void vp_resume(struct device *dev)
+{
+	vfio_migration_resume(&to_vp(dev)->migration);
+}
+
+static void vp_finish(struct device *dev)
+{
+	vfio_migration_finish(&to_vp(dev)->migration);
+}
+
 static void vp_free(struct vfio_pci *vp)
 {
 	struct vm *vm = vp->pci.host ? vp->pci.host->dev.vm : NULL;
 
 	vfio_tsm_close(&vp->tsm);
+	vfio_migration_destroy(&vp->migration);
 	vfio_pci_irqs_fini(vp);
 	pci_device_fini(&vp->pci);
 	if (vm)
@@ -114,9 +162,20 @@ static void vp_destroy(struct device *dev)
 static const struct device_ops vp_ops = {
 	.realize = vp_realize,
 	.reset = vp_reset,
+	.quiesce = vp_quiesce,
+	.resume = vp_resume,
 	.state = &no_state,
+	.finish = vp_finish,
 	.destroy = vp_destroy,
 };
+
+static struct vfio_migration *find_peer(struct vm *vm)
+{
+	for (struct device *dev = vm->devices; dev; dev = dev->next)
+		if (dev->ops == &vp_ops)
+			return &to_vp(dev)->migration;
+	return NULL;
+}
 
 int vfio_pci_add(struct vm *vm, struct vfio_device *dev, u32 index)
 {

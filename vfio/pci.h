@@ -15,6 +15,7 @@
 #include "lkvm/event.h"
 #include "lkvm/pci.h"
 #include "lkvm/types.h"
+#include "lkvm/vfio-migration.h"
 #include "lkvm/vfio.h"
 #include "tsm.h"
 
@@ -55,6 +56,7 @@ struct vfio_pci {
 	struct vfio_pci_rom *rom;
 	struct vfio_tsm tsm;
 	struct vfio_pci_irqs *irqs; /* of pci-intx.c and pci-msi*.c */
+	struct vfio_migration migration;
 };
 
 static inline struct vfio_pci *to_vfio_pci(struct pci_device *pci)
