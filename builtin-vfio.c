@@ -25,6 +25,7 @@ static const struct vfio_command vfio_commands[] = {
 	{ "bind", vfio_command_bind, { "driver", "force", "group" } },
 	{ "unbind", vfio_command_unbind, { "group" } },
 	{ "mdev", vfio_command_mdev, { "uuid", "json" } },
+	{ "state", vfio_command_state, { "json" } },
 	{ 0 },
 };
 
@@ -32,8 +33,6 @@ static const struct vfio_command vfio_commands[] = {
 static const struct option_spec vfio_options[] = {
 	{ .type = OPT_FLAG, .short_name = 'v', .name = "verbose", .offset = offsetof(struct vfio_args, verbose),
 	  .help = "list: also show what each device can do (ACS, reset methods, ATS, PRI, PASID, SR-IOV), its BARs, NUMA node and VFIO nodes" },
-	{ .type = OPT_FLAG, .name = "json", .offset = offsetof(struct vfio_args, json),
-	  .help = "list: print JSON instead of a table" },
 	{ .type = OPT_FLAG, .name = "group", .offset = offsetof(struct vfio_args, group),
 	  .help = "bind, unbind: all devices of the IOMMU group" },
 	{ .type = OPT_FLAG, .name = "force", .offset = offsetof(struct vfio_args, force),
@@ -43,7 +42,7 @@ static const struct option_spec vfio_options[] = {
 	{ .type = OPT_STRING, .name = "uuid", .arg = "UUID", .offset = offsetof(struct vfio_args, uuid),
 	  .help = "mdev create: its UUID", .def = "one by chance" },
 	{ .type = OPT_FLAG, .name = "json", .offset = offsetof(struct vfio_args, json),
-	  .help = "list, mdev list: print JSON" },
+	  .help = "list, mdev list, state: print JSON" },
 	OPT_END
 };
 /* clang-format on */

@@ -20,8 +20,9 @@ struct vfio_args {
  */
 typedef int vfio_command_fn(const struct vfio_args *args, int nr, char **words);
 
-vfio_command_fn vfio_command_list; /* builtin-vfio-list.c */
+vfio_command_fn vfio_command_list;			/* builtin-vfio-list.c */
 vfio_command_fn vfio_command_bind, vfio_command_unbind; /* builtin-vfio-bind.c */
 vfio_command_fn vfio_command_mdev;			/* builtin-vfio-mdev.c */
+vfio_command_fn vfio_command_state;			/* builtin-vfio-state.c */
 
 #endif

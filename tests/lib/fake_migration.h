@@ -32,8 +32,9 @@ struct fake_migration {
 	bool mute;	/* it does not say where it is */
 	bool endless;	/* it has always more to say before it stops */
 	int read_error, write_error;
-	bool refuses; /* it does not like what was loaded */
-	bool reinit;  /* precopy info v2 was asked for */
+	bool refuses;	    /* it does not like what was loaded */
+	bool reinit;	    /* precopy info v2 was asked for */
+	bool sleeps, wakes; /* low power, and with wake-up */
 	/* Dirty tracking. */
 	u64 dirty_page;
 	struct vfio_abi_dma_logging logging;
@@ -164,6 +165,10 @@ static inline int fake_feature(struct fake_migration *m, struct vfio_device_feat
 	if (index >= VFIO_ABI_FEATURE_DMA_LOGGING_START &&
 	    index <= VFIO_ABI_FEATURE_DMA_LOGGING_REPORT)
 		return probe ? m->dirty_page ? 0 : -ENOTTY : fake_dirty(m, index, arg->data);
+	if (index == VFIO_ABI_FEATURE_LOW_POWER)
+		return m->sleeps && probe ? 0 : -ENOTTY;
+	if (index == VFIO_ABI_FEATURE_LOW_POWER_WAKEUP)
+		return m->wakes && probe ? 0 : -ENOTTY;
 	if (!m->flags)
 		return -ENOTTY;
 	switch (index) {
@@ -177,6 +182,9 @@ static inline int fake_feature(struct fake_migration *m, struct vfio_device_feat
 			return -EIO;
 		memcpy(arg->data, &(struct vfio_abi_mig_state){ m->state, -1 },
 		       sizeof(struct vfio_abi_mig_state));
+		return 0;
+	case VFIO_ABI_FEATURE_MIG_DATA_SIZE:
+		memcpy(arg->data, &(u64){ FAKE_MEMORY }, sizeof(u64));
 		return 0;
 	case VFIO_ABI_FEATURE_MIG_PRECOPY_INFOv2:
 		m->reinit |= !probe;

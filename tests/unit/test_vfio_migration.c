@@ -10,6 +10,7 @@
 
 #include "../lib/fake_migration.h"
 #include "capture.h"
+#include "lkvm/vfio-state.h"
 
 #define NR    3
 #define HEAD  128 /* of a file */
@@ -473,6 +474,35 @@ static void test_dirty(void **state)
 	unmake();
 }
 
+/* What `lkvm vfio state` shows. */
+static void test_report(void **state)
+{
+	struct vfio_state_report r;
+
+	(void)state;
+	make(all, 0, none);
+	fakes[0].dirty_page = 0x1000;
+	fakes[0].sleeps = true;
+	fakes[0].state = VFIO_ABI_STATE_STOP;
+	vfio_state_look(&fakes[0].f.dev, &r);
+	assert_string_equal(r.id, "0000:03:00.0");
+	assert_string_equal(r.driver, "");
+	assert_null(r.way);
+	assert_int_equal(r.migration, all);
+	assert_string_equal(r.state, "STOP");
+	assert_true(r.has_length && r.precopy_v2 && r.dirty_by_device && r.low_power);
+	assert_int_equal(r.length, FAKE_MEMORY);
+	assert_true(!r.dirty_by_iommu && !r.wakes && !r.pasid_bits);
+	/* Only looked at. */
+	assert_true(!fakes[0].reinit && !fakes[0].stops);
+	expect("");
+	fakes[1].wakes = true;
+	vfio_state_look(&fakes[1].f.dev, &r);
+	assert_int_equal(r.migration, 0);
+	assert_true(!r.has_length && !r.dirty_by_device && !r.low_power && r.wakes);
+	unmake();
+}
+
 static int make_dir(void **state)
 {
 	(void)state;
@@ -497,6 +527,7 @@ int main(void)
 		cmocka_unit_test(test_replaces),	 cmocka_unit_test(test_save_fails),
 		cmocka_unit_test(test_bad_files),	 cmocka_unit_test(test_driver_refuses),
 		cmocka_unit_test(test_command_line),	 cmocka_unit_test(test_dirty),
+		cmocka_unit_test(test_report),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
