@@ -27,11 +27,10 @@ static void free_routes(struct msix *msix)
 	msix->added = false;
 }
 
-/* A GSI and an eventfd for each vector, before the guest starts. */
-static int take_routes(struct pci_device *pci)
+int msix_take_routes(struct msix *msix)
 {
+	struct pci_device *pci = msix->pci;
 	struct irqs *irqs = &pci->host->dev.vm->irqs;
-	struct msix *msix = pci->msix;
 	int ret = 0;
 
 	for (u32 v = 0; v < msix->nr && !ret; v++)
@@ -49,28 +48,43 @@ static int take_routes(struct pci_device *pci)
 	return ret;
 }
 
+static int take_routes(struct pci_device *pci)
+{
+	return msix_take_routes(pci->msix);
+}
+
 void msix_init(struct msix *msix, struct pci_device *pci, u16 nr, u8 bar, u32 table_offset,
 	       u32 pba_offset)
 {
 	u8 *cap;
+	u8 at;
 
 	assert(nr && nr <= MSIX_MAX_VECTORS && bar < PCI_NR_BARS);
 	assert(!(table_offset & 7) && !(pba_offset & 7));
-	memset(msix, 0, sizeof(*msix));
-	msix->pci = pci;
-	pci->msix = msix;
-	pci->plugged = take_routes;
-	msix->nr = nr;
-	msix->table = xcalloc(nr, ENTRY_SIZE);
-	msix->pending = xcalloc(1, msix_pba_size(msix));
-	msix->routes = xcalloc(nr, sizeof(*msix->routes));
-	pthread_mutex_init(&msix->lock, NULL);
-	msix->cap = pci_add_capability(pci, PCI_CAP_ID_MSIX, CAP_SIZE);
-	cap = pci->config + msix->cap;
+	at = pci_add_capability(pci, PCI_CAP_ID_MSIX, CAP_SIZE);
+	cap = pci->config + at;
 	put_le(cap + PCI_MSIX_FLAGS, 2, nr - 1u);
 	put_le(cap + PCI_MSIX_TABLE, 4, table_offset | bar);
 	put_le(cap + PCI_MSIX_PBA, 4, pba_offset | bar);
-	put_le(pci->wmask + msix->cap + PCI_MSIX_FLAGS, 2, CONTROL_BITS);
+	msix_init_at(msix, pci, at);
+	pci->plugged = take_routes;
+}
+
+void msix_init_at(struct msix *msix, struct pci_device *pci, u8 cap)
+{
+	u32 control = (u32)get_le(pci->config + cap + PCI_MSIX_FLAGS, 2);
+
+	memset(msix, 0, sizeof(*msix));
+	msix->pci = pci;
+	pci->msix = msix;
+	msix->cap = cap;
+	msix->nr = (u16)((control & PCI_MSIX_FLAGS_QSIZE) + 1);
+	msix->table = xcalloc(msix->nr, ENTRY_SIZE);
+	msix->pending = xcalloc(1, msix_pba_size(msix));
+	msix->routes = xcalloc(msix->nr, sizeof(*msix->routes));
+	pthread_mutex_init(&msix->lock, NULL);
+	put_le(pci->config + cap + PCI_MSIX_FLAGS, 2, msix->nr - 1U);
+	put_le(pci->wmask + cap + PCI_MSIX_FLAGS, 2, CONTROL_BITS);
 	msix_reset(msix);
 }
 
@@ -135,6 +149,14 @@ static void sync_vectors(struct msix *msix, u32 first, u32 n)
 			guest_warn("%s: message interrupt %u to 0x%llx, data 0x%x: %s",
 				   msix->pci->dev.name, v, vector_addr(msix, v),
 				   vector_data(msix, v), strerror(-ret));
+	if (msix->changed)
+		msix->changed(msix, first, n);
+}
+
+bool msix_vector_wanted(const struct msix *msix, u32 v)
+{
+	return msix->enabled &&
+	       !(entry(msix, v)[PCI_MSIX_ENTRY_VECTOR_CTRL] & PCI_MSIX_ENTRY_CTRL_MASKBIT);
 }
 
 void msix_reset(struct msix *msix)

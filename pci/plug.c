@@ -55,6 +55,16 @@ static void give_intx_pin(struct pci_device *pci)
 	       (u32)get_le(pci->wmask + PCI_COMMAND, 2) | PCI_COMMAND_INTX_DISABLE);
 }
 
+void pci_take_intx_pin(struct pci_device *pci)
+{
+	pci_set_intx(pci, false);
+	pci->intx_pin = 0;
+	pci->config[PCI_INTERRUPT_PIN] = 0;
+	pci->config[PCI_INTERRUPT_LINE] = 0;
+	pci->wmask[PCI_INTERRUPT_LINE] = 0;
+	memcpy(pci->initial + PCI_INTERRUPT_LINE, pci->config + PCI_INTERRUPT_LINE, 2);
+}
+
 int pci_device_add(struct pci_host *host, struct pci_device *pci)
 {
 	int ret = make_room(host, pci);

@@ -106,7 +106,7 @@ struct pci_device {
 	int (*plugged)(struct pci_device *pci);
 	atomic_bool bus_master;
 	bool no_intx; /* it gets no pin: it has messages alone */
-	u8 intx_pin;  /* 1: INTA; 0: none. Does not change once it is plugged */
+	u8 intx_pin;  /* 1: INTA; 0: none. Does not change once the guest runs */
 	/* Under host->intx_lock. */
 	bool intx_raised, intx_disabled, intx_counted;
 };
@@ -162,6 +162,8 @@ u8 pci_add_capability(struct pci_device *pci, u8 id, u8 len);
 /* pci/plug.c: give it a slot, on a bus that is made for it if need be, BAR addresses and its
  * interrupt pin. Prints; 0, -ENOSPC. */
 int pci_device_add(struct pci_host *host, struct pci_device *pci) __must_check;
+/* It gets no pin after all: nobody raises INTx for it. Before the guest starts. */
+void pci_take_intx_pin(struct pci_device *pci);
 /* pci/device.c: back to power-on; for dev.ops->reset. */
 void pci_device_reset(struct pci_device *pci);
 /* The guest reset this function alone (PCI Express 5.0, 6.6.2): no BAR has an address or is
@@ -250,17 +252,29 @@ struct msix {
 	u8 *table;    /* 16 bytes for each vector */
 	u64 *pending; /* the bits when they were last looked at: the routes have them */
 	struct msi_route **routes; /* one for each vector */
+	/* Vectors [first, first+n) changed: their own masks, or whether any is enabled. Under lock.
+	 * NULL: nobody cares. */
+	void (*changed)(struct msix *msix, u32 first, u32 n);
 };
 
 /* Both parts are in BAR @bar, 8-byte aligned. Before pci_device_add. */
 void msix_init(struct msix *msix, struct pci_device *pci, u16 nr, u8 bar, u32 table_offset,
 	       u32 pba_offset);
+/*
+ * The same over a capability that is in pci->config at @cap already: its size, table and pending
+ * bits stay as they are there. Who does this calls msix_take_routes once the function is plugged.
+ */
+void msix_init_at(struct msix *msix, struct pci_device *pci, u8 cap);
+/* A GSI and an eventfd for each vector, before the guest starts. Prints; -errno. */
+int msix_take_routes(struct msix *msix) __must_check;
 void msix_fini(struct msix *msix);
 /* Back to power-on: disabled, every vector masked. The vectors keep their fds. */
 void msix_reset(struct msix *msix);
 /* From pci_ops.config_written, for any offset. */
 void msix_config_written(struct msix *msix, u32 offset, u32 len);
 bool msix_enabled(struct msix *msix);
+/* Enabled, and not masked by its own bit: the driver uses it. For @changed, under msix->lock. */
+bool msix_vector_wanted(const struct msix *msix, u32 v);
 /* Send vector @v, or remember it while it is masked. Any @v; any thread. */
 void msix_notify(struct msix *msix, u32 v);
 /*
@@ -288,5 +302,41 @@ static inline u32 msix_pba_size(const struct msix *msix)
 void msix_table_read(struct msix *msix, u64 offset, void *data, u32 len);
 void msix_table_write(struct msix *msix, u64 offset, const void *data, u32 len);
 void msix_pba_read(struct msix *msix, u64 offset, void *data, u32 len);
+
+/*
+ * pci/msi.c: the MSI capability (PCI Local Bus 3.0, 6.8.1), over one that is in pci->config: its
+ * control word says how many messages it has, how wide the address is, and whether each has a mask.
+ */
+#define MSI_MAX_VECTORS 32U
+
+struct msi_cap {
+	struct pci_device *pci; /* NULL: not initialized */
+	u8 cap;
+	u32 nr;		     /* messages that it has */
+	bool wide, maskable; /* 64-bit addresses; masks and pending bits */
+	pthread_mutex_t lock;
+	bool enabled;				   /* Message Control */
+	struct msi_route *routes[MSI_MAX_VECTORS]; /* NULL: not taken */
+};
+
+/* How many bytes a capability with this Message Control has. */
+u32 msi_cap_size(u32 control);
+/* Back to power-on, and writable where it has to be. Before pci_device_add. */
+void msi_cap_init(struct msi_cap *msi, struct pci_device *pci, u8 cap);
+/* A GSI and an eventfd for each message, once it is plugged, before the guest starts. Prints;
+ * -errno. */
+int msi_cap_take_routes(struct msi_cap *msi) __must_check;
+/* Safe on zeroes, twice too. */
+void msi_cap_fini(struct msi_cap *msi);
+/* Disabled; the fds stay. The registers are back to power-on already, or will be. */
+void msi_cap_reset(struct msi_cap *msi);
+/* From pci_ops, for any offset: config_read makes the pending bits. */
+void msi_cap_config_read(struct msi_cap *msi, u32 offset, u32 len);
+void msi_cap_config_written(struct msi_cap *msi, u32 offset, u32 len);
+/* How many messages the guest uses: 0 while disabled, else a power of two up to @nr. Under
+ * host->update. */
+u32 msi_cap_used(const struct msi_cap *msi);
+/* As msix_fd. */
+int msi_cap_fd(struct msi_cap *msi, u32 v);
 
 #endif
