@@ -135,6 +135,7 @@ static const struct irq_chip_ops gic_irq_chip_ops = {
 	.bind_irqfd = gic_bind_irqfd,
 	.set_routes = gic_set_routes,
 	.bind_resample = gic_bind_resample,
+	.resample_alone = true, /* a pin has one level, whoever drives it */
 	.max_routes = gic_max_routes,
 };
 

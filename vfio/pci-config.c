@@ -22,8 +22,8 @@ static void decide_header(struct vfio_pci *vp)
 {
 	memset(vp->emulated, 0xff, PCI_STD_HEADER_SIZEOF);
 	put_le(vp->emulated + PCI_COMMAND, 2, COMMAND_EMULATED);
-	/* 6.2.3: most bits are cleared by writing a 1. The core knows who raises INTx. */
-	put_le(vp->emulated + PCI_STATUS, 2, PCI_STATUS_CAP_LIST | PCI_STATUS_INTERRUPT);
+	/* 6.2.3: most bits are cleared by writing a 1; the device knows whether it raises INTx. */
+	put_le(vp->emulated + PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
 	memset(vp->forwarded + PCI_STATUS, 1, 2);
 	/* What the kernel has of these is about the host's bus. */
 	memset(vp->pci.config + PCI_CACHE_LINE_SIZE, 0, 2);
@@ -85,6 +85,7 @@ static void config_read(struct pci_device *pci, u32 offset, u32 len)
 	u8 data[4];
 	bool any = false;
 
+	vfio_pci_irqs_config_read(vp, offset, len);
 	for (u32 i = 0; i < len; i++)
 		any |= vp->emulated[offset + i] != 0xff;
 	if (!any)

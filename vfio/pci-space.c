@@ -34,3 +34,19 @@ void vfio_pci_emulate(struct vfio_pci *vp, u32 offset, u32 len, u8 wmask)
 	memset(vp->forwarded + offset, 0, len);
 	memset(vp->pci.wmask + offset, wmask, len);
 }
+
+void vfio_pci_cut_cap(struct vfio_pci *vp, u32 at, const char *what, const char *why)
+{
+	u8 *config = vp->pci.config;
+	u32 link = PCI_CAPABILITY_LIST;
+
+	warn("--vfio %s: hides %s: %s", vp->dev->name.id, what, why);
+	/* The chain is sound: pci-caps.c made it. */
+	while (config[link] != at)
+		link = config[link] + (u32)PCI_CAP_LIST_NEXT;
+	config[link] = config[at + PCI_CAP_LIST_NEXT];
+	if (!config[PCI_CAPABILITY_LIST])
+		config[PCI_STATUS] &= (u8)~PCI_STATUS_CAP_LIST;
+	config[at] = 0;
+	config[at + PCI_CAP_LIST_NEXT] = 0;
+}

@@ -108,6 +108,9 @@ static void vp_reset(struct device *dev)
 	pthread_mutex_unlock(&vp->pci.host->update);
 	vfio_pci_config_set(vp, PCI_COMMAND, (u32)get_le(vp->pci.initial + PCI_COMMAND, 2), 2);
 	pci_device_reset(&vp->pci);
+	pthread_mutex_lock(&vp->pci.host->update);
+	vfio_pci_irqs_config_written(vp, PCI_COMMAND, 2);
+	pthread_mutex_unlock(&vp->pci.host->update);
 	/* Without, the guest finds that its device cannot be trusted. */
 	(void)vfio_tsm_bind(&vp->tsm);
 }

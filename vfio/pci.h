@@ -81,6 +81,9 @@ void vfio_pci_emulate(struct vfio_pci *vp, u32 offset, u32 len, u8 wmask);
  * Any thread. */
 u32 vfio_pci_config_get(struct vfio_pci *vp, u32 offset, u32 len);
 void vfio_pci_config_set(struct vfio_pci *vp, u32 offset, u32 value, u32 len);
+/* After vfio_pci_caps_init: the guest does not see capability @what at @at, which is said, and
+ * @why. */
+void vfio_pci_cut_cap(struct vfio_pci *vp, u32 at, const char *what, const char *why);
 
 /*
  * The interrupt half. init: after vfio_pci_config_init and the BARs' sizes are known, before
@@ -90,10 +93,13 @@ void vfio_pci_config_set(struct vfio_pci *vp, u32 offset, u32 value, u32 len);
  */
 int vfio_pci_irqs_init(struct vfio_pci *vp) __must_check;
 int vfio_pci_irqs_plugged(struct vfio_pci *vp) __must_check;
+/* Any offset; from pci_ops.config_read, under host->lock. */
+void vfio_pci_irqs_config_read(struct vfio_pci *vp, u32 offset, u32 len);
 /* Any offset; under host->update. The command register's too. */
 void vfio_pci_irqs_config_written(struct vfio_pci *vp, u32 offset, u32 len);
 /* The function was reset, by a reboot (vcpus are parked) or by the guest (under host->update):
- * before the device is reset, all of its interrupts are off, as at power-on. */
+ * before the device is reset, all of its interrupts are off. The next vfio_pci_irqs_config_written
+ * switches INTx on, as it is at power-on. */
 void vfio_pci_irqs_reset(struct vfio_pci *vp);
 /* Safe when neither init nor plugged was called, twice too. Before pci_device_fini. */
 void vfio_pci_irqs_fini(struct vfio_pci *vp);

@@ -36,6 +36,8 @@ struct irq_chip_ops {
 	/* A write to @fd asserts @gsi; when the guest ends the interrupt the level falls and
 	 * @resample_fd is written. NULL or -ENOTSUP: the chip does not report ends. */
 	int (*bind_resample)(void *opaque, int fd, int resample_fd, u32 gsi, bool assign);
+	/* The end of an interrupt lets a line fall that set_level holds too: no OR of the two. */
+	bool resample_alone;
 	/* How many entries a table may have, and where GSIs end; NULL: IRQ_MAX_ROUTES. */
 	u32 (*max_routes)(void *opaque);
 };
