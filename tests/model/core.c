@@ -549,7 +549,6 @@ long model_ioctl(int fd, unsigned long request, unsigned long arg)
 static void end_vm(struct model_vm *vm)
 {
 	vm->gone = true;
-	vfio_forget_told();
 	if (vm->kind && vm->kind->destroy)
 		vm->kind->destroy(vm);
 }

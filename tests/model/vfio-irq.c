@@ -37,6 +37,8 @@ static void off(struct vdev *d, u32 index)
 	for (u32 i = 0; i < VDEV_VECTORS; i++)
 		forget(&d->fds[index][i]);
 	d->nr_bound[index] = 0;
+	if (index == MSIX)
+		memset(d->pending, 0, sizeof(d->pending));
 	if (index == INTX) {
 		forget(&d->unmask_fd);
 		d->masked = false;
@@ -53,8 +55,12 @@ bool vdev_message(struct vdev *d, u32 vector)
 {
 	for (u32 i = VFIO_PCI_MSI_IRQ_INDEX; i <= MSIX; i++)
 		if (d->nr_bound[i]) {
-			if (vector < d->nr_bound[i])
+			/* A vector that VFIO has no use of is masked in the device, which keeps it.
+			 */
+			if (vector < VDEV_VECTORS && d->fds[i][vector] >= 0)
 				signal_fd(d->fds[i][vector]);
+			else if (vector < VDEV_VECTORS && i == MSIX)
+				d->pending[vector] = true;
 			return true;
 		}
 	return false;
@@ -145,6 +151,10 @@ static long trigger(struct vdev *d, const struct request *r)
 	for (u32 i = s->start; i < end; i++) {
 		forget(&d->fds[index][i]);
 		d->fds[index][i] = keep(r->fds[i - s->start]);
+		if (index == MSIX && d->fds[index][i] >= 0 && d->pending[i]) {
+			d->pending[i] = false;
+			signal_fd(d->fds[index][i]);
+		}
 	}
 	if (d->nr_bound[index] < end)
 		d->nr_bound[index] = end;

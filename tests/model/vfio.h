@@ -104,6 +104,7 @@ struct vdev {
 	u32 irq_flags[VDEV_IRQS];
 	int fds[VDEV_IRQS][VDEV_VECTORS]; /* duplicates; -1: none */
 	u32 nr_bound[VDEV_IRQS];	  /* 0: the kind is off */
+	bool pending[VDEV_VECTORS];	  /* MSI-X: nobody gets it yet */
 	bool masked, line;		  /* INTx */
 	int unmask_fd;
 	/* open */

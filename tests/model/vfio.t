@@ -20,7 +20,7 @@ host() {
 uses() {
 	host "$1"
 	shift
-	launch 0 "$host" '' "${guest[@]}" "$@" && ! grep -q wrong out
+	launch 0 "$host" '' "${guest[@]}" "$@" && { ! grep -q wrong out || ! sed 's/^/# out: /' out; }
 }
 # cannot HOST TEXT ARGUMENT...: one line, status 1.
 cannot() {
@@ -43,16 +43,20 @@ saw() {
 	done
 }
 
-edu_works() { uses "$@" && saw 'registers: ok' 'alive: ok' 'mapped: ok' 'dma: ok' 'flr: ok'; }
-twice() { uses "$@" -p reboot && [ "$(grep -c 'dma: ok' out)" = 2 ]; }
+interrupts=('intx: ok' 'intx again: ok' 'msi: ok' 'msix: ok' 'msix masked: ok' 'msix unmasked: ok')
+edu_works() { uses "$@" && saw 'registers: ok' 'alive: ok' 'mapped: ok' 'dma: ok' "${interrupts[@]}" 'flr: ok'; }
+twice() { uses "$@" -p reboot && [ "$(grep -c 'dma: ok' out)" = 2 ] && [ "$(grep -c 'unmasked: ok' out)" = 2 ]; }
 for way in iommufd groups; do
 	options=
 	[ $way = iommufd ] || options=,$groups
-	point "$way: registers, a mapped BAR, DMA, a reset of the function" edu_works "edu$options" --vfio 0000:01:00.0
+	point "$way: registers, a mapped BAR, DMA, interrupts, a reset of the function" edu_works "edu$options" --vfio 0000:01:00.0
 	point "$way: the same after a reboot" twice "edu$options" --vfio 0000:01:00.0
 	point "$way: with more memory than goes into one map" edu_works "edu$options,max-map=0x20000000" --vfio 01:00.0 -m 1280
+	point "$way: the same by KVM's own IOAPIC" edu_works "edu$options" --vfio 0000:01:00.0 --irqchip full
+	point "$way: vectors that cannot be added to those that are on" edu_works "edu,noresize$options" --vfio 0000:01:00.0
 	point "$way: registers on the page of an MSI-X table" uses "edu+nvme$options" --vfio 0000:02:00.0 -p nvme
-	point "$way: nvme is as it was" saw 'registers: ok' 'beside: ok'
+	point "$way: nvme is as it was" saw 'registers: ok' "${interrupts[@]:3}"
+	point "$way: its vectors cannot be added" uses "edu+nvme,noresize$options" --vfio 0000:02:00.0 -p nvme
 	point "$way: two of one group" edu_works "edu+nvme,together$options" --vfio 0000:01:00.0 --vfio 0000:02:00.0
 	point "$way: DMA from one to the other" uses "edu+nvme$options" --vfio 0000:01:00.0 --vfio 0000:02:00.0 -p peer
 	point "$way: which says so" saw 'peer: ok'
