@@ -227,15 +227,43 @@ bool vfio_pci_msix_covers(const struct vfio_pci *vp, u32 bar, u64 offset, u32 le
 	return touched(vp, bar, &offset, len) < 2;
 }
 
+/* Vectors that the host has no use of are masked in the device: it has their pending bits itself.
+ * @offset is within the pending bits, @at the same place within the BAR. */
+static void add_device_bits(struct vfio_pci_irqs *irqs, u32 bar, u64 at, u64 offset, u8 *data,
+			    u32 len)
+{
+	u8 mask[8] = { 0 }, bits[8];
+	bool any = false;
+
+	pthread_mutex_lock(&irqs->lock);
+	for (u32 i = 0; i < 8 * len && irqs->on == INDEX; i++) {
+		u64 v = 8 * offset + i;
+
+		if (v >= irqs->msix.nr || irqs->used[v])
+			continue;
+		mask[i / 8] |= (u8)BIT(i % 8);
+		any = true;
+	}
+	pthread_mutex_unlock(&irqs->lock);
+	if (!any || vfio_device_read(irqs->vp->dev, bar, at, bits, len))
+		return;
+	for (u32 i = 0; i < len; i++)
+		data[i] |= bits[i] & mask[i];
+}
+
 /* What leaves the part on either side has no defined result: beyond it msix.c reads zeroes. */
 void vfio_pci_msix_read(struct vfio_pci *vp, u32 bar, u64 offset, void *data, u32 len)
 {
+	u64 at = offset;
 	unsigned int part = touched(vp, bar, &offset, len);
 
-	if (part)
-		msix_pba_read(&vp->irqs->msix, offset, data, len);
-	else
+	if (!part) {
 		msix_table_read(&vp->irqs->msix, offset, data, len);
+		return;
+	}
+	msix_pba_read(&vp->irqs->msix, offset, data, len);
+	if (range_within(offset, len, 0, msix_pba_size(&vp->irqs->msix)))
+		add_device_bits(vp->irqs, bar, at, offset, data, len);
 }
 
 void vfio_pci_msix_write(struct vfio_pci *vp, u32 bar, u64 offset, const void *data, u32 len)

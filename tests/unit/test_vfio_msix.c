@@ -44,6 +44,13 @@ static void test_msix(void **state)
 	assert_int_equal(f.nr_bound[MSIX], 6);
 	assert_int_equal(f.fds[MSIX][3], -1);
 	assert_int_equal(sends(MSIX, 5), 1);
+	/* Of those that the host has no use of the device knows what is pending. */
+	f.regions[0].bytes[0x1800] = BIT(7) | BIT(5);
+	assert_int_equal(mem(PENDING, 4), BIT(7));
+	assert_int_equal(mem(PENDING, 1), BIT(7));
+	assert_int_equal(mem(PENDING + 1, 1), 0);
+	set_vector(7, 0x43, false);
+	assert_int_equal(mem(PENDING, 4), 0);
 	/* It goes before MSI. */
 	enable_msi(0);
 	assert_true(is_on(MSIX));
