@@ -150,6 +150,26 @@ static void test_messages(void **state)
 	stop(v);
 }
 
+static void send_second(void *opaque)
+{
+	notify(1);
+}
+
+/* What is sent while it is being enabled comes. */
+static void test_sent_while_enabling(void **state)
+{
+	struct toy_vm *v = start(PCI_MSI_FLAGS_64BIT | 1 << 1);
+
+	(void)state;
+	set_cfg(v, 1, CAP + PCI_MSI_ADDRESS_LO, 4, 0xfee01000);
+	v->chip.on_table = send_second;
+	set_cfg(v, 1, CONTROL, 2, ENABLE | 1 << 4);
+	v->chip.on_table = NULL;
+	assert_true(v->chip.tables > 0);
+	assert_int_equal(v->chip.msis, 1);
+	stop(v);
+}
+
 /* 32 bits of an address: what is behind them is the data. */
 static void test_narrow(void **state)
 {
@@ -189,6 +209,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_sent_while_enabling),
 		cmocka_unit_test(test_narrow),
 		cmocka_unit_test(test_no_room),
 	};
