@@ -32,11 +32,13 @@ int vfio_pci_irqs_init(struct vfio_pci *vp)
 /* Under lock, as the next. */
 static void switch_off(struct vfio_pci_irqs *irqs)
 {
-	int ret;
+	int ret = 0;
 
 	if (irqs->on == VFIO_NO_KIND)
 		return;
-	ret = vfio_device_set_irqs(irqs->vp->dev, irqs->on, 0, NULL, 0);
+	/* MSI-X that could not be switched on again with more is off. */
+	if (irqs->on != VFIO_PCI_MSIX_IRQ_INDEX || irqs->nr_on)
+		ret = vfio_device_set_irqs(irqs->vp->dev, irqs->on, 0, NULL, 0);
 	if (ret < 0)
 		guest_warn("%s: %s of the device cannot be switched off: %s",
 			   irqs->vp->pci.dev.name, kind_names[irqs->on], strerror(-ret));

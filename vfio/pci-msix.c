@@ -101,7 +101,7 @@ static void make_up(struct vfio_pci_irqs *irqs)
 static void grow(struct vfio_pci_irqs *irqs, u32 v)
 {
 	u32 had = irqs->nr_on, n = MAX(v + 1, 2 * had);
-	int ret = vfio_device_set_irqs(irqs->vp->dev, INDEX, 0, NULL, 0);
+	int ret = had ? vfio_device_set_irqs(irqs->vp->dev, INDEX, 0, NULL, 0) : 0;
 
 	if (ret >= 0)
 		ret = enable(irqs, n);

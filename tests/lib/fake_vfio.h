@@ -139,6 +139,8 @@ static inline int fake_set_irqs(struct fake_vfio *f, const struct vfio_irq_set *
 		return -EINVAL;
 	if (action == VFIO_IRQ_SET_ACTION_TRIGGER && data == VFIO_IRQ_SET_DATA_NONE &&
 	    !set->count) {
+		if (set->index <= VFIO_PCI_MSIX_IRQ_INDEX && !f->nr_bound[set->index])
+			return -EINVAL;
 		for (u32 v = 0; v < FAKE_VFIO_VECTORS; v++)
 			f->fds[set->index][v] = -1;
 		f->nr_bound[set->index] = 0;
@@ -147,6 +149,11 @@ static inline int fake_set_irqs(struct fake_vfio *f, const struct vfio_irq_set *
 		return 0;
 	}
 	if (action == VFIO_IRQ_SET_ACTION_TRIGGER && data == VFIO_IRQ_SET_DATA_EVENTFD) {
+		/* One kind at a time. */
+		for (u32 i = 0; i <= VFIO_PCI_MSIX_IRQ_INDEX; i++)
+			if (i != set->index && set->index <= VFIO_PCI_MSIX_IRQ_INDEX &&
+			    f->nr_bound[i])
+				return -EINVAL;
 		/* Without dynamic allocation the first call says how many there are. */
 		if (f->nr_bound[set->index] && set->start + set->count > f->nr_bound[set->index] &&
 		    f->irqs[set->index].flags & VFIO_IRQ_INFO_NORESIZE)

@@ -121,6 +121,49 @@ static void test_msix_of_a_host_with_fewer(void **state)
 	}
 }
 
+static u32 refuse;
+
+static int refuses(struct fake_vfio *fake, unsigned long request, void *arg)
+{
+	const struct vfio_irq_set *s = arg;
+
+	if (request != VFIO_DEVICE_SET_IRQS || !s->count || !refuse)
+		return 1;
+	refuse--;
+	return -ENOMEM;
+}
+
+/* More fail: those that there were are back. These fail too: all is off, until the next. */
+static void test_msix_growth_that_fails(void **state)
+{
+	(void)state;
+	device();
+	f.irqs[MSIX].flags |= VFIO_IRQ_INFO_NORESIZE;
+	f.before = refuses;
+	start();
+	set_vector(2, 0x41, false);
+	enable_msix();
+	capture_begin();
+	refuse = 1;
+	set_vector(5, 0x42, false);
+	assert_int_equal(f.nr_bound[MSIX], 3);
+	assert_int_equal(came(2), 1);
+	refuse = 2;
+	set_vector(6, 0x43, false);
+	assert_int_equal(f.nr_bound[MSIX], 0);
+	set_vector(7, 0x44, false);
+	assert_int_equal(f.nr_bound[MSIX], 8);
+	assert_int_equal(sends(MSIX, 5), 1);
+	refuse = 2;
+	set_vector(9, 0x43, false);
+	set(MSIX_AT + PCI_MSIX_FLAGS, 0, 2);
+	(void)capture_end();
+	assert_contains(captured, "MSI-X interrupt 5 stays silent");
+	assert_null(strstr(captured, "switched off"));
+	assert_true(is_on(INTX));
+	stop();
+}
+
 /* Anything, with a host that refuses now and then. */
 
 static u64 seed = 0x9e3779b97f4a7c15ULL;
@@ -183,6 +226,7 @@ int main(void)
 		cmocka_unit_test(test_msix),
 		cmocka_unit_test(test_msix_that_cannot_grow),
 		cmocka_unit_test(test_msix_of_a_host_with_fewer),
+		cmocka_unit_test(test_msix_growth_that_fails),
 		cmocka_unit_test(test_anything),
 	};
 
