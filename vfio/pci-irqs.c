@@ -2,6 +2,7 @@
 /* Which kind of interrupt a function that is passed through has on (see pci-irqs.h). */
 #include "pci-irqs.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,6 +140,22 @@ static void do_without_intx(struct vfio_pci_irqs *irqs, int error)
 	pci_take_intx_pin(&vp->pci);
 }
 
+/* The host writes to a descriptor of each message: nothing else delivers it. */
+static int take_fds(struct vfio_pci_irqs *irqs)
+{
+	int ret = 0;
+
+	for (u32 v = 0; irqs->msi.pci && v < irqs->msi.nr; v++)
+		ret = MIN(ret, msi_cap_fd(&irqs->msi, v));
+	for (u32 v = 0; irqs->msix.table && v < irqs->msix.nr; v++)
+		ret = MIN(ret, msix_fd(&irqs->msix, v));
+	if (ret)
+		err("--vfio %s: cannot create an eventfd for each of its message interrupts: %s%s",
+		    irqs->vp->dev->name.id, strerror(-ret),
+		    ret == -EMFILE ? "; raise 'ulimit -n'" : "");
+	return ret;
+}
+
 int vfio_pci_irqs_plugged(struct vfio_pci *vp)
 {
 	struct vfio_pci_irqs *irqs = vp->irqs;
@@ -148,10 +165,14 @@ int vfio_pci_irqs_plugged(struct vfio_pci *vp)
 		ret = msi_cap_take_routes(&irqs->msi);
 	if (!ret && irqs->msix.table)
 		ret = msix_take_routes(&irqs->msix);
-	if (!ret && vp->pci.intx_pin)
-		ret = vfio_pci_intx_plugged(irqs);
+	if (!ret)
+		ret = take_fds(irqs);
 	if (ret)
 		return ret;
+	if (vp->pci.intx_pin)
+		ret = vfio_pci_intx_plugged(irqs);
+	if (ret)
+		do_without_intx(irqs, ret);
 	irqs->ready = true;
 	ret = follow(irqs);
 	if (ret)

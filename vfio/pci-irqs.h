@@ -45,7 +45,7 @@ struct vfio_pci_irqs {
 	bool *used;   /* MSI-X: the guest uses it, or has since enabling */
 };
 
-/* pci-intx.c. plugged: 0; -errno: it can have no INTx, and why is said. */
+/* pci-intx.c. plugged: 0; -errno: it can have no INTx. */
 int vfio_pci_intx_plugged(struct vfio_pci_irqs *irqs) __must_check;
 void vfio_pci_intx_fini(struct vfio_pci_irqs *irqs);
 /* Under lock. On: 0 or -errno. */

@@ -5,6 +5,7 @@
  * one by one, or where its kernel cannot add any while MSI-X is on, by switching it off and on with
  * more, twice as many each time. What was sent between is made up for by one interrupt to each.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,9 +59,11 @@ static s32 vector_fd(struct vfio_pci_irqs *irqs, u32 v)
 /* Switch on with @n vectors. 0; -errno; how many there are. */
 static int bind_all(struct vfio_pci_irqs *irqs, u32 n)
 {
-	s32 *fds = calloc(n, sizeof(*fds));
+	s32 *fds;
 	int ret;
 
+	assert(n);
+	fds = calloc(n, sizeof(*fds));
 	if (!fds)
 		return -ENOMEM;
 	for (u32 v = 0; v < n; v++)

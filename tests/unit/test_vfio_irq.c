@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* VFIO: INTx and MSI of a device that is passed through, resets, and what it may say of itself. */
+#include <sys/resource.h>
+
 #include "vfio_irq_rig.h"
 
 /* INTx */
@@ -169,6 +171,62 @@ static void test_no_intx(void **state)
 	assert_true(is_on(VFIO_NO_KIND));
 	d.vm.devices->next->ops->reset(d.vm.devices->next);
 	assert_int_equal(get(PCI_INTERRUPT_PIN, 1), 0);
+	stop();
+}
+
+/* Nor does a chip that does not take the line keep the machine from starting. */
+static void test_no_line(void **state)
+{
+	(void)state;
+	device();
+	chip.bind_error = -ENOMEM;
+	capture_begin();
+	start();
+	(void)capture_end();
+	chip.bind_error = 0;
+	assert_contains(captured, "the guest sees no INTx, since the host gives none: Cannot "
+				  "allocate memory");
+	assert_int_equal(get(PCI_INTERRUPT_PIN, 1), 0);
+	enable_msi(0);
+	assert_true(is_on(MSI));
+	assert_int_equal(sends(MSI, 0), 1);
+	stop();
+}
+
+/* What is missing is said before the guest starts, and nothing is left of the rest. */
+static void test_nothing_left(void **state)
+{
+	struct rlimit limit, none;
+	int at;
+
+	(void)state;
+	device();
+	chip.max_routes = 12;
+	start_host();
+	assert_int_equal(irq_set_fixed_routes(&d.vm.irqs, NULL, 0, 0), 0);
+	assert_int_equal(fake_vfio_open(&f), 0);
+	capture_begin();
+	assert_int_equal(vfio_pci_add(&d.vm, &f.dev, 0), -ENOSPC);
+	(void)capture_end();
+	assert_contains(captured, "no routes are left for its 16 message interrupts");
+	stop();
+
+	device();
+	start_host();
+	assert_int_equal(fake_vfio_open(&f), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	capture_begin();
+	at = dup(0);
+	assert_true(at >= 0);
+	close(at);
+	none = limit;
+	none.rlim_cur = (rlim_t)at + 10;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(vfio_pci_add(&d.vm, &f.dev, 0), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	(void)capture_end();
+	assert_contains(captured, "cannot create an eventfd for each of its message interrupts: "
+				  "Too many open files; raise 'ulimit -n'");
 	stop();
 }
 
@@ -357,6 +415,8 @@ int main(void)
 		cmocka_unit_test(test_intx_polled),
 		cmocka_unit_test(test_intx_shared_where_levels_are_not_added),
 		cmocka_unit_test(test_no_intx),
+		cmocka_unit_test(test_no_line),
+		cmocka_unit_test(test_nothing_left),
 		cmocka_unit_test(test_msi),
 		cmocka_unit_test(test_msi_of_a_host_with_fewer),
 		cmocka_unit_test(test_resets),
