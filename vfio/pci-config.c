@@ -44,13 +44,17 @@ int vfio_pci_config_init(struct vfio_pci *vp)
 	static const struct pci_ident nobody;
 	u64 room = vp->dev->regions[VFIO_PCI_CONFIG_REGION_INDEX].size;
 	u32 size = room >= PCI_CFG_SPACE_EXP_SIZE ? PCI_CFG_SPACE_EXP_SIZE : PCI_CFG_SPACE_SIZE;
+	/* The last bytes may be missing (Linux samples/vfio-mdev/mtty.c has 255): they are 0. */
+	u32 real = room < size ? (u32)room : size, whole = real & ~3U;
 	struct pci_device *pci = &vp->pci;
 	int ret;
 
 	pci_device_init(pci, &nobody, size);
 	vp->emulated = xcalloc(1, size);
 	vp->forwarded = xcalloc(1, size);
-	ret = vfio_device_read(vp->dev, VFIO_PCI_CONFIG_REGION_INDEX, 0, pci->config, size);
+	ret = -ENODEV;
+	if (real >= PCI_STD_HEADER_SIZEOF)
+		ret = vfio_device_read(vp->dev, VFIO_PCI_CONFIG_REGION_INDEX, 0, pci->config, real);
 	if (!ret && get_le(pci->config, 4) == 0xffffffff)
 		ret = -ENODEV;
 	if (ret) {
@@ -62,7 +66,8 @@ int vfio_pci_config_init(struct vfio_pci *vp)
 		err("--vfio %s: is a bridge; pass the devices behind it through", vp->dev->name.id);
 		return -EINVAL;
 	}
-	memset(vp->forwarded + PCI_STD_HEADER_SIZEOF, 1, size - PCI_STD_HEADER_SIZEOF);
+	memset(vp->forwarded + PCI_STD_HEADER_SIZEOF, 1, whole - PCI_STD_HEADER_SIZEOF);
+	memset(vp->emulated + whole, 0xff, size - whole);
 	decide_header(vp);
 	vfio_pci_caps_init(vp);
 	return 0;

@@ -706,6 +706,24 @@ static void test_the_largest_bar_comes_first(void **state)
 	stop();
 }
 
+/* As the kernel's sample of a serial card, whose configuration space ends early. */
+static void test_short_configuration_space(void **state)
+{
+	(void)state;
+	fake_vfio_init(&f, 255);
+	put(PCI_VENDOR_ID, 0x32534348, 4);
+	put(0xfb, 0x77, 1);
+	start();
+	assert_int_equal(get(PCI_VENDOR_ID, 4), 0x32534348);
+	assert_int_equal(get(0xf8, 4), 0x77000000);
+	assert_int_equal(get(0xfc, 4), 0);
+	set(0xfc, 0xffffffff, 4);
+	assert_int_equal(get(0xfc, 4), 0);
+	stop();
+	fake_vfio_init(&f, 63);
+	refused(-ENODEV, "cannot be read");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -726,6 +744,7 @@ int main(void)
 		cmocka_unit_test(test_rom_of_a_file),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_the_largest_bar_comes_first),
+		cmocka_unit_test(test_short_configuration_space),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
