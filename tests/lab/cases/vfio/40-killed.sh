@@ -4,7 +4,6 @@
 
 # shellcheck source=/dev/null
 . /lab/cases/lib
-modprobe nvme
 
 to_driver 01:00.0 nvme
 disk=$(disk_of 01:00.0)
@@ -18,7 +17,9 @@ kill_hard() {	# as the user would, when the guest has used the disk
 	killall -KILL lkvm
 }
 kill_hard &
-wanted=137 vm vfio-killed "$LAB_VFIO_KERNEL" "lab.test=vfio lab.vfio=disk lab.driver=nvme lab.stay=1" --vfio 01:00.0
+killer=$!
+wanted=137 mem=${vfio_mem:?} vm vfio-killed "$LAB_VFIO_KERNEL" "lab.test=vfio lab.vfio=disk lab.driver=nvme lab.stay=1" --vfio 01:00.0
+kill $killer 2>/dev/null
 booted "a guest with a disk is killed with its lkvm"
 check "the disk goes back to L1's driver" to_driver 01:00.0 nvme
 check "and works" [ "$(mib_of "$(disk_of 01:00.0)" 1)" = "$(sum_of /run/given)" ]

@@ -2,6 +2,7 @@
 # What cannot be passed on: one line with the reason and the remedy.
 # shellcheck shell=dash
 
+only_on x86-64
 # shellcheck source=/dev/null
 . /lab/cases/lib
 modprobe e1000e
