@@ -163,7 +163,7 @@ static int map_bar_of(struct vfio_set *set, struct vfio_device *dev, const struc
 	if (ret && !dma->bar_said)
 		info("--vfio %s: the other devices do not reach its BAR %u: %s", dev->cfg->device,
 		     map->region,
-		     ret == -ENOTTY ? "the kernel gives no dma-buf of it (Linux 6.19 does)"
+		     ret == -ENOTTY ? "the kernel gives no dma-buf of it (CONFIG_VFIO_PCI_DMABUF)"
 				    : strerror(-ret));
 	dma->bar_said |= ret != 0;
 	return ret;

@@ -55,7 +55,7 @@ static int say(const struct vfio_device *dev, const char *what, int ret)
 		hint = "; another process uses it or its group";
 	else if (ret == -EPERM)
 		hint = "; its interrupts are not isolated from other devices' "
-		       "(vfio_iommu_type1.allow_unsafe_interrupts, iommufd's module parameter)";
+		       "(iommufd.allow_unsafe_interrupts)";
 	else if (ret == -ENOMEM)
 		hint = "; raise the limit of locked memory (ulimit -l, LimitMEMLOCK= of systemd)";
 	err("--vfio %s: %s: %s%s%s", dev->cfg->device, what, strerror(-ret), hint, why ? why : "");
