@@ -60,16 +60,17 @@ static inline struct fake_iommu_device *fake_iommu_add(struct fake_iommu *f, con
 	dev->cdev = cdev;
 	dev->mdev = strlen(id) > 20;
 	fake_vfio_init(&dev->vfio, 256);
+	snprintf(name, sizeof(name), "/sys/kernel/iommu_groups/%u/devices/%s", group, id);
+	if (group)
+		fake_iommu_put(f, name, NULL, "");
 	snprintf(to, sizeof(to), "../../../../kernel/iommu_groups/%u", group);
 	snprintf(name, sizeof(name), "/sys/bus/%s/devices/%s/iommu_group",
 		 dev->mdev ? "mdev" : "pci", id);
 	fake_iommu_put(f, name, group ? to : NULL, NULL);
-	snprintf(name, sizeof(name), "/sys/kernel/iommu_groups/%u/devices/%s", group, id);
-	if (group)
-		fake_iommu_put(f, name, NULL, "");
+	snprintf(to, sizeof(to), "../../drivers/%s", dev->mdev ? "vfio_mdev" : "vfio-pci");
 	snprintf(name, sizeof(name), "/sys/bus/%s/devices/%s/driver", dev->mdev ? "mdev" : "pci",
 		 id);
-	fake_iommu_put(f, name, "../../drivers/vfio-pci", NULL);
+	fake_iommu_put(f, name, to, NULL);
 	snprintf(name, sizeof(name), "/sys/bus/%s/devices/%s/vfio-dev/vfio%u",
 		 dev->mdev ? "mdev" : "pci", id, f->nr_devices);
 	if (cdev)
