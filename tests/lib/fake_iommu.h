@@ -70,7 +70,7 @@ struct fake_iommu {
 	u64 lock_room;
 	u64 ns_per_mib; /* that a map takes */
 	/* The dma-buf that was asked for last. */
-	struct vfio_abi_dma_buf exported;
+	u32 exported_region;
 	struct vfio_abi_dma_buf_range exported_range;
 	/* The call of this number (from 1 on; 0: none) fails. */
 	u32 calls, fail_at;
@@ -306,9 +306,8 @@ static inline int fake_device(struct fake_iommu *f, u32 i, unsigned long request
 	if (request == VFIO_DEVICE_FEATURE &&
 	    (feature->flags & 0xffff) == VFIO_ABI_FEATURE_DMA_BUF) {
 		ret = fake_call(f, "DMA_BUF");
-		memcpy(&f->exported, feature->data, sizeof(f->exported));
-		memcpy(&f->exported_range, feature->data + sizeof(f->exported),
-		       sizeof(f->exported_range));
+		f->exported_region = ((const struct vfio_abi_dma_buf *)feature->data)->region_index;
+		f->exported_range = ((const struct vfio_abi_dma_buf *)feature->data)->ranges[0];
 		if (ret || !f->dmabufs)
 			return ret ? ret : -ENOTTY;
 		return fake_new_file(f, FAKE_DMABUF, 0);

@@ -413,7 +413,7 @@ static void test_bars(void **state)
 		assert_int_equal(f.maps[1].iova, AT);
 		assert_int_equal(f.maps[1].size, 0x2000);
 		/* From the map's place in the BAR on. */
-		assert_int_equal(f.exported.region_index, 0);
+		assert_int_equal(f.exported_region, 0);
 		assert_int_equal(f.exported_range.offset, 0x2000);
 		assert_int_equal(f.exported_range.length, 0x2000);
 		/* The map has it: no descriptor stays. */
