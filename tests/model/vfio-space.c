@@ -5,9 +5,8 @@
 
 #include "vfio.h"
 
-/* Messages go there on x86 (Intel SDM volume 3, 11.11.1). */
-#define MSI_START 0xfee00000ULL
-#define MSI_END	  0xfef00000ULL
+#define MSI_START vfio_settings.msi
+#define MSI_END	  (vfio_settings.msi + VDEV_MSI_SIZE)
 
 static struct model_set bars; /* of lkvm's addresses */
 

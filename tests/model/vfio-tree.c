@@ -150,7 +150,7 @@ static void place(const struct vdev *d, char *path)
 
 static void make_group(u32 number, const char *id, const char *device)
 {
-	char path[PATH_MAX], link[PATH_MAX];
+	char path[PATH_MAX], link[PATH_MAX], reserved[64];
 
 	vtree_format(path, sizeof(path), "/sys/kernel/iommu_groups/%u/devices", number);
 	folder(path);
@@ -158,6 +158,10 @@ static void make_group(u32 number, const char *id, const char *device)
 	vtree_format(path, sizeof(path), "/sys/kernel/iommu_groups/%u", number);
 	vtree_format(link, sizeof(link), "%s", path);
 	text(path, "type", "DMA\n");
+	vtree_format(reserved, sizeof(reserved), "0x%016llx 0x%016llx msi\n",
+		     (unsigned long long)vfio_settings.msi,
+		     (unsigned long long)(vfio_settings.msi + VDEV_MSI_SIZE - 1));
+	text(path, "reserved_regions", reserved);
 	link_to(device, "iommu_group", link);
 }
 

@@ -8,7 +8,13 @@
 #include "model-files.h"
 #include "vfio.h"
 
-struct vfio_settings vfio_settings = { .dma_avail = 65535, .aperture = 39, .mig = 7 };
+/* On x86 messages go there (Intel SDM volume 3, 11.11.1). */
+struct vfio_settings vfio_settings = {
+	.dma_avail = 65535,
+	.aperture = 39,
+	.msi = 0xfee00000,
+	.mig = 7,
+};
 
 static struct vdev devs[VDEV_MAX];
 static u32 nr_devs;
@@ -161,6 +167,8 @@ bool vfio_option(const char *name, const char *value)
 		vfio_settings.dma_avail = (u32)model_number(name, value);
 	else if (!strcmp(name, "aperture"))
 		vfio_settings.aperture = (u32)model_number(name, value);
+	else if (!strcmp(name, "msi"))
+		vfio_settings.msi = model_number(name, value);
 	else if (!strcmp(name, "pasid"))
 		vfio_settings.pasid = (u32)model_number(name, value);
 	else if (!strcmp(name, "mig"))

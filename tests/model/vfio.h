@@ -19,6 +19,7 @@
 #define VDEV_IRQS	   5U
 #define VDEV_VECTORS	   64U
 #define VDEV_MAX	   32U
+#define VDEV_MSI_SIZE	   0x100000ULL
 #define VDEV_REGION(index) ((u64)(index) << 40) /* where it is in the device's descriptor */
 
 /* What LKVM_MODEL says of VFIO. */
@@ -33,6 +34,7 @@ struct vfio_settings {
 	u64 max_map, memlock; /* 0: any */
 	u32 dma_avail;
 	u32 aperture; /* address bits */
+	u64 msi;      /* where the window of messages is */
 	u32 pasid;    /* bits; 0: none */
 	u64 mig;      /* VFIO_MIGRATION_* of mtty */
 	bool mig_fails, mig_old;

@@ -72,6 +72,8 @@ for way in iommufd groups; do
 	point "$way: a device that does not exist" cannot "edu$options" 'lkvm vfio list' --vfio 0000:09:00.0
 	point "$way: a host without an IOMMU" cannot "edu,iommu=off$options" 'intel_iommu=on' --vfio 0000:01:00.0
 	point "$way: more memory than may be locked" cannot "edu,memlock=0x1000000$options" 'ulimit -l' --vfio 0000:01:00.0
+	point "$way: a window of messages amid memory" cannot "edu,msi=0x800000$options" \
+		'memory at 0x0-0x1ffffff includes 0x800000-0x8fffff, which the IOMMU reserves for interrupts' --vfio 0000:01:00.0
 	point "$way: an IOMMU with few address bits" cannot "edu,aperture=24$options" 'the IOMMU only to 0xffffff' --vfio 0000:01:00.0
 done
 point 'virtio: capabilities of its vendor' uses virtio --vfio 0000:01:00.0 -p list
@@ -109,6 +111,12 @@ point 'iommufd: a signal while memory is pinned' ended edu IOMMU_IOAS_MAP
 point 'groups: a signal while memory is pinned' ended edu,$groups VFIO_IOMMU_MAP_DMA
 point 'a binding that fails' fails 'fail VFIO_DEVICE_BIND_IOMMUFD 1 ENOMEM' edu 'Cannot allocate memory' --vfio 0000:01:00.0
 point 'a map that fails' fails 'fail IOMMU_IOAS_MAP 1 ENOMEM' edu 'Cannot allocate memory' --vfio 0000:01:00.0
+point 'groups: a map that fails' fails 'fail VFIO_IOMMU_MAP_DMA 2 ENOMEM' "edu,$groups" 'LimitMEMLOCK=' --vfio 0000:01:00.0 -m 1280
+balloon() {
+	host edu
+	launch 0 "$host" '' "${guest[@]}" --loglevel info --vfio 0000:01:00.0 --balloon && says 'balloon: gives nothing back'
+}
+point 'a balloon says that it gives nothing back' balloon
 point 'a container that fails' fails 'fail VFIO_SET_IOMMU 1 ENOMEM' "edu,$groups" 'Cannot allocate memory' --vfio 0000:01:00.0
 
 # tool STATUS ARGUMENT...: `lkvm vfio` on the host as it is; keeps out and err.
