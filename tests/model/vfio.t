@@ -102,6 +102,19 @@ point 'groups: beside a device of the host' cannot "edu+nvme,host=nvme,together,
 point 'iommufd: beside a device of the host' cannot edu+nvme,host=nvme,together '0000:02:00.0 (nvme)' --vfio 0000:01:00.0
 point 'groups: no more maps' cannot "edu,$groups,dma-avail=1" dma_entry_limit --vfio 0000:01:00.0 -m 5000
 point 'iommufd=on on a host without' cannot "edu,$groups" iommufd=on --vfio 0000:01:00.0,iommufd=on
+# Root without the right to lock what it likes has limits; the soft one is lkvm's to raise.
+limited_to() {
+	local limit=$1
+	shift
+	(ulimit -S -l 64 && ulimit -H -l "$limit" && runner=(setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock) && "$@")
+}
+if [ "$(id -u)" = 0 ] && (ulimit -H -l 8192 && setpriv --bounding-set=-ipc_lock true) 2>/dev/null; then
+	point 'a limit of locked memory' limited_to 64 cannot edu 'needs 32M of locked memory, the limit is 64K: raise it (ulimit -l 32768,' --vfio 0000:01:00.0
+	point 'a soft limit of locked memory' limited_to 8192 edu_works edu --vfio 0000:01:00.0 -m 7
+else
+	skip 'a limit of locked memory' 'it cannot be set here'
+	skip 'a soft limit of locked memory' 'it cannot be set here'
+fi
 # A signal while memory is pinned ends lkvm as any program, with nothing of the machine left.
 ended() {
 	host "$1"
