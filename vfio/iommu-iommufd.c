@@ -56,6 +56,9 @@ static int say(const struct vfio_device *dev, const char *what, int ret)
 	else if (ret == -EPERM)
 		hint = "; its interrupts are not isolated from other devices' "
 		       "(iommufd.allow_unsafe_interrupts)";
+	/* Linux vfio_df_open: what is open is not bound again. */
+	else if (ret == -EINVAL && !dev->devid)
+		hint = "; another process may have it";
 	else if (ret == -ENOMEM)
 		hint = "; raise the limit of locked memory (ulimit -l, LimitMEMLOCK= of systemd)";
 	err("--vfio %s: %s: %s%s%s", dev->cfg->device, what, strerror(-ret), hint, why ? why : "");

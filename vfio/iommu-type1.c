@@ -27,6 +27,10 @@ static int open_container(struct vfio_set *set)
 		return ret;
 	set->fd = ret;
 	ret = vfio_set_ioctl(set, set->fd, VFIO_GET_API_VERSION, NULL);
+	if (ret < 0) {
+		err("--vfio %s: /dev/vfio/vfio: VFIO_GET_API_VERSION: %s", device, strerror(-ret));
+		return ret;
+	}
 	if (ret != VFIO_API_VERSION) {
 		err("--vfio %s: /dev/vfio/vfio has version %d of VFIO; only %d is known", device,
 		    ret, VFIO_API_VERSION);

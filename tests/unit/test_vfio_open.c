@@ -237,6 +237,32 @@ static void test_iommufd_on(void **state)
 			 "iommufd");
 }
 
+/* What the kernel says when it does not bind, and what that means. */
+static void test_binding_is_refused(void **state)
+{
+	static const struct {
+		int error;
+		const char *text;
+	} cases[] = {
+		{ -EBUSY, "cannot bind it to iommufd: Device or resource busy; another process" },
+		{ -EINVAL, "cannot bind it to iommufd: Invalid argument; another process may" },
+		{ -EPERM, "iommufd.allow_unsafe_interrupts" },
+		{ -ENOMEM, "LimitMEMLOCK=" },
+	};
+
+	(void)state;
+	modern();
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		f.calls = 0;
+		/* open, open, open, CREATE_DEVICE, FILE_ADD, FILE_ADD, IOAS_ALLOC, BIND */
+		f.fail_at = 8;
+		f.fail_with = cases[i].error;
+		refused(cases[i].error, cases[i].text);
+		assert_string_equal(f.failed, "BIND");
+		f.failed[0] = '\0';
+	}
+}
+
 /* What an mdev's driver does is software: nothing is pinned, so no limit counts. */
 static void test_mdev(void **state)
 {
@@ -384,6 +410,7 @@ int main(void)
 		T(test_one_group),
 		T(test_auto),
 		T(test_iommufd_on),
+		T(test_binding_is_refused),
 		T(test_mdev),
 		T(test_without_kvm_device),
 		T(test_names),
