@@ -91,24 +91,30 @@ static int map_region(struct vfio_set *set, const struct memory_region *r, bool 
 	return 0;
 }
 
+static const char *hint_for(const struct memory_region *r, int error)
+{
+	if (error == -ENOMEM)
+		return "; all of it is pinned: give the guest less (--mem), or raise the limit of "
+		       "locked memory (ulimit -l, LimitMEMLOCK= of systemd)";
+	/* Linux mm/gup.c, writable_file_mapping_allowed; pages of DAX */
+	if (r->kind == MEM_PMEM && (error == -EFAULT || error == -EOPNOTSUPP))
+		return "; the file system of --pmem's file does not let devices write: use tmpfs, "
+		       "or --pmem FILE,ro";
+	return "";
+}
+
 static void say_failed(struct vfio_set *set, const struct memory_region *r, int ret)
 {
 	char size[32];
 
-	format_size(r->size, size, sizeof(size));
 	if (ret == -ENOSPC)
 		err("--vfio %s: the IOMMU driver takes no more maps; raise the module parameter "
 		    "vfio_iommu_type1.dma_entry_limit",
 		    first_device(set));
 	else
 		err("--vfio %s: cannot map %s of guest memory at 0x%llx for DMA: %s%s",
-		    first_device(set), size, r->gpa, strerror(-ret),
-		    ret == -ENOMEM ? "; all of it is pinned: give the guest less (--mem), or raise "
-				     "the limit of locked memory (ulimit -l, LimitMEMLOCK= of "
-				     "systemd)"
-		    : ret == -EFAULT && r->kind == MEM_PMEM ? "; the file system of --pmem's file "
-							      "does not let devices write"
-							    : "");
+		    first_device(set), format_size(r->size, size, sizeof(size)), r->gpa,
+		    strerror(-ret), hint_for(r, ret));
 }
 
 /* What devices need not reach */

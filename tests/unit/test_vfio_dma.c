@@ -194,6 +194,23 @@ static void test_a_map_that_fails(void **state)
 	end();
 }
 
+static void test_a_file_that_devices_may_not_write(void **state)
+{
+	u8 *file = aligned_alloc(64 * KiB, 64 * KiB);
+
+	(void)state;
+	host(false, 1);
+	ram(0, MiB);
+	assert_int_equal(memory_add_borrowed(&d.vm.mem, HIGH, 64 * KiB, file, MEM_PMEM, "pmem"), 0);
+	/* open, GROUP_GET_STATUS, open, GET_API_VERSION, CHECK_EXTENSION, CREATE_DEVICE, FILE_ADD,
+	 * SET_CONTAINER, SET_IOMMU, GET_DEVICE_FD, GET_INFO, IOMMU_GET_INFO twice, MAP_DMA twice */
+	f.fail_at = 15;
+	f.fail_with = -EFAULT;
+	refused(-EFAULT, "cannot map 64K of guest memory at 0x100000000 for DMA: Bad address; the "
+			 "file system of --pmem's file does not let devices write");
+	free(file);
+}
+
 /* Limits */
 
 static void test_locked_memory(void **state)
@@ -494,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_fast_pieces),
 		cmocka_unit_test(test_few_maps),
 		cmocka_unit_test(test_a_map_that_fails),
+		cmocka_unit_test(test_a_file_that_devices_may_not_write),
 		cmocka_unit_test(test_locked_memory),
 		cmocka_unit_test(test_memory_of_the_host),
 		cmocka_unit_test(test_windows),
