@@ -306,6 +306,12 @@ static void test_its_place(void **state)
 	f.cfg.pasid_offset = 0xfdc;
 	assert_contains(start(-ENOSPC), "another capability is there");
 	stop();
+	/* One that says it has no length has its header. */
+	device(4096);
+	put(0xfe0, PCI_EXT_CAP_ID_VNDR | 1 << 16, 4);
+	f.cfg.pasid_offset = 0xfe0;
+	assert_contains(start(-ENOSPC), "another capability is there");
+	stop();
 	/* A place whose own capability is hidden keeps its link. */
 	device(4096);
 	put(0x100, PCI_EXT_CAP_ID_SRIOV | 1 << 16 | 0xfe0U << 20, 4);
