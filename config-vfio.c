@@ -13,19 +13,11 @@
 
 #define MDEV "mdev="
 
-/* "mdev=PARENT/TYPE" is kept whole, as the device's name. */
+/* "mdev=PARENT/TYPE" is kept whole, as the device's name. tsm= is not one to be found: see
+ * config-vfio-tsm.c. */
 static const char *const vfio_items[] = {
-	"mdev=PARENT/TYPE",
-	"iommufd=auto|on|off",
-	"rom=FILE|off",
-	"pasid=on|off",
-	"pasid-offset=OFFSET",
-	"state-in=FILE",
-	"state-out=FILE",
-#ifdef CONFIG_VFIO_TSM
-	"tsm=CALL:NUMBER+...",
-#endif
-	NULL,
+	"mdev=PARENT/TYPE",    "iommufd=auto|on|off", "rom=FILE|off",	"pasid=on|off",
+	"pasid-offset=OFFSET", "state-in=FILE",	      "state-out=FILE", NULL,
 };
 
 static const char *const auto_words[] = { "auto", "on", "off", NULL };

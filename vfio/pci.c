@@ -22,23 +22,6 @@ static void follow_core(struct vfio_pci *vp)
 	vfio_pci_config_set(vp, PCI_COMMAND, (u32)get_le(vp->pci.config + PCI_COMMAND, 2), 2);
 }
 
-static int build(struct vfio_pci *vp)
-{
-	int ret = vfio_pci_config_init(vp);
-
-	if (!ret)
-		ret = vfio_pci_pasid_init(vp);
-	if (!ret)
-		ret = vfio_pci_bars_init(vp);
-	if (!ret)
-		ret = vfio_pci_rom_init(vp);
-	if (!ret)
-		ret = vfio_pci_irqs_init(vp);
-	if (!ret)
-		ret = vfio_pci_bars_map(vp);
-	return ret;
-}
-
 /* The bus is as it is at power-on: the guest may number it otherwise, the kernel asks once. */
 static u16 guest_bdf(const struct vfio_pci *vp)
 {
@@ -137,10 +120,10 @@ static void vp_free(struct vfio_pci *vp)
 {
 	struct vm *vm = vp->pci.host ? vp->pci.host->dev.vm : NULL;
 
-	vfio_tsm_close(&vp->tsm);
 	vfio_migration_destroy(&vp->migration);
 	vfio_pci_irqs_fini(vp);
 	pci_device_fini(&vp->pci);
+	vfio_tsm_close(&vp->tsm);
 	if (vm)
 		event_loop_unpost(&vm->loop, &vp->reclaim);
 	vfio_pci_rom_fini(vp);
