@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * --vfio DEVICE,tsm=CALL:NUMBER+...: calls of the kernel's by which a device joins a confidential
- * guest (TDISP). None has a number that stays, so they are words of a build that asks for them.
+ * guest (TDISP). None has a number that stays, so they are words of a build that asks for them, and
+ * not among those that are listed.
  */
 #include <stddef.h>
 #include <stdlib.h>

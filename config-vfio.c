@@ -13,8 +13,7 @@
 
 #define MDEV "mdev="
 
-/* "mdev=PARENT/TYPE" is kept whole, as the device's name. tsm= is not one to be found: see
- * config-vfio-tsm.c. */
+/* "mdev=PARENT/TYPE" is kept whole, as the device's name. */
 static const char *const vfio_items[] = {
 	"mdev=PARENT/TYPE",    "iommufd=auto|on|off", "rom=FILE|off",	"pasid=on|off",
 	"pasid-offset=OFFSET", "state-in=FILE",	      "state-out=FILE", NULL,

@@ -102,17 +102,6 @@ static bool is_reset_too(const struct vdev *d, const struct vdev *other)
 	return other == d || (other->group == d->group && !other->kind->mdev);
 }
 
-/* All of them are of the same iommufd. */
-static bool are_owned(const struct vdev *d)
-{
-	struct vdev *other;
-
-	for (u32 i = 0; (other = vdev_nth(i)); i++)
-		if (is_reset_too(d, other) && other->iommufd != d->iommufd)
-			return false;
-	return true;
-}
-
 #define HOT_HEAD 12U
 struct hot_info {
 	u32 argsz, flags, count;
@@ -129,9 +118,10 @@ static void add_dependent(struct hot_info *all, u32 n, const struct vdev *d,
 		bus = 0;
 	dev->bus = (u8)bus;
 	dev->group_id = other->group;
-	/* By a cdev these are iommufd's numbers: 0 is owned without one, -1 not at all. */
+	/* Linux vfio_iommufd_get_dev_id: by a cdev these are iommufd's numbers; 0 is a device
+	 * without one, which is the caller's with its group; and here all are of one group. */
 	if (d->iommufd)
-		dev->group_id = other->iommufd == d->iommufd ? other->devid : ~0U;
+		dev->group_id = other->iommufd == d->iommufd ? other->devid : 0;
 }
 
 static long hot_reset_info(struct model_call *c, struct vdev *d)
@@ -147,7 +137,7 @@ static long hot_reset_info(struct model_call *c, struct vdev *d)
 		return -ENODEV;
 	given = all.argsz;
 	/* VFIO_PCI_HOT_RESET_FLAG_DEV_ID, DEV_ID_OWNED */
-	all.flags = d->iommufd ? 1 | (are_owned(d) ? 2 : 0) : 0;
+	all.flags = d->iommufd ? 3 : 0;
 	for (u32 i = 0; (other = vdev_nth(i)); i++)
 		if (is_reset_too(d, other))
 			add_dependent(&all, n++, d, other);
@@ -162,7 +152,7 @@ static long hot_reset(struct model_call *c, struct vdev *d)
 {
 	struct vfio_pci_hot_reset head = { 0 };
 	struct vdev *other;
-	bool owned = d->iommufd && are_owned(d);
+	bool owned = d->iommufd;
 	long ret = vfio_get(c, &head, sizeof(head), sizeof(head));
 
 	if (ret)

@@ -87,6 +87,12 @@ point 'iommufd: a kernel without dma-bufs of BARs' no_peer
 bus_reset() { edu_works "$@" && logged '"call": "VFIO_DEVICE_PCI_HOT_RESET", "on": "vfio", "ret": 0' && ! says 'not reset'; }
 point 'iommufd: a device that is only reset with its bus' bus_reset edu,noreset --vfio 0000:01:00.0
 point 'groups: a device that is only reset with its bus' bus_reset "edu,noreset,$groups" --vfio 0000:01:00.0
+for options in '' ",$groups"; do
+	point "with its bus, where another of its group is that nobody uses${options:+: by groups}" \
+		bus_reset "edu+nvme,together,noreset$options" --vfio 0000:01:00.0
+	point "with its bus, where another of the machine's is${options:+: by groups}" \
+		bus_reset "edu+nvme,together,noreset$options" --vfio 0000:02:00.0 --vfio 0000:01:00.0
+done
 pasids() {
 	edu_works edu,pasid=16 --vfio 0000:01:00.0,pasid=on && says 'sees PASIDs of 16 bits (capability at 0xff8), but can use none' &&
 		logged '"call": "VFIO_DEVICE_ATTACH_IOMMUFD_PT", "on": "vfio", "ret": 0'
