@@ -232,6 +232,10 @@ static void test_switch_leaks(void **state)
 
 	(void)state;
 	memcpy(f, a_switch, sizeof(f));
+	f[3].control = 0;
+	PUT(f);
+	expect("switch-acs n 02:01.0: 02:00.0 02:01.0 03:00.0 04:00.0\n"
+	       "downstream-port-acs o 02:01.0: 02:01.0 04:00.0");
 	f[3].acs = NO_ACS;
 	/* As an older kernel reports it. */
 	f[5].group = "4";
@@ -243,12 +247,34 @@ static void test_switch_leaks(void **state)
 	assert_true(host_cause_is_split(&t, &t.causes[0]));
 	assert_false(host_cause_is_split(&t, &t.causes[1]));
 	host_pci_free(&t);
+	/* One that is in no group is in no wrong one. */
 	for (u32 i = 2; i < ARRAY_SIZE(f); i++)
 		f[i].group = "3";
 	PUT(f);
+	tree_gone("/sys/devices/pci0000:00/" UP "/0000:02:01.0/0000:04:00.0/iommu_group");
 	host_pci_read(tree_root, &t);
 	assert_false(host_cause_is_split(&t, &t.causes[0]));
 	host_pci_free(&t);
+}
+
+/* Memory of the ports' own, and of the upstream one's, is reached beside the older bits. */
+static void test_switch_enhanced(void **state)
+{
+	static const char leaks[] = "switch-acs n 02:01.0: 02:00.0 02:01.0 03:00.0 04:00.0";
+	struct function f[ARRAY_SIZE(a_switch)];
+
+	(void)state;
+	memcpy(f, a_switch, sizeof(f));
+	f[3].acs = ALL | 0x80;
+	f[3].control = ALL | 0x200;
+	PUT(f);
+	expect(leaks);
+	f[3].control = ALL | 0x800;
+	PUT(f);
+	expect(leaks);
+	f[3].control = ALL | 0xa00;
+	PUT(f);
+	expect("");
 }
 
 /* What is above them lets requests turn round, however good the switch. */
@@ -436,6 +462,10 @@ static void test_blind(void **state)
 		make(&f[i], !i);
 		put_made(&f[i], 64);
 	}
+	for (u32 i = 1; i < ARRAY_SIZE(functions); i++) {
+		make(&functions[i], false);
+		put_made(&functions[i], 64);
+	}
 	expect("");
 }
 
@@ -468,6 +498,7 @@ int main(void)
 		CASE(test_root_port_enhanced),
 		CASE(test_switch),
 		CASE(test_switch_leaks),
+		CASE(test_switch_enhanced),
 		CASE(test_switch_below),
 		CASE(test_upstream_functions),
 		CASE(test_pci_bridge),
