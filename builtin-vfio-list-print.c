@@ -9,6 +9,7 @@
 #include "lkvm/json.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "lkvm/vfio.h"
 
 /* At least two of the group are members. */
 static bool explains(const struct vfio_list *list, const struct host_cause *cause, u32 group)
@@ -48,12 +49,32 @@ static const char *unexplained(const struct vfio_list *list)
 	       "of a device, or requests of one come as another's";
 }
 
+static void read_facts(const struct vfio_list *list, const struct host_pci *dev,
+		       struct host_facts *out)
+{
+	host_facts_read(VFIO_LIST_ROOT, &list->tree, dev, out);
+	host_facts_probe(VFIO_LIST_ROOT, &vfio_host_calls, NULL, dev->sysfs, out);
+}
+
+static void read_mdev_facts(const struct host_mdev *mdev, struct host_facts *out)
+{
+	*out = (struct host_facts){ 0 };
+	host_facts_probe(VFIO_LIST_ROOT, &vfio_host_calls, NULL, mdev->sysfs, out);
+}
+
 /* As text */
 
 static const char *group_text(u32 group, char *buf, size_t size)
 {
 	snprintf(buf, size, "%u", group);
 	return group == HOST_PCI_NONE ? "-" : buf;
+}
+
+static void print_facts(struct host_facts *facts)
+{
+	for (u32 i = 0; i < facts->nr; i++)
+		printf("              %s: %s\n", facts->facts[i].name, facts->facts[i].text);
+	host_facts_free(facts);
 }
 
 static void print_device(const struct vfio_list *list, const struct host_pci *dev)
@@ -66,10 +87,8 @@ static void print_device(const struct vfio_list *list, const struct host_pci *de
 	       host_class_text(dev->class));
 	if (!list->verbose)
 		return;
-	host_facts_read(VFIO_LIST_ROOT, &list->tree, dev, &facts);
-	for (u32 i = 0; i < facts.nr; i++)
-		printf("              %s: %s\n", facts.facts[i].name, facts.facts[i].text);
-	host_facts_free(&facts);
+	read_facts(list, dev, &facts);
+	print_facts(&facts);
 }
 
 /* One alone needs no word. */
@@ -108,6 +127,7 @@ static void print_group(const struct vfio_list *list, u32 group)
 static void print_mdevs(const struct vfio_list *list)
 {
 	const struct host_mdevs *mdevs = &list->mdevs;
+	struct host_facts facts;
 	bool title = false;
 	char group[16];
 
@@ -123,6 +143,10 @@ static void print_mdevs(const struct vfio_list *list)
 		printf("%-36s  %-16s %5s  %s of %s\n", m->uuid, *m->driver ? m->driver : "-",
 		       group_text(m->group, group, sizeof(group)), *m->type ? m->type : "?",
 		       *m->parent ? m->parent : "?");
+		if (!list->verbose)
+			continue;
+		read_mdev_facts(m, &facts);
+		print_facts(&facts);
 	}
 	for (u32 i = 0; i < mdevs->nr_types && list->types_shown; i++) {
 		const struct host_mdev_type *t = &mdevs->types[i];
@@ -192,6 +216,15 @@ static void put_group(struct json_out *out, u32 group)
 		json_put_u64(out, "group", group);
 }
 
+static void put_facts(struct json_out *out, struct host_facts *facts)
+{
+	json_open(out, "details", '{');
+	for (u32 i = 0; i < facts->nr; i++)
+		json_put_text(out, facts->facts[i].name, facts->facts[i].text);
+	json_close(out, '}');
+	host_facts_free(facts);
+}
+
 static void put_device(struct json_out *out, const struct vfio_list *list,
 		       const struct host_pci *dev)
 {
@@ -208,12 +241,8 @@ static void put_device(struct json_out *out, const struct vfio_list *list,
 	put_or_null(out, "bridge",
 		    dev->parent == HOST_PCI_NONE ? "" : list->tree.devices[dev->parent].id);
 	if (list->verbose) {
-		host_facts_read(VFIO_LIST_ROOT, &list->tree, dev, &facts);
-		json_open(out, "details", '{');
-		for (u32 i = 0; i < facts.nr; i++)
-			json_put_text(out, facts.facts[i].name, facts.facts[i].text);
-		json_close(out, '}');
-		host_facts_free(&facts);
+		read_facts(list, dev, &facts);
+		put_facts(out, &facts);
 	}
 	json_close(out, '}');
 }
@@ -259,6 +288,7 @@ static void put_groups(struct json_out *out, const struct vfio_list *list)
 static void put_mdevs(struct json_out *out, const struct vfio_list *list)
 {
 	const struct host_mdevs *mdevs = &list->mdevs;
+	struct host_facts facts;
 
 	json_open(out, "mdevs", '[');
 	for (u32 i = 0; i < mdevs->nr; i++) {
@@ -272,6 +302,10 @@ static void put_mdevs(struct json_out *out, const struct vfio_list *list)
 		put_or_null(out, "type", m->type);
 		put_or_null(out, "driver", m->driver);
 		put_group(out, m->group);
+		if (list->verbose) {
+			read_mdev_facts(m, &facts);
+			put_facts(out, &facts);
+		}
 		json_close(out, '}');
 	}
 	json_close(out, ']');

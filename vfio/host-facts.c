@@ -206,12 +206,20 @@ static int first_entry(void *opaque, const char *entry)
 	return 1;
 }
 
+bool host_vfio_cdev(const char *root, const char *sysfs, char *name)
+{
+	char *folder = xasprintf("%s/vfio-dev", sysfs);
+	bool has = vfio_attr_each(root, folder, first_entry, name);
+
+	free(folder);
+	return has;
+}
+
 static void add_nodes(const char *root, struct host_facts *facts, const struct host_pci *dev)
 {
-	char *text = xstrdup(""), name[32], *folder = xasprintf("%s/vfio-dev", dev->sysfs);
-	char node[48];
+	char *text = xstrdup(""), name[32], node[48];
 
-	if (vfio_attr_each(root, folder, first_entry, name))
+	if (host_vfio_cdev(root, dev->sysfs, name))
 		xappendf(&text, "/dev/vfio/devices/%s", name);
 	snprintf(node, sizeof(node), "/dev/vfio/%u", dev->group);
 	if (dev->group != HOST_PCI_NONE && vfio_attr_exists(root, node, ""))
@@ -219,7 +227,6 @@ static void add_nodes(const char *root, struct host_facts *facts, const struct h
 	if (*text)
 		host_facts_add(facts, "node", text);
 	free(text);
-	free(folder);
 }
 
 /* Addresses that devices of the group cannot use for memory: "0xfee00000-0xfeefffff msi". */

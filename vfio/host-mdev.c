@@ -62,6 +62,7 @@ static int add_mdev(void *opaque, const char *entry)
 	mdev = &out->mdevs[out->nr++];
 	*mdev = (struct host_mdev){ .group = HOST_PCI_NONE };
 	strcpy(mdev->uuid, name.id);
+	strcpy(mdev->sysfs, name.sysfs);
 	read_parent(walk->root, mdev, name.sysfs);
 	if (vfio_attr_link(walk->root, name.sysfs, "mdev_type", mdev->type, sizeof(mdev->type)))
 		*mdev->type = '\0';

@@ -15,6 +15,8 @@
 
 #include "lkvm/types.h"
 
+struct vfio_calls;
+
 #define HOST_PCI_NONE	UINT32_MAX
 #define HOST_PCI_CONFIG 4096U
 
@@ -118,11 +120,20 @@ struct host_facts {
 /* For host_facts_free. What the device has not is left out. */
 void host_facts_read(const char *root, const struct host_pci_tree *tree, const struct host_pci *dev,
 		     struct host_facts *out);
+/* The name of its cdev, "vfio3", in @name (32 bytes). */
+bool host_vfio_cdev(const char *root, const char *sysfs, char *name);
 void host_facts_add(struct host_facts *facts, const char *name, const char *text);
 void host_facts_free(struct host_facts *facts);
 
+/* vfio/host-probe.c: what only an open device tells, when it has a cdev. It is opened for that,
+ * which the kernel may answer with a reset; one that is in use stays as it is. @sysfs as in struct
+ * host_pci. */
+void host_facts_probe(const char *root, const struct vfio_calls *calls, void *opaque,
+		      const char *sysfs, struct host_facts *out);
+
 /* vfio/host-mdev.c: devices that drivers make (mdev), and what can be made. */
 struct host_mdev {
+	char sysfs[96];
 	char uuid[40], parent[64], type[64], driver[40]; /* "": unknown */
 	u32 group;					 /* or HOST_PCI_NONE */
 };
