@@ -20,22 +20,20 @@ static void read_config(const char *root, struct host_pci *dev)
 {
 	char *path = xasprintf("%s%s/config", root, dev->sysfs);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	u8 config[HOST_PCI_CONFIG];
 	ssize_t n = 1;
 
 	free(path);
 	if (fd < 0)
 		return;
-	while (n > 0 && dev->config_len < sizeof(config)) {
-		n = read(fd, config + dev->config_len, sizeof(config) - dev->config_len);
+	dev->config = xcalloc(1, HOST_PCI_CONFIG);
+	while (n > 0 && dev->config_len < HOST_PCI_CONFIG) {
+		n = read(fd, dev->config + dev->config_len, HOST_PCI_CONFIG - dev->config_len);
 		if (n > 0)
 			dev->config_len += (u32)n;
 		else if (n < 0 && errno == EINTR)
 			n = 1;
 	}
 	close(fd);
-	dev->config = xcalloc(1, dev->config_len + 1);
-	memcpy(dev->config, config, dev->config_len);
 	dev->multifunction = host_pci_config(dev, PCI_HEADER_TYPE, 1) & 0x80;
 	dev->exp = host_pci_cap(dev, PCI_CAP_ID_EXP);
 	dev->acs = host_pci_ext_cap(dev, PCI_EXT_CAP_ID_ACS);
