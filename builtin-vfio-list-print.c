@@ -82,9 +82,9 @@ static void print_device(const struct vfio_list *list, const struct host_pci *de
 	struct host_facts facts;
 	char group[16];
 
-	printf("%-13s %04x:%04x  %-16s %5s  %s\n", dev->id, dev->vendor, dev->device,
+	printf("%-13s %04x:%04x  %-16s %5s  %s%s%s\n", dev->id, dev->vendor, dev->device,
 	       *dev->driver ? dev->driver : "-", group_text(dev->group, group, sizeof(group)),
-	       host_class_text(dev->class));
+	       host_class_text(dev->class), *dev->name ? ": " : "", dev->name);
 	if (!list->verbose)
 		return;
 	read_facts(list, dev, &facts);
@@ -170,7 +170,7 @@ void vfio_list_print_text(const struct vfio_list *list)
 			continue;
 		if (!title)
 			printf("%-13s %-9s  %-16s %5s  %s\n", "ADDRESS", "ID", "DRIVER", "GROUP",
-			       "CLASS");
+			       "IS");
 		title = true;
 		print_device(list, &tree->devices[i]);
 	}
@@ -236,6 +236,7 @@ static void put_device(struct json_out *out, const struct vfio_list *list,
 	put_hex(out, "device", dev->device, 4);
 	put_hex(out, "class", dev->class, 6);
 	json_put_text(out, "class-name", host_class_text(dev->class));
+	put_or_null(out, "name", dev->name);
 	put_or_null(out, "driver", dev->driver);
 	put_group(out, dev->group);
 	put_or_null(out, "bridge",

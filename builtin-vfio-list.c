@@ -89,6 +89,7 @@ int vfio_command_list(const struct vfio_args *args, int nr, char **words)
 	int status;
 
 	host_pci_read(VFIO_LIST_ROOT, &list.tree);
+	host_pci_name(VFIO_LIST_ROOT, &list.tree);
 	host_mdevs_read(VFIO_LIST_ROOT, &list.mdevs);
 	status = select_devices(&list, nr, words);
 	if (!status) {

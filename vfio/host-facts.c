@@ -257,6 +257,8 @@ void host_facts_read(const char *root, const struct host_pci_tree *tree, const s
 	u64 node;
 
 	*out = (struct host_facts){ 0 };
+	if (dev->config_len && !host_pci_is_known(dev))
+		host_facts_add(out, "capabilities", "not readable; run as root");
 	add_kind(out, dev);
 	add_acs(out, dev);
 	add_translation(out, dev);

@@ -24,6 +24,7 @@ struct host_pci {
 	char id[16];	 /* "0000:03:00.0" */
 	char sysfs[48];	 /* "/sys/bus/pci/devices/0000:03:00.0" */
 	char driver[40]; /* "": none */
+	char name[160];	 /* "": nobody knows it */
 	u32 domain, bus, devfn;
 	u32 vendor, device, class; /* class: 24 bits */
 	u32 group;		   /* HOST_PCI_NONE: it is in none */
@@ -75,6 +76,9 @@ void host_pci_read(const char *root, struct host_pci_tree *out);
 void host_pci_free(struct host_pci_tree *tree);
 /* By its address, "0000:03:00.0"; HOST_PCI_NONE: there is none. */
 u32 host_pci_find(const struct host_pci_tree *tree, const char *id);
+
+/* vfio/pci-ids.c: give devices the names that the host's list has. */
+void host_pci_name(const char *root, struct host_pci_tree *tree);
 
 /* vfio/config-dump.c: @len (1 to 4) bytes of config space, zeroes where none could be read. */
 u32 host_pci_config(const struct host_pci *dev, u32 at, u32 len);

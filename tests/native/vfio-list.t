@@ -182,7 +182,8 @@ point 'what a device can do' verbose
 point 'the same as JSON, in details' eval 'list 0 -v --json && json '\''d["0000:00:03.0"]["details"]["reset methods"] == "flr bus"'\'
 
 not_root() {
-	host switch leak short && list 0 && [ ! -s err ] && has out 'group 4' 'run as root to see why' && lacks out 'downstream port'
+	host switch leak short && list 0 && [ ! -s err ] && has out 'group 4' 'run as root to see why' && lacks out 'downstream port' &&
+		list 0 -v && has out 'capabilities: not readable; run as root'
 }
 point 'who is not root is told that reasons are missing' not_root
 no_iommu() {

@@ -184,6 +184,36 @@ static void test_mdevs(void **state)
 	host_mdevs_free(&m);
 }
 
+/* pci.ids, with lines that are none, too long, or of classes. */
+static void test_ids(void **state)
+{
+	struct host_pci_tree t;
+	char *list =
+		xstrdup("#\tnothing\n\t10d3  Of nobody\n8087  Another\n\t10d3  Its own\n"
+			"zz86  Bad\n8086 One blank\n8086\n8086  Some Corporation\n\t\t10d3 1234  "
+			"Sub\n\tz0d3  Bad\n\t10d");
+
+	(void)state;
+	tree_pci(ID, "0x020000\n", "", "");
+	tree_put(REAL "/vendor", "0x8086\n");
+	tree_put(REAL "/device", "0x10d3\n");
+	/* A long line, whose rest looks like what is looked for. */
+	xappendf(&list, "\n%0255d\t10d3  Wrong\n\t10d3  Card\033\n\t10d3  Twice\nC 00  Class\n", 0);
+	xappendf(&list, "\t10d4  No\n");
+	host_pci_read(tree_root, &t);
+	host_pci_name(tree_root, &t);
+	assert_string_equal(t.devices[0].name, "");
+	tree_put("/usr/share/hwdata/pci.ids", list);
+	host_pci_name(tree_root, &t);
+	assert_string_equal(t.devices[0].name, "Some Corporation Card?");
+	*t.devices[0].name = '\0';
+	t.devices[0].device = 0x10d4;
+	host_pci_name(tree_root, &t);
+	assert_string_equal(t.devices[0].name, "");
+	free(list);
+	host_pci_free(&t);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -194,6 +224,7 @@ int main(void)
 		CASE(test_circle),
 		cmocka_unit_test(test_facts_are_bounded),
 		CASE(test_mdevs),
+		CASE(test_ids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
