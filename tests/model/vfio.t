@@ -192,6 +192,16 @@ all_made() {
 	for _ in 1 2 3; do tool 0 mdev create mtty mtty-mtty-1 || return; done
 	tool 1 mdev create mtty mtty-mtty-1 && one_line 'has no more of type mtty-mtty-1'
 }
+# As soon as it is there; the guest never ends by itself. The shell is not over the model.
+# shellcheck disable=SC2016 # for the inner shell
+terminated() {
+	host mtty
+	modelled "$host" '' env -u LD_PRELOAD SO="$model" sh -c 'LD_PRELOAD=$SO "$0" "$@" &
+		until [ "$(ls "$LKVM_MODEL_ROOT/sys/bus/mdev/devices" | wc -l)" = 2 ] || ! kill -0 $!; do sleep 0.1; done
+		kill -TERM $! && wait $!' "$lkvm" run "${guest[@]/passed/exit}" -p hang --vfio $made >out 2>err </dev/null
+	[ $? = 143 ] && no_more && return
+	sed 's/^/# /' out err && return 1
+}
 for way in iommufd groups; do
 	options=
 	[ $way = iommufd ] || options=,$groups
@@ -200,6 +210,7 @@ for way in iommufd groups; do
 	point "$way: one that is made, and then another device cannot be had" made_in_vain "$options"
 	point "$way: one that is made, and then there is no CPU" late_failure "$options"
 done
+point 'an mdev that is made, and SIGTERM at once' terminated
 point 'an mdev made by hand, used and removed' mdev_by_hand
 point 'no mdev is left' all_made
 point 'no such type' cannot mtty "has no type 'mty-mtty-1'; did you mean 'mtty-mtty-1'" --vfio mdev=mtty/mty-mtty-1
