@@ -107,7 +107,7 @@ const struct option_spec config_options[] = {
 	  .help = "share a directory: the guest mounts TAG as virtiofs; virtiofsd is started for it, and ends with lkvm. socket=PATH,tag=TAG: one that runs already" },
 	{ .type = OPT_TYPED, .name = "vfio", .arg = "DEVICE[,iommufd=auto|on|off][,WORD=VALUE...]",
 	  .hooks = &vfio_hooks, .flags = OPT_REPEATABLE,
-	  .help = "the host's device is the guest's: [DOMAIN:]BB:DD.F, a path in sysfs or an mdev's UUID" },
+	  .help = "the host's device is the guest's: [DOMAIN:]BB:DD.F, a path in sysfs or an mdev's UUID; mdev=PARENT/TYPE: an mdev that is made for it" },
 	{ .type = OPT_CALL, .name = "vfio-pci", .arg = "DEVICE", .parse = config_add_vfio,
 	  .flags = OPT_HIDDEN, .help = "kvmtool's --vfio" },
 	{ .type = OPT_FLAG, .name = "rng", MEMBER(rng),

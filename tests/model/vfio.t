@@ -216,4 +216,6 @@ point 'no mdev is left' all_made
 point 'no such type' cannot mtty "has no type 'mty-mtty-1'; did you mean 'mtty-mtty-1'" --vfio mdev=mtty/mty-mtty-1
 point 'no such parent' cannot mtty 'what does: mtty' --vfio mdev=mtti/mtty-mtty-1
 point 'no type' wrong "$host" 'must be mdev=PARENT/TYPE' "${guest[@]}" --vfio mdev=mtty
+point 'no parent' wrong "$host" 'must be mdev=PARENT/TYPE' "${guest[@]}" --vfio mdev=/mtty-1
+point 'a device and one to be made' wrong "$host" 'names a second device' "${guest[@]}" --vfio 01:00.0,mdev=mtty/mtty-1
 finish
