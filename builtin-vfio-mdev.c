@@ -19,7 +19,7 @@ static const struct vfio_writer host = { .root = "", .write = vfio_host_write };
 /* list */
 
 struct type {
-	const char *parent, *type;
+	const char *type;
 	char name[128], api[32], available[16];
 	struct vfio_words devices;
 };
@@ -71,7 +71,7 @@ static void show_parent(const char *parent, struct json_out *out)
 	}
 	vfio_mdev_types("", parent, &types);
 	for (u32 i = 0; i < types.nr; i++) {
-		struct type t = { .parent = parent, .type = types.words[i] };
+		struct type t = { .type = types.words[i] };
 
 		vfio_mdev_text("", parent, t.type, "name", t.name, sizeof(t.name));
 		vfio_mdev_text("", parent, t.type, "device_api", t.api, sizeof(t.api));

@@ -114,9 +114,7 @@ static int look(const struct targets *t, struct target *d)
 		    "is");
 		return -EINVAL;
 	}
-	if (!vfio_attr_exists(root, d->name.sysfs, ""))
-		why = vfio_why_not(root, &d->name);
-	else if (vfio_is_bridge(root, d->name.sysfs))
+	if (!vfio_attr_exists(root, d->name.sysfs, "") || vfio_is_bridge(root, d->name.sysfs))
 		why = vfio_why_not(root, &d->name);
 	if (why)
 		say(t, d, why);
