@@ -196,6 +196,7 @@ static void test_no_line(void **state)
 /* What is missing is said before the guest starts, and nothing is left of the rest. */
 static void test_nothing_left(void **state)
 {
+	static const struct kvm_irq_routing_entry pin = { .type = KVM_IRQ_ROUTING_IRQCHIP };
 	struct rlimit limit, none;
 	int at;
 
@@ -203,7 +204,7 @@ static void test_nothing_left(void **state)
 	device();
 	chip.max_routes = 12;
 	start_host();
-	assert_int_equal(irq_set_fixed_routes(&d.vm.irqs, NULL, 0, 0), 0);
+	assert_int_equal(irq_set_fixed_routes(&d.vm.irqs, &pin, 1, 1), 0);
 	assert_int_equal(fake_vfio_open(&f), 0);
 	capture_begin();
 	assert_int_equal(vfio_pci_add(&d.vm, &f.dev, 0), -ENOSPC);
