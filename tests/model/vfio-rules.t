@@ -360,6 +360,21 @@ def _():
         is_([fired(fd) for fd in fds], [0, 0, 0, 0])
 
 
+@case('edu: a message that nobody gets waits in the device', PLAIN)
+def _():
+    device, fd = on(attached()), eventfd()
+    is_(device.set_irqs(MSIX, EVENTFD | TRIGGER, 0, [-1]), 0)
+    device.write(0, 0x68, 2)
+    device.write(0, 0x60, 1)
+    is_(device.set_irqs(MSIX, EVENTFD | TRIGGER, 2, [fd]), 0)
+    is_([fired(fd), fired(fd)], [1, 0])
+    is_(device.set_irqs(MSIX, EVENTFD | TRIGGER, 2, [-1]), 0)
+    device.write(0, 0x60, 1)
+    is_(device.set_irqs(MSIX, NONE | TRIGGER, 0, 0), 0)
+    is_(device.set_irqs(MSIX, EVENTFD | TRIGGER, 0, [-1, -1, fd]), 0)
+    is_(fired(fd), 0)
+
+
 @case('edu: a line, masked until it is unmasked', PLAIN)
 def _():
     device, fd, unmask = on(attached()), eventfd(), eventfd()
