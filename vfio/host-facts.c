@@ -196,20 +196,32 @@ static void add_bars(const char *root, struct host_facts *facts, const struct ho
 	}
 }
 
-static int first_entry(void *opaque, const char *entry)
+/* Of a search for a device's cdev. */
+struct cdev {
+	const char *root, *folder;
+	char *name; /* 32 bytes */
+};
+
+/* Linux without cdevs has the entry too, but no device number in it. */
+static int is_cdev(void *opaque, const char *entry)
 {
-	char *name = opaque;
+	const struct cdev *cdev = opaque;
+	char number[40];
 
 	if (strncmp(entry, "vfio", 4) || strlen(entry) >= 32)
 		return 0;
-	strcpy(name, entry);
+	snprintf(number, sizeof(number), "%s/dev", entry);
+	if (!vfio_attr_exists(cdev->root, cdev->folder, number))
+		return 0;
+	strcpy(cdev->name, entry);
 	return 1;
 }
 
 bool host_vfio_cdev(const char *root, const char *sysfs, char *name)
 {
 	char *folder = xasprintf("%s/vfio-dev", sysfs);
-	bool has = vfio_attr_each(root, folder, first_entry, name);
+	struct cdev cdev = { .root = root, .folder = folder, .name = name };
+	bool has = vfio_attr_each(root, folder, is_cdev, &cdev);
 
 	free(folder);
 	return has;

@@ -83,7 +83,7 @@ host() {
 		    write(real + '/sriov_numvfs', '1\n')
 		    write(real + '/resource', '0x00000000febc0000 0x00000000febdffff 0x0000000000140204\n' +
 		          '0x0000000000000000 0x0000000000000000 0x0000000000000000\n' * 6)
-		    write(real + '/vfio-dev/vfio3/dev', '')
+		    write(real + '/vfio-dev/vfio3/' + ('power' if 'no-cdev' in words else 'dev'), '')
 		    write('sys/kernel/iommu_groups/10/reserved_regions', '0x00000000fee00000 0x00000000feefffff msi\n')
 		    vf = pci('0000:00:03.1', 9, 11)
 		    link(vf + '/physfn', real)
@@ -181,6 +181,8 @@ verbose() {
 point 'what a device can do' verbose
 point 'the same as JSON, in details' eval 'list 0 -v --json && json '\''d["0000:00:03.0"]["details"]["reset methods"] == "flr bus"'\'
 
+no_cdev() { host able no-cdev && list 0 -v && lacks out vfio3 && lacks out migration; }
+point 'a kernel without cdevs has their folders' no_cdev
 not_root() {
 	host switch leak short && list 0 && [ ! -s err ] && has out 'group 4' 'run as root to see why' && lacks out 'downstream port' &&
 		list 0 -v && has out 'capabilities: not readable; run as root'
