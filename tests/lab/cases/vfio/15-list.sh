@@ -4,6 +4,7 @@
 
 # shellcheck source=/dev/null
 . /lab/cases/lib
+only_on x86-64
 
 modprobe nvme
 to_driver 01:00.0 vfio-pci
