@@ -366,6 +366,20 @@ long viommufd_detach(struct model_call *c, struct vdev *d)
 	return 0;
 }
 
+/* When it is closed, devices that are bound keep it, and what they are attached to. */
+static void put_iommufd(struct viommufd *fd)
+{
+	if (!fd->closed)
+		return;
+	for (struct vobject *o = fd->objects, *next; o; o = next) {
+		next = o->next;
+		if (!o->users && o->what != DEVICE)
+			drop(fd, o);
+	}
+	if (!fd->objects)
+		free(fd);
+}
+
 void viommufd_unbind(struct vdev *d)
 {
 	struct vobject *o;
@@ -376,16 +390,13 @@ void viommufd_unbind(struct vdev *d)
 	o = find(d->iommufd, d->devid);
 	if (o)
 		drop(d->iommufd, o);
+	put_iommufd(d->iommufd);
 	d->iommufd = NULL;
 	d->devid = 0;
 }
 
-/* Devices that are bound keep it, so it is never freed. */
 void viommufd_closed(struct viommufd *fd)
 {
-	for (struct vobject *o = fd->objects, *next; o; o = next) {
-		next = o->next;
-		if (!o->users && o->what != DEVICE)
-			drop(fd, o);
-	}
+	fd->closed = true;
+	put_iommufd(fd);
 }

@@ -71,6 +71,7 @@ struct vobject;
 struct viommufd {
 	struct vobject *objects;
 	u32 next_id;
+	bool closed;
 };
 
 /* A kind of devices: tables in vfio-kinds.c. */
