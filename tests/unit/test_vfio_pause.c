@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* VFIO: functions with migration, in a machine that pauses, is reset and ends. */
+#include "unit.h"
+
+#include <sys/stat.h>
+
+#include "../../vfio/pci.h"
+#include "../lib/fake_migration.h"
+#include "capture.h"
+#include "devvm.h"
+#include "lkvm/pci.h"
+
+static const struct arch_pci_layout layout = {
+	.ecam_base = 0xe0000000ULL,
+	.ecam_size = 256 * MiB,
+	.mem32_base = 0xc0000000ULL,
+	.mem32_size = MiB,
+	.mem64_size = 16 * MiB,
+	.io_base = 0x1000,
+	.io_size = 0x1000,
+	.config_ports = true,
+	.intx_gsi = { 16, 17, 18, 19 },
+};
+
+static struct devvm d;
+static struct fake_migration a, b;
+static char trace[FAKE_TRACE];
+
+/* Functions A and B, as mtty is: PCI without any capability. */
+static void start(void)
+{
+	trace[0] = '\0';
+	fake_migration_init(&a, "A", FAKE_ALL_MIGRATION, trace);
+	fake_migration_init(&b, "B", FAKE_ALL_MIGRATION, trace);
+	devvm_init(&d);
+	assert_int_equal(pci_host_add(&d.vm, &layout, 0x800000000ULL), 0);
+	assert_int_equal(vfio_pci_add(&d.vm, &a.f.dev, 0), 0);
+	assert_int_equal(vfio_pci_add(&d.vm, &b.f.dev, 1), 0);
+}
+
+static void stop(void)
+{
+	vm_destroy(&d.vm);
+	assert_int_equal(a.open + b.open, 0);
+	fake_vfio_destroy(&a.f);
+	fake_vfio_destroy(&b.f);
+}
+
+static void expect(const char *text)
+{
+	assert_string_equal(trace, text);
+	trace[0] = '\0';
+}
+
+static void test_pause(void **state)
+{
+	(void)state;
+	start();
+	vm_quiesce_devices(&d.vm);
+	expect("B:RUNNING_P2P A:RUNNING_P2P B:STOP A:STOP ");
+	vm_resume_devices(&d.vm);
+	expect("A:RUNNING_P2P B:RUNNING_P2P A:RUNNING B:RUNNING ");
+	/* While vcpus run only memory changes its shape. */
+	atomic_store(&d.vm.running, true);
+	vm_quiesce_devices(&d.vm);
+	vm_resume_devices(&d.vm);
+	expect("");
+	stop();
+}
+
+static void test_reboot(void **state)
+{
+	(void)state;
+	start();
+	vm_quiesce_devices(&d.vm);
+	trace[0] = '\0';
+	vm_reset_devices(&d.vm);
+	assert_int_equal(a.state, VFIO_ABI_STATE_RUNNING);
+	/* They are running: nothing has to be done, and each can be stopped again. */
+	vm_resume_devices(&d.vm);
+	expect("");
+	vm_quiesce_devices(&d.vm);
+	expect("B:RUNNING_P2P A:RUNNING_P2P B:STOP A:STOP ");
+	stop();
+}
+
+static void test_end(void **state)
+{
+	char dir[] = "/tmp/vfio-pause-XXXXXX", one[64], two[64];
+	struct stat st;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(one, sizeof(one), "%s/one", dir);
+	snprintf(two, sizeof(two), "%s/two", dir);
+	start();
+	a.f.cfg.state_out = one;
+	b.f.cfg.state_out = two;
+	vm_finish_devices(&d.vm);
+	expect("B:PRE_COPY B:PRE_COPY_P2P A:RUNNING_P2P A:STOP B:STOP_COPY B:STOP A:STOP_COPY "
+	       "A:STOP ");
+	assert_int_equal(stat(one, &st) | stat(two, &st), 0);
+	stop();
+	/* What A left, B begins with. */
+	fake_migration_init(&b, "B", FAKE_ALL_MIGRATION, trace);
+	b.f.cfg.state_in = one;
+	devvm_init(&d);
+	assert_int_equal(pci_host_add(&d.vm, &layout, 0x800000000ULL), 0);
+	assert_int_equal(vfio_pci_add(&d.vm, &b.f.dev, 0), 0);
+	assert_int_equal(b.memory[0], 'A');
+	assert_int_equal(b.state, VFIO_ABI_STATE_RUNNING);
+	vm_destroy(&d.vm);
+	fake_vfio_destroy(&b.f);
+	assert_int_equal(unlink(one) | unlink(two) | rmdir(dir), 0);
+}
+
+/* A device that is not taken leaves nothing in the others' ring. */
+static void test_refused(void **state)
+{
+	struct fake_migration c;
+
+	(void)state;
+	start();
+	fake_migration_init(&c, "C", FAKE_ALL_MIGRATION, trace);
+	c.f.cfg.state_in = (char *)"/nowhere/file";
+	capture_begin();
+	assert_int_equal(vfio_pci_add(&d.vm, &c.f.dev, 2), -ENOENT);
+	assert_one_line(capture_end());
+	fake_vfio_destroy(&c.f);
+	vm_quiesce_devices(&d.vm);
+	expect("B:RUNNING_P2P A:RUNNING_P2P B:STOP A:STOP ");
+	stop();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_reboot),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
