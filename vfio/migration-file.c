@@ -66,7 +66,8 @@ static int set(struct transfer *t, u32 state)
 	return ret;
 }
 
-/* The device runs as after power-on. */
+/* The device runs as after power-on. One that has no reset, as mdevs may, is as it was when it was
+ * opened only when it has been closed; nobody uses it until then. */
 static void start_over(struct vfio_migration *m)
 {
 	int ret;
@@ -74,10 +75,10 @@ static void start_over(struct vfio_migration *m)
 	vfio_migration_close(m);
 	ret = vfio_device_reset(m->dev);
 	vfio_migration_was_reset(m);
-	if (ret)
+	if (ret && ret != -ENOTTY)
 		warn("--vfio %s: the device cannot be reset: %s", m->dev->name.id, strerror(-ret));
 	else
-		debug("--vfio %s: reset, it is in %s", m->dev->name.id,
+		debug("--vfio %s: given up, it is in %s", m->dev->name.id,
 		      vfio_migration_state_name(m->state));
 }
 

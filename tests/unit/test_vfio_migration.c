@@ -396,6 +396,12 @@ static void test_driver_refuses(void **state)
 	fakes[0].fails_to = VFIO_ABI_STATE_RESUMING;
 	cannot_load(-EIO, file, "does not get to the state RESUMING but to ERROR");
 	assert_int_equal(fakes[0].state, VFIO_ABI_STATE_RUNNING);
+	/* The kernel's mtty says so while it is written, and has no reset: still one line. */
+	fakes[0].fails_to = FAKE_NOTHING;
+	fakes[0].write_error = -EFAULT;
+	fakes[0].f.dev.flags &= ~(u32)VFIO_DEVICE_FLAGS_RESET;
+	cannot_load(-EFAULT, file, "refuses it: Bad address");
+	assert_int_equal(migrations[0].state, VFIO_ABI_STATE_RESUMING);
 	migrations[0].flags = 0;
 	cannot_load(-EOPNOTSUPP, file, "does not load states");
 	unlink(file);
