@@ -112,6 +112,7 @@ point 'iommufd=on on a host without' cannot "edu,$groups" iommufd=on --vfio 0000
 limited_to() {
 	local limit=$1
 	shift
+	# shellcheck disable=SC2034 # lib.sh uses it
 	(ulimit -S -l 64 && ulimit -H -l "$limit" && runner=(setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock) && "$@")
 }
 if [ "$(id -u)" = 0 ] && (ulimit -H -l 8192 && setpriv --bounding-set=-ipc_lock true) 2>/dev/null; then
