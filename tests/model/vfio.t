@@ -78,6 +78,13 @@ for way in iommufd groups; do
 done
 point 'virtio: capabilities of its vendor' uses virtio --vfio 0000:01:00.0 -p list
 point 'virtio: all four of them' grep -qE ': 10411af4.*( 9@[0-9a-f]+){4}' out
+bus_reset() { edu_works edu,noreset --vfio 0000:01:00.0 && logged '"call": "VFIO_DEVICE_PCI_HOT_RESET", "on": "vfio", "ret": 0'; }
+point 'iommufd: a device that is only reset with its bus' bus_reset
+# One device's BARs are not mapped for others, and what was not mapped is not unmapped when the guest resets it.
+alone() { edu_works edu --vfio 0000:01:00.0 && ! grep -E '^."refused|DMA_BUF|MAP_FILE' log; }
+point 'iommufd: a BAR that nobody else reaches' alone
+two() { edu_works edu+nvme --vfio 0000:01:00.0 --vfio 0000:02:00.0 && ! grep '^."refused' log && logged '"call": "IOMMU_IOAS_MAP_FILE"'; }
+point 'iommufd: BARs that two devices reach' two
 no_peer() {
 	host edu+nvme,dmabuf=off
 	launch 1 "$host" '' "${guest[@]}" --loglevel info --vfio 0000:01:00.0 --vfio 0000:02:00.0 -p peer && saw 'peer: wrong' &&
