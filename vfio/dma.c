@@ -75,7 +75,10 @@ static int map_region(struct vfio_set *set, const struct memory_region *r, bool 
 		if (dma->starting && set->pins)
 			log_progress("pinning", "guest memory", dma->done, dma->all);
 		start = set->host->clock();
-		ret = set->iommu->map(set, r->gpa + done, size, (u8 *)r->hva + done, writable);
+		ret = dma->starting && vfio_set_is_to_end(set) ? -EINTR : 0;
+		if (!ret)
+			ret = set->iommu->map(set, r->gpa + done, size, (u8 *)r->hva + done,
+					      writable);
 		if (ret) {
 			if (done)
 				(void)set->iommu->unmap(set, r->gpa, done);
@@ -211,7 +214,7 @@ static int on_add(struct memory_listener *l, const struct memory_region *r)
 		if (ret)
 			return ret;
 		ret = map_region(set, r, true);
-		if (ret)
+		if (ret && ret != -EINTR)
 			say_failed(set, r, ret);
 		return ret;
 	}

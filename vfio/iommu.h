@@ -131,6 +131,9 @@ void vfio_say_why_not(const struct vfio_set *set, const struct vfio_device *dev,
  * of all that were, when nothing is open any more. */
 int vfio_set_make(struct vfio_set *set, struct vfio_device *dev, const char *what) __must_check;
 void vfio_set_unmake(struct vfio_set *set);
+/* Is one of the signals that wait meanwhile there? Then a start that takes long ends, by -EINTR and
+ * without a word: the signal ends lkvm when all is undone. */
+bool vfio_set_is_to_end(const struct vfio_set *set);
 
 /* kvm.c: tell KVM of all files, and that they go. A KVM without such a device does without. */
 void vfio_kvm_add(struct vfio_set *set, int vm_fd);

@@ -34,18 +34,41 @@ static struct vfio_writer writer(struct vfio_set *set)
 				     .opaque = (void *)set->host };
 }
 
+/* One that is ignored (nohup) stays so: held, it would be pending. */
+static void ending_signals(sigset_t *out)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	struct sigaction now;
+
+	sigemptyset(out);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (!sigaction(signals[i], NULL, &now) && now.sa_handler != SIG_IGN)
+			sigaddset(out, signals[i]);
+}
+
 static void hold_signals(struct vfio_set *set)
 {
 	sigset_t ending;
 
 	if (set->holds_signals)
 		return;
-	sigemptyset(&ending);
-	sigaddset(&ending, SIGTERM);
-	sigaddset(&ending, SIGINT);
-	sigaddset(&ending, SIGHUP);
+	ending_signals(&ending);
 	pthread_sigmask(SIG_BLOCK, &ending, &set->signals_before);
 	set->holds_signals = true;
+}
+
+bool vfio_set_is_to_end(const struct vfio_set *set)
+{
+	sigset_t ending, pending;
+
+	if (!set->holds_signals || sigpending(&pending))
+		return false;
+	ending_signals(&ending);
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigismember(&ending, sig) && sigismember(&pending, sig) &&
+		    !sigismember(&set->signals_before, sig))
+			return true;
+	return false;
 }
 
 int vfio_set_make(struct vfio_set *set, struct vfio_device *dev, const char *what)

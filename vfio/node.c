@@ -39,22 +39,24 @@ void vfio_say_why_not(const struct vfio_set *set, const struct vfio_device *dev,
 void vfio_set_say_not_open(struct vfio_set *set, const struct vfio_device *dev, const char *path,
 			   int error)
 {
-	char why[ACCESS_WHY_LEN], *text = NULL;
+	char why[ACCESS_WHY_LEN], *text = NULL, *user = vfio_user(set->host->root, &dev->name);
 
 	if (error == -EACCES || error == -EPERM)
 		text = xasprintf("cannot open %s: %s; %s", path, strerror(-error),
 				 access_why(set->host->root, NULL, path, R_OK | W_OK, -error, why,
 					    sizeof(why)));
 	else if (error == -EBUSY)
-		text = xasprintf("another process uses %s; end that first", path);
+		text = xasprintf("cannot open %s: %s; %s", path, strerror(EBUSY),
+				 user ? user : "another process uses it");
 	else if (error == -ENOENT)
-		text = xasprintf("there is no %s; is the device bound to a VFIO driver? 'lkvm vfio "
-				 "bind %s' binds it",
-				 path, dev->name.id);
+		text = xasprintf("there is no %s, though VFIO has the device: in a container, give "
+				 "the node to it; else /dev is not the kernel's (devtmpfs)",
+				 path);
 	else
 		text = xasprintf("cannot open %s: %s", path, strerror(-error));
 	vfio_say_why_not(set, dev, text);
 	free(text);
+	free(user);
 }
 
 int vfio_set_open_node(struct vfio_set *set, const struct vfio_device *dev, const char *path)

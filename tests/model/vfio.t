@@ -219,6 +219,14 @@ for way in iommufd groups; do
 	point "$way: one that is made, and then there is no CPU" late_failure "$options"
 done
 point 'an mdev that is made, and SIGTERM at once' terminated
+# Held as long as there is an mdev, and yet heard between two pieces.
+ended_with_mdev() {
+	host "edu+mtty$1"
+	launch 143 "$host" "signal $2 2 sig=15" "${guest[@]}" --vfio $made --vfio 0000:01:00.0 -m 1280 && ! grep -q lkvm: err && no_more &&
+		[ "$(grep -c "\"call\": \"$2\"" log)" -le 2 ]
+}
+point 'iommufd: a signal while memory is pinned beside it' ended_with_mdev '' IOMMU_IOAS_MAP
+point 'groups: a signal while memory is pinned beside it' ended_with_mdev ,$groups VFIO_IOMMU_MAP_DMA
 point 'an mdev made by hand, used and removed' mdev_by_hand
 point 'no mdev is left' all_made
 point 'no such type' cannot mtty "has no type 'mty-mtty-1'; did you mean 'mtty-mtty-1'" --vfio mdev=mtty/mty-mtty-1

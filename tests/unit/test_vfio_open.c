@@ -323,9 +323,10 @@ static void test_nodes(void **state)
 	fake_iommu_add(&f, NIC, 16, false);
 	ask(0, NIC, VFIO_IOMMUFD_AUTO);
 	f.open_error = -ENOENT;
-	refused(-ENOENT, "lkvm vfio bind " NIC);
+	refused(-ENOENT, "there is no /dev/vfio/16, though VFIO has the device");
 	f.open_error = -EBUSY;
-	refused(-EBUSY, "another process uses /dev/vfio/16");
+	refused(-EBUSY,
+		"cannot open /dev/vfio/16: Device or resource busy; another process uses it");
 	f.open_error = -EACCES;
 	refused(-EACCES, "cannot open /dev/vfio/16: Permission denied; ");
 	f.open_error = 0;
