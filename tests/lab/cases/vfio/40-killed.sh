@@ -2,6 +2,7 @@
 # lkvm is killed while its guest has a disk: the kernel takes the device back, and it serves L1 and the next guest.
 # shellcheck shell=dash
 
+[ -n "$LAB_ALL" ] || only_on x86-64
 # shellcheck source=/dev/null
 . /lab/cases/lib
 
