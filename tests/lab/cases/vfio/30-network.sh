@@ -2,6 +2,7 @@
 # Network cards that are a guest's: packets both ways, by MSI-X (e1000e, igb and its virtual function), by MSI and by INTx.
 # shellcheck shell=dash
 
+only_on x86-64
 # shellcheck source=/dev/null
 . /lab/cases/lib
 
@@ -22,8 +23,6 @@ check_fact "e1000e: the guest's driver leaves and comes back" rebound whole
 modprobe e1000e
 check "L1's driver has the card back" to_driver 03:00.0 e1000e
 
-# Only this machine has the other cards.
-only_on x86-64
 try_card e1000 00:0c.0 e1000 intx "" --irqchip full
 if [ -n "$LAB_ALL" ]; then
 	try_card e1000-split 00:0c.0 e1000 intx "" --irqchip split
