@@ -19,6 +19,7 @@
 #include "attr.h"
 #include "lkvm/util.h"
 #include "lkvm/vfio-bind.h"
+#include "lkvm/vfio-host.h"
 
 struct search {
 	const char *root;
@@ -277,25 +278,15 @@ static int add_process(void *opaque, const char *entry)
 	return 1;
 }
 
-static int take_cdev(void *opaque, const char *entry)
-{
-	struct users *u = opaque;
-
-	if (strncmp(entry, "vfio", 4) != 0)
-		return 0;
-	snprintf(u->cdev, sizeof(u->cdev), "/dev/vfio/devices/%.60s", entry);
-	return 1;
-}
-
 char *vfio_user(const char *root, const struct vfio_name *name)
 {
 	struct users u = { .root = root };
-	char number[32], dir[128];
+	char number[32], cdev[32];
 
 	if (!vfio_attr_link(root, name->sysfs, "iommu_group", number, sizeof(number)))
 		snprintf(u.group, sizeof(u.group), "/dev/vfio/%s", number);
-	snprintf(dir, sizeof(dir), "%s/vfio-dev", name->sysfs);
-	vfio_attr_each(root, dir, take_cdev, &u);
+	if (host_vfio_cdev(root, name->sysfs, cdev))
+		snprintf(u.cdev, sizeof(u.cdev), "/dev/vfio/devices/%s", cdev);
 	vfio_attr_each(root, "/proc", add_process, &u);
 	return u.found;
 }

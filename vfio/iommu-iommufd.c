@@ -17,6 +17,7 @@
 #include "lkvm/util.h"
 #include "lkvm/vfio-bind.h"
 #include "lkvm/vfio-dmabuf.h"
+#include "lkvm/vfio-host.h"
 #include "lkvm/vfio-pasid.h"
 #include "vfio-abi.h"
 
@@ -24,13 +25,12 @@ static int iommufd_open(struct vfio_set *set)
 {
 	for (u32 i = 0; i < set->nr_devices; i++) {
 		struct vfio_device *dev = &set->devices[i];
-		char name[64], path[96];
-		int ret = vfio_sysfs_entry(set, dev, "vfio-dev", "vfio", name, sizeof(name));
+		char name[32], path[64];
+		int ret;
 
-		if (ret) {
-			err("--vfio %s: %s/vfio-dev: %s", dev->cfg->device, dev->name.sysfs,
-			    strerror(-ret));
-			return ret;
+		if (!host_vfio_cdev(set->host->root, dev->name.sysfs, name)) {
+			err("--vfio %s: its character device has just gone", dev->cfg->device);
+			return -ENODEV;
 		}
 		snprintf(path, sizeof(path), "/dev/vfio/devices/%s", name);
 		ret = vfio_set_open_node(set, dev, path);

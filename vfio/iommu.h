@@ -114,12 +114,9 @@ int vfio_set_open_node(struct vfio_set *set, const struct vfio_device *dev, cons
 void vfio_set_say_not_open(struct vfio_set *set, const struct vfio_device *dev, const char *path,
 			   int error);
 /* sysfs-names.c */
-/* In sysfs: the last part of where the link @name of @dev leads, or the first entry of directory
- * @name that begins with @start; 0 or -errno. */
+/* In sysfs: the last part of where the link @name of @dev leads; 0 or -errno. */
 int vfio_sysfs_link(const struct vfio_set *set, const struct vfio_device *dev, const char *name,
 		    char *out, size_t size) __must_check;
-int vfio_sysfs_entry(const struct vfio_set *set, const struct vfio_device *dev, const char *name,
-		     const char *start, char *out, size_t size) __must_check;
 /* Of the device's group; -errno: it is in none. */
 int vfio_sysfs_group(const struct vfio_set *set, const struct vfio_device *dev,
 		     u32 *number) __must_check;

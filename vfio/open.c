@@ -14,6 +14,7 @@
 #include "lkvm/log.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
+#include "lkvm/vfio-host.h"
 #include "lkvm/vfio.h"
 #include "lkvm/vm.h"
 
@@ -55,7 +56,7 @@ static int name_device(struct vfio_set *set, struct vfio_device *dev)
 static int choose_way(struct vfio_set *set)
 {
 	enum vfio_iommufd wanted = set->devices[0].cfg->iommufd;
-	char name[64];
+	char name[32];
 
 	set->iommu = &vfio_type1_ops;
 	if (wanted == VFIO_IOMMUFD_OFF)
@@ -63,7 +64,7 @@ static int choose_way(struct vfio_set *set)
 	for (u32 i = 0; i < set->nr_devices; i++) {
 		const struct vfio_device *dev = &set->devices[i];
 
-		if (!vfio_sysfs_entry(set, dev, "vfio-dev", "vfio", name, sizeof(name)))
+		if (host_vfio_cdev(set->host->root, dev->name.sysfs, name))
 			continue;
 		if (wanted == VFIO_IOMMUFD_AUTO) {
 			debug("--vfio %s: has no character device; using groups", dev->name.id);

@@ -71,10 +71,10 @@ static inline struct fake_iommu_device *fake_iommu_add(struct fake_iommu *f, con
 	snprintf(name, sizeof(name), "/sys/bus/%s/devices/%s/driver", dev->mdev ? "mdev" : "pci",
 		 id);
 	fake_iommu_put(f, name, to, NULL);
-	snprintf(name, sizeof(name), "/sys/bus/%s/devices/%s/vfio-dev/vfio%u",
-		 dev->mdev ? "mdev" : "pci", id, f->nr_devices);
-	if (cdev)
-		fake_iommu_put(f, name, NULL, "");
+	/* Without CONFIG_VFIO_DEVICE_CDEV the folder is there, but is no device. */
+	snprintf(name, sizeof(name), "/sys/bus/%s/devices/%s/vfio-dev/vfio%u/%s",
+		 dev->mdev ? "mdev" : "pci", id, f->nr_devices, cdev ? "dev" : "uevent");
+	fake_iommu_put(f, name, NULL, cdev ? "510:0\n" : "");
 	f->nr_devices++;
 	return dev;
 }

@@ -176,14 +176,19 @@ static void update_nodes(const struct vdev *d, bool vfio)
 	gone("/dev/vfio/devices", name);
 	vtree_format(path, sizeof(path), "%s/vfio-dev/%s", at, name);
 	gone(path, "dev");
+	gone(path, "uevent");
 	vtree_format(path, sizeof(path), "%s/vfio-dev", at);
 	gone(path, name);
 	gone(at, "vfio-dev");
+	/* Without CONFIG_VFIO_DEVICE_CDEV the folder is there too. */
+	if (vfio) {
+		vtree_format(path, sizeof(path), "%s/vfio-dev/%s", at, name);
+		folder(path);
+		text(path, "uevent", "");
+	}
 	if (vfio && !vfio_settings.no_cdev) {
 		folder("/dev/vfio/devices");
 		text("/dev/vfio/devices", name, "");
-		vtree_format(path, sizeof(path), "%s/vfio-dev/%s", at, name);
-		folder(path);
 		text(path, "dev", "510:0\n");
 	}
 	vtree_format(name, sizeof(name), "%u", d->group);

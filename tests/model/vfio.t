@@ -114,6 +114,8 @@ point 'iommufd: a device that is only reset with its bus' bus_reset
 point 'groups: beside a device of the host' cannot "edu+nvme,host=nvme,together,$groups" 'lkvm vfio bind --group 0000:01:00.0' --vfio 0000:01:00.0
 point 'iommufd: beside a device of the host' cannot edu+nvme,host=nvme,together '0000:02:00.0 (nvme)' --vfio 0000:01:00.0
 point 'groups: no more maps' cannot "edu,$groups,dma-avail=1" dma_entry_limit --vfio 0000:01:00.0 -m 5000
+point 'iommufd, and a kernel without cdevs: by groups' edu_works edu,cdev=off --vfio 0000:01:00.0
+point 'iommufd=on on a kernel without cdevs' cannot edu,cdev=off CONFIG_VFIO_DEVICE_CDEV --vfio 0000:01:00.0,iommufd=on
 point 'iommufd=on on a host without' cannot "edu,$groups" iommufd=on --vfio 0000:01:00.0,iommufd=on
 # Root without the right to lock what it likes has limits; the soft one is lkvm's to raise.
 limited_to() {

@@ -356,7 +356,7 @@ static void test_kernel_waits(void **state)
 	change(vfio_unbind, C, 0);
 
 	change(vfio_bind, C, 0);
-	tree_folder(REAL C "/vfio-dev/vfio3");
+	tree_put(REAL C "/vfio-dev/vfio3/dev", "510:3\n");
 	assert_int_equal(symlink("/dev/vfio/devices/vfio3", tree_path("/proc/812/fd/10")), 0);
 	assert_contains(change(vfio_unbind, C, -EBUSY), "process 812 (lkvm)");
 }

@@ -178,7 +178,7 @@ static void test_remove(void **state)
 
 	/* The kernel would wait. */
 	*wrote_to = '\0';
-	tree_folder("/sys/devices/mtty/" UUID "/vfio-dev/vfio3");
+	tree_put("/sys/devices/mtty/" UUID "/vfio-dev/vfio3/dev", "510:3\n");
 	tree_put("/proc/812/comm", "lkvm\n");
 	tree_folder("/proc/812/fd");
 	assert_int_equal(symlink("/dev/vfio/devices/vfio3", tree_path("/proc/812/fd/10")), 0);
