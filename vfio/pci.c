@@ -74,6 +74,8 @@ static int vp_realize(struct device *dev, struct vm *vm)
 		ret = vfio_tsm_open(&vp->tsm, vp->dev, guest_bdf(vp));
 	if (!ret)
 		ret = begin_migration(vp, vm);
+	if (!ret)
+		vfio_pci_notices_init(vp);
 	/* What it is locked with, it has now. */
 	return ret ? ret : vfio_tsm_bind(&vp->tsm);
 }
@@ -121,6 +123,7 @@ static void vp_free(struct vfio_pci *vp)
 	struct vm *vm = vp->pci.host ? vp->pci.host->dev.vm : NULL;
 
 	vfio_migration_destroy(&vp->migration);
+	vfio_pci_notices_fini(vp);
 	vfio_pci_irqs_fini(vp);
 	pci_device_fini(&vp->pci);
 	vfio_tsm_close(&vp->tsm);

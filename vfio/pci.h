@@ -37,6 +37,15 @@ struct vfio_pci_bar {
 	struct vfio_pci_map *maps;
 };
 
+/* An interrupt of VFIO's by which the host tells something of the device. */
+struct vfio_pci_notice {
+	struct vfio_pci *vp; /* NULL: it does not */
+	u32 index;	     /* VFIO_PCI_ERR_IRQ_INDEX, VFIO_PCI_REQ_IRQ_INDEX */
+	bool bound, said;
+	struct event event;
+};
+#define VFIO_PCI_NOTICES 2U
+
 struct vfio_pci {
 	struct pci_device pci;
 	struct vfio_device *dev;
@@ -57,6 +66,7 @@ struct vfio_pci {
 	struct vfio_tsm tsm;
 	struct vfio_pci_irqs *irqs; /* of pci-intx.c and pci-msi*.c */
 	struct vfio_migration migration;
+	struct vfio_pci_notice notices[VFIO_PCI_NOTICES];
 };
 
 static inline struct vfio_pci *to_vfio_pci(struct pci_device *pci)
@@ -133,6 +143,12 @@ u32 vfio_pci_ext_cap_room(const struct vfio_pci *vp, u32 len);
 /* Has a capability that the guest sees any of these registers? */
 bool vfio_pci_ext_cap_covers(const struct vfio_pci *vp, u32 offset, u32 len);
 void vfio_pci_ext_cap_link(struct vfio_pci *vp, u32 offset, u32 len, u16 id, u8 version);
+
+/* pci-notice.c: say what the host tells of the device: that it wants it back, or that it had an
+ * error. After pci_device_add; what cannot be heard of is left out. fini is safe without init, and
+ * twice. */
+void vfio_pci_notices_init(struct vfio_pci *vp);
+void vfio_pci_notices_fini(struct vfio_pci *vp);
 
 /* pci-pasid.c: pasid=on. After vfio_pci_config_init. Prints; -errno. */
 int vfio_pci_pasid_init(struct vfio_pci *vp) __must_check;

@@ -160,6 +160,9 @@ static long trigger(struct vdev *d, const struct request *r)
 		d->nr_bound[index] = end;
 	if (index == INTX)
 		vdev_line(d, d->line);
+	if ((index == VFIO_PCI_ERR_IRQ_INDEX && vfio_in_list(vfio_settings.tells, "err")) ||
+	    (index == VFIO_PCI_REQ_IRQ_INDEX && vfio_in_list(vfio_settings.tells, "req")))
+		signal_fd(d->fds[index][0]);
 	return 0;
 }
 

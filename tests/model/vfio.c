@@ -117,6 +117,7 @@ static bool text_option(const char *name, const char *value)
 		{ "host", vfio_settings.host, sizeof(vfio_settings.host) },
 		{ "loose", vfio_settings.loose, sizeof(vfio_settings.loose) },
 		{ "busy", vfio_settings.busy, sizeof(vfio_settings.busy) },
+		{ "tells", vfio_settings.tells, sizeof(vfio_settings.tells) },
 	};
 
 	for (u32 i = 0; value && i < MODEL_ARRAY(texts); i++)

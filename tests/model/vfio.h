@@ -29,6 +29,7 @@ struct vfio_settings {
 	char host[64];	   /* host=nvme: bound to the host's own driver */
 	char loose[64];	   /* loose=edu: bound to none */
 	char busy[64];	   /* busy=edu: somebody else has it */
+	char tells[16];	   /* tells=req+err: at once, of each device */
 	bool together;	   /* all in one group */
 	bool no_iommufd, no_cdev, no_iommu, no_resize, no_reset, no_dmabuf;
 	u64 max_map, memlock; /* 0: any */

@@ -109,6 +109,20 @@ point 'pasid=on: an IOMMU without' cannot edu 'has no PASIDs; omit it' --vfio 00
 point 'pasid=on: a kernel that attaches none' fails 'fail VFIO_DEVICE_ATTACH_IOMMUFD_PT 2 EINVAL' edu,pasid=16 'attaches no PASIDs' --vfio 0000:01:00.0,pasid=on
 point 'pasid=on: by groups' cannot "edu,$groups" 'needs iommufd' --vfio 0000:01:00.0,pasid=on
 point 'pasid=on: an mdev' cannot mtty 'a software device has no IOMMU' --vfio $uuid,pasid=on
+# told HOST TEXT: it says that, and the machine goes on; the guest never ends by itself. The shell is not over the model.
+# shellcheck disable=SC2016 # for the inner shell
+told() {
+	host "$1"
+	rm -f err
+	modelled "$host" '' env -u LD_PRELOAD SO="$model" TEXT="$2" sh -c 'LD_PRELOAD=$SO "$0" "$@" 2>err &
+		until grep -qF -- "$TEXT" err || ! kill -0 $!; do sleep 0.1; done
+		kill -TERM $! && wait $!' "$lkvm" run "${guest[@]/passed/exit}" -p hang --vfio 0000:01:00.0 >out 2>/dev/null </dev/null
+	[ $? = 143 ] && one_line "$2" && return
+	sed 's/^/# /' out err && return 1
+}
+point 'the host wants the device back' told edu,tells=req "the host wants the device back, and waits for it: stop the machine ('lkvm list', 'lkvm stop NAME')"
+point 'the device has an error' told edu,tells=err 'error: --vfio 0000:01:00.0: the device had an uncorrected error'
+point 'groups: the device has an error' told "edu,tells=err,$groups" 'the device had an uncorrected error'
 bus_reset() { edu_works edu,noreset --vfio 0000:01:00.0 && logged '"call": "VFIO_DEVICE_PCI_HOT_RESET", "on": "vfio", "ret": 0'; }
 point 'iommufd: a device that is only reset with its bus' bus_reset
 point 'groups: beside a device of the host' cannot "edu+nvme,host=nvme,together,$groups" 'lkvm vfio bind --group 0000:01:00.0' --vfio 0000:01:00.0

@@ -408,6 +408,82 @@ static void test_lies(void **state)
 	stop();
 }
 
+/* The host says it again and again until it has its device. */
+static void test_wanted_back(void **state)
+{
+	(void)state;
+	device();
+	f.irqs[VFIO_PCI_REQ_IRQ_INDEX] = (struct vfio_irq){ VFIO_IRQ_INFO_EVENTFD, 1 };
+	start();
+	assert_int_equal(f.nr_bound[VFIO_PCI_REQ_IRQ_INDEX], 1);
+	d.cfg.name = (char *)"web";
+	capture_begin();
+	for (int i = 0; i < 3; i++) {
+		eventfd_raise(f.fds[VFIO_PCI_REQ_IRQ_INDEX][0]);
+		pump();
+	}
+	capture_end();
+	assert_one_line(captured);
+	assert_contains(captured, "warning: --vfio 0000:03:00.0: the host wants the device back");
+	assert_contains(captured, "('lkvm stop web')");
+	d.cfg.name = NULL;
+	stop();
+	/* Without a name. */
+	device();
+	f.irqs[VFIO_PCI_REQ_IRQ_INDEX] = (struct vfio_irq){ VFIO_IRQ_INFO_EVENTFD, 1 };
+	start();
+	capture_begin();
+	eventfd_raise(f.fds[VFIO_PCI_REQ_IRQ_INDEX][0]);
+	pump();
+	capture_end();
+	assert_contains(captured, "('lkvm list', 'lkvm stop NAME')");
+	stop();
+}
+
+static void test_error_of_the_device(void **state)
+{
+	(void)state;
+	device();
+	f.irqs[VFIO_PCI_ERR_IRQ_INDEX] = (struct vfio_irq){ VFIO_IRQ_INFO_EVENTFD, 1 };
+	start();
+	capture_begin();
+	eventfd_raise(f.fds[VFIO_PCI_ERR_IRQ_INDEX][0]);
+	pump();
+	capture_end();
+	assert_one_line(captured);
+	assert_contains(captured,
+			"error: --vfio 0000:03:00.0: the device had an uncorrected error");
+	/* The machine goes on, and the next one is said, too. */
+	capture_begin();
+	eventfd_raise(f.fds[VFIO_PCI_ERR_IRQ_INDEX][0]);
+	pump();
+	capture_end();
+	assert_one_line(captured);
+	stop();
+}
+
+static int refuses_notices(struct fake_vfio *fake, unsigned long request, void *arg)
+{
+	const struct vfio_irq_set *s = arg;
+
+	return request == VFIO_DEVICE_SET_IRQS && s->index > MSIX ? -ENOTTY : 1;
+}
+
+/* An older kernel, or a driver that has none: the device works. */
+static void test_no_notices(void **state)
+{
+	(void)state;
+	device();
+	f.irqs[VFIO_PCI_ERR_IRQ_INDEX].count = f.irqs[VFIO_PCI_REQ_IRQ_INDEX].count = 1;
+	f.before = refuses_notices;
+	capture_begin();
+	start();
+	capture_end();
+	assert_string_equal(captured, "");
+	assert_true(is_on(INTX));
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +498,9 @@ int main(void)
 		cmocka_unit_test(test_msi_of_a_host_with_fewer),
 		cmocka_unit_test(test_resets),
 		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_wanted_back),
+		cmocka_unit_test(test_error_of_the_device),
+		cmocka_unit_test(test_no_notices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,7 +126,7 @@ static inline void start(void)
 static inline void stop(void)
 {
 	vm_destroy(&d.vm);
-	for (u32 i = INTX; i <= MSIX; i++)
+	for (u32 i = 0; i < VFIO_MAX_IRQS; i++)
 		assert_int_equal(f.nr_bound[i], 0);
 	assert_int_equal(chip.nr_bound, 0);
 	fake_vfio_destroy(&f);
