@@ -52,7 +52,19 @@ static int save_config(const struct vm_config *cfg, const char *path)
 	return EXIT_FAILURE;
 }
 
-/* Ending is exiting. Who looks for leaks wants to see everything released. */
+/* Ending is exiting. Who looks for leaks wants to see everything released. Is anything lost? */
+static bool end_machine(struct machine *m)
+{
+	bool lost;
+
+	if (!getenv("LKVM_RELEASE_ALL"))
+		return machine_end(m) != 0;
+	vm_finish_devices(&m->vm);
+	lost = m->vm.lost;
+	machine_destroy(m);
+	return lost;
+}
+
 static int run_machine(const struct run_options *o, int *sig)
 {
 	struct boot_time *times = o->boot_time ? boot_time_begin(&o->cfg, o->start_ns) : NULL;
@@ -63,10 +75,8 @@ static int run_machine(const struct run_options *o, int *sig)
 		goto out;
 	status = machine_run(&m, sig);
 	marks_add(m.vm.marks, MARK_END, 0);
-	if (getenv("LKVM_RELEASE_ALL"))
-		machine_destroy(&m);
-	else
-		machine_end(&m);
+	if (end_machine(&m) && !status)
+		status = EXIT_FAILURE;
 	if (times)
 		boot_time_end(times);
 	if (getenv("LKVM_RELEASE_ALL"))

@@ -400,7 +400,7 @@ static void end_machine(struct smoke_run *run)
 		event_timer_destroy(&run->last);
 		machine_destroy(&run->machine);
 	} else {
-		machine_end(&run->machine);
+		(void)machine_end(&run->machine);
 	}
 }
 

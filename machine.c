@@ -212,14 +212,17 @@ void machine_destroy(struct machine *m)
 	vm_destroy(&m->vm);
 }
 
-void machine_end(struct machine *m)
+int machine_end(struct machine *m)
 {
+	int ret;
+
+	vm_finish_devices(&m->vm);
+	ret = m->vm.lost ? -EIO : 0;
 	/* What is on the host's books goes when all that uses it is closed. */
 	if (vfio_must_close(m->open.vfio)) {
 		machine_destroy(m);
-		return;
+		return ret;
 	}
-	vm_finish_devices(&m->vm);
 	gdb_finish(m->open.gdb);
 	/* As long as a disk is slow Ctrl-A x may be typed again, and devices may say a last word.
 	 */
@@ -232,6 +235,7 @@ void machine_end(struct machine *m)
 	trace_flush(m->vm.trace);
 	/* Last: who waits for the end of its connection waits for the end. */
 	control_end(&m->control.server);
+	return ret;
 }
 
 int machine_restart(struct machine *m)

@@ -342,14 +342,10 @@ int vfio_migration_begin(struct vfio_migration *m)
 	return ret;
 }
 
-void vfio_migration_finish(struct vfio_migration *m)
+int vfio_migration_finish(struct vfio_migration *m)
 {
-	int ret;
-
 	if (!m->dev || !m->dev->cfg->state_out || m->saved)
-		return;
+		return 0;
 	m->saved = true;
-	ret = vfio_migration_save(m, m->dev->cfg->state_out);
-	if (ret)
-		debug("--vfio %s: its state is lost", m->dev->name.id);
+	return vfio_migration_save(m, m->dev->cfg->state_out);
 }

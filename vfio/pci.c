@@ -115,7 +115,8 @@ static void vp_resume(struct device *dev)
 
 static void vp_finish(struct device *dev)
 {
-	vfio_migration_finish(&to_vp(dev)->migration);
+	if (vfio_migration_finish(&to_vp(dev)->migration))
+		dev->vm->lost = true;
 }
 
 static void vp_free(struct vfio_pci *vp)

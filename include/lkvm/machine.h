@@ -163,8 +163,11 @@ int machine_run(struct machine *m, int *signal);
  * faster. Threads of the machine run on, and use it and its configuration until the process is
  * gone: the caller exits, and returns from no function whose variables they are. machine_destroy
  * ends them and releases everything, also of a machine that was made in part.
+ *
+ * machine_end returns 0, or -EIO: something that was to be kept at the end (--vfio state-out=) is
+ * lost, which was said.
  */
-void machine_end(struct machine *m);
+int machine_end(struct machine *m);
 void machine_destroy(struct machine *m);
 
 /*

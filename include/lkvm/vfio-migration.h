@@ -72,10 +72,10 @@ int vfio_migration_save(struct vfio_migration *m, const char *path) __must_check
 int vfio_migration_load(struct vfio_migration *m, const char *path) __must_check;
 /*
  * The same as the command line says: state-in= at the start, state-out= for device_ops.finish
- * (once; what fails is printed and no more can be done). Nothing where they are not given.
+ * (once; after an error, which is printed, the state is lost). Nothing where they are not given.
  */
 int vfio_migration_begin(struct vfio_migration *m) __must_check;
-void vfio_migration_finish(struct vfio_migration *m);
+int vfio_migration_finish(struct vfio_migration *m) __must_check;
 
 /* vfio/migration-dirty.c: which memory a device wrote */
 

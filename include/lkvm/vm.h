@@ -141,6 +141,7 @@ struct vm {
 	enum vm_stop stop;
 	int stop_status;
 	s32 stop_vcpu; /* the vcpu that asked for it, or -1 */
+	bool lost;     /* device_ops.finish: something that was to be kept is lost, and said */
 };
 
 /* Set up the parts that need no KVM. @cfg outlives the VM. */

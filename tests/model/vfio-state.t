@@ -110,16 +110,18 @@ point 'a device that does not stop' fails_to_stop
 # A disk of one page, which is taken.
 disk_full() {
 	mkdir -p disk && host mtty
-	export host uuid
+	export host
 	limited unshare -rm sh -c 'mount -t tmpfs -o size=4k none disk && head -c 4096 /dev/zero >disk/taken && exec "$@"' sh \
 		env LKVM_MODEL="$host" LD_PRELOAD="$model" ASAN_OPTIONS=verify_asan_link_order=0 "$lkvm" run --loglevel warning "${guest[@]}" \
-		--vfio $uuid,state-out=disk/new >out 2>err </dev/null
-	one_line 'state-out=disk/new: cannot write: No space left on device'
+		--vfio "$1,state-out=disk/new" >out 2>err </dev/null
+	[ $? = 1 ] && grep -q written out && one_line 'state-out=disk/new: cannot write: No space left on device'
 }
 if unshare -rm sh -c 'mkdir -p disk && mount -t tmpfs none disk' 2>/dev/null; then
-	point 'a full disk' disk_full
+	point 'a full disk, which the exit status tells' disk_full $uuid
+	point 'a full disk, and an mdev that is made' disk_full mdev=mtty/mtty-mtty-1
 else
-	skip 'a full disk' 'no mount name space of its own'
+	skip 'a full disk, which the exit status tells' 'no mount name space of its own'
+	skip 'a full disk, and an mdev that is made' 'no mount name space of its own'
 fi
 
 # What `lkvm vfio state` shows.

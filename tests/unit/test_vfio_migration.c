@@ -152,7 +152,7 @@ static void test_without(void **state)
 	vfio_migration_destroy(&m);
 	m = (struct vfio_migration){ 0 };
 	vfio_migration_was_reset(&m);
-	vfio_migration_finish(&m);
+	assert_int_equal(vfio_migration_finish(&m), 0);
 	vfio_migration_destroy(&m);
 	unmake();
 }
@@ -415,7 +415,7 @@ static void test_command_line(void **state)
 	(void)state;
 	make(all, all, 0);
 	assert_int_equal(vfio_migration_begin(&migrations[0]), 0);
-	vfio_migration_finish(&migrations[0]);
+	assert_int_equal(vfio_migration_finish(&migrations[0]), 0);
 	expect("");
 	fakes[0].f.cfg.state_out = (char *)"/nowhere/file";
 	capture_begin();
@@ -426,15 +426,22 @@ static void test_command_line(void **state)
 	fakes[0].f.cfg.state_out = file;
 	assert_int_equal(vfio_migration_begin(&migrations[0]), 0);
 	assert_int_equal(files_there(), 0);
-	vfio_migration_finish(&migrations[0]);
+	assert_int_equal(vfio_migration_finish(&migrations[0]), 0);
 	assert_int_equal(files_there(), 1);
 	trace[0] = '\0';
-	vfio_migration_finish(&migrations[0]);
+	assert_int_equal(vfio_migration_finish(&migrations[0]), 0);
 	expect("");
 	fakes[1].f.cfg.state_in = file;
 	assert_int_equal(vfio_migration_begin(&migrations[1]), 0);
 	assert_int_equal(fakes[1].memory[0], 'A');
 	unlink(file);
+	/* Once: what failed then is not tried again. */
+	migrations[0].saved = false;
+	fakes[0].f.cfg.state_out = (char *)"/nowhere/file";
+	capture_begin();
+	assert_int_equal(vfio_migration_finish(&migrations[0]), -ENOENT);
+	assert_one_line(capture_end());
+	assert_int_equal(vfio_migration_finish(&migrations[0]), 0);
 	unmake();
 }
 
