@@ -240,6 +240,7 @@ char *vfio_in_use(const char *root, const struct vfio_name *name)
 struct users {
 	const char *root;
 	char group[64], cdev[96]; /* its nodes; "": none */
+	char self[32];
 	char *found;
 };
 
@@ -270,7 +271,7 @@ static int add_process(void *opaque, const char *entry)
 	struct users *u = opaque;
 	char dir[PATH_MAX], comm[32];
 
-	if (entry[strspn(entry, "0123456789")] || !has_open(u, entry))
+	if (entry[strspn(entry, "0123456789")] || !strcmp(entry, u->self) || !has_open(u, entry))
 		return 0;
 	snprintf(dir, sizeof(dir), "/proc/%s", entry);
 	vfio_attr_read(u->root, dir, "comm", comm, sizeof(comm));
@@ -287,6 +288,8 @@ char *vfio_user(const char *root, const struct vfio_name *name)
 		snprintf(u.group, sizeof(u.group), "/dev/vfio/%s", number);
 	if (host_vfio_cdev(root, name->sysfs, cdev))
 		snprintf(u.cdev, sizeof(u.cdev), "/dev/vfio/devices/%s", cdev);
+	/* We may have opened it, and find only now that it is not to be had. */
+	vfio_attr_link(root, "/proc", "self", u.self, sizeof(u.self));
 	vfio_attr_each(root, "/proc", add_process, &u);
 	return u.found;
 }

@@ -49,16 +49,16 @@ static int say(const struct vfio_device *dev, const char *what, int ret)
 	char *why = ret == -EBUSY ? vfio_why_not(dev->set->host->root, &dev->name) : NULL;
 	const char *hint = "";
 
+	if (ret == -EBUSY && !why)
+		why = vfio_set_user(dev->set, dev, "another process uses it or its group");
+	/* Linux vfio_df_open: what is open is not bound again. */
+	else if (ret == -EINVAL && !dev->devid)
+		why = vfio_set_user(dev->set, dev, "another process may have it");
 	if (why)
 		hint = "; ";
-	else if (ret == -EBUSY)
-		hint = "; another process uses it or its group";
 	else if (ret == -EPERM)
 		hint = "; its interrupts are not isolated from other devices' "
 		       "(iommufd.allow_unsafe_interrupts)";
-	/* Linux vfio_df_open: what is open is not bound again. */
-	else if (ret == -EINVAL && !dev->devid)
-		hint = "; another process may have it";
 	else if (ret == -ENOMEM)
 		hint = "; raise the limit of locked memory (ulimit -l, LimitMEMLOCK= of systemd)";
 	err("--vfio %s: %s: %s%s%s", dev->cfg->device, what, strerror(-ret), hint, why ? why : "");

@@ -207,6 +207,7 @@ static int get_device(struct vfio_set *set, struct vfio_device *dev)
 {
 	u32 number = 0;
 	const struct vfio_file *f;
+	char *user;
 	int ret = vfio_sysfs_group(set, dev, &number);
 
 	f = ret ? NULL : find_group(set, number);
@@ -219,11 +220,13 @@ static int get_device(struct vfio_set *set, struct vfio_device *dev)
 		dev->fd = ret;
 		return 0;
 	}
+	user = ret == -EBUSY ? vfio_set_user(set, dev, "another process uses it") : NULL;
 	if (ret == -ENODEV)
 		vfio_say_why_not(set, dev, "no VFIO driver has it; 'lkvm vfio bind' binds it");
 	else
-		err("--vfio %s: cannot get it from its group %u: %s", dev->cfg->device, number,
-		    strerror(-ret));
+		err("--vfio %s: cannot get it from its group %u: %s%s%s", dev->cfg->device, number,
+		    strerror(-ret), user ? "; " : "", user ? user : "");
+	free(user);
 	return ret;
 }
 

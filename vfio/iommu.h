@@ -124,6 +124,11 @@ int vfio_sysfs_group(const struct vfio_set *set, const struct vfio_device *dev,
 /* One line: the device's own reason (a driver that has it, no IOMMU, ...), else @plain. */
 void vfio_say_why_not(const struct vfio_set *set, const struct vfio_device *dev, const char *plain);
 
+/* Who uses @dev, "process 812 (lkvm) uses it"; else (nobody, or none that may be seen) @plain. To
+ * be freed. */
+char *vfio_set_user(const struct vfio_set *set, const struct vfio_device *dev,
+		    const char *plain) __must_check;
+
 /* made.c: an mdev for a device whose name is to be made, "PARENT/TYPE". Prints; -errno. And the end
  * of all that were, when nothing is open any more. */
 int vfio_set_make(struct vfio_set *set, struct vfio_device *dev, const char *what) __must_check;

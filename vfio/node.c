@@ -36,18 +36,26 @@ void vfio_say_why_not(const struct vfio_set *set, const struct vfio_device *dev,
 	free(why);
 }
 
+char *vfio_set_user(const struct vfio_set *set, const struct vfio_device *dev, const char *plain)
+{
+	char *user = vfio_user(set->host->root, &dev->name);
+
+	return user ? user : xstrdup(plain);
+}
+
 void vfio_set_say_not_open(struct vfio_set *set, const struct vfio_device *dev, const char *path,
 			   int error)
 {
-	char why[ACCESS_WHY_LEN], *text = NULL, *user = vfio_user(set->host->root, &dev->name);
+	char why[ACCESS_WHY_LEN], *text = NULL, *user = NULL;
 
+	if (error == -EBUSY)
+		user = vfio_set_user(set, dev, "another process uses it");
 	if (error == -EACCES || error == -EPERM)
 		text = xasprintf("cannot open %s: %s; %s", path, strerror(-error),
 				 access_why(set->host->root, NULL, path, R_OK | W_OK, -error, why,
 					    sizeof(why)));
-	else if (error == -EBUSY)
-		text = xasprintf("cannot open %s: %s; %s", path, strerror(EBUSY),
-				 user ? user : "another process uses it");
+	else if (user)
+		text = xasprintf("cannot open %s: %s; %s", path, strerror(EBUSY), user);
 	else if (error == -ENOENT)
 		text = xasprintf("there is no %s, though VFIO has the device: in a container, give "
 				 "the node to it; else /dev is not the kernel's (devtmpfs)",

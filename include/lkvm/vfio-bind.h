@@ -34,8 +34,8 @@ bool vfio_driver_is_harmless(const char *driver);
 /* What the host would lose with @name's driver: "its disk sda1 is mounted at /home"; to be freed.
  * NULL: nothing. */
 char *vfio_in_use(const char *root, const struct vfio_name *name) __must_check;
-/* The process that has it open by VFIO: "process 812 (lkvm) uses it"; to be freed. NULL: none whose
- * files may be seen. */
+/* The other process that has it open by VFIO: "process 812 (lkvm) uses it"; to be freed. NULL: none
+ * whose files may be seen. */
 char *vfio_user(const char *root, const struct vfio_name *name) __must_check;
 
 /* vfio/driver.c */

@@ -263,6 +263,54 @@ static void test_binding_is_refused(void **state)
 	}
 }
 
+/* Who has it is named, as far as that may be seen; lkvm's own descriptors do not count. */
+static void test_who_has_it(void **state)
+{
+	static const struct {
+		bool iommufd;
+		u32 at; /* the call that fails */
+		int error;
+		const char *call;
+	} cases[] = {
+		/* open, open, open, CREATE_DEVICE, FILE_ADD, FILE_ADD, IOAS_ALLOC, BIND */
+		{ true, 8, -EBUSY, "BIND" },
+		{ true, 8, -EINVAL, "BIND" },
+		{ true, 2, -EBUSY, "open /dev/vfio/devices/vfio0" },
+		/* open, GROUP_GET_STATUS */
+		{ false, 1, -EBUSY, "open /dev/vfio/16" },
+		/* and again, open, GET_API_VERSION, CHECK_EXTENSION, CREATE_DEVICE, FILE_ADD,
+		 * FILE_ADD, SET_CONTAINER, SET_IOMMU, SET_CONTAINER, GET_DEVICE_FD */
+		{ false, 14, -EBUSY, "GET_DEVICE_FD" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		teardown(NULL);
+		setup(NULL);
+		if (cases[i].iommufd)
+			modern();
+		else
+			old(16, 17);
+		for (int other = 0; other < 2; other++) {
+			const char *fd = other ? "/proc/812/fd/9" : "/proc/77/fd/9";
+
+			fake_iommu_put(&f, other ? "/proc/812/comm" : "/proc/self",
+				       other ? NULL : "77", other ? "web\n" : NULL);
+			fake_iommu_put(&f, fd,
+				       cases[i].iommufd ? "/dev/vfio/devices/vfio0"
+							: "/dev/vfio/16",
+				       NULL);
+			f.calls = 0;
+			f.fail_at = cases[i].at;
+			f.fail_with = cases[i].error;
+			f.failed[0] = '\0';
+			refused(cases[i].error,
+				other ? "; process 812 (web) uses it" : "; another process ");
+			assert_string_equal(f.failed, cases[i].call);
+		}
+	}
+}
+
 /* What an mdev's driver does is software: nothing is pinned, so no limit counts. */
 static void test_mdev(void **state)
 {
@@ -412,6 +460,7 @@ int main(void)
 		T(test_auto),
 		T(test_iommufd_on),
 		T(test_binding_is_refused),
+		T(test_who_has_it),
 		T(test_mdev),
 		T(test_without_kvm_device),
 		T(test_names),
