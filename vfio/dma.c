@@ -263,6 +263,9 @@ static void forget(struct vfio_dma *dma, struct guest_memory *mem)
 	dma->nr_left_out = 0;
 	dma->listening = false;
 	atomic_store(&mem->pinned, false);
+	free(dma->info.ranges);
+	dma->info.ranges = NULL;
+	dma->info.nr_ranges = 0;
 }
 
 int vfio_dma_start(struct vfio_set *set, struct guest_memory *mem)
@@ -281,6 +284,8 @@ int vfio_dma_start(struct vfio_set *set, struct guest_memory *mem)
 	};
 	ret = set->iommu->describe(set, &dma->info);
 	if (ret) {
+		free(dma->info.ranges);
+		dma->info.ranges = NULL;
 		err("--vfio %s: cannot ask the IOMMU driver what it maps: %s", first_device(set),
 		    strerror(-ret));
 		return ret;

@@ -21,6 +21,9 @@
 #include "lkvm/vfio-pasid.h"
 #include "vfio-abi.h"
 
+/* Hosts have two or three. */
+#define FIRST_RANGES 64U
+
 static int iommufd_open(struct vfio_set *set)
 {
 	for (u32 i = 0; i < set->nr_devices; i++) {
@@ -142,24 +145,43 @@ static int iommufd_bind(struct vfio_set *set)
 	return ret;
 }
 
-static int iommufd_describe(struct vfio_set *set, struct vfio_iommu_info *out)
+/* The kernel gives as many ranges as there is room for, and then says how many there are. */
+static int ask_ranges(struct vfio_set *set, struct vfio_iommu_info *out, u32 *nr)
 {
-	struct iommu_abi_iova_range ranges[VFIO_MAX_RANGES] = { { 0 } };
+	struct iommu_abi_iova_range *ranges = xcalloc(*nr, sizeof(ranges[0]));
 	struct iommu_abi_ioas_iova_ranges arg = {
 		.size = sizeof(arg),
 		.ioas_id = set->ioas,
-		.num_iovas = VFIO_MAX_RANGES,
+		.num_iovas = *nr,
 		.allowed_iovas = (uintptr_t)ranges,
 	};
 	int ret = vfio_set_ioctl(set, set->fd, IOMMU_ABI_IOAS_IOVA_RANGES, &arg);
 
-	*out = (struct vfio_iommu_info){ .page = arg.out_iova_alignment, .maps = ~0U };
-	if (ret < 0)
-		return ret;
-	out->nr_ranges = MIN(arg.num_iovas, VFIO_MAX_RANGES);
-	for (u32 i = 0; i < out->nr_ranges; i++)
-		out->ranges[i] = (struct vfio_window){ ranges[i].start, ranges[i].last };
-	return 0;
+	out->page = arg.out_iova_alignment;
+	if (ret >= 0) {
+		out->nr_ranges = MIN(arg.num_iovas, *nr);
+		out->ranges = xcalloc(MAX(out->nr_ranges, 1U), sizeof(out->ranges[0]));
+		for (u32 i = 0; i < out->nr_ranges; i++)
+			out->ranges[i] = (struct vfio_window){ ranges[i].start, ranges[i].last };
+	}
+	*nr = arg.num_iovas;
+	free(ranges);
+	return MIN(ret, 0);
+}
+
+static int iommufd_describe(struct vfio_set *set, struct vfio_iommu_info *out)
+{
+	u32 room = FIRST_RANGES, nr = room;
+	int ret;
+
+	*out = (struct vfio_iommu_info){ .maps = ~0U };
+	/* Each time with more, so this ends. */
+	while ((ret = ask_ranges(set, out, &nr)) == -EMSGSIZE && nr > room) {
+		if (nr > VFIO_MAX_RANGES)
+			return -E2BIG;
+		room = nr;
+	}
+	return ret;
 }
 
 static int iommufd_map(struct vfio_set *set, u64 iova, u64 size, void *hva, bool writable)

@@ -15,8 +15,8 @@
 #include "lkvm/util.h"
 #include "vfio-abi.h"
 
-/* More than the kernel ever says. */
-#define MAX_INFO (64 * KiB)
+/* With as many ranges as are believed, and what else there is. */
+#define MAX_INFO (VFIO_MAX_RANGES * (u32)sizeof(struct vfio_iova_range) + 4 * KiB)
 
 static int open_container(struct vfio_set *set)
 {
@@ -247,10 +247,10 @@ static void take_ranges(struct vfio_iommu_info *out, const u8 *cap, u32 room)
 {
 	const struct vfio_iommu_type1_info_cap_iova_range *r = (const void *)cap;
 
-	if (room < sizeof(*r))
+	if (room < sizeof(*r) || out->ranges)
 		return;
-	out->nr_ranges = MIN(r->nr_iovas, VFIO_MAX_RANGES);
-	out->nr_ranges = (u32)MIN(out->nr_ranges, (room - sizeof(*r)) / sizeof(r->iova_ranges[0]));
+	out->nr_ranges = (u32)MIN(r->nr_iovas, (room - sizeof(*r)) / sizeof(r->iova_ranges[0]));
+	out->ranges = xcalloc(MAX(out->nr_ranges, 1U), sizeof(out->ranges[0]));
 	for (u32 i = 0; i < out->nr_ranges; i++)
 		out->ranges[i] =
 			(struct vfio_window){ r->iova_ranges[i].start, r->iova_ranges[i].end };
@@ -281,7 +281,9 @@ static int type1_describe(struct vfio_set *set, struct vfio_iommu_info *out)
 	*out = (struct vfio_iommu_info){ .maps = ~0U };
 	info->argsz = len;
 	ret = vfio_set_ioctl(set, set->fd, VFIO_IOMMU_GET_INFO, info);
-	if (ret >= 0 && info->argsz > len && info->argsz <= MAX_INFO) {
+	if (ret >= 0 && info->argsz > MAX_INFO) {
+		ret = -E2BIG;
+	} else if (ret >= 0 && info->argsz > len) {
 		len = info->argsz;
 		free(info);
 		info = xcalloc(1, len);

@@ -30,13 +30,14 @@ struct vfio_window {
 	u64 start, last;
 };
 
-#define VFIO_MAX_RANGES 64U
+/* Far more than any host has; the kernel's number is not believed beyond. */
+#define VFIO_MAX_RANGES 2048U
 
 struct vfio_iommu_info {
-	u64 page;      /* the smallest that it maps, a power of two */
-	u32 maps;      /* how many more it takes; ~0: any number */
-	u32 nr_ranges; /* 0: it does not say */
-	struct vfio_window ranges[VFIO_MAX_RANGES];
+	u64 page;		    /* the smallest that it maps, a power of two */
+	u32 maps;		    /* how many more it takes; ~0: any number */
+	u32 nr_ranges;		    /* 0: it does not say */
+	struct vfio_window *ranges; /* to be freed */
 };
 
 /* One of the kernel's two ways. All return 0 or -errno; those that get a device print. */
@@ -49,6 +50,7 @@ struct vfio_iommu_ops {
 	 * the files. */
 	int (*bind)(struct vfio_set *set);
 	void (*unbind)(struct vfio_set *set);
+	/* -E2BIG: more ranges than are believed. @out is safe to free then, too. */
 	int (*describe)(struct vfio_set *set, struct vfio_iommu_info *out);
 	int (*map)(struct vfio_set *set, u64 iova, u64 size, void *hva, bool writable);
 	/* A part of a BAR, for the other devices; NULL: as any memory, by @map. */

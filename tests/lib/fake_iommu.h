@@ -17,6 +17,7 @@
 #define FAKE_FIRST_FD 100
 #define FAKE_FILES    64U
 #define FAKE_MAPS     4096U
+#define FAKE_RANGES   200U
 #define FAKE_DEVICES  4U
 
 enum fake_kind {
@@ -66,7 +67,7 @@ struct fake_iommu {
 	int open_error; /* of every node but /dev/iommu; 0: none */
 	int api;
 	u32 nr_ranges, max_maps;
-	u64 ranges[8][2];
+	u64 ranges[FAKE_RANGES][2];
 	u64 lock_room;
 	u64 ns_per_mib; /* that a map takes */
 	/* The dma-buf that was asked for last. */
@@ -238,6 +239,7 @@ static inline int fake_iommufd(struct fake_iommu *f, unsigned long request, void
 	struct iommu_abi_ioas_alloc *alloc = arg;
 	struct iommu_abi_destroy *destroy = arg;
 	struct iommu_abi_ioas_iova_ranges *ranges = arg;
+	u32 given;
 	struct iommu_abi_ioas_map *map = arg;
 	struct iommu_abi_ioas_map_file *file = arg;
 	struct iommu_abi_ioas_unmap *unmap = arg;
@@ -266,11 +268,12 @@ static inline int fake_iommufd(struct fake_iommu *f, unsigned long request, void
 		if (ret)
 			return ret;
 		ranges->out_iova_alignment = 4096;
-		ranges->num_iovas = f->nr_ranges;
-		if (f->nr_ranges)
+		given = MIN(ranges->num_iovas, f->nr_ranges);
+		if (given)
 			memcpy((void *)(uintptr_t)ranges->allowed_iovas, f->ranges,
-			       f->nr_ranges * sizeof(f->ranges[0]));
-		return 0;
+			       MIN(given, FAKE_RANGES) * sizeof(f->ranges[0]));
+		ranges->num_iovas = f->nr_ranges;
+		return given < f->nr_ranges ? -EMSGSIZE : 0;
 	case IOMMU_ABI_IOAS_MAP:
 		ret = fake_call(f, "MAP");
 		return ret ? ret
@@ -406,7 +409,7 @@ static inline int fake_type1_info(struct fake_iommu *f, struct vfio_iommu_type1_
 	struct {
 		struct vfio_info_cap_header header;
 		u32 nr, reserved;
-		u64 ranges[8][2];
+		u64 ranges[FAKE_RANGES][2];
 	} *iova = (void *)(info + 1);
 	struct vfio_iommu_type1_info_dma_avail *avail = (void *)(iova + 1);
 	u32 given = info->argsz, need = sizeof(*info) + sizeof(*iova) + sizeof(*avail);
@@ -415,6 +418,9 @@ static inline int fake_type1_info(struct fake_iommu *f, struct vfio_iommu_type1_
 	info->iova_pgsizes = ~4095ULL;
 	info->cap_offset = 0;
 	info->argsz = need;
+	/* It says so of itself, but has fewer here. */
+	if (f->nr_ranges > FAKE_RANGES)
+		info->argsz += (f->nr_ranges - FAKE_RANGES) * (u32)sizeof(f->ranges[0]);
 	if (given < need)
 		return 0;
 	info->cap_offset = sizeof(*info);

@@ -300,10 +300,10 @@ static void test_odd_ranges(void **state)
 {
 	struct vfio_iommu_info info = {
 		.nr_ranges = 4,
-		.ranges = { { 0x3000, 0x4fff },
-			    { 0x9000, 0x1000 },
-			    { 0, 0x2fff },
-			    { 0xfffffffffffff000, ~0ULL } },
+		.ranges = (struct vfio_window[]){ { 0x3000, 0x4fff },
+						  { 0x9000, 0x1000 },
+						  { 0, 0x2fff },
+						  { 0xfffffffffffff000, ~0ULL } },
 	};
 
 	(void)state;
@@ -315,6 +315,31 @@ static void test_odd_ranges(void **state)
 	assert_false(vfio_iova_is_usable(&info, 0xffffffffffffe000, 0x2000));
 	info.nr_ranges = 0;
 	assert_true(vfio_iova_is_usable(&info, 0x5000, 0x1000));
+}
+
+/* Some hosts have hundreds; one that says millions is not believed. */
+static void test_many_ranges(void **state)
+{
+	(void)state;
+	for (int iommufd = 0; iommufd < 2; iommufd++) {
+		/* The last of them holds guest memory. */
+		host(iommufd, 1);
+		f.nr_ranges = FAKE_RANGES;
+		for (u32 i = 0; i < FAKE_RANGES; i++) {
+			f.ranges[i][0] = (i + 1) * HIGH;
+			f.ranges[i][1] = (i + 1) * HIGH + MiB - 1;
+		}
+		f.ranges[FAKE_RANGES - 1][0] = 0;
+		f.ranges[FAKE_RANGES - 1][1] = HIGH - 1;
+		ram(0, GiB);
+		assert_int_equal(start(), 0);
+		assert_int_equal(set->dma.info.nr_ranges, FAKE_RANGES);
+		end();
+		host(iommufd, 1);
+		f.nr_ranges = 1000000;
+		ram(0, GiB);
+		refused(-E2BIG, "cannot ask the IOMMU driver what it maps: Argument list too long");
+	}
 }
 
 /* What comes and goes */
@@ -516,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_memory_of_the_host),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_odd_ranges),
+		cmocka_unit_test(test_many_ranges),
 		cmocka_unit_test(test_regions_later),
 		cmocka_unit_test(test_an_unmap_that_fails),
 		cmocka_unit_test(test_bars),
