@@ -13,6 +13,7 @@
 
 #include "lkvm/util.h"
 #include "lkvm/vfio-host.h"
+#include "lkvm/vfio-pasid.h"
 #include "lkvm/vfio.h"
 #include "vfio-abi.h"
 
@@ -46,10 +47,10 @@ static void ask_migration(struct vfio_device *dev, struct host_facts *out)
 
 static void ask_iommu(struct vfio_device *dev, int iommufd, struct host_facts *out)
 {
-	struct iommu_abi_hw_info info = { .size = sizeof(info), .dev_id = dev->devid };
+	struct iommu_abi_hw_info info;
 	char text[32];
 
-	if (dev->calls->ioctl(dev->opaque, iommufd, IOMMU_ABI_GET_HW_INFO, &info) < 0)
+	if (vfio_hw_info(dev, iommufd, &info))
 		return;
 	if (!info.out_max_pasid_log2)
 		strcpy(text, "none");

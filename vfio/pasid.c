@@ -21,12 +21,20 @@ static int ask(struct vfio_device *dev, unsigned long request, void *arg)
 	return MIN(vfio_set_ioctl(dev->set, dev->set->fd, request, arg), 0);
 }
 
-int vfio_set_hw_info(struct vfio_device *dev, struct iommu_abi_hw_info *out)
+int vfio_hw_info(struct vfio_device *dev, int iommufd, struct iommu_abi_hw_info *out)
 {
 	/* No data of the IOMMU's own kind. A kernel that knows no PASIDs leaves their field zero.
 	 */
 	*out = (struct iommu_abi_hw_info){ .size = sizeof(*out), .dev_id = dev->devid };
-	return ask(dev, IOMMU_ABI_GET_HW_INFO, out);
+	if (!dev->devid)
+		return -ENOTTY;
+	return MIN(dev->calls->ioctl(dev->opaque, iommufd, IOMMU_ABI_GET_HW_INFO, out), 0);
+}
+
+int vfio_set_hw_info(struct vfio_device *dev, struct iommu_abi_hw_info *out)
+{
+	*out = (struct iommu_abi_hw_info){ 0 };
+	return dev->set ? vfio_hw_info(dev, dev->set->fd, out) : -ENOTTY;
 }
 
 int vfio_pasid_describe(struct vfio_device *dev, struct vfio_pasids *out)

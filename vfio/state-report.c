@@ -10,6 +10,7 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "lkvm/vfio-migration.h"
+#include "lkvm/vfio-pasid.h"
 #include "vfio-abi.h"
 
 static bool has(struct vfio_device *dev, u32 flags)
@@ -41,11 +42,10 @@ static void look_at_migration(struct vfio_device *dev, struct vfio_state_report 
 /* What its IOMMU has, as iommufd tells. */
 static void look_at_iommu(struct vfio_device *dev, struct vfio_state_report *out)
 {
-	struct iommu_abi_hw_info info = { .size = sizeof(info), .dev_id = dev->devid };
+	struct iommu_abi_hw_info info;
 
 	/* An mdev has none. */
-	if (!dev->set || !dev->devid || dev->name.bus == VFIO_BUS_MDEV ||
-	    vfio_set_ioctl(dev->set, dev->set->fd, IOMMU_ABI_GET_HW_INFO, &info) < 0)
+	if (dev->name.bus == VFIO_BUS_MDEV || vfio_set_hw_info(dev, &info))
 		return;
 	out->dirty_by_iommu = info.out_capabilities & IOMMU_ABI_HW_DIRTY_TRACKING;
 	out->pasid_bits = info.out_max_pasid_log2;

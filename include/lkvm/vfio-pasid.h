@@ -18,8 +18,10 @@ struct vfio_pasids {
 	bool exec, priv;
 };
 
-/* IOMMU_GET_HW_INFO of a bound device. 0; -ENOTTY: iommufd does not have it; or -errno (-ENOENT: it
- * is software, behind no IOMMU). Prints nothing, as all but vfio_pasid_prepare. */
+/* IOMMU_GET_HW_INFO of a device that is bound to @iommufd; and to its set's. 0; -ENOTTY: iommufd
+ * does not have it; or -errno (-ENOENT: it is software, behind no IOMMU). Print nothing, as all but
+ * vfio_pasid_prepare. */
+int vfio_hw_info(struct vfio_device *dev, int iommufd, struct iommu_abi_hw_info *out) __must_check;
 int vfio_set_hw_info(struct vfio_device *dev, struct iommu_abi_hw_info *out) __must_check;
 int vfio_pasid_describe(struct vfio_device *dev, struct vfio_pasids *out) __must_check;
 
