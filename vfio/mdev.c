@@ -194,6 +194,12 @@ static int put(const struct vfio_writer *w, const char *path, const char *text)
 	return ret;
 }
 
+/* -EINVAL is for what the user wrote; a driver that answers with it failed as by any other. */
+static int refused(int error)
+{
+	return error == -EINVAL ? -EIO : error;
+}
+
 static const char *hint(int error)
 {
 	switch (error) {
@@ -240,7 +246,7 @@ int vfio_mdev_create(const struct vfio_writer *w, const char *what, const char *
 	ret = put(w, path, out->id);
 	if (ret)
 		err("%s: cannot make one of type %s: %s%s", what, type, strerror(-ret), hint(ret));
-	return ret;
+	return refused(ret);
 }
 
 int vfio_mdev_remove(const struct vfio_writer *w, const char *what, const struct vfio_name *name)
@@ -266,5 +272,5 @@ int vfio_mdev_remove(const struct vfio_writer *w, const char *what, const struct
 	if (ret)
 		err("%s: cannot remove the mdev %s: %s%s", what, name->id, strerror(-ret),
 		    hint(ret));
-	return ret;
+	return refused(ret);
 }

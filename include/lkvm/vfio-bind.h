@@ -87,8 +87,8 @@ void vfio_mdev_text(const char *root, const char *parent, const char *type, cons
 		    char *buf, size_t size);
 /*
  * Make one, with @uuid or (NULL) one by chance, and remove it. @what begins messages; @parent: a
- * name of vfio_mdev_parents, or a PCI address or a path for such a one. Print; -errno, and -EINVAL
- * for what is no UUID.
+ * name of vfio_mdev_parents, or a PCI address or a path for such a one. Print; -errno, where
+ * -EINVAL is for what is no UUID, and not of the driver.
  */
 int vfio_mdev_create(const struct vfio_writer *w, const char *what, const char *parent,
 		     const char *type, const char *uuid, struct vfio_name *out) __must_check;

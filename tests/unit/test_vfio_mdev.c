@@ -149,6 +149,9 @@ static void test_refused(void **state)
 	assert_contains(create("mtty", "mtty-1", UUID, -EEXIST, &name), "has that UUID already");
 	answer = -EUSERS;
 	assert_contains(create("mtty", "mtty-1", NULL, -EUSERS, &name), "remove one");
+	/* The driver's, not of wrong usage. */
+	answer = -EINVAL;
+	assert_contains(create("mtty", "mtty-1", NULL, -EIO, &name), "mtty-1: Invalid argument");
 }
 
 static const char *take_away(int want)
@@ -175,6 +178,8 @@ static void test_remove(void **state)
 	assert_string_equal(wrote, "1");
 	answer = -EACCES;
 	assert_contains(take_away(-EACCES), "Permission denied; root");
+	answer = -EINVAL;
+	assert_contains(take_away(-EIO), "Invalid argument");
 
 	/* The kernel would wait. */
 	*wrote_to = '\0';
