@@ -179,14 +179,13 @@ static void map_areas(struct vfio_pci_bar *bar)
 	}
 }
 
-/* On the main loop. */
+/* On the main loop. Without host->update: who holds that may be waiting for this loop, when a
+ * driver resets its virtio device through the window in configuration space. */
 static void reclaim(void *opaque)
 {
 	struct vfio_pci *vp = opaque;
 
-	pthread_mutex_lock(&vp->pci.host->update);
-	vp->nr_removed = 0;
-	pthread_mutex_unlock(&vp->pci.host->update);
+	atomic_store(&vp->nr_removed, 0);
 	vm_reclaim_memory(vp->pci.host->dev.vm);
 }
 
@@ -223,11 +222,14 @@ static void remove_map(struct vfio_pci *vp, struct vfio_pci_map *map)
 {
 	int ret = memory_remove(&vp->pci.host->dev.vm->mem, map->gpa);
 
-	map->added = false;
-	if (ret)
+	/* It stays where it is until the BAR moves again. */
+	if (ret) {
 		guest_warn("%s: its registers at 0x%llx cannot be unmapped: %s", vp->pci.dev.name,
 			   map->gpa, strerror(-ret));
-	if (++vp->nr_removed == RECLAIM_AFTER)
+		return;
+	}
+	map->added = false;
+	if (atomic_fetch_add(&vp->nr_removed, 1) + 1 == RECLAIM_AFTER)
 		event_loop_post(&vp->pci.host->dev.vm->loop, &vp->reclaim);
 }
 
@@ -235,7 +237,7 @@ static void add_map(struct vfio_pci *vp, struct vfio_pci_map *map, u64 gpa)
 {
 	int ret = -EAGAIN;
 
-	if (vp->nr_removed < MAX_REMOVED)
+	if (atomic_load(&vp->nr_removed) < MAX_REMOVED)
 		ret = memory_add_borrowed(&vp->pci.host->dev.vm->mem, gpa, map->size, map->hva,
 					  MEM_DEVICE, "registers of VFIO");
 	map->gpa = gpa;

@@ -12,6 +12,8 @@
 #ifndef VFIO_PCI_H
 #define VFIO_PCI_H
 
+#include <stdatomic.h>
+
 #include "lkvm/event.h"
 #include "lkvm/pci.h"
 #include "lkvm/types.h"
@@ -57,9 +59,9 @@ struct vfio_pci {
 	u8 pm_cap, exp_cap, af_cap, msi_cap, msix_cap;
 	struct vfio_pci_bar bars[PCI_NR_BARS];
 	/* Under host->update, as all that changes maps. */
-	bool asleep;	 /* D3hot: no BAR is mapped */
-	bool reset_said; /* why it cannot be */
-	u32 nr_removed;	 /* maps that left guest memory since the last vm_reclaim_memory */
+	bool asleep;		/* D3hot: no BAR is mapped */
+	bool reset_said;	/* why it cannot be */
+	atomic_uint nr_removed; /* maps that left guest memory since the last vm_reclaim_memory */
 	struct event_post reclaim;
 	/* The expansion ROM. */
 	struct vfio_pci_rom *rom;
