@@ -145,11 +145,11 @@ static u32 allowed(const struct vfio_pci *vp, u32 command)
 	return atomic_load(&vp->pci.bus_master) ? command : command & ~(u32)PCI_COMMAND_MASTER;
 }
 
-/* The device's part of its command register, with @command's of the core's. */
-static u32 device_command(struct vfio_pci *vp, u32 command)
+/* The core's bits of the command register, and of @device what are the device's. */
+static u32 whole_command(const struct vfio_pci *vp, u32 device)
 {
-	return (allowed(vp, command) & COMMAND_EMULATED) |
-	       (vfio_pci_config_get(vp, PCI_COMMAND, 2) & ~(u32)COMMAND_EMULATED);
+	return ((u32)get_le(vp->pci.config + PCI_COMMAND, 2) & COMMAND_EMULATED) |
+	       (device & ~(u32)COMMAND_EMULATED);
 }
 
 /*
@@ -158,7 +158,7 @@ static u32 device_command(struct vfio_pci *vp, u32 command)
  */
 static void before_command(struct vfio_pci *vp, u32 offset, u32 value, u32 len)
 {
-	u32 old = (u32)get_le(vp->pci.config + PCI_COMMAND, 2);
+	u32 old = whole_command(vp, vfio_pci_config_get(vp, PCI_COMMAND, 2));
 	u32 command = written_byte(PCI_COMMAND, offset, value, len, (u8)old) |
 		      (u32)written_byte(PCI_COMMAND + 1, offset, value, len, (u8)(old >> 8)) << 8;
 
@@ -168,7 +168,7 @@ static void before_command(struct vfio_pci *vp, u32 offset, u32 value, u32 len)
 static void after_command(struct vfio_pci *vp)
 {
 	u32 now = vfio_pci_config_get(vp, PCI_COMMAND, 2);
-	u32 command = device_command(vp, (u32)get_le(vp->pci.config + PCI_COMMAND, 2));
+	u32 command = allowed(vp, whole_command(vp, now));
 
 	if (now != command)
 		vfio_pci_config_set(vp, PCI_COMMAND, command, 2);
@@ -178,7 +178,8 @@ static void after_command(struct vfio_pci *vp)
  * Capabilities ECN for conventional functions), and can the device do it? */
 static bool asks_for_reset(const struct vfio_pci *vp, u32 offset, u32 value, u32 len)
 {
-	const u8 *config = vp->pci.config;
+	/* Not what a vcpu that reads refreshes meanwhile. */
+	const u8 *config = vp->pci.initial;
 
 	if (vp->exp_cap && get_le(config + vp->exp_cap + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR &&
 	    sets_bits(vp->exp_cap + PCI_EXP_DEVCTL + 1u, offset, value, len,
