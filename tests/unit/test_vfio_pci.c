@@ -251,6 +251,75 @@ static void test_moves_are_bounded(void **state)
 	stop();
 }
 
+/* A vcpu that changes configuration may have to wait for the main loop, which clears up. */
+static void test_clearing_up_waits_for_no_vcpu(void **state)
+{
+	(void)state;
+	nvme();
+	start();
+	for (u32 i = 0; i < 64; i++) {
+		set(PCI_COMMAND, 0, 1);
+		set(PCI_COMMAND, PCI_COMMAND_MEMORY, 1);
+	}
+	assert_int_equal(nr_kept(), 64);
+	pthread_mutex_lock(&d.vm.pci->update);
+	event_loop_drain(&d.vm.loop);
+	pthread_mutex_unlock(&d.vm.pci->update);
+	assert_int_equal(nr_kept(), 0);
+	stop();
+}
+
+static bool refuses;
+
+static int nothing_to_add(struct memory_listener *l, const struct memory_region *r)
+{
+	return 0;
+}
+
+static int refuse_to_remove(struct memory_listener *l, const struct memory_region *r)
+{
+	return refuses ? -EIO : 0;
+}
+
+/* What does not leave guest memory is not forgotten: the next move takes it away. */
+static void test_a_map_that_stays(void **state)
+{
+	struct memory_listener l = { .add = nothing_to_add, .remove = refuse_to_remove };
+
+	(void)state;
+	nvme();
+	start();
+	assert_int_equal(memory_add_listener(&d.vm.mem, &l), 0);
+	refuses = true;
+	capture_begin();
+	set(PCI_BASE_ADDRESS_0, (u32)(MEM64 + 0x8000), 4);
+	assert_contains(capture_end(), "its registers at 0x8");
+	assert_non_null(at_bar(0));
+	assert_null(at_bar(0x8000));
+	refuses = false;
+	set(PCI_COMMAND, 0, 1);
+	assert_null(at_bar(0));
+	set(PCI_COMMAND, PCI_COMMAND_MEMORY, 1);
+	assert_non_null(at_bar(0x8000));
+	memory_remove_listener(&d.vm.mem, &l);
+	stop();
+}
+
+/* A byte of the command register leaves the other one, of which the device has bits, alone. */
+static void test_half_a_command(void **state)
+{
+	(void)state;
+	nvme();
+	start();
+	set(PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_SERR, 2);
+	set(PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 1);
+	assert_int_equal(hw(PCI_COMMAND, 2),
+			 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_SERR);
+	set(PCI_COMMAND + 1, 0, 1);
+	assert_int_equal(hw(PCI_COMMAND, 2), PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	stop();
+}
+
 static void test_lies(void **state)
 {
 	u8 byte = 0;
@@ -346,6 +415,9 @@ int main(void)
 		cmocka_unit_test(test_bars_are_mapped_or_trapped),
 		cmocka_unit_test(test_decoding_outlives_maps),
 		cmocka_unit_test(test_moves_are_bounded),
+		cmocka_unit_test(test_clearing_up_waits_for_no_vcpu),
+		cmocka_unit_test(test_a_map_that_stays),
+		cmocka_unit_test(test_half_a_command),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_the_largest_bar_comes_first),
 		cmocka_unit_test(test_short_configuration_space),
