@@ -197,6 +197,7 @@ static void reset_by_guest(struct vfio_pci *vp, u32 offset, u32 value, u32 len)
 	pci_function_reset(&vp->pci);
 	vfio_pci_sleep(vp, false);
 	forward(vp, offset, value, len);
+	vfio_migration_was_reset(&vp->migration);
 	after_command(vp);
 	(void)vfio_tsm_bind(&vp->tsm);
 }

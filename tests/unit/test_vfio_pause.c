@@ -114,6 +114,49 @@ static void test_end(void **state)
 	assert_int_equal(unlink(one) | unlink(two) | rmdir(dir), 0);
 }
 
+#define EXP_AT 0x40U
+
+/* As the host's driver does it: the device runs. */
+static bool resets(struct fake_vfio *f, u32 region, u64 offset, const void *buf, u32 len)
+{
+	if (region == VFIO_PCI_CONFIG_REGION_INDEX && offset == EXP_AT + PCI_EXP_DEVCTL)
+		a.state = VFIO_ABI_STATE_RUNNING;
+	return false;
+}
+
+/* The guest's own reset ends ERROR too. */
+static void test_reset_by_the_guest(void **state)
+{
+	u8 *config;
+
+	(void)state;
+	trace[0] = '\0';
+	fake_migration_init(&a, "A", FAKE_ALL_MIGRATION, trace);
+	config = a.f.regions[VFIO_PCI_CONFIG_REGION_INDEX].bytes;
+	put_le(config + PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
+	config[PCI_CAPABILITY_LIST] = EXP_AT;
+	put_le(config + EXP_AT, 4, PCI_CAP_ID_EXP | 2 << 16);
+	put_le(config + EXP_AT + PCI_EXP_DEVCAP, 4, PCI_EXP_DEVCAP_FLR);
+	a.f.on_write = resets;
+	devvm_init(&d);
+	assert_int_equal(pci_host_add(&d.vm, &layout, 0x800000000ULL), 0);
+	assert_int_equal(vfio_pci_add(&d.vm, &a.f.dev, 0), 0);
+	a.fails_to = VFIO_ABI_STATE_STOP;
+	capture_begin();
+	vm_quiesce_devices(&d.vm);
+	(void)capture_end();
+	a.fails_to = FAKE_NOTHING;
+	vm_resume_devices(&d.vm);
+	assert_int_equal(a.state, VFIO_ABI_STATE_ERROR);
+	pci_config_write(d.vm.pci, 8, EXP_AT + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR, 2);
+	assert_int_equal(a.state, VFIO_ABI_STATE_RUNNING);
+	trace[0] = '\0';
+	vm_quiesce_devices(&d.vm);
+	expect("A:RUNNING_P2P A:STOP ");
+	vm_destroy(&d.vm);
+	fake_vfio_destroy(&a.f);
+}
+
 /* A device that is not taken leaves nothing in the others' ring. */
 static void test_refused(void **state)
 {
@@ -135,9 +178,8 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pause),
-		cmocka_unit_test(test_reboot),
-		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_pause),	cmocka_unit_test(test_reboot),
+		cmocka_unit_test(test_end),	cmocka_unit_test(test_reset_by_the_guest),
 		cmocka_unit_test(test_refused),
 	};
 
