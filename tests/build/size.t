@@ -74,12 +74,12 @@ kind() {
 }
 
 point 'it builds' build all static
-kind dynamic "$out/lkvm" 1290
-kind static "$out/static/lkvm" 1820
+kind dynamic "$out/lkvm" 1415
+kind static "$out/static/lkvm" 1920
 point 'static: no tables for unwinding' no_unwind_tables "$out/static/lkvm"
 if command -v musl-gcc >/dev/null; then
 	point 'musl: it builds' build musl
-	kind musl "$out/musl/lkvm" 1170
+	kind musl "$out/musl/lkvm" 1275
 	point 'musl: no tables for unwinding' no_unwind_tables "$out/musl/lkvm"
 	# Of nettle's (scripts/nettle.ld), and of nobody else.
 	point 'musl: nothing runs before main' starts_late "$out/musl/lkvm"
