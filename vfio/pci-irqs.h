@@ -29,10 +29,17 @@ struct vfio_pci_intx {
 	struct event_timer again;
 };
 
+/* Where the MSI-X table or its pending bits are. */
+struct vfio_msix_part {
+	u32 bar;
+	u64 offset, size; /* within it */
+};
+
 struct vfio_pci_irqs {
 	struct vfio_pci *vp;
 	struct msi_cap msi;
 	struct msix msix;
+	struct vfio_msix_part parts[2]; /* the table, the pending bits; do not change */
 	struct vfio_pci_intx intx;
 	bool ready; /* routes and descriptors are there */
 	/* Under host->update, or while nothing runs: what the guest chose last. */

@@ -15,36 +15,40 @@
 
 #define INDEX VFIO_PCI_MSIX_IRQ_INDEX
 
-/* Where part 0 (the table) or 1 (the pending bits) is: a BAR, an offset there and a size. */
-static void find_part(const struct vfio_pci *vp, u32 cap, unsigned int part, u32 *bar, u64 *offset,
-		      u64 *size)
+/* As the device says it first. Accesses of BARs look at this: configuration space changes under
+ * locks that those do not take. */
+static void find_parts(const struct vfio_pci *vp, struct vfio_msix_part parts[2])
 {
-	const u8 *config = vp->pci.config + cap;
-	u32 where = (u32)get_le(config + (part ? PCI_MSIX_PBA : PCI_MSIX_TABLE), 4);
+	const u8 *config = vp->pci.config + vp->msix_cap;
 	u32 nr = ((u32)get_le(config + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_QSIZE) + 1;
 
-	*bar = where & PCI_MSIX_TABLE_BIR;
-	*offset = where & PCI_MSIX_TABLE_OFFSET;
-	*size = part ? (nr + 63) / 64 * 8 : nr * PCI_MSIX_ENTRY_SIZE;
+	for (unsigned int part = 0; part < 2; part++) {
+		u32 where = (u32)get_le(config + (part ? PCI_MSIX_PBA : PCI_MSIX_TABLE), 4);
+
+		parts[part] = (struct vfio_msix_part){
+			.bar = where & PCI_MSIX_TABLE_BIR,
+			.offset = where & PCI_MSIX_TABLE_OFFSET,
+			.size = part ? (nr + 63) / 64 * 8 : nr * PCI_MSIX_ENTRY_SIZE,
+		};
+	}
 }
 
 /* NULL: nothing is wrong with what the device says. */
-static const char *find_fault(const struct vfio_pci *vp, u32 cap)
+static const char *find_fault(const struct vfio_pci *vp, const struct vfio_msix_part parts[2])
 {
-	u64 offset[2], size[2];
-	u32 bar[2];
-
 	if (!vp->dev->irqs[INDEX].count)
 		return "the host has none of it";
 	for (unsigned int part = 0; part < 2; part++) {
-		find_part(vp, cap, part, &bar[part], &offset[part], &size[part]);
-		if (bar[part] >= PCI_NR_BARS ||
-		    vp->pci.bars[bar[part]].flags & PCI_BASE_ADDRESS_SPACE_IO ||
-		    !range_within(offset[part], size[part], 0, vp->bars[bar[part]].size))
+		const struct vfio_msix_part *p = &parts[part];
+
+		if (p->bar >= PCI_NR_BARS ||
+		    vp->pci.bars[p->bar].flags & PCI_BASE_ADDRESS_SPACE_IO ||
+		    !range_within(p->offset, p->size, 0, vp->bars[p->bar].size))
 			return part ? "its pending bits are not within a BAR"
 				    : "its table is not within a BAR";
 	}
-	if (bar[0] == bar[1] && ranges_overlap(offset[0], size[0], offset[1], size[1]))
+	if (parts[0].bar == parts[1].bar &&
+	    ranges_overlap(parts[0].offset, parts[0].size, parts[1].offset, parts[1].size))
 		return "its table and its pending bits overlap";
 	return NULL;
 }
@@ -180,7 +184,8 @@ void vfio_pci_msix_init(struct vfio_pci_irqs *irqs)
 
 	if (!vp->msix_cap)
 		return;
-	fault = find_fault(vp, vp->msix_cap);
+	find_parts(vp, irqs->parts);
+	fault = find_fault(vp, irqs->parts);
 	if (fault)
 		vfio_pci_cut_cap(vp, vp->msix_cap, "MSI-X", fault);
 	vfio_pci_emulate(vp, vp->msix_cap, PCI_CAP_MSIX_SIZEOF, 0);
@@ -205,7 +210,9 @@ bool vfio_pci_msix_part(const struct vfio_pci *vp, unsigned int part, u32 *bar, 
 {
 	if (!vp->irqs || !vp->irqs->msix.table)
 		return false;
-	find_part(vp, vp->msix_cap, part, bar, offset, size);
+	*bar = vp->irqs->parts[part].bar;
+	*offset = vp->irqs->parts[part].offset;
+	*size = vp->irqs->parts[part].size;
 	return true;
 }
 

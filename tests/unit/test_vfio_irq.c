@@ -484,6 +484,29 @@ static void test_no_notices(void **state)
 	stop();
 }
 
+/* MSI's pending bits, which lie where MSI-X says its table's place: that is as it was. */
+static void test_capabilities_that_overlap(void **state)
+{
+	const u32 at = MSIX_AT - 0x10, pending = at + PCI_MSI_PENDING_64;
+	struct vfio_pci *vp;
+
+	(void)state;
+	device();
+	put(PCI_CAPABILITY_LIST, at, 1);
+	put(at, PCI_CAP_ID_MSI | MSIX_AT << 8, 2);
+	put(at + PCI_MSI_FLAGS, PCI_MSI_FLAGS_64BIT | PCI_MSI_FLAGS_MASKBIT | 3 << 1, 2);
+	start();
+	vp = irqs()->vp;
+	assert_int_equal(pending, MSIX_AT + PCI_MSIX_TABLE);
+	assert_true(vfio_pci_msix_covers(vp, 0, 0, 4));
+	set(PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	set(at + PCI_MSI_FLAGS, PCI_MSI_FLAGS_ENABLE | 1 << 4, 2);
+	assert_int_equal(sends(MSI, 1), 0);
+	assert_int_equal(get(pending, 4), BIT(1));
+	assert_true(vfio_pci_msix_covers(vp, 0, 0, 4));
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,6 +524,7 @@ int main(void)
 		cmocka_unit_test(test_wanted_back),
 		cmocka_unit_test(test_error_of_the_device),
 		cmocka_unit_test(test_no_notices),
+		cmocka_unit_test(test_capabilities_that_overlap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
