@@ -23,25 +23,22 @@ static int change(const struct vfio_args *args, const char *what, int nr, char *
 		.load = vfio_host_load,
 	};
 	struct vfio_name *names;
+	bool of_pci = true;
 	int ret = 0;
 
 	if (!nr) {
-		err("vfio %s: names no device; 'lkvm vfio list' shows them", what);
+		err("%s: a DEVICE is missing; 'lkvm vfio list' shows all devices", what);
 		return EXIT_USAGE;
 	}
 	if (args->driver && (strchr(args->driver, '/') || !vfio_is_vfio_driver(args->driver))) {
-		err("vfio %s: --driver %s: is not one of VFIO's", what, args->driver);
+		err("%s --driver '%s': must be a driver of VFIO's, such as vfio-pci", what,
+		    args->driver);
 		return EXIT_USAGE;
 	}
 	names = xcalloc((size_t)nr, sizeof(*names));
 	for (int i = 0; i < nr && !ret; i++) {
-		ret = vfio_name_parse(words[i], &names[i]);
-		if (ret == -EINVAL)
-			err("vfio %s: %s: is not a PCI address ([DOMAIN:]BB:DD.F), and not a path "
-			    "to one in sysfs",
-			    what, words[i]);
-		else if (ret)
-			err("vfio %s: %s: %s", what, words[i], strerror(-ret));
+		ret = vfio_name_read(what, words[i], &names[i]);
+		of_pci &= names[i].bus == VFIO_BUS_PCI;
 	}
 	if (ret) {
 		free(names);
@@ -49,15 +46,18 @@ static int change(const struct vfio_args *args, const char *what, int nr, char *
 	}
 	ret = fn(&binder, names, (u32)nr);
 	free(names);
+	/* An mdev is refused before anything is changed. */
+	if (ret && !of_pci)
+		return EXIT_USAGE;
 	return ret || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int vfio_command_bind(const struct vfio_args *args, int nr, char **words)
 {
-	return change(args, "bind", nr, words, vfio_bind);
+	return change(args, "vfio bind", nr, words, vfio_bind);
 }
 
 int vfio_command_unbind(const struct vfio_args *args, int nr, char **words)
 {
-	return change(args, "unbind", nr, words, vfio_unbind);
+	return change(args, "vfio unbind", nr, words, vfio_unbind);
 }

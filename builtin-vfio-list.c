@@ -2,8 +2,11 @@
 /* `lkvm vfio list`: which devices of the host's are shown. */
 #include "builtin-vfio-list.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "builtin-vfio.h"
 #include "lkvm/cli.h"
@@ -15,21 +18,17 @@
 static int select_word(struct vfio_list *list, const char *word)
 {
 	struct vfio_name name;
-	int ret = vfio_name_parse(word, &name);
+	int ret = vfio_name_read("vfio list", word, &name);
 	u32 at;
 
-	if (ret == -EINVAL) {
-		err("vfio list %s: is no PCI address ([DOMAIN:]BB:DD.F), no UUID and no path of a "
-		    "device in sysfs",
-		    word);
-		return EXIT_USAGE;
-	}
-	at = ret ? HOST_PCI_NONE : host_pci_find(&list->tree, name.id);
+	if (ret)
+		return ret == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
+	at = host_pci_find(&list->tree, name.id);
 	if (at != HOST_PCI_NONE) {
 		list->shown[at] = true;
 		return EXIT_SUCCESS;
 	}
-	for (u32 i = 0; i < list->mdevs.nr && !ret; i++) {
+	for (u32 i = 0; i < list->mdevs.nr; i++) {
 		if (strcmp(list->mdevs.mdevs[i].uuid, name.id) != 0)
 			continue;
 		list->mdev_shown[i] = true;
@@ -88,6 +87,10 @@ int vfio_command_list(const struct vfio_args *args, int nr, char **words)
 	struct vfio_list list = { .verbose = args->verbose };
 	int status;
 
+	if (access(VFIO_LIST_ROOT "/sys/bus", R_OK | X_OK)) {
+		err("vfio list: cannot read /sys/bus: %s; mount sysfs at /sys", strerror(errno));
+		return EXIT_FAILURE;
+	}
 	host_pci_read(VFIO_LIST_ROOT, &list.tree);
 	host_pci_name(VFIO_LIST_ROOT, &list.tree);
 	host_mdevs_read(VFIO_LIST_ROOT, &list.mdevs);

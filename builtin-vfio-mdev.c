@@ -117,52 +117,64 @@ static int list(const struct vfio_args *args)
 
 /* create, remove */
 
+/* Exit statuses; what the kernel refuses is never wrong usage. */
 static int create(const struct vfio_args *args, char **words)
 {
 	struct vfio_name name;
-	int ret =
-		vfio_mdev_create(&host, "vfio mdev create", words[0], words[1], args->uuid, &name);
 
-	if (!ret)
-		printf("%s\n", name.id);
-	return ret;
+	if (args->uuid && (vfio_name_parse(args->uuid, &name) || name.bus != VFIO_BUS_MDEV)) {
+		err("vfio mdev create: --uuid '%s': is not a UUID; without it, the mdev gets a "
+		    "random one",
+		    args->uuid);
+		return EXIT_USAGE;
+	}
+	if (vfio_mdev_create(&host, "vfio mdev create", words[0], words[1], args->uuid, &name))
+		return EXIT_FAILURE;
+	printf("%s\n", name.id);
+	return EXIT_SUCCESS;
 }
 
 static int remove_all(int nr, char **words)
 {
 	struct vfio_name name;
-	int ret = 0;
 
-	for (int i = 0; i < nr && !ret; i++) {
-		if (vfio_name_parse(words[i], &name) || name.bus != VFIO_BUS_MDEV) {
-			err("vfio mdev remove: '%s' is not a UUID; 'lkvm vfio mdev list' shows "
-			    "them",
-			    words[i]);
-			return -EINVAL;
-		}
-		ret = vfio_mdev_remove(&host, "vfio mdev remove", &name);
+	/* All of them before the first goes. */
+	for (int i = 0; i < nr; i++) {
+		if (!vfio_name_parse(words[i], &name) && name.bus == VFIO_BUS_MDEV)
+			continue;
+		err("vfio mdev remove '%s': is not an mdev's UUID; 'lkvm vfio mdev list' shows "
+		    "all mdevs",
+		    words[i]);
+		return EXIT_USAGE;
 	}
-	return ret;
+	for (int i = 0; i < nr; i++)
+		if (vfio_name_parse(words[i], &name) ||
+		    vfio_mdev_remove(&host, "vfio mdev remove", &name))
+			return EXIT_FAILURE;
+	return EXIT_SUCCESS;
 }
 
 int vfio_command_mdev(const struct vfio_args *args, int nr, char **words)
 {
-	const char *what = nr ? words[0] : "list";
-	int ret = -EINVAL;
+	static const char *const names[] = { "list", "create", "remove", NULL };
+	const char *what = nr ? words[0] : "list", *near = nearest_word(what, names);
+	int status = EXIT_USAGE;
 
-	if (args->uuid && strcmp(what, "create") != 0)
-		err("vfio mdev %s: --uuid is of create", what);
+	if (args->uuid && !strcmp(what, "list"))
+		err("vfio mdev list: takes no --uuid; that is an option of create");
+	else if (args->uuid && !strcmp(what, "remove"))
+		err("vfio mdev remove: takes no --uuid; the UUIDs follow as words");
 	else if (args->json && strcmp(what, "list") != 0)
-		err("vfio mdev %s: --json is of list", what);
+		err("vfio mdev %s: takes no --json; that is an option of list", what);
 	else if (!strcmp(what, "list") && nr <= 1)
-		ret = list(args);
+		status = list(args) ? EXIT_FAILURE : EXIT_SUCCESS;
 	else if (!strcmp(what, "create") && nr == 3)
-		ret = create(args, words + 1);
+		status = create(args, words + 1);
 	else if (!strcmp(what, "remove") && nr >= 2)
-		ret = remove_all(nr - 1, words + 1);
+		status = remove_all(nr - 1, words + 1);
+	else if (near && strcmp(near, what) != 0)
+		err("vfio mdev: '%s' is not one of its commands; did you mean '%s'?", what, near);
 	else
-		err("vfio mdev: takes 'list', 'create PARENT TYPE' or 'remove UUID...'");
-	if (ret)
-		return ret == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
-	return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+		err("vfio mdev: must be 'list', 'create PARENT TYPE' or 'remove UUID...'");
+	return fflush(stdout) && !status ? EXIT_FAILURE : status;
 }

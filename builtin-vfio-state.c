@@ -9,6 +9,7 @@
 #include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "lkvm/vfio-state.h"
+#include "lkvm/vfio.h"
 #include "vfio-abi.h"
 
 static const struct {
@@ -85,9 +86,16 @@ int vfio_command_state(const struct vfio_args *args, int nr, char **words)
 	int status = EXIT_SUCCESS;
 
 	if (!nr) {
-		err("vfio state: name a device: its PCI address (lkvm vfio list), a path in sysfs "
-		    "or an mdev's UUID");
+		err("vfio state: a DEVICE is missing; 'lkvm vfio list' shows all devices");
 		return EXIT_USAGE;
+	}
+	/* All of them before the first is opened. */
+	for (int i = 0; i < nr; i++) {
+		struct vfio_name name;
+		int ret = vfio_name_read("vfio state", words[i], &name);
+
+		if (ret)
+			return ret == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
 	}
 	json_open(&out, NULL, '[');
 	for (int i = 0; i < nr; i++) {

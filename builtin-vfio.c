@@ -40,7 +40,7 @@ static const struct option_spec vfio_options[] = {
 	{ .type = OPT_STRING, .name = "driver", .arg = "NAME", .offset = offsetof(struct vfio_args, driver),
 	  .help = "bind: VFIO's driver for it", .def = "vfio-pci" },
 	{ .type = OPT_STRING, .name = "uuid", .arg = "UUID", .offset = offsetof(struct vfio_args, uuid),
-	  .help = "mdev create: its UUID", .def = "one by chance" },
+	  .help = "mdev create: its UUID", .def = "a random one" },
 	{ .type = OPT_FLAG, .name = "json", .offset = offsetof(struct vfio_args, json),
 	  .help = "list, mdev list, state: print JSON" },
 	OPT_END
@@ -81,7 +81,7 @@ static int check_options(const struct vfio_command *vc, const struct vfio_args *
 			own++;
 		if (*own)
 			continue;
-		err("vfio %s: takes no --%s; 'lkvm help vfio' shows whose that is", vc->name,
+		err("vfio %s: takes no --%s; 'lkvm help vfio' shows which commands do", vc->name,
 		    c.opt->name);
 		return -EINVAL;
 	}
@@ -102,7 +102,7 @@ static int cmd_vfio_main(const struct command *cmd, int argc, char **argv)
 	else if (!words)
 		err("vfio: what is to be done? 'lkvm help vfio' lists its commands");
 	else if (rest < argc)
-		err("vfio: '%s' after '--': takes nothing there", argv[rest]);
+		err("vfio: '%s': nothing may follow '--'", argv[rest]);
 	else
 		vc = find(argv[0]);
 	if (vc && !check_options(vc, &args))
@@ -119,9 +119,12 @@ const struct command cmd_vfio = {
 		"Shows the host's devices and makes them ready for 'lkvm run --vfio'. 'list' shows "
 		"PCI devices with driver and IOMMU group, which devices share a group and why, "
 		"and mediated devices with their types. 'bind' takes devices from the host's "
-		"drivers for VFIO, 'unbind' gives them back. A DEVICE is a PCI address, a UUID or "
-		"a "
-		"path in sysfs.",
+		"drivers for VFIO, 'unbind' gives them back. 'mdev list' shows which devices make "
+		"mediated ones; 'mdev create PARENT TYPE' makes one and prints its UUID, 'mdev "
+		"remove UUID...' removes some. 'state' shows whether a device can be paused and "
+		"its state saved. A DEVICE is a PCI address ([DOMAIN:]BB:DD.F), an mdev's UUID or "
+		"a path in sysfs.",
 	.options = &vfio_set,
+	.word = "list bind unbind mdev state create remove",
 	.run = cmd_vfio_main,
 };

@@ -107,7 +107,7 @@ const struct option_spec config_options[] = {
 	  .help = "share a directory: the guest mounts TAG as virtiofs; virtiofsd is started for it, and ends with lkvm. socket=PATH,tag=TAG: one that runs already" },
 	{ .type = OPT_TYPED, .name = "vfio", .arg = "DEVICE[,iommufd=auto|on|off][,WORD=VALUE...]",
 	  .hooks = &vfio_hooks, .flags = OPT_REPEATABLE,
-	  .help = "the host's device is the guest's: [DOMAIN:]BB:DD.F, a path in sysfs or an mdev's UUID; mdev=PARENT/TYPE: an mdev that is made for it" },
+	  .help = "the host's device is the guest's: [DOMAIN:]BB:DD.F, a path in sysfs or an mdev's UUID; mdev=PARENT/TYPE: an mdev that is made for it; iommufd=on: by iommufd, off: by VFIO's groups (auto: by iommufd where the host has it); rom=FILE: its option ROM, off: none (its own); pasid=on: the guest may use PASIDs, pasid-offset=OFFSET: where in config space; state-in=FILE, state-out=FILE: the device's state at the start, and at the end; \",,\" stands for a comma in a FILE" },
 	{ .type = OPT_CALL, .name = "vfio-pci", .arg = "DEVICE", .parse = config_add_vfio,
 	  .flags = OPT_HIDDEN, .help = "kvmtool's --vfio" },
 	{ .type = OPT_FLAG, .name = "rng", MEMBER(rng),

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* --vfio: a list of the host's devices that the guest has as its own. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config-items.h"
+#include "lkvm/config-vfio.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -27,15 +30,19 @@ const char *vfio_config_makes(const char *device)
 	return strncmp(device, MDEV, strlen(MDEV)) != 0 ? NULL : device + strlen(MDEV);
 }
 
-static int choose(const char *shown, const char *const *words, const char *value, int *out)
+static int choose(const char *shown, const char *key, const char *const *words, const char *value,
+		  int *out)
 {
+	char name[64];
+
 	for (int i = 0; words[i]; i++) {
 		if (strcmp(words[i], value))
 			continue;
 		*out = i;
 		return 0;
 	}
-	return config_unknown_item(shown, value, words);
+	snprintf(name, sizeof(name), "%s %s", shown, key);
+	return config_unknown_item(name, value, words);
 }
 
 static void set(char **member, const char *text)
@@ -80,10 +87,10 @@ static int vfio_item(const char *shown, struct vfio_config *vc, const char *item
 	int word = 0, ret = 0;
 
 	if (!strncmp(item, "iommufd=", 8)) {
-		ret = choose(shown, auto_words, item + 8, &word);
+		ret = choose(shown, "iommufd=", auto_words, item + 8, &word);
 		vc->iommufd = (enum vfio_iommufd)word;
 	} else if (!strncmp(item, "pasid=", 6)) {
-		ret = choose(shown, switch_words, item + 6, &word);
+		ret = choose(shown, "pasid=", switch_words, item + 6, &word);
 		vc->pasid = word;
 	} else if (!strncmp(item, "pasid-offset=", 13)) {
 		ret = set_offset(shown, vc, item + 13);
@@ -107,6 +114,7 @@ static int check(const struct vm_config *cfg, u32 index)
 {
 	const struct vfio_config *vc = &cfg->vfios[index];
 	const char *why = NULL;
+	struct vfio_name name;
 
 	if (!vc->device || !*vc->device)
 		why = "names no device; give its PCI address (lkvm vfio list), a path in sysfs or "
@@ -125,8 +133,14 @@ static int check(const struct vm_config *cfg, u32 index)
 		if (!strcmp(cfg->vfios[i].device, vc->device) && !vfio_config_makes(vc->device))
 			why = "is given twice";
 	if (why)
-		err("--vfio %s: %s", vc->device ? vc->device : "", why);
-	return why ? -EINVAL : 0;
+		err("--vfio%s%s: %s", vc->device && *vc->device ? " " : "",
+		    vc->device ? vc->device : "", why);
+	if (why)
+		return -EINVAL;
+	/* Where a path leads is asked when it is opened. */
+	if (vfio_config_makes(vc->device) || strchr(vc->device, '/'))
+		return 0;
+	return vfio_name_read("--vfio", vc->device, &name);
 }
 
 int config_check_vfio(const struct vm_config *cfg)

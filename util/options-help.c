@@ -230,6 +230,8 @@ void options_print_words(const struct command *cmd, FILE *out)
 		fprintf(out, "%s\t%.*s\n", words ? "" : "-", short_help(o->help), o->help);
 	}
 	fputs("--help\tflag\t-\tshow this help\n", out);
-	if (cmd->word)
+	if (cmd->word && strchr(cmd->word, ' '))
+		fprintf(out, "-\tone\t%s\t-\n", cmd->word);
+	else if (cmd->word)
 		fprintf(out, "-\t%s\t-\t-\n", cmd->word);
 }

@@ -34,13 +34,7 @@ static int name_device(struct vfio_set *set, struct vfio_device *dev)
 
 	if (made)
 		return vfio_set_make(set, dev, made);
-	ret = vfio_name_parse(dev->cfg->device, &dev->name);
-	if (ret == -EINVAL)
-		err("--vfio %s: names no device; give its PCI address (lkvm vfio list), a path in "
-		    "sysfs or an mdev's UUID",
-		    dev->cfg->device);
-	else if (ret)
-		err("--vfio %s: %s", dev->cfg->device, strerror(-ret));
+	ret = vfio_name_read("--vfio", dev->cfg->device, &dev->name);
 	for (struct vfio_device *d = set->devices; d < dev && !ret; d++) {
 		if (strcmp(d->name.id, dev->name.id))
 			continue;

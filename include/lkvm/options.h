@@ -213,8 +213,9 @@ struct command {
 	const char *usage;		  /* "lkvm run [options] [kernel]" */
 	const char *description;	  /* a paragraph for `lkvm help NAME` and the manual */
 	const struct option_set *options; /* NULL: none */
-	const char
-		*word; /* for completion, what its words are: "file", "command", "vm"; NULL: none */
+	/* For completion, what its words are: "file", "command", "vm", or the words themselves,
+	 * with blanks between them; NULL: none. */
+	const char *word;
 	/* @argv is what follows the command's name. Returns the exit status. */
 	int (*run)(const struct command *cmd, int argc, char **argv);
 };

@@ -19,6 +19,7 @@
 
 #include <sys/types.h>
 
+#include "lkvm/config-vfio.h"
 #include "lkvm/types.h"
 
 struct vfio_config;
@@ -43,22 +44,6 @@ struct vfio_calls {
 
 /* vfio/calls.c: the system's own; opaque: NULL. */
 extern const struct vfio_calls vfio_host_calls;
-
-/* vfio/name.c: what the user calls a device */
-
-enum vfio_bus { VFIO_BUS_PCI, VFIO_BUS_MDEV };
-
-struct vfio_name {
-	enum vfio_bus bus;
-	char id[40];	/* "0000:03:00.0", or an mdev's UUID in lower case */
-	char sysfs[96]; /* "/sys/bus/pci/devices/0000:03:00.0" */
-};
-
-/*
- * @text is [DOMAIN:]BB:DD.F, a UUID, or a path to a device in sysfs. Only the form is looked at,
- * and where a path leads. 0; -EINVAL: it is none of these; -ENOENT: such a path leads nowhere.
- */
-int vfio_name_parse(const char *text, struct vfio_name *out) __must_check;
 
 /* vfio/device.c: an open device */
 

@@ -156,7 +156,7 @@ point 'state: a device in use, by groups' in_use edu,busy=edu,$groups
 no_device() {
 	host edu
 	modelled "$host" '' "$lkvm" vfio state >out 2>err </dev/null
-	[ $? = 2 ] && one_line 'vfio state: name a device'
+	[ $? = 2 ] && one_line 'vfio state: a DEVICE is missing'
 }
 point 'state: which one' no_device
 finish

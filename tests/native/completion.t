@@ -60,6 +60,8 @@ CASES = [
     ('lkvm run --cpu=min,-kvmclock-s', ['--cpu=min,-kvmclock-stable-bit']),
     ('lkvm run --cpu host,fami', ['host,family=']),
     ('lkvm selftest --virtio-transport m', ['mmio']),
+    ('lkvm vfio unb', ['unbind']),
+    ('lkvm vfio mdev cr', ['create']),
     ('lkvm halting al', ['alpha']),
     ('lkvm halting ', ['alpha', 'beta-2']),
     ('lkvm halting --a', ['--all']),

@@ -169,7 +169,7 @@ point 'devices that are named, with the whole of their groups' one
 point 'a device that does not exist' list 1 0000:77:00.0
 point 'is said in one line' has err "vfio list 0000:77:00.0: there is no such device; 'lkvm vfio list' shows all"
 point 'what is no device' list 2 eth0
-point 'is said too' has err 'vfio list eth0: is no PCI address'
+point 'is said too' has err "vfio list 'eth0': is not a PCI address"
 
 verbose() {
 	host able switch leak && list 0 -v && has out 'kind: integrated endpoint' 'ATS: on, queue of 5' 'PRI: off' \
@@ -199,8 +199,10 @@ mdevs() {
 }
 point 'mediated devices, and what can be made' mdevs
 point 'one of them' eval 'list 0 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001 && has out "mtty-2 of mtty" && lacks out Dual'
-nothing() { host && list 0 && has out 'neither PCI devices nor mediated ones' && list 0 --json && json 'not j["devices"]'; }
+nothing() { host && mkdir -p sys/bus && list 0 && has out 'neither PCI devices nor mediated ones' && list 0 --json && json 'not j["devices"]'; }
 point 'a host without any' nothing
+no_sysfs() { host && list 1 && has err 'cannot read /sys/bus: No such file or directory; mount sysfs'; }
+point 'without sysfs nothing is known' no_sysfs
 
 wrong() {
 	local text=$1
@@ -209,6 +211,12 @@ wrong() {
 	[ $? = 2 ] && [ ! -s out ] && has err "$text"
 }
 point 'a command that is none' wrong "vfio: 'lits' is not one of its commands; did you mean 'list'?" lits
+point 'no device to bind' wrong 'vfio bind: a DEVICE is missing' bind
+point 'no device to show the state of' wrong "vfio state 'eth0': is not a PCI address" state eth0
+point 'an mdev has its driver' wrong 'an mdev has its driver from the start' bind 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001
+point 'a command of mdev that is none' wrong "did you mean 'create'?" mdev creat a b
+point 'what is no UUID to make' wrong "vfio mdev create: --uuid 'x': is not a UUID" mdev create a b --uuid x
+point 'what is no UUID to remove' wrong "vfio mdev remove 'x': is not an mdev's UUID" mdev remove x
 point 'no command' wrong 'vfio: what is to be done?'
 point 'an option that is none' wrong "unknown option '--jsn'" list --jsn
 echo "1..$n"

@@ -48,6 +48,9 @@ static void test_words(void **state)
 {
 	(void)state;
 	same("03:00.0");
+	/* Where a path leads is seen when it is opened. */
+	same("/sys/bus/pci/devices/0000:03:00.0");
+	same("mdev=mtty/mtty-2");
 	same("0000:03:00.0,iommufd=on,rom=off,pasid=on,pasid-offset=0x100,state-in=a,,b,"
 	     "state-out=c");
 	same("0000:03:00.0,iommufd=off,rom=FILE,pasid=on,pasid-offset=0xff8");
@@ -67,8 +70,15 @@ static void test_refused(void **state)
 	refused("rom=off", "names no device");
 	refused("03:00.0,rom=", "rom= names no file");
 	refused("03:00.0,state-in=", "must name a file");
-	refused("03:00.0,iommufd=yes", "unknown 'yes'");
-	refused("03:00.0,pasid=auto", "unknown 'auto'");
+	refused("", "--vfio: names no device");
+	refused("eth0", "--vfio 'eth0': is not a PCI address");
+	refused("host=03:00.0", "is not a PCI address");
+	refused("03:00.0,iommufd=yes", "--vfio iommufd=: unknown 'yes'");
+	refused("03:00.0,pasid=auto", "--vfio pasid=: unknown 'auto'");
+	refused("mdev=a", "must be mdev=PARENT/TYPE");
+	refused("mdev=/a", "must be mdev=PARENT/TYPE");
+	refused("mdev=a/", "must be mdev=PARENT/TYPE");
+	refused("03:00.0,mdev=a/b", "names a second device");
 	refused("03:00.0,04:00.0", "unknown '04:00.0'");
 	refused("03:00.0,pasid-offset=0x200", "needs pasid=on");
 	refused("03:00.0,pasid=on,pasid-offset=0xfc", "a multiple of 4 from 0x100 to 0xff8");
@@ -92,6 +102,11 @@ static void test_several(void **state)
 	capture_begin();
 	assert_int_equal(config_check_vfio(&cfg), -EINVAL);
 	assert_contains(capture_end(), "--vfio 03:00.0: is given twice");
+	vfio_hooks.destroy(&cfg);
+	/* Each of these is another mdev. */
+	assert_int_equal(add("mdev=mtty/mtty-2"), 0);
+	assert_int_equal(add("mdev=mtty/mtty-2"), 0);
+	assert_int_equal(config_check_vfio(&cfg), 0);
 	vfio_hooks.destroy(&cfg);
 	assert_int_equal(add("03:00.0"), 0);
 	assert_int_equal(add("04:00.0,iommufd=off"), 0);

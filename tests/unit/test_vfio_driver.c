@@ -193,7 +193,8 @@ static int end(void **state)
 
 static void test_there_and_back(void **state)
 {
-	assert_string_equal(change(vfio_bind, C, 0), "");
+	/* Named twice is once. */
+	assert_string_equal(change(vfio_bind, C " " C, 0), "");
 	assert_string_equal(output, C ": vfio-pci has it (before: no driver)\n");
 	assert_string_equal(written, "driver_override=vfio-pci drivers_probe=" C " ");
 	assert_driver(C, "vfio-pci");

@@ -345,9 +345,9 @@ static void test_names(void **state)
 	(void)state;
 	fake_iommu_add(&f, NIC, 16, true);
 	ask(0, "eth0", VFIO_IOMMUFD_AUTO);
-	refused(-EINVAL, "--vfio eth0: names no device; give its PCI address");
+	refused(-EINVAL, "--vfio 'eth0': is not a PCI address");
 	ask(0, "/sys/nowhere/eth0", VFIO_IOMMUFD_AUTO);
-	refused(-ENOENT, "--vfio /sys/nowhere/eth0: No such file or directory");
+	refused(-ENOENT, "--vfio '/sys/nowhere/eth0': No such file or directory");
 	ask(0, NIC, VFIO_IOMMUFD_AUTO);
 	ask(1, "01:00.0", VFIO_IOMMUFD_AUTO);
 	refused(-EINVAL, "--vfio 01:00.0: is the same device as --vfio " NIC);

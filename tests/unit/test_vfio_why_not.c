@@ -71,6 +71,10 @@ static void test_driver(void **state)
 
 static void test_group(void **state)
 {
+	struct vfio_name name;
+	u32 named = 0;
+	char *others;
+
 	tree_pci("0000:03:00.0", NET, "7", "vfio-pci");
 	tree_pci("0000:00:1c.0", "0x060400\n", "7", "pcieport");
 	tree_pci("0000:03:00.1", NET, "7", "");
@@ -82,6 +86,12 @@ static void test_group(void **state)
 	for (char id[] = "0000:04:00.0"; id[11] < '8'; id[11]++)
 		tree_pci(id, NET, "7", "xhci_hcd");
 	assert_reason("03:00.0", " and 3 more; ");
+	assert_int_equal(vfio_name_parse("03:00.0", &name), 0);
+	others = vfio_group_others(tree_root, &name);
+	for (const char *p = others; (p = strchr(p, '(')); p++)
+		named++;
+	assert_int_equal(named, 6);
+	free(others);
 }
 
 static void test_no_iommu(void **state)

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lkvm/config-vfio.h"
+#include "lkvm/log.h"
 #include "lkvm/util.h"
-#include "lkvm/vfio.h"
 
 /* Does @text have the form of @form, where 'x' is a hexadecimal digit? */
 static bool has_form(const char *text, const char *form)
@@ -70,4 +71,17 @@ int vfio_name_parse(const char *text, struct vfio_name *out)
 	snprintf(out->sysfs, sizeof(out->sysfs), "/sys/bus/%s/devices/%s",
 		 out->bus == VFIO_BUS_PCI ? "pci" : "mdev", out->id);
 	return 0;
+}
+
+int vfio_name_read(const char *shown, const char *text, struct vfio_name *out)
+{
+	int ret = vfio_name_parse(text, out);
+
+	if (ret == -EINVAL)
+		err("%s '%s': is not a PCI address ([DOMAIN:]BB:DD.F), an mdev's UUID or the path "
+		    "of a device in sysfs; 'lkvm vfio list' shows all devices",
+		    shown, text);
+	else if (ret)
+		err("%s '%s': %s; 'lkvm vfio list' shows all devices", shown, text, strerror(-ret));
+	return ret;
 }
