@@ -9,25 +9,13 @@
 #include "devvm.h"
 #include "lkvm/pci.h"
 #include "lkvm/vfio-pasid.h"
+#include "vfio_layout.h"
 
-#define BDF	 0x0008 /* slot 1 */
 #define CONFIG	 (f.regions[VFIO_PCI_CONFIG_REGION_INDEX].bytes)
 #define IOMMU_FD (FAKE_VFIO_FD + 1)
 #define DEVID	 7
 #define IOAS	 5
 #define TABLE	 11
-
-static const struct arch_pci_layout layout = {
-	.ecam_base = 0xe0000000ULL,
-	.ecam_size = 256 * MiB,
-	.mem32_base = 0xc0000000ULL,
-	.mem32_size = MiB,
-	.mem64_size = 16 * MiB,
-	.io_base = 0x1000,
-	.io_size = 0x1000,
-	.config_ports = true,
-	.intx_gsi = { 16, 17, 18, 19 },
-};
 
 static struct devvm d;
 static struct fake_vfio f;

@@ -9,18 +9,7 @@
 #include "capture.h"
 #include "devvm.h"
 #include "lkvm/pci.h"
-
-static const struct arch_pci_layout layout = {
-	.ecam_base = 0xe0000000ULL,
-	.ecam_size = 256 * MiB,
-	.mem32_base = 0xc0000000ULL,
-	.mem32_size = MiB,
-	.mem64_size = 16 * MiB,
-	.io_base = 0x1000,
-	.io_size = 0x1000,
-	.config_ports = true,
-	.intx_gsi = { 16, 17, 18, 19 },
-};
+#include "vfio_layout.h"
 
 static struct devvm d;
 static struct fake_migration a, b;

@@ -13,11 +13,10 @@
 #include "irq_chip.h"
 #include "lkvm/pci.h"
 #include "lkvm/state.h"
+#include "vfio_layout.h"
 
 #define RW	(VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE)
-#define BDF	0x0008 /* slot 1 */
 #define CONFIG	(f.regions[VFIO_PCI_CONFIG_REGION_INDEX].bytes)
-#define MEM32	0xc0000000ULL
 #define GSI	17 /* of slot 1, INTA */
 #define INTX	VFIO_PCI_INTX_IRQ_INDEX
 #define MSI	VFIO_PCI_MSI_IRQ_INDEX
@@ -29,18 +28,6 @@
 #define TABLE	(MEM32 + 0x1000)
 #define PENDING (MEM32 + 0x1800)
 #define MASTER	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
-
-static const struct arch_pci_layout layout = {
-	.ecam_base = 0xe0000000ULL,
-	.ecam_size = 256 * MiB,
-	.mem32_base = MEM32,
-	.mem32_size = MiB,
-	.mem64_size = 16 * MiB,
-	.io_base = 0x1000,
-	.io_size = 0x8000,
-	.config_ports = true,
-	.intx_gsi = { 16, 17, 18, 19 },
-};
 
 static struct devvm d;
 static struct fake_vfio f;

@@ -10,27 +10,14 @@
 #include "capture.h"
 #include "devvm.h"
 #include "lkvm/pci.h"
+#include "vfio_layout.h"
 
 #define RW     (VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE)
 #define RWM    (RW | VFIO_REGION_INFO_FLAG_MMAP)
-#define BDF    0x0008 /* slot 1 */
 #define CONFIG (f.regions[VFIO_PCI_CONFIG_REGION_INDEX].bytes)
 #define BAR0   0x4000
 
-#define MEM32 0xc0000000ULL
 #define MEM64 0x800000000ULL
-
-static const struct arch_pci_layout layout = {
-	.ecam_base = 0xe0000000ULL,
-	.ecam_size = 256 * MiB,
-	.mem32_base = MEM32,
-	.mem32_size = MiB,
-	.mem64_size = 16 * MiB,
-	.io_base = 0x1000,
-	.io_size = 0x1000,
-	.config_ports = true,
-	.intx_gsi = { 16, 17, 18, 19 },
-};
 
 static struct devvm d;
 static struct fake_vfio f;
