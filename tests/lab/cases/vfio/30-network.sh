@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-# Network cards that are a guest's: packets both ways, by MSI-X (e1000e, igb and its virtual function), by MSI and by INTx.
+# Network cards that are a guest's: packets both ways, by MSI-X (e1000e, igb) and by INTx (e1000e, e1000). None by MSI: QEMU's
+# e1000e fails the self-test of its driver's MSI, on the host as well, and the others' drivers have no word for it.
 # shellcheck shell=dash
 
-only_on x86-64
+[ -n "$LAB_ALL" ] || only_on x86-64
 # shellcheck source=/dev/null
 . /lab/cases/lib
 
@@ -23,10 +24,10 @@ check_fact "e1000e: the guest's driver leaves and comes back" rebound whole
 modprobe e1000e
 check "L1's driver has the card back" to_driver 03:00.0 e1000e
 
-if [ -n "$LAB_ALL" ]; then
-	try_card e1000 00:0c.0 e1000 intx "" --irqchip full
-	try_card e1000-split 00:0c.0 e1000 intx "" --irqchip split
-	try_card e1000e-msi 03:00.0 e1000e msi e1000e.IntMode=1
-	try_card e1000e-nomsi 03:00.0 e1000e intx pci=nomsi
-	try_card igb 05:00.0 igb msix ""
-fi
+[ -n "$LAB_ALL" ] || exit 0
+try_card e1000e-nomsi 03:00.0 e1000e intx pci=nomsi
+
+only_on x86-64
+try_card e1000 00:0c.0 e1000 intx "" --irqchip full
+try_card e1000-split 00:0c.0 e1000 intx "" --irqchip split
+try_card igb 05:00.0 igb msix ""
