@@ -14,7 +14,7 @@ try_card() {	# try_card NAME ADDRESS DRIVER KIND WORDS [ARGUMENT...]
 	mem=${vfio_mem:?} vm "vfio-$name" "$LAB_VFIO_KERNEL" "lab.test=vfio lab.vfio=net lab.driver=$driver $words" --vfio "$address" "$@"
 	booted "$name: a guest with $address"
 	check_fact "$name: its card answers" first-ping yes
-	check_fact "$name: 128 KiB go out and come back whole" first whole
+	check_fact "$name: 32 KiB go out and come back whole" first whole
 	check_fact "$name: interrupts come by $kind" interrupts "$kind "
 }
 
