@@ -25,8 +25,9 @@ void eventfd_raise(int fd)
 	}
 }
 
-void eventfd_drain(int fd)
+bool eventfd_drain(int fd)
 {
 	u64 count;
-	ssize_t n __maybe_unused = read(fd, &count, sizeof(count));
+
+	return read(fd, &count, sizeof(count)) == sizeof(count);
 }

@@ -185,10 +185,12 @@ static void on_source_written(void *opaque, u32 events)
 	bool was;
 
 	pthread_mutex_lock(&ioapic->lock);
-	eventfd_drain(s->written.fd);
-	was = is_asserted(ioapic, s->pin);
-	s->asserted = true;
-	follow_level(ioapic, s->pin, was);
+	/* What the loop saw may have been taken already. */
+	if (eventfd_drain(s->written.fd)) {
+		was = is_asserted(ioapic, s->pin);
+		s->asserted = true;
+		follow_level(ioapic, s->pin, was);
+	}
 	pthread_mutex_unlock(&ioapic->lock);
 }
 

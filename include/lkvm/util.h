@@ -16,9 +16,10 @@ int read_full(int fd, void *buf, size_t len) __must_check;
 int write_full(int fd, const void *buf, size_t len) __must_check;
 int pread_full(int fd, void *buf, size_t len, off_t offset) __must_check;
 int pwrite_full(int fd, const void *buf, size_t len, off_t offset) __must_check;
-/* util/eventfd.c: count a non-blocking eventfd up by one, or back to nothing. Any thread. */
+/* util/eventfd.c: count a non-blocking eventfd up by one, or back to nothing (true: from more). Any
+ * thread. */
 void eventfd_raise(int fd);
-void eventfd_drain(int fd);
+bool eventfd_drain(int fd);
 /* Monotonic clock in nanoseconds. */
 u64 now_ns(void);
 
