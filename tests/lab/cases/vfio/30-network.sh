@@ -31,3 +31,12 @@ only_on x86-64
 try_card e1000 00:0c.0 e1000 intx "" --irqchip full
 try_card e1000-split 00:0c.0 e1000 intx "" --irqchip split
 try_card igb 05:00.0 igb msix ""
+
+# A virtual function: the physical one stays the host's, which brings it up.
+modprobe igb
+to_driver 05:00.0 igb
+echo 1 >"${pci:?}/devices/0000:05:00.0/sriov_numvfs"
+ip link set "$(ls "${pci:?}/devices/0000:05:00.0/net")" up
+virtual=$(basename "$(readlink "${pci:?}/devices/0000:05:00.0/virtfn0")")
+try_card igbvf "${virtual#0000:}" igbvf msix ""
+echo 0 >"${pci:?}/devices/0000:05:00.0/sriov_numvfs"
