@@ -109,3 +109,17 @@ int vfio_attr_each(const char *root, const char *dir, int (*fn)(void *opaque, co
 	closedir(d);
 	return ret;
 }
+
+int vfio_attr_group(const char *root, const char *sysfs, u32 *number)
+{
+	char name[32];
+	u64 n;
+	int ret = vfio_attr_link(root, sysfs, "iommu_group", name, sizeof(name));
+
+	if (ret)
+		return ret;
+	if (parse_u64(name, &n) || n > UINT32_MAX)
+		return -EINVAL;
+	*number = (u32)n;
+	return 0;
+}

@@ -16,6 +16,8 @@ u64 vfio_attr_number(const char *root, const char *dir, const char *name, u64 ot
 int vfio_attr_link(const char *root, const char *dir, const char *name, char *buf, size_t size);
 /* The part before that one: the directory in which the thing really is. */
 int vfio_attr_above(const char *root, const char *dir, const char *name, char *buf, size_t size);
+/* Of the device at @sysfs: the number of its IOMMU group; -errno: it is in none. */
+int vfio_attr_group(const char *root, const char *sysfs, u32 *number) __must_check;
 bool vfio_attr_exists(const char *root, const char *dir, const char *name);
 /* Call @fn with each entry of @dir, in no order, until it returns other than 0, which is returned
  * then. 0: all were seen, or there is no such directory. */

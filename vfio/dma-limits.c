@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attr.h"
 #include "iommu.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
@@ -190,7 +191,7 @@ static const char *reserved_for(const struct vfio_set *set, u64 at)
 		u32 group;
 		FILE *f;
 
-		if (vfio_sysfs_group(set, &set->devices[i], &group))
+		if (vfio_attr_group(set->host->root, set->devices[i].name.sysfs, &group))
 			continue;
 		snprintf(path, sizeof(path), "%s/sys/kernel/iommu_groups/%u/reserved_regions",
 			 set->host->root, group);

@@ -53,24 +53,19 @@ static int add_mdev(void *opaque, const char *entry)
 	struct host_mdevs *out = walk->out;
 	struct vfio_name name;
 	struct host_mdev *mdev;
-	char group[32];
-	u64 number;
 
 	if (strchr(entry, '/') || vfio_name_parse(entry, &name) || name.bus != VFIO_BUS_MDEV)
 		return 0;
 	out->mdevs = grow(out->mdevs, out->nr, sizeof(*out->mdevs));
 	mdev = &out->mdevs[out->nr++];
-	*mdev = (struct host_mdev){ .group = HOST_PCI_NONE };
+	*mdev = (struct host_mdev){ 0 };
 	strcpy(mdev->uuid, name.id);
 	strcpy(mdev->sysfs, name.sysfs);
 	read_parent(walk->root, mdev, name.sysfs);
-	if (vfio_attr_link(walk->root, name.sysfs, "mdev_type", mdev->type, sizeof(mdev->type)))
-		*mdev->type = '\0';
-	if (vfio_attr_link(walk->root, name.sysfs, "driver", mdev->driver, sizeof(mdev->driver)))
-		*mdev->driver = '\0';
-	if (!vfio_attr_link(walk->root, name.sysfs, "iommu_group", group, sizeof(group)) &&
-	    !parse_u64(group, &number) && number < HOST_PCI_NONE)
-		mdev->group = (u32)number;
+	vfio_attr_link(walk->root, name.sysfs, "mdev_type", mdev->type, sizeof(mdev->type));
+	vfio_attr_link(walk->root, name.sysfs, "driver", mdev->driver, sizeof(mdev->driver));
+	if (vfio_attr_group(walk->root, name.sysfs, &mdev->group))
+		mdev->group = HOST_PCI_NONE;
 	text_mask(mdev->parent);
 	text_mask(mdev->type);
 	text_mask(mdev->driver);

@@ -106,7 +106,6 @@ static u32 find_parent(const char *root, const struct host_pci_tree *tree,
 static void read_device(const char *root, const struct host_pci_tree *tree, struct host_pci *dev)
 {
 	char link[40];
-	u64 group;
 
 	read_config(root, dev);
 	/* A virtual function's config space has all ones in their place. */
@@ -119,12 +118,10 @@ static void read_device(const char *root, const struct host_pci_tree *tree, stru
 	dev->class = (u32)vfio_attr_number(root, dev->sysfs, "class",
 					   host_pci_config(dev, PCI_CLASS_REVISION, 4) >> 8) &
 		     0xffffff;
-	if (vfio_attr_link(root, dev->sysfs, "driver", dev->driver, sizeof(dev->driver)))
-		*dev->driver = '\0';
+	vfio_attr_link(root, dev->sysfs, "driver", dev->driver, sizeof(dev->driver));
 	text_mask(dev->driver);
-	if (!vfio_attr_link(root, dev->sysfs, "iommu_group", link, sizeof(link)) &&
-	    !parse_u64(link, &group) && group < HOST_PCI_NONE)
-		dev->group = (u32)group;
+	if (vfio_attr_group(root, dev->sysfs, &dev->group))
+		dev->group = HOST_PCI_NONE;
 	dev->physfn = HOST_PCI_NONE;
 	if (!vfio_attr_link(root, dev->sysfs, "physfn", link, sizeof(link)))
 		dev->physfn = host_pci_find(tree, link);

@@ -282,10 +282,11 @@ static int add_process(void *opaque, const char *entry)
 char *vfio_user(const char *root, const struct vfio_name *name)
 {
 	struct users u = { .root = root };
-	char number[32], cdev[32];
+	char cdev[32];
+	u32 group;
 
-	if (!vfio_attr_link(root, name->sysfs, "iommu_group", number, sizeof(number)))
-		snprintf(u.group, sizeof(u.group), "/dev/vfio/%s", number);
+	if (!vfio_attr_group(root, name->sysfs, &group))
+		snprintf(u.group, sizeof(u.group), "/dev/vfio/%u", group);
 	if (host_vfio_cdev(root, name->sysfs, cdev))
 		snprintf(u.cdev, sizeof(u.cdev), "/dev/vfio/devices/%s", cdev);
 	/* We may have opened it, and find only now that it is not to be had. */

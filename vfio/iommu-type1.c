@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attr.h"
 #include "iommu.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
@@ -113,7 +114,7 @@ static int type1_open(struct vfio_set *set)
 	for (u32 i = 0; i < set->nr_devices; i++) {
 		struct vfio_device *dev = &set->devices[i];
 		u32 number = 0;
-		int ret = vfio_sysfs_group(set, dev, &number);
+		int ret = vfio_attr_group(set->host->root, dev->name.sysfs, &number);
 
 		if (ret == -ENOENT || ret == -ENOTDIR)
 			vfio_say_why_not(set, dev,
@@ -159,7 +160,8 @@ static const char *device_of(struct vfio_set *set, const struct vfio_file *f)
 	for (u32 i = 0; i < set->nr_devices; i++) {
 		u32 number;
 
-		if (!vfio_sysfs_group(set, &set->devices[i], &number) && number == f->number)
+		if (!vfio_attr_group(set->host->root, set->devices[i].name.sysfs, &number) &&
+		    number == f->number)
 			return set->devices[i].cfg->device;
 	}
 	return set->devices[0].cfg->device;
@@ -208,7 +210,7 @@ static int get_device(struct vfio_set *set, struct vfio_device *dev)
 	u32 number = 0;
 	const struct vfio_file *f;
 	char *user;
-	int ret = vfio_sysfs_group(set, dev, &number);
+	int ret = vfio_attr_group(set->host->root, dev->name.sysfs, &number);
 
 	f = ret ? NULL : find_group(set, number);
 	if (!f) {

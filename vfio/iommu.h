@@ -115,14 +115,6 @@ int vfio_set_open_node(struct vfio_set *set, const struct vfio_device *dev, cons
 /* The line that it prints. */
 void vfio_set_say_not_open(struct vfio_set *set, const struct vfio_device *dev, const char *path,
 			   int error);
-/* sysfs-names.c */
-/* In sysfs: the last part of where the link @name of @dev leads; 0 or -errno. */
-int vfio_sysfs_link(const struct vfio_set *set, const struct vfio_device *dev, const char *name,
-		    char *out, size_t size) __must_check;
-/* Of the device's group; -errno: it is in none. */
-int vfio_sysfs_group(const struct vfio_set *set, const struct vfio_device *dev,
-		     u32 *number) __must_check;
-/* node.c */
 /* One line: the device's own reason (a driver that has it, no IOMMU, ...), else @plain. */
 void vfio_say_why_not(const struct vfio_set *set, const struct vfio_device *dev, const char *plain);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attr.h"
 #include "iommu.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
@@ -101,13 +102,14 @@ static void identify(struct vfio_device *dev, char *id)
 			 config_u16(dev, 2), config_u16(dev, 0x2c), config_u16(dev, 0x2e));
 
 	if (dev->set && dev->name.bus == VFIO_BUS_MDEV &&
-	    !vfio_sysfs_link(dev->set, dev, "mdev_type", type, sizeof(type)))
+	    !vfio_attr_link(dev->set->host->root, dev->name.sysfs, "mdev_type", type, sizeof(type)))
 		snprintf(id + n, STATE_FILE_ID_LEN - (size_t)n, " type %s", type);
 }
 
 static void driver_of(const struct vfio_device *dev, char *name, size_t size)
 {
-	if (!dev->set || vfio_sysfs_link(dev->set, dev, "driver", name, size))
+	if (!dev->set ||
+	    vfio_attr_link(dev->set->host->root, dev->name.sysfs, "driver", name, size))
 		snprintf(name, size, "of the host");
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "attr.h"
 #include "iommu.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
@@ -57,8 +58,8 @@ void vfio_state_look(struct vfio_device *dev, struct vfio_state_report *out)
 	snprintf(out->id, sizeof(out->id), "%s", dev->name.id);
 	if (dev->set) {
 		out->way = dev->set->iommu->name;
-		if (vfio_sysfs_link(dev->set, dev, "driver", out->driver, sizeof(out->driver)))
-			out->driver[0] = '\0';
+		vfio_attr_link(dev->set->host->root, dev->name.sysfs, "driver", out->driver,
+			       sizeof(out->driver));
 	}
 	look_at_migration(dev, out);
 	out->precopy_v2 = can_set(dev, VFIO_ABI_FEATURE_MIG_PRECOPY_INFOv2);
