@@ -9,20 +9,6 @@
 #define ID   "0000:01:00.0"
 #define REAL "/sys/devices/pci0000:00/" ID
 
-static int begin(void **state)
-{
-	(void)state;
-	tree_begin();
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	tree_end();
-	return 0;
-}
-
 static const char *fact(const struct host_facts *facts, const char *name)
 {
 	for (u32 i = 0; i < facts->nr; i++)
@@ -216,7 +202,7 @@ static void test_ids(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, tree_setup, tree_teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(test_empty),
 		CASE(test_garbage),

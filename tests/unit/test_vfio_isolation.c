@@ -91,20 +91,6 @@ static void put(const struct function *f, u32 nr)
 
 #define PUT(list) put(list, ARRAY_SIZE(list))
 
-static int begin(void **state)
-{
-	(void)state;
-	tree_begin();
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	tree_end();
-	return 0;
-}
-
 /* "KIND RULES AT: MEMBER MEMBER...", a line each; bus numbers and on are enough. */
 static char *causes(const struct host_pci_tree *t)
 {
@@ -490,7 +476,7 @@ static void test_words(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, tree_setup, tree_teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(test_root_port),
 		CASE(test_root_port_without),

@@ -58,12 +58,6 @@ static int begin(void **state)
 	return 0;
 }
 
-static int end(void **state)
-{
-	tree_end();
-	return 0;
-}
-
 static const char *create(const char *of, const char *type, const char *uuid, int want,
 			  struct vfio_name *out)
 {
@@ -231,7 +225,7 @@ static void test_lists(void **state)
 	assert_string_equal(text, "");
 }
 
-#define CASE(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, begin, tree_teardown)
 
 int main(void)
 {

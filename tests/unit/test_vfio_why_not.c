@@ -31,12 +31,6 @@ static int begin(void **state)
 	return 0;
 }
 
-static int end(void **state)
-{
-	tree_end();
-	return 0;
-}
-
 static void test_what_is_not_there(void **state)
 {
 	assert_reason("0000:03:00.0", "no such device; 'lkvm vfio list'");
@@ -118,7 +112,7 @@ static void test_mdev(void **state)
 	assert_reason(UUID, NULL);
 }
 
-#define CASE(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, begin, tree_teardown)
 
 int main(void)
 {

@@ -25,6 +25,21 @@ static inline void tree_end(void)
 	assert_int_equal(remove_folder(tree_root), 0);
 }
 
+/* Both as a test's fixture. */
+static inline int tree_setup(void **state)
+{
+	(void)state;
+	tree_begin();
+	return 0;
+}
+
+static inline int tree_teardown(void **state)
+{
+	(void)state;
+	tree_end();
+	return 0;
+}
+
 static inline const char *tree_path(const char *path)
 {
 	static char buf[PATH_MAX + 64];
