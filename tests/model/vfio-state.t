@@ -3,19 +3,10 @@
 # What a device that is passed through remembers, over the model of VFIO and its mtty: stopped and started with the
 # machine, saved and loaded, and shown. TAP.
 # shellcheck disable=SC2154 # of lib.sh
-# shellcheck source=tests/model/lib.sh
-. "$(dirname "$0")/lib.sh"
-[ "$(uname -m)" = x86_64 ] || skip_all 'the guest is for x86-64'
-{ : <>/dev/kvm; } 2>/dev/null || skip_all 'no access to /dev/kvm'
-uuid=83b8f4f2-509f-382f-3c1e-e6bfe0fa1001
-groups=iommufd=off,cdev=off
+# shellcheck source=tests/model/vfio-lib.sh
+. "$(dirname "$0")/vfio-lib.sh"
 guest=(-k "$guests/mtty.flat" --kernel-format flat --nodefaults -m 32 -c 1)
 
-# Every case has a host of its own: DEVICES[,OPTION...].
-host() {
-	rm -rf "$LKVM_MODEL_ROOT" && mkdir "$LKVM_MODEL_ROOT"
-	host=plain,kvm=host,vfio=$1
-}
 # uses HOST SCRATCH OPTION...: the guest finds that in the register; OPTION is of --vfio.
 uses() {
 	host "$1"

@@ -3,19 +3,10 @@
 # lkvm run --vfio over the model of VFIO: devices that a guest uses on the host's KVM, by each way, and what stands in
 # the way. TAP.
 # shellcheck disable=SC2154 # of lib.sh
-# shellcheck source=tests/model/lib.sh
-. "$(dirname "$0")/lib.sh"
-[ "$(uname -m)" = x86_64 ] || skip_all 'the guest is for x86-64'
-{ : <>/dev/kvm; } 2>/dev/null || skip_all 'no access to /dev/kvm'
-uuid=83b8f4f2-509f-382f-3c1e-e6bfe0fa1001
-groups=iommufd=off,cdev=off
+# shellcheck source=tests/model/vfio-lib.sh
+. "$(dirname "$0")/vfio-lib.sh"
 guest=(-k "$guests/passed.flat" --kernel-format flat --nodefaults -m 32 -c 1)
 
-# Every case has a host of its own: DEVICES[,OPTION...].
-host() {
-	rm -rf "$LKVM_MODEL_ROOT" && mkdir "$LKVM_MODEL_ROOT"
-	host=plain,kvm=host,vfio=$1
-}
 # uses HOST ARGUMENT...: the guest finds nothing wrong.
 uses() {
 	host "$1"
