@@ -232,6 +232,17 @@ static inline void end_on_loop(void *opaque)
 		m->dq[0].ended(m->dq[0].opaque);
 }
 
+/* A thread that does it when the queue has begun to wait for it: it is not quiet then. */
+static inline void *end_watched(void *opaque)
+{
+	struct ending *e = opaque;
+
+	while (is_quiet(e->watched))
+		sched_yield();
+	event_call_sync(e->watched->loop, end_on_loop, e);
+	return NULL;
+}
+
 /* The host answers the request that is the @which-th of those it keeps. */
 static inline void end_request(struct rig *r, struct mem_disk *m, unsigned int which, int ret)
 {

@@ -262,17 +262,6 @@ static void test_let_go(void **state)
 	stop(&r);
 }
 
-static void *end_watched(void *opaque)
-{
-	struct ending *e = opaque;
-
-	/* Not before the queue is being waited for. */
-	while (is_quiet(e->watched))
-		sched_yield();
-	event_call_sync(e->watched->loop, end_on_loop, e);
-	return NULL;
-}
-
 /* Whoever quiesces may unmap memory at once: the loop has signalled before it says that it is done.
  */
 static void test_quiesce_last(void **state)

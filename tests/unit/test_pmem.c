@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* virtio/pmem.c over a disk that flushes when the test lets it. */
 #include <linux/virtio_pmem.h>
-#include <sched.h>
 
 #include "blk_rig.h"
 #include "capture.h"
@@ -178,23 +177,13 @@ static void test_stop(void **state)
 	stop(&r);
 }
 
-/* Not before the queue is being waited for: it is not quiet then. */
-static void *end_one(void *opaque)
-{
-	struct rig *r = opaque;
-
-	while (is_quiet(&r->vdev->queues[0]))
-		sched_yield();
-	end_request(r, last, 0, 0);
-	return NULL;
-}
-
 /* A pause: what the host has is answered, the rest goes back to the ring. @begun: 0, the host has
  * not looked at anything. */
 static void quiesce(unsigned int begun)
 {
 	struct rig r;
 	struct mem_disk *m = start_pmem(&r, true);
+	struct ending e = { .m = m, .watched = &r.vdev->queues[0] };
 	pthread_t helper;
 	u32 nr = 0;
 
@@ -206,7 +195,7 @@ static void quiesce(unsigned int begun)
 	}
 	assert_int_equal(m->nr_kept, 1);
 	if (begun)
-		assert_int_equal(pthread_create(&helper, NULL, end_one, &r), 0);
+		assert_int_equal(pthread_create(&helper, NULL, end_watched, &e), 0);
 	virtio_quiesce(r.vdev);
 	if (begun)
 		pthread_join(helper, NULL);
