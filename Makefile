@@ -20,9 +20,10 @@ HOST_ARCH := $(subst aarch64,arm64,$(subst _,-,$(shell uname -m)))
 ARCH ?= $(HOST_ARCH)
 ARCHDIR_x86-64 := x86
 ARCHDIR_arm64 := arm
+ARCHDIR_riscv64 := riscv
 ARCHDIR := $(ARCHDIR_$(ARCH))
 ifeq ($(ARCHDIR),)
-$(error ARCH=$(ARCH) is not supported; supported: x86-64 arm64)
+$(error ARCH=$(ARCH) is not supported; supported: x86-64 arm64 riscv64)
 endif
 
 O ?= build$(if $(filter-out $(HOST_ARCH),$(ARCH)),/$(ARCH))
@@ -50,7 +51,7 @@ HOT += $(addprefix hw/,serial.c serial-rx.c)
 HOT += $(addprefix net/,flow.c toeplitz.c tun.c)
 HOT += $(addprefix virtio/,blk-request.c mmio.c net.c net-filter.c net-hash.c net-rx.c net-tx.c queue.c ring-packed.c ring-split.c virtqueue.c)
 HOT += $(addprefix virtio/,vsock.c vsock-conn.c vsock-guest.c vsock-host.c)
-HOT += x86/ioapic.c x86/vcpu.c arm/vcpu.c
+HOT += x86/ioapic.c x86/vcpu.c arm/vcpu.c riscv/plic.c riscv/vcpu.c
 # What the compiler has of it: $(call takes,FLAGS) are those of the flags that it takes without a word.
 takes = $(shell for flag in $(1); do \
 	$(CC) -Werror $$flag -c -x c /dev/null -o /dev/null >/dev/null 2>&1 && echo $$flag; done)
@@ -273,9 +274,10 @@ LINT_C = $(SRCS) $(LINT_CROSS) $(wildcard include/lkvm/*.h $(ROOMS:%=%/*.h) $(LI
 	tests/model/*.[ch] tests/model/*/*.[ch] tests/model/t/*/*.[ch] tests/unit/*.[ch] tests/unit/*/*.[ch] tests/lib/*.h tests/lib/*/*.h tests/native/*.[ch] tests/native/*/*.c \
 	tests/threads/*.[ch] tests/prove/*.h tests/fuzz/*.[ch] tests/fuzz/*/*.c tests/lab/programs/*/*.[ch])
 # The other architectures' rooms; clang-tidy wants their headers.
-LINT_CROSS_ROOMS := $(filter-out $(ARCHDIR),arm x86)
+LINT_CROSS_ROOMS := $(filter-out $(ARCHDIR),arm riscv x86)
 LINT_CROSS = $(filter-out $(SRCS),$(sort $(wildcard $(LINT_CROSS_ROOMS:%=%/*.c))))
 LINT_CROSS_FLAGS_arm := --target=aarch64-linux-gnu -isystem /usr/aarch64-linux-gnu/include
+LINT_CROSS_FLAGS_riscv := --target=riscv64-linux-gnu -isystem /usr/riscv64-linux-gnu/include
 LINT_CROSS_FLAGS_x86 := --target=x86_64-linux-gnu -isystem /usr/x86_64-linux-gnu/include
 # The architecture's own objects: `make layers ARCH=arm64` checks arm/ and guest/arm as well.
 NM ?= $(CROSS_COMPILE)nm

@@ -15,6 +15,8 @@ GUEST_CFLAGS := -std=gnu17 $(WARNINGS) -Os -g -ffreestanding -fno-pic -fno-pie -
 GUEST_CFLAGS_x86 := -fcf-protection=none -m64 -mgeneral-regs-only -mno-red-zone -mcmodel=small
 # No vector registers, no calls to a library for atomics, nothing unaligned while the MMU is off.
 GUEST_CFLAGS_arm := -mgeneral-regs-only -mno-outline-atomics -mstrict-align -mcmodel=small
+# Code lies at the beginning of RAM, 2 GiB; no floating point.
+GUEST_CFLAGS_riscv := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -mstrict-align
 GUEST_CFLAGS += $(GUEST_CFLAGS_$(ARCHDIR))
 # clang has no such pass and says so
 ifneq ($(findstring clang,$(shell $(GUEST_CC) --version)),)
@@ -30,6 +32,7 @@ GUEST_OBJS := $(patsubst %,$(GUEST_OBJ)/%.o,$(basename $(GUEST_LIB_SRCS) \
 SELFTEST_OBJS := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(sort $(wildcard guest/selftest/*.c)) \
 	guest/$(ARCHDIR)/selftest.c)
 # Tests of what only one architecture has are of no use to others.
+GUEST_TESTS_NOT_riscv := control cpuid exit irq leaves passed snpstub tdxreset testdev wide
 GUEST_TESTS_NOT_arm := control cpuid exit irq leaves passed snpstub tdxreset testdev wide
 GUEST_TESTS := $(filter-out $(GUEST_TESTS_NOT_$(ARCHDIR)), \
 	$(patsubst tests/native/guests/%.c,%,$(sort $(wildcard tests/native/guests/*.c))))
@@ -83,6 +86,7 @@ $(O)/selftest.flat: $(O)/selftest.elf
 	$(call say,FLAT,$@)$(guest_flat) $< $@
 SELFTEST_FILE_x86 := $(O)/selftest.elf
 SELFTEST_FILE_arm := $(O)/selftest.flat
+SELFTEST_FILE_riscv := $(if $(wildcard guest/riscv/start.S),$(O)/selftest.flat,/dev/null)
 SELFTEST_FILE := $(SELFTEST_FILE_$(ARCHDIR))
 $(EMBEDDED): guest/embed.S $(SELFTEST_FILE) $(O)/init $(O)/flags
 	@mkdir -p $(@D)

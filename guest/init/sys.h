@@ -43,6 +43,27 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 		     : "memory");
 	return x0;
 }
+#elif defined(__riscv)
+/* The global pointer is set before anything uses it: the linker may address data by it. */
+#define SYS_ENTRY                                                                             \
+	"_start:\n\t.option push\n\t.option norelax\n\tla gp, __global_pointer$\n\t.option pop\n" \
+	"\tmv a0, sp\n\tcall init_start\n"
+static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
+{
+	register long a7 asm("a7") = n;
+	register long a0 asm("a0") = a;
+	register long a1 asm("a1") = b;
+	register long a2 asm("a2") = c;
+	register long a3 asm("a3") = d;
+	register long a4 asm("a4") = e;
+	register long a5 asm("a5") = f;
+
+	asm volatile("ecall"
+		     : "+r"(a0)
+		     : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5)
+		     : "memory");
+	return a0;
+}
 #else
 #error "guest/init/sys.h: how does this architecture call its kernel?"
 #endif

@@ -11,6 +11,7 @@
 
 #include "lkvm/config-arm.h"
 #include "lkvm/config-fdt.h"
+#include "lkvm/config-riscv.h"
 #include "lkvm/config-x86.h"
 #include "lkvm/options.h"
 #include "lkvm/rate.h"
@@ -282,6 +283,7 @@ struct vm_config {
 	/* What the architecture's own options ask for; the others' stay zero. */
 	struct x86_config x86;
 	struct arm_config arm;
+	struct riscv_config riscv;
 	struct fdt_config fdt;
 };
 
@@ -296,8 +298,9 @@ struct vm_config {
 	CONFIG_SOURCE(config_options, where, 0, which, words, command),                     \
 		CONFIG_SOURCE(x86_options, where, OPT_ARCH_X86, which, words, command),     \
 		CONFIG_SOURCE(x86_tdx_options, where, OPT_ARCH_X86, which, words, command), \
-		CONFIG_SOURCE(fdt_options, where, OPT_ARCH_ARM64, which, words, command),   \
-		CONFIG_SOURCE(arm_options, where, OPT_ARCH_ARM64, which, words, command)
+		CONFIG_SOURCE(fdt_options, where, OPT_ARCH_ARM64 | OPT_ARCH_RISCV, which, words, command), \
+		CONFIG_SOURCE(arm_options, where, OPT_ARCH_ARM64, which, words, command),   \
+		CONFIG_SOURCE(riscv_options, where, OPT_ARCH_RISCV, which, words, command)
 #define CONFIG_SOURCE(list, where, on, which, words, command)                                 \
 	{                                                                                     \
 		.rows = list, .offset = where, .archs = on, .only = which, .defaults = words, \

@@ -122,6 +122,13 @@ struct kvm_memory_attributes {
 #define KVM_X86_SEV_SNP_REQ_CERTS 2
 #endif
 
+#ifdef __riscv
+/* Capabilities that only riscv answers. */
+#ifndef KVM_CAP_RISCV_MP_STATE_RESET /* 6.16 */
+#define KVM_CAP_RISCV_MP_STATE_RESET 242
+#endif
+#endif /* __riscv */
+
 #ifdef __aarch64__
 /* Capabilities that only arm64 answers, in the order of their numbers. */
 #ifndef KVM_CAP_COUNTER_OFFSET /* 6.4 */

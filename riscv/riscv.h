@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of riscv/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, exit.c, sbi.c,
+ * dump.c. The interrupt controllers: irqchip.c, aia.c, plic.c. The CPU model: isa.c, cpu.c. Loading
+ * and description: boot.c, image.c, fdt.c.
+ */
+#ifndef LKVM_RISCV_H
+#define LKVM_RISCV_H
+
+#include <linux/kvm.h>
+
+#include "layout.h"
+#include "lkvm/config.h"
+#include "lkvm/debug.h"
+#include "lkvm/one-reg.h"
+#include "lkvm/plan.h"
+#include "lkvm/types.h"
+
+struct boot_fdt_input;
+struct device;
+struct fdtw;
+struct guest_memory;
+struct kvm;
+struct riscv_cpu;
+struct riscv_plic;
+struct vcpu;
+struct vm;
+
+/* How vcpu 0 starts: registers by name, pc, a0 and a1. */
+struct riscv_entry {
+	struct boot_reg regs[4];
+	u32 nr_regs;
+};
+
+struct riscv_irqchip {
+	enum riscv_irqchip_kind kind; /* never RISCV_IRQCHIP_DEFAULT once made */
+	int fd;			      /* of KVM's AIA device; -1: none */
+	u32 num_ids;		      /* AIA: interrupt identities of an IMSIC */
+	struct riscv_plic *plic;      /* or NULL */
+};
+
+/* Per-VM state of this architecture; zeroed by arch_add_memory, which allocates it. */
+struct arch_vm {
+	struct riscv_entry entry; /* written by arch_boot_plan, read by arch_vcpu_reset */
+	u32 gpa_bits;		  /* the fewest that hold what the guest sees */
+	u64 pmem_base, pci_mem64_base;
+	struct riscv_irqchip irqchip;
+	struct riscv_cpu *cpu; /* what all vcpus have; cpu.c's */
+	bool mp_state_reset;   /* KVM_MP_STATE_INIT_RECEIVED resets a vcpu */
+};
+
+/* Per-vcpu state; zeroed by arch_vcpu_init, which allocates it. */
+struct arch_vcpu {
+	bool suspended; /* by SBI's SUSP: waits for what wakes it */
+};
+
+/* What follows from the size of RAM and of persistent memory. vm.c. */
+struct riscv_map {
+	u64 ram_end;
+	u64 pmem_base, pmem_end; /* without any: where RAM ends */
+	u64 pci_mem64_base;
+	u32 gpa_bits;
+};
+void riscv_map_memory(const struct vm_config *cfg, u64 pmem, struct riscv_map *map);
+
+/* Ids of registers (api.rst, 4.68); all but floating-point ones have 64 bits here. */
+#define RISCV_REG(type, index)	(KVM_REG_RISCV | KVM_REG_SIZE_U64 | (type) | (u64)(index))
+#define RISCV_CORE_REG(index)	RISCV_REG(KVM_REG_RISCV_CORE, index)
+#define RISCV_CSR_REG(index)	RISCV_REG(KVM_REG_RISCV_CSR, index)
+#define RISCV_CONFIG_REG(index) RISCV_REG(KVM_REG_RISCV_CONFIG, index)
+#define RISCV_TIMER_REG(index)	RISCV_REG(KVM_REG_RISCV_TIMER, index)
+/* Of the core registers, by their place in struct kvm_riscv_core. */
+enum { RISCV_CORE_PC = 0, RISCV_CORE_A0 = 10, RISCV_CORE_A1 = 11, RISCV_CORE_MODE = 32 };
+
+/* A register of 64 bits; what KVM does not tell is zero. */
+u64 riscv_get(const struct vcpu *vcpu, u64 id);
+
+/*
+ * irqchip.c. riscv_irqchip_init, before vcpus: chooses AIA or PLIC, as the host allows and the
+ * configuration says, and puts vm->irqs' operations in place; riscv_irqchip_finish, after all vcpus
+ * exist. Both print. riscv_irqchip_describe writes the nodes, with phandles, and fills the interrupt
+ * fields of @fdt. riscv_irqchip_add_devices: the device that resets it, and saves its state.
+ */
+int riscv_irqchip_init(struct vm *vm) __must_check;
+int riscv_irqchip_finish(struct vm *vm) __must_check;
+/* Without KVM: an AIA where none is asked for. */
+void riscv_irqchip_sketch(struct vm *vm);
+void riscv_irqchip_describe(struct vm *vm, struct fdtw *fdt);
+int riscv_irqchip_add_devices(struct vm *vm) __must_check;
+void riscv_irqchip_destroy(struct vm *vm);
+
+/*
+ * cpu.c: extensions of the ISA and of the SBI. riscv_cpu_check: the words of --cpu and --sbi,
+ * without a host. riscv_cpu_init, once, before vcpus; riscv_cpu_vcpu for each vcpu, before it runs:
+ * applies them, and the first one learns what there is. Print what the host cannot do.
+ * riscv_cpu_describe: the properties of one node of /cpus, which is open.
+ */
+int riscv_cpu_check(const struct vm_config *cfg) __must_check;
+int riscv_cpu_init(struct vm *vm) __must_check;
+/* Without KVM: what the device tree describes. */
+int riscv_cpu_sketch(struct vm *vm) __must_check;
+int riscv_cpu_vcpu(struct vcpu *vcpu) __must_check;
+void riscv_cpu_describe(const struct vm *vm, struct fdtw *fdt);
+/* "timebase-frequency" of /cpus, Hz. */
+u32 riscv_cpu_timebase(const struct vm *vm);
+void riscv_cpu_destroy(struct vm *vm);
+
+/* sbi.c: KVM_EXIT_RISCV_SBI, a call that KVM does not answer itself. Always answered. */
+void riscv_sbi_call(struct vcpu *vcpu);
+/* sbi.c: KVM_EXIT_RISCV_CSR. 0; -ENOTSUP: no such register, and the guest gets an exception. */
+int riscv_csr_access(struct vcpu *vcpu);
+
+/* translate.c: the guest's own translation, by @satp. 0, or -EFAULT: @va is not mapped or a table
+ * is not in RAM. */
+int riscv_translate(u64 satp, const struct guest_memory *mem, u64 va, u64 *pa) __must_check;
+
+/* Phandles of the tree; a device's own come from fdtw_phandle. Those of harts' interrupt controllers
+ * are RISCV_PHANDLE_HART and up. */
+enum {
+	RISCV_PHANDLE_IRQCHIP = 1, /* APLIC or PLIC: lines */
+	RISCV_PHANDLE_MSI,	   /* IMSICs */
+	RISCV_PHANDLE_SYSCON,
+	RISCV_PHANDLE_CLOCK,
+	RISCV_PHANDLE_HART = 0x100000,
+};
+
+/* fdt.c: the device tree of the machine, deterministic. The caller frees *blob. Prints. */
+int riscv_fdt_build(struct vm *vm, const struct boot_fdt_input *in, void **blob,
+		    size_t *len) __must_check;
+
+#endif

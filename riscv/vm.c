@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VM as riscv64 wants it: its address space, the parts that KVM must know before and after its
+ * vcpus, and the devices that stand at fixed places (Linux Documentation/virt/kvm/api.rst).
+ */
+#include "lkvm/vm.h"
+
+#include <stdlib.h>
+
+#include "layout.h"
+#include "lkvm/arch.h"
+#include "lkvm/hw.h"
+#include "lkvm/log.h"
+#include "lkvm/pci.h"
+#include "lkvm/util.h"
+#include "lkvm/vcpu.h"
+#include "riscv.h"
+
+/* Stage 2 of Sv39x4, which every CPU with the H extension has (The RISC-V Instruction Set Manual
+ * Volume II, 18.5.1). */
+#define GPA_BITS_MIN 41U
+
+void riscv_map_memory(const struct vm_config *cfg, u64 pmem, struct riscv_map *map)
+{
+	u64 end;
+
+	map->ram_end = RISCV_RAM + cfg->memory;
+	map->pmem_base = pmem ? ALIGN_UP(map->ram_end, PMEM_ALIGN) : map->ram_end;
+	map->pmem_end = map->pmem_base + pmem;
+	map->pci_mem64_base = ALIGN_UP(map->pmem_end, RISCV_PCI_MEM64_SIZE);
+	end = transport_is_pci(cfg->transport) ? map->pci_mem64_base + RISCV_PCI_MEM64_SIZE
+					       : map->pmem_end;
+	map->gpa_bits = GPA_BITS_MIN;
+	while (end > 1ULL << map->gpa_bits)
+		map->gpa_bits++;
+}
+
+const struct coco_ops *arch_coco(const struct vm_config *cfg)
+{
+	return NULL;
+}
+
+/* The maximum of memory that fits into @bits of address with the devices. */
+static u64 most_memory(const struct vm_config *cfg, u32 bits)
+{
+	u64 end = 1ULL << bits;
+
+	if (transport_is_pci(cfg->transport))
+		end -= RISCV_PCI_MEM64_SIZE;
+	return end - RISCV_RAM;
+}
+
+int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 pmem, u64 *type)
+{
+	int cap = kvm_check_cap(kvm, KVM_CAP_VM_GPA_BITS);
+	u32 max = cap > 0 ? (u32)cap : GPA_BITS_MIN;
+	char size[32], most[32];
+	struct riscv_map map;
+
+	*type = 0;
+	riscv_map_memory(cfg, pmem, &map);
+	if (map.gpa_bits <= max)
+		return 0;
+	if (pmem) {
+		err("--pmem: %lluG of files, and --mem, need %u address bits with the devices, but "
+		    "a guest has %u on this host; omit some",
+		    pmem / GiB, map.gpa_bits, max);
+		return -EINVAL;
+	}
+	err("--mem %s: needs %u address bits with the devices, but a guest has %u on this host; "
+	    "the maximum is %s%s",
+	    format_size(cfg->memory, size, sizeof(size)), map.gpa_bits, max,
+	    format_size(most_memory(cfg, max), most, sizeof(most)),
+	    map.ram_end <= 1ULL << max ? ", or use --virtio-transport mmio" : "");
+	return -EINVAL;
+}
+
+static void init_arch(struct vm *vm)
+{
+	struct riscv_map map;
+
+	riscv_map_memory(vm->cfg, vm->pmem_size, &map);
+	vm->arch = xcalloc(1, sizeof(*vm->arch));
+	vm->arch->irqchip.fd = -1;
+	vm->arch->gpa_bits = map.gpa_bits;
+	vm->arch->pmem_base = map.pmem_base;
+	vm->arch->pci_mem64_base = map.pci_mem64_base;
+}
+
+/*
+ * Fewer bits are fewer levels for the host's CPU to walk at each miss of its TLB. From Linux 7.3 on;
+ * before there is memory, and without it the guest has what the host has.
+ */
+static void shorten_walks(const struct vm *vm)
+{
+	int ret = kvm_enable_cap(&vm->kvm, KVM_CAP_VM_GPA_BITS, vm->arch->gpa_bits);
+
+	if (ret)
+		debug("KVM_CAP_VM_GPA_BITS cannot be lowered to %u: %s", vm->arch->gpa_bits,
+		      strerror(-ret));
+}
+
+int arch_add_memory(struct vm *vm)
+{
+	init_arch(vm);
+	shorten_walks(vm);
+	return vm_add_ram(vm, RISCV_RAM, vm->cfg->memory, "ram");
+}
+
+int arch_sketch(struct vm *vm, const struct boot *boot)
+{
+	int ret;
+
+	init_arch(vm);
+	ret = riscv_cpu_sketch(vm);
+	if (ret)
+		return ret;
+	riscv_irqchip_sketch(vm);
+	return vm_sketch_ram(vm, RISCV_RAM, vm->cfg->memory, "ram");
+}
+
+u64 arch_pmem_base(const struct vm *vm)
+{
+	return vm->arch->pmem_base;
+}
+
+u64 arch_pci_mem64_base(const struct vm *vm)
+{
+	return vm->arch->pci_mem64_base;
+}
+
+int arch_vm_init(struct vm *vm, const struct boot *boot)
+{
+	int ret = riscv_cpu_init(vm);
+
+	vm->arch->mp_state_reset = !kvm_enable_cap(&vm->kvm, KVM_CAP_RISCV_MP_STATE_RESET, 0);
+	return ret ? ret : riscv_irqchip_init(vm);
+}
+
+void arch_pci_make_room(const struct vm *vm, struct arch_pci_layout *l) {}
+
+u32 arch_pci_bridge_id(const struct vm *vm)
+{
+	return PCI_BRIDGE_GENERIC;
+}
+
+int arch_vm_late_init(struct vm *vm)
+{
+	return riscv_irqchip_finish(vm);
+}
+
+/* The interrupt controller comes first: the lines of all others lead there. */
+int arch_add_devices(struct vm *vm)
+{
+	return riscv_irqchip_add_devices(vm);
+}
+
+int arch_power_button(struct vm *vm)
+{
+	return -ENOTSUP;
+}
+
+void arch_vm_destroy(struct vm *vm)
+{
+	if (!vm->arch)
+		return;
+	riscv_irqchip_destroy(vm);
+	riscv_cpu_destroy(vm);
+	free(vm->arch);
+	vm->arch = NULL;
+}
