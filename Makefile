@@ -82,7 +82,7 @@ ALL_LDFLAGS += $(if $(call links,$(RELR),'$(hash)include <features.h>' '$(hash)i
 	'$(hash)endif'),$(RELR))
 
 # A static binary is position-independent too, where the C library has the start-up file for that.
-STATIC_LINK ?= $(if $(shell $(CC) -\#\#\# -static-pie -x c /dev/null 2>&1 | grep rcrt1.o),-static-pie,-static)
+STATIC_LINK ?= $(if $(filter /%,$(shell $(CC) -print-file-name=rcrt1.o)),-static-pie,-static)
 ALL_LDFLAGS += $(if $(filter 1,$(STATIC)),$(STATIC_LINK),-pie)
 ifeq ($(SANITIZE),1)
 ALL_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -107,7 +107,7 @@ LIBS_DIR ?= $(wildcard build/lab/$(ARCH)/libs)
 ifneq ($(LIBS_DIR),)
 # Clang names a vendor in its triplet, Debian's folders have none.
 TRIPLET := $(subst -pc-,-,$(subst -unknown-,-,$(shell $(CC) -dumpmachine)))
-ALL_CPPFLAGS += -isystem $(LIBS_DIR)/usr/include
+ALL_CPPFLAGS += -isystem $(LIBS_DIR)/usr/include/$(TRIPLET) -isystem $(LIBS_DIR)/usr/include
 ALL_LDFLAGS += -L$(LIBS_DIR)/usr/lib/$(TRIPLET) -L$(LIBS_DIR)/lib/$(TRIPLET)
 endif
 

@@ -19,8 +19,8 @@ packages_of() {
 		;;
 	cross)
 		# No gcc-multilib: apt removes the cross compilers for it. gcc -m32 needs gcc-VERSION-multilib alone.
-		# For arm64 on another machine; its libraries come by tests/lab/lab libs. qemu-user runs the unit tests.
-		echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+		# For arm64 and riscv64 on another machine; their libraries come by tests/lab/lab libs. qemu-user runs the unit tests.
+		echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user
 		;;
 	lint)
 		# nm is binutils'.

@@ -175,7 +175,8 @@ class Apt:
         self.prepare()
         debs = self.folder / "archives" / into.name
         self._empty(debs)
-        specs = [f"{name}:{self.guest_arch}/{suite}" for name in packages]
+        # A package that every architecture shares is named with that (linux-libc-dev:all).
+        specs = [f"{name if ':' in name else f'{name}:{self.guest_arch}'}/{suite}" for name in packages]
         self._try(["apt-get", "download", "-q", *specs], f"download of {' '.join(packages)}", debs)
         return self._unpack(debs, into)
 

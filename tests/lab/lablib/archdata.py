@@ -55,13 +55,14 @@ class PackageList:
     guest: list = field(default_factory=list)
     l1: list = field(default_factory=list)
     libs: list = field(default_factory=list)
+    libs_suites: list = field(default_factory=lambda: [codename()])
     provers: list = field(default_factory=list)
     sources: list = field(default_factory=list)
 
     def suites(self):
         """Those that are tried first; a package's others are asked when it needs them."""
         everything = self.kernels + self.tools + self.guest + self.l1 + self.provers
-        return sorted({entry.suites[0] for entry in everything} | ({codename()} if self.libs else set()))
+        return sorted({entry.suites[0] for entry in everything} | ({self.libs_suites[0]} if self.libs else set()))
 
     def kernel(self, name):
         for kernel in self.kernels:
@@ -148,10 +149,12 @@ def read_package_list(path):
             packages.provers.append(Package(rest[0], rest[1].split(","), rest[2]))
         elif kind == "lib" and rest:
             packages.libs += rest
+        elif kind == "libs-of" and len(rest) == 1:
+            packages.libs_suites = rest[0].split(",")
         else:
             raise LabError(f"{shown(path)}:{number}: cannot read '{line}': write 'kernel NAME SUITE[,SUITE] TRIED PACKAGE...', "
                            "'source NAME SUITE[,SUITE] TRIED PACKAGE', 'tool|guest|prover PACKAGE SUITE[,SUITE] TRIED', 'l1 PACKAGE SUITE[,SUITE] TRIED PROGRAM...' "
-                           "or 'lib PACKAGE...'")
+                           "'lib PACKAGE...' or 'libs-of SUITE[,SUITE]'")
     return packages
 
 

@@ -9,7 +9,6 @@ import subprocess
 
 from . import LAB_DIR, WAIT, LabError, Progress, Unavailable, UsageError, shown, step
 from .apt import Apt, notice_other_version, version_key
-from .archdata import codename
 from .cpio import Cpio
 from .elf import program_files
 from .kernel import Modules, add_modules, extract_elf, find_image, zboot
@@ -54,19 +53,19 @@ class Maker:
     def make_libs(self):
         """The libraries that lkvm is built with for this architecture, for a cross compiler: Debian's libfdt-dev of two
         architectures cannot be installed side by side. They are of this system's own suite, as its cross compiler's C
-        library is. Returns the folder."""
-        libs = self.arch.packages.libs
+        library is, if the list names no other. Returns the folder."""
+        libs, suites = self.arch.packages.libs, self.arch.packages.libs_suites
         if not libs:
             raise UsageError(f"libs: {self.arch.name} names none in {shown(LAB_DIR / 'packages')}/{self.arch.name}.list: "
                              "its libraries are the system's own: scripts/install-deps.sh build")
         target = self.folder / "libs"
-        inputs = [libs, codename()]
+        inputs = [libs, *suites]
         if not self._done("libs", inputs, target):
-            self.apt.prepare()
+            self.apt.suites = suites[:1]
             part = self.folder / "libs.part"
             shutil.rmtree(part, ignore_errors=True)
-            with step(f"libraries of {codename()} for {self.arch.name}"):
-                self.apt.first_of("libraries", [codename()], lambda suite: self.apt.fetch(libs, suite, part))
+            with step(f"libraries of {suites[0]} for {self.arch.name}"):
+                self.apt.first_of("libraries", suites, lambda suite: self.apt.fetch(libs, suite, part))
             shutil.rmtree(target, ignore_errors=True)
             part.rename(target)
             self._mark("libs", inputs)
