@@ -138,7 +138,7 @@ int vcpu_set_debug(struct vcpu *vcpu, const struct debug_setup *setup, struct kv
 	int ret;
 
 	if (setup->breakpoints)
-		dbg->control |= KVM_GUESTDBG_USE_SW_BP;
+		dbg->control |= KVM_GUESTDBG_ENABLE | arch_debug.breakpoint_control;
 	if (dbg->control)
 		dbg->control |= KVM_GUESTDBG_ENABLE;
 	ret = xioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, dbg);

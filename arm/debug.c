@@ -98,6 +98,7 @@ const struct arch_debug arch_debug = {
 	.architecture = "aarch64",
 	.breakpoint = { 0x00, 0x00, 0x20, 0xd4 }, /* BRK #0 (C6.2.47) */
 	.breakpoint_len = 4,
+	.breakpoint_control = KVM_GUESTDBG_USE_SW_BP,
 };
 
 const struct debug_feature *arch_debug_features(const struct vm *vm, u32 *nr)

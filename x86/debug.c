@@ -140,6 +140,7 @@ const struct arch_debug arch_debug = {
 	.architecture = "i386:x86-64",
 	.breakpoint = { 0xcc }, /* INT3 */
 	.breakpoint_len = 1,
+	.breakpoint_control = KVM_GUESTDBG_USE_SW_BP,
 };
 
 const struct debug_feature *arch_debug_features(const struct vm *vm, u32 *nr)

@@ -46,6 +46,7 @@ struct arch_debug {
 	const char *architecture; /* GDB's name for it */
 	u8 breakpoint[4];	  /* the instruction that stops */
 	u32 breakpoint_len;
+	u32 breakpoint_control; /* KVM_GUESTDBG_: that it stops, beside ENABLE */
 };
 extern const struct arch_debug arch_debug;
 
