@@ -2,14 +2,14 @@
 /* What the kinds of confidential guests have alike; see include/lkvm/coco.h. */
 #include "lkvm/coco.h"
 
-#include <linux/kvm_para.h>
-
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
-/* KVM_HC_MAP_GPA_RANGE: the third argument (Linux arch/x86/include/uapi/asm/kvm_para.h). */
+/* Linux include/uapi/linux/kvm_para.h, whose other half not every architecture exports. */
+#define HC_MAP_GPA_RANGE 12
+/* The third argument of that call (Linux arch/x86/include/uapi/asm/kvm_para.h). */
 #define MAP_GPA_PRIVATE BIT_ULL(4)
 
 /* A fault that comes back so often after it was answered comes for ever. */
@@ -52,7 +52,7 @@ int coco_map_gpa(struct vcpu *vcpu)
 	bool shared = !(run->hypercall.args[2] & MAP_GPA_PRIVATE);
 	int ret;
 
-	if (run->hypercall.nr != KVM_HC_MAP_GPA_RANGE)
+	if (run->hypercall.nr != HC_MAP_GPA_RANGE)
 		return -ENOTSUP;
 	/* What is not 0, EINVAL or EAGAIN ends the VM. */
 	run->hypercall.ret = EINVAL;

@@ -2,7 +2,6 @@
 /* coco.c: what a guest's word does to its private memory. A memfd plays the guest_memfd. */
 #include "unit.h"
 
-#include <linux/kvm_para.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -13,6 +12,8 @@
 #include "lkvm/vm.h"
 
 #include <kvm-compat.h>
+
+#define HC_MAP_GPA_RANGE 12 /* Linux include/uapi/linux/kvm_para.h */
 
 #define BASE  0x100000ULL
 #define PAGE  4096ULL
@@ -53,7 +54,7 @@ static int teardown(void **state)
 
 static u64 map_gpa(u64 gpa, u64 pages, u64 flags)
 {
-	run.hypercall.nr = KVM_HC_MAP_GPA_RANGE;
+	run.hypercall.nr = HC_MAP_GPA_RANGE;
 	run.hypercall.args[0] = gpa;
 	run.hypercall.args[1] = pages;
 	run.hypercall.args[2] = flags;
@@ -97,7 +98,7 @@ static void test_hostile_ranges(void **state)
 		assert_int_equal(map_gpa(bad[i].gpa, bad[i].pages, 0), EINVAL);
 		assert_false(is_shared(0));
 	}
-	run.hypercall.nr = KVM_HC_MAP_GPA_RANGE + 1;
+	run.hypercall.nr = HC_MAP_GPA_RANGE + 1;
 	run.hypercall.ret = 77;
 	assert_int_equal(coco_map_gpa(&vcpu), -ENOTSUP);
 	assert_int_equal(run.hypercall.ret, 77);
