@@ -68,11 +68,13 @@ LIBS :=
 links = $(call alone,$(shell printf '%s\n' $(2) 'int main(void) { return 0; }' | \
 	$(CC) $(ALL_LDFLAGS) -fPIE $(1) -x c - -o /dev/null 2>&1 && echo 1))
 alone = $(if $(filter-out 1,$(1)),,$(1))
+# A static binary is position-independent too, where the C library has the start-up file for that.
+STATIC_LINK ?= $(if $(filter /%,$(shell $(CC) -print-file-name=rcrt1.o)),-static-pie,-static)
 # Nothing here unwinds a stack but debuggers, and they read .debug_frame; a dynamic binary keeps what backtrace(3) reads.
 ifeq ($(STATIC),1)
 ALL_CFLAGS += -fno-asynchronous-unwind-tables
 NO_UNWIND := -Wl,-T,scripts/static.ld
-ALL_LDFLAGS += $(if $(call links,$(NO_UNWIND)),$(NO_UNWIND))
+ALL_LDFLAGS += $(if $(call links,$(NO_UNWIND) $(firstword $(STATIC_LINK))),$(NO_UNWIND))
 endif
 # nettle asks the CPU (a tenth of a start of musl's) when it is first used, not at every start.
 LATE_NETTLE := $(if $(call links,-Wl$(comma)-T$(comma)scripts/nettle.ld),-Wl$(comma)-T$(comma)scripts/nettle.ld)
@@ -81,8 +83,6 @@ RELR := -Wl,-z,pack-relative-relocs
 ALL_LDFLAGS += $(if $(call links,$(RELR),'$(hash)include <features.h>' '$(hash)if !__GLIBC_PREREQ(2, 36)' '$(hash)error' \
 	'$(hash)endif'),$(RELR))
 
-# A static binary is position-independent too, where the C library has the start-up file for that.
-STATIC_LINK ?= $(if $(filter /%,$(shell $(CC) -print-file-name=rcrt1.o)),-static-pie,-static)
 ALL_LDFLAGS += $(if $(filter 1,$(STATIC)),$(STATIC_LINK),-pie)
 ifeq ($(SANITIZE),1)
 ALL_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
