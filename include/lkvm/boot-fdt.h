@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What machines with a device tree share, whatever their architecture: nodes of the tree that say
- * what the machine starts from, where kernel, tree and initrds go in one RAM, and the header of
- * Linux's Image. An architecture calls these and adds its own.
+ * what the machine starts from, where kernel, tree and initrds go in one RAM, and the formats of
+ * kernels. An architecture says what differs (struct boot_machine) and adds its own.
  */
 #ifndef LKVM_BOOT_FDT_H
 #define LKVM_BOOT_FDT_H
 
 #include "lkvm/boot.h"
+#include "lkvm/config-fdt.h"
 #include "lkvm/plan.h"
 #include "lkvm/types.h"
 
@@ -89,5 +90,50 @@ struct linux_image {
 /* @magic: the four bytes at 56. 0; -ENOEXEC: not such an image. */
 int linux_image_parse(const struct boot_image *img, const char magic[4],
 		      struct linux_image *out) __must_check;
+
+/*
+ * boot/machine.c, boot/kernel.c: from images that nobody vouches for to the list of what lies where
+ * at the start. Nothing here needs KVM or touches guest memory.
+ */
+
+/* What an architecture says of its machine: constants. */
+struct boot_machine {
+	u64 ram; /* where it begins */
+	const struct boot_place_rules *place;
+	u64 flat_offset;     /* from the beginning of RAM to raw images */
+	u64 firmware_offset; /* and to firmware, where nobody says another address */
+	u16 elf_machine;     /* EM_* */
+	bool elf64;	     /* that number is 32-bit machines' too, and this is none */
+	char image_magic[4];
+	/* How far from the beginning of RAM an Image wants to be. NULL; or why it is not started,
+	 * as the end of a message. */
+	const char *(*image)(const struct linux_image *image, u64 *offset);
+	/* Another kernel of Linux, which is loaded as raw images are; NULL: there is none. */
+	bool (*is_raw_linux)(const struct boot_image *img);
+};
+
+/* What the making of one list works on. */
+struct boot_load {
+	const struct boot_machine *machine;
+	const struct boot *boot;
+	const struct guest_memory *mem; /* where RAM is; its contents are not looked at */
+	struct boot_plan *plan;		/* what is added to */
+	enum fdt_kernel_format format;
+	u64 firmware_address; /* 0: the default */
+	struct boot_place at; /* the result; place->fdt_max bytes for the device tree */
+};
+
+/*
+ * boot->firmware or boot->kernel, and the initrds, into the list; choose where the device tree
+ * goes. Prints; 0 or -errno.
+ */
+int boot_load_list(struct boot_load *b) __must_check;
+/* The kernel, in any of its formats: entry, low and high. Prints. */
+int boot_load_kernel(struct boot_load *b) __must_check;
+/* What arch_boots_linux and arch_image_base say of such a machine. */
+bool boot_machine_is_linux(const struct boot_machine *m, const struct vm_config *cfg,
+			   const struct boot *boot);
+bool boot_machine_image_base(const struct boot_machine *m, const struct vm_config *cfg,
+			     const struct boot_image *img, u64 *gpa);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arm/image.c and boot.c: kernels of every format, firmware, an initrd. Bytes of the input: the
- * format (0x80: firmware, 0x40: an initrd, 0x20: AArch32), the guest's size, then the image.
+ * boot/kernel.c and machine.c with what arm/ says: kernels of every format, firmware, an initrd.
+ * Bytes of the input: the format (0x80: firmware, 0x40: an initrd, 0x20: AArch32), the guest's
+ * size, then the image.
  */
 #include "../../../arm/boot.h"
 #include "fuzz.h"
@@ -18,11 +19,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct boot boot = { .initrds = initrds, .nr_initrds = how & 0x40 ? 1 : 0 };
 	struct guest_memory mem;
 	struct boot_plan plan;
-	struct arm_boot b = { .boot = &boot,
-			      .mem = &mem,
-			      .plan = &plan,
-			      .format = (enum fdt_kernel_format)(how % 4),
-			      .aarch32 = how & 0x20 };
+	struct boot_load b = { .machine = how & 0x20 ? &arm_machine32 : &arm_machine,
+			       .boot = &boot,
+			       .mem = &mem,
+			       .plan = &plan,
+			       .format = (enum fdt_kernel_format)(how % 4) };
 	size_t len;
 	const u8 *bytes = fz_bytes(&f, MiB, &len);
 
@@ -36,7 +37,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	boot_image_from_buffer(&initrds[0], "dir/initrd", initrd, sizeof(initrd));
 	boot_plan_init(&plan);
 	/* What the list has lies in RAM, and nothing on top of another. */
-	if (!arm_boot_list(&b)) {
+	if (!boot_load_list(&b)) {
 		fz_check(b.at.low <= b.at.high);
 		if (!boot_plan_check(&plan, &mem))
 			fz_check(!boot_plan_load(&plan, &mem));

@@ -8,7 +8,7 @@
 
 static u8 file[FILE_SIZE];
 static struct guest g;
-static const struct arm_boot automatic;
+static const struct boot_load automatic = { .machine = &arm_machine };
 
 /* An initrd of that many bytes: one pattern for all. */
 static u8 *add_initrd(u64 size)
@@ -141,17 +141,11 @@ static void test_several_initrds(void **state)
 
 static struct load_result load_firmware(u64 memory, u64 size, u64 address)
 {
-	const struct arm_boot how = { .firmware_address = address };
-	struct boot_image initrds[MAX_INITRDS];
-	u32 nr_initrds = g.boot.nr_initrds;
+	const struct boot_load how = { .machine = &arm_machine, .firmware_address = address };
 
-	memcpy(initrds, g.initrds, sizeof(initrds));
-	guest_destroy(&g);
-	arm_guest_init(&g, memory);
-	memcpy(g.initrds, initrds, sizeof(initrds));
-	g.boot.nr_initrds = nr_initrds;
+	fdt_guest_again(&g, ARM_RAM, memory);
 	boot_image_from_buffer(&g.boot.firmware, "dir/fw", file, size);
-	return arm_load_guest(&g, how);
+	return fdt_load_guest(&g, how);
 }
 
 static void test_firmware(void **state)
@@ -232,7 +226,7 @@ static void test_nothing(void **state)
 {
 	guest_destroy(&g);
 	arm_guest_init(&g, 64 * MiB);
-	assert_refused(arm_load_guest(&g, automatic), -EINVAL, "-k");
+	assert_refused(fdt_load_guest(&g, automatic), -EINVAL, "-k");
 }
 
 static void test_messages(void **state)
@@ -242,7 +236,7 @@ static void test_messages(void **state)
 	assert_loads(r);
 	build_image(file, 0, MiB, 1);
 	g.boot.kernel.packed = "gzip";
-	assert_refused(arm_load_guest(&g, automatic), -ENOEXEC,
+	assert_refused(fdt_load_guest(&g, automatic), -ENOEXEC,
 		       "--kernel dir/image, unpacked by gzip: a big-endian kernel");
 }
 

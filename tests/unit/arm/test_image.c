@@ -15,11 +15,11 @@
 static u8 file[FILE_SIZE];
 static struct guest g;
 
-static const struct arm_boot automatic;
-static const struct arm_boot flat = { .format = FDT_KERNEL_FLAT };
-static const struct arm_boot as_image = { .format = FDT_KERNEL_IMAGE };
-static const struct arm_boot as_elf = { .format = FDT_KERNEL_ELF };
-static const struct arm_boot aarch32 = { .aarch32 = true };
+static const struct boot_load automatic = { .machine = &arm_machine };
+static const struct boot_load flat = { .machine = &arm_machine, .format = FDT_KERNEL_FLAT };
+static const struct boot_load as_image = { .machine = &arm_machine, .format = FDT_KERNEL_IMAGE };
+static const struct boot_load as_elf = { .machine = &arm_machine, .format = FDT_KERNEL_ELF };
+static const struct boot_load aarch32 = { .machine = &arm_machine32 };
 
 static void fill(void)
 {
@@ -27,7 +27,7 @@ static void fill(void)
 		file[i] = (u8)(i * 13 + (i >> 7));
 }
 
-static struct load_result load(u64 size, struct arm_boot how)
+static struct load_result load(u64 size, struct boot_load how)
 {
 	return arm_load_fresh(&g, 64 * MiB, file, size, how);
 }
@@ -283,7 +283,7 @@ static void test_packed(void **state)
 {
 #ifdef HAVE_ZLIB
 	static const struct {
-		const struct arm_boot *how;
+		const struct boot_load *how;
 		bool image;
 		u64 base;
 	} cases[] = {
@@ -303,7 +303,7 @@ static void test_packed(void **state)
 			build_image(big, 0x80000, 3 * MiB, LE_4K);
 		begin_packed(&cfg);
 		assert_guest_bytes(&g, cases[i].base, big, PACKED_SIZE);
-		r = arm_load_guest(&g, *cases[i].how);
+		r = fdt_load_guest(&g, *cases[i].how);
 		assert_loads(r);
 		assert_int_equal(r.l.at.entry, cases[i].base);
 		assert_guest_bytes(&g, cases[i].base, big, PACKED_SIZE);
@@ -340,7 +340,7 @@ static void test_linux_words(void **state)
 
 static void test_random(void **state)
 {
-	static const struct arm_boot *const hows[] = { &automatic, &as_image, &aarch32 };
+	static const struct boot_load *const hows[] = { &automatic, &as_image, &aarch32 };
 	u64 seed = 11;
 	u32 good = 0;
 
@@ -354,7 +354,7 @@ static void test_random(void **state)
 			build_image(file, 0x80000, 3 * MiB, LE_4K);
 		damage(file, i & 1 ? 176 : 64, &seed);
 		boot_image_from_buffer(&g.boot.kernel, "dir/image", file, 0x2000);
-		r = arm_load_guest(&g, *hows[i % ARRAY_SIZE(hows)]);
+		r = fdt_load_guest(&g, *hows[i % ARRAY_SIZE(hows)]);
 		if (r.ret) {
 			assert_one_line(r.text);
 			continue;

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a guest with a device tree starts from, in its one RAM. Raw firmware has the device tree
+ * after it, and the initrds after that.
+ */
+#include "lkvm/arch.h"
+#include "lkvm/boot-fdt.h"
+#include "lkvm/log.h"
+#include "lkvm/util.h"
+
+/* Firmware passes initrds on, or reads them itself: /chosen says where they are. */
+static int place_initrds(struct boot_load *b)
+{
+	struct boot_place *at = &b->at;
+	char need[32];
+	int ret = boot_initrd_size(b->boot, &at->initrd_size);
+
+	if (ret)
+		return ret;
+	at->initrd = at->fdt + b->machine->place->fdt_max;
+	if (at->initrd_size <= at->ram_end - at->initrd)
+		return 0;
+	err("--initrd: does not fit: the initrds take %s after %s and device tree; increase --mem",
+	    format_size(ALIGN_UP(at->initrd_size, 4 * KiB), need, sizeof(need)), at->what);
+	return -ENOMEM;
+}
+
+/* The device tree goes after the firmware, which is told where. */
+static int load_firmware(struct boot_load *b)
+{
+	const struct boot_machine *m = b->machine;
+	u64 base = b->firmware_address ? b->firmware_address : m->ram + m->firmware_offset;
+	struct boot_place *at = &b->at;
+	u8 magic[4];
+	int ret;
+
+	if (!boot_image_read(at->image, 0, magic, sizeof(magic)) &&
+	    !memcmp(magic, "\177ELF", sizeof(magic)))
+		return boot_place_error(
+			at, -ENOEXEC,
+			"an ELF file, and firmware is raw; make it so with: objcopy "
+			"-O binary");
+	ret = boot_firmware_check(at->image, 0, "at its beginning");
+	if (!ret)
+		ret = boot_place_raw(at, b->plan, BOOT_FIRMWARE, base, at->image->size);
+	if (ret)
+		return ret;
+	at->fdt = ALIGN_UP(at->high, m->place->fdt_align);
+	ret = boot_place_check(at, at->fdt, m->place->fdt_max);
+	return ret ? ret : place_initrds(b);
+}
+
+static int load_kernel(struct boot_load *b)
+{
+	int ret = boot_load_kernel(b);
+
+	return ret ? ret : boot_place_rest(&b->at, b->boot, b->machine->place);
+}
+
+int boot_load_list(struct boot_load *b)
+{
+	const struct boot *boot = b->boot;
+	int ret;
+
+	b->at = (struct boot_place){ .ram = b->machine->ram };
+	b->at.image = boot_first_image(boot, &b->at.what);
+	if (!b->at.image)
+		return -EINVAL;
+	boot_place_ram(&b->at, b->mem);
+	ret = boot->firmware.path ? load_firmware(b) : load_kernel(b);
+	if (!ret)
+		boot_initrd_plan(boot, b->plan, b->at.initrd);
+	return ret;
+}
