@@ -204,11 +204,7 @@ void arm_pvtime_destroy(struct vm *vm);
  */
 enum { ARM_PHANDLE_GIC = 1, ARM_PHANDLE_MSI, ARM_PHANDLE_CLOCK, ARM_PHANDLE_POOL };
 
-/*
- * fdt.c: the device tree of the machine, deterministic: the same bytes for the same configuration.
- * The caller frees *blob. Prints.
- */
-int arm_fdt_build(struct vm *vm, const struct boot_fdt_input *in, void **blob,
-		  size_t *len) __must_check;
+/* fdt.c: what the architecture writes into the device tree, whose root is open. */
+void arm_describe(struct vm *vm, const struct boot_fdt_input *in, struct fdtw *fdt);
 
 #endif

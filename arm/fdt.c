@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The device tree of the machine (Devicetree Specification 0.4; Linux
- * Documentation/devicetree/bindings for the nodes). Devices follow in the order of their creation,
- * and nothing depends on the time or the host: the same configuration gives the same bytes, but for
- * the seeds, which are written only when they are asked for.
- */
-#include <stdlib.h>
-
+/* What arm64 writes into the device tree of its machine (boot/fdt.c; Linux
+ * Documentation/devicetree/bindings for the nodes). */
+#include "lkvm/fdt.h"
 #include "arm.h"
-#include "lkvm/arch.h"
 #include "lkvm/boot-fdt.h"
 #include "lkvm/coco.h"
-#include "lkvm/device.h"
-#include "lkvm/fdt.h"
-#include "lkvm/log.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
@@ -26,8 +17,6 @@
 #define MAX_PPIS	  8
 #define MPIDR_AFFINITY	  0xff00ffffffULL
 #define MPIDR_AFF3	  0xff00000000ULL
-/* Nodes of CPUs take most of it: 512 of them about 60 KiB. */
-#define FDT_ROOM ((size_t)ARM_FDT_MAX)
 
 /* "interrupts" of private peripheral interrupts, by their interrupt ids: level, active high. */
 static void fdt_ppis(const struct vm *vm, struct fdtw *fdt, const u32 *intids, size_t n)
@@ -44,22 +33,6 @@ static void fdt_ppis(const struct vm *vm, struct fdtw *fdt, const u32 *intids, s
 		cells[3 * i + 2] = flags;
 	}
 	fdtw_cells(fdt, "interrupts", cells, 3 * n);
-}
-
-/* Aliases and /chosen. Firmware finds its debug port by the second alias. */
-static void describe_chosen(const struct vm *vm, const struct boot_fdt_input *in, struct fdtw *fdt)
-{
-	char path[32], debug_path[32];
-
-	snprintf(path, sizeof(path), "/serial@%llx", arch_platform.serial.base);
-	fdtw_node(fdt, "aliases");
-	fdtw_string(fdt, "serial0", path);
-	if (vm->cfg->firmware) {
-		snprintf(debug_path, sizeof(debug_path), "/serial@%llx", ARM_DEBUG_UART);
-		fdtw_string(fdt, "serial1", debug_path);
-	}
-	fdtw_close(fdt);
-	boot_fdt_chosen(fdt, vm->cfg, in, path);
 }
 
 /* Where no vcpu was made: as KVM numbers them. */
@@ -125,12 +98,13 @@ static void describe_timer(const struct vm *vm, struct fdtw *fdt)
 	fdtw_close(fdt);
 }
 
-static void describe_machine(struct vm *vm, const struct boot_fdt_input *in, struct fdtw *fdt)
+void arm_describe(struct vm *vm, const struct boot_fdt_input *in, struct fdtw *fdt)
 {
 	fdt->irq_phandle = ARM_PHANDLE_GIC;
 	fdt->irq_address_cells = FDTW_ADDRESS_CELLS;
 	boot_fdt_root(fdt, "lkvm arm64 virtual machine", ARM_PHANDLE_GIC);
-	describe_chosen(vm, in, fdt);
+	/* Firmware finds its debug port by the second alias. */
+	boot_fdt_console(fdt, vm->cfg, in, vm->cfg->firmware ? ARM_DEBUG_UART : 0);
 	boot_fdt_memory(fdt, &vm->mem, ARM_RAM);
 	if (vm->coco && vm->coco->shared_pool)
 		boot_fdt_pool(fdt, vm->coco->shared_pool, ARM_PHANDLE_POOL);
@@ -140,30 +114,4 @@ static void describe_machine(struct vm *vm, const struct boot_fdt_input *in, str
 	arm_gic_describe(vm, fdt);
 	arm_cpu_describe(vm, fdt);
 	boot_fdt_clock(fdt, ARM_PHANDLE_CLOCK);
-	for (struct device *dev = vm->devices; dev; dev = dev->next)
-		if (dev->ops->describe_fdt)
-			dev->ops->describe_fdt(dev, fdt);
-}
-
-int arm_fdt_build(struct vm *vm, const struct boot_fdt_input *in, void **blob, size_t *len)
-{
-	struct fdtw fdt;
-	int ret;
-
-	*blob = NULL;
-	fdtw_begin(&fdt, FDT_ROOM);
-	describe_machine(vm, in, &fdt);
-	ret = fdtw_finish(&fdt, len);
-	if (ret) {
-		if (ret == -ENOSPC)
-			err("the device tree is larger than %llu bytes; use fewer vcpus or "
-			    "devices, or a shorter command line",
-			    (u64)ARM_FDT_MAX);
-		else
-			err("cannot build the device tree: %s", strerror(-ret));
-		fdtw_destroy(&fdt);
-		return ret;
-	}
-	*blob = fdt.buf;
-	return 0;
 }

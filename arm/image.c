@@ -46,6 +46,7 @@ const struct boot_machine arm_machine = {
 	.elf_machine = EM_AARCH64,
 	.image_magic = { 'A', 'R', 'M', '\x64' },
 	.image = image_offset,
+	.describe = arm_describe,
 };
 
 const struct boot_machine arm_machine32 = {
@@ -56,6 +57,7 @@ const struct boot_machine arm_machine32 = {
 	.image_magic = { 'A', 'R', 'M', '\x64' },
 	.image = image_refused,
 	.is_raw_linux = is_zimage,
+	.describe = arm_describe,
 };
 
 const struct boot_machine *arm_machine_of(const struct vm_config *cfg)

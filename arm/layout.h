@@ -43,7 +43,7 @@
 #define ARM_FLAT_OFFSET	   0ULL	       /* raw images */
 #define ARM_AARCH32_OFFSET 0x8000ULL   /* 32-bit ones */
 #define ARM_FDT_ALIGN	   (2 * MiB)   /* Linux Documentation/arch/arm64/booting.rst, 2 */
-#define ARM_FDT_MAX	   (256 * KiB) /* booting.rst allows 2 MiB */
+#define ARM_FDT_MAX	   (256 * KiB) /* booting.rst allows 2 MiB; 512 CPUs take 60 KiB */
 #define ARM_LOW_WINDOW	   (256 * MiB) /* device tree and initrds lie in it, if they fit */
 #define ARM_IMAGE_WINDOW   (32 * GiB)  /* and with the kernel in this one, booting.rst, 3 */
 

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Nodes that every machine with a device tree has (Devicetree Specification 0.4, chapter 3). */
+/*
+ * The device tree of a machine: nodes that every one has (Devicetree Specification 0.4, chapter 3),
+ * those of its architecture, and its devices in the order of their creation. Nothing depends on the
+ * time or the host: the same configuration gives the same bytes, but for the seeds, which are
+ * written only when they are asked for.
+ */
+#include <stdio.h>
 #include <sys/random.h>
 
+#include "lkvm/arch.h"
 #include "lkvm/boot-fdt.h"
 #include "lkvm/config.h"
+#include "lkvm/device.h"
 #include "lkvm/fdt.h"
 #include "lkvm/log.h"
 #include "lkvm/memory.h"
+#include "lkvm/vm.h"
 
 #define PRIMECELL_CLOCK_HZ 24000000
 #define RNG_SEED_BYTES	   64
@@ -54,6 +63,27 @@ void boot_fdt_chosen(struct fdtw *fdt, const struct vm_config *cfg, const struct
 	fdtw_close(fdt);
 }
 
+static void serial_path(char path[32], u64 base)
+{
+	snprintf(path, 32, "/serial@%llx", base);
+}
+
+void boot_fdt_console(struct fdtw *fdt, const struct vm_config *cfg,
+		      const struct boot_fdt_input *in, u64 debug)
+{
+	char path[32], debug_path[32];
+
+	serial_path(path, arch_platform.serial.base);
+	fdtw_node(fdt, "aliases");
+	fdtw_string(fdt, "serial0", path);
+	if (debug) {
+		serial_path(debug_path, debug);
+		fdtw_string(fdt, "serial1", debug_path);
+	}
+	fdtw_close(fdt);
+	boot_fdt_chosen(fdt, cfg, in, path);
+}
+
 void boot_fdt_memory(struct fdtw *fdt, const struct guest_memory *mem, u64 ram)
 {
 	const struct memory_region *r;
@@ -96,4 +126,32 @@ void boot_fdt_clock(struct fdtw *fdt, u32 phandle)
 	fdtw_u32(fdt, "phandle", phandle);
 	fdtw_close(fdt);
 	fdt->clock_phandle = phandle;
+}
+
+int boot_fdt_build(const struct boot_machine *m, struct vm *vm, const struct boot_fdt_input *in,
+		   void **blob, size_t *len)
+{
+	const u64 max = m->place->fdt_max;
+	struct fdtw fdt;
+	int ret;
+
+	*blob = NULL;
+	fdtw_begin(&fdt, max);
+	m->describe(vm, in, &fdt);
+	for (struct device *dev = vm->devices; dev; dev = dev->next)
+		if (dev->ops->describe_fdt)
+			dev->ops->describe_fdt(dev, &fdt);
+	ret = fdtw_finish(&fdt, len);
+	if (!ret) {
+		*blob = fdt.buf;
+		return 0;
+	}
+	if (ret == -ENOSPC)
+		err("the device tree is larger than %llu bytes; use fewer vcpus or devices, or a "
+		    "shorter command line",
+		    max);
+	else
+		err("cannot build the device tree: %s", strerror(-ret));
+	fdtw_destroy(&fdt);
+	return ret;
 }

@@ -3,10 +3,13 @@
  * What a guest with a device tree starts from, in its one RAM. Raw firmware has the device tree
  * after it, and the initrds after that.
  */
-#include "lkvm/arch.h"
+#include <stdlib.h>
+
 #include "lkvm/boot-fdt.h"
+#include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "lkvm/vm.h"
 
 /* Firmware passes initrds on, or reads them itself: /chosen says where they are. */
 static int place_initrds(struct boot_load *b)
@@ -70,5 +73,42 @@ int boot_load_list(struct boot_load *b)
 	ret = boot->firmware.path ? load_firmware(b) : load_kernel(b);
 	if (!ret)
 		boot_initrd_plan(boot, b->plan, b->at.initrd);
+	return ret;
+}
+
+static int add_fdt(struct vm *vm, const struct boot_load *b)
+{
+	const struct boot_fdt_input in = {
+		.initrd = b->at.initrd,
+		.initrd_size = b->at.initrd_size,
+		.cmdline = boot_cmdline(b->boot, vm->cfg),
+	};
+	void *blob;
+	size_t len;
+	int ret = boot_fdt_build(b->machine, vm, &in, &blob, &len);
+
+	if (ret)
+		return ret;
+	boot_plan_add(b->plan, BOOT_TABLES, BOOT_FDT, b->at.fdt, blob, len);
+	free(blob);
+	return 0;
+}
+
+int boot_machine_plan(const struct boot_machine *m, struct vm *vm, const struct boot *boot,
+		      struct boot_plan *plan, struct boot_place *at)
+{
+	struct boot_load b = {
+		.machine = m,
+		.boot = boot,
+		.mem = &vm->mem,
+		.plan = plan,
+		.format = vm->cfg->fdt.kernel_format,
+		.firmware_address = vm->cfg->fdt.firmware_address,
+	};
+	int ret = boot_load_list(&b);
+
+	if (!ret)
+		ret = add_fdt(vm, &b);
+	*at = b.at;
 	return ret;
 }

@@ -14,6 +14,7 @@
 
 struct fdtw;
 struct guest_memory;
+struct vm;
 struct vm_config;
 
 /* boot/fdt.c: nodes (Devicetree Specification 0.4, chapter 3). The root is open. */
@@ -30,6 +31,12 @@ void boot_fdt_root(struct fdtw *fdt, const char *model, u32 irq_parent);
 /* /chosen: command line, initrd, @console's path, and the seeds that @cfg asks for. */
 void boot_fdt_chosen(struct fdtw *fdt, const struct vm_config *cfg, const struct boot_fdt_input *in,
 		     const char *console);
+/*
+ * The same for arch_platform's serial port, and before it the aliases: of that port, and of a
+ * second one at @debug (0: there is none).
+ */
+void boot_fdt_console(struct fdtw *fdt, const struct vm_config *cfg,
+		      const struct boot_fdt_input *in, u64 debug);
 /* A node for each region of RAM from @ram on: below it lie pages that belong to devices. */
 void boot_fdt_memory(struct fdtw *fdt, const struct guest_memory *mem, u64 ram);
 /* The clock of a bus of PrimeCells, which have to name one; devices name @phandle from then on. */
@@ -110,6 +117,8 @@ struct boot_machine {
 	const char *(*image)(const struct linux_image *image, u64 *offset);
 	/* Another kernel of Linux, which is loaded as raw images are; NULL: there is none. */
 	bool (*is_raw_linux)(const struct boot_image *img);
+	/* Write into the tree, whose root is open, what comes before the devices. */
+	void (*describe)(struct vm *vm, const struct boot_fdt_input *in, struct fdtw *fdt);
 };
 
 /* What the making of one list works on. */
@@ -123,6 +132,18 @@ struct boot_load {
 	struct boot_place at; /* the result; place->fdt_max bytes for the device tree */
 };
 
+/*
+ * boot/fdt.c: the device tree of @vm, deterministic: the same bytes for the same configuration. The
+ * caller frees *blob. Prints; 0 or -errno.
+ */
+int boot_fdt_build(const struct boot_machine *m, struct vm *vm, const struct boot_fdt_input *in,
+		   void **blob, size_t *len) __must_check;
+/*
+ * arch_boot_plan without registers: images and device tree of @vm into @plan; *at says where they
+ * are. Prints; 0 or -errno.
+ */
+int boot_machine_plan(const struct boot_machine *m, struct vm *vm, const struct boot *boot,
+		      struct boot_plan *plan, struct boot_place *at) __must_check;
 /*
  * boot->firmware or boot->kernel, and the initrds, into the list; choose where the device tree
  * goes. Prints; 0 or -errno.

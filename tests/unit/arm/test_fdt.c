@@ -8,7 +8,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#include "../../../arm/arm.h"
+#include "../../../arm/boot.h"
 #include "lkvm/arch.h"
 #include "lkvm/boot-fdt.h"
 #include "lkvm/device.h"
@@ -99,7 +99,7 @@ static void add_devices(void)
 static void *build(const struct boot_fdt_input *in)
 {
 	free(rig->blob);
-	assert_int_equal(arm_fdt_build(&rig->vm, in, &rig->blob, &rig->len), 0);
+	assert_int_equal(boot_fdt_build(&arm_machine, &rig->vm, in, &rig->blob, &rig->len), 0);
 	assert_int_equal(fdt_check_full(rig->blob, rig->len), 0);
 	if (!dtc_missing())
 		dtc_check(rig->blob, rig->len);
@@ -371,7 +371,7 @@ static void test_too_large(void **state)
 	in.cmdline = cmdline;
 	begin(ARM_IRQCHIP_GICV3, 1, TRANSPORT_PCI);
 	capture_begin();
-	ret = arm_fdt_build(&rig->vm, &in, &rig->blob, &rig->len);
+	ret = boot_fdt_build(&arm_machine, &rig->vm, &in, &rig->blob, &rig->len);
 	text = capture_end();
 	assert_int_equal(ret, -ENOSPC);
 	assert_one_line(text);
