@@ -1,52 +1,48 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernels: Linux's Image (Documentation/arch/riscv/boot-image-header.rst), and raw images, which are
- * entered at their first byte. */
+/* What riscv64 says of its kernels: Linux's Image (Documentation/arch/riscv/boot-image-header.rst).
+ */
+#include <elf.h>
+
 #include "boot.h"
 #include "lkvm/arch.h"
-#include "lkvm/log.h"
 
-#define IMAGE_MAGIC "RSC\x05"
+/* boot.rst, Kernel location: a kernel for rv64 maps itself by pages of this size. */
+#define IMAGE_ALIGN (2 * MiB)
 
-static int place_kernel(struct riscv_boot *b, u64 base, u64 size)
+static const char *image_offset(const struct linux_image *image, u64 *offset)
 {
-	return boot_place_raw(&b->at, b->plan, BOOT_KERNEL, base, size);
+	*offset = image->text_offset;
+	if (image->flags & LINUX_IMAGE_BIG_ENDIAN)
+		return "a big-endian kernel; lkvm starts only little-endian ones";
+	if (image->text_offset % IMAGE_ALIGN)
+		return "damaged: its header asks for an offset that is not a multiple of 2M";
+	return NULL;
 }
 
-static bool image_base(const struct linux_image *image, u64 *base)
-{
-	return !__builtin_add_overflow(RISCV_RAM, image->text_offset, base);
-}
+static const struct boot_place_rules place = {
+	.fdt_max = RISCV_FDT_MAX,
+	.fdt_align = RISCV_FDT_ALIGN,
+	.windows = { RISCV_LOW_WINDOW, RISCV_IMAGE_WINDOW },
+};
+
+const struct boot_machine riscv_machine = {
+	.ram = RISCV_RAM,
+	.place = &place,
+	.flat_offset = RISCV_FLAT_OFFSET,
+	.firmware_offset = RISCV_FIRMWARE_OFFSET,
+	.elf_machine = EM_RISCV,
+	.elf64 = true,
+	.image_magic = { 'R', 'S', 'C', '\x05' },
+	.image = image_offset,
+	.describe = riscv_describe,
+};
 
 bool arch_boots_linux(const struct vm_config *cfg, const struct boot *boot)
 {
-	enum fdt_kernel_format format = cfg->fdt.kernel_format;
-	struct linux_image image;
-
-	if (!boot)
-		return format == FDT_KERNEL_AUTO || format == FDT_KERNEL_IMAGE;
-	if (!boot->kernel.path || (format != FDT_KERNEL_AUTO && format != FDT_KERNEL_IMAGE))
-		return false;
-	return !linux_image_parse(&boot->kernel, IMAGE_MAGIC, &image);
+	return boot_machine_is_linux(&riscv_machine, cfg, boot);
 }
 
 bool arch_image_base(const struct vm_config *cfg, const struct boot_image *img, u64 *gpa)
 {
-	struct linux_image image;
-
-	*gpa = RISCV_RAM + RISCV_FLAT_OFFSET;
-	if (cfg->fdt.kernel_format != FDT_KERNEL_FLAT &&
-	    !linux_image_parse(img, IMAGE_MAGIC, &image))
-		return image_base(&image, gpa);
-	return true;
-}
-
-int riscv_load_kernel(struct riscv_boot *b)
-{
-	struct linux_image image;
-	u64 base;
-
-	if (b->format != FDT_KERNEL_FLAT && !linux_image_parse(b->at.image, IMAGE_MAGIC, &image) &&
-	    image_base(&image, &base))
-		return place_kernel(b, base, MAX(image.size, b->at.image->size));
-	return place_kernel(b, RISCV_RAM + RISCV_FLAT_OFFSET, b->at.image->size);
+	return boot_machine_image_base(&riscv_machine, cfg, img, gpa);
 }

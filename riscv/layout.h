@@ -32,11 +32,13 @@
 #define RISCV_PCI_MEM64_SIZE (16 * GiB)
 
 /* What lies in RAM at the start. */
-#define RISCV_FLAT_OFFSET  (2 * MiB)   /* raw images: as kvmtool has it */
-#define RISCV_FDT_ALIGN	   (2 * MiB)   /* one large page of the kernel's early map */
-#define RISCV_FDT_MAX	   (256 * KiB) /* as on arm64 */
-#define RISCV_LOW_WINDOW   (256 * MiB) /* device tree and initrds lie in it, if they fit */
-#define RISCV_IMAGE_WINDOW (32 * GiB)
+#define RISCV_FLAT_OFFSET (2 * MiB) /* raw images: as kvmtool has it */
+/* Where OpenSBI enters what comes after it (FW_JUMP): firmware for S-mode is linked there. */
+#define RISCV_FIRMWARE_OFFSET (2 * MiB)
+#define RISCV_FDT_ALIGN	      (2 * MiB)	  /* one large page of the kernel's early map */
+#define RISCV_FDT_MAX	      (256 * KiB) /* as on arm64 */
+#define RISCV_LOW_WINDOW      (256 * MiB) /* device tree and initrds lie in it, if they fit */
+#define RISCV_IMAGE_WINDOW    (32 * GiB)
 
 /*
  * GSIs are numbers of sources of the APLIC or PLIC, where 0 is none (RISC-V Advanced Interrupt

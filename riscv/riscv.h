@@ -124,8 +124,7 @@ enum {
 	RISCV_PHANDLE_HART = 0x100000,
 };
 
-/* fdt.c: the device tree of the machine, deterministic. The caller frees *blob. Prints. */
-int riscv_fdt_build(struct vm *vm, const struct boot_fdt_input *in, void **blob,
-		    size_t *len) __must_check;
+/* fdt.c: what the architecture writes into the device tree, whose root is open. */
+void riscv_describe(struct vm *vm, const struct boot_fdt_input *in, struct fdtw *fdt);
 
 #endif
