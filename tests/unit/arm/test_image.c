@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* arm/image.c: every format of a kernel, and what is none. */
+/* arm/image.c: every format of a kernel, and what is none; where firmware goes. */
 #include "loader_test.h"
 
 #ifdef HAVE_ZLIB
@@ -365,6 +365,21 @@ static void test_random(void **state)
 	assert_true(good > 100);
 }
 
+/* tests/unit/test_boot_machine.c has the rest. */
+static void test_firmware(void **state)
+{
+	struct load_result r;
+
+	fill();
+	guest_destroy(&g);
+	arm_guest_init(&g, 64 * MiB);
+	boot_image_from_buffer(&g.boot.firmware, "dir/fw", file, FILE_SIZE);
+	r = fdt_load_guest(&g, automatic);
+	assert_loads(r);
+	assert_int_equal(r.l.at.entry, ARM_RAM);
+	assert_placed(&g, &r.l);
+}
+
 static int teardown(void **state)
 {
 	guest_destroy(&g);
@@ -386,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_packed),
 		cmocka_unit_test(test_linux_words),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_firmware),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* arm/boot.c: where kernel, device tree, initrds and firmware go. */
-#include "loader_test.h"
+/* boot/machine.c: where kernel, device tree, initrds and firmware go in a machine of no
+ * architecture.
+ */
+#include "fdt_loader.h"
 
 #include <stdlib.h>
 
@@ -8,7 +10,39 @@
 
 static u8 file[FILE_SIZE];
 static struct guest g;
-static const struct boot_load automatic = { .machine = &arm_machine };
+
+#define RAM	0x80000000ULL
+#define FDT_MAX (256 * KiB)
+
+static const char *image_offset(const struct linux_image *image, u64 *offset)
+{
+	*offset = image->text_offset;
+	return image->flags & LINUX_IMAGE_BIG_ENDIAN ? "of the wrong sort" : NULL;
+}
+
+static const struct boot_place_rules place = {
+	.fdt_max = FDT_MAX,
+	.fdt_align = 2 * MiB,
+	.windows = { 256 * MiB, 32 * GiB },
+};
+
+static const struct boot_machine machine = {
+	.ram = RAM,
+	.place = &place,
+	.firmware_offset = MiB,
+	.image_magic = { 'T', 'O', 'Y', '1' },
+	.image = image_offset,
+};
+
+static const struct boot_load automatic = { .machine = &machine };
+
+static void build_image(u8 *buf, u64 text_offset, u64 image_size, u64 flags)
+{
+	static const u8 code[8] = "MZcode";
+
+	build_image_header(buf, code, machine.image_magic,
+			   &(struct linux_image){ text_offset, image_size, flags });
+}
 
 /* An initrd of that many bytes: one pattern for all. */
 static u8 *add_initrd(u64 size)
@@ -25,8 +59,8 @@ static u8 *add_initrd(u64 size)
 
 static struct load_result load(u64 memory, u64 image_size)
 {
-	build_image(file, 0, image_size, 0xa);
-	return arm_load_fresh(&g, memory, file, FILE_SIZE, automatic);
+	build_image(file, 0, image_size, 0);
+	return fdt_load_fresh(&g, memory, file, FILE_SIZE, automatic);
 }
 
 /* kvmtool's places: device tree at the last 2 MiB boundary of the first 256 MiB, initrd below. */
@@ -45,8 +79,8 @@ static void test_places(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		r = load(cases[i].memory, MiB);
 		assert_loads(r);
-		assert_int_equal(r.l.at.entry, ARM_RAM);
-		assert_int_equal(r.l.at.fdt, ARM_RAM + cases[i].fdt);
+		assert_int_equal(r.l.at.entry, RAM);
+		assert_int_equal(r.l.at.fdt, RAM + cases[i].fdt);
 		assert_int_equal(r.l.at.initrd_size, 0);
 		assert_placed(&g, &r.l);
 	}
@@ -54,7 +88,7 @@ static void test_places(void **state)
 	r = load(512 * MiB, MiB);
 	assert_loads(r);
 	assert_placed(&g, &r.l);
-	assert_int_equal(r.l.at.initrd, ARM_RAM + 254 * MiB - 8192);
+	assert_int_equal(r.l.at.initrd, RAM + 254 * MiB - 8192);
 	assert_int_equal(r.l.at.initrd_size, 5000);
 	assert_guest_bytes(&g, r.l.at.initrd, initrd, 5000);
 	free(initrd);
@@ -69,17 +103,17 @@ static void test_large(void **state)
 
 	assert_loads(r);
 	assert_placed(&g, &r.l);
-	assert_int_equal(r.l.at.fdt, ARM_RAM + GiB - 2 * MiB);
+	assert_int_equal(r.l.at.fdt, RAM + GiB - 2 * MiB);
 	r = load(40 * GiB, 33 * GiB);
 	assert_refused(r, -ENOMEM, "does not fit");
 	r = load(40 * GiB, GiB);
 	assert_loads(r);
-	assert_int_equal(r.l.at.fdt, ARM_RAM + 32 * GiB - 2 * MiB);
+	assert_int_equal(r.l.at.fdt, RAM + 32 * GiB - 2 * MiB);
 	initrd = add_initrd(300 * MiB);
 	r = load(GiB, MiB);
 	assert_loads(r);
 	assert_placed(&g, &r.l);
-	assert_int_equal(r.l.at.initrd, ARM_RAM + GiB - 302 * MiB);
+	assert_int_equal(r.l.at.initrd, RAM + GiB - 302 * MiB);
 	assert_guest_bytes(&g, r.l.at.initrd, initrd, 300 * MiB);
 	free(initrd);
 	g.boot.nr_initrds = 0;
@@ -94,7 +128,7 @@ static void test_tight(void **state)
 	r = load(6 * MiB + 256 * KiB, MiB);
 	assert_loads(r);
 	assert_placed(&g, &r.l);
-	assert_int_equal(r.l.at.initrd, ARM_RAM + 2 * MiB);
+	assert_int_equal(r.l.at.initrd, RAM + 2 * MiB);
 	r = load(6 * MiB + 256 * KiB, 2 * MiB);
 	assert_loads(r);
 	assert_placed(&g, &r.l);
@@ -141,9 +175,9 @@ static void test_several_initrds(void **state)
 
 static struct load_result load_firmware(u64 memory, u64 size, u64 address)
 {
-	const struct boot_load how = { .machine = &arm_machine, .firmware_address = address };
+	const struct boot_load how = { .machine = &machine, .firmware_address = address };
 
-	fdt_guest_again(&g, ARM_RAM, memory);
+	fdt_guest_again(&g, RAM, memory);
 	boot_image_from_buffer(&g.boot.firmware, "dir/fw", file, size);
 	return fdt_load_guest(&g, how);
 }
@@ -156,25 +190,25 @@ static void test_firmware(void **state)
 		file[i] = (u8)(i * 11 + (i >> 8));
 	r = load_firmware(64 * MiB, FILE_SIZE, 0);
 	assert_loads(r);
-	assert_int_equal(r.l.at.entry, ARM_RAM);
-	assert_int_equal(r.l.at.fdt, ARM_RAM + 2 * MiB);
-	assert_guest_bytes(&g, ARM_RAM, file, FILE_SIZE);
+	assert_int_equal(r.l.at.entry, RAM + MiB);
+	assert_int_equal(r.l.at.fdt, RAM + 2 * MiB);
+	assert_guest_bytes(&g, RAM + MiB, file, FILE_SIZE);
 	assert_placed(&g, &r.l);
 	/* As raw as it is: no format is looked for. */
 	build_image(file, 0x80000, MiB, 1);
-	r = load_firmware(64 * MiB, FILE_SIZE, ARM_RAM + 0x200000);
+	r = load_firmware(64 * MiB, FILE_SIZE, RAM + 0x200000);
 	assert_loads(r);
-	assert_int_equal(r.l.at.entry, ARM_RAM + 0x200000);
-	assert_int_equal(r.l.at.fdt, ARM_RAM + 0x400000);
+	assert_int_equal(r.l.at.entry, RAM + 0x200000);
+	assert_int_equal(r.l.at.fdt, RAM + 0x400000);
 	assert_guest_bytes(&g, r.l.at.entry, file, FILE_SIZE);
 	assert_placed(&g, &r.l);
 	assert_refused(load_firmware(64 * MiB, FILE_SIZE, 0x1000), -EINVAL,
 		       "--firmware dir/fw: it must be loaded at 0x1000");
-	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ARM_RAM + 64 * MiB), -ENOMEM,
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, RAM + 64 * MiB), -ENOMEM,
 		       "needs at least 65M of memory");
 	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ~0ULL - 5), -EINVAL,
 		       "never be guest memory");
-	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ARM_RAM + 64 * MiB - FILE_SIZE), -ENOMEM,
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, RAM + 64 * MiB - FILE_SIZE), -ENOMEM,
 		       "increase --mem");
 	assert_refused(load_firmware(2 * MiB, FILE_SIZE, 0), -ENOMEM, "needs at least 3M");
 	/* What has nothing to run at its beginning, or is no firmware at all. */
@@ -201,10 +235,10 @@ static void test_firmware_with_initrds(void **state)
 {
 	u8 *a = add_initrd(5), *b = add_initrd(MiB);
 	struct load_result r = load_firmware(64 * MiB, FILE_SIZE, 0);
-	u64 initrd = ARM_RAM + 2 * MiB + ARM_FDT_MAX;
+	u64 initrd = RAM + 2 * MiB + FDT_MAX;
 
 	assert_loads(r);
-	assert_int_equal(r.l.at.fdt, ARM_RAM + 2 * MiB);
+	assert_int_equal(r.l.at.fdt, RAM + 2 * MiB);
 	assert_int_equal(r.l.at.initrd, initrd);
 	assert_int_equal(r.l.at.initrd_size, 8 + MiB);
 	assert_guest_bytes(&g, initrd, a, 5);
@@ -225,7 +259,7 @@ static void test_firmware_with_initrds(void **state)
 static void test_nothing(void **state)
 {
 	guest_destroy(&g);
-	arm_guest_init(&g, 64 * MiB);
+	fdt_guest_init(&g, RAM, 64 * MiB);
 	assert_refused(fdt_load_guest(&g, automatic), -EINVAL, "-k");
 }
 
@@ -237,7 +271,7 @@ static void test_messages(void **state)
 	build_image(file, 0, MiB, 1);
 	g.boot.kernel.packed = "gzip";
 	assert_refused(fdt_load_guest(&g, automatic), -ENOEXEC,
-		       "--kernel dir/image, unpacked by gzip: a big-endian kernel");
+		       "--kernel dir/image, unpacked by gzip: of the wrong sort");
 }
 
 static int teardown(void **state)
