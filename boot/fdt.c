@@ -20,6 +20,8 @@
 #define PRIMECELL_CLOCK_HZ 24000000
 #define RNG_SEED_BYTES	   64
 #define POOL_ALIGN	   (2 * MiB)
+/* What most trees have room in. libfdt zeroes all of it, so there is more only for who needs it. */
+#define FDT_ROOM (64 * KiB)
 
 void boot_fdt_root(struct fdtw *fdt, const char *model, u32 irq_parent)
 {
@@ -128,20 +130,30 @@ void boot_fdt_clock(struct fdtw *fdt, u32 phandle)
 	fdt->clock_phandle = phandle;
 }
 
+static int build(const struct boot_machine *m, struct vm *vm, const struct boot_fdt_input *in,
+		 struct fdtw *fdt, size_t room, size_t *len)
+{
+	fdtw_begin(fdt, room);
+	m->describe(vm, in, fdt);
+	for (struct device *dev = vm->devices; dev; dev = dev->next)
+		if (dev->ops->describe_fdt)
+			dev->ops->describe_fdt(dev, fdt);
+	return fdtw_finish(fdt, len);
+}
+
 int boot_fdt_build(const struct boot_machine *m, struct vm *vm, const struct boot_fdt_input *in,
 		   void **blob, size_t *len)
 {
 	const u64 max = m->place->fdt_max;
+	u64 room = MIN(max, FDT_ROOM);
 	struct fdtw fdt;
 	int ret;
 
 	*blob = NULL;
-	fdtw_begin(&fdt, max);
-	m->describe(vm, in, &fdt);
-	for (struct device *dev = vm->devices; dev; dev = dev->next)
-		if (dev->ops->describe_fdt)
-			dev->ops->describe_fdt(dev, &fdt);
-	ret = fdtw_finish(&fdt, len);
+	while ((ret = build(m, vm, in, &fdt, room, len)) == -ENOSPC && room < max) {
+		fdtw_destroy(&fdt);
+		room = max;
+	}
 	if (!ret) {
 		*blob = fdt.buf;
 		return 0;

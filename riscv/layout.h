@@ -35,8 +35,8 @@
 #define RISCV_FLAT_OFFSET (2 * MiB) /* raw images: as kvmtool has it */
 /* Where OpenSBI enters what comes after it (FW_JUMP): firmware for S-mode is linked there. */
 #define RISCV_FIRMWARE_OFFSET (2 * MiB)
-#define RISCV_FDT_ALIGN	      (2 * MiB)	  /* one large page of the kernel's early map */
-#define RISCV_FDT_MAX	      (256 * KiB) /* as on arm64 */
+#define RISCV_FDT_ALIGN	      (2 * MiB) /* one large page of the kernel's early map */
+#define RISCV_FDT_MAX	      MiB /* Linux maps it all (FIX_FDT_SIZE of its asm/fixmap.h); 900 CPUs */
 #define RISCV_LOW_WINDOW      (256 * MiB) /* device tree and initrds lie in it, if they fit */
 #define RISCV_IMAGE_WINDOW    (32 * GiB)
 
