@@ -19,6 +19,7 @@ static void describe_cpu(const struct vm *vm, struct fdtw *fdt, u32 hart)
 	fdtw_node(fdt, "interrupt-controller");
 	fdtw_string(fdt, "compatible", "riscv,cpu-intc");
 	fdtw_u32(fdt, "#interrupt-cells", 1);
+	fdtw_u32(fdt, "#address-cells", 0);
 	fdtw_empty(fdt, "interrupt-controller");
 	fdtw_u32(fdt, "phandle", RISCV_PHANDLE_HART + hart);
 	fdtw_close(fdt);
