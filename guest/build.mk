@@ -32,8 +32,9 @@ GUEST_OBJS := $(patsubst %,$(GUEST_OBJ)/%.o,$(basename $(GUEST_LIB_SRCS) \
 SELFTEST_OBJS := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(sort $(wildcard guest/selftest/*.c)) \
 	guest/$(ARCHDIR)/selftest.c)
 # Tests of what only one architecture has are of no use to others.
-GUEST_TESTS_NOT_riscv := control cpuid exit irq leaves passed snpstub tdxreset testdev wide
-GUEST_TESTS_NOT_arm := control cpuid exit irq leaves passed snpstub tdxreset testdev wide
+GUEST_TESTS_OF_X86 := board clock control cpuid exit irq leaves mtty passed say snpstub tdxreset testdev user wide
+GUEST_TESTS_NOT_arm := $(GUEST_TESTS_OF_X86)
+GUEST_TESTS_NOT_riscv := $(GUEST_TESTS_OF_X86)
 GUEST_TESTS := $(filter-out $(GUEST_TESTS_NOT_$(ARCHDIR)), \
 	$(patsubst tests/native/guests/%.c,%,$(sort $(wildcard tests/native/guests/*.c))))
 GUEST_IMAGES_x86 := $(O)/guests/hello.elf $(O)/guests/hello.pvh $(O)/guests/hello.multiboot \
