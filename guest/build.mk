@@ -24,12 +24,14 @@ GUEST_CFLAGS := $(filter-out -fno-tree-loop-distribute-patterns,$(GUEST_CFLAGS))
 endif
 
 GUEST_OBJ := $(O)/obj-guest
-GUEST_LIB_SRCS := $(sort $(wildcard guest/lib/*.c))
+# What reads device trees, where machines have other descriptions.
+GUEST_TREE_x86 := %/fdt.c %/tree.c %/cpus.c %/heap.c %/uart.c %/checks-tree.c
+GUEST_LIB_SRCS := $(filter-out $(GUEST_TREE_$(ARCHDIR)),$(sort $(wildcard guest/lib/*.c)))
 GUEST_ARCH_SRCS := $(sort $(filter-out %/selftest.c %/snp-stub.S %/snp-embed.S %/tdx-reset.S %/tdx-embed.S,$(wildcard guest/$(ARCHDIR)/*.[cS])))
 GUEST_ENTRY_32 := guest/x86/start32.S
 GUEST_OBJS := $(patsubst %,$(GUEST_OBJ)/%.o,$(basename $(GUEST_LIB_SRCS) \
 	$(filter-out $(GUEST_ENTRY_32),$(GUEST_ARCH_SRCS))))
-SELFTEST_OBJS := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(sort $(wildcard guest/selftest/*.c)) \
+SELFTEST_OBJS := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(filter-out $(GUEST_TREE_$(ARCHDIR)),$(sort $(wildcard guest/selftest/*.c))) \
 	guest/$(ARCHDIR)/selftest.c)
 # Tests of what only one architecture has are of no use to others.
 GUEST_TESTS_OF_X86 := board clock control cpuid exit irq leaves mtty passed say snpstub tdxreset testdev user wide

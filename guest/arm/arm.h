@@ -7,8 +7,6 @@
 /* lkvm's and kvmtool's map; the tree says it too, but these are needed before it is read. */
 #define ARM_UART       0x01000000
 #define ARM_DEBUG_EXIT 0x01030000
-/* From the beginning of the image: what nobody else may use. The heap is at its end. */
-#define IMAGE_SPACE 0x800000
 
 #define STACK_SIZE 4096
 
@@ -47,28 +45,24 @@ static inline void dsb(void)
 /* cpu.c: the exception level that the first CPU was entered at, and the one that it runs at. */
 extern u64 arm_entry_el;
 u32 arm_el(void);
-/* MPIDR_EL1's affinity fields of this CPU. */
-u64 arm_affinity(void);
 
-/* memory.c: zeroed memory after the image that is never freed; NULL: there is no more. */
-void *arm_alloc(size_t size, size_t align);
+/* memory.c */
 extern u64 page_table[512];
 
-/* psci.c: after psci_init. */
+/* psci.c: after psci_init; other CPUs start at @secondary_entry. */
 #define PSCI_VERSION	  0x84000000
 #define PSCI_CPU_ON	  0xc4000003
 #define PSCI_SYSTEM_OFF	  0x84000008
 #define PSCI_SYSTEM_RESET 0x84000009
-void psci_init(void);
+void psci_init(u64 secondary_entry);
 long arm_psci(u32 function, u64 a, u64 b, u64 c);
 
 /*
- * gic.c: GICv2 and GICv3 (Arm IHI 0048B, IHI 0069H). gic_init once, gic_cpu_init on each CPU with
- * its index. The version is 0 where there is none.
+ * gic.c: GICv2 and GICv3 (Arm IHI 0048B, IHI 0069H), which arch_cpu_init makes ready on each CPU
+ * after gic_init. The version is 0 where there is none.
  */
 extern u32 gic_version;
 void gic_init(void);
-void gic_cpu_init(u32 index);
 /* A private interrupt of this CPU leads to @vector; @quiet silences its source before. */
 void gic_enable_private(u32 intid, u32 vector, void (*quiet)(void));
 /* LPI @intid, FIRST_LPI and up, leads to @vector. */
@@ -81,15 +75,5 @@ void gic_dispatch(void);
 void gic_send_to_nobody(void);
 u64 gic_redistributor(void); /* the first CPU's; 0: none */
 
-/* cpus.c: the CPUs of the tree; the others start at @secondary_entry (PSCI: with their index). */
-void cpus_init(u64 secondary_entry);
-
-/* platform.c */
-extern u64 arm_uart; /* the serial port's base */
-/*
- * Interrupt @nth of @node, as interrupt id (Devicetree binding arm,gic-v3: type, number, flags).
- * False: there is none.
- */
-bool arm_irq(u32 node, u32 nth, u32 *intid, bool *edge);
 #endif
 #endif

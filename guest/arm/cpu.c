@@ -16,7 +16,8 @@ u32 arch_cpu_index(void)
 	return (u32)sysreg_read("tpidr_el1");
 }
 
-u64 arm_affinity(void)
+/* MPIDR_EL1's affinity fields */
+u64 arch_cpu_id(void)
 {
 	return sysreg_read("mpidr_el1") & 0xff00ffffffULL;
 }

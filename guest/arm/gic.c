@@ -77,6 +77,18 @@ void gic_init(void)
 	write32(distributor + GICD_CTLR, gic_version == 3 ? CTLR_ARE | CTLR_GROUP1 : 1);
 }
 
+/* Devicetree binding arm,gic-v3: type, number, flags. */
+u32 arch_irq_cells(void)
+{
+	return 3;
+}
+
+u32 arch_irq_number(const void *cells, bool *edge)
+{
+	*edge = fdt_cell(cells, 2) & 3; /* 1 and 2: edges, 4 and 8: levels */
+	return fdt_cell(cells, 1) + (fdt_cell(cells, 0) ? 16 : 32);
+}
+
 /* The redistributor of @affinity, or 0. */
 static u64 find_redistributor(u64 affinity)
 {
@@ -141,9 +153,9 @@ static void v2_cpu_init(u32 index)
 	write32(cpu_interface + GICC_CTLR, 1);
 }
 
-void gic_cpu_init(u32 index)
+void arch_cpu_init(u32 index)
 {
-	affinities[index] = arm_affinity();
+	affinities[index] = arch_cpu_id();
 	if (gic_version == 3)
 		v3_cpu_init(index);
 	else if (gic_version == 2)

@@ -72,7 +72,7 @@ static bool give_tables(void)
 
 		if (type != BASER_DEVICES && type != BASER_COLLECTIONS)
 			continue;
-		table = arm_alloc(PAGE, PAGE);
+		table = heap_alloc(PAGE, PAGE);
 		if (!table)
 			return false;
 		write64(reg, VALID | BASER_CACHED | (u64)table | 2 << 8); /* 64 KiB pages, one */
@@ -82,9 +82,9 @@ static bool give_tables(void)
 
 static bool start_lpis(u64 rd)
 {
-	void *pending = arm_alloc(PAGE, PAGE);
+	void *pending = heap_alloc(PAGE, PAGE);
 
-	properties = arm_alloc((1 << LPI_BITS) - FIRST_LPI, 4096);
+	properties = heap_alloc((1 << LPI_BITS) - FIRST_LPI, 4096);
 	if (!pending || !properties)
 		return false;
 	write64(rd + GICR_PROPBASER, (u64)properties | GICR_CACHED | (LPI_BITS - 1));
@@ -105,7 +105,7 @@ static bool its_start(void)
 	if (!rd || !fdt_reg(fdt_compatible("arm,gic-v3-its", 0), 0, &base, &size))
 		return false;
 	its = base;
-	commands = arm_alloc(PAGE, PAGE);
+	commands = heap_alloc(PAGE, PAGE);
 	if (!commands || !give_tables() || !start_lpis(rd)) {
 		its = 0;
 		return false;
@@ -152,7 +152,7 @@ static bool map_event(u32 device, u32 event, u32 vector)
 		return false;
 	if (!known) {
 		/* 16 bytes for an event are as much as an ITS may want (GITS_TYPER). */
-		itt = arm_alloc(16 << EVENT_BITS, 256);
+		itt = heap_alloc(16 << EVENT_BITS, 256);
 		if (!itt)
 			return false;
 		command(MAPD | (u64)device << 32, EVENT_BITS - 1, VALID | (u64)itt);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* arm64 guests: the page table that start.S turns on, and a heap after the image. */
+/* arm64 guests: the page table that start.S turns on. */
 #include "arm.h"
 
 /* Blocks of 1 GiB (Arm ARM, D8.3.1): accessed, not for EL0; the attributes are start.S's MAIR. */
@@ -9,9 +9,6 @@
 #define BLOCK_DEVICE  (NEVER_EXECUTE | ACCESSED | 0 << 2 | 1)
 #define BLOCK_NORMAL  (1ULL << 54 | ACCESSED | SHAREABLE | 1 << 2 | 1)
 #define GIB(n)	      ((u64)(n) << 30)
-
-extern char image_begin[], heap_begin[];
-static u64 heap;
 
 /* Data of the image, so that nothing is written before the MMU is on. */
 u64 page_table[512] __attribute__((aligned(4096))) = {
@@ -28,20 +25,4 @@ void arch_map_gib(u64 gpa)
 	page_table[gpa >> 30] = gpa | BLOCK_NORMAL;
 	dsb();
 	isb();
-}
-
-void *arm_alloc(size_t size, size_t align)
-{
-	void *p;
-
-	if (!heap)
-		heap = (u64)heap_begin;
-	heap = (heap + align - 1) & ~(u64)(align - 1);
-	if (heap + size > (u64)image_begin + IMAGE_SPACE)
-		return NULL;
-	p = (void *)heap;
-	heap += size;
-	for (size_t i = 0; i < size / 8; i++)
-		((u64 *)p)[i] = 0;
-	return p;
 }

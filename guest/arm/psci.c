@@ -3,11 +3,13 @@
 #include "arm.h"
 
 static bool by_smc;
+static u64 entry;
 
-void psci_init(void)
+void psci_init(u64 secondary_entry)
 {
 	u32 node = fdt_compatible("arm,psci-0.2", 0);
 
+	entry = secondary_entry;
 	if (node == FDT_NONE)
 		node = fdt_compatible("arm,psci-1.0", 0);
 	by_smc = fdt_has_string(node, "method", "smc");
@@ -29,6 +31,13 @@ long arm_psci(u32 function, u64 a, u64 b, u64 c)
 	else
 		__asm__ volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : CLOBBERS);
 	return (long)x0;
+}
+
+/* With its index, which start.S expects. */
+long arch_cpu_start(u64 id, u32 index)
+{
+	dsb();
+	return arm_psci(PSCI_CPU_ON, id, entry, index);
 }
 
 /* Other machines have no debug-exit device: the write goes nowhere there. */

@@ -22,40 +22,11 @@ void arch_interrupts(bool on)
 		__asm__ volatile("msr daifset, #2; isb" : : : "memory");
 }
 
-u8 arch_uart_read(u32 reg)
-{
-	return read8(arm_uart + reg);
-}
-
-void arch_uart_write(u32 reg, u8 value)
-{
-	write8(arm_uart + reg, value);
-}
-
-bool arch_uart_irq(u32 *irq, bool *edge)
-{
-	return arm_irq(fdt_compatible("ns16550a", 0), 0, irq, edge);
-}
-
 /* Description: Devicetree Specification 0.4, and the bindings of what is named */
 
 static u32 timer_node(void)
 {
 	return fdt_compatible("arm,armv8-timer", 0);
-}
-
-/* Every interrupt-parent is there and is a controller. */
-static void check_parents(void)
-{
-	u32 bad = 0;
-
-	for (u32 node = 0; node != FDT_NONE; node = fdt_next(node)) {
-		u32 phandle = fdt_u32(node, "interrupt-parent", 0);
-
-		if (phandle && !fdt_prop(fdt_phandle(phandle), "interrupt-controller", NULL))
-			bad++;
-	}
-	expect("interrupt parents that are none", bad, 0);
 }
 
 static void check_cpu_nodes(void)
@@ -86,7 +57,7 @@ static void check_timer_node(void)
 	u32 intid, n = 0;
 	bool edge;
 
-	while (arm_irq(timer_node(), n, &intid, &edge)) {
+	while (tree_irq(timer_node(), n, &intid, &edge)) {
 		expect("timer: a private interrupt", intid >= 16 && intid < 32, true);
 		n++;
 	}
@@ -103,62 +74,24 @@ static void check_interrupt_controller(void)
 	if (!expect("GICv2 or GICv3", gic_version != 0, true))
 		return;
 	if (arm_entry_el == 2)
-		expect("the maintenance interrupt", arm_irq(node, 0, &intid, &edge), true);
+		expect("the maintenance interrupt", tree_irq(node, 0, &intid, &edge), true);
 	if (gic_version == 3)
 		expect("redistributor of this CPU", gic_redistributor() != 0, true);
 	if (fdt_reg(fdt_compatible("arm,gic-v3-its", 0), 0, &its, &size))
 		expect("ITS: physical LPIs", read32(its + 0x8) & 1, 1); /* GITS_TYPER */
 }
 
-static void check_virtio_nodes(void)
-{
-	u32 described = 0, found = 0, irq;
-	u64 base;
-
-	for (; arch_virtio_mmio(described, &base, &irq); described++)
-		found += read32(base) == 0x74726976;
-	expect("virtio-mmio devices described", described > 0, true);
-	expect("virtio-mmio devices found", found, described);
-}
-
-static void check_pci_node(void)
+const char *arch_check_description(void)
 {
 	bool messages = fdt_compatible("arm,gic-v3-its", 0) != FDT_NONE ||
 			fdt_compatible("arm,gic-v2m-frame", 0) != FDT_NONE;
-	u32 host = fdt_compatible("pci-host-ecam-generic", 0), data;
-	u64 addr;
 
-	expect("PCI: where messages go",
-	       fdt_prop(host, "msi-map", NULL) || fdt_prop(host, "msi-parent", NULL), messages);
-	expect("PCI: messages go there", arch_msi_message(VQ_VECTOR, 0, &addr, &data), messages);
-	expect("PCI: a bridge is device 0", read32(arch_ecam()) != ~0u, true);
-	expect("PCI: a window for 32-bit memory", arch_pci_window() != 0, true);
-	for (u32 pin = 1; pin <= 4; pin++)
-		expect("PCI: where the lines of slot 1 lead", arch_pci_line(1, pin) >= 32, true);
-}
-
-const char *arch_check_description(void)
-{
-	u32 node = fdt_compatible("ns16550a", 0), irq;
-	bool edge;
-
-	if (!expect("a device tree that is whole", boot.protocol[3], 0))
+	if (!check_tree(0, messages))
 		return NULL;
-	expect("cells of addresses", fdt_u32(0, "#address-cells", 0), 2);
-	expect("cells of sizes", fdt_u32(0, "#size-cells", 0), 2);
-	check_parents();
 	check_cpu_nodes();
 	check_firmware_node();
 	check_timer_node();
 	check_interrupt_controller();
-	expect("memory", boot.nr_ranges > 0, true);
-	expect("memory is where we are", boot.ram_base, boot.keep);
-	expect("serial port", node != FDT_NONE, true);
-	expect("serial port: its interrupt", arch_uart_irq(&irq, &edge), true);
-	if (arch_ecam())
-		check_pci_node();
-	else
-		check_virtio_nodes();
 	return NULL;
 }
 
@@ -181,7 +114,7 @@ static void check_alarm(u32 node)
 	u32 irq;
 	bool edge;
 
-	if (!expect("interrupt described", arm_irq(node, 0, &irq, &edge), true))
+	if (!expect("interrupt described", tree_irq(node, 0, &irq, &edge), true))
 		return;
 	arch_set_handler(SERIAL_VECTOR, on_alarm);
 	arch_route_irq(irq, SERIAL_VECTOR, edge);
@@ -262,7 +195,7 @@ static u32 timer_irq(u32 el1, u32 el2)
 	u32 intid;
 	bool edge;
 
-	return arm_irq(timer_node(), arm_el() == 2 ? el2 : el1, &intid, &edge) ? intid : 0;
+	return tree_irq(timer_node(), arm_el() == 2 ? el2 : el1, &intid, &edge) ? intid : 0;
 }
 
 static const char *virtual_missing(void)

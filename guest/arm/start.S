@@ -37,7 +37,7 @@ _start:
 	b	begin
 	.long	0
 	.quad	0		/* text_offset: right at the beginning of RAM */
-	.quad	IMAGE_SPACE
+	.quad	image_space
 	.quad	0x2		/* little-endian, 4 KiB pages, as low in RAM as can be */
 	.quad	0, 0, 0
 	.ascii	"ARM\x64"
@@ -75,7 +75,7 @@ secondary_entry:
 	mov	sp, x1
 	mov	x0, x20
 	mov	x29, #0
-	bl	arm_secondary
+	bl	cpus_secondary
 2:	wfi
 	b	2b
 

@@ -81,6 +81,20 @@ void arch_mask_irq(u32 irq);
  * device and function) writes it; false: messages go nowhere.
  */
 bool arch_msi_message(u32 vector, u32 requester, u64 *addr, u32 *data);
+/* Where a device tree describes the machine (see guest.h), lib/ asks these as well: */
+
+/* The serial port, a 16550 in memory: a fixed place until the tree is read. */
+extern u64 arch_uart;
+/* An interrupt of the machine's controller has that many cells in the tree; what they say. */
+u32 arch_irq_cells(void);
+u32 arch_irq_number(const void *cells, bool *edge);
+/* This CPU, as the tree names it. */
+u64 arch_cpu_id(void);
+/* Make a CPU, the first one included, ready for interrupts. */
+void arch_cpu_init(u32 index);
+/* Start a CPU that calls cpus_secondary(index); what firmware says when it does not, or 0. */
+long arch_cpu_start(u64 id, u32 index);
+
 /* Map 1 GiB at @gpa (a multiple of it, above the first 4) to its own address. */
 void arch_map_gib(u64 gpa);
 

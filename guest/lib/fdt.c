@@ -147,6 +147,17 @@ u32 fdt_u32(u32 node, const char *name, u32 def)
 	return p && len == 4 ? fdt_cell(p, 0) : def;
 }
 
+bool fdt_number(u32 node, const char *name, u64 *value)
+{
+	u32 len;
+	const void *p = fdt_prop(node, name, &len);
+
+	if (!p || len < 4)
+		return false;
+	*value = len < 8 ? fdt_cell(p, 0) : fdt_cells(p, 0);
+	return true;
+}
+
 bool fdt_has_string(u32 node, const char *name, const char *value)
 {
 	u32 len, n = (u32)strlen(value) + 1;

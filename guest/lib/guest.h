@@ -70,10 +70,32 @@ u32 fdt_phandle(u32 phandle);
 u32 fdt_next(u32 node);
 const void *fdt_prop(u32 node, const char *name, u32 *len);
 u32 fdt_u32(u32 node, const char *name, u32 def);
+/* A number of one cell or two. */
+bool fdt_number(u32 node, const char *name, u64 *value);
 bool fdt_has_string(u32 node, const char *name, const char *value);
 bool fdt_reg(u32 node, u32 nth, u64 *base, u64 *size);
 /* Cell @n of a property, and the 64-bit number that begins there. */
 u32 fdt_cell(const void *cells, u32 n);
 u64 fdt_cells(const void *cells, u32 n);
+
+/* For architectures whose machines a device tree describes */
+
+/* lib/heap.c: zeroed memory after the image that is never freed; NULL: there is no more. */
+void *heap_alloc(size_t size, size_t align);
+
+/*
+ * lib/tree.c: fill in boot, find arch_uart and what arch.h says of devices. tree_irq: interrupt
+ * @nth of @node; false: there is none.
+ */
+void tree_read(const void *tree);
+bool tree_irq(u32 node, u32 nth, u32 *irq, bool *edge);
+
+/*
+ * lib/cpus.c: which CPUs there are, once, on the first; what each other one calls, with its index,
+ * when it is started; the id of a CPU's node.
+ */
+void cpus_read(void);
+void cpus_secondary(u32 index);
+u64 cpus_id(u32 index);
 
 #endif

@@ -37,6 +37,12 @@ extern const u32 nr_machine_checks, nr_cpu_checks, nr_virtio_checks;
 u32 check_timers(void);
 const char *check_disk_survives(void);
 
+/*
+ * checks-tree.c: the device tree, for architectures that have one; the image is @image_offset into
+ * memory, and PCI's messages are delivered or not. False: the tree is damaged.
+ */
+bool check_tree(u64 image_offset, bool messages);
+
 /* exits.c */
 void measure_exits(void);
 /* Does a hypercall return? In a machine of its own, since it may not. */
