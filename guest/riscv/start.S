@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entry on riscv64: Linux's Image header (Documentation/arch/riscv/boot-image-header.rst), whose
+ * first word jumps over it, so that the same file is a flat image too. a0: the hart, a1: the device
+ * tree. Without paging: supervisor mode sees physical memory.
+ */
+#include "riscv.h"
+
+	.section .start, "ax"
+	.globl	_start
+_start:
+	.option	push
+	.option	norvc
+	j	begin
+	nop
+	.option	pop
+	.quad	TEXT_OFFSET
+	.quad	image_space
+	.quad	0		/* little-endian */
+	.long	2		/* version 0.2 */
+	.long	0
+	.quad	0
+	.ascii	"RISCV\0\0\0"
+	.ascii	"RSC\x05"
+	.long	0
+
+begin:	li	tp, 0
+	lla	sp, boot_stack_end
+	lla	t0, bss_begin
+	lla	t1, bss_end
+1:	sd	zero, 0(t0)
+	addi	t0, t0, 8
+	bltu	t0, t1, 1b
+	call	cpu_setup
+	lla	a2, secondary_entry
+	call	riscv_start
+1:	wfi
+	j	1b
+
+	/* SBI HSM: a1 is the index. */
+	.balign	4
+secondary_entry:
+	mv	tp, a1
+	lla	sp, stacks
+	addi	t0, tp, 1
+	li	t1, STACK_SIZE
+	mul	t0, t0, t1
+	add	sp, sp, t0
+	call	cpu_setup
+	mv	a0, tp
+	call	cpus_secondary
+2:	wfi
+	j	2b
+
+cpu_setup:
+	csrw	sie, zero
+	csrw	satp, zero
+	lla	t0, trap_entry
+	csrw	stvec, t0
+	ret
+
+	.section .stacks, "aw", %nobits
+	.balign	16
+boot_stack:
+	.skip	4 * STACK_SIZE
+boot_stack_end:
+stacks:
+	.skip	GUEST_MAX_CPUS * STACK_SIZE
+
+	.section .note.GNU-stack, "", %progbits
