@@ -29,16 +29,6 @@
 /* Values of KVM_DEV_ARM_VGIC_CONFIG_GICV4. */
 enum { GICV4_UNAVAILABLE, GICV4_DISABLE, GICV4_ENABLE };
 
-/* A setting without which there is no controller. */
-static int must_set(int fd, u32 group, u64 attr, const void *value, const char *what)
-{
-	int ret = kvm_set_attr(fd, group, attr, value);
-
-	if (ret)
-		err("interrupt controller: cannot set %s: %s", what, strerror(-ret));
-	return ret;
-}
-
 /* The chip's operations: a GSI is the number of a shared interrupt. */
 
 static void gic_set_level(void *opaque, u32 gsi, bool level)
@@ -141,21 +131,9 @@ static const struct irq_chip_ops gic_irq_chip_ops = {
 
 /* Which one */
 
-static int create_device(const struct kvm *kvm, u32 type, u32 flags, int *fd)
-{
-	struct kvm_create_device dev = { .type = type, .flags = flags };
-	int ret = xioctl(kvm->vm_fd, KVM_CREATE_DEVICE, &dev);
-
-	if (ret < 0)
-		return ret;
-	if (fd)
-		*fd = (int)dev.fd;
-	return 0;
-}
-
 static bool offers(const struct kvm *kvm, u32 type)
 {
-	return !create_device(kvm, type, KVM_CREATE_DEVICE_TEST, NULL);
+	return !kvm_create_device(kvm, type, KVM_CREATE_DEVICE_TEST, NULL);
 }
 
 static bool can_do(const struct kvm *kvm, enum arm_irqchip kind)
@@ -249,12 +227,12 @@ int arm_gic_init(struct vm *vm)
 
 	if (ret)
 		return ret;
-	ret = create_device(&vm->kvm,
-			    is_v3(gic->kind) ? KVM_DEV_TYPE_ARM_VGIC_V3 : KVM_DEV_TYPE_ARM_VGIC_V2,
-			    0, &gic->fd);
+	ret = kvm_create_device(
+		&vm->kvm, is_v3(gic->kind) ? KVM_DEV_TYPE_ARM_VGIC_V3 : KVM_DEV_TYPE_ARM_VGIC_V2, 0,
+		&gic->fd);
 	if (!ret && gic->kind == ARM_IRQCHIP_GICV3_ITS) {
 		what = "ITS";
-		ret = create_device(&vm->kvm, KVM_DEV_TYPE_ARM_VGIC_ITS, 0, &gic->its_fd);
+		ret = kvm_create_device(&vm->kvm, KVM_DEV_TYPE_ARM_VGIC_ITS, 0, &gic->its_fd);
 	}
 	if (ret) {
 		err("cannot create the %s: KVM_CREATE_DEVICE: %s", what, strerror(-ret));
@@ -311,8 +289,8 @@ static int set_gicv4(const struct vm *vm)
 		return -ENOTSUP;
 	}
 	value = want == SWITCH_ON ? GICV4_ENABLE : GICV4_DISABLE;
-	return must_set(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CONFIG_GICV4, &value,
-			"--gicv4");
+	return kvm_irqchip_set(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CONFIG_GICV4, &value,
+			       "--gicv4");
 }
 
 static int set_addresses(const struct arm_gic *gic)
@@ -321,16 +299,16 @@ static int set_addresses(const struct arm_gic *gic)
 	u64 dist = ARM_GIC_DIST;
 	int ret;
 
-	ret = must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
-		       v3 ? KVM_VGIC_V3_ADDR_TYPE_DIST : KVM_VGIC_V2_ADDR_TYPE_DIST, &dist,
-		       "the distributor's address");
+	ret = kvm_irqchip_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+			      v3 ? KVM_VGIC_V3_ADDR_TYPE_DIST : KVM_VGIC_V2_ADDR_TYPE_DIST, &dist,
+			      "the distributor's address");
 	if (ret)
 		return ret;
 	/* One range for the redistributors of all vcpus: nothing else stands in its way. */
-	return must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
-			v3 ? KVM_VGIC_V3_ADDR_TYPE_REDIST : KVM_VGIC_V2_ADDR_TYPE_CPU,
-			&gic->cpu_base,
-			v3 ? "the redistributors' address" : "the CPU interface's address");
+	return kvm_irqchip_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+			       v3 ? KVM_VGIC_V3_ADDR_TYPE_REDIST : KVM_VGIC_V2_ADDR_TYPE_CPU,
+			       &gic->cpu_base,
+			       v3 ? "the redistributors' address" : "the CPU interface's address");
 }
 
 static int set_up_its(const struct arm_gic *gic)
@@ -339,12 +317,12 @@ static int set_up_its(const struct arm_gic *gic)
 
 	if (gic->its_fd < 0)
 		return 0;
-	ret = must_set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_ITS_ADDR_TYPE,
-		       &gic->msi_base, "the ITS's address");
+	ret = kvm_irqchip_set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_ITS_ADDR_TYPE,
+			      &gic->msi_base, "the ITS's address");
 	if (ret)
 		return ret;
-	return must_set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL,
-			"the end of the ITS's setup");
+	return kvm_irqchip_set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT,
+			       NULL, "the end of the ITS's setup");
 }
 
 static int set_routes(struct vm *vm)
@@ -368,16 +346,16 @@ int arm_gic_finish(struct vm *vm)
 
 	ret = set_addresses(gic);
 	if (!ret)
-		ret = must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs,
-			       "the number of interrupts");
+		ret = kvm_irqchip_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs,
+				      "the number of interrupts");
 	if (!ret && vm->cfg->arm.nested)
-		ret = must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ, 0, &maintenance,
-			       "the maintenance interrupt");
+		ret = kvm_irqchip_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ, 0, &maintenance,
+				      "the maintenance interrupt");
 	if (!ret)
 		ret = set_gicv4(vm);
 	if (!ret)
-		ret = must_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL,
-			       "the end of its setup");
+		ret = kvm_irqchip_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
+				      KVM_DEV_ARM_VGIC_CTRL_INIT, NULL, "the end of its setup");
 	if (!ret)
 		ret = set_up_its(gic);
 	/* KVM's own routes, which its last step installs, end at the pins. */
