@@ -13,6 +13,7 @@
 #define RISCV_PCI_IO_SIZE    (64 * KiB)
 #define RISCV_IRQCHIP	     0x08000000ULL /* IMSICs and then the APLIC; or the PLIC */
 #define RISCV_IRQCHIP_SIZE   (128 * MiB)
+#define RISCV_APLIC	     0x09000000ULL /* behind RISCV_MAX_VCPUS pages of IMSICs */
 #define RISCV_UART	     0x10000000ULL
 #define RISCV_RTC	     0x10010000ULL /* goldfish */
 #define RISCV_DEBUG_EXIT     0x10030000ULL

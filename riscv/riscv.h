@@ -36,6 +36,7 @@ struct riscv_irqchip {
 	enum riscv_irqchip_kind kind; /* never RISCV_IRQCHIP_DEFAULT once made */
 	int fd;			      /* of KVM's AIA device; -1: none */
 	u32 num_ids;		      /* AIA: interrupt identities of an IMSIC */
+	u32 num_sources;	      /* AIA: of the APLIC */
 	struct riscv_plic *plic;      /* or NULL */
 };
 
@@ -78,8 +79,9 @@ u64 riscv_get(const struct vcpu *vcpu, u64 id);
 /*
  * irqchip.c. riscv_irqchip_init, before vcpus: chooses AIA or PLIC, as the host allows and the
  * configuration says, and puts vm->irqs' operations in place; riscv_irqchip_finish, after all vcpus
- * exist. Both print. riscv_irqchip_describe writes the nodes, with phandles, and fills the interrupt
- * fields of @fdt. riscv_irqchip_add_devices: the device that resets it, and saves its state.
+ * exist. Both print. riscv_irqchip_describe writes the nodes, with phandles, and fills the
+ * interrupt fields of @fdt. riscv_irqchip_add_devices: the device that resets it, and saves its
+ * state.
  */
 int riscv_irqchip_init(struct vm *vm) __must_check;
 int riscv_irqchip_finish(struct vm *vm) __must_check;
@@ -88,6 +90,14 @@ void riscv_irqchip_sketch(struct vm *vm);
 void riscv_irqchip_describe(struct vm *vm, struct fdtw *fdt);
 int riscv_irqchip_add_devices(struct vm *vm) __must_check;
 void riscv_irqchip_destroy(struct vm *vm);
+
+/* aia.c: the same, of the AIA in KVM. */
+int riscv_aia_init(struct vm *vm) __must_check;
+int riscv_aia_finish(struct vm *vm) __must_check;
+void riscv_aia_sketch(struct vm *vm);
+void riscv_aia_describe(struct vm *vm, struct fdtw *fdt);
+/* "interrupts-extended" of what raises the external interrupt of every hart. */
+void riscv_irqchip_parents(const struct vm *vm, struct fdtw *fdt);
 
 /*
  * cpu.c: extensions of the ISA and of the SBI. riscv_cpu_check: the words of --cpu and --sbi,
@@ -114,8 +124,8 @@ int riscv_csr_access(struct vcpu *vcpu);
  * is not in RAM. */
 int riscv_translate(u64 satp, const struct guest_memory *mem, u64 va, u64 *pa) __must_check;
 
-/* Phandles of the tree; a device's own come from fdtw_phandle. Those of harts' interrupt controllers
- * are RISCV_PHANDLE_HART and up. */
+/* Phandles of the tree; a device's own come from fdtw_phandle. Those of harts' interrupt
+ * controllers are RISCV_PHANDLE_HART and up. */
 enum {
 	RISCV_PHANDLE_IRQCHIP = 1, /* APLIC or PLIC: lines */
 	RISCV_PHANDLE_MSI,	   /* IMSICs */

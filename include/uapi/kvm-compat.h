@@ -127,6 +127,29 @@ struct kvm_memory_attributes {
 #ifndef KVM_CAP_RISCV_MP_STATE_RESET /* 6.16 */
 #define KVM_CAP_RISCV_MP_STATE_RESET 242
 #endif
+
+/* Linux 6.5: the AIA, asm/kvm.h of riscv. */
+#ifndef KVM_DEV_RISCV_AIA_GRP_CONFIG
+#define KVM_DEV_TYPE_RISCV_AIA		   11
+#define KVM_DEV_RISCV_AIA_GRP_CONFIG	   0
+#define KVM_DEV_RISCV_AIA_CONFIG_MODE	   0
+#define KVM_DEV_RISCV_AIA_CONFIG_IDS	   1
+#define KVM_DEV_RISCV_AIA_CONFIG_SRCS	   2
+#define KVM_DEV_RISCV_AIA_CONFIG_HART_BITS 5
+#define KVM_DEV_RISCV_AIA_MODE_EMUL	   0
+#define KVM_DEV_RISCV_AIA_MODE_HWACCEL	   1
+#define KVM_DEV_RISCV_AIA_MODE_AUTO	   2
+#define KVM_DEV_RISCV_AIA_GRP_ADDR	   1
+#define KVM_DEV_RISCV_AIA_ADDR_APLIC	   0
+#define KVM_DEV_RISCV_AIA_ADDR_IMSIC(vcpu) (1 + (vcpu))
+#define KVM_DEV_RISCV_AIA_GRP_CTRL	   2
+#define KVM_DEV_RISCV_AIA_CTRL_INIT	   0
+#define KVM_DEV_RISCV_AIA_GRP_APLIC	   3
+#define KVM_DEV_RISCV_AIA_GRP_IMSIC	   4
+#define KVM_DEV_RISCV_AIA_IMSIC_ISEL_BITS  12
+#define KVM_DEV_RISCV_AIA_IMSIC_MKATTR(vcpu, isel) \
+	(((vcpu) << KVM_DEV_RISCV_AIA_IMSIC_ISEL_BITS) | (isel))
+#endif
 #endif /* __riscv */
 
 #ifdef __aarch64__
