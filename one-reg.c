@@ -2,8 +2,11 @@
 /* Registers of vcpus by id, attributes of devices; see one-reg.h. */
 #include "lkvm/one-reg.h"
 
+#include <stdlib.h>
+
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
+#include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 
 static int one_reg(const struct vcpu *vcpu, unsigned long request, u64 id, const void *value)
@@ -34,6 +37,24 @@ int kvm_create_device(const struct kvm *kvm, u32 type, u32 flags, int *fd)
 	if (fd)
 		*fd = (int)dev.fd;
 	return 0;
+}
+
+int vcpu_list_regs(const struct vcpu *vcpu, struct kvm_reg_list **list)
+{
+	struct kvm_reg_list probe = { 0 };
+	int ret = xioctl(vcpu->fd, KVM_GET_REG_LIST, &probe);
+
+	*list = NULL;
+	if (ret < 0 && ret != -E2BIG)
+		return ret;
+	*list = xcalloc(1, sizeof(**list) + probe.n * sizeof((*list)->reg[0]));
+	(*list)->n = probe.n;
+	ret = xioctl(vcpu->fd, KVM_GET_REG_LIST, *list);
+	if (ret >= 0)
+		return 0;
+	free(*list);
+	*list = NULL;
+	return ret;
 }
 
 static int device_attr(int fd, unsigned long request, u32 group, u64 attr, const void *value)

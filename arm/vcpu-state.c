@@ -57,18 +57,15 @@ static void add_reg(struct reg_set *set, u64 id)
 
 static int list_regs(struct arm_vcpu_state *s)
 {
-	struct kvm_reg_list probe = { 0 }, *list;
-	int ret = xioctl(s->vcpu->fd, KVM_GET_REG_LIST, &probe);
+	struct kvm_reg_list *list;
+	int ret = vcpu_list_regs(s->vcpu, &list);
 
-	if (ret < 0 && ret != -E2BIG)
+	if (ret)
 		return ret;
-	list = xcalloc(1, sizeof(*list) + probe.n * sizeof(list->reg[0]));
-	list->n = probe.n;
-	ret = xioctl(s->vcpu->fd, KVM_GET_REG_LIST, list);
-	s->fixed.ids = xcalloc(probe.n + 1, sizeof(u64));
-	s->own_ids = xcalloc(probe.n + 1, sizeof(u64));
+	s->fixed.ids = xcalloc(list->n + 1, sizeof(u64));
+	s->own_ids = xcalloc(list->n + 1, sizeof(u64));
 	s->clocks.ids = xcalloc(2, sizeof(u64));
-	for (u64 i = 0; i < list->n && ret >= 0; i++) {
+	for (u64 i = 0; i < list->n && !ret; i++) {
 		if (reg_bytes(list->reg[i]) > MAX_REG_BYTES)
 			ret = -EINVAL;
 		else
@@ -78,7 +75,7 @@ static int list_regs(struct arm_vcpu_state *s)
 	memcpy(s->own_ids, s->fixed.ids, s->fixed.nr * sizeof(u64));
 	s->fixed.data = xcalloc(s->fixed.bytes + 1, 1);
 	s->clocks.data = xcalloc(s->clocks.bytes + 1, 1);
-	return MIN(ret, 0);
+	return ret;
 }
 
 void arch_vcpu_state_free(void *state)

@@ -11,11 +11,17 @@
 #include "lkvm/types.h"
 
 struct kvm;
+struct kvm_reg_list;
 struct vcpu;
 
 /* @value has the size that is part of @id. */
 int vcpu_get_reg(const struct vcpu *vcpu, u64 id, void *value) __must_check;
 int vcpu_set_reg(const struct vcpu *vcpu, u64 id, const void *value) __must_check;
+/*
+ * The ids of all registers that the vcpu has, to be freed by the caller; NULL on error (4.84
+ * KVM_GET_REG_LIST).
+ */
+int vcpu_list_regs(const struct vcpu *vcpu, struct kvm_reg_list **list) __must_check;
 
 /* KVM_CREATE_DEVICE; *fd, the caller's, where a device was made (@fd may be NULL with
  * KVM_CREATE_DEVICE_TEST). */
