@@ -17,12 +17,17 @@ enum riscv_aia_mode { RISCV_AIA_DEFAULT, RISCV_AIA_EMUL, RISCV_AIA_HWACCEL, RISC
 /* The words of --irqchip and --aia, by position; NULL-terminated. */
 extern const char *const riscv_irqchip_names[], *const riscv_aia_names[];
 
+/* Extensions of the SBI, by KVM's number of them (Linux 7.3, KVM_RISCV_SBI_EXT_...), as --sbi names
+ * them; ends with NULL. */
+#define RISCV_NR_SBI_EXTS 14U
+extern const char *const riscv_sbi_names[RISCV_NR_SBI_EXTS + 1];
+
 struct riscv_config {
 	enum riscv_irqchip_kind irqchip;
 	enum riscv_aia_mode aia;
-	char *cpu; /* "host,+ext,-ext" (--cpu), or NULL: the host's */
-	char *sbi; /* "+ext,-ext" (--sbi), or NULL */
-	bool nested;
+	char *cpu;   /* "host,+ext,-ext" (--cpu), or NULL: the host's */
+	char *sbi;   /* "+ext,-ext" (--sbi), or NULL */
+	bool nested; /* the guest has the H extension */
 };
 
 extern const struct option_spec riscv_options[];

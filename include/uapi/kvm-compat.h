@@ -150,6 +150,10 @@ struct kvm_memory_attributes {
 #define KVM_DEV_RISCV_AIA_IMSIC_MKATTR(vcpu, isel) \
 	(((vcpu) << KVM_DEV_RISCV_AIA_IMSIC_ISEL_BITS) | (isel))
 #endif
+/* Types of registers, asm/kvm.h. */
+#ifndef KVM_REG_RISCV_SBI_EXT /* 6.4 */
+#define KVM_REG_RISCV_SBI_EXT (0x08 << KVM_REG_RISCV_TYPE_SHIFT)
+#endif
 #endif /* __riscv */
 
 #ifdef __aarch64__
