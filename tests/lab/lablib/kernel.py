@@ -12,8 +12,8 @@ XZ_MAGIC = b"\xfd7zXZ\0"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 GZIP_MAGIC = b"\x1f\x8b"
 ELF_MAGIC = b"\x7fELF"
-# LINUX_PE_MAGIC of include/linux/pe.h, at offset 0x38.
-ARM64_PE_MAGIC = b"\xcd\x23\x82\x81"
+# Of include/linux/pe.h, at offset 0x38: the same for every architecture.
+LINUX_PE_MAGIC = b"\xcd\x23\x82\x81"
 
 
 def find_image(unpacked):
@@ -51,7 +51,7 @@ def zboot(gzipped):
     """An EFI zboot image without the EFI program, which a VMM does not run: the header of Linux
     drivers/firmware/efi/libstub/zboot-header.S, up to its offset of the PE header, and the compressed kernel."""
     size = 0x40
-    header = struct.pack("<4s4sII8x32s4sI", b"MZ\0\0", b"zimg", size, len(gzipped), b"gzip", ARM64_PE_MAGIC, size)
+    header = struct.pack("<4s4sII8x32s4sI", b"MZ\0\0", b"zimg", size, len(gzipped), b"gzip", LINUX_PE_MAGIC, size)
     return header + gzipped
 
 

@@ -301,7 +301,8 @@ def tool_command(root, program):
     """A program of the unpacked tools, run with their own C library: the system need not be as new as they are,
     and nothing is installed or chrooted, so no root is needed."""
     loader = next(iter(sorted(root.glob("usr/lib*/ld-linux-*.so.*")) + sorted(root.glob("lib*/ld-linux-*.so.*"))), None)
-    libraries = next(iter(root.glob("usr/lib/*-linux-gnu*")), None)
+    # Firmware for a machine emulated may stand in a folder named like those with libraries.
+    libraries = next((path.parent for path in root.glob("usr/lib/*-linux-gnu*/libc.so.*")), None)
     if loader is None or libraries is None or not (root / "usr/bin" / program).exists():
         raise LabError(f"{shown(root)}: no {program} there: run 'tests/lab/lab make'")
     return [str(loader), "--inhibit-cache", "--library-path", str(libraries), str(root / "usr/bin" / program)]
