@@ -6,28 +6,10 @@ mkdir -p /run/legacy /run/share
 mount -t tmpfs tmpfs /run/legacy
 cd /run/legacy || exit 1
 echo hello >/run/share/from-host
-# nc ends as soon as the other side has nothing more to say: who only listens keeps an input that never ends.
-[ -e /run/never ] || mkfifo /run/never
 
 serve() {
-	stop_serving
-	nc -l -p 7001 -e dd if=given.img bs=1M 2>/dev/null &
-	helpers=$!
-	nc -l -p 7002 >returned <>/run/never &
-	helpers="$helpers $!"
-	(
-		until [ "$(stat -c %s returned)" = $((1 << 20)) ]; do sleep 0.3; done
-		while :; do echo whole | nc -l -p 7003; done
-	) >/dev/null 2>&1 &
-	helpers="$helpers $!"
-}
-
-stop_serving() {
-	# shellcheck disable=SC2086 # a list of process ids
-	[ -z "$helpers" ] || kill $helpers 2>/dev/null
-	helpers=
-	killall nc 2>/dev/null
-	rm -f returned /run/share/from-guest
+	rm -f /run/share/from-guest
+	serve_file given.img
 }
 
 legacy() {	# legacy TRANSPORT KERNEL [LKVM ARGUMENT...]

@@ -5,20 +5,6 @@ only_on arm64
 
 kernel=/lab/kernels/$LAB_KERNEL/vmlinuz
 
-# refused TITLE STATUS REGEX ARGUMENT...: lkvm run ends with STATUS, and one error that REGEX describes.
-refused() {
-	refused_title=$1
-	refused_status=$2
-	refused_regex=$3
-	shift 3
-	lkvm_says "bad-$(echo "$refused_title" | tr -c 'a-z0-9\n' -)" run "$@"
-	if [ "$status" = "$refused_status" ] && says "error: .*($refused_regex)" && [ "$(grep -c error: "$log")" = 1 ]; then
-		ok "$refused_title is refused"
-	else
-		not_ok "$refused_title is refused: status $status, not $refused_status; or not '$refused_regex' in one error"
-	fi
-}
-
 # The magic numbers of a bzImage at the places of Documentation/arch/x86/boot.rst, in an image of zeros.
 dd if=/dev/zero of=/run/bzImage bs=1M count=1 2>/dev/null
 printf '\125\252' | dd of=/run/bzImage bs=1 seek=510 conv=notrunc 2>/dev/null
