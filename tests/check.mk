@@ -76,12 +76,15 @@ prove: ## prove with CBMC that the queues' core stays within guest memory (docs/
 check-build: ## other compilers, libraries and architectures, install, dist, lint
 	$(Q)$(PROVE) $(sort $(wildcard tests/build/*.t))
 
-# lkvm for the labs of other architectures than this machine's: from build/arm64 where their .t file finds it.
+# lkvm for the labs of other architectures than this machine's: from build/ARCH where their .t files find it.
 CROSS_arm64 := ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- O=$(O)/arm64
-CROSS_STATIC := $(if $(filter arm64,$(HOST_ARCH)),,static-arm64)
+CROSS_riscv64 := ARCH=riscv64 CROSS_COMPILE=riscv64-linux-gnu- O=$(O)/riscv64
+CROSS_STATIC := $(patsubst %,static-%,$(filter-out $(HOST_ARCH),arm64 riscv64))
 static-arm64: ## build build/arm64/static/lkvm with Debian's cross compiler
-	$(Q)tests/lab/lab libs --arch arm64
-	$(Q)$(MAKE) --no-print-directory $(CROSS_arm64) static
+static-riscv64: ## the same for riscv64
+static-arm64 static-riscv64: static-%:
+	$(Q)tests/lab/lab libs --arch $*
+	$(Q)$(MAKE) --no-print-directory $(CROSS_$*) static
 
 check-lab: static $(CROSS_STATIC) ## real kernels in the lab (makes the lab first, see docs/lab.md)
 	$(Q)$(PROVE) $(JOBS) $(LAB_LONG) $(filter-out $(LAB_LONG),$(sort $(wildcard tests/lab/*.t)))
@@ -96,4 +99,4 @@ check-all: ## everything
 	$(Q)$(MAKE) --no-print-directory prove check-jitter
 export TEST_ALL
 
-.PHONY: prove native threads run-threads check check-all check-threads check-unit check-native check-quick check-asan check-jitter check-build check-lab static-arm64
+.PHONY: prove native threads run-threads check check-all check-threads check-unit check-native check-quick check-asan check-jitter check-build check-lab static-arm64 static-riscv64

@@ -90,21 +90,26 @@ packs() {
 	make -j"$jobs" --no-print-directory -C "$tree" O=build CFLAGS=-O1 && "$tree/build/lkvm" version
 }
 
-# cross ARGUMENTS...: makes for arm64 without a warning.
+# The architectures that are built for on any other machine, with the prefix of their tools.
+declare -A prefixes=([arm64]=aarch64-linux-gnu- [riscv64]=riscv64-linux-gnu-)
+
+# cross ARCH ARGUMENTS...: makes for that architecture without a warning.
 cross() {
-	quiet_build ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- "$@"
+	local arch=$1
+	shift
+	quiet_build ARCH="$arch" CROSS_COMPILE="${prefixes[$arch]}" "$@"
 }
 
 # Debian has libcmocka as a shared library only, so the tests are dynamic; TAP of all of them goes to the log.
 cross_model() { make --no-print-directory O="${O:-build}" PROVE='prove -Q' WERROR=1 check-model-arm64; }
 cross_unit_tests() {
-	CMOCKA_MESSAGE_OUTPUT=TAP make --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- \
-		O="${O:-build}/arm64" PROVE='prove -Q' check-unit
+	CMOCKA_MESSAGE_OUTPUT=TAP make --no-print-directory ARCH="$1" CROSS_COMPILE="${prefixes[$1]}" \
+		O="${O:-build}/$1" PROVE='prove -Q' check-unit
 }
 
 missing_libfdt() {
-	make --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- LIBS_DIR=/nonexistent O="$out/nofdt" && return 1
-	grep -q 'finds no libfdt for arm64.*lab libs --arch arm64' "$log"
+	make --no-print-directory ARCH="$1" CROSS_COMPILE="${prefixes[$1]}" LIBS_DIR=/nonexistent O="$out/nofdt" && return 1
+	grep -q "finds no libfdt for $1.*lab libs --arch $1" "$log"
 }
 
 unsupported_arch() {
@@ -157,45 +162,68 @@ dist() {
 	fi
 }
 
+# cross_missing ARCH: why nothing is built for it here, or nothing.
 cross_missing() {
-	[ "$(uname -m)" = aarch64 ] && echo 'this machine is arm64' && return
-	command -v aarch64-linux-gnu-gcc >/dev/null || echo 'aarch64-linux-gnu-gcc is not installed'
+	local machine=${prefixes[$1]%%-*}
+	[ "$(uname -m)" = "$machine" ] && echo "this machine is $1" && return
+	command -v "${prefixes[$1]}gcc" >/dev/null || echo "${prefixes[$1]}gcc is not installed"
 }
 
-arm64_libs() {
-	local why
-	why=$(cross_missing)
-	if [ -n "$why" ]; then
-		skip 'arm64 cross-builds' "$why"
+cross_libs() {
+	local arch why
+	for arch in arm64 riscv64; do
+		why=$(cross_missing $arch)
+		if [ -n "$why" ]; then
+			skip "$arch cross-builds" "$why"
+		else
+			try "$arch: Debian's libraries unpack" tests/lab/lab libs --arch $arch
+			try "$arch: where libfdt is missing the message says how to get it" missing_libfdt $arch
+		fi
+	done
+}
+
+# cross_dynamic ARCH: the binary, the layers, and the unit tests under qemu-user. Fails where there is no qemu-user.
+cross_dynamic() {
+	local qemu=qemu-${prefixes[$1]%%-*}
+	try "$1: GCC builds a dynamic binary and the unit tests without a warning" cross "$1" O="${O:-build}/$1" all unit
+	try "$1: calls go down, and no two files need each other" cross "$1" O="${O:-build}/$1" layers
+	if command -v "$qemu" >/dev/null; then
+		try "$1: the unit tests pass under qemu-user" cross_unit_tests "$1"
 	else
-		try "arm64: Debian's libraries unpack" tests/lab/lab libs --arch arm64
-		try 'arm64: where libfdt is missing the message says how to get it' missing_libfdt
+		skip "$1: the unit tests pass" "$qemu (qemu-user) is not installed"
+		return 1
+	fi
+}
+
+cross_static() {
+	try "$1: GCC builds a static binary without a warning" cross "$1" O="${O:-build}/$1" static
+	if command -v clang >/dev/null; then
+		try "$1: Clang builds a static binary without a warning" \
+			cross "$1" O="$out/$1-clang" CC="clang --target=${prefixes[$1]%-}" $quick static
+	else
+		skip "$1: Clang builds a static binary" 'clang is not installed'
 	fi
 }
 
 arm64() {
-	[ -z "$(cross_missing)" ] || return 0
-	try 'arm64: GCC builds a dynamic binary and the unit tests without a warning' cross O="${O:-build}/arm64" all unit
-	try 'arm64: calls go down, and no two files need each other' cross O="${O:-build}/arm64" layers
-	if command -v qemu-aarch64 >/dev/null; then
-		try 'arm64: the unit tests pass under qemu-user' cross_unit_tests
+	[ -z "$(cross_missing arm64)" ] || return 0
+	if cross_dynamic arm64; then
 		try 'arm64: lkvm goes by the rules of the model of KVM' cross_model
-	else
-		skip 'arm64: the unit tests pass' 'qemu-aarch64 (qemu-user) is not installed'
 	fi
 }
 
 arm64_static() {
-	[ -z "$(cross_missing)" ] || return 0
-	try 'arm64: GCC builds a static binary without a warning' cross O="${O:-build}/arm64" static
-	if command -v clang >/dev/null; then
-		try 'arm64: Clang builds a static binary without a warning' \
-			cross O="$out/arm64-clang" CC='clang --target=aarch64-linux-gnu' $quick static
-	else
-		skip 'arm64: Clang builds a static binary' 'clang is not installed'
-	fi
+	[ -n "$(cross_missing arm64)" ] || cross_static arm64
 }
 
-run_chains native arm64_libs
-run_chains lint arm64 clang arm64_static dist static musl tsm
+riscv64() {
+	[ -n "$(cross_missing riscv64)" ] || cross_dynamic riscv64 || return 0
+}
+
+riscv64_static() {
+	[ -n "$(cross_missing riscv64)" ] || cross_static riscv64
+}
+
+run_chains native cross_libs
+run_chains lint arm64 riscv64 clang arm64_static riscv64_static dist static musl tsm
 echo "1..$n"
