@@ -18,6 +18,9 @@
  * A guest with a paravirtual clock is told of the pause, so that its watchdogs do not fire
  * (arch_vcpu_resumed); so is one whose process was stopped (vcpu.c).
  *
+ * A guest that sleeps (suspend to RAM) keeps its last vcpu at the gate as well (vm_sleep): nothing
+ * runs or burns time, and everything else about the VM is as ever.
+ *
  * The main thread alone pauses and resumes, from its loop or around it. Whoever wants the VM to
  * leave the loop asks for it with vm_request_stop: from any thread, since a request only closes the
  * gate and stops the loop.
@@ -184,6 +187,42 @@ void vm_keep_back(struct vcpu *vcpu, bool back)
 	pthread_mutex_unlock(&vcpu->vm->lock);
 }
 
+void vm_sleep(struct vcpu *vcpu)
+{
+	pthread_mutex_lock(&vcpu->vm->lock);
+	vcpu->asleep = true;
+	pthread_mutex_unlock(&vcpu->vm->lock);
+	/* KVM_RUN completes the exit and comes back at once. */
+	vcpu->to_gate = true;
+	vcpu_kick(vcpu);
+}
+
+bool vm_wake(struct vm *vm)
+{
+	bool slept = false;
+
+	pthread_mutex_lock(&vm->lock);
+	for (u32 i = 0; i < vm->nr_vcpus; i++) {
+		slept |= vm->vcpus[i]->asleep;
+		vm->vcpus[i]->asleep = false;
+	}
+	if (slept)
+		pthread_cond_broadcast(&vm->gate);
+	pthread_mutex_unlock(&vm->lock);
+	return slept;
+}
+
+bool vm_is_asleep(struct vm *vm)
+{
+	bool asleep = false;
+
+	pthread_mutex_lock(&vm->lock);
+	for (u32 i = 0; i < vm->nr_vcpus; i++)
+		asleep |= vm->vcpus[i]->asleep;
+	pthread_mutex_unlock(&vm->lock);
+	return asleep;
+}
+
 bool vm_wants_vcpus(struct vm *vm)
 {
 	return atomic_load(&vm->loop.stop) || (vm->nr_vcpus && !atomic_load(&vm->running));
@@ -197,7 +236,8 @@ bool vm_vcpu_gate(struct vm *vm, const struct vcpu *vcpu)
 	/* The last of them tells, not each. */
 	if (++vm->nr_parked == vm->awaited)
 		pthread_cond_signal(&vm->parked);
-	while ((!atomic_load(&vm->running) || (vcpu && vcpu->kept_back)) && !vm->ending)
+	while ((!atomic_load(&vm->running) || (vcpu && (vcpu->kept_back || vcpu->asleep))) &&
+	       !vm->ending)
 		pthread_cond_wait(&vm->gate, &vm->lock);
 	vm->nr_parked--;
 	go_on = !vm->ending;

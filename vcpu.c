@@ -432,6 +432,7 @@ static void run_vcpu(struct vcpu *vcpu)
 	struct vm *vm = vcpu->vm;
 	struct retry retry = { 0 };
 
+	vcpu->to_gate = false;
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	if (!atomic_load(&vm->running))
 		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
@@ -446,7 +447,7 @@ static void run_vcpu(struct vcpu *vcpu)
 		count_exit(vcpu, error);
 		if (error) {
 			if ((error == EINTR || error == EAGAIN || error == ENOMEM) &&
-			    !atomic_load(&vm->running))
+			    (!atomic_load(&vm->running) || vcpu->to_gate))
 				return;
 			if (error == EINTR)
 				interrupted(vcpu);

@@ -45,6 +45,8 @@ struct vcpu {
 	pthread_t thread;
 	bool has_thread;
 	bool kept_back;		      /* waits at the gate, under vm->lock (vm_keep_back) */
+	bool asleep;		      /* the same until vm_wake (vm_sleep) */
+	bool to_gate;		      /* leaves for the gate; its own thread's */
 	atomic_bool stood_still;      /* the guest is to hear of it before it runs again */
 	struct memory_reader reader;  /* inside while an exit is handled, outside in KVM_RUN */
 	int stats_fd;		      /* kvm-stats.h; -1: nobody asked for them yet */

@@ -223,6 +223,17 @@ u32 vm_holders(struct vm *vm);
 void vm_keep_back(struct vcpu *vcpu, bool back);
 
 /*
+ * The guest goes to sleep: @vcpu, whose own thread handles the exit that says so, waits at the gate
+ * until vm_wake, as parked as in a pause, and whatever pauses and resumes the VM meanwhile. It gets
+ * there with its exit completed. Its other vcpus are stopped already.
+ */
+void vm_sleep(struct vcpu *vcpu);
+/* Something that a sleeping guest wakes up for: it goes on. True: it slept. Any thread. */
+bool vm_wake(struct vm *vm);
+/* Does it sleep? Any thread. */
+bool vm_is_asleep(struct vm *vm);
+
+/*
  * Ask for the VM to leave its running state; the main loop is stopped. A request replaces a pending
  * one of a lower rank (see pause.c), until vm_clear_stop. Any thread; a vcpu thread passes its id
  * in @vcpu, others -1, and goes back to its loop, where it parks.

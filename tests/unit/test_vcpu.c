@@ -250,6 +250,102 @@ static void an_end_while_it_fails(void **state)
 	}
 }
 
+/* The guest sleeps at its first exit; the main loop sees it parked, pauses and resumes, wakes it.
+ */
+static struct event_post look;
+static unsigned int looks, slept_at;
+
+static void on_look(void *opaque)
+{
+	struct vm *vm = &fake.d.vm;
+
+	pthread_mutex_lock(&vm->lock);
+	if (!vm->nr_parked) {
+		pthread_mutex_unlock(&vm->lock);
+		event_loop_post(&vm->loop, &look);
+		return;
+	}
+	pthread_mutex_unlock(&vm->lock);
+	slept_at = fake.runs;
+	assert_true(vm_is_asleep(vm));
+	vm_pause(vm);
+	vm_resume(vm);
+	assert_true(vm_is_asleep(vm));
+	if (++looks < 100) {
+		event_loop_post(&vm->loop, &look);
+		return;
+	}
+	assert_int_equal(fake.runs, slept_at);
+	assert_true(vm_wake(vm));
+	assert_false(vm_wake(vm));
+	assert_false(vm_is_asleep(vm));
+}
+
+static int go_to_sleep(struct vcpu *vcpu)
+{
+	look = (struct event_post){ .fn = on_look };
+	vm_sleep(vcpu);
+	event_loop_post(&vcpu->vm->loop, &look);
+	return 0;
+}
+
+static int sleeping(unsigned int runs)
+{
+	fake.run.exit_reason = KVM_EXIT_HYPERCALL;
+	if (runs == 1)
+		return 0;
+	/* The exit is completed first, and only then it waits. */
+	if (runs == 2)
+		return fake.run.immediate_exit ? EINTR : EIO;
+	return fake.run.immediate_exit ? EIO : EFAULT;
+}
+
+static void a_guest_sleeps(void **state)
+{
+	const struct coco_ops sleeps = { .exit = go_to_sleep };
+
+	looks = 0;
+	fake_run(sleeping, &sleeps);
+	assert_int_equal(looks, 100);
+	assert_int_equal(slept_at, 2);
+	assert_int_equal(fake.runs, 3);
+	assert_contains(captured, "KVM_RUN failed: Bad address");
+}
+
+/* What wakes it may come before it lies down. */
+static int wake_at_once(struct vcpu *vcpu)
+{
+	vm_sleep(vcpu);
+	assert_true(vm_wake(vcpu->vm));
+	return 0;
+}
+
+static void it_wakes_at_once(void **state)
+{
+	const struct coco_ops sleeps = { .exit = wake_at_once };
+
+	fake_run(sleeping, &sleeps);
+	assert_int_equal(fake.runs, 3);
+	assert_contains(captured, "KVM_RUN failed: Bad address");
+}
+
+/* An end is for those that sleep, too. */
+static int sleep_and_end(struct vcpu *vcpu)
+{
+	vm_sleep(vcpu);
+	vm_request_stop(vcpu->vm, VM_STOP_QUIT, 0, -1);
+	return 0;
+}
+
+static void an_end_of_sleep(void **state)
+{
+	const struct coco_ops sleeps = { .exit = sleep_and_end };
+
+	fake_run(sleeping, &sleeps);
+	assert_int_equal(fake.runs, 2);
+	assert_string_equal(captured, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +358,9 @@ int main(void)
 		cmocka_unit_test(a_processor_that_was_not_started),
 		cmocka_unit_test(exits_are_counted),
 		cmocka_unit_test(an_end_while_it_fails),
+		cmocka_unit_test(a_guest_sleeps),
+		cmocka_unit_test(it_wakes_at_once),
+		cmocka_unit_test(an_end_of_sleep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
