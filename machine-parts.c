@@ -150,6 +150,28 @@ static struct console *watched(struct machine *m, u32 nr, struct console *con)
 	return &w->con;
 }
 
+static bool is_asleep(void *opaque)
+{
+	return vm_is_asleep(opaque);
+}
+
+static void wake(void *opaque)
+{
+	vm_wake(opaque);
+}
+
+/* The guest's console as its device is given it: firmware calls have a share. */
+static struct console *shared(struct machine *m, struct console *con)
+{
+	const struct console_sleeper sleeper = { is_asleep, wake, &m->vm };
+
+	if (!arch_platform.firmware_console || !con)
+		return con;
+	console_firmware_init(&m->open.firmware, con, &sleeper);
+	m->vm.firmware_console = &m->open.firmware;
+	return &m->open.firmware.con;
+}
+
 static int add_serial(struct machine *m, u32 index)
 {
 	struct console *con = m->open.console;
@@ -163,8 +185,10 @@ static int add_serial(struct machine *m, u32 index)
 		console_output_init(&m->open.serial, m->open.console);
 		con = &m->open.serial.con;
 	}
-	return serial_create(&m->vm, &arch_platform.serial, arch_platform.serial_reg_shift,
-			     watched(m, SERIAL_CONSOLE, con));
+	con = watched(m, SERIAL_CONSOLE, con);
+	if (machine_has_own_consoles(m) || m->vm.cfg->console == CONSOLE_SERIAL)
+		con = shared(m, con);
+	return serial_create(&m->vm, &arch_platform.serial, arch_platform.serial_reg_shift, con);
 }
 
 static int add_pvpanic(struct machine *m, u32 index)
@@ -279,8 +303,9 @@ static int add_virtio_console(struct machine *m, u32 index)
 		ports[nr++] = (struct virtio_console_port){
 			.con = machine_has_own_consoles(m)
 				       ? m->inject->hvc
-				       : watched(m, VIRTIO_CONSOLE,
-						 m->open.kept ? m->open.kept : m->open.console),
+				       : shared(m, watched(m, VIRTIO_CONSOLE,
+							   m->open.kept ? m->open.kept
+									: m->open.console)),
 			.is_console = true,
 		};
 	for (u32 i = 0; i < m->open.nr_ports; i++)

@@ -20,6 +20,7 @@ const struct arch_platform arch_platform = {
 	.default_console = "ttyS0",
 	.ram_base = RISCV_RAM,
 	.firmware_args = true,
+	.firmware_console = true,
 	.serial = { .base = RISCV_UART, .size = 8, .gsi = RISCV_GSI_UART },
 	.pvpanic_pci = true,
 	.debug_exit = { .base = RISCV_DEBUG_EXIT, .size = 4 },

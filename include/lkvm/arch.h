@@ -58,7 +58,8 @@ struct arch_platform {
 					     is uname -r */
 	const char *default_console;	  /* "ttyS0": for console= with --console serial */
 	u64 ram_base;			  /* where guest memory begins */
-	bool firmware_args; /* firmware is told --params and --initrd, as a kernel is */
+	bool firmware_args;    /* firmware is told --params and --initrd, as a kernel is */
+	bool firmware_console; /* firmware calls print to the guest's console and read from it */
 	struct arch_place serial;
 	u32 serial_reg_shift;
 	bool pvpanic_pci; /* pvpanic is a PCI function, where there is PCI, and has no place */

@@ -6,6 +6,8 @@
 #ifndef LKVM_CONSOLE_H
 #define LKVM_CONSOLE_H
 
+#include <pthread.h>
+
 #include "lkvm/event.h"
 #include "lkvm/types.h"
 
@@ -92,6 +94,37 @@ struct console_watch {
 void console_watch_init(struct console_watch *w, struct console *to, u32 nr,
 			void (*seen)(void *opaque, u32 nr, const u8 *buf, size_t len),
 			void *opaque);
+
+/*
+ * console/firmware.c: all goes to @to and comes from there, which outlives it; and the guest's
+ * firmware calls (SBI) have a share in it. Once a key is awaited the next byte of input wakes the
+ * guest and goes nowhere else, if the guest sleeps still. There is nothing to destroy.
+ */
+struct console_sleeper {
+	bool (*asleep)(void *opaque); /* both by the main loop's thread */
+	void (*wake)(void *opaque);
+	void *opaque;
+};
+struct console_firmware {
+	struct console con; /* for the device */
+	struct console *to;
+	struct console_client client; /* the device */
+	bool for_device;	      /* what comes next: as room said last */
+	struct console_sleeper sleeper;
+	pthread_mutex_t lock; /* what follows; nothing is called under it */
+	size_t wanted;	      /* a caller found nothing, and asked for so much */
+	bool awaits_key;
+	u8 kept[64]; /* for the next call */
+	size_t nr_kept;
+};
+void console_firmware_init(struct console_firmware *f, struct console *to,
+			   const struct console_sleeper *sleeper);
+/* As the device writes. Any thread. */
+void console_firmware_write(struct console_firmware *f, const u8 *buf, size_t len);
+/* What is there, without waiting: how many bytes; 0: none yet. Any thread. */
+size_t console_firmware_read(struct console_firmware *f, u8 *buf, size_t len);
+/* Any thread. */
+void console_firmware_await_key(struct console_firmware *f);
 
 /* Where a terminal shows what the guest writes. */
 enum term_output { TERM_STDOUT, TERM_STDERR, TERM_NOWHERE };

@@ -116,6 +116,7 @@ struct machine_open {
 	struct gdb *gdb; /* NULL: none */
 	/* Of a serial port that is not the guest's console: earlycon and firmware speak there. */
 	struct console_output serial;
+	struct console_firmware firmware; /* where arch_platform.firmware_console is */
 	struct console_watch *watches; /* as struct machine_watch counts them; NULL: nobody does */
 	struct event signals;	       /* a signalfd on the main loop; -1: none */
 };

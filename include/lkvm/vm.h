@@ -32,6 +32,7 @@
 #include "lkvm/types.h"
 
 struct coco_ops;
+struct console_firmware;
 struct vm_config;
 struct device;
 struct marks;
@@ -110,6 +111,8 @@ struct vm {
 	struct device **devices_tail;
 	struct arch_vm *arch;	       /* owned by the architecture's code */
 	struct vm_sysrq sysrq;	       /* of the device that is the guest's console */
+	/* What firmware calls have of the guest's console; the machine's. NULL: nothing. */
+	struct console_firmware *firmware_console;
 	struct virtio_device *balloon; /* owned by its device; NULL: there is none */
 	struct pci_host *pci;	       /* owned by its device; NULL in a machine without PCI */
 
