@@ -39,6 +39,12 @@ int pl031_create(struct vm *vm, const struct arch_place *place) __must_check;
 int pl061_create(struct vm *vm, const struct arch_place *place, struct device **out) __must_check;
 /* Press that key and let it go soon after. Any thread. */
 void pl061_press(struct device *dev);
+/* Goldfish RTC in MMIO: the host's UTC, with its alarm, which wakes a guest that sleeps. *@out
+ * lives as long as the VM's devices. */
+int goldfish_rtc_create(struct vm *vm, const struct arch_place *place,
+			struct device **out) __must_check;
+/* Is its interrupt raised? Any thread. */
+bool goldfish_rtc_rings(struct device *dev);
 
 /* What a flash holds. hw/flash-file.c. */
 #define FLASH_BLOCK_SIZE (64 * KiB) /* of two chips side by side; EDK2 and kvmtool say so */

@@ -76,6 +76,14 @@ static int add_pl061(struct vm *vm, const char *file)
 	return ret;
 }
 
+static int add_goldfish(struct vm *vm, const char *file)
+{
+	struct device *dev;
+	int ret = goldfish_rtc_create(vm, &mmio, &dev);
+
+	return ret;
+}
+
 static char files[2][32];
 
 static int add_flash(struct vm *vm, const char *file)
@@ -108,6 +116,7 @@ struct row;
 static void serial_driver(struct devvm *d, const struct row *r);
 static void serial_divisor(struct devvm *d, const struct row *r);
 static void pl061_driver(struct devvm *d, const struct row *r);
+static void goldfish_driver(struct devvm *d, const struct row *r);
 static void reset_control_driver(struct devvm *d, const struct row *r);
 
 static const struct row {
@@ -135,6 +144,8 @@ static const struct row {
 	{ "pl031", add_pl031, .mmio = true, .first = BASE, .last = BASE + 0x20, .clock = true },
 	{ "pl061", add_pl061, .mmio = true, .first = BASE, .last = BASE + 0x420,
 	  .driver = pl061_driver },
+	{ "goldfish-rtc", add_goldfish, .mmio = true, .first = BASE, .last = BASE + 0x20,
+	  .clock = true, .driver = goldfish_driver },
 	{ "flash", add_flash, .mmio = true, .first = BASE, .last = BASE + 0x1ffff, .clock = true },
 	{ "pci", add_pci, .mmio = true, .first = BASE, .last = BASE + 0x8100 },
 	{ "pci at ports", add_pci, .pio = true, .first = 0xcf8, .last = 0xcff },
@@ -180,6 +191,15 @@ static void pl061_driver(struct devvm *d, const struct row *r)
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		bus_write(&d->vm.mmio, BASE + words[i][0], &words[i][1], 4);
 	pl061_press(d->vm.devices);
+}
+
+/* An alarm in the past, whose interrupt is let out. */
+static void goldfish_driver(struct devvm *d, const struct row *r)
+{
+	static const u32 words[][2] = { { 0x0c, 0 }, { 0x08, 1 }, { 0x10, 1 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		bus_write(&d->vm.mmio, BASE + words[i][0], &words[i][1], 4);
 }
 
 static void reset_control_driver(struct devvm *d, const struct row *r)
