@@ -45,6 +45,8 @@ int goldfish_rtc_create(struct vm *vm, const struct arch_place *place,
 			struct device **out) __must_check;
 /* Is its interrupt raised? Any thread. */
 bool goldfish_rtc_rings(struct device *dev);
+/* A register of 32 bits in MMIO, by which a guest switches off and resets. */
+int syscon_create(struct vm *vm, const struct arch_place *place) __must_check;
 
 /* What a flash holds. hw/flash-file.c. */
 #define FLASH_BLOCK_SIZE (64 * KiB) /* of two chips side by side; EDK2 and kvmtool say so */

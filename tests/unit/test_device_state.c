@@ -84,6 +84,11 @@ static int add_goldfish(struct vm *vm, const char *file)
 	return ret;
 }
 
+static int add_syscon(struct vm *vm, const char *file)
+{
+	return syscon_create(vm, &mmio);
+}
+
 static char files[2][32];
 
 static int add_flash(struct vm *vm, const char *file)
@@ -146,6 +151,7 @@ static const struct row {
 	  .driver = pl061_driver },
 	{ "goldfish-rtc", add_goldfish, .mmio = true, .first = BASE, .last = BASE + 0x20,
 	  .clock = true, .driver = goldfish_driver },
+	{ "syscon", add_syscon, .mmio = true, .first = BASE, .last = BASE + 3 },
 	{ "flash", add_flash, .mmio = true, .first = BASE, .last = BASE + 0x1ffff, .clock = true },
 	{ "pci", add_pci, .mmio = true, .first = BASE, .last = BASE + 0x8100 },
 	{ "pci at ports", add_pci, .pio = true, .first = 0xcf8, .last = 0xcff },
