@@ -10,26 +10,15 @@
 #include "lkvm/arch.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
+#include "lkvm/reg-set.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 #include "psci.h"
 
-/* The largest register is one of 2048 bits (KVM_REG_SIZE). */
-#define MAX_REG_BYTES 256
-
-/* Registers, one after the other. */
-struct reg_set {
-	u32 nr;
-	u64 *ids;
-	u32 bytes;
-	u8 *data;
-};
-
 struct arm_vcpu_state {
 	struct vcpu *vcpu;
-	u64 *own_ids;	       /* of @fixed; what this vcpu has */
 	struct reg_set fixed;  /* stand while the vcpu does */
 	struct reg_set clocks; /* the counters of the timers */
 	u32 mp_state;
@@ -38,55 +27,25 @@ struct arm_vcpu_state {
 	bool psci_on, psci_stale; /* --psci user */
 };
 
-static u32 reg_bytes(u64 id)
-{
-	return 1U << ((id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);
-}
-
 static bool is_clock(u64 id)
 {
 	/* The id of the virtual counter is an exchanged one (api.rst, 4.68). */
 	return id == KVM_REG_ARM_TIMER_CNT || id == KVM_REG_ARM_PTIMER_CNT;
 }
 
-static void add_reg(struct reg_set *set, u64 id)
+static struct reg_set *set_of(void *opaque, u64 id)
 {
-	set->ids[set->nr++] = id;
-	set->bytes += reg_bytes(id);
-}
+	struct arm_vcpu_state *s = opaque;
 
-static int list_regs(struct arm_vcpu_state *s)
-{
-	struct kvm_reg_list *list;
-	int ret = vcpu_list_regs(s->vcpu, &list);
-
-	if (ret)
-		return ret;
-	s->fixed.ids = xcalloc(list->n + 1, sizeof(u64));
-	s->own_ids = xcalloc(list->n + 1, sizeof(u64));
-	s->clocks.ids = xcalloc(2, sizeof(u64));
-	for (u64 i = 0; i < list->n && !ret; i++) {
-		if (reg_bytes(list->reg[i]) > MAX_REG_BYTES)
-			ret = -EINVAL;
-		else
-			add_reg(is_clock(list->reg[i]) ? &s->clocks : &s->fixed, list->reg[i]);
-	}
-	free(list);
-	memcpy(s->own_ids, s->fixed.ids, s->fixed.nr * sizeof(u64));
-	s->fixed.data = xcalloc(s->fixed.bytes + 1, 1);
-	s->clocks.data = xcalloc(s->clocks.bytes + 1, 1);
-	return ret;
+	return is_clock(id) ? &s->clocks : &s->fixed;
 }
 
 void arch_vcpu_state_free(void *state)
 {
 	struct arm_vcpu_state *s = state;
 
-	free(s->own_ids);
-	free(s->fixed.ids);
-	free(s->fixed.data);
-	free(s->clocks.ids);
-	free(s->clocks.data);
+	reg_set_free(&s->fixed);
+	reg_set_free(&s->clocks);
 	free(s);
 }
 
@@ -96,9 +55,8 @@ int arch_vcpu_state_new(struct vcpu *vcpu, void **out)
 	int ret;
 
 	s->vcpu = vcpu;
-	ret = list_regs(s);
+	ret = reg_sets_list(vcpu, set_of, s);
 	if (ret) {
-		err("vcpu %u: KVM_GET_REG_LIST: %s", vcpu->id, strerror(-ret));
 		arch_vcpu_state_free(s);
 		return ret;
 	}
@@ -106,56 +64,15 @@ int arch_vcpu_state_new(struct vcpu *vcpu, void **out)
 	return 0;
 }
 
-static int get_regs(const struct vcpu *vcpu, struct reg_set *set)
-{
-	u8 *at = set->data;
-
-	for (u32 i = 0; i < set->nr; i++) {
-		int ret = vcpu_get_reg(vcpu, set->ids[i], at);
-
-		if (ret) {
-			err("vcpu %u: cannot read register 0x%llx: %s", vcpu->id, set->ids[i],
-			    strerror(-ret));
-			return ret;
-		}
-		at += reg_bytes(set->ids[i]);
-	}
-	return 0;
-}
-
-/* What cannot be written is what the vcpu was built with: then it must be the same. */
-static int set_reg(const struct vcpu *vcpu, u64 id, const u8 *value)
-{
-	u8 now[MAX_REG_BYTES] __attribute__((aligned(16)));
-	int ret = vcpu_set_reg(vcpu, id, value);
-
-	if (!ret || (!vcpu_get_reg(vcpu, id, now) && !memcmp(now, value, reg_bytes(id))))
-		return 0;
-	err("vcpu %u: cannot set register 0x%llx: %s", vcpu->id, id, strerror(-ret));
-	return ret;
-}
-
-static int set_regs(const struct vcpu *vcpu, const struct reg_set *set)
-{
-	const u8 *at = set->data;
-	int ret = 0;
-
-	for (u32 i = 0; i < set->nr && !ret; i++) {
-		ret = set_reg(vcpu, set->ids[i], at);
-		at += reg_bytes(set->ids[i]);
-	}
-	return ret;
-}
-
 static int vcpu_state_save(void *obj)
 {
 	struct arm_vcpu_state *s = obj;
 	struct arm_psci *psci = s->vcpu->vm->arch->psci;
 	struct kvm_mp_state mp = { 0 };
-	int ret = get_regs(s->vcpu, &s->fixed);
+	int ret = reg_set_get(s->vcpu, &s->fixed);
 
 	if (!ret)
-		ret = get_regs(s->vcpu, &s->clocks);
+		ret = reg_set_get(s->vcpu, &s->clocks);
 	if (!xioctl(s->vcpu->fd, KVM_GET_MP_STATE, &mp))
 		s->mp_state = mp.mp_state;
 	s->has_events = !xioctl(s->vcpu->fd, KVM_GET_VCPU_EVENTS, &s->events);
@@ -168,9 +85,7 @@ static int vcpu_state_save(void *obj)
 
 static int vcpu_state_check(const void *obj)
 {
-	const struct arm_vcpu_state *s = obj;
-
-	return memcmp(s->fixed.ids, s->own_ids, s->fixed.nr * sizeof(u64)) ? -EINVAL : 0;
+	return reg_set_is_own(&((const struct arm_vcpu_state *)obj)->fixed) ? 0 : -EINVAL;
 }
 
 static int vcpu_state_load(void *obj)
@@ -178,10 +93,10 @@ static int vcpu_state_load(void *obj)
 	struct arm_vcpu_state *s = obj;
 	struct arm_psci *psci = s->vcpu->vm->arch->psci;
 	struct kvm_mp_state mp = { .mp_state = s->mp_state };
-	int ret = set_regs(s->vcpu, &s->fixed);
+	int ret = reg_set_put(s->vcpu, &s->fixed);
 
 	if (!ret)
-		ret = set_regs(s->vcpu, &s->clocks);
+		ret = reg_set_put(s->vcpu, &s->clocks);
 	if (!ret && s->has_events)
 		ret = xioctl(s->vcpu->fd, KVM_SET_VCPU_EVENTS, &s->events);
 	if (ret >= 0)
