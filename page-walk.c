@@ -81,7 +81,7 @@ static void walk_table(struct walk *w, u64 gpa, u32 nr, u32 shift, u64 va)
 
 		if (!n && memory_peek(w->mem, gpa + i * 8ULL, entries, MIN(nr - i, PIECE) * 8ULL))
 			return;
-		switch (w->t->read(w->t, le64_to_cpu(entries[n]), shift, &addr)) {
+		switch (w->t->read(w->t, le64_to_cpu(entries[n]), va, shift, &addr)) {
 		case PAGE_ENTRY_LEAF:
 			add_memory(w, va, addr & ~(BIT_ULL(shift) - 1), BIT_ULL(shift));
 			break;

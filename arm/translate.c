@@ -85,7 +85,8 @@ int arm_translate(const struct arm_mmu *mmu, const struct guest_memory *mem, u64
 	return -EFAULT;
 }
 
-static enum page_entry read_entry(const struct page_tables *t, u64 desc, u32 shift, u64 *addr)
+static enum page_entry read_entry(const struct page_tables *t, u64 desc, u64 va, u32 shift,
+				  u64 *addr)
 {
 	bool last = shift == t->page_shift, is_table = desc & DESC_TABLE;
 

@@ -184,7 +184,8 @@ int arch_vcpu_core(struct vcpu *vcpu, u8 *regs, u8 *fpregs, u8 *system)
 	return put_fpregs(vcpu, fpregs);
 }
 
-static enum page_entry read_entry(const struct page_tables *t, u64 entry, u32 shift, u64 *addr)
+static enum page_entry read_entry(const struct page_tables *t, u64 entry, u64 va, u32 shift,
+				  u64 *addr)
 {
 	*addr = entry & PTE_ADDRESS;
 	if (!(entry & PTE_PRESENT))

@@ -21,9 +21,10 @@ struct page_tables {
 	u32 page_shift; /* of the smallest page; a table but the first is one page */
 	bool user;	/* the vcpu is in a program: these may be fewer than the kernel's own */
 	u64 priv;	/* the architecture's */
-	/* What @entry says in a table whose entries stand for 2^shift bytes each; *addr: where the
-	 * next table is, or the memory. */
-	enum page_entry (*read)(const struct page_tables *t, u64 entry, u32 shift, u64 *addr);
+	/* What @entry, for addresses from @va on, says in a table whose entries stand for 2^shift
+	 * bytes each; *addr: where the next table is, or the memory. */
+	enum page_entry (*read)(const struct page_tables *t, u64 entry, u64 va, u32 shift,
+				u64 *addr);
 };
 
 struct page_map {

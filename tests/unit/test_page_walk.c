@@ -14,7 +14,8 @@ static struct guest_memory mem;
 static struct page_maps maps;
 
 /* Bit 0: present; bit 1: memory, of any size. */
-static enum page_entry read_entry(const struct page_tables *t, u64 entry, u32 shift, u64 *addr)
+static enum page_entry read_entry(const struct page_tables *t, u64 entry, u64 va, u32 shift,
+				  u64 *addr)
 {
 	*addr = entry & ~0xfffULL;
 	if (!(entry & 1))
