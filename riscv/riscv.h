@@ -21,6 +21,7 @@ struct device;
 struct fdtw;
 struct guest_memory;
 struct kvm;
+struct page_tables;
 struct riscv_cpu;
 struct riscv_plic;
 struct vcpu;
@@ -71,7 +72,27 @@ void riscv_map_memory(const struct vm_config *cfg, u64 pmem, struct riscv_map *m
 #define RISCV_CONFIG_REG(index) RISCV_REG(KVM_REG_RISCV_CONFIG, index)
 #define RISCV_TIMER_REG(index)	RISCV_REG(KVM_REG_RISCV_TIMER, index)
 /* Of the core registers, by their place in struct kvm_riscv_core. */
-enum { RISCV_CORE_PC = 0, RISCV_CORE_A0 = 10, RISCV_CORE_A1 = 11, RISCV_CORE_MODE = 32 };
+enum {
+	RISCV_CORE_PC = 0,
+	RISCV_CORE_SP = 2, /* X1 to X31 have their numbers */
+	RISCV_CORE_A0 = 10,
+	RISCV_CORE_A1 = 11,
+	RISCV_CORE_MODE = 32, /* 1: S, 0: U */
+};
+/* Of the general CSRs, by their place in struct kvm_riscv_csr. */
+enum {
+	RISCV_CSR_SSTATUS,
+	RISCV_CSR_SIE,
+	RISCV_CSR_STVEC,
+	RISCV_CSR_SSCRATCH,
+	RISCV_CSR_SEPC,
+	RISCV_CSR_SCAUSE,
+	RISCV_CSR_STVAL,
+	RISCV_CSR_SIP,
+	RISCV_CSR_SATP,
+	RISCV_CSR_SCOUNTEREN,
+	RISCV_CSR_SENVCFG, /* Linux 6.5 */
+};
 
 /* A register of 64 bits; what KVM does not tell is zero. */
 u64 riscv_get(const struct vcpu *vcpu, u64 id);
@@ -123,6 +144,8 @@ int riscv_csr_access(struct vcpu *vcpu);
 /* translate.c: the guest's own translation, by @satp. 0, or -EFAULT: @va is not mapped or a table
  * is not in RAM. */
 int riscv_translate(u64 satp, const struct guest_memory *mem, u64 va, u64 *pa) __must_check;
+/* The upper half of its addresses (page-walk.h; @t was zeroed). 0; -ENOTSUP: there are none. */
+int riscv_tables(u64 satp, struct page_tables *t) __must_check;
 
 /* Phandles of the tree; a device's own come from fdtw_phandle. Those of harts' interrupt
  * controllers are RISCV_PHANDLE_HART and up. */
