@@ -194,6 +194,7 @@ static void describe_imsics(const struct vm *vm, struct fdtw *fdt)
 	fdtw_reg(fdt, RISCV_IRQCHIP, IMSIC_SIZE * vm->cfg->cpus);
 	fdtw_empty(fdt, "interrupt-controller");
 	fdtw_u32(fdt, "#interrupt-cells", 0);
+	fdtw_u32(fdt, "#address-cells", 0);
 	fdtw_empty(fdt, "msi-controller");
 	fdtw_u32(fdt, "#msi-cells", 0);
 	riscv_irqchip_parents(vm, fdt);

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* riscv/fdt.c and boot.c: the whole tree of a machine that is made without KVM, and how its first
+ * vcpu starts. */
+#include "capture.h"
+#include "dtc.h"
+#include "fdt_loader.h"
+#include "fdt_read.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "../../../riscv/boot.h"
+#include "lkvm/arch.h"
+#include "lkvm/device.h"
+#include "lkvm/fdt.h"
+#include "lkvm/hw.h"
+#include "lkvm/pci.h"
+#include "lkvm/virtio.h"
+#include "lkvm/vm.h"
+
+struct rig {
+	struct vm vm;
+	struct vm_config cfg;
+	void *blob;
+	size_t len;
+};
+
+static struct rig *rig;
+
+static void ignore_level(void *opaque, u32 gsi, bool level) {}
+
+static const struct irq_chip_ops chip_ops = { .set_level = ignore_level };
+
+/* As `lkvm run --dump-dtb` makes it. */
+static void begin(u32 cpus, u64 memory, enum virtio_transport_kind transport)
+{
+	rig = calloc(1, sizeof(*rig));
+	assert_non_null(rig);
+	rig->cfg.cpus = cpus;
+	rig->cfg.memory = memory;
+	rig->cfg.transport = transport;
+	assert_int_equal(vm_init(&rig->vm, &rig->cfg), 0);
+	assert_int_equal(irq_init(&rig->vm.irqs, &chip_ops, rig), 0);
+	assert_int_equal(arch_sketch(&rig->vm, NULL), 0);
+}
+
+static void add_devices(void)
+{
+	assert_int_equal(arch_add_devices(&rig->vm), 0);
+	assert_int_equal(serial_create(&rig->vm, &arch_platform.serial, 0, NULL), 0);
+	if (rig->cfg.transport == TRANSPORT_PCI)
+		assert_int_equal(
+			pci_host_add(&rig->vm, &arch_platform.pci, arch_pci_mem64_base(&rig->vm)),
+			0);
+	assert_int_equal(virtio_rng_create(&rig->vm), 0);
+}
+
+static const void *build(const struct boot_fdt_input *in)
+{
+	free(rig->blob);
+	assert_int_equal(boot_fdt_build(&riscv_machine, &rig->vm, in, &rig->blob, &rig->len), 0);
+	assert_int_equal(fdt_check_full(rig->blob, rig->len), 0);
+	if (!dtc_missing())
+		dtc_check(rig->blob, rig->len);
+	return rig->blob;
+}
+
+static void end(void)
+{
+	free(rig->blob);
+	vm_destroy_devices(&rig->vm);
+	arch_vm_destroy(&rig->vm);
+	vm_destroy(&rig->vm);
+	free(rig);
+	rig = NULL;
+}
+
+static const struct boot_fdt_input nothing;
+
+static void test_machine(void **state)
+{
+	static const struct boot_fdt_input in = { .initrd = 0x8fe00000,
+						  .initrd_size = 0x1234,
+						  .cmdline = "console=ttyS0 a=\"b c\"" };
+	static const char intc[] = "/cpus/cpu@1/interrupt-controller";
+	const void *fdt;
+
+	begin(2, 6 * GiB, TRANSPORT_PCI);
+	add_devices();
+	fdt = build(&in);
+	assert_dt_string(fdt, "/", "compatible", "linux,dummy-virt");
+	assert_dt_string(fdt, "/chosen", "bootargs", in.cmdline);
+	assert_int_equal(fdtw_cell64(fdt, "/chosen", "linux,initrd-start", 0), 0x8fe00000);
+	assert_int_equal(fdtw_cell64(fdt, "/chosen", "linux,initrd-end", 0), 0x8fe01234);
+	assert_dt_string(fdt, "/chosen", "stdout-path", "/serial@10000000");
+	assert_dt_string(fdt, "/aliases", "serial0", "/serial@10000000");
+	/* Test images find it without the tree: registers that are bytes apart. */
+	assert_int_equal(fdtw_cell64(fdt, "/serial@10000000", "reg", 0), 0x10000000);
+	assert_false(fdtw_has(fdt, "/serial@10000000", "reg-shift"));
+	/* RAM is one, up to beyond 4 GiB. */
+	assert_int_equal(fdtw_cell64(fdt, "/memory@80000000", "reg", 0), RISCV_RAM);
+	assert_int_equal(fdtw_cell64(fdt, "/memory@80000000", "reg", 2), 6 * GiB);
+	assert_dt_string(fdt, "/cpus/cpu@1", "device_type", "cpu");
+	assert_dt_string(fdt, "/cpus/cpu@1", "compatible", "riscv");
+	assert_int_equal(fdtw_cell(fdt, "/cpus/cpu@1", "reg", 0), 1);
+	assert_true(fdtw_has(fdt, "/cpus/cpu@1", "riscv,isa"));
+	assert_true(fdtw_cell(fdt, "/cpus", "timebase-frequency", 0) > 0);
+	assert_dt_string(fdt, intc, "compatible", "riscv,cpu-intc");
+	assert_int_equal(fdtw_cell(fdt, intc, "#interrupt-cells", 0), 1);
+	assert_int_equal(fdt_node_offset_by_phandle(fdt, fdtw_cell(fdt, intc, "phandle", 0)),
+			 fdtw_path(fdt, intc));
+	assert_int_not_equal(fdtw_cell(fdt, intc, "phandle", 0),
+			     fdtw_cell(fdt, "/cpus/cpu@0/interrupt-controller", "phandle", 0));
+	end();
+}
+
+/* Each hart with a controller of its own, and none shares its phandle. */
+static void test_many_cpus(void **state)
+{
+	const void *fdt;
+
+	begin(512, 64 * MiB, TRANSPORT_PCI);
+	add_devices();
+	fdt = build(&nothing);
+	assert_true(rig->len > 64 * KiB);
+	assert_int_equal(fdtw_cell(fdt, "/cpus/cpu@1ff", "reg", 0), 511);
+	assert_int_equal(
+		fdt_node_offset_by_phandle(
+			fdt, fdtw_cell(fdt, "/cpus/cpu@1ff/interrupt-controller", "phandle", 0)),
+		fdtw_path(fdt, "/cpus/cpu@1ff/interrupt-controller"));
+	end();
+}
+
+static void test_too_large(void **state)
+{
+	struct boot_fdt_input in = { 0 };
+	char *cmdline = malloc(RISCV_FDT_MAX);
+	const char *text;
+	void *blob;
+	size_t len;
+	int ret;
+
+	memset(cmdline, 'x', RISCV_FDT_MAX - 1);
+	cmdline[RISCV_FDT_MAX - 1] = '\0';
+	in.cmdline = cmdline;
+	begin(1, 64 * MiB, TRANSPORT_PCI);
+	capture_begin();
+	ret = boot_fdt_build(&riscv_machine, &rig->vm, &in, &blob, &len);
+	text = capture_end();
+	assert_int_equal(ret, -ENOSPC);
+	assert_one_line(text);
+	assert_contains(text, "larger than 1048576 bytes");
+	assert_null(blob);
+	end();
+	free(cmdline);
+}
+
+/* The same bytes whatever the memory held before, in a second machine too. */
+static void test_deterministic(void **state)
+{
+	static const struct boot_fdt_input in = { .cmdline = "a" };
+	void *first;
+	size_t len;
+
+	mallopt(M_PERTURB, 0x5a);
+	begin(4, 64 * MiB, TRANSPORT_PCI);
+	add_devices();
+	build(&in);
+	first = rig->blob;
+	len = rig->len;
+	rig->blob = NULL;
+	end();
+	mallopt(M_PERTURB, 0xc3);
+	begin(4, 64 * MiB, TRANSPORT_PCI);
+	add_devices();
+	build(&in);
+	assert_int_equal(rig->len, len);
+	assert_memory_equal(rig->blob, first, len);
+	end();
+	mallopt(M_PERTURB, 0);
+	free(first);
+}
+
+/* Linux Documentation/arch/riscv/boot.rst: a0 and a1. */
+static void test_registers(void **state)
+{
+	static u8 file[4096] = { 0x6f };
+	struct boot boot = { .firmware.fd = -1 };
+	struct boot_plan plan;
+
+	begin(2, 64 * MiB, TRANSPORT_PCI);
+	add_devices();
+	boot_image_from_buffer(&boot.kernel, "flat", file, sizeof(file));
+	boot_plan_init(&plan);
+	assert_int_equal(arch_boot_plan(&rig->vm, &boot, &plan), 0);
+	assert_int_equal(boot_plan_check(&plan, &rig->vm.mem), 0);
+	assert_int_equal(plan.nr_regs, 3);
+	assert_string_equal(plan.regs[0].name, "pc");
+	assert_int_equal(plan.regs[0].value, 0x80200000);
+	assert_string_equal(plan.regs[1].name, "a0");
+	assert_int_equal(plan.regs[1].value, 0);
+	assert_string_equal(plan.regs[2].name, "a1");
+	assert_int_equal(plan.regs[2].value, boot_plan_find(&plan, BOOT_FDT)->gpa);
+	assert_int_equal(rig->vm.arch->entry.nr_regs, 3);
+	assert_int_equal(rig->vm.arch->entry.regs[2].value, plan.regs[2].value);
+	boot_plan_free(&plan);
+	end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_machine),	  cmocka_unit_test(test_many_cpus),
+		cmocka_unit_test(test_too_large), cmocka_unit_test(test_deterministic),
+		cmocka_unit_test(test_registers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
