@@ -31,12 +31,15 @@ GUEST_OBJ := $(O)/obj-guest
 # What reads device trees, where machines have other descriptions.
 GUEST_TREE_x86 := %/fdt.c %/tree.c %/cpus.c %/heap.c %/uart.c %/checks-tree.c
 GUEST_LIB_SRCS := $(filter-out $(GUEST_TREE_$(ARCHDIR)),$(sort $(wildcard guest/lib/*.c)))
-GUEST_ARCH_SRCS := $(sort $(filter-out %/selftest.c %/snp-stub.S %/snp-embed.S %/tdx-reset.S %/tdx-embed.S,$(wildcard guest/$(ARCHDIR)/*.[cS])))
+SELFTEST_ARCH_SRCS := $(sort $(wildcard guest/$(ARCHDIR)/selftest*.[cS]))
+GUEST_ARCH_SRCS := $(sort $(filter-out $(SELFTEST_ARCH_SRCS) %/snp-stub.S %/snp-embed.S %/tdx-reset.S %/tdx-embed.S,$(wildcard guest/$(ARCHDIR)/*.[cS])))
 GUEST_ENTRY_32 := guest/x86/start32.S
 GUEST_OBJS := $(patsubst %,$(GUEST_OBJ)/%.o,$(basename $(GUEST_LIB_SRCS) \
 	$(filter-out $(GUEST_ENTRY_32),$(GUEST_ARCH_SRCS))))
-SELFTEST_OBJS := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(filter-out $(GUEST_TREE_$(ARCHDIR)),$(sort $(wildcard guest/selftest/*.c))) \
-	guest/$(ARCHDIR)/selftest.c)
+SELFTEST_OBJS := $(patsubst %,$(GUEST_OBJ)/%.o,$(basename $(SELFTEST_ARCH_SRCS) \
+	$(filter-out $(GUEST_TREE_$(ARCHDIR)),$(sort $(wildcard guest/selftest/*.c)))))
+# All registers of a hart, though the compiler may not use them.
+$(GUEST_OBJ)/guest/riscv/selftest-registers.o: GUEST_CFLAGS += -march=rv64gcv
 # Tests of what only one architecture has are of no use to others.
 GUEST_TESTS_OF_X86 := board clock control cpuid exit irq leaves mtty passed say snpstub tdxreset testdev user wide
 GUEST_TESTS_NOT_arm := $(GUEST_TESTS_OF_X86)

@@ -9,6 +9,7 @@
 #define DOMAINCFG_IE (1 << 8)
 #define DOMAINCFG_DM (1 << 2) /* by messages */
 #define SOURCECFG(n) (4ULL * (n))
+#define IN_CLRIP     0x1d00 /* read: the inputs */
 #define SETIENUM     0x1edc
 #define CLRIENUM     0x1fdc
 #define SETIPNUM_LE  0x2000
@@ -54,10 +55,14 @@ void aplic_route(u32 source, u32 identity, bool edge)
 	write32(aplic + SETIENUM, source);
 }
 
-/* 4.9.2: a message is sent when a level rises. Written here, its number is pending if it is still
- * raised. */
+/*
+ * 4.9.2: a message is sent when a level rises. Written here, its number is pending again; only
+ * while the input is raised, which some controllers do not look at themselves.
+ */
 void aplic_again(u32 identity)
 {
-	if (levels[identity])
-		write32(aplic + SETIPNUM_LE, levels[identity]);
+	u32 source = levels[identity];
+
+	if (source && (read32(aplic + IN_CLRIP + source / 32 * 4) >> source % 32 & 1))
+		write32(aplic + SETIPNUM_LE, source);
 }
