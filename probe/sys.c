@@ -159,6 +159,26 @@ bool probe_file_has_word(const struct probe *h, const char *path, const char *ke
 	return found;
 }
 
+bool probe_cpuinfo(const struct probe *h, const char *key, char *buf, size_t len)
+{
+	FILE *f = open_file(h, "/proc/cpuinfo");
+	bool found = false;
+	char line[256];
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		const char *colon = strchr(line, ':');
+
+		if (strncmp(line, key, strlen(key)) != 0 || !colon)
+			continue;
+		colon += 1 + strspn(colon + 1, " \t");
+		snprintf(buf, len, "%.*s", (int)strcspn(colon, "\n"), colon);
+		found = true;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
 /* kmod takes '-' and '_' for the same. */
 static bool same_module(const char *a, const char *b)
 {

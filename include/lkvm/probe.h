@@ -134,6 +134,8 @@ u32 probe_count_entries(const struct probe *h, const char *path);
  */
 bool probe_file_has_word(const struct probe *h, const char *path, const char *key,
 			 const char *word);
+/* The value after @key in the first line of /proc/cpuinfo that has it; false: there is none. */
+bool probe_cpuinfo(const struct probe *h, const char *key, char *buf, size_t len);
 
 /* Why a driver is not there, and how to get it: "load it: modprobe NAME", ... */
 const char *probe_module_why(const struct probe *h, const char *name, const char *config, char *buf,

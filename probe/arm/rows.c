@@ -6,14 +6,12 @@
 #include "arch.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "../../arm/arm.h"
 #include "../../arm/realm.h"
 #include "lkvm/arch.h"
 #include "lkvm/kvm.h"
 #include "lkvm/probe.h"
-#include "lkvm/util.h"
 
 #define CMDLINE "/proc/cmdline"
 
@@ -56,36 +54,13 @@ u64 probe_arch_vm_type(const struct probe *h)
 	return bits > 0 && bits < 40 ? (u64)bits : 0;
 }
 
-/* The value after @key in the first line of /proc/cpuinfo that has it. */
-static bool cpuinfo(const struct probe *h, const char *key, char *buf, size_t len)
-{
-	char *path = xasprintf("%s/proc/cpuinfo", h->sys->root);
-	FILE *f = fopen(path, "re");
-	bool found = false;
-	char line[256];
-
-	free(path);
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		const char *colon = strchr(line, ':');
-
-		if (strncmp(line, key, strlen(key)) != 0 || !colon)
-			continue;
-		colon += 1 + strspn(colon + 1, " \t");
-		snprintf(buf, len, "%.*s", (int)strcspn(colon, "\n"), colon);
-		found = true;
-	}
-	if (f)
-		fclose(f);
-	return found;
-}
-
 static void cpu_model_row(struct probe *h)
 {
 	struct probe_row *row = probe_row(h, PROBE_SEC_HOST, "cpu", NULL);
 	char maker[32], part[32];
 
-	if (cpuinfo(h, "CPU implementer", maker, sizeof(maker)) &&
-	    cpuinfo(h, "CPU part", part, sizeof(part)))
+	if (probe_cpuinfo(h, "CPU implementer", maker, sizeof(maker)) &&
+	    probe_cpuinfo(h, "CPU part", part, sizeof(part)))
 		probe_text(row, "implementer %s, part %s", maker, part);
 	else
 		probe_unknown(row, "/proc/cpuinfo does not say");

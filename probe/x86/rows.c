@@ -91,23 +91,12 @@ static void module_row(struct probe *h)
 static void cpu_model_row(struct probe *h)
 {
 	struct probe_row *row = probe_row(h, PROBE_SEC_HOST, "cpu", NULL);
-	char *path = xasprintf("%s/proc/cpuinfo", h->sys->root);
-	FILE *f = fopen(path, "re");
-	char line[256];
+	char model[256];
 
-	free(path);
-	probe_unknown(row, "/proc/cpuinfo does not say");
-	while (f && fgets(line, sizeof(line), f)) {
-		const char *colon = strchr(line, ':');
-
-		if (strncmp(line, "model name", 10) != 0 || !colon)
-			continue;
-		colon += 1 + strspn(colon + 1, " \t");
-		probe_text(row, "%.*s", (int)strcspn(colon, "\n"), colon);
-		break;
-	}
-	if (f)
-		fclose(f);
+	if (probe_cpuinfo(h, "model name", model, sizeof(model)))
+		probe_text(row, "%s", model);
+	else
+		probe_unknown(row, "/proc/cpuinfo does not say");
 }
 
 /* The default frequency of a VM's TSC, which is the host's. The argument of the ioctl is unused. */
