@@ -278,7 +278,7 @@ static void read_config(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 	cpu->cboz_size = riscv_get(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_CBOZ_SIZE));
 	cpu->cbop_size = riscv_get(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_CBOP_SIZE));
 	cpu->timebase = riscv_get(vcpu, RISCV_TIMER_REG(KVM_REG_RISCV_TIMER_REG(frequency)));
-	/* Before Linux 6.5 KVM does not say; all that Linux runs on has this one. */
+	/* Before Linux 6.6 KVM does not say; all that Linux runs on has this one. */
 	if (vcpu_get_reg(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_SATP_MODE), &cpu->satp_mode))
 		cpu->satp_mode = SATP_MODE_SV39;
 }

@@ -87,6 +87,7 @@ u32 riscv_isa_names(const struct riscv_ext_set *on, const char **names);
 enum {
 	RISCV_SBI_PMU = 6,
 	RISCV_SBI_DBCN = 9,
+	RISCV_SBI_STA = 10,
 	RISCV_SBI_SUSP = 11,
 };
 
