@@ -282,6 +282,10 @@ void irq_line_pulse(struct irq_line *line)
 		eventfd_raise(line->fd);
 		return;
 	}
+	if (line->irqs->ops->pulse) {
+		line->irqs->ops->pulse(line->irqs->opaque, line->gsi);
+		return;
+	}
 	line->irqs->ops->set_level(line->irqs->opaque, line->gsi, true);
 	line->irqs->ops->set_level(line->irqs->opaque, line->gsi, false);
 }

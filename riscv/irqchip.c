@@ -3,13 +3,54 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lkvm/device.h"
 #include "lkvm/fdt.h"
 #include "lkvm/irq.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 #include "riscv.h"
+
+/* The chip's operations where it is a PLIC: lines alone. */
+
+static void plic_set_level(void *opaque, u32 gsi, bool level)
+{
+	const struct vm *vm = opaque;
+
+	if (vm->arch->irqchip.plic)
+		riscv_plic_set_level(vm->arch->irqchip.plic, gsi, level);
+}
+
+static void plic_pulse(void *opaque, u32 gsi)
+{
+	const struct vm *vm = opaque;
+
+	if (vm->arch->irqchip.plic)
+		riscv_plic_pulse(vm->arch->irqchip.plic, gsi);
+}
+
+static const struct irq_chip_ops plic_irq_chip_ops = {
+	.set_level = plic_set_level,
+	.pulse = plic_pulse,
+};
+
+/* KVM takes it while the vcpu runs, and wakes it (api.rst, 4.16; KVM_INTERRUPT on riscv). */
+static void raise_hart(void *opaque, u32 hart, bool level)
+{
+	const struct vm *vm = opaque;
+	struct kvm_interrupt irq = { .irq = level ? KVM_INTERRUPT_SET : KVM_INTERRUPT_UNSET };
+	int ret;
+
+	/* Without KVM there are no vcpus. */
+	if (hart >= vm->nr_vcpus)
+		return;
+	ret = xioctl(vm->vcpus[hart]->fd, KVM_INTERRUPT, &irq);
+	if (ret < 0)
+		guest_warn("vcpu %u: cannot %s its external interrupt: KVM_INTERRUPT: %s", hart,
+			   level ? "raise" : "lower", strerror(-ret));
+}
 
 static int choose(const struct vm *vm, enum riscv_irqchip_kind *kind)
 {
@@ -35,6 +76,8 @@ int riscv_irqchip_init(struct vm *vm)
 	debug("interrupt controller: %s", riscv_irqchip_names[chip->kind]);
 	if (chip->kind == RISCV_IRQCHIP_AIA)
 		return riscv_aia_init(vm);
+	vm->irqs.ops = &plic_irq_chip_ops;
+	vm->irqs.opaque = vm;
 	return 0;
 }
 
@@ -72,10 +115,16 @@ void riscv_irqchip_describe(struct vm *vm, struct fdtw *fdt)
 {
 	if (vm->arch->irqchip.kind == RISCV_IRQCHIP_AIA)
 		riscv_aia_describe(vm, fdt);
+	else
+		riscv_plic_describe(vm, fdt);
 }
 
 int riscv_irqchip_add_devices(struct vm *vm)
 {
+	struct riscv_irqchip *chip = &vm->arch->irqchip;
+
+	if (chip->kind == RISCV_IRQCHIP_PLIC)
+		return riscv_plic_create(vm, raise_hart, vm, &chip->plic);
 	return 0;
 }
 

@@ -117,6 +117,19 @@ int riscv_aia_init(struct vm *vm) __must_check;
 int riscv_aia_finish(struct vm *vm) __must_check;
 void riscv_aia_sketch(struct vm *vm);
 void riscv_aia_describe(struct vm *vm, struct fdtw *fdt);
+
+/*
+ * plic.c: a PLIC of our own, a device, whose context n is hart n's supervisor level. @output drives
+ * that hart's external interrupt; it is called under the PLIC's lock. riscv_plic_create prints; the
+ * VM's devices own *out. The next two are for the lines of devices: any thread.
+ */
+typedef void (*riscv_plic_output)(void *opaque, u32 hart, bool level);
+int riscv_plic_create(struct vm *vm, riscv_plic_output output, void *opaque,
+		      struct riscv_plic **out) __must_check;
+void riscv_plic_set_level(struct riscv_plic *plic, u32 gsi, bool level);
+void riscv_plic_pulse(struct riscv_plic *plic, u32 gsi);
+void riscv_plic_describe(struct vm *vm, struct fdtw *fdt);
+
 /* "interrupts-extended" of what raises the external interrupt of every hart. */
 void riscv_irqchip_parents(const struct vm *vm, struct fdtw *fdt);
 

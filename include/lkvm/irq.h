@@ -24,6 +24,8 @@ struct trace;
 struct irq_chip_ops {
 	/* Drive an input of the interrupt controller. */
 	void (*set_level)(void *opaque, u32 gsi, bool level);
+	/* One edge of a line that has no fd. NULL: a rise and a fall are one. */
+	void (*pulse)(void *opaque, u32 gsi);
 	/* Deliver one message now. */
 	void (*send_msi)(void *opaque, u64 addr, u32 data, u32 devid);
 	/* Bind @fd so that a write to it raises @gsi; what it holds already counts as a write.
