@@ -109,8 +109,8 @@ struct vm {
 	u32 nr_vcpus;
 	struct device *devices; /* in the order of creation */
 	struct device **devices_tail;
-	struct arch_vm *arch;	       /* owned by the architecture's code */
-	struct vm_sysrq sysrq;	       /* of the device that is the guest's console */
+	struct arch_vm *arch;  /* owned by the architecture's code */
+	struct vm_sysrq sysrq; /* of the device that is the guest's console */
 	/* What firmware calls have of the guest's console; the machine's. NULL: nothing. */
 	struct console_firmware *firmware_console;
 	struct virtio_device *balloon; /* owned by its device; NULL: there is none */
