@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of riscv/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, exit.c, sbi.c,
- * dump.c. The interrupt controllers: irqchip.c, aia.c, plic.c. The CPU model: isa.c, cpu.c. Loading
- * and description: boot.c, image.c, fdt.c.
+ * csr.c, dump.c. The interrupt controllers: irqchip.c, aia.c, plic.c. The CPU model: isa.c, cpu.c.
+ * Loading and description: boot.c, image.c, fdt.c.
  */
 #ifndef LKVM_RISCV_H
 #define LKVM_RISCV_H
@@ -47,6 +47,7 @@ struct arch_vm {
 	u32 gpa_bits;		  /* the fewest that hold what the guest sees */
 	u64 pmem_base, pci_mem64_base;
 	struct riscv_irqchip irqchip;
+	struct device *rtc;    /* goldfish; its alarm wakes a guest that sleeps */
 	struct riscv_cpu *cpu; /* what all vcpus have; cpu.c's */
 	bool mp_state_reset;   /* KVM_MP_STATE_INIT_RECEIVED resets a vcpu */
 };
@@ -151,7 +152,8 @@ void riscv_cpu_destroy(struct vm *vm);
 
 /* sbi.c: KVM_EXIT_RISCV_SBI, a call that KVM does not answer itself. Always answered. */
 void riscv_sbi_call(struct vcpu *vcpu);
-/* sbi.c: KVM_EXIT_RISCV_CSR. 0; -ENOTSUP: no such register, and the guest gets an exception. */
+/* csr.c: KVM_EXIT_RISCV_CSR. 0: the guest has its answer, or an exception; -ENOTSUP: KVM takes
+ * neither (printed). */
 int riscv_csr_access(struct vcpu *vcpu);
 
 /* translate.c: the guest's own translation, by @satp. 0, or -EFAULT: @va is not mapped or a table

@@ -88,8 +88,8 @@ static void init_arch(struct vm *vm)
 }
 
 /*
- * Fewer bits are fewer levels for the host's CPU to walk at each miss of its TLB. From Linux 7.3 on;
- * before there is memory, and without it the guest has what the host has.
+ * Fewer bits are fewer levels for the host's CPU to walk at each miss of its TLB. From Linux 7.3
+ * on; before there is memory, and without it the guest has what the host has.
  */
 static void shorten_walks(const struct vm *vm)
 {
@@ -149,10 +149,23 @@ int arch_vm_late_init(struct vm *vm)
 	return riscv_irqchip_finish(vm);
 }
 
+static int add_fixed_devices(struct vm *vm)
+{
+	static const struct arch_place rtc = { .base = RISCV_RTC,
+					       .size = 4 * KiB,
+					       .gsi = RISCV_GSI_RTC };
+	static const struct arch_place syscon = { .base = RISCV_SYSCON, .size = 4 * KiB };
+	int ret = goldfish_rtc_create(vm, &rtc, &vm->arch->rtc);
+
+	return ret ? ret : syscon_create(vm, &syscon);
+}
+
 /* The interrupt controller comes first: the lines of all others lead there. */
 int arch_add_devices(struct vm *vm)
 {
-	return riscv_irqchip_add_devices(vm);
+	int ret = riscv_irqchip_add_devices(vm);
+
+	return ret ? ret : add_fixed_devices(vm);
 }
 
 int arch_power_button(struct vm *vm)
