@@ -11,8 +11,3 @@ void riscv_sbi_call(struct vcpu *vcpu)
 	vcpu->run->riscv_sbi.ret[0] = SBI_ERR_NOT_SUPPORTED;
 	vcpu->run->riscv_sbi.ret[1] = 0;
 }
-
-int riscv_csr_access(struct vcpu *vcpu)
-{
-	return -ENOTSUP;
-}
