@@ -190,6 +190,8 @@ static void handle_system_event(struct vcpu *vcpu)
 {
 	u32 type = vcpu->run->system_event.type;
 
+	if (arch_vcpu_exit(vcpu) != -ENOTSUP)
+		return;
 	switch (type) {
 	case KVM_SYSTEM_EVENT_SHUTDOWN:
 		vm_request_stop(vcpu->vm, VM_STOP_POWEROFF, 0, (s32)vcpu->id);
@@ -201,7 +203,7 @@ static void handle_system_event(struct vcpu *vcpu)
 		vm_request_stop(vcpu->vm, VM_STOP_PANIC, 0, (s32)vcpu->id);
 		break;
 	default:
-		if (is_coco_exit(vcpu) || arch_vcpu_exit(vcpu) != -ENOTSUP)
+		if (is_coco_exit(vcpu))
 			break;
 		err("vcpu %u: unknown system event %u", vcpu->id, type);
 		vm_request_stop(vcpu->vm, VM_STOP_UNKNOWN_EXIT, 0, (s32)vcpu->id);

@@ -12,6 +12,8 @@ int arch_vcpu_exit(struct vcpu *vcpu)
 		return 0;
 	case KVM_EXIT_RISCV_CSR:
 		return riscv_csr_access(vcpu);
+	case KVM_EXIT_SYSTEM_EVENT:
+		return riscv_sbi_event(vcpu);
 	}
 	return -ENOTSUP;
 }

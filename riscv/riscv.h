@@ -54,7 +54,8 @@ struct arch_vm {
 
 /* Per-vcpu state; zeroed by arch_vcpu_init, which allocates it. */
 struct arch_vcpu {
-	bool suspended; /* by SBI's SUSP: waits for what wakes it */
+	/* Of SBI's SUSP: where KVM lets it go on, as long as it sleeps (vm_is_asleep). */
+	u64 resume_pc, resume_opaque;
 };
 
 /* What follows from the size of RAM and of persistent memory. vm.c. */
@@ -152,6 +153,9 @@ void riscv_cpu_destroy(struct vm *vm);
 
 /* sbi.c: KVM_EXIT_RISCV_SBI, a call that KVM does not answer itself. Always answered. */
 void riscv_sbi_call(struct vcpu *vcpu);
+/* sbi.c: KVM_EXIT_SYSTEM_EVENT by a call of SRST, where all architectures' meaning is not all of
+ * it. -ENOTSUP: it is. */
+int riscv_sbi_event(struct vcpu *vcpu);
 /* csr.c: KVM_EXIT_RISCV_CSR. 0: the guest has its answer, or an exception; -ENOTSUP: KVM takes
  * neither (printed). */
 int riscv_csr_access(struct vcpu *vcpu);
