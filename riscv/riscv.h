@@ -14,6 +14,7 @@
 #include "lkvm/debug.h"
 #include "lkvm/one-reg.h"
 #include "lkvm/plan.h"
+#include "lkvm/reg-set.h"
 #include "lkvm/types.h"
 
 struct boot_fdt_input;
@@ -56,6 +57,8 @@ struct arch_vm {
 struct arch_vcpu {
 	/* Of SBI's SUSP: where KVM lets it go on, as long as it sleeps (vm_is_asleep). */
 	u64 resume_pc, resume_opaque;
+	/* Where KVM cannot reset vcpus: registers of the first one as they were before it ran. */
+	struct reg_set first;
 };
 
 /* What follows from the size of RAM and of persistent memory. vm.c. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vcpu as riscv64 wants it. KVM makes all but the first stopped, to be started by SBI's HSM calls,
- * which it answers itself (Linux arch/riscv/kvm/vcpu.c).
+ * A vcpu as riscv64 wants it. KVM makes all but the first stopped, to be started by SBI's HSM
+ * calls, which it answers itself (Linux arch/riscv/kvm/vcpu.c).
  */
 #include "lkvm/vcpu.h"
 
@@ -49,18 +49,64 @@ static int set_entry(struct vcpu *vcpu)
 	return ret;
 }
 
-int arch_vcpu_reset(struct vcpu *vcpu)
+static int set_mp_state(const struct vcpu *vcpu, u32 state)
 {
-	struct kvm_mp_state mp = { .mp_state = vcpu->id ? KVM_MP_STATE_STOPPED
-							: KVM_MP_STATE_RUNNABLE };
+	struct kvm_mp_state mp = { .mp_state = state };
 	int ret = xioctl(vcpu->fd, KVM_SET_MP_STATE, &mp);
 
-	if (ret < 0) {
-		err("vcpu %u: KVM_SET_MP_STATE: %s", vcpu->id, strerror(-ret));
-		return ret;
+	if (ret < 0)
+		err("vcpu %u: KVM_SET_MP_STATE %u: %s", vcpu->id, state, strerror(-ret));
+	return MIN(ret, 0);
+}
+
+/* Of these: what the guest sees when it begins. The others stay what they are, or are off then. */
+static struct reg_set *first_set(void *opaque, u64 id)
+{
+	struct arch_vcpu *arch = opaque;
+	u64 type = id & KVM_REG_RISCV_TYPE_MASK;
+
+	if (type == KVM_REG_RISCV_CORE || type == KVM_REG_RISCV_CSR ||
+	    type == KVM_REG_RISCV_SBI_STATE ||
+	    id == RISCV_TIMER_REG(KVM_REG_RISCV_TIMER_REG(compare)) ||
+	    id == RISCV_TIMER_REG(KVM_REG_RISCV_TIMER_REG(state)))
+		return &arch->first;
+	return NULL;
+}
+
+/* Without KVM's reset: the registers of a vcpu that has not run are kept, and put back later. */
+static int reset_registers(struct vcpu *vcpu)
+{
+	struct arch_vcpu *arch = vcpu->arch;
+	int ret;
+
+	if (arch->first.nr)
+		return reg_set_put(vcpu, &arch->first);
+	ret = reg_sets_list(vcpu, first_set, arch);
+	return ret ? ret : reg_set_get(vcpu, &arch->first);
+}
+
+/*
+ * KVM_MP_STATE_INIT_RECEIVED resets a vcpu whose state stays as it was (api.rst, 4.39). Before
+ * Linux 6.16 it does not; then vcpus but the first are left alone, since KVM resets those that HSM
+ * starts.
+ */
+int arch_vcpu_reset(struct vcpu *vcpu)
+{
+	int ret;
+
+	if (vm_is_asleep(vcpu->vm)) {
+		err("vcpu %u: the guest sleeps, and KVM would let it go on there after a reset; "
+		    "wake it before that",
+		    vcpu->id);
+		return -EBUSY;
 	}
-	if (vcpu->id)
-		return 0;
+	ret = set_mp_state(vcpu, vcpu->id ? KVM_MP_STATE_STOPPED : KVM_MP_STATE_RUNNABLE);
+	if (!ret && vcpu->vm->arch->mp_state_reset)
+		ret = set_mp_state(vcpu, KVM_MP_STATE_INIT_RECEIVED);
+	else if (!ret && !vcpu->id)
+		ret = reset_registers(vcpu);
+	if (ret || vcpu->id)
+		return ret;
 	ret = set_entry(vcpu);
 	if (ret)
 		err("vcpu 0: cannot set its registers: %s", strerror(-ret));
@@ -77,6 +123,8 @@ bool arch_vcpu_halted(struct vcpu *vcpu)
 
 void arch_vcpu_destroy(struct vcpu *vcpu)
 {
+	if (vcpu->arch)
+		reg_set_free(&vcpu->arch->first);
 	free(vcpu->arch);
 	vcpu->arch = NULL;
 }
