@@ -168,9 +168,10 @@ int arch_add_devices(struct vm *vm)
 	return ret ? ret : add_fixed_devices(vm);
 }
 
+/* The kernels that are in use have no driver for a key here. But it wakes a guest that sleeps. */
 int arch_power_button(struct vm *vm)
 {
-	return -ENOTSUP;
+	return vm_wake(vm) ? 0 : -ENOTSUP;
 }
 
 void arch_vm_destroy(struct vm *vm)
