@@ -96,9 +96,7 @@ $(O)/selftest.flat: $(O)/selftest.elf
 	$(call say,FLAT,$@)$(guest_flat) $< $@
 SELFTEST_FILE_x86 := $(O)/selftest.elf
 SELFTEST_FILE_arm := $(O)/selftest.flat
-SELFTEST_FILE_riscv := $(if $(wildcard guest/riscv/selftest.c),$(O)/selftest.flat,$(O)/selftest.none)
-$(O)/selftest.none:
-	touch $@
+SELFTEST_FILE_riscv := $(O)/selftest.flat
 SELFTEST_FILE := $(SELFTEST_FILE_$(ARCHDIR))
 $(EMBEDDED): guest/embed.S $(SELFTEST_FILE) $(O)/init $(O)/flags
 	@mkdir -p $(@D)
