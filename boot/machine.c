@@ -28,11 +28,61 @@ static int place_initrds(struct boot_load *b)
 	return -ENOMEM;
 }
 
+/* UEFI PI Specification 1.8, volume 3, 3.2.1: a firmware volume begins with 16 bytes that are its
+ * own, here the first instruction, and has a signature at 40. */
+static bool is_volume(const struct boot_image *img)
+{
+	u8 magic[4];
+
+	return !boot_image_read(img, 40, magic, sizeof(magic)) &&
+	       !memcmp(magic, "_FVH", sizeof(magic));
+}
+
+/* Where the firmware is to be, and whether that is not in RAM. */
+static u64 firmware_base(const struct boot_load *b, bool *in_rom)
+{
+	const struct boot_machine *m = b->machine;
+	u64 base = b->firmware_address;
+
+	*in_rom = m->rom_size &&
+		  (base ? range_within(base, 1, m->rom, m->rom_size) : is_volume(b->at.image));
+	if (base)
+		return base;
+	return *in_rom ? m->rom : m->ram + m->firmware_offset;
+}
+
+/* Nothing of it is in RAM, which is for what a kernel finds there, too. */
+static int load_rom(struct boot_load *b, u64 base)
+{
+	const struct boot_machine *m = b->machine;
+	struct boot_place *at = &b->at;
+	char most[32];
+	int ret;
+
+	if (base % BOOT_PAGE || at->image->size % BOOT_PAGE)
+		return boot_place_error(at, -EINVAL,
+					"it runs in place in read-only memory, so its size and "
+					"--firmware-address must be multiples of 4K");
+	if (!range_within(base, at->image->size, m->rom, m->rom_size))
+		return boot_place_error(at, -EFBIG,
+					"it is too large for the read-only memory of %s that ends "
+					"at %#llx",
+					format_size(m->rom_size, most, sizeof(most)),
+					m->rom + m->rom_size);
+	ret = boot_plan_add_rom(b->plan, at->what, base, at->image);
+	if (ret)
+		return ret;
+	at->entry = base;
+	at->low = at->high = at->ram;
+	return boot_place_rest(at, b->boot, m->place);
+}
+
 /* The device tree goes after the firmware, which is told where. */
 static int load_firmware(struct boot_load *b)
 {
 	const struct boot_machine *m = b->machine;
-	u64 base = b->firmware_address ? b->firmware_address : m->ram + m->firmware_offset;
+	bool in_rom;
+	u64 base = firmware_base(b, &in_rom);
 	struct boot_place *at = &b->at;
 	u8 magic[4];
 	int ret;
@@ -44,6 +94,8 @@ static int load_firmware(struct boot_load *b)
 			"an ELF file, and firmware is raw; make it so with: objcopy "
 			"-O binary");
 	ret = boot_firmware_check(at->image, 0, "at its beginning");
+	if (!ret && in_rom)
+		return load_rom(b, base);
 	if (!ret)
 		ret = boot_place_raw(at, b->plan, BOOT_FIRMWARE, base, at->image->size);
 	if (ret)

@@ -21,8 +21,10 @@
 #define RISCV_SYSCON	     0x10060000ULL /* power-off and reboot */
 #define RISCV_VIRTIO_MMIO    0x10100000ULL
 #define RISCV_VIRTIO_STRIDE  0x200ULL
-#define RISCV_FLASH	     0x20000000ULL
-#define RISCV_FLASH_MAX	     (64 * MiB)
+#define RISCV_ROM	     0x20000000ULL /* UEFI's code, and behind it its variables */
+#define RISCV_ROM_SIZE	     (32 * MiB)
+#define RISCV_FLASH	     0x22000000ULL
+#define RISCV_FLASH_MAX	     (32 * MiB)
 #define RISCV_ECAM	     0x30000000ULL
 #define RISCV_ECAM_SIZE	     (256 * MiB)
 #define RISCV_PCI_MEM32	     0x40000000ULL

@@ -109,6 +109,7 @@ struct boot_machine {
 	const struct boot_place_rules *place;
 	u64 flat_offset;     /* from the beginning of RAM to raw images */
 	u64 firmware_offset; /* and to firmware, where nobody says another address */
+	u64 rom, rom_size;   /* where UEFI's, which runs in place, is; size 0: in RAM like any */
 	u16 elf_machine;     /* EM_* */
 	bool elf64;	     /* that number is 32-bit machines' too, and this is none */
 	char image_magic[4];

@@ -173,13 +173,19 @@ static void test_several_initrds(void **state)
 	g.boot.nr_initrds = 0;
 }
 
-static struct load_result load_firmware(u64 memory, u64 size, u64 address)
+static struct load_result load_firmware_of(const struct boot_machine *m, u64 memory, u64 size,
+					   u64 address)
 {
-	const struct boot_load how = { .machine = &machine, .firmware_address = address };
+	const struct boot_load how = { .machine = m, .firmware_address = address };
 
 	fdt_guest_again(&g, RAM, memory);
 	boot_image_from_buffer(&g.boot.firmware, "dir/fw", file, size);
 	return fdt_load_guest(&g, how);
+}
+
+static struct load_result load_firmware(u64 memory, u64 size, u64 address)
+{
+	return load_firmware_of(&machine, memory, size, address);
 }
 
 static void test_firmware(void **state)
@@ -256,6 +262,59 @@ static void test_firmware_with_initrds(void **state)
 	free(b);
 }
 
+#define ROM 0x20000000ULL
+
+static void assert_in_rom(const struct load_result *r, u64 gpa)
+{
+	const struct memory_region *rom = memory_find(&g.mem, gpa);
+
+	assert_loads(*r);
+	assert_int_equal(r->l.at.entry, gpa);
+	assert_non_null(rom);
+	assert_int_equal(rom->kind, MEM_ROM);
+	assert_int_equal(rom->size, FILE_SIZE);
+	assert_memory_equal(rom->hva, file, FILE_SIZE);
+	/* RAM is as empty as for a kernel that is not there. */
+	assert_int_equal(r->l.at.fdt, RAM + 62 * MiB);
+}
+
+/* UEFI's runs where its volumes are, which is not RAM. */
+static void test_firmware_in_place(void **state)
+{
+	struct boot_machine with_rom = machine;
+	struct load_result r;
+
+	with_rom.rom = ROM;
+	with_rom.rom_size = 2 * FILE_SIZE;
+	for (u32 i = 0; i < FILE_SIZE; i++)
+		file[i] = (u8)(i * 11 + (i >> 8));
+	/* What is not UEFI's goes there where somebody says so. */
+	r = load_firmware_of(&with_rom, 64 * MiB, FILE_SIZE, 0);
+	assert_loads(r);
+	assert_int_equal(r.l.at.entry, RAM + MiB);
+	r = load_firmware_of(&with_rom, 64 * MiB, FILE_SIZE, ROM + 4 * KiB);
+	assert_in_rom(&r, ROM + 4 * KiB);
+	memcpy(file + 40, "_FVH", 4);
+	r = load_firmware_of(&with_rom, 64 * MiB, FILE_SIZE, 0);
+	assert_in_rom(&r, ROM);
+	r = load_firmware_of(&with_rom, 64 * MiB, FILE_SIZE, RAM + 2 * MiB);
+	assert_loads(r);
+	assert_int_equal(r.l.at.entry, RAM + 2 * MiB);
+	assert_refused(load_firmware_of(&with_rom, 64 * MiB, FILE_SIZE - 1, 0), -EINVAL,
+		       "multiples of 4K");
+	assert_refused(load_firmware_of(&with_rom, 64 * MiB, FILE_SIZE, ROM + 8), -EINVAL,
+		       "multiples of 4K");
+	assert_refused(load_firmware_of(&with_rom, 64 * MiB, FILE_SIZE, ROM + 68 * KiB), -EFBIG,
+		       "too large for the read-only memory of 128K that ends at 0x20020000");
+	assert_refused(load_firmware_of(&with_rom, 64 * KiB, FILE_SIZE, 0), -ENOMEM,
+		       "increase --mem");
+	/* A machine that has no such memory. */
+	r = load_firmware(64 * MiB, FILE_SIZE, 0);
+	assert_loads(r);
+	assert_int_equal(r.l.at.entry, RAM + MiB);
+	g.boot.firmware.path = NULL;
+}
+
 static void test_nothing(void **state)
 {
 	guest_destroy(&g);
@@ -290,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_several_initrds),
 		cmocka_unit_test(test_firmware),
 		cmocka_unit_test(test_firmware_with_initrds),
+		cmocka_unit_test(test_firmware_in_place),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_messages),
 	};

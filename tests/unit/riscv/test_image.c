@@ -250,21 +250,31 @@ static void test_linux_words(void **state)
 	assert_false(arch_boots_linux(&cfg, &g.boot));
 }
 
-/* U-Boot for S-mode is linked to where OpenSBI would enter it. */
+static struct load_result load_firmware(void)
+{
+	guest_destroy(&g);
+	fdt_guest_init(&g, RISCV_RAM, 64 * MiB);
+	boot_image_from_buffer(&g.boot.firmware, "dir/firmware", file, FILE_SIZE);
+	return fdt_load_guest(&g, automatic);
+}
+
+/* U-Boot for S-mode is linked to where OpenSBI would enter it, edk2 to QEMU's flash memory. */
 static void test_firmware(void **state)
 {
 	struct load_result r;
 
 	fill();
-	guest_destroy(&g);
-	fdt_guest_init(&g, RISCV_RAM, 64 * MiB);
-	boot_image_from_buffer(&g.boot.firmware, "dir/u-boot.bin", file, FILE_SIZE);
-	r = fdt_load_guest(&g, automatic);
+	r = load_firmware();
 	assert_loads(r);
 	assert_int_equal(r.l.at.entry, 0x80200000);
 	assert_int_equal(r.l.at.fdt, 0x80400000);
 	assert_guest_bytes(&g, r.l.at.entry, file, FILE_SIZE);
 	assert_placed(&g, &r.l);
+	memcpy(file + 40, "_FVH", 4);
+	r = load_firmware();
+	assert_loads(r);
+	assert_int_equal(r.l.at.entry, 0x20000000);
+	assert_int_equal(arch_platform.flash.base, 0x22000000);
 }
 
 static void test_random(void **state)

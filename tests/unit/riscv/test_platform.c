@@ -98,6 +98,7 @@ static void test_nothing_overlaps(void **state)
 		{ p->boot_mark.base, p->boot_mark.size },
 		{ RISCV_SYSCON, 4 * KiB },
 		{ p->virtio_mmio_base, p->virtio_mmio_stride * p->virtio_mmio_max },
+		{ RISCV_ROM, RISCV_ROM_SIZE },
 		{ p->flash.base, p->flash.size },
 		{ p->pci.ecam_base, p->pci.ecam_size },
 		{ p->pci.mem32_base, p->pci.mem32_size },
