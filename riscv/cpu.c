@@ -140,7 +140,7 @@ static int missing(const struct riscv_ext *ext, bool nested, int error)
 		error ? riscv_ext_why_not(ext->id) : "the host's CPUs or its KVM do not have it";
 
 	if (nested && ext->id == RISCV_EXT_H)
-		err("--nested: guests have no H extension on this host: %s; omit it", why);
+		err("--nested: is not available on this host: %s; omit it", why);
 	else
 		err("--cpu: '%s' is not available on this host: %s; omit +%s", ext->name, why,
 		    ext->name);

@@ -132,7 +132,7 @@ const char *riscv_ext_why_not(u32 id)
 {
 	switch (id) {
 	case RISCV_EXT_H:
-		return "no KVM up to Linux 7.3 gives it to guests";
+		return "no KVM up to Linux 7.3 gives guests the H extension";
 	case RISCV_EXT_V:
 		return "the host withholds vectors; on the host, set sysctl "
 		       "abi.riscv_v_default_allow=1";

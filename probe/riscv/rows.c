@@ -108,7 +108,7 @@ static void vm_rows(struct probe *h)
 
 	probe_caps(h, caps, ARRAY_SIZE(caps));
 	enable_row(h, PROBE_SEC_LIMITS, "fewer-address-bits",
-		   "fewer page tables to walk for a small guest", "7.3", &fewer);
+		   "fewer page tables to walk for a small guest", "7.2", &fewer);
 	enable_row(h, PROBE_SEC_EXECUTION, "mp-state-reset", "a reboot without new vcpus", "6.16",
 		   &reset);
 }

@@ -424,9 +424,10 @@ static void test_withheld(void **state)
 	refused("host,+sscofpmf", NULL, RISCV_IRQCHIP_PLIC, "need Ssaia");
 	refused("host,+h", NULL, RISCV_IRQCHIP_PLIC, "no KVM up to Linux 7.3");
 	rig.cfg.riscv.nested = true;
-	refused(NULL, NULL, RISCV_IRQCHIP_PLIC, "--nested: guests have no H extension");
+	refused(NULL, NULL, RISCV_IRQCHIP_PLIC, "--nested: is not available on this host: no KVM");
 	host("i m a f d c", "");
-	refused(NULL, NULL, RISCV_IRQCHIP_PLIC, "--nested");
+	refused(NULL, NULL, RISCV_IRQCHIP_PLIC,
+		"--nested: is not available on this host: the host's CPUs");
 	/* A KVM that has it some day. */
 	host("i m a f d c h", "h");
 	riscv_ext_put(&kvm.stubborn, RISCV_EXT_H, false);

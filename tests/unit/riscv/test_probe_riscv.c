@@ -36,7 +36,7 @@ static void test_nothing(void **state)
 	assert_true(f->host.usable);
 	expect_text(f, PROBE_SEC_HOST, "cpu", "mvendorid 0x5b7, marchid 0x10");
 	expect_no(f, PROBE_SEC_LIMITS, "address-bits", "41 bits");
-	expect_no(f, FEWER, "Linux 7.3");
+	expect_no(f, FEWER, "Linux 7.2");
 	expect_no(f, PROBE_SEC_EXECUTION, "mp-state-reset", "6.16");
 	expect_no(f, AIA, "no Ssaia");
 	expect_no(f, IDS, "no Ssaia");
