@@ -7,6 +7,7 @@
 #include "lkvm/irq.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
+#include "lkvm/one-reg.h"
 
 /* An interrupt that is lost is a guest that hangs: it ends, with the reason. */
 static void __printf(3, 4) lost(struct kvm *kvm, int error, const char *fmt, ...)
@@ -105,3 +106,12 @@ const struct irq_chip_ops kvm_irq_chip_ops = {
 	.bind_resample = kvm_bind_resample,
 	.max_routes = kvm_max_routes,
 };
+
+int kvm_irqchip_set(int fd, u32 group, u64 attr, const void *value, const char *what)
+{
+	int ret = kvm_set_attr(fd, group, attr, value);
+
+	if (ret)
+		err("interrupt controller: cannot set %s: %s", what, strerror(-ret));
+	return ret;
+}

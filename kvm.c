@@ -218,6 +218,18 @@ int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n)
 	return ret;
 }
 
+int kvm_create_device(const struct kvm *kvm, u32 type, u32 flags, int *fd)
+{
+	struct kvm_create_device dev = { .type = type, .flags = flags };
+	int ret = xioctl(kvm->vm_fd, KVM_CREATE_DEVICE, &dev);
+
+	if (ret < 0)
+		return ret;
+	if (fd)
+		*fd = (int)dev.fd;
+	return 0;
+}
+
 int kvm_enable_cap(const struct kvm *kvm, u32 cap, u64 arg0)
 {
 	struct kvm_enable_cap enable = { .cap = cap, .args = { arg0 } };

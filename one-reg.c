@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "lkvm/kvm.h"
-#include "lkvm/log.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 
@@ -25,18 +24,6 @@ int vcpu_get_reg(const struct vcpu *vcpu, u64 id, void *value)
 int vcpu_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
 {
 	return one_reg(vcpu, KVM_SET_ONE_REG, id, value);
-}
-
-int kvm_create_device(const struct kvm *kvm, u32 type, u32 flags, int *fd)
-{
-	struct kvm_create_device dev = { .type = type, .flags = flags };
-	int ret = xioctl(kvm->vm_fd, KVM_CREATE_DEVICE, &dev);
-
-	if (ret < 0)
-		return ret;
-	if (fd)
-		*fd = (int)dev.fd;
-	return 0;
 }
 
 int vcpu_list_regs(const struct vcpu *vcpu, struct kvm_reg_list **list)
@@ -82,13 +69,4 @@ int kvm_get_attr(int fd, u32 group, u64 attr, void *value)
 bool kvm_has_attr(int fd, u32 group, u64 attr)
 {
 	return !device_attr(fd, KVM_HAS_DEVICE_ATTR, group, attr, NULL);
-}
-
-int kvm_irqchip_set(int fd, u32 group, u64 attr, const void *value, const char *what)
-{
-	int ret = kvm_set_attr(fd, group, attr, value);
-
-	if (ret)
-		err("interrupt controller: cannot set %s: %s", what, strerror(-ret));
-	return ret;
 }

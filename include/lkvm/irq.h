@@ -111,6 +111,9 @@ void irq_destroy(struct irqs *irqs);
 /* irq-kvm.c: the chip operations over KVM (KVM_IRQ_LINE, KVM_IRQFD, KVM_SIGNAL_MSI,
  * KVM_SET_GSI_ROUTING); opaque: struct kvm. */
 extern const struct irq_chip_ops kvm_irq_chip_ops;
+/* kvm_set_attr for what an interrupt controller cannot do without: prints that it cannot set @what.
+ */
+int kvm_irqchip_set(int fd, u32 group, u64 attr, const void *value, const char *what) __must_check;
 /*
  * The architecture's own routing entries (pins), copied; messages get GSIs from @first_msi_gsi on.
  * Installs the table. Before the guest starts.

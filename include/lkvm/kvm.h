@@ -46,6 +46,9 @@ struct kvm_need {
 };
 /* Are all there? Prints each that is missing; -ENOTSUP. */
 int kvm_require(const struct kvm *kvm, const struct kvm_need *needs, size_t n) __must_check;
+/* KVM_CREATE_DEVICE; *fd, the caller's, where a device was made (@fd may be NULL with
+ * KVM_CREATE_DEVICE_TEST). 0 or -errno, prints nothing. */
+int kvm_create_device(const struct kvm *kvm, u32 type, u32 flags, int *fd) __must_check;
 /* KVM_ENABLE_CAP on the VM; 0 or -errno, prints nothing. */
 int kvm_enable_cap(const struct kvm *kvm, u32 cap, u64 arg0) __must_check;
 /* KVM_CAP_HALT_POLL: the VM's longest poll before an idle vcpu sleeps. Prints on failure. */

@@ -2,8 +2,7 @@
 /*
  * Registers of vcpus by id, and attributes of devices and vcpus (Linux
  * Documentation/virt/kvm/api.rst, 4.68 KVM_SET_ONE_REG, 4.80 KVM_SET_DEVICE_ATTR): how every
- * architecture but x86 talks to KVM. All return 0 or -errno, and print nothing but where
- * it says so.
+ * architecture but x86 talks to KVM. All return 0 or -errno, and print nothing.
  */
 #ifndef LKVM_ONE_REG_H
 #define LKVM_ONE_REG_H
@@ -23,15 +22,9 @@ int vcpu_set_reg(const struct vcpu *vcpu, u64 id, const void *value) __must_chec
  */
 int vcpu_list_regs(const struct vcpu *vcpu, struct kvm_reg_list **list) __must_check;
 
-/* KVM_CREATE_DEVICE; *fd, the caller's, where a device was made (@fd may be NULL with
- * KVM_CREATE_DEVICE_TEST). */
-int kvm_create_device(const struct kvm *kvm, u32 type, u32 flags, int *fd) __must_check;
 /* @fd is a device's, a vcpu's or the VM's. */
 int kvm_set_attr(int fd, u32 group, u64 attr, const void *value) __must_check;
 int kvm_get_attr(int fd, u32 group, u64 attr, void *value) __must_check;
 bool kvm_has_attr(int fd, u32 group, u64 attr);
-/* kvm_set_attr for what an interrupt controller cannot do without: prints that it cannot set @what.
- */
-int kvm_irqchip_set(int fd, u32 group, u64 attr, const void *value, const char *what) __must_check;
 
 #endif
