@@ -125,7 +125,7 @@ int riscv_irqchip_add_devices(struct vm *vm)
 
 	if (chip->kind == RISCV_IRQCHIP_PLIC)
 		return riscv_plic_create(vm, raise_hart, vm, &chip->plic);
-	return 0;
+	return riscv_aia_add_device(vm);
 }
 
 void riscv_irqchip_destroy(struct vm *vm)

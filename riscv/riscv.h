@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of riscv/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, exit.c, sbi.c,
- * csr.c, dump.c. The interrupt controllers: irqchip.c, aia.c, plic.c. The CPU model: isa.c, cpu.c.
- * Loading and description: boot.c, image.c, fdt.c.
+ * csr.c, dump.c. The interrupt controllers: irqchip.c, aia.c, aia-state.c, plic.c. The CPU model:
+ * isa.c, cpu.c. Loading and description: boot.c, image.c, fdt.c.
  */
 #ifndef LKVM_RISCV_H
 #define LKVM_RISCV_H
@@ -122,6 +122,8 @@ int riscv_aia_init(struct vm *vm) __must_check;
 int riscv_aia_finish(struct vm *vm) __must_check;
 void riscv_aia_sketch(struct vm *vm);
 void riscv_aia_describe(struct vm *vm, struct fdtw *fdt);
+/* aia-state.c: the device that resets and saves its registers. Prints. */
+int riscv_aia_add_device(struct vm *vm) __must_check;
 
 /*
  * plic.c: a PLIC of our own, a device, whose context n is hart n's supervisor level. @output drives
