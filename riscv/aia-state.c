@@ -134,14 +134,12 @@ static int read_aplic(const struct aia_device *aia, struct aplic *a)
 	return ret ? ret : read_words(aia, SETIE, a->setie, nr_words(aia));
 }
 
-/* Nothing is sent until all is there. A source that is off has no pending bit that could be set. */
+/* Nothing is sent on the way: enabled is what was not pending, and all is there when the domain
+ * speaks. A source that is off has no pending bit that could be written. */
 static int write_aplic(const struct aia_device *aia, const struct aplic *a)
 {
-	const u32 off = 0;
-	int ret = write_words(aia, DOMAINCFG, &off, 1);
+	int ret = write_words(aia, CLRIE, NULL, nr_words(aia));
 
-	if (!ret)
-		ret = write_words(aia, CLRIE, NULL, nr_words(aia));
 	if (!ret)
 		ret = write_words(aia, CLRIP, NULL, nr_words(aia));
 	if (!ret)

@@ -367,6 +367,13 @@ static void test_state(void **state)
 	dirty(other, ~0x123456789abcdefULL);
 	assert_int_equal(load(other, &first), 0);
 	assert_same_registers(&other->model, &used->model);
+	/* What waits for a domain that is off, into one that is on. */
+	dirty(used, 0x5555);
+	used->model.aplic[0] = 0;
+	used->model.pending[1] = used->model.enabled[1];
+	save(used, &first);
+	assert_int_equal(load(other, &first), 0);
+	assert_same_registers(&other->model, &used->model);
 	assert_int_equal(fresh->model.sent + other->model.sent, 0);
 	state_buf_free(&first);
 	state_buf_free(&second);
