@@ -52,17 +52,33 @@ static void raise_hart(void *opaque, u32 hart, bool level)
 			   level ? "raise" : "lower", strerror(-ret));
 }
 
+int riscv_irqchip_check(const struct vm_config *cfg)
+{
+	if (cfg->riscv.irqchip != RISCV_IRQCHIP_PLIC || cfg->riscv.aia == RISCV_AIA_DEFAULT)
+		return 0;
+	err("--aia %s: with --irqchip plic there is no AIA; omit one of them",
+	    riscv_aia_names[cfg->riscv.aia]);
+	return -EINVAL;
+}
+
 static int choose(const struct vm *vm, enum riscv_irqchip_kind *kind)
 {
-	bool aia = kvm_check_cap(&vm->kvm, KVM_CAP_IRQCHIP) > 0;
+	const struct riscv_config *cfg = &vm->cfg->riscv;
 
-	*kind = vm->cfg->riscv.irqchip;
-	if (*kind == RISCV_IRQCHIP_DEFAULT)
-		*kind = aia ? RISCV_IRQCHIP_AIA : RISCV_IRQCHIP_PLIC;
-	if (*kind != RISCV_IRQCHIP_AIA || aia)
+	*kind = cfg->irqchip;
+	if (*kind == RISCV_IRQCHIP_PLIC)
 		return 0;
-	err("--irqchip aia: this host's CPUs have no AIA (Ssaia) for KVM; use --irqchip plic, or "
-	    "omit the option");
+	if (kvm_check_cap(&vm->kvm, KVM_CAP_IRQCHIP) > 0) {
+		*kind = RISCV_IRQCHIP_AIA;
+		return 0;
+	}
+	if (*kind == RISCV_IRQCHIP_DEFAULT && cfg->aia == RISCV_AIA_DEFAULT) {
+		*kind = RISCV_IRQCHIP_PLIC;
+		return 0;
+	}
+	err("--%s %s: the CPUs of this host have no AIA (Ssaia); omit the option for a PLIC",
+	    *kind == RISCV_IRQCHIP_AIA ? "irqchip" : "aia",
+	    *kind == RISCV_IRQCHIP_AIA ? "aia" : riscv_aia_names[cfg->aia]);
 	return -ENODEV;
 }
 

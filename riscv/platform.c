@@ -52,6 +52,10 @@ bool arch_firmware_takes_kernel(const struct vm_config *cfg)
 
 int arch_config_complete(struct vm_config *cfg)
 {
+	int ret = riscv_irqchip_check(cfg);
+
+	if (ret)
+		return ret;
 	if (cfg->cpus > RISCV_MAX_VCPUS) {
 		err("--cpus %u: the maximum on riscv64 is %u vcpus", cfg->cpus, RISCV_MAX_VCPUS);
 		return -EINVAL;

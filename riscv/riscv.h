@@ -103,12 +103,13 @@ enum {
 u64 riscv_get(const struct vcpu *vcpu, u64 id);
 
 /*
- * irqchip.c. riscv_irqchip_init, before vcpus: chooses AIA or PLIC, as the host allows and the
- * configuration says, and puts vm->irqs' operations in place; riscv_irqchip_finish, after all vcpus
- * exist. Both print. riscv_irqchip_describe writes the nodes, with phandles, and fills the
- * interrupt fields of @fdt. riscv_irqchip_add_devices: the device that resets it, and saves its
- * state.
+ * irqchip.c. riscv_irqchip_check: --irqchip and --aia, without a host. riscv_irqchip_init, before
+ * vcpus: chooses AIA or PLIC, as the host allows and the configuration says, and puts vm->irqs'
+ * operations in place; riscv_irqchip_finish, after all vcpus exist. Both print.
+ * riscv_irqchip_describe writes the nodes, with phandles, and fills the interrupt fields of @fdt.
+ * riscv_irqchip_add_devices: the device that resets it, and saves its state.
  */
+int riscv_irqchip_check(const struct vm_config *cfg) __must_check;
 int riscv_irqchip_init(struct vm *vm) __must_check;
 int riscv_irqchip_finish(struct vm *vm) __must_check;
 /* Without KVM: an AIA where none is asked for. */

@@ -289,6 +289,56 @@ static void test_refused_setup(void **state)
 	}
 }
 
+/* On a host without an AIA: what was asked for is not quietly something else. */
+static void test_choice(void **state)
+{
+	static const struct {
+		enum riscv_irqchip_kind irqchip;
+		enum riscv_aia_mode aia;
+		const char *said; /* NULL: a PLIC */
+	} cases[] = {
+		{ RISCV_IRQCHIP_DEFAULT, RISCV_AIA_DEFAULT, NULL },
+		{ RISCV_IRQCHIP_PLIC, RISCV_AIA_DEFAULT, NULL },
+		{ RISCV_IRQCHIP_AIA, RISCV_AIA_EMUL,
+		  "--irqchip aia: the CPUs of this host have no" },
+		{ RISCV_IRQCHIP_DEFAULT, RISCV_AIA_AUTO,
+		  "--aia auto: the CPUs of this host have no" },
+	};
+
+	for (size_t c = 0; c < ARRAY_SIZE(cases); c++) {
+		struct rig *r = begin(1, 255);
+
+		r->cfg.riscv.irqchip = cases[c].irqchip;
+		r->cfg.riscv.aia = cases[c].aia;
+		assert_int_equal(riscv_irqchip_check(&r->cfg), 0);
+		capture_begin();
+		assert_int_equal(riscv_irqchip_init(&r->vm), cases[c].said ? -ENODEV : 0);
+		capture_end();
+		if (cases[c].said)
+			assert_non_null(strstr(captured, cases[c].said));
+		else
+			assert_int_equal(r->arch.irqchip.kind, RISCV_IRQCHIP_PLIC);
+		/* A PLIC has no messages, and no descriptors. */
+		assert_true(cases[c].said || !r->vm.irqs.ops->send_msi);
+		assert_true(cases[c].said || !r->vm.irqs.ops->bind_irqfd);
+		destroy(r);
+	}
+}
+
+static void test_contradiction(void **state)
+{
+	struct vm_config cfg = { 0 };
+
+	cfg.riscv.irqchip = RISCV_IRQCHIP_PLIC;
+	cfg.riscv.aia = RISCV_AIA_HWACCEL;
+	capture_begin();
+	assert_int_equal(riscv_irqchip_check(&cfg), -EINVAL);
+	assert_non_null(
+		strstr(capture_end(), "--aia hwaccel: with --irqchip plic there is no AIA"));
+	cfg.riscv.irqchip = RISCV_IRQCHIP_AIA;
+	assert_int_equal(riscv_irqchip_check(&cfg), 0);
+}
+
 /* All that the guest can have changed, at a moment when nothing is about to be sent. */
 static void dirty(struct rig *r, u64 x)
 {
@@ -455,7 +505,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_setup),	      cmocka_unit_test(test_refused_setup),
 		cmocka_unit_test(test_reset),	      cmocka_unit_test(test_state),
-		cmocka_unit_test(test_refused_state), cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_refused_state), cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_contradiction), cmocka_unit_test(test_nodes),
 	};
 
 	log_set_level(LOG_ERROR);
