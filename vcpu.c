@@ -248,6 +248,8 @@ static void handle_exit(struct vcpu *vcpu)
 			handle_internal_error(vcpu);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
+		if (arch_vcpu_exit(vcpu) != -ENOTSUP)
+			break;
 		err("vcpu %u: the CPU refused to enter the guest: hardware reason 0x%llx", vcpu->id,
 		    run->fail_entry.hardware_entry_failure_reason);
 		vcpu_dump(vcpu, LOG_ERROR);

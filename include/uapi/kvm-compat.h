@@ -129,6 +129,9 @@ struct kvm_memory_attributes {
 #endif
 
 /* Linux 6.5: the AIA, asm/kvm.h of riscv. */
+#ifndef KVM_EXIT_FAIL_ENTRY_NO_VSFILE
+#define KVM_EXIT_FAIL_ENTRY_NO_VSFILE (1 << 0)
+#endif
 #ifndef KVM_DEV_RISCV_AIA_GRP_CONFIG
 #define KVM_DEV_TYPE_RISCV_AIA		   11
 #define KVM_DEV_RISCV_AIA_GRP_CONFIG	   0

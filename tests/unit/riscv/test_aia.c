@@ -12,6 +12,7 @@
 
 #include "../../../riscv/riscv.h"
 #include "../capture.h"
+#include "lkvm/arch.h"
 #include "lkvm/device.h"
 #include "lkvm/fdt.h"
 #include "lkvm/log.h"
@@ -339,6 +340,28 @@ static void test_contradiction(void **state)
 	assert_int_equal(riscv_irqchip_check(&cfg), 0);
 }
 
+/* KVM found no guest interrupt file: not an error of the guest's, whose registers nobody wants. */
+static void test_no_guest_file(void **state)
+{
+	struct rig *r = begin(2, 255);
+	struct kvm_run run = { .exit_reason = KVM_EXIT_FAIL_ENTRY };
+	int status;
+	s32 vcpu;
+
+	r->vcpus[1].run = &run;
+	run.fail_entry.hardware_entry_failure_reason = 2;
+	assert_int_equal(arch_vcpu_exit(&r->vcpus[1]), -ENOTSUP);
+	run.fail_entry.hardware_entry_failure_reason = 1;
+	run.fail_entry.cpu = 6;
+	capture_begin();
+	assert_int_equal(arch_vcpu_exit(&r->vcpus[1]), 0);
+	assert_non_null(strstr(capture_end(), "--aia hwaccel: vcpu 1 finds no free guest interrupt "
+					      "file on the host's CPU 6; use --aia auto"));
+	assert_int_equal(vm_stop_reason(&r->vm, &status, &vcpu), VM_STOP_ENTRY_FAILED);
+	assert_int_equal(vcpu, 1);
+	destroy(r);
+}
+
 /* All that the guest can have changed, at a moment when nothing is about to be sent. */
 static void dirty(struct rig *r, u64 x)
 {
@@ -506,7 +529,8 @@ int main(void)
 		cmocka_unit_test(test_setup),	      cmocka_unit_test(test_refused_setup),
 		cmocka_unit_test(test_reset),	      cmocka_unit_test(test_state),
 		cmocka_unit_test(test_refused_state), cmocka_unit_test(test_choice),
-		cmocka_unit_test(test_contradiction), cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_contradiction), cmocka_unit_test(test_no_guest_file),
+		cmocka_unit_test(test_nodes),
 	};
 
 	log_set_level(LOG_ERROR);
