@@ -9,10 +9,6 @@
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
-#define CODE_WORDS_BEFORE 4U
-#define CODE_WORDS	  12U
-#define STACK_WORDS	  12U
-
 /* What KVM does not tell shows as zero. */
 static u64 get(const struct vcpu *vcpu, u64 id)
 {
@@ -40,51 +36,21 @@ static void dump_general(FILE *out, const struct vcpu *vcpu)
 
 static void dump_code(FILE *out, struct vcpu *vcpu, u64 pc)
 {
-	const struct guest_memory *mem = &vcpu->vm->mem;
-	u64 start = pc - MIN(pc, (u64)CODE_WORDS_BEFORE * 4), pa;
-
-	if (vcpu->vm->coco) {
+	if (vcpu->vm->coco)
 		fprintf(out, "  code %llx: the guest's own\n", pc);
-		return;
-	}
-	if (arch_vcpu_translate(vcpu, pc, &pa)) {
-		fprintf(out, "  code %llx: cannot be read\n", pc);
-		return;
-	}
-	fprintf(out, "  code %llx (physical %llx):", pc, pa);
-	for (u64 at = start; at < start + CODE_WORDS * 4; at += 4) {
-		__le32 word;
-
-		if (arch_vcpu_translate(vcpu, at, &pa) || memory_read(mem, pa, &word, sizeof(word)))
-			fprintf(out, at == pc ? " <-------->" : " --------");
-		else
-			fprintf(out, at == pc ? " <%08x>" : " %08x", le32_to_cpu(word));
-	}
-	fputc('\n', out);
+	else
+		vcpu_dump_code(vcpu, out, 4, pc);
 }
 
 /* SPSel is PSTATE's last bit. KVM has the pointer of EL0, and of EL1. */
 static void dump_stack(FILE *out, struct vcpu *vcpu, u64 pstate)
 {
 	bool el1 = PSTATE_EL(pstate) == 1 && (pstate & 1);
-	u64 at = get(vcpu, el1 ? ARM_CORE_REG(sp_el1) : ARM_CORE_REG(regs.sp)), pa;
 
 	if (vcpu->vm->coco || pstate & PSTATE_AARCH32 || PSTATE_EL(pstate) > 1)
 		return;
-	fprintf(out, "  stack %llx:", at);
-	for (unsigned int i = 0; i < STACK_WORDS; i++, at += 8) {
-		__le64 word;
-
-		if (!(i % 4) && i)
-			fprintf(out, "\n   ");
-		if (at % 8 || arch_vcpu_translate(vcpu, at, &pa) ||
-		    memory_read(&vcpu->vm->mem, pa, &word, sizeof(word))) {
-			fprintf(out, " --");
-			break;
-		}
-		fprintf(out, " %016llx", le64_to_cpu(word));
-	}
-	fputc('\n', out);
+	vcpu_dump_stack(vcpu, out, get(vcpu, el1 ? ARM_CORE_REG(sp_el1) : ARM_CORE_REG(regs.sp)),
+			8);
 }
 
 void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)

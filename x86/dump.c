@@ -22,10 +22,6 @@
 #define INIT_CS_BASE 0xffff0000
 #define INIT_LIMIT   0xffff
 
-#define CODE_BEFORE 16U /* bytes shown before the program counter */
-#define CODE_BYTES  48U
-#define STACK_WORDS 12U
-
 static void dump_segment(FILE *out, const char *name, const struct kvm_segment *s)
 {
 	fprintf(out,
@@ -92,61 +88,17 @@ static u64 linear_address(const struct kvm_regs *regs, const struct kvm_sregs *s
 	return (u32)(sregs->cs.base + (regs->rip & 0xffff));
 }
 
-/* One byte of guest memory as the vcpu sees it: a page may end anywhere. */
-static bool read_code(struct vcpu *vcpu, u64 linear, u8 *byte)
-{
-	u64 gpa;
-
-	return !arch_vcpu_translate(vcpu, linear, &gpa) &&
-	       !memory_read(&vcpu->vm->mem, gpa, byte, 1);
-}
-
-static void dump_code(FILE *out, struct vcpu *vcpu, u64 linear)
-{
-	u64 gpa, start = linear - MIN(linear, (u64)CODE_BEFORE);
-
-	if (arch_vcpu_translate(vcpu, linear, &gpa)) {
-		fprintf(out, "  code %llx: not mapped\n", linear);
-		return;
-	}
-	fprintf(out, "  code %llx (physical %llx):", linear, gpa);
-	for (u64 at = start; at < start + CODE_BYTES; at++) {
-		u8 byte;
-
-		if (!read_code(vcpu, at, &byte))
-			fprintf(out, at == linear ? " <-->" : " --");
-		else
-			fprintf(out, at == linear ? " <%02x>" : " %02x", byte);
-	}
-	fputc('\n', out);
-}
-
 /* What it points to, as words of the mode's width. */
 static void dump_stack(FILE *out, struct vcpu *vcpu, const struct kvm_regs *regs,
 		       const struct kvm_sregs *sregs)
 {
 	bool is_long = (sregs->efer & EFER_LMA) && sregs->cs.l;
-	unsigned int width = is_long ? 8 : sregs->cs.db ? 4 : 2;
+	u32 width = is_long ? 8 : sregs->cs.db ? 4 : 2;
 	u64 at = is_long	? regs->rsp
 		 : sregs->ss.db ? (u32)(sregs->ss.base + (u32)regs->rsp)
 				: (u32)(sregs->ss.base + (regs->rsp & 0xffff));
 
-	fprintf(out, "  stack %llx:", at);
-	for (unsigned int i = 0; i < STACK_WORDS; i++, at += width) {
-		u8 word[8] = { 0 };
-		unsigned int n = 0;
-
-		while (n < width && read_code(vcpu, at + n, &word[n]))
-			n++;
-		if (!(i % 4) && i)
-			fprintf(out, "\n   ");
-		if (n < width) {
-			fprintf(out, " --");
-			break;
-		}
-		fprintf(out, " %0*llx", (int)(2 * width), get_le(word, width));
-	}
-	fputc('\n', out);
+	vcpu_dump_stack(vcpu, out, at, width);
 }
 
 /* The instruction that KVM gave up on, as KVM fetched it. */
@@ -215,7 +167,7 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 	dump_general(out, &regs);
 	dump_system(out, &sregs);
 	dump_events(out, vcpu);
-	dump_code(out, vcpu, linear_address(&regs, &sregs));
+	vcpu_dump_code(vcpu, out, 1, linear_address(&regs, &sregs));
 	dump_stack(out, vcpu, &regs, &sregs);
 	dump_emulation_failure(out, vcpu->run);
 }

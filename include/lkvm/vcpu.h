@@ -26,6 +26,7 @@
 #include <kvm-compat.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "lkvm/exits.h"
 #include "lkvm/log.h"
@@ -79,5 +80,9 @@ int vcpu_set_debug(struct vcpu *vcpu, const struct debug_setup *setup,
 		   struct kvm_guest_debug *dbg) __must_check;
 /* Print its registers at @level, a line each. The vcpu is parked, or this is its own thread. */
 void vcpu_dump(struct vcpu *vcpu, enum log_level level);
+/* For arch_vcpu_dump: what is in memory around @pc, in pieces of @unit bytes (1, 2 or 4), and from
+ * @sp on, in words of @width (up to 8). A line for each. */
+void vcpu_dump_code(struct vcpu *vcpu, FILE *out, u32 unit, u64 pc);
+void vcpu_dump_stack(struct vcpu *vcpu, FILE *out, u64 sp, u32 width);
 
 #endif
