@@ -1,31 +1,150 @@
 /* SPDX-License-Identifier: MIT */
-/* What a debugger sees of a riscv64 vcpu (include/lkvm/debug.h). */
+/*
+ * What a debugger needs of a riscv64 vcpu (include/lkvm/debug.h): registers as GDB names them (GDB
+ * manual, G.5.13), breakpoints, the guest's own. Points of the processor's triggers KVM does not
+ * give; steps are step.c's.
+ */
 #include "lkvm/debug.h"
 
+#include "lkvm/kvm.h"
+#include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
+#include "riscv.h"
+
+#define ZERO 0 /* no id: x0 */
+
+#define X(n, i)                                                     \
+	{                                                           \
+		.name = (n), .bytes = 8, .where = RISCV_CORE_REG(i) \
+	}
+#define X_TYPED(n, i, t)                                                         \
+	{                                                                        \
+		.name = (n), .type = (t), .bytes = 8, .where = RISCV_CORE_REG(i) \
+	}
+#define CSR(n, i)                                                  \
+	{                                                          \
+		.name = (n), .bytes = 8, .where = RISCV_CSR_REG(i) \
+	}
+/* @n bits of fcsr, from @at on (Volume I, 21.2). */
+#define FCSR_BITS(name_, at, n)                                                        \
+	{                                                                              \
+		.name = (name_), .type = "int", .bytes = 4, .have = (n), .step = (at), \
+		.where = RISCV_FCSR                                                    \
+	}
+
+const struct debug_reg riscv_x_regs[RISCV_X_REGS] = {
+	{ .name = "zero", .bytes = 8, .where = ZERO },
+	X_TYPED("ra", 1, "code_ptr"),
+	X_TYPED("sp", 2, "data_ptr"),
+	X_TYPED("gp", 3, "data_ptr"),
+	X_TYPED("tp", 4, "data_ptr"),
+	X("t0", 5),
+	X("t1", 6),
+	X("t2", 7),
+	X_TYPED("fp", 8, "data_ptr"),
+	X("s1", 9),
+	X("a0", 10),
+	X("a1", 11),
+	X("a2", 12),
+	X("a3", 13),
+	X("a4", 14),
+	X("a5", 15),
+	X("a6", 16),
+	X("a7", 17),
+	X("s2", 18),
+	X("s3", 19),
+	X("s4", 20),
+	X("s5", 21),
+	X("s6", 22),
+	X("s7", 23),
+	X("s8", 24),
+	X("s9", 25),
+	X("s10", 26),
+	X("s11", 27),
+	X("t3", 28),
+	X("t4", 29),
+	X("t5", 30),
+	X("t6", 31),
+	X_TYPED("pc", RISCV_CORE_PC, "code_ptr"),
+};
+static const struct debug_reg fpu[] = {
+	{ .name = "f",
+	  .type = "ieee_double",
+	  .bytes = 8,
+	  .count = 32,
+	  .step = 1,
+	  .where = RISCV_FP_REG(0) },
+	FCSR_BITS("fflags", 0, 5),
+	FCSR_BITS("frm", 5, 3),
+	FCSR_BITS("fcsr", 0, 32),
+};
+const struct debug_reg riscv_csrs[RISCV_CSRS] = {
+	CSR("sstatus", RISCV_CSR_SSTATUS), CSR("sie", RISCV_CSR_SIE),
+	CSR("stvec", RISCV_CSR_STVEC),	   CSR("sscratch", RISCV_CSR_SSCRATCH),
+	CSR("sepc", RISCV_CSR_SEPC),	   CSR("scause", RISCV_CSR_SCAUSE),
+	CSR("stval", RISCV_CSR_STVAL),	   CSR("sip", RISCV_CSR_SIP),
+	CSR("satp", RISCV_CSR_SATP),	   CSR("scounteren", RISCV_CSR_SCOUNTEREN),
+	CSR("senvcfg", RISCV_CSR_SENVCFG),
+};
+static const struct debug_reg virtual[] = {
+	X("priv", RISCV_CORE_MODE), /* the same numbers */
+};
+
+static const struct debug_feature features[] = {
+	{ "org.gnu.gdb.riscv.cpu", NULL, riscv_x_regs, ARRAY_SIZE(riscv_x_regs) },
+	{ "org.gnu.gdb.riscv.fpu", NULL, fpu, ARRAY_SIZE(fpu) },
+	{ "org.gnu.gdb.riscv.csr", NULL, riscv_csrs, ARRAY_SIZE(riscv_csrs) },
+	{ "org.gnu.gdb.riscv.virtual", NULL, virtual, ARRAY_SIZE(virtual) },
+};
 
 const struct arch_debug arch_debug = {
 	.architecture = "riscv:rv64",
-	.breakpoint = { 0x73, 0x00, 0x10, 0x00 }, /* ebreak */
-	.breakpoint_len = 4,
+	.breakpoint = { 0x02, 0x90 }, /* C.EBREAK, which fits everywhere (Volume I, 28.5) */
+	.breakpoint_len = 2,
 };
 
 const struct debug_feature *arch_debug_features(const struct vm *vm, u32 *nr)
 {
-	*nr = 0;
-	return NULL;
+	*nr = ARRAY_SIZE(features);
+	return features;
+}
+
+static u64 reg_id(const struct debug_reg *reg, u32 index)
+{
+	return reg->where + (reg->count ? (u64)index * reg->step : 0);
 }
 
 int arch_debug_get(struct vcpu *vcpu, const struct debug_reg *reg, u32 index, u8 *value)
 {
-	return -ENOTSUP;
+	u64 got = 0;
+	int ret = reg->where == ZERO ? 0 : vcpu_get_reg(vcpu, reg_id(reg, index), &got);
+
+	if (ret)
+		return ret;
+	if (reg->have)
+		got = got >> reg->step & (BIT_ULL(reg->have) - 1);
+	memcpy(value, &got, reg->bytes);
+	return 0;
 }
 
 int arch_debug_set(struct vcpu *vcpu, const struct debug_reg *reg, u32 index, const u8 *value)
 {
-	return -ENOTSUP;
+	u64 id = reg_id(reg, index), now = 0, mask, new = 0;
+	int ret;
+
+	/* It stays what it is. */
+	if (reg->where == ZERO)
+		return 0;
+	memcpy(&new, value, reg->bytes);
+	if (!reg->have)
+		return vcpu_set_reg(vcpu, id, &new);
+	ret = vcpu_get_reg(vcpu, id, &now);
+	mask = (BIT_ULL(reg->have) - 1) << reg->step;
+	now = (now & ~mask) | (new << reg->step &mask);
+	return ret ? ret : vcpu_set_reg(vcpu, id, &now);
 }
 
+/* There are none: KVM keeps the triggers from its guests. */
 int arch_debug_check(const struct vm *vm, const struct debug_point *points, u32 nr)
 {
 	return nr ? -ENOTSUP : 0;

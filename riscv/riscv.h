@@ -99,6 +99,14 @@ enum {
 	RISCV_CSR_SENVCFG, /* Linux 6.5 */
 };
 
+#define RISCV_FP_REG(n) RISCV_REG(KVM_REG_RISCV_FP_D, n)
+#define RISCV_FCSR	(KVM_REG_RISCV | KVM_REG_SIZE_U32 | KVM_REG_RISCV_FP_D | 32ULL)
+
+/* debug.c: X0 to X31, then pc; the supervisor's CSRs. */
+#define RISCV_X_REGS 33
+#define RISCV_CSRS   11
+extern const struct debug_reg riscv_x_regs[RISCV_X_REGS], riscv_csrs[RISCV_CSRS];
+
 /* A register of 64 bits; what KVM does not tell is zero. */
 u64 riscv_get(const struct vcpu *vcpu, u64 id);
 
