@@ -16,21 +16,29 @@
 const char gdb_cannot_debug[] = "this host's KVM cannot debug guests";
 
 /* For processors that do not see at once what is written to code: an instruction is one piece. */
-static void code_changed(const struct guest_memory *mem, u64 gpa)
+static void code_changed(const struct guest_memory *mem, u64 gpa, u32 len)
 {
-	char *code = memory_ptr(mem, gpa, arch_debug.breakpoint_len);
+	char *code = memory_ptr(mem, gpa, len);
 
 	if (code)
-		__builtin___clear_cache(code, code + arch_debug.breakpoint_len);
+		__builtin___clear_cache(code, code + len);
 }
 
-static int write_code(struct guest_memory *mem, u64 gpa, const u8 *code)
+static int write_code(struct guest_memory *mem, u64 gpa, const u8 *code, u32 len)
 {
-	int ret = memory_write(mem, gpa, code, arch_debug.breakpoint_len);
+	int ret = memory_write(mem, gpa, code, len);
 
 	if (!ret)
-		code_changed(mem, gpa);
+		code_changed(mem, gpa, len);
 	return ret;
+}
+
+static const struct debug_break *break_of_length(u64 len)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(arch_debug.breaks); i++)
+		if (len && arch_debug.breaks[i].len == len)
+			return &arch_debug.breaks[i];
+	return &arch_debug.breaks[0];
 }
 
 static struct gdb_break *find_break(const struct gdb_points *p, u64 va)
@@ -49,11 +57,12 @@ static struct gdb_break *break_at(const struct gdb_points *p, u64 gpa)
 	return NULL;
 }
 
-static int put_break(struct gdb_points *p, struct vcpu *vcpu, u64 va, const char **why)
+static int put_break(struct gdb_points *p, struct vcpu *vcpu, u64 va, u64 asked, const char **why)
 {
 	struct guest_memory *mem = &vcpu->vm->mem;
-	u32 len = arch_debug.breakpoint_len;
-	struct gdb_break b = { .va = va };
+	struct gdb_break b = { .va = va, .insn = break_of_length(asked) };
+	const struct gdb_break *alias;
+	u32 len = b.insn->len;
 	int ret = 0;
 
 	if (find_break(p, va))
@@ -64,15 +73,20 @@ static int put_break(struct gdb_points *p, struct vcpu *vcpu, u64 va, const char
 	}
 	if (va % len || arch_vcpu_translate(vcpu, va, &b.gpa))
 		return -EFAULT;
+	/* A page may have two addresses: it is taken away when both are. */
+	alias = break_at(p, b.gpa);
+	if (alias) {
+		b.insn = alias->insn;
+		len = b.insn->len;
+	}
 	/* A file of the host's that is memory (--pmem) keeps what it has. */
 	if (!memory_is_ram(mem, b.gpa, len)) {
 		*why = "there is no RAM; use a hardware breakpoint (hbreak)";
 		return -EACCES;
 	}
-	/* A page may have two addresses. */
 	ret = gdb_read_page(p, mem, b.gpa, b.old, len);
 	if (!ret)
-		ret = write_code(mem, b.gpa, arch_debug.breakpoint);
+		ret = write_code(mem, b.gpa, b.insn->code, len);
 	if (ret)
 		return ret;
 	p->breaks = xrealloc(p->breaks, (p->nr_breaks + 1) * sizeof(b));
@@ -85,7 +99,7 @@ static int take_break(struct gdb_points *p, struct vm *vm, struct gdb_break *b)
 	struct gdb_break gone = *b;
 
 	*b = p->breaks[--p->nr_breaks];
-	return break_at(p, gone.gpa) ? 0 : write_code(&vm->mem, gone.gpa, gone.old);
+	return break_at(p, gone.gpa) ? 0 : write_code(&vm->mem, gone.gpa, gone.old, gone.insn->len);
 }
 
 static bool same_point(const struct debug_point *a, const struct debug_point *b)
@@ -132,7 +146,7 @@ int gdb_put_point(struct gdb_points *p, struct vcpu *vcpu, u32 kind, u64 addr, u
 		*why = gdb_cannot_debug;
 		return -ENOTSUP;
 	}
-	return kind ? put_hw(p, vcpu->vm, &point, why) : put_break(p, vcpu, addr, why);
+	return kind ? put_hw(p, vcpu->vm, &point, why) : put_break(p, vcpu, addr, len, why);
 }
 
 /* What is not there is taken away already. */
@@ -189,7 +203,7 @@ static int read_any(const struct guest_memory *mem, u64 gpa, u8 *buf, size_t len
 static size_t common(const struct gdb_break *b, u64 gpa, size_t len, size_t *in_break,
 		     size_t *in_buf)
 {
-	u64 begin = MAX(b->gpa, gpa), end = MIN(b->gpa + arch_debug.breakpoint_len, gpa + len);
+	u64 begin = MAX(b->gpa, gpa), end = MIN(b->gpa + b->insn->len, gpa + len);
 
 	if (begin >= end)
 		return 0;
@@ -226,7 +240,7 @@ int gdb_write_page(struct gdb_points *p, struct guest_memory *mem, u64 gpa, cons
 		if (!n)
 			continue;
 		memcpy(b->old + to, buf + from, n);
-		ret = write_code(mem, b->gpa, arch_debug.breakpoint);
+		ret = write_code(mem, b->gpa, b->insn->code, b->insn->len);
 	}
 	/* It may be code. */
 	if (!ret && memory_ptr(mem, gpa, len))

@@ -153,7 +153,8 @@ static int apply(struct gdb_vm *g, const u8 *actions)
 	int ret = 0;
 
 	for (u32 i = 0; actions && i < g->vm->nr_vcpus; i++)
-		any |= actions[i] == GDB_STEP;
+		setup.any_step |= actions[i] == GDB_STEP;
+	any |= setup.any_step;
 	for (u32 i = 0; (any || g->applied) && i < g->vm->nr_vcpus && !ret; i++) {
 		setup.step = actions && actions[i] == GDB_STEP;
 		ret = arch_debug_apply(vcpu_of(g, i), &setup);

@@ -18,7 +18,8 @@ struct vm;
 /* An instruction in guest memory that was replaced. */
 struct gdb_break {
 	u64 va, gpa;
-	u8 old[sizeof(arch_debug.breakpoint)];
+	const struct debug_break *insn;
+	u8 old[sizeof(arch_debug.breaks[0].code)];
 };
 
 /* Changed while the VM is paused alone: vcpus look at it. */

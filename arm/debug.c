@@ -96,8 +96,7 @@ static const struct debug_feature features[] = {
 
 const struct arch_debug arch_debug = {
 	.architecture = "aarch64",
-	.breakpoint = { 0x00, 0x00, 0x20, 0xd4 }, /* BRK #0 (C6.2.47) */
-	.breakpoint_len = 4,
+	.breaks = { { { 0x00, 0x00, 0x20, 0xd4 }, 4 } }, /* BRK #0 (C6.2.47) */
 	.breakpoint_control = KVM_GUESTDBG_USE_SW_BP,
 };
 

@@ -99,8 +99,8 @@ static const struct debug_feature features[] = {
 
 const struct arch_debug arch_debug = {
 	.architecture = "riscv:rv64",
-	.breakpoint = { 0x02, 0x90 }, /* C.EBREAK, which fits everywhere (Volume I, 28.5) */
-	.breakpoint_len = 2,
+	/* C.EBREAK, which fits everywhere (Volume I, 28.5), and EBREAK. */
+	.breaks = { { { 0x02, 0x90 }, 2 }, { { 0x73, 0x00, 0x10, 0x00 }, 4 } },
 };
 
 const struct debug_feature *arch_debug_features(const struct vm *vm, u32 *nr)

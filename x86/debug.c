@@ -138,8 +138,7 @@ static const struct debug_feature features[] = {
 
 const struct arch_debug arch_debug = {
 	.architecture = "i386:x86-64",
-	.breakpoint = { 0xcc }, /* INT3 */
-	.breakpoint_len = 1,
+	.breaks = { { { 0xcc }, 1 } }, /* INT3 */
 	.breakpoint_control = KVM_GUESTDBG_USE_SW_BP,
 };
 

@@ -42,10 +42,16 @@ struct debug_feature {
 	u32 nr_regs;
 };
 
+/* An instruction that stops. */
+struct debug_break {
+	u8 code[4];
+	u32 len;
+};
+
 struct arch_debug {
 	const char *architecture; /* GDB's name for it */
-	u8 breakpoint[4];	  /* the instruction that stops */
-	u32 breakpoint_len;
+	/* The one of the length that GDB asks for; the first, where there is none. */
+	struct debug_break breaks[2];
 	u32 breakpoint_control; /* KVM_GUESTDBG_: that it stops, beside ENABLE */
 };
 extern const struct arch_debug arch_debug;
@@ -98,8 +104,9 @@ struct debug_point {
 struct debug_setup {
 	const struct debug_point *points;
 	u32 nr_points;
-	bool breakpoints; /* arch_debug.breakpoint stops it */
+	bool breakpoints; /* arch_debug.breaks stop it */
 	bool step;	  /* so does the next instruction */
+	bool any_step;	  /* this vcpu steps, or another */
 };
 
 /*
@@ -113,7 +120,7 @@ int arch_debug_apply(struct vcpu *vcpu, const struct debug_setup *setup) __must_
 
 enum debug_stop {
 	DEBUG_STOP_NONE,
-	DEBUG_STOP_BREAK, /* the breakpoint instruction at @pc */
+	DEBUG_STOP_BREAK, /* an instruction that stops, at @pc */
 	DEBUG_STOP_EXEC,  /* DEBUG_EXEC at @pc */
 	DEBUG_STOP_WATCH, /* a point that holds @addr */
 	DEBUG_STOP_STEP,  /* the next instruction begins at @pc */

@@ -75,6 +75,8 @@ int ioctl(int fd, unsigned long request, ...)
 	case KVM_GET_ONE_REG:
 	case KVM_SET_ONE_REG:
 		return one_reg(request == KVM_SET_ONE_REG, arg);
+	case KVM_CHECK_EXTENSION:
+		return 1;
 	case KVM_GET_MP_STATE:
 		((struct kvm_mp_state *)arg)->mp_state = regs.mp_state;
 		return 0;

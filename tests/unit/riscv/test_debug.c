@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "../../../gdb-vm.h"
 #include "lkvm/arch.h"
 #include "lkvm/debug.h"
 #include "lkvm/memory.h"
@@ -224,6 +225,34 @@ static void test_dump(void **state)
 	assert_string_equal(text, "vcpu 0: cannot read its registers: No such file or directory\n");
 }
 
+/* GDB says how long the instruction is: after a short one comes another, which others may jump to.
+ */
+static void test_breaks(void **state)
+{
+	struct gdb_points p = { 0 };
+	const char *why = NULL;
+	u8 old[8], *code = t.ram + 0x100;
+	const u64 at = RISCV_RAM + 0x100;
+
+	for (u32 i = 0; i < 8; i++)
+		code[i] = (u8)(0xa0 + i);
+	assert_int_equal(gdb_put_point(&p, &t.vcpu, 0, at, 4, &why), 0);
+	assert_int_equal(get_le(code, 4), 0x00100073);
+	assert_int_equal(gdb_put_point(&p, &t.vcpu, 0, at + 4, 2, &why), 0);
+	assert_int_equal(get_le(code + 4, 4), 0xa7a69002);
+	assert_int_equal(gdb_read_page(&p, &t.d.vm.mem, at, old, sizeof(old)), 0);
+	assert_int_equal(get_le(old, 8), 0xa7a6a5a4a3a2a1a0);
+	/* Nothing of the next page is replaced. */
+	assert_int_equal(gdb_put_point(&p, &t.vcpu, 0, RISCV_RAM + 0xffe, 4, &why), -EFAULT);
+	assert_int_equal(gdb_put_point(&p, &t.vcpu, 0, at + 6, 9, &why), 0);
+	assert_int_equal(get_le(code + 6, 2), 0x9002);
+	gdb_drop_points(&p, &t.d.vm, true);
+	assert_int_equal(get_le(code, 8), 0xa7a6a5a4a3a2a1a0);
+	/* There are no others. */
+	assert_int_equal(gdb_put_point(&p, &t.vcpu, DEBUG_EXEC, at, 4, &why), -ENOTSUP);
+	assert_int_equal(gdb_put_point(&p, &t.vcpu, DEBUG_WRITE, at, 4, &why), -ENOTSUP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +261,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fcsr, begin, end),
 		cmocka_unit_test_setup_teardown(test_refused, begin, end),
 		cmocka_unit_test_setup_teardown(test_core, begin, end),
+		cmocka_unit_test_setup_teardown(test_breaks, begin, end),
 		cmocka_unit_test_setup_teardown(test_dump, begin, end),
 	};
 
