@@ -13,6 +13,12 @@
 
 #define ZERO 0 /* no id: x0 */
 
+/* The RISC-V Instruction Set Manual Volume II, 12.1.1 and table 36. */
+#define SSTATUS_SIE	 BIT_ULL(1)
+#define SSTATUS_SPIE	 BIT_ULL(5)
+#define SSTATUS_SPP	 BIT_ULL(8)
+#define CAUSE_BREAKPOINT 3
+
 #define X(n, i)                                                     \
 	{                                                           \
 		.name = (n), .bytes = 8, .where = RISCV_CORE_REG(i) \
@@ -150,21 +156,92 @@ int arch_debug_check(const struct vm *vm, const struct debug_point *points, u32 
 	return nr ? -ENOTSUP : 0;
 }
 
+/* A step is breakpoints in memory, which all vcpus meet. */
 int arch_debug_apply(struct vcpu *vcpu, const struct debug_setup *setup)
 {
-	return -ENOTSUP;
+	struct kvm_guest_debug dbg = { .control = setup->any_step ? KVM_GUESTDBG_ENABLE : 0 };
+	int ret = vcpu_set_debug(vcpu, setup, &dbg);
+
+	if (!ret)
+		vcpu->arch->step = (struct riscv_step){ .wanted = setup->step };
+	return ret;
 }
 
+void arch_debug_enter(struct vcpu *vcpu)
+{
+	riscv_step_begin(vcpu);
+}
+
+void arch_debug_leave(struct vcpu *vcpu)
+{
+	riscv_step_end(vcpu);
+}
+
+/* KVM has no other reason than a breakpoint. */
 void arch_debug_event(struct vcpu *vcpu, struct debug_event *event)
 {
-	event->stop = DEBUG_STOP_NONE;
+	*event = (struct debug_event){
+		.pc = riscv_get(vcpu, RISCV_CORE_REG(RISCV_CORE_PC)),
+	};
+	switch (riscv_step_met(vcpu, event->pc)) {
+	case RISCV_MET_OTHER:
+		/* Until that step is over: as if nothing had been. */
+		vcpu->arch->met_stop = true;
+		return;
+	case RISCV_MET_OWN:
+		riscv_step_end(vcpu);
+		vcpu->arch->step.arrived = false;
+		event->stop = DEBUG_STOP_STEP;
+		return;
+	case RISCV_MET_NONE:
+		riscv_step_end(vcpu);
+		event->stop = DEBUG_STOP_BREAK;
+		return;
+	}
 }
 
-void arch_debug_enter(struct vcpu *vcpu) {}
+/* The exception to S-mode (The RISC-V Instruction Set Manual Volume II, 12.1.1 and 12.1.2). */
+static int take_breakpoint(struct vcpu *vcpu, u64 pc, u64 vector)
+{
+	const u64 cause = CAUSE_BREAKPOINT, s_mode = 1;
+	u64 status = riscv_get(vcpu, RISCV_CSR_REG(RISCV_CSR_SSTATUS));
+	int ret;
 
-void arch_debug_leave(struct vcpu *vcpu) {}
+	status &= ~(SSTATUS_SPP | SSTATUS_SPIE);
+	if (riscv_get(vcpu, RISCV_CORE_REG(RISCV_CORE_MODE)))
+		status |= SSTATUS_SPP;
+	if (status & SSTATUS_SIE)
+		status |= SSTATUS_SPIE;
+	status &= ~SSTATUS_SIE;
+	ret = vcpu_set_reg(vcpu, RISCV_CSR_REG(RISCV_CSR_SEPC), &pc);
+	if (!ret)
+		ret = vcpu_set_reg(vcpu, RISCV_CSR_REG(RISCV_CSR_SCAUSE), &cause);
+	if (!ret)
+		ret = vcpu_set_reg(vcpu, RISCV_CSR_REG(RISCV_CSR_STVAL), &pc);
+	if (!ret)
+		ret = vcpu_set_reg(vcpu, RISCV_CSR_REG(RISCV_CSR_SSTATUS), &status);
+	if (!ret)
+		ret = vcpu_set_reg(vcpu, RISCV_CORE_REG(RISCV_CORE_MODE), &s_mode);
+	return ret ? ret : vcpu_set_reg(vcpu, RISCV_CORE_REG(RISCV_CORE_PC), &vector);
+}
 
+/* KVM has no request for this. */
 int arch_debug_reinject(struct vcpu *vcpu, const struct debug_event *event)
 {
-	return -ENOTSUP;
+	struct riscv_step *step = &vcpu->arch->step;
+	u64 vector = riscv_get(vcpu, RISCV_CSR_REG(RISCV_CSR_STVEC)) & ~STVEC_MODE;
+	int ret;
+
+	if (vcpu->arch->met_stop) {
+		vcpu->arch->met_stop = false;
+		return 0;
+	}
+	ret = take_breakpoint(vcpu, event->pc, vector);
+	if (ret || !step->wanted)
+		return ret;
+	/* Which was the step. */
+	step->arrived = true;
+	step->pc = vector;
+	riscv_step_begin(vcpu);
+	return 0;
 }

@@ -8,6 +8,7 @@
 #define LKVM_RISCV_H
 
 #include <linux/kvm.h>
+#include <pthread.h>
 
 #include "layout.h"
 #include "lkvm/config.h"
@@ -42,6 +43,18 @@ struct riscv_irqchip {
 	struct riscv_plic *plic;      /* or NULL */
 };
 
+/* Instructions that are replaced while vcpus step (step.c). */
+struct riscv_stop {
+	u64 gpa;
+	u16 old;
+	u32 users; /* vcpus */
+};
+struct riscv_stops {
+	pthread_mutex_t lock;
+	struct riscv_stop *list;
+	u32 nr;
+};
+
 /* Per-VM state of this architecture; zeroed by arch_add_memory, which allocates it. */
 struct arch_vm {
 	struct riscv_entry entry; /* written by arch_boot_plan, read by arch_vcpu_reset */
@@ -50,7 +63,21 @@ struct arch_vm {
 	struct riscv_irqchip irqchip;
 	struct device *rtc;    /* goldfish; its alarm wakes a guest that sleeps */
 	struct riscv_cpu *cpu; /* what all vcpus have; cpu.c's */
+	struct riscv_stops stops;
 	bool mp_state_reset;   /* KVM_MP_STATE_INIT_RECEIVED resets a vcpu */
+};
+
+/* A step of a vcpu, at work from arch_debug_enter to arch_debug_leave. */
+#define RISCV_STEP_ENDS 5
+struct riscv_step {
+	bool wanted;
+	u64 pc;			    /* where it begins */
+	bool arrived;		    /* it is done, and nobody was told: @pc is where it ended */
+	u64 stops[RISCV_STEP_ENDS]; /* physical addresses */
+	u64 stops_at[RISCV_STEP_ENDS]; /* the same as the vcpu has them */
+	u32 nr_stops;
+	bool masked; /* interrupts are off; @sie is the guest's own */
+	u64 sie;
 };
 
 /* Per-vcpu state; zeroed by arch_vcpu_init, which allocates it. */
@@ -59,6 +86,8 @@ struct arch_vcpu {
 	u64 resume_pc, resume_opaque;
 	/* Where KVM cannot reset vcpus: registers of the first one as they were before it ran. */
 	struct reg_set first;
+	struct riscv_step step;
+	bool met_stop; /* of another vcpu's step; it tries again */
 };
 
 /* What follows from the size of RAM and of persistent memory. vm.c. */
@@ -106,6 +135,8 @@ enum {
 #define RISCV_X_REGS 33
 #define RISCV_CSRS   11
 extern const struct debug_reg riscv_x_regs[RISCV_X_REGS], riscv_csrs[RISCV_CSRS];
+
+#define STVEC_MODE 3ULL /* The RISC-V Instruction Set Manual Volume II, 12.1.2 */
 
 /* A register of 64 bits; what KVM does not tell is zero. */
 u64 riscv_get(const struct vcpu *vcpu, u64 id);
@@ -179,6 +210,16 @@ int riscv_csr_access(struct vcpu *vcpu);
 int riscv_translate(u64 satp, const struct guest_memory *mem, u64 va, u64 *pa) __must_check;
 /* The upper half of its addresses (page-walk.h; @t was zeroed). 0; -ENOTSUP: there are none. */
 int riscv_tables(u64 satp, struct page_tables *t) __must_check;
+
+/*
+ * step.c. Of a vcpu that wants a step: it stops after the next instruction until riscv_step_end.
+ * riscv_step_met, where it met a breakpoint at @pc: its own step's, that of another's or one that is
+ * gone, none of either.
+ */
+enum riscv_met { RISCV_MET_NONE, RISCV_MET_OWN, RISCV_MET_OTHER };
+void riscv_step_begin(struct vcpu *vcpu);
+void riscv_step_end(struct vcpu *vcpu);
+enum riscv_met riscv_step_met(struct vcpu *vcpu, u64 pc);
 
 /* Phandles of the tree; a device's own come from fdtw_phandle. Those of harts' interrupt
  * controllers are RISCV_PHANDLE_HART and up. */

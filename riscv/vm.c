@@ -81,6 +81,7 @@ static void init_arch(struct vm *vm)
 
 	riscv_map_memory(vm->cfg, vm->pmem_size, &map);
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
+	pthread_mutex_init(&vm->arch->stops.lock, NULL);
 	vm->arch->irqchip.fd = -1;
 	vm->arch->gpa_bits = map.gpa_bits;
 	vm->arch->pmem_base = map.pmem_base;
@@ -180,6 +181,8 @@ void arch_vm_destroy(struct vm *vm)
 		return;
 	riscv_irqchip_destroy(vm);
 	riscv_cpu_destroy(vm);
+	pthread_mutex_destroy(&vm->arch->stops.lock);
+	free(vm->arch->stops.list);
 	free(vm->arch);
 	vm->arch = NULL;
 }
