@@ -109,10 +109,8 @@ static int run_subscribe(struct control_call *call, void *opaque)
 	return 0;
 }
 
-/* A pause for a moment is none that anybody asked for: the state is what it was. */
-static void on_held(struct vm *vm)
+static void tell_state(struct machine *m)
 {
-	struct machine *m = container_of(vm, struct machine, vm);
 	const char *state = machine_state(m);
 	char *members;
 
@@ -122,6 +120,24 @@ static void on_held(struct vm *vm)
 	members = xasprintf(",\"state\":\"%s\"", state);
 	control_event(&m->control.server, "state", members);
 	free(members);
+}
+
+/* A pause for a moment is none that anybody asked for: the state is what it was. */
+static void on_held(struct vm *vm)
+{
+	tell_state(container_of(vm, struct machine, vm));
+}
+
+static void on_slept(void *opaque)
+{
+	tell_state(opaque);
+}
+
+static void post_slept(struct vm *vm)
+{
+	struct machine *m = container_of(vm, struct machine, vm);
+
+	event_loop_post(&vm->loop, &m->control.slept);
 }
 
 void machine_tell_reset(struct machine *m)
@@ -172,7 +188,9 @@ int machine_open_control(struct machine *m, const struct vm_config *cfg)
 	char other[32];
 
 	m->control.state = machine_state(m);
+	m->control.slept = (struct event_post){ .fn = on_slept, .opaque = m };
 	m->vm.held = on_held;
+	m->vm.slept = post_slept;
 	event_timer_init(&m->control.insist, &m->vm.loop, on_insist, m);
 	snprintf(other, sizeof(other), "guest-%d", (int)getpid());
 	return control_open(&m->control.server, &m->vm.loop, cfg->name ? cfg->name : other,
@@ -182,5 +200,6 @@ int machine_open_control(struct machine *m, const struct vm_config *cfg)
 void machine_close_control(struct machine *m)
 {
 	event_timer_destroy(&m->control.insist);
+	event_loop_unpost(&m->vm.loop, &m->control.slept);
 	control_close(&m->control.server);
 }

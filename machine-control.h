@@ -7,7 +7,7 @@
 #include "lkvm/control.h"
 #include "lkvm/machine.h"
 
-/* machine-wait.c: "running", or who keeps it from that, in words. */
+/* machine-wait.c: "running", or what keeps it from that, in words. */
 const char *machine_state(struct machine *m);
 
 /*

@@ -16,6 +16,7 @@ const char *machine_state(struct machine *m)
 	return holders & VM_HOLD_USER	? "paused"
 	       : holders & VM_HOLD_GDB	? "stopped by gdb"
 	       : holders & VM_HOLD_DUMP ? "dumping"
+	       : vm_is_asleep(&m->vm)	? "suspended"
 					: "running";
 }
 

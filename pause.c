@@ -192,6 +192,8 @@ void vm_sleep(struct vcpu *vcpu)
 	pthread_mutex_lock(&vcpu->vm->lock);
 	vcpu->asleep = true;
 	pthread_mutex_unlock(&vcpu->vm->lock);
+	if (vcpu->vm->slept)
+		vcpu->vm->slept(vcpu->vm);
 	/* KVM_RUN completes the exit and comes back at once. */
 	vcpu->to_gate = true;
 	vcpu_kick(vcpu);
@@ -209,6 +211,8 @@ bool vm_wake(struct vm *vm)
 	if (slept)
 		pthread_cond_broadcast(&vm->gate);
 	pthread_mutex_unlock(&vm->lock);
+	if (slept && vm->slept)
+		vm->slept(vm);
 	return slept;
 }
 

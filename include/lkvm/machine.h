@@ -127,6 +127,7 @@ struct machine_control {
 	const char *state;	   /* of which clients were told last */
 	bool stopping;		   /* the guest was asked to power off */
 	struct event_timer insist; /* it did not */
+	struct event_post slept;   /* tells of a guest that fell asleep or was woken */
 	struct machine_dump *dump; /* under way; NULL: none */
 };
 

@@ -141,6 +141,8 @@ struct vm {
 	void (*waits)(struct vm *vm, bool begin);
 	/* Called on the main thread when who holds it may have changed; NULL: not. */
 	void (*held)(struct vm *vm);
+	/* The guest fell asleep or was woken. Any thread; NULL: nobody wants to know. */
+	void (*slept)(struct vm *vm);
 	enum vm_stop stop;
 	int stop_status;
 	s32 stop_vcpu; /* the vcpu that asked for it, or -1 */

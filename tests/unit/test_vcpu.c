@@ -254,6 +254,7 @@ static void an_end_while_it_fails(void **state)
  */
 static struct event_post look;
 static unsigned int looks, slept_at;
+static atomic_int told_of_sleep;
 
 static void on_look(void *opaque)
 {
@@ -281,8 +282,14 @@ static void on_look(void *opaque)
 	assert_false(vm_is_asleep(vm));
 }
 
+static void on_slept(struct vm *vm)
+{
+	atomic_fetch_add(&told_of_sleep, 1);
+}
+
 static int go_to_sleep(struct vcpu *vcpu)
 {
+	vcpu->vm->slept = on_slept;
 	look = (struct event_post){ .fn = on_look };
 	vm_sleep(vcpu);
 	event_loop_post(&vcpu->vm->loop, &look);
@@ -308,6 +315,7 @@ static void a_guest_sleeps(void **state)
 	fake_run(sleeping, &sleeps);
 	assert_int_equal(looks, 100);
 	assert_int_equal(slept_at, 2);
+	assert_int_equal(told_of_sleep, 2);
 	assert_int_equal(fake.runs, 3);
 	assert_contains(captured, "KVM_RUN failed: Bad address");
 }
