@@ -187,13 +187,18 @@ void vm_keep_back(struct vcpu *vcpu, bool back)
 	pthread_mutex_unlock(&vcpu->vm->lock);
 }
 
-void vm_sleep(struct vcpu *vcpu)
+void vm_set_asleep(struct vcpu *vcpu, bool asleep)
 {
 	pthread_mutex_lock(&vcpu->vm->lock);
-	vcpu->asleep = true;
+	vcpu->asleep = asleep;
 	pthread_mutex_unlock(&vcpu->vm->lock);
 	if (vcpu->vm->slept)
 		vcpu->vm->slept(vcpu->vm);
+}
+
+void vm_sleep(struct vcpu *vcpu)
+{
+	vm_set_asleep(vcpu, true);
 	/* KVM_RUN completes the exit and comes back at once. */
 	vcpu->to_gate = true;
 	vcpu_kick(vcpu);

@@ -82,9 +82,11 @@ struct riscv_step {
 
 /* Per-vcpu state; zeroed by arch_vcpu_init, which allocates it. */
 struct arch_vcpu {
-	/* Of SBI's SUSP: where KVM lets it go on, as long as it sleeps (vm_is_asleep). */
+	/* Of SBI's SUSP: when the vcpu, which is asleep, next runs, KVM resets it and lets it go on
+	 * there. Nothing is pending of one that was loaded asleep. */
+	bool resume_pending;
 	u64 resume_pc, resume_opaque;
-	/* Where KVM cannot reset vcpus: registers of the first one as they were before it ran. */
+	/* Where KVM cannot reset vcpus: registers as they were before it ran. */
 	struct reg_set first;
 	struct riscv_step step;
 	bool met_stop; /* of another vcpu's step; it tries again */
@@ -137,6 +139,9 @@ enum {
 extern const struct debug_reg riscv_x_regs[RISCV_X_REGS], riscv_csrs[RISCV_CSRS];
 
 #define STVEC_MODE 3ULL /* The RISC-V Instruction Set Manual Volume II, 12.1.2 */
+
+/* vcpu.c: the registers of a vcpu that is asleep as it will go on with them. Prints. */
+int riscv_vcpu_set_resume(struct vcpu *vcpu) __must_check;
 
 /* A register of 64 bits; what KVM does not tell is zero. */
 u64 riscv_get(const struct vcpu *vcpu, u64 id);

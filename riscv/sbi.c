@@ -115,6 +115,7 @@ static struct sbi_ret system_suspend(struct vcpu *vcpu, unsigned long function,
 		return (struct sbi_ret){ .error = SBI_ERR_NOT_SUPPORTED };
 	vcpu->arch->resume_pc = args[1];
 	vcpu->arch->resume_opaque = args[2];
+	vcpu->arch->resume_pending = true;
 	guest_debug("vcpu %u: the guest sleeps", vcpu->id);
 	vm_sleep(vcpu);
 	if (vm->firmware_console)

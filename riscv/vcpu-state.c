@@ -6,12 +6,14 @@
 #include <stdlib.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/console.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
 #include "lkvm/reg-set.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
+#include "lkvm/vm.h"
 #include "riscv.h"
 
 #define TIME	RISCV_TIMER_REG(KVM_REG_RISCV_TIMER_REG(time))
@@ -28,6 +30,7 @@ struct riscv_vcpu_state {
 	struct reg_set timing; /* go by it: what the timer waits for, and what is pending */
 	bool doubles;
 	u32 mp_state;
+	bool asleep;
 };
 
 /* Without Sstc the timer is KVM's, and may go off at any time: then it is pending. */
@@ -72,12 +75,20 @@ int arch_vcpu_state_new(struct vcpu *vcpu, void **out)
 	return 0;
 }
 
+/* What it has while it is asleep is not what it will go on with. */
+static int show_resume(struct vcpu *vcpu)
+{
+	return vcpu->asleep && vcpu->arch->resume_pending ? riscv_vcpu_set_resume(vcpu) : 0;
+}
+
 static int vcpu_state_save(void *obj)
 {
 	struct riscv_vcpu_state *s = obj;
 	struct kvm_mp_state mp;
-	int ret = reg_set_get(s->vcpu, &s->fixed);
+	int ret = show_resume(s->vcpu);
 
+	if (!ret)
+		ret = reg_set_get(s->vcpu, &s->fixed);
 	if (!ret)
 		ret = reg_set_get(s->vcpu, &s->clock);
 	if (!ret)
@@ -90,6 +101,7 @@ static int vcpu_state_save(void *obj)
 		return ret;
 	}
 	s->mp_state = mp.mp_state;
+	s->asleep = s->vcpu->asleep;
 	return 0;
 }
 
@@ -113,11 +125,31 @@ static int repeat_timer(struct riscv_vcpu_state *s)
 	return vcpu_set_reg(s->vcpu, STATE, &on);
 }
 
+/* It waits at the gate as before, but with nothing that KVM would still do to it. */
+static void load_sleep(struct vcpu *vcpu, bool asleep)
+{
+	struct console_firmware *con;
+
+	vcpu->arch->resume_pending = false;
+	if (asleep == vcpu->asleep)
+		return;
+	vm_set_asleep(vcpu, asleep);
+	con = vcpu->vm->firmware_console;
+	if (asleep && con)
+		console_firmware_await_key(con);
+}
+
 static int vcpu_state_load(void *obj)
 {
 	struct riscv_vcpu_state *s = obj;
 	struct kvm_mp_state mp = { .mp_state = s->mp_state };
-	int ret = reg_set_put(s->vcpu, &s->clock);
+	int ret;
+
+	if (s->vcpu->asleep && s->vcpu->arch->resume_pending) {
+		err("vcpu %u: the guest sleeps: KVM would change what is loaded", s->vcpu->id);
+		return -EBUSY;
+	}
+	ret = reg_set_put(s->vcpu, &s->clock);
 
 	/* What the timer waits for counts from now on. */
 	if (!ret)
@@ -131,6 +163,8 @@ static int vcpu_state_load(void *obj)
 		ret = xioctl(s->vcpu->fd, KVM_SET_MP_STATE, &mp);
 	if (ret < 0)
 		err("vcpu %u: cannot set its state: %s", s->vcpu->id, strerror(-ret));
+	else
+		load_sleep(s->vcpu, s->asleep);
 	return MIN(ret, 0);
 }
 
@@ -166,6 +200,7 @@ static const struct state_field fields[] = {
 	RUNNING_BYTES(clock),
 	RUNNING_BYTES(timing),
 	STATE_VALUE(struct riscv_vcpu_state, mp_state),
+	STATE_BOOL(struct riscv_vcpu_state, asleep),
 };
 
 const struct device_state arch_vcpu_state = {

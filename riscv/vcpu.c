@@ -73,43 +73,61 @@ static struct reg_set *first_set(void *opaque, u64 id)
 	return NULL;
 }
 
-/* Without KVM's reset: the registers of a vcpu that has not run are kept, and put back later. */
+/*
+ * KVM_MP_STATE_INIT_RECEIVED resets a vcpu whose state stays as it was (api.rst, 4.39). Before
+ * Linux 6.16 it does not; then the registers of one that has not run are kept, and put back later.
+ */
 static int reset_registers(struct vcpu *vcpu)
 {
 	struct arch_vcpu *arch = vcpu->arch;
 	int ret;
 
+	if (vcpu->vm->arch->mp_state_reset)
+		return set_mp_state(vcpu, KVM_MP_STATE_INIT_RECEIVED);
 	if (arch->first.nr)
 		return reg_set_put(vcpu, &arch->first);
 	ret = reg_sets_list(vcpu, first_set, arch);
 	return ret ? ret : reg_set_get(vcpu, &arch->first);
 }
 
-/*
- * KVM_MP_STATE_INIT_RECEIVED resets a vcpu whose state stays as it was (api.rst, 4.39). Before
- * Linux 6.16 it does not; then vcpus but the first are left alone, since KVM resets those that HSM
- * starts.
- */
 int arch_vcpu_reset(struct vcpu *vcpu)
 {
 	int ret;
 
-	if (vm_is_asleep(vcpu->vm)) {
+	if (vcpu->asleep && vcpu->arch->resume_pending) {
 		err("vcpu %u: the guest sleeps, and KVM would let it go on there after a reset; "
 		    "wake it before that",
 		    vcpu->id);
 		return -EBUSY;
 	}
+	if (vcpu->asleep)
+		vm_set_asleep(vcpu, false);
 	ret = set_mp_state(vcpu, vcpu->id ? KVM_MP_STATE_STOPPED : KVM_MP_STATE_RUNNABLE);
-	if (!ret && vcpu->vm->arch->mp_state_reset)
-		ret = set_mp_state(vcpu, KVM_MP_STATE_INIT_RECEIVED);
-	else if (!ret && !vcpu->id)
+	if (!ret)
 		ret = reset_registers(vcpu);
 	if (ret || vcpu->id)
 		return ret;
 	ret = set_entry(vcpu);
 	if (ret)
 		err("vcpu 0: cannot set its registers: %s", strerror(-ret));
+	return ret;
+}
+
+/* RISC-V SBI 3.0, 13.1. */
+int riscv_vcpu_set_resume(struct vcpu *vcpu)
+{
+	const u64 hart = vcpu->id;
+	int ret = reset_registers(vcpu);
+
+	if (ret)
+		return ret;
+	ret = vcpu_set_reg(vcpu, RISCV_CORE_REG(RISCV_CORE_PC), &vcpu->arch->resume_pc);
+	if (!ret)
+		ret = vcpu_set_reg(vcpu, RISCV_CORE_REG(RISCV_CORE_A0), &hart);
+	if (!ret)
+		ret = vcpu_set_reg(vcpu, RISCV_CORE_REG(RISCV_CORE_A1), &vcpu->arch->resume_opaque);
+	if (ret)
+		err("vcpu %u: cannot set where it resumes: %s", vcpu->id, strerror(-ret));
 	return ret;
 }
 

@@ -233,6 +233,8 @@ void vm_keep_back(struct vcpu *vcpu, bool back);
  * there with its exit completed. Its other vcpus are stopped already.
  */
 void vm_sleep(struct vcpu *vcpu);
+/* The same in a paused VM, whose state is loaded; and back. */
+void vm_set_asleep(struct vcpu *vcpu, bool asleep);
 /* Something that a sleeping guest wakes up for: it goes on. True: it slept. Any thread. */
 bool vm_wake(struct vm *vm);
 /* Does it sleep? Any thread. */
