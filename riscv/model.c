@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * --cpu host|max|min[,WORD]...: "+ext" and "-ext" of isa.c, "mvendorid=", "marchid=", "mimpid=";
- * --sbi "+ext,-ext": to what is asked of the vcpus. Knows no host.
+ * --sbi [host,]+ext,-ext: to what is asked of the vcpus. Knows no host.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,11 +159,14 @@ static int parse_sbi_switch(struct riscv_cpu_model *model, const char *word)
 	return unknown("--sbi", word + 1, riscv_sbi_names);
 }
 
+/* "host" may stand in front, as in --cpu: the first word needs no "=" before it then. */
 static int parse_sbi(struct riscv_cpu_model *model, const char *text)
 {
 	char *copy = xstrdup(text), *rest = copy;
 	int ret = 0;
 
+	if (!strncmp(rest, "host", 4) && (!rest[4] || rest[4] == ','))
+		rest = rest[4] ? rest + 5 : NULL;
 	while (!ret && rest)
 		ret = parse_sbi_switch(model, strsep(&rest, ","));
 	free(copy);

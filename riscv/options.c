@@ -37,7 +37,8 @@ static const char *const *sbi_words(void)
 
 	if (words)
 		return words;
-	words = xcalloc(2 * RISCV_NR_SBI_EXTS + 2, sizeof(words[0]));
+	words = xcalloc(2 * RISCV_NR_SBI_EXTS + 3, sizeof(words[0]));
+	words[n++] = "host";
 	words[n++] = "help";
 	for (u32 i = 0; i < RISCV_NR_SBI_EXTS; i++) {
 		words[n++] = xasprintf("+%s", riscv_sbi_names[i]);
@@ -48,6 +49,7 @@ static const char *const *sbi_words(void)
 
 static void sbi_list(FILE *out)
 {
+	fprintf(out, "%-14s  %s\n", "host", "what KVM offers, but mpxy");
 	for (u32 i = 0; i < RISCV_NR_SBI_EXTS; i++)
 		fprintf(out, "+%-13s  %s\n", riscv_sbi_names[i], sbi_help[i]);
 }
@@ -64,10 +66,9 @@ const struct option_spec riscv_options[] = {
 	{ .type = OPT_STRING, .name = "cpu", .arg = "host|max|min[,+EXT][,-EXT]...", MEMBER(cpu),
 	  .def = "host", .unset = "host", .words = arch_cpu_words, .list = arch_cpu_list,
 	  .help = "extensions of the CPUs: the host's, with some switched on or off; help: what there is" },
-	{ .type = OPT_STRING, .name = "sbi", .arg = "+EXT|-EXT[,...]", MEMBER(sbi),
-	  .words = sbi_words, .list = sbi_list,
-	  .def = "what KVM offers",
-	  .help = "extensions of the supervisor binary interface that are switched on or off; help: what there is" },
+	{ .type = OPT_STRING, .name = "sbi", .arg = "host[,+EXT][,-EXT]...", MEMBER(sbi),
+	  .def = "host", .unset = "host", .words = sbi_words, .list = sbi_list,
+	  .help = "extensions of the supervisor binary interface: what KVM offers, with some switched on or off; help: what there is" },
 	{ .type = OPT_FLAG, .name = "nested", MEMBER(nested),
 	  .help = "give the CPUs the H extension: the guest can be a hypervisor itself" },
 	OPT_END

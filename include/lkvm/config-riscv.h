@@ -26,7 +26,7 @@ struct riscv_config {
 	enum riscv_irqchip_kind irqchip;
 	enum riscv_aia_mode aia;
 	char *cpu;   /* "host,+ext,-ext" (--cpu), or NULL: the host's */
-	char *sbi;   /* "+ext,-ext" (--sbi), or NULL */
+	char *sbi;   /* "host,+ext,-ext" (--sbi), or NULL: what KVM offers */
 	bool nested; /* the guest has the H extension */
 };
 

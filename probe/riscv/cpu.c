@@ -137,7 +137,7 @@ static void other_rows(struct probe *h, const struct scratch *s, int error)
 	if (row)
 		probe_text(row, "%s", riscv_mmu_type(s->satp_mode) + strlen("riscv,"));
 	row = vcpu_row(
-		h, PROBE_SEC_CPU, "pmu", "performance counters; --sbi -pmu hides them",
+		h, PROBE_SEC_CPU, "pmu", "performance counters; --sbi host,-pmu hides them",
 		s->sbi >> RISCV_SBI_PMU & 1, error,
 		"the host's firmware or kernel has no SBI PMU (CONFIG_RISCV_PMU_SBI), or KVM is "
 		"older than Linux 6.4");

@@ -317,6 +317,11 @@ static void test_words(void **state)
 	assert_int_equal(m.isa[RISCV_EXT_V], RISCV_ON);
 	assert_int_equal(m.sbi[RISCV_SBI_PMU], RISCV_OFF);
 
+	assert_int_equal(parse(NULL, "host", &m), 0);
+	assert_int_equal(m.sbi[RISCV_SBI_PMU], RISCV_AS_BASE);
+	assert_int_equal(parse(NULL, "host,-pmu", &m), 0);
+	assert_int_equal(m.sbi[RISCV_SBI_PMU], RISCV_OFF);
+
 	misused("", NULL, "must begin with 'host', 'max' or 'min'");
 	misused("+v", NULL, "not '+v'");
 	misused("rocket", NULL, "not 'rocket'");
@@ -334,6 +339,9 @@ static void test_words(void **state)
 	misused(NULL, "", "'' must be +EXTENSION");
 	misused(NULL, "pmu", "must be +EXTENSION or -EXTENSION");
 	misused(NULL, "+pmu,", "'' must be");
+	misused(NULL, "host,", "'' must be");
+	misused(NULL, "hosts,+pmu", "'hosts' must be");
+	misused(NULL, "+pmu,host", "'host' must be");
 	misused(NULL, "+dbnc", "--sbi: unknown extension 'dbnc'; did you mean 'dbcn'");
 }
 
