@@ -34,12 +34,11 @@
 
 /* clang-format off */
 const struct foreign_word foreign_options[] = {
-	MISSING("cpu-type", KVMTOOL, NULL),
-	MISSING("custom-*", KVMTOOL, NULL),
 	USE("debug-single-step", KVMTOOL, "--gdb PORT"),
 	/* Extensions of RISC-V's ISA and SBI. */
-	MISSING("disable-s*", KVMTOOL, NULL),
-	MISSING("disable-z*", KVMTOOL, NULL),
+	USE("disable-s*", KVMTOOL, "--cpu host,-EXTENSION"),
+	USE("disable-sbi-*", KVMTOOL, "--sbi host,-EXTENSION"), /* the last that fits counts */
+	USE("disable-z*", KVMTOOL, "--cpu host,-EXTENSION"),
 	MISSING("guest-memfd", KVMTOOL, NULL),
 	USE("sandbox", KVMTOOL " and " QEMU, "the command 'lkvm sandbox'"),
 	USE("tty", KVMTOOL, "--port NAME,pty,console for a console on a pseudo-terminal"),

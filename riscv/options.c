@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The options of riscv64 machines; plain data that every binary has. */
+#include <stdlib.h>
+
 #include "lkvm/arch.h"
 #include "lkvm/config.h"
+#include "lkvm/log.h"
 #include "lkvm/util.h"
 
 #define MEMBER(m) .offset = offsetof(struct vm_config, riscv.m)
@@ -54,6 +57,41 @@ static void sbi_list(FILE *out)
 		fprintf(out, "+%-13s  %s\n", riscv_sbi_names[i], sbi_help[i]);
 }
 
+/*
+ * kvmtool's options that are words of --cpu here: "--custom-marchid N" is ",marchid=N" at its end,
+ * "--cpu-type max" its first word.
+ */
+static int custom_id_parse(const char *shown, const char *arg, void *target)
+{
+	struct riscv_config *riscv = &((struct vm_config *)target)->riscv;
+	char *old = riscv->cpu;
+	u64 n;
+
+	if (parse_u64(arg, &n)) {
+		err("%s %s: is not a number", shown, arg);
+		return -EINVAL;
+	}
+	/* What follows "custom-" is the name of the register. */
+	riscv->cpu = xasprintf("%s,%s=%s", old ? old : "host", strrchr(shown, '-') + 1, arg);
+	free(old);
+	return 0;
+}
+
+static int cpu_type_parse(const char *shown, const char *arg, void *target)
+{
+	struct riscv_config *riscv = &((struct vm_config *)target)->riscv;
+	char *old = riscv->cpu;
+	const char *rest = old ? strchr(old, ',') : NULL;
+
+	if (strcmp(arg, "max") != 0 && strcmp(arg, "min") != 0) {
+		err("%s %s: is not one of max, min", shown, arg);
+		return -EINVAL;
+	}
+	riscv->cpu = xasprintf("%s%s", arg, rest ? rest : "");
+	free(old);
+	return 0;
+}
+
 /* clang-format off */
 const struct option_spec riscv_options[] = {
 	{ .type = OPT_GROUP, .help = "RISC-V" },
@@ -66,6 +104,14 @@ const struct option_spec riscv_options[] = {
 	{ .type = OPT_STRING, .name = "cpu", .arg = "host|max|min[,+EXT][,-EXT]...", MEMBER(cpu),
 	  .def = "host", .unset = "host", .words = arch_cpu_words, .list = arch_cpu_list,
 	  .help = "extensions of the CPUs: the host's, with some switched on or off; help: what there is" },
+	{ .type = OPT_CALL, .name = "custom-mvendorid", .arg = "N", .parse = custom_id_parse, .flags = OPT_HIDDEN,
+	  .help = "kvmtool's --cpu host,mvendorid=N" },
+	{ .type = OPT_CALL, .name = "custom-marchid", .arg = "N", .parse = custom_id_parse, .flags = OPT_HIDDEN,
+	  .help = "kvmtool's --cpu host,marchid=N" },
+	{ .type = OPT_CALL, .name = "custom-mimpid", .arg = "N", .parse = custom_id_parse, .flags = OPT_HIDDEN,
+	  .help = "kvmtool's --cpu host,mimpid=N" },
+	{ .type = OPT_CALL, .name = "cpu-type", .arg = "max|min", .parse = cpu_type_parse, .flags = OPT_HIDDEN,
+	  .help = "kvmtool's --cpu max and min" },
 	{ .type = OPT_STRING, .name = "sbi", .arg = "host[,+EXT][,-EXT]...", MEMBER(sbi),
 	  .def = "host", .unset = "host", .words = sbi_words, .list = sbi_list,
 	  .help = "extensions of the supervisor binary interface: what KVM offers, with some switched on or off; help: what there is" },

@@ -184,10 +184,13 @@ static const struct {
 	{ "--pmu-counters 4", OPT_ARCH_ARM64, "is an option of arm64" },
 	{ "--counter-offset 0", OPT_ARCH_ARM64, "is an option of arm64" },
 	{ "--guest-memfd", 0, "this lkvm does not yet" },
-	{ "--custom-mvendorid 1", 0, "this lkvm does not yet" },
-	{ "--disable-zicboz", 0, "this lkvm does not yet" },
-	{ "--disable-sbi-sta", 0, "this lkvm does not yet" },
-	{ "--cpu-type max", 0, "this lkvm does not yet" },
+	{ "--custom-mvendorid 1", OPT_ARCH_RISCV, "is an option of riscv64" },
+	{ "--custom-marchid 0x1", OPT_ARCH_RISCV, "is an option of riscv64" },
+	{ "--custom-mimpid 1", OPT_ARCH_RISCV, "is an option of riscv64" },
+	{ "--disable-zicboz", 0, "kvmtool has it; here use --cpu host,-EXTENSION" },
+	{ "--disable-svpbmt", 0, "kvmtool has it; here use --cpu host,-EXTENSION" },
+	{ "--disable-sbi-sta", 0, "kvmtool has it; here use --sbi host,-EXTENSION" },
+	{ "--cpu-type max", OPT_ARCH_RISCV, "is an option of riscv64" },
 };
 
 static void test_all_of_kvmtools(void **state)
