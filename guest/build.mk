@@ -29,7 +29,7 @@ endif
 
 GUEST_OBJ := $(O)/obj-guest
 # What reads device trees, where machines have other descriptions.
-GUEST_TREE_x86 := %/fdt.c %/tree.c %/cpus.c %/heap.c %/uart.c %/checks-tree.c
+GUEST_TREE_x86 := %/boot.c %/fdt.c %/tree.c %/cpus.c %/heap.c %/uart.c %/checks-tree.c
 GUEST_LIB_SRCS := $(filter-out $(GUEST_TREE_$(ARCHDIR)),$(sort $(wildcard guest/lib/*.c)))
 SELFTEST_ARCH_SRCS := $(sort $(wildcard guest/$(ARCHDIR)/selftest*.[cS]))
 GUEST_ARCH_SRCS := $(sort $(filter-out $(SELFTEST_ARCH_SRCS) %/snp-stub.S %/snp-embed.S %/tdx-reset.S %/tdx-embed.S,$(wildcard guest/$(ARCHDIR)/*.[cS])))

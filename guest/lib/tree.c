@@ -8,8 +8,6 @@
 /* The tree is copied here when it fits: checks write to all memory that is not the image's. */
 #define MAX_TREE (256 << 10)
 
-struct guest_boot boot;
-
 extern char image_begin[], heap_end[];
 static u32 pci_node = FDT_NONE;
 

@@ -6,6 +6,8 @@
 /* lkvm's and kvmtool's map; the tree says it too, but these are needed before it is read. */
 #define RISCV_UART	 0x10000000
 #define RISCV_DEBUG_EXIT 0x10030000
+/* Between flash and PCI's configuration space */
+#define RISCV_NOWHERE 0x2f000000
 /* Where Linux's header wants the image, in memory that begins at 0x80000000. */
 #define TEXT_OFFSET 0x200000
 

@@ -51,7 +51,7 @@ static void check_console_buffers(u32 function)
 {
 	u64 end = boot.map[boot.nr_ranges - 1].base + boot.map[boot.nr_ranges - 1].size;
 
-	expect("a buffer where nothing is", (u64)error_of(SBI_DBCN, function, 16, arch_nowhere, 0),
+	expect("a buffer where nothing is", (u64)error_of(SBI_DBCN, function, 16, RISCV_NOWHERE, 0),
 	       (u64)SBI_INVALID_PARAM);
 	expect("a buffer that is a device", (u64)error_of(SBI_DBCN, function, 1, arch_uart, 0),
 	       (u64)SBI_INVALID_PARAM);
