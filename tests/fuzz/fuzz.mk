@@ -5,6 +5,7 @@ FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 60
 FUZZ_MAX_LEN ?= 4096
 # An architecture's own targets are in a folder of its name, or need what only one has.
+FUZZ_NOT_riscv = $(FUZZ_NOT_arm)
 FUZZ_NOT_arm := bzimage elf initrd ioapic machine pc pit snp tdvf testdev
 FUZZ_ALL := $(filter-out $(FUZZ_NOT_$(ARCHDIR)),$(patsubst fuzz_%.c,%,$(sort $(notdir \
 	$(wildcard tests/fuzz/fuzz_*.c tests/fuzz/$(ARCHDIR)/fuzz_*.c)))))

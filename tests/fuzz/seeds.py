@@ -392,6 +392,14 @@ seed("board", "flash-buffer", le("I", 0), *(flash(0xFF80, 0x20, 0xD0, 0xE8, 31) 
                                             + flash(0, 0xD0, 0xE8, 1) + at(9, 0, 0) + at(9, 0x40, 0)))
 seed("board", "flash-lock", le("I", 0), *(flash(0, 0x60, 0x01, 0x20, 0xD0, 0x40, 0, 0x60, 0x2F, 0x60, 0xD0, 0x60, 0x03, 0x60, 0x55, 0x20, 0x55, 0xC0, 0, 0xB0, 0xD0) + [0x68]))
 
+# plic: operation, source or hart; priorities, enables, a threshold.
+seed("plic", "level", 3, 5, 2, 4, 0, le("I", 32), 1, 5, 5, 0, 6, 0, 5, 5, 0, 0, 5, 6, 0, 5, 5, 0, 0x47, 0, 7, 1, 5)
+seed("plic", "pulse", 3, 40, 7, 12, 1, le("I", 256), 2, 40, 5, 1, 2, 40, 2, 40, 6, 1, 40, 5, 1, 6, 0, 40, 0x86, 1, le("I", 0x80000028), 6, 1, 40)
+seed("plic", "harts", *[b for s in (1, 2, 3, 95) for b in (3, s, 1 + s % 7, 2, s)], *[b for h in range(3) for b in (4, h, *le("I", 14), 20, h, *le("I", 1 << 31))],
+     *[b for h in (0, 1, 2, 0, 1) for b in (5, h)], 6, 0, 95, 6, 1, 3, 0x27, 0, 1, 3)
+seed("plic", "registers", *[b for o in (0, 4, 0x17c, 0x180, 0x1000, 0x100c, 0x2000, 0x2080, 0x2200, 0x200000, 0x203000, 0x3fffffc, 0x4000000, 0x7fffffc) for w in (0, 2)
+                            for b in (0xC7, 0, *le("I", o), w, *le("Q", 0xFFFFFFFFFFFFFFFF), 0x87, 0, *le("I", o), w)])
+
 # ioapic: operation, pin.
 seed("ioapic", "edge", 2, 4, le("I", 0x31), 3, 4, le("I", 1 << 24), 1, 4, 0, 4, 1, 4)
 seed("ioapic", "level", 2, 10, le("I", 0x8041), 1, 10, 4, 0, 0x41, 5, 0, 0x41, 0, 10, 5, 0, 0x41)
