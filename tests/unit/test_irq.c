@@ -81,6 +81,35 @@ static void edge_line_without_irqfd_pulses_the_chip(void **state)
 	irq_line_destroy(&line);
 }
 
+static void chip_pulse(void *opaque, u32 gsi)
+{
+	struct chip *c = opaque;
+
+	assert_int_equal(gsi, 4);
+	c->by_gsi[gsi]++;
+}
+
+/* A chip that tells an edge from a level that rises and falls. */
+static void edge_line_says_a_pulse_as_one(void **state)
+{
+	static const struct irq_chip_ops ops = {
+		.set_level = chip_set_level,
+		.pulse = chip_pulse,
+	};
+	struct irq_rig *r = *state;
+	struct irq_line line;
+
+	r->irqs.ops = &ops;
+	assert_int_equal(irq_line_init(&line, &r->irqs, 4, true), 0);
+	irq_line_pulse(&line);
+	assert_int_equal(r->chip.by_gsi[4], 1);
+	eventfd_raise(irq_line_fd(&line));
+	rig_pump(r);
+	assert_int_equal(r->chip.by_gsi[4], 2);
+	assert_int_equal(r->chip.highs + r->chip.lows, 0);
+	irq_line_destroy(&line);
+}
+
 static int next_fd(void)
 {
 	int fd = dup(0);
@@ -281,6 +310,7 @@ int main(void)
 		TEST(level_line_drives_changes_alone),
 		TEST(edge_line_writes_its_irqfd),
 		TEST(edge_line_without_irqfd_pulses_the_chip),
+		TEST(edge_line_says_a_pulse_as_one),
 		TEST(known_pins_take_no_fd),
 		TEST(level_line_with_resample),
 		TEST(resample_may_be_refused),
