@@ -15,11 +15,13 @@ static inline void set_flat_image(struct vm_config *cfg)
 #endif
 }
 
-/* @irqchip: of enum x86_irqchip or enum arm_irqchip; 0: the default. */
+/* @irqchip: of the architecture's own enumeration; 0: the default. */
 static inline void set_irqchip(struct vm_config *cfg, int irqchip)
 {
 #ifdef __x86_64__
 	cfg->x86.irqchip = (enum x86_irqchip)irqchip;
+#elif defined(__riscv)
+	cfg->riscv.irqchip = (enum riscv_irqchip_kind)irqchip;
 #else
 	cfg->arm.irqchip = (enum arm_irqchip)irqchip;
 #endif

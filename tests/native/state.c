@@ -180,6 +180,11 @@ static const struct variant variants[] = {
 	{ "PCI", "rounds=10 disk", 0, TRANSPORT_PCI },
 	{ "MMIO", "rounds=10 disk", 0, TRANSPORT_MMIO },
 #endif
+#ifdef __riscv
+	/* Where the default is KVM's. */
+	{ "PLIC, PCI", "rounds=10 disk", RISCV_IRQCHIP_PLIC, TRANSPORT_PCI },
+	{ "PLIC, MMIO", "rounds=10 disk", RISCV_IRQCHIP_PLIC, TRANSPORT_MMIO },
+#endif
 };
 
 int main(int argc, char **argv)
