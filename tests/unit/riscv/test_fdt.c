@@ -32,16 +32,21 @@ static void ignore_level(void *opaque, u32 gsi, bool level) {}
 static const struct irq_chip_ops chip_ops = { .set_level = ignore_level };
 
 /* As `lkvm run --dump-dtb` makes it. */
-static void begin(u32 cpus, u64 memory, enum virtio_transport_kind transport)
+static void begin_as(const struct vm_config *cfg)
 {
 	rig = calloc(1, sizeof(*rig));
 	assert_non_null(rig);
-	rig->cfg.cpus = cpus;
-	rig->cfg.memory = memory;
-	rig->cfg.transport = transport;
+	rig->cfg = *cfg;
 	assert_int_equal(vm_init(&rig->vm, &rig->cfg), 0);
 	assert_int_equal(irq_init(&rig->vm.irqs, &chip_ops, rig), 0);
 	assert_int_equal(arch_sketch(&rig->vm, NULL), 0);
+}
+
+static void begin(u32 cpus, u64 memory, enum virtio_transport_kind transport)
+{
+	const struct vm_config cfg = { .cpus = cpus, .memory = memory, .transport = transport };
+
+	begin_as(&cfg);
 }
 
 static void add_devices(void)
@@ -112,6 +117,44 @@ static void test_machine(void **state)
 	assert_int_not_equal(fdtw_cell(fdt, intc, "phandle", 0),
 			     fdtw_cell(fdt, "/cpus/cpu@0/interrupt-controller", "phandle", 0));
 	end();
+}
+
+/* Lines lead to the controller, and messages where there are some. */
+static void test_interrupts(void **state)
+{
+	static const char pci[] = "/pcie@30000000";
+	static const struct {
+		enum riscv_irqchip_kind kind;
+		const char *node;
+		u32 cells;
+	} cases[] = {
+		{ RISCV_IRQCHIP_DEFAULT, "/aplic@9000000", 2 },
+		{ RISCV_IRQCHIP_PLIC, "/interrupt-controller@8000000", 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vm_config cfg = { .cpus = 3, .memory = 64 * MiB };
+		const void *fdt;
+		u32 chip;
+
+		cfg.transport = TRANSPORT_PCI;
+		cfg.riscv.irqchip = cases[i].kind;
+		begin_as(&cfg);
+		add_devices();
+		fdt = build(&nothing);
+		chip = fdtw_cell(fdt, cases[i].node, "phandle", 0);
+		assert_int_equal(fdtw_cell(fdt, "/", "interrupt-parent", 0), chip);
+		assert_int_equal(fdtw_cell(fdt, cases[i].node, "#interrupt-cells", 0),
+				 cases[i].cells);
+		assert_int_equal(fdtw_cell(fdt, "/serial@10000000", "interrupts", 0), 1);
+		/* Pin A of slot 0, then the controller and its own cells; the next is pin B. */
+		assert_int_equal(fdtw_cell(fdt, pci, "interrupt-map", 4), chip);
+		assert_int_equal(fdtw_cell(fdt, pci, "interrupt-map", 5), RISCV_GSI_INTX);
+		assert_int_equal(fdtw_cell(fdt, pci, "interrupt-map", 5 + cases[i].cells + 3), 2);
+		assert_int_equal(fdtw_has(fdt, pci, "msi-parent"),
+				 cases[i].kind != RISCV_IRQCHIP_PLIC);
+		end();
+	}
 }
 
 /* Each hart with a controller of its own, and none shares its phandle. */
@@ -210,9 +253,9 @@ static void test_registers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_machine),	  cmocka_unit_test(test_many_cpus),
-		cmocka_unit_test(test_too_large), cmocka_unit_test(test_deterministic),
-		cmocka_unit_test(test_registers),
+		cmocka_unit_test(test_machine),	      cmocka_unit_test(test_interrupts),
+		cmocka_unit_test(test_many_cpus),     cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_deterministic), cmocka_unit_test(test_registers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
