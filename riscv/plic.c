@@ -92,19 +92,23 @@ static u32 best_source(const struct riscv_plic *plic, const struct context *c, u
 	return best;
 }
 
-/* Drive the harts' interrupts; those that did not change too if @all. Under the lock, so that they
+/* Drive a hart's interrupt; if it did not change, only where @anyway. Under the lock, so that two
  * do not overtake each other. */
-static void update(struct riscv_plic *plic, bool all)
+static void drive(struct riscv_plic *plic, u32 hart, bool anyway)
 {
-	for (u32 i = 0; i < plic->nr_contexts; i++) {
-		struct context *c = &plic->contexts[i];
-		bool raise = best_source(plic, c, c->threshold) != 0;
+	struct context *c = &plic->contexts[hart];
+	bool raise = best_source(plic, c, c->threshold) != 0;
 
-		if (raise == c->raised && !all)
-			continue;
-		c->raised = raise;
-		plic->output(plic->opaque, i, raise);
-	}
+	if (raise == c->raised && !anyway)
+		return;
+	c->raised = raise;
+	plic->output(plic->opaque, hart, raise);
+}
+
+static void drive_all(struct riscv_plic *plic, bool anyway)
+{
+	for (u32 i = 0; i < plic->nr_contexts; i++)
+		drive(plic, i, anyway);
 }
 
 /* Lines */
@@ -129,7 +133,7 @@ void riscv_plic_set_level(struct riscv_plic *plic, u32 gsi, bool level)
 		if (!(plic->claimed[word] & bit))
 			plic->pending[word] |= bit;
 	}
-	update(plic, false);
+	drive_all(plic, false);
 	pthread_mutex_unlock(&plic->lock);
 }
 
@@ -144,7 +148,7 @@ void riscv_plic_pulse(struct riscv_plic *plic, u32 gsi)
 		plic->pulsed[word] |= bit;
 	else
 		plic->pending[word] |= bit;
-	update(plic, false);
+	drive_all(plic, false);
 	pthread_mutex_unlock(&plic->lock);
 }
 
@@ -157,7 +161,7 @@ static u32 claim(struct riscv_plic *plic, const struct context *c)
 		return 0;
 	plic->pending[source / 32] &= ~bit;
 	plic->claimed[source / 32] |= bit;
-	update(plic, false);
+	drive_all(plic, false);
 	return source;
 }
 
@@ -171,7 +175,7 @@ static void complete(struct riscv_plic *plic, const struct context *c, u32 sourc
 	plic->claimed[word] &= ~bit;
 	plic->pending[word] |= (plic->level[word] | plic->pulsed[word]) & bit;
 	plic->pulsed[word] &= ~bit;
-	update(plic, false);
+	drive_all(plic, false);
 }
 
 /* Registers */
@@ -212,6 +216,10 @@ static u32 read_word(struct riscv_plic *plic, u32 offset)
 	return c && offset % CONTEXT_STRIDE == CLAIM ? claim(plic, c) : 0;
 }
 
+/*
+ * Who sets up a context has it driven anyway: KVM forgets the interrupt of a hart that is started
+ * anew, and tells nobody.
+ */
 static void write_enabled(struct riscv_plic *plic, u32 offset, u32 value)
 {
 	u32 *word = enable_word(plic, offset);
@@ -219,7 +227,7 @@ static void write_enabled(struct riscv_plic *plic, u32 offset, u32 value)
 	if (!word)
 		return;
 	*word = (offset - ENABLE) % ENABLE_STRIDE ? value : value & FIRST_WORD_MASK;
-	update(plic, false);
+	drive(plic, (offset - ENABLE) / ENABLE_STRIDE, true);
 }
 
 /* Pending bits are read-only. */
@@ -231,14 +239,14 @@ static void write_word(struct riscv_plic *plic, u32 offset, u32 value)
 		if (!is_source(offset / 4))
 			return;
 		plic->priority[offset / 4] = value & MAX_PRIORITY;
-		update(plic, false);
+		drive_all(plic, false);
 	} else if (offset >= CONTEXT) {
 		c = context_at(plic, offset);
 		if (c && offset % CONTEXT_STRIDE == CLAIM) {
 			complete(plic, c, value);
 		} else if (c && offset % CONTEXT_STRIDE == THRESHOLD) {
 			c->threshold = value & MAX_PRIORITY;
-			update(plic, false);
+			drive(plic, (offset - CONTEXT) / CONTEXT_STRIDE, true);
 		}
 	} else if (offset >= ENABLE) {
 		write_enabled(plic, offset, value);
@@ -289,7 +297,7 @@ static void plic_reset(struct device *dev)
 	memset(plic->pending, 0, sizeof(plic->pending));
 	memset(plic->claimed, 0, sizeof(plic->claimed));
 	memset(plic->pulsed, 0, sizeof(plic->pulsed));
-	update(plic, true);
+	drive_all(plic, true);
 	pthread_mutex_unlock(&plic->lock);
 }
 
@@ -321,7 +329,7 @@ static int plic_load(void *obj)
 	struct riscv_plic *plic = obj;
 
 	pthread_mutex_lock(&plic->lock);
-	update(plic, true);
+	drive_all(plic, true);
 	pthread_mutex_unlock(&plic->lock);
 	return 0;
 }
