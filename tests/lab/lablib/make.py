@@ -35,6 +35,7 @@ class Maker:
         """Everything, or only the kernels that are named; without QEMU there is only what a VMM elsewhere boots."""
         for tool in self.arch.packages.tools if with_qemu else ():
             self.make_tool(tool)
+        self.make_guest_programs()
         kernels = [self.arch.packages.kernel(name) for name in kernel_names] or self.arch.packages.kernels
         for kernel in kernels:
             try:
@@ -134,7 +135,8 @@ class Maker:
                 Progress.say(f"lab: {error}")
                 self.lacking.add(package.name)
                 continue
-            notice_other_version(package.name, package.tried, versions.get(package.name))
+            name = package.name.partition(":")[0]
+            notice_other_version(name, package.tried, versions.get(name))
             self._mark(f"guest-{package.name}", vars(package))
         return unpacked
 

@@ -2,9 +2,11 @@
 # UEFI: edk2's build for Cloud Hypervisor, which Debian has no package of. The runner brings it and the disk: x86-64-uefi.t.
 # shellcheck shell=dash
 
-uefi() {	# uefi NAME [LKVM ARGUMENT...]: like vm, but with the firmware, whose disk says what is booted
-	vm_name=$1
-	vm_wanted=${wanted:-0}
+uefi() {	# uefi NAME [LKVM ARGUMENT...]
+	uefi_name=$1
+	shift
+	firmware "$uefi_name" /job/uefi/CLOUDHV.fd --host-bridge cloud-hypervisor "$@"
+}
 	log=/out/logs/$vm_name.log
 	shown_log=
 	vm_missing=
