@@ -21,14 +21,6 @@
 
 #define CAUSE_ILLEGAL_INSTRUCTION 2
 
-#define SSTATUS_SIE  BIT_ULL(1)
-#define SSTATUS_SPIE BIT_ULL(5)
-#define SSTATUS_SPP  BIT_ULL(8)
-/* stvec: the mode, which exceptions do not follow */
-#define STVEC_MODE 3ULL
-
-#define CSR(name) RISCV_CSR_REG(KVM_REG_RISCV_CSR_REG(name))
-
 static unsigned long read_seed(void)
 {
 	u16 entropy;
@@ -54,31 +46,6 @@ static int complete_access(struct vcpu *vcpu)
 	return error == EINTR ? 0 : -EIO;
 }
 
-static int enter_exception(struct vcpu *vcpu, u64 cause)
-{
-	u64 status = riscv_get(vcpu, CSR(sstatus)), old = status;
-	const struct {
-		u64 id, value;
-	} regs[] = {
-		{ CSR(sepc), riscv_get(vcpu, RISCV_CORE_REG(RISCV_CORE_PC)) },
-		{ CSR(scause), cause },
-		{ CSR(stval), 0 }, /* the instruction, or zero */
-		{ RISCV_CORE_REG(RISCV_CORE_PC), riscv_get(vcpu, CSR(stvec)) & ~STVEC_MODE },
-	};
-	u64 mode = riscv_get(vcpu, RISCV_CORE_REG(RISCV_CORE_MODE));
-	int ret = 0;
-
-	status &= ~(SSTATUS_SIE | SSTATUS_SPIE | SSTATUS_SPP);
-	status |= old & SSTATUS_SIE ? SSTATUS_SPIE : 0;
-	status |= mode == KVM_RISCV_MODE_S ? SSTATUS_SPP : 0;
-	mode = KVM_RISCV_MODE_S;
-	for (size_t i = 0; i < ARRAY_SIZE(regs) && !ret; i++)
-		ret = vcpu_set_reg(vcpu, regs[i].id, &regs[i].value);
-	if (!ret)
-		ret = vcpu_set_reg(vcpu, CSR(sstatus), &status);
-	return ret ? ret : vcpu_set_reg(vcpu, RISCV_CORE_REG(RISCV_CORE_MODE), &mode);
-}
-
 /* pc and the general registers stay what they were: rd is one of them, and which is not told. */
 static int refuse_access(struct vcpu *vcpu)
 {
@@ -90,7 +57,7 @@ static int refuse_access(struct vcpu *vcpu)
 	ret = complete_access(vcpu);
 	for (u32 i = 0; i < ARRAY_SIZE(before) && !ret; i++)
 		ret = vcpu_set_reg(vcpu, RISCV_CORE_REG(i), &before[i]);
-	return ret ? ret : enter_exception(vcpu, CAUSE_ILLEGAL_INSTRUCTION);
+	return ret ? ret : riscv_enter_exception(vcpu, CAUSE_ILLEGAL_INSTRUCTION, 0);
 }
 
 /* Only in supervisor mode, and by an instruction that writes: nobody wants the same twice. */

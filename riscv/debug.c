@@ -13,11 +13,7 @@
 
 #define ZERO 0 /* no id: x0 */
 
-/* The RISC-V Instruction Set Manual Volume II, 12.1.1 and table 36. */
-#define SSTATUS_SIE	 BIT_ULL(1)
-#define SSTATUS_SPIE	 BIT_ULL(5)
-#define SSTATUS_SPP	 BIT_ULL(8)
-#define CAUSE_BREAKPOINT 3
+#define CAUSE_BREAKPOINT 3 /* The RISC-V Instruction Set Manual Volume II, table 36 */
 
 #define X(n, i)                                                     \
 	{                                                           \
@@ -200,48 +196,22 @@ void arch_debug_event(struct vcpu *vcpu, struct debug_event *event)
 	}
 }
 
-/* The exception to S-mode (The RISC-V Instruction Set Manual Volume II, 12.1.1 and 12.1.2). */
-static int take_breakpoint(struct vcpu *vcpu, u64 pc, u64 vector)
-{
-	const u64 cause = CAUSE_BREAKPOINT, s_mode = 1;
-	u64 status = riscv_get(vcpu, RISCV_CSR_REG(RISCV_CSR_SSTATUS));
-	int ret;
-
-	status &= ~(SSTATUS_SPP | SSTATUS_SPIE);
-	if (riscv_get(vcpu, RISCV_CORE_REG(RISCV_CORE_MODE)))
-		status |= SSTATUS_SPP;
-	if (status & SSTATUS_SIE)
-		status |= SSTATUS_SPIE;
-	status &= ~SSTATUS_SIE;
-	ret = vcpu_set_reg(vcpu, RISCV_CSR_REG(RISCV_CSR_SEPC), &pc);
-	if (!ret)
-		ret = vcpu_set_reg(vcpu, RISCV_CSR_REG(RISCV_CSR_SCAUSE), &cause);
-	if (!ret)
-		ret = vcpu_set_reg(vcpu, RISCV_CSR_REG(RISCV_CSR_STVAL), &pc);
-	if (!ret)
-		ret = vcpu_set_reg(vcpu, RISCV_CSR_REG(RISCV_CSR_SSTATUS), &status);
-	if (!ret)
-		ret = vcpu_set_reg(vcpu, RISCV_CORE_REG(RISCV_CORE_MODE), &s_mode);
-	return ret ? ret : vcpu_set_reg(vcpu, RISCV_CORE_REG(RISCV_CORE_PC), &vector);
-}
-
 /* KVM has no request for this. */
 int arch_debug_reinject(struct vcpu *vcpu, const struct debug_event *event)
 {
 	struct riscv_step *step = &vcpu->arch->step;
-	u64 vector = riscv_get(vcpu, RISCV_CSR_REG(RISCV_CSR_STVEC)) & ~STVEC_MODE;
 	int ret;
 
 	if (vcpu->arch->met_stop) {
 		vcpu->arch->met_stop = false;
 		return 0;
 	}
-	ret = take_breakpoint(vcpu, event->pc, vector);
+	ret = riscv_enter_exception(vcpu, CAUSE_BREAKPOINT, event->pc);
 	if (ret || !step->wanted)
 		return ret;
 	/* Which was the step. */
 	step->arrived = true;
-	step->pc = vector;
+	step->pc = riscv_get(vcpu, RISCV_CORE_REG(RISCV_CORE_PC));
 	riscv_step_begin(vcpu);
 	return 0;
 }

@@ -64,16 +64,16 @@ struct arch_vm {
 	struct device *rtc;    /* goldfish; its alarm wakes a guest that sleeps */
 	struct riscv_cpu *cpu; /* what all vcpus have; cpu.c's */
 	struct riscv_stops stops;
-	bool mp_state_reset;   /* KVM_MP_STATE_INIT_RECEIVED resets a vcpu */
+	bool mp_state_reset; /* KVM_MP_STATE_INIT_RECEIVED resets a vcpu */
 };
 
 /* A step of a vcpu, at work from arch_debug_enter to arch_debug_leave. */
 #define RISCV_STEP_ENDS 5
 struct riscv_step {
 	bool wanted;
-	u64 pc;			    /* where it begins */
-	bool arrived;		    /* it is done, and nobody was told: @pc is where it ended */
-	u64 stops[RISCV_STEP_ENDS]; /* physical addresses */
+	u64 pc;			       /* where it begins */
+	bool arrived;		       /* it is done, and nobody was told: @pc is where it ended */
+	u64 stops[RISCV_STEP_ENDS];    /* physical addresses */
 	u64 stops_at[RISCV_STEP_ENDS]; /* the same as the vcpu has them */
 	u32 nr_stops;
 	bool masked; /* interrupts are off; @sie is the guest's own */
@@ -138,13 +138,20 @@ enum {
 #define RISCV_CSRS   11
 extern const struct debug_reg riscv_x_regs[RISCV_X_REGS], riscv_csrs[RISCV_CSRS];
 
-#define STVEC_MODE 3ULL /* The RISC-V Instruction Set Manual Volume II, 12.1.2 */
+/* Bits of CSRs (The RISC-V Instruction Set Manual Volume II, 12.1.1 and 12.1.2). */
+#define SSTATUS_SIE  BIT_ULL(1)
+#define SSTATUS_SPIE BIT_ULL(5)
+#define SSTATUS_SPP  BIT_ULL(8)
+#define STVEC_MODE   3ULL /* which exceptions do not follow */
 
 /* vcpu.c: the registers of a vcpu that is asleep as it will go on with them. Prints. */
 int riscv_vcpu_set_resume(struct vcpu *vcpu) __must_check;
 
 /* A register of 64 bits; what KVM does not tell is zero. */
 u64 riscv_get(const struct vcpu *vcpu, u64 id);
+/* vcpu.c: the vcpu takes an exception to S-mode, at its pc; @value is stval's. On its thread. 0 or
+ * -errno; prints nothing. */
+int riscv_enter_exception(struct vcpu *vcpu, u64 cause, u64 value) __must_check;
 
 /*
  * irqchip.c. riscv_irqchip_check: --irqchip and --aia, without a host. riscv_irqchip_init, before
@@ -218,8 +225,8 @@ int riscv_tables(u64 satp, struct page_tables *t) __must_check;
 
 /*
  * step.c. Of a vcpu that wants a step: it stops after the next instruction until riscv_step_end.
- * riscv_step_met, where it met a breakpoint at @pc: its own step's, that of another's or one that is
- * gone, none of either.
+ * riscv_step_met, where it met a breakpoint at @pc: its own step's, that of another's or one that
+ * is gone, none of either.
  */
 enum riscv_met { RISCV_MET_NONE, RISCV_MET_OWN, RISCV_MET_OTHER };
 void riscv_step_begin(struct vcpu *vcpu);

@@ -21,6 +21,31 @@ u64 riscv_get(const struct vcpu *vcpu, u64 id)
 	return vcpu_get_reg(vcpu, id, &value) ? 0 : value;
 }
 
+int riscv_enter_exception(struct vcpu *vcpu, u64 cause, u64 value)
+{
+	u64 status = riscv_get(vcpu, RISCV_CSR_REG(RISCV_CSR_SSTATUS)), old = status;
+	u64 mode = riscv_get(vcpu, RISCV_CORE_REG(RISCV_CORE_MODE));
+	const u64 vector = riscv_get(vcpu, RISCV_CSR_REG(RISCV_CSR_STVEC)) & ~STVEC_MODE;
+	int ret = 0;
+
+	status &= ~(SSTATUS_SIE | SSTATUS_SPIE | SSTATUS_SPP);
+	status |= old & SSTATUS_SIE ? SSTATUS_SPIE : 0;
+	status |= mode == KVM_RISCV_MODE_S ? SSTATUS_SPP : 0;
+	const struct {
+		u64 id, value;
+	} regs[] = {
+		{ RISCV_CSR_REG(RISCV_CSR_SEPC), riscv_get(vcpu, RISCV_CORE_REG(RISCV_CORE_PC)) },
+		{ RISCV_CSR_REG(RISCV_CSR_SCAUSE), cause },
+		{ RISCV_CSR_REG(RISCV_CSR_STVAL), value },
+		{ RISCV_CSR_REG(RISCV_CSR_SSTATUS), status },
+		{ RISCV_CORE_REG(RISCV_CORE_MODE), KVM_RISCV_MODE_S },
+		{ RISCV_CORE_REG(RISCV_CORE_PC), vector },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(regs) && !ret; i++)
+		ret = vcpu_set_reg(vcpu, regs[i].id, &regs[i].value);
+	return ret;
+}
+
 u32 arch_vcpu_kvm_id(const struct vm *vm, u32 index)
 {
 	return index;
