@@ -21,6 +21,8 @@ static void describe_cpu(const struct vm *vm, struct fdtw *fdt, u32 hart)
 	fdtw_u32(fdt, "#interrupt-cells", 1);
 	fdtw_u32(fdt, "#address-cells", 0);
 	fdtw_empty(fdt, "interrupt-controller");
+	/* The first of all: Linux before 7 takes the root's, which is behind it, for its own. */
+	fdtw_u32(fdt, "interrupt-parent", RISCV_PHANDLE_HART + hart);
 	fdtw_u32(fdt, "phandle", RISCV_PHANDLE_HART + hart);
 	fdtw_close(fdt);
 	fdtw_close(fdt);
