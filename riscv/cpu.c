@@ -285,6 +285,7 @@ static void read_config(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 
 static int first_vcpu(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 {
+	bool changed;
 	int ret;
 
 	read_exts(vcpu, cpu);
@@ -294,6 +295,7 @@ static int first_vcpu(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 	}
 	cpu->nr_changes = 0;
 	ret = apply_isa(vcpu, cpu);
+	changed = cpu->nr_changes;
 	if (!ret)
 		ret = apply_sbi(vcpu, cpu);
 	if (!ret)
@@ -301,7 +303,7 @@ static int first_vcpu(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 	if (ret)
 		return ret;
 	/* What the guest is told is what the registers say now. */
-	if (cpu->nr_changes)
+	if (changed)
 		read_exts(vcpu, cpu);
 	read_config(vcpu, cpu);
 	return 0;
