@@ -272,12 +272,20 @@ static int apply_ids(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 	return 0;
 }
 
+/* What KVM does not tell is zero. */
+static u64 tell(const struct vcpu *vcpu, u64 reg)
+{
+	u64 value = 0;
+
+	return vcpu_get_reg(vcpu, reg, &value) ? 0 : value;
+}
+
 static void read_config(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 {
-	cpu->cbom_size = riscv_get(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_CBOM_SIZE));
-	cpu->cboz_size = riscv_get(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_CBOZ_SIZE));
-	cpu->cbop_size = riscv_get(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_CBOP_SIZE));
-	cpu->timebase = riscv_get(vcpu, RISCV_TIMER_REG(KVM_REG_RISCV_TIMER_REG(frequency)));
+	cpu->cbom_size = tell(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_CBOM_SIZE));
+	cpu->cboz_size = tell(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_CBOZ_SIZE));
+	cpu->cbop_size = tell(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_CBOP_SIZE));
+	cpu->timebase = tell(vcpu, RISCV_TIMER_REG(KVM_REG_RISCV_TIMER_REG(frequency)));
 	/* Before Linux 6.6 KVM does not say; all that Linux runs on has this one. */
 	if (vcpu_get_reg(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_SATP_MODE), &cpu->satp_mode))
 		cpu->satp_mode = SATP_MODE_SV39;

@@ -10,11 +10,6 @@
 #include "lkvm/kvm.h"
 #include "lkvm/probe.h"
 
-int riscv_probe_ioctl(const struct probe *h, int fd, unsigned long request, const void *arg)
-{
-	return h->sys->ioctl(h->sys->opaque, fd, request, (unsigned long)arg);
-}
-
 /* Is "h" among the letters of "rv64imafdch_zicbom_..."? False, too, where there is no such line. */
 static bool cpus_lack_h(const struct probe *h)
 {
