@@ -156,7 +156,8 @@ $(GUEST_OBJ)/snp-stub-test.o: guest/x86/snp-stub.S include/lkvm/guest-snp.h $(O)
 $(O)/guests/snpstub.elf: $(GUEST_OBJ)/snp-stub-test.o
 
 # Code of the guest that is tested on this machine.
-$(O)/tests/test_guest_fdt: ALL_CPPFLAGS += -Iguest/lib -Iguest/$(ARCHDIR)
+$(O)/tests/riscv/test_guest_isa: ALL_CPPFLAGS += -DGUEST_MAX_CPUS=$(GUEST_MAX_CPUS)
+$(O)/tests/test_guest_fdt $(O)/tests/riscv/test_guest_isa: ALL_CPPFLAGS += -Iguest/lib -Iguest/$(ARCHDIR)
 
 .SECONDARY: $(GUEST_OBJS) $(SELFTEST_OBJS) $(GUEST_TESTS:%=$(GUEST_OBJ)/tests/native/guests/%.o) $(GUEST_TESTS:%=$(O)/guests/%.elf)
 .PHONY: guests

@@ -47,6 +47,9 @@ static void test_whole(void **state)
 	assert_true(fdt_open(tree_buf));
 	assert_int_equal(fdt_u32(0, "#address-cells", 0), 2);
 	assert_int_equal(fdt_u32(0, "#address-cell", 5), 5);
+	assert_true(fdt_number(0, "#address-cells", &base));
+	assert_int_equal(base, 2);
+	assert_false(fdt_number(0, "#size-cells", &base));
 	node = fdt_compatible("second,one", 0);
 	assert_int_not_equal(node, FDT_NONE);
 	assert_int_equal(fdt_compatible("first,one", 0), node);
@@ -54,6 +57,8 @@ static void test_whole(void **state)
 	assert_int_equal(fdt_compatible("one", 0), FDT_NONE);
 	assert_int_equal(fdt_phandle(7), node);
 	assert_int_equal(fdt_phandle(8), FDT_NONE);
+	assert_true(fdt_number(node, "reg", &base)); /* as many cells as there are, up to two */
+	assert_true(base == 0x80000000);
 	assert_true(fdt_reg(node, 1, &base, &size));
 	assert_true(base == 0x100000000 && size == 2 << 20);
 	assert_false(fdt_reg(node, 2, &base, &size));
