@@ -44,17 +44,6 @@ void aplic_mask(u32 source)
 		write32(aplic + CLRIENUM, source);
 }
 
-void aplic_route(u32 source, u32 identity, bool edge)
-{
-	if (!source || source > nr_sources || identity > IMSIC_IDS)
-		return;
-	aplic_mask(source);
-	levels[identity] = (u16)(edge ? 0 : source);
-	write32(aplic + SOURCECFG(source), edge ? SOURCE_EDGE_RISING : SOURCE_LEVEL_HIGH);
-	write32(aplic + TARGET(source), imsic_number(0) << TARGET_HART | identity);
-	write32(aplic + SETIENUM, source);
-}
-
 /*
  * 4.9.2: a message is sent when a level rises. Written here, its number is pending again; only
  * while the input is raised, which some controllers do not look at themselves.
@@ -65,4 +54,16 @@ void aplic_again(u32 identity)
 
 	if (source && (read32(aplic + IN_CLRIP + source / 32 * 4) >> source % 32 & 1))
 		write32(aplic + SETIPNUM_LE, source);
+}
+
+void aplic_route(u32 source, u32 identity, bool edge)
+{
+	if (!source || source > nr_sources || identity > IMSIC_IDS)
+		return;
+	aplic_mask(source);
+	levels[identity] = (u16)(edge ? 0 : source);
+	write32(aplic + SOURCECFG(source), edge ? SOURCE_EDGE_RISING : SOURCE_LEVEL_HIGH);
+	write32(aplic + TARGET(source), imsic_number(0) << TARGET_HART | identity);
+	write32(aplic + SETIENUM, source);
+	aplic_again(identity); /* its rise may have been missed */
 }

@@ -13,6 +13,17 @@
 
 #define STACK_SIZE 4096
 
+/* RISC-V Supervisor Binary Interface 3.0: extensions */
+#define SBI_BASE 0x10
+#define SBI_TIME 0x54494d45
+#define SBI_IPI	 0x735049
+#define SBI_HSM	 0x48534d
+#define SBI_SRST 0x53525354
+#define SBI_PMU	 0x504d55
+#define SBI_DBCN 0x4442434e
+#define SBI_SUSP 0x53555350
+#define SBI_FWFT 0x46574654
+
 #ifndef __ASSEMBLER__
 #include "guest.h"
 
@@ -52,16 +63,14 @@ static inline void fence(void)
  * needs, begins in platform.c; trap.S calls exception.c.
  */
 
-/* sbi.c: the RISC-V Supervisor Binary Interface 3.0 */
-#define SBI_BASE 0x10
-#define SBI_TIME 0x54494d45
-#define SBI_IPI	 0x735049
-#define SBI_HSM	 0x48534d
-#define SBI_SRST 0x53525354
-#define SBI_PMU	 0x504d55
-#define SBI_DBCN 0x4442434e
-#define SBI_SUSP 0x53555350
-#define SBI_FWFT 0x46574654
+/*
+ * start.S: suspend to memory, on the first CPU (SBI 3.0, chapter 13): the error, or 0 after it has
+ * been woken, with interrupts as they are at the start. What C keeps goes into @saved.
+ */
+#define SAVED_WORDS 14
+long riscv_suspend(u64 saved[SAVED_WORDS]);
+
+/* sbi.c */
 enum { BASE_SPEC_VERSION = 0, BASE_PROBE = 3 };
 enum { HSM_START = 0, HSM_STOP = 1, HSM_STATUS = 2 };
 enum { SRST_SHUTDOWN = 0, SRST_COLD_REBOOT = 1 };

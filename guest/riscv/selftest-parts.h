@@ -29,7 +29,7 @@ const char *check_sbi_harts(void);
 const char *check_sbi_ipi(void);
 const char *check_sbi_counters(void);
 const char *check_sbi_features(void);
-const char *check_sbi_suspend(void);
+const char *check_sbi_sleep_errors(void);
 const char *check_sbi_reset(void);
 
 #endif

@@ -52,6 +52,44 @@ secondary_entry:
 2:	wfi
 	j	2b
 
+	/* What a call keeps: ra, sp, s0 to s11 */
+	.macro	each_kept what, at
+	\what	ra, 0(\at)
+	\what	sp, 8(\at)
+	\what	s0, 16(\at)
+	\what	s1, 24(\at)
+	\what	s2, 32(\at)
+	\what	s3, 40(\at)
+	\what	s4, 48(\at)
+	\what	s5, 56(\at)
+	\what	s6, 64(\at)
+	\what	s7, 72(\at)
+	\what	s8, 80(\at)
+	\what	s9, 88(\at)
+	\what	s10, 96(\at)
+	\what	s11, 104(\at)
+	.endm
+
+	.globl	riscv_suspend
+riscv_suspend:
+	each_kept sd, a0
+	mv	a2, a0
+	lla	a1, resume_entry
+	li	a0, 0		/* to memory */
+	li	a6, 0
+	li	a7, SBI_SUSP
+	ecall
+	ret
+
+	/* a0: the hart, a1: where they are. */
+	.balign	4
+resume_entry:
+	li	tp, 0
+	call	cpu_setup
+	each_kept ld, a1
+	li	a0, 0
+	ret
+
 cpu_setup:
 	csrw	sie, zero
 	csrw	satp, zero
