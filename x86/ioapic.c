@@ -7,11 +7,8 @@
  * KVM must know the vectors of level-triggered pins, to leave KVM_RUN with KVM_EXIT_IOAPIC_EOI when
  * one ends: that alone is what the routes of GSIs 0 to 23 are for, delivery is KVM_SIGNAL_MSI.
  *
- * A pin is the OR of its line, which is driven, and of its sources: descriptors that VFIO writes,
- * once, when a device asserts INTx, and keeps the device's interrupt masked. The main loop sees
- * that and asserts the source. When the interrupt ends all sources of the pin fall and those behind
- * them are asked to look again (resample_fd), as KVM does it for its own IOAPIC: a device that
- * still asserts writes anew. An irqfd would pass by the mask and the remote IRR.
+ * A pin is the OR of its line, which is driven, and of its sources (irq-source.h), for which an
+ * irqfd would pass by the mask and the remote IRR.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -19,6 +16,7 @@
 #include "layout.h"
 #include "lkvm/config.h"
 #include "lkvm/device.h"
+#include "lkvm/irq-source.h"
 #include "lkvm/irq.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
@@ -54,15 +52,6 @@
 #define RTE_EXT_DEST(r) ((r) >> 49 & 0x7f) /* KVM_FEATURE_MSI_EXT_DEST_ID: bits 8 to 14 */
 #define RTE_DEST(r)	((r) >> 56)
 
-struct source {
-	struct source *next;
-	struct x86_ioapic *ioapic;
-	u32 pin;
-	bool asserted;
-	int resample_fd; /* borrowed */
-	struct event written;
-};
-
 struct x86_ioapic {
 	struct device dev;
 	struct irqs *irqs;
@@ -70,7 +59,7 @@ struct x86_ioapic {
 	u8 select;
 	u32 id;
 	u32 lines; /* pins whose lines are asserted */
-	struct source *sources;
+	struct irq_sources sources;
 	/* Nobody tells when an interrupt has ended (a trust domain's APIC is not KVM's to watch):
 	 * a level is sent whenever a device says it. */
 	bool no_eoi;
@@ -119,12 +108,7 @@ static void deliver(struct x86_ioapic *ioapic, unsigned int pin)
 
 static bool is_asserted(const struct x86_ioapic *ioapic, unsigned int pin)
 {
-	if (ioapic->lines & BIT(pin))
-		return true;
-	for (const struct source *s = ioapic->sources; s; s = s->next)
-		if (s->pin == pin && s->asserted)
-			return true;
-	return false;
+	return (ioapic->lines & BIT(pin)) || irq_sources_asserted(&ioapic->sources, pin);
 }
 
 /* A level-triggered pin sends while it is asserted, not masked, and the last one has ended. */
@@ -166,84 +150,23 @@ void x86_ioapic_set_level(struct x86_ioapic *ioapic, u32 pin, bool level)
 
 /* Sources */
 
-/* Let those of @pins fall, and have who is behind them look again. */
-static void resample(struct x86_ioapic *ioapic, u32 pins)
+static void on_source_written(void *chip, struct irq_source *source)
 {
-	for (struct source *s = ioapic->sources; s; s = s->next) {
-		if (!s->asserted || !(pins & BIT(s->pin)))
-			continue;
-		s->asserted = false;
-		eventfd_raise(s->resample_fd);
-	}
-}
+	struct x86_ioapic *ioapic = chip;
+	bool was = is_asserted(ioapic, source->pin);
 
-/* The main loop. */
-static void on_source_written(void *opaque, u32 events)
-{
-	struct source *s = opaque;
-	struct x86_ioapic *ioapic = s->ioapic;
-	bool was;
-
-	pthread_mutex_lock(&ioapic->lock);
-	/* What the loop saw may have been taken already. */
-	if (eventfd_drain(s->written.fd)) {
-		was = is_asserted(ioapic, s->pin);
-		s->asserted = true;
-		follow_level(ioapic, s->pin, was);
-	}
-	pthread_mutex_unlock(&ioapic->lock);
-}
-
-static int drop_source(struct x86_ioapic *ioapic, int fd, u32 pin)
-{
-	struct source **at = &ioapic->sources, *s;
-
-	pthread_mutex_lock(&ioapic->lock);
-	while (*at && ((*at)->written.fd != fd || (*at)->pin != pin))
-		at = &(*at)->next;
-	s = *at;
-	if (s)
-		*at = s->next;
-	pthread_mutex_unlock(&ioapic->lock);
-	if (!s)
-		return -ENOENT;
-	event_del(&s->written);
-	free(s);
-	return 0;
-}
-
-static int add_source(struct x86_ioapic *ioapic, int fd, int resample_fd, u32 pin)
-{
-	struct source *s = calloc(1, sizeof(*s));
-	int ret;
-
-	if (!s)
-		return -ENOMEM;
-	s->ioapic = ioapic;
-	s->pin = pin;
-	s->resample_fd = resample_fd;
-	s->written.fd = fd;
-	s->written.events = EPOLLIN;
-	s->written.fn = on_source_written;
-	s->written.opaque = s;
-	pthread_mutex_lock(&ioapic->lock);
-	s->next = ioapic->sources;
-	ioapic->sources = s;
-	pthread_mutex_unlock(&ioapic->lock);
-	ret = event_add(ioapic->irqs->loop, &s->written);
-	if (ret)
-		drop_source(ioapic, fd, pin);
-	return ret;
+	source->asserted = true;
+	follow_level(ioapic, source->pin, was);
 }
 
 int x86_ioapic_bind_resample(struct x86_ioapic *ioapic, int fd, int resample_fd, u32 pin,
 			     bool assign)
 {
-	if (!assign)
-		return drop_source(ioapic, fd, pin);
-	if (ioapic->no_eoi || !ioapic->irqs->loop)
+	if (assign && ioapic->no_eoi)
 		return -ENOTSUP;
-	return pin < X86_IOAPIC_PINS ? add_source(ioapic, fd, resample_fd, pin) : -EINVAL;
+	if (pin >= X86_IOAPIC_PINS)
+		return -EINVAL;
+	return irq_sources_bind(&ioapic->sources, ioapic->irqs->loop, fd, resample_fd, pin, assign);
 }
 
 static void end_of_interrupt(struct x86_ioapic *ioapic, u8 vector)
@@ -254,7 +177,7 @@ static void end_of_interrupt(struct x86_ioapic *ioapic, u8 vector)
 		if (!(*rte & RTE_REMOTE_IRR) || (*rte & RTE_VECTOR) != vector)
 			continue;
 		*rte &= ~RTE_REMOTE_IRR;
-		resample(ioapic, BIT(pin));
+		irq_sources_end(&ioapic->sources, pin);
 		service_level(ioapic, pin);
 	}
 }
@@ -302,7 +225,7 @@ static void write_rte(struct x86_ioapic *ioapic, unsigned int pin, bool high, u3
 	/* Drivers end an interrupt on chips without an EOI register by a moment of edge mode. */
 	if (!is_level(*rte) && *rte & RTE_REMOTE_IRR) {
 		*rte &= ~RTE_REMOTE_IRR;
-		resample(ioapic, BIT(pin));
+		irq_sources_end(&ioapic->sources, pin);
 	}
 	update_route(ioapic, pin);
 	service_level(ioapic, pin);
@@ -378,7 +301,7 @@ static void ioapic_reset(struct device *dev)
 	ioapic->id = 0;
 	for (unsigned int pin = 0; pin < X86_IOAPIC_PINS; pin++)
 		ioapic->rte[pin] = RTE_MASKED;
-	resample(ioapic, ~0U);
+	irq_sources_end(&ioapic->sources, IRQ_SOURCES_ALL);
 	pthread_mutex_unlock(&ioapic->lock);
 }
 
@@ -410,7 +333,7 @@ static int ioapic_load(void *obj)
 	pthread_mutex_lock(&ioapic->lock);
 	for (unsigned int pin = 0; pin < X86_IOAPIC_PINS; pin++)
 		update_route(ioapic, pin);
-	resample(ioapic, ~0U);
+	irq_sources_end(&ioapic->sources, IRQ_SOURCES_ALL);
 	pthread_mutex_unlock(&ioapic->lock);
 	return 0;
 }
@@ -446,6 +369,11 @@ int x86_ioapic_create(struct vm *vm, struct x86_ioapic **out)
 	ioapic->irqs = &vm->irqs;
 	ioapic->no_eoi = vm->cfg && vm->cfg->x86.tdx.on;
 	pthread_mutex_init(&ioapic->lock, NULL);
+	ioapic->sources = (struct irq_sources){
+		.lock = &ioapic->lock,
+		.written = on_source_written,
+		.chip = ioapic,
+	};
 	ioapic_reset(&ioapic->dev);
 	ret = device_add(vm, &ioapic->dev);
 	if (ret) {
