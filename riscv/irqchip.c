@@ -31,9 +31,19 @@ static void plic_pulse(void *opaque, u32 gsi)
 		riscv_plic_pulse(vm->arch->irqchip.plic, gsi);
 }
 
+static int plic_bind_resample(void *opaque, int fd, int resample_fd, u32 gsi, bool assign)
+{
+	const struct vm *vm = opaque;
+
+	if (!vm->arch->irqchip.plic)
+		return -ENOTSUP;
+	return riscv_plic_bind_resample(vm->arch->irqchip.plic, fd, resample_fd, gsi, assign);
+}
+
 static const struct irq_chip_ops plic_irq_chip_ops = {
 	.set_level = plic_set_level,
 	.pulse = plic_pulse,
+	.bind_resample = plic_bind_resample,
 };
 
 /* KVM takes it while the vcpu runs, and wakes it (api.rst, 4.16; KVM_INTERRUPT on riscv). */

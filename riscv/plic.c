@@ -16,6 +16,8 @@
 #include "lkvm/bus.h"
 #include "lkvm/device.h"
 #include "lkvm/fdt.h"
+#include "lkvm/irq-source.h"
+#include "lkvm/irq.h"
 #include "lkvm/log.h"
 #include "lkvm/state.h"
 #include "lkvm/util.h"
@@ -49,6 +51,7 @@ struct riscv_plic {
 	pthread_mutex_t lock;
 	u32 nr_contexts;
 	struct context *contexts;
+	struct irq_sources sources;
 	u32 priority[RISCV_NR_LINES];
 	/* A bit for each source. */
 	u32 level[WORDS];   /* its line is high */
@@ -63,10 +66,20 @@ _Static_assert(CONTEXT + RISCV_MAX_VCPUS * CONTEXT_STRIDE <= WINDOW_SIZE &&
 		       WINDOW_SIZE <= RISCV_IRQCHIP_SIZE,
 	       "every hart has its context");
 
+static u32 high(const struct riscv_plic *plic, u32 word)
+{
+	u32 bits = plic->level[word];
+
+	for (const struct irq_source *s = plic->sources.first; s; s = s->next)
+		if (s->asserted && s->pin / 32 == word)
+			bits |= BIT(s->pin % 32);
+	return bits;
+}
+
 /* A line may have been high since before a reset: its request was not taken yet. */
 static u32 waiting(const struct riscv_plic *plic, u32 word)
 {
-	return plic->pending[word] | (plic->level[word] & ~plic->claimed[word]);
+	return plic->pending[word] | (high(plic, word) & ~plic->claimed[word]);
 }
 
 /*
@@ -152,6 +165,26 @@ void riscv_plic_pulse(struct riscv_plic *plic, u32 gsi)
 	pthread_mutex_unlock(&plic->lock);
 }
 
+/* Under the lock, in the main loop. */
+static void on_source_written(void *chip, struct irq_source *source)
+{
+	struct riscv_plic *plic = chip;
+	u32 word = source->pin / 32, bit = BIT(source->pin % 32);
+
+	source->asserted = true;
+	if (!(plic->claimed[word] & bit))
+		plic->pending[word] |= bit;
+	drive_all(plic, false);
+}
+
+int riscv_plic_bind_resample(struct riscv_plic *plic, int fd, int resample_fd, u32 gsi, bool assign)
+{
+	if (!is_source(gsi))
+		return -EINVAL;
+	return irq_sources_bind(&plic->sources, plic->dev.vm->irqs.loop, fd, resample_fd, gsi,
+				assign);
+}
+
 /* Claims are not bound by the threshold (1.8). */
 static u32 claim(struct riscv_plic *plic, const struct context *c)
 {
@@ -173,7 +206,8 @@ static void complete(struct riscv_plic *plic, const struct context *c, u32 sourc
 	if (!is_source(source) || !(c->enabled[word] & plic->claimed[word] & bit))
 		return;
 	plic->claimed[word] &= ~bit;
-	plic->pending[word] |= (plic->level[word] | plic->pulsed[word]) & bit;
+	irq_sources_end(&plic->sources, source);
+	plic->pending[word] |= (high(plic, word) | plic->pulsed[word]) & bit;
 	plic->pulsed[word] &= ~bit;
 	drive_all(plic, false);
 }
@@ -286,7 +320,8 @@ static const struct bus_ops plic_bus_ops = { .read = plic_read, .write = plic_wr
 
 /* The device */
 
-/* The lines are the devices': they fall when those are reset. */
+/* The lines are the devices': they fall when those are reset. Nobody will complete what sources
+ * asked for: they look again. */
 static void plic_reset(struct device *dev)
 {
 	struct riscv_plic *plic = container_of(dev, struct riscv_plic, dev);
@@ -297,6 +332,7 @@ static void plic_reset(struct device *dev)
 	memset(plic->pending, 0, sizeof(plic->pending));
 	memset(plic->claimed, 0, sizeof(plic->claimed));
 	memset(plic->pulsed, 0, sizeof(plic->pulsed));
+	irq_sources_end(&plic->sources, IRQ_SOURCES_ALL);
 	drive_all(plic, true);
 	pthread_mutex_unlock(&plic->lock);
 }
@@ -323,12 +359,13 @@ static void plic_destroy(struct device *dev)
 	plic_free(plic);
 }
 
-/* Vcpus have what they were saved with; they are told again. */
+/* Vcpus have what they were saved with; they are told again. Sources are the host's. */
 static int plic_load(void *obj)
 {
 	struct riscv_plic *plic = obj;
 
 	pthread_mutex_lock(&plic->lock);
+	irq_sources_end(&plic->sources, IRQ_SOURCES_ALL);
 	drive_all(plic, true);
 	pthread_mutex_unlock(&plic->lock);
 	return 0;
@@ -417,6 +454,11 @@ int riscv_plic_create(struct vm *vm, riscv_plic_output output, void *opaque,
 	plic->nr_contexts = vm->cfg->cpus;
 	plic->contexts = xcalloc(plic->nr_contexts, sizeof(plic->contexts[0]));
 	pthread_mutex_init(&plic->lock, NULL);
+	plic->sources = (struct irq_sources){
+		.lock = &plic->lock,
+		.written = on_source_written,
+		.chip = plic,
+	};
 	ret = device_add(vm, &plic->dev);
 	if (ret) {
 		plic_free(plic);

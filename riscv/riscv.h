@@ -187,6 +187,9 @@ int riscv_plic_create(struct vm *vm, riscv_plic_output output, void *opaque,
 		      struct riscv_plic **out) __must_check;
 void riscv_plic_set_level(struct riscv_plic *plic, u32 gsi, bool level);
 void riscv_plic_pulse(struct riscv_plic *plic, u32 gsi);
+/* For irq_chip_ops.bind_resample. */
+int riscv_plic_bind_resample(struct riscv_plic *plic, int fd, int resample_fd, u32 gsi,
+			     bool assign) __must_check;
 void riscv_plic_describe(struct vm *vm, struct fdtw *fdt);
 
 /* "interrupts-extended" of what raises the external interrupt of every hart. */

@@ -1,135 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The PLIC against its specification (1.0.0), with two harts whose interrupts are recorded. */
+/* The PLIC against its specification (1.0.0). */
 #include "unit.h"
 
 #include <libfdt.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
-#include "../../../riscv/riscv.h"
 #include "../device_state.h"
-#include "../devvm.h"
 #include "lkvm/fdt.h"
-
-#define HARTS	  2
-#define LAST	  (RISCV_NR_LINES - 1)
-#define BASE	  RISCV_IRQCHIP
-#define PENDING	  (BASE + 0x1000)
-#define ENABLE	  (BASE + 0x2000)
-#define THRESHOLD (BASE + 0x200000)
-#define CLAIM	  (BASE + 0x200004)
-
-struct fixture {
-	struct devvm d;
-	struct arch_vm arch;
-	struct riscv_plic *plic;
-	bool raised[HARTS];
-	u32 outputs;
-};
-
-static void output(void *opaque, u32 hart, bool level)
-{
-	struct fixture *f = opaque;
-
-	assert_true(hart < HARTS);
-	f->raised[hart] = level;
-	f->outputs++;
-}
-
-static struct fixture *make_plic(void)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	devvm_init(&f->d);
-	f->d.cfg.cpus = HARTS;
-	f->d.vm.arch = &f->arch;
-	assert_int_equal(riscv_plic_create(&f->d.vm, output, f, &f->arch.irqchip.plic), 0);
-	f->plic = f->arch.irqchip.plic;
-	return f;
-}
-
-static void free_plic(struct fixture *f)
-{
-	vm_destroy_devices(&f->d.vm);
-	assert_null(f->arch.irqchip.plic);
-	f->d.vm.arch = NULL;
-	vm_destroy(&f->d.vm);
-	free(f);
-}
-
-static int set_up(void **state)
-{
-	*state = make_plic();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	free_plic(*state);
-	return 0;
-}
-
-static u64 read_as(struct fixture *f, u64 addr, u32 len)
-{
-	u8 data[8];
-
-	memset(data, 0xff, sizeof(data));
-	assert_true(bus_read(&f->d.vm.mmio, addr, data, len));
-	return get_le(data, len);
-}
-
-static void write_as(struct fixture *f, u64 addr, u64 value, u32 len)
-{
-	u8 data[8];
-
-	put_le(data, len, value);
-	assert_true(bus_write(&f->d.vm.mmio, addr, data, len));
-}
-
-static u32 read32(struct fixture *f, u64 addr)
-{
-	return (u32)read_as(f, addr, 4);
-}
-
-static void write32(struct fixture *f, u64 addr, u32 value)
-{
-	write_as(f, addr, value, 4);
-}
-
-static u32 claim(struct fixture *f, u32 hart)
-{
-	return read32(f, CLAIM + hart * 0x1000);
-}
-
-static void complete(struct fixture *f, u32 hart, u32 source)
-{
-	write32(f, CLAIM + hart * 0x1000, source);
-}
-
-static void set_priority(struct fixture *f, u32 source, u32 priority)
-{
-	write32(f, BASE + source * 4, priority);
-}
-
-static void enable(struct fixture *f, u32 hart, u32 source)
-{
-	u64 at = ENABLE + hart * 0x80 + source / 32 * 4;
-
-	write32(f, at, read32(f, at) | BIT(source % 32));
-}
-
-static void open_source(struct fixture *f, u32 hart, u32 source, u32 priority)
-{
-	set_priority(f, source, priority);
-	enable(f, hart, source);
-}
-
-static bool pending(struct fixture *f, u32 source)
-{
-	return read32(f, PENDING + source / 32 * 4) & BIT(source % 32);
-}
+#include "plic_rig.h"
 
 /* 1.4, 1.8: the highest priority first, of equals the lowest number. */
 static void test_order(void **state)
@@ -427,66 +305,6 @@ static void test_bad_states(void **state)
 	free_plic(victim);
 }
 
-/* Harts that claim at once while lines move: a source is with one hart at a time, and none gets
- * lost. */
-
-#define PULSES 2000
-
-struct race {
-	struct fixture *f;
-	u32 hart;
-	atomic_int *owner;  /* of each source: harts that have it */
-	atomic_uint *taken; /* interrupts in all */
-	atomic_bool *over;
-};
-
-static void *race_hart(void *opaque)
-{
-	struct race *r = opaque;
-
-	for (;;) {
-		bool over = atomic_load(r->over);
-		u32 source = claim(r->f, r->hart);
-
-		if (!source && over)
-			return NULL;
-		if (!source)
-			continue;
-		assert_int_equal(atomic_fetch_add(&r->owner[source], 1), 0);
-		atomic_fetch_add(r->taken, 1);
-		atomic_fetch_sub(&r->owner[source], 1);
-		complete(r->f, r->hart, source);
-	}
-}
-
-static void test_races(void **state)
-{
-	struct fixture *f = *state;
-	atomic_int owner[RISCV_NR_LINES] = { 0 };
-	atomic_uint taken = 0;
-	atomic_bool over = false;
-	struct race races[HARTS];
-	pthread_t threads[HARTS];
-
-	for (u32 hart = 0; hart < HARTS; hart++) {
-		open_source(f, hart, 4, 1);
-		open_source(f, hart, 64, 2);
-	}
-	for (u32 hart = 0; hart < HARTS; hart++) {
-		races[hart] = (struct race){ f, hart, owner, &taken, &over };
-		assert_int_equal(pthread_create(&threads[hart], NULL, race_hart, &races[hart]), 0);
-	}
-	for (u32 i = 0; i < PULSES; i++)
-		riscv_plic_pulse(f->plic, i & 1 ? 4 : 64);
-	atomic_store(&over, true);
-	for (u32 hart = 0; hart < HARTS; hart++)
-		assert_int_equal(pthread_join(threads[hart], NULL), 0);
-	/* Some are one interrupt, but the last of each source was seen. */
-	assert_true(taken >= 2 && taken <= PULSES);
-	assert_false(pending(f, 4) || pending(f, 64));
-	assert_false(f->raised[0] || f->raised[1]);
-}
-
 static void test_node(void **state)
 {
 	struct fixture *f = *state;
@@ -519,8 +337,6 @@ static void test_node(void **state)
 	fdtw_destroy(&fdt);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -536,7 +352,6 @@ int main(void)
 		TEST(test_reset),
 		TEST(test_state),
 		TEST(test_bad_states),
-		TEST(test_races),
 		TEST(test_node),
 	};
 
