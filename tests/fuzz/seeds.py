@@ -438,15 +438,22 @@ for how in range(4):
          0x7F, le("I", 0x41424344), 0x8F, 0, 0x10)
     seed("machine", f"exits{how}", how, *(x for reason in range(16) for x in (9, reason, 0, 0, 0, 0)))
 
-# Kernels for arm64 (arm/fuzz_arm_image.c): format, guest size, image.
-arm_image = bytearray(4096)
-arm_image[56:60] = b"ARM\x64"
-struct.pack_into("<QQQ", arm_image, 8, 0x80000, 4096, 0xA)
-seed("arm_image", "image", 0, 2, bytes(arm_image))
-seed("arm_image", "initrd", 0x41, 3, bytes(arm_image))
-seed("arm_image", "elf", 0, 3, elf64(paddr=0x80080000, machine=183))
-seed("arm_image", "flat", 3, 1, bytes(64))
-seed("arm_image", "firmware", 0x80, 3, bytes(64))
+# Kernels for machines with a device tree (fuzz_fdt_image.c): format, guest size, image.
+fdt_image = bytearray(4096)
+fdt_image[56:60] = b"ARM\x64"
+struct.pack_into("<QQQ", fdt_image, 8, 0x80000, 4096, 0xA)
+seed("fdt_image", "image", 0, 2, bytes(fdt_image))
+seed("fdt_image", "initrd", 0x41, 3, bytes(fdt_image))
+seed("fdt_image", "elf", 0, 3, elf64(paddr=0x80080000, machine=183))
+seed("fdt_image", "flat", 3, 1, bytes(64))
+seed("fdt_image", "firmware", 0x80, 3, bytes(64))
+fdt_image[56:60] = b"RSC\x05"
+struct.pack_into("<QQQ", fdt_image, 8, 0x200000, 4096, 0)
+seed("fdt_image", "image2", 0x20, 3, bytes(fdt_image))
+fdt_image[40:44] = b"_FVH"
+seed("fdt_image", "rom", 0xE0, 3, bytes(fdt_image))
+
+# arm64's CPUs (arm/fuzz_arm_cpu.c).
 for n, fn in enumerate(range(8)):
     seed("arm_cpu", f"psci{n}", 0, fn << 3, 1, le("QQ", 0x80000000, 7), 0, fn << 3 | 1, 2, le("QQ", 0, 0))
 seed("arm_cpu", "walk", 2, le("HBH", 0, 0, 0x1000), 2, le("HBH", 0x1000, 0, 0x2000), 2, le("HBQ", 0x2000, 1, 0x80000403),
