@@ -24,12 +24,6 @@ struct kvm;
 struct vcpu;
 struct vm;
 
-/* How vcpu 0 starts: registers by name, pc and x0 to x30. */
-struct arm_entry {
-	struct boot_reg regs[4];
-	u32 nr_regs;
-};
-
 struct arm_gic {
 	enum arm_irqchip kind; /* never ARM_IRQCHIP_DEFAULT once made */
 	int fd;		       /* -1: none */
@@ -42,7 +36,7 @@ struct arm_gic {
 
 /* Per-VM state of this architecture; zeroed by arch_add_memory, which allocates it. */
 struct arch_vm {
-	struct arm_entry entry; /* written by arch_boot_plan, read by arch_vcpu_reset */
+	struct boot_start entry; /* written by arch_boot_plan, read by arch_vcpu_reset */
 	u32 ipa_bits;
 	u64 pmem_base, pci_mem64_base;
 	struct arm_gic gic;

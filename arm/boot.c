@@ -28,7 +28,6 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 	if (ret)
 		return ret;
 	add_registers(plan, &at, vm->cfg->arm.aarch32);
-	vm->arch->entry = (struct arm_entry){ .nr_regs = plan->nr_regs };
-	memcpy(vm->arch->entry.regs, plan->regs, plan->nr_regs * sizeof(plan->regs[0]));
+	boot_start_keep(&vm->arch->entry, plan);
 	return 0;
 }

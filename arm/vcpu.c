@@ -9,6 +9,7 @@
 
 #include "arm.h"
 #include "lkvm/arch.h"
+#include "lkvm/boot-fdt.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -75,16 +76,6 @@ static u64 entry_reg(const char *name)
 	return ARM_CORE_REG(regs.regs[0]) + per_reg * strtoul(name + 1, NULL, 10);
 }
 
-static int set_entry(struct vcpu *vcpu)
-{
-	const struct arm_entry *entry = &vcpu->vm->arch->entry;
-	int ret = 0;
-
-	for (u32 i = 0; i < entry->nr_regs && !ret; i++)
-		ret = vcpu_set_reg(vcpu, entry_reg(entry->regs[i].name), &entry->regs[i].value);
-	return ret;
-}
-
 int arch_vcpu_reset(struct vcpu *vcpu)
 {
 	int ret = init_vcpu(vcpu);
@@ -93,10 +84,7 @@ int arch_vcpu_reset(struct vcpu *vcpu)
 		return ret;
 	arm_psci_reset(vcpu->vm);
 	/* The other registers are zero and PSTATE is as Linux wants it: init_vcpu did that. */
-	ret = set_entry(vcpu);
-	if (ret)
-		err("vcpu 0: cannot set its registers: %s", strerror(-ret));
-	return ret;
+	return boot_start_set(&vcpu->vm->arch->entry, vcpu, entry_reg);
 }
 
 /*

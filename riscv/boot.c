@@ -17,7 +17,6 @@ int arch_boot_plan(struct vm *vm, const struct boot *boot, struct boot_plan *pla
 	boot_plan_add_reg(plan, "pc", at.entry);
 	boot_plan_add_reg(plan, "a0", 0);
 	boot_plan_add_reg(plan, "a1", at.fdt);
-	vm->arch->entry = (struct riscv_entry){ .nr_regs = plan->nr_regs };
-	memcpy(vm->arch->entry.regs, plan->regs, plan->nr_regs * sizeof(plan->regs[0]));
+	boot_start_keep(&vm->arch->entry, plan);
 	return 0;
 }

@@ -29,12 +29,6 @@ struct riscv_plic;
 struct vcpu;
 struct vm;
 
-/* How vcpu 0 starts: registers by name, pc, a0 and a1. */
-struct riscv_entry {
-	struct boot_reg regs[4];
-	u32 nr_regs;
-};
-
 struct riscv_irqchip {
 	enum riscv_irqchip_kind kind; /* never RISCV_IRQCHIP_DEFAULT once made */
 	int fd;			      /* of KVM's AIA device; -1: none */
@@ -57,7 +51,7 @@ struct riscv_stops {
 
 /* Per-VM state of this architecture; zeroed by arch_add_memory, which allocates it. */
 struct arch_vm {
-	struct riscv_entry entry; /* written by arch_boot_plan, read by arch_vcpu_reset */
+	struct boot_start entry; /* written by arch_boot_plan, read by arch_vcpu_reset */
 	u32 gpa_bits;		  /* the fewest that hold what the guest sees */
 	u64 pmem_base, pci_mem64_base;
 	struct riscv_irqchip irqchip;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "lkvm/arch.h"
+#include "lkvm/boot-fdt.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -62,16 +63,6 @@ static u64 entry_reg(const char *name)
 	if (!strcmp(name, "pc"))
 		return RISCV_CORE_REG(RISCV_CORE_PC);
 	return RISCV_CORE_REG(RISCV_CORE_A0 + strtoul(name + 1, NULL, 10));
-}
-
-static int set_entry(struct vcpu *vcpu)
-{
-	const struct riscv_entry *entry = &vcpu->vm->arch->entry;
-	int ret = 0;
-
-	for (u32 i = 0; i < entry->nr_regs && !ret; i++)
-		ret = vcpu_set_reg(vcpu, entry_reg(entry->regs[i].name), &entry->regs[i].value);
-	return ret;
 }
 
 static int set_mp_state(const struct vcpu *vcpu, u32 state)
@@ -132,10 +123,7 @@ int arch_vcpu_reset(struct vcpu *vcpu)
 		ret = reset_registers(vcpu);
 	if (ret || vcpu->id)
 		return ret;
-	ret = set_entry(vcpu);
-	if (ret)
-		err("vcpu 0: cannot set its registers: %s", strerror(-ret));
-	return ret;
+	return boot_start_set(&vcpu->vm->arch->entry, vcpu, entry_reg);
 }
 
 /* RISC-V SBI 3.0, 13.1. */

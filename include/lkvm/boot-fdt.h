@@ -14,6 +14,7 @@
 
 struct fdtw;
 struct guest_memory;
+struct vcpu;
 struct vm;
 struct vm_config;
 
@@ -145,6 +146,11 @@ int boot_fdt_build(const struct boot_machine *m, struct vm *vm, const struct boo
  */
 int boot_machine_plan(const struct boot_machine *m, struct vm *vm, const struct boot *boot,
 		      struct boot_plan *plan, struct boot_place *at) __must_check;
+/* boot/start.c: keep the registers of @plan for resets, and give them to vcpu 0; @id knows the id
+ * that KVM has for a name. Prints; 0 or -errno. */
+void boot_start_keep(struct boot_start *start, const struct boot_plan *plan);
+int boot_start_set(const struct boot_start *start, struct vcpu *vcpu,
+		   u64 (*id)(const char *name)) __must_check;
 /*
  * boot->firmware or boot->kernel, and the initrds, into the list; choose where the device tree
  * goes. Prints; 0 or -errno.

@@ -61,6 +61,12 @@ struct boot_reg {
 
 #define BOOT_MAX_REGS 96
 
+/* The registers of a list that is gone, where they are few (boot-fdt.h). */
+struct boot_start {
+	struct boot_reg regs[4];
+	u32 nr_regs;
+};
+
 struct boot_plan {
 	struct boot_entry *entries;
 	u32 nr_entries;

@@ -132,7 +132,7 @@ int ioctl(int fd, unsigned long request, ...)
 
 static int setup(void **state)
 {
-	static const struct riscv_entry entry = {
+	static const struct boot_start entry = {
 		.regs = { { "pc", 0x80200000 }, { "a0", 0 }, { "a1", 0x8fe00000 } },
 		.nr_regs = 3,
 	};
