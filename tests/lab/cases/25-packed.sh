@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The Image in compressed forms.
 # shellcheck shell=dash
-only_on arm64
+only_on arm64 riscv64
 
 image=vmlinuz.gz vm packed-gzip "$LAB_PACKED_KERNEL" ""
 booted "an Image compressed by gzip boots"
