@@ -7,6 +7,7 @@
 #include "lkvm/debug.h"
 
 #include "lkvm/kvm.h"
+#include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 #include "riscv.h"
@@ -92,11 +93,64 @@ static const struct debug_reg virtual[] = {
 	X("priv", RISCV_CORE_MODE), /* the same numbers */
 };
 
-static const struct debug_feature features[] = {
-	{ "org.gnu.gdb.riscv.cpu", NULL, riscv_x_regs, ARRAY_SIZE(riscv_x_regs) },
-	{ "org.gnu.gdb.riscv.fpu", NULL, fpu, ARRAY_SIZE(fpu) },
-	{ "org.gnu.gdb.riscv.csr", NULL, riscv_csrs, ARRAY_SIZE(riscv_csrs) },
-	{ "org.gnu.gdb.riscv.virtual", NULL, virtual, ARRAY_SIZE(virtual) },
+/* KVM has five CSRs, and behind a place that it does not use V0 to V31, all of VLENB bytes. */
+#define VECTOR_REG(size, n) (KVM_REG_RISCV | (size) | KVM_REG_RISCV_VECTOR | (u64)(n))
+#define VECTOR_CSR(n)	    VECTOR_REG(KVM_REG_SIZE_U64, n)
+#define VLENB		    VECTOR_CSR(4)
+#define VECTOR(size, n)                                                           \
+	{                                                                         \
+		{ .name = "v",                                                    \
+		  .type = "riscv_vector",                                         \
+		  .bytes = (n),                                                   \
+		  .count = 32,                                                    \
+		  .step = 1,                                                      \
+		  .where = VECTOR_REG(size, 6) },                                 \
+			{ .name = "vstart", .bytes = 8, .where = VECTOR_CSR(0) }, \
+			{ .name = "vl", .bytes = 8, .where = VECTOR_CSR(1) },     \
+			{ .name = "vtype", .bytes = 8, .where = VECTOR_CSR(2) },  \
+			{ .name = "vcsr", .bytes = 8, .where = VECTOR_CSR(3) },   \
+			{ .name = "vlenb", .bytes = 8, .where = VLENB },          \
+	}
+static const struct debug_reg vector_regs[][6] = {
+	VECTOR(KVM_REG_SIZE_U128, 16),
+	VECTOR(KVM_REG_SIZE_U256, 32),
+	VECTOR(KVM_REG_SIZE_U512, 64),
+};
+/* clang-format off */
+#define VECTOR_TYPES(b, h, w, l, q)                                        \
+	"<vector id=\"v_b\" type=\"uint8\" count=\"" #b "\"/>"               \
+	"<vector id=\"v_h\" type=\"uint16\" count=\"" #h "\"/>"              \
+	"<vector id=\"v_w\" type=\"uint32\" count=\"" #w "\"/>"              \
+	"<vector id=\"v_l\" type=\"uint64\" count=\"" #l "\"/>"              \
+	"<vector id=\"v_q\" type=\"uint128\" count=\"" #q "\"/>"             \
+	"<union id=\"riscv_vector\"><field name=\"b\" type=\"v_b\"/>"        \
+	"<field name=\"s\" type=\"v_h\"/><field name=\"w\" type=\"v_w\"/>" \
+	"<field name=\"l\" type=\"v_l\"/><field name=\"q\" type=\"v_q\"/>" \
+	"</union>"
+/* clang-format on */
+
+/* Without vectors, and with those of 128, 256 and 512 bits. */
+#define FEATURES                                                                       \
+	{ "org.gnu.gdb.riscv.cpu", NULL, riscv_x_regs, ARRAY_SIZE(riscv_x_regs) },     \
+		{ "org.gnu.gdb.riscv.fpu", NULL, fpu, ARRAY_SIZE(fpu) },               \
+		{ "org.gnu.gdb.riscv.csr", NULL, riscv_csrs, ARRAY_SIZE(riscv_csrs) }, \
+	{                                                                              \
+		"org.gnu.gdb.riscv.virtual", NULL, virtual, ARRAY_SIZE(virtual)        \
+	}
+#define FEATURES_WITH(i, types)                                            \
+	{                                                                  \
+		FEATURES,                                                  \
+		{                                                          \
+			"org.gnu.gdb.riscv.vector", types, vector_regs[i], \
+				ARRAY_SIZE(vector_regs[i])                 \
+		}                                                          \
+	}
+#define NR_FEATURES 4
+static const struct debug_feature features[][NR_FEATURES + 1] = {
+	{ FEATURES },
+	FEATURES_WITH(0, VECTOR_TYPES(16, 8, 4, 2, 1)),
+	FEATURES_WITH(1, VECTOR_TYPES(32, 16, 8, 4, 2)),
+	FEATURES_WITH(2, VECTOR_TYPES(64, 32, 16, 8, 4)),
 };
 
 const struct arch_debug arch_debug = {
@@ -105,10 +159,18 @@ const struct arch_debug arch_debug = {
 	.breaks = { { { 0x02, 0x90 }, 2 }, { { 0x73, 0x00, 0x10, 0x00 }, 4 } },
 };
 
+/* All vcpus have the same. Vectors that are longer than those above are not shown. */
 const struct debug_feature *arch_debug_features(const struct vm *vm, u32 *nr)
 {
-	*nr = ARRAY_SIZE(features);
-	return features;
+	u64 vlenb = vm->nr_vcpus ? riscv_get(vm->vcpus[0], VLENB) : 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(vector_regs); i++)
+		if (vlenb == vector_regs[i][0].bytes) {
+			*nr = NR_FEATURES + 1;
+			return features[i + 1];
+		}
+	*nr = NR_FEATURES;
+	return features[0];
 }
 
 static u64 reg_id(const struct debug_reg *reg, u32 index)
@@ -118,32 +180,32 @@ static u64 reg_id(const struct debug_reg *reg, u32 index)
 
 int arch_debug_get(struct vcpu *vcpu, const struct debug_reg *reg, u32 index, u8 *value)
 {
-	u64 got = 0;
-	int ret = reg->where == ZERO ? 0 : vcpu_get_reg(vcpu, reg_id(reg, index), &got);
+	u8 got[DEBUG_REG_MAX] __attribute__((aligned(8))) = { 0 };
+	int ret = reg->where == ZERO ? 0 : vcpu_get_reg(vcpu, reg_id(reg, index), got);
 
 	if (ret)
 		return ret;
 	if (reg->have)
-		got = got >> reg->step & (BIT_ULL(reg->have) - 1);
-	memcpy(value, &got, reg->bytes);
+		put_le(got, 8, get_le(got, 8) >> reg->step & (BIT_ULL(reg->have) - 1));
+	memcpy(value, got, reg->bytes);
 	return 0;
 }
 
 int arch_debug_set(struct vcpu *vcpu, const struct debug_reg *reg, u32 index, const u8 *value)
 {
-	u64 id = reg_id(reg, index), now = 0, mask, new = 0;
-	int ret;
+	u64 id = reg_id(reg, index), mask = (BIT_ULL(reg->have) - 1) << reg->step;
+	u8 now[DEBUG_REG_MAX] __attribute__((aligned(8))) = { 0 };
+	int ret = reg->where == ZERO || !reg->have ? 0 : vcpu_get_reg(vcpu, id, now);
 
-	/* It stays what it is. */
-	if (reg->where == ZERO)
-		return 0;
-	memcpy(&new, value, reg->bytes);
-	if (!reg->have)
-		return vcpu_set_reg(vcpu, id, &new);
-	ret = vcpu_get_reg(vcpu, id, &now);
-	mask = (BIT_ULL(reg->have) - 1) << reg->step;
-	now = (now & ~mask) | (new << reg->step &mask);
-	return ret ? ret : vcpu_set_reg(vcpu, id, &now);
+	/* Zero stays what it is. */
+	if (ret || reg->where == ZERO)
+		return ret;
+	if (reg->have)
+		put_le(now, 8,
+		       (get_le(now, 8) & ~mask) | (get_le(value, reg->bytes) << reg->step & mask));
+	else
+		memcpy(now, value, reg->bytes);
+	return vcpu_set_reg(vcpu, id, now);
 }
 
 /* There are none: KVM keeps the triggers from its guests. */

@@ -15,7 +15,7 @@ struct vcpu;
 struct vm;
 
 /* The largest register, in bytes. */
-#define DEBUG_REG_MAX 16
+#define DEBUG_REG_MAX 64
 
 /* One register, or as many as @count of the same kind: "xmm" and 16 are xmm0 to xmm15. */
 struct debug_reg {

@@ -157,6 +157,9 @@ struct kvm_memory_attributes {
 #ifndef KVM_REG_RISCV_SBI_EXT /* 6.4 */
 #define KVM_REG_RISCV_SBI_EXT (0x08 << KVM_REG_RISCV_TYPE_SHIFT)
 #endif
+#ifndef KVM_REG_RISCV_VECTOR /* 6.5 */
+#define KVM_REG_RISCV_VECTOR (0x09 << KVM_REG_RISCV_TYPE_SHIFT)
+#endif
 #ifndef KVM_REG_RISCV_SBI_STATE /* 6.8 */
 #define KVM_REG_RISCV_SBI_STATE (0x0a << KVM_REG_RISCV_TYPE_SHIFT)
 #endif

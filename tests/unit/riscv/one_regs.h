@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A KVM that has registers of 64 bits and less, and no more, for tests of what reads and writes
+/* A KVM that has registers of up to 512 bits, and no more, for tests of what reads and writes
  * them: ioctl(2) in place of the C library's. */
 #ifndef TEST_ONE_REGS_H
 #define TEST_ONE_REGS_H
@@ -15,8 +15,9 @@
 
 static struct {
 	struct {
-		u64 id, value;
-	} list[128];
+		u64 id;
+		u8 value[64] __attribute__((aligned(8)));
+	} list[160];
 	u32 nr, sets;
 	u64 refused; /* the id of one that there is not */
 	u32 mp_state;
@@ -28,11 +29,11 @@ static u64 *reg(u64 id)
 {
 	for (u32 i = 0; i < regs.nr; i++)
 		if (regs.list[i].id == id)
-			return &regs.list[i].value;
+			return (u64 *)(void *)regs.list[i].value;
 	assert_true(regs.nr < ARRAY_SIZE(regs.list));
 	regs.list[regs.nr].id = id;
-	regs.list[regs.nr].value = 0;
-	return &regs.list[regs.nr++].value;
+	memset(regs.list[regs.nr].value, 0, sizeof(regs.list[0].value));
+	return (u64 *)(void *)regs.list[regs.nr++].value;
 }
 
 static inline u64 *core_reg(u32 n)
@@ -54,7 +55,7 @@ static int one_reg(bool set, const struct kvm_one_reg *one)
 		errno = ENOENT;
 		return -1;
 	}
-	assert_true(bytes <= 8);
+	assert_true(bytes <= sizeof(regs.list[0].value));
 	if (set)
 		memcpy(reg(one->id), value, bytes);
 	else

@@ -17,7 +17,7 @@
 static struct {
 	struct devvm d;
 	struct arch_vcpu arch;
-	struct vcpu vcpu;
+	struct vcpu vcpu, *list[1];
 	u8 *ram;
 } t;
 
@@ -142,6 +142,46 @@ static void test_fcsr(void **state)
 	assert_int_equal(*reg(RISCV_FCSR), 0x21);
 }
 
+/* As many as there are, of the length that they have. */
+static void test_vectors(void **state)
+{
+	static const u32 lengths[] = { 16, 32, 64 };
+	const u64 vlenb = KVM_REG_RISCV | KVM_REG_SIZE_U64 | 9ULL << 24 | 4;
+	u8 value[DEBUG_REG_MAX] = { 0 };
+	u32 index, nr;
+
+	t.list[0] = &t.vcpu;
+	t.d.vm.vcpus = t.list;
+	t.d.vm.nr_vcpus = 1;
+	for (u32 i = 0; i < ARRAY_SIZE(lengths); i++) {
+		const u64 v1 = KVM_REG_RISCV | (4ULL + i) << KVM_REG_SIZE_SHIFT | 9ULL << 24 | 7;
+		const struct debug_reg *r;
+
+		*reg(vlenb) = lengths[i];
+		r = numbered(81, "v1", &index);
+		assert_int_equal(r->bytes, lengths[i]);
+		*reg(v1) = 0x1122334455667788;
+		reg(v1)[lengths[i] / 8 - 1] |= 0x77ULL << 56;
+		assert_int_equal(arch_debug_get(&t.vcpu, r, index, value), 0);
+		assert_int_equal(value[0], 0x88);
+		assert_int_equal(value[lengths[i] - 1], 0x77);
+		value[lengths[i] - 1] = 0x66;
+		assert_int_equal(arch_debug_set(&t.vcpu, r, index, value), 0);
+		assert_int_equal(reg(v1)[lengths[i] / 8 - 1] >> 56, 0x66);
+		assert_int_equal(shown(116, "vlenb"), lengths[i]);
+	}
+	/* None, and longer ones. */
+	*reg(vlenb) = 128;
+	arch_debug_features(&t.d.vm, &nr);
+	assert_int_equal(nr, 4);
+	*reg(vlenb) = 16;
+	regs.refused = vlenb;
+	arch_debug_features(&t.d.vm, &nr);
+	assert_int_equal(nr, 4);
+	t.d.vm.nr_vcpus = 0;
+	t.d.vm.vcpus = NULL;
+}
+
 /* What is not there is said so, and is no register of zeroes. */
 static void test_refused(void **state)
 {
@@ -259,6 +299,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order, begin, end),
 		cmocka_unit_test_setup_teardown(test_change, begin, end),
 		cmocka_unit_test_setup_teardown(test_fcsr, begin, end),
+		cmocka_unit_test_setup_teardown(test_vectors, begin, end),
 		cmocka_unit_test_setup_teardown(test_refused, begin, end),
 		cmocka_unit_test_setup_teardown(test_core, begin, end),
 		cmocka_unit_test_setup_teardown(test_breaks, begin, end),
