@@ -39,6 +39,11 @@ void machine_close_command(struct machine_open *open)
 		open->kept->ops->destroy(open->kept);
 }
 
+int machine_press_button(struct machine *m)
+{
+	return vm_wake(&m->vm) ? 0 : machine_power_button(m);
+}
+
 int machine_power_button(struct machine *m)
 {
 	/* Nobody there listens to the button, and before the command runs nobody listens at all. */

@@ -57,7 +57,7 @@ static int run_power_button(struct control_call *call, void *opaque)
 {
 	struct machine *m = opaque;
 
-	if (machine_power_button(m) < 0)
+	if (machine_press_button(m) < 0)
 		return control_fail(call, "unsupported", "this machine has no power button");
 	return 0;
 }

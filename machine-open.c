@@ -104,7 +104,7 @@ static void on_power_button(void *opaque)
 {
 	struct machine *m = opaque;
 
-	if (machine_power_button(m) < 0)
+	if (machine_press_button(m) < 0)
 		warn("this VM has no power button");
 }
 

@@ -169,10 +169,10 @@ int arch_add_devices(struct vm *vm)
 	return ret ? ret : add_fixed_devices(vm);
 }
 
-/* The kernels that are in use have no driver for a key here. But it wakes a guest that sleeps. */
+/* The kernels that are in use have no driver for a key here. */
 int arch_power_button(struct vm *vm)
 {
-	return vm_wake(vm) ? 0 : -ENOTSUP;
+	return -ENOTSUP;
 }
 
 void arch_vm_destroy(struct vm *vm)

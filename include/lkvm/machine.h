@@ -189,6 +189,8 @@ void machine_close_command(struct machine_open *open);
 /* The guest is asked to end: by its power button, or by SIGTERM to the command that it runs. 0, or
  * -errno where neither is there. Main loop's thread. */
 int machine_power_button(struct machine *m);
+/* The same as somebody presses the button: a guest that sleeps is woken by it, and not more. */
+int machine_press_button(struct machine *m);
 /*
  * machine-pmem.c: the same for persistent memory, which also gets its place there; then it is
  * mapped, or (@sketch) not.

@@ -307,11 +307,6 @@ static void test_suspend(void **state)
 	assert_int_equal(r->run.immediate_exit, 1);
 	assert_int_equal(type("ab"), 1);
 	assert_false(vm_is_asleep(&r->vm));
-	/* The power button wakes it too; there is none for who is awake. */
-	assert_int_equal(arch_power_button(&r->vm), -ENOTSUP);
-	call(SUSP, 0, 0, RAM, 0);
-	assert_int_equal(arch_power_button(&r->vm), 0);
-	assert_false(vm_is_asleep(&r->vm));
 }
 
 /* An alarm that rings already wakes it at once; one that does not, lets it sleep. */
