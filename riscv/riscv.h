@@ -235,8 +235,6 @@ enum riscv_met riscv_step_met(struct vcpu *vcpu, u64 pc);
 enum {
 	RISCV_PHANDLE_IRQCHIP = 1, /* APLIC or PLIC: lines */
 	RISCV_PHANDLE_MSI,	   /* IMSICs */
-	RISCV_PHANDLE_SYSCON,
-	RISCV_PHANDLE_CLOCK,
 	RISCV_PHANDLE_HART = 0x100000,
 };
 
