@@ -125,18 +125,6 @@ void riscv_irqchip_sketch(struct vm *vm)
 		riscv_aia_sketch(vm);
 }
 
-void riscv_irqchip_parents(const struct vm *vm, struct fdtw *fdt)
-{
-	u32 *cells = xcalloc(vm->cfg->cpus, 2 * sizeof(*cells));
-
-	for (u32 i = 0; i < vm->cfg->cpus; i++) {
-		cells[2 * i] = RISCV_PHANDLE_HART + i;
-		cells[2 * i + 1] = RISCV_IRQ_S_EXT;
-	}
-	fdtw_cells(fdt, "interrupts-extended", cells, 2 * (size_t)vm->cfg->cpus);
-	free(cells);
-}
-
 void riscv_irqchip_describe(struct vm *vm, struct fdtw *fdt)
 {
 	if (vm->arch->irqchip.kind == RISCV_IRQCHIP_AIA)

@@ -186,7 +186,7 @@ int riscv_plic_bind_resample(struct riscv_plic *plic, int fd, int resample_fd, u
 			     bool assign) __must_check;
 void riscv_plic_describe(struct vm *vm, struct fdtw *fdt);
 
-/* "interrupts-extended" of what raises the external interrupt of every hart. */
+/* irqchip-harts.c: "interrupts-extended" of what raises the external interrupt of every hart. */
 void riscv_irqchip_parents(const struct vm *vm, struct fdtw *fdt);
 
 /*
