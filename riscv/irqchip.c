@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Which interrupt controller the machine has: KVM's AIA where the host has one, else a PLIC. */
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "lkvm/device.h"

@@ -52,7 +52,7 @@ struct riscv_stops {
 /* Per-VM state of this architecture; zeroed by arch_add_memory, which allocates it. */
 struct arch_vm {
 	struct boot_start entry; /* written by arch_boot_plan, read by arch_vcpu_reset */
-	u32 gpa_bits;		  /* the fewest that hold what the guest sees */
+	u32 gpa_bits;		 /* the fewest that hold what the guest sees */
 	u64 pmem_base, pci_mem64_base;
 	struct riscv_irqchip irqchip;
 	struct device *rtc;    /* goldfish; its alarm wakes a guest that sleeps */

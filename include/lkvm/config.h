@@ -294,12 +294,13 @@ struct vm_config {
  */
 #define CONFIG_OPTIONS(where, which, words) CONFIG_OPTIONS_OF(where, which, words, NULL)
 /* The same for a command that takes them as those of another: @command, in messages. */
-#define CONFIG_OPTIONS_OF(where, which, words, command)                                     \
-	CONFIG_SOURCE(config_options, where, 0, which, words, command),                     \
-		CONFIG_SOURCE(x86_options, where, OPT_ARCH_X86, which, words, command),     \
-		CONFIG_SOURCE(x86_tdx_options, where, OPT_ARCH_X86, which, words, command), \
-		CONFIG_SOURCE(fdt_options, where, OPT_ARCH_ARM64 | OPT_ARCH_RISCV, which, words, command), \
-		CONFIG_SOURCE(arm_options, where, OPT_ARCH_ARM64, which, words, command),   \
+#define CONFIG_OPTIONS_OF(where, which, words, command)                                          \
+	CONFIG_SOURCE(config_options, where, 0, which, words, command),                          \
+		CONFIG_SOURCE(x86_options, where, OPT_ARCH_X86, which, words, command),          \
+		CONFIG_SOURCE(x86_tdx_options, where, OPT_ARCH_X86, which, words, command),      \
+		CONFIG_SOURCE(fdt_options, where, OPT_ARCH_ARM64 | OPT_ARCH_RISCV, which, words, \
+			      command),                                                          \
+		CONFIG_SOURCE(arm_options, where, OPT_ARCH_ARM64, which, words, command),        \
 		CONFIG_SOURCE(riscv_options, where, OPT_ARCH_RISCV, which, words, command)
 #define CONFIG_SOURCE(list, where, on, which, words, command)                                 \
 	{                                                                                     \
