@@ -29,6 +29,9 @@
 /* CSRs that say which interrupts are on (Volume II, 12.1.3; AIA, 5.3). */
 #define CSR_SIE	  0x104
 #define CSR_STOPI 0xdb0
+/* The page tables, as a kernel sets them. */
+#define CSR_SATP 0x180
+#define CSRRW	 1
 
 /* SBI (SBI 3.0, 9 and 13): functions that leave the hart elsewhere. */
 #define SBI_HSM		0x48534d
@@ -152,7 +155,10 @@ static void next_system(const struct vcpu *vcpu, u32 code, struct riscv_next *ne
 	u64 extension = x_reg(vcpu, A7), function = x_reg(vcpu, A6);
 	u32 csr = bits(code, 20, 12);
 
-	if (bits(code, 12, 2))
+	if (bits(code, 12, 3) == CSRRW && csr == CSR_SATP && supervisor) {
+		next->translates = true;
+		next->satp = x_reg(vcpu, bits(code, 15, 5));
+	} else if (bits(code, 12, 2))
 		next->sees_interrupts = csr == CSR_SIE || csr == CSR_STOPI;
 	else if (code == SRET && supervisor)
 		next->pc = riscv_get(vcpu, RISCV_CSR_REG(RISCV_CSR_SEPC)) & ~1ULL;

@@ -21,6 +21,8 @@ struct riscv_next {
 	bool sees_interrupts; /* has to do with which of them are on */
 	bool waits;	      /* for an interrupt */
 	bool leaves;	      /* the hart stops, and starts elsewhere */
+	bool translates;      /* from then on by @satp */
+	u64 satp;
 };
 void riscv_insn_next(const struct vcpu *vcpu, u64 pc, u32 code, struct riscv_next *next);
 

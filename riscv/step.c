@@ -80,17 +80,22 @@ static void remove_stop(struct vm *vm, u64 gpa)
 	pthread_mutex_unlock(&stops->lock);
 }
 
-static void stop_at(struct vcpu *vcpu, u64 va)
+static void stop_by(struct vcpu *vcpu, u64 satp, u64 va)
 {
 	struct riscv_step *step = &vcpu->arch->step;
 	u64 gpa;
 
 	/* What is not mapped is not executed either: that ends in the handler. */
-	if (step->nr_stops == RISCV_STEP_ENDS || arch_vcpu_translate(vcpu, va, &gpa) ||
+	if (step->nr_stops == RISCV_STEP_ENDS || riscv_translate(satp, &vcpu->vm->mem, va, &gpa) ||
 	    !place_stop(vcpu->vm, gpa))
 		return;
 	step->stops_at[step->nr_stops] = va;
 	step->stops[step->nr_stops++] = gpa;
+}
+
+static void stop_at(struct vcpu *vcpu, u64 va)
+{
+	stop_by(vcpu, riscv_get(vcpu, RISCV_CSR_REG(RISCV_CSR_SATP)), va);
 }
 
 static void mask_interrupts(struct vcpu *vcpu)
@@ -162,6 +167,11 @@ static void begin_at(struct vcpu *vcpu, u64 pc)
 	}
 	if (!step->arrived && handler != pc)
 		stop_at(vcpu, handler);
+	/* A kernel that switches translation on goes on elsewhere, or by an exception. */
+	if (next.translates) {
+		stop_by(vcpu, next.satp, next.pc);
+		stop_by(vcpu, next.satp, handler);
+	}
 	if (!step->nr_stops)
 		guest_warn("--gdb: vcpu %u: no step from 0x%llx: what follows is not in RAM",
 			   vcpu->id, pc);

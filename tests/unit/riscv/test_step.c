@@ -52,6 +52,7 @@ asm(".pushsection .rodata\n"
     "wfi_: wfi\n"
     "csr_sie: csrrci a0, sie, 2\n"
     "csr_stopi: csrr a0, 0xdb0\n"
+    "csr_satp: csrw satp, a0\n"
     "csr_other: csrrw tp, sscratch, tp\n"
     "lr_: lr.w a3, (a0)\n"
     "bne a3, a1, lr_end\n"
@@ -85,7 +86,7 @@ asm(".pushsection .rodata\n"
 extern const u8 code_begin[], code_end[], back[], far[], near[];
 extern const u8 plain[], load[], beq_[], bne_[], blt_[], bge_[], bltu_[], bgeu_[], jal_[],
 	jal_back[], j_[], jalr_[], ret_[], self[], self_link[], self_branch[], ecall_[], ebreak_[],
-	sret_[], wfi_[], csr_sie[], csr_stopi[], csr_other[], lr_[], lr_next[], lr_end[],
+	sret_[], wfi_[], csr_sie[], csr_stopi[], csr_satp[], csr_other[], lr_[], lr_next[], lr_end[],
 	lr_jump[], lr_jump_next[], c_plain[], c_add[], c_j[], c_j_back[], c_beqz[], c_bnez[],
 	c_jr[], c_jalr[], c_ebreak[], c_long[];
 /* clang-format on */
@@ -425,6 +426,37 @@ static void test_interrupts(void **state)
 	*csr_reg(RISCV_CSR_SIE) = SIE_ALL;
 }
 
+/* Translation goes on: what follows is where the new tables say. */
+static void test_satp(void **state)
+{
+	const u64 root = RISCV_RAM + 0x4000, va = 0xffffffc000000000ULL;
+
+	put_le(code(root) + 0x100 * 8, 8, RISCV_RAM >> 2 | 0xcf);
+	*core_reg(10) = 8ULL << 60 | root >> 12;
+	*csr_reg(RISCV_CSR_STVEC) = va + 0x8000;
+	starts(at(csr_satp));
+	assert_true(stops(HANDLER));
+	/* It is in no program's power. */
+	arch_debug_leave(&t.vcpu);
+	*core_reg(RISCV_CORE_MODE) = 0;
+	starts(at(csr_satp));
+	assert_false(stops(HANDLER));
+	arch_debug_leave(&t.vcpu);
+	*core_reg(RISCV_CORE_MODE) = S_MODE;
+	starts(at(csr_satp));
+	*csr_reg(RISCV_CSR_SATP) = *core_reg(10);
+	meets(&t.vcpu, va + 0x8000, DEBUG_STOP_STEP);
+	arch_debug_leave(&t.vcpu);
+	/* Where what follows is mapped as it was. */
+	applied(true, false);
+	put_le(code(root) + 2 * 8, 8, RISCV_RAM >> 2 | 0xcf);
+	*csr_reg(RISCV_CSR_SATP) = 0;
+	starts(at(csr_satp));
+	*csr_reg(RISCV_CSR_SATP) = *core_reg(10);
+	meets(&t.vcpu, at(csr_other), DEBUG_STOP_STEP);
+	arch_debug_leave(&t.vcpu);
+}
+
 static void test_lr(void **state)
 {
 	starts(at(lr_));
@@ -533,6 +565,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pause, begin, end),
 		cmocka_unit_test_setup_teardown(test_to_itself, begin, end),
 		cmocka_unit_test_setup_teardown(test_interrupts, begin, end),
+		cmocka_unit_test_setup_teardown(test_satp, begin, end),
 		cmocka_unit_test_setup_teardown(test_lr, begin, end),
 		cmocka_unit_test_setup_teardown(test_stopped, begin, end),
 		cmocka_unit_test_setup_teardown(test_others, begin, end),
