@@ -136,11 +136,10 @@ static void other_rows(struct probe *h, const struct scratch *s, int error)
 		       s->satp_mode, error, old);
 	if (row)
 		probe_text(row, "%s", riscv_mmu_type(s->satp_mode) + strlen("riscv,"));
-	row = vcpu_row(
-		h, PROBE_SEC_CPU, "pmu", "performance counters; --sbi host,-pmu hides them",
-		s->sbi >> RISCV_SBI_PMU & 1, error,
-		"the host's firmware or kernel has no SBI PMU (CONFIG_RISCV_PMU_SBI), or KVM is "
-		"older than Linux 6.4");
+	row = vcpu_row(h, PROBE_SEC_CPU, "pmu", "performance counters; --sbi host,-pmu hides them",
+		       s->sbi >> RISCV_SBI_PMU & 1, error,
+		       "needs Linux 6.4, CPUs with Sscofpmf, and the SBI's PMU in the host's "
+		       "firmware and kernel (CONFIG_RISCV_PMU_SBI)");
 	if (row)
 		probe_yes(row);
 	row = vcpu_row(h, PROBE_SEC_TIME, "timebase", "ticks of a guest's timer in a second",

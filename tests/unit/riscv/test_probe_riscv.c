@@ -43,7 +43,7 @@ static void test_nothing(void **state)
 	expect_no(f, FILES, "no Ssaia");
 	expect_no(f, PROBE_SEC_CPU, "zba", "not in these CPUs");
 	expect_no(f, PROBE_SEC_CPU, "guest-page-tables", "6.6");
-	expect_no(f, PROBE_SEC_CPU, "pmu", "CONFIG_RISCV_PMU_SBI");
+	expect_no(f, PROBE_SEC_CPU, "pmu", "CPUs with Sscofpmf");
 	expect_no(f, PROBE_SEC_TIME, "steal-time", "CONFIG_SCHED_INFO");
 	expect_no(f, PROBE_SEC_TIME, "timebase", "does not say");
 	expect_no(f, PROBE_SEC_EXECUTION, "sbi", "older than Linux 6.4");
