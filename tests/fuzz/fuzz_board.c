@@ -30,6 +30,18 @@ static void fake_timer_set(struct event_timer *t, u64 ns)
 #define write_register pl061_write_register
 #define update_irq     pl061_update_irq
 #include "../../hw/pl061.c"
+#undef read_register
+#undef write_register
+#undef update_irq
+#undef NSEC
+#undef ALARM_RECHECK_NS
+#define read_register  goldfish_read_register
+#define write_register goldfish_write_register
+#define update_irq     goldfish_update_irq
+#define check_alarm    goldfish_check_alarm
+#define set_quiesced   goldfish_set_quiesced
+#define guest_time     goldfish_guest_time
+#include "../../hw/goldfish-rtc.c"
 #undef clock_gettime
 #undef event_timer_set
 
@@ -39,24 +51,28 @@ static void fake_timer_set(struct event_timer *t, u64 ns)
 #define MC146818   0x30000
 #define MARK	   0x40000
 #define PANIC	   0x50000
+#define GOLDFISH   0x60000
+#define SYSCON	   0x70000
 #define FLASH	   0x100000
 #define FLASH_SIZE 0x20000
 #define BLOCK	   0x200
 #define RTC_GSI	   1
 #define GPIO_GSI   2
+#define GF_GSI	   3
 
 static struct fz_vm v;
-static struct device *rtc, *gpio;
+static struct device *rtc, *gpio, *goldfish;
 static int flash_fd = -1;
 
 static const struct {
 	u32 base, size;
 } places[] = {
-	{ RTC, 0x20 },	  { RTC + 0xfe0, 0x20 },
-	{ GPIO, 0x1000 }, { GPIO + 0x400, 0x24 },
-	{ MC146818, 2 },  { MARK, 4 },
-	{ PANIC, 2 },	  { FLASH, FLASH_SIZE },
-	{ FLASH, 0x200 }, { FLASH + 0xff00, 0x200 },
+	{ RTC, 0x20 },	    { RTC + 0xfe0, 0x20 },
+	{ GPIO, 0x1000 },   { GPIO + 0x400, 0x24 },
+	{ MC146818, 2 },    { MARK, 4 },
+	{ PANIC, 2 },	    { FLASH, FLASH_SIZE },
+	{ FLASH, 0x200 },   { FLASH + 0xff00, 0x200 },
+	{ GOLDFISH, 0x20 }, { SYSCON, 4 },
 };
 
 /* Of the flash: blocks that the guest was at. */
@@ -91,6 +107,12 @@ static void flash_command(struct fz *f)
 	fz_write(&v.vm.mmio, addr, 4, cmd << 16 | cmd);
 }
 
+static void alarms(void)
+{
+	on_alarm(container_of(rtc, struct pl031, dev));
+	on_timer(container_of(goldfish, struct goldfish_rtc, dev));
+}
+
 static void step(struct fz *f)
 {
 	u8 op = fz_u8(f);
@@ -109,7 +131,7 @@ static void step(struct fz *f)
 		else if (op & 2)
 			on_release(container_of(gpio, struct pl061, dev));
 		else if (op & 4)
-			on_alarm(container_of(rtc, struct pl031, dev));
+			alarms();
 		else if (op & 8)
 			vm_reset_devices(&v.vm);
 		else
@@ -121,6 +143,7 @@ static void step(struct fz *f)
 static void check_lines(void)
 {
 	fz_check(v.level[RTC_GSI] == (fz_read(&v.vm.mmio, RTC + RTCMIS, 4) != 0));
+	fz_check(v.level[GF_GSI] == goldfish_rtc_rings(goldfish));
 	fz_check(v.level[GPIO_GSI] == (fz_read(&v.vm.mmio, GPIO + GPIOMIS, 4) != 0));
 }
 
@@ -155,11 +178,15 @@ static void make_devices(void)
 	const struct arch_place rtc_place = { .base = RTC, .size = 0x1000, .gsi = RTC_GSI };
 	const struct arch_place gpio_place = { .base = GPIO, .size = 0x1000, .gsi = GPIO_GSI };
 	const struct arch_place mc = { .base = MC146818 }, mark = { .base = MARK, .size = 4 };
+	const struct arch_place gf_place = { .base = GOLDFISH, .size = 0x1000, .gsi = GF_GSI };
+	const struct arch_place syscon = { .base = SYSCON, .size = 4 };
 	const struct arch_place panic = { .base = PANIC, .size = 2 };
 
 	fz_check(!pl031_create(&v.vm, &rtc_place));
 	rtc = v.vm.devices;
 	fz_check(!pl061_create(&v.vm, &gpio_place, &gpio));
+	fz_check(!goldfish_rtc_create(&v.vm, &gf_place, &goldfish));
+	fz_check(!syscon_create(&v.vm, &syscon));
 	fz_check(!mc146818_create(&v.vm, &mc));
 	fz_check(!boot_mark_create(&v.vm, &mark));
 	fz_check(!pvpanic_create(&v.vm, &panic));

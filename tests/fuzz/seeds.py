@@ -382,6 +382,8 @@ def flash(offset, *commands):
 
 seed("board", "alarm", le("I", 1700000000), *(at(0, 4, 1700000005) + at(0, 0x10, 1) + [0x70, *le("I", 3), 0x64, 0x70, *le("I", 3), 0x64] + at(0, 0x18) + at(0, 0x1C, 1)
                                               + at(0, 8, 5) + at(0, 0) + at(0, 4, 9) + [0x70, *le("I", 0x90000000), 0x64, 0x68] + [b for r in range(0, 32, 4) for b in at(0, r)]))
+seed("board", "goldfish", le("I", 1700000000), *([b for r in range(0, 32, 4) for b in at(10, r)] + at(10, 0x10, 1) + at(10, 0xC, 0x17979CFE) + at(10, 8, 0x362A0000) + [0x70, *le("I", 3), 0x64] + at(10, 0x18)
+                                                 + at(10, 0x1C, 1) + at(10, 4, 1) + at(10, 0, 2) + at(10, 8, 9) + at(10, 0x14, 1) + at(11, 0) + at(11, 0, 0x7777) + [0x68]))
 seed("board", "ids", le("I", 0), *[b for r in range(0, 32, 4) for b in at(1, r) + at(2, 0xFE0 + r) + at(1, r, 1)])
 seed("board", "key", le("I", 0), *(at(3, 8, 8) + at(3, 16, 8) + [0x61] + at(3, 24) + at(2, 0x20) + at(3, 28, 8) + [0x62] + at(3, 28, 8) + at(3, 4, 8) + at(3, 12, 8) + [0x61]
                                    + at(3, 0, 0xF0) + at(2, 0x3FC, 0xAA) + at(2, 0x3FC) + at(3, 32, 1) + [0x68] + [b for r in range(0, 36, 4) for b in at(3, r)]))
@@ -391,6 +393,19 @@ seed("board", "flash-word", le("I", 0), *(flash(0x10000, 0x20, 0xD0) + at(7, 0x1
 seed("board", "flash-buffer", le("I", 0), *(flash(0xFF80, 0x20, 0xD0, 0xE8, 31) + [b for i in range(32) for b in at(9, 0x80 + 4 * i, i)] + flash(0, 0xD0, 0xFF) + at(9, 0x80) + flash(0, 0xE8, 33, 0xE8, 1) + at(9, 0xFC, 0) + at(9, 0x100, 0)
                                             + flash(0, 0xD0, 0xE8, 1) + at(9, 0, 0) + at(9, 0x40, 0)))
 seed("board", "flash-lock", le("I", 0), *(flash(0, 0x60, 0x01, 0x20, 0xD0, 0x40, 0, 0x60, 0x2F, 0x60, 0xD0, 0x60, 0x03, 0x60, 0x55, 0x20, 0x55, 0xC0, 0, 0xB0, 0xD0) + [0x68]))
+
+# sbi: operation; moves of the console: wide length 1, wide address 2, upper half 4; length, address.
+def move(read, length, address, upper=None):
+    wide = (length > 0xFFFF) | (address > 0xFFFFFF) << 1 | (upper is not None) << 2
+    return [read, wide, *le("Q" if wide & 1 else "H", length), *(le("Q", address) if wide & 2 else le("I", address)[:3]), *(b"" if upper is None else le("Q", upper))]
+
+
+seed("sbi", "console", *(move(0, 5, 0x100) + move(0, 0xFFFF, 0) + move(1, 16, 0x200) + [4, 20] + move(1, 8, 0xFFFC) + move(1, 16, 0x20000) + [3, 4, 3, 3, 6, 9, 4, 12, 3]))
+seed("sbi", "buffers", *[b for r in (0, 1) for n, g in ((1, 0xFFFF), (2, 0xFFFF), (1, 0x10000), (0x4000, 0x20000), (0x4001, 0x20000), (1, 0x1FFFF), (2, 0x1FFFF), (1, 0x30000),
+                                                        (0, 0x50000), (0x10000, 0), (0x10001, 0), (1 << 63, 1 << 63), ((1 << 64) - 1, 1), (1, (1 << 64) - 1)) for b in move(r, n, g)],
+     *move(0, 1, 0, 1), *move(1, 0, 0, 1 << 63))
+seed("sbi", "sleep", 2, 5, *le("QQQ", 0, 0x1000, 7), 6, 4, 4, 3, 2, 5, *le("QQQ", 0, 0, 0), 7, 4, 1, 2, 5, *le("QQQ", 0, 0, 0), 1, 0, *le("H", 4), 0, 0, 0, 5, 9, 7)
+seed("sbi", "others", *[b for k in (0, 1, 2, 3, 6, 7, 0x14, 0x1C, 0x0D, 0x3D) for b in (2, k, *le("QQQ", 65, 0, 0))], 2, 0x80, *le("QQQQ", 1, 2, 3, 0x4D505859))
 
 # plic: operation, source or hart; priorities, enables, a threshold.
 seed("plic", "level", 3, 5, 2, 4, 0, le("I", 32), 1, 5, 5, 0, 6, 0, 5, 5, 0, 0, 5, 6, 0, 5, 5, 0, 0x47, 0, 7, 1, 5)
