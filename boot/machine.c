@@ -146,6 +146,18 @@ static int add_fdt(struct vm *vm, const struct boot_load *b)
 	return 0;
 }
 
+/* edk2 stops with an exception, of which few would know what it means. */
+static void check_variables(const struct boot_load *b, const struct vm_config *cfg)
+{
+	const struct boot_machine *m = b->machine;
+
+	if (b->boot->firmware.path && !cfg->fdt.flash &&
+	    range_within(b->at.entry, 1, m->rom, m->rom_size) && is_volume(b->at.image))
+		warn("--firmware %s: UEFI keeps its variables in flash memory, and this machine "
+		     "has none; name a copy of the file for them, as VARS.fd, with --flash",
+		     b->boot->firmware.path);
+}
+
 int boot_machine_plan(const struct boot_machine *m, struct vm *vm, const struct boot *boot,
 		      struct boot_plan *plan, struct boot_place *at)
 {
@@ -161,6 +173,8 @@ int boot_machine_plan(const struct boot_machine *m, struct vm *vm, const struct 
 
 	if (!ret)
 		ret = add_fdt(vm, &b);
+	if (!ret)
+		check_variables(&b, vm->cfg);
 	*at = b.at;
 	return ret;
 }

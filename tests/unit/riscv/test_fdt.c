@@ -250,12 +250,49 @@ static void test_registers(void **state)
 	end();
 }
 
+static const char *plan_firmware(const struct boot *boot)
+{
+	struct boot_plan plan;
+
+	boot_plan_init(&plan);
+	capture_begin();
+	assert_int_equal(arch_boot_plan(&rig->vm, boot, &plan), 0);
+	boot_plan_free(&plan);
+	return capture_end();
+}
+
+/* Whoever forgets --flash is told: edk2 alone would not say why it stops. */
+static void test_variables(void **state)
+{
+	static u8 file[4096] = { 0x6f };
+	struct boot boot = { .kernel.fd = -1 };
+	const char *text;
+
+	begin(1, 64 * MiB, TRANSPORT_PCI);
+	add_devices();
+	boot_image_from_buffer(&boot.firmware, "dir/CODE.fd", file, sizeof(file));
+	assert_string_equal(plan_firmware(&boot), "");
+	memcpy(file + 40, "_FVH", 4);
+	text = plan_firmware(&boot);
+	assert_one_line(text);
+	assert_contains(text, "--firmware dir/CODE.fd: UEFI keeps its variables in flash memory");
+	assert_contains(text, "--flash");
+	rig->cfg.fdt.flash = (char *)"vars";
+	assert_string_equal(plan_firmware(&boot), "");
+	rig->cfg.fdt.flash = NULL;
+	/* Where it does not run in place. */
+	rig->cfg.fdt.firmware_address = RISCV_RAM;
+	assert_string_equal(plan_firmware(&boot), "");
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_machine),	      cmocka_unit_test(test_interrupts),
 		cmocka_unit_test(test_many_cpus),     cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_deterministic), cmocka_unit_test(test_registers),
+		cmocka_unit_test(test_variables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
