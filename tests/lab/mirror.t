@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What the lab does when the Debian mirror is in the middle of a sync: a repository of our own on this machine, whose lists
-are broken in the ways that a mirror's are. TAP."""
+"""What the lab takes from where, and what it does when the Debian mirror is in the middle of a sync: a repository of our own
+on this machine, whose lists are broken in the ways that a mirror's are. TAP."""
 import functools
 import gzip
 import hashlib
@@ -18,6 +18,8 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from lablib import Progress, Unavailable, apt  # noqa: E402
+from lablib.archdata import codename, read_package_list  # noqa: E402
+from lablib.make import tool_command  # noqa: E402
 
 ARCH = "amd64"
 
@@ -90,16 +92,16 @@ class OurApt(apt.Apt):
         return f"deb [trusted=yes arch={ARCH}] {self.address} {suite} main\n"
 
 
-def attempt(folder, package, suites, wrong):
+def attempt(folder, package, suites, wrong, guest=ARCH):
     """One lab that wants a package: (the version that it got or why not, what was said, which lists were asked for)."""
     Repository.wrong, Repository.asked = dict(wrong), []
     shutil.rmtree(folder, ignore_errors=True)
     said = Progress.stream = io.StringIO()
-    lab = OurApt(folder / "apt", ARCH, suites[:1], pauses=(0, 0))
+    lab = OurApt(folder / "apt", guest, suites[:1], pauses=(0, 0))
     into = folder / "root"
     try:
         lab.first_of(package, suites, lambda suite: lab.fetch([package], suite, into))
-        got = (into / "usr/share/doc" / package / "version").read_text().strip()
+        got = (into / "usr/share/doc" / package.split(":")[0] / "version").read_text().strip()
     except Unavailable as error:
         got = str(error)
     return got, [line for line in said.getvalue().splitlines() if package in line.split(": ")[:2]], Repository.asked
@@ -143,6 +145,33 @@ def not_there(folder):
     same((got, asked), ("1.0", ["two", "one"]))
 
 
+def whole_name(folder):
+    """A package whose name has its architecture is not given the guests' (the lists know nothing of that one)."""
+    got, told, _ = attempt(folder, f"tool:{ARCH}", ["one"], {}, guest="riscv64")
+    same((got, told), ("1.0", []))
+
+
+def libraries_of(folder):
+    """Libraries are of this system's suite, or of those that the list names."""
+    folder.mkdir()
+    path = folder / "some.list"
+    path.write_text("lib libx\nlib liby:all\n")
+    packages = read_package_list(path)
+    same((packages.libs, packages.libs_suites, packages.suites()), (["libx", "liby:all"], [codename()], [codename()]))
+    path.write_text("libs-of one,two\nlib libx\n")
+    packages = read_package_list(path)
+    same((packages.libs_suites, packages.suites()), (["one", "two"], ["one"]))
+
+
+def tool_libraries(folder):
+    """A tool's libraries are where its C library is; firmware may lie in a folder with such a name as well."""
+    for name in ("usr/lib64/ld-linux-x.so.2", "usr/lib/aaa-linux-gnu/firmware", "usr/lib/mmm-linux-gnu/libc.so.6",
+                 "usr/lib/zzz-linux-gnu/firmware", "usr/bin/tool"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).touch()
+    same(tool_command(folder, "tool")[3], str(folder / "usr/lib/mmm-linux-gnu"))
+
+
 def skipped(folder):
     """A case whose kernel is missing in L1 is skipped with the reason; what needs no guest is not."""
     script = '. /dev/stdin\nvm_missing="kernel x: cannot be had"\nbooted "x boots"\ncheck "x works" false\nvm_missing=\nok "the rest"\n'
@@ -162,6 +191,9 @@ def main():
         ("one that never does: the next suite, said in one line", next_suite),
         ("no suite: the reason for each", nowhere),
         ("a package that a suite has not: the next one, at once", not_there),
+        ("a package that every architecture shares is named with that", whole_name),
+        ("libraries are of the suites that the list names", libraries_of),
+        ("a tool finds its libraries beside firmware", tool_libraries),
         ("a test whose kernel cannot be had is skipped with the reason", skipped),
     ]
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
