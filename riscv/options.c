@@ -102,7 +102,7 @@ const struct option_spec riscv_options[] = {
 	  .flags = OPT_SELFTEST, .def = "auto if the host's CPUs have guest interrupt files, else emul",
 	  .help = "how KVM makes the AIA: emulated, in the CPUs' guest interrupt files, or in those while some are free" },
 	{ .type = OPT_STRING, .name = "cpu", .arg = "host|max|min[,+EXT][,-EXT]...", MEMBER(cpu),
-	  .def = "host", .unset = "host", .words = arch_cpu_words, .list = arch_cpu_list,
+	  .flags = OPT_SELFTEST, .def = "host", .unset = "host", .words = arch_cpu_words, .list = arch_cpu_list,
 	  .help = "extensions of the CPUs: the host's, with some switched on or off; help: what there is" },
 	{ .type = OPT_CALL, .name = "custom-mvendorid", .arg = "N", .parse = custom_id_parse, .flags = OPT_HIDDEN,
 	  .help = "kvmtool's --cpu host,mvendorid=N" },
@@ -113,9 +113,9 @@ const struct option_spec riscv_options[] = {
 	{ .type = OPT_CALL, .name = "cpu-type", .arg = "max|min", .parse = cpu_type_parse, .flags = OPT_HIDDEN,
 	  .help = "kvmtool's --cpu max and min" },
 	{ .type = OPT_STRING, .name = "sbi", .arg = "host[,+EXT][,-EXT]...", MEMBER(sbi),
-	  .def = "host", .unset = "host", .words = sbi_words, .list = sbi_list,
+	  .flags = OPT_SELFTEST, .def = "host", .unset = "host", .words = sbi_words, .list = sbi_list,
 	  .help = "extensions of the supervisor binary interface: what KVM offers, with some switched on or off; help: what there is" },
-	{ .type = OPT_FLAG, .name = "nested", MEMBER(nested),
+	{ .type = OPT_FLAG, .name = "nested", MEMBER(nested), .flags = OPT_SELFTEST,
 	  .help = "give the CPUs the H extension: the guest can be a hypervisor itself" },
 	OPT_END
 };
