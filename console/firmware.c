@@ -49,15 +49,14 @@ static size_t on_room(void *opaque)
 {
 	struct console_firmware *f = opaque;
 	size_t room = f->client.room(f->client.opaque);
-	bool asleep = f->sleeper.asleep(f->sleeper.opaque);
 
+	/* Not remembered from when it fell asleep: that may be at any moment of this. */
+	f->wakes = f->sleeper.asleep(f->sleeper.opaque);
+	if (f->wakes)
+		return 1;
+	f->for_device = room;
 	lock(f);
-	/* Something else may have woken it. */
-	f->awaits_key &= asleep;
-	f->for_device = room && !f->awaits_key;
-	if (f->awaits_key)
-		room = 1;
-	else if (room)
+	if (room)
 		f->wanted = 0;
 	else
 		room = f->wanted;
@@ -68,26 +67,22 @@ static size_t on_room(void *opaque)
 static void on_input(void *opaque, const u8 *buf, size_t len)
 {
 	struct console_firmware *f = opaque;
-	bool woken = false;
 	size_t n;
 
+	if (f->wakes) {
+		f->sleeper.wake(f->sleeper.opaque);
+		return;
+	}
 	if (f->for_device) {
 		f->client.input(f->client.opaque, buf, len);
 		return;
 	}
 	lock(f);
-	if (f->awaits_key) {
-		woken = true;
-		f->awaits_key = false;
-	} else {
-		n = MIN(len, sizeof(f->kept) - f->nr_kept);
-		memcpy(f->kept + f->nr_kept, buf, n);
-		f->nr_kept += n;
-		f->wanted -= MIN(f->wanted, n);
-	}
+	n = MIN(len, sizeof(f->kept) - f->nr_kept);
+	memcpy(f->kept + f->nr_kept, buf, n);
+	f->nr_kept += n;
+	f->wanted -= MIN(f->wanted, n);
 	unlock(f);
-	if (woken)
-		f->sleeper.wake(f->sleeper.opaque);
 }
 
 static void on_ended(void *opaque)
@@ -190,10 +185,8 @@ size_t console_firmware_read(struct console_firmware *f, u8 *buf, size_t len)
 	return n;
 }
 
+/* Who had no room for more was not asked since. */
 void console_firmware_await_key(struct console_firmware *f)
 {
-	lock(f);
-	f->awaits_key = true;
-	unlock(f);
 	f->to->ops->input_ready(f->to);
 }

@@ -97,8 +97,8 @@ void console_watch_init(struct console_watch *w, struct console *to, u32 nr,
 
 /*
  * console/firmware.c: all goes to @to and comes from there, which outlives it; and the guest's
- * firmware calls (SBI) have a share in it. Once a key is awaited the next byte of input wakes the
- * guest and goes nowhere else, if the guest sleeps still. There is nothing to destroy.
+ * firmware calls (SBI) have a share in it. While the guest sleeps the next byte of input wakes it
+ * and goes nowhere else. There is nothing to destroy.
  */
 struct console_sleeper {
 	bool (*asleep)(void *opaque); /* both by the main loop's thread */
@@ -109,12 +109,13 @@ struct console_firmware {
 	struct console con; /* for the device */
 	struct console *to;
 	struct console_client client; /* the device */
-	bool for_device;	      /* what comes next: as room said last */
+	/* What comes next, as room said last: a key that wakes the guest, or input of the device.
+	 */
+	bool wakes, for_device;
 	struct console_sleeper sleeper;
 	pthread_mutex_t lock; /* what follows; nothing is called under it */
 	size_t wanted;	      /* a caller found nothing, and asked for so much */
-	bool awaits_key;
-	u8 kept[64]; /* for the next call */
+	u8 kept[64];	      /* for the next call */
 	size_t nr_kept;
 };
 void console_firmware_init(struct console_firmware *f, struct console *to,
@@ -123,7 +124,7 @@ void console_firmware_init(struct console_firmware *f, struct console *to,
 void console_firmware_write(struct console_firmware *f, const u8 *buf, size_t len);
 /* What is there, without waiting: how many bytes; 0: none yet. Any thread. */
 size_t console_firmware_read(struct console_firmware *f, u8 *buf, size_t len);
-/* Any thread. */
+/* To be told once the guest sleeps, for a key to wake it. Any thread. */
 void console_firmware_await_key(struct console_firmware *f);
 
 /* Where a terminal shows what the guest writes. */

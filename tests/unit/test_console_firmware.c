@@ -17,7 +17,7 @@ static struct {
 	int ended, sizes;
 } device;
 static struct console_firmware f;
-static bool asleep;
+static bool asleep, falls_asleep;
 static int woken;
 
 static void fake_write(struct console *con, const u8 *buf, size_t len)
@@ -63,9 +63,17 @@ static void device_resized(void *opaque, u16 cols, u16 rows)
 	device.sizes += cols * rows;
 }
 
+/* A vcpu may fall asleep just when the terminal asks. */
 static bool is_asleep(void *opaque)
 {
-	return asleep;
+	bool was = asleep;
+
+	if (falls_asleep) {
+		falls_asleep = false;
+		asleep = true;
+		console_firmware_await_key(&f);
+	}
+	return was;
 }
 
 static void wake(void *opaque)
@@ -86,7 +94,7 @@ static int setup(void **state)
 
 	memset(&terminal, 0, sizeof(terminal));
 	memset(&device, 0, sizeof(device));
-	asleep = false;
+	asleep = falls_asleep = false;
 	woken = 0;
 	terminal.con.ops = &fake_ops;
 	console_firmware_init(&f, &terminal.con, &sleeper);
@@ -211,13 +219,24 @@ static void test_key_wakes(void **state)
 	assert_string_equal(device.in, "bcd");
 }
 
+static void test_key_wakes_who_just_fell_asleep(void **state)
+{
+	falls_asleep = true;
+	assert_int_equal(terminal.client->room(terminal.client->opaque), 0);
+	assert_int_equal(terminal.ready, 1);
+	assert_string_equal(type("a"), "");
+	assert_int_equal(woken, 1);
+	assert_string_equal(device.in, "");
+}
+
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_output),	   T(test_other_news), T(test_input), T(test_device_takes_over),
-		T(test_key_wakes),
+		T(test_output),	   T(test_other_news),
+		T(test_input),	   T(test_device_takes_over),
+		T(test_key_wakes), T(test_key_wakes_who_just_fell_asleep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
