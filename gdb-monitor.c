@@ -48,8 +48,22 @@ static void physical(const struct request *r)
 	fprintf(r->out, "addresses are %s\n", *r->physical ? "physical" : "those of the vcpu");
 }
 
+/* One that was woken while the VM stands still is to go on first, too: see arch_vcpu_reset. */
+static bool slept(const struct vm *vm)
+{
+	for (u32 i = 0; i < vm->nr_vcpus; i++)
+		if (vm->vcpus[i]->asleep)
+			return true;
+	return false;
+}
+
 static void reset(const struct request *r)
 {
+	if (slept(r->vm)) {
+		fprintf(r->out, "the guest sleeps, and cannot be reset before it has gone on: "
+				"'monitor power-button' wakes it\n");
+		return;
+	}
 	vm_request_stop(r->vm, VM_STOP_RESET, 0, -1);
 	fprintf(r->out, "the guest is reset; 'maintenance flush register-cache' shows its "
 			"registers\n");
@@ -57,7 +71,7 @@ static void reset(const struct request *r)
 
 static void power_button(const struct request *r)
 {
-	if (arch_power_button(r->vm))
+	if (!vm_wake(r->vm) && arch_power_button(r->vm))
 		fprintf(r->out, "this VM has no power button\n");
 }
 

@@ -191,6 +191,7 @@ void vm_set_asleep(struct vcpu *vcpu, bool asleep)
 {
 	pthread_mutex_lock(&vcpu->vm->lock);
 	vcpu->asleep = asleep;
+	vcpu->woken = false;
 	pthread_mutex_unlock(&vcpu->vm->lock);
 	if (vcpu->vm->slept)
 		vcpu->vm->slept(vcpu->vm);
@@ -210,8 +211,8 @@ bool vm_wake(struct vm *vm)
 
 	pthread_mutex_lock(&vm->lock);
 	for (u32 i = 0; i < vm->nr_vcpus; i++) {
-		slept |= vm->vcpus[i]->asleep;
-		vm->vcpus[i]->asleep = false;
+		slept |= vcpu_sleeps(vm->vcpus[i]);
+		vm->vcpus[i]->woken = true;
 	}
 	if (slept)
 		pthread_cond_broadcast(&vm->gate);
@@ -227,7 +228,7 @@ bool vm_is_asleep(struct vm *vm)
 
 	pthread_mutex_lock(&vm->lock);
 	for (u32 i = 0; i < vm->nr_vcpus; i++)
-		asleep |= vm->vcpus[i]->asleep;
+		asleep |= vcpu_sleeps(vm->vcpus[i]);
 	pthread_mutex_unlock(&vm->lock);
 	return asleep;
 }
@@ -237,7 +238,7 @@ bool vm_wants_vcpus(struct vm *vm)
 	return atomic_load(&vm->loop.stop) || (vm->nr_vcpus && !atomic_load(&vm->running));
 }
 
-bool vm_vcpu_gate(struct vm *vm, const struct vcpu *vcpu)
+bool vm_vcpu_gate(struct vm *vm, struct vcpu *vcpu)
 {
 	bool go_on;
 
@@ -245,11 +246,14 @@ bool vm_vcpu_gate(struct vm *vm, const struct vcpu *vcpu)
 	/* The last of them tells, not each. */
 	if (++vm->nr_parked == vm->awaited)
 		pthread_cond_signal(&vm->parked);
-	while ((!atomic_load(&vm->running) || (vcpu && (vcpu->kept_back || vcpu->asleep))) &&
+	while ((!atomic_load(&vm->running) || (vcpu && (vcpu->kept_back || vcpu_sleeps(vcpu)))) &&
 	       !vm->ending)
 		pthread_cond_wait(&vm->gate, &vm->lock);
 	vm->nr_parked--;
 	go_on = !vm->ending;
+	/* From here on KVM does what it is to do with one that slept. */
+	if (go_on && vcpu)
+		vcpu->asleep = false;
 	pthread_mutex_unlock(&vm->lock);
 	return go_on;
 }

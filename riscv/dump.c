@@ -33,7 +33,7 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
 		xioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) >= 0 && mp.mp_state == KVM_MP_STATE_STOPPED
 			? ", stopped"
 			: "",
-		vcpu->asleep ? ", suspended" : "");
+		vcpu_sleeps(vcpu) ? ", suspended" : "");
 	dump_regs(out, vcpu, riscv_x_regs + 1, RISCV_X_REGS - 2);
 	dump_regs(out, vcpu, riscv_csrs, RISCV_CSRS);
 	vcpu_dump_code(vcpu, out, PARCEL, pc);

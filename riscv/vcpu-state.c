@@ -101,7 +101,7 @@ static int vcpu_state_save(void *obj)
 		return ret;
 	}
 	s->mp_state = mp.mp_state;
-	s->asleep = s->vcpu->asleep;
+	s->asleep = vcpu_sleeps(s->vcpu);
 	return 0;
 }
 
@@ -131,7 +131,7 @@ static void load_sleep(struct vcpu *vcpu, bool asleep)
 	struct console_firmware *con;
 
 	vcpu->arch->resume_pending = false;
-	if (asleep == vcpu->asleep)
+	if (asleep == vcpu_sleeps(vcpu))
 		return;
 	vm_set_asleep(vcpu, asleep);
 	con = vcpu->vm->firmware_console;

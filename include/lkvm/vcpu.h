@@ -46,7 +46,8 @@ struct vcpu {
 	pthread_t thread;
 	bool has_thread;
 	bool kept_back;		      /* waits at the gate, under vm->lock (vm_keep_back) */
-	bool asleep;		      /* the same until vm_wake (vm_sleep) */
+	bool asleep;		      /* the same (vm_sleep) until it leaves the gate, after: */
+	bool woken;		      /* vm_wake; counts only for one that is asleep */
 	bool to_gate;		      /* leaves for the gate; its own thread's */
 	atomic_bool stood_still;      /* the guest is to hear of it before it runs again */
 	struct memory_reader reader;  /* inside while an exit is handled, outside in KVM_RUN */
@@ -64,6 +65,12 @@ struct vcpu {
 int vcpu_create(struct vm *vm, u32 id, struct vcpu **out) __must_check;
 /* Free it; its thread must have been stopped. NULL is fine. */
 void vcpu_destroy(struct vcpu *vcpu);
+/* It is asleep, and was not woken. */
+static inline bool vcpu_sleeps(const struct vcpu *vcpu)
+{
+	return vcpu->asleep && !vcpu->woken;
+}
+
 /* Start the thread, on the CPUs that the configuration names; it waits in vm_vcpu_gate until the VM
  * runs. Prints. */
 int vcpu_start(struct vcpu *vcpu) __must_check;

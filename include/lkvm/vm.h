@@ -210,7 +210,7 @@ void vm_stood_still(struct vm *vm);
 bool vm_wants_vcpus(struct vm *vm);
 /* For vcpu threads: wait here while the VM does not run, or @vcpu (NULL: none in particular) is
  * kept back. False: the thread must end. */
-bool vm_vcpu_gate(struct vm *vm, const struct vcpu *vcpu);
+bool vm_vcpu_gate(struct vm *vm, struct vcpu *vcpu);
 
 /*
  * Pause the VM and keep it paused, whatever resumes it, until @holder releases it. The main

@@ -230,6 +230,11 @@ static void test_failures(void **state)
 	capture_begin();
 	assert_int_equal(arch_vcpu_reset(&vcpus[0]), -EBUSY);
 	assert_contains(capture_end(), "vcpu 0: the guest sleeps");
+	/* Woken, it is to go on first. */
+	vcpus[0].woken = true;
+	capture_begin();
+	assert_int_equal(arch_vcpu_reset(&vcpus[0]), -EBUSY);
+	assert_contains(capture_end(), "vcpu 0: the guest sleeps");
 }
 
 /* One that was loaded asleep is like any other. */

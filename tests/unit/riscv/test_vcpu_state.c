@@ -260,6 +260,17 @@ static void test_asleep(void **state)
 	save(&buf);
 	/* KVM would do to what is loaded what it will do to this one. */
 	assert_int_equal(load(&buf), -EBUSY);
+	/* Also where it was woken, but did not go on yet. */
+	t.vcpu.woken = true;
+	set(A0, 99);
+	save(&again);
+	assert_int_equal(load(&again), -EBUSY);
+	begin(true);
+	assert_int_equal(load(&again), 0);
+	assert_false(t.vcpu.asleep);
+	assert_int_equal(get(PC), 0x80203040);
+	assert_int_equal(get(A0), 0);
+	state_buf_free(&again);
 	begin(true);
 	assert_int_equal(load(&buf), 0);
 	assert_true(t.vcpu.asleep);
