@@ -118,10 +118,18 @@ static void drive(struct riscv_plic *plic, u32 hart, bool anyway)
 	plic->output(plic->opaque, hart, raise);
 }
 
-static void drive_all(struct riscv_plic *plic, bool anyway)
+/* After a change of @source, which only those see that have it enabled: of many harts few do. */
+static void drive_source(struct riscv_plic *plic, u32 source)
 {
 	for (u32 i = 0; i < plic->nr_contexts; i++)
-		drive(plic, i, anyway);
+		if (plic->contexts[i].enabled[source / 32] & BIT(source % 32))
+			drive(plic, i, false);
+}
+
+static void drive_all(struct riscv_plic *plic)
+{
+	for (u32 i = 0; i < plic->nr_contexts; i++)
+		drive(plic, i, true);
 }
 
 /* Lines */
@@ -146,7 +154,7 @@ void riscv_plic_set_level(struct riscv_plic *plic, u32 gsi, bool level)
 		if (!(plic->claimed[word] & bit))
 			plic->pending[word] |= bit;
 	}
-	drive_all(plic, false);
+	drive_source(plic, gsi);
 	pthread_mutex_unlock(&plic->lock);
 }
 
@@ -161,7 +169,7 @@ void riscv_plic_pulse(struct riscv_plic *plic, u32 gsi)
 		plic->pulsed[word] |= bit;
 	else
 		plic->pending[word] |= bit;
-	drive_all(plic, false);
+	drive_source(plic, gsi);
 	pthread_mutex_unlock(&plic->lock);
 }
 
@@ -174,7 +182,7 @@ static void on_source_written(void *chip, struct irq_source *source)
 	source->asserted = true;
 	if (!(plic->claimed[word] & bit))
 		plic->pending[word] |= bit;
-	drive_all(plic, false);
+	drive_source(plic, source->pin);
 }
 
 int riscv_plic_bind_resample(struct riscv_plic *plic, int fd, int resample_fd, u32 gsi, bool assign)
@@ -194,7 +202,7 @@ static u32 claim(struct riscv_plic *plic, const struct context *c)
 		return 0;
 	plic->pending[source / 32] &= ~bit;
 	plic->claimed[source / 32] |= bit;
-	drive_all(plic, false);
+	drive_source(plic, source);
 	return source;
 }
 
@@ -209,7 +217,7 @@ static void complete(struct riscv_plic *plic, const struct context *c, u32 sourc
 	irq_sources_end(&plic->sources, source);
 	plic->pending[word] |= (high(plic, word) | plic->pulsed[word]) & bit;
 	plic->pulsed[word] &= ~bit;
-	drive_all(plic, false);
+	drive_source(plic, source);
 }
 
 /* Registers */
@@ -273,7 +281,7 @@ static void write_word(struct riscv_plic *plic, u32 offset, u32 value)
 		if (!is_source(offset / 4))
 			return;
 		plic->priority[offset / 4] = value & MAX_PRIORITY;
-		drive_all(plic, false);
+		drive_source(plic, offset / 4);
 	} else if (offset >= CONTEXT) {
 		c = context_at(plic, offset);
 		if (c && offset % CONTEXT_STRIDE == CLAIM) {
@@ -333,7 +341,7 @@ static void plic_reset(struct device *dev)
 	memset(plic->claimed, 0, sizeof(plic->claimed));
 	memset(plic->pulsed, 0, sizeof(plic->pulsed));
 	irq_sources_end(&plic->sources, IRQ_SOURCES_ALL);
-	drive_all(plic, true);
+	drive_all(plic);
 	pthread_mutex_unlock(&plic->lock);
 }
 
@@ -366,7 +374,7 @@ static int plic_load(void *obj)
 
 	pthread_mutex_lock(&plic->lock);
 	irq_sources_end(&plic->sources, IRQ_SOURCES_ALL);
-	drive_all(plic, true);
+	drive_all(plic);
 	pthread_mutex_unlock(&plic->lock);
 	return 0;
 }
