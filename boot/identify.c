@@ -23,9 +23,10 @@ static const struct {
 	 * loongarch/booting.rst: magic numbers at 56. */
 	{ 56, "ARM\x64", "arm64" },
 	{ 56, "RSC\x05", "riscv64" },
-	{ 56, "\xcd\x23\x82\x81", "loongarch64" },
-	/* Linux Documentation/arch/x86/boot.rst: header, at 0x202. */
+	/* Linux Documentation/arch/x86/boot.rst: header, at 0x202. Kernels as new as 6.12 have the
+	 * number below, too, which is of any EFI kernel (include/linux/pe.h). */
 	{ 0x202, "HdrS", "x86-64" },
+	{ 56, "\xcd\x23\x82\x81", "loongarch64" },
 	/* zImage: Linux arch/arm/boot/compressed/head.S. */
 	{ 36, "\x18\x28\x6f\x01", "32-bit Arm" },
 };

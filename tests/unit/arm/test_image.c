@@ -178,6 +178,11 @@ static void test_foreign(void **state)
 		memcpy(file + images[i].offset, images[i].magic, images[i].len);
 		assert_refused(load(4096, automatic), -ENOEXEC, images[i].part);
 	}
+	/* x86-64's kernels since 6.12 have what loongarch64's have as well. */
+	memset(file, 0, 4096);
+	memcpy(file + 56, "\xcd\x23\x82\x81", 4);
+	memcpy(file + 0x202, "HdrS", 4);
+	assert_refused(load(4096, automatic), -ENOEXEC, "a Linux kernel for x86-64");
 	/* A 32-bit guest takes a zImage. */
 	memset(file, 0, 4096);
 	memcpy(file + 36, "\x18\x28\x6f\x01", 4);
