@@ -22,6 +22,9 @@ static int load_image(struct boot_load *b, const struct linux_image *image)
 
 	if (why)
 		return boot_place_error(&b->at, -ENOEXEC, "%s", why);
+	if (linux_image_is_truncated(b->at.image))
+		return boot_place_error(&b->at, -ENOEXEC,
+					"it is shorter than its headers say (truncated?)");
 	if (__builtin_add_overflow(b->machine->ram, offset, &base))
 		return boot_place_error(&b->at, -ENOEXEC,
 					"damaged: its header asks for an offset of %#llx bytes",

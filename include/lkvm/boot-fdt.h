@@ -98,6 +98,8 @@ struct linux_image {
 /* @magic: the four bytes at 56. 0; -ENOEXEC: not such an image. */
 int linux_image_parse(const struct boot_image *img, const char magic[4],
 		      struct linux_image *out) __must_check;
+/* Whether the file @img, such an image, lacks something of what its EFI header says is in it. */
+bool linux_image_is_truncated(const struct boot_image *img);
 
 /*
  * boot/machine.c, boot/kernel.c: from images that nobody vouches for to the list of what lies where

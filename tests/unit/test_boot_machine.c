@@ -333,6 +333,50 @@ static void test_messages(void **state)
 		       "--kernel dir/image, unpacked by gzip: of the wrong sort");
 }
 
+/* The EFI header of an Image says how much of it must be in the file. */
+static void test_truncated(void **state)
+{
+	static const struct {
+		u32 pe;	   /* where that header is said to be */
+		u32 start; /* of the second section, in the file */
+		u32 size;
+		bool whole;
+	} cases[] = {
+		{ 0x40, 0x1000, FILE_SIZE - 0x1000, true },
+		{ 0x40, 0x1000, FILE_SIZE - 0xfff, false },
+		{ 0x40, 0xffffffff, 0xffffffff, false },
+		{ 0x40, FILE_SIZE + 1, 0, false },
+		{ FILE_SIZE - 24, 0, 0, true }, /* no "PE" there: not an EFI program */
+		{ FILE_SIZE - 23, 0, 0, false },
+		{ 0xfffffff0, 0, 0, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		u8 *pe = file + 0x40;
+
+		memset(file, 0, FILE_SIZE);
+		build_image(file, 0, MiB, 0);
+		put_le(file + 0x3c, 4, cases[i].pe);
+		memcpy(pe, "PE\0\0", 4);
+		put_le(pe + 6, 2, 2);
+		put_le(pe + 20, 2, 8);
+		put_le(pe + 32 + 40 + 16, 4, cases[i].size);
+		put_le(pe + 32 + 40 + 20, 4, cases[i].start);
+		if (cases[i].whole)
+			assert_loads(fdt_load_fresh(&g, 64 * MiB, file, FILE_SIZE, automatic));
+		else
+			assert_refused(fdt_load_fresh(&g, 64 * MiB, file, FILE_SIZE, automatic),
+				       -ENOEXEC, "truncated");
+	}
+	/* Its list of sections ends after the file. */
+	memset(file, 0, FILE_SIZE);
+	build_image(file, 0, MiB, 0);
+	memcpy(file + 0x40, "PE\0\0", 4);
+	put_le(file + 0x46, 2, 0xffff);
+	assert_refused(fdt_load_fresh(&g, 64 * MiB, file, FILE_SIZE, automatic), -ENOEXEC,
+		       "truncated");
+}
+
 static int teardown(void **state)
 {
 	guest_destroy(&g);
@@ -352,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_firmware_in_place),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_truncated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

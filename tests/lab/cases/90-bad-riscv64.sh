@@ -16,9 +16,11 @@ dd if=/dev/zero of=/run/arm64 bs=64k count=1 2>/dev/null
 printf 'ARM\144' | dd of=/run/arm64 bs=1 seek=56 conv=notrunc 2>/dev/null
 # Bit 0 of the flags (24): big-endian.
 image_with 24 '\001' /run/big-endian
+head -c 1048576 "$kernel" >/run/short
 
 refused "an arm64 kernel" 1 "arm64" -k /run/arm64
 refused "a big-endian kernel" 1 "big.endian" -k /run/big-endian
+refused "the beginning of a kernel" 1 "truncated" -k /run/short
 refused "an initrd as the kernel" 1 "initrd" -k "/lab/kernels/$LAB_KERNEL/initrd"
 refused "a kernel that is not there" 1 "/run/none" -k /run/none
 refused "an extension that the host lacks" 1 "zvkb" -k "$kernel" --cpu host,+zvkb
@@ -30,4 +32,4 @@ refused "more CPUs than KVM has" 1 "cpus|CPUs|vcpus" -k "$kernel" -c 4000
 if [ -z "$LAB_MSIX" ]; then
 	refused "AIA where the host has none" 1 "AIA|aia" -k "$kernel" --irqchip aia
 fi
-rm -f /run/arm64 /run/big-endian
+rm -f /run/arm64 /run/big-endian /run/short

@@ -123,6 +123,8 @@ static void test_short_files(void **state)
 		assert_loads(r);
 		assert_int_equal(r.l.at.high, ARM_RAM + size);
 	}
+	/* No EFI header. */
+	put_le(file + 60, 4, 0);
 	assert_loads(load(64, as_image));
 }
 
