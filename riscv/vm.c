@@ -89,7 +89,7 @@ static void init_arch(struct vm *vm)
 }
 
 /*
- * Fewer bits are fewer levels for the host's CPU to walk at each miss of its TLB. From Linux 7.3
+ * Fewer bits are fewer levels for the host's CPU to walk at each miss of its TLB. From Linux 7.2
  * on; before there is memory, and without it the guest has what the host has.
  */
 static void shorten_walks(const struct vm *vm)
