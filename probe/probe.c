@@ -63,7 +63,7 @@ static const struct probe_cap common_caps[] = {
 	  .brings = "a fault that KVM cannot resolve says where it was" },
 	{ "pre-fault", PROBE_SEC_MEMORY, KVM_CAP_PRE_FAULT_MEMORY, PROBE_CAP_FLAG, "6.11",
 	  .brings = "guest memory mapped before the guest touches it",
-	  .missing = "needs paging in two dimensions by the CPU (EPT, NPT)" },
+	  .missing = "only on x86-64, where the CPU pages in two dimensions (EPT, NPT)" },
 	{ "dirty-ring", PROBE_SEC_MEMORY, KVM_CAP_DIRTY_LOG_RING, PROBE_CAP_COUNT, "5.11",
 	  .brings = "written pages in a ring for each vcpu (maximum in bytes): live migration" },
 	{ "dirty-ring-acq-rel", PROBE_SEC_MEMORY, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, PROBE_CAP_COUNT, "6.1",

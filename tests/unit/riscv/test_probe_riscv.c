@@ -49,6 +49,9 @@ static void test_nothing(void **state)
 	expect_no(f, PROBE_SEC_EXECUTION, "sbi", "older than Linux 6.4");
 	expect_no(f, PROBE_SEC_EXECUTION, "system-suspend", "SUSP");
 	expect_no(f, NESTED, "does not know the H extension");
+	put(f, "/proc/sys/kernel/osrelease", "6.12.0-test\n");
+	ask(f);
+	expect_no(f, PROBE_SEC_MEMORY, "pre-fault", "only on x86-64");
 	put(f, "/proc/sys/kernel/osrelease", "6.1.0-test\n");
 	ask(f);
 	expect_no(f, AIA, "Linux 6.5 brought it");
