@@ -163,6 +163,7 @@ static void put_ehdr(u8 *p, u32 nr_phdrs)
 	put_le(p + offsetof(Elf64_Ehdr, e_machine), 2, arch_core.machine);
 	put_le(p + offsetof(Elf64_Ehdr, e_version), 4, EV_CURRENT);
 	put_le(p + offsetof(Elf64_Ehdr, e_phoff), 8, sizeof(Elf64_Ehdr));
+	put_le(p + offsetof(Elf64_Ehdr, e_flags), 4, arch_core.flags);
 	put_le(p + offsetof(Elf64_Ehdr, e_ehsize), 2, sizeof(Elf64_Ehdr));
 	put_le(p + offsetof(Elf64_Ehdr, e_phentsize), 2, sizeof(Elf64_Phdr));
 	put_le(p + offsetof(Elf64_Ehdr, e_phnum), 2, nr_phdrs);

@@ -13,7 +13,12 @@
 #define REGS_SIZE   (NR_REGS * 8)
 #define FPREGS_SIZE (NR_REGS * 8 + 8)
 
+/* RISC-V ELF psABI specification, File Header, e_flags: RVC, and the ABI with doubles in registers.
+ * gdb takes from it, where it has no symbols, which registers there are. */
+#define EF_RVC_DOUBLE 0x0005U
+
 const struct arch_core arch_core = {
+	.flags = EF_RVC_DOUBLE,
 	.machine = EM_RISCV,
 	.regs_size = REGS_SIZE,
 	.fpregs_size = FPREGS_SIZE,

@@ -79,6 +79,7 @@ int arch_vcpu_tables(struct vcpu *vcpu, struct page_tables *t) __must_check;
 
 /* Core files (core-dump.h): the layouts are those that Linux has for this architecture. */
 struct arch_core {
+	u32 flags;	 /* of the ELF header */
 	u16 machine;	 /* EM_ of elf.h */
 	u16 regs_size;	 /* of NT_PRSTATUS, from pr_reg on up to pr_fpvalid */
 	u16 fpregs_size; /* of NT_FPREGSET */

@@ -82,6 +82,7 @@ static void test_file(void **state)
 	assert_memory_equal(eh.e_ident, "\177ELF\2\1\1", 7);
 	assert_int_equal(eh.e_type, ET_CORE);
 	assert_int_equal(eh.e_machine, arch_core.machine);
+	assert_int_equal(eh.e_flags, arch_core.flags);
 	assert_int_equal(eh.e_phnum, 3);
 	assert_int_equal(pread(fd, ph, sizeof(ph), (off_t)eh.e_phoff), sizeof(ph));
 	assert_int_equal(ph[0].p_type, PT_NOTE);

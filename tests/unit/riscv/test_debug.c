@@ -199,6 +199,7 @@ static void test_core(void **state)
 	u8 general[256] = { 0 }, fp[264] = { 0 };
 
 	assert_int_equal(arch_core.machine, 243); /* EM_RISCV */
+	assert_int_equal(arch_core.flags, 5);
 	assert_int_equal(arch_core.regs_size, sizeof(general));
 	assert_int_equal(arch_core.fpregs_size, sizeof(fp));
 	for (u32 i = 0; i < 32; i++) {
