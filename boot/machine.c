@@ -94,6 +94,11 @@ static int load_firmware(struct boot_load *b)
 			"an ELF file, and firmware is raw; make it so with: objcopy "
 			"-O binary");
 	ret = boot_firmware_check(at->image, 0, "at its beginning");
+	if (!ret && base % 4)
+		return boot_place_error(
+			at, -EINVAL,
+			"--firmware-address must be a multiple of 4, as instructions "
+			"are placed");
 	if (!ret && in_rom)
 		return load_rom(b, base);
 	if (!ret)

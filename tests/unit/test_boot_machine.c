@@ -212,7 +212,9 @@ static void test_firmware(void **state)
 		       "--firmware dir/fw: it must be loaded at 0x1000");
 	assert_refused(load_firmware(64 * MiB, FILE_SIZE, RAM + 64 * MiB), -ENOMEM,
 		       "needs at least 65M of memory");
-	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ~0ULL - 5), -EINVAL,
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, RAM + 2 * MiB + 2), -EINVAL,
+		       "must be a multiple of 4");
+	assert_refused(load_firmware(64 * MiB, FILE_SIZE, ~0ULL - 7), -EINVAL,
 		       "never be guest memory");
 	assert_refused(load_firmware(64 * MiB, FILE_SIZE, RAM + 64 * MiB - FILE_SIZE), -ENOMEM,
 		       "increase --mem");
