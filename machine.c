@@ -63,6 +63,9 @@ static int create_kvm_vm(struct vm *vm)
 	return ret;
 }
 
+/* virt/kvm/kvm_main.c, KVM_MEM_MAX_NR_PAGES: a slot has fewer than 2^31 pages. */
+#define KVM_SLOT_END (8 * 1024ULL * GiB)
+
 static int create_memory(struct machine *m)
 {
 	struct vm *vm = &m->vm;
@@ -77,7 +80,9 @@ static int create_memory(struct machine *m)
 	if (ret)
 		return ret;
 	ret = kvm_attach_memory(&vm->kvm, &vm->mem);
-	if (ret)
+	if (ret && vm->cfg->memory >= KVM_SLOT_END)
+		err("--mem: KVM takes less than 8T in one piece; decrease it");
+	else if (ret)
 		err("cannot give guest memory to KVM: %s", strerror(-ret));
 	return ret;
 }

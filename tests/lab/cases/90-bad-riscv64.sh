@@ -29,6 +29,7 @@ refused "an extension that has no name" 2 "nonesuch" -k "$kernel" --cpu host,+no
 refused "an SBI extension that has no name" 2 "nonesuch" -k "$kernel" --sbi +nonesuch
 refused "an interrupt controller that is none" 2 "irqchip" -k "$kernel" --irqchip gicv3
 refused "more CPUs than KVM has" 1 "cpus|CPUs|vcpus" -k "$kernel" -c 4000
+refused "more memory than KVM takes" 1 "less than 8T" -k "$kernel" -m 9T
 if [ -z "$LAB_MSIX" ]; then
 	refused "AIA where the host has none" 1 "AIA|aia" -k "$kernel" --irqchip aia
 fi
