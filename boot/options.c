@@ -42,7 +42,7 @@ const struct option_spec fdt_options[] = {
 	  .flags = OPT_SELFTEST, .choices = kernel_format_names, .def = "auto",
 	  .help = "how the kernel is loaded and entered" },
 	{ .type = OPT_U64, .name = "firmware-address", .arg = "ADDRESS", MEMBER(firmware_address),
-	  .def = "the beginning of memory; riscv64: 2M behind it, UEFI at 0x20000000",
+	  .def = "the beginning of memory; riscv64: 2M into it, UEFI at 0x20000000",
 	  .help = "where the firmware is loaded and entered" },
 	{ .type = OPT_STRING, .short_name = 'F', .name = "flash", .arg = "FILE", MEMBER(flash),
 	  .flags = OPT_PATH,
