@@ -45,7 +45,7 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 }
 #elif defined(__riscv)
 /* The global pointer is set before anything uses it: the linker may address data by it. */
-#define SYS_ENTRY                                                                             \
+#define SYS_ENTRY                                                                                 \
 	"_start:\n\t.option push\n\t.option norelax\n\tla gp, __global_pointer$\n\t.option pop\n" \
 	"\tmv a0, sp\n\tcall init_start\n"
 static inline long sys6(long n, long a, long b, long c, long d, long e, long f)

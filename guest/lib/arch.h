@@ -59,8 +59,8 @@ void arch_pause(void);
 /* A counter that never stands still, the same on every CPU. */
 u64 arch_cycles(void);
 /*
- * Whether what began at @since of it hangs: it takes half a minute or more. A host that is busy takes
- * its time with everything, so no wait ends sooner, nor by a number of rounds.
+ * Whether what began at @since of it hangs: it takes half a minute or more. A host that is busy
+ * takes its time with everything, so no wait ends sooner, nor by a number of rounds.
  */
 bool arch_hangs(u64 since);
 /* Wait for an interrupt, with interrupts on; they are off again on return. */
