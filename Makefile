@@ -214,6 +214,9 @@ $(O)/tests/tsm/%.o: %.c $(O)/flags
 	$(call say,CC,$< (TSM))$(CC) $(ALL_CPPFLAGS) -DCONFIG_VFIO_TSM $(ALL_CFLAGS) $(COLD_CFLAGS) -MMD -MP -c -o $@ $<
 
 unit: $(UNIT_TESTS) ## build the unit tests
+# What only this architecture has.
+UNIT_TESTS_OWN := $(filter $(O)/tests/$(ARCHDIR)/%,$(UNIT_TESTS))
+unit-own: $(UNIT_TESTS_OWN)
 
 static: ## build build/static/lkvm, linked statically
 	$(Q)$(MAKE) --no-print-directory O=$(O)/static STATIC=1

@@ -30,6 +30,9 @@ $(O)/native/lkvm-%: tests/native/inject/%.c $(O)/obj/main.o $(O)/liblkvm.a
 check-unit: unit ## run the unit tests
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $(JOBS) -e 'tests/unit/run.sh $(RUN)' $(UNIT_TESTS)
 
+check-unit-own: unit-own ## run those of what only this architecture has
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $(JOBS) -e 'tests/unit/run.sh $(RUN)' $(UNIT_TESTS_OWN)
+
 # What native tests preload into lkvm: to make a disk slow, to count calls, to have vhost.
 guests: $(O)/guests/slow-disk.so $(O)/guests/calls.so $(O)/guests/crash.so $(O)/guests/vhost.so $(O)/guests/no-tmpfile.so
 $(O)/guests/vhost.so: tests/lib/fake_vhost.h
@@ -99,4 +102,4 @@ check-all: ## everything
 	$(Q)$(MAKE) --no-print-directory prove check-jitter
 export TEST_ALL
 
-.PHONY: prove native threads run-threads check check-all check-threads check-unit check-native check-quick check-asan check-jitter check-build check-lab static-arm64 static-riscv64
+.PHONY: prove native threads run-threads check check-all check-threads check-unit check-unit-own check-native check-quick check-asan check-jitter check-build check-lab static-arm64 static-riscv64

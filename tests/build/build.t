@@ -104,7 +104,7 @@ cross() {
 cross_model() { make --no-print-directory O="${O:-build}" PROVE='prove -Q' WERROR=1 check-model-arm64; }
 cross_unit_tests() {
 	CMOCKA_MESSAGE_OUTPUT=TAP make --no-print-directory ARCH="$1" CROSS_COMPILE="${prefixes[$1]}" \
-		O="${O:-build}/$1" PROVE='prove -Q' check-unit
+		O="${O:-build}/$1" PROVE='prove -Q' "check-$2"
 }
 
 missing_libfdt() {
@@ -182,13 +182,13 @@ cross_libs() {
 	done
 }
 
-# cross_dynamic ARCH: the binary, the layers, and the unit tests under qemu-user. Fails where there is no qemu-user.
+# cross_dynamic ARCH TESTS: the binary, the layers, and those unit tests under qemu-user. Fails where there is no qemu-user.
 cross_dynamic() {
 	local qemu=qemu-${prefixes[$1]%%-*}
-	try "$1: GCC builds a dynamic binary and the unit tests without a warning" cross "$1" O="${O:-build}/$1" all unit
+	try "$1: GCC builds a dynamic binary and unit tests without a warning" cross "$1" O="${O:-build}/$1" all "$2"
 	try "$1: calls go down, and no two files need each other" cross "$1" O="${O:-build}/$1" layers
 	if command -v "$qemu" >/dev/null; then
-		try "$1: the unit tests pass under qemu-user" cross_unit_tests "$1"
+		try "$1: unit tests pass under qemu-user" cross_unit_tests "$1" "$2"
 	else
 		skip "$1: the unit tests pass" "$qemu (qemu-user) is not installed"
 		return 1
@@ -207,7 +207,7 @@ cross_static() {
 
 arm64() {
 	[ -z "$(cross_missing arm64)" ] || return 0
-	if cross_dynamic arm64; then
+	if cross_dynamic arm64 unit; then
 		try 'arm64: lkvm goes by the rules of the model of KVM' cross_model
 	fi
 }
@@ -217,7 +217,10 @@ arm64_static() {
 }
 
 riscv64() {
-	[ -n "$(cross_missing riscv64)" ] || cross_dynamic riscv64 || return 0
+	# That the common ones pass on a 64-bit little-endian machine which is not this one, arm64's show.
+	local tests=unit-own
+	[ -z "${TEST_ALL:-}" ] || tests=unit
+	[ -n "$(cross_missing riscv64)" ] || cross_dynamic riscv64 $tests || return 0
 }
 
 riscv64_static() {
