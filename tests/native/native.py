@@ -17,8 +17,8 @@ GUESTS = os.path.realpath(os.environ.get('GUESTS', 'build/guests'))
 # Seconds for anything: it ends what hangs, and is many times what the slowest machine needs (CONTRIBUTING.md).
 LIMIT = int(os.environ.get('TEST_LIMIT') or 600)
 
-# A shell that starts us in the background has these ignored, and lkvm would inherit that.
-for number in signal.SIGINT, signal.SIGQUIT:
+# A shell that starts us in the background has two of these ignored, nohup the third, and lkvm would inherit that.
+for number in signal.SIGINT, signal.SIGQUIT, signal.SIGHUP:
     signal.signal(number, signal.SIG_DFL)
 
 # No colours and no progress, whatever the terminal is.
