@@ -47,8 +47,7 @@ static void missing(const struct probe *h, const struct probe_cap *c, struct pro
 	else if (c->missing)
 		probe_no(row, "%s", c->missing);
 	else
-		probe_no(row, "this KVM does not offer it%s%s", c->since ? "; new in Linux " : "",
-			 c->since ? c->since : "");
+		probe_not_offered(h, row, c->since);
 }
 
 static void add_cap(struct probe *h, const struct probe_cap *c)

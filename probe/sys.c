@@ -296,6 +296,17 @@ bool probe_too_old(const struct probe *h, const char *since, char *buf, size_t l
 	return true;
 }
 
+void probe_not_offered(const struct probe *h, struct probe_row *row, const char *since)
+{
+	if (since && !h->kernel)
+		probe_no(row, "this KVM does not offer it; Linux %s brought it", since);
+	else if (since)
+		probe_no(row, "Linux is new enough, but this KVM does not offer it: not on this "
+			      "architecture, or not with this CPU or configuration");
+	else
+		probe_no(row, "this KVM does not offer it");
+}
+
 /* Is the driver of @node registered? Also true when nothing tells. */
 static bool registered(const struct probe *h, const struct probe_node *node)
 {

@@ -151,6 +151,8 @@ const char *probe_permission_why(const struct probe *h, const char *path, int er
 				 size_t len);
 /* "Linux 6.8 brought it, this is 6.1.0"; false when @since is NULL or old enough. */
 bool probe_too_old(const struct probe *h, const char *since, char *buf, size_t len);
+/* No, for what Linux has since @since (NULL: not known) when probe_too_old() has no answer. */
+void probe_not_offered(const struct probe *h, struct probe_row *row, const char *since);
 
 /* A device node that belongs to a driver. */
 struct probe_node {

@@ -80,8 +80,7 @@ static void enable_row(struct probe *h, enum probe_section section, const char *
 	else if (probe_too_old(h, since, why, sizeof(why)))
 		probe_no(row, "%s", why);
 	else
-		probe_no(row, "this KVM does not offer it (%s); new in Linux %s", strerror(-ret),
-			 since);
+		probe_not_offered(h, row, since);
 }
 
 static void vm_rows(struct probe *h)

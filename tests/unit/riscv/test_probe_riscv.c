@@ -52,6 +52,11 @@ static void test_nothing(void **state)
 	put(f, "/proc/sys/kernel/osrelease", "6.12.0-test\n");
 	ask(f);
 	expect_no(f, PROBE_SEC_MEMORY, "pre-fault", "only on x86-64");
+	expect_no(f, PROBE_SEC_EXECUTION, "mp-state-reset", "Linux 6.16 brought it");
+	put(f, "/proc/sys/kernel/osrelease", "7.2.0-test\n");
+	ask(f);
+	expect_no(f, PROBE_SEC_EXECUTION, "mp-state-reset", "not on this architecture");
+	expect_no(f, PROBE_SEC_INTERRUPTS, "irqfd-resample", "not on this architecture");
 	put(f, "/proc/sys/kernel/osrelease", "6.1.0-test\n");
 	ask(f);
 	expect_no(f, AIA, "Linux 6.5 brought it");

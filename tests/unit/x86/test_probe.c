@@ -173,10 +173,13 @@ static void test_caps(void **state)
 	expect_no(f, PROBE_SEC_MEMORY, "pre-fault", "Linux 6.11 brought it, this is 6.8.12-test");
 	expect_no(f, PROBE_SEC_CPU, "pmu-switch", "module parameter kvm.enable_pmu is off (/sys/");
 	expect_no(f, PROBE_SEC_CPU, "hyperv", "CONFIG_KVM_HYPERV");
-	expect_no(f, PROBE_SEC_MEMORY, "user-memory2", "this KVM does not offer it; new in Linux");
+	expect_no(f, PROBE_SEC_MEMORY, "user-memory2", "but this KVM does not offer it: not on");
 	put(f, "/sys/module/kvm/parameters/enable_pmu", "Y\n");
 	probe(f);
 	expect_no(f, PROBE_SEC_CPU, "pmu-switch", "no virtual PMU");
+	put(f, "/proc/sys/kernel/osrelease", "custom\n");
+	probe(f);
+	expect_no(f, PROBE_SEC_MEMORY, "user-memory2", "does not offer it; Linux 6.8 brought it");
 }
 
 static void test_in_place(void **state)
