@@ -147,6 +147,11 @@ static int cmd_selftest_main(const struct command *cmd, int argc, char **argv)
 		goto out;
 	}
 	options_close_others(&selftest_set, &o, o.image);
+	ret = selftest_check(&o);
+	if (ret) {
+		status = ret == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
+		goto out;
+	}
 	signals_init();
 	if (o.exits) {
 		sig = selftest_exits(&o, &status);

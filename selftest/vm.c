@@ -172,14 +172,14 @@ static const struct console_ops echo_ops = {
 
 /* What is not touched costs nothing: there is no point in warning of more memory than the host
  * has, unless the user chose it. */
-static int complete(struct selftest_vm *vm)
+static int complete(struct vm_config *cfg, bool warns)
 {
 	enum log_level level = log_get_level();
 	int ret;
 
-	if (!vm->options->cfg.memory && level > LOG_ERROR)
+	if (!warns && level > LOG_ERROR)
 		log_set_level(LOG_ERROR);
-	ret = config_complete(&vm->cfg);
+	ret = config_complete(cfg);
 	log_set_level(level);
 	return ret;
 }
@@ -199,13 +199,10 @@ static void add_words(struct vm_config *cfg)
 	cfg->cmdline = xstrdup(both);
 }
 
-static int configure(struct selftest_vm *vm, enum virtio_transport_kind transport,
-		     const char *cmdline)
+/* What is asked of the machine, without its devices. */
+static void ask(struct vm_config *cfg, const struct selftest_options *o,
+		enum virtio_transport_kind transport, const char *cmdline)
 {
-	const struct selftest_options *o = vm->options;
-	struct vm_config *cfg = &vm->cfg;
-	int ret;
-
 	config_copy(cfg, &o->cfg);
 	/* 1 GiB of it above 4 GiB where the architecture has a hole below; measuring needs less. */
 	if (!cfg->memory)
@@ -217,12 +214,36 @@ static int configure(struct selftest_vm *vm, enum virtio_transport_kind transpor
 	free(cfg->params);
 	cfg->params = cmdline ? xstrdup(cmdline) : NULL;
 	cfg->kernel = xstrdup(o->image ? o->image : "the built-in guest");
+}
+
+int selftest_check(const struct selftest_options *o)
+{
+	struct vm_config cfg;
+	int ret;
+
+	config_init(&cfg);
+	ask(&cfg, o, o->transports == SELFTEST_MMIO ? TRANSPORT_MMIO : TRANSPORT_PCI,
+	    o->cfg.params);
+	/* The machines that are made of it warn. */
+	ret = complete(&cfg, false);
+	config_destroy(&cfg);
+	return ret;
+}
+
+static int configure(struct selftest_vm *vm, enum virtio_transport_kind transport,
+		     const char *cmdline)
+{
+	const struct selftest_options *o = vm->options;
+	struct vm_config *cfg = &vm->cfg;
+	int ret;
+
+	ask(cfg, o, transport, cmdline);
 	config_add_net(cfg)->mode = NET_LOOPBACK;
 	vm->disk_fd = make_disk();
 	if (vm->disk_fd < 0)
 		return vm->disk_fd;
 	config_add_disk(cfg)->path = xasprintf("/proc/self/fd/%d", vm->disk_fd);
-	ret = complete(vm);
+	ret = complete(cfg, o->cfg.memory);
 	if (!ret && !o->image)
 		add_words(cfg);
 	if (!o->image) {

@@ -79,6 +79,8 @@ struct selftest_vm {
 	bool timed_out;
 };
 
+/* Can a machine be as @o asks? 0, or a negative errno after printing; -EINVAL: wrong usage. */
+int selftest_check(const struct selftest_options *o) __must_check;
 /* @cmdline is copied. Prints; on failure selftest_vm_destroy is still called. */
 int selftest_vm_create(struct selftest_vm *vm, const struct selftest_options *o,
 		       enum virtio_transport_kind transport, const char *cmdline) __must_check;

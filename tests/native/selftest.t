@@ -154,7 +154,8 @@ usage() {
 		wrong '--params: is for a test image' -p word && wrong '--kernel-format: is for a test image' --kernel-format flat &&
 		wrong 'omit one of them' --exits image && wrong "unexpected word 'two'" one two && wrong 'empty' '' &&
 		wrong 'at most 512' -c 513 && wrong '--timeout' --timeout 0 && wrong 'did you mean' --exit &&
-		wrong 'virtio-transport' --virtio-transport usb && wrong 'loglevel' --loglevel loud
+		wrong 'virtio-transport' --virtio-transport usb && wrong 'loglevel' --loglevel loud &&
+		wrong "must begin with host, min" --cpu BAD && wrong "unknown feature 'nothing'" --exits --cpu host,+nothing
 }
 offered() {
 	"$lkvm" help | grep -q '^  selftest ' && "$lkvm" help selftest | grep -q -- '--exits'
