@@ -75,6 +75,12 @@ static int check_firmware(const struct vm_config *cfg)
 		    cfg->firmware, cfg->kernel);
 		return -EINVAL;
 	}
+	if (options_given(&config_set, cfg, "kernel-format")) {
+		err("--kernel-format: --firmware %s is started instead of a kernel; omit one of "
+		    "them",
+		    cfg->firmware);
+		return -EINVAL;
+	}
 	if ((cfg->nr_initrds || cfg->params) && !arch_platform.firmware_args) {
 		err("--firmware %s: cannot be told %s on %s: that is for a kernel; omit one of "
 		    "them",
@@ -315,29 +321,37 @@ static int check_shares(const struct vm_config *cfg)
 	return 0;
 }
 
+/* Options that say more about what another one asks for. */
+static int check_needs(const struct vm_config *cfg)
+{
+	static const struct {
+		const char *option, *needs, *why;
+	} needs[] = {
+		{ "firmware-address", "firmware", "there is no firmware; add -f FILE" },
+		{ "balloon-size", "balloon", "there is no balloon; add --balloon" },
+		{ "gdb-wait", "gdb", "there is nothing to wait for; add --gdb PORT" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
+		if (!options_given(&config_set, cfg, needs[i].option) ||
+		    options_given(&config_set, cfg, needs[i].needs))
+			continue;
+		err("--%s: %s, or omit it", needs[i].option, needs[i].why);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int check_balloon(const struct vm_config *cfg)
 {
 	char size[32], memory[32];
 
-	if (cfg->balloon_size && !cfg->balloon) {
-		err("--balloon-size: there is no balloon; add --balloon");
-		return -EINVAL;
-	}
 	if (!cfg->balloon_size || cfg->balloon_size < cfg->memory)
 		return 0;
 	err("--balloon-size %s: must be less than the guest's memory, %s",
 	    format_size(cfg->balloon_size, size, sizeof(size)),
 	    format_size(cfg->memory, memory, sizeof(memory)));
 	return -EINVAL;
-}
-
-static int check_gdb(const struct vm_config *cfg)
-{
-	if (cfg->gdb_wait && !cfg->gdb.on) {
-		err("--gdb-wait: there is nothing to wait for; add --gdb PORT");
-		return -EINVAL;
-	}
-	return 0;
 }
 
 u64 config_virtio_devices(const struct vm_config *cfg)
@@ -461,6 +475,8 @@ int config_complete(struct vm_config *cfg)
 	if (!ret)
 		ret = options_check(&config_set, cfg);
 	if (!ret)
+		ret = check_needs(cfg);
+	if (!ret)
 		ret = check_firmware(cfg);
 	if (!ret)
 		ret = config_root_complete(cfg);
@@ -491,8 +507,6 @@ int config_complete(struct vm_config *cfg)
 		ret = check_shares(cfg);
 	if (!ret)
 		ret = check_balloon(cfg);
-	if (!ret)
-		ret = check_gdb(cfg);
 	if (!ret)
 		ret = check_virtio_mmio(cfg);
 	if (!ret && !cfg->kernel && !cfg->firmware)

@@ -53,7 +53,7 @@ def wrong(message, *args):
 
 
 def wrong_sizes():
-    wrong('--balloon-size: there is no balloon; add --balloon', '--balloon-size', '4M')
+    wrong('--balloon-size: there is no balloon; add --balloon, or omit it', '--balloon-size', '4M')
     wrong("--balloon-size 32M: must be less than the guest's memory, 32M", '--balloon', '--balloon-size', '32M')
 
 

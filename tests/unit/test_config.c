@@ -205,6 +205,32 @@ static void test_firmware(void **state)
 	assert_int_equal(complete(), -EINVAL);
 }
 
+/* What says more about another option is not dropped in silence. */
+static void test_needs(void **state)
+{
+	set(&cfg.kernel, "k");
+	cfg.fdt.firmware_address = 0x80200000;
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--firmware-address: there is no firmware; add -f FILE, or omit");
+	set(&cfg.kernel, NULL);
+	set(&cfg.firmware, "fw");
+	assert_int_equal(complete(), 0);
+	cfg.fdt.kernel_format = FDT_KERNEL_FLAT;
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--kernel-format: --firmware fw is started instead of a kernel");
+	cfg.fdt.kernel_format = FDT_KERNEL_AUTO;
+	cfg.gdb_wait = true;
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--gdb-wait: there is nothing to wait for");
+	cfg.gdb_wait = false;
+	cfg.balloon_size = MiB;
+	assert_int_equal(complete(), -EINVAL);
+	assert_contains(captured, "--balloon-size: there is no balloon");
+	cfg.balloon = true;
+	cfg.memory = 64 * MiB;
+	assert_int_equal(complete(), 0);
+}
+
 static void test_cmdline(void **state)
 {
 	static const struct {
@@ -461,6 +487,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names, begin, end),
 		cmocka_unit_test_setup_teardown(test_described, begin, end),
 		cmocka_unit_test_setup_teardown(test_firmware, begin, end),
+		cmocka_unit_test_setup_teardown(test_needs, begin, end),
 		cmocka_unit_test_setup_teardown(test_cmdline, begin, end),
 		cmocka_unit_test_setup_teardown(test_disks_and_nets, begin, end),
 		cmocka_unit_test_setup_teardown(test_shares, begin, end),
