@@ -114,6 +114,22 @@ static u32 hart_bits(const struct vm *vm)
 	return bits;
 }
 
+/* Devices of virtio-mmio have a source each. */
+static int check_lines(const struct vm *vm)
+{
+	const struct riscv_irqchip *chip = &vm->arch->irqchip;
+	u64 nr = config_virtio_devices(vm->cfg);
+	u32 first = RISCV_GSI_VIRTIO_MMIO;
+	u32 max = chip->num_sources + 1 - MIN(chip->num_sources + 1, first);
+
+	if (transport_is_pci(vm->cfg->transport) || nr <= max)
+		return 0;
+	err("--virtio-transport %s: has a maximum of %u devices on this host, whose AIA tells %u "
+	    "interrupts apart, but %llu are configured; use pci, or --irqchip plic",
+	    virtio_transport_names[vm->cfg->transport], max, chip->num_ids, nr);
+	return -ENOSPC;
+}
+
 /* There may not be more sources than identities. */
 static int set_shape(struct vm *vm)
 {
@@ -127,6 +143,9 @@ static int set_shape(struct vm *vm)
 		return ret;
 	}
 	chip->num_sources = MIN(MAX_SOURCES, chip->num_ids);
+	ret = check_lines(vm);
+	if (ret)
+		return ret;
 	ret = kvm_irqchip_set(chip->fd, KVM_DEV_RISCV_AIA_GRP_CONFIG, KVM_DEV_RISCV_AIA_CONFIG_SRCS,
 			      &chip->num_sources, "the number of sources");
 	if (ret)

@@ -10,6 +10,7 @@
 #include <libfdt.h>
 #include <stdlib.h>
 
+#include "../../../riscv/layout.h"
 #include "../../../riscv/riscv.h"
 #include "../capture.h"
 #include "lkvm/arch.h"
@@ -271,6 +272,33 @@ static void test_setup(void **state)
 	}
 }
 
+/* Fewer sources than the machine has lines: devices of virtio-mmio have the last ones. */
+static void test_few_identities(void **state)
+{
+	struct rig *r = begin(1, 63);
+
+	r->cfg.transport = TRANSPORT_MMIO;
+	r->cfg.nr_disks = 57;
+	capture_begin();
+	assert_int_equal(riscv_irqchip_finish(&r->vm), -ENOSPC);
+	assert_non_null(strstr(capture_end(),
+			       "--virtio-transport mmio: has a maximum of 56 devices "
+			       "on this host, whose AIA tells 63 interrupts apart, "
+			       "but 57 are configured; use pci"));
+	r->cfg.transport = TRANSPORT_PCI;
+	assert_int_equal(riscv_irqchip_finish(&r->vm), 0);
+	r->cfg.nr_disks = 0;
+	destroy(r);
+	/* The last source, which the chip has. */
+	r = begin(1, 63);
+	r->cfg.transport = TRANSPORT_MMIO;
+	r->cfg.nr_disks = 56;
+	assert_int_equal(riscv_irqchip_finish(&r->vm), 0);
+	assert_int_equal(r->arch.irqchip.num_sources, RISCV_GSI_VIRTIO_MMIO + 56 - 1);
+	r->cfg.nr_disks = 0;
+	destroy(r);
+}
+
 static void test_refused_setup(void **state)
 {
 	static const char *const said[] = {
@@ -526,11 +554,11 @@ static void test_nodes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_setup),	      cmocka_unit_test(test_refused_setup),
-		cmocka_unit_test(test_reset),	      cmocka_unit_test(test_state),
-		cmocka_unit_test(test_refused_state), cmocka_unit_test(test_choice),
-		cmocka_unit_test(test_contradiction), cmocka_unit_test(test_no_guest_file),
-		cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_setup),	      cmocka_unit_test(test_few_identities),
+		cmocka_unit_test(test_refused_setup), cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_state),	      cmocka_unit_test(test_refused_state),
+		cmocka_unit_test(test_choice),	      cmocka_unit_test(test_contradiction),
+		cmocka_unit_test(test_no_guest_file), cmocka_unit_test(test_nodes),
 	};
 
 	log_set_level(LOG_ERROR);
