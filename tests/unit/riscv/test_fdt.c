@@ -174,6 +174,15 @@ static void test_many_cpus(void **state)
 	end();
 }
 
+/* All that there can be, with an AIA, which names each hart once more. */
+static void test_most_cpus(void **state)
+{
+	begin(RISCV_MAX_VCPUS, 64 * MiB, TRANSPORT_PCI);
+	add_devices();
+	assert_int_equal(fdtw_cell(build(&nothing), "/cpus/cpu@fff", "reg", 0), 4095);
+	end();
+}
+
 static void test_too_large(void **state)
 {
 	struct boot_fdt_input in = { 0 };
@@ -192,7 +201,7 @@ static void test_too_large(void **state)
 	text = capture_end();
 	assert_int_equal(ret, -ENOSPC);
 	assert_one_line(text);
-	assert_contains(text, "larger than 1048576 bytes");
+	assert_contains(text, "larger than 2097152 bytes");
 	assert_null(blob);
 	end();
 	free(cmdline);
@@ -289,10 +298,10 @@ static void test_variables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_machine),	      cmocka_unit_test(test_interrupts),
-		cmocka_unit_test(test_many_cpus),     cmocka_unit_test(test_too_large),
-		cmocka_unit_test(test_deterministic), cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_variables),
+		cmocka_unit_test(test_machine),	  cmocka_unit_test(test_interrupts),
+		cmocka_unit_test(test_many_cpus), cmocka_unit_test(test_most_cpus),
+		cmocka_unit_test(test_too_large), cmocka_unit_test(test_deterministic),
+		cmocka_unit_test(test_registers), cmocka_unit_test(test_variables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
