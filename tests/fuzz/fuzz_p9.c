@@ -41,7 +41,7 @@ static void empty(int fd)
 		if (!unlinkat(dirfd(dir), e->d_name, 0))
 			continue;
 		/* Its mode may have become anything. */
-		fchmodat(dirfd(dir), e->d_name, 0700, 0);
+		fz_check(!fchmodat(dirfd(dir), e->d_name, 0700, 0));
 		sub = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 		fz_check(sub >= 0);
 		empty(sub);
@@ -68,7 +68,7 @@ static void prepare(void)
 		make_file(base_fd, "canary", "canary");
 		atexit(remove_base);
 	} else {
-		fchmodat(base_fd, "shared", 0700, 0);
+		fz_check(!fchmodat(base_fd, "shared", 0700, 0));
 		shared = openat(base_fd, "shared", O_RDONLY | O_DIRECTORY);
 		fz_check(shared >= 0);
 		empty(shared);
