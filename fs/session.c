@@ -456,6 +456,16 @@ void p9_close(struct p9 *p9)
 	free_session(p9);
 }
 
+int p9_use_loop(struct p9 *p9, struct event_loop *loop)
+{
+	event_timer_destroy(&p9->interrupt);
+	event_del(&p9->on_finished);
+	if (!loop)
+		return 0;
+	event_timer_init(&p9->interrupt, loop, on_interrupt, p9);
+	return p9->on_finished.fd < 0 ? 0 : event_add(loop, &p9->on_finished);
+}
+
 static int start(struct p9 *p9)
 {
 	int ret = fids_init(&p9->fids);

@@ -203,6 +203,21 @@ static void dev_detach(struct virtio_device *vdev)
 		event_call_sync(vdev->queues[0].loop, close_session, to_9p(vdev));
 }
 
+static void unwatch(void *opaque)
+{
+	int ret __maybe_unused = p9_use_loop(opaque, NULL);
+}
+
+static int dev_watch(struct virtio_device *vdev, bool on)
+{
+	struct p9 *p9 = to_9p(vdev)->p9;
+
+	if (on)
+		return p9_use_loop(p9, vdev->queues[0].loop);
+	event_call_sync(vdev->queues[0].loop, unwatch, p9);
+	return 0;
+}
+
 static void dev_destroy(struct virtio_device *vdev)
 {
 	free(to_9p(vdev));
@@ -219,6 +234,7 @@ static const struct virtio_ops dev_ops = {
 	.queue_held = dev_held,
 	.may_save = dev_may_save,
 	.finish = dev_finish,
+	.watch = dev_watch,
 	.detach = dev_detach,
 	.destroy = dev_destroy,
 };

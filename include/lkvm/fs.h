@@ -86,6 +86,9 @@ bool p9_in_use(struct p9 *p9);
 /* The process is about to end: wait for what is under way, some seconds at most, and begin nothing
  * more. Any thread. */
 void p9_finish(struct p9 *p9);
+/* Nothing is under way, and another loop takes over: @loop, or none for now (NULL). 0 or what epoll
+ * says. */
+int p9_use_loop(struct p9 *p9, struct event_loop *loop) __must_check;
 /* Cancel, wait for what is under way (its done() runs here), free everything. */
 void p9_close(struct p9 *p9);
 
