@@ -1,12 +1,61 @@
 /* SPDX-License-Identifier: MIT */
-/* The riscv64 machine's address space, and how much memory a host allows. */
+/* The riscv64 machine's address space, how much memory a host allows, and what KVM is asked. */
 #include "capture.h"
 #include "unit.h"
+
+#include <stdarg.h>
+#include <sys/ioctl.h>
 
 #include "../../../riscv/riscv.h"
 #include "lkvm/arch.h"
 #include "lkvm/kvm.h"
+#include "lkvm/log.h"
 #include "lkvm/util.h"
+#include "lkvm/vm.h"
+
+#define VM_FD 1000
+
+/* A VM of KVM's. */
+static struct {
+	bool can; /* Linux 7.2 */
+	u64 gpa_bits;
+	u32 lowered, resets;
+	unsigned long lacks; /* the one capability that it does not have */
+} host;
+
+static int enable_cap(const struct kvm_enable_cap *cap)
+{
+	errno = EINVAL;
+	if (!host.can)
+		return -1;
+	switch (cap->cap) {
+	case KVM_CAP_VM_GPA_BITS:
+		host.gpa_bits = cap->args[0];
+		host.lowered++;
+		return 0;
+	case KVM_CAP_RISCV_MP_STATE_RESET:
+		host.resets++;
+		return 0;
+	}
+	return -1;
+}
+
+/* In place of the C library's. */
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	errno = EBADF;
+	if (fd != VM_FD)
+		return -1;
+	if (request == KVM_CHECK_EXTENSION)
+		return (unsigned long)arg != host.lacks;
+	return request == KVM_ENABLE_CAP ? enable_cap(arg) : -1;
+}
 
 static struct riscv_map map_of(u64 memory, enum virtio_transport_kind transport)
 {
@@ -82,6 +131,87 @@ static void test_memory_limit(void **state)
 	assert_null(strstr(captured, "--virtio-transport"));
 }
 
+/* One line for whatever is not there. */
+static void test_needs(void **state)
+{
+	static const struct {
+		unsigned long cap;
+		const char *name;
+	} needs[] = {
+		{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" },
+		{ KVM_CAP_ONE_REG, "KVM_CAP_ONE_REG" },
+		{ KVM_CAP_DEVICE_CTRL, "KVM_CAP_DEVICE_CTRL" },
+		{ KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD" },
+		{ KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE" },
+		{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
+	};
+	const struct kvm kvm = { .sys_fd = VM_FD, .vm_fd = VM_FD };
+
+	host.lacks = ~0UL;
+	assert_int_equal(arch_check_host(&kvm), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
+		host.lacks = needs[i].cap;
+		capture_begin();
+		assert_int_equal(arch_check_host(&kvm), -ENOTSUP);
+		assert_contains(capture_end(), needs[i].name);
+		assert_one_line(captured);
+	}
+}
+
+static void test_most_vcpus(void **state)
+{
+	struct vm_config cfg = { .cpus = RISCV_MAX_VCPUS };
+
+	assert_int_equal(arch_config_complete(&cfg), 0);
+	cfg.cpus++;
+	capture_begin();
+	assert_int_equal(arch_config_complete(&cfg), -EINVAL);
+	assert_contains(capture_end(), "--cpus 4097: the maximum on riscv64 is 4096 vcpus");
+	assert_one_line(captured);
+}
+
+static void begin_vm(struct vm *vm, const struct vm_config *cfg, u64 pmem, bool can)
+{
+	memset(&host, 0, sizeof(host));
+	host.lacks = KVM_CAP_IRQCHIP;
+	host.can = can;
+	assert_int_equal(vm_init(vm, cfg), 0);
+	vm->kvm.vm_fd = VM_FD;
+	vm->pmem_size = pmem;
+	capture_begin();
+	assert_int_equal(arch_add_memory(vm), 0);
+	assert_int_equal(arch_vm_init(vm, NULL), 0);
+	assert_string_equal(capture_end(), "");
+}
+
+static void end_vm(struct vm *vm)
+{
+	vm->kvm.vm_fd = -1;
+	arch_vm_destroy(vm);
+	vm_destroy(vm);
+}
+
+/* As few address bits as hold everything, and vcpus that it resets; one that can do neither does.
+ */
+static void test_asked_of_kvm(void **state)
+{
+	const struct vm_config cfg = { .cpus = 1, .memory = 16 * MiB, .transport = TRANSPORT_PCI };
+	struct vm vm;
+
+	begin_vm(&vm, &cfg, 0, true);
+	assert_int_equal(host.lowered, 1);
+	assert_int_equal(host.gpa_bits, 41);
+	assert_int_equal(host.resets, 1);
+	assert_true(vm.arch->mp_state_reset);
+	end_vm(&vm);
+	begin_vm(&vm, &cfg, 2048 * GiB, true);
+	assert_int_equal(host.gpa_bits, 42);
+	end_vm(&vm);
+	begin_vm(&vm, &cfg, 0, false);
+	assert_false(vm.arch->mp_state_reset);
+	end_vm(&vm);
+}
+
 struct range {
 	u64 base, size;
 };
@@ -114,10 +244,16 @@ static void test_nothing_overlaps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_few_address_bits),  cmocka_unit_test(test_window_above_ram),
-		cmocka_unit_test(test_persistent_memory), cmocka_unit_test(test_memory_limit),
+		cmocka_unit_test(test_few_address_bits),
+		cmocka_unit_test(test_window_above_ram),
+		cmocka_unit_test(test_persistent_memory),
+		cmocka_unit_test(test_memory_limit),
 		cmocka_unit_test(test_nothing_overlaps),
+		cmocka_unit_test(test_asked_of_kvm),
+		cmocka_unit_test(test_needs),
+		cmocka_unit_test(test_most_vcpus),
 	};
 
+	log_set_level(LOG_INFO);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
