@@ -11,7 +11,9 @@
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
 
-#define MAX_SETS 256
+#define CBOM_SIZE 0x8030000001000001
+#define CBOZ_SIZE 0x8030000001000005
+#define CBOP_SIZE 0x8030000001000007
 
 /* In place of one-reg.c: a KVM with vcpus that answers as Linux's does. */
 static struct fake_kvm {
@@ -39,8 +41,8 @@ static enum kind kind_of(u64 reg, u32 *n)
 	} kinds[] = {
 		{ ISA, 0x8030000007000000, 128 }, { SBI, 0x8030000008000000, 64 },
 		{ ID, 0x8030000001000002, 3 },	  { SATP, 0x8030000001000006, 1 },
-		{ BLOCK, 0x8030000001000001, 1 }, { BLOCK, 0x8030000001000005, 1 },
-		{ BLOCK, 0x8030000001000007, 1 }, { TIMEBASE, 0x8030000004000000, 1 },
+		{ BLOCK, CBOM_SIZE, 1 },	  { BLOCK, CBOZ_SIZE, 1 },
+		{ BLOCK, CBOP_SIZE, 1 },	  { TIMEBASE, 0x8030000004000000, 1 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -79,7 +81,8 @@ int vcpu_get_reg(const struct vcpu *vcpu, u64 id, void *value)
 		*out = 24000000;
 		return 0;
 	case BLOCK:
-		*out = 64;
+		/* Management, zeroing and prefetch have sizes of their own. */
+		*out = id == CBOM_SIZE ? 64 : id == CBOZ_SIZE ? 128 : 32;
 		return 0;
 	default:
 		fail_msg("register 0x%llx", (unsigned long long)id);
@@ -505,6 +508,13 @@ static void test_described(void **state)
 	/* The host says a size, the guest has no such instruction. */
 	assert_false(fdtw_has(fdt, "/", "riscv,cboz-block-size"));
 	assert_false(fdtw_has(fdt, "/", "riscv,cbop-block-size"));
+	free(fdt);
+	host("i m a f d c zicbom zicboz zicbop", "");
+	assert_int_equal(apply(NULL, NULL, RISCV_IRQCHIP_PLIC), 0);
+	fdt = described();
+	assert_int_equal(fdtw_cell(fdt, "/", "riscv,cbom-block-size", 0), 64);
+	assert_int_equal(fdtw_cell(fdt, "/", "riscv,cboz-block-size", 0), 128);
+	assert_int_equal(fdtw_cell(fdt, "/", "riscv,cbop-block-size", 0), 32);
 	free(fdt);
 	kvm.satp_mode = 0;
 	assert_int_equal(apply(NULL, NULL, RISCV_IRQCHIP_PLIC), 0);
