@@ -83,7 +83,6 @@ int riscv_cpu_sketch(struct vm *vm)
 	return 0;
 }
 
-/* A register that this KVM has no list for is asked itself. */
 static void note_reg(const struct vcpu *vcpu, struct ext_regs *regs, u32 id, u64 reg)
 {
 	u64 value;
@@ -94,24 +93,18 @@ static void note_reg(const struct vcpu *vcpu, struct ext_regs *regs, u32 id, u64
 	riscv_ext_put(&regs->on, id, value == 1);
 }
 
-/* Before Linux 6.6 there is no list. */
-static void try_all(const struct vcpu *vcpu, struct riscv_cpu *cpu)
-{
-	for (u32 i = 0; i < riscv_nr_exts; i++)
-		note_reg(vcpu, &cpu->isa, riscv_exts[i].id, RISCV_ISA_EXT_REG(riscv_exts[i].id));
-	for (u32 i = 0; i < RISCV_NR_SBI_EXTS; i++)
-		note_reg(vcpu, &cpu->sbi, i, RISCV_SBI_EXT_REG(i));
-}
-
-static void read_exts(const struct vcpu *vcpu, struct riscv_cpu *cpu)
+/* Resets and the vcpu's state need the list as well. */
+static int read_exts(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 {
 	struct kvm_reg_list *list;
+	int ret = vcpu_list_regs(vcpu, &list);
 
 	memset(&cpu->isa, 0, sizeof(cpu->isa));
 	memset(&cpu->sbi, 0, sizeof(cpu->sbi));
-	if (vcpu_list_regs(vcpu, &list)) {
-		try_all(vcpu, cpu);
-		return;
+	if (ret) {
+		err("this host's KVM does not list what its vcpus have: %s; it needs Linux 6.6",
+		    strerror(-ret));
+		return ret;
 	}
 	/* Other registers of extensions, for many at once, have other indices. */
 	for (u64 i = 0; i < list->n; i++) {
@@ -123,6 +116,7 @@ static void read_exts(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 			note_reg(vcpu, &cpu->sbi, (u32)(reg - RISCV_SBI_EXT_REG(0)), reg);
 	}
 	free(list);
+	return 0;
 }
 
 static int change(const struct vcpu *vcpu, struct riscv_cpu *cpu, u64 reg, u64 value)
@@ -286,7 +280,7 @@ static void read_config(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 	cpu->cboz_size = tell(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_CBOZ_SIZE));
 	cpu->cbop_size = tell(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_CBOP_SIZE));
 	cpu->timebase = tell(vcpu, RISCV_TIMER_REG(KVM_REG_RISCV_TIMER_REG(frequency)));
-	/* Before Linux 6.6 KVM does not say; all that Linux runs on has this one. */
+	/* Where KVM does not say: all that Linux runs on has this one. */
 	if (vcpu_get_reg(vcpu, RISCV_CONFIG_REG(RISCV_CONFIG_SATP_MODE), &cpu->satp_mode))
 		cpu->satp_mode = SATP_MODE_SV39;
 }
@@ -294,13 +288,10 @@ static void read_config(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 static int first_vcpu(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 {
 	bool changed;
-	int ret;
+	int ret = read_exts(vcpu, cpu);
 
-	read_exts(vcpu, cpu);
-	if (!riscv_ext_in(&cpu->isa.on, RISCV_EXT_I)) {
-		err("this host's KVM does not tell what its CPUs have; it needs Linux 6.0");
-		return -EOPNOTSUPP;
-	}
+	if (ret)
+		return ret;
 	cpu->nr_changes = 0;
 	ret = apply_isa(vcpu, cpu);
 	changed = cpu->nr_changes;
@@ -312,9 +303,9 @@ static int first_vcpu(const struct vcpu *vcpu, struct riscv_cpu *cpu)
 		return ret;
 	/* What the guest is told is what the registers say now. */
 	if (changed)
-		read_exts(vcpu, cpu);
+		ret = read_exts(vcpu, cpu);
 	read_config(vcpu, cpu);
-	return 0;
+	return ret;
 }
 
 int riscv_cpu_vcpu(struct vcpu *vcpu)
