@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of riscv/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, exit.c, sbi.c,
- * csr.c, dump.c. The interrupt controllers: irqchip.c, aia.c, aia-state.c, plic.c. The CPU model:
- * isa.c, cpu.c. Loading and description: boot.c, image.c, fdt.c.
+ * What the files of riscv/ share. The VM and its vcpus: platform.c, vm.c, vcpu.c, vcpu-state.c,
+ * exit.c, sbi.c, csr.c. The interrupt controllers: irqchip.c, irqchip-harts.c, aia.c, aia-state.c,
+ * plic.c. The CPU model: isa.c, options.c, model.c, cpu.c. Loading and description: boot.c,
+ * image.c, fdt.c. Debuggers and dumps: debug.c, step.c, insn.c, translate.c, dump.c, core.c.
  */
 #ifndef LKVM_RISCV_H
 #define LKVM_RISCV_H
