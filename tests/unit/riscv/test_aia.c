@@ -387,6 +387,11 @@ static void test_no_guest_file(void **state)
 					      "file on the host's CPU 6; use --aia auto"));
 	assert_int_equal(vm_stop_reason(&r->vm, &status, &vcpu), VM_STOP_ENTRY_FAILED);
 	assert_int_equal(vcpu, 1);
+	/* Another one has nothing to add. */
+	r->vcpus[0].run = &run;
+	capture_begin();
+	assert_int_equal(arch_vcpu_exit(&r->vcpus[0]), 0);
+	assert_string_equal(capture_end(), "");
 	destroy(r);
 }
 
