@@ -8,6 +8,8 @@
 
 #include "../../../riscv/riscv.h"
 #include "lkvm/arch.h"
+#include "lkvm/device.h"
+#include "lkvm/irq.h"
 #include "lkvm/kvm.h"
 #include "lkvm/log.h"
 #include "lkvm/util.h"
@@ -212,6 +214,20 @@ static void test_asked_of_kvm(void **state)
 	end_vm(&vm);
 }
 
+/* A reset begins with the interrupt controller, to which all others drive their lines then. */
+static void test_first_device(void **state)
+{
+	const struct vm_config cfg = { .cpus = 1, .memory = 16 * MiB };
+	struct vm vm;
+
+	begin_vm(&vm, &cfg, 0, false);
+	assert_int_equal(irq_init(&vm.irqs, vm.irqs.ops, vm.irqs.opaque), 0);
+	assert_int_equal(arch_add_devices(&vm), 0);
+	assert_string_equal(vm.devices->name, "plic");
+	vm_destroy_devices(&vm);
+	end_vm(&vm);
+}
+
 struct range {
 	u64 base, size;
 };
@@ -252,6 +268,7 @@ int main(void)
 		cmocka_unit_test(test_asked_of_kvm),
 		cmocka_unit_test(test_needs),
 		cmocka_unit_test(test_most_vcpus),
+		cmocka_unit_test(test_first_device),
 	};
 
 	log_set_level(LOG_INFO);
