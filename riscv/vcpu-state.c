@@ -33,7 +33,9 @@ struct riscv_vcpu_state {
 	bool asleep;
 };
 
-/* Without Sstc the timer is KVM's, and may go off at any time: then it is pending. */
+/* Without Sstc the timer is KVM's, and may go off at any time: then it is pending. Switched on, it
+ * goes off at once, since KVM takes the 1 for a time (Linux arch/riscv/kvm/vcpu_timer.c, state):
+ * the guest looks at the clock too early then, and no tick of its own is lost. */
 static struct reg_set *set_of(void *opaque, u64 id)
 {
 	struct riscv_vcpu_state *s = opaque;
