@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lkvm/json.h"
 #include "lkvm/probe.h"
 #include "lkvm/util.h"
 
@@ -117,6 +118,28 @@ void probe_unasked(struct probe_row *row)
 	row->unasked = true;
 }
 
+bool probe_vcpu_answers(const struct probe *h, struct probe_row *row, int error)
+{
+	if (h->vm_fd < 0)
+		probe_unasked(row);
+	else if (error)
+		probe_unknown(row, "cannot create a vcpu: %s", strerror(-error));
+	return h->vm_fd >= 0 && !error;
+}
+
+struct probe_row *probe_vcpu_row(struct probe *h, enum probe_section section, const char *name,
+				 const char *brings, bool there, int error, const char *missing)
+{
+	struct probe_row *row = probe_row(h, section, name, brings);
+
+	if (!probe_vcpu_answers(h, row, error))
+		return NULL;
+	if (there)
+		return row;
+	probe_no(row, "%s", missing);
+	return NULL;
+}
+
 const struct probe_row *probe_find(const struct probe *h, enum probe_section section,
 				   const char *name)
 {
@@ -125,6 +148,18 @@ const struct probe_row *probe_find(const struct probe *h, enum probe_section sec
 			return h->rows[i];
 	}
 	return NULL;
+}
+
+void probe_put_feature(const struct probe_row *row, struct json_out *out)
+{
+	if (!row || row->unasked || row->answer == PROBE_UNKNOWN)
+		json_put_null(out, "offered");
+	else
+		json_put_bool(out, "offered", row->answer == PROBE_YES);
+	if (row && row->answer == PROBE_NO)
+		json_put_text(out, "why", row->why);
+	if (row && row->note)
+		json_put_text(out, "note", row->note);
 }
 
 void probe_destroy(struct probe *h)

@@ -109,9 +109,21 @@ void probe_no(struct probe_row *row, const char *fmt, ...) __printf(2, 3);
 void probe_unknown(struct probe_row *row, const char *fmt, ...) __printf(2, 3);
 /* Needs an answer of KVM, and there is none to ask. */
 void probe_unasked(struct probe_row *row);
+/*
+ * Does the vcpu of the scratch VM answer @row? @error: 0, or why it could not be made. Where not,
+ * the row says so.
+ */
+bool probe_vcpu_answers(const struct probe *h, struct probe_row *row, int error);
+/* A row that such a vcpu answers, to be filled; NULL when it is already: of a vcpu that does not
+ * answer, or has it not (not @there), for the reason @missing. */
+struct probe_row *probe_vcpu_row(struct probe *h, enum probe_section section, const char *name,
+				 const char *brings, bool there, int error, const char *missing);
 /* The row called @name, or NULL. */
 const struct probe_row *probe_find(const struct probe *h, enum probe_section section,
 				   const char *name);
+/* For probe_arch_put_cpu: what @row (NULL: there is none) says of a feature, which this host has or
+ * has not: "offered", and what there is to add. */
+void probe_put_feature(const struct probe_row *row, struct json_out *out);
 
 /* probe/print.c. @verbose adds what each row brings, and the features that are not there. */
 void probe_print_table(const struct probe *h, bool verbose, FILE *out);
@@ -203,11 +215,11 @@ void probe_service_rows(struct probe *h);
  * The text goes to @buf, which is returned.
  */
 void probe_arch_rows(struct probe *h);
-/* The type of VM that serves the probes: the plainest that can be made. */
 /* The things of CPUs that --cpu can name: how many, and the members of number @i, into an object
  * that is open. */
 u32 probe_arch_nr_cpu(void);
 void probe_arch_put_cpu(const struct probe *h, u32 i, struct json_out *out);
+/* The type of VM that serves the probes: the plainest that can be made. */
 u64 probe_arch_vm_type(const struct probe *h);
 const char *probe_arch_why_no_kvm(const struct probe *h, char *buf, size_t len);
 const char *probe_arch_why_no_iommu(const struct probe *h, char *buf, size_t len);

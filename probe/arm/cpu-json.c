@@ -7,7 +7,6 @@
 void probe_arch_put_cpu(const struct probe *h, u32 i, struct json_out *out)
 {
 	const struct arm_cpu_prop *prop = &arm_cpu_props[i];
-	const struct probe_row *row = probe_find(h, PROBE_SEC_CPU, prop->name);
 
 	json_put_text(out, "name", prop->name);
 	json_put_text(out, "type", "feature");
@@ -18,14 +17,7 @@ void probe_arch_put_cpu(const struct probe *h, u32 i, struct json_out *out)
 		json_put_u64(out, "from", prop->level);
 	}
 	/* What a switch of KVM's gives has a row of its own, or none. */
-	if (!row || row->unasked || row->answer == PROBE_UNKNOWN)
-		json_put_null(out, "offered");
-	else
-		json_put_bool(out, "offered", row->answer == PROBE_YES);
-	if (row && row->answer == PROBE_NO)
-		json_put_text(out, "why", row->why);
-	if (row && row->note)
-		json_put_text(out, "note", row->note);
+	probe_put_feature(probe_find(h, PROBE_SEC_CPU, prop->name), out);
 }
 
 u32 probe_arch_nr_cpu(void)

@@ -119,34 +119,15 @@ static void feature_row(struct probe *h, const struct arm_cpu_prop *prop, const 
 		return;
 	row = probe_row(h, PROBE_SEC_CPU, prop->name, NULL);
 	row->feature = true;
-	if (h->vm_fd < 0) {
-		probe_unasked(row);
-	} else if (error) {
-		probe_unknown(row, "cannot create a vcpu: %s", strerror(-error));
-	} else if (!arm_prop_present(prop, s->regs.value[prop->reg])) {
+	if (!probe_vcpu_answers(h, row, error))
+		return;
+	if (!arm_prop_present(prop, s->regs.value[prop->reg])) {
 		probe_no(row, "not in these CPUs, or KVM does not pass it on");
 	} else {
 		probe_yes(row);
 		if (s->masks && !(s->regs.writable[prop->reg] >> prop->shift & 0xf))
 			probe_note(row, "fixed: --cpu cannot remove it");
 	}
-}
-
-/* A row that needs a vcpu with @there. */
-static struct probe_row *vcpu_row(struct probe *h, const char *name, const char *brings, bool there,
-				  int error, const char *missing)
-{
-	struct probe_row *row = probe_row(h, PROBE_SEC_CPU, name, brings);
-
-	if (h->vm_fd < 0)
-		probe_unasked(row);
-	else if (error)
-		probe_unknown(row, "cannot create a vcpu: %s", strerror(-error));
-	else if (!there)
-		probe_no(row, "%s", missing);
-	else
-		return row;
-	return NULL;
 }
 
 void arm_probe_cpu_rows(struct probe *h)
@@ -156,12 +137,12 @@ void arm_probe_cpu_rows(struct probe *h)
 	struct probe_row *row;
 	char list[512];
 
-	row = vcpu_row(h, "sve-lengths", "bits of SVE vectors: --sve-max-vl", s.sve, error,
-		       "no SVE");
+	row = probe_vcpu_row(h, PROBE_SEC_CPU, "sve-lengths", "bits of SVE vectors: --sve-max-vl",
+			     s.sve, error, "no SVE");
 	if (row)
 		probe_text(row, "%s", arm_sve_list(s.vls, list, sizeof(list)));
-	row = vcpu_row(h, "pmu-counters", "event counters, besides the cycle counter", s.pmu, error,
-		       "no PMU");
+	row = probe_vcpu_row(h, PROBE_SEC_CPU, "pmu-counters",
+			     "event counters, besides the cycle counter", s.pmu, error, "no PMU");
 	if (row)
 		probe_number(row, s.counters);
 	row = probe_row(h, PROBE_SEC_CPU, "sme", "matrices");

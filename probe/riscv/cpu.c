@@ -77,11 +77,9 @@ static void ext_row(struct probe *h, const struct riscv_ext *ext, const struct s
 	bool can = riscv_ext_in(&s->can, ext->id);
 
 	row->feature = true;
-	if (h->vm_fd < 0) {
-		probe_unasked(row);
-	} else if (error) {
-		probe_unknown(row, "cannot create a vcpu: %s", strerror(-error));
-	} else if (!riscv_ext_in(&s->there, ext->id)) {
+	if (!probe_vcpu_answers(h, row, error))
+		return;
+	if (!riscv_ext_in(&s->there, ext->id)) {
 		probe_no(row, "not in these CPUs, or this KVM does not know it");
 	} else if (riscv_ext_in(&s->on, ext->id)) {
 		probe_yes(row);
@@ -96,28 +94,11 @@ static void ext_row(struct probe *h, const struct riscv_ext *ext, const struct s
 	}
 }
 
-/* A row that needs a vcpu with @there. */
-static struct probe_row *vcpu_row(struct probe *h, enum probe_section section, const char *name,
-				  const char *brings, bool there, int error, const char *missing)
-{
-	struct probe_row *row = probe_row(h, section, name, brings);
-
-	if (h->vm_fd < 0)
-		probe_unasked(row);
-	else if (error)
-		probe_unknown(row, "cannot create a vcpu: %s", strerror(-error));
-	else if (!there)
-		probe_no(row, "%s", missing);
-	else
-		return row;
-	return NULL;
-}
-
 static void nested_row(struct probe *h, const struct scratch *s, int error)
 {
 	bool there = riscv_ext_in(&s->there, RISCV_EXT_H);
 	bool given = riscv_ext_in(&s->on, RISCV_EXT_H) || riscv_ext_in(&s->can, RISCV_EXT_H);
-	struct probe_row *row = vcpu_row(
+	struct probe_row *row = probe_vcpu_row(
 		h, PROBE_SEC_NESTED, "nested", "guests that run hypervisors themselves: --nested",
 		given, error,
 		there ? riscv_ext_why_not(RISCV_EXT_H)
@@ -132,34 +113,36 @@ static void other_rows(struct probe *h, const struct scratch *s, int error)
 	static const char *const old = "this KVM does not say: it is older than Linux 6.6";
 	struct probe_row *row;
 
-	row = vcpu_row(h, PROBE_SEC_CPU, "guest-page-tables", "how much a guest can address",
-		       s->satp_mode, error, old);
+	row = probe_vcpu_row(h, PROBE_SEC_CPU, "guest-page-tables", "how much a guest can address",
+			     s->satp_mode, error, old);
 	if (row)
 		probe_text(row, "%s", riscv_mmu_type(s->satp_mode) + strlen("riscv,"));
-	row = vcpu_row(h, PROBE_SEC_CPU, "pmu", "performance counters; --sbi host,-pmu hides them",
-		       s->sbi >> RISCV_SBI_PMU & 1, error,
-		       "needs Linux 6.4, CPUs with Sscofpmf, and the SBI's PMU in the host's "
-		       "firmware and kernel (CONFIG_RISCV_PMU_SBI)");
+	row = probe_vcpu_row(h, PROBE_SEC_CPU, "pmu",
+			     "performance counters; --sbi host,-pmu hides them",
+			     s->sbi >> RISCV_SBI_PMU & 1, error,
+			     "needs Linux 6.4, CPUs with Sscofpmf, and the SBI's PMU in the host's "
+			     "firmware and kernel (CONFIG_RISCV_PMU_SBI)");
 	if (row)
 		probe_yes(row);
-	row = vcpu_row(h, PROBE_SEC_TIME, "timebase", "ticks of a guest's timer in a second",
-		       s->timebase, error, "KVM does not say");
+	row = probe_vcpu_row(h, PROBE_SEC_TIME, "timebase", "ticks of a guest's timer in a second",
+			     s->timebase, error, "KVM does not say");
 	if (row)
 		probe_number(row, s->timebase);
-	row = vcpu_row(h, PROBE_SEC_TIME, "steal-time",
-		       "guests learn how long the host kept them waiting",
-		       s->sbi >> RISCV_SBI_STA & 1, error,
-		       "the host counts no run delay (CONFIG_SCHED_INFO), or KVM is older than "
-		       "Linux 6.8");
+	row = probe_vcpu_row(
+		h, PROBE_SEC_TIME, "steal-time", "guests learn how long the host kept them waiting",
+		s->sbi >> RISCV_SBI_STA & 1, error,
+		"the host counts no run delay (CONFIG_SCHED_INFO), or KVM is older than "
+		"Linux 6.8");
 	if (row)
 		probe_yes(row);
-	row = vcpu_row(h, PROBE_SEC_EXECUTION, "sbi", "calls that guests can make: --sbi", s->sbi,
-		       error, "this KVM cannot switch them: it is older than Linux 6.4");
+	row = probe_vcpu_row(h, PROBE_SEC_EXECUTION, "sbi", "calls that guests can make: --sbi",
+			     s->sbi, error,
+			     "this KVM cannot switch them: it is older than Linux 6.4");
 	if (row)
 		probe_bits(row, s->sbi, riscv_sbi_names, RISCV_NR_SBI_EXTS);
-	row = vcpu_row(h, PROBE_SEC_EXECUTION, "system-suspend", "guests that suspend to RAM",
-		       s->sbi >> RISCV_SBI_SUSP & 1, error,
-		       "this KVM has no SBI SUSP: new in Linux 6.13");
+	row = probe_vcpu_row(h, PROBE_SEC_EXECUTION, "system-suspend", "guests that suspend to RAM",
+			     s->sbi >> RISCV_SBI_SUSP & 1, error,
+			     "this KVM has no SBI SUSP: new in Linux 6.13");
 	if (row)
 		probe_yes(row);
 }
@@ -178,18 +161,10 @@ void riscv_probe_cpu_rows(struct probe *h)
 void probe_arch_put_cpu(const struct probe *h, u32 i, struct json_out *out)
 {
 	const struct riscv_ext *ext = &riscv_exts[i];
-	const struct probe_row *row = probe_find(h, PROBE_SEC_CPU, ext->name);
 
 	json_put_text(out, "name", ext->name);
 	json_put_text(out, "type", "feature");
-	if (!row || row->unasked || row->answer == PROBE_UNKNOWN)
-		json_put_null(out, "offered");
-	else
-		json_put_bool(out, "offered", row->answer == PROBE_YES);
-	if (row && row->answer == PROBE_NO)
-		json_put_text(out, "why", row->why);
-	if (row && row->note)
-		json_put_text(out, "note", row->note);
+	probe_put_feature(probe_find(h, PROBE_SEC_CPU, ext->name), out);
 }
 
 u32 probe_arch_nr_cpu(void)
