@@ -17,6 +17,7 @@
 
 #include "capture.h"
 #include "lkvm/access.h"
+#include "lkvm/json.h"
 #include "lkvm/kvm.h"
 #include "lkvm/probe.h"
 #include "lkvm/util.h"
@@ -275,6 +276,35 @@ static inline void unlink_in(struct fake *f, const char *path)
 
 	assert_int_equal(nftw(full, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 	free(full);
+}
+
+/* Nothing serves /dev/kvm. */
+static inline void remove_kvm(struct fake *f)
+{
+	f->open_kvm = -ENOENT;
+	unlink_in(f, "/dev/kvm");
+	unlink_in(f, "/sys/class/misc/kvm");
+}
+
+/* The object of @name in what --cpu of `lkvm host` prints. */
+static inline void expect_json(struct fake *f, const char *name, const char *text)
+{
+	for (u32 i = 0; i < probe_arch_nr_cpu(); i++) {
+		struct json_out out = { .max = 1024 };
+		bool found;
+
+		json_open(&out, NULL, '{');
+		probe_arch_put_cpu(&f->host, i, &out);
+		json_close(&out, '}');
+		json_put_bytes(&out, "", 1);
+		found = strstr(out.buf, name);
+		if (found)
+			assert_contains(out.buf, text);
+		json_out_free(&out);
+		if (found)
+			return;
+	}
+	fail_msg("no %s", name);
 }
 
 #include "fake_arch_kvm.h"

@@ -35,9 +35,7 @@ static void test_no_kvm(void **state)
 {
 	struct fake *f = *state;
 
-	f->open_kvm = -ENOENT;
-	unlink_in(f, "/dev/kvm");
-	unlink_in(f, "/sys/class/misc/kvm");
+	remove_kvm(f);
 	probe(f);
 	expect_no(f, PROBE_SEC_KVM, "device", "not started at EL2");
 	assert_true(row(f, PROBE_SEC_CPU, "lse")->unasked);
@@ -244,6 +242,24 @@ static void test_realms(void **state)
 	assert_int_equal(row(f, CCA)->answer, PROBE_UNKNOWN);
 }
 
+static void test_json(void **state)
+{
+	struct fake *f = *state;
+
+	f->arch.regs.value[ARM_ID_REG(6, 0)] = 0x200020;
+	f->arch.regs.writable[ARM_ID_REG(6, 0)] = 0xf00000;
+	f->vm_caps[KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES] = 1;
+	probe(f);
+	assert_int_equal(probe_arch_nr_cpu(), arm_nr_cpu_props);
+	expect_json(f, "\"lse\"", "\"offered\":true");
+	expect_json(f, "\"aes\"", "fixed: --cpu cannot remove it");
+	expect_json(f, "\"lse128\"", "\"offered\":false");
+	expect_json(f, "\"lse128\"", "\"why\":\"not in these CPUs");
+	f->arch.create_vcpu = -EINVAL;
+	probe(f);
+	expect_json(f, "\"lse\"", "\"offered\":null");
+}
+
 static void test_no_iommu(void **state)
 {
 	struct fake *f = *state;
@@ -260,6 +276,7 @@ int main(void)
 		PROBE_TEST(test_features), PROBE_TEST(test_sve_and_pmu),
 		PROBE_TEST(test_nested),   PROBE_TEST(test_pkvm),
 		PROBE_TEST(test_no_iommu), PROBE_TEST(test_realms),
+		PROBE_TEST(test_json),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,6 @@
 /* riscv64's part of `lkvm host`: extensions, the AIA, what KVM lets one change. */
 #include "fake_host.h"
 
-#include "lkvm/json.h"
-
 #define AIA    PROBE_SEC_INTERRUPTS, "aia"
 #define IDS    PROBE_SEC_INTERRUPTS, "aia-identities"
 #define FILES  PROBE_SEC_INTERRUPTS, "guest-interrupt-files"
@@ -72,9 +70,7 @@ static void test_no_kvm(void **state)
 {
 	struct fake *f = *state;
 
-	f->open_kvm = -ENOENT;
-	unlink_in(f, "/dev/kvm");
-	unlink_in(f, "/sys/class/misc/kvm");
+	remove_kvm(f);
 	ask(f);
 	expect_no(f, PROBE_SEC_KVM, "device", "modprobe kvm");
 	assert_true(row(f, PROBE_SEC_CPU, "zba")->unasked);
@@ -159,27 +155,6 @@ static void test_aia(void **state)
 	f->arch.create_aia = -ENOMEM;
 	ask(f);
 	assert_int_equal(row(f, AIA)->answer, PROBE_UNKNOWN);
-}
-
-/* The object of @name in what --cpu of `lkvm host` prints. */
-static void expect_json(struct fake *f, const char *name, const char *text)
-{
-	for (u32 i = 0; i < probe_arch_nr_cpu(); i++) {
-		struct json_out out = { .max = 1024 };
-		bool found;
-
-		json_open(&out, NULL, '{');
-		probe_arch_put_cpu(&f->host, i, &out);
-		json_close(&out, '}');
-		json_put_bytes(&out, "", 1);
-		found = strstr(out.buf, name);
-		if (found)
-			assert_contains(out.buf, text);
-		json_out_free(&out);
-		if (found)
-			return;
-	}
-	fail_msg("no %s", name);
 }
 
 static void test_json(void **state)
