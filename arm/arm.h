@@ -18,6 +18,7 @@
 
 struct arm_realm;
 struct boot_fdt_input;
+struct boot_map;
 struct fdtw;
 struct guest_memory;
 struct kvm;
@@ -62,14 +63,8 @@ struct arch_vcpu {
 	struct arm_step step;
 };
 
-/* What follows from the size of RAM and of persistent memory. vm.c. */
-struct arm_map {
-	u64 ram_end;
-	u64 pmem_base, pmem_end; /* without any: where RAM ends */
-	u64 pci_mem64_base;
-	u32 ipa_bits; /* the fewest that hold it all; at least 32, KVM's minimum */
-};
-void arm_map_memory(const struct vm_config *cfg, u64 pmem, struct arm_map *map);
+/* vm.c */
+void arm_map_memory(const struct vm_config *cfg, u64 pmem, struct boot_map *map);
 /* The devices at fixed places besides the interrupt controller and those of every architecture. */
 int arm_add_fixed_devices(struct vm *vm) __must_check;
 

@@ -10,6 +10,7 @@
 #include "arm.h"
 #include "layout.h"
 #include "lkvm/arch.h"
+#include "lkvm/boot-fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/pci.h"
@@ -22,22 +23,22 @@
 #define IPA_BITS_FIXED 40U
 #define IPA_BITS_MIN   32U
 
-void arm_map_memory(const struct vm_config *cfg, u64 pmem, struct arm_map *map)
+static struct boot_map_rules map_rules(const struct vm_config *cfg)
 {
-	u64 end;
+	return (struct boot_map_rules){
+		.ram = ARM_RAM,
+		.pci_mem64_size = ARM_PCI_MEM64_SIZE,
+		.bits_min = IPA_BITS_MIN,
+		/* The upper half of a realm's addresses is the lower one as the host sees it. */
+		.bits_taken = cfg->arm.realm.on ? 1 : 0,
+	};
+}
 
-	map->ram_end = ARM_RAM + cfg->memory;
-	map->pmem_base = pmem ? ALIGN_UP(map->ram_end, PMEM_ALIGN) : map->ram_end;
-	map->pmem_end = map->pmem_base + pmem;
-	map->pci_mem64_base = ALIGN_UP(map->pmem_end, ARM_PCI_MEM64_SIZE);
-	end = transport_is_pci(cfg->transport) ? map->pci_mem64_base + ARM_PCI_MEM64_SIZE
-					       : map->pmem_end;
-	map->ipa_bits = IPA_BITS_MIN;
-	while (end > 1ULL << map->ipa_bits)
-		map->ipa_bits++;
-	/* The upper half of a realm's addresses is the lower one as the host sees it. */
-	if (cfg->arm.realm.on)
-		map->ipa_bits++;
+void arm_map_memory(const struct vm_config *cfg, u64 pmem, struct boot_map *map)
+{
+	const struct boot_map_rules rules = map_rules(cfg);
+
+	boot_map_memory(&rules, cfg, pmem, map);
 }
 
 const struct coco_ops *arch_coco(const struct vm_config *cfg)
@@ -47,53 +48,30 @@ const struct coco_ops *arch_coco(const struct vm_config *cfg)
 	return realm ? realm : arm_pkvm_ops(cfg);
 }
 
-/* The maximum of memory that fits into @bits of address with the devices. */
-static u64 most_memory(const struct vm_config *cfg, u32 bits)
-{
-	u64 end = 1ULL << (cfg->arm.realm.on ? bits - 1 : bits);
-
-	if (transport_is_pci(cfg->transport))
-		end -= MIN(end, ARM_PCI_MEM64_SIZE);
-	return end > ARM_RAM ? end - ARM_RAM : 0;
-}
-
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 pmem, u64 *type)
 {
+	const struct boot_map_rules rules = map_rules(cfg);
 	int cap = kvm_check_cap(kvm, KVM_CAP_ARM_VM_IPA_SIZE);
 	u32 max = cap > 0 ? (u32)cap : IPA_BITS_FIXED;
-	char size[32], most[32];
-	struct arm_map map;
+	struct boot_map map;
+	int ret;
 
-	arm_map_memory(cfg, pmem, &map);
-	if (map.ipa_bits <= max) {
-		*type = cap > 0 ? map.ipa_bits : 0;
-		return 0;
-	}
-	if (pmem) {
-		err("--pmem: %lluG of files, and --mem, need %u address bits with the devices, but "
-		    "a guest has %u on this host; omit some",
-		    pmem / GiB, map.ipa_bits, max);
-		return -EINVAL;
-	}
-	err("--mem %s: needs %u address bits with the devices, but a guest has %u on this host; "
-	    "the maximum is %s%s",
-	    format_size(cfg->memory, size, sizeof(size)), map.ipa_bits, max,
-	    format_size(most_memory(cfg, max), most, sizeof(most)),
-	    map.ram_end <= 1ULL << (cfg->arm.realm.on ? max - 1 : max)
-		    ? ", or use --virtio-transport mmio"
-		    : "");
-	return -EINVAL;
+	boot_map_memory(&rules, cfg, pmem, &map);
+	ret = boot_map_check(&rules, cfg, pmem, &map, max);
+	if (!ret)
+		*type = cap > 0 ? map.bits : 0;
+	return ret;
 }
 
 static void init_arch(struct vm *vm)
 {
-	struct arm_map map;
+	struct boot_map map;
 
 	arm_map_memory(vm->cfg, vm->pmem_size, &map);
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
 	vm->arch->gic.fd = -1;
 	vm->arch->gic.its_fd = -1;
-	vm->arch->ipa_bits = map.ipa_bits;
+	vm->arch->ipa_bits = map.bits;
 	vm->arch->ram_end = map.ram_end;
 	vm->arch->pmem_base = map.pmem_base;
 	vm->arch->pci_mem64_base = map.pci_mem64_base;

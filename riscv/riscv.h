@@ -20,6 +20,7 @@
 #include "lkvm/types.h"
 
 struct boot_fdt_input;
+struct boot_map;
 struct device;
 struct fdtw;
 struct guest_memory;
@@ -87,14 +88,8 @@ struct arch_vcpu {
 	bool met_stop; /* of another vcpu's step; it tries again */
 };
 
-/* What follows from the size of RAM and of persistent memory. vm.c. */
-struct riscv_map {
-	u64 ram_end;
-	u64 pmem_base, pmem_end; /* without any: where RAM ends */
-	u64 pci_mem64_base;
-	u32 gpa_bits;
-};
-void riscv_map_memory(const struct vm_config *cfg, u64 pmem, struct riscv_map *map);
+/* vm.c */
+void riscv_map_memory(const struct vm_config *cfg, u64 pmem, struct boot_map *map);
 
 /* Ids of registers (api.rst, 4.68); all but floating-point ones have 64 bits here. */
 #define RISCV_REG(type, index)	(KVM_REG_RISCV | KVM_REG_SIZE_U64 | (type) | (u64)(index))

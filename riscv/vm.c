@@ -9,6 +9,7 @@
 
 #include "layout.h"
 #include "lkvm/arch.h"
+#include "lkvm/boot-fdt.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/pci.h"
@@ -20,19 +21,15 @@
  * Volume II, 18.5.1). */
 #define GPA_BITS_MIN 41U
 
-void riscv_map_memory(const struct vm_config *cfg, u64 pmem, struct riscv_map *map)
-{
-	u64 end;
+static const struct boot_map_rules map_rules = {
+	.ram = RISCV_RAM,
+	.pci_mem64_size = RISCV_PCI_MEM64_SIZE,
+	.bits_min = GPA_BITS_MIN,
+};
 
-	map->ram_end = RISCV_RAM + cfg->memory;
-	map->pmem_base = pmem ? ALIGN_UP(map->ram_end, PMEM_ALIGN) : map->ram_end;
-	map->pmem_end = map->pmem_base + pmem;
-	map->pci_mem64_base = ALIGN_UP(map->pmem_end, RISCV_PCI_MEM64_SIZE);
-	end = transport_is_pci(cfg->transport) ? map->pci_mem64_base + RISCV_PCI_MEM64_SIZE
-					       : map->pmem_end;
-	map->gpa_bits = GPA_BITS_MIN;
-	while (end > 1ULL << map->gpa_bits)
-		map->gpa_bits++;
+void riscv_map_memory(const struct vm_config *cfg, u64 pmem, struct boot_map *map)
+{
+	boot_map_memory(&map_rules, cfg, pmem, map);
 }
 
 const struct coco_ops *arch_coco(const struct vm_config *cfg)
@@ -40,50 +37,25 @@ const struct coco_ops *arch_coco(const struct vm_config *cfg)
 	return NULL;
 }
 
-/* The maximum of memory that fits into @bits of address with the devices. */
-static u64 most_memory(const struct vm_config *cfg, u32 bits)
-{
-	u64 end = 1ULL << bits;
-
-	if (transport_is_pci(cfg->transport))
-		end -= RISCV_PCI_MEM64_SIZE;
-	return end - RISCV_RAM;
-}
-
 int arch_vm_type(const struct kvm *kvm, const struct vm_config *cfg, u64 pmem, u64 *type)
 {
 	int cap = kvm_check_cap(kvm, KVM_CAP_VM_GPA_BITS);
-	u32 max = cap > 0 ? (u32)cap : GPA_BITS_MIN;
-	char size[32], most[32];
-	struct riscv_map map;
+	struct boot_map map;
 
 	*type = 0;
 	riscv_map_memory(cfg, pmem, &map);
-	if (map.gpa_bits <= max)
-		return 0;
-	if (pmem) {
-		err("--pmem: %lluG of files, and --mem, need %u address bits with the devices, but "
-		    "a guest has %u on this host; omit some",
-		    pmem / GiB, map.gpa_bits, max);
-		return -EINVAL;
-	}
-	err("--mem %s: needs %u address bits with the devices, but a guest has %u on this host; "
-	    "the maximum is %s%s",
-	    format_size(cfg->memory, size, sizeof(size)), map.gpa_bits, max,
-	    format_size(most_memory(cfg, max), most, sizeof(most)),
-	    map.ram_end <= 1ULL << max ? ", or use --virtio-transport mmio" : "");
-	return -EINVAL;
+	return boot_map_check(&map_rules, cfg, pmem, &map, cap > 0 ? (u32)cap : GPA_BITS_MIN);
 }
 
 static void init_arch(struct vm *vm)
 {
-	struct riscv_map map;
+	struct boot_map map;
 
 	riscv_map_memory(vm->cfg, vm->pmem_size, &map);
 	vm->arch = xcalloc(1, sizeof(*vm->arch));
 	pthread_mutex_init(&vm->arch->stops.lock, NULL);
 	vm->arch->irqchip.fd = -1;
-	vm->arch->gpa_bits = map.gpa_bits;
+	vm->arch->gpa_bits = map.bits;
 	vm->arch->pmem_base = map.pmem_base;
 	vm->arch->pci_mem64_base = map.pci_mem64_base;
 }

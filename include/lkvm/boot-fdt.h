@@ -46,6 +46,29 @@ void boot_fdt_clock(struct fdtw *fdt, u32 phandle);
  */
 void boot_fdt_pool(struct fdtw *fdt, u64 size, u32 phandle);
 
+/* boot/map.c */
+
+/* What the address space goes by; constants of an architecture, or of a kind of guest. */
+struct boot_map_rules {
+	u64 ram;	    /* where it begins */
+	u64 pci_mem64_size; /* of the window for 64-bit BARs, which is aligned to it */
+	u32 bits_min;	    /* a guest has at least so many bits of address */
+	u32 bits_taken;	    /* upper ones of the guest's that mean something else */
+};
+/* What follows from the size of RAM and of persistent memory. */
+struct boot_map {
+	u64 ram_end;
+	u64 pmem_base, pmem_end; /* without any: where RAM ends */
+	u64 pci_mem64_base;
+	u32 bits; /* the fewest that hold it all */
+};
+void boot_map_memory(const struct boot_map_rules *rules, const struct vm_config *cfg, u64 pmem,
+		     struct boot_map *map);
+/* Does @map, of the others, fit in the @max bits of address that a guest has on this host? 0 or
+ * -EINVAL (printed). */
+int boot_map_check(const struct boot_map_rules *rules, const struct vm_config *cfg, u64 pmem,
+		   const struct boot_map *map, u32 max) __must_check;
+
 /* boot/place.c */
 
 /* One RAM, and what goes where in it. */

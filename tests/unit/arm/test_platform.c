@@ -1,99 +1,71 @@
 /* SPDX-License-Identifier: MIT */
 /* The arm64 machine's address space, and what its configuration may ask for. */
-#include "unit.h"
+#include "address_map.h"
 
 #include "../../../arm/arm.h"
-#include "capture.h"
-#include "lkvm/arch.h"
-#include "lkvm/kvm.h"
-#include "lkvm/util.h"
 
-static struct arm_map map_of(u64 memory, enum virtio_transport_kind transport)
+static struct boot_map map_of(u64 memory, enum virtio_transport_kind transport)
 {
-	struct vm_config cfg = { .memory = memory, .transport = transport };
-	struct arm_map map;
-
-	arm_map_memory(&cfg, 0, &map);
-	return map;
+	return map_with(arm_map_memory, memory, transport);
 }
 
 static void test_few_address_bits(void **state)
 {
-	struct arm_map map = map_of(512 * MiB, TRANSPORT_MMIO);
+	struct boot_map map = map_of(512 * MiB, TRANSPORT_MMIO);
 
 	assert_int_equal(map.ram_end, ARM_RAM + 512 * MiB);
-	assert_int_equal(map.ipa_bits, 32);
+	assert_int_equal(map.bits, 32);
 	/* RAM up to 4 GiB is the last that 32 bits hold. */
-	assert_int_equal(map_of(2 * GiB, TRANSPORT_MMIO).ipa_bits, 32);
-	assert_int_equal(map_of(2 * GiB + 4 * KiB, TRANSPORT_MMIO).ipa_bits, 33);
-	assert_int_equal(map_of(6 * GiB, TRANSPORT_MMIO).ipa_bits, 33);
-	assert_int_equal(map_of(1ULL << 52, TRANSPORT_MMIO).ipa_bits, 53);
+	assert_int_equal(map_of(2 * GiB, TRANSPORT_MMIO).bits, 32);
+	assert_int_equal(map_of(2 * GiB + 4 * KiB, TRANSPORT_MMIO).bits, 33);
+	assert_int_equal(map_of(6 * GiB, TRANSPORT_MMIO).bits, 33);
+	assert_int_equal(map_of(1ULL << 52, TRANSPORT_MMIO).bits, 53);
 }
 
 static void test_window_above_ram(void **state)
 {
-	struct arm_map map = map_of(MiB, TRANSPORT_PCI);
-
-	assert_int_equal(map.pci_mem64_base, 16 * GiB);
-	assert_int_equal(map.ipa_bits, 35);
-	/* RAM may touch the window, not reach into it. */
-	assert_int_equal(map_of(14 * GiB, TRANSPORT_PCI).pci_mem64_base, 16 * GiB);
-	assert_int_equal(map_of(14 * GiB, TRANSPORT_PCI).ipa_bits, 35);
-	assert_int_equal(map_of(14 * GiB + 4 * KiB, TRANSPORT_PCI).pci_mem64_base, 32 * GiB);
-	assert_int_equal(map_of(14 * GiB + 4 * KiB, TRANSPORT_PCI).ipa_bits, 36);
+	check_window_above_ram(arm_map_memory, ARM_RAM);
+	assert_int_equal(map_of(MiB, TRANSPORT_PCI).bits, 35);
+	assert_int_equal(map_of(14 * GiB, TRANSPORT_PCI).bits, 35);
+	assert_int_equal(map_of(14 * GiB + 4 * KiB, TRANSPORT_PCI).bits, 36);
 }
 
 /* Persistent memory lies between RAM and the window, from a GiB on. */
 static void test_persistent_memory(void **state)
 {
 	struct vm_config cfg = { .memory = 512 * MiB, .transport = TRANSPORT_MMIO };
-	const struct kvm kvm = { .sys_fd = -1, .vm_fd = -1 };
-	struct arm_map map;
-	u64 type;
+	struct boot_map map;
 
 	arm_map_memory(&cfg, GiB, &map);
 	assert_int_equal(map.pmem_base, ARM_RAM + GiB);
-	assert_int_equal(map.ipa_bits, 32);
+	assert_int_equal(map.bits, 32);
 	arm_map_memory(&cfg, 2 * GiB, &map);
-	assert_int_equal(map.ipa_bits, 33);
+	assert_int_equal(map.bits, 33);
 	cfg.transport = TRANSPORT_PCI;
 	arm_map_memory(&cfg, 14 * GiB, &map);
 	assert_int_equal(map.pci_mem64_base, 32 * GiB);
-	capture_begin();
-	assert_int_equal(arch_vm_type(&kvm, &cfg, 1024 * GiB, &type), -EINVAL);
-	capture_end();
-	assert_contains(captured, "--pmem: 1024G of files, and --mem, need 41 address bits");
-	assert_one_line(captured);
+	assert_no_room(&cfg, 1024 * GiB, "--pmem: 1024G of files, and --mem, need 41 address bits");
 }
 
 /* Without a host that says more, a guest has 40 bits. */
 static void test_memory_limit(void **state)
 {
-	const struct kvm kvm = { .sys_fd = -1, .vm_fd = -1 };
-	struct vm_config cfg = { .memory = 1006 * GiB };
-	u64 type = 1;
-
-	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), 0);
-	assert_int_equal(type, 0);
-	cfg.memory = 1006 * GiB + MiB;
-	capture_begin();
-	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), -EINVAL);
-	capture_end();
-	assert_contains(captured, "41 address bits with the devices, but a guest has 40");
-	assert_contains(captured, "maximum is 1006G, or use --virtio-transport mmio");
-	cfg.transport = TRANSPORT_MMIO;
-	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), 0);
-	cfg.memory = 1022 * GiB + MiB;
-	capture_begin();
-	assert_int_equal(arch_vm_type(&kvm, &cfg, 0, &type), -EINVAL);
-	capture_end();
-	assert_contains(captured, "maximum is 1022G");
-	assert_null(strstr(captured, "--virtio-transport"));
+	check_memory_limit(40, 1006 * GiB, 1022 * GiB);
 }
 
-struct range {
-	u64 base, size;
-};
+/* A realm's memory has one bit of address less. */
+static void test_realm_limit(void **state)
+{
+	struct vm_config cfg = { .memory = 494 * GiB, .arm.realm.on = true };
+	u64 type;
+
+	assert_int_equal(arch_vm_type(&silent_kvm, &cfg, 0, &type), 0);
+	cfg.memory += MiB;
+	assert_contains(assert_no_room(&cfg, 0, "41 address bits"),
+			"maximum is 494G, or use --virtio-transport mmio");
+	cfg.memory = 510 * GiB + MiB;
+	assert_lacks(assert_no_room(&cfg, 0, "maximum is 494G"), "--virtio-transport");
+}
 
 static void test_nothing_overlaps(void **state)
 {
@@ -118,8 +90,7 @@ static void test_nothing_overlaps(void **state)
 		{ ARM_RAM, GiB },
 	};
 
-	for (size_t i = 1; i < ARRAY_SIZE(ranges); i++)
-		assert_true(ranges[i - 1].base + ranges[i - 1].size <= ranges[i].base);
+	assert_ranges_rise(ranges, ARRAY_SIZE(ranges));
 }
 
 /* Every line is an interrupt of its own, below those of messages. */
@@ -198,6 +169,7 @@ int main(void)
 		cmocka_unit_test(test_window_above_ram),
 		cmocka_unit_test(test_persistent_memory),
 		cmocka_unit_test(test_memory_limit),
+		cmocka_unit_test(test_realm_limit),
 		cmocka_unit_test(test_nothing_overlaps),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_impossible_configurations),

@@ -2,6 +2,7 @@
 /* arm/realm*.c against a played KVM of each version: what --realm excludes, how a host's version is
  * found, the calls of a launch in their order. */
 #include "fake_realm.h"
+#include "lkvm/boot-fdt.h"
 
 static struct vm_config plain(void)
 {
@@ -289,7 +290,7 @@ static void test_vm_type(void **state)
 static void test_address_bits(void **state)
 {
 	const struct kvm k = { .sys_fd = FAKE_SYS, .vm_fd = -1 };
-	struct arm_map map;
+	struct boot_map map;
 	u64 type = 41;
 
 	cfg = plain();
@@ -303,13 +304,13 @@ static void test_address_bits(void **state)
 	cfg.transport = TRANSPORT_MMIO;
 	cfg.memory = 2 * GiB;
 	arm_map_memory(&cfg, 0, &map);
-	assert_int_equal(map.ipa_bits, 33);
+	assert_int_equal(map.bits, 33);
 	cfg.memory += MiB;
 	arm_map_memory(&cfg, 0, &map);
-	assert_int_equal(map.ipa_bits, 34);
+	assert_int_equal(map.bits, 34);
 	cfg.arm.realm.on = false;
 	arm_map_memory(&cfg, 0, &map);
-	assert_int_equal(map.ipa_bits, 33);
+	assert_int_equal(map.bits, 33);
 }
 
 static int launch(void)
