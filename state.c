@@ -66,16 +66,18 @@ static u8 *first_element(const struct state_field *f, const void *obj)
 	return elements;
 }
 
-static u32 *used_count(const struct state_field *f, const void *obj)
+static u32 *count_at(const void *obj, u32 offset)
 {
-	return (u32 *)((u8 *)obj + f->used_at);
+	return (u32 *)((u8 *)obj + offset);
 }
 
 static u32 nr_elements(const struct state_field *f, const void *obj)
 {
 	if (f->used_at)
-		return MIN(*used_count(f, obj), f->count);
-	return f->nr ? f->nr(obj) : f->count;
+		return MIN(*count_at(obj, f->used_at), f->count);
+	if (f->nr)
+		return f->nr(obj);
+	return f->nr_at ? *count_at(obj, f->nr_at) : f->count;
 }
 
 static u64 get_element(const void *at, u32 size)
@@ -269,7 +271,7 @@ static void store_body(const struct device_state *table, void *obj, struct state
 		if (!take_field(f, obj, &in, &n))
 			return;
 		if (f->used_at)
-			*used_count(f, obj) = n;
+			*count_at(obj, f->used_at) = n;
 		for (u32 e = 0; e < n; e++, at += f->size) {
 			if (f->sub && take_part(&in, &part))
 				store_body(f->sub, at, part);

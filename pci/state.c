@@ -8,11 +8,6 @@
 
 /* A function */
 
-static u32 config_size(const void *obj)
-{
-	return ((const struct pci_device *)obj)->config_size;
-}
-
 /* What the guest cannot write is what this function was built with. */
 static int pci_device_check(const void *obj)
 {
@@ -31,7 +26,7 @@ static int pci_device_load(void *obj)
 }
 
 static const struct state_field pci_device_fields[] = {
-	STATE_AT(struct pci_device, config, config_size),
+	STATE_COUNTED(struct pci_device, config, config_size),
 	STATE_BOOL(struct pci_device, intx_raised),
 };
 

@@ -389,11 +389,6 @@ static int plic_check(const void *obj)
 	return (none & ~FIRST_WORD_MASK) || plic->priority[0] ? -EINVAL : 0;
 }
 
-static u32 nr_contexts(const void *obj)
-{
-	return ((const struct riscv_plic *)obj)->nr_contexts;
-}
-
 static const struct state_field context_fields[] = {
 	STATE_ARRAY(struct context, enabled),
 	STATE_UP_TO(struct context, threshold, MAX_PRIORITY),
@@ -401,7 +396,7 @@ static const struct state_field context_fields[] = {
 static const struct device_state context_state = { .version = 1, STATE_TABLE(context_fields) };
 
 static const struct state_field plic_fields[] = {
-	STATE_PARTS_AT(struct riscv_plic, contexts, nr_contexts, &context_state),
+	STATE_PARTS_COUNTED(struct riscv_plic, contexts, nr_contexts, &context_state),
 	{ STATE_ELEMENTS(struct riscv_plic, priority), .max = MAX_PRIORITY },
 	STATE_ARRAY(struct riscv_plic, level),
 	STATE_ARRAY(struct riscv_plic, pending),

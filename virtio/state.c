@@ -102,11 +102,6 @@ static u32 config_len(const void *obj)
 	return ((const struct virtio_device *)obj)->ops->config_len;
 }
 
-static u32 remembered_len(const void *obj)
-{
-	return ((const struct virtio_device *)obj)->remembered_len;
-}
-
 static u32 nr_queues(const void *obj)
 {
 	return ((const struct virtio_device *)obj)->nr_queues;
@@ -146,7 +141,7 @@ static const struct state_field fields[] = {
 	STATE_BOOL(struct virtio_device, active),
 	STATE_VALUE(struct virtio_device, config_generation),
 	STATE_VALUE(struct virtio_device, own),
-	STATE_AT(struct virtio_device, remembered, remembered_len),
+	STATE_COUNTED(struct virtio_device, remembered, remembered_len),
 	STATE_AT(struct virtio_device, config, config_len),
 	STATE_PARTS_AT(struct virtio_device, queues, nr_queues, &queue_state),
 };

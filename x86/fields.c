@@ -31,11 +31,6 @@ static const struct state_field dtable_fields[] = {
 };
 static const struct device_state dtable_state = { .version = 1, STATE_TABLE(dtable_fields) };
 
-static u32 xsave_len(const void *obj)
-{
-	return ((const struct x86_vcpu_state *)obj)->xsave_len;
-}
-
 static const struct state_field fields[] = {
 	VALUE(regs.rax),
 	VALUE(regs.rbx),
@@ -114,7 +109,7 @@ static const struct state_field fields[] = {
 	  .count = APIC_SIZE - APIC_TMCCT - 4 },
 	VALUE(mp_state),
 	VALUE(xcr0),
-	STATE_AT(struct x86_vcpu_state, xsave, xsave_len),
+	STATE_COUNTED(struct x86_vcpu_state, xsave, xsave_len),
 	STATE_USED(struct x86_vcpu_state, msr_index, nr_msrs),
 	STATE_USED(struct x86_vcpu_state, msr_value, nr_msrs),
 	STATE_CLOCK(struct x86_vcpu_state, tsc),

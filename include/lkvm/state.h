@@ -21,7 +21,7 @@
 
 struct device_state;
 
-/* The member is a pointer to the elements; field.nr says how many there are. */
+/* The member is a pointer to the elements; field.nr or nr_at says how many there are. */
 #define STATE_POINTER BIT(0)
 /* Goes on by itself (a clock, a counter): two saves differ in it. */
 #define STATE_RUNS BIT(1)
@@ -33,8 +33,10 @@ struct state_field {
 	u32 count; /* elements there is room for; 1: no array */
 	u32 flags;
 	u64 max; /* the largest valid value; 0: any */
-	/* How many elements the object has, which a load must match; NULL: @count. */
+	/* How many elements the object has, which a load must match: what @nr says; NULL: the u32
+	 * at offset @nr_at; 0: @count. */
 	u32 (*nr)(const void *obj);
+	u32 nr_at;
 	/* Not 0: offset of a u32 that says how many of @count are used; a load sets it. */
 	u32 used_at;
 	const struct device_state *sub; /* of each element, which is a structure */
@@ -56,6 +58,9 @@ struct device_state {
 
 #define STATE_SIZEOF(type, member)  sizeof(((type *)0)->member)
 #define STATE_ELEMENT(type, member) sizeof(((type *)0)->member[0])
+/* Where a count is; that of another width than a u32 does not compile. */
+#define STATE_U32_AT(type, member) \
+	(offsetof(type, member) + 0 * sizeof(char[STATE_SIZEOF(type, member) == 4 ? 1 : -1]))
 #define STATE_FIELD(type, member)                                                              \
 	.name = #member, .offset = offsetof(type, member), .size = STATE_SIZEOF(type, member), \
 	.count = 1
@@ -82,9 +87,9 @@ struct device_state {
 	{                                    \
 		STATE_ELEMENTS(type, member) \
 	}
-#define STATE_USED(type, member, used)                                        \
-	{                                                                     \
-		STATE_ELEMENTS(type, member), .used_at = offsetof(type, used) \
+#define STATE_USED(type, member, used)                                            \
+	{                                                                         \
+		STATE_ELEMENTS(type, member), .used_at = STATE_U32_AT(type, used) \
 	}
 #define STATE_PART(type, member, table)                   \
 	{                                                 \
@@ -99,6 +104,19 @@ struct device_state {
 	{                                                                               \
 		.name = #member, .offset = offsetof(type, member),                      \
 		.size = STATE_ELEMENT(type, member), .flags = STATE_POINTER, .nr = (fn) \
+	}
+/* What @member points to, as many elements as the member @nr says. */
+#define STATE_COUNTED(type, member, nr)                                      \
+	{                                                                    \
+		.name = #member, .offset = offsetof(type, member),           \
+		.size = STATE_ELEMENT(type, member), .flags = STATE_POINTER, \
+		.nr_at = STATE_U32_AT(type, nr)                              \
+	}
+#define STATE_PARTS_COUNTED(type, member, nr, table)                         \
+	{                                                                    \
+		.name = #member, .offset = offsetof(type, member),           \
+		.size = STATE_ELEMENT(type, member), .flags = STATE_POINTER, \
+		.nr_at = STATE_U32_AT(type, nr), .sub = (table)              \
 	}
 #define STATE_PARTS_AT(type, member, fn, table)                                          \
 	{                                                                                \

@@ -27,6 +27,8 @@ struct thing {
 	u16 list[8];
 	u32 nr;
 	u32 *heap;
+	u32 nr_more;
+	struct part *more, room[2];
 	struct part one, many[2];
 	int saves, loads, load_error;
 };
@@ -75,6 +77,7 @@ static const struct state_field thing_fields[] = {
 	STATE_VALUE(struct thing, high),
 	STATE_USED(struct thing, list, used),
 	STATE_AT(struct thing, heap, thing_nr),
+	STATE_PARTS_COUNTED(struct thing, more, nr_more, &part_state),
 	STATE_PART(struct thing, one, &part_state),
 	STATE_PARTS(struct thing, many, &part_state),
 };
@@ -101,17 +104,20 @@ static void fill(struct thing *t)
 		.used = 3,
 		.list = { 10, 11, 12 },
 		.nr = 2,
+		.nr_more = 2,
 		.one = { 1, { 2, 3, 4 } },
 		.many = { { 5, { 6, 7, 8 } }, { 9, { 10, 11, 12 } } },
 	};
 	t->heap = calloc(2, sizeof(*t->heap));
 	t->heap[0] = 0xaabbccdd;
 	t->heap[1] = 1;
+	t->more = t->room;
+	t->room[1] = (struct part){ 13, { 14, 15, 16 } };
 }
 
 static void empty(struct thing *t)
 {
-	*t = (struct thing){ .nr = 2 };
+	*t = (struct thing){ .nr = 2, .nr_more = 2, .more = t->room };
 	t->heap = calloc(2, sizeof(*t->heap));
 }
 
@@ -147,6 +153,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(b.list[2], 12);
 	assert_int_equal(b.heap[0], 0xaabbccdd);
 	assert_int_equal(b.many[1].b[2], 12);
+	assert_int_equal(b.room[1].b[2], 16);
 	assert_int_equal(a.saves, 1);
 	assert_int_equal(b.loads, 1);
 	second = saved(&b);
@@ -259,6 +266,11 @@ static void test_messages(void **state)
 	refuse(&b, &buf, "state of thing: field heap is missing, damaged or from another");
 	buf.len = 0;
 	a.nr = 2;
+	a.nr_more = 1;
+	assert_int_equal(state_save(&thing_state, "thing", &a, &buf), 0);
+	refuse(&b, &buf, "state of thing: field more is missing, damaged or from another");
+	buf.len = 0;
+	a.nr_more = 2;
 	a.one.a = 0x8000;
 	assert_int_equal(state_save(&thing_state, "thing", &a, &buf), 0);
 	refuse(&b, &buf, "field a is");
