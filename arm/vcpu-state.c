@@ -109,29 +109,9 @@ static int vcpu_state_load(void *obj)
 	return MIN(ret, 0);
 }
 
-static u32 nr_fixed(const void *obj)
-{
-	return ((const struct arm_vcpu_state *)obj)->fixed.nr;
-}
-
-static u32 fixed_bytes(const void *obj)
-{
-	return ((const struct arm_vcpu_state *)obj)->fixed.bytes;
-}
-
-static u32 clock_bytes(const void *obj)
-{
-	return ((const struct arm_vcpu_state *)obj)->clocks.bytes;
-}
-
 static const struct state_field fields[] = {
-	STATE_AT(struct arm_vcpu_state, fixed.ids, nr_fixed),
-	STATE_AT(struct arm_vcpu_state, fixed.data, fixed_bytes),
-	{ .name = "clocks",
-	  .offset = offsetof(struct arm_vcpu_state, clocks.data),
-	  .size = 1,
-	  .flags = STATE_POINTER | STATE_RUNS,
-	  .nr = clock_bytes },
+	REG_SET_STATE(struct arm_vcpu_state, fixed),
+	REG_SET_CLOCK(struct arm_vcpu_state, clocks),
 	STATE_VALUE(struct arm_vcpu_state, mp_state),
 	STATE_BOOL(struct arm_vcpu_state, has_events),
 	STATE_BOOL(struct arm_vcpu_state, events.exception.serror_pending),

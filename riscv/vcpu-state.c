@@ -170,37 +170,10 @@ static int vcpu_state_load(void *obj)
 	return MIN(ret, 0);
 }
 
-static u32 nr_fixed(const void *obj)
-{
-	return ((const struct riscv_vcpu_state *)obj)->fixed.nr;
-}
-
-static u32 fixed_bytes(const void *obj)
-{
-	return ((const struct riscv_vcpu_state *)obj)->fixed.bytes;
-}
-
-static u32 clock_bytes(const void *obj)
-{
-	return ((const struct riscv_vcpu_state *)obj)->clock.bytes;
-}
-
-static u32 timing_bytes(const void *obj)
-{
-	return ((const struct riscv_vcpu_state *)obj)->timing.bytes;
-}
-
-#define RUNNING_BYTES(set)                                                                      \
-	{                                                                                       \
-		.name = #set, .offset = offsetof(struct riscv_vcpu_state, set.data), .size = 1, \
-		.flags = STATE_POINTER | STATE_RUNS, .nr = set##_bytes,                         \
-	}
-
 static const struct state_field fields[] = {
-	STATE_AT(struct riscv_vcpu_state, fixed.ids, nr_fixed),
-	STATE_AT(struct riscv_vcpu_state, fixed.data, fixed_bytes),
-	RUNNING_BYTES(clock),
-	RUNNING_BYTES(timing),
+	REG_SET_STATE(struct riscv_vcpu_state, fixed),
+	REG_SET_CLOCK(struct riscv_vcpu_state, clock),
+	REG_SET_CLOCK(struct riscv_vcpu_state, timing),
 	STATE_VALUE(struct riscv_vcpu_state, mp_state),
 	STATE_BOOL(struct riscv_vcpu_state, asleep),
 };

@@ -7,6 +7,7 @@
 #ifndef LKVM_REG_SET_H
 #define LKVM_REG_SET_H
 
+#include "lkvm/state.h"
 #include "lkvm/types.h"
 
 struct vcpu;
@@ -37,6 +38,17 @@ void reg_set_free(struct reg_set *set);
  * the same. 0 or -errno; print. */
 int reg_set_get(const struct vcpu *vcpu, struct reg_set *set) __must_check;
 int reg_set_put(const struct vcpu *vcpu, const struct reg_set *set) __must_check;
+
+/* Rows of a table of state (lkvm/state.h) for the set @member: the registers that the vcpu has,
+ * whose ids must be its own, and their values; or values alone, of registers that go on by
+ * themselves. */
+#define REG_SET_STATE(type, member) \
+	STATE_COUNTED(type, member.ids, member.nr), STATE_COUNTED(type, member.data, member.bytes)
+#define REG_SET_CLOCK(type, member)                                                            \
+	{                                                                                      \
+		.name = #member, .offset = offsetof(type, member.data), .size = 1,             \
+		.flags = STATE_POINTER | STATE_RUNS, .nr_at = STATE_U32_AT(type, member.bytes) \
+	}
 
 /* Are the ids, which may have been loaded, those of this vcpu? */
 bool reg_set_is_own(const struct reg_set *set);

@@ -157,6 +157,69 @@ static void knows_its_own(void **state)
 	assert_true(reg_set_is_own(&s.fixed));
 }
 
+static int sets_check(const void *obj)
+{
+	return reg_set_is_own(&((const struct sets *)obj)->fixed) ? 0 : -EINVAL;
+}
+
+static const struct state_field rows[] = {
+	REG_SET_STATE(struct sets, fixed),
+	REG_SET_CLOCK(struct sets, clocks),
+};
+
+static const struct device_state table = {
+	.version = 1,
+	STATE_TABLE(rows),
+	.check = sets_check,
+};
+
+static struct state_buf saved(struct sets *s)
+{
+	struct state_buf buf = { 0 };
+
+	assert_int_equal(reg_set_get(&vcpu, &s->fixed), 0);
+	assert_int_equal(reg_set_get(&vcpu, &s->clocks), 0);
+	assert_int_equal(state_save(&table, "sets", s, &buf), 0);
+	return buf;
+}
+
+static const char *differs(const struct state_buf *a, const struct state_buf *b)
+{
+	struct state_reader in_a = { a->data, a->len }, in_b = { b->data, b->len };
+
+	return state_differs(&table, &in_a, &in_b);
+}
+
+static void goes_into_a_state(void **state)
+{
+	struct sets s;
+	struct state_buf first, second;
+	struct state_reader in;
+
+	begin(&s);
+	assert_int_equal(reg_sets_list(&vcpu, set_of, &s), 0);
+	first = saved(&s);
+	/* A clock has gone on. */
+	t.data[4][0]++;
+	second = saved(&s);
+	assert_null(differs(&first, &second));
+	state_buf_free(&second);
+	t.data[3][31]++;
+	second = saved(&s);
+	assert_string_equal(differs(&first, &second), "fixed.data");
+	in = (struct state_reader){ first.data, first.len };
+	assert_int_equal(state_load(&table, "sets", &s, &in), 0);
+	assert_int_equal(s.fixed.data[43], 0x13);
+	assert_int_equal(s.clocks.data[0], 0x14);
+	/* Those of a vcpu that has others. */
+	s.fixed.own_ids[1]++;
+	in = (struct state_reader){ first.data, first.len };
+	assert_int_equal(state_load(&table, "sets", &s, &in), -EINVAL);
+	state_buf_free(&first);
+	state_buf_free(&second);
+	end(&s);
+}
+
 static void refuses(void **state)
 {
 	struct sets s;
@@ -174,9 +237,8 @@ static void refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sorts_and_reads),
-		cmocka_unit_test(writes_in_order),
-		cmocka_unit_test(knows_its_own),
+		cmocka_unit_test(sorts_and_reads), cmocka_unit_test(writes_in_order),
+		cmocka_unit_test(knows_its_own),   cmocka_unit_test(goes_into_a_state),
 		cmocka_unit_test(refuses),
 	};
 
