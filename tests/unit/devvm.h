@@ -56,6 +56,23 @@ static inline void devvm_out(struct devvm *d, u16 port, u32 value, u32 len)
 	bus_write(&d->vm.pio, port, data, len);
 }
 
+/* A register of 32 bits, which must be there. */
+static inline u32 devvm_get(struct devvm *d, u64 addr)
+{
+	u8 data[4];
+
+	assert_true(bus_read(&d->vm.mmio, addr, data, 4));
+	return (u32)get_le(data, 4);
+}
+
+static inline void devvm_put(struct devvm *d, u64 addr, u32 value)
+{
+	u8 data[4];
+
+	put_le(data, 4, value);
+	assert_true(bus_write(&d->vm.mmio, addr, data, 4));
+}
+
 /* Every port from @first to @last with every width and many values, from one seed. */
 static inline void devvm_batter(struct devvm *d, struct bus *bus, u64 first, u64 last, int rounds)
 {

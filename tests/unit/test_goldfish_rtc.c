@@ -1,73 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* The goldfish RTC with a clock and a timer of ours. */
-#include "devvm.h"
+#include "rtc_rig.h"
 
-#include <time.h>
+#include "../../hw/goldfish-rtc.c"
 
-#include "fdt_tree.h"
 #include "lkvm/vcpu.h"
 
-static struct timespec host_clock;
-static u64 timer_ns;
+#define NOW (NOW_SEC * SEC + NOW_NSEC)
 
-static int fake_clock(clockid_t clock, struct timespec *now)
-{
-	assert_int_equal(clock, CLOCK_REALTIME);
-	*now = host_clock;
-	return 0;
-}
-
-struct event_timer;
-static void fake_timer_set(struct event_timer *t, u64 ns)
-{
-	timer_ns = ns;
-}
-
-#define clock_gettime	fake_clock
-#define event_timer_set fake_timer_set
-#include "../../hw/goldfish-rtc.c"
-#undef clock_gettime
-#undef event_timer_set
-
-#define BASE 0x1010000ULL
-#define GSI  5
-#define SEC  1000000000ULL
-#define NOW  (1700000123ULL * SEC + 250000000)
-
-static struct devvm d;
 static struct device *dev;
 
 static int setup(void **state)
 {
-	const struct arch_place place = { .base = BASE, .size = 0x1000, .gsi = GSI };
-
-	devvm_init(&d);
-	host_clock = (struct timespec){ .tv_sec = NOW / SEC, .tv_nsec = NOW % SEC };
-	timer_ns = 99;
-	assert_int_equal(goldfish_rtc_create(&d.vm, &place, &dev), 0);
+	rtc_begin();
+	assert_int_equal(goldfish_rtc_create(&d.vm, &rtc_place, &dev), 0);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	vm_destroy(&d.vm);
-	return 0;
-}
-
-static u32 get(u32 reg)
-{
-	u8 data[4];
-
-	assert_true(bus_read(&d.vm.mmio, BASE + reg, data, 4));
-	return (u32)get_le(data, 4);
-}
-
-static void put(u32 reg, u32 value)
-{
-	u8 data[4];
-
-	put_le(data, 4, value);
-	assert_true(bus_write(&d.vm.mmio, BASE + reg, data, 4));
 }
 
 static u64 read_time(void)
@@ -255,27 +202,22 @@ static void other_widths(void **state)
 	assert_true(bus_write(&d.vm.mmio, BASE + ALARM_LOW, "\1\2", 2));
 	assert_true(bus_write(&d.vm.mmio, BASE + ALARM_LOW + 1, "\1\2\3\4", 4));
 	assert_int_equal(get(ALARM_LOW) | get(ALARM_STATUS), 0);
-	devvm_batter(&d, &d.vm.mmio, BASE - 8, BASE + 0x1008, 20000);
-	devvm_batter(&d, &d.vm.mmio, BASE, BASE + 0x20, 20000);
+	batter_rtc();
 }
 
 static void its_node(void **state)
 {
 	tree_begin(&d.vm);
 	assert_true(tree_says("/rtc@1010000", "compatible", "google,goldfish-rtc"));
-	assert_int_equal(tree_cell("/rtc@1010000", "reg", 1), BASE);
-	assert_int_equal(tree_cell("/rtc@1010000", "reg", 3), 0x1000);
-	assert_int_equal(tree_cell("/rtc@1010000", "interrupts", 1), GSI);
-	assert_int_equal(tree_cell("/rtc@1010000", "interrupts", 2), 4);
+	check_rtc_node();
 	tree_end();
 }
 
 static void the_place_is_taken_once(void **state)
 {
-	const struct arch_place place = { .base = BASE + 0x800, .size = 0x1000, .gsi = GSI };
 	struct device *second;
 
-	assert_int_equal(goldfish_rtc_create(&d.vm, &place, &second), -EEXIST);
+	assert_int_equal(goldfish_rtc_create(&d.vm, &taken_place, &second), -EEXIST);
 	assert_null(second);
 }
 

@@ -1,70 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* The PL031 with a clock and a timer of ours. */
-#include "devvm.h"
+#include "rtc_rig.h"
 
-#include <time.h>
-
-#include "fdt_tree.h"
-
-static struct timespec host_clock;
-static u64 timer_ns;
-
-static int fake_clock(clockid_t clock, struct timespec *now)
-{
-	assert_int_equal(clock, CLOCK_REALTIME);
-	*now = host_clock;
-	return 0;
-}
-
-struct event_timer;
-static void fake_timer_set(struct event_timer *t, u64 ns)
-{
-	timer_ns = ns;
-}
-
-#define clock_gettime	fake_clock
-#define event_timer_set fake_timer_set
 #include "../../hw/pl031.c"
-#undef clock_gettime
-#undef event_timer_set
 
-#define BASE 0x1010000ULL
-#define GSI  5
-#define NOW  1700000123U
-
-static struct devvm d;
+#define NOW NOW_SEC
 
 static int setup(void **state)
 {
-	const struct arch_place place = { .base = BASE, .size = 0x1000, .gsi = GSI, .edge = true };
+	struct arch_place place = rtc_place;
 
-	devvm_init(&d);
-	host_clock = (struct timespec){ .tv_sec = NOW, .tv_nsec = 250000000 };
-	timer_ns = 99;
+	/* Its interrupt is a level all the same. */
+	place.edge = true;
+	rtc_begin();
 	assert_int_equal(pl031_create(&d.vm, &place), 0);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	vm_destroy(&d.vm);
-	return 0;
-}
-
-static u32 get(u32 reg)
-{
-	u8 data[4];
-
-	assert_true(bus_read(&d.vm.mmio, BASE + reg, data, 4));
-	return (u32)get_le(data, 4);
-}
-
-static void put(u32 reg, u32 value)
-{
-	u8 data[4];
-
-	put_le(data, 4, value);
-	assert_true(bus_write(&d.vm.mmio, BASE + reg, data, 4));
 }
 
 /* What the loop does when the timer has run out. */
@@ -233,8 +183,7 @@ static void every_width(void **state)
 	assert_int_equal(get(0x04), 0xffff);
 	assert_true(bus_write(&d.vm.mmio, BASE, "\1\2\3\4\5\6\7\x8", 8));
 	assert_int_equal(get(0x04), 0x08070605);
-	devvm_batter(&d, &d.vm.mmio, BASE - 8, BASE + 0x1008, 20000);
-	devvm_batter(&d, &d.vm.mmio, BASE, BASE + 0x20, 20000);
+	batter_rtc();
 }
 
 static void its_node(void **state)
@@ -242,10 +191,7 @@ static void its_node(void **state)
 	tree_begin(&d.vm);
 	assert_true(tree_says("/rtc@1010000", "compatible", "arm,pl031"));
 	assert_true(tree_says("/rtc@1010000", "compatible", "arm,primecell"));
-	assert_int_equal(tree_cell("/rtc@1010000", "reg", 1), BASE);
-	assert_int_equal(tree_cell("/rtc@1010000", "reg", 3), 0x1000);
-	assert_int_equal(tree_cell("/rtc@1010000", "interrupts", 1), GSI);
-	assert_int_equal(tree_cell("/rtc@1010000", "interrupts", 2), 4);
+	check_rtc_node();
 	assert_int_equal(tree_cell("/rtc@1010000", "clocks", 0), TREE_CLOCK);
 	assert_true(tree_says("/rtc@1010000", "clock-names", "apb_pclk"));
 	tree_end();
@@ -253,9 +199,7 @@ static void its_node(void **state)
 
 static void the_place_is_taken_once(void **state)
 {
-	const struct arch_place place = { .base = BASE + 0x800, .size = 0x1000, .gsi = GSI };
-
-	assert_int_equal(pl031_create(&d.vm, &place), -EEXIST);
+	assert_int_equal(pl031_create(&d.vm, &taken_place), -EEXIST);
 }
 
 int main(void)

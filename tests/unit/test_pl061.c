@@ -32,17 +32,12 @@ static int teardown(void **state)
 
 static u32 get(u32 reg)
 {
-	u8 data[4];
-
-	assert_true(bus_read(&d.vm.mmio, BASE + reg, data, 4));
-	return (u32)get_le(data, 4);
+	return devvm_get(&d, BASE + reg);
 }
 
 static void put(u32 reg, u8 value)
 {
-	u8 data[4] = { value };
-
-	assert_true(bus_write(&d.vm.mmio, BASE + reg, data, 4));
+	devvm_put(&d, BASE + reg, value);
 }
 
 /* Something for the main loop to do, or nothing within @ms. */
