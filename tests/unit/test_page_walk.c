@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* page-walk.c over tables that the test makes: what is mapped, what is not memory, and tables that
  * never end. */
-#include "unit.h"
-
-#include "lkvm/memory.h"
-#include "lkvm/page-walk.h"
+#include "page_rig.h"
 
 #define RAM  0x40000000ULL
 #define SIZE (16 * MiB)
 #define BASE 0xffff800000000000ULL
-
-static struct guest_memory mem;
-static struct page_maps maps;
 
 /* Bit 0: present; bit 1: memory, of any size. */
 static enum page_entry read_entry(const struct page_tables *t, u64 entry, u64 va, u32 shift,
@@ -29,31 +23,7 @@ static const struct page_tables tables = {
 
 static int set_up(void **state)
 {
-	memory_init(&mem);
-	maps = (struct page_maps){ 0 };
-	return memory_add(&mem, &(struct memory_desc){ .gpa = RAM, .size = SIZE, .name = "ram" });
-}
-
-static int tear_down(void **state)
-{
-	free(maps.list);
-	memory_destroy(&mem);
-	return 0;
-}
-
-static void put(u64 table, u32 index, u64 entry)
-{
-	const __le64 le = cpu_to_le64(entry);
-
-	assert_int_equal(memory_write(&mem, table + index * 8ULL, &le, sizeof(le)), 0);
-}
-
-static void is_map(u32 i, u64 va, u64 gpa, u64 len)
-{
-	assert_true(i < maps.nr);
-	assert_int_equal(maps.list[i].va, va);
-	assert_int_equal(maps.list[i].gpa, gpa);
-	assert_int_equal(maps.list[i].len, len);
+	return page_rig_begin(RAM, SIZE);
 }
 
 /* Tables for the last GiB, as a kernel has them: page directories at RAM + 0x1000 and on. */
@@ -156,7 +126,7 @@ static void test_nowhere(void **state)
 	assert_int_equal(maps.nr, 0);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, page_rig_end)
 
 int main(void)
 {
