@@ -1,41 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* arm/fdt.c: the whole tree of a machine that is made without KVM. */
-#include "capture.h"
-#include "dtc.h"
-#include "fdt_read.h"
-#include "unit.h"
-
-#include <malloc.h>
-#include <stdlib.h>
+#include "fdt_machine.h"
 
 #include "../../../arm/boot.h"
-#include "lkvm/arch.h"
-#include "lkvm/boot-fdt.h"
-#include "lkvm/device.h"
-#include "lkvm/fdt.h"
-#include "lkvm/hw.h"
-#include "lkvm/pci.h"
 #include "lkvm/vcpu.h"
-#include "lkvm/virtio.h"
-#include "lkvm/vm.h"
 
 #define MAX_CPUS 512
 
 struct rig {
-	struct vm vm;
-	struct vm_config cfg;
+	struct fdt_machine m;
 	struct arch_vcpu arch[MAX_CPUS];
 	struct vcpu vcpus[MAX_CPUS];
 	struct vcpu *list[MAX_CPUS];
-	void *blob;
-	size_t len;
 };
 
 static struct rig *rig;
-
-static void ignore_level(void *opaque, u32 gsi, bool level) {}
-
-static const struct irq_chip_ops chip_ops = { .set_level = ignore_level };
 
 static void add_gic(struct arch_vm *arch, enum arm_irqchip kind)
 {
@@ -62,83 +41,60 @@ static void begin(enum arm_irqchip kind, u32 cpus, enum virtio_transport_kind tr
 {
 	rig = calloc(1, sizeof(*rig));
 	assert_non_null(rig);
-	rig->cfg.cpus = cpus;
-	rig->cfg.transport = transport;
-	assert_int_equal(vm_init(&rig->vm, &rig->cfg), 0);
-	assert_int_equal(irq_init(&rig->vm.irqs, &chip_ops, rig), 0);
-	assert_int_equal(memory_add(&rig->vm.mem, &(struct memory_desc){ .gpa = ARM_RAM,
-									 .size = 64 * MiB,
-									 .name = "ram" }),
+	fdt_machine_begin(&rig->m, &(struct vm_config){ .cpus = cpus, .transport = transport });
+	assert_int_equal(memory_add(&rig->m.vm.mem, &(struct memory_desc){ .gpa = ARM_RAM,
+									   .size = 64 * MiB,
+									   .name = "ram" }),
 			 0);
-	assert_int_equal(memory_add(&rig->vm.mem, &(struct memory_desc){ .gpa = ARM_PVTIME,
-									 .size = ARM_PVTIME_SIZE,
-									 .name = "pvtime" }),
+	assert_int_equal(memory_add(&rig->m.vm.mem, &(struct memory_desc){ .gpa = ARM_PVTIME,
+									   .size = ARM_PVTIME_SIZE,
+									   .name = "pvtime" }),
 			 0);
-	rig->vm.arch = calloc(1, sizeof(*rig->vm.arch));
-	assert_non_null(rig->vm.arch);
-	rig->vm.arch->pci_mem64_base = 16 * GiB;
-	add_gic(rig->vm.arch, kind);
+	rig->m.vm.arch = calloc(1, sizeof(*rig->m.vm.arch));
+	assert_non_null(rig->m.vm.arch);
+	rig->m.vm.arch->pci_mem64_base = 16 * GiB;
+	add_gic(rig->m.vm.arch, kind);
 	for (u32 i = 0; i < cpus; i++) {
 		rig->arch[i].mpidr = mpidr_of(i);
 		rig->vcpus[i].arch = &rig->arch[i];
 		rig->list[i] = &rig->vcpus[i];
 	}
-	rig->vm.vcpus = rig->list;
-	rig->vm.nr_vcpus = cpus;
+	rig->m.vm.vcpus = rig->list;
+	rig->m.vm.nr_vcpus = cpus;
 }
 
 static void add_devices(void)
 {
-	assert_int_equal(arm_add_fixed_devices(&rig->vm), 0);
-	assert_int_equal(serial_create(&rig->vm, &arch_platform.serial, 0, NULL), 0);
-	if (rig->cfg.transport == TRANSPORT_PCI)
-		assert_int_equal(pci_host_add(&rig->vm, &arch_platform.pci, 16 * GiB), 0);
-	assert_int_equal(virtio_rng_create(&rig->vm), 0);
+	assert_int_equal(arm_add_fixed_devices(&rig->m.vm), 0);
+	fdt_machine_add_devices(&rig->m);
 }
 
-static void *build(const struct boot_fdt_input *in)
+static const void *build(const struct boot_fdt_input *in)
 {
-	free(rig->blob);
-	assert_int_equal(boot_fdt_build(&arm_machine, &rig->vm, in, &rig->blob, &rig->len), 0);
-	assert_int_equal(fdt_check_full(rig->blob, rig->len), 0);
-	if (!dtc_missing())
-		dtc_check(rig->blob, rig->len);
-	return rig->blob;
+	return fdt_machine_build(&rig->m, &arm_machine, in);
 }
 
 static void end(void)
 {
-	free(rig->blob);
-	rig->vm.vcpus = NULL;
-	rig->vm.nr_vcpus = 0;
-	vm_destroy_devices(&rig->vm);
-	free(rig->vm.arch);
-	vm_destroy(&rig->vm);
+	free(rig->m.blob);
+	rig->m.vm.vcpus = NULL;
+	rig->m.vm.nr_vcpus = 0;
+	vm_destroy_devices(&rig->m.vm);
+	free(rig->m.vm.arch);
+	vm_destroy(&rig->m.vm);
 	free(rig);
 	rig = NULL;
 }
 
-static const struct boot_fdt_input nothing;
-
 static void test_machine(void **state)
 {
-	static const struct boot_fdt_input in = { .initrd = 0x8fe00000,
-						  .initrd_size = 0x1234,
-						  .cmdline = "console=ttyS0 a=\"b c\"" };
 	static const u32 timer[] = { 1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4 };
 	const void *fdt;
 
 	begin(ARM_IRQCHIP_GICV3_ITS, 2, TRANSPORT_PCI);
 	add_devices();
-	fdt = build(&in);
-	assert_dt_string(fdt, "/", "compatible", "linux,dummy-virt");
-	assert_dt_string(fdt, "/chosen", "bootargs", in.cmdline);
-	assert_int_equal(fdtw_cell64(fdt, "/chosen", "linux,initrd-start", 0), 0x8fe00000);
-	assert_int_equal(fdtw_cell64(fdt, "/chosen", "linux,initrd-end", 0), 0x8fe01234);
-	assert_dt_string(fdt, "/chosen", "stdout-path", "/serial@1000000");
-	fdtw_path(fdt, "serial0");
-	assert_false(fdtw_has(fdt, "/chosen", "kaslr-seed"));
-	assert_false(fdtw_has(fdt, "/chosen", "rng-seed"));
+	fdt = build(&linux_input);
+	check_chosen(fdt, "/serial@1000000");
 	assert_int_equal(fdtw_cell64(fdt, "/memory@80000000", "reg", 0), ARM_RAM);
 	assert_int_equal(fdtw_cell64(fdt, "/memory@80000000", "reg", 2), 64 * MiB);
 	assert_true(fdt_path_offset(fdt, "/memory@1020000") < 0);
@@ -167,8 +123,8 @@ static void test_options(void **state)
 
 	begin(ARM_IRQCHIP_GICV3, 1, TRANSPORT_MMIO);
 	add_devices();
-	rig->cfg.arm.nested = true;
-	rig->cfg.arm.cntfrq = 24000000;
+	rig->m.cfg.arm.nested = true;
+	rig->m.cfg.arm.cntfrq = 24000000;
 	fdt = build(&nothing);
 	assert_dt_string(fdt, "/psci", "method", "smc");
 	assert_dt_cells(fdt, "/timer", "interrupts", timer, ARRAY_SIZE(timer));
@@ -188,7 +144,7 @@ static void test_firmware(void **state)
 
 	for (int firmware = 0; firmware <= 1; firmware++) {
 		begin(ARM_IRQCHIP_GICV3_ITS, 1, TRANSPORT_PCI);
-		rig->cfg.firmware = firmware ? (char *)"KVMTOOL_EFI.fd" : NULL;
+		rig->m.cfg.firmware = firmware ? (char *)"KVMTOOL_EFI.fd" : NULL;
 		add_devices();
 		fdt = build(&nothing);
 		/* Levels: ACPI tables that are made of this say so anyway. */
@@ -223,8 +179,8 @@ static void check_pool(enum virtio_transport_kind transport, const char *device)
 	fdt = build(&nothing);
 	assert_true(fdt_path_offset(fdt, "/reserved-memory") < 0);
 	assert_false(fdtw_has(fdt, device, "memory-region"));
-	rig->cfg.arm.protected = true;
-	rig->vm.coco = arch_coco(&rig->cfg);
+	rig->m.cfg.arm.protected = true;
+	rig->m.vm.coco = arch_coco(&rig->m.cfg);
 	fdt = build(&nothing);
 	assert_dt_string(fdt, pool, "compatible", "restricted-dma-pool");
 	assert_int_equal(fdtw_cell64(fdt, pool, "size", 0), 64 * MiB);
@@ -297,35 +253,20 @@ static u32 checksum(const u8 *p, size_t len)
  */
 #define TREE_CHECKSUM 0x77a0c69e
 
-/* The same bytes whatever the memory held before, in a second machine too. */
+static struct fdt_machine *make_four(void)
+{
+	begin(ARM_IRQCHIP_GICV3_ITS, 4, TRANSPORT_PCI);
+	add_devices();
+	return &rig->m;
+}
+
 static void test_deterministic(void **state)
 {
-	static const struct boot_fdt_input in = { .initrd = ARM_RAM,
-						  .initrd_size = 1,
-						  .cmdline = "a" };
-	void *first;
 	size_t len;
+	void *tree = check_deterministic(&arm_machine, make_four, end, &len);
 
-	mallopt(M_PERTURB, 0x5a);
-	begin(ARM_IRQCHIP_GICV3_ITS, 4, TRANSPORT_PCI);
-	add_devices();
-	first = build(&in);
-	len = rig->len;
-	assert_int_equal(checksum(first, len), TREE_CHECKSUM);
-	rig->blob = NULL;
-	build(&in);
-	assert_int_equal(rig->len, len);
-	assert_memory_equal(rig->blob, first, len);
-	end();
-	mallopt(M_PERTURB, 0xc3);
-	begin(ARM_IRQCHIP_GICV3_ITS, 4, TRANSPORT_PCI);
-	add_devices();
-	build(&in);
-	assert_int_equal(rig->len, len);
-	assert_memory_equal(rig->blob, first, len);
-	end();
-	mallopt(M_PERTURB, 0);
-	free(first);
+	assert_int_equal(checksum(tree, len), TREE_CHECKSUM);
+	free(tree);
 }
 
 static void test_seeds(void **state)
@@ -337,17 +278,17 @@ static void test_seeds(void **state)
 
 	begin(ARM_IRQCHIP_GICV3, 1, TRANSPORT_PCI);
 	add_devices();
-	rig->cfg.fdt.kaslr_seed = 0x123456789abcdefULL;
+	rig->m.cfg.fdt.kaslr_seed = 0x123456789abcdefULL;
 	fdt = build(&nothing);
 	assert_int_equal(fdtw_cell64(fdt, "/chosen", "kaslr-seed", 0), 0x123456789abcdefULL);
-	rig->cfg.fdt.kaslr_seed = 0;
-	rig->cfg.fdt.kaslr_random = true;
+	rig->m.cfg.fdt.kaslr_seed = 0;
+	rig->m.cfg.fdt.kaslr_random = true;
 	fdt = build(&nothing);
 	assert_int_equal(fdtw_nr_cells(fdt, "/chosen", "kaslr-seed"), 2);
 	assert_int_not_equal(fdtw_cell64(fdt, "/chosen", "kaslr-seed", 0), 0);
 	assert_false(fdtw_has(fdt, "/chosen", "rng-seed"));
-	rig->cfg.fdt.kaslr_random = false;
-	rig->cfg.fdt.rng_seed = true;
+	rig->m.cfg.fdt.kaslr_random = false;
+	rig->m.cfg.fdt.rng_seed = true;
 	fdt = build(&nothing);
 	assert_false(fdtw_has(fdt, "/chosen", "kaslr-seed"));
 	memcpy(seed, fdtw_prop(fdt, "/chosen", "rng-seed", &len), sizeof(seed));
@@ -361,24 +302,9 @@ static void test_seeds(void **state)
 
 static void test_too_large(void **state)
 {
-	struct boot_fdt_input in = { 0 };
-	char *cmdline = malloc(ARM_FDT_MAX);
-	const char *text;
-	int ret;
-
-	memset(cmdline, 'x', ARM_FDT_MAX - 1);
-	cmdline[ARM_FDT_MAX - 1] = '\0';
-	in.cmdline = cmdline;
 	begin(ARM_IRQCHIP_GICV3, 1, TRANSPORT_PCI);
-	capture_begin();
-	ret = boot_fdt_build(&arm_machine, &rig->vm, &in, &rig->blob, &rig->len);
-	text = capture_end();
-	assert_int_equal(ret, -ENOSPC);
-	assert_one_line(text);
-	assert_contains(text, "shorter command line");
-	assert_null(rig->blob);
+	check_too_large(&rig->m, &arm_machine, "shorter command line");
 	end();
-	free(cmdline);
 }
 
 int main(void)

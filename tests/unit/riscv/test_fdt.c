@@ -1,44 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* riscv/fdt.c and boot.c: the whole tree of a machine that is made without KVM, and how its first
  * vcpu starts. */
-#include "capture.h"
-#include "dtc.h"
-#include "fdt_loader.h"
-#include "fdt_read.h"
-
-#include <malloc.h>
-#include <stdlib.h>
+#include "fdt_machine.h"
 
 #include "../../../riscv/boot.h"
-#include "lkvm/arch.h"
-#include "lkvm/device.h"
-#include "lkvm/fdt.h"
-#include "lkvm/hw.h"
-#include "lkvm/pci.h"
-#include "lkvm/virtio.h"
-#include "lkvm/vm.h"
+#include "fdt_loader.h"
 
-struct rig {
-	struct vm vm;
-	struct vm_config cfg;
-	void *blob;
-	size_t len;
-};
-
-static struct rig *rig;
-
-static void ignore_level(void *opaque, u32 gsi, bool level) {}
-
-static const struct irq_chip_ops chip_ops = { .set_level = ignore_level };
+static struct fdt_machine *rig;
 
 /* As `lkvm run --dump-dtb` makes it. */
 static void begin_as(const struct vm_config *cfg)
 {
 	rig = calloc(1, sizeof(*rig));
 	assert_non_null(rig);
-	rig->cfg = *cfg;
-	assert_int_equal(vm_init(&rig->vm, &rig->cfg), 0);
-	assert_int_equal(irq_init(&rig->vm.irqs, &chip_ops, rig), 0);
+	fdt_machine_begin(rig, cfg);
 	assert_int_equal(arch_sketch(&rig->vm, NULL), 0);
 }
 
@@ -52,22 +27,12 @@ static void begin(u32 cpus, u64 memory, enum virtio_transport_kind transport)
 static void add_devices(void)
 {
 	assert_int_equal(arch_add_devices(&rig->vm), 0);
-	assert_int_equal(serial_create(&rig->vm, &arch_platform.serial, 0, NULL), 0);
-	if (rig->cfg.transport == TRANSPORT_PCI)
-		assert_int_equal(
-			pci_host_add(&rig->vm, &arch_platform.pci, arch_pci_mem64_base(&rig->vm)),
-			0);
-	assert_int_equal(virtio_rng_create(&rig->vm), 0);
+	fdt_machine_add_devices(rig);
 }
 
 static const void *build(const struct boot_fdt_input *in)
 {
-	free(rig->blob);
-	assert_int_equal(boot_fdt_build(&riscv_machine, &rig->vm, in, &rig->blob, &rig->len), 0);
-	assert_int_equal(fdt_check_full(rig->blob, rig->len), 0);
-	if (!dtc_missing())
-		dtc_check(rig->blob, rig->len);
-	return rig->blob;
+	return fdt_machine_build(rig, &riscv_machine, in);
 }
 
 static void end(void)
@@ -80,25 +45,15 @@ static void end(void)
 	rig = NULL;
 }
 
-static const struct boot_fdt_input nothing;
-
 static void test_machine(void **state)
 {
-	static const struct boot_fdt_input in = { .initrd = 0x8fe00000,
-						  .initrd_size = 0x1234,
-						  .cmdline = "console=ttyS0 a=\"b c\"" };
 	static const char intc[] = "/cpus/cpu@1/interrupt-controller";
 	const void *fdt;
 
 	begin(2, 6 * GiB, TRANSPORT_PCI);
 	add_devices();
-	fdt = build(&in);
-	assert_dt_string(fdt, "/", "compatible", "linux,dummy-virt");
-	assert_dt_string(fdt, "/chosen", "bootargs", in.cmdline);
-	assert_int_equal(fdtw_cell64(fdt, "/chosen", "linux,initrd-start", 0), 0x8fe00000);
-	assert_int_equal(fdtw_cell64(fdt, "/chosen", "linux,initrd-end", 0), 0x8fe01234);
-	assert_dt_string(fdt, "/chosen", "stdout-path", "/serial@10000000");
-	assert_dt_string(fdt, "/aliases", "serial0", "/serial@10000000");
+	fdt = build(&linux_input);
+	check_chosen(fdt, "/serial@10000000");
 	/* Test images find it without the tree: registers that are bytes apart. */
 	assert_int_equal(fdtw_cell64(fdt, "/serial@10000000", "reg", 0), 0x10000000);
 	assert_false(fdtw_has(fdt, "/serial@10000000", "reg-shift"));
@@ -188,52 +143,23 @@ static void test_most_cpus(void **state)
 
 static void test_too_large(void **state)
 {
-	struct boot_fdt_input in = { 0 };
-	char *cmdline = malloc(RISCV_FDT_MAX);
-	const char *text;
-	void *blob;
-	size_t len;
-	int ret;
-
-	memset(cmdline, 'x', RISCV_FDT_MAX - 1);
-	cmdline[RISCV_FDT_MAX - 1] = '\0';
-	in.cmdline = cmdline;
 	begin(1, 64 * MiB, TRANSPORT_PCI);
-	capture_begin();
-	ret = boot_fdt_build(&riscv_machine, &rig->vm, &in, &blob, &len);
-	text = capture_end();
-	assert_int_equal(ret, -ENOSPC);
-	assert_one_line(text);
-	assert_contains(text, "larger than 2097152 bytes");
-	assert_null(blob);
+	check_too_large(rig, &riscv_machine, "larger than 2097152 bytes");
 	end();
-	free(cmdline);
 }
 
-/* The same bytes whatever the memory held before, in a second machine too. */
+static struct fdt_machine *make_four(void)
+{
+	begin(4, 64 * MiB, TRANSPORT_PCI);
+	add_devices();
+	return rig;
+}
+
 static void test_deterministic(void **state)
 {
-	static const struct boot_fdt_input in = { .cmdline = "a" };
-	void *first;
 	size_t len;
 
-	mallopt(M_PERTURB, 0x5a);
-	begin(4, 64 * MiB, TRANSPORT_PCI);
-	add_devices();
-	build(&in);
-	first = rig->blob;
-	len = rig->len;
-	rig->blob = NULL;
-	end();
-	mallopt(M_PERTURB, 0xc3);
-	begin(4, 64 * MiB, TRANSPORT_PCI);
-	add_devices();
-	build(&in);
-	assert_int_equal(rig->len, len);
-	assert_memory_equal(rig->blob, first, len);
-	end();
-	mallopt(M_PERTURB, 0);
-	free(first);
+	free(check_deterministic(&riscv_machine, make_four, end, &len));
 }
 
 /* Linux Documentation/arch/riscv/boot.rst: a0 and a1. */
