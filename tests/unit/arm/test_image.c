@@ -1,54 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /* arm/image.c: every format of a kernel, and what is none; where firmware goes. */
-#include "loader_test.h"
+#include "image_rig.h"
 
-#ifdef HAVE_ZLIB
-#include <zlib.h>
-#endif
+#include "../../../arm/boot.h"
 
-#include "lkvm/arch.h"
-#include "lkvm/config.h"
+#define LE_4K 0xaULL /* flags: little-endian, 4 KiB pages, anywhere */
 
-#define FILE_SIZE (64 * KiB)
-#define LE_4K	  0xaULL /* flags: little-endian, 4 KiB pages, anywhere */
-
-static u8 file[FILE_SIZE];
-static struct guest g;
-
-static const struct boot_load automatic = { .machine = &arm_machine };
-static const struct boot_load flat = { .machine = &arm_machine, .format = FDT_KERNEL_FLAT };
-static const struct boot_load as_image = { .machine = &arm_machine, .format = FDT_KERNEL_IMAGE };
-static const struct boot_load as_elf = { .machine = &arm_machine, .format = FDT_KERNEL_ELF };
 static const struct boot_load aarch32 = { .machine = &arm_machine32 };
 
-static void fill(void)
+static void build_flags(u8 *buf, u64 text_offset, u64 size, u64 flags)
 {
-	for (u32 i = 0; i < FILE_SIZE; i++)
-		file[i] = (u8)(i * 13 + (i >> 7));
+	/* add x13, x18, #0x16: "MZ"; a branch */
+	static const u8 code[8] = { 0x4d, 0x5a, 0x00, 0x91, 0, 0, 0, 0x14 };
+
+	build_image_header(buf, code, "ARM\x64", &(struct linux_image){ text_offset, size, flags });
 }
 
-static struct load_result load(u64 size, struct boot_load how)
+static void build_image(u8 *buf, u64 text_offset, u64 size)
 {
-	return arm_load_fresh(&g, 64 * MiB, file, size, how);
+	build_flags(buf, text_offset, size, LE_4K);
 }
+
+/* As the stolen time's. */
+static void add_device_page(struct guest *guest)
+{
+	assert_int_equal(memory_add(&guest->mem, &(struct memory_desc){ .gpa = ARM_PVTIME,
+									.size = ARM_PVTIME_SIZE,
+									.name = "dev" }),
+			 0);
+}
+
+static const struct image_kind kind = {
+	.machine = &arm_machine,
+	.name = "arm64",
+	.elf_machine = EM_AARCH64,
+	.flat = ARM_RAM + ARM_FLAT_OFFSET,
+	.build = build_image,
+	.add_memory = add_device_page,
+};
 
 static void test_image(void **state)
 {
 	static const u64 offsets[] = { 0, 0x80000, 0x1ff000 };
 
-	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
-		struct load_result r;
-
-		fill();
-		build_image(file, offsets[i], 3 * MiB, LE_4K);
-		r = load(FILE_SIZE, i & 1 ? as_image : automatic);
-		assert_loads(r);
-		assert_int_equal(r.l.at.entry, ARM_RAM + offsets[i]);
-		assert_int_equal(r.l.at.low, ARM_RAM + offsets[i]);
-		assert_int_equal(r.l.at.high, ARM_RAM + offsets[i] + 3 * MiB);
-		assert_guest_bytes(&g, r.l.at.entry, file, FILE_SIZE);
-		assert_placed(&g, &r.l);
-	}
+	check_image(offsets, ARRAY_SIZE(offsets));
 }
 
 /* Linux before 3.17: no size, and an offset that everybody knows. */
@@ -57,8 +52,8 @@ static void test_old_image(void **state)
 	struct load_result r;
 
 	fill();
-	build_image(file, 0x123000, 0, ~0ULL);
-	r = load(FILE_SIZE, automatic);
+	build_flags(file, 0x123000, 0, ~0ULL);
+	r = load_auto(FILE_SIZE);
 	assert_loads(r);
 	assert_int_equal(r.l.at.entry, ARM_RAM + 0x80000);
 	assert_int_equal(r.l.at.high, ARM_RAM + 0x80000 + FILE_SIZE);
@@ -71,8 +66,8 @@ static void test_image_smaller_than_file(void **state)
 	struct load_result r;
 
 	fill();
-	build_image(file, 0, 4096, LE_4K);
-	r = load(FILE_SIZE, automatic);
+	build_image(file, 0, 4096);
+	r = load_auto(FILE_SIZE);
 	assert_loads(r);
 	assert_int_equal(r.l.at.high, ARM_RAM + FILE_SIZE);
 	assert_guest_bytes(&g, ARM_RAM, file, FILE_SIZE);
@@ -80,11 +75,7 @@ static void test_image_smaller_than_file(void **state)
 
 static void test_hostile_images(void **state)
 {
-	static const struct {
-		u64 offset, size;
-		int error;
-		const char *part;
-	} bad[] = {
+	static const struct bad_image bad[] = {
 		{ ~0ULL, 4096, -ENOEXEC, "damaged" },
 		{ ~0ULL - ARM_RAM + 1, 4096, -ENOEXEC, "damaged" },
 		{ ~0ULL - ARM_RAM, 4096, -EINVAL, "never be guest memory" },
@@ -98,34 +89,28 @@ static void test_hostile_images(void **state)
 		{ 64 * MiB - FILE_SIZE, 1, -ENOMEM, "device tree: does not fit" },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		fill();
-		build_image(file, bad[i].offset, bad[i].size, LE_4K);
-		assert_refused(load(FILE_SIZE, automatic), bad[i].error, bad[i].part);
-	}
-	build_image(file, 0, MiB, LE_4K | 1);
-	assert_refused(load(FILE_SIZE, automatic), -ENOEXEC, "big-endian");
-	build_image(file, 0, MiB, LE_4K);
+	check_bad_images(bad, ARRAY_SIZE(bad));
+	build_flags(file, 0, MiB, LE_4K | 1);
+	assert_refused(load_auto(FILE_SIZE), -ENOEXEC, "big-endian");
+	build_image(file, 0, MiB);
 	assert_refused(load(FILE_SIZE, aarch32), -ENOEXEC, "--aarch32");
-	fill();
-	assert_refused(load(FILE_SIZE, as_image), -ENOEXEC, "omit --kernel-format");
 }
 
 /* A header that is cut off is none. */
 static void test_short_files(void **state)
 {
-	build_image(file, 0, MiB, LE_4K);
+	build_image(file, 0, MiB);
 	for (u64 size = 1; size < 64; size++) {
 		struct load_result r;
 
-		assert_refused(load(size, as_image), -ENOEXEC, "header");
-		r = load(size, flat);
+		assert_refused(load(size, as(FDT_KERNEL_IMAGE)), -ENOEXEC, "header");
+		r = load(size, as(FDT_KERNEL_FLAT));
 		assert_loads(r);
 		assert_int_equal(r.l.at.high, ARM_RAM + size);
 	}
 	/* No EFI header. */
 	put_le(file + 60, 4, 0);
-	assert_loads(load(64, as_image));
+	assert_loads(load(64, as(FDT_KERNEL_IMAGE)));
 }
 
 static void test_flat(void **state)
@@ -133,7 +118,7 @@ static void test_flat(void **state)
 	struct load_result r;
 
 	fill();
-	r = load(FILE_SIZE, automatic);
+	r = load_auto(FILE_SIZE);
 	assert_loads(r);
 	assert_int_equal(r.l.at.entry, ARM_RAM);
 	assert_guest_bytes(&g, ARM_RAM, file, FILE_SIZE);
@@ -143,106 +128,50 @@ static void test_flat(void **state)
 	assert_int_equal(r.l.at.entry, ARM_RAM + 0x8000);
 	assert_guest_bytes(&g, r.l.at.entry, file, FILE_SIZE);
 	/* Asked for, whatever it looks like. */
-	build_image(file, 0x80000, MiB, LE_4K | 1);
-	r = load(FILE_SIZE, flat);
+	build_flags(file, 0x80000, MiB, LE_4K | 1);
+	r = load(FILE_SIZE, as(FDT_KERNEL_FLAT));
 	assert_loads(r);
 	assert_int_equal(r.l.at.entry, ARM_RAM);
 	/* A branch may begin as lzma's files do. */
 	memset(file, 0, FILE_SIZE);
 	memcpy(file, "\x5d\0\0\x14", 4);
-	assert_loads(load(FILE_SIZE, automatic));
+	assert_loads(load_auto(FILE_SIZE));
 }
 
 static void test_foreign(void **state)
 {
-	static const struct {
-		u32 offset;
-		const char *magic;
-		u32 len;
-		const char *part;
-	} images[] = {
-		{ 56, "RSC\x05", 4, "a Linux kernel for riscv64, and the guest is arm64" },
-		{ 56, "\xcd\x23\x82\x81", 4, "a Linux kernel for loongarch64" },
-		{ 0x202, "HdrS", 4, "a Linux kernel for x86-64, and the guest is arm64" },
-		{ 36, "\x18\x28\x6f\x01", 4, "a Linux kernel for 32-bit Arm" },
-		{ 4, "zimg", 4, "zboot" },
-		{ 0, "\x1f\x8b\x08", 3, "compressed by gzip; unpack it with gunzip first" },
-		{ 0, "070701", 6, "initrd" },
-		{ 0, "QFI\xfb", 4, "a qcow2 disk image" },
-		{ 0, "#!/bin/sh", 9, "script" },
-		{ 0, "\xd0\x0d\xfe\xed", 4, "device tree" },
-		{ 0, "\177ELF\x02\x02", 6, "not little-endian" },
-	};
 	struct load_result r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
-		memset(file, 0, 4096);
-		memcpy(file + images[i].offset, images[i].magic, images[i].len);
-		assert_refused(load(4096, automatic), -ENOEXEC, images[i].part);
-	}
-	/* x86-64's kernels since 6.12 have what loongarch64's have as well. */
-	memset(file, 0, 4096);
-	memcpy(file + 56, "\xcd\x23\x82\x81", 4);
-	memcpy(file + 0x202, "HdrS", 4);
-	assert_refused(load(4096, automatic), -ENOEXEC, "a Linux kernel for x86-64");
+	check_foreign();
 	/* A 32-bit guest takes a zImage. */
-	memset(file, 0, 4096);
-	memcpy(file + 36, "\x18\x28\x6f\x01", 4);
+	put_magic(36, "\x18\x28\x6f\x01", 4);
 	r = load(4096, aarch32);
 	assert_loads(r);
 	assert_int_equal(r.l.at.entry, ARM_RAM + 0x8000);
 }
 
-/* The builder's segments, at @base and with @machine. */
-static void make_elf(u64 base, u16 machine)
-{
-	Elf64_Ehdr *e = (Elf64_Ehdr *)file;
-	Elf64_Phdr *p = (Elf64_Phdr *)(file + sizeof(*e));
-
-	build_elf64(file, false);
-	e->e_machine = machine;
-	e->e_entry = base + 0x10;
-	for (int i = 0; i < 2; i++)
-		p[i].p_vaddr = p[i].p_paddr = base + (p[i].p_paddr - ELF_TEST_BASE);
-}
-
 static void test_elf(void **state)
 {
-	struct load_result r;
-
-	make_elf(ARM_RAM + 0x4000, EM_AARCH64);
-	r = load(ELF_TEST_SIZE, automatic);
-	assert_loads(r);
-	assert_int_equal(r.l.at.entry, ARM_RAM + 0x4010);
-	assert_int_equal(r.l.at.low, ARM_RAM + 0x4000);
-	assert_int_equal(r.l.at.high, ARM_RAM + 0x4000 + 0x1000 + ELF_TEST_BSS);
-	assert_guest_bytes(&g, ARM_RAM + 0x4000, file + 0x1000, 0x100);
-	assert_guest_bytes(&g, ARM_RAM + 0x5000, file + 0x1100, 0x100);
-	assert_placed(&g, &r.l);
-	assert_loads(load(ELF_TEST_SIZE, as_elf));
-	fill();
-	assert_refused(load(ELF_TEST_SIZE, as_elf), -ENOEXEC, "not an ELF file");
-	build_image(file, 0, MiB, LE_4K);
-	assert_refused(load(ELF_TEST_SIZE, as_elf), -ENOEXEC, "not an ELF file");
+	check_elf(ARM_RAM + 0x4000);
 	/* Other machines, places and entries. */
 	make_elf(ARM_RAM, EM_X86_64);
-	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOEXEC,
+	assert_refused(load_auto(ELF_TEST_SIZE), -ENOEXEC,
 		       "an ELF file for x86-64, and the guest is arm64");
 	make_elf(ARM_RAM, EM_ARM);
-	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOEXEC, "32-bit Arm");
+	assert_refused(load_auto(ELF_TEST_SIZE), -ENOEXEC, "32-bit Arm");
 	make_elf(ARM_RAM, EM_AARCH64);
 	assert_refused(load(ELF_TEST_SIZE, aarch32), -ENOEXEC, "arm64");
 	make_elf(0x200000, EM_AARCH64);
-	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOEXEC, "RAM begins at 0x80000000");
+	assert_refused(load_auto(ELF_TEST_SIZE), -ENOEXEC, "RAM begins at 0x80000000");
 	make_elf(ARM_PVTIME, EM_AARCH64);
-	assert_int_equal(load(ELF_TEST_SIZE, automatic).ret, -EINVAL);
+	assert_int_equal(load_auto(ELF_TEST_SIZE).ret, -EINVAL);
 	make_elf(0xffff800000000000, EM_AARCH64);
-	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOMEM, "needs at least");
+	assert_refused(load_auto(ELF_TEST_SIZE), -ENOMEM, "needs at least");
 	make_elf(ARM_RAM + 64 * MiB - 0x1000, EM_AARCH64);
-	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOMEM, "increase --mem");
+	assert_refused(load_auto(ELF_TEST_SIZE), -ENOMEM, "increase --mem");
 	make_elf(ARM_RAM, EM_AARCH64);
 	((Elf64_Ehdr *)file)->e_entry = ARM_RAM + 8 * MiB;
-	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOEXEC, "entry point");
+	assert_refused(load_auto(ELF_TEST_SIZE), -ENOEXEC, "entry point");
 }
 
 /* A place in RAM is a stronger sign than what programs have, too. */
@@ -253,90 +182,23 @@ static void test_program(void **state)
 	make_elf(0x400000, EM_AARCH64);
 	((Elf64_Ehdr *)file)->e_phnum = 3;
 	p[2] = (Elf64_Phdr){ .p_type = PT_INTERP };
-	assert_refused(load(ELF_TEST_SIZE, automatic), -ENOEXEC, "a program or library");
+	assert_refused(load_auto(ELF_TEST_SIZE), -ENOEXEC, "a program or library");
 	make_elf(ARM_RAM, EM_AARCH64);
 	((Elf64_Ehdr *)file)->e_phnum = 3;
 	p[2] = (Elf64_Phdr){ .p_type = PT_INTERP };
-	assert_loads(load(ELF_TEST_SIZE, automatic));
+	assert_loads(load_auto(ELF_TEST_SIZE));
 }
 
-#ifdef HAVE_ZLIB
-#define PACKED_SIZE (2 * MiB + 999)
-static u8 big[PACKED_SIZE], packed[2 * PACKED_SIZE];
-
-/* The kernel of a fresh guest, compressed; the memory that it is unpacked to. */
-static void begin_packed(struct vm_config *cfg)
-{
-	z_stream zs = { .next_in = big,
-			.avail_in = PACKED_SIZE,
-			.next_out = packed,
-			.avail_out = sizeof(packed) };
-
-	assert_int_equal(deflateInit2(&zs, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-	assert_int_equal(deflate(&zs, Z_FINISH), Z_STREAM_END);
-	deflateEnd(&zs);
-	guest_destroy(&g);
-	arm_guest_init(&g, 64 * MiB);
-	boot_image_from_buffer(&g.boot.kernel, "dir/Image.gz", packed, zs.total_out);
-	assert_int_equal(boot_image_decompress(&g.boot.kernel, "kernel", 64 * MiB), 0);
-	assert_true(g.boot.kernel.size > GiB);
-	assert_int_equal(boot_begin(&g.boot, cfg, &g.mem), 0);
-	assert_int_equal(g.boot.kernel.size, PACKED_SIZE);
-}
-#endif
-
-/* An Image says where it belongs, and is there before its size is known. */
 static void test_packed(void **state)
 {
-#ifdef HAVE_ZLIB
-	static const struct {
-		const struct boot_load *how;
-		bool image;
-		u64 base;
-	} cases[] = {
-		{ &automatic, true, ARM_RAM + 0x80000 },
-		{ &as_image, true, ARM_RAM + 0x80000 },
-		{ &automatic, false, ARM_RAM + ARM_FLAT_OFFSET },
-		{ &flat, true, ARM_RAM + ARM_FLAT_OFFSET },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vm_config cfg = { .fdt.kernel_format = cases[i].how->format };
-		struct load_result r;
-
-		for (u32 n = 0; n < PACKED_SIZE; n++)
-			big[n] = (u8)(n * 13 + (n >> 7)) | 1;
-		if (cases[i].image)
-			build_image(big, 0x80000, 3 * MiB, LE_4K);
-		begin_packed(&cfg);
-		assert_guest_bytes(&g, cases[i].base, big, PACKED_SIZE);
-		r = fdt_load_guest(&g, *cases[i].how);
-		assert_loads(r);
-		assert_int_equal(r.l.at.entry, cases[i].base);
-		assert_guest_bytes(&g, cases[i].base, big, PACKED_SIZE);
-		assert_int_equal(boot_end(&g.boot, 0), 0);
-		boot_image_close(&g.boot.kernel);
-	}
-#endif
+	check_packed(0x80000);
 }
 
-/* Linux's words are not for what is found to be something else. */
 static void test_linux_words(void **state)
 {
 	struct vm_config cfg = { 0 };
 
-	build_image(file, 0, MiB, LE_4K);
-	load(FILE_SIZE, automatic);
-	assert_true(arch_boots_linux(&cfg, NULL));
-	assert_true(arch_boots_linux(&cfg, &g.boot));
-	cfg.fdt.kernel_format = FDT_KERNEL_FLAT;
-	assert_false(arch_boots_linux(&cfg, NULL));
-	assert_false(arch_boots_linux(&cfg, &g.boot));
-	cfg.fdt.kernel_format = FDT_KERNEL_ELF;
-	assert_false(arch_boots_linux(&cfg, NULL));
-	cfg.fdt.kernel_format = FDT_KERNEL_AUTO;
-	fill();
-	assert_false(arch_boots_linux(&cfg, &g.boot));
+	check_linux_words();
 	memcpy(file + 36, "\x18\x28\x6f\x01", 4);
 	assert_false(arch_boots_linux(&cfg, &g.boot));
 	cfg.arm.aarch32 = true;
@@ -347,29 +209,9 @@ static void test_linux_words(void **state)
 
 static void test_random(void **state)
 {
-	static const struct boot_load *const hows[] = { &automatic, &as_image, &aarch32 };
-	u64 seed = 11;
-	u32 good = 0;
+	const struct boot_load hows[] = { as(FDT_KERNEL_AUTO), as(FDT_KERNEL_IMAGE), aarch32 };
 
-	arm_load_fresh(&g, 64 * MiB, file, FILE_SIZE, automatic);
-	for (u32 i = 0; i < 6000; i++) {
-		struct load_result r;
-
-		if (i & 1)
-			make_elf(ARM_RAM + 0x4000, EM_AARCH64);
-		else
-			build_image(file, 0x80000, 3 * MiB, LE_4K);
-		damage(file, i & 1 ? 176 : 64, &seed);
-		boot_image_from_buffer(&g.boot.kernel, "dir/image", file, 0x2000);
-		r = fdt_load_guest(&g, *hows[i % ARRAY_SIZE(hows)]);
-		if (r.ret) {
-			assert_one_line(r.text);
-			continue;
-		}
-		assert_placed(&g, &r.l);
-		good++;
-	}
-	assert_true(good > 100);
+	check_damaged(0x80000, hows, ARRAY_SIZE(hows));
 }
 
 /* tests/unit/test_boot_machine.c has the rest. */
@@ -378,19 +220,10 @@ static void test_firmware(void **state)
 	struct load_result r;
 
 	fill();
-	guest_destroy(&g);
-	arm_guest_init(&g, 64 * MiB);
-	boot_image_from_buffer(&g.boot.firmware, "dir/fw", file, FILE_SIZE);
-	r = fdt_load_guest(&g, automatic);
+	r = load_firmware();
 	assert_loads(r);
 	assert_int_equal(r.l.at.entry, ARM_RAM);
 	assert_placed(&g, &r.l);
-}
-
-static int teardown(void **state)
-{
-	guest_destroy(&g);
-	return 0;
 }
 
 int main(void)
@@ -411,5 +244,5 @@ int main(void)
 		cmocka_unit_test(test_firmware),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, teardown);
+	return cmocka_run_group_tests(tests, NULL, end_guest);
 }
