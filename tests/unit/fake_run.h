@@ -8,9 +8,9 @@
 
 #include "capture.h"
 #include "devvm.h"
+#include "fake_ioctl.h"
 
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <time.h>
 
 #include "lkvm/coco.h"
@@ -28,14 +28,8 @@ static struct {
 	u64 clock_ns;
 } fake;
 
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list ap;
-	void *arg;
-
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	errno = EBADF;
 	switch (request) {
 	case KVM_RUN:

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Capabilities over a KVM that is played: each is asked once, of the VM where there is one. */
 #include "capture.h"
-#include "unit.h"
+#include "fake_ioctl.h"
 
 #include <fcntl.h>
-#include <stdarg.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "lkvm/kvm.h"
@@ -26,15 +24,10 @@ static int answer_to(u32 cap)
 	return known < 0 ? answer : known;
 }
 
-/* Instead of libc's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list args;
-	u32 cap;
+	u32 cap = (u32)(uintptr_t)arg;
 
-	va_start(args, request);
-	cap = va_arg(args, u32);
-	va_end(args);
 	switch (request) {
 	case KVM_GET_API_VERSION:
 		return KVM_API_VERSION;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The registers of a vcpu as KVM lists them, over a KVM that has some. */
-#include "unit.h"
+#include "fake_ioctl.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
 #include "lkvm/reg-set.h"
 #include "lkvm/vcpu.h"
@@ -42,17 +40,11 @@ static int list_regs(struct kvm_reg_list *list)
 	return 0;
 }
 
-/* In place of the C library's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
 	const struct kvm_one_reg *one;
-	va_list ap;
-	void *arg;
 	u8 *data;
 
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	if (request == KVM_GET_REG_LIST)
 		return list_regs(arg);
 	one = arg;

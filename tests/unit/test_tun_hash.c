@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* net/tun-hash.c over a kernel that is played: of either numbering, or of none. */
-#include "unit.h"
-
-#include <sys/ioctl.h>
+#include "fake_ioctl.h"
 
 #include "../../net/tun.h"
 #include "lkvm/util.h"
@@ -15,15 +13,9 @@ static u16 flags;
 static u32 asked;
 static u8 bytes[12 + 2 * NET_RSS_TABLE + NET_RSS_KEY];
 
-/* Instead of libc's. The numbers are those that the series' headers come to. */
-int ioctl(int fd, unsigned long request, ...)
+/* The numbers are those that the series' headers come to. */
+static int kernel_ioctl(int fd, unsigned long request, void *p)
 {
-	va_list args;
-	void *p;
-
-	va_start(args, request);
-	p = va_arg(args, void *);
-	va_end(args);
 	errno = EINVAL;
 	asked = (u32)request;
 	switch (request) {

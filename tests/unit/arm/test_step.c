@@ -4,9 +4,8 @@
  * did with PSTATE. The test is the processor, over a KVM that has registers.
  */
 #include "devvm.h"
+#include "fake_ioctl.h"
 
-#include <stdarg.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "../../../arm/arm.h"
@@ -78,16 +77,10 @@ static void set_el_reg(u32 el, enum arm_el_reg r, u64 value)
 	*reg(arm_el_regs[el - 1][r].where) = value;
 }
 
-/* In place of the C library's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
 	const struct kvm_one_reg *one;
-	va_list ap;
-	void *arg;
 
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	one = arg;
 	switch (request) {
 	case KVM_GET_ONE_REG:

@@ -4,12 +4,10 @@
 #ifndef TEST_ONE_REGS_H
 #define TEST_ONE_REGS_H
 
-#include "unit.h"
+#include "fake_ioctl.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
-#include <stdarg.h>
-#include <sys/ioctl.h>
 
 #include "../../../riscv/riscv.h"
 
@@ -64,14 +62,8 @@ static int one_reg(bool set, const struct kvm_one_reg *one)
 	return 0;
 }
 
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list ap;
-	void *arg;
-
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	switch (request) {
 	case KVM_GET_ONE_REG:
 	case KVM_SET_ONE_REG:

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Accesses of CSRs: entropy, and the exception for all others, over a KVM of a few registers. */
 #include "capture.h"
+#include "fake_ioctl.h"
 
-#include <stdarg.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 
 #include "../../../riscv/riscv.h"
@@ -50,15 +49,10 @@ static int run_vcpu(void)
 	return -1;
 }
 
-/* In place of the C library's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	struct kvm_one_reg *reg;
-	va_list ap;
+	struct kvm_one_reg *reg = arg;
 
-	va_start(ap, request);
-	reg = va_arg(ap, struct kvm_one_reg *);
-	va_end(ap);
 	switch (request) {
 	case KVM_RUN:
 		return run_vcpu();

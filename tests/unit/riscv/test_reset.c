@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Resetting a vcpu, by a KVM that can and by one that cannot; and which vcpus wait for good. */
 #include "capture.h"
+#include "fake_ioctl.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
 #include "../../../riscv/riscv.h"
 #include "lkvm/arch.h"
@@ -101,17 +100,11 @@ static int set_mp_state(struct vcpu_of_kvm *v, u32 state)
 	return 0;
 }
 
-/* In place of the C library's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
 	struct vcpu_of_kvm *v = &kvm[fd];
-	const struct kvm_one_reg *reg;
-	va_list ap;
-	void *arg;
+	const struct kvm_one_reg *reg = arg;
 
-	va_start(ap, request);
-	reg = arg = va_arg(ap, void *);
-	va_end(ap);
 	switch (request) {
 	case KVM_GET_MP_STATE:
 		((struct kvm_mp_state *)arg)->mp_state = v->mp_state;

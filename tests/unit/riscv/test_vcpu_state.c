@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A vcpu is saved and loaded: what, in which order, and the timer goes on. Over a KVM that has
  * registers. */
-#include "unit.h"
+#include "fake_ioctl.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
 #include "../../../riscv/riscv.h"
 #include "lkvm/arch.h"
@@ -90,16 +88,10 @@ static int one_reg(bool put, const struct kvm_one_reg *one)
 	return 0;
 }
 
-/* In place of the C library's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
 	struct kvm_reg_list *list;
-	va_list ap;
-	void *arg;
 
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	switch (request) {
 	case KVM_GET_ONE_REG:
 	case KVM_SET_ONE_REG:

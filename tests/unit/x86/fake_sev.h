@@ -5,12 +5,11 @@
 #define TEST_FAKE_SEV_H
 
 #include "capture.h"
+#include "fake_ioctl.h"
 
 #include <kvm-snp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
 #include "../../../x86/snp.h"
 #include "../../../x86/x86.h"
@@ -170,16 +169,10 @@ static int answer(int fd, unsigned long request, unsigned long arg)
 	return -ENOTTY;
 }
 
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	unsigned long arg;
-	va_list ap;
-	int ret;
+	int ret = answer(fd, request, (unsigned long)arg);
 
-	va_start(ap, request);
-	arg = va_arg(ap, unsigned long);
-	va_end(ap);
-	ret = answer(fd, request, arg);
 	errno = ret < 0 ? -ret : 0;
 	return ret < 0 ? -1 : ret;
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The registers of a vcpu in words, over a KVM that answers as told. */
-#include "unit.h"
+#include "fake_ioctl.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
 #include "lkvm/arch.h"
 #include "lkvm/vcpu.h"
@@ -17,15 +15,8 @@ static struct kvm_run run;
 static struct vm vm;
 static char *text;
 
-/* In place of the C library's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list ap;
-	void *arg;
-
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	if (request == KVM_GET_REGS) {
 		*(struct kvm_regs *)arg = regs;
 	} else if (request == KVM_GET_SREGS) {

@@ -4,9 +4,8 @@
  * memory, what a vcpu's KVM_EXIT_DEBUG becomes, and that nothing is left of a debugger that goes.
  */
 #include "devvm.h"
+#include "fake_ioctl.h"
 
-#include <stdarg.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "../../../gdb-vm.h"
@@ -29,16 +28,10 @@ static struct {
 	bool no_debug;
 } t;
 
-/* In place of the C library's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
 	struct kvm_translation *tr;
-	va_list ap;
-	void *arg;
 
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	switch (request) {
 	case KVM_CHECK_EXTENSION:
 		if ((uintptr_t)arg == KVM_CAP_SET_GUEST_DEBUG)

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which vcpus wait for good, over a KVM that answers as told. */
-#include "unit.h"
-
-#include <stdarg.h>
-#include <sys/ioctl.h>
+#include "fake_ioctl.h"
 
 #include "lkvm/arch.h"
 #include "lkvm/vcpu.h"
@@ -14,15 +11,8 @@ static struct kvm_regs regs;
 static struct kvm_vcpu_events events;
 static u16 nested; /* flags; ~0: KVM has no nested guests */
 
-/* In place of the C library's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list ap;
-	void *arg;
-
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	switch (request) {
 	case KVM_GET_MP_STATE:
 		*(struct kvm_mp_state *)arg = mp;

@@ -4,22 +4,20 @@
  * (hand-computed), what comes of both on a host, and the MSRs of a vcpu over a KVM that is played.
  */
 #include <linux/kvm.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "../../../x86/nested.h"
 #include "../../../x86/platform.h"
 #include "../../../x86/x86.h"
 #include "capture.h"
+#include "fake_ioctl.h"
 #include "folder.h"
 #include "lkvm/config.h"
 #include "lkvm/kvm.h"
 #include "lkvm/util.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
-#include "unit.h"
 
 static const struct x86_nested_feature *vmx(const char *name)
 {
@@ -490,15 +488,9 @@ static int transfer(unsigned long request, struct kvm_msrs *m)
 	return 1;
 }
 
-/* Instead of libc's: the KVM of a vcpu. */
-int ioctl(int fd, unsigned long request, ...)
+/* The KVM of a vcpu. */
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list ap;
-	void *arg;
-
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	switch (request) {
 	case KVM_GET_MSRS:
 	case KVM_SET_MSRS:

@@ -3,10 +3,10 @@
  * made of every refusal. In place of the C library's ioctl and nanosleep. */
 #include "capture.h"
 #include "devvm.h"
+#include "fake_ioctl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <time.h>
 
 #include "../../../x86/tdx.h"
@@ -140,15 +140,10 @@ static int encrypt_op(int fd, struct kvm_tdx_cmd *cmd)
 	return failing ? -kvm.fail.error : ret;
 }
 
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list ap;
-	void *arg;
 	int ret = -EBADF;
 
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	switch (request) {
 	case KVM_MEMORY_ENCRYPT_OP:
 		ret = encrypt_op(fd, arg);

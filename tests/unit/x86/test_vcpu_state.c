@@ -6,19 +6,18 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
 #include "../../../x86/pristine.h"
 #include "../../../x86/vcpu-state.h"
 #include "../../../x86/x86.h"
 #include "capture.h"
+#include "fake_ioctl.h"
 #include "lkvm/arch.h"
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 #include "lkvm/state.h"
 #include "lkvm/vcpu.h"
 #include "lkvm/vm.h"
-#include "unit.h"
 
 #define MSR_STAR 0xc0000081
 #define MSR_PAT	 0x277
@@ -88,15 +87,8 @@ static int new_fd(void)
 	return open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
-/* Instead of libc's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list ap;
-	void *arg;
-
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	switch (request) {
 	case KVM_GET_MSR_INDEX_LIST:
 		if (((struct kvm_msr_list *)arg)->nmsrs < 3) {

@@ -2,11 +2,10 @@
 /* What a KVM that is played is asked for clocks, idling and the PMU, and what it is told it lacks.
  */
 #include "capture.h"
+#include "fake_ioctl.h"
 
 #include <kvm-compat.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
 #include "../../../x86/tuning.h"
 #include "../../../x86/vcpu-state.h"
@@ -75,17 +74,10 @@ static int answer(int fd, unsigned long request, unsigned long arg)
 	return -ENOTTY;
 }
 
-/* Instead of libc's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	unsigned long arg;
-	va_list ap;
-	int ret;
+	int ret = answer(fd, request, (unsigned long)arg);
 
-	va_start(ap, request);
-	arg = va_arg(ap, unsigned long);
-	va_end(ap);
-	ret = answer(fd, request, arg);
 	if (ret >= 0)
 		return ret;
 	errno = -ret;
