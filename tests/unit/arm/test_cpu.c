@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The CPU model: the words of --cpu, the ID registers, vector lengths, the host's PMUs. */
 #include "capture.h"
+#include "no_attrs.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -38,21 +39,6 @@ int vcpu_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
 	if (!set_answer)
 		mmfr0 = *(const u64 *)value;
 	return set_answer;
-}
-
-int kvm_set_attr(int fd, u32 group, u64 attr, const void *value)
-{
-	return -ENXIO;
-}
-
-int kvm_get_attr(int fd, u32 group, u64 attr, void *value)
-{
-	return -ENXIO;
-}
-
-bool kvm_has_attr(int fd, u32 group, u64 attr)
-{
-	return false;
 }
 
 static int parse(const char *words, struct arm_cpu_model *model)

@@ -3,6 +3,7 @@
  * The registers of the interrupt controller against a model of KVM's attributes: reset, saved,
  * loaded. (The model stands in for one-reg.c, which is then not taken from the library.)
  */
+#include "no_regs.h"
 #include "unit.h"
 
 #include <fcntl.h>
@@ -115,16 +116,6 @@ int kvm_get_attr(int fd, u32 group, u64 attr, void *value)
 bool kvm_has_attr(int fd, u32 group, u64 attr)
 {
 	return true;
-}
-
-int vcpu_get_reg(const struct vcpu *vcpu, u64 id, void *value)
-{
-	return -ENOENT;
-}
-
-int vcpu_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
-{
-	return -ENOENT;
 }
 
 struct rig {

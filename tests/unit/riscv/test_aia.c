@@ -4,6 +4,7 @@
  * up, described, reset, saved, loaded. (The model stands in for one-reg.c, which is then not taken
  * from the library.)
  */
+#include "no_regs.h"
 #include "unit.h"
 
 #include <fcntl.h>
@@ -167,21 +168,6 @@ int kvm_get_attr(int fd, u32 group, u64 attr, void *value)
 bool kvm_has_attr(int fd, u32 group, u64 attr)
 {
 	return true;
-}
-
-int vcpu_get_reg(const struct vcpu *vcpu, u64 id, void *value)
-{
-	return -ENOENT;
-}
-
-int vcpu_set_reg(const struct vcpu *vcpu, u64 id, const void *value)
-{
-	return -ENOENT;
-}
-
-int vcpu_list_regs(const struct vcpu *vcpu, struct kvm_reg_list **list)
-{
-	return -ENOENT;
 }
 
 static const struct irq_chip_ops chip = { 0 };

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The CPU model: the words of --cpu and --sbi, and what of it KVM is told. */
 #include "capture.h"
+#include "ext_set.h"
 #include "fdt_read.h"
+#include "no_attrs.h"
 
 #include <stdlib.h>
 
@@ -148,36 +150,10 @@ int vcpu_list_regs(const struct vcpu *vcpu, struct kvm_reg_list **list)
 	return 0;
 }
 
-int kvm_set_attr(int fd, u32 group, u64 attr, const void *value)
-{
-	return -ENXIO;
-}
-
-int kvm_get_attr(int fd, u32 group, u64 attr, void *value)
-{
-	return -ENXIO;
-}
-
-bool kvm_has_attr(int fd, u32 group, u64 attr)
-{
-	return false;
-}
-
-static struct riscv_ext_set set_of(const char *words)
-{
-	struct riscv_ext_set set = { 0 };
-	char *copy = xstrdup(words), *rest = copy, *word;
-
-	while ((word = strsep(&rest, " ")))
-		riscv_ext_put(&set, riscv_ext_named(word)->id, true);
-	free(copy);
-	return set;
-}
-
 /* Two vcpus of a host with the extensions @there, of which @off are not on by default. */
 static void host(const char *there, const char *off)
 {
-	struct riscv_ext_set without = *off ? set_of(off) : (struct riscv_ext_set){ 0 };
+	struct riscv_ext_set without = set_of(off);
 
 	memset(&kvm, 0, sizeof(kvm));
 	kvm.there = set_of(there);

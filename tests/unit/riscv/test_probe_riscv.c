@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* riscv64's part of `lkvm host`: extensions, the AIA, what KVM lets one change. */
+#include "ext_set.h"
 #include "fake_host.h"
 
 #define AIA    PROBE_SEC_INTERRUPTS, "aia"
@@ -7,17 +8,6 @@
 #define FILES  PROBE_SEC_INTERRUPTS, "guest-interrupt-files"
 #define NESTED PROBE_SEC_NESTED, "nested"
 #define FEWER  PROBE_SEC_LIMITS, "fewer-address-bits"
-
-static struct riscv_ext_set set_of(const char *words)
-{
-	struct riscv_ext_set set = { 0 };
-	char *copy = xstrdup(words), *rest = copy, *word;
-
-	while ((word = strsep(&rest, " ")))
-		riscv_ext_put(&set, riscv_ext_named(word)->id, true);
-	free(copy);
-	return set;
-}
 
 static void ask(struct fake *f)
 {
