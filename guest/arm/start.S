@@ -149,12 +149,6 @@ mmu_on:	ldr	x0, =vectors
 	ret	x10
 	.ltorg
 
-	.section .stacks, "aw", %nobits
-	.balign	16
-boot_stack:
-	.skip	4 * STACK_SIZE
-boot_stack_end:
-stacks:
-	.skip	GUEST_MAX_CPUS * STACK_SIZE
+#include "stacks.inc"
 
 	.section .note.GNU-stack, "", %progbits

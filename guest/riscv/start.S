@@ -97,12 +97,6 @@ cpu_setup:
 	csrw	stvec, t0
 	ret
 
-	.section .stacks, "aw", %nobits
-	.balign	16
-boot_stack:
-	.skip	4 * STACK_SIZE
-boot_stack_end:
-stacks:
-	.skip	GUEST_MAX_CPUS * STACK_SIZE
+#include "stacks.inc"
 
 	.section .note.GNU-stack, "", %progbits
