@@ -54,4 +54,13 @@ static inline void assert_one_line(const char *text)
 		fail_msg("not one line: '%s'", text);
 }
 
+/* What was captured of a call that gave @ret: one line if it failed, else nothing. */
+static inline void assert_told(int ret)
+{
+	if (ret)
+		assert_one_line(captured);
+	else
+		assert_string_equal(captured, "");
+}
+
 #endif
