@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The riscv64 machine's address space, how much memory a host allows, and what KVM is asked. */
 #include "address_map.h"
-
-#include <stdarg.h>
-#include <sys/ioctl.h>
+#include "fake_ioctl.h"
 
 #include "../../../riscv/riscv.h"
 #include "lkvm/device.h"
@@ -38,15 +36,8 @@ static int enable_cap(const struct kvm_enable_cap *cap)
 	return -1;
 }
 
-/* In place of the C library's. */
-int ioctl(int fd, unsigned long request, ...)
+static int kernel_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list ap;
-	void *arg;
-
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	errno = EBADF;
 	if (fd != VM_FD)
 		return -1;
