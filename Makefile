@@ -290,6 +290,11 @@ layers: all ## check that calls go down and that no two files need each other (A
 # The static analyser in its shallow mode looks at every file in a fifteenth of the time; in depth with TEST_ALL=1, as
 # make check-all sets.
 TIDY_DEPTH := $(if $(TEST_ALL),,-Xclang -analyzer-config -Xclang mode=shallow)
+# In a recipe it ends a command.
+define newline
+
+
+endef
 # $(call tidy,FILES,FLAGS OF THEIR ARCHITECTURE)
 tidy = printf '%s\n' $(1) | xargs -P $(shell nproc) -I{} \
 	clang-tidy --quiet {} -- -std=gnu17 -D_GNU_SOURCE $(ALL_CPPFLAGS) $(2) $(TIDY_DEPTH)
@@ -306,7 +311,7 @@ lint: $(O)/lkvm.1 layers ## check layers and style, look for bugs: clang-format,
 		--std=c11 --suppressions-list=.cppcheck $(ALL_CPPFLAGS) -D_GNU_SOURCE $(SRCS) $(LINT_CROSS)
 	$(call tidy,$(SRCS))
 	$(foreach room,$(LINT_CROSS_ROOMS),$(if $(wildcard $(lastword $(LINT_CROSS_FLAGS_$(room)))),\
-		$(call tidy,$(wildcard $(room)/*.c),$(LINT_CROSS_FLAGS_$(room)))))
+		$(call tidy,$(wildcard $(room)/*.c),$(LINT_CROSS_FLAGS_$(room)))$(newline)))
 
 format: ## let clang-format lay out the sources
 	clang-format -i $(LINT_C)
