@@ -20,8 +20,11 @@ for vhost in 0 1; do
 	booted "${kind}a guest with two pairs of queues"
 	check_fact "${kind}the driver has two receive queues" queues 2
 	check_fact "${kind}16 connections bring their files whole" received "$sum"
-	check_fact "${kind}packets come by the first pair" interrupts-0 many
-	check_fact "${kind}and by the second" interrupts-1 many
+	# Without messages all queues have one line.
+	if [ -n "${LAB_MSIX-yes}" ]; then
+		check_fact "${kind}packets come by the first pair" interrupts-0 many
+		check_fact "${kind}and by the second" interrupts-1 many
+	fi
 	# shellcheck disable=SC2086 # a list of process ids
 	kill $pair_helpers 2>/dev/null
 done
