@@ -3,33 +3,16 @@
 # shellcheck shell=dash
 only_on riscv64
 
-socket=/run/gdb-socket
 client=/lab/programs/gdb-steps
 steps=100
 
 # What the debugger does, when the guest has said where.
 debug_guest() {
-	until [ -e "$log" ] && says "LAB-L2 ready" || [ -e /run/gdb-over ]; do
-		sleep 0.2
-	done
+	await_places
 	place=$(fact uptime_proc_show)
-	$client $socket "$place" $steps "$(fact panic_timeout)" >/out/logs/"$vm_name"-gdb.log 2>&1
+	$client $gdb_socket "$place" $steps "$(fact panic_timeout)" >/out/logs/"$vm_name"-gdb.log 2>&1
 	# The guest would wait for it.
 	gdb_says "^detached$" || killall lkvm
-}
-
-prepare_gdb() {
-	rm -f /run/gdb-over $socket
-	debug_guest &
-	gdb_helper=$!
-}
-
-gdb_says() {
-	grep -qE "$1" /out/logs/"$vm_name"-gdb.log
-}
-
-gdb_lines() {
-	grep -cE "$1" /out/logs/"$vm_name"-gdb.log
 }
 
 if ! [ -e $client ]; then
@@ -37,10 +20,8 @@ if ! [ -e $client ]; then
 	exit 0
 fi
 # The other vcpu runs on while one steps.
-cpus=2 prepare=prepare_gdb vm gdb-steps "$LAB_KERNEL" "nokaslr lab.test=gdb" --gdb unix:$socket
-: >/run/gdb-over
-wait $gdb_helper
-send_log gdb-steps-gdb
+cpus=2 prepare=begin_debugger vm gdb-steps "$LAB_KERNEL" "nokaslr lab.test=gdb" --gdb unix:$gdb_socket
+end_debugger
 booted "a guest with a debugger"
 place=$(fact uptime_proc_show)
 check "a breakpoint stops it, twice" [ "$(gdb_lines "^stopped at $place$")" = 2 ]

@@ -2,16 +2,13 @@
 # gdb at a guest's kernel: breakpoints in memory and by the processor, a watchpoint, a step, memory and registers.
 # shellcheck shell=dash
 
-socket=/run/gdb-socket
 # QEMU's emulated SVM does not intercept INT3: the guest would get it.
 first='break'
 [ "$LAB_ARCH" != x86-64 ] || first=hbreak
 
 # What gdb does, when the guest has said where.
 debug_guest() {
-	until [ -e "$log" ] && says "LAB-L2 ready" || [ -e /run/gdb-over ]; do
-		sleep 0.2
-	done
+	await_places
 	place=$(fact uptime_proc_show)
 	variable=$(fact panic_timeout)
 	# A step that lands where an exception begins, if gdb can tell.
@@ -23,7 +20,7 @@ debug_guest() {
 		set confirm off
 		set remotetimeout 600
 		set breakpoint always-inserted on
-		target remote $socket
+		target remote $gdb_socket
 		info threads
 		$first *$place
 		continue
@@ -58,20 +55,6 @@ debug_guest() {
 	gdb_says "^variable 4242$" || killall lkvm
 }
 
-prepare_gdb() {
-	rm -f /run/gdb-over $socket
-	debug_guest &
-	gdb_helper=$!
-}
-
-gdb_says() {
-	grep -qE "$1" /out/logs/"$vm_name"-gdb.log
-}
-
-gdb_lines() {
-	grep -cE "$1" /out/logs/"$vm_name"-gdb.log
-}
-
 stepped_on() {
 	[ "$(gdb_lines '^step [0-9]+ at ')" = 20 ] && ! gdb_says 'vector: 1'
 }
@@ -79,10 +62,8 @@ stepped_on() {
 # debugged KERNEL CPUS
 debugged() {
 	title="Linux $1, $2 vcpus"
-	cpus=$2 prepare=prepare_gdb vm "gdb-$1" "$1" "nokaslr lab.test=gdb" --gdb unix:$socket
-	: >/run/gdb-over
-	wait $gdb_helper
-	send_log "$vm_name-gdb"
+	cpus=$2 prepare=begin_debugger vm "gdb-$1" "$1" "nokaslr lab.test=gdb" --gdb unix:$gdb_socket
+	end_debugger
 	booted "$title: a guest with a debugger"
 	place=$(fact uptime_proc_show)
 	check "$title: vcpus are threads" gdb_says "Thread $2 \\(vcpu $(($2 - 1))"
@@ -97,7 +78,7 @@ debugged() {
 	check_fact "$title: and the guest finds it" panic 4242
 	check_fact "$title: it runs on when the debugger has left" after yes
 	check_fact "$title: and is well" health fine
-	check "$title: lkvm took its socket away" [ ! -e $socket ]
+	check "$title: lkvm took its socket away" [ ! -e $gdb_socket ]
 }
 
 if ! command -v gdb >/dev/null; then
