@@ -122,17 +122,31 @@ static void on_alarm(void)
 	alarms++;
 }
 
+/* The clock's interrupts are counted, once the line is routed. */
+static bool begin_alarms(u32 node, u32 *irq, bool *edge)
+{
+	if (!expect("interrupt described", tree_irq(node, 0, irq, edge), true))
+		return false;
+	alarms = 0;
+	arch_set_handler(SERIAL_VECTOR, on_alarm);
+	write32(rtc + RTC_IRQ_ENABLED, 1);
+	return true;
+}
+
+static void end_alarms(u32 irq)
+{
+	write32(rtc + RTC_IRQ_ENABLED, 0);
+	arch_mask_irq(irq);
+}
+
 static void check_alarm(u32 node)
 {
 	u32 irq;
 	bool edge;
 
-	if (!expect("interrupt described", tree_irq(node, 0, &irq, &edge), true))
+	if (!begin_alarms(node, &irq, &edge))
 		return;
-	alarms = 0;
-	arch_set_handler(SERIAL_VECTOR, on_alarm);
 	arch_route_irq(irq, SERIAL_VECTOR, edge);
-	write32(rtc + RTC_IRQ_ENABLED, 1);
 	rtc_set_alarm(rtc_time() + 3600 * SECOND);
 	expect("an alarm is set", read32(rtc + RTC_ALARM_STATUS), 1);
 	let_interrupts_in();
@@ -143,8 +157,7 @@ static void check_alarm(u32 node)
 	rtc_set_alarm(rtc_time() + 3600 * SECOND);
 	write32(rtc + RTC_CLEAR_ALARM, 1);
 	expect("the alarm is cleared", read32(rtc + RTC_ALARM_STATUS), 0);
-	write32(rtc + RTC_IRQ_ENABLED, 0);
-	arch_mask_irq(irq);
+	end_alarms(irq);
 	expect("interrupts", alarms, 1);
 }
 
@@ -173,11 +186,8 @@ static void check_sleep(u32 node)
 	u32 irq;
 	bool edge;
 
-	if (!expect("interrupt described", tree_irq(node, 0, &irq, &edge), true))
+	if (!begin_alarms(node, &irq, &edge))
 		return;
-	alarms = 0;
-	arch_set_handler(SERIAL_VECTOR, on_alarm);
-	write32(rtc + RTC_IRQ_ENABLED, 1);
 	at = rtc_time() + SECOND / 50;
 	rtc_set_alarm(at);
 	expect("a sleep", (u64)riscv_suspend(saved), 0);
@@ -187,8 +197,7 @@ static void check_sleep(u32 node)
 	arch_cpu_init(0);
 	arch_route_irq(irq, SERIAL_VECTOR, edge);
 	expect("interrupt of the alarm", wait_for(&alarms, 1), true);
-	write32(rtc + RTC_IRQ_ENABLED, 0);
-	arch_mask_irq(irq);
+	end_alarms(irq);
 }
 
 static const char *check_suspend(void)
